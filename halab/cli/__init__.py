@@ -1,0 +1,147 @@
+"""The command line: parse, call, print. The only place where errors are shown and become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+
+import click
+
+from halab import __version__
+from halab.errors import HalabError
+
+# Command → module. Loaded when asked for, so that `halab --help` need not wait for what one command needs.
+_COMMANDS = {
+    "init": "lab",
+    "doctor": "doctor",
+    "render": "lab",
+    "up": "lab",
+    "status": "lab",
+    "ssh": "access",
+    "kubectl": "access",
+    "kubeconfig": "access",
+    "logs": "access",
+    "stop": "lab",
+    "start": "lab",
+    "scenarios": "scenario",
+    "run": "scenario",
+    "heal": "scenario",
+    "report": "scenario",
+    "down": "lab",
+    "bundle": "bundle",
+    "box": "box",
+    "schema": "lab",
+    "completion": "access",
+}
+
+_INTERRUPTED = 130
+_ERROR = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: ends a command the way Ctrl-C does, healing on the way out."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"halab.cli.{_COMMANDS[name]}")
+        command = getattr(module, f"{name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]}?"
+            raise
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, "--version", message="halab %(version)s")
+@click.option("--debug", is_flag=True, help="Show where in halab an error came from.")
+def cli(debug: bool) -> None:
+    """Build a highly available Kubernetes control plane on this machine, and break it on purpose.
+
+    \b
+    Begin with:
+      halab init       write a lab.yml
+      halab doctor     see whether this host can run it
+      halab up         three control planes behind a load balancer
+      halab run --all  break them, and see what a client saw
+      halab down       remove everything
+    """
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; its exit code: 0 well, 1 a scenario failed, 2 usage, 3 error, 130 interrupted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        result = cli.main(arguments, prog_name="halab", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nhalab: interrupted", err=True)
+        code = _INTERRUPTED
+    except HalabError as error:
+        code = _show(error, arguments)
+    except BrokenPipeError:
+        # the reader of a pipe has seen enough (`halab scenarios | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _show_defect(error, arguments)
+    sys.exit(code) if argv is None else None
+    return code
+
+
+def _show(error: HalabError, arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        traceback.print_exception(error)
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"\nhint: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _show_defect(error: Exception, arguments: list[str]) -> int:
+    """Something that halab did not foresee: a defect of halab, and said to be one."""
+    if isinstance(error, OSError) and error.strerror and "--debug" not in arguments:
+        where = f": {error.filename}" if error.filename else ""
+        click.echo(f"error: {error.strerror.lower()}{where}", err=True)
+        return _ERROR
+    if "--debug" in arguments:
+        traceback.print_exception(error)
+    click.echo(f"error: halab failed in a way it should not: {type(error).__name__}: {error}", err=True)
+    if "--debug" not in arguments:
+        click.echo(
+            "\nhint: please report it with the output of the same command after `halab --debug`", err=True
+        )
+    return _ERROR
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(signal.Signals(number).name)

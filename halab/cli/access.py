@@ -1,0 +1,115 @@
+"""Verbs that give a person a way into the lab."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from halab.cli.lab import file_option, place_of
+
+_PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.command("ssh", context_settings=_PASS_ON)
+@file_option
+@click.argument("machine")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
+    """Open a shell on a machine, or run a command there.
+
+    \b
+    Example:
+      halab ssh cp2
+      halab ssh lb1 -- sudo journalctl -u haproxy -n 20
+    """
+    from halab.lifecycle import lab as labs
+
+    place = place_of(file)
+    labs.require_machine(labs.existing(place), machine)
+    words = command[1:] if command[:1] == ("--",) else command
+    _become(labs.guests_of(place).shell_argv(machine, words))
+
+
+@click.command("kubectl", context_settings=_PASS_ON)
+@file_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def kubectl_command(file: Path, arguments: tuple[str, ...]) -> None:
+    """Run kubectl against the lab, through its load balancer.
+
+    \b
+    Example:
+      halab kubectl -- get pods -n kube-system
+    """
+    from halab.lifecycle import lab as labs
+
+    place = place_of(file)
+    labs.existing(place)
+    os.environ["KUBECONFIG"] = str(labs.kubeconfig_of(place))
+    words = arguments[1:] if arguments[:1] == ("--",) else arguments
+    _become([str(labs.kubectl_of(place)), *words])
+
+
+@click.command("kubeconfig")
+@file_option
+def kubeconfig_command(file: Path) -> None:
+    """Print the path of the lab's kubeconfig.
+
+    \b
+    Example:
+      export KUBECONFIG=$(halab kubeconfig)
+    """
+    from halab.lifecycle import lab as labs
+
+    click.echo(labs.kubeconfig_of(place_of(file)))
+
+
+@click.command("logs")
+@file_option
+@click.argument("machine", required=False)
+@click.option(
+    "-u", "--unit", help="A systemd unit (kubelet, containerd, haproxy …), or a static pod (etcd …)."
+)
+@click.option("-n", "--lines", default=100, show_default=True, help="How many lines from the end.")
+def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) -> None:
+    """Show the log of a machine; without one, the logs of the last `halab up`.
+
+    \b
+    Example:
+      halab logs cp1 -u kubelet
+      halab logs cp2 -u etcd
+    """
+    from halab.lifecycle import lab as labs
+    from halab.lifecycle import logs
+
+    place = place_of(file)
+    if machine is None:
+        for path, text in logs.of_up(place.work, lines):
+            click.echo(f"==> {path} <==\n{text}")
+        return
+    labs.require_machine(labs.existing(place), machine)
+    click.echo(logs.of_machine(labs.guests_of(place), machine, unit, lines), nl=False)
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    Example:
+      source <(halab completion bash)
+    """
+    from click.shell_completion import get_completion_class
+
+    from halab.cli import cli
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "halab", "_HALAB_COMPLETE").source())
+
+
+def _become(argv: list[str]) -> None:
+    """Let a tool take over the terminal, its signals and the exit code."""
+    os.execvp(argv[0], argv)

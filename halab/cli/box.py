@@ -1,0 +1,58 @@
+"""`halab box`: the base that machines start from."""
+
+from __future__ import annotations
+
+import click
+
+from halab.cli.lab import json_option, print_json
+
+
+@click.group("box")
+def box_command() -> None:
+    """The base that machines start from: a distribution with Kubernetes inside."""
+
+
+@box_command.command("build")
+@click.argument("name", default="debian-12")
+@click.option("--kubernetes", "version", default=None, help="A version: a minor, a patch, or latest.")
+@click.option(
+    "--source", default="auto", type=click.Choice(["auto", "release", "modules"]), show_default=True
+)
+@click.option("--force", is_flag=True, help="Build it even if it is in the cache.")
+def build(name: str, version: str | None, source: str, force: bool) -> None:
+    """Build a box, with its bundle, into the cache.
+
+    \b
+    Example:
+      sudo -E halab box build --kubernetes 1.36
+    """
+    from halab.cli.console import progress
+    from halab.config import kubernetes
+    from halab.images import box, bundle
+
+    show = progress()
+    release = kubernetes.resolve(version or kubernetes.DEFAULT)
+    built = box.ensure(name, bundle.ensure(release, kubernetes.Source(source), show), show, force=force)
+    click.echo(built.path)
+
+
+@box_command.command("list")
+@json_option
+def list_boxes(as_json: bool) -> None:
+    """List the boxes in the cache.
+
+    \b
+    Example:
+      halab box list
+    """
+    from halab.cli.console import table
+    from halab.images import box
+
+    rows = [(each.name, each.key, each.kubernetes, f"{each.size_bytes / 1e6:.0f} MB", each.path)
+            for each in box.installed()]  # fmt: skip
+    if as_json:
+        print_json(
+            [{"name": row[0], "key": row[1], "kubernetes": row[2], "path": str(row[4])} for row in rows]
+        )
+    else:
+        table(["NAME", "KEY", "KUBERNETES", "SIZE", "PATH"], rows)

@@ -1,0 +1,163 @@
+"""What the terminal shows: progress on standard error, tables and data on standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from halab.progress import Progress, Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+_WAITING_LINE_SECONDS = 30
+
+
+def progress() -> Progress:
+    """Live lines where somebody looks at a terminal, plain ones elsewhere."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        return _Live()
+    return _Plain()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print aligned columns to standard output; plain text, so that `grep` and `awk` can read it."""
+    lines = [[str(cell) for cell in row] for row in [columns, *rows]]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def _limit(seconds: float | None) -> str:
+    return "" if seconds is None else f" (≤ {duration(seconds)})"
+
+
+class _Noted:
+    """A step that remembers what was last said of it."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        self.outcome = ""
+
+    def note(self, text: str) -> None:
+        self.last = text
+
+    def done(self, text: str) -> None:
+        self.outcome = text
+
+
+class _Plain:
+    """A line when a step begins, one when it ends, and one now and then while it lasts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            click.echo(text, err=True)
+
+    @contextmanager
+    def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:
+        self.say(f"… {what}{_limit(limit_seconds)}")
+        begun = time.monotonic()
+        noted = _Noted()
+        ended = threading.Event()
+
+        def remind() -> None:
+            while not ended.wait(_WAITING_LINE_SECONDS):
+                seen = f": {noted.last}" if noted.last else ""
+                self.say(f"… {what}, for {duration(time.monotonic() - begun)}{seen}")
+
+        threading.Thread(target=remind, daemon=True).start()
+        try:
+            yield noted
+        except BaseException:
+            self.say(f"✗ {what}, after {duration(time.monotonic() - begun)}")
+            raise
+        finally:
+            ended.set()
+        outcome = f": {noted.outcome}" if noted.outcome else ""
+        self.say(f"✓ {what} {duration(time.monotonic() - begun)}{outcome}")
+
+
+class _Live:
+    """Steps that run are drawn in place; those that ended scroll up as lines."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bars: Bars | None = None
+        self._running = 0
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            if self._bars:
+                self._bars.console.print(text, markup=False, highlight=False)
+            else:
+                click.echo(text, err=True)
+
+    @contextmanager
+    def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:
+        bars = self._enter()
+        task = bars.add_task(what, total=None, limit=_limit(limit_seconds), note="")
+        begun = time.monotonic()
+        noted = _Noted()
+        mark = "✗"
+
+        class Drawn(_Noted):
+            def note(self, text: str) -> None:
+                bars.update(task, note=text)
+
+            def done(self, text: str) -> None:
+                noted.outcome = text
+
+        try:
+            yield Drawn()
+            mark = "✓"
+        finally:
+            bars.remove_task(task)
+            outcome = f": {noted.outcome}" if noted.outcome else ""
+            self.say(f"{mark} {what} {duration(time.monotonic() - begun)}{outcome}")
+            self._leave()
+
+    def _enter(self) -> Bars:
+        from rich.console import Console
+        from rich.progress import Progress as Bars
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        with self._lock:
+            if self._bars is None:
+                self._bars = Bars(
+                    SpinnerColumn(),
+                    TextColumn("{task.description}", markup=False),
+                    TimeElapsedColumn(),
+                    TextColumn("{task.fields[limit]}  {task.fields[note]}", style="dim", markup=False),
+                    console=Console(stderr=True),
+                    transient=True,
+                )
+                self._bars.start()
+            self._running += 1
+            return self._bars
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0 and self._bars:
+                self._bars.stop()
+                self._bars = None

@@ -1,0 +1,188 @@
+"""Verbs that make, show and remove a lab."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from halab.lifecycle.lab import Place
+
+file_option = click.option(
+    "-f",
+    "--file",
+    "file",
+    type=click.Path(path_type=Path),
+    default="lab.yml",
+    show_default=True,
+    help="The lab file.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def place_of(file: Path) -> Place:
+    from halab.lifecycle.lab import open_file
+
+    return open_file(file)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+@click.command("init")
+@file_option
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def init_command(file: Path, force: bool) -> None:
+    """Write a lab file with every setting explained.
+
+    \b
+    Example:
+      halab init && halab up
+    """
+    from halab.errors import BadUsage
+    from halab.topology import render
+
+    if file.exists() and not force:
+        raise BadUsage(
+            f"there is a lab file already: {file}", hint="use it as it is, or replace it with --force"
+        )
+    from halab.config import kubernetes, schema
+
+    file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
+    file.write_text(render.text("lab.yml.j2", schema=schema.LAB_SCHEMA, versions=list(kubernetes.RELEASES)))
+    click.echo(f"wrote {file}; bring it up with `halab up`", err=True)
+
+
+@click.command("schema")
+@click.argument("kind", type=click.Choice(["lab", "scenario"]))
+def schema_command(kind: str) -> None:
+    """Print the JSON Schema of a lab file or a scenario file.
+
+    \b
+    Example:
+      halab schema lab > lab.schema.json
+    """
+    from halab.config import schema
+
+    click.echo(schema.lab_schema() if kind == "lab" else schema.scenario_schema(), nl=False)
+
+
+@click.command("render")
+@file_option
+@json_option
+def render_command(file: Path, as_json: bool) -> None:
+    """Write the Vagrantfile and the scripts of a lab, and touch no machine.
+
+    \b
+    Example:
+      halab render && less .halab/Vagrantfile
+    """
+    from halab.lifecycle import up
+
+    place = place_of(file)
+    lab, changed = up.preview(place)
+    if as_json:
+        print_json({"work": str(place.work.path), "network": str(lab.network), "changed": changed})
+    else:
+        click.echo(f"{place.work.path}: {len(changed)} files written, network {lab.network}", err=True)
+
+
+@click.command("up")
+@file_option
+@json_option
+def up_command(file: Path, as_json: bool) -> None:
+    """Bring the lab up, and return when it is steady. A second `up` changes nothing.
+
+    \b
+    Example:
+      halab up && halab kubectl -- get nodes
+    """
+    from halab.cli.console import progress
+    from halab.lifecycle import up
+
+    place = place_of(file)
+    brought = up.up(place, progress())
+    if as_json:
+        print_json({"lab": brought.lab.name, "endpoint": brought.lab.endpoint, "leaders": brought.seen.leaders,
+                    "changes": brought.changes, "kubeconfig": str(place.work.kubeconfig)})  # fmt: skip
+    else:
+        changed = "nothing had to be changed" if brought.changes == 0 else f"{brought.changes} changes"
+        click.echo(
+            f"the lab {brought.lab.name} is steady behind {brought.lab.endpoint}; {changed}", err=True
+        )
+
+
+@click.command("start")
+@file_option
+def start_command(file: Path) -> None:
+    """Start a stopped lab, and return when it is steady.
+
+    \b
+    Example:
+      halab start
+    """
+    from halab.cli.console import progress
+    from halab.lifecycle import up
+
+    up.start(place_of(file), progress())
+
+
+@click.command("stop")
+@file_option
+def stop_command(file: Path) -> None:
+    """Stop the machines of the lab for the night; their disks stay.
+
+    \b
+    Example:
+      halab stop && halab start
+    """
+    from halab.cli.console import progress
+    from halab.lifecycle import up
+
+    up.stop(place_of(file), progress())
+
+
+@click.command("down")
+@file_option
+@click.option("--runs", is_flag=True, help="Remove the recorded runs as well.")
+def down_command(file: Path, runs: bool) -> None:
+    """Remove the lab: machines, network, keys. What its runs recorded stays.
+
+    \b
+    Example:
+      halab down
+    """
+    from halab.cli.console import progress
+    from halab.lifecycle.down import down
+
+    removed = down(place_of(file), progress(), runs=runs)
+    click.echo(f"removed {', '.join(removed)}" if removed else "there was nothing to remove", err=True)
+
+
+@click.command("status")
+@file_option
+@json_option
+def status_command(file: Path, as_json: bool) -> int:
+    """Show the machines, who leads, and what the lab lacks to be steady (exit 3 if it lacks something).
+
+    \b
+    Example:
+      halab status --json | jq .leaders
+    """
+    from halab.cli.console import table
+    from halab.lifecycle.status import look
+
+    status = look(place_of(file))
+    if as_json:
+        print_json(status.as_json())
+    else:
+        table(["MACHINE", "ADDRESS", "STATE", "ROLES"], status.rows())
+        for fault in status.open_faults:
+            click.echo(f"a fault is open: {fault} (undo it with `halab heal`)")
+        for line in status.missing:
+            click.echo(f"not steady: {line}")
+    return 0 if status.steady else 3

@@ -1,0 +1,113 @@
+"""The Kubernetes API as seen from outside the cluster: the one home of its HTTP client for the lab's API servers.
+
+A new connection for every question, and a short time limit: kept connections to a dead API server would hang, and
+what is measured is what a new client sees.
+"""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from halab.errors import LabProblem, Unreachable
+from halab.machines.work import replace
+from halab.topology.lab import API_PORT, Lab, Machine
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Files with the cluster's CA and an administrator's certificate and key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Credentials:
+        return cls(folder / "cluster-ca.crt", folder / "admin.crt", folder / "admin.key")
+
+    def save(self, kubeconfig: str) -> None:
+        """Take the three out of a kubeconfig of kubeadm."""
+        parsed = yaml.safe_load(kubeconfig)
+        cluster, user = parsed["clusters"][0]["cluster"], parsed["users"][0]["user"]
+        replace(self.ca, b64decode(cluster["certificate-authority-data"]).decode())
+        replace(self.certificate, b64decode(user["client-certificate-data"]).decode())
+        replace(self.key, b64decode(user["client-key-data"]).decode())
+
+    def context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca))
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise LabProblem(
+                f"no usable credentials in {self.ca.parent}: {error}", hint="run `halab up`"
+            ) from error
+        return context
+
+
+def url(machine: Machine) -> str:
+    return f"https://{machine.address}:{API_PORT}"
+
+
+class Api:
+    """One address of the API: the load balancer's or a control plane's own. May be used from several threads."""
+
+    def __init__(self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float) -> None:
+        self._client = httpx.Client(
+            base_url=base_url,
+            verify=context,
+            timeout=timeout_seconds,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"Connection": "close", "User-Agent": "halab"},
+            # the lab is on this host: a proxy of the environment cannot reach it
+            trust_env=False,
+        )
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        """One request; raises httpx.HTTPError where there is no answer."""
+        return self._client.request(method, path, json=body)
+
+    def get(self, path: str) -> dict[str, Any]:
+        """An object or a list; raises Unreachable where the API does not give it."""
+        try:
+            response = self.ask("GET", path)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"no answer from {self._client.base_url}: {reason(error)}") from error
+        if response.status_code != 200:
+            raise Unreachable(f"{self._client.base_url}{path} says {response.status_code}")
+        found: dict[str, Any] = response.json()
+        return found
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def connect(lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5) -> Api:
+    """The API through the load balancer."""
+    return Api(url(lab.balancer), credentials.context(), timeout_seconds=timeout_seconds)
+
+
+def reason(error: Exception) -> str:
+    """An HTTP client's failure in a few words: `timed out`, `connection refused` …"""
+    if isinstance(error, httpx.TimeoutException):
+        return "timed out"
+    text = str(error).lower()
+    for known in (
+        "connection refused",
+        "connection reset",
+        "no route to host",
+        "network is unreachable",
+        "eof",
+    ):
+        if known in text:
+            return known
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "disconnected"
+    return text or type(error).__name__

@@ -1,0 +1,49 @@
+"""What the load balancer says of the API servers behind it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+
+from halab.config.lab import Balancer
+from halab.machines.guests import Guests
+from halab.topology.lab import API_PORT, Lab
+
+_SHOW_STAT = "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.sock"
+
+
+def backends(guests: Guests, lab: Lab) -> dict[str, str]:
+    """Control plane → `up`, or why it is not.
+
+    HAProxy says what it believes. Open-source NGINX shows no state of its backends: they are asked from lb1.
+    """
+    if lab.load_balancer.kind is Balancer.HAPROXY:
+        return parse_haproxy(guests.run(lab.balancer.name, _SHOW_STAT, timeout_seconds=8).output)
+    asked = " ".join(
+        f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
+        f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
+        for machine in lab.control_planes
+    )
+    running = "systemctl is-active -q nginx.service || { echo 'nginx is not running' >&2; exit 1; };"
+    return parse_codes(guests.run(lab.balancer.name, running + asked, timeout_seconds=15).output)
+
+
+def parse_haproxy(output: str) -> dict[str, str]:
+    """`show stat` of HAProxy's admin socket, from 2.6 on."""
+    rows = csv.DictReader(io.StringIO(output.lstrip("# ")))
+    return {
+        row["svname"]: "up" if row["status"].startswith("UP") else _why(row)
+        for row in rows
+        if row["pxname"] == "control-planes" and row["svname"] != "BACKEND"
+    }
+
+
+def parse_codes(output: str) -> dict[str, str]:
+    """Lines of `MACHINE HTTP-CODE`."""
+    pairs = [line.split() for line in output.splitlines() if line.strip()]
+    return {pair[0]: "up" if pair[-1] == "200" else f"/readyz says {pair[-1]}" for pair in pairs}
+
+
+def _why(row: dict[str, str]) -> str:
+    return f"{row['status'].lower()} ({row.get('check_desc') or row.get('check_status') or 'no check yet'})"

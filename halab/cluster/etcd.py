@@ -1,0 +1,104 @@
+"""etcd, asked on its own machines: members, leader, raft indexes. Works while the Kubernetes API is down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from halab.errors import HalabError, LabProblem
+from halab.machines.guests import Guests, on_all
+from halab.topology.lab import Lab
+
+_CERTIFICATES = "/etc/kubernetes/pki/etcd"
+_ETCDCTL = (
+    "etcdctl --endpoints=https://127.0.0.1:2379 "
+    f"--cacert={_CERTIFICATES}/ca.crt --cert={_CERTIFICATES}/server.crt --key={_CERTIFICATES}/server.key "
+    "--dial-timeout=2s --command-timeout=3s"
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """What one etcd member says of itself."""
+
+    machine: str
+    member_id: int
+    leader_id: int
+    term: int
+    index: int
+    applied_index: int
+    revision: int
+    is_learner: bool
+    problems: tuple[str, ...] = ()
+
+    @property
+    def leads(self) -> bool:
+        return self.member_id == self.leader_id != 0
+
+
+def command(arguments: str) -> str:
+    """An etcdctl command line for the member of the machine that it runs on."""
+    return f"{_ETCDCTL} {arguments}"
+
+
+def status(guests: Guests, machine: str) -> Member:
+    """The member of one machine; raises a HalabError where it does not answer."""
+    output = guests.run(machine, command("endpoint status --write-out=json"), timeout_seconds=8).output
+    return parse_status(machine, output)
+
+
+def parse_status(machine: str, output: str) -> Member:
+    """`etcdctl endpoint status --write-out=json` of one endpoint (etcd 3.6 and 3.7)."""
+    try:
+        said = json.loads(output)[0]["Status"]
+        return Member(
+            machine=machine,
+            member_id=said["header"]["member_id"],
+            leader_id=said.get("leader", 0),
+            term=said["raftTerm"],
+            index=said["raftIndex"],
+            applied_index=said.get("raftAppliedIndex", said["raftIndex"]),
+            revision=said["header"].get("revision", 0),
+            is_learner=said.get("isLearner", False),
+            problems=tuple(said.get("errors") or ()),
+        )
+    except (ValueError, LookupError, TypeError) as error:
+        raise LabProblem(
+            f"etcdctl on {machine} printed something else than a status: {output[:200]!r}"
+        ) from error
+
+
+def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
+    """Every member, or why it does not answer."""
+
+    def ask(machine: str) -> Member | HalabError:
+        try:
+            return status(guests, machine)
+        except HalabError as error:
+            return error
+
+    return on_all([machine.name for machine in lab.control_planes], ask)
+
+
+def leader(guests: Guests, lab: Lab) -> str:
+    """The machine whose member leads; LabProblem where none does."""
+    for machine, member in statuses(guests, lab).items():
+        if isinstance(member, Member) and member.leads:
+            return machine
+    raise LabProblem("no etcd member leads")
+
+
+def unstarted_members(guests: Guests, machine: str, joining: str) -> list[str]:
+    """Ids (hexadecimal) of members that stand for `joining`: what an interrupted join left in the member list."""
+    output = guests.run(machine, command("member list --write-out=json"), timeout_seconds=10).output
+    return parse_members_of(output, joining)
+
+
+def parse_members_of(output: str, name_or_address: str) -> list[str]:
+    found = []
+    for member in json.loads(output)["members"]:
+        urls = [*member.get("peerURLs", []), *member.get("clientURLs", [])]
+        hosts = [url.split("//")[-1].rsplit(":", 1)[0] for url in urls]
+        if member.get("name") == name_or_address or name_or_address in hosts:
+            found.append(f"{member['ID']:x}")
+    return found

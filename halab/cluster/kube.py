@@ -1,0 +1,83 @@
+"""What the Kubernetes API says of nodes, pods and leaders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from halab.cluster.api import Api
+
+_CORE = "/api/v1"
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+LEASES = ("kube-scheduler", "kube-controller-manager")
+
+
+def nodes_not_ready(api: Api, expected: set[str]) -> list[str]:
+    """What is missing for all expected nodes to be Ready, a line each."""
+    return missing_nodes(api.get(f"{_CORE}/nodes"), expected)
+
+
+def missing_nodes(nodes: Mapping[str, Any], expected: set[str]) -> list[str]:
+    ready = {}
+    for node in nodes["items"]:
+        conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
+        ready[node["metadata"]["name"]] = conditions.get("Ready") == "True"
+    missing = [f"no node {name}" for name in sorted(expected - ready.keys())]
+    return missing + [
+        f"node {name} is not Ready" for name, is_ready in sorted(ready.items()) if not is_ready
+    ]
+
+
+def pods_not_running(api: Api, expected: set[str]) -> list[str]:
+    """What is missing for every pod of kube-system to run, `expected` static pods among them."""
+    return missing_pods(api.get(f"{_CORE}/namespaces/kube-system/pods"), expected)
+
+
+def missing_pods(pods: Mapping[str, Any], expected: set[str]) -> list[str]:
+    missing = []
+    names = set()
+    for pod in pods["items"]:
+        name, status = pod["metadata"]["name"], pod["status"]
+        names.add(name)
+        waiting = _waiting(status)
+        if waiting:
+            missing.append(f"pod {name}: {waiting}")
+        elif status.get("phase") != "Running":
+            missing.append(f"pod {name} is {status.get('phase', 'unknown')}")
+        elif not all(each.get("ready") for each in status.get("containerStatuses", [])):
+            missing.append(f"pod {name} is not ready")
+    if not any(name.startswith("coredns-") for name in names):
+        missing.append("no pod of CoreDNS")
+    return missing + [f"no pod {name}" for name in sorted(expected - names)]
+
+
+def _waiting(status: Mapping[str, Any]) -> str | None:
+    """Why a container waits (CrashLoopBackOff …): a restart in back-off would slow the next scenario."""
+    for each in status.get("containerStatuses", []):
+        if "waiting" in each.get("state", {}):
+            return str(each["state"]["waiting"].get("reason", "waiting"))
+    return None
+
+
+def leaders(api: Api) -> dict[str, str | None]:
+    """Lease → the machine that holds it; None where nobody does."""
+    items = api.get(_LEASES)["items"]
+    return holders(items)
+
+
+def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
+    """A lease's holder is `MACHINE_UUID`; it is released as the empty string."""
+    found: dict[str, str | None] = dict.fromkeys(LEASES)
+    for lease in leases:
+        name = lease["metadata"]["name"]
+        holder = lease["spec"].get("holderIdentity") or ""
+        if name in found and holder:
+            found[name] = holder.split("_", 1)[0]
+    return found
+
+
+def expected_pods(control_planes: list[str]) -> set[str]:
+    """The static pods that kubeadm makes."""
+    components = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return {f"{component}-{machine}" for component in components for machine in control_planes}

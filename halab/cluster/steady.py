@@ -1,0 +1,122 @@
+"""The steady state: what a scenario needs before it starts and must return to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from halab.clock import Deadline, NotYet, wait_for
+from halab.cluster import balancer, etcd, kube
+from halab.cluster.api import Api
+from halab.cluster.etcd import Member
+from halab.errors import HalabError
+from halab.machines.guests import Guests
+from halab.topology.lab import Lab
+
+# A member further behind would slow the next scenario: it is still catching up (design, run guarantees).
+_MAXIMUM_LAG = 100
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen of a lab at one moment. `missing` is what it lacks to be steady, a line each."""
+
+    missing: tuple[str, ...]
+    leaders: dict[str, str | None] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    backends: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def steady(self) -> bool:
+        return not self.missing
+
+    def __str__(self) -> str:
+        if self.steady:
+            return ", ".join(f"{role} on {machine}" for role, machine in self.leaders.items())
+        shown = "; ".join(self.missing[:4])
+        return shown if len(self.missing) <= 4 else f"{shown}; and {len(self.missing) - 4} more"
+
+
+def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
+    """Ask etcd, the load balancer and the API, all at once. Never raises for a lab that does not answer."""
+    missing: list[str] = []
+    members: dict[str, Member] = {}
+    backends: dict[str, str] = {}
+    leaders: dict[str, str | None] = {"etcd": None}
+    control_planes = [machine.name for machine in lab.control_planes]
+
+    def ask_etcd() -> list[str]:
+        said = etcd.statuses(guests, lab)
+        members.update({name: each for name, each in said.items() if isinstance(each, Member)})
+        leaders["etcd"] = next((name for name, each in members.items() if each.leads), None)
+        silent = [
+            f"etcd on {name} does not answer" for name, each in said.items() if isinstance(each, HalabError)
+        ]
+        return silent + missing_in_etcd(members)
+
+    def ask_balancer() -> list[str]:
+        backends.update(balancer.backends(guests, lab))
+        silent = [
+            f"{lab.balancer.name} has no backend {name}" for name in control_planes if name not in backends
+        ]
+        return silent + [f"backend {name} is {state}" for name, state in backends.items() if state != "up"]
+
+    def ask_nodes() -> list[str]:
+        return kube.nodes_not_ready(api, {machine.name for machine in lab.nodes})
+
+    def ask_pods() -> list[str]:
+        return kube.pods_not_running(api, kube.expected_pods(control_planes))
+
+    def ask_leaders() -> list[str]:
+        held = kube.leaders(api)
+        leaders.update(held)
+        return [f"nobody leads {lease}" for lease, machine in held.items() if machine is None]
+
+    def answered(ask: Callable[[], list[str]]) -> list[str]:
+        try:
+            return ask()
+        except HalabError as error:
+            return [error.message.splitlines()[0]]
+
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        for lines in pool.map(answered, (ask_etcd, ask_balancer, ask_nodes, ask_pods, ask_leaders)):
+            missing += [line for line in lines if line not in missing]
+    return Observation(tuple(missing), leaders, members, backends)
+
+
+def missing_in_etcd(members: dict[str, Member]) -> list[str]:
+    """What members that answer lack: a leader that all agree on, and being in step."""
+    missing = [f"etcd on {name} is still a learner" for name, member in members.items() if member.is_learner]
+    missing += [
+        f"etcd on {name}: {problem}" for name, member in members.items() for problem in member.problems
+    ]
+    if members and len({member.leader_id for member in members.values()}) > 1:
+        missing.append("etcd members do not agree on a leader")
+    elif members and not any(member.leads for member in members.values()):
+        missing.append("no etcd member leads")
+    indexes = [member.applied_index for member in members.values()]
+    if indexes and max(indexes) - min(indexes) > _MAXIMUM_LAG:
+        behind = min(members.values(), key=lambda member: member.applied_index)
+        missing.append(f"etcd on {behind.machine} is {max(indexes) - min(indexes)} entries behind")
+    return missing
+
+
+def wait_until_steady(
+    guests: Guests,
+    api: Api,
+    lab: Lab,
+    deadline: Deadline,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+) -> Observation:
+    """Wait until the lab is steady; TimedOut says what it last lacked."""
+
+    def look() -> Observation:
+        seen = observe(guests, api, lab)
+        if not seen.steady:
+            note(str(seen))
+            raise NotYet(str(seen))
+        return seen
+
+    return wait_for(f"the lab {lab.name} to be steady", look, deadline, every_seconds=0.5)

@@ -1,0 +1,73 @@
+"""The Kubernetes versions that halab knows, with the components that belong to each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from halab.errors import BadUsage
+
+DEFAULT = "1.37"
+
+
+class Source(StrEnum):
+    """Where a bundle comes from."""
+
+    AUTO = "auto"  # release where the release host answers, else modules
+    RELEASE = "release"  # the official binaries and images
+    MODULES = "modules"  # built here from the Go modules
+
+
+@dataclass(frozen=True)
+class Release:
+    """One Kubernetes version and what runs with it; versions without a leading `v`.
+
+    etcd, CoreDNS and pause are kubeadm's own choice for that version (its constants.go).
+    """
+
+    kubernetes: str
+    etcd: str
+    coredns: str
+    pause: str
+    containerd: str
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.kubernetes.split(".")[:2])
+
+
+RELEASES = {
+    release.minor: release
+    for release in (
+        Release("1.34.4", etcd="3.6.5", coredns="1.12.1", pause="3.10.1", containerd="2.2.9"),
+        Release("1.35.4", etcd="3.6.6", coredns="1.13.1", pause="3.10.1", containerd="2.2.9"),
+        Release("1.36.3", etcd="3.6.8", coredns="1.14.2", pause="3.10.2", containerd="2.2.9"),
+        Release("1.37.2", etcd="3.7.0", coredns="1.14.6", pause="3.10.2", containerd="2.2.9"),
+    )
+}
+
+
+def resolve(version: str) -> Release:
+    """`1.37` is its pinned patch, `1.37.1` that patch with the components of 1.37, `latest` the newest."""
+    if version == "latest":
+        return max(RELEASES.values(), key=lambda release: _numbers(release.kubernetes))
+    known = ", ".join(RELEASES)
+    if not re.fullmatch(r"1\.\d{1,3}(\.\d{1,3})?", version):
+        raise BadUsage(
+            f"not a Kubernetes version: {version}",
+            hint=f"write a minor ({known}), a patch such as 1.37.2, or latest",
+        )
+    minor = ".".join(version.split(".")[:2])
+    if minor not in RELEASES:
+        raise BadUsage(f"unknown Kubernetes version: {version}", hint=f"halab knows {known}")
+    release = RELEASES[minor]
+    return release if version == minor else replace(release, kubernetes=version)
+
+
+def at_least(version: str, minimum: str) -> bool:
+    return _numbers(version) >= _numbers(minimum)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

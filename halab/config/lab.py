@@ -1,0 +1,152 @@
+"""What people write in `lab.yml`. Every field has a default: an empty file is a valid lab."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from halab.config import kubernetes
+from halab.config.kubernetes import Source
+from halab.config.loading import Model
+from halab.errors import BadUsage
+
+NAME = r"[a-z][a-z0-9-]{0,19}"
+
+
+class Provider(StrEnum):
+    AUTO = "auto"
+    LIBVIRT = "libvirt"
+    DOCKER = "docker"
+
+
+class Acceleration(StrEnum):
+    AUTO = "auto"
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+class Balancer(StrEnum):
+    HAPROXY = "haproxy"
+    NGINX = "nginx"
+
+
+class Check(StrEnum):
+    READYZ = "readyz"
+    TCP = "tcp"
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        raise ValueError(f"must match {NAME} (a lower-case letter, then up to 19 letters, digits or dashes)")
+    return value
+
+
+def _odd(value: int) -> int:
+    if value in (2, 4):
+        survives = (value - 1) // 2
+        raise ValueError(
+            f"{value} members survive the loss of {survives}, no more than {value - 1} do, "
+            f"and one more can fail: write 1, 3 or 5"
+        )
+    if value not in (1, 3, 5):
+        raise ValueError("must be 1, 3 or 5")
+    return value
+
+
+def _mebibytes(value: Any) -> Any:
+    match = re.fullmatch(r"(\d{1,9})\s*([MG])(i?B?)?", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("must be a size such as 512M or 2G")
+    return int(match[1]) * (1024 if match[2] == "G" else 1)
+
+
+def _network(value: str) -> str:
+    if value == "auto":
+        return value
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"must be auto or a /24 such as 10.213.7.0/24 ({error})") from error
+    if network.prefixlen != 24:
+        raise ValueError("must be auto or a /24")
+    if not network.is_private:
+        raise ValueError("must be a private network (RFC 1918)")
+    for name, taken in RESERVED.items():
+        if network.overlaps(taken):
+            raise ValueError(f"overlaps the cluster's {name} network {taken}")
+    return value
+
+
+def _version(value: str) -> str:
+    try:
+        kubernetes.resolve(value)
+    except BadUsage as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+    return value
+
+
+# kubeadm's default for Services; the pods' network is the one most guides use. Every machine has a /24 of it.
+SERVICES = ipaddress.IPv4Network("10.96.0.0/12")
+PODS = ipaddress.IPv4Network("10.244.0.0/16")
+RESERVED = {"service": SERVICES, "pod": PODS}
+
+Memory = Annotated[
+    int, BeforeValidator(_mebibytes), Field(json_schema_extra={"type": "string", "pattern": "^[0-9]+[MG]$"})
+]
+
+
+class Size(Model):
+    """CPUs and memory of the machines of one role."""
+
+    cpus: int = Field(1, ge=1, le=64)
+    memory: Memory = 512
+
+
+class ControlPlaneSize(Size):
+    # kubeadm's preflight wants 2 CPUs and 1700 MB
+    cpus: int = Field(2, ge=2, le=64)
+    memory: Annotated[Memory, Field(ge=1700, description="at least 1700M: kubeadm refuses less")] = 2048
+
+
+class BalancerSize(Size):
+    memory: Annotated[Memory, Field(ge=128)] = 512
+
+
+class WorkerSize(Size):
+    memory: Annotated[Memory, Field(ge=512)] = 1024
+
+
+class Machines(Model):
+    lb: BalancerSize = BalancerSize()
+    cp: ControlPlaneSize = ControlPlaneSize()
+    worker: WorkerSize = WorkerSize()
+
+
+class LoadBalancer(Model):
+    kind: Balancer = Balancer.HAPROXY
+    check: Check = Field(Check.READYZ, description="haproxy only: open-source NGINX checks passively")
+
+
+class Kubernetes(Model):
+    version: Annotated[str, AfterValidator(_version)] = kubernetes.DEFAULT
+    source: Source = Source.AUTO
+
+
+class LabFile(Model):
+    """One lab: a load balancer and the control planes behind it."""
+
+    name: Annotated[str, AfterValidator(_name)] = "ha"
+    provider: Provider = Provider.AUTO
+    accel: Acceleration = Acceleration.AUTO
+    control_planes: Annotated[int, AfterValidator(_odd)] = 3
+    workers: int = Field(0, ge=0, le=20)
+    load_balancer: LoadBalancer = LoadBalancer()
+    kubernetes: Kubernetes = Kubernetes()
+    network: Annotated[str, AfterValidator(_network)] = "auto"
+    machines: Machines = Machines()
+    box: str = Field("debian-12", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")
+    patience: float = Field(1.0, ge=0.5, le=60)

@@ -1,0 +1,83 @@
+"""What halab raises. Errors carry facts; only the command line prints them.
+
+HalabError             exit 3: halab could not do what it was asked to
+├── BadFile            exit 2: something that a person wrote is wrong, with every problem in it
+├── BadUsage           exit 2: the command line asks for something that does not exist
+├── HostProblem        this host lacks something: a tool, an engine, disk, memory
+├── CommandFailed      a command that halab ran failed
+├── TimedOut           a wait ended without what it waited for; says what it last saw
+├── Corrupted          a file is not what its checksum says
+├── Unreachable        a machine does not answer over SSH
+└── LabProblem         the lab is not in a state in which this can be done
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class HalabError(Exception):
+    """An error that is shown to the user as a message and, after a blank line, a hint."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a file: `file:line: field: what is wrong`."""
+
+    file: str
+    line: int
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        return f"{where}: {self.field}: {self.what}" if self.field else f"{where}: {self.what}"
+
+
+class BadFile(HalabError):
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(map(str, problems)), hint=hint)
+        self.problems = tuple(problems)
+
+
+class BadUsage(HalabError):
+    exit_code = 2
+
+
+class HostProblem(HalabError):
+    pass
+
+
+class CommandFailed(HalabError):
+    """`code` is the exit status, negative for a signal; `output` the end of what it printed."""
+
+    def __init__(self, message: str, *, code: int, output: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.output = output
+
+
+class TimedOut(HalabError):
+    pass
+
+
+class Corrupted(HalabError):
+    pass
+
+
+class Unreachable(HalabError):
+    pass
+
+
+class LabProblem(HalabError):
+    pass

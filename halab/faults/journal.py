@@ -1,0 +1,76 @@
+"""The journal of faults not yet healed: it outlives halab, so that `halab heal` can undo what a killed run left."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from halab.errors import LabProblem
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One fault as it was injected: enough to heal it without anything else."""
+
+    id: str
+    fault: str
+    machine: str
+    options: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        options = "".join(f" {name}={value}" for name, value in sorted(self.options.items()))
+        return f"{self.fault} on {self.machine}{options}"
+
+
+class Journal:
+    """Append-only: a line when a fault is about to be injected, a line when it has been healed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def opened(self, entry: Entry) -> None:
+        """Written before the fault acts: after a crash it may be there without its fault, never the reverse."""
+        self._append({"open": asdict(entry)})
+
+    def closed(self, entry: Entry) -> None:
+        self._append({"closed": entry.id})
+        if not self.open_faults():
+            self._path.unlink(missing_ok=True)
+
+    def open_faults(self) -> list[Entry]:
+        """Faults that were injected, or were about to be, and not healed; the oldest first."""
+        try:
+            lines = self._path.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        found: dict[str, Entry] = {}
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                # a line cut short by a crash was never followed by its fault
+                if number == len(lines):
+                    break
+                raise LabProblem(f"not readable as JSON: {self._path}:{number}") from error
+            if "open" in record:
+                found[record["open"]["id"]] = Entry(**record["open"])
+            else:
+                found.pop(record["closed"], None)
+        return list(found.values())
+
+    def _append(self, record: dict[str, object]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as stream:
+            # a line that a crash cut short must not swallow this one
+            if stream.tell() and not self._ends_with_newline():
+                stream.write("\n")
+            stream.write(json.dumps(record) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _ends_with_newline(self) -> bool:
+        with self._path.open("rb") as stream:
+            stream.seek(-1, os.SEEK_END)
+            return stream.read(1) == b"\n"

@@ -1,0 +1,42 @@
+"""Debian trees for images of ours: what kube-proxy calls, and what those programs need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from halab import process
+from halab.errors import HostProblem
+
+SUITE = "bookworm"
+PROXY_PACKAGES = ("conntrack", "kmod", "nftables")
+
+
+def obstacle() -> HostProblem | None:
+    """Why no Debian tree can be made on this host."""
+    try:
+        process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap")
+    except HostProblem as problem:
+        return problem
+    if os.geteuid() != 0:
+        return HostProblem(
+            "kube-proxy's image needs root to be made", hint="run it as root: sudo -E halab bundle build"
+        )
+    return None
+
+
+def proxy_base(target: Path) -> Sequence[str]:
+    """A tar of packages that are unpacked and not configured: enough for nft, conntrack and modprobe."""
+    excluded = [
+        f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "bug", "lintian")
+    ]
+    process.run(
+        [process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap"), "--variant=extract",
+         f"--include={','.join(PROXY_PACKAGES)}", *excluded,
+         # a container gets its own devices, and nobody installs packages into it
+         "--skip=output/dev", '--customize-hook=rm -rf "$1"/var/lib/apt "$1"/var/cache "$1"/var/log',
+         SUITE, target],
+        timeout_seconds=900, env={"SOURCE_DATE_EPOCH": "0"},
+    )  # fmt: skip
+    return [f"Debian {SUITE}: {' '.join(PROXY_PACKAGES)}"]

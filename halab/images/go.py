@@ -1,0 +1,131 @@
+"""The Go toolchain of this host: what it is, modules it downloads, programs it builds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from halab import process
+from halab.errors import BadUsage, CommandFailed, HostProblem
+from halab.images.cache import Architecture
+
+# Where Go's own instructions put it; sudo and login shells often do not look there.
+_USUAL_PLACE = "/usr/local/go/bin"
+_HINT = "install Go {minimum} or newer from https://go.dev/dl"
+# Whatever the user's own projects want of Go has no say in what a bundle is.
+_ENVIRONMENT = {"GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0", "GOOS": "linux"}
+_UNKNOWN = ("unknown revision", "404 Not Found", "410 Gone", "not found: module", "no matching versions")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A downloaded module; `checksum` is the one that Go's checksum database vouches for."""
+
+    name: str
+    checksum: str
+    go_mod: Path
+
+    @property
+    def origin(self) -> str:
+        return f"{self.name} {self.checksum}"
+
+
+@dataclass(frozen=True)
+class ModuleFile:
+    """What a go.mod says, as far as a program's build depends on it when it is the main module."""
+
+    go: str
+    defaults: Mapping[str, str]
+    local_replacements: Sequence[str]
+
+
+class Go:
+    def __init__(self, program: str | Path | None = None) -> None:
+        self._program = program
+
+    @cached_property
+    def program(self) -> str | None:
+        return (
+            os.fspath(self._program)
+            if self._program
+            else shutil.which("go") or shutil.which("go", path=_USUAL_PLACE)
+        )
+
+    def obstacle(self, minimum: str) -> HostProblem | None:
+        """Why this host's Go cannot build what needs at least that version."""
+        hint = _HINT.format(minimum=minimum)
+        if self.program is None:
+            return HostProblem("no Go on this host", hint=hint)
+        told = self._run(["env", "GOVERSION", "GOTOOLCHAIN"], timeout_seconds=30).splitlines()
+        version, toolchain = (*told, "", "")[:2]
+        # From 1.21 on Go fetches the toolchain that a module asks for, unless it is told not to.
+        if "auto" in toolchain or _numbers(version) >= _numbers(minimum):
+            return None
+        return HostProblem(f"Go is too old, {minimum} is needed: {version.removeprefix('go')}", hint=hint)
+
+    def download(self, name: str, *, timeout_seconds: float) -> Module:
+        """Fetch `module@version` into Go's own cache; Go checks it against the checksum database."""
+        # outside of any module: the user's current folder may be one
+        try:
+            told = self._run(
+                ["mod", "download", "-json", name], cwd=Path("/"), timeout_seconds=timeout_seconds
+            )
+        except CommandFailed as error:
+            if any(words in error.message for words in _UNKNOWN):
+                raise BadUsage(f"no such version in Go's module proxy: {name}") from error
+            raise
+        facts = json.loads(told)
+        return Module(name, facts["Sum"], Path(facts["GoMod"]))
+
+    def read(self, go_mod: Path) -> ModuleFile:
+        facts = json.loads(self._run(["mod", "edit", "-json", go_mod], timeout_seconds=30))
+        return ModuleFile(
+            go=facts["Go"],
+            defaults={entry["Key"]: entry["Value"] for entry in facts.get("GoDebug") or []},
+            local_replacements=[
+                entry["Old"]["Path"]
+                for entry in facts.get("Replace") or []
+                if entry["New"]["Path"].startswith(".")
+            ],
+        )
+
+    def build(
+        self,
+        package: str,
+        target: Path,
+        *,
+        folder: Path,
+        architecture: Architecture,
+        timeout_seconds: float,
+        variables: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Build one static program with the go.mod of `folder`; `variables` are set at linking."""
+        link = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in (variables or {}).items())])
+        self._run(
+            ["build", "-trimpath", "-tags", ",".join(tags), "-ldflags", link, "-o", target, package],
+            cwd=folder, timeout_seconds=timeout_seconds, env={"GOARCH": architecture},
+        )  # fmt: skip
+
+    def _run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        timeout_seconds: float,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        return process.run(
+            [self.program or "go", *argv],
+            timeout_seconds=timeout_seconds, cwd=cwd, env={**_ENVIRONMENT, **(env or {})},
+        ).output  # fmt: skip
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))

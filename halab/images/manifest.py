@@ -1,0 +1,51 @@
+"""A bundle's manifest: what it holds, where that came from, and what it must look like."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from halab.config.kubernetes import Source
+from halab.errors import Corrupted
+from halab.images.cache import Architecture
+
+FILE = "manifest.json"
+FORMAT = 1
+REBUILD_HINT = "make it anew: halab bundle build --force"
+
+
+class Record(BaseModel):
+    """One file. `origin`: modules with the checksums that Go's database holds, or addresses with theirs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    size: int
+    origin: tuple[str, ...]
+
+
+class Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    key: str
+    kubernetes: str
+    source: Source
+    architecture: Architecture
+    components: dict[str, str]
+    created: datetime
+    files: dict[str, Record]
+
+
+def read(folder: Path) -> Manifest:
+    path = folder / FILE
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise Corrupted(f"not a bundle's manifest: {path}", hint=REBUILD_HINT) from error
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,72 @@
+"""The staging folder of a bundle: finished parts wait here, and a broken build goes on where it ended."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from halab.images import cache
+from halab.images.manifest import Record
+from halab.images.part import Part, Workplace
+from halab.progress import Progress
+
+
+class Staging:
+    """The caller holds the bundle's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.tree = folder / "tree"
+        self._records = folder / "records"
+
+    @contextmanager
+    def open(self) -> Iterator[Workplace]:
+        """Where parts are made."""
+        # Scratch is new each time: a child of a killed build may still write to the old one.
+        for leftover in self._folder.glob("scratch-*"):
+            shutil.rmtree(leftover)
+        downloads = cache.make_folder(self._folder / "downloads")
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=self._folder) as scratch:
+            yield Workplace(self.tree, downloads, Path(scratch))
+
+    def ensure(self, part: Part, workplace: Workplace, progress: Progress) -> Record:
+        """The part's record; the part is made where it is not here already, whole."""
+        if record := self._done(part):
+            return record
+        target = self.tree / part.path
+        fresh = workplace.scratch / f"fresh-{target.name}"
+        cache.make_folder(target.parent)
+        with (
+            progress.step(part.path, limit_seconds=part.limit_seconds) as step,
+            cache.named_failures(target),
+        ):
+            origin = part.make(fresh, step)
+            record = Record(sha256=cache.sha256(fresh), size=fresh.stat().st_size, origin=tuple(origin))
+            fresh.chmod(0o755 if target.parent.name == "bin" else 0o644)
+            fresh.rename(target)
+            self._write_record(part, record)
+            step.done(cache.in_words(record.size))
+        return record
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _done(self, part: Part) -> Record | None:
+        try:
+            record = Record.model_validate_json(self._record_file(part).read_bytes())
+            whole = cache.sha256(self.tree / part.path) == record.sha256
+        except (OSError, ValidationError):
+            return None
+        return record if whole else None
+
+    def _write_record(self, part: Part, record: Record) -> None:
+        self._record_file(part).parent.mkdir(parents=True, exist_ok=True)
+        self._record_file(part).write_text(record.model_dump_json())
+
+    def _record_file(self, part: Part) -> Path:
+        return self._records / f"{part.path}.json"

@@ -1,0 +1,118 @@
+"""A lab on this host: its file, its place, its machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from halab import process
+from halab.cluster.api import Api, Credentials, connect
+from halab.config.lab import LabFile, Provider
+from halab.config.loading import load
+from halab.errors import BadUsage, LabProblem
+from halab.images import bundle as bundles
+from halab.machines import allocation
+from halab.machines.guests import SshGuests
+from halab.machines.work import Work
+from halab.topology.lab import Lab, plan
+
+
+@dataclass(frozen=True)
+class Place:
+    """A lab file and the work folder beside it."""
+
+    file: Path
+    written: LabFile
+    work: Work
+
+    @property
+    def name(self) -> str:
+        return self.written.name
+
+
+def open_file(path: Path) -> Place:
+    """Read a lab file. BadUsage where there is none, BadFile where something in it is wrong."""
+    if not path.exists():
+        raise BadUsage(
+            f"no such lab file: {path}", hint="write one with `halab init`, or name it with -f FILE"
+        )
+    return Place(path, load(path, LabFile), Work.beside(path))
+
+
+def existing(place: Place) -> Lab:
+    """The lab as it was brought up; LabProblem where it is not up."""
+    held = allocation.of(place.work.path)
+    if held is None:
+        raise LabProblem(f"the lab {place.name} is not up", hint="run `halab up`")
+    if held.name != place.name:
+        raise LabProblem(
+            f"the lab beside {place.file} was brought up as {held.name}, and is now called {place.name}",
+            hint=f"write `name: {held.name}` again, or take it down first: `halab down`",
+        )
+    if place.written.network not in ("auto", str(held.network)):
+        raise LabProblem(
+            f"the lab {place.name} is up on {held.network}, and {place.file} now says {place.written.network}",
+            hint="take it down first: `halab down`",
+        )
+    return plan(place.written, network=held.network, provider=provider_of(place.written))
+
+
+def provider_of(written: LabFile) -> Provider:
+    """Which provider `auto` means. Virtual machines cannot be brought up yet, so it is docker."""
+    return Provider.DOCKER if written.provider is Provider.AUTO else written.provider
+
+
+def guests_of(place: Place) -> SshGuests:
+    return SshGuests(place.work.ssh_config)
+
+
+def api_of(place: Place, lab: Lab) -> Api:
+    return connect(lab, Credentials.in_folder(place.work.private_key.parent))
+
+
+def require_machine(lab: Lab, name: str) -> None:
+    """BadUsage where the lab has no machine of that name."""
+    known = [machine.name for machine in lab.machines]
+    if name not in known:
+        raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
+
+
+def kubeconfig_of(place: Place) -> Path:
+    existing(place)
+    if not place.work.kubeconfig.exists():
+        raise LabProblem(f"the lab {place.name} has no kubeconfig yet", hint="run `halab up`")
+    return place.work.kubeconfig
+
+
+def kubectl_of(place: Place) -> Path:
+    """The kubectl of the lab's own version where its bundle is in the cache, else the one of this host."""
+    lab = existing(place)
+    bundle = bundles.find(lab.release, place.written.kubernetes.source)
+    if bundle:
+        return bundle.binary("kubectl")
+    return Path(process.find("kubectl", hint="`halab bundle build` brings one of the lab's version"))
+
+
+@contextmanager
+def locked(place: Place, doing: str) -> Iterator[None]:
+    """Only one command changes a lab at a time; the others are told who does."""
+    place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    holder = place.work.path / "lock.holder"
+    lock = FileLock(place.work.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        by = holder.read_text().strip() if holder.exists() else "another halab"
+        raise LabProblem(
+            f"the lab {place.name} is in use: {by}", hint="wait for it to end, or interrupt it"
+        ) from error
+    try:
+        holder.write_text(doing + "\n")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,92 @@
+"""What `halab status` shows: machines, leaders, and what the lab lacks to be steady."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from halab.cluster.steady import Observation, observe
+from halab.faults.journal import Journal
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import Place
+from halab.machines.engine import Container, Engine
+from halab.topology.lab import Lab
+
+
+@dataclass(frozen=True)
+class Status:
+    lab: Lab
+    containers: dict[str, Container]
+    seen: Observation
+    open_faults: tuple[str, ...]
+
+    @property
+    def steady(self) -> bool:
+        return self.seen.steady and not self.open_faults
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return self.seen.missing
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Machine, address, state, what it leads or serves."""
+        return [
+            (
+                machine.name,
+                str(machine.address),
+                self._state(machine.name),
+                ", ".join(self._roles(machine.name)),
+            )
+            for machine in self.lab.machines
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.name,
+            "kubernetes": self.lab.release.kubernetes,
+            "endpoint": self.lab.endpoint,
+            "steady": self.steady,
+            "missing": list(self.missing),
+            "open_faults": list(self.open_faults),
+            "leaders": self.seen.leaders,
+            "backends": self.seen.backends,
+            "machines": [
+                {"name": machine.name, "address": str(machine.address), "state": self._state(machine.name)}
+                for machine in self.lab.machines
+            ],
+        }
+
+    def _state(self, machine: str) -> str:
+        if machine not in self.containers:
+            return "missing"
+        return "running" if self.containers[machine].running else "stopped"
+
+    def _roles(self, machine: str) -> list[str]:
+        roles = [f"{role} leader" for role, leader in self.seen.leaders.items() if leader == machine]
+        if machine in self.seen.backends:
+            roles.append(f"backend {self.seen.backends[machine]}")
+        if machine == self.lab.balancer.name:
+            roles.append(str(self.lab.load_balancer.kind))
+        return roles
+
+
+def look(place: Place) -> Status:
+    """Ask the engine and, where machines run, the cluster."""
+    lab = labs.existing(place)
+    containers = {each.machine: each for each in Engine().containers(lab.name)}
+    down = [
+        machine.name
+        for machine in lab.machines
+        if not (machine.name in containers and containers[machine.name].running)
+    ]
+    if down:
+        seen = Observation(tuple(f"{name} does not run" for name in down))
+    elif not place.work.kubeconfig.exists():
+        seen = Observation(("`halab up` has not ended yet, or failed",))
+    else:
+        api = labs.api_of(place, lab)
+        seen = observe(labs.guests_of(place), api, lab)
+        api.close()
+    return Status(
+        lab, containers, seen, tuple(str(entry) for entry in Journal(place.work.journal).open_faults())
+    )

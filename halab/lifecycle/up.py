@@ -1,0 +1,181 @@
+"""From a lab file to a steady lab: `up`, and `start` after a `stop`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from halab import process
+from halab.clock import Deadline, RealClock
+from halab.cluster.api import Credentials
+from halab.cluster.steady import Observation, wait_until_steady
+from halab.config.lab import Provider
+from halab.errors import HalabError, HostProblem, LabProblem
+from halab.images import box as boxes
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import Place
+from halab.lifecycle.provision import Provisioner
+from halab.machines import allocation
+from halab.machines.engine import Engine
+from halab.machines.vagrant import Vagrant
+from halab.machines.work import Work, replace
+from halab.progress import Progress
+from halab.topology import files
+from halab.topology.files import HostValues
+from halab.topology.lab import Lab, plan
+
+# Limits, on a machine that does nothing else; a lab's patience stretches them.
+_BOOT_SECONDS = 300
+_STEADY_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What `up` came to: the lab, what it looked like when it was steady, and what had to be changed."""
+
+    lab: Lab
+    seen: Observation
+    changes: int
+
+
+def up(place: Place, progress: Progress) -> Brought:
+    """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
+    with labs.locked(place, f"up, process {os.getpid()}"):
+        require_docker(place)
+        engine = Engine()
+        lab = _allocate(place, engine)
+        engine.require_free(lab)
+        box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress)
+        if not engine.has_image(box.image):
+            with progress.step("import the box into docker", limit_seconds=180):
+                engine.import_image(box.root_tree, box.image)
+        place.work.make()
+        with _kept(place):
+            place.work.write(render(place, lab, image=box.image))
+            made = boot(place, lab, engine, progress)
+            provisioner = Provisioner(lab, place.work, labs.guests_of(place), progress)
+            changes = provisioner.run()
+            _save_credentials(place, provisioner.kubeconfig())
+            return Brought(lab, settle(place, lab, progress), made + changes)
+
+
+def start(place: Place, progress: Progress) -> Observation:
+    """Start a stopped lab and wait until it is steady."""
+    with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
+        lab = labs.existing(place)
+        boot(place, lab, Engine(), progress)
+        return settle(place, lab, progress)
+
+
+def stop(place: Place, progress: Progress) -> None:
+    """Stop the machines of a lab and keep their disks."""
+    with labs.locked(place, f"stop, process {os.getpid()}"):
+        lab = labs.existing(place)
+        with progress.step("stop the machines", limit_seconds=120):
+            vagrant(place, lab).halt()
+
+
+def boot(place: Place, lab: Lab, engine: Engine, progress: Progress) -> int:
+    """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
+    running = {each.machine for each in engine.containers(lab.name) if each.running}
+    missing = [machine.name for machine in lab.machines if machine.name not in running]
+    engine.make_network(lab)
+    if missing:
+        limit = _BOOT_SECONDS * lab.patience
+        with progress.step(f"boot {len(missing)} machines", limit_seconds=limit):
+            vagrant(place, lab).up()
+    for machine in lab.machines:
+        engine.connect(lab, machine)
+    addresses = {
+        each.machine: str(each.bridge_address) for each in engine.containers(lab.name) if each.bridge_address
+    }
+    lost = [machine.name for machine in lab.machines if machine.name not in addresses]
+    if lost:
+        raise LabProblem(
+            f"no longer running: {', '.join(lost)}", hint=f"see {place.work.logs / 'vagrant.log'}"
+        )
+    config = files.ssh_config(
+        lab,
+        addresses,
+        private_key=str(place.work.private_key),
+        known_hosts=str(place.work.path / "known_hosts"),
+    )
+    place.work.write({"ssh_config": config})
+    return len(missing)
+
+
+def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
+    """Wait until the lab is steady."""
+    limit = _STEADY_SECONDS * lab.patience
+    api = labs.api_of(place, lab)
+    with progress.step("wait until the lab is steady", limit_seconds=limit) as step:
+        seen = wait_until_steady(
+            labs.guests_of(place), api, lab, Deadline.after(RealClock(), limit), note=step.note
+        )
+        step.done(str(seen))
+    api.close()
+    return seen
+
+
+def render(place: Place, lab: Lab, *, image: str) -> dict[str, str]:
+    """The files of the work folder for this host; its keys must be there."""
+    host = HostValues(
+        image=image,
+        private_key=str(place.work.private_key),
+        public_key=place.work.public_key.read_text().strip(),
+        proxies={name: os.environ[name] for name in process.PROXIES if os.environ.get(name)},
+        acceleration=place.written.accel,
+    )
+    return files.work_files(lab, host)
+
+
+def preview(place: Place) -> tuple[Lab, list[str]]:
+    """Write the work folder and touch no machine; the lab, and the files that changed."""
+    held = allocation.of(place.work.path)
+    network = held.network if held else allocation.preview(place.written.network, allocation.host_routes())
+    lab = plan(place.written, network=network, provider=labs.provider_of(place.written))
+    place.work.make()
+    return lab, place.work.write(render(place, lab, image=f"halab/{lab.box}"))
+
+
+def vagrant(place: Place, lab: Lab) -> Vagrant:
+    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")
+
+
+def require_docker(place: Place) -> None:
+    if labs.provider_of(place.written) is not Provider.DOCKER:
+        raise HostProblem(
+            "this version brings up containers only; for libvirt it renders the Vagrantfile",
+            hint=f"write `provider: docker` in {place.file}, or leave it out",
+        )
+
+
+def _allocate(place: Place, engine: Engine) -> Lab:
+    if allocation.of(place.work.path):
+        return labs.existing(place)
+    taken = [*allocation.host_routes(), *engine.networks()]
+    got = allocation.allocate(place.name, place.written.network, place.work.path, taken=taken)
+    return plan(place.written, network=got.network, provider=labs.provider_of(place.written))
+
+
+def _save_credentials(place: Place, kubeconfig: str) -> None:
+    replace(place.work.kubeconfig, kubeconfig)
+    Credentials.in_folder(place.work.private_key.parent).save(kubeconfig)
+
+
+class _kept:
+    """What failed stays for a look: the error says where the logs are and how to go on."""
+
+    def __init__(self, place: Place) -> None:
+        self._work: Work = place.work
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, HalabError):
+            kept = (
+                f"the machines are kept; logs: {self._work.logs}; "
+                "go on with `halab up`, or remove all with `halab down`"
+            )
+            error.hint = f"{error.hint}\n{kept}" if error.hint else kept

@@ -1,0 +1,137 @@
+"""Which lab has which network on this host: held under a lock in the user's state folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from halab import process
+from halab.errors import HostProblem, LabProblem
+from halab.machines.work import replace
+
+# Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
+_POOL = IPv4Network("10.213.0.0/16")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A lab's name and network, and the work folder that they belong to."""
+
+    name: str
+    network: IPv4Network
+    work: Path
+
+
+def held() -> list[Allocation]:
+    """All allocations of this user on this host."""
+    path = _folder() / "allocations.json"
+    try:
+        entries = json.loads(path.read_text())
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise HostProblem(f"not readable as JSON: {path}", hint="remove it when no lab is up") from error
+    return [Allocation(each["name"], IPv4Network(each["network"]), Path(each["work"])) for each in entries]
+
+
+def of(work: Path) -> Allocation | None:
+    """What is held for a work folder."""
+    return next((each for each in held() if each.work == work), None)
+
+
+def allocate(name: str, wanted: str, work: Path, *, taken: Iterable[IPv4Network]) -> Allocation:
+    """Hold a network for a lab: `wanted`, or for `auto` the first of the pool that nothing on this host uses.
+
+    `taken` are networks that others use (routes, docker, libvirt). What the work folder held before is given up.
+    """
+    with _locked():
+        others = []
+        for each in held():
+            if each.work == work:
+                continue
+            if each.name == name and each.work.exists():
+                raise LabProblem(
+                    f"another lab on this host is called {name}: {each.work}",
+                    hint="give this lab another name in its lab file, or take the other one down",
+                )
+            if each.work.exists():
+                others.append(each)
+        used = [*taken, *(each.network for each in others)]
+        allocation = Allocation(name, _choose(wanted, used), work)
+        _save([*others, allocation])
+        return allocation
+
+
+def preview(wanted: str, taken: Iterable[IPv4Network]) -> IPv4Network:
+    """The network that `allocate` would choose now; nothing is held."""
+    return _choose(wanted, [*taken, *(each.network for each in held() if each.work.exists())])
+
+
+def release(work: Path) -> None:
+    with _locked():
+        _save([each for each in held() if each.work != work])
+
+
+def host_routes() -> list[IPv4Network]:
+    """The IPv4 networks that this host routes somewhere, the default route left out."""
+    output = process.run(
+        [
+            process.find("ip", hint="sudo apt-get install iproute2"),
+            "-json",
+            "-4",
+            "route",
+            "show",
+            "table",
+            "all",
+        ],
+        timeout_seconds=10,
+    ).output
+    found = []
+    for route in json.loads(output or "[]"):
+        if route.get("type", "unicast") == "unicast" and route["dst"] != "default":
+            found.append(IPv4Network(route["dst"], strict=False))
+    return found
+
+
+def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:
+    if wanted != "auto":
+        network = IPv4Network(wanted)
+        for each in used:
+            if each.overlaps(network):
+                raise HostProblem(
+                    f"the network {network} is in use on this host: {each} is routed or held by another lab",
+                    hint="write `network: auto` in the lab file, or a /24 that is free",
+                )
+        return network
+    for network in _POOL.subnets(new_prefix=24):
+        if not any(each.overlaps(network) for each in used):
+            return network
+    raise HostProblem(f"no free /24 in {_POOL}", hint="write a free /24 as `network` in the lab file")
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with FileLock(_folder() / "lock", timeout=30):
+            yield
+    except Timeout as error:
+        raise HostProblem(f"another halab holds the lock: {_folder() / 'lock'}", hint="try again") from error
+
+
+def _save(allocations: list[Allocation]) -> None:
+    entries = [
+        {"name": each.name, "network": str(each.network), "work": str(each.work)} for each in allocations
+    ]
+    replace(_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
+
+
+def _folder() -> Path:
+    return Path(platformdirs.user_state_path("halab"))

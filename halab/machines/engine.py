@@ -1,0 +1,174 @@
+"""The docker engine: the one home of the docker library. Only what carries a lab's label is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import docker.types
+import requests
+
+from halab.errors import HostProblem, LabProblem
+from halab.topology.container import LABEL
+from halab.topology.lab import Lab, Machine
+
+_HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
+# The longest call is the import of a node image: 700 MB took 9 s on 2 cores.
+_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Container:
+    """A machine as the engine sees it; `running` is false after a stop or a power cut."""
+
+    lab: str
+    machine: str
+    host_name: str
+    running: bool
+    bridge_address: IPv4Address | None
+
+
+class Engine:
+    """A connection to the engine that DOCKER_HOST names, or else the local one. HostProblem where none answers."""
+
+    def __init__(self) -> None:
+        with _translated():
+            self._client = docker.from_env(timeout=_TIMEOUT_SECONDS)
+            self._client.ping()
+
+    @property
+    def version(self) -> str:
+        with _translated():
+            return str(self._client.version()["Version"])
+
+    def networks(self) -> list[IPv4Network]:
+        """The IPv4 networks of all docker networks, ours and others'."""
+        with _translated():
+            found = []
+            for network in self._client.networks.list():
+                for config in (network.attrs.get("IPAM") or {}).get("Config") or []:
+                    if ":" not in config.get("Subnet", ":"):
+                        found.append(IPv4Network(config["Subnet"], strict=False))
+            return found
+
+    def has_image(self, name: str) -> bool:
+        with _translated():
+            try:
+                self._client.images.get(name)
+            except docker.errors.ImageNotFound:
+                return False
+            return True
+
+    def import_image(self, tar: Path, name: str) -> None:
+        """Make an image of a root tree."""
+        repository, _, tag = name.partition(":")
+        with _translated():
+            said = self._client.api.import_image(
+                src=str(tar),
+                repository=repository,
+                tag=tag,
+                changes=['CMD ["/sbin/init"]', "LABEL halab.box=1"],
+            )
+        # the engine answers 200 before it has read the tar, and tells of a failure in its last line
+        if not self.has_image(name):
+            raise HostProblem(f"the docker engine did not import {tar}: {str(said).strip()[-300:]}")
+
+    def image_names(self) -> list[str]:
+        """The images that halab made."""
+        with _translated():
+            return sorted(
+                tag
+                for image in self._client.images.list(filters={"label": "halab.box"})
+                for tag in image.tags
+            )
+
+    def make_network(self, lab: Lab) -> None:
+        """The lab's network, with the host at its first address. Made anew where it has other addresses."""
+        with _translated():
+            for network in self._networks_of(lab.name):
+                config = (network.attrs["IPAM"]["Config"] or [{}])[0]
+                if config.get("Subnet") == str(lab.network):
+                    return
+                network.remove()
+            pool = docker.types.IPAMPool(subnet=str(lab.network), gateway=str(lab.gateway))
+            self._client.networks.create(
+                lab.label,
+                driver="bridge",
+                ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+                labels={LABEL: lab.name},
+                options={"com.docker.network.bridge.name": _bridge(lab)},
+            )
+
+    def connect(self, lab: Lab, machine: Machine) -> None:
+        """Give a machine its address on the lab's network: its interface eth1."""
+        with _translated():
+            container = self._client.containers.get(machine.host_name)
+            connected = container.attrs["NetworkSettings"]["Networks"]
+            if lab.label not in connected:
+                self._client.networks.get(lab.label).connect(container, ipv4_address=str(machine.address))
+
+    def containers(self, lab: str | None = None) -> list[Container]:
+        """The machines of a lab, or of all labs."""
+        with _translated():
+            label = LABEL if lab is None else f"{LABEL}={lab}"
+            found = self._client.containers.list(all=True, filters={"label": label})
+            return sorted((_container(each.attrs) for each in found), key=lambda each: each.host_name)
+
+    def remove(self, lab: str) -> list[str]:
+        """Remove the machines and the network of a lab, whatever state they are in; their names."""
+        with _translated():
+            removed = []
+            for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}={lab}"}):
+                container.remove(force=True, v=True)
+                removed.append(container.name)
+            for network in self._networks_of(lab):
+                network.remove()
+                removed.append(network.name)
+            return removed
+
+    def require_free(self, lab: Lab) -> None:
+        """LabProblem where something that is not the lab's has one of its names."""
+        with _translated():
+            names = {machine.host_name for machine in lab.machines}
+            for container in self._client.containers.list(all=True):
+                if container.name in names and container.labels.get(LABEL) != lab.name:
+                    raise LabProblem(
+                        f"a container that is not halab's has the name of a machine: {container.name}",
+                        hint="rename or remove it, or give the lab another name",
+                    )
+
+    def _networks_of(self, lab: str) -> list[Any]:
+        return list(self._client.networks.list(filters={"label": f"{LABEL}={lab}"}))
+
+
+def _container(attributes: dict[str, Any]) -> Container:
+    labels = attributes["Config"]["Labels"]
+    address = attributes["NetworkSettings"]["Networks"].get("bridge", {}).get("IPAddress")
+    return Container(
+        lab=labels[LABEL],
+        machine=labels.get("halab.machine", "?"),
+        host_name=attributes["Name"].lstrip("/"),
+        running=attributes["State"]["Running"],
+        bridge_address=IPv4Address(address) if address else None,
+    )
+
+
+def _bridge(lab: Lab) -> str:
+    """The name of the host's interface on the lab's network; Linux allows 15 characters."""
+    return f"hl{int(lab.network.network_address):08x}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise HostProblem(f"the docker engine refused: {error.explanation or error}") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise HostProblem(f"no docker engine answers: {error}", hint=_HINT) from error

@@ -1,0 +1,99 @@
+"""Commands inside machines, over OpenSSH with the lab's own ssh_config.
+
+Not through testinfra, whose commands take neither standard input nor a time limit: a frozen machine would hang a
+run (its SshBackend calls communicate() without a timeout). Checks use testinfra with the same ssh_config.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from halab import process
+from halab.errors import CommandFailed, TimedOut, Unreachable
+from halab.process import Completed
+
+T = TypeVar("T")
+
+# OpenSSH's own failures (no route, refused, a key that does not fit) end with this code.
+_SSH_FAILED = 255
+
+
+class Guests(Protocol):
+    def run(
+        self,
+        machine: str,
+        command: str,
+        *,
+        timeout_seconds: float = 20,
+        input: str | None = None,
+        log: Path | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run a shell command as root. Raises Unreachable, TimedOut, and CommandFailed unless `check` is off."""
+
+
+class SshGuests:
+    def __init__(self, ssh_config: Path) -> None:
+        self._ssh = [process.find("ssh", hint="sudo apt-get install openssh-client"), "-F", str(ssh_config)]
+
+    def run(
+        self,
+        machine: str,
+        command: str,
+        *,
+        timeout_seconds: float = 20,
+        input: str | None = None,
+        log: Path | None = None,
+        check: bool = True,
+    ) -> Completed:
+        # the guest ends the command itself: ours would only end ssh, and leave the command behind
+        guarded = f"sudo timeout -k 2 {timeout_seconds:.0f} bash -c {shlex.quote(command)}"
+        done = process.run(
+            [*self._ssh, machine, "--", guarded],
+            timeout_seconds=timeout_seconds + 8,
+            input=input,
+            log=log,
+            check=False,
+        )
+        if done.code == _SSH_FAILED:
+            raise Unreachable(f"{machine} does not answer over SSH: {_last_line(done.errors)}")
+        if done.code == 124:
+            raise TimedOut(f"gave up after {timeout_seconds:.0f} s on {machine}: {_short(command)}")
+        if check and done.code != 0:
+            tail = "\n".join(_text(done, log).rstrip().splitlines()[-12:])
+            raise CommandFailed(
+                f"on {machine}, a command ended with {done.code}: {_short(command)}\n{tail}",
+                code=done.code,
+                output=tail,
+                hint=f"its whole output: {log}" if log else None,
+            )
+        return done
+
+    def shell_argv(self, machine: str, command: Iterable[str] = ()) -> list[str]:
+        """What to execute for a person's own session on a machine."""
+        return [*self._ssh, machine, *(["--", shlex.join(command)] if command else [])]
+
+
+def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:
+    """Call with every machine at the same time; the first failure is raised once all have ended."""
+    names = list(machines)
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+        futures = {name: pool.submit(call, name) for name in names}
+    return {name: future.result() for name, future in futures.items()}
+
+
+def _text(done: Completed, log: Path | None) -> str:
+    return log.read_text(errors="replace") if log else done.errors or done.output
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]
+
+
+def _short(command: str) -> str:
+    line = " ".join(command.split())
+    return line if len(line) <= 120 else line[:119] + "…"

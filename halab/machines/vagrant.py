@@ -1,0 +1,72 @@
+"""Machines are made and removed by Vagrant: the one home of python-vagrant."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import vagrant as python_vagrant
+
+from halab import process
+from halab.config.lab import Provider
+from halab.errors import CommandFailed, HostProblem
+
+_HINT = "sudo apt-get install vagrant"
+
+
+class Vagrant:
+    """Vagrant in a lab's work folder; all that it prints goes to the log."""
+
+    def __init__(self, folder: Path, provider: Provider, log: Path) -> None:
+        process.find("vagrant", hint=_HINT)
+        self._log = log
+        self._provider = str(provider)
+        self._vagrant = python_vagrant.Vagrant(
+            root=str(folder),
+            out_cm=self._logged,
+            err_cm=self._logged,
+            env=process.environment({"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1"}),
+        )
+
+    def up(self) -> None:
+        """Make and start every machine, all at once where the provider can. Nothing is provisioned."""
+        with self._translated("up"):
+            self._vagrant.up(no_provision=True, provider=self._provider)
+
+    def halt(self) -> None:
+        """Stop every machine as by its own `shutdown`."""
+        with self._translated("halt"):
+            self._vagrant.halt()
+
+    def destroy(self) -> None:
+        """Remove every machine with its disks."""
+        with self._translated("destroy"):
+            self._vagrant.destroy()
+
+    def states(self) -> dict[str, str]:
+        """Machine → state, in Vagrant's words (`running`, `stopped`, `not_created` …)."""
+        with self._translated("status"):
+            return {each.name: each.state for each in self._vagrant.status()}
+
+    @contextmanager
+    def _logged(self) -> Iterator[IO[bytes]]:
+        with self._log.open("ab") as sink:
+            yield sink
+
+    @contextmanager
+    def _translated(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except subprocess.CalledProcessError as error:
+            tail = "\n".join(self._log.read_text(errors="replace").rstrip().splitlines()[-12:])
+            raise CommandFailed(
+                f"vagrant {verb} ended with {error.returncode}:\n{tail}",
+                code=error.returncode,
+                output=tail,
+                hint=f"its whole output: {self._log}",
+            ) from error
+        except FileNotFoundError as error:
+            raise HostProblem("not found: vagrant", hint=_HINT) from error

@@ -1,0 +1,95 @@
+"""The work folder of a lab: `.halab/` beside its lab file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from halab import process
+from halab.errors import HostProblem
+
+
+@dataclass(frozen=True)
+class Work:
+    """Names of what lies in a work folder. It is made 0700: keys and a kubeconfig are in it."""
+
+    path: Path
+
+    @classmethod
+    def beside(cls, lab_file: Path) -> Work:
+        return cls(lab_file.resolve().parent / ".halab")
+
+    @property
+    def private_key(self) -> Path:
+        return self.path / "keys" / "id_ed25519"
+
+    @property
+    def public_key(self) -> Path:
+        return self.path / "keys" / "id_ed25519.pub"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.path / "kubeconfig"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.path / "ssh_config"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    def make(self) -> None:
+        """Make the folder, its key pair and nothing else."""
+        for folder in (self.path, self.private_key.parent, self.logs, self.runs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.public_key.exists():
+            self.private_key.unlink(missing_ok=True)
+            process.run(
+                [process.find("ssh-keygen", hint="sudo apt-get install openssh-client"),
+                 "-q", "-t", "ed25519", "-N", "", "-C", "halab", "-f", self.private_key],
+                timeout_seconds=30,
+            )  # fmt: skip
+
+    def write(self, files: Mapping[str, str], *, executable: str = ".sh") -> list[str]:
+        """Write rendered files where they differ from what is there; the names of those that changed."""
+        changed = []
+        for name, content in files.items():
+            path = self.path / name
+            mode = 0o700 if name.endswith(executable) else 0o600
+            if not path.exists() or path.read_text() != content:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace(path, content, mode=mode)
+                changed.append(name)
+        return changed
+
+
+def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
+    """Write a file in one step: who reads it sees the old one or the new one, whole."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(content)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise HostProblem(f"cannot write {path}: {error.strerror}", hint="is the disk full?") from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,146 @@
+"""Commands on this host: argument lists only, a clean environment, always a time limit."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from halab.errors import CommandFailed, HostProblem, TimedOut
+
+# Set by people to reach the network or an engine: children need them as they are.
+_PASSED = (
+    "HOME", "USER", "LOGNAME", "PATH", "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_CACHE_HOME", "XDG_STATE_HOME",
+    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT", "DOCKER_CONFIG", "LIBVIRT_DEFAULT_URI",
+    "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GONOPROXY", "GOPATH", "GOMODCACHE", "GOROOT", "GOTOOLCHAIN",
+    "VAGRANT_HOME",
+)  # fmt: skip
+
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True)
+class Completed:
+    """`output` is what the command printed to stdout; `errors` to stderr."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a child of halab finds in its environment."""
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return {**kept, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def find(tool: str, *, hint: str) -> str:
+    """The path of a tool; HostProblem with the hint where there is none."""
+    # /usr/sbin is not in the PATH of every user, and Debian puts tools there that need no root
+    path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
+    if path is None:
+        raise HostProblem(f"not found: {tool}", hint=hint)
+    return path
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout_seconds: float,
+    input: str | bytes | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a command to its end. With `log`, both streams are appended to that file and not returned.
+
+    The command leads a process group of its own; the whole group ends when the time is over, and when
+    halab is interrupted. Raises CommandFailed (unless `check` is off), TimedOut, HostProblem.
+    """
+    words = [os.fspath(word) for word in argv]
+    data = input.encode() if isinstance(input, str) else input
+    sink = log.open("ab") if log else None
+    try:
+        try:
+            child = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
+                stdout=sink or subprocess.PIPE,
+                stderr=subprocess.STDOUT if sink else subprocess.PIPE,
+                cwd=cwd,
+                env=environment(env),
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise HostProblem(f"not found: {words[0]}", hint="run `halab doctor`") from error
+        try:
+            output, errors = child.communicate(data, timeout=timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            end_group(child)
+            raise TimedOut(f"gave up after {timeout_seconds:.0f} s: {pasteable(words)}") from error
+        except BaseException:
+            end_group(child)
+            raise
+    finally:
+        if sink:
+            sink.close()
+    done = Completed(child.returncode, _text(output), _text(errors))
+    if check and done.code != 0:
+        tail = _tail(log.read_text(errors="replace") if log else done.errors or done.output)
+        raise CommandFailed(
+            f"command ended with {done.code}: {pasteable(words)}" + (f"\n{tail}" if tail else ""),
+            code=done.code,
+            output=tail,
+            hint=f"its whole output: {log}" if log else None,
+        )
+    return done
+
+
+@contextmanager
+def background(argv: Sequence[str | Path], *, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs while the block lasts, and no longer."""
+    with log.open("ab") as sink:
+        child = subprocess.Popen(
+            [os.fspath(word) for word in argv],
+            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment(), start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield child
+    finally:
+        end_group(child)
+
+
+def end_group(child: subprocess.Popen[bytes], *, grace_seconds: float = 5) -> None:
+    """End a child and all that it started: SIGTERM, then SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(grace_seconds)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    child.communicate()
+
+
+def pasteable(argv: Sequence[str], *, limit: int = 400) -> str:
+    line = shlex.join(argv)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _text(data: bytes | None) -> str:
+    return data.decode(errors="replace") if data else ""
+
+
+def _tail(text: str, lines: int = 15) -> str:
+    return "\n".join(text.rstrip().splitlines()[-lines:])

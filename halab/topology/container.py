@@ -1,0 +1,44 @@
+"""How a machine is made as a container: the arguments for the engine that let systemd and Kubernetes run in it."""
+
+from __future__ import annotations
+
+from halab.topology.lab import Lab, Machine
+
+LABEL = "halab.lab"
+
+# What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
+# is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a
+# container may lack it, and then refuses to start anything that asks for it).
+CAPABILITIES = (
+    "AUDIT_CONTROL", "AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
+    "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN",
+    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN",
+    "SYS_BOOT", "SYS_CHROOT", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_TTY_CONFIG", "WAKE_ALARM",
+)  # fmt: skip
+
+# overlayfs cannot lie on overlayfs, and etcd's disk must outlive a power cut of its machine.
+# The volume of containerd starts as a copy of what the image holds there: the images of the bundle, unpacked.
+VOLUMES = ("/var/lib/containerd", "/var/lib/etcd")
+
+
+def arguments(lab: Lab, machine: Machine, *, public_key: str, proxies: dict[str, str]) -> list[str]:
+    """Arguments of `docker run` for a machine."""
+    return [
+        "--label", f"{LABEL}={lab.name}",
+        "--label", f"halab.machine={machine.name}",
+        "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
+        *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),
+        "--cpus", str(machine.cpus),
+        "--memory", f"{machine.memory_mebibytes}m",
+        "--stop-signal", "SIGRTMIN+3",
+        "--cgroupns", "private",
+        "--cap-drop", "ALL",
+        *(word for capability in CAPABILITIES for word in ("--cap-add", capability)),
+        "--security-opt", "seccomp=unconfined",
+        "--security-opt", "apparmor=unconfined",
+        "--security-opt", "systempaths=unconfined",
+        "--device-cgroup-rule", "a *:* rwm",
+        "--tmpfs", "/run:exec,mode=755",
+        "--tmpfs", "/tmp:exec,mode=1777",
+        *(word for path in VOLUMES if machine.is_node for word in ("--volume", path)),
+    ]  # fmt: skip

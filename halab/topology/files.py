@@ -1,0 +1,148 @@
+"""Every file of a lab's work folder that is rendered, as text. Pure: what is on this host comes in as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from halab.config.lab import Acceleration, Balancer, Provider
+from halab.topology import container, render
+from halab.topology.lab import API_PORT, Lab, Machine
+
+# What kubeadm checks and a machine of a lab cannot change: a container's kernel is the host's, so is its swap.
+IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")
+
+# The controller-manager signs once it leads: 5 s after init on 2 idle cores.
+_SIGNATURE_SECONDS = 120
+_BOOT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class HostValues:
+    """What rendering needs to know of this host. `image` is the docker image of the box, or its name alone."""
+
+    image: str
+    private_key: str
+    public_key: str
+    proxies: Mapping[str, str]
+    acceleration: Acceleration = Acceleration.KVM
+
+
+def work_files(lab: Lab, host: HostValues) -> dict[str, str]:
+    """Path in the work folder → content."""
+    files = {"Vagrantfile": _vagrantfile(lab, host)}
+    for machine in lab.machines:
+        files.update(_scripts(lab, machine, host))
+    return files
+
+
+def ssh_config(lab: Lab, addresses: Mapping[str, str], *, private_key: str, known_hosts: str) -> str:
+    """OpenSSH's configuration for a lab's machines; `addresses` where they are reached from this host."""
+    return render.text(
+        "ssh_config.j2",
+        addresses=[
+            (machine.name, addresses[machine.name]) for machine in lab.machines if machine.name in addresses
+        ],
+        private_key=private_key,
+        known_hosts=known_hosts,
+    )
+
+
+def balancer(lab: Lab) -> dict[str, Any]:
+    """The configuration of the lab's load balancer, where it goes, and how it is tested and run."""
+    haproxy, nginx = "/etc/haproxy/haproxy.cfg", "/etc/nginx/nginx.conf"
+    if lab.load_balancer.kind is Balancer.HAPROXY:
+        template, path, test, others = (
+            "haproxy.cfg.j2",
+            haproxy,
+            f"haproxy -c -q -f {haproxy}",
+            ["nginx.service"],
+        )
+    else:
+        template, path, test, others = "nginx.conf.j2", nginx, "nginx -t -q", ["haproxy.service"]
+    return {
+        "path": path,
+        "text": render.text(f"balancer/{template}", lab=lab, port=API_PORT),
+        "test": test,
+        "service": f"{lab.load_balancer.kind}.service",
+        "others": others,
+    }
+
+
+def _vagrantfile(lab: Lab, host: HostValues) -> str:
+    return render.text(
+        "Vagrantfile.j2",
+        label=lab.label,
+        host_prefix=f"{lab.label}-",
+        box=f"halab/{lab.box}",
+        netmask=lab.network.netmask,
+        machines=lab.machines,
+        boot_timeout_seconds=round(_BOOT_SECONDS * lab.patience),
+        image=host.image,
+        private_key=host.private_key,
+        container_arguments={
+            machine.name: container.arguments(
+                lab, machine, public_key=host.public_key, proxies=dict(host.proxies)
+            )
+            for machine in lab.machines
+        },
+        # Linux allows 15 characters for an interface: one that faults can find, and that two labs do not share
+        interfaces={machine.name: f"hl{int(machine.address):08x}" for machine in lab.machines},
+        driver="kvm" if host.acceleration is Acceleration.KVM else "qemu",
+        cpu_mode="host-passthrough" if host.acceleration is Acceleration.KVM else "custom",
+        cpu_model="" if host.acceleration is Acceleration.KVM else "qemu64",
+    )
+
+
+def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
+    values: dict[str, Any] = {
+        "lab": lab,
+        "machine": machine,
+        "port": API_PORT,
+        "proxies": _guest_proxies(lab, host.proxies),
+        "in_container": lab.provider is Provider.DOCKER,
+        "ignored_checks": IGNORED_CHECKS,
+        "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),
+    }
+    folder = f"provision/{machine.name}"
+    if not machine.is_node:
+        return {
+            f"{folder}/load-balancer.sh": render.text(
+                "provision/load-balancer.sh.j2", balancer=balancer(lab), **values
+            )
+        }
+    scripts = {f"{folder}/node.sh": render.text("provision/node.sh.j2", **values)}
+    control_plane = machine in lab.control_planes
+    if machine == lab.control_planes[0]:
+        config = render.text("provision/kubeadm-init.yaml.j2", **values)
+        scripts[f"{folder}/init.sh"] = render.text(
+            "provision/first-control-plane.sh.j2", kubeadm_config=config, **values
+        )
+    config = render.text("provision/kubeadm-join.yaml.j2", control_plane=control_plane, **values)
+    scripts[f"{folder}/join.sh"] = render.text(
+        "provision/join.sh.j2", kubeadm_config=config, control_plane=control_plane, **values
+    )
+    if control_plane:
+        scripts[f"{folder}/join-material.sh"] = render.text("provision/join-material.sh.j2", **values)
+    return scripts
+
+
+def _guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:
+    """The proxies of the environment, with the lab's own networks reached directly."""
+    if not proxies:
+        return {}
+    direct = [
+        str(lab.network),
+        str(lab.pods),
+        str(lab.services),
+        "localhost",
+        "127.0.0.1",
+        ".svc",
+        ".cluster.local",
+    ]
+    direct += [machine.name for machine in lab.machines]
+    kept = {name: value for name, value in proxies.items() if name.lower() != "no_proxy"}
+    written = [value for name, value in proxies.items() if name.lower() == "no_proxy" and value]
+    no_proxy = ",".join(dict.fromkeys([*written[:1], *direct]))
+    return {**kept, "no_proxy": no_proxy, "NO_PROXY": no_proxy}

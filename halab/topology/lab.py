@@ -1,0 +1,144 @@
+"""What a `lab.yml` means: the machines of a lab, their addresses and sizes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from halab.config import kubernetes
+from halab.config.kubernetes import Release
+from halab.config.lab import PODS, SERVICES, LabFile, LoadBalancer, Provider, Size
+
+API_PORT = 6443
+
+
+class Role(StrEnum):
+    LOAD_BALANCER = "lb"
+    CONTROL_PLANE = "cp"
+    WORKER = "w"
+
+
+# The last byte of the first address of each role in the lab's /24; .1 is the host.
+_FIRST = {Role.LOAD_BALANCER: 10, Role.CONTROL_PLANE: 11, Role.WORKER: 21}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One VM or container. `host_name` is what the provider knows it by, unique on the host."""
+
+    name: str
+    host_name: str
+    role: Role
+    address: IPv4Address
+    mac: str
+    pods: IPv4Network
+    cpus: int
+    memory_mebibytes: int
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a Kubernetes node."""
+        return self.role is not Role.LOAD_BALANCER
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The machines of one `lab.yml`, with everything decided."""
+
+    name: str
+    provider: Provider
+    machines: tuple[Machine, ...]
+    network: IPv4Network
+    load_balancer: LoadBalancer
+    release: Release
+    box: str
+    patience: float
+    pods: IPv4Network = PODS
+    services: IPv4Network = SERVICES
+
+    @property
+    def balancer(self) -> Machine:
+        return self._of(Role.LOAD_BALANCER)[0]
+
+    @property
+    def control_planes(self) -> tuple[Machine, ...]:
+        return self._of(Role.CONTROL_PLANE)
+
+    @property
+    def workers(self) -> tuple[Machine, ...]:
+        return self._of(Role.WORKER)
+
+    @property
+    def nodes(self) -> tuple[Machine, ...]:
+        return tuple(machine for machine in self.machines if machine.is_node)
+
+    @property
+    def endpoint(self) -> str:
+        """kubeadm's --control-plane-endpoint."""
+        return f"{self.balancer.address}:{API_PORT}"
+
+    @property
+    def label(self) -> str:
+        """The name of what is made for the lab as a whole, and the prefix of what its machines are called."""
+        return f"halab-{self.name}"
+
+    @property
+    def gateway(self) -> IPv4Address:
+        return self.network.network_address + 1
+
+    def machine(self, name: str) -> Machine:
+        """The machine of that name; KeyError where there is none."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise KeyError(name)
+
+    def _of(self, role: Role) -> tuple[Machine, ...]:
+        return tuple(machine for machine in self.machines if machine.role is role)
+
+
+def plan(written: LabFile, *, network: IPv4Network, provider: Provider) -> Lab:
+    """Derive the lab from what is written and what was decided on this host. Equal input, equal lab."""
+    counts = {
+        Role.LOAD_BALANCER: (1, written.machines.lb),
+        Role.CONTROL_PLANE: (written.control_planes, written.machines.cp),
+        Role.WORKER: (written.workers, written.machines.worker),
+    }
+    machines = tuple(
+        _machine(written.name, role, number, size, network)
+        for role, (count, size) in counts.items()
+        for number in range(1, count + 1)
+    )
+    return Lab(
+        name=written.name,
+        provider=provider,
+        machines=machines,
+        network=network,
+        load_balancer=written.load_balancer,
+        release=kubernetes.resolve(written.kubernetes.version),
+        box=written.box,
+        patience=written.patience,
+    )
+
+
+def _machine(lab: str, role: Role, number: int, size: Size, network: IPv4Network) -> Machine:
+    name = f"{role}{number}"
+    last = _FIRST[role] + number - 1
+    return Machine(
+        name=name,
+        host_name=f"halab-{lab}-{name}",
+        role=role,
+        address=network.network_address + last,
+        mac=_mac(lab, name),
+        pods=IPv4Network((int(PODS.network_address) + (last << 8), 24)),
+        cpus=size.cpus,
+        memory_mebibytes=size.memory,
+    )
+
+
+def _mac(lab: str, machine: str) -> str:
+    """A locally administered address that stays the same from one `up` to the next (DHCP leases go by it)."""
+    digest = hashlib.sha256(f"{lab}/{machine}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *digest[:3]))

@@ -1,0 +1,60 @@
+"""The one home of jinja2: templates to text. Pure: the templates are read, nothing is written.
+
+Templates loop and print, Python decides. Every value that enters shell or Ruby passes a quoting filter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from halab import data
+
+
+def text(template: str, **values: Any) -> str:
+    """Render a text file; `template` is a path below templates/, or Vagrantfile.j2."""
+    return _environment(autoescape=False).get_template(template).render(**values)
+
+
+def page(template: str, **values: Any) -> str:
+    """Render an HTML page: every value is escaped."""
+    return _environment(autoescape=True).get_template(template).render(**values)
+
+
+def ruby(value: object) -> str:
+    """A Ruby string literal. Single quotes: in double ones `#{…}` would be executed."""
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def fingerprint(*folders: str) -> str:
+    """A short hash of all templates below these folders, for keys of what is built from them."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted((data.templates() / folder).rglob("*")):
+            if path.is_file():
+                digest.update(path.relative_to(data.templates()).as_posix().encode() + b"\0")
+                digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        # Vagrantfile.j2 lies beside the folder of the templates
+        loader=jinja2.FileSystemLoader([data.templates(), data.root()]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=autoescape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # in shell, ${#array[@]} is a length
+        comment_start_string="{##",
+        comment_end_string="##}",
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["ruby"] = ruby
+    return environment

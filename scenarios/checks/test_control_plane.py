@@ -1,0 +1,55 @@
+"""After any failure has healed: every component of the control plane runs where it should, and nothing is left over."""
+
+import json
+
+ETCDCTL = (
+    "etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt"
+    " --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key"
+)
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def test_every_component_has_one_process_on_every_control_plane(control_planes):
+    for name, host in control_planes.items():
+        for component in COMPONENTS:
+            # the kernel keeps 15 characters of a name
+            found = host.check_output("pgrep -c -x %s", component[:15])
+            assert found == "1", f"{component} on {name}: {found} processes"
+
+
+def test_kubelet_and_containerd_run(control_planes):
+    for name, host in control_planes.items():
+        for service in ("kubelet", "containerd"):
+            assert host.service(service).is_running, f"{service} on {name}"
+
+
+def test_the_manifest_folder_holds_the_four_manifests_and_nothing_else(control_planes):
+    expected = sorted(f"{component}.yaml" for component in COMPONENTS)
+    for name, host in control_planes.items():
+        assert sorted(host.file("/etc/kubernetes/manifests").listdir()) == expected, name
+        assert not host.file("/etc/kubernetes/halab-held").exists, f"a held manifest is left on {name}"
+
+
+def test_etcd_has_every_member_started_and_none_is_a_learner(control_planes):
+    host = next(iter(control_planes.values()))
+    members = json.loads(host.check_output(f"{ETCDCTL} member list --write-out=json"))["members"]
+    assert sorted(member["name"] for member in members) == sorted(control_planes)
+    assert not any(member.get("isLearner") for member in members)
+
+
+def test_etcd_members_hold_the_same_keys(control_planes):
+    """Members of one cluster hash to the same value at the same revision."""
+    status = json.loads(
+        next(iter(control_planes.values())).check_output(f"{ETCDCTL} endpoint status --write-out=json")
+    )
+    revision = status[0]["Status"]["header"]["revision"]
+    hashes = {}
+    for name, host in control_planes.items():
+        output = host.check_output(f"{ETCDCTL} endpoint hashkv --rev={revision} --write-out=json")
+        hashes[name] = json.loads(output)[0]["HashKV"]["hash"]
+    assert len(set(hashes.values())) == 1, hashes
+
+
+def test_the_load_balancer_listens(lab, lb):
+    assert lb.service(str(lab.load_balancer.kind)).is_running
+    assert lb.socket("tcp://0.0.0.0:6443").is_listening

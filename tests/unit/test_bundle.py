@@ -1,0 +1,256 @@
+"""Bundles in the cache: made once, found again, verified, resumed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from halab.config.kubernetes import RELEASES, Release, Source
+from halab.errors import Corrupted, HalabError, HostProblem
+from halab.images import bundle, cache
+from halab.images.cache import Architecture
+from halab.images.names import image_names
+from halab.images.part import Part, Workplace
+from halab.progress import Quiet, Step
+
+RELEASE = RELEASES["1.37"]
+
+
+@dataclass
+class FakeMaker:
+    """Two parts of a few bytes; `breaks` names the part at which making fails."""
+
+    name: str = "fake"
+    problem: HalabError | None = None
+    breaks: BaseException | None = None
+    made: list[str] = field(default_factory=list)
+    room_bytes: int = 1000
+    meanwhile: threading.Event | None = None
+
+    def recipe(self, release: Release, architecture: Architecture) -> object:
+        return self.name
+
+    def obstacle(self, release: Release, *, patience_seconds: float) -> HalabError | None:
+        return self.problem
+
+    def space_bytes(self) -> int:
+        return self.room_bytes
+
+    def parts(self, release: Release, architecture: Architecture, workplace: Workplace) -> Sequence[Part]:
+        return [
+            Part("bin/kubeadm", lambda target, step: self._make("kubeadm", target), 10),
+            Part("images/etcd.tar", lambda target, step: self._make("etcd", target), 10),
+        ]
+
+    def _make(self, name: str, target: Path) -> Sequence[str]:
+        target.write_text(f"{self.name} {name}")
+        if self.meanwhile:
+            self.meanwhile.wait(10)
+        if name == "etcd" and self.breaks:
+            raise self.breaks
+        self.made.append(name)
+        return [f"{self.name}@v1 h1:sum"]
+
+
+class Said(Quiet):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    @contextmanager
+    def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:
+        self.lines.append(what)
+        yield self
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HALAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_bundle_holds_what_its_maker_made() -> None:
+    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    assert made.binary("kubeadm").read_text() == "fake kubeadm"
+    assert made.binary("kubeadm").stat().st_mode & 0o777 == 0o755
+    assert made.binaries() == [made.path / "bin/kubeadm"]
+    assert made.images() == [made.path / "images/etcd.tar"]
+    assert made.path.name == f"1.37.2-{cache.architecture()}-modules-{made.key}"
+    told = json.loads((made.path / "manifest.json").read_text())
+    assert told["files"]["bin/kubeadm"]["origin"] == ["fake@v1 h1:sum"]
+    assert told["components"]["etcd"] == RELEASE.etcd
+
+
+def test_a_cached_bundle_is_taken_as_it_is() -> None:
+    maker = FakeMaker()
+    first = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: maker})
+    second = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: maker})
+    assert (second, maker.made) == (first, ["kubeadm", "etcd"])
+
+
+def test_a_cached_bundle_of_either_source_is_taken_before_a_host_is_asked() -> None:
+    bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker("m")})
+    silent = FakeMaker("r", problem=HostProblem("asked, though it must not be"))
+    makers = {Source.RELEASE: silent, Source.MODULES: FakeMaker("m", problem=silent.problem)}
+    assert bundle.ensure(RELEASE, Source.AUTO, Quiet(), makers=makers).manifest.source is Source.MODULES
+
+
+def test_a_changed_byte_is_corrupted() -> None:
+    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made.binary("kubeadm").write_text("fake kubeadn")
+    with pytest.raises(Corrupted, match="kubeadm") as caught:
+        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    assert caught.value.hint and "halab bundle build --force" in caught.value.hint
+
+
+def test_a_missing_file_is_corrupted() -> None:
+    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made.binary("kubeadm").unlink()
+    with pytest.raises(Corrupted, match="missing: .*kubeadm"):
+        made.verify()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": 1}'])
+def test_a_damaged_manifest_is_corrupted(content: str) -> None:
+    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    (made.path / "manifest.json").write_text(content)
+    with pytest.raises(Corrupted, match="manifest"):
+        bundle.find(RELEASE, Source.MODULES, makers={Source.MODULES: FakeMaker()})
+    assert bundle.installed() == []
+
+
+def test_force_makes_a_corrupted_bundle_anew() -> None:
+    makers = {Source.RELEASE: FakeMaker("r"), Source.MODULES: FakeMaker("m")}
+    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers=makers)
+    (made.path / "manifest.json").write_text("")
+    again = bundle.ensure(RELEASE, Source.AUTO, Quiet(), force=True, makers=makers)
+    assert again.path == made.path
+    again.verify()
+
+
+def test_a_broken_build_leaves_no_bundle_and_goes_on_where_it_ended() -> None:
+    broken = FakeMaker(breaks=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: broken})
+    assert bundle.installed() == []
+    whole = FakeMaker()
+    bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: whole}).verify()
+    assert (broken.made, whole.made) == (["kubeadm"], ["etcd"])
+
+
+def test_a_part_that_changed_while_it_waited_is_made_again(cache_folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        bundle.ensure(
+            RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker(breaks=KeyboardInterrupt())}
+        )
+    next(cache_folder.glob("staging/*/tree/bin/kubeadm")).write_text("half of it")
+    whole = FakeMaker()
+    bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: whole})
+    assert whole.made == ["kubeadm", "etcd"]
+
+
+def test_nothing_but_the_bundle_is_left_of_a_build(cache_folder: Path) -> None:
+    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    files = [path for path in cache_folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert {path.parent for path in files} == {made.path, made.path / "bin", made.path / "images"}
+
+
+def test_a_full_disk_is_a_host_problem_and_leaves_no_half_file(cache_folder: Path) -> None:
+    full = FakeMaker(breaks=OSError(28, "No space left on device"))
+    with pytest.raises(HostProblem, match="disk is full"):
+        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: full})
+    assert list(cache_folder.rglob("*etcd*")) == []
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_made() -> None:
+    maker = FakeMaker(room_bytes=1 << 60)
+    with pytest.raises(HostProblem, match="are free"):
+        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: maker})
+    assert maker.made == []
+
+
+def test_two_at_once_make_it_once() -> None:
+    go_on = threading.Event()
+    first = FakeMaker(meanwhile=go_on)
+    second = FakeMaker()
+    seen = Said()
+    threads = [
+        threading.Thread(
+            target=bundle.ensure,
+            args=(RELEASE, Source.MODULES, progress),
+            kwargs={"makers": {Source.MODULES: maker}},
+        )
+        for maker, progress in ((first, Quiet()), (second, seen))
+    ]
+    threads[0].start()
+    while not first.made and not list((cache.folder() / "staging").glob("*/scratch-*/*")):
+        threads[0].join(0.01)
+    threads[1].start()
+    while not seen.lines:
+        threads[1].join(0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert (first.made, second.made) == (["kubeadm", "etcd"], [])
+    assert seen.lines[0].startswith("wait for another halab")
+
+
+def test_auto_prefers_the_official_files() -> None:
+    makers = {Source.RELEASE: FakeMaker("r"), Source.MODULES: FakeMaker("m")}
+    said = Said()
+    assert bundle.ensure(RELEASE, Source.AUTO, said, makers=makers).manifest.source is Source.RELEASE
+    assert said.lines[0] == "source of Kubernetes 1.37.2: release"
+
+
+def test_auto_takes_modules_where_the_release_host_is_silent_and_says_why() -> None:
+    silent = FakeMaker("r", problem=HostProblem("dl.k8s.io: no answer within 5 s"))
+    said = Said()
+    made = bundle.ensure(
+        RELEASE, Source.AUTO, said, makers={Source.RELEASE: silent, Source.MODULES: FakeMaker()}
+    )
+    assert made.manifest.source is Source.MODULES
+    assert said.lines[0] == "source of Kubernetes 1.37.2: modules (release: dl.k8s.io: no answer within 5 s)"
+
+
+def test_without_any_source_the_error_says_both_reasons() -> None:
+    makers = {
+        Source.RELEASE: FakeMaker(problem=HostProblem("no answer", hint="open the way")),
+        Source.MODULES: FakeMaker(problem=HostProblem("no Go", hint="install Go")),
+    }
+    with pytest.raises(HostProblem, match="release: no answer\nmodules: no Go") as caught:
+        bundle.ensure(RELEASE, Source.AUTO, Quiet(), makers=makers)
+    assert caught.value.hint == "open the way; or install Go"
+
+
+def test_the_key_depends_on_pins_source_architecture_and_recipe() -> None:
+    keys = {
+        bundle.key(release, source, architecture, maker)
+        for release in (RELEASE, replace(RELEASE, etcd="3.7.1"))
+        for source in (Source.RELEASE, Source.MODULES)
+        for architecture in Architecture
+        for maker in (FakeMaker("a"), FakeMaker("b"))
+    }
+    assert len(keys) == 16
+
+
+def test_bundles_are_listed_oldest_version_first() -> None:
+    makers = {Source.MODULES: FakeMaker()}
+    for version in ("1.37.10", "1.37.9", "1.34.4"):
+        bundle.ensure(replace(RELEASE, kubernetes=version), Source.MODULES, Quiet(), makers=makers)
+    assert [each.manifest.kubernetes for each in bundle.installed()] == ["1.34.4", "1.37.9", "1.37.10"]
+
+
+def test_images_have_the_names_that_kubeadm_looks_for() -> None:
+    names = image_names(RELEASE)
+    assert names["kube-apiserver"] == "registry.k8s.io/kube-apiserver:v1.37.2"
+    assert names["etcd"] == "registry.k8s.io/etcd:3.7.0-0"
+    assert names["coredns"] == "registry.k8s.io/coredns/coredns:v1.14.6"
+    assert names["pause"] == "registry.k8s.io/pause:3.10.2"
