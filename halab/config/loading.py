@@ -1,10 +1,216 @@
-"""STUB, being written."""
+"""Files that people write → frozen models, with everything wrong in them said at once, line by line."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-import yaml
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
+
+from halab.config import yaml_source
+from halab.config.yaml_source import Source
+from halab.errors import BadFile, BadUsage, Problem
+
+
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """The base of what people write: frozen, and every name in it must be known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_reader(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, yaml_source.Mapping) and isinstance(info.context, _Reading):
+            info.context.read_by(cls, value)
+        return value
+
+
 M = TypeVar("M", bound=BaseModel)
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Written(Generic[M]):
+    """A model with the file it came from, for checks that need more than the file."""
+
+    value: M
+    source: Source
+
+    def problem(self, path: yaml_source.Path, what: str) -> Problem:
+        return self.source.problem(path, what)
+
+
 def load(path: Path, model: type[M]) -> M:
-    return model.model_validate(yaml.safe_load(path.read_text()) or {})
+    """Read a file. BadFile names every problem in it, BadUsage says why it cannot be read at all."""
+    return read(path, model).value
+
+
+def loads(text: str, name: str, model: type[M]) -> M:
+    """Read text; `name` is what its problems call it."""
+    return _validated(yaml_source.parse(text, name), model).value
+
+
+def read(path: Path, model: type[M]) -> Written[M]:
+    """As `load`, with the lines kept."""
+    return _validated(yaml_source.parse(text_of(path), str(path)), model)
+
+
+def text_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadUsage(f"no such file: {path}") from error
+    except IsADirectoryError as error:
+        raise BadUsage(f"a folder, not a file: {path}") from error
+    except OSError as error:
+        raise BadUsage(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BadFile([Problem(str(path), line, "", "not UTF-8 text")], hint="save it as UTF-8") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or what there is to choose from."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(names)}" if names else ""
+
+
+def _validated(source: Source, model: type[M]) -> Written[M]:
+    reading = _Reading(source)
+    value = None
+    try:
+        value = model.model_validate(source.value, context=reading)
+    except ValidationError as error:
+        malformed = any(not problem.field for problem in source.problems)
+        if not malformed:
+            reading.add(error)
+    if value is None or source.problems:
+        raise BadFile(sorted(source.problems, key=lambda problem: problem.line))
+    return Written(value, source)
+
+
+class _Reading:
+    """What pydantic finds wrong, in plain words and with lines."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._readers: dict[yaml_source.Path, type[BaseModel]] = {}
+
+    def read_by(self, model: type[BaseModel], mapping: yaml_source.Mapping) -> None:
+        self._readers[mapping.path] = model
+        for field_name, field in model.model_fields.items():
+            name = field.alias or field_name
+            if any(isinstance(each, BeforeValidator) for each in field.metadata):
+                continue  # written in a form of its own (`2G`, `1m30s`)
+            wanted = _plain_type(field.annotation)
+            # pydantic takes true for 1 and "3" for 3; whoever wrote that meant something else
+            if name in mapping and wanted in _NAMES and not _fits(mapping[name], wanted):
+                path = (*mapping.path, name)
+                self._source.add_problem(path, self._not_what_is_there(path, _NAMES[wanted], mapping[name]))
+
+    def add(self, error: ValidationError) -> None:
+        known = {(problem.line, problem.field) for problem in self._source.problems}
+        for each in error.errors(include_url=False):
+            path = self._path(each["loc"])
+            if each["type"] == "missing":
+                problem = self._source.problem((*path, each["loc"][-1]), "is missing")
+            else:
+                problem = self._source.problem(path, self._what(path, each))
+            if (problem.line, problem.field) not in known:
+                known.add((problem.line, problem.field))
+                self._source.problems.append(problem)
+
+    def _path(self, location: tuple[int | str, ...]) -> yaml_source.Path:
+        """Pydantic's location without the names of the branches that it tried."""
+        path: yaml_source.Path = ()
+        for part in location:
+            if (*path, part) in self._source.lines:
+                path = (*path, part)
+        return path
+
+    def _what(self, path: yaml_source.Path, error: Mapping[str, Any]) -> str:
+        kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+        if kind == "extra_forbidden":
+            return f"is not known{nearest(str(path[-1]), self._known_beside(path))}"
+        if kind == "value_error":
+            return str(context["error"])
+        if value is None:
+            return "has no value: write one, or leave the line out"
+        if kind == "string_type" and isinstance(value, (int, float)):
+            return f'should be text: write "{self._source.texts.get(path, value)}", with the quotes'
+        if kind in _EXPECTED:
+            return self._not_what_is_there(path, _EXPECTED[kind](context), value)
+        return str(error["msg"])
+
+    def _known_beside(self, path: yaml_source.Path) -> list[str]:
+        model = self._readers.get(path[:-1])
+        return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+    def _not_what_is_there(self, path: yaml_source.Path, expected: str, value: Any) -> str:
+        return f"should be {expected}, not {_shown(value, self._source.texts.get(path))}"
+
+
+# What should have been there, by pydantic's name of the error.
+_EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "string_type": lambda context: "text",
+    "string_pattern_mismatch": lambda context: f"text that matches {context['pattern']}",
+    "string_too_short": lambda context: f"text of {context['min_length']} characters or more",
+    "string_too_long": lambda context: f"text of {context['max_length']} characters or less",
+    "int_type": lambda context: "a whole number",
+    "int_parsing": lambda context: "a whole number",
+    "int_from_float": lambda context: "a whole number",
+    "float_type": lambda context: "a number",
+    "float_parsing": lambda context: "a number",
+    "finite_number": lambda context: "a finite number",
+    "bool_type": lambda context: "true or false",
+    "bool_parsing": lambda context: "true or false",
+    "greater_than": lambda context: f"more than {context['gt']}",
+    "greater_than_equal": lambda context: f"{context['ge']} or more",
+    "less_than": lambda context: f"less than {context['lt']}",
+    "less_than_equal": lambda context: f"{context['le']} or less",
+    "enum": lambda context: context["expected"].replace("'", ""),
+    "literal_error": lambda context: context["expected"].replace("'", ""),
+    "model_type": lambda context: "a mapping (name: value)",
+    "model_attributes_type": lambda context: "a mapping (name: value)",
+    "dict_type": lambda context: "a mapping (name: value)",
+    "list_type": lambda context: "a list",
+    "tuple_type": lambda context: "a list",
+    "too_short": lambda context: f"a list of {context['min_length']} or more",
+    "too_long": lambda context: f"a list of {context['max_length']} or less",
+}
+
+
+def _plain_type(annotation: Any) -> Any:
+    """`int` of `int` and of `int | None`."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        rest = [each for each in get_args(annotation) if each is not type(None)]
+        return rest[0] if len(rest) == 1 else None
+    return annotation
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if value is None:
+        return True  # said by pydantic where it is wrong
+    if wanted is bool:
+        return isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _shown(value: Any, text: str | None) -> str:
+    if isinstance(value, str):
+        return f'"{value if len(value) <= 60 else value[:59] + "…"}"'
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    return text if text is not None else str(value)

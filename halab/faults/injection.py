@@ -11,13 +11,16 @@ from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 
 
-def inject(
-    site: Site, journal: Journal, fault: str, machine: str, options: Mapping[str, str]
-) -> tuple[Entry, str]:
-    """Inject a fault into a machine and wait for its effect; what is open now, and what was seen."""
+def prepare(journal: Journal, fault: str, machine: str, options: Mapping[str, str]) -> Entry:
+    """Write a fault down. From here on it counts as open, whether it acts or not."""
     entry = Entry(uuid.uuid4().hex[:12], fault, machine, dict(options))
     journal.opened(entry)
-    return entry, FAULTS[fault].inject(site, machine, options)
+    return entry
+
+
+def inject(site: Site, entry: Entry) -> str:
+    """Inject a fault that is written down, and wait for its effect; what was seen of it."""
+    return FAULTS[entry.fault].inject(site, entry.machine, entry.options)
 
 
 def heal(site: Site, journal: Journal, entry: Entry) -> None:

@@ -13,13 +13,13 @@ from halab.topology.lab import Lab
 
 
 def resolve(
-    target: str, *, lab: Lab, guests: Guests, api: Api, chosen: Mapping[str, str], seed: int
+    target: str, *, lab: Lab, guests: Guests, api: Api, chosen: Mapping[str, list[str]], seed: int
 ) -> list[str]:
     """The machines that a target means now. `chosen` are the machines of earlier faults, by the fault's name."""
     names = [machine.name for machine in lab.machines]
     control_planes = [machine.name for machine in lab.control_planes]
     if target in chosen:
-        return [chosen[target]]
+        return chosen[target]
     if target in names:
         return [target]
     roles: dict[str, Callable[[], list[str]]] = {

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from halab.progress import Progress
 from halab.topology import render
 
 # Raised when this module makes another tree from the same inputs.
-_FORMAT = 1
+_FORMAT = 2
 _ROOT_TREE = "root.tar"
 # The tree, its tar and the images' content, measured 2.4 GB with Kubernetes 1.37.2.
 _SPACE_BYTES = 4 << 30
@@ -106,29 +105,18 @@ def _build(recipe: Recipe, bundle: Bundle, folder: Path, progress: Progress) -> 
     # beside the result: a killed build's tree goes with the next build of the same box
     tree = folder / "tree"
     tree.mkdir()
-    with ExitStack() as undo:
-        with progress.step("fill the box", limit_seconds=120):
-            process.run(["tar", "-C", tree, "--numeric-owner", "-xpf", base], timeout_seconds=300)
-            bundle.verify()
-            _install(recipe, bundle, tree)
-        with progress.step("unpack the images", limit_seconds=300):
-            store_images(bundle, tree / "var/lib/containerd", undo)
-        undo.close()
-        with progress.step("pack the box", limit_seconds=120):
-            process.run(
-                [
-                    "tar",
-                    "-C",
-                    tree,
-                    "--numeric-owner",
-                    "--sort=name",
-                    "--xattrs",
-                    "-cf",
-                    folder / _ROOT_TREE,
-                    ".",
-                ],
-                timeout_seconds=600,
-            )
+    with progress.step("fill the box", limit_seconds=120):
+        process.run(["tar", "-C", tree, "--numeric-owner", "-xpf", base], timeout_seconds=300)
+        bundle.verify()
+        _install(recipe, bundle, tree)
+    with progress.step("unpack the images", limit_seconds=300):
+        store_images(bundle, tree)
+    with progress.step("pack the box", limit_seconds=120):
+        packed = folder / _ROOT_TREE
+        process.run(
+            ["tar", "-C", tree, "--numeric-owner", "--sort=name", "--xattrs", "-cf", packed, "."],
+            timeout_seconds=600,
+        )
     shutil.rmtree(tree)
     contents = {
         "bundle": bundle.key,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from halab.clock import Clock, Deadline, RealClock
-from halab.errors import BadUsage, Corrupted, HalabError, HostProblem, TimedOut
+from halab.errors import Corrupted, HalabError, HostProblem, TimedOut
 from halab.images import cache
 from halab.progress import Step
 
@@ -20,17 +20,12 @@ T = TypeVar("T")
 _TRIES = 4
 _PAUSE_SECONDS = 2.0
 _FILE_SECONDS = 1800
-_CHUNK_BYTES = 1 << 18
 _NOTE_BYTES = 8 << 20
 _GO_ON = "run the same command again: it goes on where it ended"
 
 
 class _Broken(Exception):
     """A try that failed in a way that the next one may not."""
-
-
-class NotThere(BadUsage):
-    """The host answered, and has no such thing."""
 
 
 class Downloads:
@@ -103,7 +98,8 @@ class Downloads:
             noted = 0
             with partial.open("r+b" if have else "wb") as file:
                 file.seek(have)
-                for chunk in response.iter_raw(_CHUNK_BYTES):
+                # as it comes: whatever waits for a chunk of a given size is lost when the connection breaks
+                for chunk in response.iter_raw():
                     file.write(chunk)
                     have += len(chunk)
                     if have - noted >= _NOTE_BYTES:
@@ -132,7 +128,9 @@ def _client() -> httpx.Client:
 def _raise_for(response: httpx.Response, url: str) -> None:
     code = response.status_code
     if code == httpx.codes.NOT_FOUND:
-        raise NotThere(f"not there: {url}")
+        raise HalabError(
+            f"not there: {url}", hint="is that version released? https://kubernetes.io/releases"
+        )
     if code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
         raise _Broken(f"the host answers {code}")
     if not response.is_success:

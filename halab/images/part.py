@@ -17,8 +17,7 @@ Make = Callable[[Path, Step], Sequence[str]]
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where parts are made: `tree` holds the parts that are done, `downloads` outlives a
-    broken build, `scratch` does not."""
+    """`tree` holds the parts that are done, `downloads` outlives a broken build, `scratch` does not."""
 
     tree: Path
     downloads: Path

@@ -29,7 +29,7 @@ class Staging:
         """Where parts are made."""
         # Scratch is new each time: a child of a killed build may still write to the old one.
         for leftover in self._folder.glob("scratch-*"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         downloads = cache.make_folder(self._folder / "downloads")
         with tempfile.TemporaryDirectory(prefix="scratch-", dir=self._folder) as scratch:
             yield Workplace(self.tree, downloads, Path(scratch))

@@ -27,11 +27,9 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     held = allocation.of(place.work.path)
     name = held.name if held else place.name
     with labs.locked(place, f"down, process {os.getpid()}"):
-        removed = []
-        if held:
-            with progress.step("remove the machines", limit_seconds=120) as step:
-                removed = Engine().remove(name)
-                step.done(", ".join(removed) or "there were none")
+        with progress.step("remove the machines", limit_seconds=120) as step:
+            removed = Engine().remove(name, place.work.path)
+            step.done(", ".join(removed) or "there were none")
         for path in place.work.path.iterdir():
             if path.name not in _LOCKS and (runs or path != place.work.runs):
                 _remove(path)

@@ -44,7 +44,7 @@ def up(place: Place, progress: Progress) -> Brought:
         require_docker(place)
         engine = Engine()
         lab = _allocate(place, engine)
-        engine.require_free(lab)
+        engine.require_free(lab, place.work.path)
         box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress)
         if not engine.has_image(box.image):
             with progress.step("import the box into docker", limit_seconds=180):
@@ -79,7 +79,7 @@ def boot(place: Place, lab: Lab, engine: Engine, progress: Progress) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
     running = {each.machine for each in engine.containers(lab.name) if each.running}
     missing = [machine.name for machine in lab.machines if machine.name not in running]
-    engine.make_network(lab)
+    engine.make_network(lab, place.work.path)
     if missing:
         limit = _BOOT_SECONDS * lab.patience
         with progress.step(f"boot {len(missing)} machines", limit_seconds=limit):
@@ -120,6 +120,7 @@ def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
 def render(place: Place, lab: Lab, *, image: str) -> dict[str, str]:
     """The files of the work folder for this host; its keys must be there."""
     host = HostValues(
+        work=str(place.work.path),
         image=image,
         private_key=str(place.work.private_key),
         public_key=place.work.public_key.read_text().strip(),

@@ -15,7 +15,7 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
-from halab.topology.container import LABEL
+from halab.topology.container import LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 _HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
@@ -88,10 +88,10 @@ class Engine:
                 for tag in image.tags
             )
 
-    def make_network(self, lab: Lab) -> None:
+    def make_network(self, lab: Lab, work: Path) -> None:
         """The lab's network, with the host at its first address. Made anew where it has other addresses."""
         with _translated():
-            for network in self._networks_of(lab.name):
+            for network in self._networks_of(lab.name, work):
                 config = (network.attrs["IPAM"]["Config"] or [{}])[0]
                 if config.get("Subnet") == str(lab.network):
                     return
@@ -101,7 +101,7 @@ class Engine:
                 lab.label,
                 driver="bridge",
                 ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                labels={LABEL: lab.name},
+                labels={LABEL: lab.name, WORK_LABEL: str(work)},
                 options={"com.docker.network.bridge.name": _bridge(lab)},
             )
 
@@ -120,31 +120,36 @@ class Engine:
             found = self._client.containers.list(all=True, filters={"label": label})
             return sorted((_container(each.attrs) for each in found), key=lambda each: each.host_name)
 
-    def remove(self, lab: str) -> list[str]:
+    def remove(self, lab: str, work: Path) -> list[str]:
         """Remove the machines and the network of a lab, whatever state they are in; their names."""
         with _translated():
             removed = []
-            for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}={lab}"}):
+            for container in self._client.containers.list(all=True, filters=_owned(lab, work)):
                 container.remove(force=True, v=True)
                 removed.append(container.name)
-            for network in self._networks_of(lab):
+            for network in self._networks_of(lab, work):
                 network.remove()
                 removed.append(network.name)
             return removed
 
-    def require_free(self, lab: Lab) -> None:
-        """LabProblem where something that is not the lab's has one of its names."""
+    def require_free(self, lab: Lab, work: Path) -> None:
+        """LabProblem where something that is not of this lab and work folder has one of its names."""
         with _translated():
             names = {machine.host_name for machine in lab.machines}
             for container in self._client.containers.list(all=True):
-                if container.name in names and container.labels.get(LABEL) != lab.name:
+                if container.name in names and container.labels.get(WORK_LABEL) != str(work):
+                    whose = container.labels.get(WORK_LABEL, "not made by halab")
                     raise LabProblem(
-                        f"a container that is not halab's has the name of a machine: {container.name}",
-                        hint="rename or remove it, or give the lab another name",
+                        f"a container of another owner has the name of a machine: {container.name} ({whose})",
+                        hint="remove it, or give this lab another name in its lab file",
                     )
 
-    def _networks_of(self, lab: str) -> list[Any]:
-        return list(self._client.networks.list(filters={"label": f"{LABEL}={lab}"}))
+    def _networks_of(self, lab: str, work: Path) -> list[Any]:
+        return list(self._client.networks.list(filters=_owned(lab, work)))
+
+
+def _owned(lab: str, work: Path) -> dict[str, list[str]]:
+    return {"label": [f"{LABEL}={lab}", f"{WORK_LABEL}={work}"]}
 
 
 def _container(attributes: dict[str, Any]) -> Container:

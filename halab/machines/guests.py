@@ -74,8 +74,8 @@ class SshGuests:
         return done
 
     def shell_argv(self, machine: str, command: Iterable[str] = ()) -> list[str]:
-        """What to execute for a person's own session on a machine."""
-        return [*self._ssh, machine, *(["--", shlex.join(command)] if command else [])]
+        """What to execute for a person's own session on a machine; the words are the shell's, as with ssh itself."""
+        return [*self._ssh, machine, *(["--", *command] if command else [])]
 
 
 def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:

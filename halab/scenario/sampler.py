@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -27,6 +27,7 @@ from halab import process
 from halab.cluster import api
 from halab.cluster.api import Credentials
 from halab.errors import HalabError
+from halab.scenario.events import Sample
 from halab.topology.lab import Lab
 
 RATE_HERTZ = 5.0
@@ -50,13 +51,15 @@ class Probe:
     url: str
 
 
-def probes(lab: Lab) -> list[Probe]:
-    """Ready, read and write through the load balancer; ready and write of each API server."""
+def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
+    """Ready, read and write through the load balancer; ready and write of each API server, and what else is named."""
     through = api.url(lab.balancer)
     found = [Probe(f"{question}-via-lb", None, question, through) for question in Question]
     for machine in lab.control_planes:
-        for question in (Question.READY, Question.WRITE):
-            found.append(Probe(f"{question}-direct", machine.name, question, api.url(machine)))
+        for question in Question:
+            name = f"{question}-direct"
+            if question is not Question.READ or name in more:
+                found.append(Probe(name, machine.name, question, api.url(machine)))
     return found
 
 
@@ -155,16 +158,10 @@ class _Sampler:
             ok, detail = False, "timed out"
         except (httpx.HTTPError, OSError) as error:
             ok, detail = False, api.reason(error)
-        sample = {
-            "t": round(begun - self._order.origin, 4),
-            "seconds": round(time.monotonic() - begun, 4),
-            "probe": probe.name,
-            "machine": probe.machine,
-            "ok": ok,
-            "detail": detail,
-            "number": number,
-        }
-        sink.write(json.dumps(sample) + "\n")
+        seconds = time.monotonic() - begun
+        since = begun - self._order.origin
+        sample = Sample(round(since, 4), round(seconds, 4), probe.name, probe.machine, ok, detail, number)
+        sink.write(sample.to_json() + "\n")
 
     async def _answer(self, probe: Probe, number: int | None) -> tuple[bool, str]:
         context = self._anonymous if probe.question is Question.READY else self._certificate

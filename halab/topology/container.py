@@ -5,6 +5,8 @@ from __future__ import annotations
 from halab.topology.lab import Lab, Machine
 
 LABEL = "halab.lab"
+# The work folder, which tells labs of the same name from each other where several users share an engine.
+WORK_LABEL = "halab.work"
 
 # What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
 # is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a
@@ -21,11 +23,12 @@ CAPABILITIES = (
 VOLUMES = ("/var/lib/containerd", "/var/lib/etcd")
 
 
-def arguments(lab: Lab, machine: Machine, *, public_key: str, proxies: dict[str, str]) -> list[str]:
+def arguments(lab: Lab, machine: Machine, *, work: str, public_key: str, proxies: dict[str, str]) -> list[str]:
     """Arguments of `docker run` for a machine."""
     return [
         "--label", f"{LABEL}={lab.name}",
         "--label", f"halab.machine={machine.name}",
+        "--label", f"{WORK_LABEL}={work}",
         "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
         *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),
         "--cpus", str(machine.cpus),

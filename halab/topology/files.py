@@ -20,8 +20,9 @@ _BOOT_SECONDS = 300
 
 @dataclass(frozen=True)
 class HostValues:
-    """What rendering needs to know of this host. `image` is the docker image of the box, or its name alone."""
+    """What rendering needs to know of this host: `work` is the work folder, `image` is the docker image of the box, or its name alone."""
 
+    work: str
     image: str
     private_key: str
     public_key: str
@@ -83,7 +84,7 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         private_key=host.private_key,
         container_arguments={
             machine.name: container.arguments(
-                lab, machine, public_key=host.public_key, proxies=dict(host.proxies)
+                lab, machine, work=host.work, public_key=host.public_key, proxies=dict(host.proxies)
             )
             for machine in lab.machines
         },

@@ -1,0 +1,25 @@
+"""Judging a recorded run and writing its report beside the record."""
+
+from __future__ import annotations
+
+from halab.machines.work import replace
+from halab.report import junit, page
+from halab.scenario.folder import RunFolder
+from halab.scenario.result import Result
+from halab.scenario.verdict import judge
+
+
+def render(folder: RunFolder) -> Result:
+    """Judge a run from its folder alone; result.json, junit.xml and report.html are written anew."""
+    evidence = folder.read()
+    result = judge(evidence)
+    replace(folder.result, result.to_json())
+    replace(folder.junit, junit.text(result, evidence.checks or ()))
+    replace(folder.page, page.html(result, evidence, logs=_logs(folder)))
+    return result
+
+
+def _logs(folder: RunFolder) -> list[str]:
+    """What lies in the folder for a closer look, by paths relative to it."""
+    files = [path for path in folder.logs.rglob("*") if path.is_file()] if folder.logs.is_dir() else []
+    return sorted(path.relative_to(folder.path).as_posix() for path in files)

@@ -1,0 +1,171 @@
+"""The folder of a run: the names of its files, and reading them back as evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from halab.config import loading
+from halab.config.lab import Balancer, Provider
+from halab.config.scenario import Scenario, Setting
+from halab.errors import BadUsage, Corrupted
+from halab.scenario import check_results, timeline
+from halab.scenario.check_results import CheckResult
+from halab.scenario.events import Record
+from halab.scenario.history import History
+from halab.scenario.outage import Samples
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class MachineNote:
+    name: str
+    role: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a run was made with. `versions` are of Kubernetes, etcd and what else is worth naming."""
+
+    scenario: str
+    lab: str
+    started: str
+    provider: Provider
+    load_balancer: Balancer
+    kubernetes: str
+    machines: tuple[MachineNote, ...]
+    patience: float = 1.0
+    seed: int = 0
+    is_twin: bool = False
+    command: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    load_balancer_check: str = ""
+    halab: str = ""
+    revision: str | None = None
+    schema: int = SCHEMA
+
+    @property
+    def control_planes(self) -> tuple[str, ...]:
+        return tuple(machine.name for machine in self.machines if machine.role == "cp")
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(
+            kubernetes=self.kubernetes,
+            provider=self.provider,
+            load_balancer=self.load_balancer,
+            control_planes=len(self.control_planes),
+            capabilities=frozenset(self.capabilities),
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a verdict rests on. `scenario` is the one that was played: maybe the twin."""
+
+    meta: Meta
+    scenario: Scenario
+    records: Sequence[Record]
+    samples: Samples
+    checks: Sequence[CheckResult] | None = None
+
+    @property
+    def history(self) -> History:
+        meta = self.meta
+        return History(
+            self.scenario, meta.setting, meta.control_planes, meta.patience, self.records, self.samples
+        )
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of what lies in the folder of a run."""
+
+    path: Path
+
+    @property
+    def scenario(self) -> Path:
+        return self.path / "scenario.yml"
+
+    @property
+    def lab(self) -> Path:
+        return self.path / "lab.yml"
+
+    @property
+    def meta(self) -> Path:
+        return self.path / "meta.json"
+
+    @property
+    def timeline(self) -> Path:
+        return self.path / "timeline.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def checks(self) -> Path:
+        return self.path / "checks.xml"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def junit(self) -> Path:
+        return self.path / "junit.xml"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    def make(self) -> None:
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """The folder of a run that was made before; BadUsage where it is not one."""
+        folder = cls(path)
+        for needed in (folder.meta, folder.scenario, folder.timeline):
+            if not needed.is_file():
+                hint = "name the folder of a run, such as .halab/runs/…"
+                raise BadUsage(f"not the folder of a run: {path} has no {needed.name}", hint=hint)
+        return folder
+
+    def read(self) -> Evidence:
+        """The evidence of a run; Corrupted where it cannot be read."""
+        meta = self._read_meta()
+        scenario = loading.load(self.scenario, Scenario)
+        return Evidence(
+            meta=meta,
+            scenario=scenario.losing() if meta.is_twin else scenario,
+            records=timeline.read(self.timeline),
+            samples=Samples(timeline.read_samples(self.samples)),
+            checks=check_results.read(self.checks),
+        )
+
+    def _read_meta(self) -> Meta:
+        try:
+            meta = TypeAdapter(Meta).validate_json(self.meta.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Corrupted(f"cannot read {self.meta}: {where}: {first['msg'].lower()}") from error
+        if meta.schema != SCHEMA:
+            hint = "read it with the halab that made it"
+            raise Corrupted(f"made by another version of halab: {self.path}", hint=hint)
+        return meta

@@ -1,0 +1,157 @@
+"""Arithmetic over the samples of one lane: outages, shares, answer times. Pure, and never generous.
+
+Where there are no samples, nothing is known: a gap is reported as one, and neither good nor bad.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from halab.scenario.events import Sample
+
+# The sampler asks several times a second, and a slow answer does not delay the next question: two seconds
+# without a question mean that it did not run.
+GAP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """From the start of the first failed sample to the start of the first that was ok.
+
+    Where none was, `is_open`: `end` is as long as it is known to have lasted.
+    """
+
+    start: float
+    end: float
+    failed: int
+    is_open: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time without samples, longer than the sampler's rate explains."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one lane saw between two moments. Answer times are those of samples that were ok."""
+
+    start: float
+    end: float
+    samples: int
+    failed: int
+    outages: tuple[Outage, ...]
+    gaps: tuple[Gap, ...]
+    p50_seconds: float | None
+    p95_seconds: float | None
+
+    @property
+    def longest(self) -> Outage | None:
+        return max(self.outages, key=lambda outage: outage.seconds, default=None)
+
+    @property
+    def longest_outage_seconds(self) -> float:
+        return self.longest.seconds if self.longest else 0.0
+
+    @property
+    def failed_share(self) -> float:
+        return self.failed / self.samples if self.samples else 0.0
+
+
+class Samples:
+    """Samples by lane, each lane in the order of its starts; more can be added as they are written."""
+
+    def __init__(self, samples: Iterable[Sample] = ()) -> None:
+        self._lanes: dict[str, list[Sample]] = {}
+        self.add(samples)
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        for sample in samples:
+            insort(self._lanes.setdefault(sample.lane, []), sample, key=_start)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        return tuple(sorted(self._lanes))
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def of(self, lane: str) -> Sequence[Sample]:
+        return self._lanes.get(lane, [])
+
+    def between(self, lane: str, start: float, end: float) -> Sequence[Sample]:
+        """The samples of a lane that started in [start, end)."""
+        samples = self._lanes.get(lane, [])
+        return samples[bisect_left(samples, start, key=_start) : bisect_left(samples, end, key=_start)]
+
+
+def figures(samples: Sequence[Sample], start: float, end: float) -> Figures:
+    """Figures of those samples of one lane that started in [start, end); they come in that order."""
+    inside = [sample for sample in samples if start <= sample.t < end]
+    times = sorted(sample.seconds for sample in inside if sample.ok)
+    return Figures(
+        start=start,
+        end=end,
+        samples=len(inside),
+        failed=sum(not sample.ok for sample in inside),
+        outages=tuple(outages(inside, end)),
+        gaps=tuple(gaps(inside, start, end)),
+        p50_seconds=_percentile(times, 50),
+        p95_seconds=_percentile(times, 95),
+    )
+
+
+def gaps(samples: Sequence[Sample], start: float, end: float) -> list[Gap]:
+    """The times in [start, end) in which nothing was asked for longer than GAP_SECONDS."""
+    moments = [start, *(sample.t for sample in samples if start <= sample.t < end), end]
+    return [Gap(first, second) for first, second in pairwise(moments) if second - first > GAP_SECONDS]
+
+
+def outages(samples: Sequence[Sample], end: float) -> list[Outage]:
+    """The outages among samples in the order of their starts. None spans a gap: nothing is known of it."""
+    found: list[Outage] = []
+    failing: list[Sample] = []
+    for sample in samples:
+        if failing and sample.t - failing[-1].t > GAP_SECONDS:
+            found.append(_open(failing, min(end, sample.t)))
+            failing = []
+        if not sample.ok:
+            failing.append(sample)
+        elif failing:
+            found.append(Outage(failing[0].t, sample.t, len(failing), is_open=False))
+            failing = []
+    if failing:
+        found.append(_open(failing, end))
+    return found
+
+
+def _open(failing: Sequence[Sample], end: float) -> Outage:
+    last = failing[-1]
+    # the question after the last one is due at once: up to there it goes on, unless the sampler stopped
+    known_until = end if end - last.t <= GAP_SECONDS else max(last.t, min(last.end, end))
+    return Outage(failing[0].t, known_until, len(failing), is_open=True)
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+    """By nearest rank: always a time that was measured."""
+    return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
+
+
+def _start(sample: Sample) -> float:
+    return sample.t

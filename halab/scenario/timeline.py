@@ -1,0 +1,120 @@
+"""The record of a run on disk: timeline.jsonl and samples.jsonl (docs/reference/run-folder.md)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from halab.clock import Clock
+from halab.errors import Corrupted, HostProblem
+from halab.scenario.events import EVENTS, Event, Record, Sample
+
+
+class Timeline:
+    """Appends records, each on disk before `add` returns. May be used from several threads."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._records: list[Record] = []
+        self.origin = clock.now()
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        with self._lock:
+            return tuple(self._records)
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return self._clock.now() - self.origin
+
+    def add(self, event: Event) -> Record:
+        with self._lock:
+            record = Record(self.now(), event)
+            self._records.append(record)
+            try:
+                with self._path.open("a") as sink:
+                    sink.write(record.to_json() + "\n")
+            except OSError as error:
+                hint = "is the disk full?"
+                raise HostProblem(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
+        return record
+
+
+class SampleReader:
+    """Reads samples while they are being written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._line = 0
+
+    def new(self) -> list[Sample]:
+        """The samples since the last call, as they were written: in the order of their ends."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as source:
+            source.seek(self._offset)
+            content = source.read()
+        whole, _, _half_written = content.rpartition(b"\n")
+        if not whole:
+            return []
+        self._offset += len(whole) + 1
+        lines = whole.split(b"\n")
+        found = [_sample(self._path, self._line + number, line) for number, line in enumerate(lines, 1)]
+        self._line += len(lines)
+        return found
+
+
+def read(path: Path) -> list[Record]:
+    """All records of a timeline. A last line that was being written when halab was killed is left out."""
+    if not path.exists():
+        return []
+    whole, _, _half_written = path.read_bytes().rpartition(b"\n")
+    lines = whole.split(b"\n") if whole else []
+    return [_record(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """All samples in the order of their starts."""
+    return sorted(SampleReader(path).new(), key=lambda sample: sample.t)
+
+
+def _record(path: Path, number: int, line: bytes) -> Record:
+    from pydantic import ValidationError
+
+    try:
+        values = json.loads(line)
+        t, event = float(values.pop("t")), values.pop("event")
+        adapter = _adapter(event)
+        return Record(t, adapter.validate_python(values))
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise _corrupted(path, number) from error
+
+
+@cache
+def _adapter(event: str) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(EVENTS[event])
+
+
+_SAMPLE_FIELDS = tuple(each.name for each in fields(Sample))
+
+
+def _sample(path: Path, number: int, line: bytes) -> Sample:
+    try:
+        values = json.loads(line)
+        return Sample(*(values[name] for name in _SAMPLE_FIELDS))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _corrupted(path, number) from error
+
+
+def _corrupted(path: Path, number: int) -> Corrupted:
+    hint = "was it changed by hand, or made by another version?"
+    return Corrupted(f"not a line of a run's record: {path}:{number}", hint=hint)

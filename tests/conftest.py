@@ -1,0 +1,14 @@
+"""Options and settings of all tests."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# Equal examples in every run, and no limit on one of them: machines of tests may be slow.
+settings.register_profile("halab", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("halab")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regenerate", action="store_true", help="rewrite the golden files, for review")

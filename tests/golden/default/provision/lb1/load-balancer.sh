@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# What every machine of the lab ha has: the names of the others, and the lab's network.
+# Machine: lb1
+
+put 0644 /etc/halab/hosts <<'EOF'
+127.0.0.1 localhost
+10.213.0.10 lb1
+10.213.0.11 cp1
+10.213.0.12 cp2
+10.213.0.13 cp3
+EOF
+# The engine mounts /etc/hosts into a container: it can be written, not replaced.
+cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts
+
+ip -4 -o address show | grep -qF ' 10.213.0.10/' ||
+  fail 'this machine lacks its address on the network of the lab: 10.213.0.10'
+
+# The load balancer: haproxy.
+
+put 0644 /etc/haproxy/haproxy.cfg <<'EOF'
+# The API servers of the lab ha, behind 10.213.0.10:6443.
+global
+  log stdout format raw local0
+  maxconn 4096
+  stats socket /run/haproxy/admin.sock mode 660 level admin
+  user haproxy
+  group haproxy
+
+defaults
+  log global
+  mode tcp
+  option tcplog
+  option dontlognull
+  option redispatch
+  retries 2
+  timeout connect 1s
+  timeout check 1s
+  # watches, logs and exec idle for long: a short limit cuts them
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 24h
+
+frontend kube-apiserver
+  bind :6443
+  default_backend control-planes
+
+backend control-planes
+  balance roundrobin
+  # An API server that accepts connections may be far from ready: ask it.
+  option httpchk
+  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kube-apiserver
+  http-check expect status 200
+  default-server check check-ssl verify none inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+  server cp1 10.213.0.11:6443
+  server cp2 10.213.0.12:6443
+  server cp3 10.213.0.13:6443
+EOF
+haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer refuses its configuration: /etc/haproxy/haproxy.cfg'
+systemctl disable -q --now nginx.service
+case $changed in
+  */etc/haproxy/haproxy.cfg*) systemctl restart haproxy.service ;;
+esac
+systemctl enable -q --now haproxy.service

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# On a control plane, for a machine that is about to join: prints the join command. Its secrets are never logged.
+
+export KUBECONFIG=/etc/kubernetes/admin.conf
+
+# Secret kubeadm-certs and its key live for two hours: make new ones well before.
+key=/run/halab/certificate-key
+umask 077
+mkdir -p /run/halab
+if [ -z "$(find "$key" -mmin -100 2>/dev/null)" ]; then
+  kubeadm certs certificate-key >"$key.new"
+  kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print \
+    --certificate-key "$(cat "$key.new")" >&2
+  mv "$key.new" "$key"
+fi
+
+command=$(kubeadm token create --ttl 1h --print-join-command --certificate-key "$(cat "$key")")
+token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
+
+# A join that comes before the controller-manager has signed the token waits in steps of five seconds: wait here.
+deadline=$((SECONDS + 480))
+date +"%T token made" >&2
+until [ -n "$(kubectl -n kube-public get configmap cluster-info -o jsonpath="{.data.jws-kubeconfig-$token}")" ]; do
+  [ $SECONDS -lt $deadline ] || fail 'the controller-manager did not sign the bootstrap token (is it leading?)'
+  sleep 0.3
+done
+date +"%T token signed" >&2
+echo "$command"

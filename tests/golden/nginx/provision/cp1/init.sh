@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# kubeadm init on cp1, behind the load balancer at 192.168.77.10:6443.
+
+if [ -e /etc/kubernetes/halab-joined ]; then
+  exit 0
+fi
+if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
+  did 'removed what an interrupted kubeadm init left behind'
+  kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
+fi
+
+# The key that encrypts the certificates on their way to the others: kept in memory, for two hours at most.
+umask 077
+mkdir -p /run/halab
+kubeadm certs certificate-key >/run/halab/certificate-key
+{
+  cat <<'EOF'
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+clusterName: small
+kubernetesVersion: v1.34.4
+controlPlaneEndpoint: 192.168.77.10:6443
+networking:
+  serviceSubnet: 10.96.0.0/12
+etcd:
+  local:
+    imageTag: 3.6.5-0
+dns:
+  imageTag: v1.12.1
+apiServer:
+  certSANs:
+    - lb1
+    - localhost
+    - 127.0.0.1
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+resolvConf: /etc/halab/resolv.conf
+failSwapOn: false
+failCgroupV1: false
+# A lab lives on the host's disk: how full that is says nothing about a node.
+evictionHard:
+  imagefs.available: 0%
+  nodefs.available: 0%
+  nodefs.inodesFree: 0%
+imageGCHighThresholdPercent: 100
+featureGates:
+  KubeletInUserNamespace: true
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+# The bridge is where pods are: everything else comes from outside.
+detectLocalMode: BridgeInterface
+detectLocal:
+  bridgeInterface: cni0
+# The connection table is the host's.
+conntrack:
+  maxPerCore: 0
+  min: 0
+  tcpEstablishedTimeout: 0s
+  tcpCloseWaitTimeout: 0s
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 192.168.77.11
+  bindPort: 6443
+nodeRegistration:
+  name: cp1
+  criSocket: unix:///run/containerd/containerd.sock
+  imagePullPolicy: Never
+  kubeletExtraArgs:
+    - name: node-ip
+      value: 192.168.77.11
+bootstrapTokens: []
+EOF
+  printf 'certificateKey: %s\n' "$(cat /run/halab/certificate-key)"
+} >/run/halab/kubeadm-init.yaml
+umask 022
+
+kubeadm init --config /run/halab/kubeadm-init.yaml --upload-certs \
+  --skip-token-print --skip-certificate-key-print --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+rm -f /run/halab/kubeadm-init.yaml
+date -Is >/etc/kubernetes/halab-joined
+did 'kubeadm init'

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# What every machine of the lab small has: the names of the others, and the lab's network.
+# Machine: cp1
+
+put 0644 /etc/halab/hosts <<'EOF'
+127.0.0.1 localhost
+192.168.77.10 lb1
+192.168.77.11 cp1
+192.168.77.21 w1
+192.168.77.22 w2
+EOF
+# The engine mounts /etc/hosts into a container: it can be written, not replaced.
+cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts
+
+put 0644 /etc/environment <<'EOF'
+http_proxy=http://proxy.example:3128
+https_proxy=http://proxy.example:3128
+no_proxy=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
+NO_PROXY=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
+EOF
+ip -4 -o address show | grep -qF ' 192.168.77.11/' ||
+  fail 'this machine lacks its address on the network of the lab: 192.168.77.11'
+
+# What a Kubernetes node has before kubeadm: routes to the pods of the others, a bridge for its own, containerd.
+
+put 0755 /usr/local/lib/halab/pod-routes <<'EOF'
+#!/bin/bash
+# Pods of the other nodes are behind them. A restart of the machine loses routes: this runs at every start.
+set -euo pipefail
+ip route replace 10.244.21.0/24 via 192.168.77.21
+ip route replace 10.244.22.0/24 via 192.168.77.22
+EOF
+put 0644 /etc/systemd/system/halab-pod-routes.service <<'EOF'
+[Unit]
+Description=Routes to the pods on the other machines of the lab
+After=network-online.target
+Wants=network-online.target
+Before=kubelet.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/lib/halab/pod-routes
+
+[Install]
+WantedBy=multi-user.target
+EOF
+
+put 0644 /etc/cni/net.d/10-halab.conflist <<'EOF'
+{
+  "cniVersion": "1.0.0",
+  "name": "halab",
+  "plugins": [
+    {
+      "type": "bridge",
+      "bridge": "cni0",
+      "isGateway": true,
+      "hairpinMode": true,
+      "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": "10.244.11.0/24"}]],
+        "routes": [{"dst": "0.0.0.0/0"}]
+      }
+    },
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
+}
+EOF
+
+# Pods must not inherit a resolver on the loopback: CoreDNS would ask itself for ever, and its `loop` plugin ends it.
+put 0644 /etc/halab/resolv.conf <<'EOF'
+nameserver 192.168.77.1
+EOF
+
+put 0644 /etc/containerd/config.toml <<'EOF'
+version = 3
+
+[plugins.'io.containerd.cri.v1.images']
+  discard_unpacked_layers = true
+
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = 'registry.k8s.io/pause:3.10.1'
+
+[plugins.'io.containerd.cri.v1.runtime']
+  disable_apparmor = true
+  # the engine that runs this machine may not let it lower scores
+  restrict_oom_score_adj = true
+
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ['/usr/lib/cni']
+  conf_dir = '/etc/cni/net.d'
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+  runtime_type = 'io.containerd.runc.v2'
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+  SystemdCgroup = false
+EOF
+
+put 0644 /etc/sysctl.d/91-halab-node.conf <<'EOF'
+net.ipv4.ip_forward = 1
+EOF
+sysctl -q -p /etc/sysctl.d/91-halab-node.conf
+
+[ -z "$changed" ] || systemctl daemon-reload
+systemctl enable -q --now halab-pod-routes.service
+case $changed in
+  *containerd/config.toml*) systemctl restart containerd.service ;;
+esac
+systemctl enable -q --now containerd.service

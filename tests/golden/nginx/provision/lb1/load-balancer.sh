@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# What every machine of the lab small has: the names of the others, and the lab's network.
+# Machine: lb1
+
+put 0644 /etc/halab/hosts <<'EOF'
+127.0.0.1 localhost
+192.168.77.10 lb1
+192.168.77.11 cp1
+192.168.77.21 w1
+192.168.77.22 w2
+EOF
+# The engine mounts /etc/hosts into a container: it can be written, not replaced.
+cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts
+
+put 0644 /etc/environment <<'EOF'
+http_proxy=http://proxy.example:3128
+https_proxy=http://proxy.example:3128
+no_proxy=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
+NO_PROXY=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
+EOF
+ip -4 -o address show | grep -qF ' 192.168.77.10/' ||
+  fail 'this machine lacks its address on the network of the lab: 192.168.77.10'
+
+# The load balancer: nginx.
+
+put 0644 /etc/nginx/nginx.conf <<'EOF'
+# The API servers of the lab small, behind 192.168.77.10:6443.
+# Open-source NGINX checks passively: a connection that fails takes its server out for fail_timeout.
+include /etc/nginx/modules-enabled/*.conf;
+worker_processes auto;
+pid /run/nginx.pid;
+error_log stderr warn;
+
+events {
+  worker_connections 4096;
+}
+
+stream {
+  log_format connections '$time_iso8601 $remote_addr $upstream_addr $status $upstream_connect_time $session_time';
+  access_log /var/log/nginx/stream.log connections;
+
+  upstream control-planes {
+    server 192.168.77.11:6443 max_fails=1 fail_timeout=10s;
+  }
+
+  server {
+    listen 6443;
+    proxy_pass control-planes;
+    proxy_connect_timeout 1s;
+    proxy_next_upstream on;
+    proxy_next_upstream_timeout 5s;
+    # watches, logs and exec idle for long: a short limit cuts them
+    proxy_timeout 1h;
+  }
+}
+EOF
+nginx -t -q || fail 'the load balancer refuses its configuration: /etc/nginx/nginx.conf'
+systemctl disable -q --now haproxy.service
+case $changed in
+  */etc/nginx/nginx.conf*) systemctl restart nginx.service ;;
+esac
+systemctl enable -q --now nginx.service

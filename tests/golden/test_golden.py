@@ -1,0 +1,93 @@
+"""Every rendered file of a lab, whole. `pytest tests/golden --regenerate` rewrites them; read the diff."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from halab.config.lab import Acceleration, LabFile, Provider
+from halab.config.loading import loads
+from halab.topology import files
+from halab.topology.files import HostValues
+from halab.topology.lab import plan
+
+HERE = Path(__file__).parent
+
+HOST = HostValues(
+    work="/home/ada/labs/.halab",
+    image="halab/debian-12:0123456789ab",
+    private_key="/home/ada/labs/.halab/keys/id_ed25519",
+    public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEexample halab",
+    proxies={},
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A lab file, and what was decided on the host."""
+
+    folder: str
+    lab_file: str
+    network: str = "10.213.0.0/24"
+    provider: Provider = Provider.DOCKER
+    host: HostValues = field(default=HOST)
+
+
+CASES = (
+    Case("default", ""),
+    Case(
+        "nginx",
+        "name: small\ncontrol_planes: 1\nworkers: 2\nload_balancer: {kind: nginx}\nkubernetes: {version: '1.34'}\n",
+        network="192.168.77.0/24",
+        host=replace(
+            HOST,
+            proxies={
+                "http_proxy": "http://proxy.example:3128",
+                "https_proxy": "http://proxy.example:3128",
+                "no_proxy": "example",
+            },
+        ),
+    ),
+    Case(
+        "libvirt",
+        "name: five\nprovider: libvirt\naccel: tcg\ncontrol_planes: 5\nload_balancer: {check: tcp}\npatience: 4\n"
+        "machines: {cp: {cpus: 4, memory: 3G}}\n",
+        provider=Provider.LIBVIRT,
+        host=replace(
+            HOST,
+            work="/home/ada/it's a lab/.halab",
+            private_key="/home/ada/it's a lab/.halab/keys/id_ed25519",
+            acceleration=Acceleration.TCG,
+        ),
+    ),
+)
+
+
+def rendered(case: Case) -> dict[str, str]:
+    written = loads(case.lab_file, "lab.yml", LabFile)
+    lab = plan(written, network=IPv4Network(case.network), provider=case.provider)
+    addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
+    config = files.ssh_config(
+        lab, addresses, private_key=case.host.private_key, known_hosts=f"{case.host.work}/known_hosts"
+    )
+    return {**files.work_files(lab, case.host), "ssh_config": config}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder)
+def test_rendered_files_are_as_reviewed(case: Case, request: pytest.FixtureRequest) -> None:
+    folder, now = HERE / case.folder, rendered(case)
+    if request.config.getoption("--regenerate"):
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, text in now.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    reviewed = {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+    assert sorted(now) == sorted(reviewed)
+    for name in sorted(now):
+        assert now[name] == reviewed[name], f"{case.folder}/{name}: see --regenerate"

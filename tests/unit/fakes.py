@@ -1,0 +1,161 @@
+"""Stand-ins for what unit tests must not touch: machines, time, the API, the terminal. And labs to use them on."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from halab.config.lab import LabFile, Provider
+from halab.errors import CommandFailed, HalabError, Unreachable
+from halab.process import Completed
+from halab.topology.lab import Lab, plan
+
+CAPTURED = Path(__file__).parent / "captured"
+NETWORK = IPv4Network("10.213.7.0/24")
+
+
+def captured(name: str) -> str:
+    """What a tool printed on a real lab of three control planes."""
+    return (CAPTURED / name).read_text()
+
+
+def lab_of(network: IPv4Network = NETWORK, provider: Provider = Provider.DOCKER, **written: Any) -> Lab:
+    """The lab of a lab file with these values."""
+    return plan(LabFile.model_validate(written), network=network, provider=provider)
+
+
+class FakeClock:
+    """A clock on which sleeping takes no time. `then` is called at every sleep: it changes what is waited for."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.at = 1000.0
+        self.slept: list[float] = []
+        self._then = then
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+        self._then()
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a machine was told to run, in the order of the telling."""
+
+    machine: str
+    command: str
+    input: str | None
+    log: Path | None
+    timeout_seconds: float
+
+
+# Output; output by the machine's name; a failure; or all of these one after another, the last one for ever.
+Answer = str | Completed | HalabError | Callable[[Call], str | Completed]
+
+
+@dataclass
+class FakeGuests:
+    """Machines with scripted answers: the first pattern that is found in `MACHINE: COMMAND` gives the answer.
+
+    What a script prints when it is run with a log goes into the log, as over SSH. Anything that no pattern
+    matches ends with code 0 and prints nothing.
+    """
+
+    answers: dict[str, Answer | list[Answer]] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(
+        self,
+        machine: str,
+        command: str,
+        *,
+        timeout_seconds: float = 20,
+        input: str | None = None,
+        log: Path | None = None,
+        check: bool = True,
+    ) -> Completed:
+        call = Call(machine, command, input, log, timeout_seconds)
+        with self._lock:
+            self.calls.append(call)
+            answer = self._next(f"{machine}: {command}\n{input or ''}")
+        if callable(answer):
+            answer = answer(call)
+        if isinstance(answer, HalabError):
+            raise answer
+        done = answer if isinstance(answer, Completed) else Completed(0, answer, "")
+        if log:
+            with log.open("a") as sink:
+                sink.write(done.output + done.errors)
+            done = Completed(done.code, "", "")
+        if check and done.code != 0:
+            raise CommandFailed(f"on {machine}, a command ended", code=done.code, output=done.errors)
+        return done
+
+    def commands(self, machine: str) -> list[str]:
+        return [call.command for call in self.calls if call.machine == machine]
+
+    def _next(self, asked: str) -> Answer:
+        for pattern, answer in self.answers.items():
+            if re.search(pattern, asked):
+                if not isinstance(answer, list):
+                    return answer
+                return answer.pop(0) if len(answer) > 1 else answer[0]
+        return ""
+
+
+class FakeApi:
+    """The Kubernetes API with fixed objects by path; a HalabError among them is raised."""
+
+    def __init__(self, objects: Mapping[str, Any]) -> None:
+        self.objects = dict(objects)
+
+    def get(self, path: str) -> Any:
+        if path not in self.objects:
+            raise Unreachable(f"{path} says 404")
+        found = self.objects[path]
+        if isinstance(found, HalabError):
+            raise found
+        return found
+
+
+@dataclass
+class Recorded:
+    """Progress as it was shown: `begin WHAT`, `end WHAT: OUTCOME`, `fail WHAT`."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    @contextmanager
+    def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[RecordedStep]:
+        self.lines.append(f"begin {what}")
+        step = RecordedStep()
+        try:
+            yield step
+        except BaseException:
+            self.lines.append(f"fail {what}")
+            raise
+        self.lines.append(f"end {what}" + (f": {step.outcome}" if step.outcome else ""))
+
+
+@dataclass
+class RecordedStep:
+    notes: list[str] = field(default_factory=list)
+    outcome: str = ""
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def done(self, text: str) -> None:
+        self.outcome = text
