@@ -7,8 +7,9 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,12 @@ _PASSED = (
     "GOCACHE", "GOTMPDIR", "GOINSECURE",
     "VAGRANT_HOME",
 )  # fmt: skip
+
+# How long the rest of a group has after its leader has ended.
+_STRAGGLER_SECONDS = 0.5
+
+# Children of `run` that have not ended, whichever thread waits for them.
+_running: set[subprocess.Popen[bytes]] = set()
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
@@ -82,6 +89,7 @@ def run(
             )
         except FileNotFoundError as error:
             raise HostProblem(f"not found: {words[0]}", hint="run `halab doctor`") from error
+        _running.add(child)
         try:
             output, errors = child.communicate(data, timeout=timeout_seconds)
         except subprocess.TimeoutExpired as error:
@@ -90,6 +98,8 @@ def run(
         except BaseException:
             end_group(child)
             raise
+        finally:
+            _running.discard(child)
     finally:
         if sink:
             sink.close()
@@ -106,32 +116,77 @@ def run(
 
 
 @contextmanager
-def background(argv: Sequence[str | Path], *, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs while the block lasts, and no longer."""
+def background(
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    with_input: bool = False,
+    grace_seconds: float = 0,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs while the block lasts, and no longer.
+
+    `with_input` gives it a pipe as standard input, which is closed when the block ends: it then has the grace
+    to end by itself.
+    """
     with log.open("ab") as sink:
         child = subprocess.Popen(
             [os.fspath(word) for word in argv],
-            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment(), start_new_session=True,
+            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
+            stdout=sink, stderr=sink, env=environment(env), start_new_session=True,
         )  # fmt: skip
     try:
         yield child
+        _close(child)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(grace_seconds)
     finally:
         end_group(child)
 
 
+@contextmanager
+def ended_at_interrupt() -> Iterator[None]:
+    """Commands that threads run are ended when an exception, such as Ctrl-C, leaves the block.
+
+    Python interrupts its main thread alone, and then waits for the others: they would go on for minutes.
+    """
+    try:
+        yield
+    except BaseException:
+        for child in list(_running):
+            if child.poll() is None:
+                _signal_group(child, signal.SIGTERM)
+        raise
+
+
 def end_group(child: subprocess.Popen[bytes], *, grace_seconds: float = 5) -> None:
-    """End a child and all that it started: SIGTERM, then SIGKILL."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            child.wait(grace_seconds)
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    child.communicate()
+    """End a child and all that it started: SIGTERM, then SIGKILL for what is left."""
+    _signal_group(child, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(grace_seconds)
+    # a child that has ended may have left others of its group behind, with our pipes open
+    deadline = time.monotonic() + _STRAGGLER_SECONDS
+    while _signal_group(child, None) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+    _close(child)
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals | None) -> bool:
+    """Whether there was anybody to signal; None only asks."""
+    try:
+        os.killpg(child.pid, number or 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream:
+            with suppress(OSError):
+                stream.close()
 
 
 def pasteable(argv: Sequence[str], *, limit: int = 400) -> str:

@@ -67,9 +67,11 @@ class _Commands(click.Group):
             import difflib
 
             near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            if near:
-                error.message += f" Did you mean {near[0]}?"
-            raise
+            if not near:
+                raise
+            raise click.UsageError(
+                f"no such command: {args[0]}; did you mean {near[0]}?", context
+            ) from error
 
 
 @click.group(
@@ -108,8 +110,8 @@ def main(argv: list[str] | None = None) -> int:
         code = _INTERRUPTED
     except HalabError as error:
         code = _show(error, arguments)
-    except BrokenPipeError:
-        # the reader of a pipe has seen enough (`halab scenarios | head`)
+    except (BrokenPipeError, SystemExit):
+        # the reader of a pipe has seen enough (`halab scenarios | head`); click makes it an exit with 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:

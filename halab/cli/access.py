@@ -24,12 +24,13 @@ def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
       halab ssh cp2
       halab ssh lb1 -- sudo journalctl -u haproxy -n 20
     """
+    from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
     place = place_of(file)
     labs.require_machine(labs.existing(place), machine)
     words = command[1:] if command[:1] == ("--",) else command
-    _become(labs.guests_of(place).shell_argv(machine, words))
+    _become(access.guests(place).shell_argv(machine, words))
 
 
 @click.command("kubectl", context_settings=_PASS_ON)
@@ -42,13 +43,14 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> None:
     Example:
       halab kubectl -- get pods -n kube-system
     """
+    from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
     place = place_of(file)
     labs.existing(place)
-    os.environ["KUBECONFIG"] = str(labs.kubeconfig_of(place))
+    os.environ["KUBECONFIG"] = str(access.kubeconfig(place))
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
-    _become([str(labs.kubectl_of(place)), *words])
+    _become([str(access.kubectl(place)), *words])
 
 
 @click.command("kubeconfig")
@@ -60,9 +62,10 @@ def kubeconfig_command(file: Path) -> None:
     Example:
       export KUBECONFIG=$(halab kubeconfig)
     """
+    from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
-    click.echo(labs.kubeconfig_of(place_of(file)))
+    click.echo(access.kubeconfig(place_of(file)))
 
 
 @click.command("logs")
@@ -80,6 +83,7 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
       halab logs cp1 -u kubelet
       halab logs cp2 -u etcd
     """
+    from halab.lifecycle import access
     from halab.lifecycle import lab as labs
     from halab.lifecycle import logs
 
@@ -89,7 +93,7 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
             click.echo(f"==> {path} <==\n{text}")
         return
     labs.require_machine(labs.existing(place), machine)
-    click.echo(logs.of_machine(labs.guests_of(place), machine, unit, lines), nl=False)
+    click.echo(logs.of_machine(access.guests(place), machine, unit, lines), nl=False)
 
 
 @click.command("completion")

@@ -81,10 +81,10 @@ def render_command(file: Path, as_json: bool) -> None:
     Example:
       halab render && less .halab/Vagrantfile
     """
-    from halab.lifecycle import up
+    from halab.lifecycle.workfiles import preview
 
     place = place_of(file)
-    lab, changed = up.preview(place)
+    lab, changed = preview(place)
     if as_json:
         print_json({"work": str(place.work.path), "network": str(lab.network), "changed": changed})
     else:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from halab.cli.lab import file_option, json_option, place_of, print_json
 
-_EXIT = {"pass": 0, "fail": 1, "error": 3, "skip": 3}
+if TYPE_CHECKING:
+    from halab.scenario.folder import RunFolder
+    from halab.scenario.result import Result
+
+_INTERRUPTED = 130
 
 
 @click.command("scenarios")
@@ -36,7 +42,7 @@ def scenarios_command(as_json: bool) -> None:
 @click.argument("names", nargs=-1)
 @click.option("--all", "run_all", is_flag=True, help="Every scenario that halab carries.")
 @click.option("--twin", is_flag=True, help="Run the losing twin instead: its verdict must not be pass.")
-@click.option("--seed", type=int, default=None, help="Chooses among equal targets; printed, so that a run can be repeated.")
+@click.option("--seed", type=int, help="Decides among equal targets; every run prints its own.")
 @json_option
 def run_command(
     file: Path, names: tuple[str, ...], run_all: bool, twin: bool, seed: int | None, as_json: bool
@@ -52,13 +58,15 @@ def run_command(
     """
     from halab.cli.console import progress
     from halab.errors import BadUsage
-    from halab.scenario import library, session
+    from halab.report.playing import play
+    from halab.scenario import library
 
     if not names and not run_all:
         raise BadUsage("no scenario named", hint="name one (`halab scenarios` lists them), or give --all")
     scripts = [library.find(name) for name in (library.names() if run_all else names)]
-    results = session.run(place_of(file), scripts, progress(), seed=seed, twin=twin)
-    return _show([(each.folder, each.result) for each in results], as_json)
+    played = play(place_of(file), scripts, progress(), seed=seed, twin=twin)
+    code = _show(played.runs, as_json)
+    return _INTERRUPTED if played.was_interrupted else code
 
 
 @click.command("report")
@@ -71,11 +79,11 @@ def report_command(folder: Path, as_json: bool) -> int:
     Example:
       halab report .halab/runs/20261123-101500-stop-apiserver
     """
-    from halab import report
+    from halab.report import render
     from halab.scenario.folder import RunFolder
 
     run = RunFolder.existing(folder)
-    return _show([(run, report.render(run))], as_json)
+    return _show([(run, render.render(run))], as_json)
 
 
 @click.command("heal")
@@ -94,3 +102,25 @@ def heal_command(file: Path) -> int:
     for entry, error in failed:
         click.echo(f"not healed: {entry}: {error.message}", err=True)
     return 3 if failed else 0
+
+
+def _show(runs: Sequence[tuple[RunFolder, Result]], as_json: bool) -> int:
+    """Print what came of runs; the exit code that they make together."""
+    import json
+
+    from halab.report import table
+
+    if as_json:
+        click.echo(json.dumps([{"folder": str(run.path), **json.loads(result.to_json())} for run, result in runs], indent=2))
+    else:
+        for run, result in runs:
+            click.echo(table.text(result))
+            click.echo(f"report: {run.page}\n", err=True)
+    return exit_code([str(result.verdict) for _, result in runs])
+
+
+def exit_code(verdicts: Sequence[str]) -> int:
+    """0 all passed, 3 an error or nothing ran, 1 a scenario failed; an error wins over a failure."""
+    if "error" in verdicts or not set(verdicts) - {"skip"}:
+        return 3
+    return 1 if "fail" in verdicts else 0

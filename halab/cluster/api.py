@@ -6,9 +6,10 @@ what is measured is what a new client sees.
 
 from __future__ import annotations
 
+import os
 import ssl
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,19 +96,23 @@ def connect(lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5) -
 
 
 def reason(error: Exception) -> str:
-    """An HTTP client's failure in a few words: `timed out`, `connection refused` …"""
+    """Why there was no answer, in a few words: `timed out`, `connection refused`, `no route to host` …"""
     if isinstance(error, httpx.TimeoutException):
         return "timed out"
-    text = str(error).lower()
-    for known in (
-        "connection refused",
-        "connection reset",
-        "no route to host",
-        "network is unreachable",
-        "eof",
-    ):
-        if known in text:
-            return known
+    for cause in _causes(error):
+        # an error of TLS counts as one of the system, with numbers of its own
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno is not None:
+            return os.strerror(cause.errno).lower()
     if isinstance(error, httpx.RemoteProtocolError):
         return "disconnected"
-    return text or type(error).__name__
+    return str(error).lower() or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it; the HTTP client wraps what the system said several times."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _causes(each)
+        error = error.__cause__ or error.__context__

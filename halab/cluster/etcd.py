@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
@@ -88,17 +90,29 @@ def leader(guests: Guests, lab: Lab) -> str:
     raise LabProblem("no etcd member leads")
 
 
-def unstarted_members(guests: Guests, machine: str, joining: str) -> list[str]:
-    """Ids (hexadecimal) of members that stand for `joining`: what an interrupted join left in the member list."""
-    output = guests.run(machine, command("member list --write-out=json"), timeout_seconds=10).output
-    return parse_members_of(output, joining)
+def members_of(guests: Guests, machine: str, joining: str) -> list[str]:
+    """Ids (hexadecimal) of members that stand for `joining`, by name or address, in the list of `machine`'s etcd."""
+    return [f"{member['ID']:x}" for member in parse_members_of(_member_list(guests, machine), joining)]
 
 
-def parse_members_of(output: str, name_or_address: str) -> list[str]:
-    found = []
-    for member in json.loads(output)["members"]:
-        urls = [*member.get("peerURLs", []), *member.get("clientURLs", [])]
-        hosts = [url.split("//")[-1].rsplit(":", 1)[0] for url in urls]
-        if member.get("name") == name_or_address or name_or_address in hosts:
-            found.append(f"{member['ID']:x}")
-    return found
+def votes(guests: Guests, machine: str, joining: str) -> bool:
+    """Whether `machine`'s etcd counts on a member that stands for `joining`: it has started and is no learner."""
+    found = parse_members_of(_member_list(guests, machine), joining)
+    return any(member.get("name") and not member.get("isLearner") for member in found)
+
+
+def parse_members_of(output: str, name_or_address: str) -> list[Mapping[str, Any]]:
+    """From `etcdctl member list --write-out=json`; a member that has not started has no name."""
+    try:
+        return [each for each in json.loads(output)["members"] if name_or_address in _names(each)]
+    except (ValueError, LookupError, TypeError) as error:
+        raise LabProblem(f"etcdctl printed something else than members: {output[:200]!r}") from error
+
+
+def _names(member: Mapping[str, Any]) -> set[str]:
+    urls = [*member.get("peerURLs", ()), *member.get("clientURLs", ())]
+    return {member.get("name", ""), *(url.split("//")[-1].rsplit(":", 1)[0] for url in urls)}
+
+
+def _member_list(guests: Guests, machine: str) -> str:
+    return guests.run(machine, command("member list --write-out=json"), timeout_seconds=10).output

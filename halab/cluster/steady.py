@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from halab import process
 from halab.clock import Deadline, NotYet, wait_for
 from halab.cluster import balancer, etcd, kube
 from halab.cluster.api import Api
@@ -79,7 +80,7 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
         except HalabError as error:
             return [error.message.splitlines()[0]]
 
-    with ThreadPoolExecutor(max_workers=5) as pool:
+    with ThreadPoolExecutor(max_workers=5) as pool, process.ended_at_interrupt():
         for lines in pool.map(answered, (ask_etcd, ask_balancer, ask_nodes, ask_pods, ask_leaders)):
             missing += [line for line in lines if line not in missing]
     return Observation(tuple(missing), leaders, members, backends)

@@ -31,6 +31,7 @@ class Model(BaseModel):
 
 M = TypeVar("M", bound=BaseModel)
 
+_NO_VALUE = "has no value: write one, or leave the line out"
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -112,23 +113,28 @@ class _Reading:
             name = field.alias or field_name
             if any(isinstance(each, BeforeValidator) for each in field.metadata):
                 continue  # written in a form of its own (`2G`, `1m30s`)
-            wanted = _plain_type(field.annotation)
-            # pydantic takes true for 1 and "3" for 3; whoever wrote that meant something else
-            if name in mapping and wanted in _NAMES and not _fits(mapping[name], wanted):
-                path = (*mapping.path, name)
-                self._source.add_problem(path, self._not_what_is_there(path, _NAMES[wanted], mapping[name]))
+            if name not in mapping:
+                continue
+            path, value, wanted = (*mapping.path, name), mapping[name], _plain_type(field.annotation)
+            if value is None:
+                # where a value may be left out, pydantic takes none at all as well
+                self._add(self._source.problem(path, _NO_VALUE))
+            elif wanted in _NAMES and not _fits(value, wanted):
+                # it takes true for 1 and "3" for 3, too; whoever wrote that meant something else
+                self._add(self._source.problem(path, self._not_what_is_there(path, _NAMES[wanted], value)))
 
     def add(self, error: ValidationError) -> None:
-        known = {(problem.line, problem.field) for problem in self._source.problems}
         for each in error.errors(include_url=False):
             path = self._path(each["loc"])
             if each["type"] == "missing":
-                problem = self._source.problem((*path, each["loc"][-1]), "is missing")
+                self._add(self._source.problem((*path, each["loc"][-1]), "is missing"))
             else:
-                problem = self._source.problem(path, self._what(path, each))
-            if (problem.line, problem.field) not in known:
-                known.add((problem.line, problem.field))
-                self._source.problems.append(problem)
+                self._add(self._source.problem(path, self._what(path, each)))
+
+    def _add(self, problem: Problem) -> None:
+        """One problem of a field is enough: a second is mostly the same in other words."""
+        if (problem.line, problem.field) not in {(each.line, each.field) for each in self._source.problems}:
+            self._source.problems.append(problem)
 
     def _path(self, location: tuple[int | str, ...]) -> yaml_source.Path:
         """Pydantic's location without the names of the branches that it tried."""
@@ -145,9 +151,12 @@ class _Reading:
         if kind == "value_error":
             return str(context["error"])
         if value is None:
-            return "has no value: write one, or leave the line out"
+            return _NO_VALUE
         if kind == "string_type" and isinstance(value, (int, float)):
             return f'should be text: write "{self._source.texts.get(path, value)}", with the quotes'
+        if kind in ("too_short", "too_long"):
+            bound = f"{context['min_length']} or more" if kind == "too_short" else f"at most {context['max_length']}"
+            return f"should have {bound} entries, not {context['actual_length']}"
         if kind in _EXPECTED:
             return self._not_what_is_there(path, _EXPECTED[kind](context), value)
         return str(error["msg"])
@@ -179,14 +188,12 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda context: f"less than {context['lt']}",
     "less_than_equal": lambda context: f"{context['le']} or less",
     "enum": lambda context: context["expected"].replace("'", ""),
-    "literal_error": lambda context: context["expected"].replace("'", ""),
+    "literal_error": lambda context: context["expected"].replace("'", "").replace("True", "true"),
     "model_type": lambda context: "a mapping (name: value)",
     "model_attributes_type": lambda context: "a mapping (name: value)",
     "dict_type": lambda context: "a mapping (name: value)",
     "list_type": lambda context: "a list",
     "tuple_type": lambda context: "a list",
-    "too_short": lambda context: f"a list of {context['min_length']} or more",
-    "too_long": lambda context: f"a list of {context['max_length']} or less",
 }
 
 
@@ -199,8 +206,6 @@ def _plain_type(annotation: Any) -> Any:
 
 
 def _fits(value: Any, wanted: Any) -> bool:
-    if value is None:
-        return True  # said by pydantic where it is wrong
     if wanted is bool:
         return isinstance(value, bool)
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -34,15 +34,20 @@ def share_of(text: Any) -> float:
 
 
 def spelled(seconds: float) -> str:
-    """`90` is 1m30s, `2.25` is 2.2s, `0.04` is 40ms."""
-    if seconds < 1:
+    """`150` is 2m30s, `90` is 90s, `2.25` is 2.2s, `0.04` is 40ms."""
+    if 0 < seconds < 0.9995:
         return f"{round(seconds * 1000)}ms"
-    if seconds < 60:
+    if seconds < 120:
         return f"{seconds:.1f}".removesuffix(".0") + "s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
     return "".join(f"{count}{unit}" for count, unit in parts if count)
+
+
+def spelled_share(share: float) -> str:
+    """`0.5` is 50%, `0.125` is 12.5%."""
+    return f"{share:.1%}".replace(".0%", "%")
 
 
 @dataclass(frozen=True)

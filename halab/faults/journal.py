@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,7 +43,8 @@ class Journal:
     def open_faults(self) -> list[Entry]:
         """Faults that were injected, or were about to be, and not healed; the oldest first."""
         try:
-            lines = self._path.read_text().splitlines()
+            # what follows the last line feed was cut short by a crash, and never followed by its fault
+            lines = self._path.read_text().split("\n")[:-1]
         except FileNotFoundError:
             return []
         found: dict[str, Entry] = {}
@@ -50,9 +52,6 @@ class Journal:
             try:
                 record = json.loads(line)
             except ValueError as error:
-                # a line cut short by a crash was never followed by its fault
-                if number == len(lines):
-                    break
                 raise LabProblem(f"not readable as JSON: {self._path}:{number}") from error
             if "open" in record:
                 found[record["open"]["id"]] = Entry(**record["open"])
@@ -62,15 +61,13 @@ class Journal:
 
     def _append(self, record: dict[str, object]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._drop_partial_line()
         with self._path.open("a") as stream:
-            # a line that a crash cut short must not swallow this one
-            if stream.tell() and not self._ends_with_newline():
-                stream.write("\n")
             stream.write(json.dumps(record) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
 
-    def _ends_with_newline(self) -> bool:
-        with self._path.open("rb") as stream:
-            stream.seek(-1, os.SEEK_END)
-            return stream.read(1) == b"\n"
+    def _drop_partial_line(self) -> None:
+        """A line that a crash cut short must not swallow the next one."""
+        with suppress(FileNotFoundError), self._path.open("rb+") as stream:
+            stream.truncate(stream.read().rfind(b"\n") + 1)

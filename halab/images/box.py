@@ -200,6 +200,12 @@ def _folder(name: str, box_key: str) -> Path:
     return cache.folder() / "boxes" / f"{name}-{box_key}"
 
 
+def expected_image(name: str, release: Release, source: Source) -> str:
+    """The docker image that a lab will be made of; without a key as long as its bundle is not built."""
+    cached = bundles.find(release, source)
+    return image_name(name, key(name, cached.key)) if cached else f"halab/{name}"
+
+
 def for_lab(name: str, release: Release, source: Source, progress: Progress) -> Box:
     """The box that a lab needs: the cached one where there is one, else bundle and box are built."""
     cached = bundles.find(release, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 from halab.errors import HalabError
 from halab.lifecycle import lab as labs
@@ -38,14 +39,14 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     return removed
 
 
-def _remove(path: os.PathLike[str]) -> None:
+def _remove(path: Path) -> None:
     try:
-        if os.path.isdir(path) and not os.path.islink(path):
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            os.unlink(path)
+            path.unlink()
     except OSError as error:
-        raise HalabError(f"cannot remove {os.fspath(path)}: {error.strerror}") from error
+        raise HalabError(f"cannot remove {path}: {error.strerror}") from error
 
 
 def _remove_if_empty(place: Place) -> None:

@@ -9,14 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab import process
-from halab.cluster.api import Api, Credentials, connect
 from halab.config.lab import LabFile, Provider
 from halab.config.loading import load
 from halab.errors import BadUsage, LabProblem
-from halab.images import bundle as bundles
 from halab.machines import allocation
-from halab.machines.guests import SshGuests
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
 
@@ -66,35 +62,11 @@ def provider_of(written: LabFile) -> Provider:
     return Provider.DOCKER if written.provider is Provider.AUTO else written.provider
 
 
-def guests_of(place: Place) -> SshGuests:
-    return SshGuests(place.work.ssh_config)
-
-
-def api_of(place: Place, lab: Lab) -> Api:
-    return connect(lab, Credentials.in_folder(place.work.private_key.parent))
-
-
 def require_machine(lab: Lab, name: str) -> None:
     """BadUsage where the lab has no machine of that name."""
     known = [machine.name for machine in lab.machines]
     if name not in known:
         raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
-
-
-def kubeconfig_of(place: Place) -> Path:
-    existing(place)
-    if not place.work.kubeconfig.exists():
-        raise LabProblem(f"the lab {place.name} has no kubeconfig yet", hint="run `halab up`")
-    return place.work.kubeconfig
-
-
-def kubectl_of(place: Place) -> Path:
-    """The kubectl of the lab's own version where its bundle is in the cache, else the one of this host."""
-    lab = existing(place)
-    bundle = bundles.find(lab.release, place.written.kubernetes.source)
-    if bundle:
-        return bundle.binary("kubectl")
-    return Path(process.find("kubectl", hint="`halab bundle build` brings one of the lab's version"))
 
 
 @contextmanager

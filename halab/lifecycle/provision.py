@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 
+from halab import process
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
@@ -19,7 +20,9 @@ _NODE_SECONDS = 180
 _INIT_SECONDS = 420
 _JOIN_SECONDS = 480
 # Every line of a log with its time: where kubeadm waits is read off there.
-_TIMED = "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
+_TIMED = (
+    "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
+)
 _JOINED = "/etc/kubernetes/halab-joined"
 
 
@@ -31,23 +34,24 @@ class Provisioner:
         self._work = work
         self._guests = guests
         self._progress = progress
+        self._first = lab.control_planes[0].name
 
     def run(self) -> int:
         """How many things were changed on the machines."""
         changes = self._set_up_machines()
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
-        first, *others = self._lab.nodes
-        if not joined[first.name]:
+        others = self._lab.nodes[1:]
+        if not joined[self._first]:
             with self._progress.step(
-                f"kubeadm init on {first.name}", limit_seconds=self._limit(_INIT_SECONDS)
+                f"kubeadm init on {self._first}", limit_seconds=self._limit(_INIT_SECONDS)
             ):
-                changes += self._script(first.name, "init.sh", _INIT_SECONDS)
+                changes += self._script(self._first, "init.sh", _INIT_SECONDS)
         changes += self._join_in_turn([machine for machine in others if not joined[machine.name]])
         return changes
 
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer."""
-        return self._guests.run(self._lab.control_planes[0].name, "cat /etc/kubernetes/admin.conf").output
+        return self._guests.run(self._first, "cat /etc/kubernetes/admin.conf").output
 
     def _set_up_machines(self) -> int:
         names = [machine.name for machine in self._lab.machines]
@@ -68,21 +72,25 @@ class Provisioner:
         The next one begins as soon as the member before it votes, and not when that machine's join has ended: what
         is left of a join then, the wait for its own API server and controllers, disturbs no other (5 s each).
         """
-        with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
+        with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool, process.ended_at_interrupt():
             joins: list[Future[int]] = []
             for machine in machines:
                 if any(join.done() and join.exception() for join in joins):
                     break
+                if machine not in self._lab.control_planes:
+                    joins.append(pool.submit(self._join, machine))
+                    continue
+                self._forget_member(machine)
                 joins.append(pool.submit(self._join, machine))
-                if machine in self._lab.control_planes:
-                    self._wait_for_vote(machine.name, joins[-1])
+                self._wait_for_vote(machine, joins[-1])
+            wait(joins)
         return sum(join.result() for join in joins)
 
-    def _wait_for_vote(self, machine: str, join: Future[int]) -> None:
+    def _wait_for_vote(self, machine: Machine, join: Future[int]) -> None:
         """Until the member of a machine that joins has a vote, or its join has ended, well or badly."""
         while not join.done():
             with suppress(HalabError):
-                if not etcd.status(self._guests, machine).is_learner:
+                if etcd.votes(self._guests, self._first, str(machine.address)):
                     return
             with suppress(FutureTimeout):
                 join.exception(timeout=1)
@@ -91,23 +99,22 @@ class Provisioner:
         return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
 
     def _join(self, machine: Machine) -> int:
-        with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(_JOIN_SECONDS)):
+        with self._progress.step(
+            f"kubeadm join on {machine.name}", limit_seconds=self._limit(_JOIN_SECONDS)
+        ):
             return self._join_now(machine)
 
     def _join_now(self, machine: Machine) -> int:
-        first = self._lab.control_planes[0].name
-        if machine in self._lab.control_planes:
-            self._forget_member(first, machine)
-        command = self._material(first)
+        command = self._material(self._first)
         self._guests.run(
             machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
         )
         return self._script(machine.name, "join.sh", _JOIN_SECONDS)
 
-    def _forget_member(self, first: str, machine: Machine) -> None:
-        """A join that was interrupted may have left a member that never starts: the next join would wait for it."""
-        for member in etcd.unstarted_members(self._guests, first, str(machine.address)):
-            self._guests.run(first, etcd.command(f"member remove {member}"))
+    def _forget_member(self, machine: Machine) -> None:
+        """An interrupted join may have left a member: the next join would wait for it, or its vote mislead us."""
+        for member in etcd.members_of(self._guests, self._first, str(machine.address)):
+            self._guests.run(self._first, etcd.command(f"member remove {member}"))
 
     def _material(self, first: str) -> str:
         """The join command: it holds secrets, so it is neither logged nor shown when it fails."""

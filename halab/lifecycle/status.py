@@ -7,6 +7,7 @@ from typing import Any
 
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Journal
+from halab.lifecycle import access
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.machines.engine import Container, Engine
@@ -84,8 +85,8 @@ def look(place: Place) -> Status:
     elif not place.work.kubeconfig.exists():
         seen = Observation(("`halab up` has not ended yet, or failed",))
     else:
-        api = labs.api_of(place, lab)
-        seen = observe(labs.guests_of(place), api, lab)
+        api = access.api(place, lab)
+        seen = observe(access.guests(place), api, lab)
         api.close()
     return Status(
         lab, containers, seen, tuple(str(entry) for entry in Journal(place.work.journal).open_faults())

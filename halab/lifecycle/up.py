@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from halab import process
 from halab.clock import Deadline, RealClock
-from halab.cluster.api import Credentials
 from halab.cluster.steady import Observation, wait_until_steady
 from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem
 from halab.images import box as boxes
+from halab.lifecycle import access, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
@@ -21,7 +20,6 @@ from halab.machines.vagrant import Vagrant
 from halab.machines.work import Work, replace
 from halab.progress import Progress
 from halab.topology import files
-from halab.topology.files import HostValues
 from halab.topology.lab import Lab, plan
 
 # Limits, on a machine that does nothing else; a lab's patience stretches them.
@@ -51,9 +49,9 @@ def up(place: Place, progress: Progress) -> Brought:
                 engine.import_image(box.root_tree, box.image)
         place.work.make()
         with _kept(place):
-            place.work.write(render(place, lab, image=box.image))
+            place.work.write(workfiles.rendered(place, lab, image=box.image))
             made = boot(place, lab, engine, progress)
-            provisioner = Provisioner(lab, place.work, labs.guests_of(place), progress)
+            provisioner = Provisioner(lab, place.work, access.guests(place), progress)
             changes = provisioner.run()
             _save_credentials(place, provisioner.kubeconfig())
             return Brought(lab, settle(place, lab, progress), made + changes)
@@ -107,36 +105,14 @@ def boot(place: Place, lab: Lab, engine: Engine, progress: Progress) -> int:
 def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
     """Wait until the lab is steady."""
     limit = _STEADY_SECONDS * lab.patience
-    api = labs.api_of(place, lab)
+    api = access.api(place, lab)
     with progress.step("wait until the lab is steady", limit_seconds=limit) as step:
         seen = wait_until_steady(
-            labs.guests_of(place), api, lab, Deadline.after(RealClock(), limit), note=step.note
+            access.guests(place), api, lab, Deadline.after(RealClock(), limit), note=step.note
         )
         step.done(str(seen))
     api.close()
     return seen
-
-
-def render(place: Place, lab: Lab, *, image: str) -> dict[str, str]:
-    """The files of the work folder for this host; its keys must be there."""
-    host = HostValues(
-        work=str(place.work.path),
-        image=image,
-        private_key=str(place.work.private_key),
-        public_key=place.work.public_key.read_text().strip(),
-        proxies={name: os.environ[name] for name in process.PROXIES if os.environ.get(name)},
-        acceleration=place.written.accel,
-    )
-    return files.work_files(lab, host)
-
-
-def preview(place: Place) -> tuple[Lab, list[str]]:
-    """Write the work folder and touch no machine; the lab, and the files that changed."""
-    held = allocation.of(place.work.path)
-    network = held.network if held else allocation.preview(place.written.network, allocation.host_routes())
-    lab = plan(place.written, network=network, provider=labs.provider_of(place.written))
-    place.work.make()
-    return lab, place.work.write(render(place, lab, image=f"halab/{lab.box}"))
 
 
 def vagrant(place: Place, lab: Lab) -> Vagrant:
@@ -161,7 +137,7 @@ def _allocate(place: Place, engine: Engine) -> Lab:
 
 def _save_credentials(place: Place, kubeconfig: str) -> None:
     replace(place.work.kubeconfig, kubeconfig)
-    Credentials.in_folder(place.work.private_key.parent).save(kubeconfig)
+    access.credentials(place).save(kubeconfig)
 
 
 class _kept:

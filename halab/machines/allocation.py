@@ -33,12 +33,16 @@ def held() -> list[Allocation]:
     """All allocations of this user on this host."""
     path = _folder() / "allocations.json"
     try:
-        entries = json.loads(path.read_text())
+        return [
+            Allocation(each["name"], IPv4Network(each["network"]), Path(each["work"]))
+            for each in json.loads(path.read_text())
+        ]
     except FileNotFoundError:
         return []
-    except ValueError as error:
-        raise HostProblem(f"not readable as JSON: {path}", hint="remove it when no lab is up") from error
-    return [Allocation(each["name"], IPv4Network(each["network"]), Path(each["work"])) for each in entries]
+    except (ValueError, LookupError, TypeError) as error:
+        raise HostProblem(
+            f"not a list of allocations: {path}", hint="remove it when no lab is up"
+        ) from error
 
 
 def of(work: Path) -> Allocation | None:
@@ -93,11 +97,17 @@ def host_routes() -> list[IPv4Network]:
         ],
         timeout_seconds=10,
     ).output
-    found = []
-    for route in json.loads(output or "[]"):
-        if route.get("type", "unicast") == "unicast" and route["dst"] != "default":
-            found.append(IPv4Network(route["dst"], strict=False))
-    return found
+    return parse_routes(output)
+
+
+def parse_routes(output: str) -> list[IPv4Network]:
+    """`ip -json -4 route`. A VPN may route both halves of the internet (a /1 each): that, too, is a default."""
+    routes = [
+        IPv4Network(route["dst"], strict=False)
+        for route in json.loads(output or "[]")
+        if route.get("type", "unicast") == "unicast" and route["dst"] != "default"
+    ]
+    return [network for network in routes if network.prefixlen > 1]
 
 
 def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:

@@ -34,18 +34,43 @@ class Container:
     bridge_address: IPv4Address | None
 
 
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine says of itself; `data` is a path on the engine's own host."""
+
+    version: str
+    system: str
+    cgroup_version: int
+    is_rootless: bool
+    data: Path
+    address: str
+
+
 class Engine:
     """A connection to the engine that DOCKER_HOST names, or else the local one. HostProblem where none answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timeout_seconds: int = _TIMEOUT_SECONDS) -> None:
         with _translated():
-            self._client = docker.from_env(timeout=_TIMEOUT_SECONDS)
+            self._client = docker.from_env(timeout=timeout_seconds)
             self._client.ping()
 
     @property
     def version(self) -> str:
         with _translated():
             return str(self._client.version()["Version"])
+
+    @property
+    def facts(self) -> EngineFacts:
+        with _translated():
+            told = self._client.info()
+        return EngineFacts(
+            version=str(told["ServerVersion"]),
+            system=str(told.get("OperatingSystem", "unknown")),
+            cgroup_version=int(told.get("CgroupVersion", 1)),
+            is_rootless=any("rootless" in option for option in told.get("SecurityOptions") or []),
+            data=Path(told["DockerRootDir"]),
+            address=str(self._client.api.base_url),
+        )
 
     def networks(self) -> list[IPv4Network]:
         """The IPv4 networks of all docker networks, ours and others'."""
@@ -117,7 +142,7 @@ class Engine:
         """The machines of a lab, or of all labs."""
         with _translated():
             label = LABEL if lab is None else f"{LABEL}={lab}"
-            found = self._client.containers.list(all=True, filters={"label": label})
+            found = self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
             return sorted((_container(each.attrs) for each in found), key=lambda each: each.host_name)
 
     def remove(self, lab: str, work: Path) -> list[str]:
@@ -126,7 +151,7 @@ class Engine:
             removed = []
             for container in self._client.containers.list(all=True, filters=_owned(lab, work)):
                 container.remove(force=True, v=True)
-                removed.append(container.name)
+                removed.append(str(container.name))
             for network in self._networks_of(lab, work):
                 network.remove()
                 removed.append(network.name)
@@ -136,7 +161,7 @@ class Engine:
         """LabProblem where something that is not of this lab and work folder has one of its names."""
         with _translated():
             names = {machine.host_name for machine in lab.machines}
-            for container in self._client.containers.list(all=True):
+            for container in self._client.containers.list(all=True, ignore_removed=True):
                 if container.name in names and container.labels.get(WORK_LABEL) != str(work):
                     whose = container.labels.get(WORK_LABEL, "not made by halab")
                     raise LabProblem(
@@ -148,7 +173,7 @@ class Engine:
         return list(self._client.networks.list(filters=_owned(lab, work)))
 
 
-def _owned(lab: str, work: Path) -> dict[str, list[str]]:
+def _owned(lab: str, work: Path) -> dict[str, str | list[str] | bool]:
     return {"label": [f"{LABEL}={lab}", f"{WORK_LABEL}={work}"]}
 
 

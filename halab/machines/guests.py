@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -60,7 +60,7 @@ class SshGuests:
             check=False,
         )
         if done.code == _SSH_FAILED:
-            raise Unreachable(f"{machine} does not answer over SSH: {_last_line(done.errors)}")
+            raise Unreachable(f"{machine} does not answer over SSH: {_last_line(_text(done, log))}")
         if done.code == 124:
             raise TimedOut(f"gave up after {timeout_seconds:.0f} s on {machine}: {_short(command)}")
         if check and done.code != 0:
@@ -81,8 +81,9 @@ class SshGuests:
 def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:
     """Call with every machine at the same time; the first failure is raised once all have ended."""
     names = list(machines)
-    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool, process.ended_at_interrupt():
         futures = {name: pool.submit(call, name) for name in names}
+        wait(futures.values())
     return {name: future.result() for name, future in futures.items()}
 
 

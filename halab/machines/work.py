@@ -58,7 +58,7 @@ class Work:
         """Make the folder, its key pair and nothing else."""
         for folder in (self.path, self.private_key.parent, self.logs, self.runs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.public_key.exists():
+        if not (self.private_key.exists() and self.public_key.exists()):
             self.private_key.unlink(missing_ok=True)
             process.run(
                 [process.find("ssh-keygen", hint="sudo apt-get install openssh-client"),

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
-from halab.scenario.check_results import CheckResult
 from halab.scenario.result import Kind, Outcome, Result, Standing
 
 _RESULTS = {Standing.BROKEN: Failure, Standing.UNJUDGED: Error, Standing.LEFT_OUT: Skipped}
 
 
-def text(result: Result, checks: Sequence[CheckResult]) -> str:
+def text(result: Result) -> str:
     """The XML of one run, its checks among the promises."""
     suite = TestSuite(result.scenario)
     suite.timestamp = result.started
     for name, value in (("title", result.title), ("lab", result.lab), ("verdict", str(result.verdict))):
         suite.add_property(name, value)
-    details = [check.detail for check in checks]
     for outcome in result.outcomes:
-        detail = details.pop(0) if outcome.kind is Kind.CHECK and details else ""
-        suite.add_testcase(_case(result, outcome, detail))
+        suite.add_testcase(_case(result, outcome))
     if result.verdict is Verdict.SKIP:
         case = TestCase(result.title, f"halab.{result.scenario}")
         case.result = [Skipped("; ".join(result.reasons))]
@@ -36,7 +31,7 @@ def text(result: Result, checks: Sequence[CheckResult]) -> str:
     return str(xml.tostring().decode())
 
 
-def _case(result: Result, outcome: Outcome, detail: str) -> TestCase:
+def _case(result: Result, outcome: Outcome) -> TestCase:
     named = outcome.kind in (Kind.CHECK, Kind.STEADY)
     name = outcome.name if named else f"{outcome.name}: {outcome.promised}"
     case = TestCase(name, f"halab.{result.scenario}")
@@ -47,7 +42,7 @@ def _case(result: Result, outcome: Outcome, detail: str) -> TestCase:
         return case
     entry = kind(outcome.seen)
     if kind is not Skipped:
-        entry.text = detail or explained(outcome)
+        entry.text = outcome.detail or explained(outcome)
     case.result = [entry]
     return case
 
@@ -56,12 +51,12 @@ def explained(outcome: Outcome) -> str:
     """What was promised, what was seen, when, and which samples show it; a line each."""
     lines = [f"promised: {outcome.promised}", f"seen: {outcome.seen}"]
     if outcome.at is not None:
-        lines.append(f"when: {outcome.at:.2f} s after the run began")
+        lines.append(f"when: {outcome.at:.2f}s after the run began")
     if outcome.patient_seconds and outcome.patient_seconds != outcome.limit_seconds:
         written, stretched = spelled(outcome.limit_seconds or 0), spelled(outcome.patient_seconds)
         lines.append(f"limit: {written}, {stretched} with the patience of the lab")
     lines += [
-        f"samples: {each.samples} of {each.lane} from {each.start:.2f} s to {each.end:.2f} s"
+        f"samples: {each.samples} of {each.lane} from {each.start:.2f}s to {each.end:.2f}s"
         for each in outcome.evidence
     ]
     return "\n".join(lines)

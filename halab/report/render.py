@@ -14,7 +14,7 @@ def render(folder: RunFolder) -> Result:
     evidence = folder.read()
     result = judge(evidence)
     replace(folder.result, result.to_json())
-    replace(folder.junit, junit.text(result, evidence.checks or ()))
+    replace(folder.junit, junit.text(result))
     replace(folder.page, page.html(result, evidence, logs=_logs(folder)))
     return result
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from halab.lifecycle.lab import Place
 from halab.topology.lab import Lab
 
 _CONNECT_SECONDS = 5
+_SHARED_SECONDS = 5
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,15 +40,20 @@ def lab(place: Place) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def machine(place: Place) -> Callable[[str], Host]:
+def machine(place: Place) -> Iterator[Callable[[str], Host]]:
     """A machine by its name, as testinfra's host, with root's rights."""
+    with TemporaryDirectory(prefix="halab-") as sockets:
+        # One connection for the checks of a machine, which nobody kills meanwhile: 0.2 s a command without. testinfra
+        # would keep it for 60 s, and then it would hang what comes after a power cut.
+        shared: dict[str, Any] = {"controlpersist": _SHARED_SECONDS, "ssh_extra_args": f"-o ControlPath={sockets}/%n"}
 
-    def connect(name: str) -> Host:
-        # controlpersist=0: a connection shared with a machine that was killed would hang
-        backend: dict[str, Any] = {"controlpersist": 0, "timeout": _CONNECT_SECONDS, "sudo": True}
-        return testinfra.get_host(f"ssh://{name}", ssh_config=str(place.work.ssh_config), **backend)
+        def connect(name: str) -> Host:
+            config = str(place.work.ssh_config)
+            return testinfra.get_host(
+                f"ssh://{name}", ssh_config=config, timeout=_CONNECT_SECONDS, sudo=True, **shared
+            )
 
-    return connect
+        yield connect
 
 
 @pytest.fixture(scope="session")

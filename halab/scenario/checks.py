@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from halab import process
-from halab.errors import TimedOut
-from halab.lifecycle.lab import Place
+from halab.errors import Corrupted, TimedOut
+from halab.scenario import check_results
+from halab.scenario.check_results import CheckState
+from halab.scenario.events import Checks
+from halab.scenario.folder import RunFolder
 
 _SECONDS = 300
-# pytest's exit codes: what it says of a run of which nothing can be concluded
+# pytest's exit code when tests failed; every other one but 0 says that something else went wrong
 _TESTS_FAILED = 1
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """`error` says why nothing was learned; the results themselves are in the JUnit file."""
-
-    error: str | None
-
-
-def run(place: Place, files: Sequence[Path], *, folder: Path, patience: float) -> Outcome:
-    """Run check files against a lab; `folder` is the run's, where `checks.xml` goes."""
-    results = folder / "checks.xml"
+def run(lab_file: Path, files: Sequence[Path], *, folder: RunFolder, patience: float) -> Checks:
+    """Run check files against a lab; their results go to the run's folder."""
     argv = [
         sys.executable, "-m", "pytest", "-q", "-p", "halab.scenario.check_fixtures", "-p", "no:cacheprovider",
-        "--rootdir", files[0].parent, "-c", "/dev/null", f"--junitxml={results}",
-        "--halab-file", place.file.resolve(), "--halab-run", folder, *files,
+        # a project of the user's own around the files must not configure this run
+        "-c", os.devnull, "--rootdir", files[0].parent, f"--junitxml={folder.checks}",
+        "--halab-file", lab_file.resolve(), "--halab-run", folder.path, *files,
     ]  # fmt: skip
-    log = folder / "logs" / "checks.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    env = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PYTHONDONTWRITEBYTECODE": "1"}
+    log = folder.logs / "checks.log"
+    env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONDONTWRITEBYTECODE": "1"}
+    limit = _SECONDS * patience
     try:
-        code = process.run(argv, timeout_seconds=_SECONDS * patience, log=log, env=env, check=False).code
+        code = process.run(argv, timeout_seconds=limit, log=log, env=env, check=False).code
     except TimedOut:
-        return Outcome(f"the checks did not end within {_SECONDS * patience:.0f} s (see logs/checks.log)")
+        return Checks(0, 0, f"the checks did not end within {limit:.0f} s (see logs/checks.log)")
+    try:
+        counted = Counter(result.state for result in check_results.read(folder.checks) or ())
+    except Corrupted as error:
+        return Checks(0, 0, error.message)
+    error = None
     if code not in (0, _TESTS_FAILED):
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-        return Outcome(f"pytest ended with {code}: {last} (see logs/checks.log)")
-    return Outcome(None)
+        error = f"pytest ended with {code}: {last} (see logs/checks.log)"
+    return Checks(counted[CheckState.PASSED], counted[CheckState.FAILED], error)

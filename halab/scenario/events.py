@@ -233,3 +233,8 @@ class Sample:
 def lane(probe: str, machine: str | None) -> str:
     """The samples that belong together: one question to one address."""
     return f"{probe}@{machine}" if machine else probe
+
+
+def spoken(lane: str) -> str:
+    """A lane in a sentence: `ready-direct on cp2`."""
+    return lane.replace("@", " on ")

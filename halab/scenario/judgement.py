@@ -12,10 +12,10 @@ from enum import StrEnum
 from itertools import pairwise
 from statistics import median
 
-from halab.config.quantities import spelled
+from halab.config.quantities import spelled, spelled_share
 from halab.config.scenario import Expect, FactExpectation, ProbeExpectation
 from halab.scenario import events
-from halab.scenario.events import Sample, lane
+from halab.scenario.events import Sample, lane, spoken
 from halab.scenario.history import History, Window
 from halab.scenario.outage import GAP_SECONDS, Figures, figures, gaps
 
@@ -130,30 +130,32 @@ def ok_within(samples: Sequence[Sample], name: str, counts_from: float, limit_se
     """An unbroken run of ok samples must begin within the limit, and still go on."""
     latest = counts_from + limit_seconds
     if not samples:
-        return Judgement(State.OPEN, f"no sample of {name}")
+        return Judgement(State.OPEN, f"no sample of {spoken(name)}")
     first = len(samples)
-    while first > 0 and samples[first - 1].ok and not _after_a_gap(samples, first, counts_from):
+    while first > 0 and samples[first - 1].ok:
         first -= 1
+        if _after_a_gap(samples, first, counts_from):
+            break
     run, before = samples[first:], samples[:first]
     failed = [sample for sample in before if not sample.ok]
     seconds = run[0].t - counts_from if run else None
     if run and seconds is not None and run[0].t <= latest:
         if len(run) < OK_IN_A_ROW:
-            return Judgement(State.OPEN, f"{name} ok {len(run)} times in a row")
-        seen = f"{name} ok from {spelled(seconds)} on" if failed else f"{name} ok all along"
+            return Judgement(State.OPEN, f"{spoken(name)} ok {len(run)} times in a row")
+        seen = f"{spoken(name)} ok from {spelled(seconds)} on" if failed else f"{spoken(name)} ok all along"
         return Judgement(State.MET, seen, seconds if failed else 0.0, run[0].t, (_evidence(name, run),))
     last_failed = failed[-1] if failed else None
     if last_failed and (last_failed.t > latest or (run and run[0].t - last_failed.t <= GAP_SECONDS)):
         evidence = (_evidence(name, failed),)
         if run and seconds is not None:
-            seen = f"{name} ok only from {spelled(seconds)} on: {last_failed.detail} before"
+            seen = f"{spoken(name)} ok only from {spelled(seconds)} on: {last_failed.detail} before"
             return Judgement(State.BROKEN, seen, seconds, last_failed.t, evidence)
         lasted = last_failed.t - counts_from
-        seen = f"{name} still failed after {spelled(lasted)}: {last_failed.detail}"
+        seen = f"{spoken(name)} still failed after {spelled(lasted)}: {last_failed.detail}"
         return Judgement(State.BROKEN, seen, lasted, last_failed.t, evidence)
     if run:
-        return Judgement(State.OPEN, f"no sample of {name} before {spelled(run[0].t - counts_from)}")
-    return Judgement(State.OPEN, f"{name} failed: {samples[-1].detail}")
+        return Judgement(State.OPEN, f"no sample of {spoken(name)} before {spelled(run[0].t - counts_from)}")
+    return Judgement(State.OPEN, f"{spoken(name)} failed: {samples[-1].detail}")
 
 
 def fails_within(
@@ -163,25 +165,25 @@ def fails_within(
     latest = counts_from + limit_seconds
     failing: list[Sample] = []
     for number, sample in enumerate(samples):
-        if sample.ok or _after_a_gap(samples, number + 1, counts_from):
+        if sample.ok or _after_a_gap(samples, number, counts_from):
             failing = []
         if not sample.ok:
             failing.append(sample)
         if len(failing) == FAILED_IN_A_ROW and failing[0].t <= latest:
             seconds = failing[0].t - counts_from
-            seen = f"{name} failed from {spelled(seconds)} on: {failing[0].detail}"
+            seen = f"{spoken(name)} failed from {spelled(seconds)} on: {failing[0].detail}"
             return Judgement(State.MET, seen, seconds, failing[0].t, (_evidence(name, failing),))
     if not samples:
-        return Judgement(State.OPEN, f"no sample of {name}")
-    blind = gaps(samples, counts_from, latest)
+        return Judgement(State.OPEN, f"no sample of {spoken(name)}")
+    blind = [gap for gap in gaps(samples, counts_from, samples[-1].t) if gap.start < latest]
     if samples[-1].t > latest and not blind and (not failing or failing[0].t > latest):
         inside = [sample for sample in samples if sample.t <= latest]
         failed = sum(not sample.ok for sample in inside)
-        seen = f"{name} answered: {failed} of {len(inside)} samples failed, never {FAILED_IN_A_ROW} in a row"
+        seen = f"{spoken(name)} answered: {failed} of {len(inside)} samples failed, never {FAILED_IN_A_ROW} in a row"
         return Judgement(State.BROKEN, seen, limit_seconds, latest, (_evidence(name, inside),))
     if samples[-1].t > latest and blind:
-        return Judgement(State.OPEN, f"no sample of {name} for {spelled(blind[0].seconds)}")
-    return Judgement(State.OPEN, f"{name} has not failed {FAILED_IN_A_ROW} times in a row")
+        return Judgement(State.OPEN, f"no sample of {spoken(name)} for {spelled(blind[0].seconds)}")
+    return Judgement(State.OPEN, f"{spoken(name)} has not failed {FAILED_IN_A_ROW} times in a row")
 
 
 def _during(
@@ -202,10 +204,10 @@ def _during(
     if window.end is None:
         return Judgement(State.OPEN, f"{expectation.during} is not healed yet")
     if not samples:
-        return Judgement(State.OPEN, f"no sample of {name} during {expectation.during}")
+        return Judgement(State.OPEN, f"no sample of {spoken(name)} during {expectation.during}")
     if found.gaps:
         blind = sum(gap.seconds for gap in found.gaps)
-        return Judgement(State.OPEN, f"no sample of {name} for {spelled(blind)} during {expectation.during}")
+        return Judgement(State.OPEN, f"no sample of {spoken(name)} for {spelled(blind)} during {expectation.during}")
     return together(_amounts(expectation, name, samples, found))
 
 
@@ -217,25 +219,27 @@ def _amounts(
     if expectation.ok or expectation.fails:
         wrong = [sample for sample in samples if sample.ok == bool(expectation.fails)]
         said = "answered" if expectation.fails else "failed"
-        seen = f"{name} {said} in {len(wrong)} of {len(samples)} samples"
+        seen = f"{spoken(name)} {said} in {len(wrong)} of {len(samples)} samples"
         if wrong:
-            seen += f", first {wrong[0].detail} at {wrong[0].t:.1f} s"
+            seen += f", first {wrong[0].detail} at {wrong[0].t:.1f}s"
         judged.append(_judged(not wrong, seen, None, name, wrong or samples))
     if expectation.longest_outage is not None:
         longest = found.longest
         seconds = found.longest_outage_seconds
         shown = [] if longest is None else [s for s in samples if longest.start <= s.t < longest.end]
-        seen = f"{name} was never out" if longest is None else f"{name} was out for {spelled(seconds)}"
+        seen = f"{spoken(name)} was never out" if longest is None else f"{spoken(name)} was out for {spelled(seconds)}"
         if longest:
-            seen += (", at least" if longest.is_open else "") + f", from {longest.start:.1f} s"
+            seen += (", at least" if longest.is_open else "") + f", from {longest.start:.1f}s"
         if shown:
             seen += f" ({shown[0].detail})"
         judged.append(_judged(seconds <= expectation.longest_outage, seen, seconds, name, shown or samples))
     if expectation.failed_share is not None:
         share = found.failed_share
-        seen = f"{name} failed in {share:.1%} of {found.samples} samples"
+        seen = f"{spoken(name)} failed in {spelled_share(share)} of {found.samples} samples"
         failed = [sample for sample in samples if not sample.ok]
-        judged.append(_judged(share <= expectation.failed_share, seen, share, name, failed or samples))
+        # one figure is reported: seconds where there are any
+        measured = share if expectation.longest_outage is None else None
+        judged.append(_judged(share <= expectation.failed_share, seen, measured, name, failed or samples))
     return judged
 
 
@@ -299,9 +303,9 @@ def _changed(
 
 
 def _after_a_gap(samples: Sequence[Sample], number: int, counts_from: float) -> bool:
-    """Whether nothing was asked for long before the sample of that number, counted from one."""
-    before = samples[number - 2].t if number > 1 else counts_from
-    return samples[number - 1].t - before > GAP_SECONDS
+    """Whether nothing was asked for long before the sample of that number."""
+    before = samples[number - 1].t if number > 0 else counts_from
+    return samples[number].t - before > GAP_SECONDS
 
 
 def _evidence(name: str, samples: Sequence[Sample]) -> Evidence:

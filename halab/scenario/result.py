@@ -33,7 +33,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """One thing that had to be judged; `limit_seconds` as promised, `patient_seconds` as stretched."""
+    """One thing that had to be judged; `limit_seconds` as promised, `patient_seconds` as stretched.
+
+    `measured` is in seconds, for a failed share a number from 0 to 1.
+    """
 
     kind: Kind
     name: str
@@ -46,6 +49,7 @@ class Outcome:
     limit_seconds: float | None = None
     patient_seconds: float | None = None
     evidence: tuple[Evidence, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True)

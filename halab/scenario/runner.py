@@ -7,7 +7,7 @@ It records evidence and judges nothing; what it looks at live only tells it when
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,13 +35,14 @@ from halab.faults import injection, targets
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.progress import Progress
-from halab.scenario import events, facts, ledger, sampler
+from halab.scenario import checks, events, facts, ledger, sampler
 from halab.scenario.events import When
 from halab.scenario.folder import RunFolder
 from halab.scenario.history import History
 from halab.scenario.judgement import State, satisfied
 from halab.scenario.outage import Samples
 from halab.scenario.timeline import SampleReader, Timeline
+from halab.scenario.verdict import promised
 
 # Before the fault there must be samples that show that all is well: two seconds are ten of each probe.
 _BASELINE_SECONDS = 2.0
@@ -56,7 +57,7 @@ _EVIDENCE_SECONDS = sampler.TIME_LIMIT_SECONDS + 2.0
 
 @dataclass(frozen=True)
 class Means:
-    """What a run works with. `credentials` is the folder of the certificates that clients use."""
+    """What a run works with: `checks` are testinfra files, `credentials` the folder of the clients' certificates."""
 
     site: Site
     api: Api
@@ -64,6 +65,8 @@ class Means:
     credentials: Path
     progress: Progress
     seed: int
+    lab_file: Path
+    checks: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class Run:
                 counts = {lane: len(self._samples.of(lane)) for lane in self._samples.lanes}
                 self._timeline.add(events.SamplerStopped(counts))
             self._read_ledger(namespace)
+        self._check()
 
     def _play_steps(self) -> None:
         for index, step in enumerate(self._scenario.steps):
@@ -213,7 +217,7 @@ class Run:
         limit = _limit_seconds(expectation)
         if limit is not None:
             limit *= self._lab.patience
-            with self._means.progress.step(f"expect {_described(expectation)}", limit_seconds=limit) as shown:
+            with self._means.progress.step(f"expect {promised(expectation)}", limit_seconds=limit) as shown:
                 shown.done(self._watch(index, expectation, limit))
         self._timeline.add(events.ExpectationEnded(index))
 
@@ -331,6 +335,17 @@ class Run:
             events.Ledger(len(writes), len(acknowledged), tuple(sorted(missing)), unacknowledged)
         )
 
+    def _check(self) -> None:
+        """Run the testinfra files of the scenario; what they found is in the folder."""
+        if not self._means.checks:
+            return
+        with self._means.progress.step(f"run {len(self._means.checks)} check files") as shown:
+            outcome = checks.run(
+                self._means.lab_file, self._means.checks, folder=self._folder, patience=self._lab.patience
+            )
+            shown.done(outcome.error or f"{outcome.passed} passed, {outcome.failed} failed")
+        self._timeline.add(outcome)
+
     def _close(self, namespace: str) -> None:
         """What a run wrote goes with it; a lab that does not answer keeps it, and loses it with `down`."""
         with suppress(HalabError):
@@ -344,10 +359,3 @@ def _limit_seconds(expectation: Expectation) -> float | None:
     promise = expectation.ok or expectation.fails
     return promise.within_seconds if promise and expectation.during is None else None
 
-
-def _described(expectation: Expectation) -> str:
-    what = expectation.fact if isinstance(expectation, FactExpectation) else expectation.probe
-    where = f" on {expectation.target}" if expectation.target else ""
-    if isinstance(expectation, FactExpectation):
-        return f"{what}{where} " + (f"changed {expectation.changed}" if expectation.changed else "unchanged")
-    return f"{what}{where} " + (f"ok {expectation.ok}" if expectation.ok else f"fails {expectation.fails}")

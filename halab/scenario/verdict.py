@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from halab.config.quantities import Promise, spelled
+from halab.config.quantities import Promise, spelled, spelled_share
 from halab.config.scenario import (
     Expect,
     Expectation,
@@ -65,7 +65,7 @@ def promised(expectation: Expectation) -> str:
     if expectation.longest_outage is not None:
         parts.append(f"longest outage {spelled(expectation.longest_outage)}")
     if expectation.failed_share is not None:
-        parts.append(f"failed share {expectation.failed_share:.1%}")
+        parts.append(f"failed share {spelled_share(expectation.failed_share)}")
     during = f" during {expectation.during}" if expectation.during else ""
     return f"{expectation.probe}{where} {', '.join(parts)}{during}"
 
@@ -153,7 +153,7 @@ def _heals(history: History) -> Iterator[Outcome]:
         name = f"heal {fault.name}"
         promise = f"{fault.fault} on {fault.machine} can be healed"
         if fault.healed is not None:
-            seen = f"healed at {fault.healed:.1f} s"
+            seen = f"healed at {fault.healed:.1f}s"
             yield Outcome(Kind.HEAL, name, promise, seen, Standing.KEPT, at=fault.healed)
         else:
             seen = fault.heal_failed or "not healed when the run ended"
@@ -235,7 +235,8 @@ def _checks(evidence: Evidence) -> Iterator[Outcome]:
             CheckState.ERROR: Standing.UNJUDGED,
             CheckState.SKIPPED: Standing.LEFT_OUT,
         }[check.state]
-        yield Outcome(Kind.CHECK, name, "the check passes", check.text or str(check.state), standing)
+        seen = check.text or str(check.state)
+        yield Outcome(Kind.CHECK, name, "the check passes", seen, standing, detail=check.detail)
 
 
 def _run(history: History) -> Iterator[Outcome]:

@@ -23,7 +23,9 @@ CAPABILITIES = (
 VOLUMES = ("/var/lib/containerd", "/var/lib/etcd")
 
 
-def arguments(lab: Lab, machine: Machine, *, work: str, public_key: str, proxies: dict[str, str]) -> list[str]:
+def arguments(
+    lab: Lab, machine: Machine, *, work: str, public_key: str, proxies: dict[str, str]
+) -> list[str]:
     """Arguments of `docker run` for a machine."""
     return [
         "--label", f"{LABEL}={lab.name}",

@@ -20,7 +20,10 @@ _BOOT_SECONDS = 300
 
 @dataclass(frozen=True)
 class HostValues:
-    """What rendering needs to know of this host: `work` is the work folder, `image` is the docker image of the box, or its name alone."""
+    """What rendering needs to know of this host.
+
+    `work` is the work folder, `image` the docker image of the box, or its name alone.
+    """
 
     work: str
     image: str

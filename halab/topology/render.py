@@ -30,6 +30,11 @@ def ruby(value: object) -> str:
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def ssh(value: object) -> str:
+    """A word of OpenSSH's configuration, where `%h` and the like mean something and quotes end at a quote."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
 def fingerprint(*folders: str) -> str:
     """A short hash of all templates below these folders, for keys of what is built from them."""
     digest = hashlib.sha256()
@@ -57,4 +62,5 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["ruby"] = ruby
+    environment.filters["ssh"] = ssh
     return environment

@@ -1,4 +1,4 @@
-"""Stand-ins for what unit tests must not touch: machines, time, the API, the terminal. And labs to use them on."""
+"""Stand-ins for what unit tests must not touch: machines, time, the API. And labs to use them on."""
 
 from __future__ import annotations
 

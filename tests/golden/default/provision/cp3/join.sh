@@ -48,7 +48,9 @@ while [ ${#words[@]} -gt 1 ]; do
   esac
   words=("${words[@]:1}")
 done
-[ -n "$token" ] && [ -n "$hash" ] && [ -n "$key" ] || fail 'the join command lacks a token, a hash or a key'
+if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
+  fail 'the join command lacks a token, a hash or a key'
+fi
 
 umask 077
 cat >/run/halab/kubeadm-join.yaml <<EOF

@@ -1,0 +1,112 @@
+"""What a check of the host is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from halab.config.kubernetes import Release, resolve
+from halab.config.lab import LabFile, Provider
+from halab.doctor.host import Host
+from halab.lifecycle.lab import Place, provider_of
+from halab.topology.lab import Machine, plan
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARNING = "warning"  # the lab runs, and something may bite
+    FAILED = "failed"
+    SKIPPED = "skipped"  # nothing was learned
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check saw. Each fix by itself puts it right: a command to paste, or an edit to make."""
+
+    state: State
+    seen: str
+    fixes: tuple[str, ...] = ()
+
+
+def ok(seen: str) -> Finding:
+    return Finding(State.OK, seen)
+
+
+def warning(seen: str, *fixes: str) -> Finding:
+    return Finding(State.WARNING, seen, fixes)
+
+
+def failed(seen: str, *fixes: str) -> Finding:
+    return Finding(State.FAILED, seen, fixes)
+
+
+def skipped(seen: str, *fixes: str) -> Finding:
+    return Finding(State.SKIPPED, seen, fixes)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The lab that the host is looked at for."""
+
+    place: Place
+
+    @property
+    def written(self) -> LabFile:
+        return self.place.written
+
+    @property
+    def file(self) -> Path:
+        return self.place.file
+
+    @property
+    def provider(self) -> Provider:
+        return provider_of(self.written)
+
+    @property
+    def release(self) -> Release:
+        return resolve(self.written.kubernetes.version)
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        # sizes and roles do not depend on the network, which may not be chosen yet
+        return plan(self.written, network=IPv4Network("10.213.0.0/24"), provider=self.provider).machines
+
+    @property
+    def nodes(self) -> int:
+        return sum(machine.is_node for machine in self.machines)
+
+
+class Pace(Enum):
+    QUICK = auto()  # a fifth of a second at most: asked before every `up` as well
+    SLOW = auto()
+    LONG = auto()  # many seconds: asked where Ctrl-C ends it at once
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to the host."""
+
+    name: str
+    why: str
+    look: Callable[[Host, Subject], Finding]
+    needed_by: frozenset[Provider] = frozenset({Provider.DOCKER, Provider.LIBVIRT})
+    pace: Pace = Pace.SLOW
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one check; `needed` where the lab's provider cannot do without."""
+
+    name: str
+    state: State
+    seen: str
+    why: str
+    fixes: Sequence[str]
+    needed: bool
+
+    @property
+    def stops_the_lab(self) -> bool:
+        return self.needed and self.state is State.FAILED

@@ -1,0 +1,44 @@
+"""Checks of what the lab file chooses: the provider, the name, the network."""
+
+from __future__ import annotations
+
+from halab.config.lab import Provider
+from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok
+from halab.doctor.host import Host
+from halab.errors import HalabError
+
+
+def provider(host: Host, subject: Subject) -> Finding:
+    if subject.provider is Provider.DOCKER:
+        chosen = "chosen by auto" if subject.written.provider is Provider.AUTO else "as written"
+        return ok(f"{subject.provider}, {chosen}")
+    return failed(
+        f"{subject.provider}: this version renders its files, and brings up containers only",
+        f"provider: docker  # in {subject.file}",
+    )
+
+
+def free_name(host: Host, subject: Subject) -> Finding:
+    name = subject.written.name
+    other = host.namesake(subject.place)
+    if other is None:
+        return ok(name)
+    return failed(
+        f"another lab on this host is called {name}: {other.parent}",
+        f"name: {name}2  # in {subject.file}, or any other name",
+        f"cd {other.parent} && halab down",
+    )
+
+
+def free_network(host: Host, subject: Subject) -> Finding:
+    try:
+        return ok(str(host.network(subject.place)))
+    except HalabError as error:
+        return failed(error.message, *([error.hint] if error.hint else []))
+
+
+CHECKS = (
+    Check("provider", "it decides what the lab's machines are", provider, pace=Pace.QUICK),
+    Check("name", "machines are known to the host by the name of their lab", free_name, pace=Pace.QUICK),
+    Check("network", "a lab has a /24 that nothing else on this host uses", free_network, pace=Pace.QUICK),
+)

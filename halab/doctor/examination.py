@@ -1,0 +1,100 @@
+"""Ask the host every question at the same time, and say what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from halab.config.lab import Provider
+from halab.doctor import choices, engines, images, room, tools, virtual
+from halab.doctor.check import Check, Pace, Result, State, Subject, failed
+from halab.doctor.host import Host, RealHost
+from halab.errors import HalabError, HostProblem
+from halab.lifecycle.lab import Place
+
+CHECKS: Sequence[Check] = (
+    *choices.CHECKS,
+    *tools.CHECKS,
+    *engines.CHECKS,
+    *room.CHECKS,
+    *images.CHECKS,
+    *virtual.CHECKS,
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results in the order of the checks."""
+
+    lab: str
+    provider: Provider
+    results: Sequence[Result]
+
+    @property
+    def could_run(self) -> bool:
+        return not any(result.stops_the_lab for result in self.results)
+
+    def count(self, state: State) -> int:
+        """Among the checks that the lab needs."""
+        return sum(result.needed and result.state is state for result in self.results)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "lab": self.lab,
+            "provider": self.provider,
+            "could_run": self.could_run,
+            "checks": [
+                {
+                    "name": each.name,
+                    "state": each.state,
+                    "needed": each.needed,
+                    "seen": each.seen,
+                    "why": each.why,
+                    "fixes": list(each.fixes),
+                }
+                for each in self.results
+            ],
+        }
+
+
+def examine(place: Place, host: Host | None = None, checks: Iterable[Check] = CHECKS) -> Report:
+    subject = Subject(place)
+    asked = list(checks)
+    real = host or RealHost()
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        pending = [
+            pool.submit(_result, check, real, subject) for check in asked if check.pace is not Pace.LONG
+        ]
+        # in the main thread, which a Ctrl-C reaches
+        results = [_result(check, real, subject) for check in asked if check.pace is Pace.LONG]
+        results += [each.result() for each in pending]
+    order = [check.name for check in asked]
+    return Report(place.name, subject.provider, sorted(results, key=lambda each: order.index(each.name)))
+
+
+def require(place: Place, host: Host | None = None) -> None:
+    """What `up` needs of the host, in a quarter of a second: HostProblem that names every failed check."""
+    needed = [
+        check for check in CHECKS if check.pace is Pace.QUICK and Subject(place).provider in check.needed_by
+    ]
+    report = examine(place, host, needed)
+    lacking = [result for result in report.results if result.stops_the_lab]
+    if lacking:
+        raise HostProblem(
+            "\n".join(["this host cannot run the lab", *(f"{each.name}: {each.seen}" for each in lacking)]),
+            hint="\n".join(f"{each.name}: {each.fixes[0]}" for each in lacking if each.fixes)
+            + "\nall that was seen, with every way to put it right: `halab doctor`",
+        )
+
+
+def _result(check: Check, host: Host, subject: Subject) -> Result:
+    try:
+        finding = check.look(host, subject)
+    except HalabError as error:
+        # an answer that no check expects says what is wrong in its own words
+        finding = failed(error.message, *([error.hint] if error.hint else []))
+    except OSError as error:
+        finding = failed(str(error))
+    needed = subject.provider in check.needed_by
+    return Result(check.name, finding.state, finding.seen, check.why, finding.fixes, needed)

@@ -1,0 +1,87 @@
+"""Checks of the bundle and the box that the lab needs."""
+
+from __future__ import annotations
+
+from halab.config.kubernetes import Source
+from halab.doctor import fix
+from halab.doctor.check import Check, Finding, Subject, failed, ok, warning
+from halab.doctor.host import Host
+from halab.errors import Corrupted, HalabError
+from halab.images import cache
+from halab.images.bundle import Bundle
+
+
+def bundle(host: Host, subject: Subject) -> Finding:
+    """Whether it is there with all its files, or else can be made."""
+    build = f"halab bundle build{_options(subject)}"
+    try:
+        found = host.bundle(subject.release, subject.written.kubernetes.source)
+    except Corrupted as error:
+        return failed(error.message, f"{build} --force")
+    if found is None:
+        return _to_be_made(host, subject, build)
+    broken = _broken_files(found)
+    if broken:
+        return failed(f"missing or cut short: {', '.join(broken)}", f"{build} --force")
+    seen = f"Kubernetes {found.manifest.kubernetes}, {found.manifest.source}, {cache.in_words(found.size_bytes)}"
+    return ok(seen)
+
+
+def box(host: Host, subject: Subject) -> Finding:
+    """Whether it is there, or else can be built."""
+    name = subject.written.box
+    there = host.bundle(subject.release, subject.written.kubernetes.source)
+    found = host.box(name, there) if there else None
+    if found:
+        return ok(f"{name}, {found.key}, {cache.in_words(found.size_bytes)}")
+    build = fix.as_root_with_environment(host, f"halab box build {name}{_options(subject)}")
+    if host.tool("mmdebstrap") is None:
+        return failed(
+            "not in the cache, and not found: mmdebstrap, which builds it",
+            f"{fix.install(host, 'mmdebstrap')} && {build}",
+        )
+    if not host.is_root:
+        return failed(f"not in the cache, and building it needs root: {name}", build)
+    return warning(f"not in the cache, `halab up` builds it (1 to 3 min): {name}", build)
+
+
+def _to_be_made(host: Host, subject: Subject, build: str) -> Finding:
+    """The first source that can be used, in the order in which a build prefers them."""
+    asked = subject.written.kubernetes.source
+    sources = [Source.RELEASE, Source.MODULES] if asked is Source.AUTO else [asked]
+    problems: dict[Source, HalabError] = {}
+    for source in sources:
+        problem = host.obstacle(subject.release, source)
+        if problem is None:
+            how = (
+                "downloads it" if source is Source.RELEASE else "builds it with Go (10 to 15 min on 2 cores)"
+            )
+            return warning(
+                f"not in the cache, `halab up` {how}: Kubernetes {subject.release.kubernetes}", build
+            )
+        problems[source] = problem
+    reasons = "; ".join(f"{source}: {problem.message}" for source, problem in problems.items())
+    hints = [f"{source}: {problem.hint}" for source, problem in problems.items() if problem.hint]
+    return failed(f"not in the cache, and no source for it: {reasons}", *hints)
+
+
+def _broken_files(found: Bundle) -> list[str]:
+    """By size alone: checksums take seconds, and are compared whenever the bundle is used."""
+
+    def whole(name: str, size: int) -> bool:
+        path = found.path / name
+        return path.is_file() and path.stat().st_size == size
+
+    return [name for name, record in found.manifest.files.items() if not whole(name, record.size)]
+
+
+def _options(subject: Subject) -> str:
+    written = subject.written.kubernetes
+    version = f" --kubernetes {written.version}"
+    return version if written.source is Source.AUTO else f"{version} --source {written.source}"
+
+
+CHECKS = (
+    Check("bundle", "the Kubernetes that the lab runs comes from it", bundle),
+    Check("box", "machines start from it; the bundle is inside", box),
+)

@@ -1,0 +1,90 @@
+"""Checks of programs and libraries."""
+
+from __future__ import annotations
+
+import re
+
+from halab.doctor import fix
+from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, warning
+from halab.doctor.host import Host
+
+_PYTHON = (3, 11)
+# The oldest one that brought up a lab; Debian 12 has it.
+_VAGRANT = (2, 3, 4)
+_VAGRANT_PAGE = "get it from https://developer.hashicorp.com/vagrant/install"
+_PYTHON_VAGRANT = "python-vagrant>=1.0,<1.1"
+
+
+def python(host: Host, subject: Subject) -> Finding:
+    seen = _dotted(host.python)
+    if host.python >= _PYTHON:
+        return ok(seen)
+    return failed(
+        f"{seen}, older than {_dotted(_PYTHON)}",
+        f"{fix.install(host, 'python3.11', 'python3.11-venv')}  # then install halab with it",
+    )
+
+
+def vagrant(host: Host, subject: Subject) -> Finding:
+    if host.tool("vagrant") is None:
+        return failed("not found: vagrant", fix.install(host, "vagrant"), _VAGRANT_PAGE)
+    told = host.output("vagrant", "--version").strip()
+    version = _numbers(told)
+    if not version:
+        return warning(f"it does not say its version: {told or 'nothing at all'}", "vagrant --version")
+    seen = _dotted(version)
+    if version >= _VAGRANT:
+        return ok(seen)
+    return failed(f"{seen}, older than {_dotted(_VAGRANT)}", fix.install(host, "vagrant"), _VAGRANT_PAGE)
+
+
+def python_vagrant(host: Host, subject: Subject) -> Finding:
+    version = host.package("python-vagrant")
+    if version is None:
+        return failed("not installed: python-vagrant", fix.install_python(_PYTHON_VAGRANT))
+    if _numbers(version)[:2] != (1, 0):
+        return failed(f"{version}, not a 1.0", fix.install_python(_PYTHON_VAGRANT))
+    return ok(version)
+
+
+def ssh(host: Host, subject: Subject) -> Finding:
+    return _tools(host, {"ssh": "openssh-client", "ssh-keygen": "openssh-client"})
+
+
+def iproute(host: Host, subject: Subject) -> Finding:
+    return _tools(host, {"ip": "iproute2"})
+
+
+def _tools(host: Host, packages: dict[str, str]) -> Finding:
+    """Whether all of these commands are there; each is brought by a package."""
+    paths = {name: host.tool(name) for name in packages}
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        wanted = sorted({packages[name] for name in missing})
+        return failed(f"not found: {', '.join(missing)}", fix.install(host, *wanted))
+    return ok(", ".join(str(path) for path in paths.values()))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    found = re.search(r"\d+(\.\d+)+", text)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+CHECKS = (
+    Check("python", "halab is written for Python 3.11 and newer", python, pace=Pace.QUICK),
+    Check("vagrant", "Vagrant makes and removes the machines", vagrant, pace=Pace.QUICK),
+    Check(
+        "python-vagrant",
+        "halab talks to Vagrant through it; later versions hide Vagrant's failures",
+        python_vagrant,
+        pace=Pace.QUICK,
+    ),
+    Check("ssh", "machines are set up and watched over SSH, with a key made per lab", ssh, pace=Pace.QUICK),
+    Check(
+        "iproute2", "a lab's network must not be one that this host routes already", iproute, pace=Pace.QUICK
+    ),
+)

@@ -1,0 +1,170 @@
+"""The main job: a lab of three control planes behind HAProxy, broken in the ways that the README promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import pytest
+from conftest import UserLab, end, engine_names, lab_in
+
+NAME = "e2e-haproxy"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
+    yield from lab_in(tmp_path_factory.mktemp("haproxy"), f"name: {NAME}\n")
+    # asserted here, and not in a test: it must hold whatever the tests did
+    assert engine_names("container", NAME) == ""
+    assert engine_names("network", NAME) == ""
+
+
+def test_the_nodes_are_ready_and_the_pods_run(lab: UserLab) -> None:
+    nodes = json.loads(lab.ok("kubectl", "--", "get", "nodes", "-o", "json"))["items"]
+    ready = {
+        node["metadata"]["name"]
+        for node in nodes
+        if {"type": "Ready", "status": "True"}.items()
+        <= next(each for each in node["status"]["conditions"] if each["type"] == "Ready").items()
+    }
+    assert ready == {"cp1", "cp2", "cp3"}
+    pods = json.loads(lab.ok("kubectl", "--", "get", "pods", "-n", "kube-system", "-o", "json"))["items"]
+    assert {pod["status"]["phase"] for pod in pods} == {"Running"}
+    assert len(pods) == 3 * 5 + 2  # four static pods and kube-proxy on each, and CoreDNS twice
+
+
+def test_a_second_up_changes_nothing(lab: UserLab) -> None:
+    assert json.loads(lab.ok("up", "--json"))["changes"] == 0
+
+
+def test_vagrant_itself_works_in_the_work_folder(lab: UserLab) -> None:
+    work = lab.folder / ".halab"
+    status = subprocess.run(["vagrant", "status"], cwd=work, capture_output=True, text=True, timeout=120, check=True)
+    assert status.stdout.count("running (docker)") == 4, status.stdout
+    inside = subprocess.run(
+        ["vagrant", "ssh", "cp1", "-c", "hostname"], cwd=work, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert inside.stdout.strip() == "cp1"
+
+
+def test_services_answer_and_names_resolve_across_machines(lab: UserLab) -> None:
+    """kube-proxy, CoreDNS and the pod network, from a machine that CoreDNS does not run on."""
+    address = lab.ok("kubectl", "--", "-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
+    for machine in ("cp1", "cp2", "cp3"):
+        code = lab.ok("ssh", machine, "--", "curl -sk -o /dev/null -w '%{http_code}' https://10.96.0.1/readyz")
+        assert code == "200", machine
+        lab.ok("ssh", machine, "--", f"nc -z -w 3 {address} 53")
+
+
+def test_keys_and_kubeconfig_are_the_owners_alone(lab: UserLab) -> None:
+    work = lab.folder / ".halab"
+    for path in (work, work / "keys"):
+        assert path.stat().st_mode & 0o777 == 0o700, path
+    for path in (work / "kubeconfig", work / "keys/id_ed25519", work / "keys/admin.key"):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_no_secret_is_in_a_log(lab: UserLab) -> None:
+    logs = "".join(path.read_text() for path in (lab.folder / ".halab/logs").glob("*.log"))
+    key = lab.ok("ssh", "cp1", "--", "sudo cat /run/halab/certificate-key").strip()
+    assert len(key) == 64
+    assert key not in logs
+    tokens = lab.ok("ssh", "cp1", "--", "sudo kubeadm token list -o jsonpath='{.token}'").split()
+    assert tokens
+    assert not any(token in logs for token in tokens)
+
+
+@pytest.mark.parametrize("scenario", ["kill-etcd-member", "stop-apiserver"])
+def test_a_scenario_passes_and_leaves_its_evidence(lab: UserLab, scenario: str) -> None:
+    [result] = json.loads(lab.ok("run", scenario, "--json"))
+    assert result["verdict"] == "pass", result["reasons"]
+    run = lab.last_run()
+    names = {path.name for path in run.iterdir()}
+    assert names >= {"scenario.yml", "lab.yml", "meta.json", "timeline.jsonl", "samples.jsonl", "checks.xml",
+                     "result.json", "junit.xml", "report.html", "logs"}  # fmt: skip
+    assert {path.name for path in (run / "logs").iterdir()} >= {"lb1.log", "cp1.log", "cp2.log", "cp3.log"}
+    assert all(int(suite.get("failures", 0)) == 0 for suite in ElementTree.parse(run / "junit.xml").iter("testsuite"))
+    # judged again from the folder alone
+    assert json.loads(lab.ok("report", str(run), "--json"))[0]["verdict"] == "pass"
+
+
+def test_a_fault_that_does_nothing_loses_by_a_named_expectation(lab: UserLab) -> None:
+    done = lab.halab("run", "stop-apiserver", "--twin", "--json")
+    assert done.code == 1, str(done)
+    [result] = json.loads(done.output)
+    assert result["verdict"] == "fail"
+    broken = [outcome for outcome in result["outcomes"] if outcome["standing"] == "broken"]
+    assert any("ready-direct" in outcome["name"] or "ready-direct" in outcome["promised"] for outcome in broken), broken
+
+
+def test_what_is_broken_by_hand_meanwhile_shows_in_the_verdict(lab: UserLab) -> None:
+    known = set(lab.runs())
+    child = lab.begin("run", "stop-apiserver")
+    try:
+        lab.wait_for_event("fault-injected", child, known)
+        lab.ok("ssh", "lb1", "--", "sudo systemctl stop haproxy; sleep 8; sudo systemctl start haproxy")
+        output, _ = child.communicate(timeout=600)
+    finally:
+        end(child)
+    assert child.returncode == 1, output
+    lab.wait_until_steady()
+
+
+def test_an_interrupted_run_heals_and_has_a_report(lab: UserLab) -> None:
+    known = set(lab.runs())
+    child = lab.begin("run", "stop-apiserver")
+    try:
+        run = lab.wait_for_event("fault-injected", child, known)
+        os.killpg(child.pid, signal.SIGINT)
+        output, _ = child.communicate(timeout=120)
+    finally:
+        end(child)
+    assert child.returncode == 130, output
+    assert "Traceback" not in output
+    assert '"event": "healed"' in (run / "timeline.jsonl").read_text()
+    assert (run / "report.html").exists()
+    assert lab.status()["open_faults"] == []
+    lab.wait_until_steady()
+
+
+def test_a_killed_halab_leaves_a_journal_that_heal_undoes(lab: UserLab) -> None:
+    known = set(lab.runs())
+    child = lab.begin("run", "stop-apiserver")
+    try:
+        lab.wait_for_event("fault-injected", child, known)
+    finally:
+        end(child)
+    status = lab.halab("status")
+    assert status.code == 3
+    assert "hold-static-pod" in status.output
+    refused = lab.halab("run", "stop-apiserver")
+    assert refused.code == 3
+    assert "halab heal" in refused.errors
+    lab.ok("heal")
+    assert lab.status()["open_faults"] == []
+    lab.wait_until_steady()
+
+
+def test_a_lab_survives_the_night(lab: UserLab) -> None:
+    lab.ok("stop")
+    assert {machine["state"] for machine in lab.status()["machines"]} == {"stopped"}
+    lab.ok("start")
+    assert lab.status()["steady"]
+
+
+def test_a_second_command_is_told_who_holds_the_lab(lab: UserLab) -> None:
+    known = set(lab.runs())
+    child = lab.begin("run", "stop-apiserver", "--twin")
+    try:
+        lab.wait_for_event("run-started", child, known)
+        refused = lab.halab("run", "stop-apiserver")
+        assert refused.code == 3
+        assert f"process {child.pid}" in refused.errors
+        os.killpg(child.pid, signal.SIGINT)
+        child.communicate(timeout=120)
+    finally:
+        end(child)

@@ -1,0 +1,238 @@
+"""Linters as tests, over our code and over what is rendered from it.
+
+A tool that is missing here is a skip with a reason; with CI=true it is a failure.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import halab
+from halab.topology.render import ruby, ssh
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+LABS = sorted(path.parent for path in GOLDEN.glob("*/Vagrantfile"))
+MODULES = sorted((ROOT / "halab").rglob("*.py"))
+MAXIMUM_LINES = 350
+
+# What each module of the outside world is called here: its one home.
+HOMES = {
+    # vagrant.py names an exception of it, which python-vagrant raises
+    "subprocess": {"halab.process", "halab.machines.vagrant"},
+    "vagrant": {"halab.machines.vagrant"},
+    "docker": {"halab.machines.engine"},
+    "testinfra": {"halab.scenario.check_fixtures"},
+    "jinja2": {"halab.topology.render"},
+}
+SCRIPTS = sorted(
+    path
+    for path in [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir(), *(ROOT / "templates").rglob("*")]
+    if path.is_file()
+    and path.suffix != ".j2"
+    and (path.suffix == ".sh" or re.match(rb"#!.*\b(ba)?sh\b", path.read_bytes()[:60]))
+)
+
+
+def tool(name: str) -> str:
+    """The path of a tool, that of this Python's environment first."""
+    path = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
+    )
+    found = shutil.which(name, path=path)
+    return found if found else missing(f"not installed: {name}")
+
+
+def missing(what: str) -> str:
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def require_clean(argv: list[str | Path], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        argv, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=300,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.fail(
+            f"{Path(argv[0]).name} ended with {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False
+        )
+
+
+def test_ruff_finds_nothing() -> None:
+    require_clean([tool("ruff"), "check", "--quiet", "."])
+
+
+def test_code_is_formatted() -> None:
+    require_clean([tool("ruff"), "format", "--check", "--quiet", "."])
+
+
+def test_types_hold() -> None:
+    require_clean([tool("mypy")])
+
+
+def test_imports_point_down() -> None:
+    require_clean([tool("lint-imports"), "--no-cache"])
+
+
+def test_yaml_files_are_tidy() -> None:
+    rules = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}"
+    require_clean([tool("yamllint"), "--strict", "-d", rules, "boxes", "scenarios"])
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_shell_script_is_clean(script: Path) -> None:
+    require_clean([tool("shellcheck"), "-x", "--source-path=SCRIPTDIR", script])
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+def test_rendered_shell_scripts_are_clean(lab: Path) -> None:
+    require_clean([tool("shellcheck"), *sorted(lab.rglob("*.sh"))])
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+def test_rendered_vagrantfile_is_ruby(lab: Path) -> None:
+    require_clean([tool("ruby"), "-wc", lab / "Vagrantfile"])
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+def test_vagrant_accepts_rendered_vagrantfile(lab: Path, tmp_path: Path) -> None:
+    vagrant = tool("vagrant")
+    # Vagrant wants the key to be there. Its path is what a person's folder may be called.
+    key = tmp_path / 'it\'s a \\ "lab" #{1}' / "id_ed25519"
+    key.parent.mkdir()
+    key.touch()
+    text, replaced = re.subn(
+        r"(private_key_path = ).*", lambda match: match[1] + ruby(key), (lab / "Vagrantfile").read_text()
+    )
+    assert replaced == text.count("config.vm.define")
+    (tmp_path / "Vagrantfile").write_text(text)
+    environment = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    require_clean([vagrant, "validate", "--ignore-provider"], cwd=tmp_path, env=environment)
+
+
+def heredoc(script: str, path: str) -> str:
+    """What a rendered script writes to a path."""
+    found = re.search(rf"^put \d+ {re.escape(path)} <<'EOF'\n(.*?)^EOF$", script, re.DOTALL | re.MULTILINE)
+    assert found, f"the script does not write {path}"
+    return found[1]
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+def test_rendered_kubeadm_configuration_is_yaml(lab: Path) -> None:
+    for script in [*lab.rglob("init.sh"), *lab.rglob("join.sh")]:
+        text = script.read_text()
+        config = re.search(r"<<'?EOF'?\n(apiVersion: .*?)^EOF$", text, re.DOTALL | re.MULTILINE)
+        assert config, script
+        for document in yaml.safe_load_all(config[1]):
+            assert {"apiVersion", "kind"} <= document.keys()
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+def test_rendered_network_configuration_is_json(lab: Path) -> None:
+    for script in lab.rglob("node.sh"):
+        assert json.loads(heredoc(script.read_text(), "/etc/cni/net.d/10-halab.conflist"))["plugins"]
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path) -> None:
+    script = (lab / "provision" / "lb1" / "load-balancer.sh").read_text()
+    config = tmp_path / "balancer.cfg"
+    # what is only on a machine of the lab: the user of the service, and the place of its log and its pid
+    if "/etc/haproxy/haproxy.cfg" in script:
+        text = re.sub(
+            r"^  (user|group) .*\n", "", heredoc(script, "/etc/haproxy/haproxy.cfg"), flags=re.MULTILINE
+        )
+        config.write_text(text)
+        require_clean([optional("haproxy"), "-c", "-q", "-f", config])
+    else:
+        text = heredoc(script, "/etc/nginx/nginx.conf")
+        config.write_text(re.sub(r"(access_log|pid) /\S*/", rf"\1 {tmp_path}/", text))
+        require_clean([optional("nginx"), "-t", "-q", "-c", config])
+
+
+def optional(name: str) -> str:
+    """A tool that is part of a box and need not be on the host: the end-to-end tests use it there."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or pytest.skip(
+        f"not installed: {name}"
+    )
+
+
+WORDS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=20)
+
+
+@given(WORDS)
+@settings(max_examples=5)
+def test_ruby_reads_what_was_quoted(words: list[str]) -> None:
+    literals = ",".join(ruby(word) for word in [*words, "it's", "#{1}", "\\", "\\'", "'; exit; '", "a\nb"])
+    program = f"# encoding: utf-8\nrequire 'json'\nSTDOUT.write JSON.generate([{literals}])\n"
+    done = subprocess.run(
+        [tool("ruby"), "-"], input=program.encode(), capture_output=True, check=True, timeout=60
+    )
+    expected = [*words, "it's", "#{1}", "\\", "\\'", "'; exit; '", "a\nb"]
+    # a line feed is what Ruby makes of any line end in its source
+    assert json.loads(done.stdout) == [word.replace("\r\n", "\n") for word in expected]
+
+
+@pytest.mark.parametrize("folder", ["it's a lab", 'a "lab"', "100%done", "back\\slash", "$(id) ~"])
+def test_openssh_reads_a_path_as_it_is(folder: str, tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text(f"Host *\n  UserKnownHostsFile {ssh(f'/labs/{folder}/known_hosts')}\n")
+    done = subprocess.run(
+        [tool("ssh"), "-G", "-F", config, "cp1"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert f"userknownhostsfile /labs/{folder}/known_hosts" in done.stdout.splitlines()
+
+
+def imports(module: Path) -> Iterator[str]:
+    """The top-level packages that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_the_outside_world_has_one_home_each() -> None:
+    found = defaultdict(set)
+    for module in MODULES:
+        name = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+        for package in imports(module):
+            found[package].add(name)
+    assert {package: found[package] for package in HOMES} == HOMES
+    assert {name for name in found["click"] if not name.startswith("halab.cli.")} <= {"halab.cli.__init__"}
+    assert len(found["libvirt"]) <= 1
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_is_one_noun(module: Path) -> None:
+    assert module.stem not in {"utils", "util", "common", "helpers", "helper", "misc"}
+    assert len(module.read_text().splitlines()) <= MAXIMUM_LINES
+
+
+def test_versions_agree() -> None:
+    changelog = ROOT / "CHANGELOG.md"
+    if not changelog.exists():
+        missing("there is no CHANGELOG.md yet")
+    newest = re.search(r"^## \[?v?(\d+\.\d+\.\d+)", changelog.read_text(), re.MULTILINE)
+    assert newest and newest[1] == halab.__version__
+
+
+def test_license_is_the_one_that_is_declared() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()

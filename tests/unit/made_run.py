@@ -1,0 +1,195 @@
+"""Runs made up second by second, for tests of what is judged and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from halab.config.lab import Balancer, Provider
+from halab.config.loading import loads
+from halab.config.scenario import Expect, Heal, Inject, Scenario, Wait
+from halab.scenario import events
+from halab.scenario.check_results import CheckResult, CheckState
+from halab.scenario.events import Event, Record, Sample, When
+from halab.scenario.folder import Evidence, MachineNote, Meta
+from halab.scenario.outage import Samples
+
+RATE_HERTZ = 5
+CONTROL_PLANES = ("cp1", "cp2", "cp3")
+LANES = (
+    ("ready-via-lb", None),
+    ("read-via-lb", None),
+    ("write-via-lb", None),
+    *((probe, machine) for machine in CONTROL_PLANES for probe in ("ready-direct", "write-direct")),
+)
+
+META = Meta(
+    scenario="made-up",
+    lab="ha",
+    started="2026-11-23T10:15:00+01:00",
+    provider=Provider.DOCKER,
+    load_balancer=Balancer.HAPROXY,
+    load_balancer_check="readyz",
+    kubernetes="1.37.2",
+    machines=(
+        MachineNote("lb1", "lb", "10.213.7.10"),
+        *(MachineNote(name, "cp", f"10.213.7.1{number}") for number, name in enumerate(CONTROL_PLANES, 1)),
+    ),
+    command=("halab", "run", "made-up", "--seed", "42"),
+    versions={"etcd": "3.7.0", "containerd": "2.2.9"},
+    seed=42,
+)
+
+STOP = """
+title: One API server is stopped
+teaches: The others answer for it.
+needs: {control_planes: 3}
+steps:
+  - inject: hold-static-pod
+    name: stopped
+    on: any-cp
+    with: {pod: kube-apiserver}
+  - expect: {probe: ready-direct, on: stopped, fails: within 10s}
+  - wait: 10s
+  - heal: stopped
+  - expect: {probe: write-via-lb, longest_outage: 5s, during: stopped}
+  - expect: {probe: ready-direct, on: others, ok: always, during: stopped}
+recover: {steady: within 90s}
+twin: {replace: {stopped: nothing}}
+"""
+
+
+def scenario(text: str = STOP) -> Scenario:
+    return loads(text, "made-up.yml", Scenario)
+
+
+def samples(
+    probe: str = "write-via-lb",
+    machine: str | None = None,
+    *,
+    start: float = 0.0,
+    end: float = 60.0,
+    out: Iterable[tuple[float, float]] = (),
+    missing: Iterable[tuple[float, float]] = (),
+    hertz: float = RATE_HERTZ,
+    timeout: float = 0.002,
+) -> list[Sample]:
+    """Samples at a fixed rate; those that start in `out` fail, in `missing` there are none."""
+    out, missing = list(out), list(missing)
+    made = []
+    for number in range(round((end - start) * hertz)):
+        t = round(start + number / hertz, 4)
+        if any(first <= t < last for first, last in missing):
+            continue
+        ok = not any(first <= t < last for first, last in out)
+        seconds = 0.02 if ok else timeout
+        made.append(Sample(t, seconds, probe, machine, ok, "200" if ok else "connection refused"))
+    return made
+
+
+@dataclass
+class MadeRun:
+    """A run of `stop-apiserver` on cp2 that passes, unless something is changed."""
+
+    text: str = STOP
+    machine: str = "cp2"
+    meta: Meta = META
+    baseline: float = 5.0
+    inject_seconds: float = 1.0
+    heal_seconds: float = 0.5
+    expect_seconds: float = 2.0
+    recover_seconds: float = 12.0
+    out: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    missing: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    facts: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    drop: Callable[[Event], bool] = lambda event: False
+    change: Callable[[Event], Event] = lambda event: event
+    extra: list[Record] = field(default_factory=list)
+    checks: list[CheckResult] | None = None
+    changed_samples: Callable[[list[Sample]], list[Sample]] = lambda samples: samples
+
+    def evidence(self) -> Evidence:
+        played = scenario(self.text)
+        played = played.losing() if self.meta.is_twin else played
+        records, end = self._records(played)
+        records = [
+            replace(each, what=self.change(each.what)) for each in records if not self.drop(each.what)
+        ]
+        taken = list(self.changed_samples(self._samples(end)))
+        records = [self._counted(each, taken) for each in [*records, *self.extra]]
+        return Evidence(
+            self.meta, played, sorted(records, key=lambda each: each.t), Samples(taken), self.checks
+        )
+
+    def _records(self, played: Scenario) -> tuple[list[Record], float]:
+        t, records = 0.0, []
+
+        def add(event: Event, seconds: float = 0.0) -> None:
+            nonlocal t
+            t = round(t + seconds, 4)
+            records.append(Record(t, event))
+
+        add(events.RunStarted(self.meta.started, self.meta.scenario, self.meta.lab))
+        add(events.Steady(When.BEFORE, True, 0.4, "etcd on cp1"), 0.4)
+        add(events.SamplerStarted(), 0.1)
+        t += self.baseline
+        for index, step in enumerate(played.steps):
+            add(events.StepStarted(index))
+            if isinstance(step, Inject):
+                of = {"name": step.name, "fault": step.fault, "target": step.target, "machine": self.machine}
+                for fact, (before, _) in self.facts.items():
+                    add(events.Fact(fact, self.machine, before))
+                add(events.FaultStarted(**of), 0.01)
+                add(events.FaultInjected(**of, effect="it stopped"), self.inject_seconds)
+                heal = of
+            elif isinstance(step, Heal):
+                add(events.HealStarted(**heal))
+                add(events.Healed(**heal), self.heal_seconds)
+            elif isinstance(step, Wait):
+                t += step.seconds
+            elif isinstance(step, Expect):
+                add(events.ExpectationStarted(index))
+                t += self.expect_seconds if step.expectation.model_dump().get("during") is None else 0
+                for fact, (_, after) in self.facts.items():
+                    add(events.Fact(fact, self.machine, after))
+                add(events.ExpectationEnded(index))
+            add(events.StepEnded(index))
+        add(events.Steady(When.AFTER, True, self.recover_seconds, "etcd on cp1"), self.recover_seconds)
+        add(events.SamplerStopped({}), 0.1)
+        end = t
+        add(events.Ledger(400, 390, (), 3), 0.5)
+        if played.checks:
+            add(events.Checks(1, 0), 4.0)
+        add(events.RunEnded(), 0.1)
+        return records, end
+
+    def _samples(self, end: float) -> list[Sample]:
+        made = []
+        for probe, machine in LANES:
+            lane = events.lane(probe, machine)
+            out = self.out.get(lane, [])
+            if machine == self.machine and lane not in self.out:
+                # the fault begins at 5.51 s, is real a second later and is healed 12 s after that
+                out = [(6.0, 22.0)]
+            missing = self.missing.get(lane, [])
+            made += samples(probe, machine, start=0.6, end=end, out=out, missing=missing)
+        return made
+
+    def _counted(self, record: Record, taken: list[Sample]) -> Record:
+        if not isinstance(record.what, events.SamplerStopped):
+            return record
+        counts: dict[str, int] = {}
+        for sample in taken:
+            counts[sample.lane] = counts.get(sample.lane, 0) + 1
+        return replace(record, what=events.SamplerStopped(counts))
+
+
+PASSED = CheckResult("checks.test_etcd", "test_members_are_healthy", CheckState.PASSED, 1.0)
+FAILED = CheckResult(
+    "checks.test_etcd",
+    "test_members_are_healthy",
+    CheckState.FAILED,
+    1.0,
+    "assert 2 == 3",
+    "E assert 2 == 3",
+)

@@ -1,0 +1,71 @@
+"""Waiting with a deadline."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import FakeClock
+
+from halab.clock import Deadline, NotYet, wait_for
+from halab.errors import LabProblem, TimedOut
+
+
+def test_a_wait_returns_what_the_check_returns() -> None:
+    clock = FakeClock()
+    assert wait_for("it", lambda: 42, Deadline.after(clock, 10)) == 42
+    assert clock.slept == []
+
+
+def test_a_wait_sleeps_between_tries() -> None:
+    seen = iter([NotYet("one"), NotYet("two"), None])
+
+    def check() -> str:
+        if error := next(seen):
+            raise error
+        return "well"
+
+    clock = FakeClock()
+    assert wait_for("it", check, Deadline.after(clock, 10), every_seconds=2) == "well"
+    assert clock.slept == [2, 2]
+
+
+def test_a_wait_that_ends_says_what_it_last_saw() -> None:
+    clock = FakeClock()
+    numbers = iter(range(100))
+
+    def never() -> None:
+        raise NotYet(f"look {next(numbers)}")
+
+    with pytest.raises(TimedOut) as caught:
+        wait_for("the moon", never, Deadline.after(clock, 3), every_seconds=1)
+    assert caught.value.message == "waited 3 s for the moon; last seen: look 3"
+
+
+def test_there_is_a_last_look_at_the_deadline() -> None:
+    clock = FakeClock()
+
+    def at_last() -> bool:
+        if clock.at < 1005:
+            raise NotYet("too early")
+        return True
+
+    assert wait_for("it", at_last, Deadline.after(clock, 5), every_seconds=3)
+    assert clock.at == pytest.approx(1005)
+
+
+def test_another_error_ends_a_wait_at_once() -> None:
+    def broken() -> None:
+        raise LabProblem("gone")
+
+    clock = FakeClock()
+    with pytest.raises(LabProblem):
+        wait_for("it", broken, Deadline.after(clock, 10))
+    assert clock.slept == []
+
+
+def test_a_deadline_counts_down_to_nothing() -> None:
+    clock = FakeClock()
+    deadline = Deadline.after(clock, 5)
+    clock.sleep(2)
+    assert (deadline.remaining_seconds, deadline.expired) == (3, False)
+    clock.sleep(9)
+    assert (deadline.remaining_seconds, deadline.expired) == (0, True)

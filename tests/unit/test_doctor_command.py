@@ -1,0 +1,71 @@
+"""`halab doctor` as it is read: by people, by programs, by its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fake_host import FakeHost, place_of
+
+from halab.cli import main
+from halab.cli.doctor import report_lines
+from halab.doctor import examine
+from halab.errors import HostProblem
+
+LONG = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
+
+
+def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
+    return list(report_lines(examine(place_of(), host), width))
+
+
+def test_a_check_that_is_well_is_one_line() -> None:
+    text = lines(FakeHost())
+    assert "✓ python           3.11.2" in text
+    assert text[-1] == "this host can run the lab ha"
+
+
+def test_what_is_not_well_has_its_reason_and_its_fix_below() -> None:
+    host = FakeHost()
+    host.tools.remove("ip")
+    text = lines(host)
+    at = text.index("✗ iproute2         not found: ip")
+    assert text[at + 1].startswith("    why: a lab's network")
+    assert "    fix: sudo apt-get install -y --no-install-recommends iproute2" in text[at:]
+    assert text[-1] == "this host cannot run the lab ha: 1 to put right"
+
+
+def test_a_second_way_to_put_it_right_is_another_one() -> None:
+    host = FakeHost()
+    host.tools.remove("vagrant")
+    text = lines(host)
+    assert "     or: get it from https://developer.hashicorp.com/vagrant/install" in text
+
+
+def test_lines_fit_the_terminal_but_for_a_fix() -> None:
+    host = FakeHost(there=set(), engine_facts=HostProblem("no docker engine answers: " + "because " * 30))
+    text = lines(host, width=60)
+    assert [line for line in text if len(line) > 60 and "fix:" not in line and "or:" not in line] == []
+    assert f"    fix: {LONG}" in text
+
+
+def test_what_the_lab_does_not_need_stands_apart() -> None:
+    text = lines(FakeHost(libvirt_version=HostProblem("no libvirt answers")))
+    apart = text.index("not needed by a lab on docker:")
+    assert text.index("✗ libvirt          no libvirt answers") > apart
+    assert text[-1] == "this host can run the lab ha"
+
+
+def test_json_says_what_the_text_says() -> None:
+    told = examine(place_of(), FakeHost(machines_up=0, there=set())).as_json()
+    assert told["could_run"] is False
+    checks = told["checks"]
+    assert isinstance(checks, list)
+    access = next(each for each in checks if each["name"] == "docker access")
+    assert (access["state"], access["needed"], access["fixes"]) == ("failed", True, [LONG])
+
+
+def test_a_lab_file_that_is_named_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "-f", str(tmp_path / "none.yml")]) == 2
+    assert "no such lab file" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""The journal of open faults outlives crashes, its own among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halab.errors import LabProblem
+from halab.faults.journal import Entry, Journal
+
+ONE = Entry("1", "hold-static-pod", "cp1", {"pod": "etcd"})
+TWO = Entry("2", "kill-process", "cp2", {"process": "etcd", "signal": "KILL"})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".halab" / "journal.jsonl"
+
+
+@pytest.fixture
+def journal(path: Path) -> Journal:
+    return Journal(path)
+
+
+def test_no_file_is_no_open_fault(journal: Journal) -> None:
+    assert journal.open_faults() == []
+
+
+def test_open_faults_are_read_back_the_oldest_first(journal: Journal, path: Path) -> None:
+    journal.opened(ONE)
+    journal.opened(TWO)
+    assert Journal(path).open_faults() == [ONE, TWO]
+
+
+def test_a_closed_fault_is_not_open(journal: Journal) -> None:
+    journal.opened(ONE)
+    journal.opened(TWO)
+    journal.closed(ONE)
+    assert journal.open_faults() == [TWO]
+
+
+def test_the_last_closed_fault_removes_the_file(journal: Journal, path: Path) -> None:
+    journal.opened(ONE)
+    journal.closed(ONE)
+    assert not path.exists()
+    journal.closed(ONE)
+    assert journal.open_faults() == []
+
+
+@pytest.mark.parametrize("cut", [1, 20])
+def test_a_line_that_a_crash_cut_short_was_never_a_fault(journal: Journal, path: Path, cut: int) -> None:
+    journal.opened(ONE)
+    journal.opened(TWO)
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert journal.open_faults() == [ONE]
+
+
+@pytest.mark.parametrize("cut", [1, 20])
+def test_what_comes_after_a_crash_is_not_lost(journal: Journal, path: Path, cut: int) -> None:
+    journal.opened(ONE)
+    journal.opened(TWO)
+    path.write_bytes(path.read_bytes()[:-cut])
+    three = Entry("3", "nothing", "cp3")
+    journal.opened(three)
+    assert journal.open_faults() == [ONE, three]
+    journal.closed(three)
+    journal.closed(ONE)
+    assert not path.exists()
+
+
+def test_a_damaged_line_is_named(journal: Journal, path: Path) -> None:
+    journal.opened(ONE)
+    path.write_text("not JSON\n" + path.read_text())
+    with pytest.raises(LabProblem, match=f"{path}:1"):
+        journal.open_faults()
+
+
+def test_a_fault_reads_as_a_line() -> None:
+    assert str(TWO) == "kill-process on cp2 process=etcd signal=KILL"

@@ -1,0 +1,192 @@
+"""What people write in a lab file, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from halab import data
+from halab.config import box, kubernetes
+from halab.config.lab import Acceleration, Balancer, Check, LabFile, Provider
+from halab.config.loading import load, loads
+from halab.errors import BadFile, BadUsage
+from halab.topology import render
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(BadFile) as caught:
+        loads(text, "lab.yml", LabFile)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_empty_file_is_a_lab_of_three() -> None:
+    lab = loads("", "lab.yml", LabFile)
+    assert (lab.name, lab.control_planes, lab.workers) == ("ha", 3, 0)
+    assert (lab.provider, lab.accel, lab.network) == (Provider.AUTO, Acceleration.AUTO, "auto")
+    assert (lab.load_balancer.kind, lab.load_balancer.check) == (Balancer.HAPROXY, Check.READYZ)
+    assert (lab.machines.cp.cpus, lab.machines.cp.memory) == (2, 2048)
+    assert lab == LabFile()
+
+
+def test_what_init_writes_is_what_an_empty_file_means(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    path.write_text(render.text("lab.yml.j2", schema="lab.schema.json", versions=list(kubernetes.RELEASES)))
+    assert load(path, LabFile) == LabFile()
+    assert yaml.safe_load(path.read_text()).keys() == LabFile.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Ha", "1a", "-a", "a_b", "a b", "a'b", 'a"b', "a$(id)", "a`id`", "a;b", "a/b", "a\n", "a\nb", "a.b", "ä",
+     "a" * 21, "../a"],
+)  # fmt: skip
+def test_a_name_that_is_not_a_plain_word_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="must match"):
+        LabFile(name=name)
+
+
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,19}", fullmatch=True))
+def test_a_plain_word_is_a_name(name: str) -> None:
+    assert LabFile(name=name).name == name
+
+
+def test_a_refused_name_names_the_pattern_and_the_line() -> None:
+    (said,) = problems('control_planes: 3\nname: "a$(id)"\n')
+    assert said.startswith("lab.yml:2: name: must match [a-z][a-z0-9-]{0,19}")
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_an_odd_number_of_members_is_accepted(count: int) -> None:
+    assert LabFile(control_planes=count).control_planes == count
+
+
+@pytest.mark.parametrize(("count", "survives"), [(2, 0), (4, 1)])
+def test_an_even_number_of_members_is_refused_with_the_reason(count: int, survives: int) -> None:
+    (said,) = problems(f"control_planes: {count}")
+    assert f"{count} members survive the loss of {survives}" in said
+    assert "write 1, 3 or 5" in said
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "7", "three", "3.5", "true"])
+def test_other_numbers_of_members_are_refused(count: str) -> None:
+    (said,) = problems(f"control_planes: {count}")
+    assert said.startswith("lab.yml:1: control_planes: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "mebibytes"), [("512M", 512), ("2G", 2048), ("1700MiB", 1700), ("3 GB", 3072)]
+)
+def test_memory_has_a_unit(written: str, mebibytes: int) -> None:
+    assert (
+        loads(
+            f"machines: {{worker: {{memory: {written}}}, cp: {{memory: 2G}}}}", "f", LabFile
+        ).machines.worker.memory
+        == mebibytes
+    )
+
+
+@pytest.mark.parametrize("written", ["512", "2T", "-1G", "1.5G", "G", "[]", "9999999999M"])
+def test_memory_without_a_known_unit_is_refused(written: str) -> None:
+    (said,) = problems(f"machines: {{lb: {{memory: {written}}}}}")
+    assert "machines.lb.memory: " in said
+    assert "512M or 2G" in said
+
+
+def test_less_memory_than_kubeadm_wants_is_refused() -> None:
+    (said,) = problems("machines: {cp: {memory: 1G}}")
+    assert "machines.cp.memory" in said
+    assert "1700" in said
+
+
+@pytest.mark.parametrize("network", ["10.213.7.0/24", "192.168.56.0/24", "172.30.0.0/24"])
+def test_a_private_slash_24_is_a_network(network: str) -> None:
+    assert LabFile(network=network).network == network
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        ("10.213.0.0/16", "a /24"),
+        ("10.213.7.1/24", "host bits"),
+        ("8.8.8.0/24", "private"),
+        ("10.96.1.0/24", "service network"),
+        ("10.244.11.0/24", "pod network"),
+        ("fd00::/120", "a /24"),
+        ("somewhere", "a /24"),
+    ],
+)
+def test_another_network_is_refused_with_the_reason(network: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        LabFile(network=network)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    said = problems("nam: ha\ncontrol_planes: 2\nworkers: many\nload_balancer: {kind: envoy}\n")
+    assert [line.split(": ")[0] for line in said] == ["lab.yml:1", "lab.yml:2", "lab.yml:3", "lab.yml:4"]
+    assert "did you mean name?" in said[0]
+
+
+def test_a_lab_file_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        LabFile().name = "other"  # type: ignore[misc]
+
+
+def test_a_minor_is_its_pinned_patch() -> None:
+    assert kubernetes.resolve("1.37") is kubernetes.RELEASES["1.37"]
+    assert kubernetes.resolve(kubernetes.DEFAULT).minor == kubernetes.DEFAULT
+
+
+def test_a_patch_keeps_the_components_of_its_minor() -> None:
+    release = kubernetes.resolve("1.36.9")
+    assert (release.kubernetes, release.minor, release.etcd) == (
+        "1.36.9",
+        "1.36",
+        kubernetes.RELEASES["1.36"].etcd,
+    )
+
+
+def test_latest_is_the_newest() -> None:
+    newest = kubernetes.resolve("latest").kubernetes
+    assert all(kubernetes.at_least(newest, release.kubernetes) for release in kubernetes.RELEASES.values())
+
+
+def test_versions_compare_as_numbers() -> None:
+    assert kubernetes.at_least("1.100.0", "1.99.3")
+    assert not kubernetes.at_least("1.9", "1.34")
+
+
+@pytest.mark.parametrize("version", ["1.12", "2.0", "v1.37", "1.37.x", "1.37; id", "", "1.37.2\n"])
+def test_an_unknown_version_names_the_known_ones(version: str) -> None:
+    with pytest.raises(BadUsage) as caught:
+        kubernetes.resolve(version)
+    assert "1.34, 1.35, 1.36, 1.37" in (caught.value.hint or "")
+
+
+def test_an_unknown_version_in_a_file_has_its_line() -> None:
+    (said,) = problems("kubernetes:\n  version: '1.12'\n")
+    assert said.startswith(
+        "lab.yml:2: kubernetes.version: unknown Kubernetes version: 1.12; halab knows 1.34"
+    )
+
+
+def test_every_box_has_a_recipe_that_can_be_read() -> None:
+    assert "debian-12" in box.names()
+    for name in box.names():
+        assert "systemd-sysv" in box.recipe(name).packages
+
+
+def test_an_unknown_box_names_the_known_ones() -> None:
+    with pytest.raises(BadUsage) as caught:
+        box.recipe("plan9")
+    assert (caught.value.message, caught.value.hint) == ("no such box: plan9", "halab builds debian-12")
+
+
+def test_what_lies_beside_the_package_is_found() -> None:
+    assert (data.templates() / "Vagrantfile.j2").is_file() or (data.root() / "Vagrantfile.j2").is_file()
+    assert data.boxes().is_dir()
+    assert data.scenarios().is_dir()

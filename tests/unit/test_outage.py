@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_run import samples
+
+from halab.scenario.events import Sample
+from halab.scenario.outage import Gap, Outage, Samples, figures, gaps, outages
+
+
+def test_an_outage_lasts_from_the_first_failed_start_to_the_first_ok_start() -> None:
+    (found,) = outages(samples(end=10, out=[(3, 5)]), 10)
+    assert found == Outage(start=3.0, end=5.0, failed=10, is_open=False)
+
+
+def test_a_single_failed_sample_is_an_outage_of_one_period() -> None:
+    (found,) = outages(samples(end=10, out=[(3, 3.1)]), 10)
+    assert found.seconds == pytest.approx(0.2)
+
+
+def test_an_outage_without_an_end_is_open_and_lasts_to_the_end_of_the_window() -> None:
+    (found,) = outages(samples(end=10, out=[(8, 99)]), 10)
+    assert found == Outage(start=8.0, end=10, failed=10, is_open=True)
+
+
+def test_a_slow_failure_does_not_lengthen_an_outage_beyond_the_window() -> None:
+    (found,) = outages(samples(end=10, out=[(8, 99)], timeout=5), 10)
+    assert found.end == 10
+
+
+def test_an_outage_that_meets_a_gap_is_open_and_counts_no_second_of_the_gap() -> None:
+    made = samples(end=20, out=[(3, 5)], missing=[(5, 12)])
+    (found,) = outages(made, 20)
+    assert found.is_open
+    assert found.start == 3.0
+    assert found.end == pytest.approx(4.802)
+
+
+def test_failures_on_both_sides_of_a_gap_are_two_outages() -> None:
+    made = samples(end=20, out=[(3, 14)], missing=[(5, 12)])
+    assert [outage.is_open for outage in outages(made, 20)] == [True, False]
+
+
+def test_flapping_is_many_outages_and_the_longest_is_named() -> None:
+    found = figures(samples(end=20, out=[(3, 3.5), (6, 8), (10, 10.4)]), 0, 20)
+    assert len(found.outages) == 3
+    assert found.longest is not None
+    assert found.longest.start == 6.0
+    assert found.longest_outage_seconds == pytest.approx(2.0)
+
+
+def test_a_share_counts_samples() -> None:
+    found = figures(samples(end=10, out=[(0, 1)]), 0, 10)
+    assert (found.samples, found.failed, found.failed_share) == (50, 5, 0.1)
+
+
+def test_only_samples_that_start_in_the_window_count() -> None:
+    found = figures(samples(end=10, out=[(0, 3)]), 2, 4)
+    assert (found.samples, found.failed) == (10, 5)
+
+
+def test_nothing_sampled_is_a_gap_and_no_outage() -> None:
+    found = figures([], 0, 10)
+    assert found.gaps == (Gap(0, 10),)
+    assert (found.samples, found.outages, found.p50_seconds) == (0, (), None)
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        ([(4, 5)], []),
+        ([(4, 8)], [Gap(3.8, 8.0)]),
+        ([(0, 3)], [Gap(0, 3.0)]),
+        ([(7, 10)], [Gap(6.8, 10)]),
+        ([(2, 5), (6, 9)], [Gap(1.8, 5.0), Gap(5.8, 9.0)]),
+    ],
+)
+def test_gaps_are_found_at_the_edges_as_well(
+    missing: list[tuple[float, float]], expected: list[Gap]
+) -> None:
+    assert gaps(samples(end=10, missing=missing), 0, 10) == expected
+
+
+def test_answer_times_are_measured_ones_of_ok_samples() -> None:
+    made = [Sample(t / 5, t / 100, "p", None, t != 99, "") for t in range(100)]
+    found = figures(made, 0, 100)
+    assert (found.p50_seconds, found.p95_seconds) == (0.49, 0.94)
+
+
+def test_samples_are_sorted_as_they_come() -> None:
+    late, early = Sample(1, 0, "p", None, True, ""), Sample(0, 2, "p", None, False, "")
+    held = Samples([late])
+    held.add([early, Sample(0.5, 0, "q", "cp1", True, "")])
+    assert held.of("p") == [early, late]
+    assert held.lanes == ("p", "q@cp1")
+    assert held.between("p", 0.5, 1.5) == [late]
+    assert held.count == 3
+
+
+answers = st.lists(st.booleans(), min_size=1, max_size=80)
+
+
+def lane(oks: list[bool]) -> list[Sample]:
+    return [Sample(number / 5, 0.01, "p", None, ok, "") for number, ok in enumerate(oks)]
+
+
+@given(answers)
+def test_every_failed_sample_lies_in_exactly_one_outage(oks: list[bool]) -> None:
+    made = lane(oks)
+    found = outages(made, len(made) / 5)
+    assert sum(outage.failed for outage in found) == oks.count(False)
+    for sample in made:
+        inside = [outage for outage in found if outage.start <= sample.t < outage.end]
+        assert len(inside) == (not sample.ok)
+
+
+@given(answers, st.integers(0, 79))
+def test_a_further_failure_shortens_no_outage_and_lowers_no_share(oks: list[bool], place: int) -> None:
+    place %= len(oks)
+    worse = [*oks[:place], False, *oks[place + 1 :]]
+    end = len(oks) / 5
+    before, after = figures(lane(oks), 0, end), figures(lane(worse), 0, end)
+    assert after.longest_outage_seconds >= before.longest_outage_seconds
+    assert after.failed_share >= before.failed_share
+
+
+@given(answers, st.sets(st.integers(0, 79)))
+def test_what_is_not_sampled_lengthens_no_outage(oks: list[bool], lost: set[int]) -> None:
+    """Samples that are lost may hide an outage, and a gap then says so; they never make one."""
+    made = lane(oks)
+    some = [sample for number, sample in enumerate(made) if number not in lost]
+    certain = sum(outage.seconds for outage in outages(some, len(oks) / 5) if not outage.is_open)
+    assert certain <= len(oks) / 5

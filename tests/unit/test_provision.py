@@ -1,0 +1,229 @@
+"""Provisioning: in order, taken up where it was interrupted, and silent about secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes import Call, FakeGuests, Recorded, lab_of
+
+from halab.errors import HalabError, LabProblem
+from halab.lifecycle.provision import Provisioner
+from halab.machines.work import Work
+from halab.process import Completed
+from halab.topology import files
+from halab.topology.files import HostValues
+from halab.topology.lab import Lab
+
+JOIN = "kubeadm join 10.213.7.10:6443 --token abcdef.0123456789abcdef --certificate-key 5ec2e7"
+ADDRESSES = {machine.name: machine.address for machine in lab_of(workers=2).machines}
+SECRETS = ("0123456789abcdef", "5ec2e7")
+
+
+Special = str | Completed | HalabError | Callable[[], str]
+
+
+def kind_of(call: Call) -> str:
+    """A call in one word: set-up, joined?, init, members, forget, material, deliver, join"""
+    text = f"{call.command}\n{call.input or ''}"
+    for pattern, kind in (
+        (r"^test -e .*halab-joined", "joined?"),
+        (r"member list", "members"),
+        (r"member remove", "forget"),
+        (r"^install -D ", "deliver"),
+        (r"kubeadm token create", "material"),
+        (r"\nkubeadm init ", "init"),
+        (r"\nkubeadm join ", "join"),
+        (r"halab/hosts", "set-up"),
+    ):
+        if re.search(pattern, text):
+            return kind
+    return "other"
+
+
+class Machines(FakeGuests):
+    """A lab that behaves: a machine that has joined says so, and its member votes once its join was begun."""
+
+    def __init__(
+        self, *joined: str, stale: str | None = None, **answers: str | Completed | HalabError
+    ) -> None:
+        super().__init__({"": self._answer})
+        self.joined = set(joined)
+        self.stale = [{"ID": 171, "name": "?", "peerURLs": [f"https://{stale}:2380"]}] if stale else []
+        self.voting: list[dict[str, object]] = []
+        self.special = answers
+
+    def happened(self, *kinds: str) -> list[tuple[str, str]]:
+        return [(call.machine, kind_of(call)) for call in self.calls if kind_of(call) in kinds]
+
+    def _answer(self, call: Call) -> str | Completed:
+        kind = kind_of(call)
+        if kind == "join":
+            self.voting.append(
+                {"ID": 1, "name": call.machine, "peerURLs": [f"https://{ADDRESSES[call.machine]}:2380"]}
+            )
+        special = self.special.get(f"{call.machine}_{kind}", self.special.get(kind))
+        if callable(special):
+            special = special()
+        if isinstance(special, HalabError):
+            raise special
+        if special is not None:
+            return special
+        if kind == "joined?":
+            return Completed(0 if call.machine in self.joined else 1, "", "")
+        if kind == "members":
+            return json.dumps({"members": [*self.stale, *self.voting]})
+        if kind == "forget":
+            self.stale = []
+        if kind == "material":
+            return f"some talk\n{JOIN}\n"
+        if kind in ("init", "join"):
+            self.joined.add(call.machine)
+            return f"12:00:00 changed: kubeadm {kind}\n"
+        return "12:00:00 changed: /etc/halab/hosts\n" if kind == "set-up" and not self.joined else ""
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    found = Work(tmp_path / ".halab")
+    found.logs.mkdir(parents=True)
+    return found
+
+
+def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | None = None) -> int:
+    host = HostValues(work=str(work.path), image="box", private_key="key", public_key="pub", proxies={})
+    work.write(files.work_files(lab, host))
+    return Provisioner(lab, work, guests, progress or Recorded()).run()
+
+
+def test_machines_then_init_then_joins_one_after_another(work: Work) -> None:
+    guests = Machines()
+    assert provision(lab_of(workers=1), work, guests) == 5 + 4
+    order = guests.happened("set-up", "init", "join")
+    assert {machine for machine, _ in order[:5]} == {"lb1", "cp1", "cp2", "cp3", "w1"}
+    assert {kind for _, kind in order[:5]} == {"set-up"}
+    assert order[5] == ("cp1", "init")
+    assert [machine for machine, kind in order[6:] if kind == "join"] == ["cp2", "cp3", "w1"]
+
+
+def test_each_join_has_fresh_material_of_the_first_control_plane(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(), work, guests)
+    assert guests.happened("material", "deliver", "join") == [
+        ("cp1", "material"), ("cp2", "deliver"), ("cp2", "join"),
+        ("cp1", "material"), ("cp3", "deliver"), ("cp3", "join"),
+    ]  # fmt: skip
+
+
+def test_the_next_join_begins_when_the_member_before_it_votes(work: Work) -> None:
+    next_has_begun = threading.Event()
+
+    def join_of_cp2() -> str:
+        assert next_has_begun.wait(30)
+        return ""
+
+    def join_of_cp3() -> str:
+        next_has_begun.set()
+        return ""
+
+    guests = Machines("cp1", cp2_join=join_of_cp2, cp3_join=join_of_cp3)
+    provision(lab_of(), work, guests)
+    assert guests.happened("join") == [("cp2", "join"), ("cp3", "join")]
+
+
+def test_a_second_run_changes_nothing(work: Work) -> None:
+    guests = Machines("cp1", "cp2", "cp3")
+    progress = Recorded()
+    assert provision(lab_of(), work, guests, progress) == 0
+    assert guests.happened("init", "join", "material", "forget") == []
+    assert progress.lines == ["begin set up 4 machines", "end set up 4 machines: nothing to change"]
+
+
+def test_an_interrupted_run_is_taken_up_where_it_was(work: Work) -> None:
+    guests = Machines("cp1", "cp2")
+    assert provision(lab_of(), work, guests) == 1
+    assert guests.happened("init", "join") == [("cp3", "join")]
+
+
+def test_a_member_that_an_interrupted_join_left_is_forgotten_first(work: Work) -> None:
+    guests = Machines("cp1", stale="10.213.7.12")
+    provision(lab_of(), work, guests)
+    order = guests.happened("forget", "join")
+    assert order[0] == ("cp1", "forget")
+    assert order[1:] == [("cp2", "join"), ("cp3", "join")]
+    assert any("member remove ab" in command for command in guests.commands("cp1"))
+
+
+def test_a_worker_has_no_member_to_forget(work: Work) -> None:
+    guests = Machines("cp1", stale="10.213.7.21")
+    provision(lab_of(control_planes=1, workers=1), work, guests)
+    assert guests.happened("members", "forget") == []
+    assert guests.happened("join") == [("w1", "join")]
+
+
+def test_a_failed_join_ends_it_and_names_script_machine_and_log(work: Work) -> None:
+    guests = Machines(cp2_join=Completed(1, "12:00:01 error: no space left\n", ""))
+    with pytest.raises(HalabError) as caught:
+        provision(lab_of(), work, guests)
+    assert caught.value.message.startswith("join.sh failed on cp2:")
+    assert caught.value.hint == f"the whole log: {work.logs / 'cp2.log'}"
+    assert ("cp3", "join") not in guests.happened("join")
+
+
+def test_a_failed_init_ends_it_before_any_join(work: Work) -> None:
+    guests = Machines(init=Completed(1, "", ""))
+    progress = Recorded()
+    with pytest.raises(HalabError, match=r"init\.sh failed on cp1"):
+        provision(lab_of(), work, guests, progress)
+    assert guests.happened("material", "join") == []
+    assert "fail kubeadm init on cp1" in progress.lines
+
+
+def test_secrets_are_in_no_log_and_no_rendered_file(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(), work, guests)
+    (delivered, _) = (call for call in guests.calls if kind_of(call) == "deliver")
+    assert delivered.input == JOIN + "\n"
+    assert all(call.log is None for call in guests.calls if kind_of(call) in ("material", "deliver"))
+    assert not any(secret in call.command for call in guests.calls for secret in SECRETS)
+    for path in work.path.rglob("*"):
+        if path.is_file():
+            assert not any(secret in path.read_text() for secret in SECRETS), path
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Completed(1, JOIN, f"{JOIN}\nerror: the controller-manager did not sign"),
+        Completed(0, "", "error: the controller-manager did not sign"),
+        Completed(0, "something else", "error: the controller-manager did not sign"),
+    ],
+)
+def test_a_missing_join_command_is_an_error_without_secrets(work: Work, answer: Completed) -> None:
+    with pytest.raises(LabProblem) as caught:
+        provision(lab_of(), work, Machines(material=answer))
+    said = f"{caught.value.message}{caught.value.hint}"
+    assert "cp1 gave no join command: error: the controller-manager did not sign" in said
+    assert not any(secret in said for secret in SECRETS)
+
+
+def test_patience_stretches_the_limits(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(patience=3), work, guests)
+    limits = {kind_of(call): call.timeout_seconds for call in guests.calls}
+    assert limits["init"] == 3 * 420
+    assert limits["join"] == 3 * 480
+
+
+def test_only_what_a_run_itself_changed_is_counted(work: Work) -> None:
+    (work.logs / "cp1.log").write_text("11:00:00 changed: something long ago\n")
+    assert provision(lab_of(), work, Machines("cp1", "cp2", "cp3")) == 0
+
+
+def test_the_kubeconfig_is_the_first_control_planes(work: Work) -> None:
+    guests = FakeGuests({"cp1: cat /etc/kubernetes/admin.conf": "a kubeconfig"})
+    assert Provisioner(lab_of(), work, guests, Recorded()).kubeconfig() == "a kubeconfig"

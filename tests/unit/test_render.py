@@ -1,0 +1,137 @@
+"""Rendering: pure, and what enters shell, Ruby or OpenSSH's configuration is quoted."""
+
+from __future__ import annotations
+
+import shlex
+
+import jinja2
+import pytest
+from fakes import lab_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halab.config.lab import Acceleration, Provider
+from halab.topology import files, render
+from halab.topology.files import HostValues
+
+HOST = HostValues(
+    work="/labs/.halab",
+    image="halab/debian-12:0",
+    private_key="/labs/key",
+    public_key="ssh-ed25519 A",
+    proxies={},
+)
+
+
+@given(st.text())
+def test_a_ruby_literal_ends_where_it_should(value: str) -> None:
+    literal = render.ruby(value)
+    assert literal[0] == literal[-1] == "'"
+    inside = literal[1:-1].replace("\\\\", "")
+    assert "'" not in inside.replace("\\'", "")
+    assert not inside.replace("\\'", "").endswith("\\")
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_a_proxy_is_one_word_of_the_shell(value: str) -> None:
+    template = render._environment(autoescape=False).from_string("{{ value | sh }}")
+    assert shlex.split(template.render(value=value)) == [value]
+
+
+def test_an_unknown_value_in_a_template_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        render.text("ssh_config.j2")
+
+
+def test_a_page_escapes_and_text_does_not() -> None:
+    for autoescape, expected in ((True, "&lt;b&gt;"), (False, "<b>")):
+        assert render._environment(autoescape=autoescape).from_string("{{ x }}").render(x="<b>") == expected
+
+
+def test_a_fingerprint_depends_on_what_is_in_the_folders() -> None:
+    assert render.fingerprint("box") == render.fingerprint("box")
+    assert render.fingerprint("box") != render.fingerprint("provision")
+
+
+def test_equal_input_gives_equal_files() -> None:
+    assert files.work_files(lab_of(), HOST) == files.work_files(lab_of(), HOST)
+
+
+def test_every_machine_has_the_scripts_of_its_role() -> None:
+    names = set(files.work_files(lab_of(control_planes=1, workers=1), HOST))
+    assert "provision/lb1/load-balancer.sh" in names
+    assert {f"provision/cp1/{name}.sh" for name in ("node", "init", "join-material")} <= names
+    assert {name for name in names if "/w1/" in name} == {"provision/w1/node.sh", "provision/w1/join.sh"}
+
+
+def test_one_vagrantfile_serves_both_providers() -> None:
+    docker = files.work_files(lab_of(), HOST)["Vagrantfile"]
+    libvirt = files.work_files(lab_of(provider=Provider.LIBVIRT), HOST)["Vagrantfile"]
+    assert docker == libvirt
+    assert "m.vm.provider 'docker'" in docker
+    assert "m.vm.provider 'libvirt'" in docker
+
+
+def test_emulation_is_used_only_where_it_was_chosen() -> None:
+    emulated = HostValues(**{**HOST.__dict__, "acceleration": Acceleration.TCG})
+    assert "libvirt.driver = 'qemu'" in files.work_files(lab_of(), emulated)["Vagrantfile"]
+    assert "libvirt.driver = 'kvm'" in files.work_files(lab_of(), HOST)["Vagrantfile"]
+
+
+def test_only_containers_are_told_that_they_are_containers() -> None:
+    docker = files.work_files(lab_of(), HOST)
+    libvirt = files.work_files(lab_of(provider=Provider.LIBVIRT), HOST)
+    assert "KubeletInUserNamespace" in docker["provision/cp1/init.sh"]
+    assert "KubeletInUserNamespace" not in libvirt["provision/cp1/init.sh"]
+    assert "SystemdCgroup = true" in libvirt["provision/cp1/node.sh"]
+
+
+def test_without_workers_pods_run_on_control_planes() -> None:
+    assert "taints: []" in files.work_files(lab_of(), HOST)["provision/cp1/init.sh"]
+    assert "taints: []" not in files.work_files(lab_of(workers=1), HOST)["provision/cp1/init.sh"]
+
+
+def test_routes_lead_to_the_pods_of_the_other_nodes() -> None:
+    script = files.work_files(lab_of(), HOST)["provision/cp2/node.sh"]
+    assert "ip route replace 10.244.11.0/24 via 10.213.7.11" in script
+    assert "ip route replace 10.244.13.0/24 via 10.213.7.13" in script
+    assert "ip route replace 10.244.12.0/24" not in script
+
+
+def test_guests_reach_the_lab_past_the_proxy() -> None:
+    host = HostValues(
+        **{**HOST.__dict__, "proxies": {"HTTPS_PROXY": "http://p:1/$(id)", "NO_PROXY": "corp"}}
+    )
+    script = files.work_files(lab_of(), host)["provision/cp1/node.sh"]
+    assert "HTTPS_PROXY='http://p:1/$(id)'\n" in script
+    assert "\nno_proxy=corp,10.213.7.0/24,10.244.0.0/16,10.96.0.0/12," in script
+    assert ",lb1,cp1,cp2,cp3\n" in script
+
+
+def test_without_a_proxy_the_environment_is_left_alone() -> None:
+    assert "/etc/environment" not in files.work_files(lab_of(), HOST)["provision/cp1/node.sh"]
+
+
+def test_haproxy_asks_readyz_or_only_connects() -> None:
+    asks = files.balancer(lab_of())["text"]
+    connects = files.balancer(lab_of(load_balancer={"check": "tcp"}))["text"]
+    assert "uri /readyz" in asks
+    assert "inter 1s fall 2 rise 1" in asks
+    assert "readyz" not in connects
+    assert "default-server check inter 1s" in connects
+
+
+def test_each_load_balancer_puts_the_other_out_of_service() -> None:
+    haproxy, nginx = files.balancer(lab_of()), files.balancer(lab_of(load_balancer={"kind": "nginx"}))
+    assert (haproxy["service"], haproxy["others"]) == ("haproxy.service", ["nginx.service"])
+    assert (nginx["service"], nginx["others"]) == ("nginx.service", ["haproxy.service"])
+
+
+def test_ssh_reaches_only_machines_with_an_address() -> None:
+    config = files.ssh_config(
+        lab_of(), {"cp1": "172.17.0.2"}, private_key='/a lab/it\'s "one"/key', known_hosts="/50%/known_hosts"
+    )
+    assert "Host cp1\n  HostName 172.17.0.2\n" in config
+    assert "Host cp2" not in config
+    assert '  IdentityFile "/a lab/it\'s \\"one\\"/key"\n' in config
+    assert '  UserKnownHostsFile "/50%%/known_hosts"\n' in config

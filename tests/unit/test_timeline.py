@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from halab.errors import Corrupted
+from halab.scenario import events, timeline
+from halab.scenario.events import EVENTS, Event, Sample, When
+from halab.scenario.timeline import SampleReader, Timeline
+
+_OF = {"name": "n", "fault": "f", "target": "t", "machine": "cp1"}
+EVERY: list[Event] = [
+    events.RunStarted("2026-11-23T10:15:00+01:00", "s", "ha", {"etcd": "3.7.0"}, 42),
+    events.Steady(When.BEFORE, True, 1.5, "etcd on cp1"),
+    events.StepStarted(0),
+    events.FaultStarted(**_OF),
+    events.FaultInjected(**_OF, effect="gone"),
+    events.StepEnded(0),
+    events.Fact("etcd-started", "cp1", "123"),
+    events.Fact("etcd-leader", None, None),
+    events.ExpectationStarted(1),
+    events.ExpectationEnded(1),
+    events.HealStarted(**_OF),
+    events.Healed(**_OF),
+    events.HealFailed(**_OF, why="no answer"),
+    events.SamplerStarted(),
+    events.SamplerStopped({"write-via-lb": 3}),
+    events.Ledger(10, 9, (3, 4), 1),
+    events.Checks(1, 2, None),
+    events.Skipped("one control plane"),
+    events.Interrupted("SIGTERM"),
+    events.Error("boom"),
+    events.RunEnded(),
+]
+
+
+class Ticking:
+    """A clock that goes on by a second at every look."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def now(self) -> float:
+        self._now += 1
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("nobody sleeps here")
+
+
+def test_every_kind_of_event_is_tried_here() -> None:
+    assert {type(event) for event in EVERY} == set(EVENTS.values())
+
+
+def test_what_is_recorded_is_read_back(tmp_path: Path) -> None:
+    record = Timeline(tmp_path / "timeline.jsonl", Ticking())
+    for event in EVERY:
+        record.add(event)
+    read = timeline.read(tmp_path / "timeline.jsonl")
+    assert [each.what for each in read] == EVERY
+    assert [each.t for each in read] == list(range(1, len(EVERY) + 1))
+    assert tuple(read) == record.records
+
+
+def test_a_record_is_on_disk_when_add_returns(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    Timeline(path, Ticking()).add(events.Error("boom"))
+    assert json.loads(path.read_text()) == {"t": 1.0, "event": "error", "what": "boom"}
+
+
+def test_a_half_written_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    Timeline(path, Ticking()).add(events.RunEnded())
+    with path.open("a") as sink:
+        sink.write('{"t": 2.0, "event": "err')
+    assert [each.what for each in timeline.read(path)] == [events.RunEnded()]
+
+
+def test_a_record_that_was_never_begun_is_empty(tmp_path: Path) -> None:
+    assert timeline.read(tmp_path / "none.jsonl") == []
+    assert timeline.read_samples(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "[]",
+        "{}",
+        '{"t": 1}',
+        '{"t": 1, "event": "unheard-of"}',
+        '{"t": 1, "event": "steady"}',
+        '{"t": "x"}',
+        "",
+    ],
+)
+def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    path.write_text('{"t": 0, "event": "run-ended"}\n' + line + '\n{"t": 3, "event": "run-ended"}\n')
+    with pytest.raises(Corrupted, match=r"timeline\.jsonl:2"):
+        timeline.read(path)
+
+
+def test_fields_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    path.write_text('{"t": 0, "event": "run-ended", "mood": "good"}\n')
+    assert timeline.read(path)[0].what == events.RunEnded()
+
+
+def test_samples_are_read_in_the_order_of_their_starts(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    slow, quick = (
+        Sample(0.0, 2.0, "p", "cp1", False, "timed out", 7),
+        Sample(1.0, 0.1, "p", None, True, "200"),
+    )
+    path.write_text(quick.to_json() + "\n" + slow.to_json() + "\n")
+    assert timeline.read_samples(path) == [slow, quick]
+    assert (slow.lane, quick.lane, slow.end) == ("p@cp1", "p", 2.0)
+
+
+def test_samples_can_be_read_while_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    reader = SampleReader(path)
+    assert reader.new() == []
+    first, second = Sample(0, 0.1, "p", None, True, "200"), Sample(1, 0.1, "p", None, True, "200")
+    half = second.to_json()[:10]
+    path.write_text(first.to_json() + "\n" + half)
+    assert reader.new() == [first]
+    assert reader.new() == []
+    with path.open("a") as sink:
+        sink.write(second.to_json()[10:] + "\n")
+    assert reader.new() == [second]
+
+
+def test_a_damaged_sample_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text(Sample(0, 0.1, "p", None, True, "200").to_json() + '\n{"t": 1}\n')
+    with pytest.raises(Corrupted, match=r"samples\.jsonl:2"):
+        timeline.read_samples(path)
+
+
+def test_the_reference_names_every_event_and_its_fields() -> None:
+    from halab import data
+
+    text = (data.root() / "docs" / "reference" / "run-folder.md").read_text()
+    for name, kind in EVENTS.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]
+        for field in fields(kind):
+            assert f"`{field.name}`" in row, f"{name}: {field.name}"

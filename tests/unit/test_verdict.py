@@ -1,0 +1,693 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_run import FAILED, META, PASSED, STOP, MadeRun, samples
+
+from halab.config.lab import Balancer
+from halab.config.scenario import Verdict
+from halab.scenario import events
+from halab.scenario.check_results import CheckResult, CheckState
+from halab.scenario.events import Event, Record, Sample, When
+from halab.scenario.folder import Evidence
+from halab.scenario.judgement import State, answered, fails_within, ok_within
+from halab.scenario.outage import Samples
+from halab.scenario.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict import judge
+
+
+def judged(run: MadeRun) -> Result:
+    return judge(run.evidence())
+
+
+def step(result: Result, number: int) -> Outcome:
+    """What became of the expectation of a step, counted from one."""
+    (found,) = [outcome for outcome in result.outcomes if outcome.step == number - 1]
+    return found
+
+
+def of_kind(result: Result, kind: Kind) -> Outcome:
+    (found,) = [outcome for outcome in result.outcomes if outcome.kind is kind]
+    return found
+
+
+def without(*kinds: type[Event]) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, kinds)
+
+
+def expecting(words: str) -> str:
+    """The scenario with other expectations over the window of its fault."""
+    head, _, tail = STOP.partition("  - expect: {probe: write-via-lb")
+    return f"{head}  - expect: {{{words}}}\n" + tail[tail.index("recover:") :]
+
+
+def waiting(words: str) -> str:
+    """The scenario with another expectation right after its fault."""
+    return STOP.replace("probe: ready-direct, on: stopped, fails: within 10s", words)
+
+
+# the whole
+
+
+def test_a_run_that_kept_every_promise_passes() -> None:
+    result = judged(MadeRun())
+    assert result.verdict is Verdict.PASS
+    assert result.reasons == ()
+    assert {outcome.standing for outcome in result.outcomes} == {Standing.KEPT}
+    assert result.recovery_seconds == pytest.approx(12.5)
+
+
+def test_a_fault_that_did_nothing_loses_by_a_named_expectation() -> None:
+    result = judged(MadeRun(out={"ready-direct@cp2": [], "write-direct@cp2": []}, expect_seconds=13))
+    assert result.verdict is Verdict.FAIL
+    assert result.reasons == (
+        "step 2: ready-direct on cp2 answered: 0 of 50 samples failed, never 3 in a row",
+    )
+
+
+def test_the_twin_is_judged_as_it_was_played() -> None:
+    run = MadeRun(out={"ready-direct@cp2": []}, expect_seconds=13, meta=replace(META, is_twin=True))
+    evidence = run.evidence()
+    assert {r.what.fault for r in evidence.records if isinstance(r.what, events.FaultStarted)} == {"nothing"}
+    assert judge(evidence).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("words", ["", "no such capability"])
+def test_a_lab_that_cannot_do_it_is_skipped_with_the_reason(words: str) -> None:
+    evidence = replace(MadeRun().evidence(), records=[Record(0.1, events.Skipped(words))])
+    result = judge(evidence)
+    assert (result.verdict, result.reasons, result.outcomes) == (Verdict.SKIP, (words,), ())
+
+
+def test_nothing_recorded_is_an_error() -> None:
+    result = judge(replace(MadeRun().evidence(), records=[], samples=Samples()))
+    assert result.verdict is Verdict.ERROR
+    assert not result.of(Standing.KEPT, Standing.BROKEN)
+
+
+def test_records_without_samples_are_an_error() -> None:
+    result = judge(replace(MadeRun().evidence(), samples=Samples()))
+    assert result.verdict is Verdict.ERROR
+
+
+# steady before
+
+
+def test_a_lab_that_was_not_steady_before_is_an_error_whatever_else_was_seen() -> None:
+    def unsteady(event: Event) -> Event:
+        if isinstance(event, events.Steady) and event.when is When.BEFORE:
+            return replace(event, ok=False, seen="etcd on cp3 does not answer")
+        return event
+
+    result = judged(MadeRun(change=unsteady, out={"write-via-lb": [(6, 15)]}))
+    assert result.verdict is Verdict.ERROR
+    assert result.reasons[0] == "steady before: etcd on cp3 does not answer"
+    assert not result.of(Standing.BROKEN)
+
+
+def test_a_record_without_a_steady_state_before_is_an_error() -> None:
+    result = judged(
+        MadeRun(drop=lambda event: isinstance(event, events.Steady) and event.when is When.BEFORE)
+    )
+    assert result.verdict is Verdict.ERROR
+
+
+# during
+
+
+def test_an_outage_within_its_bound_is_kept_and_reported() -> None:
+    result = judged(MadeRun(out={"write-via-lb": [(7, 11)]}))
+    assert result.verdict is Verdict.PASS
+    assert step(result, 5).measured == pytest.approx(4.0, abs=0.01)
+    assert step(result, 5).seen == "write-via-lb was out for 4s, from 7.0s (connection refused)"
+
+
+def test_an_outage_beyond_its_bound_says_what_was_promised_and_seen_and_which_samples_show_it() -> None:
+    result = judged(MadeRun(out={"write-via-lb": [(7, 13)]}))
+    assert result.verdict is Verdict.FAIL
+    outcome = step(result, 5)
+    assert outcome.standing is Standing.BROKEN
+    assert outcome.promised == "write-via-lb longest outage 5s during stopped"
+    assert outcome.seen == "write-via-lb was out for 6s, from 7.0s (connection refused)"
+    assert outcome.at == pytest.approx(7.0)
+    (shown,) = outcome.evidence
+    assert (shown.lane, shown.samples) == ("write-via-lb", 30)
+    assert (shown.start, shown.end) == (pytest.approx(7.0), pytest.approx(12.8))
+
+
+def test_an_outage_before_the_fault_or_after_the_heal_breaks_no_promise_over_the_window() -> None:
+    result = judged(MadeRun(out={"write-via-lb": [(0, 5.4), (18.6, 30)]}))
+    assert step(result, 5).standing is Standing.KEPT
+
+
+def test_an_outage_that_goes_on_past_the_heal_counts_up_to_it() -> None:
+    result = judged(MadeRun(out={"write-via-lb": [(12, 30)]}))
+    assert step(result, 5).seen == "write-via-lb was out for 6.5s, at least, from 12.0s (connection refused)"
+
+
+def test_always_ok_is_broken_by_one_sample() -> None:
+    result = judged(MadeRun(out={"ready-direct@cp3": [(9, 9.1)]}))
+    assert step(result, 6).standing is Standing.BROKEN
+    assert (
+        step(result, 6).seen
+        == "ready-direct on cp3 failed in 1 of 65 samples, first connection refused at 9.0s"
+    )
+
+
+def test_the_fault_itself_is_not_among_the_others() -> None:
+    outcome = step(judged(MadeRun()), 6)
+    assert {each.lane for each in outcome.evidence} == {"ready-direct@cp1", "ready-direct@cp3"}
+
+
+def test_always_failing_counts_from_the_moment_the_effect_is_real() -> None:
+    text = expecting("probe: ready-direct, on: stopped, fails: always, during: stopped")
+    assert judged(MadeRun(text=text)).verdict is Verdict.PASS
+    late = judged(MadeRun(text=text, out={"ready-direct@cp2": [(7, 30)]}))
+    assert step(late, 5).standing is Standing.BROKEN
+    assert "answered in 2 of 60 samples" in step(late, 5).seen
+
+
+@pytest.mark.parametrize(("share", "standing"), [("10%", Standing.KEPT), ("5%", Standing.BROKEN)])
+def test_a_share_is_judged_over_the_window(share: str, standing: Standing) -> None:
+    text = expecting(f"probe: write-via-lb, failed_share: {share}, during: stopped")
+    outcome = step(judged(MadeRun(text=text, out={"write-via-lb": [(7, 8)]})), 5)
+    assert outcome.standing is standing
+    assert outcome.measured == pytest.approx(5 / 65)
+
+
+def test_of_two_amounts_one_broken_breaks_the_expectation_and_seconds_are_reported() -> None:
+    text = expecting("probe: write-via-lb, longest_outage: 3s, failed_share: 5%, during: stopped")
+    outcome = step(judged(MadeRun(text=text, out={"write-via-lb": [(7, 8), (9, 10)]})), 5)
+    assert outcome.standing is Standing.BROKEN
+    assert "failed in 15.4% of 65 samples" in outcome.seen
+
+
+def test_a_gap_in_the_window_is_not_judged() -> None:
+    result = judged(MadeRun(missing={"write-via-lb": [(8, 12)]}))
+    assert result.verdict is Verdict.ERROR
+    assert step(result, 5).seen == "no sample of write-via-lb for 4.2s during stopped"
+
+
+def test_a_gap_does_not_hide_what_was_seen_to_be_broken() -> None:
+    result = judged(MadeRun(missing={"write-via-lb": [(6, 9)]}, out={"write-via-lb": [(10, 16)]}))
+    assert result.verdict is Verdict.FAIL
+
+
+def test_an_outage_is_not_lengthened_by_a_gap() -> None:
+    result = judged(MadeRun(missing={"write-via-lb": [(9, 13)]}, out={"write-via-lb": [(7, 13)]}))
+    assert step(result, 5).standing is Standing.UNJUDGED
+
+
+def test_a_probe_that_never_ran_is_not_judged() -> None:
+    result = judged(MadeRun(missing={"write-via-lb": [(0, 99)]}))
+    assert step(result, 5).seen == "no sample of write-via-lb during stopped"
+    assert result.verdict is Verdict.ERROR
+
+
+def test_a_fault_that_was_never_healed_leaves_its_window_open() -> None:
+    drop = without(events.HealStarted, events.Healed)
+    result = judged(MadeRun(drop=drop))
+    assert step(result, 5).seen == "stopped is not healed yet"
+    assert result.verdict is Verdict.ERROR
+
+
+# within
+
+
+def lane(pattern: str, *, hertz: float = 5, start: float = 0.0) -> list[Sample]:
+    """`+` ok, `-` failed, `.` not asked, `h` asked and given up after two seconds."""
+    made = []
+    for number, mark in enumerate(pattern):
+        if mark != ".":
+            seconds = 2.0 if mark == "h" else 0.01
+            made.append(Sample(start + number / hertz, seconds, "p", None, mark == "+", "refused"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pattern", "limit", "state", "measured"),
+    [
+        ("+++++", 1, State.MET, 0.0),
+        ("++++", 1, State.OPEN, None),
+        ("-----+++++", 2, State.MET, 1.0),
+        ("-----+++++", 1, State.MET, 1.0),
+        ("-----+++++", 0.9, State.BROKEN, 1.0),
+        ("-----++++", 1, State.OPEN, None),
+        ("+++++-----", 5, State.OPEN, None),
+        ("+++++-+++++", 5, State.MET, 1.2),
+        ("+++++-+++++", 1, State.BROKEN, 1.2),
+        ("----------", 5, State.OPEN, None),
+        ("----------", 1, State.BROKEN, 1.8),
+        ("--++++-++++", 1, State.BROKEN, 1.4),
+        ("", 1, State.OPEN, None),
+        # what was not asked is neither good nor bad
+        ("+++++..............+++++", 1, State.OPEN, None),
+        ("..............+++++", 1, State.OPEN, None),
+        ("-----..............+++++", 2, State.OPEN, None),
+        ("-----..............-----", 2, State.BROKEN, 4.6),
+        ("-----..............+++++", 5, State.MET, 3.8),
+    ],
+)
+def test_ok_within(pattern: str, limit: float, state: State, measured: float | None) -> None:
+    found = ok_within(lane(pattern), "p", 0.0, limit)
+    assert found.state is state
+    if measured is not None:
+        assert found.measured == pytest.approx(measured)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "limit", "state"),
+    [
+        ("---", 1, State.MET),
+        ("--", 1, State.OPEN),
+        ("+++---", 1, State.MET),
+        ("+++---", 0.5, State.BROKEN),
+        ("++--", 0.5, State.OPEN),
+        ("--+--+--+++++", 1, State.BROKEN),
+        ("+++++", 5, State.OPEN),
+        ("++++++++", 1, State.BROKEN),
+        ("---+++++++++", 1, State.MET),
+        ("++++..............++", 2, State.OPEN),
+        ("--..............-+++", 1, State.OPEN),
+        ("", 1, State.OPEN),
+    ],
+)
+def test_fails_within(pattern: str, limit: float, state: State) -> None:
+    assert fails_within(lane(pattern), "p", 0.0, limit).state is state
+
+
+def test_a_question_that_hangs_is_waited_for() -> None:
+    """A balancer with one hung backend of three: two quick answers, one that times out after two seconds."""
+    made = lane("+" * 20 + "++h" * 10)
+    seen = [sample for sample in made if sample.t >= 4]
+    for now in (4.5, 5.0, 5.5, 6.0, 6.5):
+        known = [sample for sample in answered(made, now) if sample.t >= 4]
+        assert ok_within(known, "p", 4.0, 5).state is State.OPEN, now
+    assert ok_within(seen, "p", 4.0, 1).state is State.BROKEN
+
+
+def test_what_a_busy_host_left_out_long_ago_is_not_waited_for() -> None:
+    made = lane("+++++++..+++++++++++++++++")
+    assert list(answered(made, 99)) == made
+
+
+def test_expectations_in_a_row_count_from_the_same_moment() -> None:
+    text = STOP.replace(
+        "  - wait: 10s\n", "  - expect: {probe: write-via-lb, ok: within 3s}\n  - wait: 10s\n"
+    )
+    result = judged(MadeRun(text=text, out={"write-via-lb": [(6.6, 8)]}))
+    assert step(result, 3).measured == pytest.approx(1.5, abs=0.11)
+    assert step(result, 3).standing is Standing.KEPT
+
+
+def test_what_happens_after_the_runner_went_on_breaks_nothing_that_was_waited_for() -> None:
+    text = waiting("probe: write-via-lb, ok: within 3s")
+    result = judged(MadeRun(text=text, out={"write-via-lb": [(12, 13)]}))
+    assert step(result, 2).standing is Standing.KEPT
+
+
+def test_a_limit_that_was_not_waited_for_is_not_judged() -> None:
+    result = judged(MadeRun(out={"ready-direct@cp2": [(9, 22)]}, expect_seconds=1))
+    assert step(result, 2).standing is Standing.UNJUDGED
+    assert result.verdict is Verdict.ERROR
+
+
+def test_a_step_that_was_not_reached_is_not_judged() -> None:
+    result = judged(MadeRun(drop=without(events.ExpectationEnded)))
+    assert result.verdict is Verdict.ERROR
+    assert step(result, 2).seen == "the run did not come so far"
+
+
+# facts
+
+
+FACT = waiting("fact: kube-apiserver-started, on: stopped, changed: within 10s")
+STILL = waiting("fact: kube-apiserver-started, on: stopped, unchanged: true")
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after", "seconds", "standing"),
+    [
+        (FACT, "100", "250", 2, Standing.KEPT),
+        (FACT, "100", "100", 2, Standing.UNJUDGED),
+        (FACT, "100", "100", 11, Standing.BROKEN),
+        (FACT, "100", None, 2, Standing.UNJUDGED),
+        (FACT, "100", None, 11, Standing.BROKEN),
+        (FACT, "100", "250", 11, Standing.BROKEN),
+        (FACT, None, "250", 2, Standing.UNJUDGED),
+        (STILL, "100", "100", 2, Standing.KEPT),
+        (STILL, "100", "250", 2, Standing.BROKEN),
+        (STILL, "100", None, 2, Standing.BROKEN),
+        (STILL, None, None, 2, Standing.UNJUDGED),
+    ],
+)
+def test_facts(text: str, before: str | None, after: str | None, seconds: float, standing: Standing) -> None:
+    run = MadeRun(text=text, facts={"kube-apiserver-started": (before, after)}, expect_seconds=seconds)
+    assert step(judged(run), 2).standing is standing
+
+
+@pytest.mark.parametrize("text", [FACT, STILL])
+def test_a_fact_that_was_never_read_is_not_judged(text: str) -> None:
+    assert step(judged(MadeRun(text=text)), 2).standing is Standing.UNJUDGED
+
+
+# conditions
+
+
+def test_what_does_not_apply_is_left_out_and_does_not_count() -> None:
+    text = STOP.replace(
+        "longest_outage: 5s, during", "longest_outage: 1s, when: {load_balancer: nginx}, during"
+    )
+    run = MadeRun(text=text, out={"write-via-lb": [(7, 13)]})
+    result = judged(run)
+    assert result.verdict is Verdict.PASS
+    assert step(result, 5).standing is Standing.LEFT_OUT
+    assert step(result, 5).seen == "the load balancer is haproxy, not nginx"
+    on_nginx = judged(replace(run, meta=replace(META, load_balancer=Balancer.NGINX)))
+    assert on_nginx.verdict is Verdict.FAIL
+
+
+def test_what_is_expected_of_a_fault_that_is_left_out_is_left_out_with_it() -> None:
+    text = STOP.replace(
+        "with: {pod: kube-apiserver}", "with: {pod: kube-apiserver}\n    when: {load_balancer: nginx}"
+    )
+    drop = without(events.FaultStarted, events.FaultInjected, events.HealStarted, events.Healed)
+    result = judged(MadeRun(text=text, drop=drop))
+    assert step(result, 5).standing is Standing.LEFT_OUT
+    # nothing was injected: nothing was learned
+    assert result.verdict is Verdict.ERROR
+
+
+# heal and recovery
+
+
+def steady_after(**changes: object) -> Callable[[Event], Event]:
+    def change(event: Event) -> Event:
+        if isinstance(event, events.Steady) and event.when is When.AFTER:
+            return replace(event, **changes)
+        return event
+
+    return change
+
+
+def test_recovery_counts_from_the_start_of_the_heal() -> None:
+    outcome = of_kind(judged(MadeRun(heal_seconds=5, recover_seconds=7)), Kind.RECOVERY)
+    assert outcome.measured == pytest.approx(12)
+
+
+def test_recovery_can_count_from_the_inject() -> None:
+    text = STOP.replace("{steady: within 90s}", "{steady: within 90s, from: inject}")
+    outcome = of_kind(judged(MadeRun(text=text)), Kind.RECOVERY)
+    assert outcome.measured == pytest.approx(25.5)
+    assert outcome.promised == "steady within 90s from the inject"
+
+
+def test_a_late_recovery_fails_with_the_time_it_took() -> None:
+    result = judged(MadeRun(recover_seconds=100))
+    assert result.verdict is Verdict.FAIL
+    assert result.reasons == ("recovery: steady only after 100.5s",)
+    assert result.recovery_seconds == pytest.approx(100.5)
+
+
+def test_no_recovery_at_all_fails_when_its_bound_was_waited_for() -> None:
+    change = steady_after(ok=False, seen="node cp2 is not Ready")
+    assert judged(MadeRun(change=change, recover_seconds=91)).verdict is Verdict.FAIL
+    assert judged(MadeRun(change=change, recover_seconds=40)).verdict is Verdict.ERROR
+
+
+def test_a_run_that_ended_before_it_recovered_is_an_error() -> None:
+    drop = without(events.RunEnded)
+    run = MadeRun(
+        drop=lambda event: drop(event) or (isinstance(event, events.Steady) and event.when is When.AFTER)
+    )
+    result = judged(run)
+    assert result.verdict is Verdict.ERROR
+    assert of_kind(result, Kind.RECOVERY).standing is Standing.UNJUDGED
+
+
+def heal_fails(event: Event) -> Event:
+    if isinstance(event, events.Healed):
+        return events.HealFailed(event.name, event.fault, event.target, event.machine, "no answer from cp2")
+    return event
+
+
+def test_a_failed_heal_is_an_error_and_the_lab_is_not_blamed_for_not_recovering() -> None:
+    def change(event: Event) -> Event:
+        return steady_after(ok=False)(heal_fails(event))
+
+    result = judged(MadeRun(change=change, recover_seconds=200))
+    assert result.verdict is Verdict.ERROR
+    assert "heal stopped: no answer from cp2" in result.reasons
+    assert of_kind(result, Kind.RECOVERY).standing is Standing.UNJUDGED
+
+
+def test_a_failed_heal_does_not_hide_a_broken_promise() -> None:
+    result = judged(MadeRun(change=heal_fails, out={"write-via-lb": [(7, 13)]}))
+    assert result.verdict is Verdict.FAIL
+
+
+def test_a_heal_that_succeeds_at_the_second_try_is_a_heal() -> None:
+    run = MadeRun()
+    failed = Record(18.52, events.HealFailed("stopped", "hold-static-pod", "any-cp", "cp2", "no answer"))
+    assert judge(replace(run, extra=[failed]).evidence()).verdict is Verdict.PASS
+
+
+def test_a_fault_on_several_machines_has_one_window_and_all_must_be_healed() -> None:
+    def others(kind: type[Event], t: float) -> Record:
+        of = {"name": "stopped", "fault": "hold-static-pod", "target": "all-cp", "machine": "cp3"}
+        return Record(t, kind(**of, **({"effect": "x"} if kind is events.FaultInjected else {})))
+
+    begun = [others(events.FaultStarted, 6.6), others(events.FaultInjected, 7.0)]
+    healed = [others(events.HealStarted, 18.6), others(events.Healed, 18.9)]
+    out = {"ready-direct@cp3": [(7, 22)]}
+    whole = judged(MadeRun(extra=[*begun, *healed], out=out))
+    assert whole.verdict is Verdict.PASS
+    assert {each.lane for each in step(whole, 6).evidence} == {"ready-direct@cp1"}
+    assert judged(MadeRun(extra=begun, out=out)).verdict is Verdict.ERROR
+
+
+# patience
+
+
+def test_patience_stretches_waiting_limits_and_recovery_and_both_figures_are_reported() -> None:
+    run = MadeRun(out={"ready-direct@cp2": [(20, 30)]}, expect_seconds=16, recover_seconds=100)
+    assert judged(run).verdict is Verdict.FAIL
+    patient = judged(replace(run, meta=replace(META, patience=2.0)))
+    assert patient.verdict is Verdict.PASS
+    assert (step(patient, 2).limit_seconds, step(patient, 2).patient_seconds) == (10, 20)
+    recovery = of_kind(patient, Kind.RECOVERY)
+    assert (recovery.limit_seconds, recovery.patient_seconds) == (90, 180)
+
+
+def test_patience_never_stretches_what_is_promised_over_a_window() -> None:
+    run = MadeRun(out={"write-via-lb": [(7, 13)]}, meta=replace(META, patience=10.0))
+    result = judged(run)
+    assert result.verdict is Verdict.FAIL
+    assert (step(result, 5).limit_seconds, step(result, 5).patient_seconds) == (5, 5)
+
+
+# ledger, checks, the run
+
+
+def ledger(**changes: object) -> Callable[[Event], Event]:
+    return lambda event: replace(event, **changes) if isinstance(event, events.Ledger) else event
+
+
+def test_a_lost_acknowledged_write_fails_whatever_else_passed() -> None:
+    result = judged(MadeRun(change=ledger(missing=(17, 18))))
+    assert result.verdict is Verdict.FAIL
+    assert result.reasons == ("ledger: 2 of 390 acknowledged writes are lost: 17, 18",)
+
+
+def test_an_unacknowledged_write_may_be_there_or_not() -> None:
+    assert judged(MadeRun(change=ledger(unacknowledged_found=10))).verdict is Verdict.PASS
+
+
+def test_a_ledger_that_is_empty_or_was_not_read_is_an_error() -> None:
+    assert judged(MadeRun(change=ledger(acknowledged=0))).verdict is Verdict.ERROR
+    assert judged(MadeRun(drop=without(events.Ledger))).verdict is Verdict.ERROR
+
+
+CHECKED = STOP + "checks: [checks/test_etcd.py]\n"
+BROKEN_SETUP = CheckResult("checks.test_etcd", "test_x", CheckState.ERROR, 0.0, "cannot connect")
+SKIPPED = CheckResult("checks.test_etcd", "test_y", CheckState.SKIPPED, 0.0, "not here")
+
+
+@pytest.mark.parametrize(
+    ("checks", "verdict"),
+    [
+        ([PASSED], Verdict.PASS),
+        ([PASSED, FAILED], Verdict.FAIL),
+        ([PASSED, BROKEN_SETUP], Verdict.ERROR),
+        ([FAILED, BROKEN_SETUP], Verdict.FAIL),
+        ([PASSED, SKIPPED], Verdict.PASS),
+        ([SKIPPED], Verdict.ERROR),
+        ([], Verdict.ERROR),
+        (None, Verdict.ERROR),
+    ],
+)
+def test_checks(checks: list[CheckResult] | None, verdict: Verdict) -> None:
+    assert judged(MadeRun(text=CHECKED, checks=checks)).verdict is verdict
+
+
+def test_checks_that_could_not_run_are_an_error_with_the_reason() -> None:
+    def change(event: Event) -> Event:
+        return (
+            events.Checks(0, 0, "test_etcd.py does not import")
+            if isinstance(event, events.Checks)
+            else event
+        )
+
+    result = judged(MadeRun(text=CHECKED, change=change))
+    assert result.reasons == ("checks: test_etcd.py does not import",)
+
+
+def test_a_scenario_without_checks_needs_none() -> None:
+    assert judged(MadeRun(checks=None)).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        (events.Interrupted("SIGINT"), "run: interrupted by SIGINT"),
+        (events.Error("the engine is gone"), "run: the engine is gone"),
+    ],
+)
+def test_a_run_that_was_disturbed_is_an_error(extra: Event, reason: str) -> None:
+    result = judged(MadeRun(extra=[Record(10.0, extra)]))
+    assert (result.verdict, result.reasons) == (Verdict.ERROR, (reason,))
+    assert result.is_interrupted is isinstance(extra, events.Interrupted)
+
+
+def test_a_disturbed_run_that_broke_a_promise_before_still_fails() -> None:
+    run = MadeRun(extra=[Record(30.0, events.Interrupted("SIGINT"))], out={"write-via-lb": [(7, 13)]})
+    result = judged(run)
+    assert result.verdict is Verdict.FAIL
+    assert result.is_interrupted
+
+
+@pytest.mark.parametrize("kind", [events.RunEnded, events.SamplerStopped])
+def test_a_record_that_breaks_off_is_an_error(kind: type[Event]) -> None:
+    assert judged(MadeRun(drop=without(kind))).verdict is Verdict.ERROR
+
+
+def test_samples_that_were_taken_and_are_not_there_are_an_error() -> None:
+    evidence = MadeRun().evidence()
+    kept = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)][1:]
+    result = judge(replace(evidence, samples=Samples(kept)))
+    assert result.verdict is Verdict.ERROR
+    assert "samples are there" in result.reasons[0]
+
+
+# properties
+
+
+RUN = MadeRun(expect_seconds=2).evidence()
+ALL = [sample for name in RUN.samples.lanes for sample in RUN.samples.of(name)]
+WITHOUT_FAILS = waiting("probe: write-via-lb, ok: within 10s")
+
+
+def rejudged(evidence: Evidence, changed: list[Sample]) -> Result:
+    """With the count of samples made to agree: it is not what is looked at."""
+    counts: dict[str, int] = {}
+    for sample in changed:
+        counts[sample.lane] = counts.get(sample.lane, 0) + 1
+    records = [
+        replace(each, what=events.SamplerStopped(counts))
+        if isinstance(each.what, events.SamplerStopped)
+        else each
+        for each in evidence.records
+    ]
+    return judge(replace(evidence, records=records, samples=Samples(changed)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, len(ALL) - 1), max_size=60), st.integers(0, len(ALL) - 1))
+def test_one_more_failure_never_turns_fail_into_pass(failed: list[int], another: int) -> None:
+    """Where nothing is promised to fail."""
+    evidence = MadeRun(text=WITHOUT_FAILS).evidence()
+    taken = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)]
+
+    def spoiled(places: set[int]) -> list[Sample]:
+        return [replace(each, ok=False) if number in places else each for number, each in enumerate(taken)]
+
+    places = {place % len(taken) for place in failed}
+    before = rejudged(evidence, spoiled(places)).verdict
+    after = rejudged(evidence, spoiled(places | {another % len(taken)})).verdict
+    severity = [Verdict.PASS, Verdict.ERROR, Verdict.FAIL]
+    assert not (before is Verdict.FAIL and after is Verdict.PASS)
+    if before is Verdict.FAIL:
+        assert severity.index(after) >= severity.index(Verdict.ERROR)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_lines_changes_nothing(order: random.Random) -> None:
+    shuffled = list(ALL)
+    order.shuffle(shuffled)
+    assert rejudged(RUN, shuffled) == rejudged(RUN, ALL)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.sampled_from(sorted({sample.lane for sample in ALL}))))
+def test_a_lane_that_is_missing_never_helps(lost: set[str]) -> None:
+    kept = [sample for sample in ALL if sample.lane not in lost]
+    result = rejudged(RUN, kept)
+    asked = {"write-via-lb", "ready-direct@cp1", "ready-direct@cp2", "ready-direct@cp3"}
+    assert result.verdict is (Verdict.ERROR if lost & asked else Verdict.PASS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.integers(0, len(RUN.records) - 1)))
+def test_records_that_are_missing_never_turn_a_failure_into_a_pass(lost: set[int]) -> None:
+    evidence = MadeRun(out={"write-via-lb": [(7, 13)]}).evidence()
+    records = [record for number, record in enumerate(evidence.records) if number not in lost]
+    assert judge(replace(evidence, records=records)).verdict is not Verdict.PASS
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 30), st.floats(0, 30))
+def test_every_cut_of_the_window_is_a_pass_only_if_it_is_no_longer_than_promised(
+    start: float, length: float
+) -> None:
+    result = judged(MadeRun(out={"write-via-lb": [(start, start + length)]}))
+    inside = max(0.0, min(start + length, 18.51) - max(start, 5.41))
+    if inside > 5.2:
+        assert result.verdict is Verdict.FAIL
+    elif inside < 4.7:
+        assert result.verdict is Verdict.PASS
+
+
+@given(st.text("+-.", max_size=60), st.floats(0.2, 10))
+def test_a_promise_to_be_ok_and_one_to_fail_are_judged_by_samples_alone(pattern: str, limit: float) -> None:
+    made = lane(pattern)
+    ok, fails = ok_within(made, "p", 0.0, limit), fails_within(made, "p", 0.0, limit)
+    if ok.state is State.MET:
+        assert pattern.replace(".", "").endswith("+" * 5)
+    if fails.state is State.MET:
+        assert "-" * 3 in pattern.replace(".", "")
+    if not any(sample.ok for sample in made):
+        assert ok.state is not State.MET
+    if all(sample.ok for sample in made):
+        assert fails.state is not State.MET
+        assert ok.state is not State.BROKEN
+    for found in (ok, fails):
+        if found.state is not State.OPEN:
+            assert found.evidence
+
+
+@given(st.text("+-", min_size=1, max_size=40), st.text("+-", max_size=20), st.floats(0.2, 5))
+def test_what_is_broken_stays_broken(pattern: str, later: str, limit: float) -> None:
+    """The runner may go on as soon as a promise is broken: nothing that comes later mends it."""
+    for judge_lane in (ok_within, fails_within):
+        if judge_lane(lane(pattern), "p", 0.0, limit).state is State.BROKEN:
+            assert judge_lane(lane(pattern + later), "p", 0.0, limit).state is State.BROKEN
+
+
+def test_made_samples_are_at_the_rate_they_claim() -> None:
+    assert len(samples(end=10)) == 50
