@@ -146,13 +146,13 @@ def background(
 
 @contextmanager
 def ended_at_interrupt() -> Iterator[None]:
-    """Commands that threads run are ended when an exception, such as Ctrl-C, leaves the block.
+    """Commands that threads run are ended when Ctrl-C or a signal leaves the block.
 
     Python interrupts its main thread alone, and then waits for the others: they would go on for minutes.
     """
     try:
         yield
-    except BaseException:
+    except KeyboardInterrupt:
         for child in list(_running):
             if child.poll() is None:
                 _signal_group(child, signal.SIGTERM)

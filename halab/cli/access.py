@@ -63,7 +63,6 @@ def kubeconfig_command(file: Path) -> None:
       export KUBECONFIG=$(halab kubeconfig)
     """
     from halab.lifecycle import access
-    from halab.lifecycle import lab as labs
 
     click.echo(access.kubeconfig(place_of(file)))
 
@@ -83,9 +82,8 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
       halab logs cp1 -u kubelet
       halab logs cp2 -u etcd
     """
-    from halab.lifecycle import access
+    from halab.lifecycle import access, logs
     from halab.lifecycle import lab as labs
-    from halab.lifecycle import logs
 
     place = place_of(file)
     if machine is None:

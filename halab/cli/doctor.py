@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def doctor_command(file: Path | None, as_json: bool) -> int:
         print_json(report.as_json())
     else:
         for line in report_lines(report, _width()):
-            click.echo(line)
+            click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
     return 0 if report.could_run else 3
 
 
@@ -66,6 +67,7 @@ def _place(file: Path | None) -> Place:
 
 
 def report_lines(report: Report, width: int) -> Iterator[str]:
+    """What the lab needs first, then what it does not; a fix may be longer than the width."""
     names = max(len(result.name) for result in report.results)
     needed = [result for result in report.results if result.needed]
     others = [result for result in report.results if not result.needed]

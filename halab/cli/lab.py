@@ -101,10 +101,14 @@ def up_command(file: Path, as_json: bool) -> None:
     Example:
       halab up && halab kubectl -- get nodes
     """
+    from halab import doctor
     from halab.cli.console import progress
-    from halab.lifecycle import up
 
     place = place_of(file)
+    # before the rest is imported: it may be a library that is missing
+    doctor.require(place)
+    from halab.lifecycle import up
+
     brought = up.up(place, progress())
     if as_json:
         print_json({"lab": brought.lab.name, "endpoint": brought.lab.endpoint, "leaders": brought.seen.leaders,

@@ -34,7 +34,10 @@ def scenarios_command(as_json: bool) -> None:
         print_json([{"name": each.name, "title": each.scenario.title, "tags": list(each.scenario.tags),
                      "teaches": each.scenario.teaches} for each in found])  # fmt: skip
     else:
-        table(["NAME", "TITLE", "TAGS"], [(s.name, s.scenario.title, ", ".join(s.scenario.tags)) for s in found])
+        table(
+            ["NAME", "TITLE", "TAGS"],
+            [(s.name, s.scenario.title, ", ".join(s.scenario.tags)) for s in found],
+        )
 
 
 @click.command("run")
@@ -79,11 +82,11 @@ def report_command(folder: Path, as_json: bool) -> int:
     Example:
       halab report .halab/runs/20261123-101500-stop-apiserver
     """
-    from halab.report import render
+    from halab.report.render import render
     from halab.scenario.folder import RunFolder
 
     run = RunFolder.existing(folder)
-    return _show([(run, render.render(run))], as_json)
+    return _show([(run, render(run))], as_json)
 
 
 @click.command("heal")
@@ -111,7 +114,11 @@ def _show(runs: Sequence[tuple[RunFolder, Result]], as_json: bool) -> int:
     from halab.report import table
 
     if as_json:
-        click.echo(json.dumps([{"folder": str(run.path), **json.loads(result.to_json())} for run, result in runs], indent=2))
+        click.echo(
+            json.dumps(
+                [{"folder": str(run.path), **json.loads(result.to_json())} for run, result in runs], indent=2
+            )
+        )
     else:
         for run, result in runs:
             click.echo(table.text(result))

@@ -34,6 +34,10 @@ class Credentials:
     def in_folder(cls, folder: Path) -> Credentials:
         return cls(folder / "cluster-ca.crt", folder / "admin.crt", folder / "admin.key")
 
+    @property
+    def folder(self) -> Path:
+        return self.ca.parent
+
     def save(self, kubeconfig: str) -> None:
         """Take the three out of a kubeconfig of kubeadm."""
         parsed = yaml.safe_load(kubeconfig)

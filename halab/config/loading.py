@@ -155,7 +155,11 @@ class _Reading:
         if kind == "string_type" and isinstance(value, (int, float)):
             return f'should be text: write "{self._source.texts.get(path, value)}", with the quotes'
         if kind in ("too_short", "too_long"):
-            bound = f"{context['min_length']} or more" if kind == "too_short" else f"at most {context['max_length']}"
+            bound = (
+                f"{context['min_length']} or more"
+                if kind == "too_short"
+                else f"at most {context['max_length']}"
+            )
             return f"should have {bound} entries, not {context['actual_length']}"
         if kind in _EXPECTED:
             return self._not_what_is_there(path, _EXPECTED[kind](context), value)

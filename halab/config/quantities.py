@@ -35,7 +35,7 @@ def share_of(text: Any) -> float:
 
 def spelled(seconds: float) -> str:
     """`150` is 2m30s, `90` is 90s, `2.25` is 2.2s, `0.04` is 40ms."""
-    if 0 < seconds < 0.9995:
+    if 0 < seconds < 0.95:
         return f"{round(seconds * 1000)}ms"
     if seconds < 120:
         return f"{seconds:.1f}".removesuffix(".0") + "s"

@@ -56,7 +56,9 @@ def boot(
         image, serial = Path(folder, "image"), Path(folder, "serial")
         image.write_bytes(guest.code)
         own = [argument.format(image=image) for argument in guest.arguments]
-        argv = [program, "-accel", accelerator, *_COMMON, *own, "-serial", f"file:{serial}"]
+        # `timeout` ends it even where halab itself is killed: a guest that hangs would turn for ever
+        last_resort = ["timeout", "--signal=KILL", f"{limit_seconds + 2:.0f}"]
+        argv = [*last_resort, program, "-accel", accelerator, *_COMMON, *own, "-serial", f"file:{serial}"]
         code, complaint = _run(argv, limit_seconds)
         written = serial.read_text(errors="replace") if serial.exists() else ""
     return _judge(guest, written, code, complaint)

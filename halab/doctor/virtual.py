@@ -14,7 +14,7 @@ from halab.errors import HalabError
 
 _DEVICE = Path("/dev/kvm")
 _SYSTEM = "qemu:///system"
-_CONTAINERS = "provider: docker  # in the lab file; needs no KVM, and `auto` chooses it"
+_CONTAINERS = "provider: docker  # in the lab file: it needs no KVM"
 
 
 def kvm(host: Host, subject: Subject) -> Finding:

@@ -33,10 +33,14 @@ def store_images(bundle: Bundle, tree: Path) -> None:
     root = tree / "var/lib/containerd"
     with TemporaryDirectory(prefix="halab-") as folder:
         scratch = Path(folder)
-        socket, config, log = scratch / "containerd.sock", scratch / "config.toml", scratch / "containerd.log"
+        socket, config, log = (
+            scratch / "containerd.sock",
+            scratch / "config.toml",
+            scratch / "containerd.log",
+        )
         config.write_text(_CONFIG.format(root=root, state=scratch / "state", socket=socket))
-        daemon = [bundle.binary("containerd"), "--config", config, "--log-level", "warn"]
-        ctr = [bundle.binary("ctr"), "--address", socket, "--namespace", "k8s.io"]
+        daemon: list[str | Path] = [bundle.binary("containerd"), "--config", config, "--log-level", "warn"]
+        ctr: list[str | Path] = [bundle.binary("ctr"), "--address", socket, "--namespace", "k8s.io"]
 
         with process.background(daemon, log=log) as child:
 
@@ -50,7 +54,8 @@ def store_images(bundle: Bundle, tree: Path) -> None:
             wait_for("containerd to answer", answers, Deadline.after(RealClock(), 60), every_seconds=0.2)
             for image in bundle.images():
                 process.run(
-                    [*ctr, "images", "import", "--local", "--discard-unpacked-layers", image], timeout_seconds=300
+                    [*ctr, "images", "import", "--local", "--discard-unpacked-layers", image],
+                    timeout_seconds=300,
                 )
             # garbage is collected in the background: ask for it, so that no layer is packed with the tree
             process.run([*ctr, "content", "prune", "references"], timeout_seconds=120)

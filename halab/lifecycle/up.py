@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from halab.clock import Deadline, RealClock
@@ -10,14 +12,14 @@ from halab.cluster.steady import Observation, wait_until_steady
 from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem
 from halab.images import box as boxes
-from halab.lifecycle import access, workfiles
+from halab.lifecycle import access, made, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
 from halab.machines import allocation
 from halab.machines.engine import Engine
 from halab.machines.vagrant import Vagrant
-from halab.machines.work import Work, replace
+from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology import files
 from halab.topology.lab import Lab, plan
@@ -43,18 +45,20 @@ def up(place: Place, progress: Progress) -> Brought:
         engine = Engine()
         lab = _allocate(place, engine)
         engine.require_free(lab, place.work.path)
+        if engine.containers(lab.name):
+            made.require_same(place, lab)
         box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress)
         if not engine.has_image(box.image):
             with progress.step("import the box into docker", limit_seconds=180):
                 engine.import_image(box.root_tree, box.image)
         place.work.make()
         with _kept(place):
-            place.work.write(workfiles.rendered(place, lab, image=box.image))
-            made = boot(place, lab, engine, progress)
+            place.work.write({**workfiles.rendered(place, lab, image=box.image), **made.note(lab)})
+            started = boot(place, lab, engine, progress)
             provisioner = Provisioner(lab, place.work, access.guests(place), progress)
             changes = provisioner.run()
             _save_credentials(place, provisioner.kubeconfig())
-            return Brought(lab, settle(place, lab, progress), made + changes)
+            return Brought(lab, settle(place, lab, progress), started + changes)
 
 
 def start(place: Place, progress: Progress) -> Observation:
@@ -140,19 +144,12 @@ def _save_credentials(place: Place, kubeconfig: str) -> None:
     access.credentials(place).save(kubeconfig)
 
 
-class _kept:
+@contextmanager
+def _kept(place: Place) -> Iterator[None]:
     """What failed stays for a look: the error says where the logs are and how to go on."""
-
-    def __init__(self, place: Place) -> None:
-        self._work: Work = place.work
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, HalabError):
-            kept = (
-                f"the machines are kept; logs: {self._work.logs}; "
-                "go on with `halab up`, or remove all with `halab down`"
-            )
-            error.hint = f"{error.hint}\n{kept}" if error.hint else kept
+    try:
+        yield
+    except HalabError as error:
+        kept = f"the machines are kept; logs: {place.work.logs}; go on with `halab up`, or remove all with `halab down`"
+        error.hint = f"{error.hint}\n{kept}" if error.hint else kept
+        raise

@@ -49,9 +49,11 @@ class EngineFacts:
 class Engine:
     """A connection to the engine that DOCKER_HOST names, or else the local one. HostProblem where none answers."""
 
-    def __init__(self, *, timeout_seconds: int = _TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, client: docker.DockerClient | None = None, *, timeout_seconds: int = _TIMEOUT_SECONDS
+    ) -> None:
         with _translated():
-            self._client = docker.from_env(timeout=timeout_seconds)
+            self._client = client or docker.from_env(timeout=timeout_seconds)
             self._client.ping()
 
     @property
@@ -149,7 +151,9 @@ class Engine:
         """Remove the machines and the network of a lab, whatever state they are in; their names."""
         with _translated():
             removed = []
-            for container in self._client.containers.list(all=True, filters=_owned(lab, work)):
+            for container in self._client.containers.list(
+                all=True, filters=_owned(lab, work), ignore_removed=True
+            ):
                 container.remove(force=True, v=True)
                 removed.append(str(container.name))
             for network in self._networks_of(lab, work):

@@ -18,9 +18,11 @@ from halab.scenario.result import Kind, Result, Standing
 WIDTH = 1200
 LEFT = 190
 RIGHT = 24
-TOP = 62
+TOP = 84
 _ROW = 34
 _HEAD = 30
+_LEVELS = 3  # lines for what is written above the lanes
+_MOST_LABELS = 8
 _LABEL_WIDTH = 7.0  # of a character, about
 # At this resolution a lane of any number of samples is a few hundred bars at most.
 _COLUMNS = 900
@@ -107,9 +109,7 @@ def draw(evidence: Evidence, result: Result) -> Drawing:
         for name, note, bars, labels in drafts:
             rows.append(Row(y, name, note, tuple(bars), tuple(labels)))
             y += _ROW
-    bands = [
-        scale.bar(fault.started, fault.heal_started or scale.end, "band") for fault in history.faults()
-    ]
+    bands = [scale.bar(fault.started, fault.heal_started or scale.end, "band") for fault in history.faults()]
     return Drawing(
         height=y + 12,
         ticks=tuple(_ticks(scale)),
@@ -126,7 +126,7 @@ def _groups(history: History, result: Result, scale: _Scale) -> Iterator[tuple[s
     faults = [_fault(history, fault, scale) for fault in history.faults()]
     yield "What was done", faults + list(_recovery(result, scale))
     through = [lane for lane in history.samples.lanes if "@" not in lane]
-    yield "Clients, through the load balancer", [_lane(history, lane, lane, scale) for lane in through]
+    yield "Through the load balancer", [_lane(history, lane, lane, scale) for lane in through]
     for machine in history.control_planes:
         own = [lane for lane in history.samples.lanes if lane.endswith(f"@{machine}")]
         drafts = [_lane(history, lane, lane.partition("@")[0], scale) for lane in own]
@@ -157,7 +157,7 @@ def _fault(history: History, fault: Fault, scale: _Scale) -> _Draft:
     if fault.heal_started is not None:
         bars.append(scale.bar(heal, fault.healed or scale.end, "changing", "being healed"))
     held = f"{fault.fault}, {spelled(heal - fault.started)}"
-    labels = [_placed(scale, fault.started, fault.healed or heal, held, "on-fault")]
+    labels = [_placed(scale, effective, heal, held, "on-fault")]
     return fault.name, f"on {fault.machine}", bars, labels
 
 
@@ -195,7 +195,9 @@ def _lane(history: History, lane: str, name: str, scale: _Scale) -> _Draft:
         text = spelled(outage.seconds) + ("+" if outage.is_open else "")
         middle, half = scale((outage.start + outage.end) / 2), len(text) * _LABEL_WIDTH / 2 + 3
         middle = min(max(middle, LEFT + half), WIDTH - half)
-        if all(middle + half < left or middle - half > right for left, right in taken):
+        if len(taken) < _MOST_LABELS and all(
+            middle + half < left or middle - half > right for left, right in taken
+        ):
             taken.append((middle - half, middle + half))
             labels.append(Label(middle, text, "middle", "outage"))
     return name, note, list(_segments(samples, scale)), sorted(labels, key=lambda label: label.x)
@@ -214,9 +216,9 @@ def _segments(samples: Sequence[Sample], scale: _Scale) -> Iterator[Bar]:
         for column in range(first, last + 1):
             if columns[column] != "failed":
                 columns[column] = "ok" if sample.ok else "failed"
-    begun, ended = _column(samples[0].t, scale, span), _column(samples[-1].end, scale, span)
-    place = begun
-    for kind, group in groupby(columns[begun : ended + 1]):
+    place = _column(samples[0].t, scale, span)
+    ended = max(number for number, column in enumerate(columns) if column)
+    for kind, group in groupby(columns[place : ended + 1]):
         length = len(list(group))
         start = scale.start + place * span
         yield scale.bar(start, start + length * span, kind or "unknown")
@@ -235,12 +237,13 @@ def _moments(history: History, scale: _Scale) -> Iterator[Moment]:
         yield Moment(x, text, "steady", is_left=x + len(text) * _LABEL_WIDTH > WIDTH)
     acts = [(fault.started, f"inject {fault.name}") for fault in history.faults()]
     acts += [(fault.heal_started, f"heal {fault.name}") for fault in history.faults() if fault.heal_started]
-    right = -math.inf
+    right = [-math.inf] * _LEVELS
     for t, text in sorted(dict.fromkeys(acts)):
         x = scale(t)
-        # a neighbour that would be written over goes one line up
-        yield Moment(x, text, "act", level=1 if x < right else 0)
-        right = x + len(text) * _LABEL_WIDTH if x >= right else right
+        # what would be written over its neighbour goes a line down
+        level = next((level for level in range(_LEVELS) if x >= right[level]), _LEVELS - 1)
+        right[level] = x + (len(text) + 1) * _LABEL_WIDTH
+        yield Moment(x, text, "act", level)
 
 
 def _ticks(scale: _Scale) -> Iterator[Label]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from halab.config.lab import Balancer
 from halab.config.quantities import spelled, spelled_share
 from halab.config.scenario import Verdict
 from halab.report.drawing import draw
@@ -57,6 +58,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         lanes=result.lanes,
         happenings=list(_happenings(evidence)),
         versions=_versions(evidence.meta),
+        balancer=_balancer(evidence.meta),
         command=shlex.join(evidence.meta.command),
         logs=logs,
         marks=MARKS,
@@ -82,7 +84,9 @@ def limit(outcome: Outcome) -> str:
 def measured(outcome: Outcome) -> str:
     if outcome.measured is None:
         return ""
-    return spelled(outcome.measured) if outcome.limit_seconds is not None else spelled_share(outcome.measured)
+    return (
+        spelled(outcome.measured) if outcome.limit_seconds is not None else spelled_share(outcome.measured)
+    )
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -128,6 +132,12 @@ def _kind(outcome: Outcome) -> str:
 def _kind_of_all(outcomes: Sequence[Outcome]) -> str:
     kinds = {_kind(outcome) for outcome in outcomes if outcome.standing is not Standing.LEFT_OUT}
     return "bad" if "bad" in kinds else "" if "" in kinds else "good"
+
+
+def _balancer(meta: Meta) -> str:
+    if meta.load_balancer is Balancer.NGINX:
+        return "nginx, learns of a bad backend from clients that fail"
+    return f"{meta.load_balancer}, asks every backend ({meta.load_balancer_check})"
 
 
 def _versions(meta: Meta) -> list[tuple[str, str]]:

@@ -22,7 +22,9 @@ class Played:
     was_interrupted: bool
 
 
-def play(place: Place, scripts: Sequence[Script], progress: Progress, *, seed: int | None, twin: bool) -> Played:
+def play(
+    place: Place, scripts: Sequence[Script], progress: Progress, *, seed: int | None, twin: bool
+) -> Played:
     """Play scenarios one after another. An interrupted one is healed, and has a report as well."""
     runs: list[tuple[RunFolder, Result]] = []
     with session.opened(place, progress, seed=seed) as held:

@@ -45,7 +45,10 @@ def machine(place: Place) -> Iterator[Callable[[str], Host]]:
     with TemporaryDirectory(prefix="halab-") as sockets:
         # One connection for the checks of a machine, which nobody kills meanwhile: 0.2 s a command without. testinfra
         # would keep it for 60 s, and then it would hang what comes after a power cut.
-        shared: dict[str, Any] = {"controlpersist": _SHARED_SECONDS, "ssh_extra_args": f"-o ControlPath={sockets}/%n"}
+        shared: dict[str, Any] = {
+            "controlpersist": _SHARED_SECONDS,
+            "ssh_extra_args": f"-o ControlPath={sockets}/%n",
+        }
 
         def connect(name: str) -> Host:
             config = str(place.work.ssh_config)

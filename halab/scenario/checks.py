@@ -22,7 +22,7 @@ _TESTS_FAILED = 1
 
 def run(lab_file: Path, files: Sequence[Path], *, folder: RunFolder, patience: float) -> Checks:
     """Run check files against a lab; their results go to the run's folder."""
-    argv = [
+    argv: list[str | Path] = [
         sys.executable, "-m", "pytest", "-q", "-p", "halab.scenario.check_fixtures", "-p", "no:cacheprovider",
         # a project of the user's own around the files must not configure this run
         "-c", os.devnull, "--rootdir", files[0].parent, f"--junitxml={folder.checks}",
@@ -39,8 +39,8 @@ def run(lab_file: Path, files: Sequence[Path], *, folder: RunFolder, patience: f
         counted = Counter(result.state for result in check_results.read(folder.checks) or ())
     except Corrupted as error:
         return Checks(0, 0, error.message)
-    error = None
+    why = None
     if code not in (0, _TESTS_FAILED):
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-        error = f"pytest ended with {code}: {last} (see logs/checks.log)"
-    return Checks(counted[CheckState.PASSED], counted[CheckState.FAILED], error)
+        why = f"pytest ended with {code}: {last} (see logs/checks.log)"
+    return Checks(counted[CheckState.PASSED], counted[CheckState.FAILED], why)

@@ -207,7 +207,9 @@ def _during(
         return Judgement(State.OPEN, f"no sample of {spoken(name)} during {expectation.during}")
     if found.gaps:
         blind = sum(gap.seconds for gap in found.gaps)
-        return Judgement(State.OPEN, f"no sample of {spoken(name)} for {spelled(blind)} during {expectation.during}")
+        return Judgement(
+            State.OPEN, f"no sample of {spoken(name)} for {spelled(blind)} during {expectation.during}"
+        )
     return together(_amounts(expectation, name, samples, found))
 
 
@@ -227,7 +229,11 @@ def _amounts(
         longest = found.longest
         seconds = found.longest_outage_seconds
         shown = [] if longest is None else [s for s in samples if longest.start <= s.t < longest.end]
-        seen = f"{spoken(name)} was never out" if longest is None else f"{spoken(name)} was out for {spelled(seconds)}"
+        seen = (
+            f"{spoken(name)} was never out"
+            if longest is None
+            else f"{spoken(name)} was out for {spelled(seconds)}"
+        )
         if longest:
             seen += (", at least" if longest.is_open else "") + f", from {longest.start:.1f}s"
         if shown:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import httpx
 
 from halab.cluster import api
-from halab.cluster.api import Api
+from halab.cluster.api import Api, Credentials
 from halab.errors import LabProblem
+from halab.topology.lab import Lab
 
 _PAGE = 500
+# A page of 500 small objects takes 50 ms; right after a recovery, everything takes longer.
+_READ_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,24 @@ def close_namespace(through: Api, name: str) -> None:
     _expect(through, "DELETE", f"/api/v1/namespaces/{name}", None, (200, 202, 404, 409))
 
 
+def read_back(lab: Lab, credentials: Credentials, namespace: str, acknowledged: Collection[int]) -> Reading:
+    """Ask every API server for every acknowledged write: each of them reads through its own etcd member.
+
+    What one of them misses is missing. LabProblem, or Unreachable, where one does not answer.
+    """
+    context = credentials.context()
+    readings = []
+    for machine in lab.control_planes:
+        direct = Api(api.url(machine), context, timeout_seconds=_READ_SECONDS)
+        try:
+            readings.append(compare(acknowledged, numbers_found(direct, namespace)))
+        finally:
+            direct.close()
+    missing = {number for reading in readings for number in reading.missing}
+    unacknowledged = max((reading.unacknowledged_found for reading in readings), default=0)
+    return Reading(len(acknowledged), tuple(sorted(missing)), unacknowledged)
+
+
 def numbers_found(through: Api, namespace: str) -> set[int]:
     """The numbers of the writes that the API holds, by a consistent read."""
     found: set[int] = set()
@@ -54,7 +75,7 @@ def numbers_found(through: Api, namespace: str) -> set[int]:
         more = f"&continue={token}"
 
 
-def compare(acknowledged: Iterable[int], found: set[int]) -> Reading:
+def compare(acknowledged: Collection[int], found: set[int]) -> Reading:
     promised = set(acknowledged)
     return Reading(len(promised), tuple(sorted(promised - found)), len(found - promised))
 

@@ -35,5 +35,7 @@ def find(name: str) -> Script:
     own = name.endswith((".yml", ".yaml")) or "/" in name
     path = Path(name) if own else data.scenarios() / f"{name}.yml"
     if not own and not path.is_file():
-        raise BadUsage(f"no such scenario: {name}{loading.nearest(name, names())}", hint="`halab scenarios` lists them")
+        raise BadUsage(
+            f"no such scenario: {name}{loading.nearest(name, names())}", hint="`halab scenarios` lists them"
+        )
     return Script(path.stem, path, scenario_rules.read(path, FAULTS))

@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from halab.clock import Deadline
-from halab.cluster import api as apis
-from halab.cluster.api import Api
+from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
 from halab.config.scenario import (
     Expect,
     Expectation,
     FactExpectation,
-    FactName,
     Heal,
     Inject,
     Origin,
@@ -57,12 +55,12 @@ _EVIDENCE_SECONDS = sampler.TIME_LIMIT_SECONDS + 2.0
 
 @dataclass(frozen=True)
 class Means:
-    """What a run works with: `checks` are testinfra files, `credentials` the folder of the clients' certificates."""
+    """What a run works with: `credentials` are those of the sampler's clients, `checks` testinfra files."""
 
     site: Site
     api: Api
     journal: Journal
-    credentials: Path
+    credentials: Credentials
     progress: Progress
     seed: int
     lab_file: Path
@@ -101,6 +99,7 @@ class Run:
         self._reader = SampleReader(folder.samples)
         self._samples = Samples()
         self._state = _State()
+        self._facts = facts.Reader(means.site, self._timeline)
 
     def play(self, started: events.RunStarted) -> None:
         """Play the scenario; what happened is in the folder. Raises only what interrupts halab as a whole."""
@@ -167,7 +166,9 @@ class Run:
             seed=self._means.seed,
         )
         self._state.chosen[step.name] = machines
-        self._read_facts()
+        for expectation in self._expected_facts():
+            for each in self._machines(expectation):
+                self._facts.read(expectation.fact, each)
         for machine in machines:
             record = {"name": step.name, "fault": step.fault, "target": step.target, "machine": machine}
             with self._means.progress.step(f"inject {step.fault} on {machine} ({step.target})") as shown:
@@ -226,9 +227,12 @@ class Run:
         deadline = Deadline.after(self._site.clock, limit + _EVIDENCE_SECONDS)
         latest = self._timeline.now() + limit
         while True:
+            history = self._history()
             if isinstance(expectation, FactExpectation):
-                self._read_fact_again(index, expectation, final=self._timeline.now() > latest)
-            judgement = satisfied(self._history(), index, self._timeline.now())
+                for machine in history.machines_asked(index, expectation):
+                    self._facts.read_again(expectation.fact, machine, final=self._timeline.now() > latest)
+                history = self._history()
+            judgement = satisfied(history, index, self._timeline.now())
             if judgement.state is not State.OPEN or deadline.expired:
                 return judgement.seen
             self._site.clock.sleep(_POLL_SECONDS)
@@ -237,27 +241,18 @@ class Run:
         self._samples.add(self._reader.new())
         control_planes = [machine.name for machine in self._lab.control_planes]
         return History(
-            self._scenario, self._setting, control_planes, self._lab.patience, self._timeline.records, self._samples
+            self._scenario,
+            self._setting,
+            control_planes,
+            self._lab.patience,
+            self._timeline.records,
+            self._samples,
         )
 
-    def _read_facts(self) -> None:
-        """The values before a fault of all facts that are expected of machines which are known by now."""
+    def _expected_facts(self) -> Iterator[FactExpectation]:
         for step in self._scenario.steps:
             if isinstance(step, Expect) and isinstance(step.expectation, FactExpectation):
-                for machine in self._machines(step.expectation):
-                    self._record_fact(step.expectation.fact, machine, facts.read(self._site, step.expectation.fact, machine))
-
-    def _read_fact_again(self, index: int, expectation: FactExpectation, *, final: bool) -> None:
-        """Record what is news; and, when the time is over, that there was none."""
-        for machine in self._history().machines_asked(index, expectation):
-            # a machine that does not answer now may do so at the next try
-            with suppress(HalabError):
-                value = facts.read(self._site, expectation.fact, machine)
-                if final or self._last_reading(expectation.fact, machine) != value:
-                    self._record_fact(expectation.fact, machine, value)
-
-    def _record_fact(self, fact: FactName, machine: str | None, value: str | None) -> None:
-        self._timeline.add(events.Fact(str(fact), machine, value))
+                yield step.expectation
 
     def _machines(self, expectation: FactExpectation) -> list[str | None]:
         """The machines that a fact is read off: none yet where its fault has not been injected."""
@@ -267,12 +262,6 @@ class Run:
         named = [expectation.target] if expectation.target in known else []
         return list(self._state.chosen.get(expectation.target, named))
 
-    def _last_reading(self, fact: FactName, machine: str | None) -> str | None:
-        for record in reversed(self._timeline.records):
-            if isinstance(record.what, events.Fact) and (record.what.fact, record.what.machine) == (fact, machine):
-                return record.what.value
-        return None
-
     # steady, samples, ledger
 
     def _await_steady(self, when: When, limit: float) -> None:
@@ -281,10 +270,14 @@ class Run:
         with self._means.progress.step(what, limit_seconds=limit) as shown:
             deadline = Deadline.after(self._site.clock, limit)
             try:
-                seen = wait_until_steady(self._site.guests, self._means.api, self._lab, deadline, note=shown.note)
+                seen = wait_until_steady(
+                    self._site.guests, self._means.api, self._lab, deadline, note=shown.note
+                )
             except TimedOut as error:
                 self._timeline.add(events.Steady(when, False, self._timeline.now() - begun, error.message))
-                raise LabProblem(f"the lab is not steady: {error.message}", hint="see `halab status`") from error
+                raise LabProblem(
+                    f"the lab is not steady: {error.message}", hint="see `halab status`"
+                ) from error
             self._timeline.add(events.Steady(when, True, self._timeline.now() - begun, str(seen)))
 
     def _recover(self) -> None:
@@ -304,7 +297,7 @@ class Run:
             origin=self._timeline.origin,
             samples=str(self._folder.samples),
             namespace=namespace,
-            credentials=str(self._means.credentials),
+            credentials=str(self._means.credentials.folder),
         )
         with sampler.sampling(order, self._folder.logs / "sampler.log"):
             self._timeline.add(events.SamplerStarted())
@@ -315,24 +308,15 @@ class Run:
             self._site.clock.sleep(seconds)
 
     def _read_ledger(self, namespace: str) -> None:
-        """Every acknowledged write is read back from every API server, each of which asks its own etcd member."""
-        context = apis.Credentials.in_folder(self._means.credentials).context()
-        writes = [sample for lane in self._samples.lanes for sample in self._samples.of(lane) if sample.number]
+        writes = [
+            sample for lane in self._samples.lanes for sample in self._samples.of(lane) if sample.number
+        ]
         acknowledged = [sample.number for sample in writes if sample.ok and sample.number]
-        missing: set[int] = set()
-        unacknowledged = 0
         with self._means.progress.step(f"read back {len(acknowledged)} acknowledged writes") as shown:
-            for machine in self._lab.control_planes:
-                direct = Api(apis.url(machine), context, timeout_seconds=15)
-                try:
-                    found = ledger.compare(acknowledged, ledger.numbers_found(direct, namespace))
-                finally:
-                    direct.close()
-                missing |= set(found.missing)
-                unacknowledged = max(unacknowledged, found.unacknowledged_found)
-            shown.done(f"{len(missing)} lost" if missing else "none lost")
+            found = ledger.read_back(self._lab, self._means.credentials, namespace, acknowledged)
+            shown.done(f"{len(found.missing)} lost" if found.missing else "none lost")
         self._timeline.add(
-            events.Ledger(len(writes), len(acknowledged), tuple(sorted(missing)), unacknowledged)
+            events.Ledger(len(writes), found.acknowledged, found.missing, found.unacknowledged_found)
         )
 
     def _check(self) -> None:
@@ -358,4 +342,3 @@ def _limit_seconds(expectation: Expectation) -> float | None:
         return expectation.changed.within_seconds if expectation.changed else 0.0
     promise = expectation.ok or expectation.fails
     return promise.within_seconds if promise and expectation.during is None else None
-

@@ -11,11 +11,10 @@ import itertools
 import json
 import os
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -79,26 +78,15 @@ class Order:
 @contextmanager
 def sampling(order: Order, log: Path) -> Iterator[None]:
     """Sample while the block lasts. HalabError if the sampler ended by itself before."""
-    with log.open("ab") as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "halab.scenario.sampler"],
-            stdin=subprocess.PIPE, stdout=errors, stderr=errors, env=process.environment(_paths()),
-            start_new_session=True,
-        )  # fmt: skip
-    assert child.stdin is not None
-    try:
+    argv = [sys.executable, "-m", "halab.scenario.sampler"]
+    grace = order.time_limit_seconds + 5
+    with process.background(argv, log=log, env=_paths(), with_input=True, grace_seconds=grace) as child:
+        assert child.stdin is not None
         child.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
         child.stdin.flush()
         yield
         if child.poll() is not None:
             raise HalabError(f"the sampler ended with {child.returncode}", hint=f"see {log}")
-    finally:
-        with suppress(OSError):
-            child.stdin.close()
-        try:
-            child.wait(order.time_limit_seconds + 5)
-        except subprocess.TimeoutExpired:
-            process.end_group(child, grace_seconds=1)
 
 
 def _paths() -> dict[str, str]:

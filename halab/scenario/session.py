@@ -18,9 +18,8 @@ from halab.errors import HalabError, LabProblem
 from halab.faults import injection
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.lifecycle import access
+from halab.lifecycle import access, logs
 from halab.lifecycle import lab as labs
-from halab.lifecycle import logs
 from halab.lifecycle.lab import Place
 from halab.progress import Progress
 from halab.scenario import events
@@ -43,7 +42,9 @@ class Session:
     def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
         """The folder of a run that is about to be played: with the scenario and the lab as they are now."""
         now = datetime.now().astimezone()
-        folder = RunFolder(self.place.work.runs / _free_name(self.place, f"{now:%Y%m%d-%H%M%S}-{script.name}"))
+        folder = RunFolder(
+            self.place.work.runs / _free_name(self.place, f"{now:%Y%m%d-%H%M%S}-{script.name}")
+        )
         folder.make()
         shutil.copyfile(script.path, folder.scenario)
         shutil.copyfile(self.place.file, folder.lab)
@@ -60,7 +61,7 @@ class Session:
             site=site,
             api=self.api,
             journal=Journal(self.place.work.journal),
-            credentials=self.place.work.private_key.parent,
+            credentials=access.credentials(self.place),
             progress=self.progress,
             seed=self.seed,
             lab_file=self.place.file,
@@ -84,13 +85,18 @@ class Session:
             load_balancer_check=str(self.lab.load_balancer.check),
             kubernetes=release.kubernetes,
             machines=tuple(
-                MachineNote(machine.name, str(machine.role), str(machine.address)) for machine in self.lab.machines
+                MachineNote(machine.name, str(machine.role), str(machine.address))
+                for machine in self.lab.machines
             ),
             patience=self.lab.patience,
             seed=self.seed,
             is_twin=twin,
             command=("halab", *sys.argv[1:]),
-            versions={"kubernetes": release.kubernetes, "etcd": release.etcd, "containerd": release.containerd},
+            versions={
+                "kubernetes": release.kubernetes,
+                "etcd": release.etcd,
+                "containerd": release.containerd,
+            },
             halab=__version__,
             revision=_revision(),
         )
@@ -104,7 +110,8 @@ def opened(place: Place, progress: Progress, *, seed: int | None = None) -> Iter
         open_faults = Journal(place.work.journal).open_faults()
         if open_faults:
             raise LabProblem(
-                f"a fault of an earlier run is still open: {open_faults[0]}", hint="undo it first: `halab heal`"
+                f"a fault of an earlier run is still open: {open_faults[0]}",
+                hint="undo it first: `halab heal`",
             )
         access.kubeconfig(place)
         api = access.api(place, lab)

@@ -252,7 +252,9 @@ def _run(history: History) -> Iterator[Outcome]:
             found[type(what)] = ""
         elif isinstance(what, events.SamplerStopped):
             there, counted = history.samples.count, sum(what.samples.values())
-            found[type(what)] = "" if there == counted else f"{there} samples are there, {counted} were taken"
+            found[type(what)] = (
+                "" if there == counted else f"{there} samples are there, {counted} were taken"
+            )
     found.setdefault(events.SamplerStopped, "the sampler did not come to its end")
     found.setdefault(events.RunEnded, "the record ends before the run does: halab was killed")
     for seen in filter(None, found.values()):

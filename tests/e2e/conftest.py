@@ -70,7 +70,9 @@ class UserLab:
     def last_run(self) -> Path:
         return sorted((self.folder / ".halab/runs").iterdir(), key=lambda path: path.stat().st_mtime)[-1]
 
-    def wait_for_event(self, name: str, child: subprocess.Popen[str], known: set[Path], seconds: float = 240) -> Path:
+    def wait_for_event(
+        self, name: str, child: subprocess.Popen[str], known: set[Path], seconds: float = 240
+    ) -> Path:
         """The folder of a run that was not known before, once its timeline has an event."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and child.poll() is None:

@@ -43,19 +43,29 @@ def test_a_second_up_changes_nothing(lab: UserLab) -> None:
 
 def test_vagrant_itself_works_in_the_work_folder(lab: UserLab) -> None:
     work = lab.folder / ".halab"
-    status = subprocess.run(["vagrant", "status"], cwd=work, capture_output=True, text=True, timeout=120, check=True)
+    status = subprocess.run(
+        ["vagrant", "status"], cwd=work, capture_output=True, text=True, timeout=120, check=True
+    )
     assert status.stdout.count("running (docker)") == 4, status.stdout
     inside = subprocess.run(
-        ["vagrant", "ssh", "cp1", "-c", "hostname"], cwd=work, capture_output=True, text=True, timeout=120, check=True
+        ["vagrant", "ssh", "cp1", "-c", "hostname"],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert inside.stdout.strip() == "cp1"
 
 
 def test_services_answer_and_names_resolve_across_machines(lab: UserLab) -> None:
     """kube-proxy, CoreDNS and the pod network, from a machine that CoreDNS does not run on."""
-    address = lab.ok("kubectl", "--", "-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
+    dns = ("get", "service", "kube-dns", "-n", "kube-system", "-o", "jsonpath={.spec.clusterIP}")
+    address = lab.ok("kubectl", "--", *dns)
     for machine in ("cp1", "cp2", "cp3"):
-        code = lab.ok("ssh", machine, "--", "curl -sk -o /dev/null -w '%{http_code}' https://10.96.0.1/readyz")
+        code = lab.ok(
+            "ssh", machine, "--", "curl -sk -o /dev/null -w '%{http_code}' https://10.96.0.1/readyz"
+        )
         assert code == "200", machine
         lab.ok("ssh", machine, "--", f"nc -z -w 3 {address} 53")
 
@@ -87,7 +97,10 @@ def test_a_scenario_passes_and_leaves_its_evidence(lab: UserLab, scenario: str) 
     assert names >= {"scenario.yml", "lab.yml", "meta.json", "timeline.jsonl", "samples.jsonl", "checks.xml",
                      "result.json", "junit.xml", "report.html", "logs"}  # fmt: skip
     assert {path.name for path in (run / "logs").iterdir()} >= {"lb1.log", "cp1.log", "cp2.log", "cp3.log"}
-    assert all(int(suite.get("failures", 0)) == 0 for suite in ElementTree.parse(run / "junit.xml").iter("testsuite"))
+    assert all(
+        int(suite.get("failures", 0)) == 0
+        for suite in ElementTree.parse(run / "junit.xml").iter("testsuite")
+    )
     # judged again from the folder alone
     assert json.loads(lab.ok("report", str(run), "--json"))[0]["verdict"] == "pass"
 
@@ -98,7 +111,9 @@ def test_a_fault_that_does_nothing_loses_by_a_named_expectation(lab: UserLab) ->
     [result] = json.loads(done.output)
     assert result["verdict"] == "fail"
     broken = [outcome for outcome in result["outcomes"] if outcome["standing"] == "broken"]
-    assert any("ready-direct" in outcome["name"] or "ready-direct" in outcome["promised"] for outcome in broken), broken
+    assert any(
+        "ready-direct" in outcome["name"] or "ready-direct" in outcome["promised"] for outcome in broken
+    ), broken
 
 
 def test_what_is_broken_by_hand_meanwhile_shows_in_the_verdict(lab: UserLab) -> None:

@@ -37,7 +37,9 @@ def test_two_labs_live_side_by_side(lab: UserLab, tmp_path_factory: pytest.TempP
     assert lab.status()["steady"]
 
 
-def test_a_lab_of_the_same_name_elsewhere_is_refused(lab: UserLab, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_lab_of_the_same_name_elsewhere_is_refused(
+    lab: UserLab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = UserLab(tmp_path_factory.mktemp("other"))
     (other.folder / "lab.yml").write_text(f"name: {NAME}\n")
     done = other.halab("up")

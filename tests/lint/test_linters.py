@@ -91,8 +91,11 @@ def test_imports_point_down() -> None:
 
 
 def test_yaml_files_are_tidy() -> None:
-    rules = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}"
-    require_clean([tool("yamllint"), "--strict", "-d", rules, "boxes", "scenarios"])
+    # `on` is a name in a scenario, and no `true` of YAML 1.1: our loader knows
+    rules = "{line-length: {max: 120}, document-start: disable, truthy: {check-keys: false}}"
+    require_clean(
+        [tool("yamllint"), "--strict", "-d", f"{{extends: default, rules: {rules}}}", "boxes", "scenarios"]
+    )
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 from fake_host import FakeHost, place_of
 
@@ -17,7 +18,7 @@ LONG = "scripts/bare-host run halab up  # in a checkout: with an engine of its o
 
 
 def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
-    return list(report_lines(examine(place_of(), host), width))
+    return [click.unstyle(line) for line in report_lines(examine(place_of(), host), width)]
 
 
 def test_a_check_that_is_well_is_one_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import Call, FakeClock, FakeGuests, lab_of
@@ -18,11 +19,11 @@ HELD = "/etc/kubernetes/halab-held/kube-apiserver.yaml"
 HOLD = {"pod": "kube-apiserver"}
 
 
-def site(guests: FakeGuests, **written: object) -> Site:
+def site(guests: FakeGuests, **written: Any) -> Site:
     return Site(lab_of(**written), guests, FakeClock())
 
 
-def inject(fault: str, guests: FakeGuests, options: dict[str, str], **written: object) -> str:
+def inject(fault: str, guests: FakeGuests, options: dict[str, str], **written: Any) -> str:
     return FAULTS[fault].inject(site(guests, **written), "cp2", options)
 
 

@@ -48,9 +48,7 @@ def kind_of(call: Call) -> str:
 class Machines(FakeGuests):
     """A lab that behaves: a machine that has joined says so, and its member votes once its join was begun."""
 
-    def __init__(
-        self, *joined: str, stale: str | None = None, **answers: str | Completed | HalabError
-    ) -> None:
+    def __init__(self, *joined: str, stale: str | None = None, **answers: Special) -> None:
         super().__init__({"": self._answer})
         self.joined = set(joined)
         self.stale = [{"ID": 171, "name": "?", "peerURLs": [f"https://{stale}:2380"]}] if stale else []

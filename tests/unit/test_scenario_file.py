@@ -311,7 +311,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         (90, "90s"),
         (150, "2m30s"),
         (3600, "1h"),
-        (0.9999, "1s"),
+        (0.9986, "1s"),
     ],
 )
 def test_durations_are_spelled(seconds: float, text: str) -> None:

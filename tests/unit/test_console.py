@@ -1,0 +1,75 @@
+"""What the terminal shows: data on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import pytest
+
+from halab.cli import console
+from halab.progress import Quiet
+
+
+def test_columns_are_aligned_and_have_no_trailing_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table(["NAME", "STATE"], [("cp1", "running"), ("halab-ha", "")])
+    shown = capsys.readouterr()
+    assert shown.out == "NAME      STATE\ncp1       running\nhalab-ha\n"
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (119.4, "119 s"),
+        (120, "2 min"),
+        (200, "3 min 20 s"),
+        (3600, "60 min"),
+    ],
+)
+def test_durations_are_short(seconds: float, words: str) -> None:
+    assert console.duration(seconds) == words
+
+
+def test_a_step_shows_its_limit_its_time_and_its_outcome(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress().step("boot 4 machines", limit_seconds=300) as step:
+        step.note("seen meanwhile")
+        step.done("all four")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    begin, end = shown.err.splitlines()
+    assert begin == "… boot 4 machines (≤ 5 min)"
+    assert end.startswith("✓ boot 4 machines 0.")
+    assert end.endswith(" s: all four")
+
+
+def test_a_failed_step_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), console.progress().step("boot"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.splitlines()[1].startswith("✗ boot, after 0.")
+
+
+def test_a_line_stands_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    console.progress().say("hello")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_steps_on_a_terminal_end_as_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    live = console._Live()
+    with live.step("boot [bold]", limit_seconds=5) as step, live.step("other"):
+        step.note("x")
+        live.say("between")
+        step.done("well")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "between" in shown.err
+    assert "✓ other 0." in shown.err
+    assert "✓ boot [bold] 0." in shown.err
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Quiet().step("boot") as step:
+        step.note("x")
+        step.done("y")
+    Quiet().say("z")
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,51 @@
+"""Logs of machines: for a person, and as evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fakes import FakeGuests, lab_of
+
+from halab.errors import Unreachable
+from halab.lifecycle import logs
+from halab.machines.work import Work
+
+
+def test_a_machine_without_a_unit_shows_its_journal() -> None:
+    guests = FakeGuests({"cp1: ": "the journal\n"})
+    assert logs.of_machine(guests, "cp1", None, 7) == "the journal\n"
+    assert guests.commands("cp1") == ["journalctl --no-pager -n 7"]
+
+
+def test_a_unit_may_be_a_static_pod() -> None:
+    guests = FakeGuests()
+    logs.of_machine(guests, "cp1", "etcd", 7)
+    (command,) = guests.commands("cp1")
+    assert "tail -q -n 7 /var/log/pods/kube-system_etcd-*/etcd/*.log" in command
+    assert "journalctl --no-pager -n 7 -u etcd" in command
+
+
+def test_the_name_of_a_unit_is_quoted() -> None:
+    guests = FakeGuests()
+    logs.of_machine(guests, "cp1", "a; id", 7)
+    (command,) = guests.commands("cp1")
+    assert "-u 'a; id'" in command
+    assert "-*/'a; id'/*.log" in command
+
+
+def test_the_logs_of_up_are_shown_from_their_end(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    work.logs.mkdir()
+    (work.logs / "vagrant.log").write_text("one\ntwo\nthree\n")
+    (work.logs / "cp1.log").write_text("x\n")
+    assert logs.of_up(work, 2) == [(work.logs / "cp1.log", "x"), (work.logs / "vagrant.log", "two\nthree")]
+
+
+def test_a_machine_that_does_not_answer_leaves_a_note(tmp_path: Path) -> None:
+    guests = FakeGuests({"cp2: ": Unreachable("cp2 does not answer"), "": "journal of it\n"})
+    folder = tmp_path / "run" / "logs"
+    logs.collect(guests, lab_of(), folder, "2026-11-23 06:00:00")
+    assert sorted(path.name for path in folder.iterdir()) == ["cp1.log", "cp2.log", "cp3.log", "lb1.log"]
+    assert (folder / "cp1.log").read_text() == "journal of it\n"
+    assert (folder / "cp2.log").read_text() == "no log: cp2 does not answer\n"
+    assert "--since '2026-11-23 06:00:00'" in guests.commands("cp1")[0]

@@ -1,0 +1,55 @@
+"""What machines were made with must not change under a lab that is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import NETWORK
+
+from halab.config.lab import LabFile, Provider
+from halab.errors import LabProblem
+from halab.lifecycle import made
+from halab.lifecycle.lab import Place
+from halab.machines.work import Work
+from halab.topology.lab import Lab, plan
+
+
+def lab(**written: Any) -> Lab:
+    return plan(LabFile.model_validate(written), network=NETWORK, provider=Provider.DOCKER)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    work = Work(tmp_path / ".halab")
+    work.make()
+    work.write(made.note(lab()))
+    return Place(tmp_path / "lab.yml", LabFile(), work)
+
+
+def test_the_same_lab_and_more_machines_are_well(place: Place) -> None:
+    made.require_same(place, lab())
+    made.require_same(place, lab(workers=2))
+
+
+def test_a_lab_that_was_never_made_is_well(place: Place) -> None:
+    (place.work.path / "made.json").unlink()
+    made.require_same(place, lab(control_planes=5))
+
+
+@pytest.mark.parametrize(
+    ("written", "what"),
+    [
+        ({"control_planes": 1}, "cp3 is no longer in it"),
+        ({"machines": {"cp": {"cpus": 4}}}, "cp1 was 2 CPUs and 2048 MiB, and now is 4 CPUs and 2048 MiB"),
+        ({"kubernetes": {"version": "1.36"}}, "1.36"),
+    ],
+)
+def test_another_lab_is_refused_and_says_what_changed(
+    place: Place, written: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(LabProblem) as caught:
+        made.require_same(place, lab(**written))
+    assert what in caught.value.message
+    assert "halab down" in (caught.value.hint or "")

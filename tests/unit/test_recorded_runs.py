@@ -1,0 +1,96 @@
+"""Runs that were recorded on real labs (tests/unit/runs), judged again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from halab import report
+from halab.config.scenario import Verdict
+from halab.scenario.folder import RunFolder
+from halab.scenario.result import Result, Standing
+
+RUNS = Path(__file__).parent / "runs"
+NAMES = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[str], RunFolder]:
+    """A recorded run where it may be changed."""
+
+    def copy(name: str) -> RunFolder:
+        folder = RunFolder(tmp_path / name)
+        shutil.copytree(RUNS / name, folder.path)
+        packed = folder.path / "samples.jsonl.gz"
+        folder.samples.write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+        return folder
+
+    return copy
+
+
+def measured(result: Result, step: int) -> float | None:
+    (outcome,) = [each for each in result.outcomes if each.step == step - 1]
+    return outcome.measured
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_passed_passes_again(name: str, copy_of: Callable[[str], RunFolder]) -> None:
+    result = report.render(copy_of(name))
+    assert result.verdict is Verdict.PASS, result.reasons
+
+
+def test_the_figures_of_an_etcd_member_that_was_held_down_behind_nginx(
+    copy_of: Callable[[str], RunFolder],
+) -> None:
+    result = report.render(copy_of("kill-etcd-member-nginx"))
+    assert measured(result, 2) == pytest.approx(0.722, abs=0.001)
+    assert measured(result, 12) == pytest.approx(2.2, abs=0.01)
+    assert result.recovery_seconds == pytest.approx(129.0, abs=0.01)
+    (left_out,) = result.of(Standing.LEFT_OUT)
+    assert left_out.step == 10
+    lanes = {lane.name: lane for lane in result.lanes}
+    assert (lanes["read-via-lb"].failed, lanes["read-via-lb"].outages) == (240, 36)
+    assert lanes["ready-direct@cp3"].longest_outage_seconds == pytest.approx(142.8, abs=0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_promise_that_the_samples_break_is_broken(name: str, copy_of: Callable[[str], RunFolder]) -> None:
+    folder = copy_of(name)
+    text = folder.scenario.read_text()
+    fault = "held-down" if "held-down" in text else "stopped"
+    words = f"probe: ready-direct, on: {fault}, longest_outage: 1s, during: {fault}"
+    broken = f"\n  - expect: {{{words}}}\n  - heal: {fault}"
+    folder.scenario.write_text(text.replace(f"\n  - heal: {fault}", broken))
+    steps = text[: text.index(f"\n  - heal: {fault}")].count("\n  - ")
+    records = [json.loads(line) for line in folder.timeline.read_text().splitlines()]
+    for record in records:
+        if record.get("index", -1) >= steps:
+            record["index"] += 1
+    at = next(each["t"] for each in records if each.get("index") == steps + 1)
+    records.append({"t": at, "event": "expectation-started", "index": steps})
+    records.append({"t": at, "event": "expectation-ended", "index": steps})
+    records.sort(key=lambda record: record["t"])
+    folder.timeline.write_text("".join(json.dumps(record) + "\n" for record in records))
+    result = report.render(folder)
+    assert result.verdict is Verdict.FAIL
+    assert [reason.partition(":")[0] for reason in result.reasons] == [f"step {steps + 1}"]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_that_was_cut_off_never_passes(
+    name: str, share: float, copy_of: Callable[[str], RunFolder]
+) -> None:
+    for file in ("timeline", "samples"):
+        folder = copy_of(name)
+        path: Path = getattr(folder, file)
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+        assert report.render(folder).verdict is Verdict.ERROR
+        shutil.rmtree(folder.path)

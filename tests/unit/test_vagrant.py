@@ -1,0 +1,61 @@
+"""Vagrant, by a stand-in of the same name: what it prints goes to the log, and its failures are shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from halab.config.lab import Provider
+from halab.errors import CommandFailed, HostProblem
+from halab.machines.vagrant import Vagrant
+
+VAGRANT = """#!/bin/bash
+echo "$PWD: $* ($VAGRANT_CHECKPOINT_DISABLE, $SECRET)" >>{record}
+case "$*" in
+  *status*) printf '1,cp1,state,running\\n1,lb1,state,not_created\\n' ;;
+  halt*) echo 'the engine is gone' >&2; exit 3 ;;
+  *) echo 'Bringing machines up' ;;
+esac
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "vagrant").write_text(VAGRANT.format(record=tmp_path / "record"))
+    (tools / "vagrant").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("SECRET", "leaked")
+    return tmp_path
+
+
+def test_machines_come_up_unprovisioned_with_the_labs_provider(folder: Path) -> None:
+    Vagrant(folder, Provider.DOCKER, folder / "log").up()
+    said = (folder / "record").read_text().splitlines()[-1]
+    assert said.startswith(f"{folder}: up ")
+    assert "--no-provision" in said
+    assert "--provider=docker" in said
+    assert said.endswith("(1, )")
+    assert (folder / "log").read_text() == "Bringing machines up\n"
+
+
+def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        Vagrant(folder, Provider.DOCKER, folder / "log").halt()
+    assert caught.value.message == "vagrant halt ended with 3:\nthe engine is gone"
+    assert (caught.value.code, caught.value.hint) == (3, f"its whole output: {folder / 'log'}")
+
+
+def test_states_are_read_by_machine(folder: Path) -> None:
+    states = Vagrant(folder, Provider.DOCKER, folder / "log").states()
+    assert states == {"cp1": "running", "lb1": "not_created"}
+
+
+def test_a_missing_vagrant_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostProblem, match="not found: vagrant") as caught:
+        Vagrant(tmp_path, Provider.DOCKER, tmp_path / "log")
+    assert caught.value.hint == "sudo apt-get install vagrant"
