@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 _WAITING_LINE_SECONDS = 30
+# The spinner, the time and the limit of a live line.
+_LIVE_COLUMNS = 26
 
 
 def progress() -> Progress:
@@ -122,7 +124,9 @@ class _Live:
 
         class Drawn(_Noted):
             def note(self, text: str) -> None:
-                bars.update(task, note=text)
+                # what is left of the line: what is done matters more than what is seen of it
+                room = max(0, bars.console.width - len(what) - _LIVE_COLUMNS)
+                bars.update(task, note=text if len(text) <= room else text[: max(0, room - 1)] + "…")
 
             def done(self, text: str) -> None:
                 noted.outcome = text

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import ssl
 import sys
 import time
@@ -32,6 +33,9 @@ from halab.topology.lab import Lab
 RATE_HERTZ = 5.0
 # What a patient client would give up after; the same for every probe, so that they can be compared.
 TIME_LIMIT_SECONDS = 2.0
+# In parts of the period. In step with each other, three probes through a balancer that takes three backends in turn
+# would each meet the same backend for ever: one probe saw an outage of 3 s whole, and the two others none of it.
+_JITTER = 0.25
 
 
 class Question(StrEnum):
@@ -123,7 +127,7 @@ class _Sampler:
     async def _at_fixed_rate(self, probe: Probe, offset: float, sink: TextIO) -> None:
         due = time.monotonic() + offset
         async with asyncio.TaskGroup() as group:
-            while not await self._stopped_before(due):
+            while not await self._stopped_before(due + random.uniform(0, _JITTER) / self._order.rate_hertz):
                 # a task of its own: a slow answer does not delay the next question
                 group.create_task(self._ask(probe, sink))
                 # what a busy host has missed is left out, and not made up for in a burst

@@ -89,6 +89,20 @@ class UserLab:
         return list(folder.iterdir()) if folder.is_dir() else []
 
 
+def interrupt(child: subprocess.Popen[str], at: str) -> None:
+    """Send Ctrl-C once a command has said something, and see that it ends as one that was interrupted."""
+    assert child.stdout is not None
+    said = ""
+    for line in child.stdout:
+        said += line
+        if at in line:
+            os.killpg(child.pid, signal.SIGINT)
+            break
+    said += child.communicate(timeout=120)[0]
+    assert child.returncode == 130, said
+    assert "Traceback" not in said, said
+
+
 def end(child: subprocess.Popen[str]) -> None:
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
@@ -102,12 +116,17 @@ def engine_names(kind: str, lab: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
-def lab_in(folder: Path, text: str) -> Iterator[UserLab]:
-    """A lab that is up, and taken down afterwards whatever happened."""
+def lab_in(folder: Path, text: str, *, interrupt_at: str | None = None) -> Iterator[UserLab]:
+    """A lab that is up, and taken down afterwards whatever happened.
+
+    With `interrupt_at`, a first `up` gets Ctrl-C as soon as it says that, and a second one takes it up.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lab.yml").write_text(text)
     lab = UserLab(folder)
     try:
+        if interrupt_at:
+            interrupt(lab.begin("up"), interrupt_at)
         lab.ok("up")
         yield lab
     finally:
