@@ -23,6 +23,12 @@ _JOIN_SECONDS = 480
 _TIMED = (
     "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
 )
+_FORGET_NODE = (
+    "export KUBECONFIG=/etc/kubernetes/admin.conf; "
+    "kubectl get node {node} --ignore-not-found -o name | grep -q . || exit 0; "
+    "kubectl delete node {node}; "
+    "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
+)
 _JOINED = "/etc/kubernetes/halab-joined"
 
 
@@ -77,12 +83,10 @@ class Provisioner:
             for machine in machines:
                 if any(join.done() and join.exception() for join in joins):
                     break
-                if machine not in self._lab.control_planes:
-                    joins.append(pool.submit(self._join, machine))
-                    continue
-                self._forget_member(machine)
+                self._forget(machine)
                 joins.append(pool.submit(self._join, machine))
-                self._wait_for_vote(machine, joins[-1])
+                if machine in self._lab.control_planes:
+                    self._wait_for_vote(machine, joins[-1])
             wait(joins)
         return sum(join.result() for join in joins)
 
@@ -111,10 +115,16 @@ class Provisioner:
         )
         return self._script(machine.name, "join.sh", _JOIN_SECONDS)
 
-    def _forget_member(self, machine: Machine) -> None:
-        """An interrupted join may have left a member: the next join would wait for it, or its vote mislead us."""
-        for member in etcd.members_of(self._guests, self._first, str(machine.address)):
-            self._guests.run(self._first, etcd.command(f"member remove {member}"))
+    def _forget(self, machine: Machine) -> None:
+        """What an interrupted join has left in the cluster would mislead the next one.
+
+        A member that will never start, or whose vote would be taken for that of the new one; and a node with pods
+        whose last state nobody corrects any more.
+        """
+        if machine in self._lab.control_planes:
+            for member in etcd.members_of(self._guests, self._first, str(machine.address)):
+                self._guests.run(self._first, etcd.command(f"member remove {member}"))
+        self._guests.run(self._first, _FORGET_NODE.format(node=machine.name), timeout_seconds=60)
 
     def _material(self, first: str) -> str:
         """The join command: it holds secrets, so it is neither logged nor shown when it fails."""

@@ -107,6 +107,8 @@ def end(child: subprocess.Popen[str]) -> None:
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def engine_names(kind: str, lab: str) -> str:

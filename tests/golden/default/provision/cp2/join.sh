@@ -26,12 +26,34 @@ fail() {
   exit 1
 }
 
+# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
+# the next try, which would get in its way.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab had left running'
+}
+
 # kubeadm join of cp2 (control plane).
 # The join command of join-material.sh comes in /run/halab/join-command.
 
 if [ -e /etc/kubernetes/halab-joined ]; then
   exit 0
 fi
+remember_group
 if [ -e /etc/kubernetes/kubelet.conf ] || [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   did 'removed what an interrupted kubeadm join left behind'
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock

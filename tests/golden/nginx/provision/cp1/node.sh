@@ -26,6 +26,27 @@ fail() {
   exit 1
 }
 
+# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
+# the next try, which would get in its way.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab had left running'
+}
+
 # What every machine of the lab small has: the names of the others, and the lab's network.
 # Machine: cp1
 
@@ -47,6 +68,8 @@ NO_PROXY=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,
 EOF
 ip -4 -o address show | grep -qF ' 192.168.77.11/' ||
   fail 'this machine lacks its address on the network of the lab: 192.168.77.11'
+
+end_remembered_group
 
 # What a Kubernetes node has before kubeadm: routes to the pods of the others, a bridge for its own, containerd.
 

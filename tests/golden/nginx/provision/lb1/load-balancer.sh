@@ -26,6 +26,27 @@ fail() {
   exit 1
 }
 
+# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
+# the next try, which would get in its way.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab had left running'
+}
+
 # What every machine of the lab small has: the names of the others, and the lab's network.
 # Machine: lb1
 
