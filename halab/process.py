@@ -7,11 +7,13 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 from halab.errors import CommandFailed, HostProblem, TimedOut
 
@@ -30,6 +32,9 @@ _STRAGGLER_SECONDS = 0.5
 
 # Children of `run` that have not ended, whichever thread waits for them.
 _running: set[subprocess.Popen[bytes]] = set()
+_stopped: WeakSet[threading.Thread] = WeakSet()
+# Between the look at _stopped and the entry in _running, nobody may interrupt.
+_starting = threading.Lock()
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
@@ -77,19 +82,22 @@ def run(
     data = input.encode() if isinstance(input, str) else input
     sink = log.open("ab") if log else None
     try:
-        try:
-            child = subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
-                stdout=sink or subprocess.PIPE,
-                stderr=subprocess.STDOUT if sink else subprocess.PIPE,
-                cwd=cwd,
-                env=environment(env),
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise HostProblem(f"not found: {words[0]}", hint="run `halab doctor`") from error
-        _running.add(child)
+        with _starting:
+            if threading.current_thread() in _stopped:
+                raise KeyboardInterrupt
+            try:
+                child = subprocess.Popen(
+                    words,
+                    stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
+                    stdout=sink or subprocess.PIPE,
+                    stderr=subprocess.STDOUT if sink else subprocess.PIPE,
+                    cwd=cwd,
+                    env=environment(env),
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise HostProblem(f"not found: {words[0]}", hint="run `halab doctor`") from error
+            _running.add(child)
         try:
             output, errors = child.communicate(data, timeout=timeout_seconds)
         except subprocess.TimeoutExpired as error:
@@ -146,16 +154,18 @@ def background(
 
 @contextmanager
 def ended_at_interrupt() -> Iterator[None]:
-    """Commands that threads run are ended when Ctrl-C or a signal leaves the block.
+    """Commands that threads run are ended when Ctrl-C or a signal leaves the block, and these threads run no other.
 
     Python interrupts its main thread alone, and then waits for the others: they would go on for minutes.
     """
     try:
         yield
     except KeyboardInterrupt:
-        for child in list(_running):
-            if child.poll() is None:
-                _signal_group(child, signal.SIGTERM)
+        with _starting:
+            _stopped.update(each for each in threading.enumerate() if each is not threading.current_thread())
+            for child in list(_running):
+                if child.poll() is None:
+                    _signal_group(child, signal.SIGTERM)
         raise
 
 

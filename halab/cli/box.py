@@ -18,21 +18,28 @@ def box_command() -> None:
 @click.option(
     "--source", default="auto", type=click.Choice(["auto", "release", "modules"]), show_default=True
 )
+@click.option(
+    "--provider", default="docker", type=click.Choice(["docker", "libvirt"]), show_default=True,
+    help="Whose machines start from it.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Build it even if it is in the cache.")
-def build(name: str, version: str | None, source: str, force: bool) -> None:
+def build(name: str, version: str | None, source: str, provider: str, force: bool) -> None:
     """Build a box, with its bundle, into the cache.
 
     \b
     Example:
       sudo -E halab box build --kubernetes 1.36
+      sudo -E halab box build --provider libvirt
     """
     from halab.cli.console import progress
     from halab.config import kubernetes
+    from halab.config.lab import Provider
     from halab.images import box, bundle
 
     show = progress()
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
-    built = box.ensure(name, bundle.ensure(release, kubernetes.Source(source), show), show, force=force)
+    payload = bundle.ensure(release, kubernetes.Source(source), show)
+    built = box.ensure(name, payload, show, provider=Provider(provider), force=force)
     click.echo(built.path)
 
 
@@ -48,11 +55,14 @@ def list_boxes(as_json: bool) -> None:
     from halab.cli.console import table
     from halab.images import box
 
-    rows = [(each.name, each.key, each.kubernetes, f"{each.size_bytes / 1e6:.0f} MB", each.path)
-            for each in box.installed()]  # fmt: skip
+    boxes = box.installed()
     if as_json:
-        print_json(
-            [{"name": row[0], "key": row[1], "kubernetes": row[2], "path": str(row[4])} for row in rows]
-        )
+        print_json([
+            {"name": each.name, "key": each.key, "provider": str(each.provider), "kubernetes": each.kubernetes,
+             "path": str(each.path)}
+            for each in boxes
+        ])  # fmt: skip
     else:
-        table(["NAME", "KEY", "KUBERNETES", "SIZE", "PATH"], rows)
+        rows = [(each.name, each.key, each.provider, each.kubernetes, f"{each.size_bytes / 1e6:.0f} MB", each.path)
+                for each in boxes]  # fmt: skip
+        table(["NAME", "KEY", "PROVIDER", "KUBERNETES", "SIZE", "PATH"], rows)

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from halab import data
+from halab.config.lab import Provider
 from halab.config.loading import Model, load
 from halab.errors import BadUsage
 
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9@.+_-]*$")]
+
+
+def _gibibytes(value: Any) -> int:
+    found = re.fullmatch(r"([1-9][0-9]{0,3})G", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError("a size such as 20G")
+    return int(found[1])
+
+
+Disk = Annotated[int, BeforeValidator(_gibibytes), Field(ge=4)]
+
+
+class Container(Model):
+    """What only the machines of the docker provider get."""
+
+    mask: tuple[Word, ...] = ()
+
+
+class VirtualMachine(Model):
+    """What only the machines of the libvirt provider get, beside a kernel. `disk` is in gibibytes."""
+
+    disk: Disk = 20
+    packages: tuple[Word, ...] = ()
+    enable: tuple[Word, ...] = ()
 
 
 class Recipe(Model):
@@ -21,6 +47,19 @@ class Recipe(Model):
     enable: tuple[Word, ...] = ()
     disable: tuple[Word, ...] = ()
     mask: tuple[Word, ...] = ()
+    docker: Container = Container()
+    libvirt: VirtualMachine = VirtualMachine()
+
+    def for_provider(self, provider: Provider) -> Recipe:
+        """The recipe with what only this provider's machines get merged in."""
+        if provider is Provider.LIBVIRT:
+            merged = {
+                "packages": (*self.packages, *self.libvirt.packages),
+                "enable": (*self.enable, *self.libvirt.enable),
+            }
+        else:
+            merged = {"mask": (*self.mask, *self.docker.mask)}
+        return self.model_copy(update=merged)
 
 
 def recipe(name: str) -> Recipe:

@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 
 from halab import process
+from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
@@ -19,6 +20,7 @@ from halab.topology.lab import Lab, Machine
 _NODE_SECONDS = 180
 _INIT_SECONDS = 420
 _JOIN_SECONDS = 480
+_FORGET_SECONDS = 90
 # Every line of a log with its time: where kubeadm waits is read off there.
 _TIMED = (
     "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
@@ -35,8 +37,9 @@ _JOINED = "/etc/kubernetes/halab-joined"
 class Provisioner:
     """Runs the rendered scripts of a lab on its machines. What has been done already is left alone."""
 
-    def __init__(self, lab: Lab, work: Work, guests: Guests, progress: Progress) -> None:
+    def __init__(self, lab: Lab, work: Work, guests: Guests, progress: Progress, clock: Clock) -> None:
         self._lab = lab
+        self._clock = clock
         self._work = work
         self._guests = guests
         self._progress = progress
@@ -122,9 +125,18 @@ class Provisioner:
         whose last state nobody corrects any more.
         """
         if machine in self._lab.control_planes:
+            deadline = Deadline.after(self._clock, self._limit(_FORGET_SECONDS))
+            what = f"etcd on {self._first} to forget {machine.name}"
+            wait_for(what, lambda: self._remove_members(machine), deadline, every_seconds=1)
+        self._guests.run(self._first, _FORGET_NODE.format(node=machine.name), timeout_seconds=60)
+
+    def _remove_members(self, machine: Machine) -> None:
+        """etcd refuses to change its members while one has been connected for less than 5 s (HealthInterval)."""
+        try:
             for member in etcd.members_of(self._guests, self._first, str(machine.address)):
                 self._guests.run(self._first, etcd.command(f"member remove {member}"))
-        self._guests.run(self._first, _FORGET_NODE.format(node=machine.name), timeout_seconds=60)
+        except CommandFailed as error:
+            raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
 
     def _material(self, first: str) -> str:
         """The join command: it holds secrets, so it is neither logged nor shown when it fails."""

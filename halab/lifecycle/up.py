@@ -55,7 +55,7 @@ def up(place: Place, progress: Progress) -> Brought:
         with _kept(place):
             place.work.write({**workfiles.rendered(place, lab, image=box.image), **made.note(lab)})
             started = boot(place, lab, engine, progress)
-            provisioner = Provisioner(lab, place.work, access.guests(place), progress)
+            provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock())
             changes = provisioner.run()
             _save_credentials(place, provisioner.kubeconfig())
             return Brought(lab, settle(place, lab, progress), started + changes)

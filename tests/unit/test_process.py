@@ -169,3 +169,27 @@ def test_a_background_command_may_end_by_itself_when_its_input_does(tmp_path: Pa
 def test_a_long_command_is_shown_short_and_pasteable() -> None:
     assert process.pasteable(["a b", "$x"]) == "'a b' '$x'"
     assert len(process.pasteable(["x" * 1000])) == 400
+
+
+def test_a_thread_runs_no_other_command_once_the_block_was_interrupted() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    outcome: list[BaseException] = []
+
+    def between_two_commands() -> None:
+        started.set()
+        go_on.wait(10)
+        try:
+            process.run(["true"], timeout_seconds=10)
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=between_two_commands)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt), process.ended_at_interrupt():
+        started.wait(10)
+        raise KeyboardInterrupt
+    go_on.set()
+    thread.join(10)
+    assert [type(error) for error in outcome] == [KeyboardInterrupt]
+    # and the main thread goes on: it heals
+    assert process.run(["true"], timeout_seconds=10).code == 0

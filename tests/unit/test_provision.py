@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import Call, FakeGuests, Recorded, lab_of
+from fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
 
 from halab.errors import HalabError, LabProblem
 from halab.lifecycle.provision import Provisioner
@@ -24,7 +24,7 @@ ADDRESSES = {machine.name: machine.address for machine in lab_of(workers=2).mach
 SECRETS = ("0123456789abcdef", "5ec2e7")
 
 
-Special = str | Completed | HalabError | Callable[[], str]
+Special = str | Completed | HalabError | Callable[[], str | Completed | None]
 
 
 def kind_of(call: Call) -> str:
@@ -95,7 +95,7 @@ def work(tmp_path: Path) -> Work:
 def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | None = None) -> int:
     host = HostValues(work=str(work.path), image="box", private_key="key", public_key="pub", proxies={})
     work.write(files.work_files(lab, host))
-    return Provisioner(lab, work, guests, progress or Recorded()).run()
+    return Provisioner(lab, work, guests, progress or Recorded(), FakeClock()).run()
 
 
 def test_machines_then_init_then_joins_one_after_another(work: Work) -> None:
@@ -154,6 +154,13 @@ def test_a_member_that_an_interrupted_join_left_is_forgotten_first(work: Work) -
     assert order[0] == ("cp1", "forget")
     assert order[1:] == [("cp2", "join"), ("cp3", "join")]
     assert any("member remove ab" in command for command in guests.commands("cp1"))
+
+
+def test_a_removal_that_etcd_refuses_is_tried_again(work: Work) -> None:
+    refusals = iter([Completed(1, "", "Error: etcdserver: unhealthy cluster"), None])
+    guests = Machines("cp1", stale="10.213.7.12", forget=lambda: next(refusals))
+    provision(lab_of(), work, guests)
+    assert guests.happened("forget", "join")[:3] == [("cp1", "forget"), ("cp1", "forget"), ("cp2", "join")]
 
 
 def test_a_worker_has_no_member_to_forget(work: Work) -> None:
@@ -224,4 +231,4 @@ def test_only_what_a_run_itself_changed_is_counted(work: Work) -> None:
 
 def test_the_kubeconfig_is_the_first_control_planes(work: Work) -> None:
     guests = FakeGuests({"cp1: cat /etc/kubernetes/admin.conf": "a kubeconfig"})
-    assert Provisioner(lab_of(), work, guests, Recorded()).kubeconfig() == "a kubeconfig"
+    assert Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).kubeconfig() == "a kubeconfig"

@@ -1,0 +1,151 @@
+"""A libvirt box: a root tree on a disk that boots, packed as vagrant-libvirt reads it.
+
+The format: https://vagrant-libvirt.github.io/vagrant-libvirt/boxes.html
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from halab import process
+from halab.errors import HostProblem
+from halab.images.cache import Architecture
+from halab.images.tree import add_templates, run_inside
+from halab.progress import Progress
+
+# Raised when this module makes another disk from the same inputs.
+FORMAT = 1
+# Our files on the disk, beside those of every machine.
+TEMPLATES = "box-libvirt"
+
+_TOOLS = {
+    "sfdisk": "fdisk",
+    "mkfs.ext4": "e2fsprogs",
+    "extlinux": "extlinux",
+    "qemu-img": "qemu-utils",
+    "unshare": "util-linux",
+    "gzip": "gzip",
+}
+_MASTER_BOOT_RECORD = Path("/usr/lib/EXTLINUX/mbr.bin")
+# What of the first sector is code: the partition table is behind it.
+_BOOT_CODE_BYTES = 440
+_MEBIBYTE = 1 << 20
+# Where the one partition starts: everybody's choice, aligned for every disk.
+_PARTITION_BYTES = _MEBIBYTE
+
+# extlinux writes its second stage through a mounted file system. The mount is in a namespace of this command
+# alone: however it ends, the kernel takes mount and loop device away.
+_BOOT_LOADER = """
+set -eu
+mount -o "loop,offset=$2" "$1" "$3"
+extlinux --install "$3/boot/extlinux"
+umount "$3"
+"""
+
+_VAGRANTFILE = """# The defaults of every machine that starts from this box.
+Vagrant.configure('2') do |config|
+  config.ssh.username = 'vagrant'
+  # neither rsync nor an NFS client is inside
+  config.vm.synced_folder '.', '/vagrant', disabled: true
+  config.vm.provider 'libvirt' do |libvirt|
+    libvirt.disk_bus = 'virtio'
+    libvirt.nic_model_type = 'virtio'
+  end
+end
+"""
+
+
+def kernel_package(architecture: Architecture) -> str:
+    """Debian's kernel for virtual machines, with virtio drivers and a small initramfs."""
+    if architecture is not Architecture.AMD64:
+        raise HostProblem(
+            f"no libvirt box for this architecture, its boot loader is missing: {architecture}",
+            hint="use containers, which work here: halab box build --provider docker",
+        )
+    return f"linux-image-cloud-{architecture}"
+
+
+def require_tools() -> None:
+    """Everything that `pack` calls, before minutes are spent on a tree."""
+    install = f"sudo apt-get install {' '.join(_TOOLS.values())}"
+    for tool in _TOOLS:
+        process.find(tool, hint=install)
+    if not _MASTER_BOOT_RECORD.is_file():
+        raise HostProblem(f"not found: {_MASTER_BOOT_RECORD}", hint=install)
+    if not Path("/dev/loop-control").exists():
+        raise HostProblem(
+            "this host has no loop devices: /dev/loop-control",
+            hint="sudo modprobe loop; inside a container, build the box outside of it",
+        )
+
+
+def prepare(tree: Path) -> None:
+    """What a virtual machine needs beyond a container: its network, its boot loader's menu, a way in."""
+    add_templates(TEMPLATES, tree)
+    keys = tree / "home/vagrant/.ssh"
+    keys.chmod(0o700)
+    (keys / "authorized_keys").chmod(0o600)
+    run_inside(tree, ["chown", "-R", "vagrant:vagrant", "/home/vagrant/.ssh"])
+    # a container gets the engine's; here systemd-resolved passes on what DHCP says
+    resolver = tree / "etc/resolv.conf"
+    resolver.unlink(missing_ok=True)
+    resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+
+def pack(tree: Path, gibibytes: int, box: Path, progress: Progress) -> None:
+    """The `.box` file of a prepared tree, on a disk of that size."""
+    scratch = box.parent / "disk"
+    scratch.mkdir()
+    raw, image = scratch / "disk.raw", scratch / "box.img"
+    with progress.step("make a disk that boots", limit_seconds=180):
+        _partition(raw, gibibytes)
+        _fill(raw, tree)
+        _install_boot_loader(raw, scratch)
+        process.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], timeout_seconds=600)
+        raw.unlink()
+    with progress.step("pack the libvirt box", limit_seconds=180):
+        (scratch / "metadata.json").write_text(metadata(gibibytes))
+        (scratch / "Vagrantfile").write_text(_VAGRANTFILE)
+        process.run(
+            # the fastest level: the box is read once, at `vagrant box add`
+            ["tar", "-C", scratch, "--use-compress-program=gzip -1", "-cf", box,
+             "metadata.json", "Vagrantfile", "box.img"],
+            timeout_seconds=900,
+        )  # fmt: skip
+    shutil.rmtree(scratch)
+
+
+def metadata(gibibytes: int) -> str:
+    return json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": gibibytes}) + "\n"
+
+
+def _partition(raw: Path, gibibytes: int) -> None:
+    with raw.open("wb") as disk:
+        disk.truncate(gibibytes << 30)
+    table = f"label: dos\nstart={_PARTITION_BYTES // 512}, type=83, bootable\n"
+    process.run(["sfdisk", "--quiet", raw], input=table, timeout_seconds=60)
+    with raw.open("r+b") as disk:
+        disk.write(_MASTER_BOOT_RECORD.read_bytes()[:_BOOT_CODE_BYTES])
+
+
+def _fill(raw: Path, tree: Path) -> None:
+    """The file system, with the tree in it. It has the whole disk: nothing grows at the first start."""
+    mebibytes = (raw.stat().st_size - _PARTITION_BYTES) // _MEBIBYTE
+    process.run(
+        ["mkfs.ext4", "-q", "-F", "-L", "root", "-d", tree, "-E", f"offset={_PARTITION_BYTES}",
+         # what extlinux cannot read, and what kernels of the suite may not know
+         "-O", "^64bit,^metadata_csum_seed", raw, f"{mebibytes}M"],
+        timeout_seconds=600,
+    )  # fmt: skip
+
+
+def _install_boot_loader(raw: Path, scratch: Path) -> None:
+    mounted = scratch / "mounted"
+    mounted.mkdir()
+    process.run(
+        ["unshare", "--mount", "sh", "-c", _BOOT_LOADER, "sh", raw, str(_PARTITION_BYTES), mounted],
+        timeout_seconds=120,
+    )
+    mounted.rmdir()

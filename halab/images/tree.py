@@ -1,0 +1,97 @@
+"""A root tree: a distribution's packages, our files, and the bundle inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from halab import data, process
+from halab.config.box import Recipe
+from halab.images import cache
+from halab.images.bundle import Bundle
+from halab.images.content import store_images
+from halab.progress import Progress
+
+# Raised when this module makes another tree from the same inputs.
+FORMAT = 2
+_PACKED = "root.tar"
+
+
+def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> None:
+    """Fill a folder with the root tree of a recipe that has its provider's part merged in."""
+    base = _base(recipe, progress)
+    tree.mkdir()
+    with progress.step("fill the box", limit_seconds=120):
+        process.run(["tar", "-C", tree, "--numeric-owner", "-xpf", base], timeout_seconds=300)
+        bundle.verify()
+        _install(recipe, bundle, tree)
+    with progress.step("unpack the images", limit_seconds=300):
+        store_images(bundle, tree)
+
+
+def add_templates(folder: str, tree: Path) -> None:
+    """Our own files, owned by root; a checkout's modes depend on the umask of whoever cloned it: here they are said."""
+    source = data.templates() / folder
+    shutil.copytree(source, tree, dirs_exist_ok=True)
+    for path in source.rglob("*"):
+        target = tree / path.relative_to(source)
+        if path.is_dir():
+            target.chmod(0o755)
+        else:
+            target.chmod(0o755 if target.read_bytes().startswith(b"#!") else 0o644)
+        os.chown(target, 0, 0)
+
+
+def run_inside(tree: Path, argv: Sequence[str]) -> None:
+    process.run(["chroot", tree, *argv], timeout_seconds=60)
+
+
+def _base(recipe: Recipe, progress: Progress) -> Path:
+    """The distribution's packages alone: shared by the boxes of all bundles."""
+    digest = hashlib.sha256(
+        json.dumps([FORMAT, recipe.suite, sorted(recipe.packages)]).encode()
+    ).hexdigest()[:12]
+    path = cache.folder() / "bases" / f"{recipe.suite}-{cache.architecture()}-{digest}"
+    with cache.locked(f"base-{path.name}", progress):
+        if not (path / _PACKED).is_file():
+            with (
+                progress.step(
+                    f"install {len(recipe.packages)} packages of {recipe.suite}", limit_seconds=600
+                ),
+                cache.replacing(path) as folder,
+            ):
+                _mmdebstrap(recipe, folder / _PACKED)
+    return path / _PACKED
+
+
+def _mmdebstrap(recipe: Recipe, tar: Path) -> None:
+    process.run(
+        ["mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}",
+         # documentation is a tenth of the tree, and nobody reads it in a lab
+         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+         "--dpkgopt=path-exclude=/usr/share/locale/*", recipe.suite, tar],
+        timeout_seconds=1800, log=tar.parent / "mmdebstrap.log",
+    )  # fmt: skip
+
+
+def _install(recipe: Recipe, bundle: Bundle, tree: Path) -> None:
+    """Our files, the bundle's binaries, the user and the services."""
+    add_templates("box", tree)
+    (tree / "etc/sudoers.d/vagrant").chmod(0o440)
+    for binary in bundle.binaries():
+        target = tree / "usr/local/bin" / binary.name
+        shutil.copyfile(binary, target)
+        target.chmod(0o755)
+    run_inside(tree, ["useradd", "--create-home", "--shell", "/bin/bash", "vagrant"])
+    for verb, units in (("enable", recipe.enable), ("disable", recipe.disable), ("mask", recipe.mask)):
+        if units:
+            run_inside(tree, ["systemctl", verb, *units])
+    for path in (tree / "etc/ssh").glob("ssh_host_*"):
+        path.unlink()
+    # Every machine gets an id of its own at its first start; "uninitialized" would ask questions at a console.
+    (tree / "etc/machine-id").write_text("")
+    (tree / "etc/hostname").unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""The libvirt half of a box: what the recipe gives each provider, and what is known of the box before it is built."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from halab import data
+from halab.config import box as recipes
+from halab.config.box import Recipe
+from halab.config.lab import Provider
+from halab.config.loading import load
+from halab.errors import BadFile, HostProblem
+from halab.images import box, disk
+from halab.images.cache import Architecture, folder
+
+DEBIAN = recipes.recipe("debian-12")
+
+
+def written(folder: Path, libvirt: str) -> Path:
+    path = folder / "other.yml"
+    path.write_text(f"suite: bookworm\npackages: [sudo]\nlibvirt:\n  {libvirt}\n")
+    return path
+
+
+def test_a_virtual_machine_has_the_services_of_hardware() -> None:
+    masked = DEBIAN.for_provider(Provider.LIBVIRT).mask
+    assert not {"systemd-udevd.service", "systemd-logind.service", "getty.target"} & set(masked)
+
+
+def test_a_container_has_no_services_of_hardware() -> None:
+    masked = DEBIAN.for_provider(Provider.DOCKER).mask
+    assert {"systemd-udevd.service", "systemd-logind.service", "getty.target"} <= set(masked)
+
+
+def test_neither_provider_updates_packages_by_itself() -> None:
+    for provider in (Provider.DOCKER, Provider.LIBVIRT):
+        assert {"apt-daily.timer", "e2scrub_reap.service"} <= set(DEBIAN.for_provider(provider).mask)
+
+
+def test_a_virtual_machine_has_all_that_a_container_has_and_more() -> None:
+    container, machine = (DEBIAN.for_provider(each) for each in (Provider.DOCKER, Provider.LIBVIRT))
+    assert container.packages == DEBIAN.packages
+    assert set(container.packages) < set(machine.packages)
+    assert set(container.enable) < set(machine.enable)
+
+
+def test_a_recipe_may_leave_the_disk_out(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "packages: [udev]"), Recipe).libvirt.disk == 20
+
+
+def test_the_disk_is_in_gibibytes(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "disk: 8G"), Recipe).libvirt.disk == 8
+
+
+@pytest.mark.parametrize("size", ["8", "8192M", "0G", "-8G", "2G", "8 G", "99999G"])
+def test_an_impossible_disk_is_refused_with_its_line(tmp_path: Path, size: str) -> None:
+    with pytest.raises(BadFile, match=r"other\.yml:4: libvirt\.disk: "):
+        load(written(tmp_path, f"disk: {size}"), Recipe)
+
+
+def test_the_kernel_is_the_one_of_the_architecture() -> None:
+    assert disk.kernel_package(Architecture.AMD64) == "linux-image-cloud-amd64"
+
+
+def test_an_architecture_without_a_boot_loader_is_a_problem_of_the_host() -> None:
+    with pytest.raises(HostProblem, match="arm64") as caught:
+        disk.kernel_package(Architecture.ARM64)
+    assert caught.value.hint and "--provider docker" in caught.value.hint
+
+
+def test_a_missing_tool_is_named_with_the_packages_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostProblem, match="not found: ") as caught:
+        disk.require_tools()
+    assert caught.value.hint and "fdisk e2fsprogs extlinux qemu-utils" in caught.value.hint
+
+
+def test_vagrant_is_told_the_format_and_the_size() -> None:
+    assert json.loads(disk.metadata(20)) == {"provider": "libvirt", "format": "qcow2", "virtual_size": 20}
+
+
+def test_the_two_halves_of_a_box_have_keys_of_their_own() -> None:
+    assert box.key("debian-12", "b0", Provider.LIBVIRT) != box.key("debian-12", "b0", Provider.DOCKER)
+    assert box.key("debian-12", "b0", Provider.LIBVIRT) != box.key("debian-12", "b1", Provider.LIBVIRT)
+
+
+def test_a_box_of_one_provider_is_none_of_the_other() -> None:
+    made = folder() / "boxes" / f"debian-12-{box.key('debian-12', 'b0', Provider.LIBVIRT)}"
+    made.mkdir(parents=True)
+    (made / "libvirt.box").write_bytes(b"12345")
+    found = box.find("debian-12", "b0", Provider.LIBVIRT)
+    assert found and found.size_bytes == 5
+    assert box.find("debian-12", "b0", Provider.DOCKER) is None
+    assert box.installed() == [found]
+
+
+def test_a_folder_without_a_finished_box_is_not_listed() -> None:
+    (folder() / "boxes" / "debian-12-0123456789ab").mkdir(parents=True)
+    assert box.installed() == []
+
+
+def test_the_only_way_in_is_the_key_that_vagrant_publishes_and_replaces() -> None:
+    keys = data.templates() / disk.TEMPLATES / "home/vagrant/.ssh/authorized_keys"
+    lines = [line for line in keys.read_text().splitlines() if not line.startswith("#")]
+    assert [line.split(maxsplit=2)[2] for line in lines] == ["vagrant insecure public key"]
