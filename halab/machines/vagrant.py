@@ -15,6 +15,8 @@ from halab.config.lab import Provider
 from halab.errors import CommandFailed, HostProblem
 
 _HINT = "sudo apt-get install vagrant"
+_TAIL_LINES = 12
+_LINE = 160
 
 
 class Vagrant:
@@ -61,7 +63,9 @@ class Vagrant:
         try:
             yield
         except subprocess.CalledProcessError as error:
-            tail = "\n".join(self._log.read_text(errors="replace").rstrip().splitlines()[-12:])
+            # Vagrant shows the whole command that failed in one line: the log has it
+            lines = self._log.read_text(errors="replace").rstrip().splitlines()[-_TAIL_LINES:]
+            tail = "\n".join(line if len(line) <= _LINE else line[: _LINE - 1] + "…" for line in lines)
             raise CommandFailed(
                 f"vagrant {verb} ended with {error.returncode}:\n{tail}",
                 code=error.returncode,

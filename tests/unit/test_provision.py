@@ -60,11 +60,11 @@ class Machines(FakeGuests):
 
     def _answer(self, call: Call) -> str | Completed:
         kind = kind_of(call)
-        if kind == "join":
-            self.voting.append(
-                {"ID": 1, "name": call.machine, "peerURLs": [f"https://{ADDRESSES[call.machine]}:2380"]}
-            )
         special = self.special.get(f"{call.machine}_{kind}", self.special.get(kind))
+        if kind == "join" and not isinstance(special, Completed):
+            # a member votes long before its join ends; that of a join which fails never does
+            peer = f"https://{ADDRESSES[call.machine]}:2380"
+            self.voting.append({"ID": 1, "name": call.machine, "peerURLs": [peer]})
         if callable(special):
             special = special()
         if isinstance(special, HalabError):
