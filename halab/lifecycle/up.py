@@ -82,7 +82,10 @@ def boot(place: Place, lab: Lab, engine: Engine, progress: Progress) -> int:
     running = {each.machine for each in engine.containers(lab.name) if each.running}
     missing = [machine.name for machine in lab.machines if machine.name not in running]
     engine.make_network(lab, place.work.path)
+    known_hosts = place.work.path / "known_hosts"
     if missing:
+        # a machine that was removed by hand and is made anew has another host key
+        known_hosts.unlink(missing_ok=True)
         limit = _BOOT_SECONDS * lab.patience
         with progress.step(f"boot {len(missing)} machines", limit_seconds=limit):
             vagrant(place, lab).up()
@@ -100,7 +103,7 @@ def boot(place: Place, lab: Lab, engine: Engine, progress: Progress) -> int:
         lab,
         addresses,
         private_key=str(place.work.private_key),
-        known_hosts=str(place.work.path / "known_hosts"),
+        known_hosts=str(known_hosts),
     )
     place.work.write({"ssh_config": config})
     return len(missing)
