@@ -230,20 +230,27 @@ def _column(t: float, scale: _Scale, span: float) -> int:
 
 
 def _moments(history: History, scale: _Scale) -> Iterator[Moment]:
+    acts = [(fault.started, f"inject {fault.name}", "act") for fault in history.faults()]
+    acts += [
+        (fault.heal_started, f"heal {fault.name}", "act") for fault in history.faults() if fault.heal_started
+    ]
     after = history.steady(When.AFTER)
     if after and after[1].ok:
-        x = scale(after[0])
-        text = "steady again"
-        yield Moment(x, text, "steady", is_left=x + len(text) * _LABEL_WIDTH > WIDTH)
-    acts = [(fault.started, f"inject {fault.name}") for fault in history.faults()]
-    acts += [(fault.heal_started, f"heal {fault.name}") for fault in history.faults() if fault.heal_started]
-    right = [-math.inf] * _LEVELS
-    for t, text in sorted(dict.fromkeys(acts)):
-        x = scale(t)
+        acts.append((after[0], "steady again", "steady"))
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(_LEVELS)]
+    for t, text, kind in sorted(dict.fromkeys(acts)):
+        x, width = scale(t), (len(text) + 1) * _LABEL_WIDTH
+        is_left = x + width > WIDTH
+        start, end = (x - width, x) if is_left else (x, x + width)
         # what would be written over its neighbour goes a line down
-        level = next((level for level in range(_LEVELS) if x >= right[level]), _LEVELS - 1)
-        right[level] = x + (len(text) + 1) * _LABEL_WIDTH
-        yield Moment(x, text, "act", level)
+        free = (
+            level
+            for level in range(_LEVELS)
+            if all(end <= low or start >= high for low, high in taken[level])
+        )
+        level = next(free, _LEVELS - 1)
+        taken[level].append((start, end))
+        yield Moment(x, text, kind, level, is_left)
 
 
 def _ticks(scale: _Scale) -> Iterator[Label]:
