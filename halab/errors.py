@@ -8,7 +8,8 @@ HalabError             exit 3: halab could not do what it was asked to
 ├── TimedOut           a wait ended without what it waited for; says what it last saw
 ├── Corrupted          a file is not what its checksum says
 ├── Unreachable        a machine does not answer over SSH
-└── LabProblem         the lab is not in a state in which this can be done
+├── LabProblem         the lab is not in a state in which this can be done
+└── Unable             this lab, its provider or its kernel, cannot do what is asked: a scenario is skipped for it
 """
 
 from __future__ import annotations
@@ -80,4 +81,8 @@ class Unreachable(HalabError):
 
 
 class LabProblem(HalabError):
+    pass
+
+
+class Unable(HalabError):
     pass

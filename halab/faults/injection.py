@@ -11,23 +11,29 @@ from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 
 
-def prepare(journal: Journal, fault: str, machine: str, options: Mapping[str, str]) -> Entry:
-    """Write a fault down. From here on it counts as open, whether it acts or not."""
-    entry = Entry(uuid.uuid4().hex[:12], fault, machine, dict(options))
-    journal.opened(entry)
+def plan(site: Site, fault: str, machine: str, options: Mapping[str, str]) -> Entry:
+    """A fault that can be injected now; Unable where this lab cannot do it, BadUsage where it makes no sense."""
+    entry = Entry(uuid.uuid4().hex[:12], fault, machine, FAULTS[fault].complete(options))
+    check = FAULTS[fault].check
+    if check:
+        check(site, entry)
     return entry
 
 
-def inject(site: Site, entry: Entry) -> str:
-    """Inject a fault that is written down, and wait for its effect; what was seen of it."""
-    return FAULTS[entry.fault].inject(site, entry.machine, entry.options)
+def inject(site: Site, journal: Journal, entry: Entry) -> str:
+    """Write a fault down, inject it, and wait for its effect; what was seen of it.
+
+    From the first moment on it counts as open, whether it acts or not.
+    """
+    journal.opened(entry)
+    return FAULTS[entry.fault].inject(site, entry)
 
 
 def heal(site: Site, journal: Journal, entry: Entry) -> None:
     """Undo a fault and strike it off. It stays in the journal where that fails."""
     if entry.fault not in FAULTS:
         raise LabProblem(f"the journal names a fault that this halab does not know: {entry.fault}")
-    FAULTS[entry.fault].heal(site, entry.machine, entry.options)
+    FAULTS[entry.fault].heal(site, entry)
     journal.closed(entry)
 
 

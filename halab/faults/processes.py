@@ -1,13 +1,19 @@
-"""Processes of a machine's components: whether they run, and since when."""
+"""Faults of processes, and the processes of a machine's components: whether they run, and since when."""
 
 from __future__ import annotations
 
 import shlex
 
+from halab.clock import NotYet, wait_for
+from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.journal import Entry
+from halab.faults.site import Site
 from halab.machines.guests import Guests
 
 # The kernel keeps 15 characters of a process's name.
 _NAME_LENGTH = 15
+_EFFECT_SECONDS = 60
+PROCESS = Option("the name of a process", r"[a-z][a-z0-9-]*", "etcd")
 
 
 def short(name: str) -> str:
@@ -22,3 +28,32 @@ def started(guests: Guests, machine: str, name: str) -> str | None:
         "sed 's/.*) //' /proc/$pid/stat 2>/dev/null | cut -d' ' -f20"
     )
     return guests.run(machine, command).output.strip() or None
+
+
+def _kill(site: Site, entry: Entry) -> str:
+    name, signal = entry.options["process"], entry.options["signal"]
+    before = started(site.guests, entry.machine, name)
+    if before is None:
+        return f"{name} was not running"
+    site.guests.run(entry.machine, f"pkill -{signal} -x {shlex.quote(short(name))}")
+
+    def gone() -> str:
+        if started(site.guests, entry.machine, name) == before:
+            raise NotYet(f"{name} still runs")
+        return f"{name}, started at {before}, is gone"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{name} on {entry.machine} to be gone", gone, deadline, every_seconds=0.2)
+
+
+FAULTS = (
+    Fault(
+        "kill-process",
+        "Send a signal to a process; what supervises it starts it again.",
+        _kill,
+        nothing_to_heal,
+        {"process": PROCESS, "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL")},
+        place=Place.ANY,
+        is_lasting=False,
+    ),
+)

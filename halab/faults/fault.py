@@ -1,0 +1,81 @@
+"""What a fault is: a pair of functions, the options it takes, and what it needs.
+
+`inject` returns when its effect is real and says what it saw. `heal` undoes it, from the journal's entry alone: it
+may be called for a fault that was only about to be injected, that was half injected, or that was healed already.
+Both act over SSH, the provider or etcd, never through the Kubernetes API that they break. A pair and not a generator:
+what has to be healed after halab was killed cannot be resumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+
+
+class Place(StrEnum):
+    """The machines that a fault makes sense on."""
+
+    CONTROL_PLANE = "a control plane"
+    NODE = "a node"
+    BALANCER = "the load balancer"
+    ANY = "any machine"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a fault. Without a default it must be given; `is_target` means a machine, found at run time."""
+
+    means: str
+    pattern: str = r".+"
+    example: str = ""
+    default: str | None = None
+    is_target: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`does` is a sentence for people. `needs` are capabilities (halab/faults/capabilities.py).
+
+    `check` refuses before anything is written down or done: Unable where this lab cannot do it, BadUsage where it
+    makes no sense. `is_lasting` is false for what is over once it was injected (a kill, a reset): it heals by itself.
+    """
+
+    name: str
+    does: str
+    inject: Callable[[Site, Entry], str]
+    heal: Callable[[Site, Entry], None]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    place: Place = Place.CONTROL_PLANE
+    needs: frozenset[str] = frozenset()
+    check: Callable[[Site, Entry], None] | None = None
+    is_lasting: bool = True
+
+    def problems_with(self, given: Mapping[str, str]) -> Iterator[str]:
+        """What is wrong with options as they are written, a line each."""
+        for name, option in sorted(self.options.items()):
+            if name not in given and option.default is None:
+                yield f"{self.name} needs the option {name} ({option.means})"
+        for name, value in sorted(given.items()):
+            if name not in self.options:
+                yield f"{self.name} has no option {name}{_known(self.options)}"
+            elif not self.options[name].is_target and not re.fullmatch(self.options[name].pattern, value):
+                such_as = f", such as {self.options[name].example}" if self.options[name].example else ""
+                yield f"{name} should be {self.options[name].means}{such_as}, not {value}"
+
+    def complete(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The options with the defaults of those that were not given; an empty default stays away."""
+        defaults = {name: each.default for name, each in self.options.items() if each.default}
+        return {**defaults, **given}
+
+
+def nothing_to_heal(site: Site, entry: Entry) -> None:
+    """What supervises the process starts it again."""
+
+
+def _known(options: Mapping[str, Option]) -> str:
+    return f"; it takes {', '.join(sorted(options))}" if options else "; it takes none"
