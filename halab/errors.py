@@ -5,6 +5,7 @@ HalabError             exit 3: halab could not do what it was asked to
 ├── BadUsage           exit 2: the command line asks for something that does not exist
 ├── HostProblem        this host lacks something: a tool, an engine, disk, memory
 ├── CommandFailed      a command that halab ran failed
+├── ScriptFailed       a script that provisions a machine failed on it
 ├── TimedOut           a wait ended without what it waited for; says what it last saw
 ├── Corrupted          a file is not what its checksum says
 ├── Unreachable        a machine does not answer over SSH
@@ -65,6 +66,15 @@ class CommandFailed(HalabError):
     def __init__(self, message: str, *, code: int, output: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        self.output = output
+
+
+class ScriptFailed(HalabError):
+    """`script` is its name, `output` the end of what it printed."""
+
+    def __init__(self, message: str, *, script: str, output: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.script = script
         self.output = output
 
 

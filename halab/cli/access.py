@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from halab.cli.complete import machines
 from halab.cli.lab import file_option, place_of
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -14,7 +15,7 @@ _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 @click.command("ssh", context_settings=_PASS_ON)
 @file_option
-@click.argument("machine")
+@click.argument("machine", shell_complete=machines)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
     """Open a shell on a machine, or run a command there.
@@ -69,7 +70,7 @@ def kubeconfig_command(file: Path) -> None:
 
 @click.command("logs")
 @file_option
-@click.argument("machine", required=False)
+@click.argument("machine", required=False, shell_complete=machines)
 @click.option(
     "-u", "--unit", help="A systemd unit (kubelet, containerd, haproxy …), or a static pod (etcd …)."
 )

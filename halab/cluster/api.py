@@ -24,7 +24,7 @@ from halab.topology.lab import API_PORT, Lab, Machine
 
 @dataclass(frozen=True)
 class Credentials:
-    """Files with the cluster's CA and an administrator's certificate and key."""
+    """Files with a CA and a client's certificate and key: an administrator's, or those of a client of etcd."""
 
     ca: Path
     certificate: Path
@@ -38,13 +38,24 @@ class Credentials:
     def folder(self) -> Path:
         return self.ca.parent
 
+    @property
+    def of_etcd(self) -> Credentials:
+        """Those that its members take from a client, in the same folder."""
+        return Credentials(
+            self.folder / "etcd-ca.crt", self.folder / "etcd-client.crt", self.folder / "etcd-client.key"
+        )
+
     def save(self, kubeconfig: str) -> None:
         """Take the three out of a kubeconfig of kubeadm."""
         parsed = yaml.safe_load(kubeconfig)
         cluster, user = parsed["clusters"][0]["cluster"], parsed["users"][0]["user"]
-        replace(self.ca, b64decode(cluster["certificate-authority-data"]).decode())
-        replace(self.certificate, b64decode(user["client-certificate-data"]).decode())
-        replace(self.key, b64decode(user["client-key-data"]).decode())
+        encoded = cluster["certificate-authority-data"], user["client-certificate-data"], user["client-key-data"]
+        self.write(*(b64decode(each).decode() for each in encoded))
+
+    def write(self, ca: str, certificate: str, key: str) -> None:
+        replace(self.ca, ca)
+        replace(self.certificate, certificate)
+        replace(self.key, key)
 
     def context(self) -> ssl.SSLContext:
         try:

@@ -8,7 +8,7 @@ import shlex
 
 from halab.config.lab import Balancer
 from halab.machines.guests import Guests
-from halab.topology.lab import API_PORT, Lab
+from halab.topology.lab import API_PORT, STATS_PORT, Lab
 
 _SHOW_STAT = "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.sock"
 
@@ -29,8 +29,13 @@ def backends(guests: Guests, lab: Lab) -> dict[str, str]:
     return parse_codes(guests.run(lab.balancer.name, running + asked, timeout_seconds=15).output)
 
 
+def statistics_url(lab: Lab) -> str:
+    """Where HAProxy tells over HTTP what `parse_haproxy` reads; nothing can be changed there."""
+    return f"http://{lab.balancer.address}:{STATS_PORT}/;csv"
+
+
 def parse_haproxy(output: str) -> dict[str, str]:
-    """`show stat` of HAProxy's admin socket, from 2.6 on."""
+    """`show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP; from 2.6 on."""
     rows = csv.DictReader(io.StringIO(output.lstrip("# ")))
     return {
         row["svname"]: "up" if row["status"].startswith("UP") else _why(row)

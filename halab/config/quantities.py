@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
 
 _TIME = r"(?:\d+h)?(?:\d+m(?!s))?(?:\d+(?:\.\d+)?s)?(?:\d+ms)?"
 _TIME_PARTS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+_SHARE = r"\d{1,3}(?:\.\d+)?%"
+_COUNT = r"\d{1,6}"
 _DAY_SECONDS = 24 * 3600
 
 
@@ -27,10 +30,18 @@ def seconds_of(text: Any) -> float:
 
 def share_of(text: Any) -> float:
     """`5%` is 0.05; ValueError where it is not a share."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", text) if isinstance(text, str) else None
-    if match is None or float(match[1]) > 100:
+    share = float(text[:-1]) if isinstance(text, str) and re.fullmatch(_SHARE, text) else None
+    if share is None or share > 100:
         raise ValueError(f"should be a share from 0% to 100%, not {_quoted(text)}")
-    return float(match[1]) / 100
+    return share / 100
+
+
+def count_of(value: Any) -> int:
+    """A whole number, as YAML has it or as text; ValueError where it is not one."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not re.fullmatch(_COUNT, text):
+        raise ValueError(f"should be a whole number up to 999999, not {_quoted(value)}")
+    return int(text)
 
 
 def spelled(seconds: float) -> str:
@@ -48,6 +59,43 @@ def spelled(seconds: float) -> str:
 def spelled_share(share: float) -> str:
     """`0.5` is 50%, `0.125` is 12.5%."""
     return f"{share:.1%}".replace(".0%", "%")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """That an amount is no more than `most`, and no less than `least`: at least so much must be seen."""
+
+    most: float
+    least: float = 0.0
+
+    def allow(self, amount: float) -> bool:
+        return self.least <= amount <= self.most
+
+    def meet(self, other: Bounds) -> bool:
+        """Whether some amount is within both."""
+        return self.least <= other.most and other.least <= self.most
+
+    def spelled(self, spell: Callable[[float], str]) -> str:
+        return f"{spell(self.least)} to {spell(self.most)}" if self.least else spell(self.most)
+
+
+def spelled_count(count: float) -> str:
+    return f"{count:.0f}"
+
+
+def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
+    """`5s` is at most so much, `2s to 20s` at least and at most."""
+
+    def read(text: Any) -> Bounds:
+        first, to, second = text.partition(" to ") if isinstance(text, str) else (text, "", "")
+        if not to:
+            return Bounds(amount_of(first))
+        bounds = Bounds(amount_of(second.strip()), amount_of(first.strip()))
+        if bounds.least > bounds.most:
+            raise ValueError(f'should go from less to more, not "{text}"')
+        return bounds
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -87,19 +135,33 @@ def _quoted(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-Seconds = Annotated[
-    float, BeforeValidator(seconds_of), WithJsonSchema({"type": "string", "pattern": f"^(?=.){_TIME}$"})
-]
-Share = Annotated[
-    float, BeforeValidator(share_of), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"})
-]
+def _text_of(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{pattern}$"}
+
+
+def _bounds_of(amount: str) -> dict[str, Any]:
+    return _text_of(f"{amount}(?: +to +{amount})?")
+
+
+_GIVEN_TIME = f"(?=\\d){_TIME}"
+
+Seconds = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(_text_of(_GIVEN_TIME))]
 WithinOrAlways = Annotated[
     InstanceOf[Promise],
     BeforeValidator(_promise),
-    WithJsonSchema({"type": "string", "pattern": f"^(always|within +(?=.){_TIME})$"}),
+    WithJsonSchema(_text_of(f"(always|within +{_GIVEN_TIME})")),
 ]
 Within = Annotated[
-    InstanceOf[Promise],
-    BeforeValidator(_within),
-    WithJsonSchema({"type": "string", "pattern": f"^within +(?=.){_TIME}$"}),
+    InstanceOf[Promise], BeforeValidator(_within), WithJsonSchema(_text_of(f"within +{_GIVEN_TIME}"))
+]
+SecondsBounds = Annotated[
+    InstanceOf[Bounds], BeforeValidator(_bounds(seconds_of)), WithJsonSchema(_bounds_of(_GIVEN_TIME))
+]
+ShareBounds = Annotated[
+    InstanceOf[Bounds], BeforeValidator(_bounds(share_of)), WithJsonSchema(_bounds_of(_SHARE))
+]
+CountBounds = Annotated[
+    InstanceOf[Bounds],
+    BeforeValidator(_bounds(count_of)),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _bounds_of(_COUNT)]}),
 ]

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from halab.faults import manifests, processes
+from halab.faults import (
+    balancer,
+    clocks,
+    connections,
+    disk,
+    manifests,
+    network,
+    power,
+    processes,
+    resources,
+    services,
+)
 from halab.faults.fault import Fault, Place, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -24,7 +35,15 @@ FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
         *processes.FAULTS,
+        *services.FAULTS,
         *manifests.FAULTS,
+        *balancer.FAULTS,
+        *connections.FAULTS,
+        *resources.FAULTS,
+        *disk.FAULTS,
+        *clocks.FAULTS,
+        *network.FAULTS,
+        *power.FAULTS,
         _NOTHING,
     )
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from halab.errors import HalabError, LabProblem
+from halab.errors import LabProblem
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
@@ -35,17 +35,3 @@ def heal(site: Site, journal: Journal, entry: Entry) -> None:
         raise LabProblem(f"the journal names a fault that this halab does not know: {entry.fault}")
     FAULTS[entry.fault].heal(site, entry)
     journal.closed(entry)
-
-
-def heal_all(
-    site: Site, journal: Journal, *, healed: Callable[[Entry], None] = lambda entry: None
-) -> list[tuple[Entry, HalabError]]:
-    """Undo everything in the journal, the youngest first; what could not be undone, and why."""
-    failed = []
-    for entry in reversed(journal.open_faults()):
-        try:
-            heal(site, journal, entry)
-            healed(entry)
-        except HalabError as error:
-            failed.append((entry, error))
-    return failed

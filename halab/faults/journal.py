@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,19 +27,25 @@ class Entry:
 
 
 class Journal:
-    """Append-only: a line when a fault is about to be injected, a line when it has been healed."""
+    """Append-only: a line when a fault is about to be injected, a line when it has been healed.
+
+    May be used from several threads: a fault hits several machines at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
 
     def opened(self, entry: Entry) -> None:
         """Written before the fault acts: after a crash it may be there without its fault, never the reverse."""
-        self._append({"open": asdict(entry)})
+        with self._lock:
+            self._append({"open": asdict(entry)})
 
     def closed(self, entry: Entry) -> None:
-        self._append({"closed": entry.id})
-        if not self.open_faults():
-            self._path.unlink(missing_ok=True)
+        with self._lock:
+            self._append({"closed": entry.id})
+            if not self.open_faults():
+                self._path.unlink(missing_ok=True)
 
     def open_faults(self) -> list[Entry]:
         """Faults that were injected, or were about to be, and not healed; the oldest first."""

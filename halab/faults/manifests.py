@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 from halab.clock import NotYet, wait_for
+from halab.errors import BadUsage, LabProblem
 from halab.faults import processes
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
@@ -11,14 +15,24 @@ from halab.faults.site import Site
 MANIFESTS = "/etc/kubernetes/manifests"
 # Beside, and never inside: kubelet reads every file in there that has no leading dot (kubernetes#129364).
 HELD = "/etc/kubernetes/halab-held"
-_EFFECT_SECONDS = 60
+_REMOVE_IF_EMPTY = f"rmdir {HELD} 2>/dev/null || true"
+# A kubelet needs 8 to 14 s to end a static pod and start what its new manifest says; an API server has 30 s to end.
+_EFFECT_SECONDS = 120
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 POD = Option("a static pod of kubeadm", "|".join(STATIC_PODS), "etcd")
+FLAG = Option("a command-line flag", r"--[a-z][a-z0-9-]*(=[^\s\"'#]*)?", "--anonymous-auth=false")
+# What a stale backup says: harmless, and to be seen in the command line of what runs.
+_STALE = {
+    "etcd": "--log-level=warn",
+    "kube-apiserver": "--v=1",
+    "kube-controller-manager": "--v=1",
+    "kube-scheduler": "--v=1",
+}
 
 
 def hold(site: Site, machine: str, pod: str) -> str:
     """Take a static pod's manifest away and wait until its process has ended."""
-    manifest, held = f"{MANIFESTS}/{pod}.yaml", f"{HELD}/{pod}.yaml"
+    manifest, held = _path(pod), f"{HELD}/{pod}.yaml"
     site.guests.run(
         machine,
         f"mkdir -p {HELD} && if [ -e {manifest} ]; then mv -f {manifest} {held}; fi && test -e {held}",
@@ -35,26 +49,152 @@ def hold(site: Site, machine: str, pod: str) -> str:
 
 def let_go(site: Site, machine: str, pod: str) -> None:
     """Put the manifest back; nothing is held where it was only about to be."""
-    manifest, held = f"{MANIFESTS}/{pod}.yaml", f"{HELD}/{pod}.yaml"
+    manifest, held = _path(pod), f"{HELD}/{pod}.yaml"
+    site.guests.run(machine, f"if [ -e {held} ]; then mv -f {held} {manifest}; fi; {_REMOVE_IF_EMPTY}")
+
+
+def edit(site: Site, entry: Entry, pod: str, flag: str) -> str:
+    """Give a static pod another command-line flag, and wait until the process of before has ended.
+
+    The original is kept in the entry's folder, complete before the manifest is touched.
+    """
+    kept, manifest = f"{HELD}/{entry.id}", _path(pod)
+    original = site.guests.run(entry.machine, f"cat {manifest}").output
     site.guests.run(
-        machine, f"if [ -e {held} ]; then mv -f {held} {manifest}; fi; rmdir {HELD} 2>/dev/null || true"
+        entry.machine,
+        f"mkdir -p {kept} && cp -p {manifest} {kept}/part && mv {kept}/part {kept}/{pod}.yaml",
+    )
+    return _replace(site, entry, pod, flag, manifest, with_flag(original, flag))
+
+
+def restore(site: Site, entry: Entry, pod: str) -> None:
+    """Put the original back; there is none where it was only about to be replaced.
+
+    Where a fault that came later holds the manifest, the original takes its place there.
+    """
+    kept, held = f"{HELD}/{entry.id}", f"{HELD}/{pod}.yaml"
+    site.guests.run(
+        entry.machine,
+        f"if [ -e {kept}/{pod}.yaml ]; then to={_path(pod)}; [ ! -e {held} ] || to={held}; "
+        f"mv -f {kept}/{pod}.yaml $to; fi; rm -rf {kept}; {_REMOVE_IF_EMPTY}",
     )
 
 
-def _hold(site: Site, entry: Entry) -> str:
-    return hold(site, entry.machine, entry.options["pod"])
+def with_flag(manifest: str, flag: str) -> str:
+    """A manifest whose command has a flag, in place of one of the same name."""
+    name, item = flag.partition("=")[0], f"    - {flag}\n"
+    others = re.sub(rf"^    - {re.escape(name)}(=.*)?\n", "", manifest, flags=re.MULTILINE)
+    changed, found = re.subn(
+        r"^(  - command:\n    - [^-].*\n)", rf"\g<1>{item}", others, count=1, flags=re.MULTILINE
+    )
+    if not found:
+        raise LabProblem("kubeadm's manifest has no command to give a flag to")
+    return changed
 
 
-def _let_go(site: Site, entry: Entry) -> None:
-    let_go(site, entry.machine, entry.options["pod"])
+def _add_stray(site: Site, entry: Entry) -> str:
+    """The kubelet keeps one manifest of a pod, and reads files in the order of their names: the backup wins."""
+    pod = entry.options["pod"]
+    original = site.guests.run(entry.machine, f"cat {_path(pod)}").output
+    stale = _STALE[pod]
+    site.guests.run(entry.machine, f"mkdir -p {HELD}/{entry.id}")
+    return _replace(site, entry, pod, stale, _backup(pod), with_flag(original, stale))
+
+
+def _remove_stray(site: Site, entry: Entry) -> None:
+    pod, kept = entry.options["pod"], f"{HELD}/{entry.id}"
+    # With the backup the kubelet forgets the pod, and reads the manifest at its next look, up to 20 s later: a file
+    # that is put there is read at once.
+    site.guests.run(
+        entry.machine,
+        f"if [ -d {kept} ]; then rm -f {_backup(pod)}; if [ -e {_path(pod)} ]; then "
+        f"cp -p {_path(pod)} {kept}/again && mv -f {kept}/again {_path(pod)}; fi; fi; rm -rf {kept}; {_REMOVE_IF_EMPTY}",
+    )
+
+
+def _replace(site: Site, entry: Entry, pod: str, flag: str, path: str, text: str) -> str:
+    """Put a manifest in place, and wait until the kubelet has acted on it: what became of the pod's process.
+
+    The new process runs; or it ends as often as it starts, and is seldom met: then its log tells of it.
+    """
+    machine, new = entry.machine, f"{HELD}/{entry.id}/new"
+    *_, logs = _look(site, machine, pod, flag)
+    site.guests.run(machine, f"(umask 077; cat >{new}) && mv -f {new} {path}", input=text)
+
+    def acted() -> str:
+        runs, is_changed, now = _look(site, machine, pod, flag)
+        fresh = sorted(now - logs)
+        if is_changed:
+            return f"{pod} runs with {flag}"
+        if runs:
+            raise NotYet(f"{pod} still runs as before")
+        if not fresh:
+            raise NotYet(f"{pod} has stopped, and was not started yet")
+        said = site.guests.run(
+            machine, f"grep -v '^ *$' {fresh[-1]} | tail -n 1 | cut -d ' ' -f 4-"
+        ).output.strip()
+        return f"{pod} ends as soon as it is started with {flag}: {said}"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{pod} on {machine} to be started with {flag}", acted, deadline, every_seconds=0.2)
+
+
+def _look(site: Site, machine: str, pod: str, flag: str) -> tuple[bool, bool, frozenset[str]]:
+    """Whether a static pod's process runs, whether it has a flag, and the logs of it that are not empty."""
+    command = (
+        f"if pid=$(pgrep -o -x {processes.short(pod)}); then echo runs; "
+        f"tr '\\0' '\\n' 2>/dev/null </proc/$pid/cmdline | grep -qxF -e {shlex.quote(flag)} && echo changed; fi; "
+        f"find /var/log/pods/kube-system_{pod}-* -name '*.log' -size +0 || true"
+    )
+    lines = site.guests.run(machine, command).output.splitlines()
+    return "runs" in lines, "changed" in lines, frozenset(line for line in lines if line.startswith("/"))
+
+
+def _require_untouched(site: Site, entry: Entry) -> None:
+    """A manifest that another fault holds or has replaced cannot be put back by two faults in any order."""
+    pod, machine = entry.options["pod"], entry.machine
+    command = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {_backup(pod)} 2>/dev/null || true"
+    if site.guests.run(machine, command).output.strip():
+        raise BadUsage(f"another fault has the manifest of {pod} on {machine}", hint="heal that one first")
+
+
+def _require_change(site: Site, entry: Entry) -> None:
+    _require_untouched(site, entry)
+    pod, flag = entry.options["pod"], entry.options["flag"]
+    if f"    - {flag}\n" in site.guests.run(entry.machine, f"cat {_path(pod)}").output:
+        raise BadUsage(f"{pod} on {entry.machine} has that flag already: {flag}")
+
+
+def _path(pod: str) -> str:
+    return f"{MANIFESTS}/{pod}.yaml"
+
+
+def _backup(pod: str) -> str:
+    return f"{MANIFESTS}/{pod}.yaml.bak"
 
 
 FAULTS = (
     Fault(
         "hold-static-pod",
         "Take a static pod's manifest away, so that the kubelet stops the pod until it is healed.",
-        _hold,
-        _let_go,
+        lambda site, entry: hold(site, entry.machine, entry.options["pod"]),
+        lambda site, entry: let_go(site, entry.machine, entry.options["pod"]),
         {"pod": POD},
+    ),
+    Fault(
+        "edit-manifest",
+        "Give a static pod another command-line flag, until it is healed.",
+        lambda site, entry: edit(site, entry, entry.options["pod"], entry.options["flag"]),
+        lambda site, entry: restore(site, entry, entry.options["pod"]),
+        {"pod": POD, "flag": FLAG},
+        check=_require_change,
+    ),
+    Fault(
+        "stray-manifest",
+        "Leave a stale backup of a static pod's manifest beside it, which the kubelet takes for the pod.",
+        _add_stray,
+        _remove_stray,
+        {"pod": POD},
+        check=_require_untouched,
     ),
 )

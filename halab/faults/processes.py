@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from halab.clock import NotYet, wait_for
+from halab.errors import BadUsage
 from halab.faults.fault import Fault, Option, Place, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -13,6 +14,7 @@ from halab.machines.guests import Guests
 # The kernel keeps 15 characters of a process's name.
 _NAME_LENGTH = 15
 _EFFECT_SECONDS = 60
+_OUR_WAY_IN = ("sshd", "systemd", "sudo", "bash", "pkill")
 PROCESS = Option("the name of a process", r"[a-z][a-z0-9-]*", "etcd")
 
 
@@ -46,14 +48,58 @@ def _kill(site: Site, entry: Entry) -> str:
     return wait_for(f"{name} on {entry.machine} to be gone", gone, deadline, every_seconds=0.2)
 
 
+def _require_other_than_our_way_in(site: Site, entry: Entry) -> None:
+    if short(entry.options["process"]) in _OUR_WAY_IN:
+        raise BadUsage(f"halab itself needs it to heal {entry.machine}: {entry.options['process']}")
+
+
+def _pause(site: Site, entry: Entry) -> str:
+    name = entry.options["process"]
+    quoted = shlex.quote(short(name))
+
+    def paused() -> str:
+        # again and again: what supervises it may just be starting another
+        command = f"pkill -STOP -x {quoted}; ps -o stat= -C {quoted} || true"
+        states = [
+            state for state in site.guests.run(entry.machine, command).output.split() if state[0] != "Z"
+        ]
+        if not states:
+            raise NotYet(f"{name} does not run")
+        if any(state[0] != "T" for state in states):
+            raise NotYet(f"{name} is in state {', '.join(states)}")
+        return f"{name} is stopped, in state {', '.join(states)}"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{name} on {entry.machine} to be paused", paused, deadline, every_seconds=0.2)
+
+
+def _go_on(site: Site, entry: Entry) -> None:
+    # 1: no such process. What supervises it may have ended it meanwhile, and started another
+    site.guests.run(
+        entry.machine, f"pkill -CONT -x {shlex.quote(short(entry.options['process']))} || [ $? -eq 1 ]"
+    )
+
+
 FAULTS = (
     Fault(
         "kill-process",
         "Send a signal to a process; what supervises it starts it again.",
         _kill,
         nothing_to_heal,
-        {"process": PROCESS, "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL")},
+        {
+            "process": PROCESS,
+            "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL"),
+        },
         place=Place.ANY,
         is_lasting=False,
+    ),
+    Fault(
+        "pause-process",
+        "Stop every process of that name where it stands, until it is healed.",
+        _pause,
+        _go_on,
+        {"process": PROCESS},
+        place=Place.ANY,
+        check=_require_other_than_our_way_in,
     ),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from halab.clock import Clock, Deadline
 from halab.machines.guests import Guests
@@ -11,15 +11,23 @@ from halab.machines.power import Power
 from halab.topology.lab import Lab
 
 
+class Remake(Protocol):
+    def __call__(self, machine: str, *, forget: bool = True) -> None:
+        """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone.
+
+        Without `forget`, the cluster still knows the one that was lost when the new one tries to join.
+        """
+
+
 @dataclass(frozen=True)
 class Site:
-    """A lab, and the ways to act on it. `remake` makes a machine anew that is gone, and joins it to the cluster."""
+    """A lab, and the ways to act on it."""
 
     lab: Lab
     guests: Guests
     clock: Clock
     power: Power
-    remake: Callable[[str], None]
+    remake: Remake
 
     def deadline(self, seconds: float) -> Deadline:
         """A limit for a fault's effect, stretched by the lab's patience."""

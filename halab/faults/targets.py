@@ -1,51 +1,97 @@
-"""Which machine a fault hits: by name, or by its role at this moment."""
+"""Which machines a fault hits: by name, or by their role at this moment."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from halab.cluster import etcd, kube
 from halab.cluster.api import Api
 from halab.errors import BadUsage, LabProblem
+from halab.faults.fault import Fault, Place
 from halab.machines.guests import Guests
 from halab.topology.lab import Lab
 
-
-def resolve(
-    target: str, *, lab: Lab, guests: Guests, api: Api, chosen: Mapping[str, list[str]], seed: int
-) -> list[str]:
-    """The machines that a target means now. `chosen` are the machines of earlier faults, by the fault's name."""
-    names = [machine.name for machine in lab.machines]
-    control_planes = [machine.name for machine in lab.control_planes]
-    if target in chosen:
-        return chosen[target]
-    if target in names:
-        return [target]
-    roles: dict[str, Callable[[], list[str]]] = {
-        "lb": lambda: [lab.balancer.name],
-        "all-cp": lambda: control_planes,
-        "any-cp": lambda: [random.Random(seed).choice(control_planes)],
-        "etcd-leader": lambda: [etcd.leader(guests, lab)],
-        "etcd-follower": lambda: [_follower(guests, lab, seed)],
-        "kcm-leader": lambda: [_holder(api, "kube-controller-manager")],
-        "scheduler-leader": lambda: [_holder(api, "kube-scheduler")],
-    }
-    if target not in roles:
-        raise BadUsage(f"no such target: {target}", hint=f"the lab has {', '.join([*names, *roles])}")
-    return roles[target]()
+# Of an option that is a target: all that is on the lab's network, this host included. Not a list of machines.
+EVERYONE = "everyone"
+OTHERS = "others"
 
 
-def _follower(guests: Guests, lab: Lab, seed: int) -> str:
-    leader = etcd.leader(guests, lab)
-    followers = [machine.name for machine in lab.control_planes if machine.name != leader]
-    if not followers:
-        raise LabProblem("etcd has no follower: the lab has one control plane")
-    return random.Random(seed).choice(followers)
+@dataclass(frozen=True)
+class Targets:
+    """Finds machines. `chosen` are those of earlier faults, by the fault's name; `seed` decides among equals."""
+
+    lab: Lab
+    guests: Guests
+    api: Api
+    chosen: Mapping[str, list[str]]
+    seed: int
+
+    def machines(self, targets: Sequence[str]) -> list[str]:
+        """The machines that targets mean now, each once, in the order of the targets."""
+        found = [machine for target in targets for machine in self._machines(target)]
+        return list(dict.fromkeys(found))
+
+    def options(self, fault: Fault, given: Mapping[str, str], machine: str) -> dict[str, str]:
+        """The options of a fault for one machine, with names of machines in place of targets."""
+        found = dict(fault.complete(given))
+        for name, option in fault.options.items():
+            if option.is_target and name in found and found[name] != EVERYONE:
+                found[name] = ",".join(self._apart_from(machine, found[name]))
+        return found
+
+    def _apart_from(self, machine: str, target: str) -> list[str]:
+        names = [each.name for each in self.lab.machines] if target == OTHERS else self._machines(target)
+        others = [name for name in names if name != machine]
+        if not others:
+            raise BadUsage(f"means {machine} itself, and no other machine: {target}")
+        return others
+
+    def _machines(self, target: str) -> list[str]:
+        names = [machine.name for machine in self.lab.machines]
+        control_planes = [machine.name for machine in self.lab.control_planes]
+        if target in self.chosen:
+            return self.chosen[target]
+        if target in names:
+            return [target]
+        roles: dict[str, Callable[[], list[str]]] = {
+            "lb": lambda: [self.lab.balancer.name],
+            "all": lambda: names,
+            "all-cp": lambda: control_planes,
+            "any-cp": lambda: [random.Random(self.seed).choice(control_planes)],
+            "etcd-leader": lambda: [etcd.leader(self.guests, self.lab)],
+            "etcd-follower": lambda: [random.Random(self.seed).choice(self._followers())],
+            "etcd-followers": self._followers,
+            "kcm-leader": lambda: [self._holder("kube-controller-manager")],
+            "scheduler-leader": lambda: [self._holder("kube-scheduler")],
+        }
+        if target not in roles:
+            raise BadUsage(f"no such target: {target}", hint=f"the lab has {', '.join([*names, *roles])}")
+        return roles[target]()
+
+    def _followers(self) -> list[str]:
+        leader = etcd.leader(self.guests, self.lab)
+        followers = [machine.name for machine in self.lab.control_planes if machine.name != leader]
+        if not followers:
+            raise LabProblem("etcd has no follower: the lab has one control plane")
+        return followers
+
+    def _holder(self, lease: str) -> str:
+        machine = kube.leaders(self.api)[lease]
+        if machine is None:
+            raise LabProblem(f"nobody leads {lease}")
+        return machine
 
 
-def _holder(api: Api, lease: str) -> str:
-    machine = kube.leaders(api)[lease]
-    if machine is None:
-        raise LabProblem(f"nobody leads {lease}")
-    return machine
+def require_place(lab: Lab, fault: Fault, machine: str) -> None:
+    """BadUsage where a fault makes no sense on a machine."""
+    control_planes = {each.name for each in lab.control_planes}
+    fits = {
+        Place.ANY: True,
+        Place.BALANCER: machine == lab.balancer.name,
+        Place.CONTROL_PLANE: machine in control_planes,
+        Place.NODE: lab.machine(machine).is_node,
+    }[fault.place]
+    if not fits:
+        raise BadUsage(f"{fault.name} needs {fault.place}, and {machine} is none")

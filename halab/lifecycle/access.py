@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from halab import process
+from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
-from halab.errors import LabProblem
+from halab.config.lab import Provider
+from halab.errors import HostProblem, LabProblem
+from halab.faults.site import Site
 from halab.images import bundle as bundles
 from halab.lifecycle.lab import Place, existing
+from halab.lifecycle.remake import remake
+from halab.machines.docker_power import DockerPower
+from halab.machines.engine import Engine
 from halab.machines.guests import SshGuests
+from halab.machines.power import Power
 from halab.topology.lab import Lab
 
 
@@ -24,6 +32,23 @@ def api(place: Place, lab: Lab) -> Api:
 
 def credentials(place: Place) -> Credentials:
     return Credentials.in_folder(place.work.private_key.parent)
+
+
+def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:
+    """All that faults may touch. Whoever uses it holds the lab's lock."""
+    one_at_a_time = threading.Lock()
+
+    def made_anew(machine: str, *, forget: bool = True) -> None:
+        with one_at_a_time:
+            remake(place, lab, machine, forget=forget)
+
+    return Site(lab, guests(place), clock or RealClock(), power(place, lab), made_anew)
+
+
+def power(place: Place, lab: Lab) -> Power:
+    if lab.provider is not Provider.DOCKER:
+        raise HostProblem(f"this version has no power over machines of {lab.provider}")
+    return DockerPower(lab, place.work, Engine())
 
 
 def kubeconfig(place: Place) -> Path:

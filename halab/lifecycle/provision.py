@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -10,7 +11,7 @@ from contextlib import suppress
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
-from halab.errors import CommandFailed, HalabError, LabProblem
+from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
 from halab.progress import Progress
@@ -32,6 +33,11 @@ _FORGET_NODE = (
     "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
 )
 _JOINED = "/etc/kubernetes/halab-joined"
+# What kubeadm makes for its own health checks may ask a member for its status, and that is all it is used for.
+_ETCD_CLIENT = (
+    "cd /etc/kubernetes/pki/etcd && "
+    "for file in ca.crt healthcheck-client.crt healthcheck-client.key; do base64 -w0 $file; echo; done"
+)
 
 
 class Provisioner:
@@ -43,24 +49,51 @@ class Provisioner:
         self._work = work
         self._guests = guests
         self._progress = progress
-        self._first = lab.control_planes[0].name
+        # through it the others join
+        self._guide = lab.control_planes[0].name
 
     def run(self) -> int:
         """How many things were changed on the machines."""
         changes = self._set_up_machines()
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
-        others = self._lab.nodes[1:]
-        if not joined[self._first]:
+        members = [machine.name for machine in self._lab.control_planes if joined[machine.name]]
+        if members:
+            # not always the first control plane: that one may have been lost, and then joins the others
+            self._guide = members[0]
+        else:
             with self._progress.step(
-                f"kubeadm init on {self._first}", limit_seconds=self._limit(_INIT_SECONDS)
+                f"kubeadm init on {self._guide}", limit_seconds=self._limit(_INIT_SECONDS)
             ):
-                changes += self._script(self._first, "init.sh", _INIT_SECONDS)
+                changes += self._script(self._guide, "init.sh", _INIT_SECONDS)
+        others = [machine for machine in self._lab.nodes if machine.name != self._guide]
         changes += self._join_in_turn([machine for machine in others if not joined[machine.name]])
         return changes
 
+    def bring_back(self, machine: Machine, *, forget: bool = True) -> None:
+        """Set up one machine that was made anew, and join it to the cluster of those that are left.
+
+        Without `forget`, what the cluster knows of the machine that was lost stays, and is in the way of the join.
+        """
+        with self._progress.step(f"set up {machine.name}", limit_seconds=self._limit(_NODE_SECONDS)):
+            self._set_up(machine.name)
+        if machine.is_node and not self._has_joined(machine.name):
+            self._guide = self._member_beside(machine)
+            if forget:
+                self._forget(machine)
+            self._join(machine)
+
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer."""
-        return self._guests.run(self._first, "cat /etc/kubernetes/admin.conf").output
+        return self._guests.run(self._guide, "cat /etc/kubernetes/admin.conf").output
+
+    def etcd_client(self) -> tuple[str, str, str]:
+        """etcd's CA, and the certificate and the key of a client of its members."""
+        lines = self._guests.run(self._guide, _ETCD_CLIENT).output.split()
+        try:
+            ca, certificate, key = (b64decode(line, validate=True).decode() for line in lines)
+        except ValueError as error:
+            raise LabProblem(f"{self._guide} gave no client certificate of etcd") from error
+        return ca, certificate, key
 
     def _set_up_machines(self) -> int:
         names = [machine.name for machine in self._lab.machines]
@@ -74,6 +107,17 @@ class Provisioner:
     def _set_up(self, name: str) -> int:
         script = "node.sh" if self._lab.machine(name).is_node else "load-balancer.sh"
         return self._script(name, script, _NODE_SECONDS)
+
+    def _member_beside(self, machine: Machine) -> str:
+        """Another control plane whose etcd has a leader."""
+        found = etcd.statuses(self._guests, self._lab)
+        for name, member in found.items():
+            if name != machine.name and isinstance(member, etcd.Member) and member.leader_id:
+                return name
+        raise LabProblem(
+            f"no other control plane has an etcd with a leader, so none can take a machine in: {machine.name}",
+            hint="heal what else is broken first, or make the lab anew: `halab down`, `halab up`",
+        )
 
     def _join_in_turn(self, machines: Sequence[Machine]) -> int:
         """Join one machine after another: etcd takes one learner at a time.
@@ -97,7 +141,7 @@ class Provisioner:
         """Until the member of a machine that joins has a vote, or its join has ended, well or badly."""
         while not join.done():
             with suppress(HalabError):
-                if etcd.votes(self._guests, self._first, str(machine.address)):
+                if etcd.votes(self._guests, self._guide, str(machine.address)):
                     return
             with suppress(FutureTimeout):
                 join.exception(timeout=1)
@@ -112,7 +156,7 @@ class Provisioner:
             return self._join_now(machine)
 
     def _join_now(self, machine: Machine) -> int:
-        command = self._material(self._first)
+        command = self._material(self._guide)
         self._guests.run(
             machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
         )
@@ -126,15 +170,15 @@ class Provisioner:
         """
         if machine in self._lab.control_planes:
             deadline = Deadline.after(self._clock, self._limit(_FORGET_SECONDS))
-            what = f"etcd on {self._first} to forget {machine.name}"
+            what = f"etcd on {self._guide} to forget {machine.name}"
             wait_for(what, lambda: self._remove_members(machine), deadline, every_seconds=1)
-        self._guests.run(self._first, _FORGET_NODE.format(node=machine.name), timeout_seconds=60)
+        self._guests.run(self._guide, _FORGET_NODE.format(node=machine.name), timeout_seconds=60)
 
     def _remove_members(self, machine: Machine) -> None:
         """etcd refuses to change its members while one has been connected for less than 5 s (HealthInterval)."""
         try:
-            for member in etcd.members_of(self._guests, self._first, str(machine.address)):
-                self._guests.run(self._first, etcd.command(f"member remove {member}"))
+            for member in etcd.members_of(self._guests, self._guide, str(machine.address)):
+                self._guests.run(self._guide, etcd.command(f"member remove {member}"))
         except CommandFailed as error:
             raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
 
@@ -158,8 +202,11 @@ class Provisioner:
                 machine, _TIMED, input=path.read_text(), timeout_seconds=self._limit(seconds), log=log
             )
         except CommandFailed as error:
-            raise HalabError(
-                f"{script} failed on {machine}:\n{error.output}", hint=f"the whole log: {log}"
+            raise ScriptFailed(
+                f"{script} failed on {machine}:\n{error.output}",
+                script=script,
+                output=error.output,
+                hint=f"the whole log: {log}",
             ) from error
         with log.open("rb") as stream:
             stream.seek(before)

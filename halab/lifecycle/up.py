@@ -10,22 +10,20 @@ from dataclasses import dataclass
 from halab.clock import Deadline, RealClock
 from halab.cluster.steady import Observation, wait_until_steady
 from halab.config.lab import Provider
-from halab.errors import HalabError, HostProblem, LabProblem
+from halab.errors import HalabError, HostProblem
 from halab.images import box as boxes
 from halab.lifecycle import access, made, workfiles
 from halab.lifecycle import lab as labs
+from halab.lifecycle.boot import boot, vagrant
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
 from halab.machines import allocation
 from halab.machines.engine import Engine
-from halab.machines.vagrant import Vagrant
 from halab.machines.work import replace
 from halab.progress import Progress
-from halab.topology import files
 from halab.topology.lab import Lab, plan
 
-# Limits, on a machine that does nothing else; a lab's patience stretches them.
-_BOOT_SECONDS = 300
+# On a machine that does nothing else; a lab's patience stretches it.
 _STEADY_SECONDS = 240
 
 
@@ -57,7 +55,7 @@ def up(place: Place, progress: Progress) -> Brought:
             started = boot(place, lab, engine, progress)
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock())
             changes = provisioner.run()
-            _save_credentials(place, provisioner.kubeconfig())
+            _save_credentials(place, provisioner)
             return Brought(lab, settle(place, lab, progress), started + changes)
 
 
@@ -77,38 +75,6 @@ def stop(place: Place, progress: Progress) -> None:
             vagrant(place, lab).halt()
 
 
-def boot(place: Place, lab: Lab, engine: Engine, progress: Progress) -> int:
-    """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
-    running = {each.machine for each in engine.containers(lab.name) if each.running}
-    missing = [machine.name for machine in lab.machines if machine.name not in running]
-    engine.make_network(lab, place.work.path)
-    known_hosts = place.work.path / "known_hosts"
-    if missing:
-        # a machine that was removed by hand and is made anew has another host key
-        known_hosts.unlink(missing_ok=True)
-        limit = _BOOT_SECONDS * lab.patience
-        with progress.step(f"boot {len(missing)} machines", limit_seconds=limit):
-            vagrant(place, lab).up()
-    for machine in lab.machines:
-        engine.connect(lab, machine)
-    addresses = {
-        each.machine: str(each.bridge_address) for each in engine.containers(lab.name) if each.bridge_address
-    }
-    lost = [machine.name for machine in lab.machines if machine.name not in addresses]
-    if lost:
-        raise LabProblem(
-            f"no longer running: {', '.join(lost)}", hint=f"see {place.work.logs / 'vagrant.log'}"
-        )
-    config = files.ssh_config(
-        lab,
-        addresses,
-        private_key=str(place.work.private_key),
-        known_hosts=str(known_hosts),
-    )
-    place.work.write({"ssh_config": config})
-    return len(missing)
-
-
 def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
     """Wait until the lab is steady."""
     limit = _STEADY_SECONDS * lab.patience
@@ -120,10 +86,6 @@ def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
         step.done(str(seen))
     api.close()
     return seen
-
-
-def vagrant(place: Place, lab: Lab) -> Vagrant:
-    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")
 
 
 def require_docker(place: Place) -> None:
@@ -142,9 +104,11 @@ def _allocate(place: Place, engine: Engine) -> Lab:
     return plan(place.written, network=got.network, provider=labs.provider_of(place.written))
 
 
-def _save_credentials(place: Place, kubeconfig: str) -> None:
+def _save_credentials(place: Place, provisioner: Provisioner) -> None:
+    kubeconfig, credentials = provisioner.kubeconfig(), access.credentials(place)
     replace(place.work.kubeconfig, kubeconfig)
-    access.credentials(place).save(kubeconfig)
+    credentials.save(kubeconfig)
+    credentials.of_etcd.write(*provisioner.etcd_client())
 
 
 @contextmanager

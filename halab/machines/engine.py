@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
-from halab.topology.container import LABEL, WORK_LABEL
+from halab.machines.power import State
+from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 _HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
@@ -25,13 +27,14 @@ _TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True)
 class Container:
-    """A machine as the engine sees it; `running` is false after a stop or a power cut."""
+    """A machine as the engine sees it; `running` is false after a stop or a power cut, and true while it is paused."""
 
     lab: str
     machine: str
     host_name: str
     running: bool
     bridge_address: IPv4Address | None
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,10 @@ class Engine:
                 options={"com.docker.network.bridge.name": _bridge(lab)},
             )
 
-    def connect(self, lab: Lab, machine: Machine) -> None:
+    def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Give a machine its address on the lab's network: its interface eth1."""
         with _translated():
-            container = self._client.containers.get(machine.host_name)
+            container = self._one(lab, machine, work)
             connected = container.attrs["NetworkSettings"]["Networks"]
             if lab.label not in connected:
                 self._client.networks.get(lab.label).connect(container, ipv4_address=str(machine.address))
@@ -143,9 +146,84 @@ class Engine:
     def containers(self, lab: str | None = None) -> list[Container]:
         """The machines of a lab, or of all labs."""
         with _translated():
-            label = LABEL if lab is None else f"{LABEL}={lab}"
-            found = self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+            labels = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
+            found = self._client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
             return sorted((_container(each.attrs) for each in found), key=lambda each: each.host_name)
+
+    def state(self, lab: Lab, machine: Machine, work: Path) -> State:
+        with _translated():
+            found = self._found(lab, machine, work)
+            if found is None:
+                return State.GONE
+            told = found.attrs["State"]
+            if not told["Running"]:
+                return State.OFF
+            return State.FROZEN if told.get("Paused") else State.RUNNING
+
+    def kill(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """End every process of a machine at once; the engine returns when they are gone."""
+        with _translated():
+            container = self._one(lab, machine, work)
+            container.kill()
+            container.wait()
+
+    def stop(self, lab: Lab, machine: Machine, work: Path, *, timeout_seconds: int) -> None:
+        """Tell a machine's init to stop everything; after the time, it is killed."""
+        with _translated():
+            self._one(lab, machine, work).stop(timeout=timeout_seconds)
+
+    def start(self, lab: Lab, machine: Machine, work: Path) -> None:
+        with _translated():
+            self._one(lab, machine, work).start()
+
+    def pause(self, lab: Lab, machine: Machine, work: Path) -> None:
+        with _translated():
+            self._one(lab, machine, work).pause()
+
+    def unpause(self, lab: Lab, machine: Machine, work: Path) -> None:
+        with _translated():
+            self._one(lab, machine, work).unpause()
+
+    def discard(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """Remove one machine with its volumes, whatever state it is in."""
+        with _translated():
+            self._one(lab, machine, work).remove(force=True, v=True)
+
+    def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float) -> None:
+        with _translated():
+            api, container = self._client.api, self._one(lab, machine, work)
+            # the library's own update knows quota and period only, which the engine refuses beside `--cpus`
+            address = f"{api.base_url}/v{api.api_version}/containers/{container.id}/update"
+            api.post(address, json={"NanoCpus": round(cpus * 1e9)}).raise_for_status()
+
+    def plug(self, lab: Lab, machine: Machine, work: Path, *, up: bool) -> None:
+        """Switch the engine's end of a machine's cable to the lab's network.
+
+        The machine's own end then has no carrier, as with a plug that is pulled: its addresses and routes stay. To
+        disconnect the container instead would take the whole interface away. The engine's end is in the engine's own
+        network namespace, on whatever host: a short-lived container there, of the machine's image, switches it.
+        """
+        with _translated():
+            container = self._one(lab, machine, work)
+            connected = container.attrs["NetworkSettings"]["Networks"]
+            if lab.label not in connected:
+                raise LabProblem(f"not connected to the network {lab.label}: {machine.name}")
+            peer = _peer(
+                container.exec_run(["ip", "-json", "link"]).output, connected[lab.label]["MacAddress"]
+            )
+            self._client.containers.run(
+                container.attrs["Image"],
+                # an interface that `ip` is told by its index, and need not look up
+                ["link", "set", "dev", f"if{peer}", "up" if up else "down"],
+                entrypoint="/usr/sbin/ip",
+                labels={LABEL: lab.name, WORK_LABEL: str(work)},
+                network_mode="host",
+                userns_mode="host",
+                cap_drop=["ALL"],
+                cap_add=["NET_ADMIN"],
+                read_only=True,
+                remove=True,
+            )
 
     def remove(self, lab: str, work: Path) -> list[str]:
         """Remove the machines and the network of a lab, whatever state they are in; their names."""
@@ -173,12 +251,30 @@ class Engine:
                         hint="remove it, or give this lab another name in its lab file",
                     )
 
+    def _one(self, lab: Lab, machine: Machine, work: Path) -> Any:
+        found = self._found(lab, machine, work)
+        if found is None:
+            raise LabProblem(f"there is no such machine any more: {machine.name}", hint="run `halab up`")
+        return found
+
+    def _found(self, lab: Lab, machine: Machine, work: Path) -> Any | None:
+        filters = _owned(lab.name, work, f"{MACHINE_LABEL}={machine.name}")
+        return next(iter(self._client.containers.list(all=True, filters=filters, ignore_removed=True)), None)
+
     def _networks_of(self, lab: str, work: Path) -> list[Any]:
         return list(self._client.networks.list(filters=_owned(lab, work)))
 
 
-def _owned(lab: str, work: Path) -> dict[str, str | list[str] | bool]:
-    return {"label": [f"{LABEL}={lab}", f"{WORK_LABEL}={work}"]}
+def _owned(lab: str, work: Path, *others: str) -> dict[str, str | list[str] | bool]:
+    return {"label": [f"{LABEL}={lab}", f"{WORK_LABEL}={work}", *others]}
+
+
+def _peer(links: bytes, mac: str) -> int:
+    """The index of the other end of the interface that has this hardware address, from `ip -json link`."""
+    try:
+        return next(int(each["link_index"]) for each in json.loads(links) if each.get("address") == mac)
+    except (ValueError, LookupError, StopIteration) as error:
+        raise LabProblem(f"no interface of the machine has the address {mac}: {links[:200]!r}") from error
 
 
 def _container(attributes: dict[str, Any]) -> Container:
@@ -186,9 +282,10 @@ def _container(attributes: dict[str, Any]) -> Container:
     address = attributes["NetworkSettings"]["Networks"].get("bridge", {}).get("IPAddress")
     return Container(
         lab=labels[LABEL],
-        machine=labels.get("halab.machine", "?"),
+        machine=labels[MACHINE_LABEL],
         host_name=attributes["Name"].lstrip("/"),
         running=attributes["State"]["Running"],
+        paused=attributes["State"].get("Paused", False),
         bridge_address=IPv4Address(address) if address else None,
     )
 

@@ -33,10 +33,10 @@ class Vagrant:
             env=process.environment({"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1"}),
         )
 
-    def up(self) -> None:
-        """Make and start every machine, all at once where the provider can. Nothing is provisioned."""
+    def up(self, machine: str | None = None) -> None:
+        """Make and start one machine, or all of them at once where the provider can. Nothing is provisioned."""
         with self._translated("up"):
-            self._vagrant.up(no_provision=True, provider=self._provider)
+            self._vagrant.up(vm_name=machine, no_provision=True, provider=self._provider)
 
     def halt(self) -> None:
         """Stop every machine as by its own `shutdown`."""

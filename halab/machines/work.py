@@ -39,6 +39,10 @@ class Work:
         return self.path / "ssh_config"
 
     @property
+    def known_hosts(self) -> Path:
+        return self.path / "known_hosts"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

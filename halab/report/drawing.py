@@ -2,261 +2,215 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
-from halab.config.quantities import spelled
+from halab.report import act_lanes, probe_lanes, state_lanes
+from halab.report.axis import LEFT, WIDTH, Bar, Label, Line, Scale, Strip, width_of
+from halab.report.changes import acts
 from halab.scenario import events
-from halab.scenario.events import Sample, When
+from halab.scenario.events import When
 from halab.scenario.folder import Evidence
-from halab.scenario.history import Fault, History
-from halab.scenario.outage import GAP_SECONDS, figures
-from halab.scenario.result import Kind, Result, Standing
+from halab.scenario.history import History
+from halab.scenario.result import Result
 
-WIDTH = 1200
-LEFT = 190
-RIGHT = 24
-TOP = 84
-_ROW = 34
-_HEAD = 30
-_LEVELS = 3  # lines for what is written above the lanes
-_MOST_LABELS = 8
-_LABEL_WIDTH = 7.0  # of a character, about
-# At this resolution a lane of any number of samples is a few hundred bars at most.
-_COLUMNS = 900
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-_MOST_TICKS = 14
-
-
-@dataclass(frozen=True)
-class Bar:
-    """`kind` is a class of the page's style: ok, failed, unknown, fault, changing, recovering."""
-
-    x: float
-    width: float
-    kind: str
-    tip: str = ""
-
-
-@dataclass(frozen=True)
-class Label:
-    x: float
-    text: str
-    anchor: str = "middle"
-    kind: str = ""
+_AXIS = 24  # the height of the numbers above all
+_LEVEL = 15  # of a line of what was done
+_MOST_LEVELS = 6
+_HEAD = 28
+_ROW = 26
+_LABELS = 12  # more, for a row with words above its bars
+_SMALL = 6.4  # of a character in the notes, about
+_INDENT = 10
 
 
 @dataclass(frozen=True)
 class Row:
+    """A lane, or the head of some. `middle` is that of its bars, from its top."""
+
     y: float
+    height: float
     name: str
-    note: str
+    note: str = ""
     bars: tuple[Bar, ...] = ()
     labels: tuple[Label, ...] = ()
     is_head: bool = False
+    tip: str = ""
+
+    @property
+    def middle(self) -> float:
+        return self.height - _ROW / 2
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A line through all lanes."""
+    """A line through all lanes; its text stands right of it, or left."""
 
     x: float
+    y: float
     text: str
     kind: str
-    level: int = 0
-    is_left: bool = False  # its text stands left of it
+    is_left: bool = False
 
 
 @dataclass(frozen=True)
 class Drawing:
+    """`top` is where the lanes begin, `kinds` are those of all bars: what a legend has to explain."""
+
     height: float
+    top: float = _AXIS
     ticks: tuple[Label, ...] = ()
     bands: tuple[Bar, ...] = ()
     moments: tuple[Moment, ...] = ()
-    rows: tuple[Row, ...] = field(default=())
+    rows: tuple[Row, ...] = ()
     width: int = WIDTH
     left: int = LEFT
-    top: int = TOP
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset(bar.kind for row in self.rows for bar in row.bars)
+
+    @property
+    def lanes(self) -> int:
+        return sum(not row.is_head for row in self.rows)
 
 
-class _Scale:
-    def __init__(self, start: float, end: float) -> None:
-        self.start = start
-        self.end = max(end, start + 1)
+@dataclass(frozen=True)
+class Pictures:
+    """What is worth a look, and lane by lane the rest: of both, the same times stand at the same place.
 
-    def __call__(self, t: float) -> float:
-        share = (min(max(t, self.start), self.end) - self.start) / (self.end - self.start)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+    `folded` names the lanes of the rest: `backend, node: cp1, cp3`.
+    """
 
-    def bar(self, start: float, end: float, kind: str, tip: str = "", *, at_least: float = 1.5) -> Bar:
-        x = self(start)
-        return Bar(x, round(max(self(end) - x, at_least), 1), kind, tip)
+    main: Drawing
+    quiet: Drawing
+    folded: tuple[str, ...] = ()
 
 
-def draw(evidence: Evidence, result: Result) -> Drawing:
-    """The lanes of a run: its faults, its recovery, and every probe, on one axis of seconds."""
+@dataclass(frozen=True)
+class _Group:
+    name: str
+    strips: Sequence[Strip] = field(default=())
+
+    @property
+    def quiet(self) -> list[Strip]:
+        """What is folded; one alone is as short as what would stand for it."""
+        quiet = [strip for strip in self.strips if strip.is_quiet]
+        return quiet if len(quiet) > 1 else []
+
+    def folded(self) -> _Group:
+        """The quiet strips in one."""
+        quiet = self.quiet
+        shown = [strip for strip in self.strips if strip not in quiet]
+        if quiet:
+            number = f"{len(quiet)} others" if shown else f"all {len(quiet)}"
+            notes = list(dict.fromkeys(strip.note for strip in quiet))
+            first, last = quiet[0].bars[0], quiet[0].bars[-1]
+            bar = Bar(first.x, round(last.x + last.width - first.x, 1), first.kind, is_thin=True)
+            note = notes[0] if len(notes) == 1 else "fine all along"
+            shown.append(Strip(number, note, [bar]))
+        return _Group(self.name, shown)
+
+
+def draw(evidence: Evidence, result: Result) -> Pictures:
+    """The lanes of a run on one axis of seconds: what was done, who led, what machines were, what clients saw."""
     history = evidence.history
-    scale = _Scale(*_extent(history))
-    rows: list[Row] = []
-    y = float(TOP)
-    for group, drafts in _groups(history, result, scale):
-        if not drafts:
-            continue
-        rows.append(Row(y, group, "", is_head=True))
-        y += _HEAD
-        for name, note, bars, labels in drafts:
-            rows.append(Row(y, name, note, tuple(bars), tuple(labels)))
-            y += _ROW
-    bands = [scale.bar(fault.started, fault.heal_started or scale.end, "band") for fault in history.faults()]
-    return Drawing(
-        height=y + 12,
-        ticks=tuple(_ticks(scale)),
-        bands=tuple(bands),
-        moments=tuple(_moments(history, scale)),
-        rows=tuple(rows),
+    scale = Scale(*_extent(history))
+    groups = list(_groups(history, result, scale))
+    bands = [
+        scale.bar(window.start, window.end or scale.end, "band")
+        for name in dict.fromkeys(fault.name for fault in history.faults())
+        if (window := history.window(name))
+    ]
+    moments, levels = _moments(history, scale)
+    top = _AXIS + _LEVEL * levels + 4
+    quiet = [_Group(group.name, group.quiet) for group in groups]
+    return Pictures(
+        main=_drawing([group.folded() for group in groups], scale, top, bands, moments),
+        quiet=_drawing(quiet, scale, _AXIS, bands, ()),
+        folded=tuple(words for group in quiet for words in _named(group.strips)),
     )
 
 
-_Draft = tuple[str, str, Sequence[Bar], Sequence[Label]]
+def _groups(history: History, result: Result, scale: Scale) -> Iterator[_Group]:
+    yield _Group("What was done", [*act_lanes.faults(history, scale), *act_lanes.recovery(result, scale)])
+    yield _Group("Who leads", list(state_lanes.leaders(history, scale)))
+    machines = [*act_lanes.machines(history, scale), *state_lanes.of_machines(history, scale)]
+    # stable: of one machine, what happened to it comes before how it looked to others
+    in_order = [strip for _, strip in sorted(machines, key=lambda each: each[0])]
+    yield _Group("Machines", in_order)
+    yield _Group("Through the load balancer", probe_lanes.through_balancer(history, scale))
+    yield _Group("Asked directly", probe_lanes.direct(history, scale))
 
 
-def _groups(history: History, result: Result, scale: _Scale) -> Iterator[tuple[str, list[_Draft]]]:
-    faults = [_fault(history, fault, scale) for fault in history.faults()]
-    yield "What was done", faults + list(_recovery(result, scale))
-    through = [lane for lane in history.samples.lanes if "@" not in lane]
-    yield "Through the load balancer", [_lane(history, lane, lane, scale) for lane in through]
-    for machine in history.control_planes:
-        own = [lane for lane in history.samples.lanes if lane.endswith(f"@{machine}")]
-        drafts = [_lane(history, lane, lane.partition("@")[0], scale) for lane in own]
-        yield f"Asked directly: {machine}", drafts
+def _drawing(
+    groups: Sequence[_Group], scale: Scale, top: float, bands: Sequence[Bar], moments: Sequence[Moment]
+) -> Drawing:
+    rows, y = [], top
+    for group in groups:
+        if group.strips:
+            rows.append(Row(y, _HEAD, group.name, is_head=True))
+            y += _HEAD
+        for strip in group.strips:
+            row = _row(strip, y)
+            rows.append(row)
+            y += row.height
+    return Drawing(y + 22, top, tuple(scale.ticks()), tuple(bands), tuple(moments), tuple(rows))
+
+
+def _row(strip: Strip, y: float) -> Row:
+    height = _ROW + (_LABELS if any(label.is_above for label in strip.labels) else 0)
+    most = int((LEFT - 2 * _INDENT - 8 - len(strip.note) * _SMALL) / (width_of("x")))
+    is_short = len(strip.name) <= most
+    name = strip.name if is_short else strip.name[: max(most - 1, 8)] + "…"
+    note = strip.note if is_short or len(name) <= most else ""
+    tip = "" if is_short else f"{strip.name}, {strip.note}"
+    return Row(y, height, name, note, tuple(strip.bars), tuple(strip.labels), tip=tip)
+
+
+def _named(strips: Sequence[Strip]) -> Iterator[str]:
+    """Lanes in few words: those of the same machines together."""
+    machines: dict[str, list[str]] = {}
+    for strip in strips:
+        machines.setdefault(strip.what, []).extend([strip.machine] if strip.machine else [])
+    same: dict[tuple[str, ...], list[str]] = {}
+    for what, asked in machines.items():
+        same.setdefault(tuple(asked), []).append(what)
+    for names, whats in same.items():
+        yield ", ".join(whats) + (f": {', '.join(names)}" if names else "")
 
 
 def _extent(history: History) -> tuple[float, float]:
-    """From shortly before the sampler began to shortly after it stopped: nothing else can be drawn."""
+    """From the sampler's start to its end: nothing else can be drawn."""
     bounds = [each.t for each in history.records if isinstance(each.what, events.SamplerStarted)]
-    lanes = [history.samples.of(name) for name in history.samples.lanes]
-    faults = history.faults()
-    first = [samples[0].t for samples in lanes] + [fault.started for fault in faults]
+    samples, states, faults = history.samples, history.states, history.faults()
+    first = [samples.of(lane)[0].t for lane in samples.lanes] + [fault.started for fault in faults]
+    first += [states.of(lane)[0].t for lane in states.lanes]
     ends = [each.t for each in history.records if isinstance(each.what, events.Steady)]
-    last = [samples[-1].end for samples in lanes] + [fault.healed or fault.started for fault in faults]
+    last = [samples.of(lane)[-1].end for lane in samples.lanes]
+    last += [states.of(lane)[-1].end for lane in states.lanes]
+    last += [fault.healed or fault.started for fault in faults]
     if not first:
         return 0.0, max([each.t for each in history.records], default=1.0)
-    start, end = min([*bounds, *first]), max([*last, *ends])
-    return max(0.0, start - 0.5), end + 0.01 * (end - start)
+    return min([*bounds, *first]), max([*last, *ends])
 
 
-def _fault(history: History, fault: Fault, scale: _Scale) -> _Draft:
-    effective = fault.injected or fault.heal_started or scale.end
-    heal = fault.heal_started or scale.end
-    bars = [
-        scale.bar(fault.started, effective, "changing", "being injected"),
-        scale.bar(effective, heal, "fault", fault.effect),
-    ]
-    if fault.heal_started is not None:
-        bars.append(scale.bar(heal, fault.healed or scale.end, "changing", "being healed"))
-    held = f"{fault.fault}, {spelled(heal - fault.started)}"
-    labels = [_placed(scale, effective, heal, held, "on-fault")]
-    return fault.name, f"on {fault.machine}", bars, labels
-
-
-def _recovery(result: Result, scale: _Scale) -> Iterator[_Draft]:
-    for outcome in result.outcomes:
-        if outcome.kind is Kind.RECOVERY and outcome.at is not None and outcome.measured is not None:
-            begun = outcome.at - outcome.measured
-            kind = "recovering" if outcome.standing is Standing.KEPT else "failed"
-            bound = spelled(outcome.patient_seconds or 0)
-            label = f"{outcome.seen} (bound {bound})"
-            bars = [scale.bar(begun, outcome.at, kind, outcome.seen)]
-            yield "recovery", "to steady", bars, [_placed(scale, begun, outcome.at, label, "on-recovery")]
-
-
-def _placed(scale: _Scale, start: float, end: float, text: str, kind: str) -> Label:
-    """Inside its bar where there is room, else beside it."""
-    left, right = scale(start), scale(end)
-    width = len(text) * _LABEL_WIDTH
-    if right - left > width + 8:
-        return Label((left + right) / 2, text, "middle", kind)
-    if right + width + 6 < WIDTH:
-        return Label(right + 6, text, "start")
-    return Label(left - 6, text, "end")
-
-
-def _lane(history: History, lane: str, name: str, scale: _Scale) -> _Draft:
-    samples = history.samples.of(lane)
-    found = figures(samples, samples[0].t, samples[-1].end + 1e-6)
-    longest = found.longest
-    note = f"longest outage {spelled(longest.seconds)}" if longest else "never out"
-    labels: list[Label] = []
-    taken: list[tuple[float, float]] = []
-    # the longest are named first: where there is no room for all, they are what matters
-    for outage in sorted(found.outages, key=lambda outage: -outage.seconds):
-        text = spelled(outage.seconds) + ("+" if outage.is_open else "")
-        middle, half = scale((outage.start + outage.end) / 2), len(text) * _LABEL_WIDTH / 2 + 3
-        middle = min(max(middle, LEFT + half), WIDTH - half)
-        if len(taken) < _MOST_LABELS and all(
-            middle + half < left or middle - half > right for left, right in taken
-        ):
-            taken.append((middle - half, middle + half))
-            labels.append(Label(middle, text, "middle", "outage"))
-    return name, note, list(_segments(samples, scale)), sorted(labels, key=lambda label: label.x)
-
-
-def _segments(samples: Sequence[Sample], scale: _Scale) -> Iterator[Bar]:
-    """Neighbours that say the same are one bar, and a column in which anything failed shows it."""
-    span = (scale.end - scale.start) / _COLUMNS
-    columns = [""] * (_COLUMNS + 1)
-    for number, sample in enumerate(samples):
-        following = samples[number + 1].t if number + 1 < len(samples) else sample.end
-        if following - sample.t > GAP_SECONDS:
-            following = min(sample.end, following)
-        first = _column(sample.t, scale, span)
-        last = max(first, _column(following, scale, span) - 1)
-        for column in range(first, last + 1):
-            if columns[column] != "failed":
-                columns[column] = "ok" if sample.ok else "failed"
-    place = _column(samples[0].t, scale, span)
-    ended = max(number for number, column in enumerate(columns) if column)
-    for kind, group in groupby(columns[place : ended + 1]):
-        length = len(list(group))
-        start = scale.start + place * span
-        yield scale.bar(start, start + length * span, kind or "unknown")
-        place += length
-
-
-def _column(t: float, scale: _Scale, span: float) -> int:
-    return min(_COLUMNS, max(0, math.floor((t - scale.start) / span)))
-
-
-def _moments(history: History, scale: _Scale) -> Iterator[Moment]:
-    acts = [(fault.started, f"inject {fault.name}", "act") for fault in history.faults()]
-    acts += [
-        (fault.heal_started, f"heal {fault.name}", "act") for fault in history.faults() if fault.heal_started
-    ]
+def _moments(history: History, scale: Scale) -> tuple[list[Moment], int]:
+    """The lines of what was done, and how many lines of text that takes above the lanes."""
+    done = [(act.t, str(act), "act") for act in acts(history)]
     after = history.steady(When.AFTER)
     if after and after[1].ok:
-        acts.append((after[0], "steady again", "steady"))
-    taken: list[list[tuple[float, float]]] = [[] for _ in range(_LEVELS)]
-    for t, text, kind in sorted(dict.fromkeys(acts)):
-        x, width = scale(t), (len(text) + 1) * _LABEL_WIDTH
+        done.append((after[0], "steady again", "steady"))
+    lines: list[Line] = []
+    found = []
+    for t, text, kind in sorted(done):
+        x, width = scale(t), width_of(text) + 8
         is_left = x + width > WIDTH
         start, end = (x - width, x) if is_left else (x, x + width)
         # what would be written over its neighbour goes a line down
-        free = (
-            level
-            for level in range(_LEVELS)
-            if all(end <= low or start >= high for low, high in taken[level])
-        )
-        level = next(free, _LEVELS - 1)
-        taken[level].append((start, end))
-        yield Moment(x, text, kind, level, is_left)
-
-
-def _ticks(scale: _Scale) -> Iterator[Label]:
-    span = scale.end - scale.start
-    step = next((each for each in _STEPS if span / each <= _MOST_TICKS), _STEPS[-1])
-    t = math.ceil(scale.start / step) * step
-    while t <= scale.end:
-        yield Label(scale(t), f"{t}s" if span < 600 else f"{t // 60}:{t % 60:02d}")
-        t += step
+        level = next((number for number, line in enumerate(lines) if line.take(start, end)), len(lines))
+        if level == len(lines) < _MOST_LEVELS:
+            lines.append(Line([(start, end)]))
+        shown = text if level < len(lines) else ""
+        found.append(Moment(x, _AXIS + _LEVEL * min(level, len(lines)), shown, kind, is_left))
+    return found, len(lines)

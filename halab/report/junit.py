@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
+from halab.report.campaign import Campaign
 from halab.scenario.result import Kind, Outcome, Result, Standing
 
 _RESULTS = {Standing.BROKEN: Failure, Standing.UNJUDGED: Error, Standing.LEFT_OUT: Skipped}
@@ -13,10 +16,41 @@ _RESULTS = {Standing.BROKEN: Failure, Standing.UNJUDGED: Error, Standing.LEFT_OU
 
 def text(result: Result) -> str:
     """The XML of one run, its checks among the promises."""
-    suite = TestSuite(result.scenario)
+    return _joined("halab", [_suite(result, result.scenario)])
+
+
+def merged(campaign: Campaign) -> str:
+    """The XML of several runs: a suite for each, and one for what was planned and did not run."""
+    suites = []
+    for tally in campaign.tallies:
+        name = f"{tally.scenario} (losing twin)" if tally.is_twin else tally.scenario
+        for number, result in enumerate(tally.results, 1):
+            count = f", {number} of {len(tally.runs)}" if len(tally.runs) > 1 else ""
+            suites.append(_suite(result, name + count))
+    if campaign.not_run:
+        suite = TestSuite("not run")
+        for planned in campaign.not_run:
+            case = TestCase(planned.name, "halab.not-run")
+            case.result = [Skipped(planned.why)]
+            suite.add_testcase(case)
+        suite.update_statistics()
+        suites.append(suite)
+    return _joined(campaign.name, suites)
+
+
+def _joined(name: str, suites: Sequence[TestSuite]) -> str:
+    xml = JUnitXml(name)
+    for suite in suites:
+        xml.add_testsuite(suite)
+    xml.update_statistics()
+    return str(xml.tostring().decode())
+
+
+def _suite(result: Result, name: str) -> TestSuite:
+    suite = TestSuite(name)
     suite.timestamp = result.started
-    for name, value in (("title", result.title), ("lab", result.lab), ("verdict", str(result.verdict))):
-        suite.add_property(name, value)
+    for key, value in (("title", result.title), ("lab", result.lab), ("verdict", str(result.verdict))):
+        suite.add_property(key, value)
     for outcome in result.outcomes:
         suite.add_testcase(_case(result, outcome))
     if result.verdict is Verdict.SKIP:
@@ -25,10 +59,7 @@ def text(result: Result) -> str:
         suite.add_testcase(case)
     suite.update_statistics()
     suite.time = round(result.seconds, 3)
-    xml = JUnitXml("halab")
-    xml.add_testsuite(suite)
-    xml.update_statistics()
-    return str(xml.tostring().decode())
+    return suite
 
 
 def _case(result: Result, outcome: Outcome) -> TestCase:

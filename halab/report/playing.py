@@ -1,42 +1,184 @@
-"""Playing scenarios and judging each as soon as it has ended."""
+"""Playing scenarios one after another, judging each as soon as it has ended, on a lab that is mended in between."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 
+from halab.clock import RealClock
+from halab.errors import HalabError, HostProblem
 from halab.lifecycle.lab import Place
 from halab.progress import Progress
+from halab.report.played import Played, Repair, Run
 from halab.report.render import render
-from halab.scenario import session
+from halab.report.turn import Turn, minutes
+from halab.scenario import repair, session
+from halab.scenario.duration import longest_seconds
 from halab.scenario.folder import RunFolder
-from halab.scenario.library import Script
 from halab.scenario.result import Result
+from halab.scenario.session import Session
 
 
 @dataclass(frozen=True)
-class Played:
-    """The runs that have a report; of an interrupted command these are not all."""
+class Manner:
+    """How a campaign goes on. `proving` expects of each run what its twin promises, not a pass.
 
-    runs: list[tuple[RunFolder, Result]]
-    was_interrupted: bool
+    `ended` is told of each run as soon as it has its report.
+    """
+
+    fail_fast: bool = False
+    keep: bool = False
+    proving: bool = False
+    ended: Callable[[Run], None] = lambda run: None
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways to play, judge and mend; tests bring their own."""
+
+    opened: Callable[[Place, Progress, int], AbstractContextManager[Session]]
+    render: Callable[[RunFolder], Result]
+    damage: Callable[[RunFolder], str]
+    healed: Callable[[Session], list[str]]
+    mend: Callable[[Session], tuple[list[str], str]]
+    rebuild: Callable[[Place, Progress], None]
+
+
+REAL = Ways(
+    opened=lambda place, progress, seed: session.opened(place, progress, seed=seed),
+    render=render,
+    damage=repair.damage,
+    healed=repair.healed,
+    mend=repair.mend,
+    rebuild=repair.rebuild,
+)
 
 
 def play(
-    place: Place, scripts: Sequence[Script], progress: Progress, *, seed: int | None, twin: bool
+    place: Place,
+    planned: Sequence[Turn],
+    progress: Progress,
+    manner: Manner,
+    *,
+    seed: int,
+    ways: Ways = REAL,
 ) -> Played:
-    """Play scenarios one after another. An interrupted one is healed, and has a report as well."""
-    runs: list[tuple[RunFolder, Result]] = []
-    with session.opened(place, progress, seed=seed) as held:
-        for script in scripts:
-            progress.say(f"scenario {script.name}{' (its losing twin)' if twin else ''}, seed {held.seed}")
-            folder = held.prepare(script, twin=twin)
-            was_interrupted = False
-            try:
-                held.play(script, folder, twin=twin)
-            except KeyboardInterrupt:
-                was_interrupted = True
-            runs.append((folder, render(folder)))
-            if was_interrupted:
-                return Played(runs, was_interrupted=True)
-    return Played(runs, was_interrupted=False)
+    """Play a campaign to its end. Every run that was begun is healed and has a report, whatever ended it.
+
+    Raises what keeps the first run from being begun: a lab that is not up, that is in use, with a fault open.
+    """
+    begun = RealClock().now()
+    played = Played(seed, planned, datetime.now().astimezone())
+    campaign = _Campaign(place, planned, progress, manner, ways, played)
+    try:
+        campaign.play()
+    except KeyboardInterrupt:
+        played.was_interrupted, played.why_left = True, "interrupted"
+    except (HalabError, OSError) as error:
+        problem = _problem(error)
+        if not played.runs:
+            raise problem from error
+        played.ended_by, played.why_left = problem, problem.message
+    played.left = list(campaign.left)
+    played.seconds = RealClock().now() - begun
+    return played
+
+
+class _Campaign:
+    """`left` are the turns still to come; `is_over` once none of them will be played."""
+
+    def __init__(
+        self,
+        place: Place,
+        planned: Sequence[Turn],
+        progress: Progress,
+        manner: Manner,
+        ways: Ways,
+        played: Played,
+    ) -> None:
+        self._place = place
+        self._count = len(planned)
+        self._progress = progress
+        self._manner = manner
+        self._ways = ways
+        self.played = played
+        self.left = deque(planned)
+        self.is_over = False
+
+    def play(self) -> None:
+        while self.left and not self.is_over:
+            with self._ways.opened(self._place, self._progress, self.left[0].seed) as held:
+                beyond_mending = self._play_while_sound(held)
+            # the lab is not held any more: it goes down and comes up
+            if beyond_mending:
+                self._rebuild(beyond_mending)
+
+    def _play_while_sound(self, held: Session) -> Repair | None:
+        """Play until nothing is left; earlier where only a rebuild helps, and then with what was tried."""
+        while self.left and not self.is_over:
+            turn = self.left.popleft()
+            run = self._play_one(replace(held, seed=turn.seed), turn)
+            if self._manner.fail_fast and not turn.went_well(run.result, proving=self._manner.proving):
+                self._stop(f"{turn} did not end as it should")
+            broken = self._ways.damage(run.folder)
+            if broken and self._manner.keep:
+                self._stop(f"{turn} left the lab broken, and it is kept so: {broken}")
+            if not broken or not self.left or self.is_over:
+                continue
+            self._progress.say(f"{turn} left the lab broken: {broken}")
+            done, lacking = self._ways.mend(held)
+            mended = Repair(turn, broken, tuple(done))
+            if lacking:
+                return replace(mended, why=lacking)
+            self._note(mended)
+        return None
+
+    def _play_one(self, held: Session, turn: Turn) -> Run:
+        limit = longest_seconds(turn.script.scenario, held.lab.patience)
+        number = f"{self._count - len(self.left)} of {self._count}: " if self._count > 1 else ""
+        self._progress.say(f"{number}scenario {turn}, seed {turn.seed}, at most {minutes(limit)}")
+        folder = held.prepare(turn.script, twin=turn.twin)
+        try:
+            held.play(turn.script, folder, twin=turn.twin)
+        except (KeyboardInterrupt, HalabError, OSError):
+            # whatever ended it: what it did to the lab is undone, and what it saw is in its report
+            with suppress(HalabError, OSError):
+                self._heal(held)
+                self._judged(turn, folder)
+            raise
+        self._heal(held)
+        return self._judged(turn, folder)
+
+    def _heal(self, held: Session) -> None:
+        if not self._manner.keep:
+            self._ways.healed(held)
+
+    def _judged(self, turn: Turn, folder: RunFolder) -> Run:
+        run = Run(turn, folder, self._ways.render(folder))
+        self.played.runs.append(run)
+        self._manner.ended(run)
+        return run
+
+    def _stop(self, why: str) -> None:
+        self.is_over = True
+        self.played.why_left = why
+        self._progress.say(f"{why}; not played: {len(self.left)}" if self.left else why)
+
+    def _rebuild(self, tried: Repair) -> None:
+        self._progress.say(f"the lab is rebuilt: {tried.why}")
+        self._ways.rebuild(self._place, self._progress)
+        self._note(replace(tried, done=(*tried.done, "rebuilt the lab")))
+
+    def _note(self, done: Repair) -> None:
+        self._progress.say(f"the lab is steady again {done}")
+        self.played.repairs.append(done)
+
+
+def _problem(error: HalabError | OSError) -> HalabError:
+    if isinstance(error, HalabError):
+        return error
+    where = f": {error.filename}" if error.filename else ""
+    return HostProblem(f"{(error.strerror or str(error)).lower()}{where}", hint="is the disk full?")

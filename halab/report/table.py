@@ -1,4 +1,4 @@
-"""A result as a table for the terminal, readable without colour."""
+"""Results as tables for the terminal, readable without colour."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import io
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from halab.config.quantities import spelled
-from halab.report import page
+from halab.config.scenario import Verdict
+from halab.report import words
+from halab.report.campaign import CLIENTS, Campaign, Figure
 from halab.scenario.result import Kind, Result, Standing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 _WITHOUT_TERMINAL = 120
 _STYLES = {
@@ -18,34 +27,31 @@ _STYLES = {
     Standing.UNJUDGED: "yellow",
     Standing.LEFT_OUT: "dim",
 }
-_VERDICT_STYLES = {"pass": "bold green", "fail": "bold red", "error": "bold yellow", "skip": "bold"}
+_VERDICT_STYLES = {
+    Verdict.PASS: "bold green",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold yellow",
+    Verdict.SKIP: "bold",
+}
 
 
 def text(result: Result) -> str:
     """The verdict, every promise with what was seen of it, and why where it is not a pass."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size((_WITHOUT_TERMINAL, 0)).columns
-    sink = io.StringIO()
-    console = Console(file=sink, width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    verdict = Text(str(result.verdict).upper(), _VERDICT_STYLES[result.verdict])
+    sink, console = _console()
     twin = " (its losing twin)" if result.is_twin else ""
-    console.print(verdict, Text(f"{result.scenario}{twin}: {result.title}, {spelled(result.seconds)}"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("", "", "promised", "seen"):
-        table.add_column(name, overflow="fold")
-    for name in ("measured", "bound"):
-        table.add_column(name, justify="right", overflow="fold")
+    console.print(
+        _verdict(result.verdict), Text(f"{result.scenario}{twin}: {result.title}, {spelled(result.seconds)}")
+    )
+    table = _table(("", "", "promised", "seen"), ("measured", "bound"))
     for outcome in result.outcomes:
         # of many checks, those that passed are a number below
         if outcome.kind is Kind.CHECK and outcome.standing is Standing.KEPT:
             continue
-        mark = Text(f"{page.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
-        words = (outcome.name, outcome.promised, outcome.seen, page.measured(outcome), page.limit(outcome))
-        table.add_row(mark, *map(Text, words))
+        mark = Text(f"{words.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
+        cells = (outcome.name, outcome.promised, outcome.seen, words.measured(outcome), words.limit(outcome))
+        table.add_row(mark, *map(Text, cells))
     if result.outcomes:
         console.print(table)
     checks = [each for each in result.outcomes if each.kind is Kind.CHECK]
@@ -54,4 +60,72 @@ def text(result: Result) -> str:
         console.print(Text(f"checks: {passed} of {len(checks)} passed"))
     for reason in result.reasons:
         console.print(Text(f"why: {reason}"))
+    return _stripped(sink)
+
+
+def overview(campaign: Campaign) -> str:
+    """A line for every scenario, and how many runs had which verdict."""
+    from rich.text import Text
+
+    sink, console = _console()
+    table = _table(("", "scenario"), ("runs", "outage", "p95", "recovery", "p95", "bound", "time"))
+    for tally in campaign.tallies:
+        twin = f" (its losing twin, must be {tally.expected})" if tally.is_twin else ""
+        outage, recovery = tally.figure(CLIENTS), tally.figure("recovery")
+        bound = spelled(recovery.limit) if recovery and recovery.limit else ""
+        cells = (
+            f"{tally.scenario}{twin}",
+            f"{tally.as_expected} of {len(tally.runs)}" if len(tally.runs) > 1 else "",
+            *_spread(outage),
+            *_spread(recovery),
+            bound,
+            spelled(tally.seconds),
+        )
+        table.add_row(_verdict(tally.verdict), *map(Text, cells))
+    for planned in campaign.not_run:
+        table.add_row(Text("NOT RUN", "dim"), Text(f"{planned.name}: {planned.why}"))
+    console.print(table)
+    for tally in campaign.tallies:
+        if tally.as_expected < len(tally.runs):
+            for reason in tally.reasons:
+                console.print(Text(f"why {tally.scenario}: {reason}"))
+    totals = ", ".join(f"{count} {verdict}" for verdict, count in campaign.totals.items() if count)
+    console.print(Text(f"runs: {totals or 'none'}, in {spelled(campaign.seconds)}, seed {campaign.seed}"))
+    return _stripped(sink)
+
+
+def _spread(figure: Figure | None) -> tuple[str, str]:
+    """p50, and p95 where there are several values."""
+    if figure is None:
+        return "", ""
+    return spelled(figure.p50), spelled(figure.p95) if len(figure.values) > 1 else ""
+
+
+def _verdict(verdict: Verdict) -> Text:
+    from rich.text import Text
+
+    return Text(str(verdict).upper(), _VERDICT_STYLES[verdict])
+
+
+def _console() -> tuple[io.StringIO, Console]:
+    from rich.console import Console
+
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size((_WITHOUT_TERMINAL, 0)).columns
+    sink = io.StringIO()
+    return sink, Console(file=sink, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+
+
+def _table(words_of: Sequence[str], figures: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in words_of:
+        table.add_column(name, overflow="fold")
+    for name in figures:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def _stripped(sink: io.StringIO) -> str:
     return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())

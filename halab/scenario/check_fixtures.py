@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +16,9 @@ from testinfra.host import Host
 
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
+from halab.scenario.events import Record, lane
+from halab.scenario.folder import Evidence, RunFolder
+from halab.scenario.outage import Figures, figures
 from halab.topology.lab import Lab
 
 _CONNECT_SECONDS = 5
@@ -72,6 +75,34 @@ def control_planes(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
 
 
 @pytest.fixture(scope="session")
-def timeline(request: pytest.FixtureRequest) -> Path:
-    """The record of the run so far."""
-    return Path(request.config.getoption("--halab-run")) / "timeline.jsonl"
+def run(request: pytest.FixtureRequest) -> Evidence:
+    """The run so far: its scenario, its records, what clients saw."""
+    return RunFolder(Path(request.config.getoption("--halab-run"))).read()
+
+
+@pytest.fixture(scope="session")
+def timeline(run: Evidence) -> Sequence[Record]:
+    """The records of the run so far, in the order in which things happened."""
+    return run.records
+
+
+@pytest.fixture(scope="session")
+def outage(run: Evidence) -> Callable[..., Figures]:
+    """What a probe saw: `outage("write-via-lb", during="stopped")`, `outage("ready-direct", on="cp1")`.
+
+    The figures of halab/scenario/outage.py: longest_outage_seconds, failed_share, outages, samples …
+    """
+
+    def figures_of(probe: str, *, on: str | None = None, during: str | None = None) -> Figures:
+        name = lane(probe, on)
+        samples = run.samples.of(name)
+        if not samples:
+            pytest.fail(f"no sample of {name}; there are {', '.join(run.samples.lanes)}", pytrace=False)
+        window = run.history.window(during) if during else None
+        if during and window is None:
+            pytest.fail(f"no fault of that name was injected: {during}", pytrace=False)
+        start = window.start if window else samples[0].t
+        end = window.end if window and window.end is not None else samples[-1].end
+        return figures(samples, start, end)
+
+    return figures_of

@@ -48,6 +48,15 @@ class Steady(Event):
 
 
 @dataclass(frozen=True)
+class LabSet(Event):
+    """The twin's setting of the lab, from before the steady check until the end; `effect` is what was seen of it."""
+
+    event = "lab-set"
+    setting: str
+    effect: str
+
+
+@dataclass(frozen=True)
 class StepStarted(Event):
     """Steps count from 0, as they stand in the scenario's list."""
 
@@ -97,6 +106,14 @@ class Healed(_OfFault):
 @dataclass(frozen=True)
 class HealFailed(_OfFault):
     event = "heal-failed"
+    why: str
+
+
+@dataclass(frozen=True)
+class FaultRefused(_OfFault):
+    """This lab, its provider or its kernel cannot do it: nothing was done."""
+
+    event = "fault-refused"
     why: str
 
 
@@ -151,6 +168,28 @@ class Ledger(Event):
 
 
 @dataclass(frozen=True)
+class Members(Event):
+    """What each etcd member itself holds after the recovery, by its machine: at one revision, the hash and the count.
+
+    `missing` are the numbers of acknowledged writes that a member lacks; only members that lack some are in it.
+    """
+
+    event = "members"
+    revision: int
+    hashes: Mapping[str, int]
+    keys: Mapping[str, int]
+    missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Audit(Event):
+    """What faults have left behind on machines, a line each; nothing should be."""
+
+    event = "audit"
+    leftovers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Checks(Event):
     """`error` is why they could not run; their results are in checks.xml."""
 
@@ -188,9 +227,9 @@ class RunEnded(Event):
 EVENTS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
-        RunStarted, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
-        HealFailed, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped, Ledger,
-        Checks, Skipped, Interrupted, Error, RunEnded,
+        RunStarted, LabSet, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
+        HealFailed, FaultRefused, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
+        Ledger, Members, Audit, Checks, Skipped, Interrupted, Error, RunEnded,
     )
 }  # fmt: skip
 
@@ -230,8 +269,31 @@ class Sample:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class StateReading:
+    """What a state was when it was asked for. `value` is None where it could not be told; `detail` says why."""
+
+    t: float
+    seconds: float
+    state: str
+    machine: str | None
+    value: str | None
+    detail: str = ""
+
+    @property
+    def end(self) -> float:
+        return self.t + self.seconds
+
+    @property
+    def lane(self) -> str:
+        return lane(self.state, self.machine)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
 def lane(probe: str, machine: str | None) -> str:
-    """The samples that belong together: one question to one address."""
+    """The samples that belong together: one question to one address. The readings of one state, likewise."""
     return f"{probe}@{machine}" if machine else probe
 
 

@@ -1,10 +1,10 @@
-"""Facts: values read off the machines, that show whether a fault really did something."""
+"""Facts that are read off the machines when they are needed, and that show whether a fault really did something."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
-from halab.cluster import etcd
+from halab.config.lab import Balancer
 from halab.config.scenario import FactName
 from halab.errors import HalabError
 from halab.faults import processes
@@ -12,21 +12,30 @@ from halab.faults.site import Site
 from halab.scenario import events
 from halab.scenario.timeline import Timeline
 
-_PROCESSES = {FactName.ETCD_STARTED: "etcd", FactName.API_SERVER_STARTED: "kube-apiserver"}
+_PROCESSES = {
+    FactName.ETCD_STARTED: "etcd",
+    FactName.API_SERVER_STARTED: "kube-apiserver",
+    FactName.CONTROLLER_MANAGER_STARTED: "kube-controller-manager",
+    FactName.SCHEDULER_STARTED: "kube-scheduler",
+    FactName.KUBELET_STARTED: "kubelet",
+    FactName.CONTAINERD_STARTED: "containerd",
+}
+# The first process of a machine: of a container it is as old as the container's start.
+_MACHINE_STARTED = "sed 's/.*) //' /proc/1/stat | cut -d' ' -f20; cat /proc/sys/kernel/random/boot_id"
 
 
 class Reader:
-    """Reads facts into the timeline of a run. `machine` is None for a fact of the whole lab."""
+    """Reads facts into the timeline of a run."""
 
     def __init__(self, site: Site, timeline: Timeline) -> None:
         self._site = site
         self._timeline = timeline
 
-    def read(self, fact: FactName, machine: str | None) -> None:
+    def read(self, fact: FactName, machine: str) -> None:
         """Record the value before a fault."""
         self._record(fact, machine, self._value(fact, machine))
 
-    def read_again(self, fact: FactName, machine: str | None, *, final: bool) -> None:
+    def read_again(self, fact: FactName, machine: str, *, final: bool) -> None:
         """Record what is news; and, when the time is over, that there was none."""
         # a machine that does not answer now may do so at the next try
         with suppress(HalabError):
@@ -34,19 +43,21 @@ class Reader:
             if final or self._last(fact, machine) != value:
                 self._record(fact, machine, value)
 
-    def _value(self, fact: FactName, machine: str | None) -> str | None:
-        """The value now; None where there is nothing to read (the process does not run, nobody leads)."""
-        if fact is FactName.ETCD_LEADER:
-            with suppress(HalabError):
-                return etcd.leader(self._site.guests, self._site.lab)
-            return None
-        assert machine is not None, fact
-        return processes.started(self._site.guests, machine, _PROCESSES[fact])
+    def _value(self, fact: FactName, machine: str) -> str | None:
+        """The value now; None where there is nothing to read: the process does not run."""
+        if fact is FactName.MACHINE_STARTED:
+            return " ".join(self._site.guests.run(machine, _MACHINE_STARTED).output.split())
+        if fact is FactName.BALANCER_STARTED:
+            kind = self._site.lab.load_balancer.kind
+            name = "haproxy" if kind is Balancer.HAPROXY else "nginx"
+        else:
+            name = _PROCESSES[fact]
+        return processes.started(self._site.guests, machine, name)
 
-    def _record(self, fact: FactName, machine: str | None, value: str | None) -> None:
+    def _record(self, fact: FactName, machine: str, value: str | None) -> None:
         self._timeline.add(events.Fact(str(fact), machine, value))
 
-    def _last(self, fact: FactName, machine: str | None) -> str | None:
+    def _last(self, fact: FactName, machine: str) -> str | None:
         for record in reversed(self._timeline.records):
             what = record.what
             if isinstance(what, events.Fact) and (what.fact, what.machine) == (fact, machine):

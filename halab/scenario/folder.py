@@ -18,6 +18,7 @@ from halab.scenario.check_results import CheckResult
 from halab.scenario.events import Record
 from halab.scenario.history import History
 from halab.scenario.outage import Samples
+from halab.scenario.states import States
 
 SCHEMA = 1
 
@@ -78,12 +79,19 @@ class Evidence:
     records: Sequence[Record]
     samples: Samples
     checks: Sequence[CheckResult] | None = None
+    states: States = field(default_factory=States)
 
     @property
     def history(self) -> History:
         meta = self.meta
         return History(
-            self.scenario, meta.setting, meta.control_planes, meta.patience, self.records, self.samples
+            self.scenario,
+            meta.setting,
+            meta.control_planes,
+            meta.patience,
+            self.records,
+            self.samples,
+            self.states,
         )
 
 
@@ -112,6 +120,10 @@ class RunFolder:
     @property
     def samples(self) -> Path:
         return self.path / "samples.jsonl"
+
+    @property
+    def states(self) -> Path:
+        return self.path / "states.jsonl"
 
     @property
     def checks(self) -> Path:
@@ -148,7 +160,7 @@ class RunFolder:
 
     def read(self) -> Evidence:
         """The evidence of a run; Corrupted where it cannot be read."""
-        meta = self._read_meta()
+        meta = self.read_meta()
         scenario = loading.load(self.scenario, Scenario)
         return Evidence(
             meta=meta,
@@ -156,9 +168,10 @@ class RunFolder:
             records=timeline.read(self.timeline),
             samples=Samples(timeline.read_samples(self.samples)),
             checks=check_results.read(self.checks),
+            states=States(timeline.read_states(self.states)),
         )
 
-    def _read_meta(self) -> Meta:
+    def read_meta(self) -> Meta:
         try:
             meta = TypeAdapter(Meta).validate_json(self.meta.read_bytes())
         except ValidationError as error:

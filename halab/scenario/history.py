@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from halab.config.scenario import (
-    OTHERS,
-    Expect,
-    Expectation,
-    Inject,
-    ProbeExpectation,
-    Scenario,
-    Setting,
-    conditions,
-)
+from halab.config.fault_spec import SNAPSHOT
+from halab.config.scenario import Expect, Expectation, Inject, Ledger, Scenario, Setting
+from halab.config.step import unmet
+from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
 from halab.scenario import events
-from halab.scenario.events import Record
+from halab.scenario.events import Record, Sample
 from halab.scenario.outage import Samples
+from halab.scenario.states import States
 
 
 @dataclass(frozen=True)
@@ -55,19 +51,19 @@ class History:
     patience: float
     records: Sequence[Record]
     samples: Samples
+    states: States = field(default_factory=States)
 
     def unmet(self, index: int) -> list[str]:
         """Why a step is left out of this run; empty where it is part of it."""
         step = self.scenario.steps[index]
-        unmet = [what for when in conditions(step) for what in when.fails_in(self.setting)]
+        found = unmet(step, self.setting)
         if isinstance(step, Expect):
             # what is expected of a fault goes with the fault
-            expectation = step.expectation
-            named = {expectation.target, getattr(expectation, "during", None)}
+            named = {step.expectation.target, step.expectation.during}
             for number, other in enumerate(self.scenario.steps[:index]):
                 if isinstance(other, Inject) and other.name in named:
-                    unmet += self.unmet(number)
-        return unmet
+                    found += self.unmet(number)
+        return found
 
     def faults(self) -> list[Fault]:
         """All faults in the order of their injects."""
@@ -140,12 +136,30 @@ class History:
         if target is None:
             return [None]
         if target == OTHERS:
-            named = expectation.during if isinstance(expectation, ProbeExpectation) else None
-            hit = self.machines_of(named or self.fault_before(index) or "")
+            hit = self.machines_of(expectation.during or self.fault_before(index) or "")
             return [name for name in self.control_planes if name not in hit] if hit else []
-        if target in self.control_planes:
-            return [target]
-        return list(self.machines_of(target))
+        hit = self.machines_of(target)
+        return list(hit or machines_meant(target, self.control_planes))
+
+    def ledger(self) -> tuple[list[int], int]:
+        """The numbers of the acknowledged writes that must still be there, and how many writes there were."""
+        writes = self._writes()
+        acknowledged = {sample.number for sample in writes if sample.ok and sample.number is not None}
+        return sorted(acknowledged - self.given_up()), len(writes)
+
+    def given_up(self) -> frozenset[int]:
+        """The writes that a scenario gives up by going back to a snapshot: those from then until all was healed."""
+        faults = self.faults()
+        snapshots = [fault.started for fault in faults if fault.fault == SNAPSHOT]
+        if self.scenario.ledger is not Ledger.UNTIL_SNAPSHOT or not snapshots:
+            return frozenset()
+        begun = min(snapshots)
+        healed = max(math.inf if fault.healed is None else fault.healed for fault in faults)
+        return frozenset(
+            sample.number
+            for sample in self._writes()
+            if sample.number is not None and sample.end > begun and sample.t < healed
+        )
 
     def steady(self, when: events.When) -> tuple[float, events.Steady] | None:
         for record in reversed(self.records):
@@ -153,8 +167,19 @@ class History:
                 return record.t, record.what
         return None
 
+    def _writes(self) -> list[Sample]:
+        lanes = map(self.samples.of, self.samples.lanes)
+        return [sample for lane in lanes for sample in lane if sample.number is not None]
+
     def _last(self, kind: type[events.StepEnded | events.ExpectationEnded], index: int) -> float | None:
         for record in reversed(self.records):
             if isinstance(record.what, kind) and record.what.index == index:
                 return record.t
         return None
+
+
+def machines_meant(target: str, control_planes: Sequence[str]) -> Sequence[str]:
+    """The machines that an expectation names by themselves; none where it names a fault."""
+    if target == ALL_CONTROL_PLANES:
+        return control_planes
+    return [target] if kind_of(target) else []

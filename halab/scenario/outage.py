@@ -20,9 +20,11 @@ GAP_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Outage:
-    """From the start of the first failed sample to the start of the first that was ok.
+    """From the start of the first failed sample to the first answer that was ok, to a question that was asked later.
 
-    Where none was, `is_open`: `end` is as long as it is known to have lasted.
+    Not to the start of that question: one that was asked while the lab hung, and answered when it did no more, would
+    make the outage shorter by all the time that it waited. Where no answer was ok, `is_open`: `end` is as long as it is
+    known to have lasted.
     """
 
     start: float
@@ -112,8 +114,8 @@ def figures(samples: Sequence[Sample], start: float, end: float) -> Figures:
         failed=sum(not sample.ok for sample in inside),
         outages=tuple(outages(inside, end)),
         gaps=tuple(gaps(inside, start, end)),
-        p50_seconds=_percentile(times, 50),
-        p95_seconds=_percentile(times, 95),
+        p50_seconds=percentile(times, 50),
+        p95_seconds=percentile(times, 95),
     )
 
 
@@ -127,18 +129,26 @@ def outages(samples: Sequence[Sample], end: float) -> list[Outage]:
     """The outages among samples in the order of their starts. None spans a gap: nothing is known of it."""
     found: list[Outage] = []
     failing: list[Sample] = []
+    answered: float | None = None
     for sample in samples:
-        if failing and sample.t - failing[-1].t > GAP_SECONDS:
+        if answered is not None and sample.t >= answered:
+            found.append(_ended(failing, answered, end))
+            failing, answered = [], None
+        elif failing and answered is None and sample.t - failing[-1].t > GAP_SECONDS:
             found.append(_open(failing, min(end, sample.t)))
             failing = []
         if not sample.ok:
             failing.append(sample)
         elif failing:
-            found.append(Outage(failing[0].t, sample.t, len(failing), is_open=False))
-            failing = []
+            # what hung until the end was asked before it: a question that was asked later may be answered sooner
+            answered = sample.end if answered is None else min(answered, sample.end)
     if failing:
-        found.append(_open(failing, end))
+        found.append(_open(failing, end) if answered is None else _ended(failing, answered, end))
     return found
+
+
+def _ended(failing: Sequence[Sample], answered: float, end: float) -> Outage:
+    return Outage(failing[0].t, min(answered, end), len(failing), is_open=answered > end)
 
 
 def _open(failing: Sequence[Sample], end: float) -> Outage:
@@ -148,7 +158,7 @@ def _open(failing: Sequence[Sample], end: float) -> Outage:
     return Outage(failing[0].t, known_until, len(failing), is_open=True)
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+def percentile(ordered: Sequence[float], percent: int) -> float | None:
     """By nearest rank: always a time that was measured."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
 

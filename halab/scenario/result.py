@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from halab.config.scenario import Verdict
-from halab.scenario.judgement import Evidence
+from halab.scenario.decision import Evidence, Figure, Unit
 
 SCHEMA = 1
 
@@ -18,7 +18,10 @@ class Kind(StrEnum):
     HEAL = "heal"
     RECOVERY = "recovery"
     LEDGER = "ledger"
+    MEMBERS = "members"
+    REVISION = "revision"
     CHECK = "check"
+    AUDIT = "audit"
     RUN = "run"
 
 
@@ -35,7 +38,8 @@ class Standing(StrEnum):
 class Outcome:
     """One thing that had to be judged; `limit_seconds` as promised, `patient_seconds` as stretched.
 
-    `measured` is in seconds, for a failed share a number from 0 to 1.
+    `figures` are all that was measured for it. `measured` is the first of them: in seconds, for a failed share a
+    number from 0 to 1.
     """
 
     kind: Kind
@@ -50,6 +54,7 @@ class Outcome:
     patient_seconds: float | None = None
     evidence: tuple[Evidence, ...] = ()
     detail: str = ""
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,20 @@ class Lane:
     p50_seconds: float | None
     p95_seconds: float | None
     unsampled_seconds: float
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What clients of one lane saw of one fault, in seconds from its inject: the first failure, good again for good.
+
+    `good_after_heal_seconds` is the same moment counted from the start of the heal, below 0 where it came before.
+    """
+
+    fault: str
+    lane: str
+    failed_after_seconds: float
+    good_after_seconds: float | None
+    good_after_heal_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -84,11 +103,36 @@ class Result:
     outcomes: tuple[Outcome, ...]
     lanes: tuple[Lane, ...]
     recovery_seconds: float | None
+    impacts: tuple[Impact, ...] = ()
     schema: int = SCHEMA
 
     def of(self, *standings: Standing) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.standing in standings]
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Everything that was measured, by what it is: to be compared between runs of one scenario."""
+        found = {
+            f"{outcome.name}: {figure.name}": figure.value
+            for outcome in self.outcomes
+            for figure in outcome.figures
+        }
+        for impact in self.impacts:
+            what = f"{impact.fault}: {impact.lane}"
+            found[f"{what} failed after"] = impact.failed_after_seconds
+            if impact.good_after_seconds is not None:
+                found[f"{what} good after"] = impact.good_after_seconds
+        return found
+
     def to_json(self) -> str:
         values = asdict(self)
         return json.dumps({"schema": values.pop("schema"), **values}, indent=2, ensure_ascii=False) + "\n"
+
+
+def measured(figures: tuple[Figure, ...]) -> float | None:
+    """The one figure that stands for all: seconds where there are any, else a share."""
+    for unit in (Unit.SECONDS, Unit.SHARE):
+        for figure in figures:
+            if figure.unit is unit:
+                return figure.value
+    return None

@@ -1,6 +1,6 @@
 """The runner: the only place where faults, probes and time meet.
 
-steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger → checks → logs.
+steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger → checks → audit.
 It records evidence and judges nothing; what it looks at live only tells it when it may go on.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from halab.clock import Deadline
@@ -17,30 +17,26 @@ from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
 from halab.config.scenario import (
     Expect,
-    Expectation,
-    FactExpectation,
     Heal,
     Inject,
     Origin,
-    ProbeExpectation,
     Scenario,
     Setting,
     Wait,
     conditions,
 )
-from halab.errors import HalabError, LabProblem, TimedOut
-from halab.faults import injection, targets
-from halab.faults.journal import Entry, Journal
+from halab.errors import HalabError, LabProblem, TimedOut, Unable
+from halab.faults import audit, injection
+from halab.faults.catalogue import FAULTS
+from halab.faults.journal import Journal
 from halab.faults.site import Site
 from halab.progress import Progress
 from halab.scenario import checks, events, facts, ledger, sampler
 from halab.scenario.events import When
 from halab.scenario.folder import RunFolder
-from halab.scenario.history import History
-from halab.scenario.judgement import State, satisfied
-from halab.scenario.outage import Samples
-from halab.scenario.timeline import SampleReader, Timeline
-from halab.scenario.verdict import promised
+from halab.scenario.injector import Injector
+from halab.scenario.observer import Observer
+from halab.scenario.timeline import Timeline
 
 # Before the fault there must be samples that show that all is well: two seconds are ten of each probe.
 _BASELINE_SECONDS = 2.0
@@ -48,9 +44,6 @@ _STEADY_BEFORE_SECONDS = 180.0
 # A recovery is waited for beyond its bound: a late one is a measurement, and the next run needs a steady lab.
 _BEYOND_BOUND = 2.0
 _AT_LEAST_SECONDS = 120.0
-_POLL_SECONDS = 0.2
-# After the limit of an expectation, the answers to the last questions within it come in.
-_EVIDENCE_SECONDS = sampler.TIME_LIMIT_SECONDS + 2.0
 
 
 @dataclass(frozen=True)
@@ -67,24 +60,6 @@ class Means:
     checks: Sequence[Path] = ()
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """A fault that was begun in this run, on one machine."""
-
-    step: Inject
-    entry: Entry
-
-
-@dataclass
-class _State:
-    """What a run has done so far; `chosen` are the machines of each fault, by its name."""
-
-    faults: list[_Fault] = field(default_factory=list)
-    chosen: dict[str, list[str]] = field(default_factory=dict)
-    first_injected_at: float | None = None
-    last_healed_at: float | None = None
-
-
 class Run:
     """One run of one scenario on a lab that is up."""
 
@@ -96,28 +71,40 @@ class Run:
         self._site = means.site
         self._lab = means.site.lab
         self._timeline = Timeline(folder.timeline, means.site.clock)
-        self._reader = SampleReader(folder.samples)
-        self._samples = Samples()
-        self._state = _State()
-        self._facts = facts.Reader(means.site, self._timeline)
+        self._injector = Injector(
+            means.site, means.api, means.journal, self._timeline, means.progress, means.seed
+        )
+        self._observer = Observer(
+            scenario, setting, self._lab, means.site.clock, self._timeline, folder,
+            facts.Reader(means.site, self._timeline), means.progress,
+        )  # fmt: skip
 
     def play(self, started: events.RunStarted) -> None:
         """Play the scenario; what happened is in the folder. Raises only what interrupts halab as a whole."""
         self._timeline.add(started)
         try:
-            lacking = self._scenario.needs.lacking_in(self._setting)
+            lacking = self._scenario.lacking_in(self._setting, FAULTS)
             if lacking:
                 self._timeline.add(events.Skipped("; ".join(lacking)))
                 return
-            self._await_steady(When.BEFORE, _STEADY_BEFORE_SECONDS * self._lab.patience)
-            self._under_observation()
-        except HalabError as error:
-            self._timeline.add(events.Error(error.message))
+            with self._recorded(), self._twin_setting():
+                self._await_steady(When.BEFORE, _STEADY_BEFORE_SECONDS * self._lab.patience)
+                self._under_observation()
+            with self._recorded():
+                self._audit()
         except KeyboardInterrupt as error:
             self._timeline.add(events.Interrupted(str(error) or "SIGINT"))
             raise
         finally:
             self._timeline.add(events.RunEnded())
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """What goes wrong is part of the record, and the run goes on to its end."""
+        try:
+            yield
+        except HalabError as error:
+            self._timeline.add(events.Error(error.message))
 
     def _under_observation(self) -> None:
         namespace = f"halab-{uuid.uuid4().hex[:10]}"
@@ -128,13 +115,17 @@ class Run:
                 with self._sampling(namespace), self._healing():
                     self._wait(_BASELINE_SECONDS, "watch the lab before the fault")
                     self._play_steps()
-                    self._heal_all()
+                    self._injector.heal_all()
                     self._recover()
+            except Unable:
+                # the timeline says what was refused, and why; nothing of it was done
+                return
             finally:
-                self._samples.add(self._reader.new())
-                counts = {lane: len(self._samples.of(lane)) for lane in self._samples.lanes}
+                self._observer.read_new()
+                samples = self._observer.samples
+                counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
                 self._timeline.add(events.SamplerStopped(counts))
-            self._read_ledger(namespace)
+            self._read_back(namespace)
         self._check()
 
     def _play_steps(self) -> None:
@@ -144,60 +135,19 @@ class Run:
             self._timeline.add(events.StepStarted(index))
             match step:
                 case Inject():
-                    self._inject(step)
+                    self._injector.inject(
+                        step.fault, step.name, step.targets, step.arguments, before=self._read_facts
+                    )
                 case Heal():
-                    for fault in [each for each in self._state.faults if each.step.name == step.name]:
-                        self._heal(fault)
+                    self._injector.heal(step.name)
                 case Wait():
                     self._wait(step.seconds, "wait")
                 case Expect():
-                    self._expect(index, step.expectation)
+                    self._observer.expect(index, step.expectation)
             self._timeline.add(events.StepEnded(index))
 
-    # faults
-
-    def _inject(self, step: Inject) -> None:
-        machines = targets.resolve(
-            step.target,
-            lab=self._lab,
-            guests=self._site.guests,
-            api=self._means.api,
-            chosen=self._state.chosen,
-            seed=self._means.seed,
-        )
-        self._state.chosen[step.name] = machines
-        for expectation in self._expected_facts():
-            for each in self._machines(expectation):
-                self._facts.read(expectation.fact, each)
-        for machine in machines:
-            record = {"name": step.name, "fault": step.fault, "target": step.target, "machine": machine}
-            with self._means.progress.step(f"inject {step.fault} on {machine} ({step.target})") as shown:
-                started = self._timeline.add(events.FaultStarted(**record))
-                if self._state.first_injected_at is None:
-                    self._state.first_injected_at = started.t
-                entry = injection.prepare(self._means.journal, step.fault, machine, step.arguments)
-                self._state.faults.append(_Fault(step, entry))
-                effect = injection.inject(self._site, entry)
-                self._timeline.add(events.FaultInjected(**record, effect=effect))
-                shown.done(effect)
-
-    def _heal(self, fault: _Fault) -> None:
-        step, entry = fault.step, fault.entry
-        record = {"name": step.name, "fault": step.fault, "target": step.target, "machine": entry.machine}
-        with self._means.progress.step(f"heal {step.fault} on {entry.machine}"):
-            self._timeline.add(events.HealStarted(**record))
-            try:
-                injection.heal(self._site, self._means.journal, entry)
-            except HalabError as error:
-                self._timeline.add(events.HealFailed(**record, why=error.message))
-                raise
-            healed = self._timeline.add(events.Healed(**record))
-        self._state.faults.remove(fault)
-        self._state.last_healed_at = healed.t
-
-    def _heal_all(self) -> None:
-        for fault in reversed(list(self._state.faults)):
-            self._heal(fault)
+    def _read_facts(self) -> None:
+        self._observer.read_before(self._injector.chosen)
 
     @contextmanager
     def _healing(self) -> Iterator[None]:
@@ -205,62 +155,26 @@ class Run:
         try:
             yield
         except BaseException:
-            for fault in reversed(list(self._state.faults)):
-                with suppress(HalabError):
-                    self._heal(fault)
+            self._injector.heal_what_can_be()
             raise
 
-    # expectations
-
-    def _expect(self, index: int, expectation: Expectation) -> None:
-        """Wait until a `within` is decided. What is promised over a window is judged once the window is closed."""
-        self._timeline.add(events.ExpectationStarted(index))
-        limit = _limit_seconds(expectation)
-        if limit is not None:
-            limit *= self._lab.patience
-            with self._means.progress.step(f"expect {promised(expectation)}", limit_seconds=limit) as shown:
-                shown.done(self._watch(index, expectation, limit))
-        self._timeline.add(events.ExpectationEnded(index))
-
-    def _watch(self, index: int, expectation: Expectation, limit: float) -> str:
-        """What was seen when it was decided, or the evidence was as complete as it gets."""
-        deadline = Deadline.after(self._site.clock, limit + _EVIDENCE_SECONDS)
-        latest = self._timeline.now() + limit
-        while True:
-            history = self._history()
-            if isinstance(expectation, FactExpectation):
-                for machine in history.machines_asked(index, expectation):
-                    self._facts.read_again(expectation.fact, machine, final=self._timeline.now() > latest)
-                history = self._history()
-            judgement = satisfied(history, index, self._timeline.now())
-            if judgement.state is not State.OPEN or deadline.expired:
-                return judgement.seen
-            self._site.clock.sleep(_POLL_SECONDS)
-
-    def _history(self) -> History:
-        self._samples.add(self._reader.new())
-        control_planes = [machine.name for machine in self._lab.control_planes]
-        return History(
-            self._scenario,
-            self._setting,
-            control_planes,
-            self._lab.patience,
-            self._timeline.records,
-            self._samples,
-        )
-
-    def _expected_facts(self) -> Iterator[FactExpectation]:
-        for step in self._scenario.steps:
-            if isinstance(step, Expect) and isinstance(step.expectation, FactExpectation):
-                yield step.expectation
-
-    def _machines(self, expectation: FactExpectation) -> list[str | None]:
-        """The machines that a fact is read off: none yet where its fault has not been injected."""
-        if expectation.target is None:
-            return [None]
-        known = [machine.name for machine in self._lab.machines]
-        named = [expectation.target] if expectation.target in known else []
-        return list(self._state.chosen.get(expectation.target, named))
+    @contextmanager
+    def _twin_setting(self) -> Iterator[None]:
+        """The twin's setting of the load balancer, from before the lab is steady until all is over."""
+        options = self._scenario.balancer_options
+        if not options:
+            yield
+            return
+        journal, balancer = self._means.journal, self._lab.balancer.name
+        entry = injection.plan(self._site, "edit-balancer", balancer, options)
+        shown = ", ".join(f"{name} {value}" for name, value in options.items())
+        try:
+            with self._means.progress.step(f"set the load balancer to {shown}"):
+                self._timeline.add(events.LabSet(shown, injection.inject(self._site, journal, entry)))
+            yield
+        finally:
+            with self._means.progress.step("set the load balancer back"):
+                injection.heal(self._site, journal, entry)
 
     # steady, samples, ledger
 
@@ -283,23 +197,23 @@ class Run:
     def _recover(self) -> None:
         bound = self._scenario.recover.steady.within_seconds or 0.0
         bound *= self._lab.patience
-        if self._scenario.recover.origin is Origin.INJECT and self._state.first_injected_at is not None:
-            bound -= self._timeline.now() - self._state.first_injected_at
+        begun = self._injector.first_injected_at
+        if self._scenario.recover.origin is Origin.INJECT and begun is not None:
+            bound -= self._timeline.now() - begun
         with suppress(LabProblem):
             self._await_steady(When.AFTER, max(bound * _BEYOND_BOUND, _AT_LEAST_SECONDS))
 
     @contextmanager
     def _sampling(self, namespace: str) -> Iterator[None]:
-        named = {str(step.expectation.probe) for step in self._scenario.steps
-                 if isinstance(step, Expect) and isinstance(step.expectation, ProbeExpectation)}  # fmt: skip
-        order = sampler.Order(
-            probes=sampler.probes(self._lab, named),
+        order = sampler.order(
+            self._lab, self._means.credentials, self._scenario.probes,
             origin=self._timeline.origin,
-            samples=str(self._folder.samples),
+            samples=self._folder.samples,
+            states=self._folder.states,
             namespace=namespace,
-            credentials=str(self._means.credentials.folder),
-        )
-        with sampler.sampling(order, self._folder.logs / "sampler.log"):
+        )  # fmt: skip
+        with sampler.sampling(order, self._folder.logs / "sampler.log") as still_sampled:
+            self._observer.still_sampled = still_sampled
             self._timeline.add(events.SamplerStarted())
             yield
 
@@ -307,17 +221,16 @@ class Run:
         with self._means.progress.step(what, limit_seconds=seconds):
             self._site.clock.sleep(seconds)
 
-    def _read_ledger(self, namespace: str) -> None:
-        writes = [
-            sample for lane in self._samples.lanes for sample in self._samples.of(lane) if sample.number
-        ]
-        acknowledged = [sample.number for sample in writes if sample.ok and sample.number]
+    def _read_back(self, namespace: str) -> None:
+        """What is there of the acknowledged writes, by every API server and in every etcd member."""
+        acknowledged, written = self._observer.history().ledger()
         with self._means.progress.step(f"read back {len(acknowledged)} acknowledged writes") as shown:
             found = ledger.read_back(self._lab, self._means.credentials, namespace, acknowledged)
+            self._timeline.add(
+                events.Ledger(written, found.acknowledged, found.missing, found.unacknowledged_found)
+            )
+            self._timeline.add(ledger.members(self._site.guests, self._lab, namespace, acknowledged))
             shown.done(f"{len(found.missing)} lost" if found.missing else "none lost")
-        self._timeline.add(
-            events.Ledger(len(writes), found.acknowledged, found.missing, found.unacknowledged_found)
-        )
 
     def _check(self) -> None:
         """Run the testinfra files of the scenario; what they found is in the folder."""
@@ -330,15 +243,13 @@ class Run:
             shown.done(outcome.error or f"{outcome.passed} passed, {outcome.failed} failed")
         self._timeline.add(outcome)
 
+    def _audit(self) -> None:
+        with self._means.progress.step("see that nothing is left behind") as shown:
+            leftovers = audit.audit(self._site)
+            shown.done("; ".join(leftovers) or "nothing is")
+        self._timeline.add(events.Audit(tuple(leftovers)))
+
     def _close(self, namespace: str) -> None:
         """What a run wrote goes with it; a lab that does not answer keeps it, and loses it with `down`."""
         with suppress(HalabError):
             ledger.close_namespace(self._means.api, namespace)
-
-
-def _limit_seconds(expectation: Expectation) -> float | None:
-    """How long the runner may wait for an expectation; None for one over a window, which it need not wait for."""
-    if isinstance(expectation, FactExpectation):
-        return expectation.changed.within_seconds if expectation.changed else 0.0
-    promise = expectation.ok or expectation.fails
-    return promise.within_seconds if promise and expectation.during is None else None

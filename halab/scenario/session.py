@@ -6,21 +6,27 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from halab import __version__, process
-from halab.clock import RealClock
 from halab.cluster.api import Api
-from halab.errors import HalabError, LabProblem
-from halab.faults import injection
+from halab.config.loading import nearest
+from halab.config.scenario import Setting
+from halab.errors import BadUsage, HalabError, LabProblem
+from halab.faults import capabilities, injection
+from halab.faults.capabilities import Capabilities
+from halab.faults.catalogue import FAULTS
+from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
+from halab.faults.targets import Targets, require_place
 from halab.lifecycle import access, logs
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
+from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario import events
 from halab.scenario.folder import MachineNote, Meta, RunFolder
@@ -34,10 +40,15 @@ class Session:
     """A lab that is held for scenarios, one after another. `seed` decides among equal targets."""
 
     place: Place
-    lab: Lab
+    site: Site
     api: Api
     seed: int
     progress: Progress
+    capabilities: Capabilities
+
+    @property
+    def lab(self) -> Lab:
+        return self.site.lab
 
     def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
         """The folder of a run that is about to be played: with the scenario and the lab as they are now."""
@@ -56,9 +67,8 @@ class Session:
         since = datetime.now()
         meta = self._meta(script, since.astimezone().isoformat(timespec="seconds"), twin)
         scenario = script.scenario.losing() if twin else script.scenario
-        site = Site(self.lab, access.guests(self.place), RealClock())
         means = Means(
-            site=site,
+            site=self.site,
             api=self.api,
             journal=Journal(self.place.work.journal),
             credentials=access.credentials(self.place),
@@ -69,10 +79,19 @@ class Session:
         )
         started = events.RunStarted(meta.started, script.name, self.lab.name, meta.versions, self.seed)
         try:
-            Run(scenario, meta.setting, folder, means).play(started)
+            Run(scenario, self.setting(meta), folder, means).play(started)
         finally:
             with self.progress.step("collect the logs"), suppress(HalabError):
-                logs.collect(site.guests, self.lab, folder.logs, f"{since:%Y-%m-%d %H:%M:%S}")
+                logs.collect(self.site.guests, self.lab, folder.logs, f"{since:%Y-%m-%d %H:%M:%S}")
+
+    def setting(self, meta: Meta) -> Setting:
+        """What the lab is, and why it lacks what it lacks."""
+        return replace(meta.setting, lacking=self.capabilities.lacking)
+
+    def heal(self) -> list[tuple[Entry, HalabError]]:
+        """Undo what a run could not; what still cannot be undone, and why."""
+        journal = Journal(self.place.work.journal)
+        return _heal(self.site, journal, journal.open_faults(), self.progress)
 
     def _meta(self, script: Script, started: str, twin: bool) -> Meta:
         release = self.lab.release
@@ -91,6 +110,7 @@ class Session:
             patience=self.lab.patience,
             seed=self.seed,
             is_twin=twin,
+            capabilities=tuple(sorted(self.capabilities.has)),
             command=("halab", *sys.argv[1:]),
             versions={
                 "kubernetes": release.kubernetes,
@@ -114,22 +134,101 @@ def opened(place: Place, progress: Progress, *, seed: int | None = None) -> Iter
                 hint="undo it first: `halab heal`",
             )
         access.kubeconfig(place)
+        site = access.site(place, lab)
         api = access.api(place, lab)
         try:
-            yield Session(place, lab, api, secrets.randbelow(10**6) if seed is None else seed, progress)
+            has = capabilities.probe(site)
+            yield Session(
+                place, site, api, secrets.randbelow(10**6) if seed is None else seed, progress, has
+            )
         finally:
             api.close()
 
 
-def heal(place: Place, progress: Progress) -> list[tuple[Entry, HalabError]]:
-    """Undo what the journal holds, the youngest first; what could not be undone, and why."""
+def inject_by_hand(
+    place: Place,
+    progress: Progress,
+    fault: str,
+    targets: Sequence[str],
+    options: Mapping[str, str],
+    *,
+    seed: int | None = None,
+) -> list[tuple[Entry, str]]:
+    """Inject one fault outside of any scenario, and leave it open; every machine that it hit, and what was seen.
+
+    A fault that is over once it was injected is struck off at once.
+    """
+    known = _known(fault, options)
+    with labs.locked(place, f"inject, process {os.getpid()}"):
+        lab = labs.existing(place)
+        site, journal, api = access.site(place, lab), Journal(place.work.journal), access.api(place, lab)
+        try:
+            lacking = capabilities.probe(site).lacking if known.needs else {}
+            for need in sorted(known.needs & lacking.keys()):
+                raise LabProblem(f"this lab cannot do {fault}: {lacking[need]}")
+            found = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
+            machines = found.machines(targets)
+            for machine in machines:
+                require_place(lab, known, machine)
+            entries = {
+                machine: injection.plan(site, fault, machine, found.options(known, options, machine))
+                for machine in machines
+            }
+            with progress.step(f"inject {fault} on {', '.join(machines)}"):
+                effects = on_all(machines, lambda each: injection.inject(site, journal, entries[each]))
+            if not known.is_lasting:
+                on_all(machines, lambda each: injection.heal(site, journal, entries[each]))
+        finally:
+            api.close()
+    return [(entries[machine], effects[machine]) for machine in machines]
+
+
+def heal(place: Place, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
+    """Undo what the journal holds, the youngest first; what could not be undone, and why.
+
+    `names` are those of faults, or the beginnings of their ids; without any, everything is undone.
+    """
     with labs.locked(place, f"heal, process {os.getpid()}"):
         journal = Journal(place.work.journal)
-        if not journal.open_faults():
+        chosen = _chosen(journal.open_faults(), names)
+        if not chosen:
             progress.say("no fault is open")
             return []
-        site = Site(labs.existing(place), access.guests(place), RealClock())
-        return injection.heal_all(site, journal, healed=lambda entry: progress.say(f"healed: {entry}"))
+        return _heal(access.site(place, labs.existing(place)), journal, chosen, progress)
+
+
+def _heal(
+    site: Site, journal: Journal, entries: Sequence[Entry], progress: Progress
+) -> list[tuple[Entry, HalabError]]:
+    failed = []
+    for entry in reversed(entries):
+        try:
+            with progress.step(f"heal {entry}"):
+                injection.heal(site, journal, entry)
+        except HalabError as error:
+            failed.append((entry, error))
+    return failed
+
+
+def _chosen(entries: Sequence[Entry], names: Collection[str]) -> list[Entry]:
+    """BadUsage where a name stands for nothing that is open."""
+    for name in names:
+        if not any(entry.fault == name or entry.id.startswith(name) for entry in entries):
+            what = "; ".join(f"{entry.id} is {entry}" for entry in entries) or "nothing is"
+            raise BadUsage(f"no such open fault: {name}", hint=f"open are: {what}")
+    if not names:
+        return list(entries)
+    return [each for each in entries if any(each.fault == n or each.id.startswith(n) for n in names)]
+
+
+def _known(fault: str, options: Mapping[str, str]) -> Fault:
+    """A fault of the catalogue that takes these options; BadUsage says what it takes."""
+    if fault not in FAULTS:
+        raise BadUsage(f"no such fault: {fault}{nearest(fault, FAULTS)}", hint="`halab faults` lists them")
+    wrong = list(FAULTS[fault].problems_with(options))
+    if wrong:
+        raise BadUsage("; ".join(wrong), hint="`halab faults` says what each of them takes")
+    return FAULTS[fault]
 
 
 def _free_name(place: Place, name: str) -> str:

@@ -1,17 +1,23 @@
-"""The record of a run on disk: timeline.jsonl and samples.jsonl (docs/reference/run-folder.md)."""
+"""The record of a run on disk: timeline.jsonl, samples.jsonl and states.jsonl (docs/reference/run-folder.md)."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from halab.clock import Clock
 from halab.errors import Corrupted, HostProblem
-from halab.scenario.events import EVENTS, Event, Record, Sample
+from halab.scenario.events import EVENTS, Event, Record, Sample, StateReading
+
+_SAMPLE_FIELDS = tuple(each.name for each in fields(Sample))
+_STATE_FIELDS = tuple(each.name for each in fields(StateReading))
+
+Line = TypeVar("Line")
 
 
 class Timeline:
@@ -46,16 +52,17 @@ class Timeline:
         return record
 
 
-class SampleReader:
-    """Reads samples while they are being written."""
+class _LineReader(Generic[Line]):
+    """Reads whole lines of a file while they are being written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parse: Callable[[Any], Line]) -> None:
         self._path = path
+        self._parse = parse
         self._offset = 0
         self._line = 0
 
-    def new(self) -> list[Sample]:
-        """The samples since the last call, as they were written: in the order of their ends."""
+    def new(self) -> list[Line]:
+        """What was written since the last call, as it was written: in the order of the ends."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as source:
@@ -66,9 +73,29 @@ class SampleReader:
             return []
         self._offset += len(whole) + 1
         lines = whole.split(b"\n")
-        found = [_sample(self._path, self._line + number, line) for number, line in enumerate(lines, 1)]
+        found = [self._parsed(self._line + number, line) for number, line in enumerate(lines, 1)]
         self._line += len(lines)
         return found
+
+    def _parsed(self, number: int, line: bytes) -> Line:
+        try:
+            return self._parse(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise _corrupted(self._path, number) from error
+
+
+class SampleReader(_LineReader[Sample]):
+    """Reads samples while they are being written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, lambda values: Sample(*(values[name] for name in _SAMPLE_FIELDS)))
+
+
+class StateReader(_LineReader[StateReading]):
+    """Reads states while they are being written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, lambda values: StateReading(*(values[name] for name in _STATE_FIELDS)))
 
 
 def read(path: Path) -> list[Record]:
@@ -83,6 +110,11 @@ def read(path: Path) -> list[Record]:
 def read_samples(path: Path) -> list[Sample]:
     """All samples in the order of their starts."""
     return sorted(SampleReader(path).new(), key=lambda sample: sample.t)
+
+
+def read_states(path: Path) -> list[StateReading]:
+    """All readings of states in the order in which they were asked for."""
+    return sorted(StateReader(path).new(), key=lambda reading: reading.t)
 
 
 def _record(path: Path, number: int, line: bytes) -> Record:
@@ -102,17 +134,6 @@ def _adapter(event: str) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(EVENTS[event])
-
-
-_SAMPLE_FIELDS = tuple(each.name for each in fields(Sample))
-
-
-def _sample(path: Path, number: int, line: bytes) -> Sample:
-    try:
-        values = json.loads(line)
-        return Sample(*(values[name] for name in _SAMPLE_FIELDS))
-    except (ValueError, KeyError, TypeError) as error:
-        raise _corrupted(path, number) from error
 
 
 def _corrupted(path: Path, number: int) -> Corrupted:

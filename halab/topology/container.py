@@ -5,6 +5,7 @@ from __future__ import annotations
 from halab.topology.lab import Lab, Machine
 
 LABEL = "halab.lab"
+MACHINE_LABEL = "halab.machine"
 # The work folder, which tells labs of the same name from each other where several users share an engine.
 WORK_LABEL = "halab.work"
 
@@ -29,7 +30,7 @@ def arguments(
     """Arguments of `docker run` for a machine."""
     return [
         "--label", f"{LABEL}={lab.name}",
-        "--label", f"halab.machine={machine.name}",
+        "--label", f"{MACHINE_LABEL}={machine.name}",
         "--label", f"{WORK_LABEL}={work}",
         "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
         *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),

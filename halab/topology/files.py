@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from halab.config.lab import Acceleration, Balancer, Provider
+from halab.config.lab import Acceleration, Balancer, Check, Provider
 from halab.topology import container, render
-from halab.topology.lab import API_PORT, Lab, Machine
+from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
 # What kubeadm checks and a machine of a lab cannot change: a container's kernel is the host's, so is its swap.
 IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")
@@ -33,6 +33,30 @@ class HostValues:
     acceleration: Acceleration = Acceleration.KVM
 
 
+@dataclass(frozen=True)
+class BalancerSettings:
+    """What may be changed of a load balancer's configuration; what is None stays as the lab has it.
+
+    `idle_timeout` is a number with a unit that both balancers know (ms, s, m, h); `connections` how many clients are
+    served at once.
+    """
+
+    check: Check | None = None
+    idle_timeout: str | None = None
+    connections: int | None = None
+
+
+@dataclass(frozen=True)
+class BalancerFile:
+    """A load balancer's configuration, where it goes, and how it is tested and run; `others` must not run."""
+
+    path: str
+    text: str
+    test: str
+    service: str
+    others: tuple[str, ...]
+
+
 def work_files(lab: Lab, host: HostValues) -> dict[str, str]:
     """Path in the work folder → content."""
     files = {"Vagrantfile": _vagrantfile(lab, host)}
@@ -53,25 +77,25 @@ def ssh_config(lab: Lab, addresses: Mapping[str, str], *, private_key: str, know
     )
 
 
-def balancer(lab: Lab) -> dict[str, Any]:
-    """The configuration of the lab's load balancer, where it goes, and how it is tested and run."""
-    haproxy, nginx = "/etc/haproxy/haproxy.cfg", "/etc/nginx/nginx.conf"
+def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile:
+    """The configuration of the lab's load balancer: the lab's own, unless settings say otherwise."""
+    changed = settings or BalancerSettings()
     if lab.load_balancer.kind is Balancer.HAPROXY:
-        template, path, test, others = (
-            "haproxy.cfg.j2",
-            haproxy,
-            f"haproxy -c -q -f {haproxy}",
-            ["nginx.service"],
-        )
+        path, service, other = "/etc/haproxy/haproxy.cfg", "haproxy.service", "nginx.service"
+        template, test = "haproxy.cfg.j2", f"haproxy -c -q -f {path}"
     else:
-        template, path, test, others = "nginx.conf.j2", nginx, "nginx -t -q", ["haproxy.service"]
-    return {
-        "path": path,
-        "text": render.text(f"balancer/{template}", lab=lab, port=API_PORT),
-        "test": test,
-        "service": f"{lab.load_balancer.kind}.service",
-        "others": others,
-    }
+        path, service, other = "/etc/nginx/nginx.conf", "nginx.service", "haproxy.service"
+        template, test = "nginx.conf.j2", "nginx -t -q"
+    text = render.text(
+        f"balancer/{template}",
+        lab=lab,
+        port=API_PORT,
+        stats_port=STATS_PORT,
+        check=changed.check or lab.load_balancer.check,
+        idle_timeout=changed.idle_timeout,
+        connections=changed.connections,
+    )
+    return BalancerFile(path, text, test, service, (other,))
 
 
 def _vagrantfile(lab: Lab, host: HostValues) -> str:

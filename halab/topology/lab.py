@@ -12,6 +12,9 @@ from halab.config.kubernetes import Release
 from halab.config.lab import PODS, SERVICES, LabFile, LoadBalancer, Provider, Size
 
 API_PORT = 6443
+ETCD_PORT = 2379
+# What HAProxy shows of itself, over HTTP: the port that its documentation uses.
+STATS_PORT = 8404
 
 
 class Role(StrEnum):

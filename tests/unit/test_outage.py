@@ -9,14 +9,44 @@ from halab.scenario.events import Sample
 from halab.scenario.outage import Gap, Outage, Samples, figures, gaps, outages
 
 
-def test_an_outage_lasts_from_the_first_failed_start_to_the_first_ok_start() -> None:
+def test_an_outage_lasts_from_the_first_failed_start_to_the_first_answer() -> None:
     (found,) = outages(samples(end=10, out=[(3, 5)]), 10)
-    assert found == Outage(start=3.0, end=5.0, failed=10, is_open=False)
+    assert found == Outage(start=3.0, end=5.02, failed=10, is_open=False)
+
+
+def asked(*answers: tuple[float, float, bool]) -> list[Sample]:
+    """Samples of (start, end, ok)."""
+    return [Sample(start, end - start, "p", None, ok, "") for start, end, ok in answers]
+
+
+def test_what_hung_until_the_end_of_an_outage_does_not_shorten_it() -> None:
+    hung = asked((0, 0.1, True), (1, 3, False), (2, 4, False), (3, 5, True), (4, 5, True), (5, 5.1, True))
+    assert outages(hung, 6) == [Outage(start=1, end=5, failed=2, is_open=False)]
+
+
+def test_a_later_question_that_is_answered_sooner_ends_an_outage() -> None:
+    waited = asked((1, 3, False), (1.5, 3.4, True), (2, 2.1, True))
+    assert outages(waited, 4) == [Outage(start=1, end=2.1, failed=1, is_open=False)]
+
+
+def test_what_was_asked_before_the_first_failure_does_not_end_an_outage() -> None:
+    under_way = asked((0.5, 1.5, True), (1, 3, False), (2.5, 2.6, True))
+    assert outages(under_way, 4) == [Outage(start=1, end=2.6, failed=1, is_open=False)]
+
+
+def test_a_failure_before_the_first_answer_is_part_of_the_same_outage() -> None:
+    mixed = asked((1, 3, False), (2, 3.9, True), (3, 5, False), (4, 4.1, True))
+    assert outages(mixed, 6) == [Outage(start=1, end=3.9, failed=2, is_open=False)]
+
+
+def test_an_answer_after_the_window_leaves_an_outage_open() -> None:
+    late = asked((1, 3, False), (2, 3.9, True))
+    assert outages(late, 3) == [Outage(start=1, end=3, failed=1, is_open=True)]
 
 
 def test_a_single_failed_sample_is_an_outage_of_one_period() -> None:
     (found,) = outages(samples(end=10, out=[(3, 3.1)]), 10)
-    assert found.seconds == pytest.approx(0.2)
+    assert found.seconds == pytest.approx(0.22)
 
 
 def test_an_outage_without_an_end_is_open_and_lasts_to_the_end_of_the_window() -> None:
@@ -47,7 +77,7 @@ def test_flapping_is_many_outages_and_the_longest_is_named() -> None:
     assert len(found.outages) == 3
     assert found.longest is not None
     assert found.longest.start == 6.0
-    assert found.longest_outage_seconds == pytest.approx(2.0)
+    assert found.longest_outage_seconds == pytest.approx(2.02)
 
 
 def test_a_share_counts_samples() -> None:
@@ -102,7 +132,7 @@ answers = st.lists(st.booleans(), min_size=1, max_size=80)
 
 
 def lane(oks: list[bool]) -> list[Sample]:
-    return [Sample(number / 5, 0.01, "p", None, ok, "") for number, ok in enumerate(oks)]
+    return [Sample(number / 5, 0, "p", None, ok, "") for number, ok in enumerate(oks)]
 
 
 @given(answers)

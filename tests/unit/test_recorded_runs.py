@@ -50,7 +50,7 @@ def test_the_figures_of_an_etcd_member_that_was_held_down_behind_nginx(
 ) -> None:
     result = report.render(copy_of("kill-etcd-member-nginx"))
     assert measured(result, 2) == pytest.approx(0.722, abs=0.001)
-    assert measured(result, 12) == pytest.approx(2.2, abs=0.01)
+    assert measured(result, 12) == pytest.approx(2.216, abs=0.01)
     assert result.recovery_seconds == pytest.approx(129.0, abs=0.01)
     (left_out,) = result.of(Standing.LEFT_OUT)
     assert left_out.step == 10

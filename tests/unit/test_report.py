@@ -9,12 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from made_run import FAILED, LANES, META, PASSED, STOP, MadeRun
+from made_run import FAILED, META, PASSED, STOP, MadeRun
+from made_states import power_cut
 
 from halab import report
 from halab.config.scenario import Verdict
 from halab.errors import BadUsage, Corrupted
-from halab.report import drawing, junit, page, table
+from halab.report import junit, page, table
 from halab.scenario import events
 from halab.scenario.events import Record
 from halab.scenario.folder import RunFolder
@@ -245,35 +246,29 @@ def test_thousands_of_samples_are_a_small_page() -> None:
     assert len(html_of(run)) < 250_000
 
 
-def test_every_lane_is_drawn_and_a_single_failure_can_be_seen() -> None:
-    evidence = MadeRun(out={"read-via-lb": [(9, 9.1)]}).evidence()
-    drawn = drawing.draw(evidence, judge(evidence))
-    rows = [row for row in drawn.rows if not row.is_head]
-    assert len(rows) == len(LANES) + 2
-    (read,) = [row for row in rows if row.name == "read-via-lb"]
-    failed = [bar for bar in read.bars if bar.kind == "failed"]
-    assert len(failed) == 1
-    assert failed[0].width >= 1.5
-    assert [label.text for label in read.labels] == ["200ms"]
+def test_a_page_says_when_a_new_leader_led_and_names_the_file_of_states() -> None:
+    evidence = power_cut()
+    text = page.html(judge(evidence), evidence, logs=[])
+    assert "new etcd leader after</span><b>1.3s</b>" in text
+    assert "cp3, 1.3s after the fault" in text
+    assert 'href="states.jsonl"' in text
+    assert 'href="states.jsonl"' not in html_of(MadeRun())
 
 
-def test_what_was_not_sampled_is_drawn_as_unknown() -> None:
-    evidence = MadeRun(missing={"read-via-lb": [(8, 12)]}).evidence()
-    drawn = drawing.draw(evidence, judge(evidence))
-    (read,) = [row for row in drawn.rows if row.name == "read-via-lb"]
-    assert [bar.kind for bar in read.bars] == ["ok", "unknown", "ok"]
+def test_the_page_with_everything_is_whole_and_its_quiet_lanes_are_folded() -> None:
+    evidence = power_cut()
+    text = page.html(judge(evidence), evidence, logs=[])
+    parsed = Page()
+    parsed.feed(text)
+    assert parsed.open == []
+    assert "<summary>No failure in 27 more lanes: backend, node: cp1, cp3, cp4, cp5; " in text
+    assert "<summary>19 probes without a failed sample</summary>" in text
 
 
-def test_bars_stay_inside_the_drawing_and_do_not_overlap() -> None:
-    evidence = MadeRun(out={"write-via-lb": [(7, 8), (8.4, 9), (20, 90)]}).evidence()
-    drawn = drawing.draw(evidence, judge(evidence))
-    for row in drawn.rows:
-        right = 0.0
-        for bar in row.bars:
-            assert drawing.LEFT <= bar.x <= drawing.WIDTH
-            assert bar.x + bar.width <= drawing.WIDTH
-            assert bar.x >= right - 1.6
-            right = bar.x + bar.width
+def test_the_page_of_a_twin_says_what_its_verdict_must_be() -> None:
+    assert "Its verdict must be fail." in html_of(
+        MadeRun(meta=replace(META, is_twin=True), expect_seconds=11)
+    )
 
 
 # the table

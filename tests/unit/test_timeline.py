@@ -14,6 +14,7 @@ from halab.scenario.timeline import SampleReader, Timeline
 _OF = {"name": "n", "fault": "f", "target": "t", "machine": "cp1"}
 EVERY: list[Event] = [
     events.RunStarted("2026-11-23T10:15:00+01:00", "s", "ha", {"etcd": "3.7.0"}, 42),
+    events.LabSet("check tcp", "tcp"),
     events.Steady(When.BEFORE, True, 1.5, "etcd on cp1"),
     events.StepStarted(0),
     events.FaultStarted(**_OF),
@@ -29,6 +30,9 @@ EVERY: list[Event] = [
     events.SamplerStarted(),
     events.SamplerStopped({"write-via-lb": 3}),
     events.Ledger(10, 9, (3, 4), 1),
+    events.FaultRefused(**_OF, why="no netem"),
+    events.Members(7, {"cp1": 4, "cp2": 4}, {"cp1": 300, "cp2": 300}, {"cp2": (3, 4)}),
+    events.Audit(("qdisc tbf on eth1 of cp1",)),
     events.Checks(1, 2, None),
     events.Skipped("one control plane"),
     events.Interrupted("SIGTERM"),

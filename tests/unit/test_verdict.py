@@ -15,7 +15,8 @@ from halab.scenario import events
 from halab.scenario.check_results import CheckResult, CheckState
 from halab.scenario.events import Event, Record, Sample, When
 from halab.scenario.folder import Evidence
-from halab.scenario.judgement import State, answered, fails_within, ok_within
+from halab.scenario.answers import answered, fails_within, ok_within
+from halab.scenario.decision import Judgement, State
 from halab.scenario.outage import Samples
 from halab.scenario.result import Kind, Outcome, Result, Standing
 from halab.scenario.verdict import judge
@@ -257,7 +258,7 @@ def test_ok_within(pattern: str, limit: float, state: State, measured: float | N
     found = ok_within(lane(pattern), "p", 0.0, limit)
     assert found.state is state
     if measured is not None:
-        assert found.measured == pytest.approx(measured)
+        assert found.figures[0].value == pytest.approx(measured)
 
 
 @pytest.mark.parametrize(

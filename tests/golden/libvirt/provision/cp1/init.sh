@@ -66,7 +66,7 @@ kubeadm certs certificate-key >/run/halab/certificate-key
   cat <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
-clusterName: five
+clusterName: "five"
 kubernetesVersion: v1.37.2
 controlPlaneEndpoint: 10.213.0.10:6443
 networking:

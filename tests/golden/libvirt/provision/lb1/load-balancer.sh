@@ -72,6 +72,9 @@ put 0644 /etc/haproxy/haproxy.cfg <<'EOF'
 global
   log stdout format raw local0
   maxconn 4096
+  # A reload leaves the old worker with the connections it has, and with no checks: it would keep them to a server
+  # that died. Both generations side by side are no lesson: the old one goes.
+  hard-stop-after 2s
   stats socket /run/haproxy/admin.sock mode 660 level admin
   user haproxy
   group haproxy
@@ -103,6 +106,17 @@ backend control-planes
   server cp3 10.213.0.13:6443
   server cp4 10.213.0.14:6443
   server cp5 10.213.0.15:6443
+
+# What it believes of its servers, to be read and no more: http://10.213.0.10:8404/;csv
+frontend statistics
+  # transparent: an address that is not there yet must not keep the API servers' frontend from starting
+  bind 10.213.0.10:8404 transparent
+  mode http
+  option dontlog-normal
+  maxconn 20
+  timeout client 30s
+  stats enable
+  stats uri /
 EOF
 haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer refuses its configuration: /etc/haproxy/haproxy.cfg'
 systemctl disable -q --now nginx.service

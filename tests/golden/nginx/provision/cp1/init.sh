@@ -66,7 +66,7 @@ kubeadm certs certificate-key >/run/halab/certificate-key
   cat <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
-clusterName: small
+clusterName: "small"
 kubernetesVersion: v1.34.4
 controlPlaneEndpoint: 192.168.77.10:6443
 networking:

@@ -76,6 +76,8 @@ put 0644 /etc/nginx/nginx.conf <<'EOF'
 # Open-source NGINX checks passively: a connection that fails takes its server out for fail_timeout.
 include /etc/nginx/modules-enabled/*.conf;
 worker_processes auto;
+# A reload leaves the old workers with the connections they have: two generations side by side are no lesson.
+worker_shutdown_timeout 2s;
 pid /run/nginx.pid;
 error_log stderr warn;
 

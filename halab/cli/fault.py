@@ -1,0 +1,186 @@
+"""Verbs for a trainer at the board: one fault at a time, by hand, and undoing it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from halab.cli.complete import fault_names, fault_options, open_faults, targets
+from halab.cli.lab import file_option, json_option, place_of, print_json
+
+if TYPE_CHECKING:
+    from halab.faults.fault import Fault, Option
+    from halab.lifecycle.lab import Place
+
+_WIDTH = 100
+
+
+@click.command("faults")
+@click.argument("names", nargs=-1, shell_complete=fault_names)
+@json_option
+def faults_command(names: tuple[str, ...], as_json: bool) -> None:
+    """List the faults there are, with their options, where they make sense, and what they need.
+
+    \b
+    Example:
+      halab faults
+      halab faults partition lose-packets
+    """
+    from halab.faults.catalogue import FAULTS
+
+    wanted = [FAULTS[_require_known(name)] for name in names] or sorted(
+        FAULTS.values(), key=lambda each: each.name
+    )
+    if as_json:
+        print_json([_as_json(fault) for fault in wanted])
+        return
+    for fault in wanted:
+        for line in fault_lines(fault):
+            click.echo(line)
+
+
+@click.command("inject")
+@file_option
+@click.argument("fault", shell_complete=fault_names)
+@click.option(
+    "--on", "on", multiple=True, required=True, shell_complete=targets,
+    help="A machine, or its role now: cp2, lb, etcd-leader, any-cp …; may be given again.",
+)  # fmt: skip
+@click.option(
+    "--with", "options", multiple=True, metavar="NAME=VALUE", shell_complete=fault_options,
+    help="An option of the fault; may be given again.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), help="Decides among equal targets.")
+@json_option
+def inject_command(
+    file: Path, fault: str, on: tuple[str, ...], options: tuple[str, ...], seed: int | None, as_json: bool
+) -> None:
+    """Inject one fault by hand, and leave it open until `halab heal`.
+
+    \b
+    Example:
+      halab inject kill-process --on etcd-leader --with process=etcd
+      halab inject hold-static-pod --on cp2 --with pod=kube-apiserver
+    """
+    from halab.cli.console import progress
+    from halab.faults.catalogue import FAULTS
+    from halab.scenario import session
+
+    given = dict(_pair(option) for option in options)
+    place = place_of(file)
+    _require_known(fault)
+    with _undoable(place):
+        done = session.inject_by_hand(place, progress(), fault, on, given, seed=seed)
+    is_open = FAULTS[fault].is_lasting
+    if as_json:
+        print_json([
+            {"id": entry.id, "fault": entry.fault, "machine": entry.machine, "options": entry.options,
+             "seen": seen, "is_open": is_open}
+            for entry, seen in done
+        ])  # fmt: skip
+        return
+    for entry, seen in done:
+        click.echo(f"{entry}: {seen}")
+    if not is_open:
+        click.echo("over already: there is nothing to undo", err=True)
+    elif done:
+        click.echo(f"undo it with `halab heal {fault}`", err=True)
+
+
+@contextmanager
+def _undoable(place: Place) -> Iterator[None]:
+    """A fault that failed half-way, or was interrupted, says how what is open of it is undone."""
+    from halab.faults.journal import Journal
+
+    try:
+        yield
+    except BaseException:
+        for entry in Journal(place.work.journal).open_faults():
+            click.echo(f"a fault is open: {entry} (undo it with `halab heal`)", err=True)
+        raise
+
+
+@click.command("heal")
+@file_option
+@click.argument("names", nargs=-1, shell_complete=open_faults)
+def heal_command(file: Path, names: tuple[str, ...]) -> int:
+    """Undo faults that are open: those injected by hand, and those that a killed run has left.
+
+    Without a name all of them, the youngest first; a name is that of a fault, or the beginning of an id.
+
+    \b
+    Example:
+      halab status || halab heal
+      halab heal hold-static-pod
+    """
+    from halab.cli.console import progress
+    from halab.scenario import session
+
+    failed = session.heal(place_of(file), progress(), names)
+    for entry, error in failed:
+        click.echo(f"not healed: {entry}: {error.message}", err=True)
+    return 3 if failed else 0
+
+
+def fault_lines(fault: Fault) -> Iterator[str]:
+    """What it does, where and what it needs, and its options."""
+    needs = f", needs {', '.join(sorted(fault.needs))}" if fault.needs else ""
+    lasts = "" if fault.is_lasting else ", over at once"
+    yield f"{fault.name}  (on {fault.place}{needs}{lasts})"
+    yield from textwrap.wrap(fault.does, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    given = {name: f"{name}={option.default or ''}" for name, option in fault.options.items()}
+    width = max(map(len, given.values()), default=0)
+    for name, option in fault.options.items():
+        said = textwrap.wrap(_said_of(option), max(40, _WIDTH - width - 10)) or [""]
+        yield f"        {given[name].ljust(width)}  {said[0]}".rstrip()
+        for line in said[1:]:
+            yield f"        {' ' * width}  {line}"
+
+
+def _said_of(option: Option) -> str:
+    such_as = f", such as {option.example}" if option.example else ""
+    return f"{option.means}{such_as}{' (must be given)' if option.default is None else ''}"
+
+
+def _as_json(fault: Fault) -> dict[str, Any]:
+    return {
+        "name": fault.name,
+        "does": fault.does,
+        "place": str(fault.place),
+        "needs": sorted(fault.needs),
+        "is_lasting": fault.is_lasting,
+        "options": {
+            name: {
+                "means": each.means,
+                "example": each.example,
+                "default": each.default,
+                "is_target": each.is_target,
+            }
+            for name, each in fault.options.items()
+        },
+    }
+
+
+def _require_known(name: str) -> str:
+    """BadUsage where the catalogue has no fault of that name."""
+    from halab.config.loading import nearest
+    from halab.errors import BadUsage
+    from halab.faults.catalogue import FAULTS
+
+    if name not in FAULTS:
+        raise BadUsage(f"no such fault: {name}{nearest(name, FAULTS)}", hint="`halab faults` lists them")
+    return name
+
+
+def _pair(option: str) -> tuple[str, str]:
+    from halab.errors import BadUsage
+
+    name, sign, value = option.partition("=")
+    if not sign or not name:
+        raise BadUsage(f"--with should be NAME=VALUE, such as process=etcd, not {option}")
+    return name, value

@@ -1,0 +1,177 @@
+"""How a live lab is drawn: a screen for terminals, one line for everything else. Readable without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from halab.scenario.events import spoken
+from halab.scenario.live import WINDOW_SECONDS, Cell, Change, Live
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from halab.topology.lab import Lab
+
+_LEADERS = {"etcd-leader": "etcd", "kcm-leader": "controller-manager", "scheduler-leader": "scheduler"}
+_NODES = {"true": "ready", "false": "not ready"}
+# An answer in less than so many seconds: 3, 10 and 30 ms are usual, more than a second is nearly a failure.
+_LEVELS = ((0.01, "▁"), (0.03, "▂"), (0.1, "▃"), (0.3, "▄"), (1.0, "▅"))
+_SLOWEST = "▆"
+_FAILED, _NOT_ASKED = "×", "·"
+_MOST_MARKS, _FEWEST_MARKS = 60, 10
+# What stands beside the marks: the gaps, `fails`, `12 ms`, `100 %`.
+_BESIDE_MARKS = 26
+_FEWEST_CHANGES = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at; `began` is the wall-clock time of the view's zero."""
+
+    lab: Lab
+    began: datetime
+
+    def clock(self, t: float) -> str:
+        return f"{self.began + timedelta(seconds=t):%H:%M:%S}"
+
+
+def screen(view: View, live: Live, t: float, width: int, height: int) -> RenderableType:
+    """Machines, probes, and as many of the last changes as there is room for."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lab = view.lab
+    head = f"lab {lab.name}, Kubernetes {lab.release.kubernetes}, {lab.load_balancer.kind}  {view.clock(t)}"
+    parts: list[RenderableType] = [
+        Text(head, "bold", no_wrap=True, overflow="ellipsis"),
+        Text(),
+        _machines(lab, live, t),
+        Text(),
+        _probes(live, t, width),
+    ]
+    parts += [
+        Text(f"a fault is open: {fault}", "bold red", no_wrap=True, overflow="ellipsis")
+        for fault in live.faults
+    ]
+    # head, two empty lines and a last one, two headings
+    used = 6 + len(lab.machines) + len(live.lanes) + len(live.faults)
+    changes = live.changes(max(_FEWEST_CHANGES, height - used - 1))
+    if changes:
+        parts += [Text(), *(_change(view, each) for each in changes)]
+    return Group(*parts)
+
+
+def summary(view: View, live: Live, t: float) -> str:
+    """Everything in one line, the exceptions by name."""
+    return f"{view.clock(t)}  " + "; ".join(_summed(view.lab, live, t))
+
+
+def change_line(view: View, change: Change) -> str:
+    return f"{view.clock(change.t)}  {change.text}"
+
+
+def _machines(lab: Lab, live: Live, t: float) -> Table:
+    table = _table("MACHINE", "POWER", "NODE", "BACKEND", "LEADS")
+    leaders = {role: live.state(t, state) for state, role in _LEADERS.items()}
+    for machine in lab.machines:
+        name = machine.name
+        power = live.machine(name)
+        node = _node(live, t, name) if machine.is_node else ""
+        backend = live.state(t, "backend", name) or ""
+        table.add_row(
+            name,
+            _styled(power or "?", power == "running"),
+            _styled(node, node == "ready"),
+            _styled(backend, backend == "up"),
+            ", ".join(role for role, leader in leaders.items() if leader == name),
+        )
+    return table
+
+
+def _probes(live: Live, t: float, width: int) -> Table:
+    lanes = live.lanes
+    longest = max((len(spoken(lane)) for lane in lanes), default=0)
+    marks = max(_FEWEST_MARKS, min(_MOST_MARKS, width - longest - _BESIDE_MARKS))
+    table = _table("PROBE", "", "", "FAILED", f"LAST {WINDOW_SECONDS:.0f} s")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for lane in lanes:
+        now = live.now(lane)
+        table.add_row(
+            spoken(lane),
+            _styled("ok" if now.ok else "fails", now.ok),
+            f"{now.seconds * 1000:.0f} ms",
+            f"{live.failed_share(t, lane):.0%}",
+            _marks(live.cells(t, lane, marks)),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _marks(cells: Sequence[Cell]) -> Text:
+    from rich.text import Text
+
+    drawn = Text()
+    for cell in cells:
+        if cell.failed:
+            drawn.append(_FAILED, "bold red" if cell.failed == cell.asked else "yellow")
+        elif not cell.asked:
+            drawn.append(_NOT_ASKED, "dim")
+        else:
+            level = next((mark for limit, mark in _LEVELS if cell.slowest_seconds < limit), _SLOWEST)
+            drawn.append(level, "green")
+    return drawn
+
+
+def _styled(text: str, is_good: bool) -> Text:
+    from rich.text import Text
+
+    return Text(text, "green" if is_good else "bold red")
+
+
+def _change(view: View, change: Change) -> Text:
+    from rich.text import Text
+
+    style = "red" if change.is_bad else "green"
+    return Text.assemble(
+        (f"{view.clock(change.t)}  ", "dim"), (change.text, style), no_wrap=True, overflow="ellipsis"
+    )
+
+
+def _node(live: Live, t: float, machine: str) -> str:
+    return _NODES.get(live.state(t, "node-ready", machine) or "", "unknown")
+
+
+def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
+    yield from _exceptions("running", {each.name: live.machine(each.name) or "?" for each in lab.machines})
+    leaders = [f"{role} {live.state(t, state) or 'unknown'}" for state, role in _LEADERS.items()]
+    yield f"leaders: {', '.join(leaders)}"
+    backends = {each.name: live.state(t, "backend", each.name) for each in lab.control_planes}
+    known = {name: state for name, state in backends.items() if state}
+    if known:
+        yield from _exceptions("backends up", known, good="up")
+    yield from _exceptions(
+        "nodes ready", {each.name: _node(live, t, each.name) for each in lab.nodes}, good="ready"
+    )
+    failing = [spoken(lane) for lane in live.lanes if not live.now(lane).ok]
+    yield f"failing: {', '.join(failing)}" if failing else f"{len(live.lanes)} probes answer"
+    for fault in live.faults:
+        yield f"a fault is open: {fault}"
+
+
+def _exceptions(what: str, states: dict[str, str], *, good: str = "running") -> Iterator[str]:
+    """`4 running`, or `3 running, cp2 off`."""
+    others = [f"{name} {state}" for name, state in states.items() if state != good]
+    yield ", ".join([f"{len(states) - len(others)} {what}", *others])

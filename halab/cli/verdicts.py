@@ -1,0 +1,93 @@
+"""What came of runs, printed: a table or JSON, and the exit code that they make together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from halab.cli.lab import print_json
+
+if TYPE_CHECKING:
+    from halab.report.played import Run
+    from halab.scenario.folder import RunFolder
+    from halab.scenario.result import Result
+
+# Of the promises that a twin broke; the rest stands in its report.
+_SHOWN_REASONS = 3
+_PAST = {"pass": "passed", "fail": "failed", "error": "ended in an error", "skip": "was skipped"}
+
+
+def print_result(folder: RunFolder, result: Result) -> None:
+    from halab.report import table
+
+    click.echo(table.text(result))
+    click.echo(f"report: {folder.page}\n", err=True)
+
+
+def print_results(runs: Sequence[tuple[RunFolder, Result]]) -> None:
+    """As JSON."""
+    print_json([{"folder": str(folder.path), **json.loads(result.to_json())} for folder, result in runs])
+
+
+def exit_code(verdicts: Sequence[str]) -> int:
+    """0 all passed, 3 an error or nothing ran, 1 a scenario failed; an error wins over a failure."""
+    if "error" in verdicts or not set(verdicts) - {"skip"}:
+        return 3
+    return 1 if "fail" in verdicts else 0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the run of a losing twin says about its scenario."""
+
+    run: Run
+
+    @property
+    def promised(self) -> str:
+        return str(self.run.turn.script.scenario.twin.verdict)
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the twin lost as it must; None where this lab cannot play it."""
+        verdict = str(self.run.result.verdict)
+        return None if verdict == "skip" else verdict == self.promised
+
+    @property
+    def reasons(self) -> list[str]:
+        """By what it lost: the promises that were broken; where none was, why there was no sound verdict."""
+        from halab.scenario.result import Standing
+
+        result = self.run.result
+        broken = [f"{each.promised}: {each.seen}" for each in result.of(Standing.BROKEN)]
+        return broken or list(result.reasons)
+
+    def text(self) -> str:
+        """A line for the verdict, and one for each of the first reasons."""
+        mark = {True: "✓", False: "✗", None: "-"}[self.holds]
+        verdict = _PAST[str(self.run.result.verdict)]
+        must = f"its twin must {'fail' if self.promised == 'fail' else 'end in an error'}"
+        came = f"and it {'did' if self.holds else verdict}"
+        lines = [f"{mark} {self.run.turn.script.name}: {must}, {came}"]
+        more = len(self.reasons) - _SHOWN_REASONS
+        lines += [f"    {reason}" for reason in self.reasons[:_SHOWN_REASONS]]
+        return "\n".join([*lines, f"    and {more} more"] if more > 0 else lines)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "scenario": self.run.turn.script.name,
+            "holds": self.holds,
+            "promised": self.promised,
+            "verdict": str(self.run.result.verdict),
+            "reasons": self.reasons,
+            "seed": self.run.turn.seed,
+            "folder": str(self.run.folder.path),
+        }
+
+
+def print_proof(proof: Proof, folder: RunFolder) -> None:
+    click.echo(proof.text())
+    click.echo(f"report: {folder.page}\n", err=True)

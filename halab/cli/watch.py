@@ -1,0 +1,138 @@
+"""`halab watch`: a lab as it is right now, beside a run or a fault by hand. It holds no lock and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from halab.cli.lab import file_option, place_of
+
+if TYPE_CHECKING:
+    from halab.cli.live_view import View
+    from halab.clock import Clock
+    from halab.scenario.live import Live
+
+# An eye sees no more than that, and a terminal over SSH takes it.
+_FRAME_SECONDS = 0.25
+_LINE_SECONDS = 5.0
+# By then every probe has answered, and power was asked for.
+_FIRST_LINE_SECONDS = 1.5
+# Samples go to a temporary folder, some 20 kB a second: after so long the file is begun anew.
+_LEG_SECONDS = 3600.0
+
+Show = Callable[["Live", float], None]
+
+
+@click.command("watch")
+@file_option
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
+@click.option(
+    "--writes", is_flag=True, help="Probe writes as well: in a namespace of its own, removed at the end."
+)
+def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
+    """Watch the lab live: machines, leaders, backends, and the probes of the last minute.
+
+    Ctrl-C ends it. It runs beside `halab run` or `halab inject` in another terminal: it does not hold the lab, and
+    without --writes it changes nothing. Where there is no terminal it prints lines: every change, and a summary
+    every 5 s.
+
+    \b
+    Example:
+      halab watch
+      halab watch --seconds 30 --writes
+    """
+    from halab.cli import Interrupted
+    from halab.cli.live_view import View
+    from halab.clock import RealClock
+    from halab.lifecycle import lab as labs
+    from halab.scenario.live import Live
+    from halab.scenario.watching import watching
+
+    place = place_of(file)
+    lab = labs.existing(place)
+    live, view, frames = Live(), View(lab, datetime.now()), Frames(RealClock(), seconds)
+    try:
+        with on_screen(view) if _has_screen() else in_lines(view) as show:
+            while not frames.over:
+                with watching(place, lab, frames.origin, writes=writes) as refresh:
+                    for t in frames.of_a_leg():
+                        refresh(live)
+                        show(live, t)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        # how a view is ended: nothing was cut short
+        click.echo(err=True)
+
+
+class Frames:
+    """When to draw: times since the view began."""
+
+    def __init__(self, clock: Clock, seconds: float | None) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self.origin = clock.now()
+
+    @property
+    def over(self) -> bool:
+        return self._seconds is not None and self._now >= self._seconds
+
+    def of_a_leg(self) -> Iterator[float]:
+        """The frames until the end of the view, or until its samples should be begun anew."""
+        leg_ends = self._now + _LEG_SECONDS
+        while not self.over and self._now < leg_ends:
+            yield self._now
+            self._clock.sleep(_FRAME_SECONDS)
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now() - self.origin
+
+
+@contextmanager
+def on_screen(view: View) -> Iterator[Show]:
+    """Draw in place; what was seen last stays on the terminal."""
+    from rich.console import Console
+    from rich.live import Live as Drawing
+
+    from halab.cli.live_view import screen
+
+    console = Console(highlight=False)
+    with Drawing(console=console, auto_refresh=False, vertical_overflow="crop") as drawing:
+
+        def show(live: Live, t: float) -> None:
+            drawing.update(screen(view, live, t, console.width, console.height), refresh=True)
+
+        yield show
+
+
+@contextmanager
+def in_lines(view: View) -> Iterator[Show]:
+    """A line for every change, and a summary now and then."""
+    from halab.cli.live_view import change_line, summary
+
+    seen = 0
+    due: float | None = None
+
+    def show(live: Live, t: float) -> None:
+        nonlocal seen, due
+        due = t + _FIRST_LINE_SECONDS if due is None else due
+        seen, changes = live.changes_after(seen)
+        for change in changes:
+            click.echo(change_line(view, change))
+        if t >= due:
+            click.echo(summary(view, live, t))
+            due = t + _LINE_SECONDS
+
+    yield show
+
+
+def _has_screen() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")

@@ -1,0 +1,158 @@
+"""What a scenario promises: of the answers that clients get, and of what is read off the lab."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from halab.config.loading import Model
+from halab.config.quantities import CountBounds, SecondsBounds, ShareBounds, Within, WithinOrAlways
+from halab.config.setting import When
+from halab.config.targets import Kind
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Probe(StrEnum):
+    """One question, asked again and again: what is asked, how, and of whom."""
+
+    READY_VIA_LB = "ready-via-lb"
+    READ_VIA_LB = "read-via-lb"
+    WRITE_VIA_LB = "write-via-lb"
+    READ_KEPT_VIA_LB = "read-kept-via-lb"
+    WATCH_VIA_LB = "watch-via-lb"
+    QUIET_WATCH_VIA_LB = "quiet-watch-via-lb"
+    READY_DIRECT = "ready-direct"
+    READ_DIRECT = "read-direct"
+    WRITE_DIRECT = "write-direct"
+    ETCD_DIRECT = "etcd-direct"
+
+    @property
+    def is_direct(self) -> bool:
+        return self.endswith("-direct")
+
+
+class FactName(StrEnum):
+    """What is known of the lab from its inside: when something started, who leads, what a member says of itself."""
+
+    ETCD_STARTED = "etcd-started"
+    API_SERVER_STARTED = "kube-apiserver-started"
+    CONTROLLER_MANAGER_STARTED = "kube-controller-manager-started"
+    SCHEDULER_STARTED = "kube-scheduler-started"
+    KUBELET_STARTED = "kubelet-started"
+    CONTAINERD_STARTED = "containerd-started"
+    BALANCER_STARTED = "balancer-started"
+    MACHINE_STARTED = "machine-started"
+    ETCD_LEADER = "etcd-leader"
+    CONTROLLER_MANAGER_LEADER = "kcm-leader"
+    SCHEDULER_LEADER = "scheduler-leader"
+    ETCD_TERM = "etcd-term"
+    NODE_READY = "node-ready"
+    BACKEND = "backend"
+    ETCD_ALARM = "etcd-alarm"
+    ETCD_REVISION = "etcd-revision"
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it is a state that the sampler asks for all the time; else it is read when it is needed."""
+        return not self.endswith("-started")
+
+    @property
+    def is_of_a_machine(self) -> bool:
+        return self not in _OF_THE_LAB
+
+    @property
+    def is_a_number(self) -> bool:
+        return self in _NUMBERS
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The machines that it can be read of; none where it is of the whole lab."""
+        if not self.is_of_a_machine:
+            return frozenset()
+        return _KINDS.get(self, frozenset({Kind.CONTROL_PLANE}))
+
+    @property
+    def values(self) -> frozenset[str] | None:
+        """What it can be where that is known beforehand."""
+        return _VALUES.get(self)
+
+    @property
+    def good_value(self) -> str | None:
+        """What it is while all is well."""
+        return _GOOD.get(self)
+
+
+_OF_THE_LAB = frozenset(
+    {FactName.ETCD_LEADER, FactName.CONTROLLER_MANAGER_LEADER, FactName.SCHEDULER_LEADER, FactName.ETCD_TERM}
+)
+_NUMBERS = frozenset({FactName.ETCD_TERM, FactName.ETCD_REVISION})
+_NODES = frozenset({Kind.CONTROL_PLANE, Kind.WORKER})
+_KINDS = {
+    FactName.KUBELET_STARTED: _NODES,
+    FactName.CONTAINERD_STARTED: _NODES,
+    FactName.NODE_READY: _NODES,
+    FactName.BALANCER_STARTED: frozenset({Kind.BALANCER}),
+    FactName.MACHINE_STARTED: frozenset(Kind),
+}
+_VALUES = {
+    FactName.NODE_READY: frozenset({"true", "false", "unknown"}),
+    FactName.BACKEND: frozenset({"up", "down"}),
+    FactName.ETCD_ALARM: frozenset({"none", "NOSPACE", "CORRUPT"}),
+}
+_GOOD = {FactName.NODE_READY: "true", FactName.BACKEND: "up", FactName.ETCD_ALARM: "none"}
+
+
+def _word(value: Any) -> Any:
+    """YAML has `true` and `5` as what they are; facts are text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise ValueError("should be one word, such as true, up or cp2")
+    return value
+
+
+Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": ["string", "boolean", "number"]})]
+# `lb` is a role among targets; what is promised is promised of the one machine that has it.
+Asked = Annotated[Text, AfterValidator(lambda name: "lb1" if name == "lb" else name)]
+
+
+class ProbeExpectation(Model):
+    """What clients see: within a limit, or over the window from a fault's inject to its heal (`during`).
+
+    Of an amount, `5s` is the most; `2s to 20s` is the least that shows the fault, and the most.
+    """
+
+    probe: Probe
+    target: Asked | None = Field(None, alias="on")
+    during: Text | None = None
+    ok: WithinOrAlways | None = None
+    fails: WithinOrAlways | None = None
+    longest_outage: SecondsBounds | None = None
+    failed_share: ShareBounds | None = None
+    outages: CountBounds | None = Field(None, description="how many there are")
+    when: When | None = None
+
+
+class FactExpectation(Model):
+    """What is known from the inside: another value than before the fault, the same one, or a certain one.
+
+    `unchanged` counts from the fault before, or with `during` over that fault's window.
+    """
+
+    fact: FactName
+    target: Asked | None = Field(None, alias="on")
+    during: Text | None = None
+    changed: Within | None = None
+    unchanged: Literal[True] | None = None
+    value: Word | None = None
+    reached: Within | None = Field(None, description="the value, counted from the step before")
+    increase: CountBounds | None = Field(None, description="of a number, over the window of `during`")
+    when: When | None = None
+
+
+Expectation = ProbeExpectation | FactExpectation

@@ -1,0 +1,185 @@
+"""Rules for one expectation of a scenario file: that it promises something, and that it can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from halab.config.expectation import (
+    Expectation,
+    FactExpectation,
+    FactName,
+    ProbeExpectation,
+)
+from halab.config.fault_rules import Cast, Finding
+from halab.config.lab import Balancer
+from halab.config.loading import nearest
+from halab.config.quantities import Bounds
+from halab.config.setting import When
+from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, Kind, kind_of
+from halab.config.yaml_source import Path
+
+AMOUNTS = ("longest_outage", "failed_share", "outages")
+_FORMS = ("changed", "unchanged", "value", "increase")
+_CONTROL_PLANE = frozenset({Kind.CONTROL_PLANE})
+
+
+@dataclass(frozen=True)
+class ExpectationRules:
+    """The rules at one step; `path` is that of its `expect`, `later` are the faults that are yet to come."""
+
+    path: Path
+    cast: Cast
+    later: Mapping[str, int]
+    conditions: tuple[When, ...]
+
+    def problems(self, expectation: Expectation) -> Iterator[Finding]:
+        if isinstance(expectation, ProbeExpectation):
+            yield from self._probe(expectation)
+        else:
+            yield from self._fact(expectation)
+        if expectation.during is not None and expectation.during not in self.cast.injected:
+            yield (*self.path, "during"), self.cast.unknown_fault(expectation.during, self.later)
+        if expectation.target is not None:
+            for what in self._target(expectation, expectation.target):
+                yield (*self.path, "on"), what
+
+    def _probe(self, expectation: ProbeExpectation) -> Iterator[Finding]:
+        for what in contradictions(expectation):
+            yield self.path, what
+        probe = expectation.probe
+        if probe.is_direct and expectation.target is None:
+            yield (*self.path, "probe"), f"{probe} needs `on`: a control plane, a fault or others"
+        if not probe.is_direct and expectation.target is not None:
+            yield (*self.path, "on"), f"{probe} asks the load balancer: leave `on` out"
+
+    def _fact(self, expectation: FactExpectation) -> Iterator[Finding]:
+        fact = expectation.fact
+        for what in fact_contradictions(expectation):
+            yield self.path, what
+        if fact.is_of_a_machine and expectation.target is None:
+            yield (*self.path, "fact"), f"{fact} needs `on`"
+        if not fact.is_of_a_machine and expectation.target is not None:
+            yield (*self.path, "fact"), f"{fact} is of the whole lab and takes no `on`"
+        if expectation.value is not None:
+            for what in self._value(fact, expectation.value):
+                yield (*self.path, "value"), what
+        asked = [self.cast.needs.load_balancer, *(each.load_balancer for each in self.conditions)]
+        if fact is FactName.BACKEND and Balancer.NGINX in asked:
+            yield (*self.path, "fact"), "only HAProxy tells of its backends, and this is for nginx"
+        elif fact is FactName.BACKEND and Balancer.HAPROXY not in asked:
+            what = "only HAProxy tells of its backends: add `when: {load_balancer: haproxy}`"
+            yield (*self.path, "fact"), what
+
+    def _value(self, fact: FactName, value: str) -> Iterator[str]:
+        if fact.is_a_number:
+            yield f"nobody knows beforehand what {fact} is: promise an `increase` of it"
+        elif not fact.is_sampled:
+            yield f"nobody knows beforehand when something started: promise that {fact} changed"
+        elif fact.values is not None and value not in fact.values:
+            yield f"{fact} is {_listed(sorted(fact.values))}, never {value}"
+        elif fact.values is None and kind_of(value) is not Kind.CONTROL_PLANE:
+            yield f"{fact} is the name of a control plane, such as cp1, never {value}"
+        else:
+            yield from self.cast.missing_machine(value)
+
+    def _target(self, expectation: Expectation, target: str) -> Iterator[str]:
+        is_probe = isinstance(expectation, ProbeExpectation)
+        if target == OTHERS:
+            yield from self._others(expectation)
+            return
+        if (
+            target not in self.cast.injected
+            and target != ALL_CONTROL_PLANES
+            and (not kind_of(target) or is_probe and kind_of(target) is not Kind.CONTROL_PLANE)
+        ):
+            if target in self.later:
+                yield self.cast.unknown_fault(target, self.later)
+            else:
+                known = [OTHERS, ALL_CONTROL_PLANES, "cp1", *self.cast.injected]
+                yield f"no such machine or fault: {target}{nearest(target, known)}"
+            return
+        if target not in self.cast.injected:
+            yield from self.cast.missing_machine(target)
+        fits = _CONTROL_PLANE if isinstance(expectation, ProbeExpectation) else expectation.fact.kinds
+        if fits and self.cast.kinds(target) and not self.cast.kinds(target) <= fits:
+            asked = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
+            yield f"{asked} is asked of a {_listed(sorted(fits))}, which this may not be: {target}"
+
+    def _others(self, expectation: Expectation) -> Iterator[str]:
+        """The control planes that a fault did not hit: the one that is named, or the last before."""
+        if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
+            yield "a fact like this is read off machines that are named: name one, or a fault"
+        yield from self.cast.missing_machine(OTHERS)
+        named = expectation.during or next(reversed(self.cast.injected), "")
+        if named in self.cast.injected and self.cast.injected[named].hits_all:
+            yield f"there are none: {named} hits every control plane"
+
+
+def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
+    """What is wrong with the conditions of one expectation of a probe, taken together."""
+    ok, fails, during = expectation.ok, expectation.fails, expectation.during
+    amounts = amounts_of(expectation)
+    given = [name for name, value in (("ok", ok), ("fails", fails)) if value is not None]
+    if not given and not amounts:
+        yield f"should promise something: ok, fails, {_listed(AMOUNTS)}"
+    if len(given) == 2:
+        yield "cannot promise both ok and fails"
+    elif given and amounts:
+        yield f"cannot promise both {given[0]} and {next(iter(amounts))}"
+    for promise in filter(None, (ok, fails)):
+        if promise.always and during is None:
+            yield "always needs a window: add `during` and the name of a fault"
+        if not promise.always and during is not None:
+            yield "within counts from the step before, not over a window: leave `during` out"
+    for name in amounts:
+        if during is None:
+            yield f"{name} needs a window: add `during` and the name of a fault"
+    some = [name for name, bounds in amounts.items() if bounds.least > 0]
+    none = [name for name, bounds in amounts.items() if bounds.most == 0]
+    if some and none:
+        yield f"cannot promise both some {some[0]} and none by {none[0]}"
+
+
+def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
+    """What is wrong with the conditions of one expectation of a fact, taken together."""
+    fact, during = expectation.fact, expectation.during
+    forms = [name for name in _FORMS if getattr(expectation, name) is not None]
+    if len(forms) != 1:
+        yield f"should say one of {_listed(_FORMS)}"
+        return
+    (form,) = forms
+    if form == "value" and (expectation.reached is None) == (during is None):
+        yield "a value should be `reached: within` a time, or held `during` a fault"
+    if form != "value" and expectation.reached is not None:
+        yield f"reached goes with a value, not with {form}"
+    if form == "changed" and during is not None:
+        yield "within counts from the step before, not over a window: leave `during` out"
+    if form == "increase" and not fact.is_a_number:
+        yield f"{fact} is no number: it cannot increase"
+    if form == "increase" and during is None:
+        yield "increase needs a window: add `during` and the name of a fault"
+    if form == "unchanged" and during is not None and not fact.is_sampled:
+        yield f"{fact} is not read all the time, so nobody can tell over a window: leave `during` out"
+
+
+def amounts_of(expectation: ProbeExpectation) -> dict[str, Bounds]:
+    """The amounts that it promises, by name."""
+    found = {name: getattr(expectation, name) for name in AMOUNTS}
+    return {name: bounds for name, bounds in found.items() if bounds is not None}
+
+
+def shows_a_fault(expectation: Expectation) -> bool:
+    """Whether it cannot hold where nothing happened."""
+    if isinstance(expectation, ProbeExpectation):
+        return expectation.fails is not None or any(
+            bounds.least > 0 for bounds in amounts_of(expectation).values()
+        )
+    if expectation.value is not None:
+        return expectation.value != expectation.fact.good_value
+    return expectation.changed is not None or bool(expectation.increase and expectation.increase.least > 0)
+
+
+def _listed(names: tuple[str, ...] | list[Kind] | list[str]) -> str:
+    head, last = list(names)[:-1], list(names)[-1]
+    return f"{', '.join(head)} or {last}" if head else str(last)

@@ -1,0 +1,138 @@
+"""Rules for the faults of a scenario file: that they exist, take such options, and fit the machines they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from halab.config.fault_spec import FaultSpec
+from halab.config.loading import nearest
+from halab.config.setting import Needs
+from halab.config.step import Heal, Inject, Options, spelled_options
+from halab.config.targets import (
+    EVERYONE,
+    MOST_CONTROL_PLANES,
+    MOST_WORKERS,
+    OTHERS,
+    PLACES,
+    ROLES,
+    SEVERAL,
+    Kind,
+    kind_of,
+    kinds_of,
+    number_of,
+)
+from halab.config.yaml_source import Path
+
+# What is wrong, and where: the path from the top of the file.
+Finding = tuple[Path, str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A fault that was injected in a step before; `hits_all` if it leaves no control plane alone."""
+
+    index: int
+    kinds: frozenset[Kind]
+    hits_all: bool
+
+
+@dataclass
+class Cast:
+    """The faults so far, by their names, while the steps of a file are gone through in order."""
+
+    faults: Mapping[str, FaultSpec]
+    needs: Needs
+    injected: dict[str, Known] = field(default_factory=dict)
+    healed: dict[str, int] = field(default_factory=dict)
+
+    def kinds(self, target: str) -> frozenset[Kind]:
+        """What kinds of machines a target can mean; none where it is no target."""
+        return self.injected[target].kinds if target in self.injected else kinds_of(target)
+
+    def inject(self, path: Path, index: int, step: Inject) -> Iterator[Finding]:
+        """Rules for one fault; from here on it is known by its name."""
+        if step.fault not in self.faults:
+            yield (*path, "inject"), f"no such fault: {step.fault}{nearest(step.fault, self.faults)}"
+        else:
+            for what in self.option_problems(step.fault, step.options, step.targets):
+                yield (*path, "with"), what
+        for number, target in enumerate(step.targets):
+            at = (*path, "on") if isinstance(step.on, str) else (*path, "on", number)
+            if target in step.targets[:number]:
+                yield at, f"is named twice: {target}"
+                continue
+            for what in self._target_problems(step.fault, target):
+                yield at, what
+        if step.name in self.injected:
+            earlier = self.injected[step.name].index
+            where = f"step {earlier + 1}" if earlier >= 0 else "an entry before"
+            yield (*path, "name"), f"is already the fault of {where}: {step.name}"
+        elif kinds_of(step.name) or step.name in (OTHERS, EVERYONE):
+            yield (*path, "name"), f"means a machine: {step.name}"
+        hits_all = any(
+            self.injected[target].hits_all if target in self.injected else target in ("all", "all-cp")
+            for target in step.targets
+        )
+        kinds = frozenset(kind for target in step.targets for kind in self.kinds(target))
+        self.injected.setdefault(step.name, Known(index, kinds, hits_all))
+
+    def heal(self, path: Path, index: int, step: Heal, later: Mapping[str, int]) -> Iterator[Finding]:
+        if step.name not in self.injected:
+            yield (*path, "heal"), self.unknown_fault(step.name, later)
+        elif step.name in self.healed:
+            yield (*path, "heal"), f"healed already in step {self.healed[step.name] + 1}: {step.name}"
+        self.healed.setdefault(step.name, index)
+
+    def unknown_fault(self, name: str, later: Mapping[str, int]) -> str:
+        """Why a name that should be that of an earlier fault is none."""
+        if name in later:
+            return f"is injected later, in step {later[name] + 1}: {name}"
+        return f"no fault of that name is injected before: {name}{nearest(name, self.injected)}"
+
+    def option_problems(self, fault: str, options: Options, targets: tuple[str, ...]) -> Iterator[str]:
+        """What is wrong with the options of a fault, those that name machines included."""
+        spec, given = self.faults[fault], spelled_options(options)
+        yield from spec.problems_with(given)
+        for name, option in sorted(spec.options.items()):
+            value = given.get(name)
+            if not option.is_target or value is None or value in (OTHERS, EVERYONE):
+                continue
+            if not self.kinds(value):
+                known = [EVERYONE, OTHERS, *ROLES, "cp1", *self.injected]
+                yield f"{name} is no target: {value}{nearest(value, known)}"
+            elif targets == (value,) and value not in SEVERAL and value not in self.injected:
+                yield f"{name} means the machine that the fault is on: {value}"
+            else:
+                yield from self.missing_machine(value)
+
+    def place_problems(self, fault: str, target: str) -> Iterator[str]:
+        """Where the place of a fault rules a target out."""
+        place, kinds = self.faults[fault].place, self.kinds(target)
+        if kinds and not kinds <= PLACES[place]:
+            none = not kinds & PLACES[place]
+            yield f"{fault} needs {place}, which {'this is not' if none else 'not all of these are'}: {target}"
+
+    def missing_machine(self, name: str) -> Iterator[str]:
+        """Where a lab that has all that the scenario needs may not have this machine."""
+        kind, number = kind_of(name), number_of(name)
+        if kind is Kind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
+            yield f"no lab has more than {MOST_CONTROL_PLANES} control planes: {name}"
+        elif kind is Kind.CONTROL_PLANE and number > self.needs.control_planes:
+            yield f"needs a lab that has it: write needs: {{control_planes: …}}: {name}"
+        elif kind is Kind.WORKER and number > MOST_WORKERS:
+            yield f"no lab has more than {MOST_WORKERS} workers: {name}"
+        elif kind is Kind.WORKER and number > self.needs.workers:
+            yield f"needs a lab that has it: write needs: {{workers: …}}: {name}"
+        elif name in ("etcd-follower", "etcd-followers", OTHERS) and self.needs.control_planes == 1:
+            yield f"needs a lab of several control planes: write needs: {{control_planes: 3}}: {name}"
+
+    def _target_problems(self, fault: str, target: str) -> Iterator[str]:
+        if target not in self.injected and not kinds_of(target):
+            known = [*ROLES, "cp1", "w1", *self.injected]
+            yield f"no such target: {target}{nearest(target, known)}"
+            return
+        wrong = list(self.missing_machine(target)) if target not in self.injected else []
+        if not wrong and fault in self.faults:
+            wrong = list(self.place_problems(fault, target))
+        yield from wrong

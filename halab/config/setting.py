@@ -1,0 +1,130 @@
+"""What a lab is as far as scenarios may ask, and what they ask of it: needs and conditions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from halab.config import kubernetes
+from halab.config.lab import Balancer, Provider
+from halab.config.loading import Model
+
+
+class Capability(StrEnum):
+    """What a provider or a kernel may be able to do, and is asked for before it is used."""
+
+    OWN_CLOCK = "own-clock"
+    OWN_KERNEL = "own-kernel"
+    OWN_DISK = "own-disk"
+    NETEM = "netem"
+    TBF = "tbf"
+    NFT_NUMGEN = "nft-numgen"
+    DISK_THROTTLE = "disk-throttle"
+    SNAPSHOT = "snapshot"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a lab is. `lacking` says why it lacks the capabilities that it has not, as far as that is known."""
+
+    kubernetes: str
+    provider: Provider
+    load_balancer: Balancer
+    control_planes: int
+    workers: int = 0
+    capabilities: frozenset[str] = frozenset()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+
+def _version_condition(value: Any) -> Any:
+    match = re.fullmatch(r"(>=|<=|<|>|==) ?(1\.\d{1,3})", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f'should compare with a minor, such as ">=1.33", not "{value}"')
+    return value
+
+
+VersionCondition = Annotated[str, BeforeValidator(_version_condition)]
+
+
+class When(Model):
+    """Conditions on the lab; all of them must hold."""
+
+    kubernetes: VersionCondition | None = None
+    provider: Literal[Provider.DOCKER, Provider.LIBVIRT] | None = None
+    load_balancer: Balancer | None = None
+
+    def fails_in(self, setting: Setting) -> list[str]:
+        """The conditions that do not hold, in words; none where all do."""
+        unmet = []
+        if self.kubernetes and not _compares(setting.kubernetes, self.kubernetes):
+            unmet.append(f"Kubernetes is {setting.kubernetes}, not {self.kubernetes}")
+        if self.provider and self.provider != setting.provider:
+            unmet.append(f"the provider is {setting.provider}, not {self.provider}")
+        if self.load_balancer and self.load_balancer != setting.load_balancer:
+            unmet.append(f"the load balancer is {setting.load_balancer}, not {self.load_balancer}")
+        return unmet
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """The minors among those that halab knows for which it can hold."""
+        known = kubernetes.RELEASES
+        return frozenset(each for each in known if not self.kubernetes or _compares(each, self.kubernetes))
+
+    def may_hold_with(self, other: When) -> bool:
+        """Whether there is a lab for which both hold."""
+        for mine, theirs in (
+            (self.provider, other.provider),
+            (self.load_balancer, other.load_balancer),
+        ):
+            if mine and theirs and mine != theirs:
+                return False
+        return bool(self.versions & other.versions)
+
+
+class Needs(Model):
+    """What a lab must have for this scenario; otherwise it is skipped."""
+
+    control_planes: int = Field(1, ge=1, le=5, description="at least so many")
+    workers: int = Field(0, ge=0, le=20, description="at least so many")
+    kubernetes: VersionCondition | None = None
+    provider: Literal[Provider.DOCKER, Provider.LIBVIRT] | None = None
+    load_balancer: Balancer | None = None
+    capabilities: tuple[Capability, ...] = ()
+
+    @property
+    def condition(self) -> When:
+        """Those of them that a condition can state, too."""
+        return When(kubernetes=self.kubernetes, provider=self.provider, load_balancer=self.load_balancer)
+
+    def lacking_in(self, setting: Setting, capabilities: Iterable[str] = ()) -> list[str]:
+        """Why a lab cannot do it, in words; empty where it can. `capabilities` are needed besides its own."""
+        lacking = self.condition.fails_in(setting)
+        if setting.control_planes < self.control_planes:
+            lacking.append(f"the lab has {setting.control_planes} control planes, not {self.control_planes}")
+        if setting.workers < self.workers:
+            lacking.append(f"the lab has {setting.workers} workers, not {self.workers}")
+        for name in dict.fromkeys([*self.capabilities, *capabilities]):
+            if name not in setting.capabilities:
+                why = f": {setting.lacking[name]}" if name in setting.lacking else ""
+                lacking.append(f"the lab lacks the capability {name}{why}")
+        return lacking
+
+
+def _compares(version: str, condition: str) -> bool:
+    match = re.fullmatch(r"(\D+?) ?(1\.\d+)", condition)
+    assert match is not None
+    comparison, minimum = match.groups()
+    minor = ".".join(version.split(".")[:2])
+    at_least, equal = kubernetes.at_least(minor, minimum), minor == minimum
+    return {
+        ">=": at_least,
+        ">": at_least and not equal,
+        "==": equal,
+        "<=": not at_least or equal,
+        "<": not at_least,
+    }[comparison]

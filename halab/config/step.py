@@ -1,0 +1,116 @@
+"""The steps of a scenario: inject, heal, wait and expect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation, Text
+from halab.config.loading import Model
+from halab.config.quantities import Seconds
+from halab.config.setting import Setting, When
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Options = dict[str, str | int | float | bool]
+
+
+def spelled_options(options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+    """Options as the catalogue of faults takes them: text."""
+    words = {True: "true", False: "false"}
+    return {name: words[value] if isinstance(value, bool) else str(value) for name, value in options.items()}
+
+
+def one_of(*names: str) -> Callable[[Any], str | None]:
+    """Tells which of these names a mapping has; None unless it is exactly one."""
+
+    def chosen(value: Any) -> str | None:
+        found = [name for name in names if isinstance(value, dict) and name in value]
+        return f"<{found[0]}>" if len(found) == 1 else None
+
+    return chosen
+
+
+class _Step(Model):
+    when: When | None = None
+
+
+class Inject(_Step):
+    """Inject a fault; `on` is a machine, a role, the name of an earlier fault (its machines), or a list of these."""
+
+    fault: Text = Field(alias="inject")
+    given_name: Name | None = Field(None, alias="name")
+    on: Annotated[
+        Annotated[Text, Tag("<one>")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("<several>")],
+        Discriminator(lambda value: "<several>" if isinstance(value, list | tuple) else "<one>"),
+    ]
+    options: Options = Field({}, alias="with")
+
+    @property
+    def name(self) -> str:
+        return self.given_name or self.fault
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.on,) if isinstance(self.on, str) else self.on
+
+    @property
+    def target(self) -> str:
+        """All its targets, as the record of a run has them."""
+        return ", ".join(self.targets)
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        return spelled_options(self.options)
+
+
+class Heal(_Step):
+    """Heal a fault by its name."""
+
+    name: Text = Field(alias="heal")
+
+
+class Wait(_Step):
+    seconds: Seconds = Field(alias="wait")
+
+
+class Expect(_Step):
+    expectation: Annotated[
+        Annotated[ProbeExpectation, Tag("<probe>")] | Annotated[FactExpectation, Tag("<fact>")],
+        Discriminator(
+            one_of("probe", "fact"),
+            custom_error_type="one_of",
+            custom_error_message="should say one of probe or fact",
+        ),
+    ] = Field(alias="expect")
+
+
+AnyStep = Inject | Expect | Heal | Wait
+Step = Annotated[
+    Annotated[Inject, Tag("<inject>")]
+    | Annotated[Expect, Tag("<expect>")]
+    | Annotated[Heal, Tag("<heal>")]
+    | Annotated[Wait, Tag("<wait>")],
+    Discriminator(
+        one_of("inject", "expect", "heal", "wait"),
+        custom_error_type="one_of",
+        custom_error_message="should say one of inject, expect, heal or wait",
+    ),
+]
+
+
+def conditions(step: AnyStep) -> list[When]:
+    """Everything that a step depends on."""
+    within = [step.expectation.when] if isinstance(step, Expect) else []
+    return [each for each in (step.when, *within) if each is not None]
+
+
+def unmet(step: AnyStep, setting: Setting) -> list[str]:
+    """Why a step is left out on a lab, by its own conditions; empty where it is not."""
+    return [what for when in conditions(step) for what in when.fails_in(setting)]
+
+
+def named(expectation: Expectation) -> set[str]:
+    """The names that an expectation rests on: machines, roles and faults."""
+    return {name for name in (expectation.target, expectation.during) if name}

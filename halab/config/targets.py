@@ -1,0 +1,67 @@
+"""The words for machines in scenario files: their names, and their roles at run time."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+# Of an expectation: the control planes that a fault did not hit. Of an option: all machines but the fault's own.
+OTHERS = "others"
+# Of an option alone: all that is on the lab's network, the host included.
+EVERYONE = "everyone"
+ALL_CONTROL_PLANES = "all-cp"
+MOST_CONTROL_PLANES = 5
+MOST_WORKERS = 20
+
+
+class Kind(StrEnum):
+    """The kinds of machines that a lab is made of."""
+
+    CONTROL_PLANE = "control plane"
+    WORKER = "worker"
+    BALANCER = "load balancer"
+
+
+_EVERY_KIND = frozenset(Kind)
+ROLES: dict[str, frozenset[Kind]] = {
+    "lb": frozenset({Kind.BALANCER}),
+    "all": _EVERY_KIND,
+    **{
+        role: frozenset({Kind.CONTROL_PLANE})
+        for role in (
+            "etcd-leader", "etcd-follower", "etcd-followers", "kcm-leader", "scheduler-leader", "any-cp",
+            ALL_CONTROL_PLANES,
+        )
+    },
+}  # fmt: skip
+# Roles that several machines have at once.
+SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, "etcd-followers"})
+
+# The kinds of machines at a place, by what the catalogue of faults calls it.
+PLACES: dict[str, frozenset[Kind]] = {
+    "a control plane": frozenset({Kind.CONTROL_PLANE}),
+    "a node": frozenset({Kind.CONTROL_PLANE, Kind.WORKER}),
+    "the load balancer": frozenset({Kind.BALANCER}),
+    "any machine": _EVERY_KIND,
+}
+
+_MACHINE = re.compile(r"(?P<kind>cp|w)(?P<number>[1-9]\d?)|lb1", re.ASCII)
+_KINDS = {"cp": Kind.CONTROL_PLANE, "w": Kind.WORKER, None: Kind.BALANCER}
+
+
+def kind_of(name: str) -> Kind | None:
+    """The kind of a machine by its name; None where it is not the name of one."""
+    match = _MACHINE.fullmatch(name)
+    return _KINDS[match["kind"]] if match else None
+
+
+def number_of(name: str) -> int:
+    """3 of `cp3`; the load balancer is number one of its kind."""
+    match = _MACHINE.fullmatch(name)
+    return int(match["number"] or 1) if match else 0
+
+
+def kinds_of(target: str) -> frozenset[Kind]:
+    """What kinds of machines a name or a role can mean; none where it is neither."""
+    kind = kind_of(target)
+    return frozenset({kind}) if kind else ROLES.get(target, frozenset())

@@ -1,0 +1,83 @@
+"""The losing twin of a scenario: one change under which it must lose, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from halab.config.expectation import Text
+from halab.config.fault_spec import NOTHING
+from halab.config.loading import Model
+from halab.config.step import AnyStep, Inject, Options, spelled_options
+
+
+class Verdict(StrEnum):
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    SKIP = "skip"
+
+
+class Replacement(Model):
+    """Another fault in the place of one. Without `with`, it takes the options of the one it replaces."""
+
+    fault: Text
+    options: Options | None = Field(None, alias="with")
+
+    def options_after(self, replaced: Inject) -> Options:
+        if self.options is not None:
+            return self.options
+        return {} if self.fault == NOTHING else replaced.options
+
+
+class LabSettings(Model):
+    """Settings that leave the lab steady; they are set before that is looked at."""
+
+    load_balancer: Options = Field(min_length=1, description="options of the fault edit-balancer")
+
+
+class Twin(Model):
+    """Exactly one of: faults replaced by others, faults added before the first step, settings of the lab."""
+
+    replace: (
+        dict[
+            str,
+            Annotated[
+                Annotated[Text, Tag("<fault>")] | Annotated[Replacement, Tag("<replacement>")],
+                Discriminator(lambda value: "<fault>" if isinstance(value, str) else "<replacement>"),
+            ],
+        ]
+        | None
+    ) = Field(None, min_length=1)
+    add: tuple[Inject, ...] | None = Field(None, min_length=1)
+    set: LabSettings | None = None
+    verdict: Literal[Verdict.FAIL, Verdict.ERROR] = Verdict.FAIL
+
+    @property
+    def changes(self) -> list[str]:
+        """Which kinds of changes are written; it should be one."""
+        return [name for name in ("replace", "add", "set") if getattr(self, name) is not None]
+
+    @property
+    def replacements(self) -> dict[str, Replacement]:
+        """By the name of the fault that is replaced."""
+        return {
+            name: Replacement(fault=fault) if isinstance(fault, str) else fault
+            for name, fault in (self.replace or {}).items()
+        }
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Options of the fault edit-balancer, to be set before the lab is seen to be steady; mostly none."""
+        return spelled_options(self.set.load_balancer) if self.set else {}
+
+    def replaced(self, step: AnyStep) -> AnyStep:
+        """A step as the twin plays it. Its fault keeps its name."""
+        if not isinstance(step, Inject) or step.name not in self.replacements:
+            return step
+        by = self.replacements[step.name]
+        changes = {"fault": by.fault, "given_name": step.name, "options": by.options_after(step)}
+        return step.model_copy(update=changes)

@@ -1,0 +1,119 @@
+"""What healed faults may have left behind: a lab that has any of it is not what the next scenario takes it for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from halab.config.lab import Provider
+from halab.errors import HalabError
+from halab.faults.kept import KEPT
+from halab.faults.manifests import HELD, MANIFESTS, STATIC_PODS
+from halab.faults.resources import CPUS
+from halab.faults.site import Site
+from halab.machines.guests import on_all
+from halab.machines.power import State
+from halab.topology import files
+from halab.topology.lab import Machine
+
+_AUDIT_SECONDS = 30
+
+# What no machine should have, a line each. The lab's own units are files in /etc/systemd; a fault's are transient.
+_ANYWHERE = f"""
+shopt -s nullglob
+nft list tables 2>/dev/null | awk '$3 ~ /^halab/ {{ print "nft table " $2 " " $3 }}'
+tc qdisc show | awk '$2 ~ /^(netem|tbf|htb|prio|ingress|clsact)$/ {{ print "qdisc " $2 " of " $5 }}'
+iptables-save 2>/dev/null | awk '/^-A.*halab/ {{ print "iptables rule " $0 }}'
+ps -eo stat=,comm= | awk '$1 ~ /^T/ {{ print "stopped process " $2 }}' | sort -u
+systemctl list-units --all --plain --no-legend 'halab-*' | awk '{{ print $1 }}' | while read -r unit; do
+  case $(systemctl show -p FragmentPath --value "$unit") in
+    /etc/systemd/*) ;;
+    *) echo "unit $unit" ;;
+  esac
+done
+for path in {KEPT}/* {HELD}/* /run/halab-* /var/lib/etcd/halab-*; do echo "file $path"; done
+for group in blkio/halab-* halab-*; do
+  for path in /sys/fs/cgroup/$group; do echo "control group $path"; done
+done
+grep -rs . --include='blkio.throttle.*_device' /sys/fs/cgroup/blkio | sed 's/^/disk limit /'
+grep -rsE '(bps|iops)=[0-9]' --include=io.max /sys/fs/cgroup | sed 's/^/disk limit /'
+"""
+
+_OF_CONTROL_PLANES = f"""
+for path in {MANIFESTS}/* {MANIFESTS}/.[!.]*; do
+  case ${{path##*/}} in
+    {"|".join(f"{pod}.yaml" for pod in STATIC_PODS)}) ;;
+    *) echo "file $path" ;;
+  esac
+done
+for pod in {" ".join(STATIC_PODS)}; do [ -e {MANIFESTS}/$pod.yaml ] || echo "missing {MANIFESTS}/$pod.yaml"; done
+"""
+
+
+def audit(site: Site) -> list[str]:
+    """What a healed lab still has that it should not, or lacks: a line each, and none where all is well."""
+
+    def of_machine(name: str) -> list[str]:
+        return _machine(site, site.lab.machine(name))
+
+    found = on_all((machine.name for machine in site.lab.machines), of_machine)
+    return [line for lines in found.values() for line in lines]
+
+
+def _machine(site: Site, machine: Machine) -> list[str]:
+    state = site.power.state(machine.name)
+    if state is not State.RUNNING:
+        return [f"not running: {machine.name} ({state})"]
+    try:
+        said = site.guests.run(machine.name, script(site, machine), timeout_seconds=_AUDIT_SECONDS).output
+    except HalabError as error:
+        return [f"not audited: {machine.name} ({error.message.splitlines()[0]})"]
+    return [f"{line} on {machine.name}" for line in said.splitlines()]
+
+
+def script(site: Site, machine: Machine) -> str:
+    """What a machine is asked: one command, which prints what it finds, and fails where it cannot look."""
+    parts: list[Callable[[Site, Machine], str]] = [_network, _cpus, _services]
+    if machine == site.lab.balancer:
+        parts.append(_balancer)
+    own = "".join(part(site, machine) for part in parts)
+    return f"{_ANYWHERE}{own}{_OF_CONTROL_PLANES if machine in site.lab.control_planes else ''}exit 0"
+
+
+def _network(site: Site, machine: Machine) -> str:
+    return f"""
+link=$(ip -o -4 address show | awk '$4 ~ /^{str(machine.address).replace(".", "[.]")}\\// {{ print $2 }}')
+if [ -z "$link" ]; then
+  echo 'address {machine.address} is missing'
+elif ! ip -o link show "$link" | grep -q LOWER_UP; then
+  echo "no link at $link"
+fi
+"""
+
+
+def _cpus(site: Site, machine: Machine) -> str:
+    if site.lab.provider is not Provider.DOCKER:
+        return ""
+    return f"""{CPUS}
+read -r quota period < <(cpus)
+case $quota in
+  -1 | max) ;;
+  *) [ $((quota * 100 / period)) -eq {machine.cpus * 100} ] || echo "cpu limit of $quota µs in $period µs" ;;
+esac
+"""
+
+
+def _services(site: Site, machine: Machine) -> str:
+    names = "containerd kubelet" if machine.is_node else str(site.lab.load_balancer.kind)
+    return f"""
+for name in {names}; do systemctl is-active -q $name || echo "service $name is not active"; done
+"""
+
+
+def _balancer(site: Site, machine: Machine) -> str:
+    """That it is configured as the lab says; a fault would wait for the balancer to run with what it writes."""
+    configuration = files.balancer(site.lab)
+    digest = hashlib.sha256(configuration.text.encode()).hexdigest()
+    return f"""
+[ "$(sha256sum <{configuration.path} | cut -d ' ' -f 1)" = {digest} ] || echo 'balancer configuration differs'
+"""

@@ -1,0 +1,103 @@
+"""Faults of the load balancer: other settings than the lab's, and connections that take up its room."""
+
+from __future__ import annotations
+
+from halab.clock import NotYet, wait_for
+from halab.config.lab import Balancer, Check
+from halab.errors import BadUsage
+from halab.faults import kept
+from halab.faults.fault import Fault, Option, Place
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+from halab.topology import files
+from halab.topology.files import BalancerFile, BalancerSettings
+
+_EFFECT_SECONDS = 60
+# One `name=value` a line, in the folder of each fault that is open: several may change settings at once.
+_SETTINGS = "balancer-settings"
+
+
+def _require_settings(site: Site, entry: Entry) -> None:
+    if not entry.options:
+        raise BadUsage("edit-balancer changes nothing: give it check, idle_timeout or connections")
+    if "check" in entry.options and site.lab.load_balancer.kind is not Balancer.HAPROXY:
+        raise BadUsage("check is HAProxy's alone: open-source NGINX checks passively")
+
+
+def _edit(site: Site, entry: Entry) -> str:
+    settings = "".join(f"{name}={value}\n" for name, value in sorted(entry.options.items()))
+    site.guests.run(
+        entry.machine,
+        f"{kept.make(entry)} && cat >{kept.folder(entry)}/{_SETTINGS}",
+        input=settings,
+    )
+    _apply(site, entry.machine)
+    return f"{site.lab.load_balancer.kind} runs with {', '.join(settings.splitlines())}"
+
+
+def _restore(site: Site, entry: Entry) -> None:
+    folder = kept.folder(entry)
+    # the folder goes last: while it is there, the balancer may run with what was in it
+    command = f"if [ -d {folder} ]; then rm -f {folder}/{_SETTINGS}; echo changed; fi"
+    if site.guests.run(entry.machine, command).output.strip():
+        _apply(site, entry.machine)
+        site.guests.run(entry.machine, kept.forget(entry))
+
+
+def _apply(site: Site, machine: str) -> None:
+    """Render what is wanted now, the younger fault last, and wait until the balancer runs with it."""
+    found = site.guests.run(
+        machine, f"cat $(ls -tr {kept.KEPT}/*/{_SETTINGS} 2>/dev/null) </dev/null"
+    ).output
+    configuration = files.balancer(
+        site.lab, _settings(dict(line.split("=", 1) for line in found.splitlines()))
+    )
+    push(site, machine, configuration)
+
+
+def _settings(written: dict[str, str]) -> BalancerSettings:
+    return BalancerSettings(
+        check=Check(written["check"]) if "check" in written else None,
+        idle_timeout=written.get("idle_timeout"),
+        connections=int(written["connections"]) if "connections" in written else None,
+    )
+
+
+def push(site: Site, machine: str, configuration: BalancerFile) -> None:
+    """Put a configuration in place, and wait until every worker of the balancer was started with it."""
+    path, service = configuration.path, configuration.service
+    workers = f"pgrep -P $(systemctl show -p MainPID --value {service})"
+    before = site.guests.run(
+        machine,
+        f"cat >{path}.halab-new && mv -f {path}.halab-new {path} && {configuration.test} && "
+        # one that does not run reads it when it starts
+        f"if systemctl is-active -q {service}; then {workers}; systemctl reload {service}; fi",
+        input=configuration.text,
+    ).output.split()
+
+    def reloaded() -> None:
+        now = site.guests.run(machine, f"{workers} || true").output.split()
+        left = sorted(set(now) & set(before))
+        if left or not now:
+            raise NotYet(f"the old workers still run: {', '.join(left)}" if left else "no worker runs")
+
+    if before:
+        deadline = site.deadline(_EFFECT_SECONDS)
+        wait_for(f"{service} on {machine} to have reloaded", reloaded, deadline, every_seconds=0.2)
+
+
+FAULTS = (
+    Fault(
+        "edit-balancer",
+        "Let the load balancer run with other settings than the lab's, until it is healed.",
+        _edit,
+        _restore,
+        {
+            "check": Option("readyz or tcp, how HAProxy checks API servers", "|".join(Check), "tcp", ""),
+            "idle_timeout": Option("how long a connection may be idle", r"[1-9][0-9]*(ms|s|m|h)", "5s", ""),
+            "connections": Option("how many clients are served at once", r"[1-9][0-9]{0,3}", "20", ""),
+        },
+        place=Place.BALANCER,
+        check=_require_settings,
+    ),
+)

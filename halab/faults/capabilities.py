@@ -1,0 +1,89 @@
+"""What a lab's machines can really do: probed on one of them, never assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from halab.config.lab import Provider
+from halab.errors import LabProblem
+from halab.faults.disk import DISK, ETCD_DATA
+from halab.faults.site import Site
+
+_OF_A_CONTAINER = {
+    "own-clock": "a container has the clock of its host",
+    "own-kernel": "a container has the kernel of its host",
+    "own-disk": "a container writes to the disk of its host",
+    "snapshot": "a container cannot be put back to how it was",
+}
+_TRIED = {
+    "netem": "the kernel cannot delay packets",
+    "tbf": "the kernel cannot limit the rate of packets",
+    "nft-numgen": "the kernel cannot choose packets by chance",
+    "disk-throttle": "the kernel does not limit writes to the disk",
+}
+_PROBE_SECONDS = 30
+# Of 3 writes at 10 a second: the first may pass at once, and a machine may be slow by itself.
+_SLOW_MILLISECONDS = 150
+
+# A line each: NAME, and `yes` or the reason why not. Rules and queues are tried in a network namespace that is gone
+# with its process; the disk in a control group that is removed: unlimited, 3 writes of a block took 5 ms.
+_PROBE = f"""{DISK}
+tell() {{ echo "$1 ${{2:-yes}}"; }}
+failed() {{ local said; said=$("$@" 2>&1) || head -n 1 <<<"${{said:-it failed}}" | sed "s|^Error: ||; s|[.]$||"; }}
+alone() {{ failed unshare -n bash -c "$1"; }}
+
+throttle() {{
+  local group=/sys/fs/cgroup/blkio/halab-probe file={ETCD_DATA}/halab-probe disk begin took
+  disk=$(disk {ETCD_DATA})
+  [ -d /sys/fs/cgroup/blkio ] || group=/sys/fs/cgroup/halab-probe
+  # the kernel lets go of a control group a moment after its last process
+  trap "rm -f $file; rmdir $group 2>/dev/null || {{ sleep 0.2; rmdir $group; }}" RETURN
+  mkdir -p $group || return
+  if [ -e $group/io.max ]; then
+    echo "$disk wiops=10" >$group/io.max || return
+  else
+    echo "$disk 10" >$group/blkio.throttle.write_iops_device || return
+  fi
+  begin=$(date +%s%N)
+  bash -c "echo \\$\\$ >$group/cgroup.procs &&
+    exec dd if=/dev/zero of=$file bs=4k count=3 oflag=dsync status=none" || return
+  took=$((($(date +%s%N) - begin) / 1000000))
+  [ $took -ge {_SLOW_MILLISECONDS} ] || {{ echo "3 writes at 10 a second took $took ms"; return 1; }}
+}}
+
+tell container "$(systemd-detect-virt -cq || echo no)"
+tell netem "$(alone 'tc qdisc add dev lo root netem delay 1ms')"
+tell tbf "$(alone 'tc qdisc add dev lo root tbf rate 1mbit burst 10kb latency 50ms')"
+tell nft-numgen "$(alone 'nft add table inet halab_probe && nft add chain inet halab_probe c &&
+  nft add rule inet halab_probe c numgen random mod 100 lt 30 drop')"
+tell disk-throttle "$(failed throttle)"
+"""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """`has` are the names of what can be done here; `lacking` says why the others cannot, in words."""
+
+    has: frozenset[str]
+    lacking: Mapping[str, str]
+
+
+def probe(site: Site) -> Capabilities:
+    """Try each on the first control plane, with nothing left of it; the others are its equals."""
+    machine = site.lab.control_planes[0].name
+    said = site.guests.run(machine, _PROBE, timeout_seconds=_PROBE_SECONDS).output
+    found = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+    try:
+        is_container = found.pop("container") == "yes" or site.lab.provider is Provider.DOCKER
+        results = {name: found[name] for name in _TRIED}
+    except KeyError as error:
+        raise LabProblem(
+            f"{machine} did not say whether it can do {error}: {said.strip()[-200:]}"
+        ) from error
+    results = {name: said if said == "yes" else f"{_TRIED[name]}: {said}" for name, said in results.items()}
+    results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}
+    return Capabilities(
+        has=frozenset(name for name, why in results.items() if why == "yes"),
+        lacking={name: why for name, why in sorted(results.items()) if why != "yes"},
+    )

@@ -1,0 +1,84 @@
+"""The fault of a machine's clock: it runs ahead of the others, or behind. Never for containers, whose clock is the
+host's."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from halab.clock import NotYet, wait_for
+from halab.config.lab import Provider
+from halab.errors import Unable
+from halab.faults.fault import Fault, Option, Place
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+
+_EFFECT_SECONDS = 30
+# How far a machine's clock may be from where it was put: the command travels, and takes its time.
+_NEAR_SECONDS = 5
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHIFT = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])")
+# The machine itself is asked as well, in the command that would act: what the lab says may be wrong.
+_ONLY_ON_A_CLOCK_OF_ITS_OWN = (
+    "if systemd-detect-virt -cq; then echo 'a container has the clock of its host' >&2; exit 1; fi; "
+)
+
+
+def _require_own_clock(site: Site, entry: Entry) -> None:
+    if site.lab.provider is not Provider.LIBVIRT:
+        raise Unable("a container has no clock of its own: it is the host's")
+    if site.guests.run(entry.machine, "systemd-detect-virt -cq", check=False).code == 0:
+        raise Unable(f"{entry.machine} is a container, and has no clock of its own")
+
+
+def _shift(site: Site, entry: Entry) -> str:
+    _require_own_clock(site, entry)
+    by = seconds(entry.options["by"])
+    # what keeps the clock would put it right at once; NTP is switched on again at the heal
+    site.guests.run(
+        entry.machine,
+        f"{_ONLY_ON_A_CLOCK_OF_ITS_OWN}systemctl stop systemd-timesyncd.service 2>/dev/null; "
+        f'date -s "@$(($(date +%s) + {by}))"',
+    )
+
+    def shifted() -> str:
+        off = round(float(site.guests.run(entry.machine, "date +%s.%N").output) - time.time())
+        if abs(off - by) > _NEAR_SECONDS:
+            raise NotYet(f"its clock is {off:+d} s from the host's")
+        return f"its clock is {off:+d} s from the host's"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"the clock of {entry.machine} to be shifted", shifted, deadline)
+
+
+def _set_right(site: Site, entry: Entry) -> None:
+    """By the host's clock: what a machine in doubt says of its own time is no ground to stand on."""
+    _require_own_clock(site, entry)
+    site.guests.run(
+        entry.machine,
+        f"{_ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}; "
+        "if systemctl is-enabled -q systemd-timesyncd.service 2>/dev/null; then "
+        "systemctl start systemd-timesyncd.service; fi",
+    )
+
+
+def seconds(shift: str) -> int:
+    """`+1h` is 3600, `-90s` is -90."""
+    matched = _SHIFT.fullmatch(shift)
+    assert matched, shift
+    sign, amount, unit = matched.groups()
+    return int(f"{sign}{amount}") * _UNITS[unit]
+
+
+FAULTS = (
+    Fault(
+        "shift-clock",
+        "Set a machine's clock ahead of the others or behind, until it is healed.",
+        _shift,
+        _set_right,
+        {"by": Option("how far, ahead or behind", _SHIFT.pattern, "+1h")},
+        place=Place.NODE,
+        needs=frozenset({"own-clock"}),
+        check=_require_own_clock,
+    ),
+)

@@ -1,0 +1,85 @@
+"""The fault of idle connections that take up the load balancer's room."""
+
+from __future__ import annotations
+
+from halab.clock import NotYet, wait_for
+from halab.faults import kept
+from halab.faults.fault import Fault, Option, Place
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+from halab.topology.lab import API_PORT
+
+_EFFECT_SECONDS = 60
+# A balancer that is full does not answer: a connection takes 0.2 s on a busy machine, so this is the end of it.
+_NO_MORE_SECONDS = 4
+# Who asks for nothing is cut by the API server after 32 s: what has ended is opened anew. Bash alone, since machines
+# have no Python. A connection that ended is one that can be read from; TLS says nothing to who says nothing.
+_HOLD = """
+open() { exec {fd}<>"/dev/tcp/$1/$2" && held[$fd]=$fd; }
+declare -A held
+while true; do
+  for fd in "${held[@]}"; do
+    if read -r -t 0 -u "$fd"; then exec {fd}>&-; unset "held[$fd]"; fi
+  done
+  while [ ${#held[@]} -lt "$3" ]; do open "$1" "$2" 2>/dev/null || break; done
+  sleep 1
+done
+"""
+
+
+def _unit(entry: Entry) -> str:
+    return f"halab-hold-{entry.id}.service"
+
+
+def _hold(site: Site, entry: Entry) -> str:
+    address, count = site.lab.balancer.address, int(entry.options["count"])
+    site.guests.run(
+        entry.machine,
+        f"{kept.make(entry)} && cat >{kept.folder(entry)}/hold && "
+        f"systemd-run -q --collect --unit={_unit(entry)} -p LimitNOFILE={count + 100} "
+        f"bash {kept.folder(entry)}/hold {address} {API_PORT} {count}",
+        input=_HOLD,
+    )
+    most, since = 0, site.clock.now()
+
+    def held() -> str:
+        nonlocal most, since
+        now = _held(site, entry)
+        if now > most:
+            most, since = now, site.clock.now()
+        if now >= count:
+            return f"{now} connections are open"
+        # what was reached may be all that there is room for
+        if most and site.clock.now() - since > _NO_MORE_SECONDS * site.lab.patience:
+            return f"{now} connections are open, of {count} that were tried: no more are taken"
+        raise NotYet(f"{now} connections are open")
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{count} connections from {entry.machine}", held, deadline, every_seconds=0.2)
+
+
+def _held(site: Site, entry: Entry) -> int:
+    """How many connections the unit's process has, as the kernel of its machine sees it."""
+    command = (
+        f"pid=$(systemctl show -p MainPID --value {_unit(entry)}); "
+        f'ss -Htnp state established dst {site.lab.balancer.address} dport = {API_PORT} | grep -c "pid=$pid," || true'
+    )
+    return int(site.guests.run(entry.machine, command).output)
+
+
+def _let_go(site: Site, entry: Entry) -> None:
+    unit = _unit(entry)
+    command = f"systemctl stop {unit} 2>/dev/null || ! systemctl is-active -q {unit}"
+    site.guests.run(entry.machine, f"{command} && {{ {kept.forget(entry)}; }}")
+
+
+FAULTS = (
+    Fault(
+        "hold-connections",
+        "Keep idle connections to the load balancer open, from a machine, until it is healed.",
+        _hold,
+        _let_go,
+        {"count": Option("how many connections, up to 4000", r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|4000", "200")},
+        place=Place.ANY,
+    ),
+)

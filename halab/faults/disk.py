@@ -1,0 +1,137 @@
+"""Faults of the disk that etcd writes to: full, or slow."""
+
+from __future__ import annotations
+
+import shlex
+
+from halab.clock import NotYet, wait_for
+from halab.config.lab import Provider
+from halab.errors import Unable
+from halab.faults import kept, processes
+from halab.faults.fault import Fault, Option
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+
+ETCD_DATA = "/var/lib/etcd"
+_EFFECT_SECONDS = 60
+# A write goes on at 200 MB/s: what a disk of 40 GB needs where fallocate cannot take it all.
+_FILL_SECONDS = 200
+
+# The whole disk that a folder is on, as MAJOR:MINOR: limits are the disk's, and refused for a partition of it.
+DISK = """
+disk() {
+  local number
+  number=$(stat -c '%Hd:%Ld' "$1")
+  [ ! -e "/sys/dev/block/$number/partition" ] || number=$(cat "/sys/dev/block/$number/../dev")
+  echo "$number"
+}
+"""
+
+# The file that limits the disk writes of a process, and the words that set a limit and take it away.
+_LIMIT = """
+limit_file() {
+  local path
+  path=$(sed -n 's/^[0-9]*:blkio://p' "/proc/$1/cgroup")
+  if [ -n "$path" ]; then
+    echo "/sys/fs/cgroup/blkio${path%/}/blkio.throttle.write_iops_device"
+  else
+    echo "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$1/cgroup")/io.max"
+  fi
+}
+limit() {
+  case $1 in
+    */io.max) echo "$2 wiops=${3/#0/max}" >"$1" ;;
+    *) echo "$2 $3" >"$1" ;;
+  esac
+}
+"""
+
+
+def _require_own_disk(site: Site, entry: Entry) -> None:
+    if site.lab.provider is Provider.DOCKER:
+        raise Unable("a container's disk is the host's: to fill it would fill the host")
+
+
+def _fill(site: Site, entry: Entry) -> str:
+    _require_own_disk(site, entry)
+    said = site.guests.run(entry.machine, fill_script(kept.folder(entry)), timeout_seconds=_FILL_SECONDS)
+    return said.output.strip()
+
+
+def fill_script(folder: str, data: str = ETCD_DATA) -> str:
+    """Fill the disk that etcd writes to, from a folder on it, and see that nothing can be written beside its data.
+
+    fallocate takes what it can at once, and leaves a thin disk thin; the rest is written until there is none.
+    """
+    return f"""
+set -u
+! systemd-detect-virt -cq || {{ echo 'in a container the disk belongs to the host' >&2; exit 1; }}
+mkdir -p {folder}
+[ "$(stat -c %d {folder})" = "$(stat -c %d {data})" ] || {{ echo 'not the disk of {data}: {folder}' >&2; exit 1; }}
+fallocate -l "$(($(stat -f -c '%f * %S' {data})))" {folder}/fill 2>/dev/null
+for size in 1M 4k; do dd if=/dev/zero bs=$size oflag=append conv=notrunc of={folder}/fill 2>/dev/null; done
+sync -f {folder}
+if dd if=/dev/zero of={data}/halab-probe bs=64k count=1 conv=fsync 2>/dev/null; then full=no; else full=yes; fi
+rm -f {data}/halab-probe
+[ $full = yes ] || {{ echo 'there still is room' >&2; exit 1; }}
+echo "$(du -m {folder}/fill | cut -f 1)M were taken, and nothing can be written to {data}"
+"""
+
+
+def _make_room(site: Site, entry: Entry) -> None:
+    site.guests.run(entry.machine, kept.forget(entry))
+
+
+def _throttle(site: Site, entry: Entry) -> str:
+    process, limit = entry.options["process"], entry.options["iops"]
+    # what is about to be limited is written down before it is, a line each: heal takes all of them back
+    command = f"""{DISK}{_LIMIT}
+{kept.make(entry)}
+disk=$(disk {ETCD_DATA})
+for pid in $(pgrep -x {shlex.quote(processes.short(process))}); do
+  file=$(limit_file "$pid")
+  echo "$file $disk" >>{kept.folder(entry)}/limits
+  limit "$file" "$disk" {limit} && grep -F "$disk " "$file"
+done
+"""
+
+    def throttled() -> str:
+        said = site.guests.run(entry.machine, command).output.split()
+        if not said:
+            raise NotYet(f"{process} does not run")
+        return f"{process} may write {limit} times a second to the disk {said[0]}"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{process} on {entry.machine} to be throttled", throttled, deadline)
+
+
+def _let_write(site: Site, entry: Entry) -> None:
+    limits = f"{kept.folder(entry)}/limits"
+    # a control group that has gone has taken its limit along
+    command = f"""{_LIMIT}
+[ ! -e {limits} ] || sort -u {limits} | while read -r file disk; do [ ! -e "$file" ] || limit "$file" "$disk" 0; done
+"""
+    site.guests.run(entry.machine, f"set -e{command}\n{kept.forget(entry)}")
+
+
+FAULTS = (
+    Fault(
+        "fill-disk",
+        "Fill the disk that etcd writes to, until it is healed.",
+        _fill,
+        _make_room,
+        needs=frozenset({"own-disk"}),
+        check=_require_own_disk,
+    ),
+    Fault(
+        "throttle-disk",
+        "Let a process write to etcd's disk only so many times a second, until it is healed.",
+        _throttle,
+        _let_write,
+        {
+            "process": Option("the name of a process", processes.PROCESS.pattern, "etcd", "etcd"),
+            "iops": Option("how many writes a second", r"[1-9][0-9]{0,4}", "20"),
+        },
+        needs=frozenset({"disk-throttle"}),
+    ),
+)

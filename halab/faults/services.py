@@ -1,0 +1,98 @@
+"""Faults of systemd services."""
+
+from __future__ import annotations
+
+import shlex
+
+from halab.clock import NotYet, wait_for
+from halab.errors import BadUsage
+from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+
+# systemd gives a service 90 s to stop before it kills it.
+_SYSTEMD_SECONDS = 100
+_EFFECT_SECONDS = 60
+_OUR_WAY_IN = ("ssh", "sshd", "halab-machine")
+SERVICE = Option("the name of a systemd service", r"[a-z][a-z0-9@._-]*", "kubelet")
+
+
+def _service(entry: Entry) -> str:
+    return shlex.quote(entry.options["service"].removesuffix(".service") + ".service")
+
+
+def _require_active(site: Site, entry: Entry) -> None:
+    """Only what runs can be stopped, so that to heal is to start."""
+    service = entry.options["service"]
+    if service.removesuffix(".service") in _OUR_WAY_IN:
+        raise BadUsage(f"halab itself needs it to heal {entry.machine}: {service}")
+    done = site.guests.run(entry.machine, f"systemctl is-active {_service(entry)}", check=False)
+    state = done.output.strip() or "unknown"
+    if state != "active":
+        raise BadUsage(f"not an active service on {entry.machine}: {service} ({state})")
+
+
+def _stop(site: Site, entry: Entry) -> str:
+    service = entry.options["service"]
+    site.guests.run(entry.machine, f"systemctl stop {_service(entry)}", timeout_seconds=_SYSTEMD_SECONDS)
+
+    def stopped() -> str:
+        command = f"systemctl show -p ActiveState -p MainPID --value {_service(entry)}"
+        state, pid = sorted(site.guests.run(entry.machine, command).output.split(), key=str.isdigit)
+        if state not in ("inactive", "failed") or pid != "0":
+            raise NotYet(f"{service} is {state}, with the process {pid}")
+        return f"{service} is {state}"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{service} on {entry.machine} to stop", stopped, deadline, every_seconds=0.2)
+
+
+def _start(site: Site, entry: Entry) -> None:
+    # a service that was started too often in vain is refused until that is forgotten
+    command = f"systemctl reset-failed {_service(entry)} 2>/dev/null; systemctl start {_service(entry)}"
+    site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
+
+
+def _restart(site: Site, entry: Entry) -> str:
+    service = entry.options["service"]
+    before = _invocation(site, entry)
+    command = f"systemctl restart {_service(entry)}"
+    site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
+
+    def restarted() -> str:
+        now = _invocation(site, entry)
+        if now in ("", before):
+            raise NotYet(f"{service} is that of before")
+        return f"{service} was started anew"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"{service} on {entry.machine} to start anew", restarted, deadline, every_seconds=0.2)
+
+
+def _invocation(site: Site, entry: Entry) -> str:
+    """systemd's name for this start of a service; empty where it does not run."""
+    command = f"systemctl is-active -q {_service(entry)} && systemctl show -p InvocationID --value {_service(entry)}"
+    return site.guests.run(entry.machine, command, check=False).output.strip()
+
+
+FAULTS = (
+    Fault(
+        "stop-service",
+        "Stop a systemd service until it is healed.",
+        _stop,
+        _start,
+        {"service": SERVICE},
+        place=Place.ANY,
+        check=_require_active,
+    ),
+    Fault(
+        "restart-service",
+        "Stop a systemd service and start it again.",
+        _restart,
+        nothing_to_heal,
+        {"service": SERVICE},
+        place=Place.ANY,
+        check=_require_active,
+        is_lasting=False,
+    ),
+)

@@ -1,0 +1,42 @@
+"""Machines that run, on the lab's network, and reached over SSH: the first step of `up`, `start` and a new machine."""
+
+from __future__ import annotations
+
+from halab.errors import LabProblem
+from halab.lifecycle.lab import Place
+from halab.machines import addresses
+from halab.machines.engine import Engine
+from halab.machines.vagrant import Vagrant
+from halab.progress import Progress
+from halab.topology.lab import Lab, Machine
+
+# On a machine that does nothing else; a lab's patience stretches it.
+_BOOT_SECONDS = 300
+
+
+def boot(place: Place, lab: Lab, engine: Engine, progress: Progress, only: Machine | None = None) -> int:
+    """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
+    wanted = lab.machines if only is None else (only,)
+    running = {each.machine for each in engine.containers(lab.name) if each.running}
+    missing = [machine.name for machine in wanted if machine.name not in running]
+    engine.make_network(lab, place.work.path)
+    if missing:
+        # a machine that is made anew has another host key
+        place.work.known_hosts.unlink(missing_ok=True)
+        limit = _BOOT_SECONDS * lab.patience
+        what = f"{len(missing)} machines" if only is None else only.name
+        with progress.step(f"boot {what}", limit_seconds=limit):
+            vagrant(place, lab).up(only.name if only else None)
+    for machine in wanted:
+        engine.connect(lab, machine, place.work.path)
+    without_address = set(addresses.note(lab, place.work, engine))
+    lost = [machine.name for machine in wanted if machine.name in without_address]
+    if lost:
+        raise LabProblem(
+            f"no longer running: {', '.join(lost)}", hint=f"see {place.work.logs / 'vagrant.log'}"
+        )
+    return len(missing)
+
+
+def vagrant(place: Place, lab: Lab) -> Vagrant:
+    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")

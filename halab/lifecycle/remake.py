@@ -1,0 +1,40 @@
+"""A machine that was lost, made anew: the same name, addresses and role, and nothing of what was on its disks."""
+
+from __future__ import annotations
+
+from halab.clock import Deadline, NotYet, RealClock, wait_for
+from halab.errors import Unreachable
+from halab.lifecycle.boot import boot
+from halab.lifecycle.lab import Place
+from halab.lifecycle.provision import Provisioner
+from halab.machines.engine import Engine
+from halab.machines.guests import Guests, SshGuests
+from halab.progress import Progress, Quiet
+from halab.topology.lab import Lab
+
+# The init of a machine that is made starts its SSH server within 2 s on 2 cores.
+_ANSWER_SECONDS = 60
+
+
+def remake(
+    place: Place, lab: Lab, machine: str, *, forget: bool = True, progress: Progress | None = None
+) -> None:
+    """Make a machine anew and join it to the cluster; what is there already is left alone.
+
+    Whoever calls holds the lab's lock. Machines are remade one after another: etcd takes one learner at a time.
+    """
+    shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
+    made = lab.machine(machine)
+    boot(place, lab, Engine(), shown, only=made)
+    _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
+    Provisioner(lab, place.work, guests, shown, clock).bring_back(made, forget=forget)
+
+
+def _wait_for_answer(guests: Guests, machine: str, deadline: Deadline) -> None:
+    def answer() -> None:
+        try:
+            guests.run(machine, "true")
+        except Unreachable as error:
+            raise NotYet(error.message) from error
+
+    wait_for(f"{machine} to answer over SSH", answer, deadline)

@@ -1,0 +1,103 @@
+"""The lanes of what was done: each fault, the recovery, and the machines that were switched off or frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from halab.config.quantities import spelled
+from halab.report.axis import WIDTH, Bar, Label, Scale, Strip, width_of
+from halab.scenario.history import Fault, History
+from halab.scenario.result import Kind, Result, Standing
+
+# What a fault makes of its machine as a whole, and whether that is over once it was injected.
+_MACHINES = {
+    "cut-power": ("off", False),
+    "reset": ("off", True),
+    "reboot": ("off", True),
+    "freeze": ("frozen", False),
+    "lose-machine": ("removed", False),
+    "join-without-removing": ("removed", False),
+    "cut-link": ("no network", False),
+}
+_KINDS = {"frozen": "frozen", "no network": "apart"}
+_STEPS_OFF_THE_EDGE = 6
+
+
+def faults(history: History, scale: Scale) -> Iterator[Strip]:
+    """A strip for every fault, on however many machines."""
+    by_name: dict[str, list[Fault]] = {}
+    for fault in history.faults():
+        by_name.setdefault(fault.name, []).append(fault)
+    for name, hit in by_name.items():
+        started = min(fault.started for fault in hit)
+        injected = [fault.injected for fault in hit if fault.injected is not None]
+        begun = [fault.heal_started for fault in hit if fault.heal_started is not None]
+        healed = [fault.healed for fault in hit if fault.healed is not None]
+        heal = min(begun, default=scale.end)
+        effective = min(max(injected, default=heal), heal)
+        effect = "; ".join(dict.fromkeys(fault.effect for fault in hit if fault.effect))
+        bars = [
+            scale.bar(started, effective, "changing", "being injected"),
+            scale.bar(effective, heal, "fault", effect),
+        ]
+        if begun:
+            end = max(healed) if len(healed) == len(hit) else scale.end
+            bars.append(scale.bar(heal, max(end, heal), "changing", "being healed"))
+        text = f"{hit[0].fault}, {spelled(heal - started)}"
+        label = _beside(scale, effective, heal, text, "on-bar", clear_of=bars[-1])
+        yield Strip(name, f"on {', '.join(fault.machine for fault in hit)}", bars, [label])
+
+
+def recovery(result: Result, scale: Scale) -> Iterator[Strip]:
+    for outcome in result.outcomes:
+        if outcome.kind is Kind.RECOVERY and outcome.at is not None and outcome.measured is not None:
+            begun = outcome.at - outcome.measured
+            kind = "recovering" if outcome.standing is Standing.KEPT else "failed"
+            text = f"{outcome.seen.partition(':')[0]} (bound {spelled(outcome.patient_seconds or 0)})"
+            bar = scale.bar(begun, outcome.at, kind, outcome.seen)
+            label = _beside(scale, begun, outcome.at, text, "on-bar", clear_of=bar)
+            yield Strip("recovery", "to steady", [bar], [label])
+
+
+def machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
+    """The machines that a fault switched off, froze, removed or cut off, by name."""
+    hit = sorted(
+        (fault for fault in history.faults() if fault.fault in _MACHINES), key=lambda fault: fault.machine
+    )
+    for name, group in groupby(hit, key=lambda fault: fault.machine):
+        yield name, _machine(name, sorted(group, key=lambda fault: fault.started), scale)
+
+
+def _machine(name: str, hit: Sequence[Fault], scale: Scale) -> Strip:
+    bars: list[Bar] = []
+    labels: list[Label] = []
+    seconds, was_on = 0.0, scale.first
+    for fault in hit:
+        state, is_short = _MACHINES[fault.fault]
+        back = fault.healed or scale.last
+        end = fault.injected if is_short else fault.heal_started
+        end = scale.last if end is None else end
+        bars.append(scale.bar(was_on, fault.started, "fine", "on", thin=True))
+        bars.append(scale.bar(fault.started, end, _KINDS.get(state, "off"), f"{state}: {fault.effect}"))
+        if not is_short and fault.heal_started is not None:
+            bars.append(scale.bar(end, back, "changing", "being brought back"))
+        if scale(end) - scale(fault.started) > width_of(state) + 8:
+            labels.append(Label((scale(fault.started) + scale(end)) / 2, state, "middle", "on-bar"))
+        was_on = end if is_short else back
+        seconds += end - fault.started
+    if was_on < scale.last:
+        bars.append(scale.bar(was_on, scale.last, "fine", "on", thin=True))
+    states = " and ".join(dict.fromkeys(_MACHINES[fault.fault][0] for fault in hit))
+    return Strip("machine", f"{states} {spelled(seconds)}", bars, labels, name)
+
+
+def _beside(scale: Scale, start: float, end: float, text: str, kind: str, *, clear_of: Bar) -> Label:
+    """Inside its bar where there is room, else beside it."""
+    left, right, width = scale(start), scale(end), width_of(text)
+    if right - left > width + 8:
+        return Label((left + right) / 2, text, "middle", kind)
+    beyond = max(right, clear_of.x + clear_of.width) + _STEPS_OFF_THE_EDGE
+    if beyond + width < WIDTH:
+        return Label(beyond, text, "start")
+    return Label(left - _STEPS_OFF_THE_EDGE, text, "end")

@@ -1,0 +1,179 @@
+"""Several runs of one command, and the figures that they make together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from halab.config import loading
+from halab.config.scenario import Scenario, Verdict
+from halab.report import words
+from halab.scenario.folder import Meta, RunFolder
+from halab.scenario.outage import percentile
+from halab.scenario.result import Kind, Outcome, Result
+
+# Of several verdicts, what stands for all of them: what was seen to fail counts more than what was not seen.
+_GRAVEST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP)
+CLIENTS = "longest outage for clients"
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A planned run that did not take place, and why: interrupted, or an earlier failure."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that was measured in each of several runs. `unit` is s, or share for a number from 0 to 1."""
+
+    name: str
+    promised: str
+    unit: str
+    limit: float | None
+    values: tuple[float, ...]
+
+    @property
+    def p50(self) -> float:
+        return self._percentile(50)
+
+    @property
+    def p95(self) -> float:
+        return self._percentile(95)
+
+    @property
+    def worst(self) -> float:
+        return max(self.values)
+
+    def _percentile(self, percent: int) -> float:
+        found = percentile(sorted(self.values), percent)
+        assert found is not None
+        return found
+
+
+@dataclass(frozen=True)
+class Tally:
+    """All runs of one scenario, or of its losing twin."""
+
+    scenario: str
+    is_twin: bool
+    runs: tuple[tuple[RunFolder, Result], ...]
+
+    @property
+    def title(self) -> str:
+        return self.results[0].title
+
+    @property
+    def results(self) -> list[Result]:
+        return [result for _, result in self.runs]
+
+    @property
+    def verdict(self) -> Verdict:
+        return gravest([result.verdict for result in self.results])
+
+    @cached_property
+    def expected(self) -> Verdict:
+        """What the verdict has to be: a pass, of a losing twin what the scenario says of it."""
+        if not self.is_twin:
+            return Verdict.PASS
+        return Verdict(loading.load(self.runs[0][0].scenario, Scenario).twin.verdict)
+
+    @property
+    def as_expected(self) -> int:
+        return sum(result.verdict is self.expected for result in self.results)
+
+    @property
+    def against_expected(self) -> list[Verdict]:
+        """Of each run, a pass where it came out as it had to."""
+        others = {Verdict.PASS: Verdict.FAIL}
+        return [
+            Verdict.PASS if result.verdict is self.expected else others.get(result.verdict, result.verdict)
+            for result in self.results
+        ]
+
+    @property
+    def seconds(self) -> float:
+        return sum(result.seconds for result in self.results)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it was not a pass, each reason once."""
+        return list(dict.fromkeys(reason for result in self.results for reason in result.reasons))
+
+    def figure(self, name: str) -> Figure | None:
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """What was measured, each promise over all runs."""
+        found: dict[tuple[str, str], list[Outcome]] = {}
+        for result in self.results:
+            for outcome in result.outcomes:
+                if outcome.measured is not None:
+                    found.setdefault((outcome.name, outcome.promised), []).append(outcome)
+        figures = [_figure(name, promised, same) for (name, promised), same in found.items()]
+        outages = [
+            lane.longest_outage_seconds for each in self.results if (lane := words.worst_for_clients(each))
+        ]
+        if outages:
+            figures.insert(0, Figure(CLIENTS, "", "s", None, tuple(outages)))
+        return figures
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What one command played: `order` as it was planned, `started` in ISO 8601, `seconds` from begin to end."""
+
+    name: str
+    seed: int
+    order: Sequence[str]
+    runs: Sequence[tuple[RunFolder, Result]]
+    started: str
+    seconds: float
+    not_run: Sequence[NotRun] = ()
+    repairs: Sequence[str] = ()
+
+    @cached_property
+    def tallies(self) -> list[Tally]:
+        """The scenarios in the order in which they were played first."""
+        found: dict[tuple[str, bool], list[tuple[RunFolder, Result]]] = {}
+        for folder, result in self.runs:
+            found.setdefault((result.scenario, result.is_twin), []).append((folder, result))
+        return [Tally(scenario, is_twin, tuple(runs)) for (scenario, is_twin), runs in found.items()]
+
+    @property
+    def totals(self) -> dict[Verdict, int]:
+        """How many runs had which verdict."""
+        return {verdict: sum(each.verdict is verdict for _, each in self.runs) for verdict in Verdict}
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the whole: a pass where every run came out as it had to, and every planned run took place."""
+        found = {verdict for tally in self.tallies for verdict in tally.against_expected}
+        if self.not_run and not found & {Verdict.FAIL, Verdict.ERROR}:
+            return Verdict.ERROR
+        return gravest(list(found) or [Verdict.SKIP])
+
+    @property
+    def is_repeated(self) -> bool:
+        return any(len(tally.runs) > 1 for tally in self.tallies)
+
+    @cached_property
+    def meta(self) -> Meta | None:
+        """What the first run was made with: lab and versions are those of all."""
+        return self.runs[0][0].read_meta() if self.runs else None
+
+
+def gravest(verdicts: Sequence[Verdict]) -> Verdict:
+    return min(verdicts, key=_GRAVEST.index)
+
+
+def _figure(name: str, promised: str, same: Sequence[Outcome]) -> Figure:
+    limits = [outcome.patient_seconds for outcome in same if outcome.patient_seconds is not None]
+    # a share has no limit in seconds; recovery and expectations with one are in seconds
+    is_share = same[0].limit_seconds is None and same[0].kind is Kind.EXPECTATION
+    values = tuple(outcome.measured for outcome in same if outcome.measured is not None)
+    return Figure(name, promised, "share" if is_share else "s", max(limits, default=None), values)

@@ -1,0 +1,163 @@
+"""Several runs as one report: a page with a row for every scenario, one JUnit file, one JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from halab.config.quantities import spelled, spelled_share
+from halab.config.scenario import Verdict
+from halab.machines.work import replace
+from halab.report import junit, words
+from halab.report.campaign import CLIENTS, Campaign, Figure, Tally, gravest
+from halab.report.page import Tile
+from halab.topology import render
+
+SCHEMA = 1
+PAGE, JUNIT, JSON = "overview.html", "junit.xml", "campaign.json"
+_RECOVERY = "recovery"
+MEANINGS = {
+    Verdict.PASS: "Every run came out as it had to.",
+    Verdict.FAIL: "A promise was broken, or a losing twin did not lose.",
+    Verdict.ERROR: "Not all of it is known: something was not run, or could not be judged.",
+    Verdict.SKIP: "This lab can do none of it.",
+}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A figure as it is shown: one value, or p50 and p95 of several; how far it comes to its bound."""
+
+    value: str
+    note: str
+    filled: float | None = None
+    is_over: bool = False
+
+
+def write(folder: Path, campaign: Campaign) -> Path:
+    """Write the merged report into a folder; the path of its page."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace(folder / JSON, text(folder, campaign))
+    replace(folder / JUNIT, junit.merged(campaign))
+    replace(folder / PAGE, html(folder, campaign))
+    return folder / PAGE
+
+
+def html(folder: Path, campaign: Campaign) -> str:
+    """The page, with links to the pages of the runs relative to its folder."""
+
+    def link(run: Path) -> str:
+        return Path(os.path.relpath(run, folder)).as_posix()
+
+    meta = campaign.meta
+    return render.page(
+        "overview.html",
+        campaign=campaign,
+        meta=meta,
+        versions=[] if meta is None else words.versions(meta),
+        verdicts=[(verdict, count) for verdict, count in campaign.totals.items() if count],
+        tiles=list(_tiles(campaign)),
+        verdict=campaign.verdict,
+        meaning=MEANINGS[campaign.verdict],
+        colour=lambda tally: gravest(tally.against_expected),
+        command=shlex.join(meta.command) if meta else "",
+        link=link,
+        clients=lambda tally: _amount(tally.figure(CLIENTS)),
+        recovery=lambda tally: _amount(tally.figure(_RECOVERY)),
+        amount=_amount,
+        shown=_shown,
+        duration=spelled,
+        started=campaign.started.replace("T", " at ", 1),
+    )
+
+
+def text(folder: Path, campaign: Campaign) -> str:
+    """The same for programs."""
+    meta = campaign.meta
+    values = {
+        "schema": SCHEMA,
+        "name": campaign.name,
+        "seed": campaign.seed,
+        "order": list(campaign.order),
+        "started": campaign.started,
+        "seconds": round(campaign.seconds, 3),
+        "lab": meta.lab if meta else None,
+        "versions": {} if meta is None else dict(words.versions(meta)),
+        "totals": {str(verdict): count for verdict, count in campaign.totals.items()},
+        "scenarios": [_scenario(folder, tally) for tally in campaign.tallies],
+        "not_run": [{"scenario": each.name, "why": each.why} for each in campaign.not_run],
+        "repairs": list(campaign.repairs),
+    }
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _scenario(folder: Path, tally: Tally) -> dict[str, Any]:
+    return {
+        "scenario": tally.scenario,
+        "title": tally.title,
+        "is_twin": tally.is_twin,
+        "verdict": str(tally.verdict),
+        "expected": str(tally.expected),
+        "runs": [
+            {
+                "folder": Path(os.path.relpath(run.path, folder)).as_posix(),
+                "verdict": str(result.verdict),
+                "reasons": list(result.reasons),
+                "seconds": round(result.seconds, 3),
+                "recovery_seconds": result.recovery_seconds,
+            }
+            for run, result in tally.runs
+        ],
+        "figures": [
+            {
+                "name": figure.name, "promised": figure.promised, "unit": figure.unit, "limit": figure.limit,
+                "p50": figure.p50, "p95": figure.p95, "worst": figure.worst, "values": list(figure.values),
+            }
+            for figure in tally.figures
+        ],
+    }  # fmt: skip
+
+
+def _tiles(campaign: Campaign) -> Iterator[Tile]:
+    tallies = campaign.tallies
+    good = sum(tally.as_expected == len(tally.runs) for tally in tallies)
+    skipped = sum(tally.verdict is Verdict.SKIP for tally in tallies)
+    left = {planned.name for planned in campaign.not_run} - {tally.scenario for tally in tallies}
+    judged = len(tallies) - skipped + len(left)
+    twins = bool(tallies) and all(tally.is_twin for tally in tallies)
+    name = "twins that lost as they must" if twins else "scenarios that came out as they must"
+    notes = [f"{skipped} skipped"] * bool(skipped) + [f"{len(left)} not run"] * bool(left)
+    yield Tile(name, f"{good} of {judged}", ", ".join(notes), "good" if good == judged > 0 else "bad")
+    if campaign.is_repeated:
+        yield Tile("runs", str(len(campaign.runs)), f"of {len(tallies)} scenarios")
+    outages = [(figure.worst, tally) for tally in tallies if (figure := tally.figure(CLIENTS))]
+    if outages and not twins:
+        worst, tally = max(outages, key=lambda each: each[0])
+        yield Tile(CLIENTS, spelled(worst) if worst else "none", tally.scenario)
+    recoveries = [(figure.worst, tally) for tally in tallies if (figure := tally.figure(_RECOVERY))]
+    if recoveries and not twins:
+        worst, tally = max(recoveries, key=lambda each: each[0])
+        yield Tile("longest recovery", spelled(worst), tally.scenario)
+    yield Tile("time in all", spelled(campaign.seconds), f"begun {campaign.started.replace('T', ' at ', 1)}")
+
+
+def _amount(figure: Figure | None) -> Amount | None:
+    if figure is None:
+        return None
+    bound = f"bound {_shown(figure, figure.limit)}" if figure.limit is not None else ""
+    filled = min(1.0, figure.worst / figure.limit) if figure.limit else None
+    is_over = figure.limit is not None and figure.worst > figure.limit
+    if len(figure.values) == 1:
+        return Amount(_shown(figure, figure.p50), bound, filled, is_over)
+    spread = f"p95 {_shown(figure, figure.p95)}"
+    note = f"{spread}, {bound}" if bound else spread
+    return Amount(_shown(figure, figure.p50), note, filled, is_over)
+
+
+def _shown(figure: Figure, value: float) -> str:
+    return spelled_share(value) if figure.unit == "share" else spelled(value)

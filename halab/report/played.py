@@ -1,0 +1,79 @@
+"""What came of a campaign: its runs, what was repaired in between, and one report of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from halab.errors import HalabError
+from halab.lifecycle.lab import Place
+from halab.report import overview
+from halab.report.campaign import Campaign, NotRun
+from halab.report.turn import Turn
+from halab.scenario.folder import RunFolder
+from halab.scenario.result import Result
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was made, and has a report."""
+
+    turn: Turn
+    folder: RunFolder
+    result: Result
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was done to a lab that a run had left broken, and why that was needed."""
+
+    after: Turn
+    why: str
+    done: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"after {self.after}: {', '.join(self.done) or 'it became steady by itself'} ({self.why})"
+
+
+@dataclass
+class Played:
+    """What came of a campaign. `ended_by` is the error that ended it before its time; `left` was not played."""
+
+    seed: int
+    planned: Sequence[Turn]
+    started: datetime
+    seconds: float = 0.0
+    runs: list[Run] = field(default_factory=list)
+    repairs: list[Repair] = field(default_factory=list)
+    left: list[Turn] = field(default_factory=list)
+    why_left: str = ""
+    was_interrupted: bool = False
+    ended_by: HalabError | None = None
+
+
+def merge(place: Place, played: Played) -> Path | None:
+    """One report of a campaign of several runs; its page. None where there was to be one run only."""
+    if len(played.planned) < 2 or not played.runs:
+        return None
+    names = [str(turn) for turn in played.planned]
+    campaign = Campaign(
+        name=_title(played.planned),
+        seed=played.seed,
+        order=names,
+        runs=[(run.folder, run.result) for run in played.runs],
+        started=played.started.isoformat(timespec="seconds"),
+        seconds=played.seconds,
+        not_run=[NotRun(str(turn), played.why_left) for turn in played.left],
+        repairs=[str(each) for each in played.repairs],
+    )
+    return overview.write(place.work.runs / f"{played.started:%Y%m%d-%H%M%S}-campaign", campaign)
+
+
+def _title(planned: Sequence[Turn]) -> str:
+    """`30 scenarios`, `2 losing twins, 5 times each`."""
+    count = len({turn.script.path for turn in planned})
+    times = len(planned) // count
+    what = "losing twin" if planned[0].twin else "scenario"
+    return f"{count} {what}{'s' if count > 1 else ''}" + (f", {times} times each" if times > 1 else "")

@@ -1,0 +1,54 @@
+"""How long a scenario takes at most: what a trainer plans with, and what progress shows."""
+
+from __future__ import annotations
+
+from halab.config.scenario import AnyStep, Expect, Heal, Inject, Scenario, Wait
+from halab.scenario.promises import waited_seconds
+
+# Limits of the runner: the wait before the first step, the samples without a fault, the wait after the last one.
+_STEADY_BEFORE_SECONDS = 180.0
+_BASELINE_SECONDS = 2.0
+_RECOVERY_AT_LEAST_SECONDS = 120.0
+_RECOVERY_BEYOND_BOUND = 2.0
+# A fault's effect is waited for with a limit of its own: a minute is that of most of them.
+_FAULT_SECONDS = 60.0
+# After the limit of an expectation, the last answers come in.
+_EVIDENCE_SECONDS = 4.0
+# The ledger and the members are read back, the check files run, the audit asks every machine, logs are collected.
+_READ_BACK_SECONDS = 30.0
+_CHECKS_SECONDS = 60.0
+_AUDIT_SECONDS = 30.0
+_LOGS_SECONDS = 30.0
+
+
+def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
+    """The sum of all limits. A run that goes well takes a fraction of it."""
+    before = _STEADY_BEFORE_SECONDS * patience + _BASELINE_SECONDS
+    steps = sum(_step_seconds(step, patience) for step in scenario.steps)
+    # what no step heals is healed after the last one
+    unhealed = len(_names(scenario, Inject)) - len(_names(scenario, Heal))
+    healing = max(0, unhealed) * _FAULT_SECONDS * patience
+    after = _READ_BACK_SECONDS + _AUDIT_SECONDS + _LOGS_SECONDS
+    if scenario.checks:
+        after += _CHECKS_SECONDS * patience
+    return before + steps + healing + _recovery_seconds(scenario, patience) + after
+
+
+def _step_seconds(step: AnyStep, patience: float) -> float:
+    match step:
+        case Wait():
+            return step.seconds
+        case Expect():
+            limit = waited_seconds(step.expectation)
+            return 0.0 if limit is None else limit * patience + _EVIDENCE_SECONDS
+        case _:
+            return _FAULT_SECONDS * patience
+
+
+def _recovery_seconds(scenario: Scenario, patience: float) -> float:
+    bound = (scenario.recover.steady.within_seconds or 0.0) * patience
+    return max(bound * _RECOVERY_BEYOND_BOUND, _RECOVERY_AT_LEAST_SECONDS)
+
+
+def _names(scenario: Scenario, kind: type[Inject] | type[Heal]) -> set[str]:
+    return {step.name for step in scenario.steps if isinstance(step, kind)}

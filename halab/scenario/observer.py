@@ -1,0 +1,112 @@
+"""Watching a run's evidence while it comes in, to know when it may go on. It judges nothing: the verdict does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from halab.clock import Clock, Deadline
+from halab.config.scenario import (
+    Expect,
+    Expectation,
+    FactExpectation,
+    Scenario,
+    Setting,
+)
+from halab.progress import Progress
+from halab.scenario import events, facts, sampler
+from halab.scenario.folder import RunFolder
+from halab.scenario.history import History
+from halab.scenario.judgement import State, satisfied
+from halab.scenario.outage import Samples
+from halab.scenario.states import States
+from halab.scenario.timeline import SampleReader, StateReader, Timeline
+from halab.scenario.verdict import promised, waited_seconds
+from halab.topology.lab import Lab
+
+_POLL_SECONDS = 0.2
+# After the limit of an expectation, the answers to the last questions within it come in.
+_EVIDENCE_SECONDS = sampler.TIME_LIMIT_SECONDS + 2.0
+
+
+@dataclass
+class Observer:
+    """The evidence of a run so far, and the waits for what is expected of it."""
+
+    scenario: Scenario
+    setting: Setting
+    lab: Lab
+    clock: Clock
+    timeline: Timeline
+    folder: RunFolder
+    facts: facts.Reader
+    progress: Progress
+    still_sampled: Callable[[], None] = lambda: None
+    samples: Samples = field(default_factory=Samples)
+    states: States = field(default_factory=States)
+
+    def __post_init__(self) -> None:
+        self._sample_reader = SampleReader(self.folder.samples)
+        self._state_reader = StateReader(self.folder.states)
+
+    def expect(self, index: int, expectation: Expectation) -> None:
+        """Wait until a `within` is decided. What is promised over a window is judged once the window is closed."""
+        self.timeline.add(events.ExpectationStarted(index))
+        limit = waited_seconds(expectation)
+        if limit is not None:
+            limit *= self.lab.patience
+            with self.progress.step(f"expect {promised(expectation)}", limit_seconds=limit) as shown:
+                shown.done(self._until_decided(index, expectation, limit))
+        self.timeline.add(events.ExpectationEnded(index))
+
+    def read_before(self, chosen: Mapping[str, list[str]]) -> None:
+        """Record what facts say before a fault; of machines that no fault has chosen yet, there is nothing to say."""
+        for expectation in self._facts_to_read():
+            for machine in self._machines(expectation.target, chosen):
+                self.facts.read(expectation.fact, machine)
+
+    def history(self) -> History:
+        """Everything that is on disk by now."""
+        self.read_new()
+        return History(
+            self.scenario,
+            self.setting,
+            [machine.name for machine in self.lab.control_planes],
+            self.lab.patience,
+            self.timeline.records,
+            self.samples,
+            self.states,
+        )
+
+    def read_new(self) -> None:
+        self.samples.add(self._sample_reader.new())
+        self.states.add(self._state_reader.new())
+
+    def _until_decided(self, index: int, expectation: Expectation, limit: float) -> str:
+        """What was seen when it was decided, or the evidence was as complete as it gets."""
+        deadline = Deadline.after(self.clock, limit + _EVIDENCE_SECONDS)
+        latest = self.timeline.now() + limit
+        while True:
+            # a run without a sampler learns nothing more
+            self.still_sampled()
+            history = self.history()
+            if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
+                for machine in filter(None, history.machines_asked(index, expectation)):
+                    self.facts.read_again(expectation.fact, machine, final=self.timeline.now() > latest)
+                history = self.history()
+            judgement = satisfied(history, index, self.timeline.now())
+            if judgement.state is not State.OPEN or deadline.expired:
+                return judgement.seen
+            self.clock.sleep(_POLL_SECONDS)
+
+    def _facts_to_read(self) -> Iterator[FactExpectation]:
+        for step in self.scenario.steps:
+            expectation = step.expectation if isinstance(step, Expect) else None
+            if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
+                yield expectation
+
+    def _machines(self, target: str | None, chosen: Mapping[str, list[str]]) -> Sequence[str]:
+        if target is None:
+            return []
+        known = [machine.name for machine in self.lab.machines]
+        return chosen.get(target, [target] if target in known else [])

@@ -1,0 +1,82 @@
+"""Probes: which questions are asked of which address, how, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
+
+# An outage is measured by two samples, one at each end: at 10 Hz, half of all measurements are off by less than 30 ms.
+# Questions to single machines are twice as many, and show which one it was: there, 5 Hz are enough.
+RATE_HERTZ = 10.0
+RATE_DIRECT_HERTZ = 5.0
+
+
+class Question(StrEnum):
+    READY = "ready"
+    READ = "read"
+    WRITE = "write"
+    HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
+    EVENTS = "events"
+    SILENCE = "silence"
+
+
+class Way(StrEnum):
+    """A connection for each question, one for all, or a stream that stays open."""
+
+    NEW = "new"
+    KEPT = "kept"
+    WATCH = "watch"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question to one address. `machine` is None for the load balancer."""
+
+    name: str
+    machine: str | None
+    question: Question
+    way: Way
+    host: str
+    port: int
+    rate_hertz: float
+
+
+_THROUGH_BALANCER = {
+    "ready-via-lb": (Question.READY, Way.NEW),
+    "read-via-lb": (Question.READ, Way.NEW),
+    "write-via-lb": (Question.WRITE, Way.NEW),
+    "read-kept-via-lb": (Question.READ, Way.KEPT),
+    "watch-via-lb": (Question.EVENTS, Way.WATCH),
+    "quiet-watch-via-lb": (Question.SILENCE, Way.WATCH),
+}
+_DIRECT = {
+    "ready-direct": (Question.READY, API_PORT),
+    "read-direct": (Question.READ, API_PORT),
+    "write-direct": (Question.WRITE, API_PORT),
+    "etcd-direct": (Question.HEALTH, ETCD_PORT),
+}
+NAMES = (*_THROUGH_BALANCER, *_DIRECT)
+_ALWAYS = ("ready-via-lb", "read-via-lb", "write-via-lb", "ready-direct", "write-direct")
+
+
+def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
+    """What every run is watched with, and what else is named. A question costs CPU, here and on the lab's machines."""
+    wanted = {*_ALWAYS, *map(str, more)}
+    balancer = str(lab.balancer.address)
+    through = [
+        Probe(name, None, question, way, balancer, API_PORT, RATE_HERTZ)
+        for name, (question, way) in _THROUGH_BALANCER.items()
+        if name in wanted
+    ]
+    return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted)]
+
+
+def _direct(machine: Machine, wanted: Collection[str]) -> list[Probe]:
+    return [
+        Probe(name, machine.name, question, Way.NEW, str(machine.address), port, RATE_DIRECT_HERTZ)
+        for name, (question, port) in _DIRECT.items()
+        if name in wanted
+    ]

@@ -1,0 +1,119 @@
+"""How well and at what cost the sampler measures: against cuts of known length, without a lab."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from cuts import Cut, CutServer, make_credentials
+
+from halab.scenario import sampler
+from halab.scenario.events import Sample
+from halab.scenario.outage import Samples, figures
+from halab.scenario.probes import Probe, Question, Way
+from halab.scenario.timeline import read_samples
+
+LENGTHS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+RATES_HERTZ = (5.0, 10.0)
+# Each sees every cut for itself: as many measurements.
+LANES = 4
+# Longer than the sampler's time limit: what was asked in a cut is over before the next.
+_BETWEEN_SECONDS = 2.6
+_COST_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Known:
+    """A cut as it was, on the clock of the samples."""
+
+    how: Cut
+    length: float
+    start: float
+    end: float
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="halab-bench-") as name:
+        folder = Path(name)
+        make_credentials(folder)
+        with CutServer(folder).running() as server:
+            cost(folder, server.port)
+            errors(folder, server)
+
+
+def errors(folder: Path, server: CutServer) -> None:
+    """The length that is measured less the length that a cut really had."""
+    probes = [
+        _probe(f"lane-{rate:g}-{number}", server.port, rate) for rate in RATES_HERTZ for number in range(LANES)
+    ]
+    order = _order(folder, probes)
+    cuts = []
+    with sampler.sampling(order, folder / "sampler.log"):
+        time.sleep(1)
+        for how in Cut:
+            for length in LENGTHS_SECONDS:
+                start, end = server.cut(how, length)
+                cuts.append(Known(how, length, start - order.origin, end - order.origin))
+                time.sleep(_BETWEEN_SECONDS)
+    samples = Samples(read_samples(Path(order.samples)))
+    for rate in RATES_HERTZ:
+        by_kind = defaultdict(list)
+        for cut in cuts:
+            for number in range(LANES):
+                seen = _longest(samples.of(f"lane-{rate:g}-{number}"), cut)
+                by_kind[cut.how].append((cut.length, 1000 * (seen - (cut.end - cut.start))))
+        for how, found in by_kind.items():
+            # what was hung for less than the time limit has been answered, and was no outage
+            counted = [error for length, error in found if how is not Cut.HANGS or length > order.time_limit_seconds]
+            off = sorted(map(abs, counted))
+            show = f"p50 {statistics.median(off):4.0f}, worst {off[-1]:4.0f}, mean {statistics.mean(counted):+5.0f}"
+            print(f"{f'sampler: error at {rate:g} Hz, server {how}, ms':<44} {show}", flush=True)
+
+
+def cost(folder: Path, port: int) -> None:
+    """CPU of one probe at 10 Hz, in parts of a core; the start of the process is left out."""
+    probes = [_probe(f"lane-{number}", port, 10.0) for number in range(LANES)]
+    started = _cpu_seconds(_order(folder, []), 0.0)
+    used = _cpu_seconds(_order(folder, probes), _COST_SECONDS) - started
+    share = 100 * used / _COST_SECONDS / len(probes)
+    print(f"{'sampler: a probe at 10 Hz, % of a core':<44} {share:8.1f}", flush=True)
+
+
+def _cpu_seconds(order: sampler.Order, seconds: float) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with sampler.sampling(order, Path(order.credentials) / "sampler.log"):
+        time.sleep(seconds)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _probe(name: str, port: int, rate_hertz: float) -> Probe:
+    return Probe(name, None, Question.READ, Way.NEW, "127.0.0.1", port, rate_hertz)
+
+
+def _order(folder: Path, probes: list[Probe]) -> sampler.Order:
+    names = f"{time.monotonic_ns()}"
+    return sampler.Order(
+        probes=probes,
+        origin=time.monotonic(),
+        samples=str(folder / f"{names}.samples"),
+        states=str(folder / f"{names}.states"),
+        namespace="bench",
+        credentials=str(folder),
+        control_planes={},
+        nodes=[],
+        statistics=None,
+    )
+
+
+def _longest(samples: list[Sample], cut: Known) -> float:
+    return figures(samples, cut.start - 0.3, cut.end + _BETWEEN_SECONDS - 0.4).longest_outage_seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Cuts of known length: a TLS server on the loopback that refuses, hangs or drops when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Cut(StrEnum):
+    """Nobody listens; questions are held until the end of the cut, and answered then; they are never answered."""
+
+    REFUSES = "refuses"
+    HANGS = "hangs"
+    DROPS = "drops"
+
+
+class CutServer:
+    """Answers every request with 200 while it is not cut. Runs in a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(folder / "admin.crt", folder / "admin.key")
+        self._held: asyncio.Event | None = None
+        self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task] = set()
+        self.port = 0
+
+    @contextmanager
+    def running(self) -> Iterator[CutServer]:
+        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        thread.start()
+        self._call(self._open())
+        try:
+            yield self
+        finally:
+            self._call(self._end())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+
+    def cut(self, how: Cut, seconds: float) -> tuple[float, float]:
+        """Cut for a time, and return when it really began and ended."""
+        begun = self._call(self._close() if how is Cut.REFUSES else self._hold())
+        time.sleep(seconds)
+        ended = self._call(self._open() if how is Cut.REFUSES else self._release(answer=how is Cut.HANGS))
+        return begun, ended
+
+    def _call(self, what):
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+    async def _open(self) -> float:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._context, backlog=500)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return time.monotonic()
+
+    async def _close(self) -> float:
+        self._server.close()
+        return time.monotonic()
+
+    async def _end(self) -> None:
+        await self._close()
+        for each in self._serving:
+            each.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _hold(self) -> float:
+        self._held = asyncio.Event()
+        return time.monotonic()
+
+    async def _release(self, *, answer: bool) -> float:
+        held, self._held = self._held, None
+        if answer:
+            held.set()
+        return time.monotonic()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            if self._held:
+                await self._held.wait()
+            writer.write(_ANSWER)
+            await writer.drain()
+            await reader.read()
+        writer.transport.abort()
+
+
+def make_credentials(folder: Path) -> None:
+    """A CA, and with it a certificate for the loopback; under all names that a sampler looks for."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=bench",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "admin.key", "-out", folder / "admin.crt"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    for source, *names in (("admin.crt", "cluster-ca.crt", "etcd-ca.crt", "etcd-client.crt"), ("admin.key", "etcd-client.key")):
+        for name in names:
+            (folder / name).write_bytes((folder / source).read_bytes())

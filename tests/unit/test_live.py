@@ -1,0 +1,122 @@
+"""What a live view knows: probes of the last minute, states, and what changed."""
+
+from __future__ import annotations
+
+from halab.scenario.events import Sample, StateReading
+from halab.scenario.live import WINDOW_SECONDS, Cell, Live
+
+
+def sample(t: float, *, ok: bool = True, probe: str = "read-via-lb", machine: str | None = None) -> Sample:
+    return Sample(t, 0.005, probe, machine, ok, "200" if ok else "timed out")
+
+
+def leader(t: float, value: str | None) -> StateReading:
+    return StateReading(t, 0.001, "etcd-leader", None, value)
+
+
+def said(live: Live) -> list[str]:
+    return [change.text for change in live.changes(100)]
+
+
+def test_a_probe_that_fails_says_so_once_and_again_when_it_answers() -> None:
+    live = Live()
+    live.add_samples([sample(0), sample(1, ok=False), sample(2, ok=False), *map(sample, (3, 4, 5, 6))])
+    assert said(live) == ["read-via-lb fails: timed out", "read-via-lb answers again, after 4.0 s"]
+    assert [change.is_bad for change in live.changes(2)] == [True, False]
+
+
+def test_one_good_answer_between_failures_is_no_recovery() -> None:
+    live = Live()
+    live.add_samples([sample(1, ok=False), sample(2), sample(3, ok=False)])
+    assert said(live) == ["read-via-lb fails: timed out"]
+    now = live.now("read-via-lb")
+    assert (now.ok, now.since, now.detail) == (False, 1, "timed out")
+
+
+def test_the_last_minute_is_cut_into_cells_the_oldest_first() -> None:
+    live = Live()
+    live.add_samples([sample(1), sample(58.5), sample(59.1, ok=False), sample(59.2)])
+    cells = live.cells(59.9, "read-via-lb", 60)
+    assert (cells[-1].asked, cells[-1].failed) == (2, 1)
+    assert cells[-2] == Cell(1, 0, 0.005)
+    assert cells[1].asked == 1
+    assert sum(cell.asked for cell in cells) == 4
+
+
+def test_a_cell_that_was_drawn_moves_on_as_it_is() -> None:
+    live = Live()
+    live.add_samples([sample(10 + number / 10, ok=number % 7 != 0) for number in range(100)])
+    earlier = live.cells(20.3, "read-via-lb", 60)
+    assert live.cells(21.3, "read-via-lb", 60)[:-1] == earlier[1:]
+
+
+def test_the_failed_share_is_of_the_last_minute() -> None:
+    live = Live()
+    live.add_samples([sample(0, ok=False), sample(70), sample(71, ok=False), sample(72), sample(73)])
+    assert live.failed_share(73, "read-via-lb") == 0.25
+
+
+def test_old_samples_are_forgotten() -> None:
+    live = Live()
+    live.add_samples(map(sample, range(1000)))
+    assert len(live._lanes["read-via-lb"].samples) <= 2 * WINDOW_SECONDS + 1
+
+
+def test_probes_through_the_load_balancer_come_first() -> None:
+    live = Live()
+    live.add_samples([
+        sample(1, probe="ready-direct", machine="cp1"), sample(1), sample(1, probe="etcd-direct", machine="cp2")
+    ])  # fmt: skip
+    assert live.lanes == ("read-via-lb", "etcd-direct@cp2", "ready-direct@cp1")
+
+
+def test_a_new_leader_is_a_change_with_both_names() -> None:
+    live = Live()
+    live.add_readings([leader(1, "cp1"), leader(2, None), leader(3, "cp2")])
+    assert said(live) == ["the etcd leader: cp1 → cp2"]
+    assert live.state(3.5, "etcd-leader") == "cp2"
+
+
+def test_what_nobody_could_tell_lately_is_unknown() -> None:
+    live = Live()
+    live.add_readings([leader(1, "cp1"), leader(6, None)])
+    assert live.state(2, "etcd-leader") == "cp1"
+    assert live.state(6, "etcd-leader") is None
+    assert live.state(6, "backend", "cp1") is None
+
+
+def test_a_backend_that_goes_down_is_bad_and_one_that_comes_up_is_not() -> None:
+    live = Live()
+    live.add_readings(
+        [StateReading(t, 0, "backend", "cp2", value) for t, value in ((1, "up"), (2, "down"), (3, "up"))]
+    )
+    assert [(change.text, change.is_bad) for change in live.changes(5)] == [
+        ("backend on cp2: up → down", True),
+        ("backend on cp2: down → up", False),
+    ]
+
+
+def test_a_term_that_counts_up_is_no_news() -> None:
+    live = Live()
+    live.add_readings([StateReading(t, 0, "etcd-term", None, str(t)) for t in (1, 2, 3)])
+    assert said(live) == []
+    assert live.state(3, "etcd-term") == "3"
+
+
+def test_machines_and_faults_that_come_and_go_are_changes() -> None:
+    live = Live()
+    live.see_machines(1, {"cp1": "running"})
+    live.see_faults(1, ["cut-power on cp2"])
+    live.see_machines(2, {"cp1": "off"})
+    live.see_faults(2, ["freeze on cp1"])
+    assert said(live) == ["cp1: running → off", "fault: freeze on cp1", "healed: cut-power on cp2"]
+    assert (live.machine("cp1"), live.machine("cp9"), live.faults) == ("off", "", ("freeze on cp1",))
+
+
+def test_changes_are_told_once_each() -> None:
+    live = Live()
+    live.see_machines(1, {"cp1": "running"})
+    live.see_machines(2, {"cp1": "off"})
+    count, changes = live.changes_after(0)
+    assert (count, len(changes)) == (1, 1)
+    assert live.changes_after(count) == (1, [])
