@@ -49,7 +49,9 @@ def main() -> None:
 def errors(folder: Path, server: CutServer) -> None:
     """The length that is measured less the length that a cut really had."""
     probes = [
-        _probe(f"lane-{rate:g}-{number}", server.port, rate) for rate in RATES_HERTZ for number in range(LANES)
+        _probe(f"lane-{rate:g}-{number}", server.port, rate)
+        for rate in RATES_HERTZ
+        for number in range(LANES)
     ]
     order = _order(folder, probes)
     cuts = []
@@ -69,7 +71,9 @@ def errors(folder: Path, server: CutServer) -> None:
                 by_kind[cut.how].append((cut.length, 1000 * (seen - (cut.end - cut.start))))
         for how, found in by_kind.items():
             # what was hung for less than the time limit has been answered, and was no outage
-            counted = [error for length, error in found if how is not Cut.HANGS or length > order.time_limit_seconds]
+            counted = [
+                error for length, error in found if how is not Cut.HANGS or length > order.time_limit_seconds
+            ]
             off = sorted(map(abs, counted))
             show = f"p50 {statistics.median(off):4.0f}, worst {off[-1]:4.0f}, mean {statistics.mean(counted):+5.0f}"
             print(f"{f'sampler: error at {rate:g} Hz, server {how}, ms':<44} {show}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import subprocess
 import threading
@@ -32,7 +33,7 @@ class CutServer:
         self._held: asyncio.Event | None = None
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task] = set()
+        self._dropped: list[asyncio.Event] = []
         self.port = 0
 
     @contextmanager
@@ -58,7 +59,9 @@ class CutServer:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
     async def _open(self) -> float:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._context, backlog=500)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, ssl=self._context, backlog=500
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return time.monotonic()
 
@@ -67,10 +70,11 @@ class CutServer:
         return time.monotonic()
 
     async def _end(self) -> None:
+        """Let go of what was dropped: nobody waits for it any more."""
         await self._close()
-        for each in self._serving:
-            each.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        for each in self._dropped:
+            each.set()
+        await asyncio.sleep(0.1)
 
     async def _hold(self) -> float:
         self._held = asyncio.Event()
@@ -80,12 +84,11 @@ class CutServer:
         held, self._held = self._held, None
         if answer:
             held.set()
+        else:
+            self._dropped.append(held)
         return time.monotonic()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
         with suppress(OSError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
             if self._held:
@@ -103,6 +106,6 @@ def make_credentials(folder: Path) -> None:
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "admin.key", "-out", folder / "admin.crt"],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
-    for source, *names in (("admin.crt", "cluster-ca.crt", "etcd-ca.crt", "etcd-client.crt"), ("admin.key", "etcd-client.key")):
-        for name in names:
-            (folder / name).write_bytes((folder / source).read_bytes())
+    for name in ("cluster-ca.crt", "etcd-ca.crt", "etcd-client.crt"):
+        shutil.copyfile(folder / "admin.crt", folder / name)
+    shutil.copyfile(folder / "admin.key", folder / "etcd-client.key")

@@ -124,11 +124,13 @@ def _marks(cells: Sequence[Cell]) -> Text:
     from rich.text import Text
 
     drawn = Text()
-    for cell in cells:
+    last = max((index for index, cell in enumerate(cells) if cell.asked), default=-1)
+    for index, cell in enumerate(cells):
         if cell.failed:
             drawn.append(_FAILED, "bold red" if cell.failed == cell.asked else "yellow")
         elif not cell.asked:
-            drawn.append(_NOT_ASKED, "dim")
+            # what is newer than the last answer may still be under way
+            drawn.append(_NOT_ASKED if index < last else " ", "dim")
         else:
             level = next((mark for limit, mark in _LEVELS if cell.slowest_seconds < limit), _SLOWEST)
             drawn.append(level, "green")

@@ -49,7 +49,11 @@ class Credentials:
         """Take the three out of a kubeconfig of kubeadm."""
         parsed = yaml.safe_load(kubeconfig)
         cluster, user = parsed["clusters"][0]["cluster"], parsed["users"][0]["user"]
-        encoded = cluster["certificate-authority-data"], user["client-certificate-data"], user["client-key-data"]
+        encoded = (
+            cluster["certificate-authority-data"],
+            user["client-certificate-data"],
+            user["client-key-data"],
+        )
         self.write(*(b64decode(each).decode() for each in encoded))
 
     def write(self, ca: str, certificate: str, key: str) -> None:

@@ -189,10 +189,12 @@ class Kept:
 
 def reason(error: OSError) -> str:
     """Why there is no connection, in a few words: `connection refused`, `no route to host`, `disconnected` …"""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message.lower()
+    if isinstance(error, ssl.SSLEOFError):
+        return "disconnected"
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "tls failed").lower().replace("_", " ")
+        # both are there only where OpenSSL itself has failed
+        why = getattr(error, "verify_message", None) or getattr(error, "reason", None) or "tls failed"
+        return str(why).lower().replace("_", " ")
     if error.errno is not None:
         return os.strerror(error.errno).lower()
     return "disconnected"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
-from halab.topology.lab import Lab
+from halab.topology.lab import Lab, Machine
 
+PEER_PORT = 2380
 _CERTIFICATES = "/etc/kubernetes/pki/etcd"
 _ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 "
@@ -80,6 +82,37 @@ def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
             return error
 
     return on_all([machine.name for machine in lab.control_planes], ask)
+
+
+def beside(guests: Guests, lab: Lab, machine: str) -> str:
+    """Another control plane whose member knows a leader: through it the members can be changed."""
+    for name, member in statuses(guests, lab).items():
+        if name != machine and isinstance(member, Member) and member.leader_id and not member.is_learner:
+            return name
+    raise LabProblem(
+        f"no etcd but that of {machine} has a leader, so that none can take it in",
+        hint="heal what else is broken first, or make the lab anew: `halab down`, `halab up`",
+    )
+
+
+def through_any(guests: Guests, lab: Lab, first: str, arguments: str) -> str:
+    """What etcdctl says on the first machine where it succeeds; the others are only asked if `first` fails."""
+    names = [first, *(machine.name for machine in lab.control_planes if machine.name != first)]
+    for name in names[:-1]:
+        with suppress(HalabError):
+            return guests.run(name, command(arguments)).output
+    return guests.run(names[-1], command(arguments)).output
+
+
+def peer_url(machine: Machine) -> str:
+    return f"https://{machine.address}:{PEER_PORT}"
+
+
+def initial_cluster(guests: Guests, lab: Lab, machine: str) -> str:
+    """etcd's `--initial-cluster` of all members that `machine`'s etcd has in its list, started or not."""
+    output = _member_list(guests, machine)
+    listed = [each for each in lab.control_planes if parse_members_of(output, str(each.address))]
+    return ",".join(f"{each.name}={peer_url(each)}" for each in listed)
 
 
 def leader(guests: Guests, lab: Lab) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
 
 _TIME = r"(?:\d+h)?(?:\d+m(?!s))?(?:\d+(?:\.\d+)?s)?(?:\d+ms)?"
-_TIME_PARTS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+_TIME_PARTS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 _SHARE = r"\d{1,3}(?:\.\d+)?%"
 _COUNT = r"\d{1,6}"
 _DAY_SECONDS = 24 * 3600
@@ -30,7 +30,7 @@ def seconds_of(text: Any) -> float:
 
 def share_of(text: Any) -> float:
     """`5%` is 0.05; ValueError where it is not a share."""
-    share = float(text[:-1]) if isinstance(text, str) and re.fullmatch(_SHARE, text) else None
+    share = float(text[:-1]) if isinstance(text, str) and re.fullmatch(_SHARE, text, re.ASCII) else None
     if share is None or share > 100:
         raise ValueError(f"should be a share from 0% to 100%, not {_quoted(text)}")
     return share / 100
@@ -39,7 +39,7 @@ def share_of(text: Any) -> float:
 def count_of(value: Any) -> int:
     """A whole number, as YAML has it or as text; ValueError where it is not one."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not re.fullmatch(_COUNT, text):
+    if not isinstance(text, str) or not re.fullmatch(_COUNT, text, re.ASCII):
         raise ValueError(f"should be a whole number up to 999999, not {_quoted(value)}")
     return int(text)
 

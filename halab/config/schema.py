@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -36,12 +37,22 @@ def _tidy(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     kept = {name: _tidy(value) for name, value in schema.items() if not _is_noise(name, value)}
-    branches = [each for each in kept.get("anyOf", []) if each != {"type": "null"}]
-    if len(branches) == 1:
+    branches = [each for each in _flat(kept.get("anyOf", [])) if each != {"type": "null"}]
+    if len(branches) > 1:
+        kept["anyOf"] = branches
+    elif branches:
         kept = {**branches[0], **{name: value for name, value in kept.items() if name != "anyOf"}}
     if kept.get("type") == "string" and isinstance(kept.get("default"), int):
         kept["default"] = f"{kept['default']}M"
     return kept
+
+
+def _flat(branches: list[Any]) -> Iterator[Any]:
+    for each in branches:
+        if each.keys() == {"anyOf"}:
+            yield from _flat(each["anyOf"])
+        else:
+            yield each
 
 
 def _is_noise(name: str, value: Any) -> bool:

@@ -28,7 +28,7 @@ disk() {
 """
 
 # The file that limits the disk writes of a process, and the words that set a limit and take it away.
-_LIMIT = """
+LIMIT = """
 limit_file() {
   local path
   path=$(sed -n 's/^[0-9]*:blkio://p' "/proc/$1/cgroup")
@@ -85,7 +85,7 @@ def _make_room(site: Site, entry: Entry) -> None:
 def _throttle(site: Site, entry: Entry) -> str:
     process, limit = entry.options["process"], entry.options["iops"]
     # what is about to be limited is written down before it is, a line each: heal takes all of them back
-    command = f"""{DISK}{_LIMIT}
+    command = f"""{DISK}{LIMIT}
 {kept.make(entry)}
 disk=$(disk {ETCD_DATA})
 for pid in $(pgrep -x {shlex.quote(processes.short(process))}); do
@@ -108,7 +108,7 @@ done
 def _let_write(site: Site, entry: Entry) -> None:
     limits = f"{kept.folder(entry)}/limits"
     # a control group that has gone has taken its limit along
-    command = f"""{_LIMIT}
+    command = f"""{LIMIT}
 [ ! -e {limits} ] || sort -u {limits} | while read -r file disk; do [ ! -e "$file" ] || limit "$file" "$disk" 0; done
 """
     site.guests.run(entry.machine, f"set -e{command}\n{kept.forget(entry)}")

@@ -19,3 +19,8 @@ def make(entry: Entry) -> str:
 def forget(entry: Entry) -> str:
     """The shell command that removes the folder, and the one above once it is empty."""
     return f"rm -rf {folder(entry)}; rmdir {KEPT} 2>/dev/null || true"
+
+
+def alone(command: str) -> str:
+    """The shell command, once no other such command runs on the machine: that of a halab that was killed may."""
+    return f"exec 9</var/lib && flock 9 && {{ {command}; }}"

@@ -16,8 +16,9 @@ MANIFESTS = "/etc/kubernetes/manifests"
 # Beside, and never inside: kubelet reads every file in there that has no leading dot (kubernetes#129364).
 HELD = "/etc/kubernetes/halab-held"
 _REMOVE_IF_EMPTY = f"rmdir {HELD} 2>/dev/null || true"
-# A kubelet needs 8 to 14 s to end a static pod and start what its new manifest says; an API server has 30 s to end.
-_EFFECT_SECONDS = 120
+# A kubelet ends a static pod and starts what its new manifest says in 14 s; in 42 s for an API server, which ends
+# slowly; in 55 s for etcd, without which its own API server lets it wait for 34 s. Three times that, when it is busy.
+_EFFECT_SECONDS = 150
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 POD = Option("a static pod of kubeadm", "|".join(STATIC_PODS), "etcd")
 FLAG = Option("a command-line flag", r"--[a-z][a-z0-9-]*(=[^\s\"'#]*)?", "--anonymous-auth=false")
@@ -108,7 +109,8 @@ def _remove_stray(site: Site, entry: Entry) -> None:
     site.guests.run(
         entry.machine,
         f"if [ -d {kept} ]; then rm -f {_backup(pod)}; if [ -e {_path(pod)} ]; then "
-        f"cp -p {_path(pod)} {kept}/again && mv -f {kept}/again {_path(pod)}; fi; fi; rm -rf {kept}; {_REMOVE_IF_EMPTY}",
+        f"cp -p {_path(pod)} {kept}/again && mv -f {kept}/again {_path(pod)}; fi; fi; "
+        f"rm -rf {kept}; {_REMOVE_IF_EMPTY}",
     )
 
 
@@ -150,12 +152,15 @@ def _look(site: Site, machine: str, pod: str, flag: str) -> tuple[bool, bool, fr
     return "runs" in lines, "changed" in lines, frozenset(line for line in lines if line.startswith("/"))
 
 
-def _require_untouched(site: Site, entry: Entry) -> None:
+def require_untouched(site: Site, machine: str, pod: str) -> None:
     """A manifest that another fault holds or has replaced cannot be put back by two faults in any order."""
-    pod, machine = entry.options["pod"], entry.machine
     command = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {_backup(pod)} 2>/dev/null || true"
     if site.guests.run(machine, command).output.strip():
         raise BadUsage(f"another fault has the manifest of {pod} on {machine}", hint="heal that one first")
+
+
+def _require_untouched(site: Site, entry: Entry) -> None:
+    require_untouched(site, entry.machine, entry.options["pod"])
 
 
 def _require_change(site: Site, entry: Entry) -> None:

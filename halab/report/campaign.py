@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from halab.config import loading
 from halab.config.scenario import Scenario, Verdict
 from halab.report import words
+from halab.scenario.decision import Figure, Unit
+from halab.scenario.events import spoken
 from halab.scenario.folder import Meta, RunFolder
 from halab.scenario.outage import percentile
-from halab.scenario.result import Kind, Outcome, Result
+from halab.scenario.result import Result
 
 # Of several verdicts, what stands for all of them: what was seen to fail counts more than what was not seen.
-_GRAVEST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP)
+GRAVEST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP)
 CLIENTS = "longest outage for clients"
+RECOVERY = "recovery"
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,19 @@ class NotRun:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One thing that was measured in each of several runs. `unit` is s, or share for a number from 0 to 1."""
+class Spread:
+    """One thing that was measured in each of several runs; `most` and `least` are what was promised of it."""
 
     name: str
     promised: str
-    unit: str
-    limit: float | None
+    unit: Unit
     values: tuple[float, ...]
+    most: float | None = None
+    least: float = 0.0
+
+    @property
+    def bounds(self) -> str:
+        return words.bounds(Figure(self.name, self.unit, self.worst, self.most, self.least))
 
     @property
     def p50(self) -> float:
@@ -61,6 +69,9 @@ class Tally:
     scenario: str
     is_twin: bool
     runs: tuple[tuple[RunFolder, Result], ...]
+
+    def __str__(self) -> str:
+        return f"{self.scenario} (its losing twin)" if self.is_twin else self.scenario
 
     @property
     def title(self) -> str:
@@ -103,24 +114,20 @@ class Tally:
         """Why it was not a pass, each reason once."""
         return list(dict.fromkeys(reason for result in self.results for reason in result.reasons))
 
-    def figure(self, name: str) -> Figure | None:
-        return next((figure for figure in self.figures if figure.name == name), None)
+    def spread(self, name: str) -> Spread | None:
+        return next((spread for spread in self.spreads if spread.name == name), None)
 
     @cached_property
-    def figures(self) -> list[Figure]:
-        """What was measured, each promise over all runs."""
-        found: dict[tuple[str, str], list[Outcome]] = {}
-        for result in self.results:
-            for outcome in result.outcomes:
-                if outcome.measured is not None:
-                    found.setdefault((outcome.name, outcome.promised), []).append(outcome)
-        figures = [_figure(name, promised, same) for (name, promised), same in found.items()]
+    def spreads(self) -> list[Spread]:
+        """Everything that was measured, each over all runs."""
         outages = [
             lane.longest_outage_seconds for each in self.results if (lane := words.worst_for_clients(each))
         ]
-        if outages:
-            figures.insert(0, Figure(CLIENTS, "", "s", None, tuple(outages)))
-        return figures
+        clients = [Spread(CLIENTS, "", Unit.SECONDS, tuple(outages))] if outages else []
+        found: dict[tuple[str, str, str], list[Figure]] = {}
+        for name, promised, figure in (each for result in self.results for each in _measured(result)):
+            found.setdefault((name, promised, figure.name), []).append(figure)
+        return clients + [_spread(name, promised, same) for (name, promised, _), same in found.items()]
 
 
 @dataclass(frozen=True)
@@ -168,12 +175,22 @@ class Campaign:
 
 
 def gravest(verdicts: Sequence[Verdict]) -> Verdict:
-    return min(verdicts, key=_GRAVEST.index)
+    return min(verdicts, key=GRAVEST.index)
 
 
-def _figure(name: str, promised: str, same: Sequence[Outcome]) -> Figure:
-    limits = [outcome.patient_seconds for outcome in same if outcome.patient_seconds is not None]
-    # a share has no limit in seconds; recovery and expectations with one are in seconds
-    is_share = same[0].limit_seconds is None and same[0].kind is Kind.EXPECTATION
-    values = tuple(outcome.measured for outcome in same if outcome.measured is not None)
-    return Figure(name, promised, "share" if is_share else "s", max(limits, default=None), values)
+def _measured(result: Result) -> Iterator[tuple[str, str, Figure]]:
+    """What was measured for promises, and what each fault meant for clients."""
+    for outcome in result.outcomes:
+        for figure in outcome.figures:
+            yield outcome.name, outcome.promised, figure
+    for impact in result.impacts:
+        name = f"{impact.fault}: {spoken(impact.lane)}"
+        yield name, "", Figure("failed after", Unit.SECONDS, impact.failed_after_seconds)
+        if impact.good_after_seconds is not None:
+            yield name, "", Figure("good after", Unit.SECONDS, impact.good_after_seconds)
+
+
+def _spread(name: str, promised: str, same: Sequence[Figure]) -> Spread:
+    first = same[0]
+    what = f"{promised}: {first.name}" if promised and name != RECOVERY else promised or first.name
+    return Spread(name, what, first.unit, tuple(figure.value for figure in same), first.most, first.least)

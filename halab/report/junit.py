@@ -9,6 +9,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.report.campaign import Campaign
+from halab.scenario.decision import Unit
 from halab.scenario.result import Kind, Outcome, Result, Standing
 
 _RESULTS = {Standing.BROKEN: Failure, Standing.UNJUDGED: Error, Standing.LEFT_OUT: Skipped}
@@ -66,8 +67,9 @@ def _case(result: Result, outcome: Outcome) -> TestCase:
     named = outcome.kind in (Kind.CHECK, Kind.STEADY)
     name = outcome.name if named else f"{outcome.name}: {outcome.promised}"
     case = TestCase(name, f"halab.{result.scenario}")
-    if outcome.measured is not None and outcome.limit_seconds is not None:
-        case.time = round(outcome.measured, 3)
+    seconds = [figure.value for figure in outcome.figures if figure.unit is Unit.SECONDS]
+    if seconds:
+        case.time = round(seconds[0], 3)
     kind = _RESULTS.get(outcome.standing)
     if kind is None:
         return case

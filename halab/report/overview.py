@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halab.config.quantities import spelled, spelled_share
+from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.machines.work import replace
 from halab.report import junit, words
-from halab.report.campaign import CLIENTS, Campaign, Figure, Tally, gravest
+from halab.report.campaign import CLIENTS, GRAVEST, RECOVERY, Campaign, Spread, Tally, gravest
 from halab.report.page import Tile
 from halab.topology import render
 
 SCHEMA = 1
 PAGE, JUNIT, JSON = "overview.html", "junit.xml", "campaign.json"
-_RECOVERY = "recovery"
 MEANINGS = {
     Verdict.PASS: "Every run came out as it had to.",
     Verdict.FAIL: "A promise was broken, or a losing twin did not lose.",
@@ -58,6 +57,8 @@ def html(folder: Path, campaign: Campaign) -> str:
     return render.page(
         "overview.html",
         campaign=campaign,
+        # what needs a look comes first, else in the order in which it was played
+        tallies=sorted(campaign.tallies, key=lambda tally: GRAVEST.index(gravest(tally.against_expected))),
         meta=meta,
         versions=[] if meta is None else words.versions(meta),
         verdicts=[(verdict, count) for verdict, count in campaign.totals.items() if count],
@@ -67,10 +68,9 @@ def html(folder: Path, campaign: Campaign) -> str:
         colour=lambda tally: gravest(tally.against_expected),
         command=shlex.join(meta.command) if meta else "",
         link=link,
-        clients=lambda tally: _amount(tally.figure(CLIENTS)),
-        recovery=lambda tally: _amount(tally.figure(_RECOVERY)),
-        amount=_amount,
-        shown=_shown,
+        clients=lambda tally: _amount(tally.spread(CLIENTS)),
+        recovery=lambda tally: _amount(tally.spread(RECOVERY)),
+        amount=words.amount,
         duration=spelled,
         started=campaign.started.replace("T", " at ", 1),
     )
@@ -115,10 +115,11 @@ def _scenario(folder: Path, tally: Tally) -> dict[str, Any]:
         ],
         "figures": [
             {
-                "name": figure.name, "promised": figure.promised, "unit": figure.unit, "limit": figure.limit,
-                "p50": figure.p50, "p95": figure.p95, "worst": figure.worst, "values": list(figure.values),
+                "name": each.name, "what": each.promised, "unit": str(each.unit), "least": each.least,
+                "most": each.most, "p50": each.p50, "p95": each.p95, "worst": each.worst,
+                "values": list(each.values),
             }
-            for figure in tally.figures
+            for each in tally.spreads
         ],
     }  # fmt: skip
 
@@ -127,7 +128,7 @@ def _tiles(campaign: Campaign) -> Iterator[Tile]:
     tallies = campaign.tallies
     good = sum(tally.as_expected == len(tally.runs) for tally in tallies)
     skipped = sum(tally.verdict is Verdict.SKIP for tally in tallies)
-    left = {planned.name for planned in campaign.not_run} - {tally.scenario for tally in tallies}
+    left = {planned.name for planned in campaign.not_run} - {str(tally) for tally in tallies}
     judged = len(tallies) - skipped + len(left)
     twins = bool(tallies) and all(tally.is_twin for tally in tallies)
     name = "twins that lost as they must" if twins else "scenarios that came out as they must"
@@ -135,29 +136,22 @@ def _tiles(campaign: Campaign) -> Iterator[Tile]:
     yield Tile(name, f"{good} of {judged}", ", ".join(notes), "good" if good == judged > 0 else "bad")
     if campaign.is_repeated:
         yield Tile("runs", str(len(campaign.runs)), f"of {len(tallies)} scenarios")
-    outages = [(figure.worst, tally) for tally in tallies if (figure := tally.figure(CLIENTS))]
+    outages = [(spread.worst, tally) for tally in tallies if (spread := tally.spread(CLIENTS))]
     if outages and not twins:
         worst, tally = max(outages, key=lambda each: each[0])
         yield Tile(CLIENTS, spelled(worst) if worst else "none", tally.scenario)
-    recoveries = [(figure.worst, tally) for tally in tallies if (figure := tally.figure(_RECOVERY))]
+    recoveries = [(spread.worst, tally) for tally in tallies if (spread := tally.spread(RECOVERY))]
     if recoveries and not twins:
         worst, tally = max(recoveries, key=lambda each: each[0])
         yield Tile("longest recovery", spelled(worst), tally.scenario)
     yield Tile("time in all", spelled(campaign.seconds), f"begun {campaign.started.replace('T', ' at ', 1)}")
 
 
-def _amount(figure: Figure | None) -> Amount | None:
-    if figure is None:
+def _amount(spread: Spread | None) -> Amount | None:
+    if spread is None:
         return None
-    bound = f"bound {_shown(figure, figure.limit)}" if figure.limit is not None else ""
-    filled = min(1.0, figure.worst / figure.limit) if figure.limit else None
-    is_over = figure.limit is not None and figure.worst > figure.limit
-    if len(figure.values) == 1:
-        return Amount(_shown(figure, figure.p50), bound, filled, is_over)
-    spread = f"p95 {_shown(figure, figure.p95)}"
-    note = f"{spread}, {bound}" if bound else spread
-    return Amount(_shown(figure, figure.p50), note, filled, is_over)
-
-
-def _shown(figure: Figure, value: float) -> str:
-    return spelled_share(value) if figure.unit == "share" else spelled(value)
+    notes = [f"p95 {words.amount(spread.unit, spread.p95)}"] * (len(spread.values) > 1)
+    notes += [f"bound {spread.bounds}"] * bool(spread.bounds)
+    filled = min(1.0, spread.worst / spread.most) if spread.most else None
+    is_over = spread.most is not None and spread.worst > spread.most
+    return Amount(words.amount(spread.unit, spread.p50), ", ".join(notes), filled, is_over)

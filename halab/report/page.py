@@ -60,6 +60,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         checks=checks,
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],
         whole_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
+        impacts=[impact for impact in result.impacts if "@" not in impact.lane],
         happenings=happenings.told(evidence),
         versions=words.versions(evidence.meta),
         balancer=_balancer(evidence.meta),

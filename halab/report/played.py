@@ -52,23 +52,29 @@ class Played:
     was_interrupted: bool = False
     ended_by: HalabError | None = None
 
+    @property
+    def has_several(self) -> bool:
+        """Whether there is more to report on than the run itself."""
+        return len(self.planned) > 1 and bool(self.runs)
 
-def merge(place: Place, played: Played) -> Path | None:
-    """One report of a campaign of several runs; its page. None where there was to be one run only."""
-    if len(played.planned) < 2 or not played.runs:
-        return None
-    names = [str(turn) for turn in played.planned]
-    campaign = Campaign(
-        name=_title(played.planned),
-        seed=played.seed,
-        order=names,
-        runs=[(run.folder, run.result) for run in played.runs],
-        started=played.started.isoformat(timespec="seconds"),
-        seconds=played.seconds,
-        not_run=[NotRun(str(turn), played.why_left) for turn in played.left],
-        repairs=[str(each) for each in played.repairs],
-    )
-    return overview.write(place.work.runs / f"{played.started:%Y%m%d-%H%M%S}-campaign", campaign)
+    @property
+    def campaign(self) -> Campaign:
+        return Campaign(
+            name=_title(self.planned),
+            seed=self.seed,
+            order=[str(turn) for turn in self.planned],
+            runs=[(run.folder, run.result) for run in self.runs],
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=self.seconds,
+            not_run=[NotRun(str(turn), self.why_left) for turn in self.left],
+            repairs=[str(each) for each in self.repairs],
+        )
+
+
+def merge(place: Place, played: Played) -> Path:
+    """Write one report of all runs of a campaign; its page."""
+    folder = place.work.runs / f"{played.started:%Y%m%d-%H%M%S}-campaign"
+    return overview.write(folder, played.campaign)
 
 
 def _title(planned: Sequence[Turn]) -> str:

@@ -24,15 +24,11 @@ from halab.scenario.session import Session
 
 @dataclass(frozen=True)
 class Manner:
-    """How a campaign goes on. `proving` expects of each run what its twin promises, not a pass.
-
-    `ended` is told of each run as soon as it has its report.
-    """
+    """How a campaign goes on. `proving` expects of each run what its twin promises, not a pass."""
 
     fail_fast: bool = False
     keep: bool = False
     proving: bool = False
-    ended: Callable[[Run], None] = lambda run: None
 
 
 @dataclass(frozen=True)
@@ -64,15 +60,17 @@ def play(
     manner: Manner,
     *,
     seed: int,
+    ended: Callable[[Run], None] = lambda run: None,
     ways: Ways = REAL,
 ) -> Played:
     """Play a campaign to its end. Every run that was begun is healed and has a report, whatever ended it.
 
-    Raises what keeps the first run from being begun: a lab that is not up, that is in use, with a fault open.
+    `ended` is told of each run as soon as it has its report. Raises what keeps the first run from being begun: a lab
+    that is not up, that is in use, with a fault open.
     """
     begun = RealClock().now()
     played = Played(seed, planned, datetime.now().astimezone())
-    campaign = _Campaign(place, planned, progress, manner, ways, played)
+    campaign = _Campaign(place, planned, progress, manner, ended, ways, played)
     try:
         campaign.play()
     except KeyboardInterrupt:
@@ -96,6 +94,7 @@ class _Campaign:
         planned: Sequence[Turn],
         progress: Progress,
         manner: Manner,
+        ended: Callable[[Run], None],
         ways: Ways,
         played: Played,
     ) -> None:
@@ -103,6 +102,7 @@ class _Campaign:
         self._count = len(planned)
         self._progress = progress
         self._manner = manner
+        self._ended = ended
         self._ways = ways
         self.played = played
         self.left = deque(planned)
@@ -159,7 +159,7 @@ class _Campaign:
     def _judged(self, turn: Turn, folder: RunFolder) -> Run:
         run = Run(turn, folder, self._ways.render(folder))
         self.played.runs.append(run)
-        self._manner.ended(run)
+        self._ended(run)
         return run
 
     def _stop(self, why: str) -> None:
@@ -173,7 +173,7 @@ class _Campaign:
         self._note(replace(tried, done=(*tried.done, "rebuilt the lab")))
 
     def _note(self, done: Repair) -> None:
-        self._progress.say(f"the lab is steady again {done}")
+        self._progress.say(f"repaired {done}")
         self.played.repairs.append(done)
 
 

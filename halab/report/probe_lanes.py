@@ -43,9 +43,11 @@ def _strip(history: History, lane: str, scale: Scale, *, is_news: bool = False) 
     samples = history.samples.of(lane)
     found = figures(samples, samples[0].t, samples[-1].end + 1e-6)
     longest = found.longest
+    # an outage goes on until a question is answered, which was asked before its end
+    out = [Span(outage.start, outage.end, "failed") for outage in found.outages]
     bars = [
         scale.bar(span.start, span.end, span.kind, thin=span.kind == "ok")
-        for span in scale.merged(list(_spans(samples)), _is_louder)
+        for span in scale.merged([*_spans(samples), *out], _is_louder)
     ]
     return Strip(
         probe,

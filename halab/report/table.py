@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.report import words
-from halab.report.campaign import CLIENTS, Campaign, Figure
+from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
 from halab.scenario.result import Kind, Result, Standing
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def overview(campaign: Campaign) -> str:
     table = _table(("", "scenario"), ("runs", "outage", "p95", "recovery", "p95", "bound", "time"))
     for tally in campaign.tallies:
         twin = f" (its losing twin, must be {tally.expected})" if tally.is_twin else ""
-        outage, recovery = tally.figure(CLIENTS), tally.figure("recovery")
-        bound = spelled(recovery.limit) if recovery and recovery.limit else ""
+        outage, recovery = tally.spread(CLIENTS), tally.spread(RECOVERY)
+        bound = recovery.bounds if recovery else ""
         cells = (
             f"{tally.scenario}{twin}",
             f"{tally.as_expected} of {len(tally.runs)}" if len(tally.runs) > 1 else "",
-            *_spread(outage),
-            *_spread(recovery),
+            *_amounts(outage),
+            *_amounts(recovery),
             bound,
             spelled(tally.seconds),
         )
@@ -94,11 +94,11 @@ def overview(campaign: Campaign) -> str:
     return _stripped(sink)
 
 
-def _spread(figure: Figure | None) -> tuple[str, str]:
+def _amounts(spread: Spread | None) -> tuple[str, str]:
     """p50, and p95 where there are several values."""
-    if figure is None:
+    if spread is None:
         return "", ""
-    return spelled(figure.p50), spelled(figure.p95) if len(figure.values) > 1 else ""
+    return spelled(spread.p50), spelled(spread.p95) if len(spread.values) > 1 else ""
 
 
 def _verdict(verdict: Verdict) -> Text:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from halab.config.quantities import spelled, spelled_share
+from halab.config.quantities import spelled, spelled_count, spelled_share
 from halab.config.scenario import Verdict
+from halab.scenario.decision import Figure, Unit
 from halab.scenario.folder import Meta
 from halab.scenario.result import Lane, Outcome, Result, Standing
 
@@ -21,22 +22,30 @@ MARKS = {
 }
 
 
+def amount(unit: Unit, value: float) -> str:
+    spell = {Unit.SECONDS: spelled, Unit.SHARE: spelled_share, Unit.COUNT: spelled_count}
+    return spell[unit](value)
+
+
+def bounds(figure: Figure) -> str:
+    """What was promised for a figure: at most, at least, or between."""
+    least = amount(figure.unit, figure.least)
+    if figure.most is None:
+        return f"at least {least}" if figure.least > 0 else ""
+    most = amount(figure.unit, figure.most)
+    return f"{least} to {most}" if figure.least > 0 else most
+
+
 def limit(outcome: Outcome) -> str:
-    """The bound of a promise; with patience both figures."""
-    if outcome.limit_seconds is None:
-        return ""
-    written = spelled(outcome.limit_seconds)
-    if outcome.patient_seconds is None or outcome.patient_seconds == outcome.limit_seconds:
-        return written
-    return f"{written} (with patience {spelled(outcome.patient_seconds)})"
+    """The bounds of a promise; with patience both figures."""
+    stretched = "" if outcome.patient_seconds is None else spelled(outcome.patient_seconds)
+    if outcome.limit_seconds is not None and outcome.patient_seconds != outcome.limit_seconds:
+        return f"{spelled(outcome.limit_seconds)} (with patience {stretched})"
+    return ", ".join(filter(None, map(bounds, outcome.figures))) or stretched
 
 
 def measured(outcome: Outcome) -> str:
-    if outcome.measured is None:
-        return ""
-    return (
-        spelled(outcome.measured) if outcome.limit_seconds is not None else spelled_share(outcome.measured)
-    )
+    return ", ".join(amount(figure.unit, figure.value) for figure in outcome.figures)
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -105,26 +105,23 @@ def _longest_outage(seen: _Seen, bounds: Bounds) -> Judgement:
     longest, seconds = seen.found.longest, seen.found.longest_outage_seconds
     state = _state(bounds, seconds, seconds, seen.is_whole)
     figure = Figure.within("longest outage", Unit.SECONDS, seconds, bounds)
+    too_little = _too_little(seen, bounds, seconds, spelled)
     if longest is None:
-        words = f"{spoken(seen.name)} was never out{_least(state, bounds, spelled)}"
-        return _verdict(seen, state, words, seen.samples, figure)
-    shown = [each for each in seen.samples if longest.start <= each.t < longest.end]
-    only = "only " if state is State.BROKEN and seconds < bounds.least else ""
-    words = (
-        f"{spoken(seen.name)} was out for {only}{spelled(seconds)}{', at least' if longest.is_open else ''}"
-    )
-    words += f", from {longest.start:.1f}s" + (f" ({shown[0].detail})" if shown else "")
-    return _verdict(
-        seen, state, words + (_least(state, bounds, spelled) if only else ""), shown or seen.samples, figure
-    )
+        return _verdict(seen, state, f"{spoken(seen.name)} was never out{too_little}", seen.samples, figure)
+    shown = [each for each in seen.failed if longest.start <= each.t < longest.end]
+    lasted = f"only {spelled(seconds)}" if too_little else spelled(seconds)
+    at_least = ", at least" if longest.is_open and not too_little else ""
+    words = f"{spoken(seen.name)} was out for {lasted}{at_least}, from {longest.start:.1f}s"
+    words += f" ({shown[0].detail}){too_little}"
+    return _verdict(seen, state, words, shown, figure)
 
 
 def _failed_share(seen: _Seen, bounds: Bounds) -> Judgement:
     share = seen.found.failed_share
     state = _state(bounds, share, seen.certain_share, seen.is_whole)
-    only = "only " if state is State.BROKEN and share < bounds.least else ""
-    words = f"{spoken(seen.name)} failed in {only}{spelled_share(share)} of {seen.found.samples} samples"
-    words += _least(state, bounds, spelled_share) if only else ""
+    too_little = _too_little(seen, bounds, share, spelled_share)
+    part = f"only {spelled_share(share)}" if too_little else spelled_share(share)
+    words = f"{spoken(seen.name)} failed in {part} of {seen.found.samples} samples{too_little}"
     figure = Figure.within("failed share", Unit.SHARE, share, bounds)
     return _verdict(seen, state, words, seen.failed or seen.samples, figure)
 
@@ -132,17 +129,13 @@ def _failed_share(seen: _Seen, bounds: Bounds) -> Judgement:
 def _outages(seen: _Seen, bounds: Bounds) -> Judgement:
     count = len(seen.found.outages)
     state = _state(bounds, count, seen.certain_outages, seen.is_whole)
-    only = "only " if state is State.BROKEN and count < bounds.least else ""
-    words = (
-        f"{spoken(seen.name)} was out {only}{_times(count)}"
-        if count
-        else f"{spoken(seen.name)} was never out"
-    )
+    too_little = _too_little(seen, bounds, count, _times)
+    words = f"{spoken(seen.name)} was never out"
     if count:
-        words += f", first at {seen.found.outages[0].start:.1f}s"
-    words += _least(state, bounds, _times) if count < bounds.least else ""
+        often = f"only {_times(count)}" if too_little else _times(count)
+        words = f"{spoken(seen.name)} was out {often}, first at {seen.found.outages[0].start:.1f}s"
     figure = Figure.within("outages", Unit.COUNT, count, bounds)
-    return _verdict(seen, state, words, seen.failed or seen.samples, figure)
+    return _verdict(seen, state, words + too_little, seen.failed or seen.samples, figure)
 
 
 def _state(bounds: Bounds, amount: float, certain: float, is_whole: bool) -> State:
@@ -152,8 +145,10 @@ def _state(bounds: Bounds, amount: float, certain: float, is_whole: bool) -> Sta
     return State.MET
 
 
-def _least(state: State, bounds: Bounds, spell: Callable[[float], str]) -> str:
-    return f", at least {spell(bounds.least)} was promised" if state is State.BROKEN and bounds.least else ""
+def _too_little(seen: _Seen, bounds: Bounds, amount: float, spell: Callable[[float], str]) -> str:
+    """What to add where a fault showed less than it should have; empty where it did not, or nobody knows."""
+    is_known = seen.is_whole and amount < bounds.least
+    return f", at least {spell(bounds.least)} was promised" if is_known else ""
 
 
 def _times(count: float) -> str:

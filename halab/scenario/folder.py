@@ -63,6 +63,7 @@ class Meta:
             provider=self.provider,
             load_balancer=self.load_balancer,
             control_planes=len(self.control_planes),
+            workers=sum(machine.role == "w" for machine in self.machines),
             capabilities=frozenset(self.capabilities),
         )
 

@@ -16,7 +16,7 @@ from halab.config.scenario import (
 from halab.progress import Progress
 from halab.scenario import events, facts, sampler
 from halab.scenario.folder import RunFolder
-from halab.scenario.history import History
+from halab.scenario.history import History, machines_meant
 from halab.scenario.judgement import State, satisfied
 from halab.scenario.outage import Samples
 from halab.scenario.states import States
@@ -109,4 +109,5 @@ class Observer:
         if target is None:
             return []
         known = [machine.name for machine in self.lab.machines]
-        return chosen.get(target, [target] if target in known else [])
+        meant = machines_meant(target, [machine.name for machine in self.lab.control_planes])
+        return chosen.get(target, [each for each in meant if each in known])

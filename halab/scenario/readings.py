@@ -75,24 +75,23 @@ def changed(track: Track, window: Window, counts_from: float, limit: float, now:
     if before is None:
         return Judgement(State.OPEN, f"{track.name} was not known before the fault")
     later = track.between(window.start, now)
-    wanted = _Wanted(lambda value: value != before.value, f"{track.name} was {before.value} and is", "still")
+    wanted = _Wanted(lambda value: value != before.value, f"{track.name} was {before.value} and is")
     return _reached(track, wanted, later, counts_from, limit)
 
 
 def reached(track: Track, value: str, counts_from: float, limit: float, now: float) -> Judgement:
     """The first reading with that value comes within the limit."""
     later = track.between(counts_from, now)
-    wanted = _Wanted(lambda each: each == value, f"{track.name} is", "only")
+    wanted = _Wanted(lambda each: each == value, f"{track.name} is")
     return _reached(track, wanted, later, counts_from, limit)
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Which values are waited for; `words` begin what is said of one that came, `otherwise` says what it is instead."""
+    """Which values are waited for; `words` begin what is said of the one that came."""
 
     is_it: Callable[[str], bool]
     words: str
-    otherwise: str
 
 
 def _reached(
@@ -115,16 +114,16 @@ def _reached(
         seconds = found.t - counts_from
         seen = f"{wanted.words} {found.value} only after {spelled(seconds)}"
         return Judgement(State.BROKEN, seen, found.t, track.evidence([found]), _after(seconds, limit))
-    return _never(track, wanted, [each for each in later if each.t > latest], counts_from)
+    return _never(track, [each for each in later if each.t > latest], counts_from)
 
 
-def _never(track: Track, wanted: _Wanted, late: Sequence[Reading], counts_from: float) -> Judgement:
+def _never(track: Track, late: Sequence[Reading], counts_from: float) -> Judgement:
     """The limit is over, and what was waited for was not read."""
     known = [each for each in late if each.value is not None]
     last = late[-1]
     lasted = spelled(last.t - counts_from)
     if known:
-        seen = f"{track.name} is {wanted.otherwise} {known[-1].value} after {lasted}"
+        seen = f"{track.name} is still {known[-1].value} after {lasted}"
     elif track.is_sampled:
         return Judgement(State.OPEN, f"{track.name} could not be told: {last.detail or 'nobody knows'}")
     else:
@@ -208,7 +207,7 @@ def _unwatched(track: Track, start: float, end: float) -> str:
     readings = track.between(start, end)
     known = [each for each in readings if each.value is not None]
     if len(known) < FEWEST_KNOWN or 2 * len(known) < len(readings):
-        return f"{track.name} was known in {len(known)} of {len(readings)} readings"
+        return f"{track.name} was known in only {len(known)} of {len(readings)} readings"
     return ""
 
 

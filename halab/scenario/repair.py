@@ -30,15 +30,15 @@ Look = Callable[[Session], str]
 def damage(folder: RunFolder) -> str:
     """Why a run may have left the lab broken, from its record; empty where the lab is as it was before."""
     whats = [record.what for record in timeline.read(folder.timeline)]
-    leftovers = [line for what in whats if isinstance(what, events.Audit) for line in what.leftovers]
-    if leftovers:
-        return f"something is left behind: {'; '.join(leftovers)}"
     touched = any(isinstance(what, events.FaultStarted | events.LabSet) for what in whats)
     when = When.AFTER if touched else When.BEFORE
     waits = [what for what in whats if isinstance(what, events.Steady) and what.when is when]
-    if waits:
-        return "" if waits[-1].ok else waits[-1].seen
-    return "the run ended before the lab was steady again" if touched else ""
+    if waits and not waits[-1].ok:
+        return waits[-1].seen
+    if touched and not waits:
+        return "the run ended before the lab was steady again"
+    leftovers = [line for what in whats if isinstance(what, events.Audit) for line in what.leftovers]
+    return f"something is left behind: {'; '.join(leftovers)}" if leftovers else ""
 
 
 def look(session: Session) -> str:

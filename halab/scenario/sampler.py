@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -104,18 +103,14 @@ def sampling(order: Order, log: Path) -> Iterator[Callable[[], None]]:
             if child.poll() is not None:
                 raise _ended(child.returncode, order, log)
 
-        _tell(child, order)
+        assert child.stdin is not None
+        # that a child has ended already is found by who asks next
+        with suppress(BrokenPipeError):
+            child.stdin.write(order.to_json().encode() + b"\n")
+            child.stdin.flush()
         _await_start(Path(order.states), require_alive)
         yield require_alive
         require_alive()
-
-
-def _tell(child: subprocess.Popen[bytes], order: Order) -> None:
-    assert child.stdin is not None
-    # a child that has ended already is found so by who asks next
-    with suppress(BrokenPipeError):
-        child.stdin.write(order.to_json().encode() + b"\n")
-        child.stdin.flush()
 
 
 def _await_start(states: Path, require_alive: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -28,6 +29,8 @@ class Source(Protocol):
 
     async def read(self) -> list[StateReading]:
         """Ask once; what cannot be told is a reading without a value."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ class EtcdMember:
             together.reading("etcd-term", None, self._views.term, "" if self._views.term else unclear),
         ]
 
+    def close(self) -> None:
+        self._status.close()
+
 
 class Cluster:
     """Leaders and nodes, of one API server after another: one that does not answer is passed over."""
@@ -104,6 +110,10 @@ class Cluster:
         unknown = [asked.reading(state, None, None, why) for state in _LEADERS]
         return unknown + [asked.reading("node-ready", node, None, why) for node in self._nodes]
 
+    def close(self) -> None:
+        for each in chain(*self._turns):
+            each.close()
+
 
 class Backends:
     """What HAProxy believes of the API servers behind it."""
@@ -126,6 +136,9 @@ class Backends:
         except (Unreachable, csv.Error, LookupError, TypeError, AttributeError) as error:
             why = str(error)
         return [backend(asked, machine, states.get(machine), why) for machine in self._machines]
+
+    def close(self) -> None:
+        self._statistics.close()
 
 
 def leaders(asked: Asked, leases: Sequence[Mapping[str, Any]]) -> list[StateReading]:

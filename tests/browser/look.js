@@ -79,7 +79,7 @@ addEventListener("load", () => {
     is_wider: document.documentElement.scrollWidth > innerWidth + 1,
     is_dark: matchMedia("(prefers-color-scheme: dark)").matches,
     ground: getComputedStyle(document.body).backgroundColor,
-    loaded: [...refused, ...performance.getEntriesByType("resource").map((entry) => entry.name)],
+    loaded: [...new Set([...refused, ...performance.getEntriesByType("resource").map((entry) => entry.name)])],
   };
   const sink = document.createElement("pre");
   sink.id = "found";

@@ -154,3 +154,15 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["XDG_STATE_HOME"]
     else:
         os.environ["XDG_STATE_HOME"] = before
+
+
+HAPROXY = "e2e-haproxy"
+
+
+@pytest.fixture(scope="session")
+def haproxy_lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
+    """The lab that most tests share: each of them leaves it steady."""
+    yield from lab_in(tmp_path_factory.mktemp("haproxy"), f"name: {HAPROXY}\n")
+    # asserted here, and not in a test: it must hold whatever the tests did
+    assert engine_names("container", HAPROXY) == ""
+    assert engine_names("network", HAPROXY) == ""

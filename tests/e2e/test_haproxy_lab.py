@@ -6,21 +6,15 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from xml.etree import ElementTree
 
 import pytest
-from conftest import UserLab, end, engine_names, lab_in
-
-NAME = "e2e-haproxy"
+from conftest import UserLab, end
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
-    yield from lab_in(tmp_path_factory.mktemp("haproxy"), f"name: {NAME}\n")
-    # asserted here, and not in a test: it must hold whatever the tests did
-    assert engine_names("container", NAME) == ""
-    assert engine_names("network", NAME) == ""
+@pytest.fixture
+def lab(haproxy_lab: UserLab) -> UserLab:
+    return haproxy_lab
 
 
 def test_the_nodes_are_ready_and_the_pods_run(lab: UserLab) -> None:

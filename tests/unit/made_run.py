@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from halab.config.lab import Balancer, Provider
 from halab.config.loading import loads
 from halab.config.scenario import Expect, Heal, Inject, Scenario, Wait
 from halab.scenario import events
 from halab.scenario.check_results import CheckResult, CheckState
-from halab.scenario.events import Event, Record, Sample, When
+from halab.scenario.events import Event, Record, Sample, StateReading, When
 from halab.scenario.folder import Evidence, MachineNote, Meta
 from halab.scenario.outage import Samples
+from halab.scenario.states import States
 
 RATE_HERTZ = 5
 CONTROL_PLANES = ("cp1", "cp2", "cp3")
@@ -87,6 +89,51 @@ def samples(
     return made
 
 
+def readings(
+    state: str,
+    machine: str | None,
+    values: Mapping[float, str | None],
+    *,
+    end: float = 60.0,
+    missing: Iterable[tuple[float, float]] = (),
+    hertz: float = RATE_HERTZ,
+) -> list[StateReading]:
+    """Readings at a fixed rate; `values` are what it was from when on."""
+    missing = list(missing)
+    made = []
+    for number in range(round((end - min(values)) * hertz)):
+        t = round(min(values) + number / hertz, 4)
+        if any(first <= t < last for first, last in missing):
+            continue
+        value = values[max(moment for moment in values if moment <= t)]
+        made.append(StateReading(t, 0.02, state, machine, value, "" if value else "no answer"))
+    return made
+
+
+def lane(pattern: str, *, hertz: float = 5, start: float = 0.0) -> list[Sample]:
+    """`+` ok, `-` failed, `.` not asked, `h` asked and given up after two seconds."""
+    made = []
+    for number, mark in enumerate(pattern):
+        if mark != ".":
+            seconds = 2.0 if mark == "h" else 0.01
+            made.append(Sample(start + number / hertz, seconds, "p", None, mark == "+", "refused"))
+    return made
+
+
+def leaders(**options: Any) -> list[StateReading]:
+    """cp2 leads, until a while after the fault."""
+    return readings("etcd-leader", None, {0: "cp2", 6.2: None, 8.2: "cp3"}, **options)
+
+
+def waiting(words: str) -> str:
+    """The scenario with another expectation right after its fault."""
+    return STOP.replace("probe: ready-direct, on: stopped, fails: within 10s", words)
+
+
+def ledger(**changes: object) -> Callable[[Event], Event]:
+    return lambda event: replace(event, **changes) if isinstance(event, events.Ledger) else event
+
+
 @dataclass
 class MadeRun:
     """A run of `stop-apiserver` on cp2 that passes, unless something is changed."""
@@ -105,6 +152,7 @@ class MadeRun:
     drop: Callable[[Event], bool] = lambda event: False
     change: Callable[[Event], Event] = lambda event: event
     extra: list[Record] = field(default_factory=list)
+    states: list[StateReading] = field(default_factory=list)
     checks: list[CheckResult] | None = None
     changed_samples: Callable[[list[Sample]], list[Sample]] = lambda samples: samples
 
@@ -118,16 +166,26 @@ class MadeRun:
         taken = list(self.changed_samples(self._samples(end)))
         records = [self._counted(each, taken) for each in [*records, *self.extra]]
         return Evidence(
-            self.meta, played, sorted(records, key=lambda each: each.t), Samples(taken), self.checks
+            self.meta,
+            played,
+            sorted(records, key=lambda each: each.t),
+            Samples(taken),
+            self.checks,
+            States(self.states),
         )
 
     def _records(self, played: Scenario) -> tuple[list[Record], float]:
         t, records = 0.0, []
+        still_open: dict[str, dict[str, str]] = {}
 
         def add(event: Event, seconds: float = 0.0) -> None:
             nonlocal t
             t = round(t + seconds, 4)
             records.append(Record(t, event))
+
+        def heal(of: dict[str, str]) -> None:
+            add(events.HealStarted(**of))
+            add(events.Healed(**of), self.heal_seconds)
 
         add(events.RunStarted(self.meta.started, self.meta.scenario, self.meta.lab))
         add(events.Steady(When.BEFORE, True, 0.4, "etcd on cp1"), 0.4)
@@ -141,19 +199,20 @@ class MadeRun:
                     add(events.Fact(fact, self.machine, before))
                 add(events.FaultStarted(**of), 0.01)
                 add(events.FaultInjected(**of, effect="it stopped"), self.inject_seconds)
-                heal = of
+                still_open[step.name] = of
             elif isinstance(step, Heal):
-                add(events.HealStarted(**heal))
-                add(events.Healed(**heal), self.heal_seconds)
+                heal(still_open.pop(step.name))
             elif isinstance(step, Wait):
                 t += step.seconds
             elif isinstance(step, Expect):
                 add(events.ExpectationStarted(index))
-                t += self.expect_seconds if step.expectation.model_dump().get("during") is None else 0
+                t += self.expect_seconds if step.expectation.during is None else 0
                 for fact, (_, after) in self.facts.items():
                     add(events.Fact(fact, self.machine, after))
                 add(events.ExpectationEnded(index))
             add(events.StepEnded(index))
+        for name in list(reversed(still_open)):
+            heal(still_open.pop(name))
         add(events.Steady(When.AFTER, True, self.recover_seconds, "etcd on cp1"), self.recover_seconds)
         add(events.SamplerStopped({}), 0.1)
         end = t

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fakes import Recorded, lab_of
+from made_run import META
 
 from halab.config.loading import loads
 from halab.config.scenario import Scenario, Verdict
 from halab.lifecycle.lab import Place, open_file
 from halab.progress import Progress
-from halab.report.played import Played
+from halab.report.played import Played, Run
 from halab.report.playing import Manner, Ways, play
 from halab.report.turn import Turn
 from halab.scenario.folder import RunFolder
@@ -101,8 +102,9 @@ class Stage:
     def place(self) -> Place:
         return open_file(self.folder / "lab.yml")
 
-    def play(self, *turns: Turn, **manner: Any) -> Played:
-        return play(self.place, turns, self.progress, Manner(**manner), seed=SEED, ways=self.ways)
+    def play(self, *turns: Turn, ended: Callable[[Run], None] = lambda run: None, **manner: bool) -> Played:
+        chosen = Manner(**manner)
+        return play(self.place, turns, self.progress, chosen, seed=SEED, ended=ended, ways=self.ways)
 
     @property
     def ways(self) -> Ways:
@@ -116,7 +118,11 @@ class Stage:
     def prepare(self, name: str) -> RunFolder:
         self.act(f"prepare {name}")
         self.last = name
-        return RunFolder(self.folder / ".halab" / "runs" / name)
+        folder = RunFolder(self.folder / ".halab" / "runs" / name)
+        folder.make()
+        folder.scenario.write_text(TEXT)
+        folder.meta.write_text(META.to_json())
+        return folder
 
     @contextmanager
     def _opened(self, place: Place, progress: Progress, seed: int) -> Iterator[FakeSession]:

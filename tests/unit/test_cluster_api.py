@@ -112,6 +112,15 @@ def test_credentials_come_out_of_a_kubeconfig_and_stay_private(tmp_path: Path) -
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
+def test_credentials_of_etcd_lie_beside_those_of_the_api_and_stay_private(tmp_path: Path) -> None:
+    of_etcd = Credentials.in_folder(tmp_path).of_etcd
+    of_etcd.write("ca", "crt", "key")
+    assert of_etcd.folder == tmp_path
+    assert (of_etcd.ca.read_text(), of_etcd.certificate.read_text(), of_etcd.key.read_text()) == ("ca", "crt", "key")
+    assert {path.name for path in tmp_path.iterdir()} == {"etcd-ca.crt", "etcd-client.crt", "etcd-client.key"}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
 def test_credentials_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
     credentials = Credentials.in_folder(tmp_path)
     for saved in (False, True):

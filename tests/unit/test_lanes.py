@@ -15,7 +15,7 @@ from halab.report.changes import changes
 from halab.report.drawing import Drawing, Pictures, Row, draw
 from halab.report.state_lanes import leaders
 from halab.scenario import events
-from halab.scenario.events import Record, StateReading
+from halab.scenario.events import Record, Sample, StateReading
 from halab.scenario.folder import Evidence
 from halab.scenario.outage import Samples
 from halab.scenario.states import States
@@ -172,7 +172,21 @@ def test_every_lane_is_drawn_and_a_single_failure_can_be_seen() -> None:
     failed = [bar for bar in read.bars if bar.kind == "failed"]
     assert len(failed) == 1
     assert failed[0].width >= 1.5
-    assert above(read.labels) == ["200ms"]
+    assert above(read.labels) == ["220ms"]
+
+
+def test_an_outage_is_drawn_until_its_end_though_the_answer_was_asked_for_before() -> None:
+    def hanging(taken: list[Sample]) -> list[Sample]:
+        first_good = next(each for each in taken if each.lane == "write-via-lb" and each.t >= 10)
+        kept = [each for each in taken if each.lane != "write-via-lb" or not 10 <= each.t < 12]
+        return [*kept, replace(first_good, seconds=1.9)]
+
+    run = MadeRun(out={"write-via-lb": [(9, 10)]}, changed_samples=hanging)
+    write = row(drawn(run.evidence()).main, "write-via-lb")
+    (failed,) = [bar for bar in write.bars if bar.kind == "failed"]
+    (label,) = write.labels
+    assert failed.x < label.x < failed.x + failed.width
+    assert label.text == "2.9s"
 
 
 def test_what_was_not_sampled_is_drawn_as_unknown() -> None:

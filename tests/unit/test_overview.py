@@ -12,7 +12,8 @@ from made_run import META, STOP, MadeRun
 
 from halab.config.scenario import Verdict
 from halab.report import junit, overview, table
-from halab.report.campaign import Campaign, Figure, gravest
+from halab.report.campaign import Campaign, Spread, gravest
+from halab.scenario.decision import Unit
 from halab.scenario.folder import RunFolder
 from halab.scenario.result import Kind, Outcome, Result, Standing
 from halab.scenario.verdict import judge
@@ -54,12 +55,12 @@ TWIN = MadeRun(
 def test_runs_of_one_scenario_are_one_row_with_percentiles(played: Callable[..., Runs]) -> None:
     campaign = campaign_of(played(*(recovering(seconds) for seconds in (10, 12, 14, 16, 40))))
     (tally,) = campaign.tallies
-    recovery = tally.figure("recovery")
+    recovery = tally.spread("recovery")
     assert recovery is not None
     # from the heal's start, which takes half a second; by nearest rank each is one that was measured
     assert recovery.values == pytest.approx((10.5, 12.5, 14.5, 16.5, 40.5))
     assert (recovery.p50, recovery.p95, recovery.worst) == pytest.approx((14.5, 40.5, 40.5))
-    assert (recovery.limit, recovery.unit) == (90, "s")
+    assert (recovery.bounds, recovery.unit) == ("90s", Unit.SECONDS)
 
 
 def test_a_scenario_and_its_twin_are_two_rows(played: Callable[..., Runs]) -> None:
@@ -127,15 +128,20 @@ def test_programs_find_every_figure(played: Callable[..., Runs], tmp_path: Path)
     assert first["runs"][1]["reasons"]
     clients = first["figures"][0]
     assert clients["name"] == "longest outage for clients"
-    assert (clients["p50"], clients["p95"], clients["values"]) == (0, 6.0, [0.0, 6.0])
-    outage = next(each for each in first["figures"] if each["promised"].startswith("write-via-lb"))
-    assert (outage["limit"], outage["worst"], outage["unit"]) == (5.0, 6.0, "s")
+    assert (clients["p50"], clients["p95"], clients["values"]) == (0, 6.02, [0.0, 6.02])
+    outage = next(each for each in first["figures"] if each["what"].startswith("write-via-lb"))
+    assert (outage["most"], outage["worst"], outage["unit"]) == (5.0, 6.02, "seconds")
 
 
 def test_the_page_links_the_runs_by_relative_paths(played: Callable[..., Runs], tmp_path: Path) -> None:
     text = overview.html(tmp_path / "runs", campaign_of(played(MadeRun(), named("other"))))
     assert 'href="0-made-up/report.html"' in text
     assert 'href="1-other/report.html"' in text
+
+
+def test_what_needs_a_look_comes_first_on_the_page(played: Callable[..., Runs], tmp_path: Path) -> None:
+    text = overview.html(tmp_path, campaign_of(played(named("good"), named("bad", out=FAILING))))
+    assert text.index(">bad</a>") < text.index(">good</a>")
 
 
 def test_the_page_tells_what_was_not_run_and_what_was_repaired(
@@ -151,7 +157,8 @@ def test_what_a_reason_says_cannot_become_markup(played: Callable[..., Runs], tm
     assert "<script" not in overview.html(tmp_path, campaign_of(runs))
 
 
-def test_a_campaign_that_ran_nothing_has_a_report(tmp_path: Path) -> None:
+def test_a_campaign_that_ran_nothing_has_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     campaign = campaign_of([])
     assert campaign.verdict is Verdict.ERROR
     assert LEFT in overview.write(tmp_path, campaign).read_text()
@@ -202,18 +209,18 @@ def test_the_table_fits_a_narrow_terminal(
 def test_a_share_is_no_time(played: Callable[..., Runs]) -> None:
     text = STOP.replace("longest_outage: 5s", "failed_share: 50%")
     (tally,) = campaign_of(played(MadeRun(text=text, out={"write-via-lb": [(7.0, 8.0)]}))).tallies
-    (share,) = [figure for figure in tally.figures if figure.unit == "share"]
+    (share,) = [spread for spread in tally.spreads if spread.unit is Unit.SHARE]
     assert share.promised.startswith("write-via-lb failed share 50%")
     assert 0 < share.worst < 0.5
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
-    figure = Figure("recovery", "", "s", None, (5.0, 1.0, 3.0, 2.0, 4.0))
-    assert (figure.p50, figure.p95, figure.worst) == (3.0, 5.0, 5.0)
+    spread = Spread("recovery", "", Unit.SECONDS, (5.0, 1.0, 3.0, 2.0, 4.0))
+    assert (spread.p50, spread.p95, spread.worst) == (3.0, 5.0, 5.0)
 
 
 def test_a_promise_that_was_left_out_has_no_figure(played: Callable[..., Runs]) -> None:
     ((folder, result),) = played(MadeRun())
     left = Outcome(Kind.EXPECTATION, "step 9", "read-via-lb ok within 5s", "", Standing.LEFT_OUT)
     campaign: Campaign = campaign_of([(folder, replace(result, outcomes=(*result.outcomes, left)))])
-    assert not [figure for figure in campaign.tallies[0].figures if figure.name == "step 9"]
+    assert campaign.tallies[0].spread("step 9") is None

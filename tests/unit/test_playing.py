@@ -169,17 +169,11 @@ def test_a_limit_is_never_said_to_be_less_than_it_is(seconds: float, words: str)
     assert minutes(seconds) == words
 
 
-def test_several_runs_make_one_report_with_repairs_and_what_was_not_run(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_runs_are_one_campaign_with_repairs_and_what_was_not_run(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
     stage.acts["play b"] = KeyboardInterrupt()
     played = stage.play(turn("a"), turn("b"), turn("c"))
-    written = {}
-    monkeypatch.setattr(overview, "write", lambda folder, campaign: written.update({folder.name: campaign}))
-    merge(stage.place, played)
-    [(name, campaign)] = written.items()
-    assert name.endswith("-campaign")
+    campaign = played.campaign
     assert (campaign.name, campaign.seed, campaign.order) == ("3 scenarios", SEED, ["a", "b", "c"])
     assert [result.scenario for _, result in campaign.runs] == ["a", "b"]
     assert campaign.repairs == ["after a: started cp2 (cp2 does not run)"]
@@ -187,16 +181,14 @@ def test_several_runs_make_one_report_with_repairs_and_what_was_not_run(
 
 
 def test_the_report_of_all_is_json_too(stage: Stage) -> None:
-    from made_run import META
-
     played = stage.play(turn("a"), turn("a", seed=43))
-    played.runs[0].folder.make()
-    played.runs[0].folder.meta.write_text(META.to_json())
     page = merge(stage.place, played)
-    assert page and page.is_file()
+    assert page.is_file()
+    assert page.parent.name.endswith("-campaign")
     said = json.loads((page.parent / overview.JSON).read_text())
     assert (said["name"], said["totals"]["pass"]) == ("1 scenario, 2 times each", 2)
 
 
 def test_a_single_run_has_a_report_of_its_own_and_no_other(stage: Stage) -> None:
-    assert merge(stage.place, stage.play(turn("a"))) is None
+    assert not stage.play(turn("a")).has_several
+    assert stage.play(turn("a"), turn("b")).has_several

@@ -232,3 +232,15 @@ def test_only_what_a_run_itself_changed_is_counted(work: Work) -> None:
 def test_the_kubeconfig_is_the_first_control_planes(work: Work) -> None:
     guests = FakeGuests({"cp1: cat /etc/kubernetes/admin.conf": "a kubeconfig"})
     assert Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).kubeconfig() == "a kubeconfig"
+
+
+def test_a_client_certificate_of_etcd_comes_from_a_control_plane(work: Work) -> None:
+    guests = FakeGuests({"cp1: .*healthcheck-client": "Y2E=\nY3J0\na2V5\n"})
+    assert Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).etcd_client() == ("ca", "crt", "key")
+
+
+@pytest.mark.parametrize("printed", ["", "Y2E=\nY3J0\n", "Y2E=\nY3J0\n!\n"])
+def test_something_else_than_certificates_is_a_problem(printed: str, work: Work) -> None:
+    guests = FakeGuests({"healthcheck-client": printed})
+    with pytest.raises(LabProblem, match="cp1 gave no client certificate of etcd"):
+        Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).etcd_client()

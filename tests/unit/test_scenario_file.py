@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,38 @@ from halab.config.quantities import seconds_of, share_of, spelled
 from halab.config.scenario import Expect, Inject, Needs, Scenario, Verdict, Wait, When
 from halab.errors import BadFile
 from halab.faults.catalogue import FAULTS
+from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.journal import Entry
+from halab.faults.site import Site
 
 
-@dataclass(frozen=True)
-class Spec:
-    required: frozenset[str] = frozenset()
-    optional: frozenset[str] = frozenset()
+def inject(site: Site, entry: Entry) -> str:
+    raise AssertionError("no scenario is played here")
+
+
+def fault(name: str, place: Place, needs: tuple[str, ...] = (), **options: Option) -> Fault:
+    return Fault(name, "Break it.", inject, nothing_to_heal, options, place=place, needs=frozenset(needs))
 
 
 KNOWN = {
-    "kill-process": Spec(frozenset({"process"}), frozenset({"signal"})),
-    "hold-static-pod": Spec(frozenset({"pod"})),
-    "nothing": Spec(),
+    each.name: each
+    for each in (
+        fault(
+            "kill-process",
+            Place.ANY,
+            process=Option("a process", r"[a-z-]+"),
+            signal=Option("one", default="KILL"),
+        ),
+        fault("hold-static-pod", Place.CONTROL_PLANE, pod=Option("a static pod", r"[a-z-]+", "etcd")),
+        fault("stop-service", Place.NODE, service=Option("a service")),
+        fault(
+            "throttle-disk", Place.CONTROL_PLANE, ("disk-throttle",), iops=Option("a number", r"\d+", "20")
+        ),
+        fault("partition", Place.ANY, **{"from": Option("machines", default="everyone", is_target=True)}),
+        fault("edit-balancer", Place.BALANCER, check=Option("readyz or tcp", r"readyz|tcp", default="")),
+        fault("snapshot-etcd", Place.CONTROL_PLANE),
+        fault("nothing", Place.ANY),
+    )
 }
 
 
@@ -102,13 +121,22 @@ def test_options_become_text() -> None:
         (
             "hold-static-pod",
             "explode",
-            "s.yml:6: steps[1].inject: no such fault: explode; known here: hold-static-pod, kill-process",
+            "s.yml:6: steps[1].inject: no such fault: explode; known here: edit-balancer, hold-static-pod",
         ),
-        ("{pod: kube-apiserver}", "{}", "s.yml:9: steps[1].with: hold-static-pod needs the option pod"),
+        (
+            "{pod: kube-apiserver}",
+            "{}",
+            "s.yml:9: steps[1].with: hold-static-pod needs the option pod (a static pod)",
+        ),
+        (
+            "{pod: kube-apiserver}",
+            "{pod: Etcd!}",
+            "s.yml:9: steps[1].with: pod should be a static pod, such as etcd, not Etcd!",
+        ),
         (
             "{pod: kube-apiserver}",
             "{pod: x, pot: y}",
-            "s.yml:9: steps[1].with: hold-static-pod has no option pot; did you mean pod?",
+            "s.yml:9: steps[1].with: hold-static-pod has no option pot; it takes pod",
         ),
         (
             "on: any-cp",
@@ -181,7 +209,7 @@ def test_options_become_text() -> None:
         (
             "probe: write-via-lb",
             "probe: wriet-via-lb",
-            "s.yml:13: steps[5].expect.probe: should be ready-via-lb, write-via-lb",
+            "s.yml:13: steps[5].expect.probe: should be ready-via-lb, read-via-lb, write-via-lb, read-kept-via-lb",
         ),
         (
             "longest_outage: 5s, during",
@@ -230,15 +258,18 @@ def test_what_is_wrong_is_said_with_its_line(old: str, new: str, said: str | Non
         ("probe: write-via-lb, failed_share: 101%, during: stopped", "a share from 0% to 100%"),
         ("probe: write-via-lb, failed_share: 5, during: stopped", "a share from 0% to 100%"),
         ("probe: write-via-lb, ok: 5s", 'should be "always" or "within" and a time, not "5s"'),
-        ("fact: etcd-started, on: stopped", "should say one of changed or unchanged"),
+        ("fact: etcd-started, on: stopped", "should say one of changed, unchanged, value or increase"),
         (
             "fact: etcd-started, on: stopped, changed: within 5s, unchanged: true",
-            "one of changed or unchanged",
+            "should say one of changed, unchanged, value or increase",
         ),
         ("fact: etcd-started, on: stopped, unchanged: false", "should be true"),
         ("fact: etcd-started, changed: within 5s", "etcd-started needs `on`"),
         ("fact: etcd-leader, on: stopped, unchanged: true", "takes no `on`"),
-        ("fact: etcd-started, on: others, unchanged: true", "a fact is read off one machine"),
+        (
+            "fact: etcd-started, on: others, unchanged: true",
+            "is read off machines that are named: name one, or a fault",
+        ),
         ("fact: etcd-leader, unchanged: true", None),
         ("fact: etcd-leader, changed: within 5s, when: {kubernetes: 1.33}", 'such as ">=1.33"'),
         ('fact: etcd-leader, changed: within 5s, when: {kubernetes: ">=1.33"}', None),

@@ -58,12 +58,8 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
-# The key that encrypts the certificates on their way to the others: kept in memory, for two hours at most.
-umask 077
 mkdir -p /run/halab
-kubeadm certs certificate-key >/run/halab/certificate-key
-{
-  cat <<'EOF'
+cat >/run/halab/kubeadm-init.yaml <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 clusterName: "ha"
@@ -128,12 +124,9 @@ nodeRegistration:
   taints: []
 bootstrapTokens: []
 EOF
-  printf 'certificateKey: %s\n' "$(cat /run/halab/certificate-key)"
-} >/run/halab/kubeadm-init.yaml
-umask 022
 
-kubeadm init --config /run/halab/kubeadm-init.yaml --upload-certs \
-  --skip-token-print --skip-certificate-key-print --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+kubeadm init --config /run/halab/kubeadm-init.yaml --skip-token-print \
+  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
 rm -f /run/halab/kubeadm-init.yaml
 date -Is >/etc/kubernetes/halab-joined
 did 'kubeadm init'

@@ -57,8 +57,24 @@ put 0644 /etc/halab/hosts <<'EOF'
 10.213.0.12 cp2
 10.213.0.13 cp3
 EOF
-# The engine mounts /etc/hosts into a container: it can be written, not replaced.
-cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts
+# The engine mounts /etc/hosts into a container, and writes its own into it at every start: it can be written, not
+# replaced.
+put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
+[Unit]
+Description=Names of the machines of the lab
+After=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts'
+
+[Install]
+WantedBy=multi-user.target
+EOF
+case $changed in
+  *halab-hosts.service*) systemctl daemon-reload ;;
+esac
+systemctl enable -q --now halab-hosts.service
 
 ip -4 -o address show | grep -qF ' 10.213.0.11/' ||
   fail 'this machine lacks its address on the network of the lab: 10.213.0.11'

@@ -51,18 +51,29 @@ end_remembered_group() {
 
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
-# Secret kubeadm-certs and its key live for two hours: make new ones well before.
-key=/run/halab/certificate-key
+# A key of its own for every join: it encrypts the certificates on their way, and whatever lies there now may be
+# another control plane's. Without the address, kubeadm takes that of the default route, which the API server's
+# certificate does not have; without the version, it asks the internet for one.
 umask 077
 mkdir -p /run/halab
-if [ -z "$(find "$key" -mmin -100 2>/dev/null)" ]; then
-  kubeadm certs certificate-key >"$key.new"
-  kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print \
-    --certificate-key "$(cat "$key.new")" >&2
-  mv "$key.new" "$key"
-fi
+key=$(kubeadm certs certificate-key)
+cat >/run/halab/upload-certs.yaml <<EOF
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v1.37.2
+controlPlaneEndpoint: 10.213.0.10:6443
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 10.213.0.11
+  bindPort: 6443
+certificateKey: $key
+EOF
+kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config /run/halab/upload-certs.yaml >&2
+rm -f /run/halab/upload-certs.yaml
 
-command=$(kubeadm token create --ttl 1h --print-join-command --certificate-key "$(cat "$key")")
+command=$(kubeadm token create --ttl 1h --print-join-command --certificate-key "$key")
 token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
 
 # A join that comes before the controller-manager has signed the token waits in steps of five seconds: wait here.

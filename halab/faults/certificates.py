@@ -1,0 +1,172 @@
+"""Faults of certificates: one that has expired, in place of one that is valid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from halab.clock import NotYet, wait_for
+from halab.cluster import etcd
+from halab.errors import BadUsage
+from halab.faults import processes
+from halab.faults.fault import Fault, Option
+from halab.faults.journal import Entry
+from halab.faults.manifests import HELD
+from halab.faults.site import Site
+from halab.topology.lab import API_PORT, ETCD_PORT
+
+# A component that was killed is back after 2 s, or after 10 to 20 s where it was killed before.
+_EFFECT_SECONDS = 90
+_PKI = "/etc/kubernetes/pki"
+
+
+@dataclass(frozen=True)
+class _Certificate:
+    """`path` and `ca` without their endings; the component that loads it, and where it is served, if it is."""
+
+    path: str
+    ca: str
+    component: str
+    port: int | None
+
+
+_CERTIFICATES = {
+    "apiserver": _Certificate("apiserver", "ca", "kube-apiserver", API_PORT),
+    "etcd-server": _Certificate("etcd/server", "etcd/ca", "etcd", ETCD_PORT),
+    "etcd-peer": _Certificate("etcd/peer", "etcd/ca", "etcd", etcd.PEER_PORT),
+    "apiserver-etcd-client": _Certificate("apiserver-etcd-client", "etcd/ca", "kube-apiserver", None),
+}
+
+# What is valid becomes a request with the same key, subject, names and usages; the CA signs it for a time gone by.
+_EXPIRED = """
+set -eu
+pki={pki} kept={kept} path={path} ca={ca}
+umask 077
+mkdir -p $kept/work
+cp -p $pki/$path.crt $kept/work/original
+mv $kept/work/original $kept/original.crt
+cd $kept/work
+: >index
+cat >ca.cnf <<'END'
+[ca]
+default_ca = halab
+[halab]
+database = index
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = any
+copy_extensions = copyall
+unique_subject = no
+[any]
+organizationName = optional
+commonName = optional
+END
+openssl x509 -x509toreq -in $pki/$path.crt -signkey $pki/$path.key -copy_extensions copyall -out request
+openssl ca -batch -config ca.cnf -notext -preserveDN -in request -cert $pki/$ca.crt -keyfile $pki/$ca.key \\
+  -startdate "$(date -u -d '-1 year' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '-1 hour' +%Y%m%d%H%M%SZ)" -out new.crt
+chmod 644 new.crt
+mv new.crt $pki/$path.crt
+rm -rf $kept/work
+"""
+# The kubelet waits longer each time before it starts again what has ended; a new kubelet knows nothing of that.
+_RESTART = "pkill -KILL -x {process} || [ $? -eq 1 ]; systemctl restart kubelet"
+
+
+def _require_key(site: Site, entry: Entry) -> None:
+    certificate = _certificate(entry)
+    key = f"{_PKI}/{certificate.ca}.key"
+    if site.guests.run(entry.machine, f"test -e {key}", check=False).code != 0:
+        raise BadUsage(f"{entry.machine} lacks the key of the CA, so that none can be signed there: {key}")
+    others = f"find {HELD} -name original.crt -exec cmp -s {{}} {_PKI}/{certificate.path}.crt \\; 2>/dev/null"
+    site.guests.run(entry.machine, others, check=False)
+
+
+def _expire(site: Site, entry: Entry) -> str:
+    certificate = _certificate(entry)
+    before = processes.started(site.guests, entry.machine, certificate.component)
+    site.guests.run(
+        entry.machine,
+        _EXPIRED.format(pki=_PKI, kept=_kept(entry), path=certificate.path, ca=certificate.ca),
+    )
+    _restart(site, entry)
+
+    def shown() -> str:
+        now = processes.started(site.guests, entry.machine, certificate.component)
+        if now == before:
+            raise NotYet(f"{certificate.component} is that of before")
+        if certificate.port is None:
+            return _refused(site, entry, certificate)
+        return _served(site, entry, certificate, certificate.port)
+
+    what = f"{entry.machine} to use its expired certificate"
+    return wait_for(what, shown, site.deadline(_EFFECT_SECONDS), every_seconds=0.3)
+
+
+def _served(site: Site, entry: Entry, certificate: _Certificate, port: int) -> str:
+    """When the certificate that is served expired: it need not be the one on the disk."""
+    address = site.lab.machine(entry.machine).address
+    client = f"-cert {_PKI}/{certificate.path}.crt -key {_PKI}/{certificate.path}.key"
+    said = site.guests.run(
+        entry.machine,
+        f"timeout 5 openssl s_client -connect {address}:{port} {client} </dev/null 2>/dev/null | "
+        "openssl x509 -noout -enddate -checkend 0",
+        check=False,
+    )
+    end = said.output.partition("\n")[0].partition("=")[2]
+    if not end:
+        raise NotYet(f"{certificate.component} does not answer")
+    if said.code == 0:
+        raise NotYet(f"{certificate.component} serves a certificate that is valid until {end}")
+    return f"{certificate.component} serves a certificate that expired at {end}"
+
+
+def _refused(site: Site, entry: Entry, certificate: _Certificate) -> str:
+    """How etcd refuses who comes with the expired certificate."""
+    address = site.lab.machine(entry.machine).address
+    said = site.guests.run(
+        entry.machine,
+        f"curl -sS --max-time 5 --cacert {_PKI}/etcd/ca.crt --cert {_PKI}/{certificate.path}.crt "
+        f"--key {_PKI}/{certificate.path}.key https://{address}:{ETCD_PORT}/health 2>&1",
+        check=False,
+    )
+    answer = said.output.strip()
+    if "expired" not in answer:
+        raise NotYet(f"etcd answers: {answer[:120]}")
+    return f"etcd refuses {certificate.component}: {answer}"
+
+
+def _renew(site: Site, entry: Entry) -> None:
+    certificate, kept = _certificate(entry), _kept(entry)
+    there = site.guests.run(
+        entry.machine,
+        f"if [ -e {kept}/original.crt ]; then cp -p {kept}/original.crt {kept}/again && "
+        f"mv -f {kept}/again {_PKI}/{certificate.path}.crt && echo there; fi",
+    )
+    if there.output.strip():
+        _restart(site, entry)
+    site.guests.run(entry.machine, f"rm -rf {kept}; rmdir {HELD} 2>/dev/null || true")
+
+
+def _restart(site: Site, entry: Entry) -> None:
+    process = processes.short(_certificate(entry).component)
+    site.guests.run(entry.machine, _RESTART.format(process=process), timeout_seconds=60)
+
+
+def _certificate(entry: Entry) -> _Certificate:
+    return _CERTIFICATES[entry.options["certificate"]]
+
+
+def _kept(entry: Entry) -> str:
+    return f"{HELD}/{entry.id}"
+
+
+FAULTS = (
+    Fault(
+        "expire-certificate",
+        "Have a component use a certificate that has expired, until it is healed.",
+        _expire,
+        _renew,
+        {"certificate": Option("a certificate of kubeadm", "|".join(_CERTIFICATES), "apiserver")},
+        check=_require_key,
+    ),
+)

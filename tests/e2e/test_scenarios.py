@@ -1,0 +1,101 @@
+"""Scenarios of every kind of fault, and losing twins of some: on a real lab, with the verdict that each must have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import UserLab
+
+# One for each family of faults, the quick ones; scripts/nightly runs all.
+SCENARIOS = {
+    "hang-apiserver": "a process is stopped",
+    "kill-etcd-leader": "a process is killed",
+    "move-etcd-leader": "leadership is handed over",
+    "break-apiserver-manifest": "a manifest is edited",
+    "stop-load-balancer": "a service is stopped",
+    "cut-idle-connections": "the load balancer is set up badly",
+    "partition-etcd-leader": "packets are dropped",
+    "unplug-control-plane": "a network interface is down",
+    "cut-power-of-one": "a machine loses power",
+    "fail-closed-webhook": "admission refuses everything",
+    "expire-apiserver-certificate": "a certificate has expired",
+    "lose-etcd-data": "a member loses its data",
+    "starve-cpu": "a machine has no CPU left",
+    "replace-control-plane": "a machine is gone for good",
+}
+# Twins of each kind: a fault replaced, a setting of the lab.
+TWINS = ("fail-closed-webhook", "hang-apiserver", "move-etcd-leader")
+# They need a kernel, a clock or a disk of their own.
+SKIPPED = {
+    "delay-between-members": "netem",
+    "fill-etcd-disk": "disk",
+    "shift-clock-back": "clock",
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_passes(name: str, haproxy_lab: UserLab) -> None:
+    [result] = json.loads(haproxy_lab.ok("run", name, "--json"))
+    assert result["verdict"] == "pass", result["reasons"]
+    kinds = {outcome["kind"] for outcome in result["outcomes"]}
+    assert kinds >= {"expectation", "recovery", "ledger", "members", "audit", "check"}
+
+
+def test_the_losing_twins_lose_as_they_must(haproxy_lab: UserLab) -> None:
+    haproxy_lab.ok("prove", *TWINS)
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_what_a_container_cannot_do_is_skipped_with_the_reason(name: str, haproxy_lab: UserLab) -> None:
+    done = haproxy_lab.halab("run", name, "--json")
+    assert done.code == 3
+    [result] = json.loads(done.output)
+    assert result["verdict"] == "skip"
+    assert SKIPPED[name] in " ".join(result["reasons"])
+
+
+def test_a_scenario_of_ones_own_runs_with_checks_beside_it(haproxy_lab: UserLab) -> None:
+    folder = haproxy_lab.folder
+    (folder / "test_mine.py").write_text(
+        "def test_the_outage_was_short(outage, timeline):\n"
+        "    assert outage('write-via-lb', during='moved').longest_outage_seconds < 60\n"
+        "    assert any(record.what.event == 'fault-injected' for record in timeline)\n"
+        "def test_the_balancer_runs(lb):\n"
+        "    assert lb.service('haproxy').is_running\n"
+    )
+    (folder / "mine.yml").write_text(
+        "title: Mine\nteaches: Something.\n"
+        "steps:\n"
+        "  - {inject: move-etcd-leader, name: moved, on: etcd-leader}\n"
+        "  - expect: {fact: etcd-leader, changed: within 10s}\n"
+        "recover: {steady: within 2m}\nchecks: [test_mine.py]\n"
+        "twin: {replace: {moved: nothing}}\n"
+    )
+    haproxy_lab.ok("run", "./mine.yml")
+    haproxy_lab.ok("prove", "./mine.yml")
+
+
+def test_a_fault_by_hand_is_seen_and_undone(haproxy_lab: UserLab) -> None:
+    haproxy_lab.ok("inject", "hold-static-pod", "--on", "cp2", "--with", "pod=kube-scheduler")
+    assert "hold-static-pod" in " ".join(haproxy_lab.status()["open_faults"])
+    refused = haproxy_lab.halab("run", "stop-apiserver")
+    assert refused.code == 3
+    haproxy_lab.ok("heal", "hold-static-pod")
+    haproxy_lab.wait_until_steady()
+
+
+def test_several_runs_have_one_report(haproxy_lab: UserLab) -> None:
+    """With a reason for the order: it is drawn by the seed, and printed."""
+    results = json.loads(
+        haproxy_lab.ok("run", "move-etcd-leader", "--repeat", "2", "--seed", "7", "--json")
+    )
+    assert results
+    (campaign,) = (haproxy_lab.folder / ".halab/runs").glob("*-campaign")
+    assert {path.name for path in campaign.iterdir()} >= {"overview.html", "campaign.json", "junit.xml"}
+    written = json.loads((campaign / "campaign.json").read_text())
+    assert written["seed"] == 7
+    assert len(written["runs"]) == 2
+    for run in written["runs"]:
+        assert (campaign / Path(run["folder"]) / "report.html").exists() or Path(run["folder"]).exists()

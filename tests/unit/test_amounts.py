@@ -1,0 +1,247 @@
+"""What is promised over the window of a fault: always, longest outage, failed share, number of outages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halab.config.expectation import ProbeExpectation
+from halab.scenario.amounts import during
+from halab.scenario.decision import Judgement, State, Unit
+from halab.scenario.events import Sample
+from halab.scenario.history import Window
+from halab.scenario.outage import Samples
+
+HERTZ = 5
+WHOLE = "+" * 10
+
+
+def lane(pattern: str, *, start: float = 0.0) -> list[Sample]:
+    """`+` ok, `-` failed, `.` not asked, `h` asked, and answered after two seconds."""
+    made = []
+    for number, mark in enumerate(pattern):
+        if mark != ".":
+            seconds = 2.0 if mark == "h" else 0.01
+            made.append(Sample(start + number / HERTZ, seconds, "p", None, mark != "-", "refused"))
+    return made
+
+
+def judged(
+    pattern: str, *, effective: float | None = 0.0, end: float | None = -1, **promised: Any
+) -> Judgement:
+    """Over a window from the first sample to the end of the last; None: it is still open."""
+    expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
+    length = len(pattern) / HERTZ
+    window = Window(0.0, effective, length if end == -1 else end)
+    return during(expectation, Samples(lane(pattern)), "p", window, length)
+
+
+OUT_2S = "+++++" + "-" * 10 + "+++++"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "promised", "state", "seen"),
+    [
+        # at most
+        (OUT_2S, {"longest_outage": "3s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
+        (OUT_2S, {"longest_outage": "1s"}, State.BROKEN, "p was out for 2s, from 1.0s (refused)"),
+        (WHOLE, {"longest_outage": "0s"}, State.MET, "p was never out"),
+        # at least
+        (OUT_2S, {"longest_outage": "1s to 3s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
+        (
+            OUT_2S,
+            {"longest_outage": "3s to 9s"},
+            State.BROKEN,
+            "p was out for only 2s, from 1.0s (refused), at least 3s was promised",
+        ),
+        (WHOLE, {"longest_outage": "1s to 3s"}, State.BROKEN, "p was never out, at least 1s was promised"),
+        (OUT_2S, {"longest_outage": "1s to 1500ms"}, State.BROKEN, "p was out for 2s, from 1.0s (refused)"),
+        (
+            "+++++" + "-" * 5,
+            {"longest_outage": "0s to 5s"},
+            State.MET,
+            "p was out for 1s, at least, from 1.0s (refused)",
+        ),
+        # shares
+        ("+++++---++", {"failed_share": "30%"}, State.MET, "p failed in 30% of 10 samples"),
+        ("+++++---++", {"failed_share": "20%"}, State.BROKEN, "p failed in 30% of 10 samples"),
+        ("+++++---++", {"failed_share": "30% to 60%"}, State.MET, "p failed in 30% of 10 samples"),
+        (
+            "+++++---++",
+            {"failed_share": "40% to 60%"},
+            State.BROKEN,
+            "p failed in only 30% of 10 samples, at least 40% was promised",
+        ),
+        # counts
+        ("++-++-++++", {"outages": 2}, State.MET, "p was out 2 times, first at 0.4s"),
+        ("++-++-++++", {"outages": 1}, State.BROKEN, "p was out 2 times, first at 0.4s"),
+        ("++---+++++", {"outages": "1 to 2"}, State.MET, "p was out once, first at 0.4s"),
+        (
+            "++---+++++",
+            {"outages": "2 to 4"},
+            State.BROKEN,
+            "p was out only once, first at 0.4s, at least 2 times was promised",
+        ),
+        (WHOLE, {"outages": 0}, State.MET, "p was never out"),
+        (WHOLE, {"outages": "1 to 2"}, State.BROKEN, "p was never out, at least once was promised"),
+        # always
+        (WHOLE, {"ok": "always"}, State.MET, "p failed in 0 of 10 samples"),
+        ("++++-+++++", {"ok": "always"}, State.BROKEN, "p failed in 1 of 10 samples, first refused at 0.8s"),
+        ("-----", {"fails": "always"}, State.MET, "p answered in 0 of 5 samples"),
+        ("--+--", {"fails": "always"}, State.BROKEN, "p answered in 1 of 5 samples, first refused at 0.4s"),
+    ],
+)
+def test_a_window_that_was_seen_whole(
+    pattern: str, promised: dict[str, Any], state: State, seen: str
+) -> None:
+    found = judged(pattern, **promised)
+    assert (found.state, found.seen) == (state, seen)
+    assert found.evidence
+
+
+GAP = "+++++" + "." * 15
+LONG_GAP = "+++++" + "." * 60
+
+
+@pytest.mark.parametrize(
+    ("pattern", "promised", "state"),
+    [
+        # what was seen is enough to break a promise
+        (GAP + "-" * 10 + "++", {"longest_outage": "1s"}, State.BROKEN),
+        (GAP + "-+-+-+++++", {"outages": 2}, State.BROKEN),
+        (GAP + "-++++", {"ok": "always"}, State.BROKEN),
+        (GAP + "+++++", {"fails": "always"}, State.BROKEN),
+        (GAP + "-" * 40, {"failed_share": "50%"}, State.BROKEN),
+        # what was not asked might have kept it
+        (LONG_GAP + "-" * 40, {"failed_share": "50%"}, State.OPEN),
+        (GAP + "+++++", {"longest_outage": "1s to 9s"}, State.OPEN),
+        (GAP + "+++++", {"failed_share": "10% to 90%"}, State.OPEN),
+        (GAP + "+++++", {"outages": "1 to 9"}, State.OPEN),
+        # what was not asked might have broken it
+        (GAP + "+++++", {"longest_outage": "1s"}, State.OPEN),
+        (GAP + "+++++", {"outages": 0}, State.OPEN),
+        (GAP + "+++++", {"ok": "always"}, State.OPEN),
+        # two outages on both sides of a gap may be one
+        ("++---" + "." * 15 + "---+++++", {"outages": 1}, State.OPEN),
+        ("++---" + "." * 15 + "---++-++", {"outages": 1}, State.BROKEN),
+        # nothing was asked
+        ("." * 10, {"longest_outage": "1s"}, State.OPEN),
+        ("." * 10, {"longest_outage": "1s to 2s"}, State.OPEN),
+        ("." * 10, {"outages": "1 to 2"}, State.OPEN),
+        ("." * 10, {"fails": "always"}, State.OPEN),
+        ("-", {"failed_share": "50%"}, State.BROKEN),
+    ],
+)
+def test_a_window_with_a_gap(pattern: str, promised: dict[str, Any], state: State) -> None:
+    assert judged(pattern, **promised).state is state
+
+
+@pytest.mark.parametrize(
+    ("pattern", "promised", "state"),
+    [
+        (WHOLE, {"ok": "always"}, State.OPEN),
+        (OUT_2S, {"longest_outage": "1s"}, State.BROKEN),
+        (OUT_2S, {"longest_outage": "3s to 9s"}, State.OPEN),
+        # the share goes down again when more is asked
+        ("-" * 10, {"failed_share": "50%"}, State.OPEN),
+        ("+-+-+-+", {"outages": 1}, State.BROKEN),
+        ("+-+-+-+", {"outages": "5 to 9"}, State.OPEN),
+    ],
+)
+def test_a_window_that_is_not_closed_yet(pattern: str, promised: dict[str, Any], state: State) -> None:
+    found = judged(pattern, end=None, **promised)
+    assert found.state is state
+    if state is State.OPEN:
+        assert found.seen == "f is not healed yet"
+
+
+def test_a_fault_without_an_effect_breaks_no_promise_to_fail() -> None:
+    found = judged(WHOLE, effective=None, fails="always")
+    assert (found.state, found.seen) == (State.OPEN, "f has no effect yet")
+
+
+def test_what_was_answered_before_the_effect_breaks_no_promise_to_fail() -> None:
+    assert judged("+++-----", effective=0.6, fails="always").state is State.MET
+
+
+def test_what_was_asked_before_the_heal_and_answered_after_it_breaks_no_promise_to_fail() -> None:
+    """A frozen machine answers when it thaws."""
+    assert judged("----h----h", fails="always").state is State.MET
+    assert judged("h" + "-" * 15, fails="always").state is State.BROKEN
+
+
+def test_of_several_amounts_all_that_are_broken_are_named() -> None:
+    found = judged("+-+-+-++++", longest_outage="1s to 2s", failed_share="10%", outages="4 to 5")
+    assert found.state is State.BROKEN
+    assert "out for only" in found.seen
+    assert "failed in 30%" in found.seen
+    assert "out only 3 times" in found.seen
+
+
+def test_every_amount_is_measured_with_its_bounds() -> None:
+    found = judged(OUT_2S, longest_outage="1s to 3s", failed_share="60%", outages=1)
+    assert [(each.name, each.unit, each.least, each.most) for each in found.figures] == [
+        ("longest outage", Unit.SECONDS, 1.0, 3.0),
+        ("failed share", Unit.SHARE, 0.0, 0.6),
+        ("outages", Unit.COUNT, 0.0, 1),
+    ]
+    assert [each.value for each in found.figures] == [pytest.approx(2.01), 0.5, 1]
+
+
+PATTERNS = st.text("+-.", min_size=1, max_size=80)
+PROMISES = st.sampled_from(
+    [
+        {"longest_outage": "1s"},
+        {"longest_outage": "1s to 3s"},
+        {"failed_share": "30%"},
+        {"failed_share": "10% to 30%"},
+        {"outages": 2},
+        {"outages": "1 to 3"},
+        {"ok": "always"},
+        {"fails": "always"},
+    ]
+)
+
+
+@given(PATTERNS, PROMISES, st.integers(0, 79))
+def test_another_failure_never_mends_what_is_promised_at_most(
+    pattern: str, promised: dict[str, Any], place: int
+) -> None:
+    """A count of outages is not among them: two may become one."""
+    if "fails" in promised or "outages" in promised or "to" in str(promised):
+        return
+    place %= len(pattern)
+    if pattern[place] == ".":
+        return
+    worse = f"{pattern[:place]}-{pattern[place + 1 :]}"
+    if judged(pattern, **promised).state is State.BROKEN:
+        assert judged(worse, **promised).state is State.BROKEN
+
+
+@given(PATTERNS, PROMISES)
+def test_what_is_lost_never_makes_a_promise_met(pattern: str, promised: dict[str, Any]) -> None:
+    """Where two seconds of samples are missing, a promise over the window is broken, or nobody can tell."""
+    assert judged(pattern + "." * 15 + "+", **promised).state is not State.MET
+
+
+@given(PATTERNS, PROMISES)
+def test_whatever_comes_of_a_window_is_explained(pattern: str, promised: dict[str, Any]) -> None:
+    found = judged(pattern, **promised)
+    assert found.seen
+    if found.state is not State.OPEN:
+        assert found.evidence
+    if found.state is State.BROKEN:
+        bounds = [each for each in found.figures if each.excess > 0]
+        assert bounds or "ok" in promised or "fails" in promised
+
+
+@given(st.text("+-", min_size=1, max_size=60), PROMISES, st.floats(0, 1e4))
+def test_shifting_all_times_changes_nothing(pattern: str, promised: dict[str, Any], shift: float) -> None:
+    expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
+    length = len(pattern) / HERTZ
+    shifted = Window(shift, shift, shift + length)
+    found = during(expectation, Samples(lane(pattern, start=shift)), "p", shifted, shift + length)
+    assert found.state is judged(pattern, **promised).state

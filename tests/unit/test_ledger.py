@@ -1,0 +1,104 @@
+"""The ledger: which writes count, and what members hold of them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from fakes import Call, FakeClock, FakeGuests, captured, lab_of
+
+from halab.errors import CommandFailed, LabProblem, TimedOut, Unreachable
+from halab.process import Completed
+from halab.scenario import ledger
+from halab.scenario.events import Members
+from halab.scenario.ledger import Held, Reading
+
+FUTURE = CommandFailed("x", code=1, output="Error: etcdserver: mvcc: required revision is a future revision")
+
+
+def printed(*numbers: int, hash: int = 7, compacted: int = 3, count: int = 300) -> str:
+    said = {"header": {"revision": 99}, "hash": hash, "compact_revision": compacted, "hash_revision": 9}
+    lines = [json.dumps([{"Endpoint": "x", "HashKV": said}]), f'"Count" : {count}', *map(str, numbers)]
+    return "\n".join(lines) + "\n"
+
+
+def guests(**held: object) -> FakeGuests:
+    status = captured("endpoint-status.json")
+    return FakeGuests(
+        {"endpoint status": status, **{f"{name}: .*hashkv": each for name, each in held.items()}}
+    )  # type: ignore[dict-item]
+
+
+def members(machines: FakeGuests, acknowledged: set[int], clock: FakeClock | None = None) -> Members:
+    return ledger.members(machines, lab_of(), "space", acknowledged, clock or FakeClock())
+
+
+def test_what_each_member_holds_is_told() -> None:
+    machines = guests(cp1=printed(1, 2, 3), cp2=printed(1, 3), cp3=printed(1, 2, 3, hash=8, count=299))
+    found = members(machines, {1, 2})
+    assert found.hashes == {"cp1": 7, "cp2": 7, "cp3": 8}
+    assert found.keys == {"cp1": 300, "cp2": 300, "cp3": 299}
+    assert found.missing == {"cp2": (2,)}
+
+
+def test_all_members_are_asked_at_the_same_revision() -> None:
+    machines = guests(cp1=printed(), cp2=printed(), cp3=printed())
+    found = members(machines, set())
+    asked = {
+        number
+        for call in machines.calls
+        if "hashkv" in call.command
+        for number in re.findall(r"--rev=(\d+)", call.command)
+    }
+    assert asked == {str(found.revision)}
+
+
+def test_keys_of_the_namespace_are_read_from_the_member_itself() -> None:
+    machines = guests(cp1=printed(), cp2=printed(), cp3=printed())
+    members(machines, set())
+    command = next(call.command for call in machines.calls if "hashkv" in call.command)
+    assert "--consistency=s" in command
+    assert "/registry/configmaps/space/write-" in command
+
+
+def test_a_member_that_is_a_moment_behind_is_waited_for() -> None:
+    clock = FakeClock()
+    machines = guests(cp1=printed(1), cp2=[FUTURE, printed(1)], cp3=printed(1))
+    assert members(machines, {1}, clock).missing == {}
+    assert len(clock.slept) == 1
+
+
+def test_hashes_are_compared_where_as_much_was_compacted() -> None:
+    machines = guests(cp1=printed(hash=1, compacted=9), cp2=[printed(), printed(hash=1, compacted=9)],
+                      cp3=printed(hash=1, compacted=9))  # fmt: skip
+    assert set(members(machines, set()).hashes.values()) == {1}
+
+
+def test_a_member_that_never_gets_there_is_named_by_its_error() -> None:
+    with pytest.raises(TimedOut, match="future revision"):
+        members(guests(cp1=printed(), cp2=FUTURE, cp3=printed()), set())
+
+
+def test_a_member_that_does_not_answer_is_named() -> None:
+    def status(call: Call) -> str | Completed:
+        if call.machine == "cp2":
+            raise Unreachable("no route")
+        return captured("endpoint-status.json")
+
+    with pytest.raises(LabProblem, match="etcd on cp2 does not answer: no route"):
+        members(FakeGuests({"endpoint status": status}), set())
+
+
+@pytest.mark.parametrize("output", ["", "nonsense", "[]", "[{}]\n1", printed(1).partition("\n")[0]])
+def test_something_else_than_a_members_keys_is_a_problem(output: str) -> None:
+    with pytest.raises(LabProblem, match="etcdctl on cp1 printed something else"):
+        ledger.parse_held("cp1", output)
+
+
+def test_numbers_hash_and_count_are_read() -> None:
+    assert ledger.parse_held("cp1", printed(12, 3)) == Held(7, 3, 300, frozenset({3, 12}))
+
+
+def test_an_unacknowledged_write_may_be_there() -> None:
+    assert ledger.compare({1, 2}, {2, 3}) == Reading(2, (1,), 1)

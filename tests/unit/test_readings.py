@@ -1,0 +1,321 @@
+"""What is promised of facts: changed, unchanged, a value, an increase; by what was read, and by what was not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halab.config.quantities import Bounds
+from halab.scenario.decision import Judgement, State, Unit
+from halab.scenario.history import Window
+from halab.scenario.readings import Reading, Track, changed, held, increased, reached, unchanged
+
+HERTZ = 5
+FAULT = 10.0
+WINDOW = Window(FAULT, FAULT + 1, FAULT + 11)
+COUNTS_FROM = FAULT + 1
+BEFORE = "a" * 50
+NOW = 60.0
+
+
+def track(pattern: str, *, sampled: bool = True, start: float = 0.0) -> Track:
+    """A letter is a value, `?` an unknown one, `.` a reading that was not made; five a second."""
+    made = [
+        Reading(
+            start + number / HERTZ, start + number / HERTZ + 0.02, None if mark == "?" else mark, "no answer"
+        )
+        for number, mark in enumerate(pattern)
+        if mark != "."
+    ]
+    return Track("fact@cp1", made, sampled)
+
+
+def read(*values: tuple[float, str | None]) -> Track:
+    """Of a fact that is read when it is needed."""
+    return Track("etcd-started@cp1", [Reading(t, t, value) for t, value in values], is_sampled=False)
+
+
+def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
+    return changed(track(BEFORE + pattern), WINDOW, COUNTS_FROM, limit, now)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "state", "seen"),
+    [
+        # the step before ends a second after the fault begins
+        ("aaaaaaaaaabbbb", State.MET, "fact on cp1 was a and is b after 1s"),
+        ("bbbb", State.MET, "fact on cp1 was a and is b after 0s"),
+        ("aaaaabbbbb", State.MET, "fact on cp1 was a and is b after 0s"),
+        ("a" * 15 + "b", State.MET, "fact on cp1 was a and is b after 2s"),
+        ("a" * 18 + "b", State.BROKEN, "fact on cp1 was a and is b only after 2.6s"),
+        ("a" * 30, State.BROKEN, "fact on cp1 is still a after 4.8s"),
+        ("aaaaaaaa", State.OPEN, "fact on cp1 is a so far"),
+        ("", State.OPEN, "fact on cp1 is not known so far"),
+        # what is not known has not changed
+        ("aaaaa?????bbb", State.MET, "fact on cp1 was a and is b after 1s"),
+        ("aaaaa" + "?" * 15 + "bbb", State.BROKEN, "fact on cp1 was a and is b only after 3s"),
+        ("aaaaa" + "?" * 15 + "aaa", State.BROKEN, "fact on cp1 is still a after 3.4s"),
+        ("aaaaa" + "?" * 25, State.OPEN, "fact on cp1 could not be told: no answer"),
+        # what nobody asked for may have changed meanwhile
+        ("aaaaa" + "." * 30 + "bbb", State.OPEN, "no reading of fact on cp1 for 6s"),
+        ("aaaaa" + "." * 30 + "aaa", State.OPEN, "no reading of fact on cp1 for 6s"),
+        ("a" * 20 + "." * 30 + "bbb", State.BROKEN, "fact on cp1 was a and is b only after 9s"),
+        ("aaaaa" + "." * 8 + "bbb", State.MET, "fact on cp1 was a and is b after 1.6s"),
+        # it was another, if only for a while
+        ("aaaaabaaaaaaaaaaaaaaaa", State.MET, "fact on cp1 was a and is b after 0s"),
+    ],
+)
+def test_a_state_that_should_change(pattern: str, state: State, seen: str) -> None:
+    found = change(pattern)
+    assert (found.state, found.seen) == (state, seen)
+
+
+@pytest.mark.parametrize("before", ["", "?" * 50, "." * 50, "a" * 10 + "." * 40, "a" * 10 + "?" * 40])
+def test_what_was_not_known_right_before_the_fault_cannot_have_changed(before: str) -> None:
+    lane = track(before.ljust(50, ".") + "b" * 40)
+    for found in (
+        changed(lane, WINDOW, COUNTS_FROM, 5, NOW),
+        unchanged(lane, WINDOW, NOW, over_window=False),
+    ):
+        assert (found.state, found.seen) == (State.OPEN, "fact on cp1 was not known before the fault")
+
+
+def test_a_reading_that_was_under_way_when_the_fault_began_is_of_neither_side() -> None:
+    straddling = Reading(FAULT - 0.1, FAULT + 0.5, "b")
+    lane = track(BEFORE + "aaaaaaaaaa")
+    lane = Track(lane.lane, sorted([*lane.readings, straddling], key=lambda each: each.t), True)
+    assert changed(lane, WINDOW, COUNTS_FROM, 5, NOW).state is State.OPEN
+    assert lane.before(FAULT) == Reading(9.8, 9.82, "a", "no answer")
+
+
+def test_how_long_a_change_took_is_measured_with_its_limit() -> None:
+    (figure,) = change("aaaaaaaaaabbbb").figures
+    assert (figure.value, figure.most, figure.unit) == (pytest.approx(1.0), 2.0, Unit.SECONDS)
+    (late,) = change("a" * 18 + "b").figures
+    assert late.value == pytest.approx(2.6)
+    assert late.excess > 0
+
+
+@pytest.mark.parametrize(
+    ("before", "later", "state", "seen"),
+    [
+        ("100", [(12.0, "250")], State.MET, "etcd-started on cp1 was 100 and is 250 after 1s"),
+        ("100", [(12.0, None)], State.OPEN, "etcd-started on cp1 is not known so far"),
+        ("100", [(12.0, None), (13.5, "250")], State.BROKEN, "was 100 and is 250 only after 2.5s"),
+        ("100", [(12.0, "100"), (13.5, "100")], State.BROKEN, "is still 100 after 2.5s"),
+        ("100", [(12.0, None), (13.5, None)], State.BROKEN, "is gone, and was not seen again after 2.5s"),
+        (None, [(12.0, "250")], State.OPEN, "was not known before the fault"),
+        # nobody reads it while nobody waits for it: that is no gap
+        ("100", [(30.0, "250")], State.BROKEN, "was 100 and is 250 only after 19s"),
+    ],
+)
+def test_a_start_that_should_change(
+    before: str | None, later: list[tuple[float, str | None]], state: State, seen: str
+) -> None:
+    lane = read((1.0, before), *later)
+    found = changed(lane, WINDOW, COUNTS_FROM, 2.0, NOW)
+    assert found.state is state
+    assert seen in found.seen
+
+
+@pytest.mark.parametrize(
+    ("pattern", "state", "seen"),
+    [
+        ("?????bbbb", State.MET, "fact on cp1 is b after 0s"),
+        ("aaaaaaaaaabbbb", State.MET, "fact on cp1 is b after 1s"),
+        ("a" * 18 + "b", State.BROKEN, "fact on cp1 is b only after 2.6s"),
+        ("a" * 30, State.BROKEN, "fact on cp1 is still a after 4.8s"),
+        ("?" * 30, State.OPEN, "fact on cp1 could not be told: no answer"),
+        ("aaaaaaaa", State.OPEN, "fact on cp1 is a so far"),
+        ("aaaaa" + "." * 30 + "bbb", State.OPEN, "no reading of fact on cp1 for 6s"),
+        # what it was before the step does not count
+        ("bbbb" + "a" * 20, State.BROKEN, "fact on cp1 is still a after 3.6s"),
+    ],
+)
+def test_a_value_that_should_be_reached(pattern: str, state: State, seen: str) -> None:
+    found = reached(track(BEFORE + pattern), "b", COUNTS_FROM, 2.0, NOW)
+    assert (found.state, found.seen) == (state, seen)
+
+
+SAME = "a" * 60
+
+
+@pytest.mark.parametrize(
+    ("pattern", "state", "seen"),
+    [
+        (SAME, State.MET, "fact on cp1 was a all along"),
+        ("b" * 4 + SAME, State.MET, "fact on cp1 was a all along"),
+        ("a" * 20 + "b" + SAME, State.BROKEN, "fact on cp1 was b in 1 of 50 readings, first at 14.0s"),
+        ("a" * 56 + "b" * 9, State.MET, "fact on cp1 was a all along"),
+        ("a" * 20 + "?" * 10 + SAME, State.MET, "fact on cp1 was a all along"),
+        ("a" * 20 + "?" * 40, State.OPEN, "fact on cp1 was known in only 15 of 50 readings"),
+        ("?" * 60, State.OPEN, "fact on cp1 was known in only 0 of 50 readings"),
+        ("a" * 10 + "." * 30 + SAME, State.OPEN, "no reading of fact on cp1 for 6.2s"),
+        ("a" * 10 + "." * 30 + "b" + SAME, State.BROKEN, "fact on cp1 was b in 1 of"),
+        ("", State.OPEN, "no reading of fact on cp1 for 10s"),
+    ],
+)
+def test_a_value_that_should_be_held(pattern: str, state: State, seen: str) -> None:
+    found = held(track(BEFORE + pattern), "a", WINDOW, NOW)
+    assert found.state is state
+    assert found.seen.startswith(seen)
+
+
+def test_a_value_is_held_from_the_effect_of_a_fault_to_its_heal() -> None:
+    lane = track(BEFORE + SAME)
+    assert held(lane, "a", Window(FAULT, None, None), NOW).seen.endswith("the fault has no effect yet")
+    still = held(lane, "a", Window(FAULT, FAULT + 1, None), FAULT + 9)
+    assert (still.state, still.seen) == (State.OPEN, "the fault is not healed yet")
+    short = held(lane, "a", Window(FAULT, FAULT + 1, FAULT + 1.3), NOW)
+    assert (short.state, short.seen) == (State.OPEN, "fact on cp1 was known in only 2 of 2 readings")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "state", "seen"),
+    [
+        (SAME, State.MET, "fact on cp1 is still a"),
+        ("aaab" + SAME, State.BROKEN, "fact on cp1 was a and is b at 10.6s"),
+        ("a?a?" * 15, State.MET, "fact on cp1 is still a"),
+        ("?" * 60, State.OPEN, "fact on cp1 was known in only 0 of"),
+        ("a" * 10 + "." * 30 + SAME, State.OPEN, "no reading of fact on cp1 for 6.2s"),
+        # after the heal it may be what it will
+        ("a" * 56 + "b" * 9, State.MET, "fact on cp1 is still a"),
+    ],
+)
+def test_a_state_that_should_stay_the_same_over_a_window(pattern: str, state: State, seen: str) -> None:
+    found = unchanged(track(BEFORE + pattern), WINDOW, NOW, over_window=True)
+    assert found.state is state
+    assert found.seen.startswith(seen)
+
+
+def test_without_a_window_a_state_stays_the_same_until_it_is_looked_at() -> None:
+    lane = track(BEFORE + "a" * 56 + "b" * 9)
+    assert unchanged(lane, WINDOW, FAULT + 11, over_window=False).state is State.MET
+    assert unchanged(lane, WINDOW, FAULT + 12, over_window=False).state is State.BROKEN
+    assert unchanged(lane, Window(FAULT, FAULT, None), FAULT + 9, over_window=True).state is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("later", "state", "seen"),
+    [
+        ([(12.0, "100")], State.MET, "etcd-started on cp1 is still 100"),
+        ([(12.0, "250")], State.BROKEN, "etcd-started on cp1 was 100 and is 250 at 12.0s"),
+        ([(12.0, None)], State.BROKEN, "etcd-started on cp1 was 100 and is gone at 12.0s"),
+        ([], State.OPEN, "etcd-started on cp1 was not read after the fault"),
+    ],
+)
+def test_a_start_that_should_stay_the_same(
+    later: list[tuple[float, str | None]], state: State, seen: str
+) -> None:
+    found = unchanged(read((1.0, "100"), *later), WINDOW, NOW, over_window=False)
+    assert (found.state, found.seen) == (state, seen)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "bounds", "state", "seen"),
+    [
+        ("3" * 20 + "4" * 40, Bounds(2, 1), State.MET, "fact on cp1 went from 3 to 4: by 1"),
+        ("3" * 60, Bounds(2), State.MET, "fact on cp1 was 3 all along"),
+        (
+            "3" * 60,
+            Bounds(2, 1),
+            State.BROKEN,
+            "fact on cp1 went from 3 to 3: by only 0, at least 1 was promised",
+        ),
+        (
+            "3" * 20 + "7" * 40,
+            Bounds(2),
+            State.BROKEN,
+            "fact on cp1 went from 3 to 7: by 4, at most 2 was promised",
+        ),
+        # it counts from before the fault, up to the start of the heal
+        ("5" * 60, Bounds(2, 1), State.MET, "fact on cp1 went from 3 to 5: by 2"),
+        ("3" * 56 + "9" * 9, Bounds(2), State.MET, "fact on cp1 was 3 all along"),
+        # what is not known between does not matter, what is not known at the ends does
+        ("3" * 5 + "?" * 40 + "4" * 15, Bounds(2), State.MET, "fact on cp1 went from 3 to 4: by 1"),
+        ("3" * 5 + "." * 40 + "4" * 15, Bounds(2), State.MET, "fact on cp1 went from 3 to 4: by 1"),
+        ("3" * 10 + "?" * 50, Bounds(2), State.OPEN, "fact on cp1 was not known at both ends of the window"),
+        ("3" * 10 + "." * 50, Bounds(2, 1), State.OPEN, "fact on cp1 was not known at both ends"),
+        ("9" * 10 + "." * 50, Bounds(2), State.BROKEN, "fact on cp1 went from 3 to 9: by 6, at most 2"),
+        ("?" * 60, Bounds(2), State.OPEN, "fact on cp1 was not known"),
+        ("x" * 60, Bounds(2), State.OPEN, "fact on cp1 was not known"),
+        ("3" * 20 + "1" * 40, Bounds(2, 1), State.BROKEN, "fact on cp1 went from 3 to 1: by only -2"),
+    ],
+)
+def test_a_number_that_should_grow(pattern: str, bounds: Bounds, state: State, seen: str) -> None:
+    found = increased(track("3" * 50 + pattern), bounds, WINDOW, NOW)
+    assert found.state is state
+    assert found.seen.startswith(seen)
+
+
+def test_a_number_may_still_grow_while_the_fault_lasts() -> None:
+    lane = track("3" * 110)
+    found = increased(lane, Bounds(2, 1), Window(FAULT, FAULT, None), FAULT + 9)
+    assert (found.state, found.seen) == (State.OPEN, "the fault is not healed yet")
+    unknown_before = increased(track("." * 50 + "3" * 30 + "4" * 30), Bounds(1), WINDOW, NOW)
+    assert (unknown_before.state, unknown_before.figures[0].value) == (State.MET, 1)
+    late = increased(track("." * 85 + "3" * 30), Bounds(1), WINDOW, NOW)
+    assert late.state is State.OPEN
+
+
+PATTERNS = st.text("ab?.", max_size=80)
+
+
+@given(PATTERNS, st.floats(0.5, 8))
+def test_what_is_unknown_or_unread_is_never_held_against_anyone(pattern: str, limit: float) -> None:
+    lane = track(BEFORE + pattern)
+    if "b" not in pattern:
+        assert unchanged(lane, WINDOW, NOW, over_window=True).state is not State.BROKEN
+        assert held(lane, "a", WINDOW, NOW).state is not State.BROKEN
+        assert changed(lane, WINDOW, COUNTS_FROM, limit, NOW).state is not State.MET
+    if "a" not in pattern:
+        assert held(lane, "a", WINDOW, NOW).state is not State.MET
+    if "a" not in pattern and "b" not in pattern:
+        assert changed(lane, WINDOW, COUNTS_FROM, limit, NOW).state is State.OPEN
+
+
+@given(PATTERNS, st.sets(st.integers(0, 79)))
+def test_a_reading_that_turns_out_unknown_never_breaks_a_value_that_was_held(
+    pattern: str, places: set[int]
+) -> None:
+    hidden = "".join("?" if number in places else mark for number, mark in enumerate(pattern))
+    if held(track(BEFORE + pattern), "a", WINDOW, NOW).state is State.MET:
+        assert held(track(BEFORE + hidden), "a", WINDOW, NOW).state is not State.BROKEN
+
+
+@given(PATTERNS, st.floats(0.5, 8), st.floats(10, 30), st.floats(0, 10))
+def test_what_was_decided_of_a_change_stays_so(pattern: str, limit: float, now: float, more: float) -> None:
+    """The runner goes on as soon as it is decided."""
+    lane = track(BEFORE + pattern)
+    for judge in (
+        lambda until: changed(lane, WINDOW, COUNTS_FROM, limit, until),
+        lambda until: reached(lane, "b", COUNTS_FROM, limit, until),
+    ):
+        first = judge(now)
+        if first.state is State.MET:
+            assert judge(now + more) == first
+        if first.state is State.BROKEN:
+            assert judge(now + more).state is State.BROKEN
+
+
+@given(PATTERNS, st.integers(0, 1000))
+def test_shifting_all_times_changes_nothing(pattern: str, shift: int) -> None:
+    lane, shifted = track(BEFORE + pattern), track(BEFORE + pattern, start=float(shift))
+    moved = Window(FAULT + shift, FAULT + shift + 1, FAULT + shift + 11)
+    assert WINDOW.effective and WINDOW.end
+    assert held(lane, "a", WINDOW, NOW).state is held(shifted, "a", moved, NOW + shift).state
+    first = unchanged(lane, WINDOW, NOW, over_window=True)
+    assert first.state is unchanged(shifted, moved, NOW + shift, over_window=True).state
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=80), st.integers(0, 5), st.integers(0, 5))
+def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
+    digits: list[int], least: int, more: int
+) -> None:
+    found = increased(track("0" * 50 + "".join(map(str, digits))), Bounds(least + more, least), WINDOW, NOW)
+    seen = digits[: round((11) * HERTZ) - 0]
+    if max(seen[:54], default=0) > least + more:
+        assert found.state is State.BROKEN
+    if found.state is State.MET:
+        assert least <= found.figures[0].value <= least + more
