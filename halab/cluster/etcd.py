@@ -17,7 +17,7 @@ _CERTIFICATES = "/etc/kubernetes/pki/etcd"
 _ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 "
     f"--cacert={_CERTIFICATES}/ca.crt --cert={_CERTIFICATES}/server.crt --key={_CERTIFICATES}/server.key "
-    "--dial-timeout=2s --command-timeout=3s"
+    "--dial-timeout=2s"
 )
 
 
@@ -40,9 +40,9 @@ class Member:
         return self.member_id == self.leader_id != 0
 
 
-def command(arguments: str) -> str:
+def command(arguments: str, *, limit_seconds: float = 3) -> str:
     """An etcdctl command line for the member of the machine that it runs on."""
-    return f"{_ETCDCTL} {arguments}"
+    return f"{_ETCDCTL} --command-timeout={limit_seconds:g}s {arguments}"
 
 
 def status(guests: Guests, machine: str) -> Member:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from halab.faults import (
+    admission,
     balancer,
+    certificates,
     clocks,
     connections,
     disk,
+    etcd_data,
     manifests,
     network,
     power,
     processes,
     resources,
     services,
+    snapshot,
 )
 from halab.faults.fault import Fault, Place, nothing_to_heal
 from halab.faults.journal import Entry
@@ -44,6 +48,10 @@ FAULTS: dict[str, Fault] = {
         *clocks.FAULTS,
         *network.FAULTS,
         *power.FAULTS,
+        *etcd_data.FAULTS,
+        *snapshot.FAULTS,
+        *certificates.FAULTS,
+        *admission.FAULTS,
         _NOTHING,
     )
 }

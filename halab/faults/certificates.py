@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
-from halab.errors import BadUsage
-from halab.faults import processes
+from halab.errors import BadUsage, Unable
+from halab.faults import kept, processes
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.manifests import HELD
@@ -39,11 +39,11 @@ _CERTIFICATES = {
 # What is valid becomes a request with the same key, subject, names and usages; the CA signs it for a time gone by.
 _EXPIRED = """
 set -eu
-pki={pki} kept={kept} path={path} ca={ca}
+pki=$1 kept=$2 original=$3 path=$4 ca=$5
 umask 077
 mkdir -p $kept/work
 cp -p $pki/$path.crt $kept/work/original
-mv $kept/work/original $kept/original.crt
+mv $kept/work/original $original
 cd $kept/work
 : >index
 cat >ca.cnf <<'END'
@@ -74,11 +74,12 @@ _RESTART = "pkill -KILL -x {process} || [ $? -eq 1 ]; systemctl restart kubelet"
 
 def _require_key(site: Site, entry: Entry) -> None:
     certificate = _certificate(entry)
-    key = f"{_PKI}/{certificate.ca}.key"
+    key, name = f"{_PKI}/{certificate.ca}.key", entry.options["certificate"]
     if site.guests.run(entry.machine, f"test -e {key}", check=False).code != 0:
-        raise BadUsage(f"{entry.machine} lacks the key of the CA, so that none can be signed there: {key}")
-    others = f"find {HELD} -name original.crt -exec cmp -s {{}} {_PKI}/{certificate.path}.crt \\; 2>/dev/null"
-    site.guests.run(entry.machine, others, check=False)
+        raise Unable(f"{entry.machine} lacks the key of the CA, so that none can be signed there: {key}")
+    others = site.guests.run(entry.machine, f"ls {HELD}/*/{name}.crt 2>/dev/null || true")
+    if others.output.strip():
+        raise BadUsage(f"another fault has replaced it on {entry.machine}: {name}", hint="heal that one first")
 
 
 def _expire(site: Site, entry: Entry) -> str:
@@ -86,7 +87,10 @@ def _expire(site: Site, entry: Entry) -> str:
     before = processes.started(site.guests, entry.machine, certificate.component)
     site.guests.run(
         entry.machine,
-        _EXPIRED.format(pki=_PKI, kept=_kept(entry), path=certificate.path, ca=certificate.ca),
+        kept.alone(
+            f"bash -s {_PKI} {_kept(entry)} {_original(entry)} {certificate.path} {certificate.ca}"
+        ),
+        input=_EXPIRED,
     )
     _restart(site, entry)
 
@@ -136,15 +140,13 @@ def _refused(site: Site, entry: Entry, certificate: _Certificate) -> str:
 
 
 def _renew(site: Site, entry: Entry) -> None:
-    certificate, kept = _certificate(entry), _kept(entry)
-    there = site.guests.run(
-        entry.machine,
-        f"if [ -e {kept}/original.crt ]; then cp -p {kept}/original.crt {kept}/again && "
-        f"mv -f {kept}/again {_PKI}/{certificate.path}.crt && echo there; fi",
-    )
+    folder, original, path = _kept(entry), _original(entry), f"{_PKI}/{_certificate(entry).path}.crt"
+    # the original stays until the component has been restarted: a heal that was killed is then done again
+    put_back = f"cp -p {original} {folder}/again && mv -f {folder}/again {path} && echo there"
+    there = site.guests.run(entry.machine, kept.alone(f"if [ -e {original} ]; then {put_back}; fi"))
     if there.output.strip():
         _restart(site, entry)
-    site.guests.run(entry.machine, f"rm -rf {kept}; rmdir {HELD} 2>/dev/null || true")
+    site.guests.run(entry.machine, f"rm -rf {folder}; rmdir {HELD} 2>/dev/null || true")
 
 
 def _restart(site: Site, entry: Entry) -> None:
@@ -158,6 +160,10 @@ def _certificate(entry: Entry) -> _Certificate:
 
 def _kept(entry: Entry) -> str:
     return f"{HELD}/{entry.id}"
+
+
+def _original(entry: Entry) -> str:
+    return f"{_kept(entry)}/{entry.options['certificate']}.crt"
 
 
 FAULTS = (

@@ -15,7 +15,7 @@ class Remake(Protocol):
     def __call__(self, machine: str, *, forget: bool = True) -> None:
         """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone.
 
-        Without `forget`, the cluster still knows the one that was lost when the new one tries to join.
+        Without `forget`, the cluster still knows the one that was lost when the new one tries to join: ScriptFailed.
         """
 
 

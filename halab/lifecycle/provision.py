@@ -11,7 +11,7 @@ from contextlib import suppress
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
-from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed
+from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
 from halab.progress import Progress
@@ -21,6 +21,9 @@ from halab.topology.lab import Lab, Machine
 _NODE_SECONDS = 180
 _INIT_SECONDS = 420
 _JOIN_SECONDS = 480
+# For a join that is not to succeed: past what one takes that does, and well before kubeadm, which asks a member that
+# is gone for 2 minutes (timeouts.etcdAPICall), gives up the join (up to 1.36) or the member (1.37 wants a quorum only).
+_HOPELESS_JOIN_SECONDS = 60
 _FORGET_SECONDS = 90
 # Every line of a log with its time: where kubeadm waits is read off there.
 _TIMED = (
@@ -32,6 +35,7 @@ _FORGET_NODE = (
     "kubectl delete node {node}; "
     "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
 )
+_TAIL_LINES = 12
 _JOINED = "/etc/kubernetes/halab-joined"
 # What kubeadm makes for its own health checks may ask a member for its status, and that is all it is used for.
 _ETCD_CLIENT = (
@@ -72,7 +76,8 @@ class Provisioner:
     def bring_back(self, machine: Machine, *, forget: bool = True) -> None:
         """Set up one machine that was made anew, and join it to the cluster of those that are left.
 
-        Without `forget`, what the cluster knows of the machine that was lost stays, and is in the way of the join.
+        Without `forget`, what the cluster knows of the machine that was lost stays, and is in the way of the join,
+        which is then given up early: ScriptFailed.
         """
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._limit(_NODE_SECONDS)):
             self._set_up(machine.name)
@@ -80,7 +85,7 @@ class Provisioner:
             self._guide = self._member_beside(machine)
             if forget:
                 self._forget(machine)
-            self._join(machine)
+            self._join(machine, _JOIN_SECONDS if forget else _HOPELESS_JOIN_SECONDS)
 
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer."""
@@ -149,18 +154,16 @@ class Provisioner:
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
 
-    def _join(self, machine: Machine) -> int:
-        with self._progress.step(
-            f"kubeadm join on {machine.name}", limit_seconds=self._limit(_JOIN_SECONDS)
-        ):
-            return self._join_now(machine)
+    def _join(self, machine: Machine, seconds: float = _JOIN_SECONDS) -> int:
+        with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
+            return self._join_now(machine, seconds)
 
-    def _join_now(self, machine: Machine) -> int:
+    def _join_now(self, machine: Machine, seconds: float) -> int:
         command = self._material(self._guide)
         self._guests.run(
             machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
         )
-        return self._script(machine.name, "join.sh", _JOIN_SECONDS)
+        return self._script(machine.name, "join.sh", seconds)
 
     def _forget(self, machine: Machine) -> None:
         """What an interrupted join has left in the cluster would mislead the next one.
@@ -206,6 +209,14 @@ class Provisioner:
                 f"{script} failed on {machine}:\n{error.output}",
                 script=script,
                 output=error.output,
+                hint=f"the whole log: {log}",
+            ) from error
+        except TimedOut as error:
+            tail = "\n".join(log.read_text(errors="replace").rstrip().splitlines()[-_TAIL_LINES:])
+            raise ScriptFailed(
+                f"{script} did not end on {machine} within {self._limit(seconds):.0f} s:\n{tail}",
+                script=script,
+                output=tail,
                 hint=f"the whole log: {log}",
             ) from error
         with log.open("rb") as stream:

@@ -46,6 +46,7 @@ class Status:
             "lab": self.lab.name,
             "kubernetes": self.lab.release.kubernetes,
             "endpoint": self.lab.endpoint,
+            "load_balancer": str(self.lab.load_balancer.kind),
             "steady": self.steady,
             "missing": list(self.missing),
             "open_faults": list(self.open_faults),

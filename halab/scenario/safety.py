@@ -80,7 +80,7 @@ def _differences(held: events.Members, given_up: Collection[int]) -> Iterator[st
     for machine, numbers in sorted(held.missing.items()):
         lacking = [number for number in numbers if number not in given_up]
         if lacking:
-            yield f"{machine} lacks {len(lacking)} acknowledged writes: {_shown(lacking)}"
+            yield f"{machine} lacks {len(lacking)} of the acknowledged writes: {_shown(lacking)}"
     for what, values in (("hash", held.hashes), ("number of keys", held.keys)):
         if len(set(values.values())) > 1:
             yield f"the {what} differs at revision {held.revision}: {_each(values)}"

@@ -119,7 +119,7 @@ def test_machines_are_found_by_label_in_every_state() -> None:
 
 
 def test_a_machine_is_reached_on_the_engines_bridge() -> None:
-    found, _ = engine([FakeContainer("halab-ha-cp1", OURS)])
+    found, _ = engine([FakeContainer("halab-ha-cp1", {**OURS, "halab.machine": "cp1"})])
     assert found.containers("ha")[0].bridge_address == IPv4Address("172.17.0.2")
 
 
@@ -160,10 +160,10 @@ def test_a_network_with_other_addresses_is_made_anew() -> None:
 
 
 def test_a_machine_is_connected_once_at_its_address() -> None:
-    container, network = FakeContainer("halab-ha-cp1", OURS), FakeContainer("halab-ha", OURS)
+    container, network = FakeContainer("halab-ha-cp1", {**OURS, "halab.machine": "cp1"}), FakeContainer("halab-ha", OURS)
     found, _ = engine([container], [network])
     for _ in range(2):
-        found.connect(lab_of(), lab_of().machine("cp1"))
+        found.connect(lab_of(), lab_of().machine("cp1"), WORK)
     assert container.connected["halab-ha"] == {"IPAddress": "10.213.7.11"}
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +165,52 @@ def test_what_is_not_sampled_lengthens_no_outage(oks: list[bool], lost: set[int]
     some = [sample for number, sample in enumerate(made) if number not in lost]
     certain = sum(outage.seconds for outage in outages(some, len(oks) / 5) if not outage.is_open)
     assert certain <= len(oks) / 5
+
+
+# Times that are exact in binary, so that adding to them changes nothing.
+mixed = st.lists(
+    st.tuples(
+        st.booleans(), st.sampled_from([1 / 64, 0.25, 1.0, 2.0]), st.sampled_from([0.125, 0.25, 0.25, 3.0])
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def hanging(answers: list[tuple[bool, float, float]], start: float = 0.0) -> list[Sample]:
+    """Whether it was ok, how long the answer took, how long until the next question."""
+    made, t = [], start
+    for ok, seconds, pause in answers:
+        made.append(Sample(t, seconds, "p", None, ok, ""))
+        t += pause
+    return made
+
+
+@given(mixed, st.floats(0, 30))
+def test_outages_come_in_order_and_lie_in_the_window(
+    answers: list[tuple[bool, float, float]], end: float
+) -> None:
+    found = figures(hanging(answers), 0, end)
+    assert all(0 <= outage.start <= outage.end <= end for outage in found.outages)
+    assert all(first.end <= second.start for first, second in pairwise(found.outages))
+    assert sum(outage.failed for outage in found.outages) == found.failed
+    assert bool(found.outages) is bool(found.failed)
+
+
+@given(mixed, st.integers(0, 1000))
+def test_when_it_was_asked_changes_no_figure(answers: list[tuple[bool, float, float]], shift: int) -> None:
+    end = sum(pause for _ok, _seconds, pause in answers) + 1
+    here, there = hanging(answers), [replace(each, t=each.t + shift) for each in hanging(answers)]
+    before, after = figures(here, 0, end), figures(there, shift, end + shift)
+    assert after.failed == before.failed
+    assert len(after.outages) == len(before.outages)
+    assert after.longest_outage_seconds == pytest.approx(before.longest_outage_seconds)
+
+
+@given(mixed)
+def test_an_outage_ends_with_an_answer_or_is_open(answers: list[tuple[bool, float, float]]) -> None:
+    made = hanging(answers)
+    end = made[-1].end + 3
+    answered = {sample.end for sample in made if sample.ok}
+    for outage in outages(made, end):
+        assert outage.is_open or outage.end in answered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from halab.config.quantities import Bounds
@@ -301,6 +301,8 @@ def test_what_was_decided_of_a_change_stays_so(pattern: str, limit: float, now: 
 
 @given(PATTERNS, st.integers(0, 1000))
 def test_shifting_all_times_changes_nothing(pattern: str, shift: int) -> None:
+    # a gap of just five seconds may be one or none, by the last bit
+    assume("." * 20 not in pattern)
     lane, shifted = track(BEFORE + pattern), track(BEFORE + pattern, start=float(shift))
     moved = Window(FAULT + shift, FAULT + shift + 1, FAULT + shift + 11)
     assert WINDOW.effective and WINDOW.end
@@ -314,8 +316,8 @@ def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
     digits: list[int], least: int, more: int
 ) -> None:
     found = increased(track("0" * 50 + "".join(map(str, digits))), Bounds(least + more, least), WINDOW, NOW)
-    seen = digits[: round((11) * HERTZ) - 0]
-    if max(seen[:54], default=0) > least + more:
+    # those that were answered before the heal, 11 s after the fault
+    if max(digits[: 11 * HERTZ], default=0) > least + more:
         assert found.state is State.BROKEN
     if found.state is State.MET:
         assert least <= found.figures[0].value <= least + more

@@ -6,14 +6,19 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_run import CONTROL_PLANES, META, MadeRun, leaders, waiting
 
 from halab import report
 from halab.config.scenario import Verdict
-from halab.scenario.folder import RunFolder
+from halab.scenario import events
+from halab.scenario.events import Record
+from halab.scenario.folder import Evidence, RunFolder
 from halab.scenario.result import Result, Standing
+from halab.scenario.verdict import judge
 
 RUNS = Path(__file__).parent / "runs"
 NAMES = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
@@ -80,6 +85,63 @@ def test_a_promise_that_the_samples_break_is_broken(name: str, copy_of: Callable
     result = report.render(folder)
     assert result.verdict is Verdict.FAIL
     assert [reason.partition(":")[0] for reason in result.reasons] == [f"step {steps + 1}"]
+
+
+def written(evidence: Evidence, folder: RunFolder, text: str) -> RunFolder:
+    """A made-up run as files, as the runner and the sampler leave them."""
+    folder.make()
+    folder.scenario.write_text(text)
+    folder.meta.write_text(evidence.meta.to_json())
+    lanes = [evidence.samples.of(name) for name in evidence.samples.lanes]
+    readings = [evidence.states.of(name) for name in evidence.states.lanes]
+    for path, lines in (
+        (folder.timeline, evidence.records),
+        (folder.samples, [sample for lane in lanes for sample in lane]),
+        (folder.states, [reading for lane in readings for reading in lane]),
+    ):
+        path.write_text("".join(f"{line.to_json()}\n" for line in lines))
+    return folder
+
+
+LED = waiting("fact: etcd-leader, changed: within 5s")
+
+
+@pytest.mark.parametrize("twin", [False, True])
+def test_what_is_judged_in_memory_is_judged_alike_from_files(twin: bool, tmp_path: Path) -> None:
+    text = LED.replace(
+        "{replace: {stopped: nothing}}", "{add: [{inject: freeze, name: frozen, on: cp1}], verdict: fail}"
+    )
+    members = events.Members(
+        9, dict.fromkeys(CONTROL_PLANES, 1), dict.fromkeys(CONTROL_PLANES, 5), {"cp2": (3,)}
+    )
+    run = MadeRun(
+        text=text,
+        meta=replace(META, is_twin=twin),
+        states=leaders(),
+        extra=[Record(40.0, members), Record(41.0, events.Audit(("a file on cp1",)))],
+    )
+    result = judge(run.evidence())
+    again = report.render(written(run.evidence(), RunFolder(tmp_path / "run"), text))
+    assert result.reasons == ("members: cp2 lacks 1 of the acknowledged writes: 3",)
+    assert again.to_json() == result.to_json()
+
+
+def test_a_run_without_a_file_of_states_is_judged_without_them(tmp_path: Path) -> None:
+    run = MadeRun(text=LED, states=leaders())
+    folder = written(run.evidence(), RunFolder(tmp_path / "run"), LED)
+    assert report.render(folder).verdict is Verdict.PASS
+    folder.states.unlink()
+    result = report.render(folder)
+    assert result.verdict is Verdict.ERROR
+    assert result.reasons == ("step 2: etcd-leader was not known before the fault",)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_states_that_were_cut_off_never_make_a_failure(share: float, tmp_path: Path) -> None:
+    folder = written(MadeRun(text=LED, states=leaders()).evidence(), RunFolder(tmp_path / "run"), LED)
+    content = folder.states.read_bytes()
+    folder.states.write_bytes(content[: int(len(content) * share)])
+    assert report.render(folder).verdict in (Verdict.PASS, Verdict.ERROR)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

@@ -113,8 +113,8 @@ def test_without_a_proxy_the_environment_is_left_alone() -> None:
 
 
 def test_haproxy_asks_readyz_or_only_connects() -> None:
-    asks = files.balancer(lab_of())["text"]
-    connects = files.balancer(lab_of(load_balancer={"check": "tcp"}))["text"]
+    asks = files.balancer(lab_of()).text
+    connects = files.balancer(lab_of(load_balancer={"check": "tcp"})).text
     assert "uri /readyz" in asks
     assert "inter 1s fall 2 rise 1" in asks
     assert "readyz" not in connects
@@ -123,8 +123,8 @@ def test_haproxy_asks_readyz_or_only_connects() -> None:
 
 def test_each_load_balancer_puts_the_other_out_of_service() -> None:
     haproxy, nginx = files.balancer(lab_of()), files.balancer(lab_of(load_balancer={"kind": "nginx"}))
-    assert (haproxy["service"], haproxy["others"]) == ("haproxy.service", ["nginx.service"])
-    assert (nginx["service"], nginx["others"]) == ("nginx.service", ["haproxy.service"])
+    assert (haproxy.service, haproxy.others) == ("haproxy.service", ("nginx.service",))
+    assert (nginx.service, nginx.others) == ("nginx.service", ("haproxy.service",))
 
 
 def test_ssh_reaches_only_machines_with_an_address() -> None:

@@ -53,7 +53,7 @@ def test_members_that_hold_the_same_keep_the_promise() -> None:
         (
             replace(ALIKE, missing={"cp2": (17, 18)}),
             Standing.BROKEN,
-            "cp2 lacks 2 acknowledged writes: 17, 18",
+            "cp2 lacks 2 of the acknowledged writes: 17, 18",
         ),
         (replace(ALIKE, missing={"cp2": ()}), Standing.KEPT, "900 keys in each of 3 at revision 5000"),
         (events.Members(1, {}, {}), Standing.UNJUDGED, "not told by cp1, cp2, cp3"),

@@ -17,6 +17,7 @@ from test_scenario_file import KNOWN, problems
 
 from halab.config import scenario_rules
 from halab.config.scenario import Scenario, Verdict
+from halab.config.setting import Capability
 from halab.errors import BadFile, BadUsage
 from halab.faults.catalogue import FAULTS
 from halab.scenario.promises import promised
@@ -627,3 +628,7 @@ def test_every_fault_of_the_catalogue_is_what_the_rules_expect() -> None:
         assert list(fault.problems_with({})) is not None
         assert isinstance(fault.needs, frozenset)
         assert all(isinstance(option.is_target, bool) for option in fault.options.values())
+
+
+def test_every_need_of_a_fault_is_a_capability_that_a_scenario_can_name() -> None:
+    assert {need for fault in FAULTS.values() for need in fault.needs} <= set(Capability)

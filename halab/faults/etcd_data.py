@@ -1,0 +1,132 @@
+"""Faults of what etcd keeps: a member's data lost or corrupted, its room used up; and the leader moved."""
+
+from __future__ import annotations
+
+import re
+
+from halab.clock import NotYet, wait_for
+from halab.cluster import etcd
+from halab.errors import BadUsage, LabProblem
+from halab.faults import members
+from halab.faults.fault import Fault, nothing_to_heal
+from halab.faults.journal import Entry
+from halab.faults.kept import folder
+from halab.faults.site import Site
+
+# The kubelet starts a static pod 8 to 14 s after its manifest is back; etcd fails within 1 s.
+_EFFECT_SECONDS = 120
+
+# Records of a log are 8 bytes of length (the upper byte: padding) and a message that ends with its data; zeros follow
+# the last one, up to 64 MB. The record in the middle: a torn last one would be repaired, and is no corruption.
+_CORRUPT = r"""
+perl -we '
+  use strict;
+  my $path = (sort glob("{data}/wal/*.wal"))[-1];
+  open(my $log, "+<:raw", $path) or die "$path: $!\n";
+  my (@ends, $head);
+  my $at = 0;
+  while (sysread($log, $head, 8) == 8) {{
+    my ($low, $high) = unpack("V V", $head);
+    last unless $low or $high;
+    my $padding = $high & 0x80000000 ? ($high >> 24) & 7 : 0;
+    push @ends, $at + 8 + $low;
+    $at += 8 + $low + $padding;
+    sysseek($log, $at, 0);
+  }}
+  die "$path: $#ends records are too few\n" if $#ends < 3;
+  my $place = $ends[$#ends / 2] - 1;
+  sysseek($log, $place, 0); sysread($log, my $byte, 1);
+  sysseek($log, $place, 0); syswrite($log, chr(ord($byte) ^ 0xff));
+  print "byte $place of $at in $path\n";
+'
+"""
+
+
+def _move_leader(site: Site, entry: Entry) -> str:
+    said = etcd.statuses(site.guests, site.lab)
+    others = [
+        member
+        for name, member in said.items()
+        if name != entry.machine and isinstance(member, etcd.Member) and not member.is_learner
+    ]
+    if not others:
+        raise LabProblem(f"no other member of etcd can take the lead from {entry.machine}")
+    taker = max(others, key=lambda member: member.index)
+    site.guests.run(entry.machine, etcd.command(f"move-leader {taker.member_id:x}"))
+
+    def moved() -> str:
+        now = etcd.status(site.guests, entry.machine)
+        if now.leads or not now.leader_id:
+            raise NotYet(f"etcd on {entry.machine} {'leads' if now.leads else 'knows no leader'}")
+        return f"etcd on {taker.machine} leads, in term {now.term}"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"etcd on {entry.machine} to hand over the lead", moved, deadline, every_seconds=0.1)
+
+
+def _require_leader(site: Site, entry: Entry) -> None:
+    if not etcd.status(site.guests, entry.machine).leads:
+        raise BadUsage(f"etcd does not lead on {entry.machine}", hint="the target etcd-leader is the one that does")
+
+
+def _lose_data(site: Site, entry: Entry) -> str:
+    return _restart_with(site, entry, f"rm -rf {members.DATA}")
+
+
+def _corrupt(site: Site, entry: Entry) -> str:
+    return _restart_with(site, entry, _CORRUPT.format(data=members.DATA).strip())
+
+
+def _restart_with(site: Site, entry: Entry, damage: str) -> str:
+    """Start a member with damaged data, and wait until etcd has found it out; what it says."""
+    initial_cluster = etcd.initial_cluster(site.guests, site.lab, entry.machine)
+    members.damage(site, entry, entry.machine, damage)
+    members.start(site, entry.machine, initial_cluster)
+
+    def failed() -> str:
+        last = etcd_last_words(site, entry)
+        if last is None:
+            raise NotYet("it has not failed")
+        return f"etcd on {entry.machine} ends as soon as it is started: {last}"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"etcd on {entry.machine} to fail for its data", failed, deadline, every_seconds=0.3)
+
+
+def etcd_last_words(site: Site, entry: Entry) -> str | None:
+    """Why etcd ended, by its logs since its data was damaged; None where it did not."""
+    command = (
+        f"find /var/log/pods/kube-system_etcd-*/etcd -name '*.log' -newer {folder(entry)} "
+        """-exec grep -hE '"level":"(panic|fatal)"' {} + | tail -n 1"""
+    )
+    line = site.guests.run(entry.machine, command).output.strip()
+    if not line:
+        return None
+    said = dict(re.findall(r'"(msg|error)":"((?:[^"\\]|\\.)*)"', line))
+    return ": ".join(said[name] for name in ("msg", "error") if name in said) or line[:200]
+
+
+FAULTS = (
+    Fault(
+        "move-etcd-leader",
+        "Have the etcd member that leads hand over to another one.",
+        _move_leader,
+        nothing_to_heal,
+        check=_require_leader,
+        is_lasting=False,
+    ),
+    Fault(
+        "lose-etcd-data",
+        "Stop an etcd member, remove its data and start it; healing puts a new member in its place.",
+        _lose_data,
+        members.recover,
+        check=members.require_others,
+    ),
+    Fault(
+        "corrupt-wal",
+        "Stop an etcd member, flip a byte of its write-ahead log and start it; healing puts a new one in its place.",
+        _corrupt,
+        members.recover,
+        check=members.require_others,
+    ),
+)

@@ -1,0 +1,170 @@
+"""A snapshot of etcd, and the loss of all members but the one that has it: what only the snapshot brings back."""
+
+from __future__ import annotations
+
+from halab.clock import NotYet, wait_for
+from halab.cluster import etcd
+from halab.errors import BadUsage, HalabError
+from halab.faults import kept, manifests, members
+from halab.faults.fault import Fault
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+from halab.machines.guests import on_all
+
+_API_SERVER = "kube-apiserver"
+_SNAPSHOT_SECONDS = 60
+_EFFECT_SECONDS = 60
+# A restored member starts as any static pod does: 8 to 14 s.
+_SERVE_SECONDS = 120
+# Clients have seen revisions that the snapshot does not have: all that come after it must be higher. The figure of
+# etcd's guide to disaster recovery: a week of 1500 writes a second.
+_BUMP = 1_000_000_000
+
+
+def _save(site: Site, entry: Entry) -> str:
+    part, path = f"{kept.folder(entry)}/part", f"{kept.folder(entry)}/snapshot.db"
+    site.guests.run(
+        entry.machine,
+        kept.alone(
+            f"{kept.make(entry)} && {etcd.command(f'snapshot save {part}', limit_seconds=_SNAPSHOT_SECONDS)} && "
+            f"mv {part} {path}"
+        ),
+        timeout_seconds=_SNAPSHOT_SECONDS + 10,
+    )
+    command = f"etcdutl snapshot status {path} --write-out=simple"
+    digest, revision, keys, *_ = site.guests.run(entry.machine, command).output.split(", ")
+    return f"{path} holds {keys} keys at revision {revision}, with the hash {digest}"
+
+
+def _remove(site: Site, entry: Entry) -> None:
+    site.guests.run(entry.machine, kept.alone("true"), timeout_seconds=_SNAPSHOT_SECONDS + 10)
+    site.guests.run(entry.machine, kept.forget(entry))
+
+
+def _require_snapshot(site: Site, entry: Entry) -> None:
+    if len(site.lab.control_planes) == 1:
+        raise BadUsage("the lab has one member of etcd: it cannot lose the others")
+    if not _newest_snapshot(site, entry.machine):
+        raise BadUsage(f"{entry.machine} has no snapshot of etcd", hint="inject snapshot-etcd on it before")
+    for machine in site.lab.control_planes:
+        for pod in ("etcd", _API_SERVER):
+            manifests.require_untouched(site, machine.name, pod)
+
+
+def _newest_snapshot(site: Site, machine: str) -> str:
+    return site.guests.run(machine, f"ls -t {kept.KEPT}/*/snapshot.db 2>/dev/null | head -n 1").output.strip()
+
+
+def _destroy(site: Site, entry: Entry) -> str:
+    """The last member is left without a majority. A link keeps the snapshot, even where its own fault is healed."""
+    snapshot = _newest_snapshot(site, entry.machine)
+    site.guests.run(entry.machine, f"{kept.make(entry)} && ln -f {snapshot} {_source(entry)}")
+    on_all(_others(site, entry), lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
+
+    def alone() -> str:
+        try:
+            member = etcd.status(site.guests, entry.machine)
+        except HalabError as error:
+            return f"etcd on {entry.machine} does not answer: {error.message.splitlines()[-1][:120]}"
+        if member.leader_id:
+            raise NotYet(f"etcd on {entry.machine} still knows a leader")
+        return f"etcd on {entry.machine} knows no leader, and the data of all others is gone"
+
+    deadline = site.deadline(_EFFECT_SECONDS)
+    return wait_for(f"etcd on {entry.machine} to be alone", alone, deadline, every_seconds=0.2)
+
+
+def _restore(site: Site, entry: Entry) -> None:
+    """A cluster of one from the snapshot, and the others taken in again one after another.
+
+    API servers are stopped meanwhile, as etcd's and Kubernetes' guides have it: none may go on with what it
+    remembers of the time after the snapshot.
+    """
+    machine, others = entry.machine, _others(site, entry)
+    if any(on_all(others, lambda name: members.is_marked(site, entry, name)).values()):
+        if not _is_restored(site, entry):
+            on_all([machine, *others], lambda name: _stop(site, name))
+            on_all(others, lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
+            site.guests.run(machine, _restore_command(site, entry), timeout_seconds=_SNAPSHOT_SECONDS)
+        _start(site, machine, "etcd")
+        _wait_until_it_serves(site, machine)
+        _start(site, machine, _API_SERVER)
+        for name in others:
+            if members.is_marked(site, entry, name):
+                members.replace(site, name, machine)
+                members.unmark(site, entry, name)
+    on_all([machine, *others], lambda name: _let_go(site, name))
+    # the machine with the snapshot last: what is left to do is told by its folder
+    on_all(others, lambda name: site.guests.run(name, kept.forget(entry)))
+    site.guests.run(machine, kept.forget(entry))
+
+
+def _stop(site: Site, machine: str) -> None:
+    """API servers at the same time as etcd: without it, they need their 30 s to end."""
+    on_all(("etcd", _API_SERVER), lambda pod: manifests.hold(site, machine, pod))
+
+
+def _start(site: Site, machine: str, pod: str) -> None:
+    """The kubelet waits longer each time before it starts again what has ended; a new one knows nothing of that."""
+    manifests.let_go(site, machine, pod)
+    site.guests.run(machine, "systemctl restart kubelet", timeout_seconds=60)
+
+
+def _let_go(site: Site, machine: str) -> None:
+    for pod in ("etcd", _API_SERVER):
+        manifests.let_go(site, machine, pod)
+
+
+def _restore_command(site: Site, entry: Entry) -> str:
+    """Done in full or not at all: data that has been started from is never put in place a second time.
+
+    A token of its own makes another cluster of it, which members of the old one cannot talk to.
+    """
+    name, url = entry.machine, etcd.peer_url(site.lab.machine(entry.machine))
+    restored = f"{members.FOLDER}/halab-{entry.id}"
+    return kept.alone(
+        f"rm -rf {restored} && etcdutl snapshot restore {_source(entry)} --data-dir {restored} --name {name} "
+        f"--initial-cluster {name}={url} --initial-advertise-peer-urls {url} "
+        f"--initial-cluster-token halab-{entry.id} --bump-revision {_BUMP} --mark-compacted && "
+        f"rm -rf {members.DATA} && mv {restored}/member {members.DATA} && rmdir {restored} && "
+        f"touch {_restored(entry)}"
+    )
+
+
+def _is_restored(site: Site, entry: Entry) -> bool:
+    command = kept.alone(f"if [ -e {_restored(entry)} ]; then echo restored; fi")
+    return bool(site.guests.run(entry.machine, command).output.strip())
+
+
+def _wait_until_it_serves(site: Site, machine: str) -> None:
+    def serves() -> None:
+        try:
+            site.guests.run(machine, etcd.command("endpoint health"))
+        except HalabError as error:
+            raise NotYet(error.message.splitlines()[-1][:200]) from error
+
+    wait_for(f"etcd on {machine} to serve what was restored", serves, site.deadline(_SERVE_SECONDS))
+
+
+def _others(site: Site, entry: Entry) -> list[str]:
+    return [machine.name for machine in site.lab.control_planes if machine.name != entry.machine]
+
+
+def _source(entry: Entry) -> str:
+    return f"{kept.folder(entry)}/restore-from.db"
+
+
+def _restored(entry: Entry) -> str:
+    return f"{kept.folder(entry)}/restored"
+
+
+FAULTS = (
+    Fault("snapshot-etcd", "Save a snapshot of etcd on the machine; healing removes it.", _save, _remove),
+    Fault(
+        "lose-etcd-quorum",
+        "Destroy the data of all etcd members but that of the machine with a snapshot; healing restores the snapshot.",
+        _destroy,
+        _restore,
+        check=_require_snapshot,
+    ),
+)
