@@ -79,7 +79,7 @@ def _try_to_create(site: Site, entry: Entry) -> dict[str, str]:
     said = site.guests.run(
         entry.machine,
         f'for server in {servers}; do echo "${{server%=*}} $({_KUBECTL} --server="https://${{server#*=}}:{API_PORT}" '
-        f"{create} 2>&1 <<<{shlex.quote(json.dumps(labelled))} | tail -n 1)\"; done",
+        f'{create} 2>&1 <<<{shlex.quote(json.dumps(labelled))} | tail -n 1)"; done',
         timeout_seconds=10 * len(site.lab.control_planes),
     ).output
     return {name: answer for name, _, answer in (line.partition(" ") for line in said.splitlines())}

@@ -79,7 +79,9 @@ def _require_key(site: Site, entry: Entry) -> None:
         raise Unable(f"{entry.machine} lacks the key of the CA, so that none can be signed there: {key}")
     others = site.guests.run(entry.machine, f"ls {HELD}/*/{name}.crt 2>/dev/null || true")
     if others.output.strip():
-        raise BadUsage(f"another fault has replaced it on {entry.machine}: {name}", hint="heal that one first")
+        raise BadUsage(
+            f"another fault has replaced it on {entry.machine}: {name}", hint="heal that one first"
+        )
 
 
 def _expire(site: Site, entry: Entry) -> str:
@@ -87,9 +89,7 @@ def _expire(site: Site, entry: Entry) -> str:
     before = processes.started(site.guests, entry.machine, certificate.component)
     site.guests.run(
         entry.machine,
-        kept.alone(
-            f"bash -s {_PKI} {_kept(entry)} {_original(entry)} {certificate.path} {certificate.ca}"
-        ),
+        kept.alone(f"bash -s {_PKI} {_kept(entry)} {_original(entry)} {certificate.path} {certificate.ca}"),
         input=_EXPIRED,
     )
     _restart(site, entry)

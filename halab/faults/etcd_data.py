@@ -66,7 +66,9 @@ def _move_leader(site: Site, entry: Entry) -> str:
 
 def _require_leader(site: Site, entry: Entry) -> None:
     if not etcd.status(site.guests, entry.machine).leads:
-        raise BadUsage(f"etcd does not lead on {entry.machine}", hint="the target etcd-leader is the one that does")
+        raise BadUsage(
+            f"etcd does not lead on {entry.machine}", hint="the target etcd-leader is the one that does"
+        )
 
 
 def _lose_data(site: Site, entry: Entry) -> str:

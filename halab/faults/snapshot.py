@@ -52,7 +52,9 @@ def _require_snapshot(site: Site, entry: Entry) -> None:
 
 
 def _newest_snapshot(site: Site, machine: str) -> str:
-    return site.guests.run(machine, f"ls -t {kept.KEPT}/*/snapshot.db 2>/dev/null | head -n 1").output.strip()
+    return site.guests.run(
+        machine, f"ls -t {kept.KEPT}/*/snapshot.db 2>/dev/null | head -n 1"
+    ).output.strip()
 
 
 def _destroy(site: Site, entry: Entry) -> str:

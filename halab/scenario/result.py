@@ -109,21 +109,6 @@ class Result:
     def of(self, *standings: Standing) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.standing in standings]
 
-    @property
-    def figures(self) -> dict[str, float]:
-        """Everything that was measured, by what it is: to be compared between runs of one scenario."""
-        found = {
-            f"{outcome.name}: {figure.name}": figure.value
-            for outcome in self.outcomes
-            for figure in outcome.figures
-        }
-        for impact in self.impacts:
-            what = f"{impact.fault}: {impact.lane}"
-            found[f"{what} failed after"] = impact.failed_after_seconds
-            if impact.good_after_seconds is not None:
-                found[f"{what} good after"] = impact.good_after_seconds
-        return found
-
     def to_json(self) -> str:
         values = asdict(self)
         return json.dumps({"schema": values.pop("schema"), **values}, indent=2, ensure_ascii=False) + "\n"

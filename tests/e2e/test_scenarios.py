@@ -88,9 +88,7 @@ def test_a_fault_by_hand_is_seen_and_undone(haproxy_lab: UserLab) -> None:
 
 def test_several_runs_have_one_report(haproxy_lab: UserLab) -> None:
     """With a reason for the order: it is drawn by the seed, and printed."""
-    results = json.loads(
-        haproxy_lab.ok("run", "move-etcd-leader", "--repeat", "2", "--seed", "7", "--json")
-    )
+    results = json.loads(haproxy_lab.ok("run", "move-etcd-leader", "--repeat", "2", "--seed", "7", "--json"))
     assert results
     (campaign,) = (haproxy_lab.folder / ".halab/runs").glob("*-campaign")
     assert {path.name for path in campaign.iterdir()} >= {"overview.html", "campaign.json", "junit.xml"}

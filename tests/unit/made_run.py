@@ -14,6 +14,7 @@ from halab.scenario.check_results import CheckResult, CheckState
 from halab.scenario.events import Event, Record, Sample, StateReading, When
 from halab.scenario.folder import Evidence, MachineNote, Meta
 from halab.scenario.outage import Samples
+from halab.scenario.result import Result
 from halab.scenario.states import States
 
 RATE_HERTZ = 5
@@ -132,6 +133,21 @@ def waiting(words: str) -> str:
 
 def ledger(**changes: object) -> Callable[[Event], Event]:
     return lambda event: replace(event, **changes) if isinstance(event, events.Ledger) else event
+
+
+def measured(result: Result) -> dict[str, float]:
+    """Everything that was measured, by what it is."""
+    found = {
+        f"{outcome.name}: {figure.name}": figure.value
+        for outcome in result.outcomes
+        for figure in outcome.figures
+    }
+    for impact in result.impacts:
+        for name in ("failed_after_seconds", "good_after_seconds", "good_after_heal_seconds"):
+            value = getattr(impact, name)
+            if value is not None:
+                found[f"{impact.fault}: {impact.lane} {name}"] = value
+    return found
 
 
 @dataclass

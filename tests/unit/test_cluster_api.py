@@ -116,8 +116,16 @@ def test_credentials_of_etcd_lie_beside_those_of_the_api_and_stay_private(tmp_pa
     of_etcd = Credentials.in_folder(tmp_path).of_etcd
     of_etcd.write("ca", "crt", "key")
     assert of_etcd.folder == tmp_path
-    assert (of_etcd.ca.read_text(), of_etcd.certificate.read_text(), of_etcd.key.read_text()) == ("ca", "crt", "key")
-    assert {path.name for path in tmp_path.iterdir()} == {"etcd-ca.crt", "etcd-client.crt", "etcd-client.key"}
+    assert (of_etcd.ca.read_text(), of_etcd.certificate.read_text(), of_etcd.key.read_text()) == (
+        "ca",
+        "crt",
+        "key",
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "etcd-ca.crt",
+        "etcd-client.crt",
+        "etcd-client.key",
+    }
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 

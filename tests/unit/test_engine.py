@@ -160,7 +160,10 @@ def test_a_network_with_other_addresses_is_made_anew() -> None:
 
 
 def test_a_machine_is_connected_once_at_its_address() -> None:
-    container, network = FakeContainer("halab-ha-cp1", {**OURS, "halab.machine": "cp1"}), FakeContainer("halab-ha", OURS)
+    container, network = (
+        FakeContainer("halab-ha-cp1", {**OURS, "halab.machine": "cp1"}),
+        FakeContainer("halab-ha", OURS),
+    )
     found, _ = engine([container], [network])
     for _ in range(2):
         found.connect(lab_of(), lab_of().machine("cp1"), WORK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_run import STOP, MadeRun
+from made_run import STOP, MadeRun, measured
 
 from halab.scenario.impact import impacts
 from halab.scenario.result import Impact
@@ -64,12 +64,12 @@ def test_a_run_without_faults_has_none() -> None:
 
 
 def test_everything_that_was_measured_can_be_compared_between_runs() -> None:
-    result = judge(MadeRun(out={"write-via-lb": [(7, 8)]}).evidence())
-    assert result.figures["recovery: steady after"] == pytest.approx(12.5)
-    assert result.figures["step 5: longest outage"] == pytest.approx(1.02)
-    assert result.figures["step 2: failed after"] == pytest.approx(0, abs=0.2)
-    assert result.figures["stopped: write-via-lb failed after"] == pytest.approx(1.49, abs=0.11)
-    assert result.figures["stopped: write-via-lb good after"] == pytest.approx(2.49, abs=0.11)
+    figures = measured(judge(MadeRun(out={"write-via-lb": [(7, 8)]}).evidence()))
+    assert figures["recovery: steady after"] == pytest.approx(12.5)
+    assert figures["step 5: longest outage"] == pytest.approx(1.02)
+    assert figures["step 2: failed after"] == pytest.approx(0, abs=0.2)
+    assert figures["stopped: write-via-lb failed_after_seconds"] == pytest.approx(1.49, abs=0.11)
+    assert figures["stopped: write-via-lb good_after_seconds"] == pytest.approx(2.49, abs=0.11)
 
 
 def test_the_figures_are_in_the_json() -> None:

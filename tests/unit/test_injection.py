@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import Call, FakeClock, FakeGuests, lab_of
 
-from halab.errors import BadUsage, LabProblem, Unable, Unreachable
+from halab.errors import LabProblem, Unable, Unreachable
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, Option, nothing_to_heal

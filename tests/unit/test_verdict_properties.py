@@ -8,7 +8,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_run import CONTROL_PLANES, STOP, MadeRun, lane, leaders, ledger, readings, samples, waiting
+from made_run import (
+    CONTROL_PLANES,
+    STOP,
+    MadeRun,
+    lane,
+    leaders,
+    ledger,
+    measured,
+    readings,
+    samples,
+    waiting,
+)
 
 from halab.config.scenario import Verdict
 from halab.scenario import events
@@ -127,7 +138,7 @@ def test_shifting_all_times_changes_no_verdict_and_no_figure(shift: float) -> No
     before, after = judge(RICH), judge(shifted)
     assert before.verdict is after.verdict is Verdict.PASS
     assert [each.standing for each in before.outcomes] == [each.standing for each in after.outcomes]
-    assert after.figures == pytest.approx(before.figures)
+    assert measured(after) == pytest.approx(measured(before))
 
 
 @settings(max_examples=25, deadline=None)
