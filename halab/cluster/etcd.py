@@ -34,6 +34,7 @@ class Member:
     revision: int
     is_learner: bool
     problems: tuple[str, ...] = ()
+    database_bytes: int = 0
 
     @property
     def leads(self) -> bool:
@@ -65,6 +66,7 @@ def parse_status(machine: str, output: str) -> Member:
             revision=said["header"].get("revision", 0),
             is_learner=said.get("isLearner", False),
             problems=tuple(said.get("errors") or ()),
+            database_bytes=said.get("dbSize", 0),
         )
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(

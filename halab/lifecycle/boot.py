@@ -17,7 +17,7 @@ _BOOT_SECONDS = 300
 def boot(place: Place, lab: Lab, engine: Engine, progress: Progress, only: Machine | None = None) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
     wanted = lab.machines if only is None else (only,)
-    running = {each.machine for each in engine.containers(lab.name) if each.running}
+    running = {each.machine for each in engine.containers(lab.name, place.work.path) if each.running}
     missing = [machine.name for machine in wanted if machine.name not in running]
     engine.make_network(lab, place.work.path)
     if missing:

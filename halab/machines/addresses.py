@@ -18,7 +18,7 @@ def note(lab: Lab, work: Work, engine: Engine) -> list[str]:
     with _writing:
         found = {
             each.machine: str(each.bridge_address)
-            for each in engine.containers(lab.name)
+            for each in engine.containers(lab.name, work.path)
             if each.bridge_address
         }
         # a machine that is off keeps an entry: without one, OpenSSH would look for a host of that name elsewhere

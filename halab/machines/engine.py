@@ -143,10 +143,11 @@ class Engine:
             if lab.label not in connected:
                 self._client.networks.get(lab.label).connect(container, ipv4_address=str(machine.address))
 
-    def containers(self, lab: str | None = None) -> list[Container]:
-        """The machines of a lab, or of all labs."""
+    def containers(self, lab: str | None = None, work: Path | None = None) -> list[Container]:
+        """The machines of a lab, or of all labs; those of one work folder, or of all."""
         with _translated():
             labels = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
+            labels += [] if work is None else [f"{WORK_LABEL}={work}"]
             found = self._client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
             return sorted((_container(each.attrs) for each in found), key=lambda each: each.host_name)
 

@@ -1,0 +1,105 @@
+"""etcd's room used up: one member's quota is small, and full; no member takes writes while an alarm tells of it."""
+
+from __future__ import annotations
+
+from halab.clock import NotYet, wait_for
+from halab.cluster import etcd
+from halab.errors import CommandFailed, HalabError, LabProblem
+from halab.faults import kept, manifests
+from halab.faults.fault import Fault
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+
+_EFFECT_SECONDS = 120
+_HEAL_SECONDS = 240
+# Above what a member's database has now: what the cluster itself writes does not fill it, and a few values do.
+_ROOM_BYTES = 8 << 20
+# etcd takes requests of up to 1.5 MiB.
+_VALUE_BYTES = 1 << 20
+_MOST_VALUES = 16
+_ALARM = "alarm:NOSPACE"
+
+
+def _exhaust(site: Site, entry: Entry) -> str:
+    quota = etcd.status(site.guests, entry.machine).database_bytes + _ROOM_BYTES
+    manifests.edit(site, entry, "etcd", f"--quota-backend-bytes={quota}")
+    wait_for(
+        f"etcd on {entry.machine} to serve again",
+        lambda: _serve(site, entry),
+        site.deadline(_EFFECT_SECONDS),
+    )
+    for number in range(_MOST_VALUES):
+        # etcd refuses the one that is too much, and that is what raises the alarm
+        put = etcd.command(f"put {_prefix(entry)}{number}")
+        site.guests.run(
+            entry.machine,
+            kept.alone(f"head -c {_VALUE_BYTES} /dev/zero | tr '\\0' x | {put}"),
+            check=False,
+        )
+        member = etcd.status(site.guests, entry.machine)
+        if any(_ALARM in problem for problem in member.problems):
+            return (
+                f"{', '.join(member.problems)}: etcd on {entry.machine} has "
+                f"{member.database_bytes} of {quota} bytes"
+            )
+    raise LabProblem(f"etcd on {entry.machine} took {_MOST_VALUES} values, and raised no alarm")
+
+
+def _make_room(site: Site, entry: Entry) -> None:
+    """What filled it is deleted before room is made; the quota comes last, as it restarts the member."""
+    deadline = site.deadline(_HEAL_SECONDS)
+    what = "etcd to have room and no alarm"
+    # a value may still be on its way
+    site.guests.run(entry.machine, kept.alone("true"))
+    wait_for(what, lambda: _free(site, entry), deadline)
+    manifests.restore(site, entry, "etcd")
+
+
+def _free(site: Site, entry: Entry) -> None:
+    try:
+        deleted = _ask(site, entry, f"del --prefix {_prefix(entry)}").strip()
+        if deleted == "0" and not _ask(site, entry, "alarm list").strip():
+            return
+        _compact(site, entry)
+        # one after another: a member that defragments answers nobody
+        for machine in site.lab.control_planes:
+            site.guests.run(machine.name, etcd.command("defrag", limit_seconds=30), timeout_seconds=40)
+        _ask(site, entry, "alarm disarm")
+    except HalabError as error:
+        raise NotYet(error.message.splitlines()[-1][:200]) from error
+    raise NotYet("an alarm was disarmed, and may be raised again")
+
+
+def _compact(site: Site, entry: Entry) -> None:
+    status = _ask(site, entry, "endpoint status --write-out=json")
+    try:
+        _ask(site, entry, f"compaction --physical {etcd.parse_status(entry.machine, status).revision}")
+    except CommandFailed as error:
+        if "has been compacted" not in error.output:
+            raise
+
+
+def _serve(site: Site, entry: Entry) -> None:
+    try:
+        site.guests.run(entry.machine, etcd.command("endpoint health"))
+    except HalabError as error:
+        raise NotYet(error.message.splitlines()[-1][:200]) from error
+
+
+def _ask(site: Site, entry: Entry, arguments: str) -> str:
+    return etcd.through_any(site.guests, site.lab, entry.machine, arguments)
+
+
+def _prefix(entry: Entry) -> str:
+    return f"/halab/fill/{entry.id}/"
+
+
+FAULTS = (
+    Fault(
+        "exhaust-etcd-quota",
+        "Give one etcd member a small quota and fill it, so that none takes writes; healing makes room.",
+        _exhaust,
+        _make_room,
+        check=lambda site, entry: manifests.require_untouched(site, entry.machine, "etcd"),
+    ),
+)

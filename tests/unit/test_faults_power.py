@@ -1,0 +1,182 @@
+"""Faults of whole machines: real when they return, and healed from any stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fake_power import FakePower
+from fakes import FakeClock, FakeGuests, lab_of
+
+from halab.errors import BadUsage, LabProblem, ScriptFailed, TimedOut, Unreachable
+from halab.faults import injection
+from halab.faults.catalogue import FAULTS
+from halab.faults.fault import Place
+from halab.faults.journal import Entry
+from halab.faults.power import incarnation
+from halab.faults.site import Site
+from halab.machines.power import State
+
+MEMBER = "10.213.7.12:2379"
+
+
+@dataclass
+class Remakes:
+    """What was made anew; a machine that is, runs. `fails` is what comes of it where the old one is not forgotten."""
+
+    power: FakePower
+    fails: Exception | None = None
+    made: list[str] = field(default_factory=list)
+
+    def __call__(self, machine: str, *, forget: bool = True) -> None:
+        self.power.states[machine] = State.RUNNING
+        self.made.append(f"{machine}{'' if forget else ', nothing forgotten'}")
+        if self.fails and not forget:
+            raise self.fails
+
+
+class Started(FakeGuests):
+    """Machines whose init is another one after every start, and that do not answer while they do not run."""
+
+    def __init__(self, power: FakePower) -> None:
+        super().__init__({"": lambda call: self._answer(call.machine)})
+        self._power = power
+
+    def _answer(self, machine: str) -> str:
+        if self._power.state(machine) is not State.RUNNING:
+            raise Unreachable(f"{machine} does not answer")
+        starts = sum(each == f"start {machine}" for each in self._power.done)
+        return f"one-kernel\n{1000 + starts}\n"
+
+
+@dataclass
+class Stage:
+    power: FakePower
+    remakes: Remakes
+    site: Site
+
+    def inject(self, fault: str, machine: str = "cp2") -> str:
+        return FAULTS[fault].inject(self.site, injection.plan(self.site, fault, machine, {}))
+
+    def heal(self, fault: str, machine: str = "cp2") -> None:
+        FAULTS[fault].heal(self.site, Entry("a1", fault, machine))
+
+
+def stage(make: Callable[[FakePower], FakeGuests] = Started, **written: Any) -> Stage:
+    power = FakePower(lab_of(**written))
+    remakes = Remakes(power)
+    return Stage(power, remakes, Site(power.lab, make(power), FakeClock(), power, remakes))
+
+
+def test_a_cut_machine_is_off_and_healed_when_it_answers() -> None:
+    found = stage()
+    assert found.inject("cut-power") == "cp2 is off"
+    found.heal("cut-power")
+    assert found.power.done == ["cut cp2", "start cp2"]
+
+
+@pytest.mark.parametrize(
+    "fault", sorted(each.name for each in FAULTS.values() if "power" in str(each.inject.__module__))
+)
+def test_a_fault_that_was_only_about_to_be_injected_is_healed_by_nothing(fault: str) -> None:
+    found = stage()
+    found.heal(fault)
+    assert found.power.done == []
+
+
+def test_a_machine_that_never_answers_again_is_not_healed() -> None:
+    found = stage(lambda power: FakeGuests({"": Unreachable("cp2 does not answer over SSH: timeout")}))
+    with pytest.raises(TimedOut, match="waited 120 s for cp2 to start; last seen: cp2 does not answer"):
+        found.heal("cut-power")
+
+
+@pytest.mark.parametrize(("fault", "how"), [("reset", "cut"), ("reboot", "shut down")])
+def test_a_machine_that_starts_anew_is_another_incarnation(fault: str, how: str) -> None:
+    found = stage()
+    assert found.inject(fault) == "cp2 was off, and has started anew"
+    assert found.power.done == [f"{how} cp2", "start cp2"]
+    assert not FAULTS[fault].is_lasting
+
+
+def test_a_reset_that_was_interrupted_leaves_no_machine_off() -> None:
+    found = stage()
+    found.power.cut("cp2")
+    found.heal("reset")
+    assert found.power.state("cp2") is State.RUNNING
+
+
+def test_an_init_that_is_the_old_one_is_waited_for() -> None:
+    found = stage(lambda power: FakeGuests({"": "one-kernel\n1000\n"}))
+    with pytest.raises(TimedOut, match="it was not started anew"):
+        found.inject("reset")
+
+
+def test_an_incarnation_is_a_boot_and_an_init() -> None:
+    assert incarnation(FakeGuests({"": "8b2f\n42\n"}), "cp1") == "8b2f/42"
+
+
+def test_a_frozen_machine_is_thawed() -> None:
+    found = stage()
+    assert found.inject("freeze") == "cp2 is frozen"
+    found.heal("freeze")
+    found.heal("freeze")
+    assert found.power.done == ["freeze cp2", "thaw cp2"]
+
+
+def test_a_frozen_machine_that_was_cut_meanwhile_is_not_waited_for() -> None:
+    found = stage()
+    found.inject("freeze")
+    found.power.cut("cp2")
+    found.heal("freeze")
+
+
+def test_a_lost_machine_is_made_anew() -> None:
+    found = stage()
+    assert found.inject("lose-machine", "lb1") == "lb1 is gone"
+    found.heal("lose-machine", "lb1")
+    assert found.remakes.made == ["lb1"]
+
+
+@pytest.mark.parametrize("fault", ["lose-machine", "join-without-removing"])
+def test_the_only_control_plane_is_not_lost(fault: str) -> None:
+    with pytest.raises(BadUsage, match="cp1"):
+        stage(control_planes=1).inject(fault, "cp1")
+
+
+def test_a_join_beside_the_old_member_comes_to_nothing() -> None:
+    found = stage()
+    found.remakes.fails = ScriptFailed(
+        "no", script="join.sh", output=f"dial tcp {MEMBER}: connection refused"
+    )
+    assert found.inject("join-without-removing").startswith("the join came to nothing")
+    found.heal("join-without-removing")
+    assert found.remakes.made == ["cp2, nothing forgotten", "cp2"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ScriptFailed("no", script="node.sh", output=MEMBER),
+        ScriptFailed("no", script="join.sh", output="no space left on device"),
+        LabProblem("no member leads"),
+    ],
+)
+def test_a_join_that_failed_for_another_reason_is_no_effect(failure: Exception) -> None:
+    found = stage()
+    found.remakes.fails = failure
+    with pytest.raises(type(failure)):
+        found.inject("join-without-removing")
+
+
+def test_a_join_that_succeeds_beside_the_old_member_is_no_effect() -> None:
+    with pytest.raises(LabProblem, match="cp2 has joined"):
+        stage().inject("join-without-removing")
+
+
+def test_every_machine_can_lose_its_power() -> None:
+    assert all(
+        FAULTS[name].place is Place.ANY
+        for name in ("cut-power", "reset", "reboot", "freeze", "lose-machine")
+    )
