@@ -12,11 +12,16 @@ from halab.cluster import balancer, etcd, kube
 from halab.cluster.api import Api
 from halab.cluster.etcd import Member
 from halab.errors import HalabError
-from halab.machines.guests import Guests
+from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
 
 # A member further behind would slow the next scenario: it is still catching up (design, run guarantees).
 _MAXIMUM_LAG = 100
+# What runs beside etcd on a control plane, with the 15 characters that the kernel keeps of a name. A pod is Ready to
+# the API for some time after its process has ended: a component that lost its lease, and is started again later.
+_COMPONENTS = {"kube-apiserver": "kube-apiserver", "kube-controller": "kube-controller-manager",
+               "kube-scheduler": "kube-scheduler"}  # fmt: skip
+_ABSENT = f"for each in {' '.join(_COMPONENTS)}; do pgrep -x $each >/dev/null || echo $each; done"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
         ]
         return silent + missing_in_etcd(members)
 
+    def ask_processes() -> list[str]:
+        absent = on_all(control_planes, lambda name: _absent(guests, name))
+        return [f"{each} does not run on {name}" for name, found in absent.items() for each in found]
+
     def ask_balancer() -> list[str]:
         backends.update(balancer.backends(guests, lab))
         silent = [
@@ -80,10 +89,19 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
         except HalabError as error:
             return [error.message.splitlines()[0]]
 
-    with ThreadPoolExecutor(max_workers=5) as pool, process.ended_at_interrupt():
-        for lines in pool.map(answered, (ask_etcd, ask_balancer, ask_nodes, ask_pods, ask_leaders)):
+    with ThreadPoolExecutor(max_workers=6) as pool, process.ended_at_interrupt():
+        questions = (ask_etcd, ask_processes, ask_balancer, ask_nodes, ask_pods, ask_leaders)
+        for lines in pool.map(answered, questions):
             missing += [line for line in lines if line not in missing]
     return Observation(tuple(missing), leaders, members, backends)
+
+
+def _absent(guests: Guests, machine: str) -> list[str]:
+    """Components that do not run; none of a machine that is not reached, of which etcd's silence tells."""
+    try:
+        return [_COMPONENTS[name] for name in guests.run(machine, _ABSENT).output.split()]
+    except HalabError:
+        return []
 
 
 def missing_in_etcd(members: dict[str, Member]) -> list[str]:

@@ -68,8 +68,10 @@ chmod 644 new.crt
 mv new.crt $pki/$path.crt
 rm -rf $kept/work
 """
-# The kubelet waits longer each time before it starts again what has ended; a new kubelet knows nothing of that.
-_RESTART = "pkill -KILL -x {process} || [ $? -eq 1 ]; systemctl restart kubelet"
+_KILL = "pkill -KILL -x {process} || [ $? -eq 1 ]"
+# The kubelet waits longer each time before it starts again what has ended; a new one knows nothing of that. It asks its
+# API server about each static pod, though, and would wait minutes for one that hangs without etcd.
+_NEW_KUBELET = "systemctl restart kubelet"
 
 
 def _require_key(site: Site, entry: Entry) -> None:
@@ -150,8 +152,11 @@ def _renew(site: Site, entry: Entry) -> None:
 
 
 def _restart(site: Site, entry: Entry) -> None:
-    process = processes.short(_certificate(entry).component)
-    site.guests.run(entry.machine, _RESTART.format(process=process), timeout_seconds=60)
+    component = _certificate(entry).component
+    command = _KILL.format(process=processes.short(component))
+    if component != "etcd":
+        command = f"{command}; {_NEW_KUBELET}"
+    site.guests.run(entry.machine, command, timeout_seconds=60)
 
 
 def _certificate(entry: Entry) -> _Certificate:

@@ -31,8 +31,8 @@ _STALE = {
 }
 
 
-def hold(site: Site, machine: str, pod: str) -> str:
-    """Take a static pod's manifest away and wait until its process has ended."""
+def hold(site: Site, machine: str, pod: str, *, at_once: bool = False) -> str:
+    """Take a static pod's manifest away and wait until its process has ended; `at_once`, it is killed."""
     manifest, held = _path(pod), f"{HELD}/{pod}.yaml"
     site.guests.run(
         machine,
@@ -40,6 +40,8 @@ def hold(site: Site, machine: str, pod: str) -> str:
     )
 
     def stopped() -> str:
+        if at_once:
+            site.guests.run(machine, f"pkill -KILL -x {processes.short(pod)} || [ $? -eq 1 ]")
         if processes.started(site.guests, machine, pod) is not None:
             raise NotYet(f"{pod} still runs")
         return f"{pod} is stopped"

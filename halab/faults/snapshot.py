@@ -85,7 +85,7 @@ def _restore(site: Site, entry: Entry) -> None:
     machine, others = entry.machine, _others(site, entry)
     if any(on_all(others, lambda name: members.is_marked(site, entry, name)).values()):
         if not _is_restored(site, entry):
-            on_all([machine, *others], lambda name: _stop(site, name))
+            on_all([machine, *others], lambda name: members.hold(site, name))
             on_all(others, lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
             site.guests.run(machine, _restore_command(site, entry), timeout_seconds=_SNAPSHOT_SECONDS)
         _start(site, machine, "etcd")
@@ -95,26 +95,16 @@ def _restore(site: Site, entry: Entry) -> None:
             if members.is_marked(site, entry, name):
                 members.replace(site, name, machine)
                 members.unmark(site, entry, name)
-    on_all([machine, *others], lambda name: _let_go(site, name))
+    on_all([machine, *others], lambda name: members.let_go(site, name))
     # the machine with the snapshot last: what is left to do is told by its folder
     on_all(others, lambda name: site.guests.run(name, kept.forget(entry)))
     site.guests.run(machine, kept.forget(entry))
-
-
-def _stop(site: Site, machine: str) -> None:
-    """API servers at the same time as etcd: without it, they need their 30 s to end."""
-    on_all(("etcd", _API_SERVER), lambda pod: manifests.hold(site, machine, pod))
 
 
 def _start(site: Site, machine: str, pod: str) -> None:
     """The kubelet waits longer each time before it starts again what has ended; a new one knows nothing of that."""
     manifests.let_go(site, machine, pod)
     site.guests.run(machine, "systemctl restart kubelet", timeout_seconds=60)
-
-
-def _let_go(site: Site, machine: str) -> None:
-    for pod in ("etcd", _API_SERVER):
-        manifests.let_go(site, machine, pod)
 
 
 def _restore_command(site: Site, entry: Entry) -> str:

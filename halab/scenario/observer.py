@@ -14,7 +14,7 @@ from halab.config.scenario import (
     Setting,
 )
 from halab.progress import Progress
-from halab.scenario import events, facts, sampler
+from halab.scenario import duration, events, facts
 from halab.scenario.folder import RunFolder
 from halab.scenario.history import History, machines_meant
 from halab.scenario.judgement import State, satisfied
@@ -25,8 +25,6 @@ from halab.scenario.verdict import promised, waited_seconds
 from halab.topology.lab import Lab
 
 _POLL_SECONDS = 0.2
-# After the limit of an expectation, the answers to the last questions within it come in.
-_EVIDENCE_SECONDS = sampler.TIME_LIMIT_SECONDS + 2.0
 
 
 @dataclass
@@ -84,7 +82,7 @@ class Observer:
 
     def _until_decided(self, index: int, expectation: Expectation, limit: float) -> str:
         """What was seen when it was decided, or the evidence was as complete as it gets."""
-        deadline = Deadline.after(self.clock, limit + _EVIDENCE_SECONDS)
+        deadline = Deadline.after(self.clock, limit + duration.EVIDENCE_SECONDS)
         latest = self.timeline.now() + limit
         while True:
             # a run without a sampler learns nothing more

@@ -31,19 +31,12 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Journal
 from halab.faults.site import Site
 from halab.progress import Progress
-from halab.scenario import checks, events, facts, ledger, sampler
+from halab.scenario import checks, duration, events, facts, ledger, sampler
 from halab.scenario.events import When
 from halab.scenario.folder import RunFolder
 from halab.scenario.injector import Injector
 from halab.scenario.observer import Observer
 from halab.scenario.timeline import Timeline
-
-# Before the fault there must be samples that show that all is well: two seconds are ten of each probe.
-_BASELINE_SECONDS = 2.0
-_STEADY_BEFORE_SECONDS = 180.0
-# A recovery is waited for beyond its bound: a late one is a measurement, and the next run needs a steady lab.
-_BEYOND_BOUND = 2.0
-_AT_LEAST_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ class Run:
                 self._timeline.add(events.Skipped("; ".join(lacking)))
                 return
             with self._recorded(), self._twin_setting():
-                self._await_steady(When.BEFORE, _STEADY_BEFORE_SECONDS * self._lab.patience)
+                self._await_steady(When.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience)
                 self._under_observation()
             with self._recorded():
                 self._audit()
@@ -113,7 +106,7 @@ class Run:
             undo.callback(self._close, namespace)
             try:
                 with self._sampling(namespace), self._healing():
-                    self._wait(_BASELINE_SECONDS, "watch the lab before the fault")
+                    self._wait(duration.BASELINE_SECONDS, "watch the lab before the fault")
                     self._play_steps()
                     self._injector.heal_all()
                     self._recover()
@@ -201,7 +194,7 @@ class Run:
         if self._scenario.recover.origin is Origin.INJECT and begun is not None:
             bound -= self._timeline.now() - begun
         with suppress(LabProblem):
-            self._await_steady(When.AFTER, max(bound * _BEYOND_BOUND, _AT_LEAST_SECONDS))
+            self._await_steady(When.AFTER, duration.recovery_seconds(bound))
 
     @contextmanager
     def _sampling(self, namespace: str) -> Iterator[None]:

@@ -64,6 +64,12 @@ def test_a_lab_that_lacks_nothing_is_steady(guests: FakeGuests, api: Any) -> Non
     assert str(seen) == "etcd on cp1, kube-scheduler on cp1, kube-controller-manager on cp1"
 
 
+def test_a_component_that_waits_to_be_started_again_is_missed(guests: FakeGuests, api: Any) -> None:
+    """As seen on 1.37 after all members of etcd were killed: its pod was still Ready to the API."""
+    guests.answers = {"cp3: .*pgrep": "kube-controller\n", **guests.answers}
+    assert observe(guests, api, lab_of()).missing == ("kube-controller-manager does not run on cp3",)
+
+
 def test_a_dead_machine_is_missed_once_a_line(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp2: ": Unreachable("cp2 does not answer over SSH"), **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("etcd on cp2 does not answer",)
