@@ -17,8 +17,9 @@ OK_IN_A_ROW = 5
 FAILED_IN_A_ROW = 3
 # A question is answered within the sampler's time limit of two seconds, or recorded as timed out soon after.
 _ANSWER_SECONDS = 2.5
-# A question that comes so much later than usual means that the one before it is still without an answer.
-_LATE = 1.75
+# A question that comes so much later than usual means that the one before it is still without an answer: the sampler
+# asks at any moment of half a period, so that two follow each other after half of one to one and a half.
+_LATE = 1.5
 _FEWEST_SPACINGS = 3
 
 

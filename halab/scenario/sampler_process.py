@@ -28,10 +28,11 @@ from halab.scenario.state_sources import Backends, Cluster, EtcdMember, Source
 from halab.scenario.streams import Stream
 from halab.topology.lab import API_PORT, ETCD_PORT
 
-# In parts of the period: a question comes at any moment of it. A load balancer that takes backends in turn deals them
-# out to the probes in turn, too: with a quarter of the period, one probe met a broken backend of three in 75 % of its
-# questions and another never (measured with an expired certificate, 220 questions each).
-_JITTER = 1.0
+# In parts of the period: a question comes at any moment of the first half of it. A load balancer that takes backends in
+# turn deals them out to the probes in turn, too. In a steady order, one probe met a broken backend of three in 75 % of
+# its questions and another never (measured with an expired certificate, 220 questions each). Not of the whole of it: a
+# question that is not there yet can be told from one that is not answered yet by the time since the one before.
+_JITTER = 0.5
 
 
 class Sink:
@@ -82,8 +83,9 @@ class SamplerProcess:
             client = self._client(probe)
             if isinstance(client, Stream):
                 yield group.create_task(client.run())
-            # spread over the period: all at once, they would wait for each other
-            offset = index / len(self._order.probes) / probe.rate_hertz
+            # spread over the period: all at once, they would wait for each other; those through the balancer are
+            # so by chance, which mixes their order
+            offset = index / len(self._order.probes) / probe.rate_hertz if probe.machine else 0.0
             yield group.create_task(
                 at_fixed_rate(probe.rate_hertz, offset, partial(self._begin, questions, probe, client))
             )
