@@ -36,7 +36,9 @@ def test_a_process_that_did_not_run_is_said_and_not_waited_for() -> None:
 
 def test_a_process_that_stays_is_a_fault_without_effect() -> None:
     guests = FakeGuests({"pgrep": "1234\n"})
-    with pytest.raises(TimedOut, match="waited 150 s for etcd on cp2 to be gone; last seen: etcd still runs"):
+    with pytest.raises(
+        TimedOut, match="waited 150 s for etcd on cp2 to be gone; last seen: etcd still runs"
+    ):
         inject(site_of(guests), "kill-process", process="etcd")
 
 
