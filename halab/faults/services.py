@@ -14,11 +14,16 @@ from halab.faults.site import Site
 _SYSTEMD_SECONDS = 100
 _EFFECT_SECONDS = 60
 _OUR_WAY_IN = ("ssh", "sshd", "halab-machine")
-SERVICE = Option("the name of a systemd service", r"[a-z][a-z0-9@._-]*", "kubelet")
+# What a scenario calls the service that the lab file chose.
+_BALANCER = "load-balancer"
+SERVICE = Option(
+    f"the name of a systemd service, or {_BALANCER} for haproxy or nginx", r"[a-z][a-z0-9@._-]*", "kubelet"
+)
 
 
-def _service(entry: Entry) -> str:
-    return shlex.quote(entry.options["service"].removesuffix(".service") + ".service")
+def _service(site: Site, entry: Entry) -> str:
+    name = entry.options["service"].removesuffix(".service")
+    return shlex.quote((str(site.lab.load_balancer.kind) if name == _BALANCER else name) + ".service")
 
 
 def _require_active(site: Site, entry: Entry) -> None:
@@ -26,7 +31,7 @@ def _require_active(site: Site, entry: Entry) -> None:
     service = entry.options["service"]
     if service.removesuffix(".service") in _OUR_WAY_IN:
         raise BadUsage(f"halab itself needs it to heal {entry.machine}: {service}")
-    done = site.guests.run(entry.machine, f"systemctl is-active {_service(entry)}", check=False)
+    done = site.guests.run(entry.machine, f"systemctl is-active {_service(site, entry)}", check=False)
     state = done.output.strip() or "unknown"
     if state != "active":
         raise BadUsage(f"not an active service on {entry.machine}: {service} ({state})")
@@ -34,10 +39,12 @@ def _require_active(site: Site, entry: Entry) -> None:
 
 def _stop(site: Site, entry: Entry) -> str:
     service = entry.options["service"]
-    site.guests.run(entry.machine, f"systemctl stop {_service(entry)}", timeout_seconds=_SYSTEMD_SECONDS)
+    site.guests.run(
+        entry.machine, f"systemctl stop {_service(site, entry)}", timeout_seconds=_SYSTEMD_SECONDS
+    )
 
     def stopped() -> str:
-        command = f"systemctl show -p ActiveState -p MainPID --value {_service(entry)}"
+        command = f"systemctl show -p ActiveState -p MainPID --value {_service(site, entry)}"
         state, pid = sorted(site.guests.run(entry.machine, command).output.split(), key=str.isdigit)
         if state not in ("inactive", "failed") or pid != "0":
             raise NotYet(f"{service} is {state}, with the process {pid}")
@@ -49,14 +56,14 @@ def _stop(site: Site, entry: Entry) -> str:
 
 def _start(site: Site, entry: Entry) -> None:
     # a service that was started too often in vain is refused until that is forgotten
-    command = f"systemctl reset-failed {_service(entry)} 2>/dev/null; systemctl start {_service(entry)}"
+    command = f"systemctl reset-failed {_service(site, entry)} 2>/dev/null; systemctl start {_service(site, entry)}"
     site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
 
 
 def _restart(site: Site, entry: Entry) -> str:
     service = entry.options["service"]
     before = _invocation(site, entry)
-    command = f"systemctl restart {_service(entry)}"
+    command = f"systemctl restart {_service(site, entry)}"
     site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
 
     def restarted() -> str:
@@ -71,7 +78,8 @@ def _restart(site: Site, entry: Entry) -> str:
 
 def _invocation(site: Site, entry: Entry) -> str:
     """systemd's name for this start of a service; empty where it does not run."""
-    command = f"systemctl is-active -q {_service(entry)} && systemctl show -p InvocationID --value {_service(entry)}"
+    service = _service(site, entry)
+    command = f"systemctl is-active -q {service} && systemctl show -p InvocationID --value {service}"
     return site.guests.run(entry.machine, command, check=False).output.strip()
 
 

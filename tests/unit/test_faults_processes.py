@@ -115,6 +115,13 @@ def test_a_stopped_service_is_waited_for_until_its_process_has_ended() -> None:
     assert guests.commands("cp2")[-1].endswith("systemctl start kubelet.service")
 
 
+@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+def test_the_load_balancer_s_service_is_the_one_of_the_lab_file(kind: str) -> None:
+    guests = FakeGuests({"is-active": "active\n", "systemctl show": "inactive\n0\n"})
+    inject(site_of(guests, load_balancer={"kind": kind}), "stop-service", "lb1", service="load-balancer")
+    assert f"systemctl stop {kind}.service" in guests.commands("lb1")
+
+
 def test_a_restarted_service_is_another_start_of_it() -> None:
     guests = FakeGuests({"InvocationID": ["a1\n", "a1\n", "", "b2\n"], "is-active": "active\n"})
     _, seen = inject(site_of(guests), "restart-service", service="containerd")
