@@ -8,18 +8,28 @@ from pathlib import Path
 import pytest
 from conftest import UserLab
 
-# The quick ones of each family of faults; scripts/nightly runs all.
+# A quick one of each kind of fault; scripts/nightly runs all.
 SCENARIOS = {
+    "kill-etcd-leader": "a process is killed",
     "hang-apiserver": "a process is stopped",
-    "move-etcd-leader": "leadership is handed over",
+    "restart-containerd": "a service is stopped",
+    "break-apiserver-manifest": "a manifest is edited",
     "cut-idle-connections": "the load balancer is set up badly",
+    "exhaust-connections": "connections are held",
     "partition-etcd-leader": "packets are dropped",
     "cut-power-of-one": "a machine loses power",
+    "freeze-etcd-leader": "a machine is frozen",
+    "replace-control-plane": "a machine is lost, and another takes its place",
+    "move-etcd-leader": "leadership is handed over",
+    "corrupt-etcd-wal": "the data of a member is damaged",
+    "restore-etcd-snapshot": "a majority loses its data",
     "fail-closed-webhook": "admission refuses everything",
     "expire-apiserver-certificate": "a certificate has expired",
+    "starve-cpu": "a machine has less of something",
+    "slow-etcd-disk": "a disk is slow",
 }
-# Twins of each kind: a fault replaced, a setting of the lab.
-TWINS = ("fail-closed-webhook", "hang-apiserver")
+# Twins of each kind: a fault replaced, a fault added, a setting of the lab.
+TWINS = ("fail-closed-webhook", "pause-etcd-leader", "hang-apiserver")
 # They need a kernel, a clock or a disk of their own.
 SKIPPED = {
     "delay-between-members": "netem",
