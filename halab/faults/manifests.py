@@ -187,6 +187,7 @@ FAULTS = (
         lambda site, entry: hold(site, entry.machine, entry.options["pod"]),
         lambda site, entry: let_go(site, entry.machine, entry.options["pod"]),
         {"pod": POD},
+        check=_require_untouched,
     ),
     Fault(
         "edit-manifest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -71,8 +72,12 @@ def ok_within(samples: Sequence[Sample], name: str, counts_from: float, limit_se
             break
     run, before = samples[first:], samples[:first]
     failed = [sample for sample in before if not sample.ok]
-    seconds = run[0].t - counts_from if run else None
-    if run and seconds is not None and run[0].t <= latest:
+    # by the first answer, not by its question: that one may have been asked while nobody answered, and waited
+    since = (
+        min((sample.end for sample in run), default=math.inf) if failed else (run[0].t if run else math.inf)
+    )
+    seconds = since - counts_from
+    if run and since <= latest:
         if len(run) < OK_IN_A_ROW:
             return Judgement(State.OPEN, f"{spoken(name)} ok {len(run)} times in a row")
         seen = f"{spoken(name)} ok from {spelled(seconds)} on" if failed else f"{spoken(name)} ok all along"
@@ -81,7 +86,7 @@ def ok_within(samples: Sequence[Sample], name: str, counts_from: float, limit_se
     last_failed = failed[-1] if failed else None
     if last_failed and (last_failed.t > latest or (run and run[0].t - last_failed.t <= GAP_SECONDS)):
         shown = (evidence(name, failed),)
-        if run and seconds is not None:
+        if run:
             seen = f"{spoken(name)} ok only from {spelled(seconds)} on: {last_failed.detail} before"
             figures = _after("ok after", seconds, limit_seconds)
             return Judgement(State.BROKEN, seen, last_failed.t, shown, figures)

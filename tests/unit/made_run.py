@@ -112,12 +112,12 @@ def readings(
 
 
 def lane(pattern: str, *, hertz: float = 5, start: float = 0.0) -> list[Sample]:
-    """`+` ok, `-` failed, `.` not asked, `h` asked and given up after two seconds."""
+    """`+` ok, `-` failed, `.` not asked, `h` given up after two seconds, `s` ok after one and a half."""
     made = []
     for number, mark in enumerate(pattern):
         if mark != ".":
-            seconds = 2.0 if mark == "h" else 0.01
-            made.append(Sample(start + number / hertz, seconds, "p", None, mark == "+", "refused"))
+            seconds = {"h": 2.0, "s": 1.5}.get(mark, 0.01)
+            made.append(Sample(start + number / hertz, seconds, "p", None, mark in "+s", "refused"))
     return made
 
 

@@ -47,7 +47,13 @@ def test_a_held_pod_is_waited_for_until_it_stopped() -> None:
     guests = FakeGuests({"pgrep": ["1\n", "1\n", ""]})
     _, seen = inject(site_of(guests), "hold-static-pod", pod="etcd")
     assert seen == "etcd is stopped"
-    assert f"mv -f {FOLDER}/etcd.yaml {HELD}/etcd.yaml" in guests.commands("cp2")[0]
+    assert f"mv -f {FOLDER}/etcd.yaml {HELD}/etcd.yaml" in guests.commands("cp2")[1]
+
+
+def test_a_pod_that_another_fault_holds_is_not_held_twice() -> None:
+    guests = FakeGuests({"ls -d": f"{HELD}/etcd.yaml\n"})
+    with pytest.raises(BadUsage, match="another fault has the manifest of etcd on cp2"):
+        inject(site_of(guests), "hold-static-pod", pod="etcd")
 
 
 def test_a_held_pod_is_let_go_without_the_api() -> None:
