@@ -19,9 +19,18 @@ from halab.topology.lab import Lab
 _MAXIMUM_LAG = 100
 # What runs beside etcd on a control plane, with the 15 characters that the kernel keeps of a name. A pod is Ready to
 # the API for some time after its process has ended: a component that lost its lease, and is started again later.
-_COMPONENTS = {"kube-apiserver": "kube-apiserver", "kube-controller": "kube-controller-manager",
-               "kube-scheduler": "kube-scheduler"}  # fmt: skip
+_COMPONENTS = {
+    "kube-apiserver": "kube-apiserver",
+    "kube-controller": "kube-controller-manager",
+    "kube-scheduler": "kube-scheduler",
+}
 _ABSENT = f"for each in {' '.join(_COMPONENTS)}; do pgrep -x $each >/dev/null || echo $each; done"
+# Connections whose data was sent three times and more in vain. After a link was down for 55 s, followers of etcd had
+# such a one between them for 53 s more, while all else was well: had the leader gone, none could have been elected.
+_STALLED = (
+    f"ss -Htno state established '( sport = :{etcd.PEER_PORT} or dport = :{etcd.PEER_PORT} )' | "
+    r"awk -F '[ :]+' '/timer:\(on,[^,]*,([3-9]|[0-9][0-9])\)/ { print $5 }'"
+)
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,9 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
         ]
         return silent + missing_in_etcd(members)
 
-    def ask_processes() -> list[str]:
-        absent = on_all(control_planes, lambda name: _absent(guests, name))
-        return [f"{each} does not run on {name}" for name, found in absent.items() for each in found]
+    def ask_machines() -> list[str]:
+        found = on_all(control_planes, lambda name: _found_on(guests, name))
+        return [line for name, words in found.items() for line in _missing_on(lab, name, words)]
 
     def ask_balancer() -> list[str]:
         backends.update(balancer.backends(guests, lab))
@@ -90,18 +99,26 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
             return [error.message.splitlines()[0]]
 
     with ThreadPoolExecutor(max_workers=6) as pool, process.ended_at_interrupt():
-        questions = (ask_etcd, ask_processes, ask_balancer, ask_nodes, ask_pods, ask_leaders)
+        questions = (ask_etcd, ask_machines, ask_balancer, ask_nodes, ask_pods, ask_leaders)
         for lines in pool.map(answered, questions):
             missing += [line for line in lines if line not in missing]
     return Observation(tuple(missing), leaders, members, backends)
 
 
-def _absent(guests: Guests, machine: str) -> list[str]:
-    """Components that do not run; none of a machine that is not reached, of which etcd's silence tells."""
+def _found_on(guests: Guests, machine: str) -> list[str]:
+    """What a machine lacks, a word each; nothing of one that is not reached: etcd's silence tells of it."""
     try:
-        return [_COMPONENTS[name] for name in guests.run(machine, _ABSENT).output.split()]
+        return guests.run(machine, f"{_ABSENT}; {_STALLED}").output.split()
     except HalabError:
         return []
+
+
+def _missing_on(lab: Lab, machine: str, words: list[str]) -> list[str]:
+    """Names of processes that do not run, and addresses of peers that are not reached."""
+    peers = {str(each.address): each.name for each in lab.control_planes}
+    absent = [f"{_COMPONENTS[word]} does not run on {machine}" for word in words if word in _COMPONENTS]
+    stalled = sorted({peers[word] for word in words if word in peers})
+    return absent + [f"what etcd on {machine} sends to {peer} does not arrive yet" for peer in stalled]
 
 
 def missing_in_etcd(members: dict[str, Member]) -> list[str]:

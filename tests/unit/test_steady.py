@@ -70,6 +70,12 @@ def test_a_component_that_waits_to_be_started_again_is_missed(guests: FakeGuests
     assert observe(guests, api, lab_of()).missing == ("kube-controller-manager does not run on cp3",)
 
 
+def test_a_connection_between_members_that_still_waits_is_missed(guests: FakeGuests, api: Any) -> None:
+    guests.answers = {"cp1: .*:2380": "10.213.7.13\n10.213.7.13\n192.0.2.1\n", **guests.answers}
+    missing = observe(guests, api, lab_of()).missing
+    assert missing == ("what etcd on cp1 sends to cp3 does not arrive yet",)
+
+
 def test_a_dead_machine_is_missed_once_a_line(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp2: ": Unreachable("cp2 does not answer over SSH"), **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("etcd on cp2 does not answer",)
