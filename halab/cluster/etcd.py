@@ -65,7 +65,7 @@ def parse_status(machine: str, output: str) -> Member:
             applied_index=said.get("raftAppliedIndex", said["raftIndex"]),
             revision=said["header"].get("revision", 0),
             is_learner=said.get("isLearner", False),
-            problems=tuple(said.get("errors") or ()),
+            problems=tuple(" ".join(error.split()) for error in said.get("errors") or ()),
             database_bytes=said.get("dbSize", 0),
         )
     except (ValueError, LookupError, TypeError) as error:

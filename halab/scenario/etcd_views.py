@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_ALARM = re.compile(r"memberID:(\d+) alarm:(\w+)")
+# One space or two: the text form of protobuf differs from build to build, on purpose.
+_ALARM = re.compile(r"memberID:(\d+)\s+alarm:(\w+)")
 
 
 @dataclass(frozen=True)

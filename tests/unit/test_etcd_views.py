@@ -76,7 +76,7 @@ def test_a_status_of_a_real_member_is_read() -> None:
 def test_a_member_has_its_own_alarms_and_not_those_of_others() -> None:
     said = json.loads(captured("maintenance-status.json"))
     other = "memberID:7 alarm:CORRUPT "
-    said["errors"] = [other, "memberID:3792451147877998499 alarm:NOSPACE ", "etcdserver: no leader"]
+    said["errors"] = [other, "memberID:3792451147877998499  alarm:NOSPACE ", "etcdserver: no leader"]
     assert View.parse(0, json.dumps(said).encode()).alarm == "NOSPACE"
     said["errors"] = [other]
     del said["leader"]
