@@ -1,0 +1,256 @@
+"""Faults of what etcd keeps: a log that is damaged in the middle, members that lose their data, a leader that moves."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Call, FakeGuests, captured
+from made_site import heal, inject, site_of
+
+from halab.errors import BadUsage, LabProblem, TimedOut, Unreachable
+from halab.faults import etcd_data
+from halab.faults.journal import Entry
+
+MANIFEST = (
+    "spec:\n  containers:\n  - command:\n    - etcd\n    - --initial-cluster=cp2=https://10.213.7.12:2380\n"
+)
+PANIC = '{"level":"panic","ts":"t","msg":"tocommit(9) is out of range","error":"raft log"}\n'
+
+
+def status(member_id: int, *, leader: int = 1, index: int = 100, is_learner: bool = False) -> str:
+    """What `etcdctl endpoint status` says of one member; member 1 is cp1's."""
+    said = json.loads(captured("endpoint-status.json"))
+    said[0]["Status"]["header"]["member_id"] = member_id
+    said[0]["Status"].update(leader=leader, raftIndex=index, raftAppliedIndex=index, isLearner=is_learner)
+    return json.dumps(said)
+
+
+def members_list() -> str:
+    return json.dumps(
+        {
+            "members": [
+                {"ID": number, "name": f"cp{number}", "peerURLs": [f"https://10.213.7.1{number}:2380"]}
+                for number in (1, 2, 3)
+            ]
+        }
+    )
+
+
+def healthy(**more: Any) -> FakeGuests:
+    usual = {
+        "member list": members_list(),
+        "cat /etc/kubernetes/manifests/etcd.yaml": MANIFEST,
+        "cat /etc/kubernetes/halab-held/etcd.yaml": MANIFEST,
+        "cp1: .*endpoint status": status(1),
+        "cp2: .*endpoint status": status(2),
+        "cp3: .*endpoint status": status(3),
+    }
+    return FakeGuests({**more, **{what: said for what, said in usual.items() if what not in more}})
+
+
+def index_of(commands: list[str], part: str) -> int:
+    return next(number for number, command in enumerate(commands) if part in command)
+
+
+# the write-ahead log
+
+
+def record(length: int) -> bytes:
+    """A record as etcd writes it: the length of the message with that of its padding, the message, the padding."""
+    padding = -length % 8
+    head = length | ((0x80 | padding) << 56 if padding else 0)
+    return struct.pack("<Q", head) + bytes(range(1, length + 1)) + b"\0" * padding
+
+
+def corrupted(folder: Path) -> subprocess.CompletedProcess[str]:
+    script = etcd_data._CORRUPT.format(data=folder).strip()
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20, check=False)
+
+
+def log_of(folder: Path, lengths: list[int], name: str = "0000000000000000-0000000000000000.wal") -> Path:
+    (folder / "wal").mkdir(exist_ok=True)
+    path = folder / "wal" / name
+    path.write_bytes(b"".join(record(length) for length in lengths) + b"\0" * 512)
+    return path
+
+
+@pytest.mark.parametrize("lengths", [[16, 24, 32, 40, 48], [5, 13, 21, 33, 47, 50], [9] * 40])
+def test_one_byte_in_the_middle_of_the_log_is_flipped(tmp_path: Path, lengths: list[int]) -> None:
+    path = log_of(tmp_path, lengths)
+    before = path.read_bytes()
+    done = corrupted(tmp_path)
+    assert done.returncode == 0, done.stderr
+    changed = [at for at, (old, new) in enumerate(zip(before, path.read_bytes(), strict=True)) if old != new]
+    starts = [0]
+    for length in lengths:
+        starts.append(starts[-1] + len(record(length)))
+    (place,) = changed
+    number = next(index for index in range(len(lengths)) if starts[index] <= place < starts[index + 1])
+    # a torn last record would be repaired; padding and zeros are in no checksum
+    assert 0 < number < len(lengths) - 1
+    assert starts[number] + 8 <= place < starts[number] + 8 + lengths[number]
+    assert done.stdout.strip() == f"byte {place} of {starts[-1]} in {path}"
+
+
+def test_a_log_with_hardly_a_record_is_left_alone(tmp_path: Path) -> None:
+    path = log_of(tmp_path, [16, 16])
+    before = path.read_bytes()
+    done = corrupted(tmp_path)
+    assert done.returncode != 0
+    assert "records are too few" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_the_newest_segment_of_the_log_is_damaged(tmp_path: Path) -> None:
+    older = log_of(tmp_path, [16] * 9)
+    newer = log_of(tmp_path, [16] * 9, "0000000000000001-0000000000000100.wal")
+    assert older.read_bytes() == newer.read_bytes()
+    assert corrupted(tmp_path).returncode == 0
+    assert older.read_bytes() != newer.read_bytes()
+    assert older.read_bytes() == b"".join(record(16) for _ in range(9)) + b"\0" * 512
+
+
+# members
+
+
+def test_a_corrupt_member_is_seen_by_its_last_words() -> None:
+    guests = healthy(perl="byte 7 of 900 in x.wal\n", panic=["", PANIC])
+    _, seen = inject(site_of(guests), "corrupt-wal")
+    assert seen == (
+        "byte 7 of 900 in x.wal: etcd on cp2 ends as soon as it is started: tocommit(9) is out of range: raft log"
+    )
+
+
+def test_the_kubelet_is_stopped_while_the_data_is_damaged_and_always_goes_on() -> None:
+    guests = healthy(panic=PANIC)
+    entry, _ = inject(site_of(guests), "corrupt-wal")
+    (command,) = [each for each in guests.commands("cp2") if "perl" in each]
+    parts = [
+        "--signal=CONT kubelet' EXIT",
+        "--signal=STOP kubelet",
+        "pkill -KILL -x $process",
+        "damaged",
+        "perl",
+    ]
+    places = [command.index(part) for part in parts]
+    assert places == sorted(places)
+    assert f"touch /var/lib/halab/{entry.id}/damaged" in command
+
+
+def test_a_member_that_goes_on_with_its_damaged_log_is_a_fault_without_effect() -> None:
+    with pytest.raises(TimedOut, match="etcd on cp2 to fail for its data; last seen: it has not failed"):
+        inject(site_of(healthy()), "corrupt-wal")
+
+
+def test_a_member_without_data_is_told_to_join_and_never_to_found_a_cluster() -> None:
+    guests = healthy(panic=PANIC)
+    _, seen = inject(site_of(guests), "lose-etcd-data")
+    assert seen.startswith("etcd on cp2 ends as soon as it is started")
+    (strike,) = [call for call in guests.calls if "rm -rf /var/lib/etcd/member" in call.command]
+    assert strike.input is not None
+    assert "--initial-cluster-state=existing" in strike.input
+    assert "cp1=https://10.213.7.11:2380,cp2=https://10.213.7.12:2380,cp3=" in strike.input
+    assert "for process in etcd kube-apiserver" in strike.command
+
+
+def test_a_member_without_data_may_be_let_in_again() -> None:
+    def answer(call: Call) -> str:
+        return "" if "panic" in call.command else status(2, leader=3)
+
+    guests = healthy(**{"cp2: .*(panic|endpoint status)": answer})
+    _, seen = inject(site_of(guests), "lose-etcd-data")
+    assert "cp2 was let in again without what it had promised" in seen
+
+
+def test_data_that_nobody_else_has_is_not_destroyed() -> None:
+    guests = healthy(**{"cp3: .*endpoint status": Unreachable("cp3 does not answer over SSH")})
+    with pytest.raises(BadUsage, match="2 other members have to keep the data, and 1 can"):
+        inject(site_of(guests), "lose-etcd-data")
+    assert not any("rm -rf" in call.command for call in guests.calls)
+
+
+def test_a_member_is_replaced_in_the_order_that_keeps_the_majority() -> None:
+    guests = healthy(damaged="marked\n", pgrep="")
+    heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
+    asked = [f"{call.machine}: {call.command}" for call in guests.calls]
+    steps = [
+        "mv -f /etc/kubernetes/manifests/etcd.yaml",
+        "cp2: exec 9</var/lib && flock 9 && { rm -rf /var/lib/etcd/member",
+        "member remove",
+        "member add cp2 --learner",
+        "mv -f /etc/kubernetes/halab-held/etcd.yaml",
+        "cp2: systemctl restart kubelet",
+        "mv -f /etc/kubernetes/halab-held/kube-apiserver.yaml",
+        "rm -rf /var/lib/halab/1",
+    ]
+    places = [index_of(asked, step) for step in steps]
+    assert places == sorted(places), list(zip(steps, places, strict=True))
+
+
+def test_a_learner_is_made_to_vote() -> None:
+    listed = json.loads(members_list())
+    listed["members"][1]["isLearner"] = True
+    voting = members_list()
+    guests = healthy(damaged="marked\n", **{"member list": [json.dumps(listed)] * 3 + [voting]})
+    heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
+    assert any("member promote 2" in call.command for call in guests.calls)
+
+
+def test_what_was_only_about_to_be_damaged_is_let_go_and_no_member_is_changed() -> None:
+    guests = healthy()
+    heal(site_of(guests), Entry("1", "lose-etcd-data", "cp2", {}))
+    said = " ".join(call.command for call in guests.calls)
+    assert "member remove" not in said
+    assert "member add" not in said
+    assert "mv -f /etc/kubernetes/halab-held/etcd.yaml" in said
+    assert "rm -rf /var/lib/halab/1" in said
+
+
+# the leader
+
+
+def moving(*, after: str, **more: str) -> FakeGuests:
+    """cp2 leads, until it has been told to hand over; cp3 has more of the log than cp1."""
+    answers = {
+        "cp2: .*endpoint status": [status(2, leader=2)] * 3 + [after],
+        "cp1: .*endpoint status": more.get("cp1", status(1, leader=2, index=90)),
+        "cp3: .*endpoint status": more.get("cp3", status(3, leader=2, index=100)),
+    }
+    return FakeGuests(answers)
+
+
+def test_the_member_with_most_of_the_log_takes_the_lead() -> None:
+    guests = moving(after=status(2, leader=3))
+    _, seen = inject(site_of(guests), "move-etcd-leader")
+    assert any("move-leader 3" in command for command in guests.commands("cp2"))
+    assert seen.startswith("etcd on cp3 leads, in term")
+
+
+def test_a_learner_cannot_take_the_lead() -> None:
+    guests = moving(after=status(2, leader=1), cp3=status(3, leader=2, index=100, is_learner=True))
+    inject(site_of(guests), "move-etcd-leader")
+    assert any("move-leader 1" in command for command in guests.commands("cp2"))
+
+
+def test_nobody_is_left_to_take_the_lead() -> None:
+    learner = status(3, leader=2, is_learner=True)
+    guests = moving(after=status(2, leader=2), cp1=status(1, leader=2, is_learner=True), cp3=learner)
+    with pytest.raises(LabProblem, match="no other member of etcd can take the lead from cp2"):
+        inject(site_of(guests), "move-etcd-leader")
+
+
+def test_only_the_leader_hands_over() -> None:
+    guests = healthy()
+    with pytest.raises(BadUsage, match="etcd does not lead on cp2"):
+        inject(site_of(guests), "move-etcd-leader")
+    assert not any("move-leader" in call.command for call in guests.calls)
+
+
+def test_a_leader_that_stays_is_a_fault_without_effect() -> None:
+    with pytest.raises(TimedOut, match="last seen: etcd on cp2 leads"):
+        inject(site_of(moving(after=status(2, leader=2))), "move-etcd-leader")
