@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # Equal examples in every run, and no limit on one of them: machines of tests may be slow.
 settings.register_profile("halab", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("halab")
+# What a shell starts in the background ignores Ctrl-C, and so do its children: the tests that send it would wait.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
