@@ -36,16 +36,26 @@ def scenarios_command(as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option
 def report_command(folder: Path, as_json: bool) -> int:
-    """Judge a recorded run again and write its report anew; no lab is needed.
+    """Judge a recorded run, or all of a campaign, again and write the reports anew; no lab is needed.
 
     \b
-    Example:
+    Examples:
       halab report .halab/runs/20261123-101500-stop-apiserver
+      halab report .halab/runs/20261123-101500-campaign
     """
     from halab.cli.verdicts import exit_code, print_result, print_results
+    from halab.report import table
     from halab.report.render import render
+    from halab.report.written import is_campaign, render_campaign
     from halab.scenario.folder import RunFolder
 
+    if is_campaign(folder):
+        campaign = render_campaign(folder)
+        if as_json:
+            print_results(campaign.runs)
+        else:
+            click.echo(table.overview(campaign))
+        return exit_code([str(campaign.verdict)])
     run = RunFolder.existing(folder)
     result = render(run)
     if as_json:

@@ -10,10 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_campaign import campaign_of
 from made_run import CONTROL_PLANES, META, MadeRun, leaders, waiting
 
 from halab import report
 from halab.config.scenario import Verdict
+from halab.errors import HalabError
+from halab.report import overview
+from halab.report.written import render_campaign
 from halab.scenario import events
 from halab.scenario.events import Record
 from halab.scenario.folder import Evidence, RunFolder
@@ -156,3 +160,57 @@ def test_a_record_that_was_cut_off_never_passes(
         path.write_bytes(content[: int(len(content) * share)])
         assert report.render(folder).verdict is Verdict.ERROR
         shutil.rmtree(folder.path)
+
+
+# several of them
+
+
+def test_a_campaign_is_judged_again_and_says_the_same(
+    tmp_path: Path, copy_of: Callable[[str], RunFolder]
+) -> None:
+    runs = [(folder, report.render(folder)) for folder in map(copy_of, NAMES)]
+    folder = tmp_path / "20261123-101500-campaign"
+    overview.write(folder, campaign_of(runs))
+    before = {name: (folder / name).read_text() for name in (overview.JSON, overview.JUNIT, overview.PAGE)}
+    for name in before:
+        if name != overview.JSON:
+            (folder / name).unlink()
+    campaign = render_campaign(folder)
+    assert {name: (folder / name).read_text() for name in before} == before
+    assert (campaign.seed, campaign.verdict) == (42, Verdict.ERROR)
+
+
+def test_a_run_of_a_campaign_that_is_judged_otherwise_changes_the_whole(
+    tmp_path: Path, copy_of: Callable[[str], RunFolder]
+) -> None:
+    run = copy_of("stop-apiserver-haproxy")
+    folder = tmp_path / "20261123-101500-campaign"
+    overview.write(folder, campaign_of([(run, report.render(run))], is_whole=True))
+    text = run.scenario.read_text()
+    assert "fails: within 10s" in text
+    run.scenario.write_text(text.replace("fails: within 10s", "fails: within 1ms"))
+    assert render_campaign(folder).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: text[:40], "cannot read .*campaign.json: "),
+        (lambda text: text.replace('"seed": 42', '"seed": "x"'), "campaign.json: seed: "),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "made by another version of halab"),
+        (
+            lambda text: text.replace("stop-apiserver-haproxy", "gone"),
+            "not the folder of a run: .*gone has no",
+        ),
+    ],
+)
+def test_a_campaign_that_cannot_be_read_says_what_is_wrong(
+    change: Callable[[str], str], why: str, tmp_path: Path, copy_of: Callable[[str], RunFolder]
+) -> None:
+    run = copy_of("stop-apiserver-haproxy")
+    folder = tmp_path / "20261123-101500-campaign"
+    overview.write(folder, campaign_of([(run, report.render(run))]))
+    written = folder / overview.JSON
+    written.write_text(change(written.read_text()))
+    with pytest.raises(HalabError, match=why):
+        render_campaign(folder)

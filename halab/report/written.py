@@ -1,0 +1,82 @@
+"""A campaign as it was written down: read from its folder again, and judged anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from halab.errors import Corrupted
+from halab.report import overview
+from halab.report.campaign import Campaign, NotRun
+from halab.report.render import render
+from halab.scenario.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class _Run:
+    folder: str
+
+
+@dataclass(frozen=True)
+class _Scenario:
+    runs: tuple[_Run, ...]
+
+
+@dataclass(frozen=True)
+class _Left:
+    scenario: str
+    why: str
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What campaign.json says that its runs do not say themselves."""
+
+    schema: int
+    name: str
+    seed: int
+    order: tuple[str, ...]
+    started: str
+    seconds: float
+    scenarios: tuple[_Scenario, ...]
+    not_run: tuple[_Left, ...]
+    repairs: tuple[str, ...]
+
+
+def is_campaign(folder: Path) -> bool:
+    return (folder / overview.JSON).is_file()
+
+
+def render_campaign(folder: Path) -> Campaign:
+    """Judge every run of a campaign again, and write their reports and the one of all anew."""
+    written = _read(folder / overview.JSON)
+    runs = [
+        RunFolder.existing(folder / run.folder) for scenario in written.scenarios for run in scenario.runs
+    ]
+    campaign = Campaign(
+        written.name,
+        written.seed,
+        written.order,
+        [(RunFolder(run.path.resolve()), render(run)) for run in runs],
+        written.started,
+        written.seconds,
+        [NotRun(left.scenario, left.why) for left in written.not_run],
+        written.repairs,
+    )
+    overview.write(folder.resolve(), campaign)
+    return campaign
+
+
+def _read(path: Path) -> _Written:
+    try:
+        written = TypeAdapter(_Written).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Corrupted(f"cannot read {path}: {where}: {first['msg'].lower()}") from error
+    if written.schema != overview.SCHEMA:
+        hint = "read it with the halab that made it"
+        raise Corrupted(f"made by another version of halab: {path}", hint=hint)
+    return written
