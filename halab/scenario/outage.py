@@ -6,12 +6,13 @@ Where there are no samples, nothing is known: a gap is reported as one, and neit
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from halab.scenario.events import Sample
+from halab.scenario.lanes import Lanes, time_of
 
 # The sampler asks several times a second, and a slow answer does not delay the next question: two seconds
 # without a question mean that it did not run.
@@ -75,32 +76,13 @@ class Figures:
         return self.failed / self.samples if self.samples else 0.0
 
 
-class Samples:
-    """Samples by lane, each lane in the order of its starts; more can be added as they are written."""
-
-    def __init__(self, samples: Iterable[Sample] = ()) -> None:
-        self._lanes: dict[str, list[Sample]] = {}
-        self.add(samples)
-
-    def add(self, samples: Iterable[Sample]) -> None:
-        for sample in samples:
-            insort(self._lanes.setdefault(sample.lane, []), sample, key=_start)
-
-    @property
-    def lanes(self) -> tuple[str, ...]:
-        return tuple(sorted(self._lanes))
-
-    @property
-    def count(self) -> int:
-        return sum(map(len, self._lanes.values()))
-
-    def of(self, lane: str) -> Sequence[Sample]:
-        return self._lanes.get(lane, [])
+class Samples(Lanes[Sample]):
+    """Samples by lane, in the order of their starts."""
 
     def between(self, lane: str, start: float, end: float) -> Sequence[Sample]:
         """The samples of a lane that started in [start, end)."""
-        samples = self._lanes.get(lane, [])
-        return samples[bisect_left(samples, start, key=_start) : bisect_left(samples, end, key=_start)]
+        samples = self.of(lane)
+        return samples[bisect_left(samples, start, key=time_of) : bisect_left(samples, end, key=time_of)]
 
 
 def figures(samples: Sequence[Sample], start: float, end: float) -> Figures:
@@ -161,7 +143,3 @@ def _open(failing: Sequence[Sample], end: float) -> Outage:
 def percentile(ordered: Sequence[float], percent: int) -> float | None:
     """By nearest rank: always a time that was measured."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
-
-
-def _start(sample: Sample) -> float:
-    return sample.t

@@ -1,0 +1,43 @@
+"""What was recorded, by lane: each lane in the order of its times; more can be added as it is written."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Generic, Protocol, TypeVar
+
+
+class Timed(Protocol):
+    """A record of one lane; `t` in seconds since the run began."""
+
+    @property
+    def t(self) -> float: ...
+
+    @property
+    def lane(self) -> str: ...
+
+
+T = TypeVar("T", bound=Timed)
+time_of = attrgetter("t")
+
+
+class Lanes(Generic[T]):
+    def __init__(self, records: Iterable[T] = ()) -> None:
+        self._lanes: dict[str, list[T]] = {}
+        self.add(records)
+
+    def add(self, records: Iterable[T]) -> None:
+        for record in records:
+            insort(self._lanes.setdefault(record.lane, []), record, key=time_of)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        return tuple(sorted(self._lanes))
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def of(self, lane: str) -> Sequence[T]:
+        return self._lanes.get(lane, [])
