@@ -33,7 +33,7 @@ perl -we '
     $at += 8 + $low + $padding;
     sysseek($log, $at, 0);
   }}
-  die "$path: $#ends records are too few\n" if $#ends < 3;
+  die "$path: " . @ends . " records are too few\n" if @ends < 4;
   my $place = $ends[$#ends / 2] - 1;
   sysseek($log, $place, 0); sysread($log, my $byte, 1);
   sysseek($log, $place, 0); syswrite($log, chr(ord($byte) ^ 0xff));

@@ -1,17 +1,25 @@
-"""A site for faults: machines with scripted answers, and power that does what it is told."""
+"""A site for faults: machines with scripted answers, or a shell of their own; power that does what it is told."""
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from fakes import FakeClock, FakeGuests, lab_of
+from fakes import Call, FakeClock, FakeGuests, lab_of
 
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.power import State
+from halab.process import Completed
+
+# Where a command meant for a machine would do harm on the host that the tests run on.
+_HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|root|run|srv|sys|usr|var)\b")
 
 
 @dataclass
@@ -26,6 +34,56 @@ class FakePower:
 
     def limit_cpus(self, machine: str, cpus: float | None) -> None:
         self.asked.append(f"{machine} has {cpus} cores")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """An answer of FakeGuests: the command is run for real, in a folder that stands in for the machine's own.
+
+    What would reach the host is none of it: tools are scripts of the test, which note in `did` how they were called, and
+    a command that names a folder of the host is not run at all.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for folder in ("bin", "etc/kubernetes/manifests", "var/lib/etcd/member"):
+            (self.root / folder).mkdir(parents=True)
+        # nothing runs that could be killed
+        self.add_tool("pkill", "exit 1")
+        self.add_tool("systemctl")
+
+    def add_tool(self, name: str, does: str = "") -> None:
+        path = self.root / "bin" / name
+        path.write_text(f'#!/bin/bash\necho "{name} $*" >>"{self.root}/did"\n{does}\n')
+        path.chmod(0o755)
+
+    @property
+    def did(self) -> list[str]:
+        path = self.root / "did"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def __call__(self, call: Call) -> Completed:
+        done = subprocess.run(
+            ["bash", "-c", self._inside(call.command)],
+            input=self._inside(call.input or ""),
+            env={**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    def _inside(self, text: str) -> str:
+        for folder in ("/etc/kubernetes", "/var/lib"):
+            text = text.replace(folder, f"{self.root}{folder}")
+        outside = _HOST.search(text.replace(str(self.root), ""))
+        assert outside is None, f"this would reach the host: {outside}"
+        return text
 
 
 def site_of(guests: FakeGuests, power: FakePower | None = None, **written: Any) -> Site:

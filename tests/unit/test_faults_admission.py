@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from fakes import FakeGuests
-from made_site import heal, inject, site_of
+from made_site import Shell, heal, inject, site_of
 
-from halab.errors import TimedOut
+from halab.errors import CommandFailed, TimedOut, Unreachable
 from halab.faults import admission
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
@@ -50,6 +51,34 @@ def test_the_fault_is_real_once_no_api_server_allows_what_it_denies() -> None:
 def test_one_that_allows_or_none_that_answers_is_no_effect(said: str) -> None:
     with pytest.raises(TimedOut, match="the webhook of cp2 to be asked"):
         inject(site_of(FakeGuests({"dryRun": said})), "deny-by-webhook", resources="configmaps")
+
+
+def test_each_api_server_is_asked_for_itself_and_its_last_line_counts(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "machine")
+    said = f"echo 'W: a warning' >&2; echo '{REFUSED}' >&2"
+    shell.add_tool("kubectl", f'read -r asked; echo "$asked" >>"{shell.root}/asked"; {said}; exit 1')
+    entry, seen = inject(site_of(FakeGuests({"dryRun": shell})), "deny-by-webhook", resources="configmaps")
+    assert seen == f"refused by the API servers of cp1, cp2, cp3: {REFUSED}"
+    for number, call in enumerate(shell.did, 1):
+        assert f"--server=https://10.213.7.1{number}:6443 create --raw" in call
+        # tried, and never made
+        assert "?dryRun=All" in call
+    for line in (shell.root / "asked").read_text().splitlines():
+        assert json.loads(line)["metadata"] == {"name": f"halab-{entry.id}", "labels": {"halab": entry.id}}
+
+
+def test_a_webhook_that_was_not_created_is_not_waited_for() -> None:
+    refused = CommandFailed("on cp2", code=1, output="no such server")
+    guests = FakeGuests({"create -f -": refused})
+    with pytest.raises(CommandFailed):
+        inject(site_of(guests), "deny-by-webhook", resources="configmaps")
+    assert len(guests.calls) == 1
+
+
+def test_any_member_of_etcd_may_remove_it() -> None:
+    guests = FakeGuests({"cp2: .*etcdctl": CommandFailed("on cp2", code=1), "cp1: ": Unreachable("cp1")})
+    heal(site_of(guests), ENTRY)
+    assert [call.machine for call in guests.calls] == ["cp2", "cp2", "cp1", "cp3"]
 
 
 def test_what_is_written_is_what_the_option_names() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeGuests
-from made_site import heal, inject, site_of
+from made_site import Shell, heal, inject, site_of
 
-from halab.errors import BadUsage, TimedOut, Unable
+from halab.errors import BadUsage, CommandFailed, TimedOut, Unable
 from halab.faults import certificates
 from halab.faults.journal import Entry
 from halab.process import Completed
@@ -79,6 +79,41 @@ def test_what_has_expired_differs_in_nothing_but_its_time(pki: Path, tmp_path: P
     openssl("verify", "-no_check_time", "-CAfile", "ca.crt", "apiserver.crt", folder=pki)
 
 
+def machine_of(pki: Path, root: Path) -> tuple[FakeGuests, Shell]:
+    """A machine that signs and puts back for real, and on which a component is killed in words only."""
+    shell = Shell(root / "machine")
+    pki.rename(shell.path("/etc/kubernetes/pki"))
+    return FakeGuests(
+        {"exec 9": shell, "^cp2: rm -rf": shell, "s_client": EXPIRED, "pgrep -o": list(STARTED)}
+    ), shell
+
+
+def test_the_certificate_of_before_comes_back_and_nothing_else_is_left(pki: Path, tmp_path: Path) -> None:
+    guests, shell = machine_of(pki, tmp_path)
+    files = {path.name: path.read_bytes() for path in shell.path("/etc/kubernetes/pki").iterdir()}
+    entry, _ = inject(site_of(guests), "expire-certificate", certificate="apiserver")
+    certificate = shell.path("/etc/kubernetes/pki/apiserver.crt")
+    assert certificate.read_bytes() != files["apiserver.crt"]
+    # a second time, as after a heal that was killed before it was struck off
+    for _ in range(2):
+        heal(site_of(guests), entry)
+        now = {path.name: path.read_bytes() for path in shell.path("/etc/kubernetes/pki").iterdir()}
+        assert now == files
+        assert not shell.path("/etc/kubernetes/halab-held").exists()
+    assert sum("pkill -KILL" in command for command in guests.commands("cp2")) == 2
+
+
+def test_what_cannot_be_signed_replaces_nothing(pki: Path, tmp_path: Path) -> None:
+    guests, shell = machine_of(pki, tmp_path)
+    certificate = shell.path("/etc/kubernetes/pki/apiserver.crt")
+    valid = certificate.read_bytes()
+    shell.path("/etc/kubernetes/pki/ca.key").write_text("no key")
+    with pytest.raises(CommandFailed):
+        inject(site_of(guests), "expire-certificate", certificate="apiserver")
+    assert certificate.read_bytes() == valid
+    assert not any("pkill" in command for command in guests.commands("cp2"))
+
+
 # the fault
 
 
@@ -116,10 +151,13 @@ def test_a_client_s_certificate_has_expired_once_etcd_refuses_it() -> None:
     assert seen == f"etcd refuses kube-apiserver: {said.strip()}"
 
 
-def test_without_the_key_of_the_ca_none_is_signed() -> None:
+@pytest.mark.parametrize(
+    ("certificate", "key"), [("apiserver", "ca.key"), ("apiserver-etcd-client", "etcd/ca.key")]
+)
+def test_without_the_key_of_the_ca_none_is_signed(certificate: str, key: str) -> None:
     guests = FakeGuests({"test -e": Completed(1, "", "")})
-    with pytest.raises(Unable, match=r"cp2 lacks the key of the CA.*: /etc/kubernetes/pki/ca.key"):
-        inject(site_of(guests), "expire-certificate", certificate="apiserver")
+    with pytest.raises(Unable, match=f"cp2 lacks the key of the CA.*: /etc/kubernetes/pki/{key}"):
+        inject(site_of(guests), "expire-certificate", certificate=certificate)
     assert len(guests.calls) == 1
 
 

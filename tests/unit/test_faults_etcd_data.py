@@ -1,19 +1,17 @@
-"""Faults of what etcd keeps: a log that is damaged in the middle, members that lose their data, a leader that moves."""
+"""Faults of what etcd keeps: members that are seen to fail, members that lose their data, a leader that moves."""
 
 from __future__ import annotations
 
 import json
-import struct
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import Call, FakeGuests, captured
-from made_site import heal, inject, site_of
+from made_site import Shell, heal, inject, site_of
 
-from halab.errors import BadUsage, LabProblem, TimedOut, Unreachable
-from halab.faults import etcd_data
+from halab.errors import BadUsage, CommandFailed, LabProblem, TimedOut, Unreachable
+from halab.faults import etcd_data, members
 from halab.faults.journal import Entry
 
 MANIFEST = (
@@ -57,64 +55,6 @@ def index_of(commands: list[str], part: str) -> int:
     return next(number for number, command in enumerate(commands) if part in command)
 
 
-# the write-ahead log
-
-
-def record(length: int) -> bytes:
-    """A record as etcd writes it: the length of the message with that of its padding, the message, the padding."""
-    padding = -length % 8
-    head = length | ((0x80 | padding) << 56 if padding else 0)
-    return struct.pack("<Q", head) + bytes(range(1, length + 1)) + b"\0" * padding
-
-
-def corrupted(folder: Path) -> subprocess.CompletedProcess[str]:
-    script = etcd_data._CORRUPT.format(data=folder).strip()
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20, check=False)
-
-
-def log_of(folder: Path, lengths: list[int], name: str = "0000000000000000-0000000000000000.wal") -> Path:
-    (folder / "wal").mkdir(exist_ok=True)
-    path = folder / "wal" / name
-    path.write_bytes(b"".join(record(length) for length in lengths) + b"\0" * 512)
-    return path
-
-
-@pytest.mark.parametrize("lengths", [[16, 24, 32, 40, 48], [5, 13, 21, 33, 47, 50], [9] * 40])
-def test_one_byte_in_the_middle_of_the_log_is_flipped(tmp_path: Path, lengths: list[int]) -> None:
-    path = log_of(tmp_path, lengths)
-    before = path.read_bytes()
-    done = corrupted(tmp_path)
-    assert done.returncode == 0, done.stderr
-    changed = [at for at, (old, new) in enumerate(zip(before, path.read_bytes(), strict=True)) if old != new]
-    starts = [0]
-    for length in lengths:
-        starts.append(starts[-1] + len(record(length)))
-    (place,) = changed
-    number = next(index for index in range(len(lengths)) if starts[index] <= place < starts[index + 1])
-    # a torn last record would be repaired; padding and zeros are in no checksum
-    assert 0 < number < len(lengths) - 1
-    assert starts[number] + 8 <= place < starts[number] + 8 + lengths[number]
-    assert done.stdout.strip() == f"byte {place} of {starts[-1]} in {path}"
-
-
-def test_a_log_with_hardly_a_record_is_left_alone(tmp_path: Path) -> None:
-    path = log_of(tmp_path, [16, 16])
-    before = path.read_bytes()
-    done = corrupted(tmp_path)
-    assert done.returncode != 0
-    assert "records are too few" in done.stderr
-    assert path.read_bytes() == before
-
-
-def test_the_newest_segment_of_the_log_is_damaged(tmp_path: Path) -> None:
-    older = log_of(tmp_path, [16] * 9)
-    newer = log_of(tmp_path, [16] * 9, "0000000000000001-0000000000000100.wal")
-    assert older.read_bytes() == newer.read_bytes()
-    assert corrupted(tmp_path).returncode == 0
-    assert older.read_bytes() != newer.read_bytes()
-    assert older.read_bytes() == b"".join(record(16) for _ in range(9)) + b"\0" * 512
-
-
 # members
 
 
@@ -140,6 +80,43 @@ def test_the_kubelet_is_stopped_while_the_data_is_damaged_and_always_goes_on() -
     places = [command.index(part) for part in parts]
     assert places == sorted(places)
     assert f"touch /var/lib/halab/{entry.id}/damaged" in command
+
+
+def test_data_goes_before_the_manifest_that_has_a_member_join_is_there(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "machine")
+    guests = FakeGuests({**healthy().answers, "panic": PANIC, "exec 9|^cp2: mkdir": shell})
+    entry, _ = inject(site_of(guests), "lose-etcd-data")
+    # etcd's folder is a mount point on some providers
+    assert list(shell.path("/var/lib/etcd").iterdir()) == []
+    manifest = shell.path("/etc/kubernetes/manifests/etcd.yaml")
+    assert "--initial-cluster-state=existing" in manifest.read_text()
+    assert manifest.stat().st_mode & 0o777 == 0o600
+    assert shell.path(f"/var/lib/halab/{entry.id}/damaged").exists()
+    assert shell.did[0] == "systemctl kill --signal=STOP kubelet"
+    assert shell.did[-1] == "systemctl kill --signal=CONT kubelet"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            '{"level":"fatal","msg":"failed to open WAL","error":"wal: \\"x\\" is bad"}',
+            'failed to open WAL: wal: \\"x\\" is bad',
+        ),
+        ('{"error":"later","level":"panic","msg":"first"}', "first: later"),
+        ('{"level":"panic","ts":"t"}', '{"level":"panic","ts":"t"}'),
+        ("", None),
+    ],
+)
+def test_last_words_are_the_message_and_its_error(line: str, words: str | None) -> None:
+    site = site_of(FakeGuests({"panic": f"{line}\n"}))
+    assert etcd_data.etcd_last_words(site, Entry("1", "corrupt-wal", "cp2", {})) == words
+
+
+def test_last_words_of_before_the_damage_do_not_count() -> None:
+    guests = FakeGuests()
+    etcd_data.etcd_last_words(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
+    assert "-newer /var/lib/halab/1 " in guests.commands("cp2")[0]
 
 
 def test_a_member_that_goes_on_with_its_damaged_log_is_a_fault_without_effect() -> None:
@@ -174,6 +151,43 @@ def test_data_that_nobody_else_has_is_not_destroyed() -> None:
     assert not any("rm -rf" in call.command for call in guests.calls)
 
 
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        ("cp3", {"cp3: .*endpoint status": status(3, leader=0)}),
+        ("cp1", {"cp1: .*endpoint status": LabProblem("not a status")}),
+    ],
+)
+def test_a_member_that_knows_no_leader_keeps_no_data_for_others(machine: str, said: dict[str, Any]) -> None:
+    with pytest.raises(BadUsage, match="2 other members have to keep the data, and 1 can"):
+        inject(site_of(healthy(**said)), "corrupt-wal")
+
+
+def test_the_only_member_keeps_its_data() -> None:
+    with pytest.raises(BadUsage, match="1 other members have to keep the data, and 0 can"):
+        inject(site_of(healthy(), control_planes=1), "lose-etcd-data", "cp1")
+
+
+@pytest.mark.parametrize("pod", ["etcd", "kube-apiserver"])
+def test_a_member_whose_manifest_another_fault_has_is_left_alone(pod: str) -> None:
+    guests = healthy(**{f"ls -d .*/{pod}.yaml": f"/etc/kubernetes/halab-held/{pod}.yaml\n"})
+    with pytest.raises(BadUsage, match=f"another fault has the manifest of {pod} on cp2"):
+        inject(site_of(guests), "corrupt-wal")
+
+
+def test_a_member_that_was_stopped_is_told_to_join_the_cluster_that_exists() -> None:
+    guests = healthy()
+    members.start(site_of(guests), "cp2", "cp1=https://10.213.7.11:2380")
+    (written,) = [call.input for call in guests.calls if call.input]
+    assert [line.strip("- ") for line in written.splitlines()[3:]] == [
+        "etcd",
+        "initial-cluster-state=existing",
+        "initial-cluster=cp1=https://10.213.7.11:2380",
+    ]
+    write, put = (index_of(guests.commands("cp2"), part) for part in ("etcd.yaml.new", "then mv -f"))
+    assert write < put
+
+
 def test_a_member_is_replaced_in_the_order_that_keeps_the_majority() -> None:
     guests = healthy(damaged="marked\n", pgrep="")
     heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
@@ -199,6 +213,34 @@ def test_a_learner_is_made_to_vote() -> None:
     guests = healthy(damaged="marked\n", **{"member list": [json.dumps(listed)] * 3 + [voting]})
     heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
     assert any("member promote 2" in call.command for call in guests.calls)
+
+
+def test_a_change_of_members_that_etcd_refuses_is_tried_again() -> None:
+    unhealthy = CommandFailed("on cp1\netcdserver: unhealthy cluster", code=1)
+    listed = json.loads(members_list())
+    del listed["members"][1]
+    # the old one was removed by the first attempt, and is not asked for again
+    guests = healthy(
+        **{"damaged": "marked\n", "member add": [unhealthy, ""], "member list": [members_list(), json.dumps(listed),
+           members_list()]}
+    )  # fmt: skip
+    heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
+    changes = [
+        call.command.partition("s member ")[2] for call in guests.calls if "s member " in call.command
+    ]
+    assert [change.split()[0] for change in changes if not change.startswith("list")] == [
+        "remove",
+        "add",
+        "add",
+    ]
+
+
+def test_a_member_that_nobody_can_take_in_stays_marked() -> None:
+    guests = healthy(damaged="marked\n", **{"endpoint status": Unreachable("no answer")})
+    guests.answers = {"endpoint status": Unreachable("no answer"), **guests.answers}
+    with pytest.raises(LabProblem, match="no etcd but that of cp2 has a leader"):
+        heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
+    assert not any("rm -rf" in call.command for call in guests.calls)
 
 
 def test_what_was_only_about_to_be_damaged_is_let_go_and_no_member_is_changed() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import FakeGuests, captured
-from made_site import heal, inject, site_of
+from made_site import Shell, heal, inject, site_of
 
-from halab.errors import BadUsage, Unreachable
+from halab.errors import BadUsage, CommandFailed, TimedOut, Unreachable
 from halab.faults.journal import Entry
 
 ENTRY = Entry("7", "lose-etcd-quorum", "cp2", {})
@@ -58,6 +59,16 @@ def test_a_snapshot_is_whole_or_not_there() -> None:
     save = machines.commands("cp2")[0]
     assert f"snapshot save /var/lib/halab/{entry.id}/part" in save
     assert save.index("snapshot save") < save.index(f"mv /var/lib/halab/{entry.id}/part {path}")
+
+
+def test_a_snapshot_goes_with_what_may_still_be_saving_it() -> None:
+    machines = FakeGuests()
+    heal(site_of(machines), Entry("3", "snapshot-etcd", "cp2", {}))
+    lock, removal = machines.calls
+    assert "flock 9" in lock.command
+    # a save takes its time
+    assert lock.timeout_seconds > 60
+    assert removal.command.startswith("rm -rf /var/lib/halab/3;")
 
 
 def test_the_others_lose_their_data_and_the_last_one_is_alone() -> None:
@@ -117,6 +128,67 @@ def test_a_snapshot_is_restored_before_any_other_member_comes_back() -> None:
     for name in ("cp1", "cp2", "cp3"):
         held = f"{name}: mkdir -p /etc/kubernetes/halab-held && if [ -e /etc/kubernetes/manifests/kube-apiserver.yaml"
         assert places(lines, held)[0] < restored
+
+
+def test_no_other_member_goes_on_with_the_old_cluster_while_one_is_restored() -> None:
+    machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": ""})
+    heal(site_of(machines), ENTRY)
+    lines = asked(machines)
+    (restored,) = places(lines, "etcdutl snapshot restore")
+    for name in ("cp1", "cp3"):
+        stopped, wiped = places(
+            lines,
+            f"{name}: mkdir -p /etc/kubernetes/halab-held",
+            f"{name}: exec 9</var/lib && flock 9 && {{ touch",
+        )
+        assert stopped < wiped < restored
+        assert "rm -rf /var/lib/etcd/member" in lines[wiped]
+    assert lines[-1].startswith("cp2: rm -rf /var/lib/halab/7")
+
+
+def test_a_member_is_struck_off_once_it_is_replaced_and_not_replaced_again() -> None:
+    machines = guests(
+        **{
+            r"cp1: .*\[ -e .*damaged": "",
+            r"cp3: .*\[ -e .*damaged": "marked\n",
+            r"\[ -e .*restored": "restored\n",
+        }
+    )
+    heal(site_of(machines), ENTRY)
+    lines = asked(machines)
+    assert not any("member add cp1" in line or "cp1: systemctl restart" in line for line in lines)
+    added, struck = places(lines, "member add cp3", "cp3: rm -f /var/lib/halab/7/damaged")
+    assert added < struck
+
+
+def test_a_restored_member_that_does_not_serve_takes_nobody_in() -> None:
+    down = CommandFailed("on cp2\ncontext deadline exceeded", code=1)
+    machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": "", "endpoint health": down})
+    with pytest.raises(TimedOut, match="serve what was restored; last seen: context deadline exceeded"):
+        heal(site_of(machines), ENTRY)
+    assert not any("s member " in line or "rm -rf /var/lib/halab" in line for line in asked(machines))
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_data_is_put_in_place_in_full_or_not_at_all(tmp_path: Path, works: bool) -> None:
+    shell = Shell(tmp_path / "machine")
+    restored = 'while [ "$1" != --data-dir ]; do shift; done; mkdir -p "$2/member"; echo new >"$2/member/db"'
+    shell.add_tool("etcdutl", restored if works else f"{restored}; exit 1")
+    data = shell.path("/var/lib/etcd/member")
+    (data / "db").write_text("old\n")
+    shell.path("/var/lib/halab/7").mkdir(parents=True)
+    machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": "", "etcdutl": shell})
+    if works:
+        # another try, as after one that was killed before the data was in its place
+        leftover = shell.path("/var/lib/etcd/halab-7/member")
+        leftover.mkdir(parents=True)
+        heal(site_of(machines), ENTRY)
+        assert [path.name for path in data.parent.iterdir()] == ["member"]
+    else:
+        with pytest.raises(CommandFailed):
+            heal(site_of(machines), ENTRY)
+    assert (data / "db").read_text() == ("new\n" if works else "old\n")
+    assert shell.path("/var/lib/halab/7/restored").exists() is works
 
 
 def test_watchers_never_take_the_restored_cluster_for_the_one_of_before() -> None:
