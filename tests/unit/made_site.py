@@ -40,8 +40,8 @@ class FakePower:
 class Shell:
     """An answer of FakeGuests: the command is run for real, in a folder that stands in for the machine's own.
 
-    What would reach the host is none of it: tools are scripts of the test, which note in `did` how they were called, and
-    a command that names a folder of the host is not run at all.
+    None of it reaches the host: tools are scripts of the test, which note in `did` how they were called, and a command
+    that names a folder of the host is not run at all.
     """
 
     root: Path
@@ -81,7 +81,7 @@ class Shell:
     def _inside(self, text: str) -> str:
         for folder in ("/etc/kubernetes", "/var/lib"):
             text = text.replace(folder, f"{self.root}{folder}")
-        outside = _HOST.search(text.replace(str(self.root), ""))
+        outside = _HOST.search(text.replace(str(self.root), "inside"))
         assert outside is None, f"this would reach the host: {outside}"
         return text
 
