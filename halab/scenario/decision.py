@@ -47,9 +47,10 @@ class Figure:
 
     @property
     def excess(self) -> float:
-        """How far it is out of its bounds; negative where it is within them."""
-        above = self.value - self.most if self.most is not None else -self.value
-        return max(above, self.least - self.value)
+        """How far it is out of its bounds; negative where it is within them. More is worse where there is none."""
+        above = [self.value - self.most] if self.most is not None else []
+        below = [self.least - self.value] if self.least > 0 else []
+        return max(above + below, default=self.value)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from halab.config.expectation import ProbeExpectation
 from halab.scenario.amounts import during
-from halab.scenario.decision import Judgement, State, Unit
+from halab.scenario.decision import Figure, Judgement, State, Unit, together
 from halab.scenario.events import Sample
 from halab.scenario.history import Window
 from halab.scenario.outage import Samples
@@ -245,3 +245,25 @@ def test_shifting_all_times_changes_nothing(pattern: str, promised: dict[str, An
     shifted = Window(shift, shift, shift + length)
     found = during(expectation, Samples(lane(pattern, start=shift)), "p", shifted, shift + length)
     assert found.state is judged(pattern, **promised).state
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "least", "worst"),
+    [
+        # as on a lab: the longer of two outages stands for both, however far both are from the bound
+        ((0.848, 0.837), 8.0, 0.0, 0.848),
+        ((3.0, 9.0, 5.0), 8.0, 0.0, 9.0),
+        ((3.0, 1.0, 9.0), 10.0, 2.0, 1.0),
+        ((3.0, 4.0), None, 2.0, 3.0),
+        ((3.0, 4.0), None, 0.0, 4.0),
+    ],
+)
+def test_of_several_lanes_the_worst_figure_is_kept(
+    values: tuple[float, ...], most: float | None, least: float, worst: float
+) -> None:
+    each = [
+        Judgement(State.MET, "", figures=(Figure("f", Unit.SECONDS, value, most, least),))
+        for value in values
+    ]
+    for order in (each, each[::-1]):
+        assert [figure.value for figure in together(order).figures] == [worst]

@@ -10,7 +10,7 @@ import pytest
 from fakes import FakeGuests
 from made_site import Shell, heal, inject, site_of
 
-from halab.errors import BadUsage, CommandFailed, TimedOut, Unable
+from halab.errors import BadUsage, CommandFailed, TimedOut, Unable, Unreachable
 from halab.faults import certificates
 from halab.faults.journal import Entry
 from halab.process import Completed
@@ -51,7 +51,7 @@ def pki(tmp_path: Path) -> Path:
         folder=folder,
     )
     names = "subjectAltName=DNS:cp2,IP:10.213.7.12"
-    openssl("req", *ec, "-subj", "/CN=kube-apiserver", "-addext", names, "-addext", "extendedKeyUsage=serverAuth",
+    openssl("req", *ec, "-subj", "/CN=kube-apiserver/O=a", "-addext", names, "-addext", "extendedKeyUsage=serverAuth",
             "-keyout", "apiserver.key", "-out", "request", folder=folder)  # fmt: skip
     openssl("x509", "-req", "-in", "request", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "8",
             "-copy_extensions", "copyall", "-out", "apiserver.crt", folder=folder)  # fmt: skip
@@ -67,13 +67,14 @@ def test_what_has_expired_differs_in_nothing_but_its_time(pki: Path, tmp_path: P
     valid = (pki / "apiserver.crt").read_bytes()
     what = ("-subject", "-issuer", "-pubkey", "-ext", "subjectAltName,extendedKeyUsage")
     before = shown(pki, pki / "apiserver.crt", *what)
-    argv = ["bash", "-s", pki, kept, kept / "apiserver.crt", "apiserver", "ca"]
+    argv = ["bash", "-s", str(pki), str(kept), f"{kept}/apiserver.crt", "apiserver", "ca"]
     subprocess.run(argv, input=certificates._EXPIRED, check=True, capture_output=True, text=True, timeout=60)
     assert shown(pki, pki / "apiserver.crt", *what) == before
     tool = shutil.which("openssl")
     assert tool
-    argv = [tool, "x509", "-in", pki / "apiserver.crt", "-noout", "-checkend", "0"]
+    argv = [tool, "x509", "-in", f"{pki}/apiserver.crt", "-noout", "-checkend", "0"]
     assert subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode == 1
+    assert (pki / "apiserver.crt").stat().st_mode & 0o777 == 0o644
     assert (kept / "apiserver.crt").read_bytes() == valid
     assert sorted(path.name for path in kept.iterdir()) == ["apiserver.crt"]
     openssl("verify", "-no_check_time", "-CAfile", "ca.crt", "apiserver.crt", folder=pki)
@@ -103,6 +104,18 @@ def test_the_certificate_of_before_comes_back_and_nothing_else_is_left(pki: Path
     assert sum("pkill -KILL" in command for command in guests.commands("cp2")) == 2
 
 
+def test_a_heal_that_ended_before_the_restart_is_done_again(pki: Path, tmp_path: Path) -> None:
+    guests, shell = machine_of(pki, tmp_path)
+    entry, _ = inject(site_of(guests), "expire-certificate", certificate="apiserver")
+    guests.answers["pkill"] = [Unreachable("cp2 does not answer"), ""]
+    with pytest.raises(Unreachable):
+        heal(site_of(guests), entry)
+    heal(site_of(guests), entry)
+    # once for the fault, and twice for its heals
+    assert sum("pkill -KILL" in command for command in guests.commands("cp2")) == 3
+    assert not shell.path("/etc/kubernetes/halab-held").exists()
+
+
 def test_what_cannot_be_signed_replaces_nothing(pki: Path, tmp_path: Path) -> None:
     guests, shell = machine_of(pki, tmp_path)
     certificate = shell.path("/etc/kubernetes/pki/apiserver.crt")
@@ -118,7 +131,8 @@ def test_what_cannot_be_signed_replaces_nothing(pki: Path, tmp_path: Path) -> No
 
 
 def test_a_certificate_has_expired_once_it_is_served() -> None:
-    guests = FakeGuests({"s_client": [VALID, EXPIRED], "pgrep -o": list(STARTED)})
+    silent = Completed(1, "", "")
+    guests = FakeGuests({"s_client": [silent, VALID, EXPIRED], "pgrep -o": list(STARTED)})
     _, seen = inject(site_of(guests), "expire-certificate", certificate="apiserver")
     assert seen == "kube-apiserver serves a certificate that expired at Nov 22 10:00:00 2026 GMT"
 

@@ -256,10 +256,10 @@ def test_what_was_only_about_to_be_damaged_is_let_go_and_no_member_is_changed() 
 # the leader
 
 
-def moving(*, after: str, **more: str) -> FakeGuests:
+def moving(*after: str, **more: str) -> FakeGuests:
     """cp2 leads, until it has been told to hand over; cp3 has more of the log than cp1."""
-    answers = {
-        "cp2: .*endpoint status": [status(2, leader=2)] * 3 + [after],
+    answers: dict[str, Any] = {
+        "cp2: .*endpoint status": [*[status(2, leader=2)] * 3, *after],
         "cp1: .*endpoint status": more.get("cp1", status(1, leader=2, index=90)),
         "cp3: .*endpoint status": more.get("cp3", status(3, leader=2, index=100)),
     }
@@ -267,21 +267,23 @@ def moving(*, after: str, **more: str) -> FakeGuests:
 
 
 def test_the_member_with_most_of_the_log_takes_the_lead() -> None:
-    guests = moving(after=status(2, leader=3))
+    # for a moment nobody leads
+    guests = moving(status(2, leader=0), status(2, leader=3))
     _, seen = inject(site_of(guests), "move-etcd-leader")
     assert any("move-leader 3" in command for command in guests.commands("cp2"))
+    assert sum("endpoint status" in command for command in guests.commands("cp2")) == 5
     assert seen.startswith("etcd on cp3 leads, in term")
 
 
 def test_a_learner_cannot_take_the_lead() -> None:
-    guests = moving(after=status(2, leader=1), cp3=status(3, leader=2, index=100, is_learner=True))
+    guests = moving(status(2, leader=1), cp3=status(3, leader=2, index=100, is_learner=True))
     inject(site_of(guests), "move-etcd-leader")
     assert any("move-leader 1" in command for command in guests.commands("cp2"))
 
 
 def test_nobody_is_left_to_take_the_lead() -> None:
     learner = status(3, leader=2, is_learner=True)
-    guests = moving(after=status(2, leader=2), cp1=status(1, leader=2, is_learner=True), cp3=learner)
+    guests = moving(status(2, leader=2), cp1=status(1, leader=2, is_learner=True), cp3=learner)
     with pytest.raises(LabProblem, match="no other member of etcd can take the lead from cp2"):
         inject(site_of(guests), "move-etcd-leader")
 
@@ -295,4 +297,4 @@ def test_only_the_leader_hands_over() -> None:
 
 def test_a_leader_that_stays_is_a_fault_without_effect() -> None:
     with pytest.raises(TimedOut, match="last seen: etcd on cp2 leads"):
-        inject(site_of(moving(after=status(2, leader=2))), "move-etcd-leader")
+        inject(site_of(moving(status(2, leader=2))), "move-etcd-leader")

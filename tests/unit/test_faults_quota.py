@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from fakes import FakeGuests, captured
@@ -24,13 +25,12 @@ def status(*problems: str) -> str:
 
 def full_after(values: int) -> FakeGuests:
     """A member whose alarm is raised by the value of that number."""
-    return FakeGuests(
-        {
-            "cat /etc/kubernetes/manifests/etcd.yaml": MANIFEST,
-            "pgrep -o -x etcd": ["runs\n", "runs\nchanged\n"],
-            "endpoint status": [status()] * values + [status("memberID:1  alarm:NOSPACE ")],
-        }
-    )
+    answers: dict[str, Any] = {
+        "cat /etc/kubernetes/manifests/etcd.yaml": MANIFEST,
+        "pgrep -o -x etcd": ["runs\n", "runs\nchanged\n"],
+        "endpoint status": [status()] * values + [status("memberID:1  alarm:NOSPACE ")],
+    }
+    return FakeGuests(answers)
 
 
 def test_values_are_written_until_an_alarm_is_raised() -> None:
@@ -142,7 +142,7 @@ def test_room_is_made_in_the_order_that_keeps_it() -> None:
 
 
 def test_an_alarm_that_is_raised_again_is_disarmed_again() -> None:
-    alarms = ["memberID:1 alarm:NOSPACE\n", "memberID:1 alarm:NOSPACE\n", ""]
+    alarms: list[Any] = ["memberID:1 alarm:NOSPACE\n", "memberID:1 alarm:NOSPACE\n", ""]
     guests = FakeGuests({"del --prefix": "0\n", "alarm list": alarms, "endpoint status": status()})
     heal(site_of(guests), ENTRY)
     assert sum("alarm disarm" in call.command for call in guests.calls) == 2

@@ -72,8 +72,10 @@ def test_a_snapshot_goes_with_what_may_still_be_saving_it() -> None:
 
 
 def test_the_others_lose_their_data_and_the_last_one_is_alone() -> None:
-    machines = guests()
+    # it takes an election's time to find out
+    machines = guests(**{"endpoint status": [captured("endpoint-status.json"), leaderless()]})
     entry, seen = inject(site_of(machines), "lose-etcd-quorum")
+    assert sum("endpoint status" in command for command in machines.commands("cp2")) == 2
     assert seen == "etcd on cp2 knows no leader, and the data of all others is gone"
     for name in ("cp1", "cp3"):
         hold, wipe = places(
@@ -120,6 +122,7 @@ def test_a_snapshot_is_restored_before_any_other_member_comes_back() -> None:
         "cp2: etcdctl",
         "member add cp1 --learner",
         "cp1: systemctl restart kubelet",
+        "cp1: if [ -e /etc/kubernetes/halab-held/kube-apiserver.yaml",
         "member add cp3 --learner",
     )
     assert order == sorted(order)
@@ -172,7 +175,10 @@ def test_a_restored_member_that_does_not_serve_takes_nobody_in() -> None:
 @pytest.mark.parametrize("works", [True, False])
 def test_data_is_put_in_place_in_full_or_not_at_all(tmp_path: Path, works: bool) -> None:
     shell = Shell(tmp_path / "machine")
-    restored = 'while [ "$1" != --data-dir ]; do shift; done; mkdir -p "$2/member"; echo new >"$2/member/db"'
+    restored = (
+        'while [ "$1" != --data-dir ]; do shift; done; [ ! -e "$2" ] || exit 1; '
+        'mkdir -p "$2/member"; echo new >"$2/member/db"'
+    )
     shell.add_tool("etcdutl", restored if works else f"{restored}; exit 1")
     data = shell.path("/var/lib/etcd/member")
     (data / "db").write_text("old\n")
