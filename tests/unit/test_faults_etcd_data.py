@@ -136,12 +136,16 @@ def test_a_member_without_data_is_told_to_join_and_never_to_found_a_cluster() ->
 
 
 def test_a_member_without_data_may_be_let_in_again() -> None:
+    # started, it looks for a leader first
+    looks = [status(2), status(2, leader=0), status(2, leader=3)]
+
     def answer(call: Call) -> str:
-        return "" if "panic" in call.command else status(2, leader=3)
+        return "" if "panic" in call.command else looks.pop(0)
 
     guests = healthy(**{"cp2: .*(panic|endpoint status)": answer})
     _, seen = inject(site_of(guests), "lose-etcd-data")
     assert "cp2 was let in again without what it had promised" in seen
+    assert looks == []
 
 
 def test_data_that_nobody_else_has_is_not_destroyed() -> None:
@@ -215,6 +219,23 @@ def test_a_learner_is_made_to_vote() -> None:
     assert any("member promote 2" in call.command for call in guests.calls)
 
 
+def test_the_api_server_comes_back_once_its_member_votes_and_answers() -> None:
+    silent = CommandFailed("on cp2\ncontext deadline exceeded", code=1)
+    guests = healthy(damaged="marked\n", **{"cp2: .*endpoint health": [silent, silent, ""]})
+    heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
+    commands = guests.commands("cp2")
+    answers = [number for number, command in enumerate(commands) if "endpoint health" in command]
+    assert len(answers) == 3
+    assert answers[-1] < index_of(commands, "mv -f /etc/kubernetes/halab-held/kube-apiserver.yaml")
+
+
+def test_a_mark_is_looked_for_once_nothing_damages_the_member_any_more() -> None:
+    guests = FakeGuests()
+    members.is_marked(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}), "cp2")
+    (command,) = guests.commands("cp2")
+    assert command.index("flock 9") < command.index("/var/lib/halab/1/damaged")
+
+
 def test_a_change_of_members_that_etcd_refuses_is_tried_again() -> None:
     unhealthy = CommandFailed("on cp1\netcdserver: unhealthy cluster", code=1)
     listed = json.loads(members_list())
@@ -249,8 +270,14 @@ def test_what_was_only_about_to_be_damaged_is_let_go_and_no_member_is_changed() 
     said = " ".join(call.command for call in guests.calls)
     assert "member remove" not in said
     assert "member add" not in said
-    assert "mv -f /etc/kubernetes/halab-held/etcd.yaml" in said
-    assert "rm -rf /var/lib/halab/1" in said
+    assert "rm -rf /var/lib/etcd" not in said
+    for left in (
+        "mv -f /etc/kubernetes/halab-held/etcd.yaml",
+        "mv -f /etc/kubernetes/halab-held/kube-apiserver.yaml",
+        "rm -rf /etc/kubernetes/halab-held/1",
+        "rm -rf /var/lib/halab/1",
+    ):
+        assert left in said
 
 
 # the leader
