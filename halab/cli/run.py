@@ -176,8 +176,7 @@ def scripts_of(choice: Choice) -> list[Script]:
     known = sorted({tag for script in scripts for tag in script.scenario.tags})
     for tag in choice.tags:
         if tag not in known:
-            hint = f"the tags are {', '.join(known)}"
-            raise BadUsage(f"no scenario has the tag {tag}{nearest(tag, known)}", hint=hint)
+            raise BadUsage(f"no scenario has the tag {tag}{nearest(tag, known)}")
     return [each for each in scripts if not choice.tags or set(choice.tags) & set(each.scenario.tags)]
 
 

@@ -126,6 +126,8 @@ class _Reading:
     def add(self, error: ValidationError) -> None:
         for each in error.errors(include_url=False):
             path = self._path(each["loc"])
+            if each["type"] == "too_short" and len(each["input"]) >= each["ctx"]["min_length"]:
+                continue  # pydantic counts only entries without a problem, and each problem is told by itself
             if each["type"] == "missing":
                 self._add(self._source.problem((*path, each["loc"][-1]), "is missing"))
             else:
