@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
 _TIME = r"(?:\d+h)?(?:\d+m(?!s))?(?:\d+(?:\.\d+)?s)?(?:\d+ms)?"
 _TIME_PARTS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 _SHARE = r"\d{1,3}(?:\.\d+)?%"
-_COUNT = r"\d{1,6}"
+_COUNT = r"\d{1,10}"
 _DAY_SECONDS = 24 * 3600
 
 
@@ -40,7 +40,7 @@ def count_of(value: Any) -> int:
     """A whole number, as YAML has it or as text; ValueError where it is not one."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not re.fullmatch(_COUNT, text, re.ASCII):
-        raise ValueError(f"should be a whole number up to 999999, not {_quoted(value)}")
+        raise ValueError(f"should be a whole number up to 9999999999, not {_quoted(value)}")
     return int(text)
 
 

@@ -11,7 +11,7 @@ from conftest import UserLab
 SCENARIOS = {
     "kill-etcd-leader": "a process is killed",
     "hang-apiserver": "a process is stopped",
-    "restart-containerd": "a service is stopped",
+    "stop-containerd": "a service is stopped",
     "break-apiserver-manifest": "a manifest is edited",
     "cut-idle-connections": "the load balancer is set up badly",
     "exhaust-connections": "connections are held",

@@ -400,7 +400,9 @@ def test_schemas_tell_of_the_file_and_not_of_the_models() -> None:
 
 
 def test_a_list_whose_entries_have_problems_is_not_called_too_short(tmp_path: Path) -> None:
-    text = "title: x\nteaches: y\nsteps:\n  - inject: nothing\n    onn: cp1\ntwin: {add: [{}], verdict: fail}\n"
+    text = (
+        "title: x\nteaches: y\nsteps:\n  - inject: nothing\n    onn: cp1\ntwin: {add: [{}], verdict: fail}\n"
+    )
     said = problems(text, tmp_path)
     assert "s.yml:5: steps[1].onn: is not known; did you mean on?" in said
     assert not any("or more entries" in line for line in said)
