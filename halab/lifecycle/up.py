@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from halab.clock import Deadline, RealClock
 from halab.cluster.steady import Observation, wait_until_steady
 from halab.config.lab import Provider
-from halab.errors import HalabError, HostProblem
+from halab.errors import HalabError, HostProblem, LabProblem
 from halab.images import box as boxes
 from halab.lifecycle import access, made, workfiles
 from halab.lifecycle import lab as labs
@@ -19,6 +19,7 @@ from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
 from halab.machines import allocation
 from halab.machines.engine import Engine
+from halab.machines.power import State
 from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology.lab import Lab, plan
@@ -63,7 +64,13 @@ def start(place: Place, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
     with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
         lab = labs.existing(place)
-        boot(place, lab, Engine(), progress)
+        engine = Engine()
+        gone = [each.name for each in lab.machines if engine.state(lab, each, place.work.path) is State.GONE]
+        if gone:
+            raise LabProblem(
+                f"nothing is left to start of {', '.join(gone)}", hint="`halab up` makes them anew"
+            )
+        boot(place, lab, engine, progress)
         return settle(place, lab, progress)
 
 
