@@ -1,6 +1,6 @@
 """The runner: the only place where faults, probes and time meet.
 
-steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger → checks → audit.
+steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger and checks → audit.
 It records evidence and judges nothing; what it looks at live only tells it when it may go on.
 """
 
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from halab import process
 from halab.clock import Deadline
 from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
@@ -64,6 +66,7 @@ class Run:
         self._site = means.site
         self._lab = means.site.lab
         self._timeline = Timeline(folder.timeline, means.site.clock)
+        self._sampled_since = 0.0
         self._injector = Injector(
             means.site, means.api, means.journal, self._timeline, means.progress, means.seed
         )
@@ -106,7 +109,6 @@ class Run:
             undo.callback(self._close, namespace)
             try:
                 with self._sampling(namespace), self._healing():
-                    self._wait(duration.BASELINE_SECONDS, "watch the lab before the fault")
                     self._play_steps()
                     self._injector.heal_all()
                     self._recover()
@@ -118,8 +120,11 @@ class Run:
                 samples = self._observer.samples
                 counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
                 self._timeline.add(events.SamplerStopped(counts))
-            self._read_back(namespace)
-        self._check()
+            # neither changes what the other looks at, and a second matters: a campaign has fifty runs
+            with ThreadPoolExecutor(max_workers=1) as pool, process.ended_at_interrupt():
+                checked = pool.submit(self._check)
+                self._read_back(namespace)
+                checked.result()
 
     def _play_steps(self) -> None:
         for index, step in enumerate(self._scenario.steps):
@@ -129,7 +134,7 @@ class Run:
             match step:
                 case Inject():
                     self._injector.inject(
-                        step.fault, step.name, step.targets, step.arguments, before=self._read_facts
+                        step.fault, step.name, step.targets, step.arguments, before=self._look_before
                     )
                 case Heal():
                     self._injector.heal(step.name)
@@ -139,8 +144,12 @@ class Run:
                     self._observer.expect(index, step.expectation)
             self._timeline.add(events.StepEnded(index))
 
-    def _read_facts(self) -> None:
+    def _look_before(self) -> None:
+        """What facts say before a fault; before the first one, there must be samples that show the lab at its best."""
         self._observer.read_before(self._injector.chosen)
+        left = self._sampled_since + duration.BASELINE_SECONDS - self._timeline.now()
+        if left > 0:
+            self._wait(left, "watch the lab before the fault")
 
     @contextmanager
     def _healing(self) -> Iterator[None]:
@@ -207,7 +216,7 @@ class Run:
         )  # fmt: skip
         with sampler.sampling(order, self._folder.logs / "sampler.log") as still_sampled:
             self._observer.still_sampled = still_sampled
-            self._timeline.add(events.SamplerStarted())
+            self._sampled_since = self._timeline.add(events.SamplerStarted()).t
             yield
 
     def _wait(self, seconds: float, what: str) -> None:
