@@ -1,0 +1,26 @@
+"""What halab adds to the time that scenarios take by their nature, for scripts/measure and scripts/bench."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def needed_seconds(name: str) -> float | None:
+    """What the last run of a scenario in this folder took from its first fault until the lab was steady again."""
+    from halab.scenario import events, timeline
+
+    records = timeline.read(max(Path(".halab/runs").glob(f"*-{name}")) / "timeline.jsonl")
+    faults = [record.t for record in records if isinstance(record.what, events.FaultStarted)]
+    steady = [record.t for record in records if isinstance(record.what, events.Steady)]
+    return round(steady[-1] - faults[0], 1) if faults and steady else None
+
+
+def shown(whole_seconds: float, needed: Sequence[float]) -> str:
+    """Both figures, and the share that is not the scenarios' own."""
+    own = sum(needed)
+    share = f"{100 * (whole_seconds - own) / own:.0f} %" if own else "nothing to compare"
+    return (
+        f"{len(needed)} of these runs took {whole_seconds / 60:.1f} min, {own / 60:.1f} min of it from the fault "
+        f"until the lab was steady again; what halab adds to that: {share}."
+    )
