@@ -62,19 +62,24 @@ def _waiting(status: Mapping[str, Any]) -> str | None:
 
 def leaders(api: Api) -> dict[str, str | None]:
     """Lease → the machine that holds it; None where nobody does."""
-    items = api.get(_LEASES)["items"]
-    return holders(items)
+    return {
+        lease: holder and machine_of(holder) for lease, holder in holders(api.get(_LEASES)["items"]).items()
+    }
 
 
 def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
-    """A lease's holder is `MACHINE_UUID`; it is released as the empty string."""
+    """Lease → the identity of its holder, `MACHINE_UUID`, new with each process; None where it was released."""
     found: dict[str, str | None] = dict.fromkeys(LEASES)
     for lease in leases:
         name = lease["metadata"]["name"]
-        holder = lease["spec"].get("holderIdentity") or ""
-        if name in found and holder:
-            found[name] = holder.split("_", 1)[0]
+        if name in found:
+            # it is released as the empty string
+            found[name] = lease["spec"].get("holderIdentity") or None
     return found
+
+
+def machine_of(holder: str) -> str:
+    return holder.split("_", 1)[0]
 
 
 def expected_pods(control_planes: list[str]) -> set[str]:

@@ -48,6 +48,8 @@ class FactName(StrEnum):
     ETCD_LEADER = "etcd-leader"
     CONTROLLER_MANAGER_LEADER = "kcm-leader"
     SCHEDULER_LEADER = "scheduler-leader"
+    CONTROLLER_MANAGER_HOLDER = "kcm-holder"
+    SCHEDULER_HOLDER = "scheduler-holder"
     ETCD_TERM = "etcd-term"
     NODE_READY = "node-ready"
     BACKEND = "backend"
@@ -86,7 +88,14 @@ class FactName(StrEnum):
 
 
 _OF_THE_LAB = frozenset(
-    {FactName.ETCD_LEADER, FactName.CONTROLLER_MANAGER_LEADER, FactName.SCHEDULER_LEADER, FactName.ETCD_TERM}
+    {
+        FactName.ETCD_LEADER,
+        FactName.CONTROLLER_MANAGER_LEADER,
+        FactName.SCHEDULER_LEADER,
+        FactName.CONTROLLER_MANAGER_HOLDER,
+        FactName.SCHEDULER_HOLDER,
+        FactName.ETCD_TERM,
+    }
 )
 _NUMBERS = frozenset({FactName.ETCD_TERM, FactName.ETCD_REVISION})
 _NODES = frozenset({Kind.CONTROL_PLANE, Kind.WORKER})

@@ -21,7 +21,11 @@ from halab.scenario.events import StateReading
 _LIMIT_SECONDS = 1.0
 _STATUS = "POST", "/v3/maintenance/status", b"{}"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
-_LEADERS = {"kcm-leader": "kube-controller-manager", "scheduler-leader": "kube-scheduler"}
+# Lease → the states that it tells: the machine that leads, and the process.
+_LEASED = {
+    "kube-controller-manager": ("kcm-leader", "kcm-holder"),
+    "kube-scheduler": ("scheduler-leader", "scheduler-holder"),
+}
 
 
 class Source(Protocol):
@@ -107,7 +111,7 @@ class Cluster:
                 return [*leaders(asked, said[0]), *readiness(asked, said[1], self._nodes)]
             except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
                 why = str(error)
-        unknown = [asked.reading(state, None, None, why) for state in _LEADERS]
+        unknown = [asked.reading(state, None, None, why) for state in chain(*_LEASED.values())]
         return unknown + [asked.reading("node-ready", node, None, why) for node in self._nodes]
 
     def close(self) -> None:
@@ -143,11 +147,13 @@ class Backends:
 
 def leaders(asked: Asked, leases: Sequence[Mapping[str, Any]]) -> list[StateReading]:
     """Who holds the leases of the controllers. A holder that is gone holds its lease until that has run out."""
-    holders = kube.holders(list(leases))
-    return [
-        asked.reading(state, None, holders[lease], "" if holders[lease] else "nobody holds the lease")
-        for state, lease in _LEADERS.items()
-    ]
+    found = []
+    for lease, holder in kube.holders(list(leases)).items():
+        machine, process = _LEASED[lease]
+        why = "" if holder else "nobody holds the lease"
+        found.append(asked.reading(machine, None, holder and kube.machine_of(holder), why))
+        found.append(asked.reading(process, None, holder, why))
+    return found
 
 
 def readiness(

@@ -88,7 +88,12 @@ def test_coredns_belongs_to_a_lab(pods: Any) -> None:
 
 
 def test_leaders_are_read_from_their_leases(leases: Any) -> None:
-    assert kube.holders(leases["items"]) == {"kube-scheduler": "cp1", "kube-controller-manager": "cp1"}
+    found = kube.holders(leases["items"])
+    assert {lease: kube.machine_of(holder or "") for lease, holder in found.items()} == {
+        "kube-scheduler": "cp1",
+        "kube-controller-manager": "cp1",
+    }
+    assert len(set(found.values())) == 2
 
 
 def test_a_lease_that_was_released_has_no_holder(leases: Any) -> None:

@@ -66,13 +66,18 @@ def test_states_are_read_back_in_the_order_of_asking(tmp_path: Path) -> None:
 def test_leaders_are_those_who_hold_the_leases() -> None:
     items = json.loads(captured("leases.json"))["items"]
     found = told(state_sources.leaders(ASKED, items))
-    assert found.keys() == {"kcm-leader", "scheduler-leader"}
-    assert all(value and value.startswith("cp") for value in found.values())
+    assert found.keys() == {"kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder"}
+    for role in ("kcm", "scheduler"):
+        machine, process = found[f"{role}-leader"], found[f"{role}-holder"]
+        assert machine
+        assert process
+        assert process.startswith(f"{machine}_")
 
 
 def test_nobody_leads_without_a_lease() -> None:
-    (kcm, _) = state_sources.leaders(ASKED, [])
-    assert (kcm.value, kcm.detail) == (None, "nobody holds the lease")
+    found = state_sources.leaders(ASKED, [])
+    assert len(found) == 4
+    assert all((each.value, each.detail) == (None, "nobody holds the lease") for each in found)
 
 
 def test_a_node_is_ready_or_not_or_not_there() -> None:
@@ -161,7 +166,9 @@ def test_where_no_api_server_answers_nothing_is_known() -> None:
             return await once(Cluster([broken], ["cp1"], 0.0))
 
     found = asyncio.run(read())
-    assert told(found) == dict.fromkeys(["kcm-leader", "scheduler-leader", "node-ready@cp1"])
+    assert told(found) == dict.fromkeys(
+        ["kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder", "node-ready@cp1"]
+    )
     assert {each.detail for each in found} == {"503"}
 
 
