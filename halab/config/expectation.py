@@ -130,38 +130,58 @@ Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": ["string",
 Asked = Annotated[Text, AfterValidator(lambda name: "lb1" if name == "lb" else name)]
 
 
-class ProbeExpectation(Model):
+# `during: heal NAME` is the time in which a fault is healed, `during: NAME` that from its inject to then.
+_HEAL = "heal "
+
+
+def is_of_heal(during: str) -> bool:
+    return during.startswith(_HEAL)
+
+
+def fault_in(during: str) -> str:
+    """The name of the fault that a window is of."""
+    return during.removeprefix(_HEAL)
+
+
+class _Expectation(Model):
+    target: Asked | None = Field(None, alias="on")
+    during: Text | None = Field(
+        None, description="a fault, from its inject to its heal, or `heal` and a fault"
+    )
+    when: When | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """The fault whose window it is about."""
+        return fault_in(self.during) if self.during else None
+
+
+class ProbeExpectation(_Expectation):
     """What clients see: within a limit, or over the window from a fault's inject to its heal (`during`).
 
     Of an amount, `5s` is the most; `2s to 20s` is the least that shows the fault, and the most.
     """
 
     probe: Probe
-    target: Asked | None = Field(None, alias="on")
-    during: Text | None = None
     ok: WithinOrAlways | None = None
     fails: WithinOrAlways | None = None
     longest_outage: SecondsBounds | None = None
     failed_share: ShareBounds | None = None
     outages: CountBounds | None = Field(None, description="how many there are")
-    when: When | None = None
 
 
-class FactExpectation(Model):
+class FactExpectation(_Expectation):
     """What is known from the inside: another value than before the fault, the same one, or a certain one.
 
     `unchanged` counts from the fault before, or with `during` over that fault's window.
     """
 
     fact: FactName
-    target: Asked | None = Field(None, alias="on")
-    during: Text | None = None
     changed: Within | None = None
     unchanged: Literal[True] | None = None
     value: Word | None = None
     reached: Within | None = Field(None, description="the value, counted from the step before")
     increase: CountBounds | None = Field(None, description="of a number, over the window of `during`")
-    when: When | None = None
 
 
 Expectation = ProbeExpectation | FactExpectation

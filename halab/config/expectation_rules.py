@@ -38,8 +38,8 @@ class ExpectationRules:
             yield from self._probe(expectation)
         else:
             yield from self._fact(expectation)
-        if expectation.during is not None and expectation.during not in self.cast.injected:
-            yield (*self.path, "during"), self.cast.unknown_fault(expectation.during, self.later)
+        if expectation.fault is not None and expectation.fault not in self.cast.injected:
+            yield (*self.path, "during"), self.cast.unknown_fault(expectation.fault, self.later)
         if expectation.target is not None:
             for what in self._target(expectation, expectation.target):
                 yield (*self.path, "on"), what
@@ -111,7 +111,7 @@ class ExpectationRules:
         if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
             yield "a fact like this is read off machines that are named: name one, or a fault"
         yield from self.cast.missing_machine(OTHERS)
-        named = expectation.during or next(reversed(self.cast.injected), "")
+        named = expectation.fault or next(reversed(self.cast.injected), "")
         if named in self.cast.injected and self.cast.injected[named].hits_all:
             yield f"there are none: {named} hits every control plane"
 

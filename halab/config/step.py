@@ -113,4 +113,4 @@ def unmet(step: AnyStep, setting: Setting) -> list[str]:
 
 def named(expectation: Expectation) -> set[str]:
     """The names that an expectation rests on: machines, roles and faults."""
-    return {name for name in (expectation.target, expectation.during) if name}
+    return {name for name in (expectation.target, expectation.fault) if name}

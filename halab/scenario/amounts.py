@@ -75,7 +75,7 @@ class _Seen:
 def _unseen(expectation: ProbeExpectation, seen: _Seen) -> Judgement:
     """Why what was seen is not enough to tell."""
     if not seen.is_closed:
-        return Judgement(State.OPEN, f"{expectation.during} is not healed yet")
+        return Judgement(State.OPEN, f"{expectation.fault} is not healed yet")
     blind = "" if not seen.samples else f" for {spelled(sum(gap.seconds for gap in seen.found.gaps))}"
     return Judgement(State.OPEN, f"no sample of {spoken(seen.name)}{blind} during {expectation.during}")
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from halab.config.expectation import fault_in, is_of_heal
 from halab.config.fault_spec import SNAPSHOT
 from halab.config.scenario import Expect, Expectation, Inject, Ledger, Scenario, Setting
-from halab.config.step import unmet
+from halab.config.step import named, unmet
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
 from halab.scenario import events
 from halab.scenario.events import Record, Sample
@@ -34,7 +35,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Window:
-    """From the inject of a fault to its heal. `effective` is when its effect was real; None: not yet."""
+    """From the inject of a fault to its heal, or from the start of its heal to the end of that.
+
+    `effective` is when its effect was real; None: not yet.
+    """
 
     start: float
     effective: float | None
@@ -59,9 +63,9 @@ class History:
         found = unmet(step, self.setting)
         if isinstance(step, Expect):
             # what is expected of a fault goes with the fault
-            named = {step.expectation.target, step.expectation.during}
+            names = named(step.expectation)
             for number, other in enumerate(self.scenario.steps[:index]):
-                if isinstance(other, Inject) and other.name in named:
+                if isinstance(other, Inject) and other.name in names:
                     found += self.unmet(number)
         return found
 
@@ -96,10 +100,13 @@ class History:
         """The machines that a fault hit."""
         return [fault.machine for fault in self.faults() if fault.name == name]
 
-    def window(self, name: str) -> Window | None:
-        faults = [fault for fault in self.faults() if fault.name == name]
+    def window(self, during: str) -> Window | None:
+        """That of a fault, or of its heal; None where it was not injected, or nothing of it is being healed yet."""
+        faults = [fault for fault in self.faults() if fault.name == fault_in(during)]
         if not faults:
             return None
+        if is_of_heal(during):
+            return _heal_window(faults)
         injected = [fault.injected for fault in faults if fault.injected is not None]
         heals = [fault.heal_started for fault in faults if fault.heal_started is not None]
         effective = max(injected) if len(injected) == len(faults) else None
@@ -136,7 +143,7 @@ class History:
         if target is None:
             return [None]
         if target == OTHERS:
-            hit = self.machines_of(expectation.during or self.fault_before(index) or "")
+            hit = self.machines_of(expectation.fault or self.fault_before(index) or "")
             return [name for name in self.control_planes if name not in hit] if hit else []
         hit = self.machines_of(target)
         return list(hit or machines_meant(target, self.control_planes))
@@ -176,6 +183,15 @@ class History:
             if isinstance(record.what, kind) and record.what.index == index:
                 return record.t
         return None
+
+
+def _heal_window(faults: Sequence[Fault]) -> Window | None:
+    """It is closed when the last machine of the fault is healed."""
+    begun = [fault.heal_started for fault in faults if fault.heal_started is not None]
+    healed = [fault.healed for fault in faults if fault.healed is not None]
+    if not begun:
+        return None
+    return Window(min(begun), min(begun), max(healed) if len(healed) == len(faults) else None)
 
 
 def machines_meant(target: str, control_planes: Sequence[str]) -> Sequence[str]:

@@ -6,7 +6,7 @@ functions and the same answer.
 
 from __future__ import annotations
 
-from halab.config.expectation import FactExpectation, FactName, ProbeExpectation
+from halab.config.expectation import FactExpectation, FactName, ProbeExpectation, is_of_heal
 from halab.config.step import Expect
 from halab.scenario import amounts, answers, events, readings
 from halab.scenario.decision import Evidence, Judgement, State, together
@@ -27,7 +27,8 @@ def satisfied(history: History, index: int, now: float) -> Judgement:
         return Judgement(State.OPEN, f"no fault hit a machine that {expectation.target} could mean")
     window = history.window(expectation.during) if expectation.during else None
     if expectation.during and window is None:
-        return Judgement(State.OPEN, f"{expectation.during} was not injected")
+        why = "is not being healed yet" if is_of_heal(expectation.during) else "was not injected"
+        return Judgement(State.OPEN, f"{expectation.fault} {why}")
     if isinstance(expectation, FactExpectation):
         return together([_fact(history, index, expectation, each, window, now) for each in machines])
     return together([_probe(history, index, expectation, each, window, now) for each in machines])

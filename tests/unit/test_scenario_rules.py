@@ -127,6 +127,9 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
     changes = {"  - wait: 10s\n": "  - expect: {probe: ready-direct, on: second, ok: within 5s}\n"}
     found = changed({**changes, "\nrecover:": f"{later}recover:"}, tmp_path)
     assert found == ["s.yml:11: steps[3].expect.on: is injected later, in step 7: second"]
+    changes = {"  - wait: 10s\n": "  - expect: {probe: write-via-lb, ok: always, during: heal second}\n"}
+    found = changed({**changes, "\nrecover:": f"{later}recover:"}, tmp_path)
+    assert found == ["s.yml:11: steps[3].expect.during: is injected later, in step 7: second"]
     found = changed({"  - wait: 10s\n": "  - heal: second\n", "\nrecover:": f"{later}recover:"}, tmp_path)
     assert found == ["s.yml:11: steps[3].heal: is injected later, in step 7: second"]
 
@@ -139,6 +142,9 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
     [
         ("probe: write-via-lb, longest_outage: 1s to 9s, during: stopped", None),
         ("probe: write-via-lb, outages: 2 to 50, during: stopped", None),
+        ("probe: write-via-lb, longest_outage: 5s, during: heal stopped", None),
+        ("probe: write-via-lb, longest_outage: 5s, during: heal stoped", "did you mean stopped?"),
+        ("probe: write-via-lb, ok: within 5s, during: heal stopped", "leave `during` out"),
         ("probe: write-via-lb, outages: 2", "outages needs a window"),
         ("probe: write-via-lb, ok: always, outages: 2, during: stopped", "cannot promise both ok and outages"),
         ("probe: write-via-lb, longest_outage: 9s to 1s, during: stopped", "should go from less to more"),

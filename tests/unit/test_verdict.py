@@ -164,6 +164,43 @@ def test_always_failing_counts_from_the_moment_the_effect_is_real() -> None:
     assert "answered in 2 of 60 samples" in step(late, 5).seen
 
 
+OVER_THE_HEAL = expecting("probe: write-via-lb, longest_outage: 3s, during: heal stopped")
+
+
+@pytest.mark.parametrize(
+    ("out", "standing"),
+    [
+        # the heal begins at 18.5 s and takes 8 s
+        ((19, 23), Standing.BROKEN),
+        ((12, 19), Standing.KEPT),
+        ((26, 40), Standing.KEPT),
+        ((12, 40), Standing.BROKEN),
+    ],
+)
+def test_what_a_repair_costs_is_judged_over_the_time_of_the_heal(
+    out: tuple[float, float], standing: Standing
+) -> None:
+    made = MadeRun(text=OVER_THE_HEAL, heal_seconds=8.0, recover_seconds=20.0, out={"write-via-lb": [out]})
+    outcome = step(judged(made), 5)
+    assert outcome.standing is standing
+    assert outcome.promised == "write-via-lb longest outage 3s during heal stopped"
+
+
+def test_the_heal_of_a_fault_leaves_the_others_alone_like_the_fault() -> None:
+    text = expecting("probe: ready-direct, on: others, ok: always, during: heal stopped")
+    made = MadeRun(text=text, heal_seconds=8.0, out={"ready-direct@cp3": [(20, 20.3)]})
+    outcome = step(judged(made), 5)
+    assert outcome.standing is Standing.BROKEN
+    assert outcome.seen.startswith("ready-direct on cp3 failed in 2 of ")
+
+
+def test_a_heal_that_did_not_begin_or_did_not_end_is_not_judged() -> None:
+    never = step(judged(MadeRun(text=OVER_THE_HEAL, drop=without(events.HealStarted, events.Healed))), 5)
+    assert (never.standing, never.seen) == (Standing.UNJUDGED, "stopped is not being healed yet")
+    half = step(judged(MadeRun(text=OVER_THE_HEAL, drop=without(events.Healed))), 5)
+    assert (half.standing, half.seen) == (Standing.UNJUDGED, "stopped is not healed yet")
+
+
 @pytest.mark.parametrize(("share", "standing"), [("10%", Standing.KEPT), ("5%", Standing.BROKEN)])
 def test_a_share_is_judged_over_the_window(share: str, standing: Standing) -> None:
     text = expecting(f"probe: write-via-lb, failed_share: {share}, during: stopped")
