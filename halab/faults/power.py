@@ -1,9 +1,9 @@
-"""Faults of whole machines: the plug pulled, the reset button, a machine that hangs, one that is lost for good."""
+"""Faults of whole machines: the plug pulled, the reset button, a machine that hangs."""
 
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.errors import BadUsage, LabProblem, ScriptFailed, Unreachable
+from halab.errors import Unreachable
 from halab.faults.fault import Fault, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -37,7 +37,7 @@ def wait_until_started(site: Site, machine: str, *, after: str = "") -> None:
     wait_for(f"{machine} to start", answer, site.deadline(_BOOT_SECONDS), every_seconds=0.2)
 
 
-def _wait_for_state(site: Site, machine: str, wanted: State) -> str:
+def wait_for_state(site: Site, machine: str, wanted: State) -> str:
     def reached() -> str:
         state = site.power.state(machine)
         if state is not wanted:
@@ -49,7 +49,7 @@ def _wait_for_state(site: Site, machine: str, wanted: State) -> str:
 
 def _cut(site: Site, entry: Entry) -> str:
     site.power.cut(entry.machine)
-    return _wait_for_state(site, entry.machine, State.OFF)
+    return wait_for_state(site, entry.machine, State.OFF)
 
 
 def _switch_on(site: Site, entry: Entry) -> None:
@@ -71,7 +71,7 @@ def _reboot(site: Site, entry: Entry) -> str:
 
 
 def _start_anew(site: Site, machine: str, before: str) -> str:
-    _wait_for_state(site, machine, State.OFF)
+    wait_for_state(site, machine, State.OFF)
     site.power.start(machine)
     wait_until_started(site, machine, after=before)
     return f"{machine} was off, and has started anew"
@@ -79,41 +79,13 @@ def _start_anew(site: Site, machine: str, before: str) -> str:
 
 def _freeze(site: Site, entry: Entry) -> str:
     site.power.freeze(entry.machine)
-    return _wait_for_state(site, entry.machine, State.FROZEN)
+    return wait_for_state(site, entry.machine, State.FROZEN)
 
 
 def _thaw(site: Site, entry: Entry) -> None:
     site.power.thaw(entry.machine)
     if site.power.state(entry.machine) is State.RUNNING:
         wait_until_started(site, entry.machine)
-
-
-def _lose(site: Site, entry: Entry) -> str:
-    site.power.remove(entry.machine)
-    return _wait_for_state(site, entry.machine, State.GONE)
-
-
-def _join_without_removing(site: Site, entry: Entry) -> str:
-    site.power.remove(entry.machine)
-    _wait_for_state(site, entry.machine, State.GONE)
-    member = f"{site.lab.machine(entry.machine).address}:2379"
-    try:
-        site.remake(entry.machine, forget=False)
-    except ScriptFailed as error:
-        if error.script != "join.sh" or member not in error.output:
-            raise
-        return f"the join came to nothing: the member that etcd still lists does not answer at {member}"
-    raise LabProblem(f"{entry.machine} has joined, although its old member was still listed")
-
-
-def _remake(site: Site, entry: Entry) -> None:
-    site.remake(entry.machine)
-
-
-def _require_another(site: Site, entry: Entry) -> None:
-    """A control plane is joined to the others: the only one would take the cluster with it."""
-    if [machine.name for machine in site.lab.control_planes] == [entry.machine]:
-        raise BadUsage(f"the only control plane of the lab cannot be joined anew: {entry.machine}")
 
 
 FAULTS = (
@@ -146,21 +118,5 @@ FAULTS = (
         _freeze,
         _thaw,
         place=Place.ANY,
-    ),
-    Fault(
-        "lose-machine",
-        "Destroy a machine with its disks; healed by a new one that joins in its place.",
-        _lose,
-        _remake,
-        place=Place.ANY,
-        check=_require_another,
-    ),
-    Fault(
-        "join-without-removing",
-        "Destroy a control plane and let a new one try to join while etcd still lists the old member.",
-        _join_without_removing,
-        _remake,
-        place=Place.CONTROL_PLANE,
-        check=_require_another,
     ),
 )

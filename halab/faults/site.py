@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from halab.clock import Clock, Deadline
@@ -11,12 +12,18 @@ from halab.machines.power import Power
 from halab.topology.lab import Lab
 
 
-class Remake(Protocol):
-    def __call__(self, machine: str, *, forget: bool = True) -> None:
-        """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone.
+class Hindrance(StrEnum):
+    """What may be in the way of a machine that joins: the join then comes to nothing, and ScriptFailed is raised."""
 
-        Without `forget`, the cluster still knows the one that was lost when the new one tries to join: ScriptFailed.
-        """
+    STALE_MEMBER = "etcd still lists the member that was lost"
+    EXPIRED_KEY = (
+        "the certificates that were uploaded for it are gone, as kubeadm removes them after two hours"
+    )
+
+
+class Remake(Protocol):
+    def __call__(self, machine: str, *, hindrance: Hindrance | None = None) -> None:
+        """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone."""
 
 
 @dataclass(frozen=True)

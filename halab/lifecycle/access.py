@@ -10,7 +10,7 @@ from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
 from halab.config.lab import Provider
 from halab.errors import HostProblem, LabProblem
-from halab.faults.site import Site
+from halab.faults.site import Hindrance, Site
 from halab.images import bundle as bundles
 from halab.lifecycle.lab import Place, existing
 from halab.lifecycle.remake import remake
@@ -38,9 +38,9 @@ def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:
     """All that faults may touch. Whoever uses it holds the lab's lock."""
     one_at_a_time = threading.Lock()
 
-    def made_anew(machine: str, *, forget: bool = True) -> None:
+    def made_anew(machine: str, *, hindrance: Hindrance | None = None) -> None:
         with one_at_a_time:
-            remake(place, lab, machine, forget=forget)
+            remake(place, lab, machine, hindrance=hindrance)
 
     return Site(lab, guests(place), clock or RealClock(), power(place, lab), made_anew)
 

@@ -12,6 +12,7 @@ from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
+from halab.faults.site import Hindrance
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
 from halab.progress import Progress
@@ -34,6 +35,10 @@ _FORGET_NODE = (
     "kubectl get node {node} --ignore-not-found -o name | grep -q . || exit 0; "
     "kubectl delete node {node}; "
     "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
+)
+# What is left of `kubeadm init phase upload-certs` after two hours: nothing.
+_EXPIRE_KEY = (
+    "kubectl --kubeconfig=/etc/kubernetes/admin.conf --namespace=kube-system delete secret kubeadm-certs"
 )
 _TAIL_LINES = 12
 _JOINED = "/etc/kubernetes/halab-joined"
@@ -73,19 +78,18 @@ class Provisioner:
         changes += self._join_in_turn([machine for machine in others if not joined[machine.name]])
         return changes
 
-    def bring_back(self, machine: Machine, *, forget: bool = True) -> None:
+    def bring_back(self, machine: Machine, *, hindrance: Hindrance | None = None) -> None:
         """Set up one machine that was made anew, and join it to the cluster of those that are left.
 
-        Without `forget`, what the cluster knows of the machine that was lost stays, and is in the way of the join,
-        which is then given up early: ScriptFailed.
+        A join with something in its way is given up early: ScriptFailed.
         """
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._limit(_NODE_SECONDS)):
             self._set_up(machine.name)
         if machine.is_node and not self._has_joined(machine.name):
             self._guide = self._member_beside(machine)
-            if forget:
+            if hindrance is not Hindrance.STALE_MEMBER:
                 self._forget(machine)
-            self._join(machine, _JOIN_SECONDS if forget else _HOPELESS_JOIN_SECONDS)
+            self._join(machine, hindrance)
 
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer."""
@@ -154,16 +158,16 @@ class Provisioner:
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
 
-    def _join(self, machine: Machine, seconds: float = _JOIN_SECONDS) -> int:
+    def _join(self, machine: Machine, hindrance: Hindrance | None = None) -> int:
+        seconds = _HOPELESS_JOIN_SECONDS if hindrance else _JOIN_SECONDS
         with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
-            return self._join_now(machine, seconds)
-
-    def _join_now(self, machine: Machine, seconds: float) -> int:
-        command = self._material(self._guide)
-        self._guests.run(
-            machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
-        )
-        return self._script(machine.name, "join.sh", seconds)
+            command = self._material(self._guide)
+            if hindrance is Hindrance.EXPIRED_KEY:
+                self._guests.run(self._guide, _EXPIRE_KEY)
+            self._guests.run(
+                machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
+            )
+            return self._script(machine.name, "join.sh", seconds)
 
     def _forget(self, machine: Machine) -> None:
         """What an interrupted join has left in the cluster would mislead the next one.

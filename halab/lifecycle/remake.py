@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.errors import Unreachable
+from halab.faults.site import Hindrance
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
@@ -17,7 +18,12 @@ _ANSWER_SECONDS = 60
 
 
 def remake(
-    place: Place, lab: Lab, machine: str, *, forget: bool = True, progress: Progress | None = None
+    place: Place,
+    lab: Lab,
+    machine: str,
+    *,
+    hindrance: Hindrance | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Make a machine anew and join it to the cluster; what is there already is left alone.
 
@@ -27,7 +33,7 @@ def remake(
     made = lab.machine(machine)
     boot(place, lab, Engine(), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
-    Provisioner(lab, place.work, guests, shown, clock).bring_back(made, forget=forget)
+    Provisioner(lab, place.work, guests, shown, clock).bring_back(made, hindrance=hindrance)
 
 
 def _wait_for_answer(guests: Guests, machine: str, deadline: Deadline) -> None:

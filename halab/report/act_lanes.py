@@ -18,6 +18,7 @@ _MACHINES = {
     "freeze": ("frozen", False),
     "lose-machine": ("removed", False),
     "join-without-removing": ("removed", False),
+    "join-with-expired-key": ("removed", False),
     "cut-link": ("no network", False),
 }
 _KINDS = {"frozen": "frozen", "no network": "apart"}

@@ -15,7 +15,16 @@ from halab.scenario.result import Kind, Outcome, Standing
 
 _REVISION = "etcd-revision"
 # Faults that take a member's data away: it begins anew, behind, and catches up before it is asked for anything.
-_TAKE_DATA = frozenset({"lose-etcd-data", "corrupt-wal", "lose-machine", "join-without-removing"})
+_TAKE_DATA = frozenset(
+    {
+        "lose-etcd-data",
+        "corrupt-wal",
+        "lose-machine",
+        "leave-cluster",
+        "join-without-removing",
+        "join-with-expired-key",
+    }
+)
 _TAKE_ALL_DATA = "lose-etcd-quorum"
 _SHOWN = 10
 

@@ -10,6 +10,7 @@ from fakes import Call, FakeClock, Recorded, lab_of
 from test_provision import Machines
 
 from halab.errors import LabProblem, ScriptFailed, TimedOut
+from halab.faults.site import Hindrance
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -48,9 +49,12 @@ def work(tmp_path: Path) -> Work:
     return found
 
 
-def bring_back(guests: Machines, work: Work, machine: str, *, forget: bool = True) -> Recorded:
+def bring_back(
+    guests: Machines, work: Work, machine: str, *, hindrance: Hindrance | None = None
+) -> Recorded:
     progress = Recorded()
-    Provisioner(LAB, work, guests, progress, FakeClock()).bring_back(LAB.machine(machine), forget=forget)
+    provisioner = Provisioner(LAB, work, guests, progress, FakeClock())
+    provisioner.bring_back(LAB.machine(machine), hindrance=hindrance)
     return progress
 
 
@@ -86,12 +90,22 @@ def test_a_join_beside_an_old_member_is_given_up_early(work: Work) -> None:
     guests.special["cp2_join"] = TimedOut("gave up after 60 s")
     (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
     with pytest.raises(ScriptFailed) as caught:
-        bring_back(guests, work, "cp2", forget=False)
+        bring_back(guests, work, "cp2", hindrance=Hindrance.STALE_MEMBER)
     assert guests.happened("forget") == []
     assert caught.value.script == "join.sh"
     assert "10.213.7.12:2379" in caught.value.output
     (call,) = (each for each in guests.calls if "\nkubeadm join " in (each.input or ""))
     assert call.timeout_seconds == 60
+
+
+def test_a_key_expires_after_it_was_made_and_before_it_is_used(work: Work) -> None:
+    guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
+    bring_back(guests, work, "cp2", hindrance=Hindrance.EXPIRED_KEY)
+    assert guests.happened("forget", "material", "expire", "deliver", "join") == [
+        ("cp1", "forget"), ("cp1", "material"), ("cp1", "expire"), ("cp2", "deliver"), ("cp2", "join"),
+    ]  # fmt: skip
+    bring_back(guests, work, "cp2")
+    assert len(guests.happened("expire")) == 1
 
 
 def test_a_first_control_plane_that_was_lost_joins_the_others(work: Work) -> None:

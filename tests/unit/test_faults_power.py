@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from fake_power import FakePower
 from fakes import FakeClock, FakeGuests, lab_of
 
-from halab.errors import BadUsage, LabProblem, ScriptFailed, TimedOut, Unreachable
+from halab.errors import TimedOut, Unreachable
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Place
@@ -19,22 +19,9 @@ from halab.faults.power import incarnation
 from halab.faults.site import Site
 from halab.machines.power import State
 
-MEMBER = "10.213.7.12:2379"
 
-
-@dataclass
-class Remakes:
-    """What was made anew; a machine that is, runs. `fails` is what comes of it where the old one is not forgotten."""
-
-    power: FakePower
-    fails: Exception | None = None
-    made: list[str] = field(default_factory=list)
-
-    def __call__(self, machine: str, *, forget: bool = True) -> None:
-        self.power.states[machine] = State.RUNNING
-        self.made.append(f"{machine}{'' if forget else ', nothing forgotten'}")
-        if self.fails and not forget:
-            raise self.fails
+def no_remake(machine: str, **options: object) -> None:
+    raise AssertionError(f"{machine} is not made anew by a fault of power")
 
 
 class Started(FakeGuests):
@@ -54,7 +41,6 @@ class Started(FakeGuests):
 @dataclass
 class Stage:
     power: FakePower
-    remakes: Remakes
     site: Site
 
     def inject(self, fault: str, machine: str = "cp2") -> str:
@@ -66,8 +52,7 @@ class Stage:
 
 def stage(make: Callable[[FakePower], FakeGuests] = Started, **written: Any) -> Stage:
     power = FakePower(lab_of(**written))
-    remakes = Remakes(power)
-    return Stage(power, remakes, Site(power.lab, make(power), FakeClock(), power, remakes))
+    return Stage(power, Site(power.lab, make(power), FakeClock(), power, no_remake))
 
 
 def test_a_cut_machine_is_off_and_healed_when_it_answers() -> None:
@@ -132,51 +117,5 @@ def test_a_frozen_machine_that_was_cut_meanwhile_is_not_waited_for() -> None:
     found.heal("freeze")
 
 
-def test_a_lost_machine_is_made_anew() -> None:
-    found = stage()
-    assert found.inject("lose-machine", "lb1") == "lb1 is gone"
-    found.heal("lose-machine", "lb1")
-    assert found.remakes.made == ["lb1"]
-
-
-@pytest.mark.parametrize("fault", ["lose-machine", "join-without-removing"])
-def test_the_only_control_plane_is_not_lost(fault: str) -> None:
-    with pytest.raises(BadUsage, match="cp1"):
-        stage(control_planes=1).inject(fault, "cp1")
-
-
-def test_a_join_beside_the_old_member_comes_to_nothing() -> None:
-    found = stage()
-    found.remakes.fails = ScriptFailed(
-        "no", script="join.sh", output=f"dial tcp {MEMBER}: connection refused"
-    )
-    assert found.inject("join-without-removing").startswith("the join came to nothing")
-    found.heal("join-without-removing")
-    assert found.remakes.made == ["cp2, nothing forgotten", "cp2"]
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        ScriptFailed("no", script="node.sh", output=MEMBER),
-        ScriptFailed("no", script="join.sh", output="no space left on device"),
-        LabProblem("no member leads"),
-    ],
-)
-def test_a_join_that_failed_for_another_reason_is_no_effect(failure: Exception) -> None:
-    found = stage()
-    found.remakes.fails = failure
-    with pytest.raises(type(failure)):
-        found.inject("join-without-removing")
-
-
-def test_a_join_that_succeeds_beside_the_old_member_is_no_effect() -> None:
-    with pytest.raises(LabProblem, match="cp2 has joined"):
-        stage().inject("join-without-removing")
-
-
 def test_every_machine_can_lose_its_power() -> None:
-    assert all(
-        FAULTS[name].place is Place.ANY
-        for name in ("cut-power", "reset", "reboot", "freeze", "lose-machine")
-    )
+    assert all(FAULTS[name].place is Place.ANY for name in ("cut-power", "reset", "reboot", "freeze"))

@@ -28,7 +28,7 @@ Special = str | Completed | HalabError | Callable[[], str | Completed | None]
 
 
 def kind_of(call: Call) -> str:
-    """A call in one word: set-up, joined?, init, members, forget, material, deliver, join"""
+    """A call in one word: set-up, joined?, init, members, forget, material, expire, deliver, join"""
     text = f"{call.command}\n{call.input or ''}"
     for pattern, kind in (
         (r"^test -e .*halab-joined", "joined?"),
@@ -36,6 +36,7 @@ def kind_of(call: Call) -> str:
         (r"member remove", "forget"),
         (r"^install -D ", "deliver"),
         (r"kubeadm token create", "material"),
+        (r"delete secret kubeadm-certs", "expire"),
         (r"\nkubeadm init ", "init"),
         (r"\nkubeadm join ", "join"),
         (r"halab/hosts", "set-up"),

@@ -152,6 +152,9 @@ def with_fault(fault: str) -> MadeRun:
     [
         ("lose-etcd-data", "cp2", Standing.KEPT),
         ("lose-machine", "cp2", Standing.KEPT),
+        ("leave-cluster", "cp2", Standing.KEPT),
+        ("join-without-removing", "cp2", Standing.KEPT),
+        ("join-with-expired-key", "cp2", Standing.KEPT),
         ("lose-etcd-data", "cp1", Standing.BROKEN),
         ("lose-etcd-quorum", "cp1", Standing.KEPT),
         ("kill-process", "cp2", Standing.BROKEN),

@@ -1,0 +1,120 @@
+"""Faults of leaving and joining: a machine that is lost, one that is taken out, joins with something in their way.
+
+All of them are healed by a join as `halab up` does it, of a machine that is made anew where it is gone.
+"""
+
+from __future__ import annotations
+
+from halab.clock import NotYet, wait_for
+from halab.cluster import etcd
+from halab.errors import BadUsage, LabProblem, ScriptFailed
+from halab.faults import kept
+from halab.faults.fault import Fault, Place
+from halab.faults.journal import Entry
+from halab.faults.power import wait_for_state
+from halab.faults.site import Hindrance, Site
+from halab.machines.power import State
+
+_KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+# The two pods of CoreDNS have 30 s to end; kubeadm asks etcd until it has removed the member (5 s after a change).
+_DRAIN_SECONDS = 90
+_RESET_SECONDS = 120
+_EFFECT_SECONDS = 30
+# Without the mark of what has joined, healing joins the machine again, however much of this was done.
+_UNMARK = "rm -f /etc/kubernetes/halab-joined"
+_RESET = "kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock"
+
+
+def _lose(site: Site, entry: Entry) -> str:
+    site.power.remove(entry.machine)
+    return wait_for_state(site, entry.machine, State.GONE)
+
+
+def _leave(site: Site, entry: Entry) -> str:
+    """In the order of kubeadm's manual: drained, reset, deleted."""
+    machine = site.lab.machine(entry.machine)
+    guide = etcd.beside(site.guests, site.lab, machine.name)
+    site.guests.run(machine.name, _UNMARK)
+    drain = f"{_KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
+    site.guests.run(guide, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
+    site.guests.run(machine.name, kept.alone(_RESET), timeout_seconds=_RESET_SECONDS)
+    site.guests.run(guide, f"{_KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
+
+    def left() -> str:
+        if etcd.members_of(site.guests, guide, str(machine.address)):
+            raise NotYet("its member is still listed")
+        return f"{machine.name} is drained and reset, and is neither a node nor a member of etcd"
+
+    return wait_for(f"{machine.name} to have left", left, site.deadline(_EFFECT_SECONDS))
+
+
+def _join_beside_stale_member(site: Site, entry: Entry) -> str:
+    member = f"{site.lab.machine(entry.machine).address}:2379"
+    _refused(site, entry, Hindrance.STALE_MEMBER, member)
+    return f"the join came to nothing: the member that etcd still lists does not answer at {member}"
+
+
+def _join_with_expired_key(site: Site, entry: Entry) -> str:
+    said = _refused(site, entry, Hindrance.EXPIRED_KEY, "kubeadm-certs")
+    return f"the join came to nothing: {said}"
+
+
+def _refused(site: Site, entry: Entry, hindrance: Hindrance, reason: str) -> str:
+    """Lose a machine and let a new one try to join; the line of kubeadm that has the reason why it could not."""
+    _lose(site, entry)
+    try:
+        site.remake(entry.machine, hindrance=hindrance)
+    except ScriptFailed as error:
+        if error.script != "join.sh" or reason not in error.output:
+            raise
+        return next(line for line in reversed(error.output.splitlines()) if reason in line)[:300]
+    raise LabProblem(f"{entry.machine} has joined, although {hindrance}")
+
+
+def _remake(site: Site, entry: Entry) -> None:
+    if site.power.state(entry.machine) is State.RUNNING:
+        # what takes it out may still be at work
+        site.guests.run(entry.machine, kept.alone("true"), timeout_seconds=_RESET_SECONDS)
+    site.remake(entry.machine)
+
+
+def _require_another(site: Site, entry: Entry) -> None:
+    """A control plane is joined to the others: the only one would take the cluster with it."""
+    if [machine.name for machine in site.lab.control_planes] == [entry.machine]:
+        raise BadUsage(f"the only control plane of the lab cannot be joined anew: {entry.machine}")
+
+
+FAULTS = (
+    Fault(
+        "lose-machine",
+        "Destroy a machine with its disks; healed by a new one that joins in its place.",
+        _lose,
+        _remake,
+        place=Place.ANY,
+        check=_require_another,
+    ),
+    Fault(
+        "leave-cluster",
+        "Drain a control plane's node, reset it with kubeadm and delete it; healed by a join.",
+        _leave,
+        _remake,
+        place=Place.CONTROL_PLANE,
+        check=_require_another,
+    ),
+    Fault(
+        "join-without-removing",
+        "Destroy a control plane and let a new one try to join while etcd still lists the old member.",
+        _join_beside_stale_member,
+        _remake,
+        place=Place.CONTROL_PLANE,
+        check=_require_another,
+    ),
+    Fault(
+        "join-with-expired-key",
+        "Destroy a control plane and let a new one try to join when its certificate key has expired.",
+        _join_with_expired_key,
+        _remake,
+        place=Place.CONTROL_PLANE,
+        check=_require_another,
+    ),
+)
