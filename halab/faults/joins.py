@@ -5,6 +5,8 @@ All of them are healed by a join as `halab up` does it, of a machine that is mad
 
 from __future__ import annotations
 
+import re
+
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, LabProblem, ScriptFailed
@@ -60,14 +62,16 @@ def _join_with_expired_key(site: Site, entry: Entry) -> str:
 
 
 def _refused(site: Site, entry: Entry, hindrance: Hindrance, reason: str) -> str:
-    """Lose a machine and let a new one try to join; the line of kubeadm that has the reason why it could not."""
+    """Lose a machine and let a new one try to join; what kubeadm says about why it could not."""
     _lose(site, entry)
     try:
         site.remake(entry.machine, hindrance=hindrance)
     except ScriptFailed as error:
         if error.script != "join.sh" or reason not in error.output:
             raise
-        return next(line for line in reversed(error.output.splitlines()) if reason in line)[:300]
+        said = next(line for line in reversed(error.output.splitlines()) if reason in line)
+        # a line of a script's log begins with its time
+        return re.sub(r"^[\d:]{8} ", "", said)
     raise LabProblem(f"{entry.machine} has joined, although {hindrance}")
 
 
