@@ -13,6 +13,8 @@ from halab.machines.power import State
 _EFFECT_SECONDS = 30
 # A container answers over SSH 0.7 s after its start, a virtual machine under KVM after 10 to 20 s.
 _BOOT_SECONDS = 120
+# Ends with 1 where a unit has failed, too.
+_HOW_IT_RUNS = "systemctl is-system-running"
 
 
 def incarnation(guests: Guests, machine: str) -> str:
@@ -25,12 +27,19 @@ def incarnation(guests: Guests, machine: str) -> str:
 
 
 def wait_until_started(site: Site, machine: str, *, after: str = "") -> None:
-    """Until a machine answers over SSH, and is another incarnation than the one before."""
+    """Until a machine answers over SSH, and is another incarnation than the one before.
+
+    One that was shutting down when it was told to start, because halab was killed meanwhile, is off a moment later.
+    """
 
     def answer() -> None:
+        if site.power.state(machine) is State.OFF:
+            site.power.start(machine)
         try:
             if incarnation(site.guests, machine) == after:
                 raise NotYet("it was not started anew")
+            if site.guests.run(machine, _HOW_IT_RUNS, check=False).output.strip() == "stopping":
+                raise NotYet("it is shutting down")
         except Unreachable as error:
             raise NotYet(error.message) from error
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fake_power import FakePower
-from fakes import FakeClock, FakeGuests, lab_of
+from fakes import Call, FakeClock, FakeGuests, lab_of
 
 from halab.errors import TimedOut, Unreachable
 from halab.faults import injection
@@ -90,6 +90,27 @@ def test_a_reset_that_was_interrupted_leaves_no_machine_off() -> None:
     found.power.cut("cp2")
     found.heal("reset")
     assert found.power.state("cp2") is State.RUNNING
+
+
+def test_a_reboot_that_was_interrupted_while_it_shut_down_is_healed_once_it_is_off() -> None:
+    """It answers, is shutting down, and then off: two tries go by before it is started."""
+    asked: list[str] = []
+
+    def make(power: FakePower) -> FakeGuests:
+        def how_it_runs(call: Call) -> str:
+            asked.append(call.machine)
+            if len(asked) == 2:
+                power.cut(call.machine)
+            return "stopping\n" if len(asked) <= 2 else "running\n"
+
+        guests = Started(power)
+        guests.answers = {"is-system-running": how_it_runs, **guests.answers}
+        return guests
+
+    found = stage(make)
+    found.heal("reboot")
+    assert found.power.done == ["cut cp2", "start cp2"]
+    assert len(asked) == 3
 
 
 def test_an_init_that_is_the_old_one_is_waited_for() -> None:
