@@ -81,8 +81,9 @@ def run(
     words = [os.fspath(word) for word in argv]
     data = input.encode() if isinstance(input, str) else input
     sink = log.open("ab") if log else None
+    child = None
     try:
-        with _starting:
+        with _starting, _signals_wait():
             if threading.current_thread() in _stopped:
                 raise KeyboardInterrupt
             try:
@@ -98,17 +99,16 @@ def run(
             except FileNotFoundError as error:
                 raise HostProblem(f"not found: {words[0]}", hint="run `halab doctor`") from error
             _running.add(child)
-        try:
-            output, errors = child.communicate(data, timeout=timeout_seconds)
-        except subprocess.TimeoutExpired as error:
+        output, errors = child.communicate(data, timeout=timeout_seconds)
+    except BaseException as error:
+        if child:
             end_group(child)
+        if isinstance(error, subprocess.TimeoutExpired):
             raise TimedOut(f"gave up after {timeout_seconds:.0f} s: {pasteable(words)}") from error
-        except BaseException:
-            end_group(child)
-            raise
-        finally:
-            _running.discard(child)
+        raise
     finally:
+        if child:
+            _running.discard(child)
         if sink:
             sink.close()
     done = Completed(child.returncode, _text(output), _text(errors))
@@ -137,19 +137,44 @@ def background(
     `with_input` gives it a pipe as standard input, which is closed when the block ends: it then has the grace
     to end by itself.
     """
-    with log.open("ab") as sink:
-        child = subprocess.Popen(
-            [os.fspath(word) for word in argv],
-            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
-            stdout=sink, stderr=sink, env=environment(env), start_new_session=True,
-        )  # fmt: skip
+    child = None
     try:
+        with log.open("ab") as sink, _signals_wait():
+            child = subprocess.Popen(
+                [os.fspath(word) for word in argv],
+                stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
+                stdout=sink, stderr=sink, env=environment(env), start_new_session=True,
+            )  # fmt: skip
         yield child
         _close(child)
         with suppress(subprocess.TimeoutExpired):
             child.wait(grace_seconds)
     finally:
-        end_group(child)
+        if child:
+            end_group(child)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that would interrupt halab do so when the block is over.
+
+    One that comes while a child is being started would leave it to nobody: its start has raised instead of returned.
+    """
+    came: list[int] = []
+    handlers = {}
+    # Python runs handlers in its main thread alone, and only there may they be changed
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # what is ignored, as under nohup, is so in the child, too
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda which, _frame: came.append(which))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for which in came:
+            signal.raise_signal(which)
 
 
 @contextmanager

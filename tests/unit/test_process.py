@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,3 +194,46 @@ def test_a_thread_runs_no_other_command_once_the_block_was_interrupted() -> None
     assert [type(error) for error in outcome] == [KeyboardInterrupt]
     # and the main thread goes on: it heals
     assert process.run(["true"], timeout_seconds=10).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("way", ["run", "background"])
+def test_a_signal_while_a_child_is_started_ends_the_child(
+    way: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(number)
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    before = signal.signal(number, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            if way == "run":
+                process.run(["sleep", "1000"], timeout_seconds=60)
+            else:
+                with process.background(["sleep", "1000"], log=tmp_path / "log"):
+                    pytest.fail("it went on")
+        assert signal.getsignal(number) is interrupt
+    finally:
+        signal.signal(number, before)
+    (child,) = started
+    with pytest.raises(ProcessLookupError):
+        os.killpg(child.pid, 0)
+
+
+def test_a_signal_that_is_ignored_is_ignored_by_the_child_too() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = process.run(["sh", "-c", "kill -HUP $$; echo alive"], timeout_seconds=60)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert done.output == "alive\n"
