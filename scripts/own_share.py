@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def needed_seconds(name: str) -> float | None:
-    """What the last run of a scenario in this folder took from its first fault until the lab was steady again."""
+def needed_seconds(run: Path) -> float | None:
+    """What a run, given by its folder, took from its first fault until the lab was steady again."""
     from halab.scenario import events, timeline
 
-    records = timeline.read(max(Path(".halab/runs").glob(f"*-{name}")) / "timeline.jsonl")
+    records = timeline.read(run / "timeline.jsonl")
     faults = [record.t for record in records if isinstance(record.what, events.FaultStarted)]
     steady = [record.t for record in records if isinstance(record.what, events.Steady)]
     return round(steady[-1] - faults[0], 1) if faults and steady else None
