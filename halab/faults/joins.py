@@ -6,12 +6,13 @@ All of them are healed by a join as `halab up` does it, of a machine that is mad
 from __future__ import annotations
 
 import re
+import threading
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, LabProblem, ScriptFailed
 from halab.faults import kept
-from halab.faults.fault import Fault, Place
+from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.power import wait_for_state
 from halab.faults.site import Hindrance, Site
@@ -25,6 +26,9 @@ _EFFECT_SECONDS = 30
 # Without the mark of what has joined, healing joins the machine again, however much of this was done.
 _UNMARK = "rm -f /etc/kubernetes/halab-joined"
 _RESET = "kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock"
+_AT_ONCE = "at-once"
+# Whoever leaves needs another control plane to be drained by, and that one must not be about to leave itself.
+_one_leaves = threading.Lock()
 
 
 def _lose(site: Site, entry: Entry) -> str:
@@ -33,7 +37,12 @@ def _lose(site: Site, entry: Entry) -> str:
 
 
 def _leave(site: Site, entry: Entry) -> str:
-    """In the order of kubeadm's manual: drained, reset, deleted."""
+    """In the order of kubeadm's manual: drained, reset, deleted. Of several machines, one leaves after another."""
+    with _one_leaves:
+        return _leave_now(site, entry)
+
+
+def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
     guide = etcd.beside(site.guests, site.lab, machine.name)
     site.guests.run(machine.name, _UNMARK)
@@ -79,7 +88,7 @@ def _remake(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is State.RUNNING:
         # what takes it out may still be at work
         site.guests.run(entry.machine, kept.alone("true"), timeout_seconds=_RESET_SECONDS)
-    site.remake(entry.machine)
+    site.remake(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
 
 
 def _require_another(site: Site, entry: Entry) -> None:
@@ -102,6 +111,14 @@ FAULTS = (
         "Drain a control plane's node, reset it with kubeadm and delete it; healed by a join.",
         _leave,
         _remake,
+        {
+            "join": Option(
+                "in-turn, or at-once: how several that left join again",
+                f"in-turn|{_AT_ONCE}",
+                example=_AT_ONCE,
+                default="in-turn",
+            )
+        },
         place=Place.CONTROL_PLANE,
         check=_require_another,
     ),

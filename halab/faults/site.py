@@ -22,8 +22,11 @@ class Hindrance(StrEnum):
 
 
 class Remake(Protocol):
-    def __call__(self, machine: str, *, hindrance: Hindrance | None = None) -> None:
-        """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone."""
+    def __call__(self, machine: str, *, hindrance: Hindrance | None = None, in_turn: bool = True) -> None:
+        """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone.
+
+        Two that are asked for at the same time are made one after the other, unless it is not `in_turn`.
+        """
 
 
 @dataclass(frozen=True)

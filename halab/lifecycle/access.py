@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 from halab import process
@@ -38,8 +39,8 @@ def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:
     """All that faults may touch. Whoever uses it holds the lab's lock."""
     one_at_a_time = threading.Lock()
 
-    def made_anew(machine: str, *, hindrance: Hindrance | None = None) -> None:
-        with one_at_a_time:
+    def made_anew(machine: str, *, hindrance: Hindrance | None = None, in_turn: bool = True) -> None:
+        with one_at_a_time if in_turn else nullcontext():
             remake(place, lab, machine, hindrance=hindrance)
 
     return Site(lab, guests(place), clock or RealClock(), power(place, lab), made_anew)

@@ -86,7 +86,7 @@ class Provisioner:
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._limit(_NODE_SECONDS)):
             self._set_up(machine.name)
         if machine.is_node and not self._has_joined(machine.name):
-            self._guide = self._member_beside(machine)
+            self._guide = etcd.beside(self._guests, self._lab, machine.name)
             if hindrance is not Hindrance.STALE_MEMBER:
                 self._forget(machine)
             self._join(machine, hindrance)
@@ -116,17 +116,6 @@ class Provisioner:
     def _set_up(self, name: str) -> int:
         script = "node.sh" if self._lab.machine(name).is_node else "load-balancer.sh"
         return self._script(name, script, _NODE_SECONDS)
-
-    def _member_beside(self, machine: Machine) -> str:
-        """Another control plane whose etcd has a leader."""
-        found = etcd.statuses(self._guests, self._lab)
-        for name, member in found.items():
-            if name != machine.name and isinstance(member, etcd.Member) and member.leader_id:
-                return name
-        raise LabProblem(
-            f"no other control plane has an etcd with a leader, so none can take a machine in: {machine.name}",
-            hint="heal what else is broken first, or make the lab anew: `halab down`, `halab up`",
-        )
 
     def _join_in_turn(self, machines: Sequence[Machine]) -> int:
         """Join one machine after another: etcd takes one learner at a time.

@@ -27,7 +27,8 @@ def remake(
 ) -> None:
     """Make a machine anew and join it to the cluster; what is there already is left alone.
 
-    Whoever calls holds the lab's lock. Machines are remade one after another: etcd takes one learner at a time.
+    Whoever calls holds the lab's lock. Of machines that join at once, kubeadm keeps all but one waiting: etcd takes
+    one learner at a time.
     """
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
     made = lab.machine(machine)

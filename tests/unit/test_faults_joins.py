@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from fake_power import FakePower
-from fakes import Answer, FakeClock, FakeGuests, lab_of
+from fakes import Answer, Call, FakeClock, FakeGuests, lab_of
 
 from halab.errors import BadUsage, LabProblem, ScriptFailed, TimedOut
 from halab.faults import injection, joins
@@ -35,10 +36,13 @@ class Remakes:
     power: FakePower
     fails: Exception | None = None
     made: list[tuple[str, Hindrance | None]] = field(default_factory=list)
+    at_once: list[str] = field(default_factory=list)
 
-    def __call__(self, machine: str, *, hindrance: Hindrance | None = None) -> None:
+    def __call__(self, machine: str, *, hindrance: Hindrance | None = None, in_turn: bool = True) -> None:
         self.power.states[machine] = State.RUNNING
         self.made.append((machine, hindrance))
+        if not in_turn:
+            self.at_once.append(machine)
         if self.fails and hindrance:
             raise self.fails
 
@@ -52,8 +56,8 @@ class Stage:
     def inject(self, fault: str, machine: str = "cp2") -> str:
         return FAULTS[fault].inject(self.site, injection.plan(self.site, fault, machine, {}))
 
-    def heal(self, fault: str, machine: str = "cp2") -> None:
-        FAULTS[fault].heal(self.site, Entry("a1", fault, machine))
+    def heal(self, fault: str, machine: str = "cp2", **options: str) -> None:
+        FAULTS[fault].heal(self.site, Entry("a1", fault, machine, options))
 
     def did(self, machine: str, what: str) -> list[str]:
         return [command for command in self.guests.commands(machine) if what in command]
@@ -205,3 +209,42 @@ def test_nobody_leaves_a_cluster_without_a_leader() -> None:
     with pytest.raises(LabProblem, match="no etcd but that of cp2 has a leader"):
         found.inject("leave-cluster")
     assert not found.did("cp2", "kubeadm reset")
+
+
+def test_several_leave_one_after_another() -> None:
+    """Each is drained by another one, which must not be about to leave itself."""
+    others: list[threading.Thread] = []
+
+    def drain(call: Call) -> str:
+        if not others:
+            others.append(threading.Thread(target=found.inject, args=("leave-cluster", "cp3")))
+            others[0].start()
+            others[0].join(timeout=0.1)
+        return ""
+
+    found = stage({" drain cp2 ": drain, "member list": members("cp1")})
+    found.inject("leave-cluster", "cp2")
+    others[0].join()
+    resets = [call.machine for call in found.guests.calls if "kubeadm reset" in call.command]
+    assert resets == ["cp2", "cp3"]
+    before = [call.machine for call in found.guests.calls if "halab-joined" in call.command]
+    assert before == ["cp2", "cp3"]
+    unmarked = next(
+        number
+        for number, call in enumerate(found.guests.calls)
+        if call.machine == "cp3" and "halab-joined" in call.command
+    )
+    deleted = next(
+        number for number, call in enumerate(found.guests.calls) if " delete node cp2 " in call.command
+    )
+    assert deleted < unmarked
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"), [({}, []), ({"join": "in-turn"}, []), ({"join": "at-once"}, ["cp2"])]
+)
+def test_who_left_joins_in_turn_or_at_once(options: dict[str, str], at_once: list[str]) -> None:
+    found = stage()
+    found.heal("leave-cluster", **options)
+    assert found.remakes.made == [("cp2", None)]
+    assert found.remakes.at_once == at_once

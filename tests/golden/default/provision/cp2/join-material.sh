@@ -51,12 +51,16 @@ end_remembered_group() {
 
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
-# A key of its own for every join: it encrypts the certificates on their way, and whatever lies there now may be
-# another control plane's. Without the address, kubeadm takes that of the default route, which the API server's
-# certificate does not have; without the version, it asks the internet for one.
+# The certificates are uploaded for every join: whatever lies there now may be another control plane's, or has expired.
+# The key that encrypts them on their way stays the same until a reboot: with another one, a machine that joins at the
+# same time could not read them any more. Without the address, kubeadm takes that of the default route, which the API
+# server's certificate does not have; without the version, it asks the internet for one.
 umask 077
 mkdir -p /run/halab
-key=$(kubeadm certs certificate-key)
+exec 9>/run/halab/join-material.lock
+flock 9
+[ -s /run/halab/certificate-key ] || kubeadm certs certificate-key >/run/halab/certificate-key
+key=$(cat /run/halab/certificate-key)
 cat >/run/halab/upload-certs.yaml <<EOF
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
@@ -72,6 +76,7 @@ certificateKey: $key
 EOF
 kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config /run/halab/upload-certs.yaml >&2
 rm -f /run/halab/upload-certs.yaml
+exec 9>&-
 
 command=$(kubeadm token create --ttl 1h --print-join-command --certificate-key "$key")
 token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
