@@ -1,16 +1,17 @@
 """The runner: the only place where faults, probes and time meet.
 
-steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger and checks → audit.
+steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger, checks and audit at once.
 It records evidence and judges nothing; what it looks at live only tells it when it may go on.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from halab import process
@@ -83,11 +84,8 @@ class Run:
             if lacking:
                 self._timeline.add(events.Skipped("; ".join(lacking)))
                 return
-            with self._recorded(), self._twin_setting():
-                self._await_steady(When.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience)
-                self._under_observation()
-            with self._recorded():
-                self._audit()
+            with ExitStack() as undo:
+                self._look_back(self._observe(undo))
         except KeyboardInterrupt as error:
             self._timeline.add(events.Interrupted(str(error) or "SIGINT"))
             raise
@@ -102,29 +100,40 @@ class Run:
         except HalabError as error:
             self._timeline.add(events.Error(error.message))
 
-    def _under_observation(self) -> None:
+    def _observe(self, undo: ExitStack) -> Sequence[Callable[[], None]]:
+        """Play the steps under the sampler's eyes; return what can be looked at afterwards."""
         namespace = f"halab-{uuid.uuid4().hex[:10]}"
-        ledger.open_namespace(self._means.api, namespace)
-        with ExitStack() as undo:
-            undo.callback(self._close, namespace)
-            try:
-                with self._sampling(namespace), self._healing():
-                    self._play_steps()
-                    self._injector.heal_all()
-                    self._recover()
-            except Unable:
-                # the timeline says what was refused, and why; nothing of it was done
-                return
-            finally:
-                self._observer.read_new()
-                samples = self._observer.samples
-                counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
-                self._timeline.add(events.SamplerStopped(counts))
-            # neither changes what the other looks at, and a second matters: a campaign has fifty runs
-            with ThreadPoolExecutor(max_workers=1) as pool, process.ended_at_interrupt():
-                checked = pool.submit(self._check)
-                self._read_back(namespace)
-                checked.result()
+        with self._recorded():
+            with self._twin_setting():
+                self._await_steady(When.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience)
+                ledger.open_namespace(self._means.api, namespace)
+                undo.callback(self._close, namespace)
+                try:
+                    with self._sampling(namespace), self._healing():
+                        self._play_steps()
+                        self._injector.heal_all()
+                        self._recover()
+                except Unable:
+                    # the timeline says what was refused, and why; nothing of it was done
+                    return [self._audit]
+                finally:
+                    self._observer.read_new()
+                    samples = self._observer.samples
+                    counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
+                    self._timeline.add(events.SamplerStopped(counts))
+            return [partial(self._read_back, namespace), self._check, self._audit]
+        return [self._audit]
+
+    def _look_back(self, looks: Sequence[Callable[[], None]]) -> None:
+        """None changes what another looks at, and a second matters: a campaign has fifty runs."""
+
+        def take(look: Callable[[], None]) -> None:
+            with self._recorded():
+                look()
+
+        with ThreadPoolExecutor(max_workers=len(looks)) as pool, process.ended_at_interrupt():
+            for taken in [pool.submit(take, look) for look in looks]:
+                taken.result()
 
     def _play_steps(self) -> None:
         for index, step in enumerate(self._scenario.steps):
@@ -162,7 +171,7 @@ class Run:
 
     @contextmanager
     def _twin_setting(self) -> Iterator[None]:
-        """The twin's setting of the load balancer, from before the lab is steady until all is over."""
+        """The twin's setting of the load balancer, from before the lab is steady until it was so again."""
         options = self._scenario.balancer_options
         if not options:
             yield
