@@ -1,6 +1,6 @@
 """The runner: the only place where faults, probes and time meet.
 
-steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger, checks and audit at once.
+steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger, checks, audit.
 It records evidence and judges nothing; what it looks at live only tells it when it may go on.
 """
 
