@@ -9,13 +9,8 @@ from halab.errors import HalabError
 
 
 def provider(host: Host, subject: Subject) -> Finding:
-    if subject.provider is Provider.DOCKER:
-        chosen = "chosen by auto" if subject.written.provider is Provider.AUTO else "as written"
-        return ok(f"{subject.provider}, {chosen}")
-    return failed(
-        f"{subject.provider}: this version renders its files, and brings up containers only",
-        f"provider: docker  # in {subject.file}",
-    )
+    chosen = "chosen by auto" if subject.written.provider is Provider.AUTO else "as written"
+    return ok(f"{subject.provider}, {chosen}")
 
 
 def free_name(host: Host, subject: Subject) -> Finding:

@@ -29,6 +29,7 @@ from halab.images.bundle import Bundle
 from halab.lifecycle.lab import Place
 from halab.machines import allocation
 from halab.machines.engine import Engine, EngineFacts
+from halab.machines.hypervisor import Hypervisor
 
 T = TypeVar("T")
 
@@ -164,7 +165,7 @@ class RealHost:
         return self._facts()
 
     def running(self, place: Place) -> int:
-        return sum(each.running for each in self._engine().containers(place.name))
+        return sum(each.running for each in self._engine().machines(place.name))
 
     def namesake(self, place: Place) -> Path | None:
         others = (each.work for each in allocation.held() if each.name == place.name)
@@ -177,7 +178,7 @@ class RealHost:
         taken = allocation.host_routes()
         with suppress(HostProblem):  # without an engine there are no networks of it
             taken += self._engine().networks()
-        return allocation.preview(place.written.network, taken)
+        return allocation.preview(place.written.network, taken)[0]
 
     def bundle(self, release: Release, source: Source) -> Bundle | None:
         return bundles.find(release, source)
@@ -189,20 +190,7 @@ class RealHost:
         return bundles.MAKERS[source].obstacle(release, patience_seconds=_RELEASE_HOST_SECONDS)
 
     def libvirt(self, uri: str) -> str:
-        try:
-            # an extra, halab[libvirt]: most labs do without
-            import libvirt
-        except ImportError as error:
-            raise HostProblem("libvirt-python is not installed") from error
-        # by default the library also prints every error
-        libvirt.registerErrorHandler(lambda context, error: None, None)
-        try:
-            connection = libvirt.open(uri)
-            version = connection.getLibVersion()
-            connection.close()
-        except libvirt.libvirtError as error:
-            raise HostProblem(f"no libvirt answers at {uri}: {error.get_error_message()}") from error
-        return f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}"
+        return Hypervisor(uri=uri).version
 
     def boot(self, guest: Guest, program: str) -> Boot:
         return kvm_guest.boot(guest, program)

@@ -14,6 +14,7 @@ from halab.errors import HalabError
 
 _DEVICE = Path("/dev/kvm")
 _SYSTEM = "qemu:///system"
+_EMULATED = "accel: tcg and patience: 10  # in the lab file: it works everywhere, 10 to 20 times slower"
 _CONTAINERS = "provider: docker  # in the lab file: it needs no KVM"
 
 
@@ -36,7 +37,10 @@ def kvm(host: Host, subject: Subject) -> Finding:
     if boot.is_complete:
         return ok("a guest booted")
     return failed(
-        _stopped(boot), _CONTAINERS, "use a host whose processor runs guests, not one that emulates them"
+        _stopped(boot),
+        _CONTAINERS,
+        _EMULATED,
+        "use a host whose processor runs guests, not one that emulates them",
     )
 
 
@@ -84,6 +88,7 @@ def _bring_device(host: Host) -> list[str]:
     return [
         "turn on virtualization in the firmware, or nested virtualization in the hypervisor",
         _CONTAINERS,
+        _EMULATED,
     ]
 
 
@@ -115,6 +120,6 @@ CHECKS = (
         _LIBVIRT,
         Pace.LONG,
     ),
-    Check("libvirt", "virtual machines are made and broken through it", libvirt, _LIBVIRT),
+    Check("libvirt", "virtual machines are made and broken through it", libvirt, _LIBVIRT, Pace.QUICK),
     Check("vagrant-libvirt", "Vagrant makes virtual machines through this plugin", plugin, _LIBVIRT),
 )

@@ -12,16 +12,13 @@ from halab.errors import Unable
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site
+from halab.machines.guests import ONLY_ON_A_CLOCK_OF_ITS_OWN
 
 _EFFECT_SECONDS = 30
 # How far a machine's clock may be from where it was put: the command travels, and takes its time.
 _NEAR_SECONDS = 5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHIFT = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])")
-# The machine itself is asked as well, in the command that would act: what the lab says may be wrong.
-_ONLY_ON_A_CLOCK_OF_ITS_OWN = (
-    "if systemd-detect-virt -cq; then echo 'a container has the clock of its host' >&2; exit 1; fi; "
-)
 
 
 def _require_own_clock(site: Site, entry: Entry) -> None:
@@ -37,7 +34,7 @@ def _shift(site: Site, entry: Entry) -> str:
     # what keeps the clock would put it right at once; NTP is switched on again at the heal
     site.guests.run(
         entry.machine,
-        f"{_ONLY_ON_A_CLOCK_OF_ITS_OWN}systemctl stop systemd-timesyncd.service 2>/dev/null; "
+        f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}systemctl stop systemd-timesyncd.service 2>/dev/null; "
         f'date -s "@$(($(date +%s) + {by}))"',
     )
 
@@ -56,7 +53,7 @@ def _set_right(site: Site, entry: Entry) -> None:
     _require_own_clock(site, entry)
     site.guests.run(
         entry.machine,
-        f"{_ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}; "
+        f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}; "
         "if systemctl is-enabled -q systemd-timesyncd.service 2>/dev/null; then "
         "systemctl start systemd-timesyncd.service; fi",
     )

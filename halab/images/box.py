@@ -29,7 +29,7 @@ _SPACE_BYTES = {Provider.DOCKER: 4 << 30, Provider.LIBVIRT: 6 << 30}
 
 @dataclass(frozen=True)
 class Box:
-    """A built box. `image` is the name of the docker image that is made of it."""
+    """A built box."""
 
     name: str
     key: str
@@ -55,12 +55,14 @@ class Box:
         return str(json.loads((self.path / "box.json").read_text())["kubernetes"])
 
     @property
-    def image(self) -> str:
-        return image_name(self.name, self.key)
+    def base(self) -> str:
+        """What machines start from: its docker image, or what Vagrant calls it."""
+        return base_name(self.name, self.key, self.provider)
 
 
-def image_name(name: str, key: str) -> str:
-    return f"halab/{name}:{key}"
+def base_name(name: str, key: str, provider: Provider) -> str:
+    """A docker image has a tag; a box that is added from a file has no version but in its name."""
+    return f"halab/{name}:{key}" if provider is Provider.DOCKER else f"halab/{name}-{key}"
 
 
 def key(name: str, bundle_key: str, provider: Provider = Provider.DOCKER) -> str:
@@ -163,15 +165,17 @@ def _box(name: str, bundle_key: str, provider: Provider) -> Box:
     return Box(name, box_key, cache.folder() / "boxes" / f"{name}-{box_key}", provider)
 
 
-def expected_image(name: str, release: Release, source: Source) -> str:
-    """The docker image that a lab will be made of; without a key as long as its bundle is not built."""
+def expected_base(name: str, release: Release, source: Source, provider: Provider) -> str:
+    """What a lab's machines will start from; without a key as long as its bundle is not built."""
     cached = bundles.find(release, source)
-    return image_name(name, key(name, cached.key)) if cached else f"halab/{name}"
+    return base_name(name, key(name, cached.key, provider), provider) if cached else f"halab/{name}"
 
 
-def for_lab(name: str, release: Release, source: Source, progress: Progress) -> Box:
+def for_lab(
+    name: str, release: Release, source: Source, progress: Progress, provider: Provider = Provider.DOCKER
+) -> Box:
     """The box that a lab needs: the cached one where there is one, else bundle and box are built."""
     cached = bundles.find(release, source)
-    if cached and (box := find(name, cached.key)):
+    if cached and (box := find(name, cached.key, provider)):
         return box
-    return ensure(name, cached or bundles.ensure(release, source, progress), progress)
+    return ensure(name, cached or bundles.ensure(release, source, progress), progress, provider=provider)

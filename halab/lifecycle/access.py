@@ -9,16 +9,13 @@ from pathlib import Path
 from halab import process
 from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
-from halab.config.lab import Provider
-from halab.errors import HostProblem, LabProblem
+from halab.errors import LabProblem
 from halab.faults.site import Hindrance, Site
 from halab.images import bundle as bundles
+from halab.lifecycle import makers
 from halab.lifecycle.lab import Place, existing
 from halab.lifecycle.remake import remake
-from halab.machines.docker_power import DockerPower
-from halab.machines.engine import Engine
 from halab.machines.guests import SshGuests
-from halab.machines.power import Power
 from halab.topology.lab import Lab
 
 
@@ -43,13 +40,7 @@ def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:
         with one_at_a_time if in_turn else nullcontext():
             remake(place, lab, machine, hindrance=hindrance)
 
-    return Site(lab, guests(place), clock or RealClock(), power(place, lab), made_anew)
-
-
-def power(place: Place, lab: Lab) -> Power:
-    if lab.provider is not Provider.DOCKER:
-        raise HostProblem(f"this version has no power over machines of {lab.provider}")
-    return DockerPower(lab, place.work, Engine())
+    return Site(lab, guests(place), clock or RealClock(), makers.power(place, lab), made_anew)
 
 
 def kubeconfig(place: Place) -> Path:

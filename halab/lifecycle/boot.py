@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from halab.errors import LabProblem
 from halab.lifecycle.lab import Place
+from halab.lifecycle.makers import vagrant
 from halab.machines import addresses
-from halab.machines.engine import Engine
-from halab.machines.vagrant import Vagrant
+from halab.machines.maker import Maker
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
@@ -14,12 +14,12 @@ from halab.topology.lab import Lab, Machine
 _BOOT_SECONDS = 300
 
 
-def boot(place: Place, lab: Lab, engine: Engine, progress: Progress, only: Machine | None = None) -> int:
+def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine | None = None) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
     wanted = lab.machines if only is None else (only,)
-    running = {each.machine for each in engine.containers(lab.name, place.work.path) if each.running}
+    running = {each.machine for each in maker.machines(lab.name, place.work.path) if each.running}
     missing = [machine.name for machine in wanted if machine.name not in running]
-    engine.make_network(lab, place.work.path)
+    maker.make_networks(lab, place.work.path)
     if missing:
         # a machine that is made anew has another host key
         place.work.known_hosts.unlink(missing_ok=True)
@@ -28,15 +28,11 @@ def boot(place: Place, lab: Lab, engine: Engine, progress: Progress, only: Machi
         with progress.step(f"boot {what}", limit_seconds=limit):
             vagrant(place, lab).up(only.name if only else None)
     for machine in wanted:
-        engine.connect(lab, machine, place.work.path)
-    without_address = set(addresses.note(lab, place.work, engine))
+        maker.connect(lab, machine, place.work.path)
+    without_address = set(addresses.note(lab, place.work, maker))
     lost = [machine.name for machine in wanted if machine.name in without_address]
     if lost:
         raise LabProblem(
             f"no longer running: {', '.join(lost)}", hint=f"see {place.work.logs / 'vagrant.log'}"
         )
     return len(missing)
-
-
-def vagrant(place: Place, lab: Lab) -> Vagrant:
-    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from halab.errors import HalabError
 from halab.lifecycle import lab as labs
+from halab.lifecycle import makers
 from halab.lifecycle.lab import Place
 from halab.machines import allocation
-from halab.machines.engine import Engine
 from halab.progress import Progress
 
 # Held while we are here.
@@ -29,7 +29,7 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     name = held.name if held else place.name
     with labs.locked(place, f"down, process {os.getpid()}"):
         with progress.step("remove the machines", limit_seconds=120) as step:
-            removed = Engine().remove(name, place.work.path)
+            removed = makers.maker(labs.provider_of(place.written)).remove(name, place.work.path)
             step.done(", ".join(removed) or "there were none")
         for path in place.work.path.iterdir():
             if path.name not in _LOCKS and (runs or path != place.work.runs):

@@ -13,6 +13,7 @@ from halab.config.lab import LabFile, Provider
 from halab.config.loading import load
 from halab.errors import BadUsage, LabProblem
 from halab.machines import allocation
+from halab.machines.allocation import Allocation
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
 
@@ -54,11 +55,21 @@ def existing(place: Place) -> Lab:
             f"the lab {place.name} is up on {held.network}, and {place.file} now says {place.written.network}",
             hint="take it down first: `halab down`",
         )
-    return plan(place.written, network=held.network, provider=provider_of(place.written))
+    return planned(place, held)
+
+
+def planned(place: Place, held: Allocation) -> Lab:
+    """The lab of a file on the networks that are held for it."""
+    return plan(
+        place.written,
+        network=held.network,
+        management=held.management,
+        provider=provider_of(place.written),
+    )
 
 
 def provider_of(written: LabFile) -> Provider:
-    """Which provider `auto` means. Virtual machines cannot be brought up yet, so it is docker."""
+    """Which provider `auto` means: docker, which needs no KVM and starts in a tenth of the time."""
     return Provider.DOCKER if written.provider is Provider.AUTO else written.provider
 
 

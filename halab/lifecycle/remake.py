@@ -5,10 +5,10 @@ from __future__ import annotations
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.errors import Unreachable
 from halab.faults.site import Hindrance
+from halab.lifecycle import makers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
-from halab.machines.engine import Engine
 from halab.machines.guests import Guests, SshGuests
 from halab.progress import Progress, Quiet
 from halab.topology.lab import Lab
@@ -32,7 +32,7 @@ def remake(
     """
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
     made = lab.machine(machine)
-    boot(place, lab, Engine(), shown, only=made)
+    boot(place, lab, makers.maker(lab.provider), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
     Provisioner(lab, place.work, guests, shown, clock).bring_back(made, hindrance=hindrance)
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Journal
-from halab.lifecycle import access
+from halab.lifecycle import access, makers
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
-from halab.machines.engine import Container, Engine
+from halab.machines.maker import Made
 from halab.topology.lab import Lab
 
 
 @dataclass(frozen=True)
 class Status:
     lab: Lab
-    containers: dict[str, Container]
+    machines: dict[str, Made]
     seen: Observation
     open_faults: tuple[str, ...]
 
@@ -59,9 +59,9 @@ class Status:
         }
 
     def _state(self, machine: str) -> str:
-        if machine not in self.containers:
+        if machine not in self.machines:
             return "missing"
-        return "running" if self.containers[machine].running else "stopped"
+        return "running" if self.machines[machine].running else "stopped"
 
     def _roles(self, machine: str) -> list[str]:
         roles = [f"{role} leader" for role, leader in self.seen.leaders.items() if leader == machine]
@@ -73,13 +73,15 @@ class Status:
 
 
 def look(place: Place) -> Status:
-    """Ask the engine and, where machines run, the cluster."""
+    """Ask the provider and, where machines run, the cluster."""
     lab = labs.existing(place)
-    containers = {each.machine: each for each in Engine().containers(lab.name)}
+    machines = {
+        each.machine: each for each in makers.maker(lab.provider).machines(lab.name, place.work.path)
+    }
     down = [
         machine.name
         for machine in lab.machines
-        if not (machine.name in containers and containers[machine.name].running)
+        if not (machine.name in machines and machines[machine.name].running)
     ]
     if down:
         seen = Observation(tuple(f"{name} does not run" for name in down))
@@ -90,5 +92,5 @@ def look(place: Place) -> Status:
         seen = observe(access.guests(place), api, lab)
         api.close()
     return Status(
-        lab, containers, seen, tuple(str(entry) for entry in Journal(place.work.journal).open_faults())
+        lab, machines, seen, tuple(str(entry) for entry in Journal(place.work.journal).open_faults())
     )

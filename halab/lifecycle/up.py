@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from halab.clock import Deadline, RealClock
 from halab.cluster.steady import Observation, wait_until_steady
 from halab.config.lab import Provider
-from halab.errors import HalabError, HostProblem, LabProblem
-from halab.images import box as boxes
-from halab.lifecycle import access, made, workfiles
+from halab.errors import HalabError, LabProblem
+from halab.lifecycle import access, made, makers, workfiles
 from halab.lifecycle import lab as labs
-from halab.lifecycle.boot import boot, vagrant
+from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
 from halab.machines import allocation
-from halab.machines.engine import Engine
+from halab.machines.maker import Maker
 from halab.machines.power import State
 from halab.machines.work import replace
 from halab.progress import Progress
-from halab.topology.lab import Lab, plan
+from halab.topology.lab import Lab
 
 # On a machine that does nothing else; a lab's patience stretches it.
 _STEADY_SECONDS = 240
@@ -40,20 +39,16 @@ class Brought:
 def up(place: Place, progress: Progress) -> Brought:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
-        require_docker(place)
-        engine = Engine()
-        lab = _allocate(place, engine)
-        engine.require_free(lab, place.work.path)
-        if engine.containers(lab.name):
+        maker = makers.maker(labs.provider_of(place.written))
+        lab = _allocate(place, maker)
+        maker.require_free(lab, place.work.path)
+        if maker.machines(lab.name, place.work.path):
             made.require_same(place, lab)
-        box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress)
-        if not engine.has_image(box.image):
-            with progress.step("import the box into docker", limit_seconds=180):
-                engine.import_image(box.root_tree, box.image)
+        base = makers.base(place, lab, progress)
         place.work.make()
         with _kept(place):
-            place.work.write({**workfiles.rendered(place, lab, image=box.image), **made.note(lab)})
-            started = boot(place, lab, engine, progress)
+            place.work.write({**workfiles.rendered(place, lab, base=base), **made.note(lab)})
+            started = boot(place, lab, maker, progress)
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock())
             changes = provisioner.run()
             _save_credentials(place, provisioner)
@@ -64,13 +59,13 @@ def start(place: Place, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
     with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
         lab = labs.existing(place)
-        engine = Engine()
-        gone = [each.name for each in lab.machines if engine.state(lab, each, place.work.path) is State.GONE]
+        maker = makers.maker(lab.provider)
+        gone = [each.name for each in lab.machines if maker.state(lab, each, place.work.path) is State.GONE]
         if gone:
             raise LabProblem(
                 f"nothing is left to start of {', '.join(gone)}", hint="`halab up` makes them anew"
             )
-        boot(place, lab, engine, progress)
+        boot(place, lab, maker, progress)
         return settle(place, lab, progress)
 
 
@@ -79,7 +74,7 @@ def stop(place: Place, progress: Progress) -> None:
     with labs.locked(place, f"stop, process {os.getpid()}"):
         lab = labs.existing(place)
         with progress.step("stop the machines", limit_seconds=120):
-            vagrant(place, lab).halt()
+            makers.vagrant(place, lab).halt()
 
 
 def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
@@ -95,20 +90,15 @@ def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
     return seen
 
 
-def require_docker(place: Place) -> None:
-    if labs.provider_of(place.written) is not Provider.DOCKER:
-        raise HostProblem(
-            "this version brings up containers only; for libvirt it renders the Vagrantfile",
-            hint=f"write `provider: docker` in {place.file}, or leave it out",
-        )
-
-
-def _allocate(place: Place, engine: Engine) -> Lab:
+def _allocate(place: Place, maker: Maker) -> Lab:
     if allocation.of(place.work.path):
         return labs.existing(place)
-    taken = [*allocation.host_routes(), *engine.networks()]
-    got = allocation.allocate(place.name, place.written.network, place.work.path, taken=taken)
-    return plan(place.written, network=got.network, provider=labs.provider_of(place.written))
+    taken = [*allocation.host_routes(), *maker.networks()]
+    managed = labs.provider_of(place.written) is Provider.LIBVIRT
+    got = allocation.allocate(
+        place.name, place.written.network, place.work.path, taken=taken, managed=managed
+    )
+    return labs.planned(place, got)
 
 
 def _save_credentials(place: Place, provisioner: Provisioner) -> None:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 
 from halab import process
+from halab.config.lab import Provider
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.machines import allocation
+from halab.machines.allocation import Allocation
 from halab.topology import files
 from halab.topology.files import HostValues
-from halab.topology.lab import Lab, plan
+from halab.topology.lab import Lab
 
 
-def rendered(place: Place, lab: Lab, *, image: str) -> dict[str, str]:
+def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
     """Path in the work folder → content; the keys of the lab must be there."""
     host = HostValues(
         work=str(place.work.path),
-        image=image,
+        base=base,
         private_key=str(place.work.private_key),
         public_key=place.work.public_key.read_text().strip(),
         proxies={name: os.environ[name] for name in process.PROXIES if os.environ.get(name)},
-        acceleration=place.written.accel,
     )
     return files.work_files(lab, host)
 
@@ -30,8 +31,11 @@ def rendered(place: Place, lab: Lab, *, image: str) -> dict[str, str]:
 def preview(place: Place) -> tuple[Lab, list[str]]:
     """Write the work folder and touch no machine; the lab, and the files that changed."""
     held = allocation.of(place.work.path)
-    network = held.network if held else allocation.preview(place.written.network, allocation.host_routes())
-    lab = plan(place.written, network=network, provider=labs.provider_of(place.written))
+    if held is None:
+        network, management = allocation.preview(place.written.network, allocation.host_routes())
+        managed = labs.provider_of(place.written) is Provider.LIBVIRT
+        held = Allocation(place.name, network, place.work.path, management if managed else None)
+    lab = labs.planned(place, held)
     place.work.make()
-    image = boxes.expected_image(lab.box, lab.release, place.written.kubernetes.source)
-    return lab, place.work.write(rendered(place, lab, image=image))
+    base = boxes.expected_base(lab.box, lab.release, place.written.kubernetes.source, lab.provider)
+    return lab, place.work.write(rendered(place, lab, base=base))

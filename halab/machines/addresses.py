@@ -1,10 +1,13 @@
-"""Where a lab's machines are reached from this host: an engine gives out other addresses at every start."""
+"""Where a lab's machines are reached from this host: a provider may give out others at every start."""
 
 from __future__ import annotations
 
+import shutil
 import threading
+from pathlib import Path
 
-from halab.machines.engine import Engine
+from halab.config.lab import Provider
+from halab.machines.maker import Maker
 from halab.machines.work import Work
 from halab.topology import files
 from halab.topology.lab import Lab
@@ -13,18 +16,27 @@ from halab.topology.lab import Lab
 _writing = threading.Lock()
 
 
-def note(lab: Lab, work: Work, engine: Engine) -> list[str]:
+def note(lab: Lab, work: Work, maker: Maker) -> list[str]:
     """Write down where each machine is reached over SSH; the names of those that have no address now."""
     with _writing:
         found = {
-            each.machine: str(each.bridge_address)
-            for each in engine.containers(lab.name, work.path)
-            if each.bridge_address
+            each.machine: str(each.address) for each in maker.machines(lab.name, work.path) if each.address
         }
         # a machine that is off keeps an entry: without one, OpenSSH would look for a host of that name elsewhere
         addresses = {each.name: found.get(each.name, str(each.address)) for each in lab.machines}
-        config = files.ssh_config(
-            lab, addresses, private_key=str(work.private_key), known_hosts=str(work.known_hosts)
-        )
+        keys = {each.name: str(_private_key(work, lab, each.name)) for each in lab.machines}
+        config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=str(work.known_hosts))
         work.write({"ssh_config": config})
     return [each.name for each in lab.machines if each.name not in found]
+
+
+def forget(work: Work, machine: str) -> None:
+    """Forget the key of a virtual machine that is gone, and what Vagrant knew of it."""
+    shutil.rmtree(work.of_vagrant(machine), ignore_errors=True)
+
+
+def _private_key(work: Work, lab: Lab, machine: str) -> Path:
+    """A container is made with the lab's key; into a virtual machine Vagrant puts one that it makes at its start."""
+    if lab.provider is Provider.DOCKER:
+        return work.private_key
+    return work.of_vagrant(machine) / "private_key"

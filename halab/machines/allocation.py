@@ -18,15 +18,22 @@ from halab.machines.work import replace
 
 # Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
 _POOL = IPv4Network("10.213.0.0/16")
+# The networks over which virtual machines are reached.
+_MANAGEMENT_POOL = IPv4Network("10.214.0.0/16")
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """A lab's name and network, and the work folder that they belong to."""
+    """A lab's name and networks, and the work folder that they belong to. Only virtual machines have `management`."""
 
     name: str
     network: IPv4Network
     work: Path
+    management: IPv4Network | None = None
+
+    @property
+    def networks(self) -> list[IPv4Network]:
+        return [self.network, *([self.management] if self.management else [])]
 
 
 def held() -> list[Allocation]:
@@ -34,7 +41,12 @@ def held() -> list[Allocation]:
     path = _folder() / "allocations.json"
     try:
         return [
-            Allocation(each["name"], IPv4Network(each["network"]), Path(each["work"]))
+            Allocation(
+                each["name"],
+                IPv4Network(each["network"]),
+                Path(each["work"]),
+                IPv4Network(each["management"]) if each.get("management") else None,
+            )
             for each in json.loads(path.read_text())
         ]
     except FileNotFoundError:
@@ -50,10 +62,13 @@ def of(work: Path) -> Allocation | None:
     return next((each for each in held() if each.work == work), None)
 
 
-def allocate(name: str, wanted: str, work: Path, *, taken: Iterable[IPv4Network]) -> Allocation:
+def allocate(
+    name: str, wanted: str, work: Path, *, taken: Iterable[IPv4Network], managed: bool = False
+) -> Allocation:
     """Hold a network for a lab: `wanted`, or for `auto` the first of the pool that nothing on this host uses.
 
-    `taken` are networks that others use (routes, docker, libvirt). What the work folder held before is given up.
+    `taken` are networks that others use (routes, docker, libvirt). A lab that is `managed` gets a second one, for
+    SSH. What the work folder held before is given up.
     """
     with _locked():
         others = []
@@ -67,15 +82,19 @@ def allocate(name: str, wanted: str, work: Path, *, taken: Iterable[IPv4Network]
                 )
             if each.work.exists():
                 others.append(each)
-        used = [*taken, *(each.network for each in others)]
-        allocation = Allocation(name, _choose(wanted, used), work)
+        used = [*taken, *(network for each in others for network in each.networks)]
+        network = _choose(wanted, used)
+        management = _first_free(_MANAGEMENT_POOL, [*used, network]) if managed else None
+        allocation = Allocation(name, network, work, management)
         _save([*others, allocation])
         return allocation
 
 
-def preview(wanted: str, taken: Iterable[IPv4Network]) -> IPv4Network:
-    """The network that `allocate` would choose now; nothing is held."""
-    return _choose(wanted, [*taken, *(each.network for each in held() if each.work.exists())])
+def preview(wanted: str, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Network]:
+    """The networks that `allocate` would choose now, the lab's and the one for SSH; nothing is held."""
+    used = [*taken, *(network for each in held() if each.work.exists() for network in each.networks)]
+    network = _choose(wanted, used)
+    return network, _first_free(_MANAGEMENT_POOL, [*used, network])
 
 
 def release(work: Path) -> None:
@@ -120,10 +139,15 @@ def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:
                     hint="write `network: auto` in the lab file, or a /24 that is free",
                 )
         return network
-    for network in _POOL.subnets(new_prefix=24):
+    return _first_free(_POOL, used)
+
+
+def _first_free(pool: IPv4Network, used: list[IPv4Network]) -> IPv4Network:
+    for network in pool.subnets(new_prefix=24):
         if not any(each.overlaps(network) for each in used):
             return network
-    raise HostProblem(f"no free /24 in {_POOL}", hint="write a free /24 as `network` in the lab file")
+    hint = "write a free /24 as `network` in the lab file" if pool == _POOL else "take a lab down"
+    raise HostProblem(f"no free /24 in {pool}", hint=hint)
 
 
 @contextmanager
@@ -138,7 +162,13 @@ def _locked() -> Iterator[None]:
 
 def _save(allocations: list[Allocation]) -> None:
     entries = [
-        {"name": each.name, "network": str(each.network), "work": str(each.work)} for each in allocations
+        {
+            "name": each.name,
+            "network": str(each.network),
+            "work": str(each.work),
+            **({"management": str(each.management)} if each.management else {}),
+        }
+        for each in allocations
     ]
     replace(_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
 

@@ -16,6 +16,7 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines.maker import Made
 from halab.machines.power import State
 from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
@@ -23,18 +24,6 @@ from halab.topology.lab import Lab, Machine
 _HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
 # The longest call is the import of a node image: 700 MB took 9 s on 2 cores.
 _TIMEOUT_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class Container:
-    """A machine as the engine sees it; `running` is false after a stop or a power cut, and true while it is paused."""
-
-    lab: str
-    machine: str
-    host_name: str
-    running: bool
-    bridge_address: IPv4Address | None
-    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +107,7 @@ class Engine:
                 for tag in image.tags
             )
 
-    def make_network(self, lab: Lab, work: Path) -> None:
+    def make_networks(self, lab: Lab, work: Path) -> None:
         """The lab's network, with the host at its first address. Made anew where it has other addresses."""
         with _translated():
             for network in self._networks_of(lab.name, work):
@@ -143,13 +132,13 @@ class Engine:
             if lab.label not in connected:
                 self._client.networks.get(lab.label).connect(container, ipv4_address=str(machine.address))
 
-    def containers(self, lab: str | None = None, work: Path | None = None) -> list[Container]:
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
         """The machines of a lab, or of all labs; those of one work folder, or of all."""
         with _translated():
             labels = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
             labels += [] if work is None else [f"{WORK_LABEL}={work}"]
             found = self._client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
-            return sorted((_container(each.attrs) for each in found), key=lambda each: each.host_name)
+            return sorted((_made(each.attrs) for each in found), key=lambda each: each.host_name)
 
     def state(self, lab: Lab, machine: Machine, work: Path) -> State:
         with _translated():
@@ -278,16 +267,16 @@ def _peer(links: bytes, mac: str) -> int:
         raise LabProblem(f"no interface of the machine has the address {mac}: {links[:200]!r}") from error
 
 
-def _container(attributes: dict[str, Any]) -> Container:
+def _made(attributes: dict[str, Any]) -> Made:
     labels = attributes["Config"]["Labels"]
     address = attributes["NetworkSettings"]["Networks"].get("bridge", {}).get("IPAddress")
-    return Container(
+    return Made(
         lab=labels[LABEL],
         machine=labels[MACHINE_LABEL],
         host_name=attributes["Name"].lstrip("/"),
         running=attributes["State"]["Running"],
         paused=attributes["State"].get("Paused", False),
-        bridge_address=IPv4Address(address) if address else None,
+        address=IPv4Address(address) if address else None,
     )
 
 

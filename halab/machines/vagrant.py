@@ -35,8 +35,26 @@ class Vagrant:
 
     def up(self, machine: str | None = None) -> None:
         """Make and start one machine, or all of them at once where the provider can. Nothing is provisioned."""
+        try:
+            self._up(machine)
+        except CommandFailed as error:
+            # docker lists a container a moment before it can be asked about
+            if "No such object" not in error.output:
+                raise
+            self._up(machine)
+
+    def _up(self, machine: str | None) -> None:
         with self._translated("up"):
             self._vagrant.up(vm_name=machine, no_provision=True, provider=self._provider)
+
+    def boxes(self) -> set[str]:
+        """Names of the boxes that Vagrant has for this provider."""
+        with self._translated("box list"):
+            return {each.name for each in self._vagrant.box_list() if each.provider == self._provider}
+
+    def add_box(self, name: str, file: Path) -> None:
+        with self._translated("box add"):
+            self._vagrant.box_add(name, str(file), provider=self._provider, force=True)
 
     def halt(self) -> None:
         """Stop every machine as by its own `shutdown`."""

@@ -58,6 +58,10 @@ class Work:
     def lock(self) -> Path:
         return self.path / "lock"
 
+    def of_vagrant(self, machine: str) -> Path:
+        """What Vagrant keeps of a virtual machine."""
+        return self.path / ".vagrant" / "machines" / machine / "libvirt"
+
     def make(self) -> None:
         """Make the folder, its key pair and nothing else."""
         for folder in (self.path, self.private_key.parent, self.logs, self.runs):

@@ -14,7 +14,7 @@ from pathlib import Path
 from halab.cluster.api import Api
 from halab.errors import HalabError
 from halab.faults.journal import Journal
-from halab.lifecycle import access
+from halab.lifecycle import access, makers
 from halab.lifecycle.lab import Place
 from halab.machines.power import Power
 from halab.scenario import ledger, sampler
@@ -53,7 +53,7 @@ def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> 
             order, probes=[_rarer(each) for each in order.probes if writes or not needs_writes(each)]
         )
         require_alive = undo.enter_context(sampler.sampling(order, folder / "sampler.log"))
-        powers = undo.enter_context(_asked(access.power(place, lab), lab))
+        powers = undo.enter_context(_asked(makers.power(place, lab), lab))
         samples, states = SampleReader(Path(order.samples)), StateReader(Path(order.states))
         journal = Journal(place.work.journal)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from halab.config.lab import Acceleration, Balancer, Check, Provider
-from halab.topology import container, render
+from halab.config.lab import Balancer, Check, Provider
+from halab.topology import container, domain, render
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
 # What kubeadm checks and a machine of a lab cannot change: a container's kernel is the host's, so is its swap.
@@ -22,15 +22,14 @@ _BOOT_SECONDS = 300
 class HostValues:
     """What rendering needs to know of this host.
 
-    `work` is the work folder, `image` the docker image of the box, or its name alone.
+    `work` is the work folder, `base` what machines start from: the docker image, or what Vagrant calls the box.
     """
 
     work: str
-    image: str
+    base: str
     private_key: str
     public_key: str
     proxies: Mapping[str, str]
-    acceleration: Acceleration = Acceleration.KVM
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,17 @@ def work_files(lab: Lab, host: HostValues) -> dict[str, str]:
     return files
 
 
-def ssh_config(lab: Lab, addresses: Mapping[str, str], *, private_key: str, known_hosts: str) -> str:
-    """OpenSSH's configuration for a lab's machines; `addresses` where they are reached from this host."""
+def ssh_config(
+    lab: Lab, addresses: Mapping[str, str], *, private_keys: Mapping[str, str], known_hosts: str
+) -> str:
+    """OpenSSH's configuration for a lab's machines: where each is reached from this host, and with which key."""
     return render.text(
         "ssh_config.j2",
-        addresses=[
-            (machine.name, addresses[machine.name]) for machine in lab.machines if machine.name in addresses
+        machines=[
+            (machine.name, addresses[machine.name], private_keys[machine.name])
+            for machine in lab.machines
+            if machine.name in addresses
         ],
-        private_key=private_key,
         known_hosts=known_hosts,
     )
 
@@ -103,11 +105,10 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         "Vagrantfile.j2",
         label=lab.label,
         host_prefix=f"{lab.label}-",
-        box=f"halab/{lab.box}",
         netmask=lab.network.netmask,
         machines=lab.machines,
         boot_timeout_seconds=round(_BOOT_SECONDS * lab.patience),
-        image=host.image,
+        base=host.base,
         private_key=host.private_key,
         container_arguments={
             machine.name: container.arguments(
@@ -115,12 +116,22 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
             )
             for machine in lab.machines
         },
-        # Linux allows 15 characters for an interface: one that faults can find, and that two labs do not share
-        interfaces={machine.name: f"hl{int(machine.address):08x}" for machine in lab.machines},
-        driver="kvm" if host.acceleration is Acceleration.KVM else "qemu",
-        cpu_mode="host-passthrough" if host.acceleration is Acceleration.KVM else "custom",
-        cpu_model="" if host.acceleration is Acceleration.KVM else "qemu64",
+        domains=_domains(lab, host) if lab.management else {},
+        management=lab.management,
+        management_name=domain.management_name(lab),
+        is_emulated=lab.is_emulated,
     )
+
+
+def _domains(lab: Lab, host: HostValues) -> dict[str, dict[str, str]]:
+    return {
+        machine.name: {
+            "interface": domain.interface(machine),
+            "management_mac": domain.management_mac(lab, machine),
+            "description": domain.description(lab, machine, work=host.work),
+        }
+        for machine in lab.machines
+    }
 
 
 def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes
 from halab.config.kubernetes import Release
-from halab.config.lab import PODS, SERVICES, LabFile, LoadBalancer, Provider, Size
+from halab.config.lab import PODS, SERVICES, Acceleration, LabFile, LoadBalancer, Provider, Size
 
 API_PORT = 6443
 ETCD_PORT = 2379
@@ -58,6 +58,9 @@ class Lab:
     release: Release
     box: str
     patience: float
+    # By which this host reaches virtual machines over SSH; containers are reached on the engine's bridge.
+    management: IPv4Network | None = None
+    acceleration: Acceleration = Acceleration.KVM
     pods: IPv4Network = PODS
     services: IPv4Network = SERVICES
 
@@ -88,6 +91,11 @@ class Lab:
         return f"halab-{self.name}"
 
     @property
+    def is_emulated(self) -> bool:
+        """Whether its processors are made of software: 10 to 20 times slower, and the more so the busier they are."""
+        return self.provider is Provider.LIBVIRT and self.acceleration is Acceleration.TCG
+
+    @property
     def gateway(self) -> IPv4Address:
         return self.network.network_address + 1
 
@@ -102,7 +110,9 @@ class Lab:
         return tuple(machine for machine in self.machines if machine.role is role)
 
 
-def plan(written: LabFile, *, network: IPv4Network, provider: Provider) -> Lab:
+def plan(
+    written: LabFile, *, network: IPv4Network, provider: Provider, management: IPv4Network | None = None
+) -> Lab:
     """Derive the lab from what is written and what was decided on this host. Equal input, equal lab."""
     counts = {
         Role.LOAD_BALANCER: (1, written.machines.lb),
@@ -123,6 +133,9 @@ def plan(written: LabFile, *, network: IPv4Network, provider: Provider) -> Lab:
         release=kubernetes.resolve(written.kubernetes.version),
         box=written.box,
         patience=written.patience,
+        management=management,
+        # `auto` is KVM: the doctor proves that it boots a guest before anything is made
+        acceleration=Acceleration.TCG if written.accel is Acceleration.TCG else Acceleration.KVM,
     )
 
 
@@ -134,14 +147,14 @@ def _machine(lab: str, role: Role, number: int, size: Size, network: IPv4Network
         host_name=f"halab-{lab}-{name}",
         role=role,
         address=network.network_address + last,
-        mac=_mac(lab, name),
+        mac=mac(f"{lab}/{name}"),
         pods=IPv4Network((int(PODS.network_address) + (last << 8), 24)),
         cpus=size.cpus,
         memory_mebibytes=size.memory,
     )
 
 
-def _mac(lab: str, machine: str) -> str:
+def mac(of: str) -> str:
     """A locally administered address that stays the same from one `up` to the next (DHCP leases go by it)."""
-    digest = hashlib.sha256(f"{lab}/{machine}".encode()).digest()
+    digest = hashlib.sha256(of.encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *digest[:3]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.config.lab import Acceleration, LabFile, Provider
+from halab.config.lab import LabFile, Provider
 from halab.config.loading import loads
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 HOST = HostValues(
     work="/home/ada/labs/.halab",
-    image="halab/debian-12:0123456789ab",
+    base="halab/debian-12:0123456789ab",
     private_key="/home/ada/labs/.halab/keys/id_ed25519",
     public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEexample halab",
     proxies={},
@@ -61,7 +61,7 @@ CASES = (
             HOST,
             work="/home/ada/it's a lab/.halab",
             private_key="/home/ada/it's a lab/.halab/keys/id_ed25519",
-            acceleration=Acceleration.TCG,
+            base="halab/debian-12-0123456789ab",
         ),
     ),
 )
@@ -69,11 +69,11 @@ CASES = (
 
 def rendered(case: Case) -> dict[str, str]:
     written = loads(case.lab_file, "lab.yml", LabFile)
-    lab = plan(written, network=IPv4Network(case.network), provider=case.provider)
+    management = IPv4Network("10.214.0.0/24") if case.provider is Provider.LIBVIRT else None
+    lab = plan(written, network=IPv4Network(case.network), provider=case.provider, management=management)
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
-    config = files.ssh_config(
-        lab, addresses, private_key=case.host.private_key, known_hosts=f"{case.host.work}/known_hosts"
-    )
+    keys = {machine.name: case.host.private_key for machine in lab.machines}
+    config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=f"{case.host.work}/known_hosts")
     return {**files.work_files(lab, case.host), "ssh_config": config}
 
 

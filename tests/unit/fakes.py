@@ -18,6 +18,7 @@ from halab.topology.lab import Lab, plan
 
 CAPTURED = Path(__file__).parent / "captured"
 NETWORK = IPv4Network("10.213.7.0/24")
+MANAGEMENT = IPv4Network("10.214.7.0/24")
 
 
 def captured(name: str) -> str:
@@ -27,7 +28,8 @@ def captured(name: str) -> str:
 
 def lab_of(network: IPv4Network = NETWORK, provider: Provider = Provider.DOCKER, **written: Any) -> Lab:
     """The lab of a lab file with these values."""
-    return plan(LabFile.model_validate(written), network=network, provider=provider)
+    management = MANAGEMENT if provider is Provider.LIBVIRT else None
+    return plan(LabFile.model_validate(written), network=network, provider=provider, management=management)
 
 
 class FakeClock:

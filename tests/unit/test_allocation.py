@@ -89,15 +89,26 @@ def test_what_is_released_is_free(tmp_path: Path) -> None:
     allocation.allocate("other", "auto", other, taken=[])
     allocation.release(one)
     assert allocation.of(one) is None
-    assert allocation.preview("auto", []) == network(0)
+    assert allocation.preview("auto", [])[0] == network(0)
     allocation.release(one)
     assert [each.name for each in allocation.held()] == ["other"]
 
 
 def test_a_preview_holds_nothing(tmp_path: Path) -> None:
-    assert allocation.preview("auto", [network(0)]) == network(1)
-    assert allocation.preview("10.50.7.0/24", []) == IPv4Network("10.50.7.0/24")
+    assert allocation.preview("auto", [network(0)])[0] == network(1)
+    assert allocation.preview("10.50.7.0/24", [])[0] == IPv4Network("10.50.7.0/24")
     assert allocation.held() == []
+
+
+def test_virtual_machines_have_a_network_for_ssh_that_no_other_lab_has(tmp_path: Path) -> None:
+    first = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[], managed=True)
+    other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[], managed=True)
+    assert first.management == IPv4Network("10.214.0.0/24")
+    assert other.management == IPv4Network("10.214.1.0/24")
+    assert allocation.held() == [first, other]
+    taken = [IPv4Network("10.214.0.0/16")]
+    with pytest.raises(HostProblem, match="no free /24 in 10.214.0.0/16"):
+        allocation.allocate("third", "auto", work(tmp_path, "third"), taken=taken, managed=True)
 
 
 @given(st.sets(st.integers(0, 255), max_size=255))

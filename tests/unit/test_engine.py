@@ -111,16 +111,16 @@ def test_machines_are_found_by_label_in_every_state() -> None:
     found, _ = engine(
         [FakeContainer("halab-ha-cp1", machine, running=False, connected={}), FakeContainer("other")]
     )
-    (container,) = found.containers("ha")
+    (container,) = found.machines("ha")
     assert (container.lab, container.machine, container.host_name) == ("ha", "cp1", "halab-ha-cp1")
-    assert (container.running, container.bridge_address) == (False, None)
-    assert found.containers() == [container]
-    assert found.containers("x") == []
+    assert (container.running, container.address) == (False, None)
+    assert found.machines() == [container]
+    assert found.machines("x") == []
 
 
 def test_a_machine_is_reached_on_the_engines_bridge() -> None:
     found, _ = engine([FakeContainer("halab-ha-cp1", {**OURS, "halab.machine": "cp1"})])
-    assert found.containers("ha")[0].bridge_address == IPv4Address("172.17.0.2")
+    assert found.machines("ha")[0].address == IPv4Address("172.17.0.2")
 
 
 @pytest.mark.parametrize("labels", [{}, OTHER_WORK])
@@ -140,21 +140,21 @@ def test_names_of_the_lab_itself_and_of_strangers_are_no_hindrance() -> None:
 
 def test_the_network_of_a_lab_is_made_once() -> None:
     found, client = engine()
-    found.make_network(lab_of(), WORK)
+    found.make_networks(lab_of(), WORK)
     (made,) = client.networks.created
     assert (made["name"], made["labels"]) == ("halab-ha", OURS)
     assert made["ipam"]["Config"][0]["Subnet"] == "10.213.7.0/24"
     assert made["ipam"]["Config"][0]["Gateway"] == "10.213.7.1"
     assert len(made["options"]["com.docker.network.bridge.name"]) <= 15
     again, client = engine(networks=[FakeContainer("halab-ha", OURS)])
-    again.make_network(lab_of(), WORK)
+    again.make_networks(lab_of(), WORK)
     assert client.networks.created == []
 
 
 def test_a_network_with_other_addresses_is_made_anew() -> None:
     before = FakeContainer("halab-ha", OURS, subnet="10.213.9.0/24")
     found, client = engine(networks=[before])
-    found.make_network(lab_of(), WORK)
+    found.make_networks(lab_of(), WORK)
     assert before.removed is not None
     assert len(client.networks.created) == 1
 
@@ -200,7 +200,7 @@ def test_what_the_library_raises_becomes_a_problem_of_the_host(error: Exception,
 
     client.containers.list = fail  # type: ignore[method-assign, assignment]
     with pytest.raises(HostProblem, match=message):
-        found.containers("ha")
+        found.machines("ha")
 
 
 def test_no_engine_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

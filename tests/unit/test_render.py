@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from xml.etree import ElementTree
 
 import jinja2
 import pytest
@@ -10,13 +11,14 @@ from fakes import lab_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab.config.lab import Acceleration, Provider
-from halab.topology import files, render
+from halab.config.lab import Provider
+from halab.topology import domain, files, render
+from halab.topology.domain import Owner
 from halab.topology.files import HostValues
 
 HOST = HostValues(
     work="/labs/.halab",
-    image="halab/debian-12:0",
+    base="halab/debian-12:0",
     private_key="/labs/key",
     public_key="ssh-ed25519 A",
     proxies={},
@@ -64,18 +66,35 @@ def test_every_machine_has_the_scripts_of_its_role() -> None:
     assert {name for name in names if "/w1/" in name} == {"provision/w1/node.sh", "provision/w1/join.sh"}
 
 
-def test_one_vagrantfile_serves_both_providers() -> None:
+def test_one_template_serves_both_providers() -> None:
     docker = files.work_files(lab_of(), HOST)["Vagrantfile"]
     libvirt = files.work_files(lab_of(provider=Provider.LIBVIRT), HOST)["Vagrantfile"]
-    assert docker == libvirt
-    assert "m.vm.provider 'docker'" in docker
-    assert "m.vm.provider 'libvirt'" in docker
+    assert "m.vm.provider 'docker'" in docker and "'libvirt'" not in docker
+    assert "m.vm.provider 'libvirt'" in libvirt and "'docker'" not in libvirt
 
 
 def test_emulation_is_used_only_where_it_was_chosen() -> None:
-    emulated = HostValues(**{**HOST.__dict__, "acceleration": Acceleration.TCG})
-    assert "libvirt.driver = 'qemu'" in files.work_files(lab_of(), emulated)["Vagrantfile"]
-    assert "libvirt.driver = 'kvm'" in files.work_files(lab_of(), HOST)["Vagrantfile"]
+    emulated = files.work_files(lab_of(provider=Provider.LIBVIRT, accel="tcg"), HOST)
+    assert "libvirt.driver = 'qemu'" in emulated["Vagrantfile"]
+    assert "heartbeat-interval" in emulated["provision/cp1/init.sh"]
+    for accel in ("auto", "kvm"):
+        fast = files.work_files(lab_of(provider=Provider.LIBVIRT, accel=accel), HOST)
+        assert "libvirt.driver = 'kvm'" in fast["Vagrantfile"]
+        assert "heartbeat-interval" not in fast["provision/cp1/init.sh"]
+
+
+def test_a_label_survives_xml_and_json() -> None:
+    lab = lab_of(provider=Provider.LIBVIRT)
+    work = '/labs/it\'s <one> & "two"/é'
+    label = domain.description(lab, lab.machine("cp1"), work=work)
+    assert not set(label) & set("<>&")
+    assert domain.owner(label) == Owner("ha", work, "cp1")
+    assert [domain.owner(text) for text in ("", "a note", "[]", '{"halab.lab": 1}')] == [None] * 4
+    for name, xml in domain.networks(lab, work=work).items():
+        tree = ElementTree.fromstring(xml)
+        assert tree.findtext("name") == name
+        found = tree.find(f"./metadata/{{{domain.NAMESPACE}}}lab")
+        assert found is not None and (found.get("name"), found.get("work")) == ("ha", work)
 
 
 def test_only_containers_are_told_that_they_are_containers() -> None:
@@ -129,7 +148,10 @@ def test_each_load_balancer_puts_the_other_out_of_service() -> None:
 
 def test_ssh_reaches_only_machines_with_an_address() -> None:
     config = files.ssh_config(
-        lab_of(), {"cp1": "172.17.0.2"}, private_key='/a lab/it\'s "one"/key', known_hosts="/50%/known_hosts"
+        lab_of(),
+        {"cp1": "172.17.0.2"},
+        private_keys={"cp1": '/a lab/it\'s "one"/key'},
+        known_hosts="/50%/known_hosts",
     )
     assert "Host cp1\n  HostName 172.17.0.2\n" in config
     assert "Host cp2" not in config

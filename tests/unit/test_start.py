@@ -9,7 +9,7 @@ from fakes import Recorded, lab_of
 
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import up
+from halab.lifecycle import makers, up
 from halab.lifecycle.lab import open_file
 from halab.machines.power import State
 from halab.topology.lab import Lab, Machine
@@ -30,7 +30,7 @@ def test_what_is_gone_is_named_and_no_machine_is_started(
 ) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(up, "Engine", lambda: EngineWithout("cp2", "lb1"))
+    monkeypatch.setattr(makers, "maker", lambda provider: EngineWithout("cp2", "lb1"))
     progress = Recorded()
 
     with pytest.raises(LabProblem) as raised:

@@ -70,6 +70,12 @@ networking:
 etcd:
   local:
     imageTag: 3.7.0-0
+    # etcd asks 10 times a second by default, and elects anew after one without an answer: an emulated processor is late.
+    extraArgs:
+      - name: heartbeat-interval
+        value: "1000"
+      - name: election-timeout
+        value: "10000"
 dns:
   imageTag: v1.14.6
 apiServer:
@@ -114,6 +120,14 @@ nodeRegistration:
       value: 10.213.0.11
   # Without workers, pods have nowhere else to go.
   taints: []
+# kubeadm's own limits, stretched by the lab's patience as all others are.
+timeouts:
+  controlPlaneComponentHealthCheck: 960s
+  kubeletHealthCheck: 960s
+  kubernetesAPICall: 240s
+  etcdAPICall: 480s
+  tlsBootstrap: 1200s
+  discovery: 1200s
 bootstrapTokens: []
 EOF
 

@@ -97,6 +97,14 @@ nodeRegistration:
     - name: node-ip
       value: 10.213.0.14
   taints: []
+# kubeadm's own limits, stretched by the lab's patience as all others are.
+timeouts:
+  controlPlaneComponentHealthCheck: 960s
+  kubeletHealthCheck: 960s
+  kubernetesAPICall: 240s
+  etcdAPICall: 480s
+  tlsBootstrap: 1200s
+  discovery: 1200s
 EOF
 umask 022
 

@@ -78,6 +78,28 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
+# The address stays while the plug is out, as on a host whose cable is pulled.
+put 0644 /etc/systemd/network/20-halab.network <<'EOF'
+[Match]
+MACAddress=52:54:00:05:13:b9
+
+[Link]
+RequiredForOnline=no
+
+[Network]
+Address=10.213.0.14/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+ConfigureWithoutCarrier=yes
+IgnoreCarrierLoss=yes
+EOF
+case $changed in
+  *20-halab.network*) networkctl reload ;;
+esac
+for _ in $(seq 50); do
+  ! ip -4 -o address show | grep -qF ' 10.213.0.14/' || break
+  sleep 0.2
+done
 ip -4 -o address show | grep -qF ' 10.213.0.14/' ||
   fail 'this machine lacks its address on the network of the lab: 10.213.0.14'
 

@@ -1,0 +1,55 @@
+"""Which provider makes a lab's machines, and what they start from."""
+
+from __future__ import annotations
+
+from halab.clock import RealClock
+from halab.config.lab import Provider
+from halab.images import box as boxes
+from halab.lifecycle.lab import Place
+from halab.machines.docker_power import DockerPower
+from halab.machines.engine import Engine
+from halab.machines.guests import SshGuests, set_clock
+from halab.machines.hypervisor import Hypervisor
+from halab.machines.libvirt_power import LibvirtPower
+from halab.machines.maker import Maker
+from halab.machines.power import Power
+from halab.machines.vagrant import Vagrant
+from halab.progress import Progress
+from halab.topology.lab import Lab
+
+
+def maker(provider: Provider) -> Maker:
+    return Engine() if provider is Provider.DOCKER else Hypervisor()
+
+
+def power(place: Place, lab: Lab) -> Power:
+    if lab.provider is Provider.DOCKER:
+        return DockerPower(lab, place.work, Engine())
+    guests = SshGuests(place.work.ssh_config)
+    return LibvirtPower(
+        lab,
+        place.work,
+        Hypervisor(),
+        set_clock=lambda machine: set_clock(guests, machine, RealClock(), lab.patience),
+    )
+
+
+def vagrant(place: Place, lab: Lab) -> Vagrant:
+    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")
+
+
+def base(place: Place, lab: Lab, progress: Progress) -> str:
+    """What the lab's machines start from, made and known to their provider: a docker image, a box of Vagrant's."""
+    box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
+    if lab.provider is Provider.DOCKER:
+        engine = Engine()
+        if not engine.has_image(box.base):
+            with progress.step("import the box into docker", limit_seconds=180):
+                engine.import_image(box.file, box.base)
+    else:
+        place.work.make()
+        known = vagrant(place, lab)
+        if box.base not in known.boxes():
+            with progress.step("add the box to Vagrant", limit_seconds=300):
+                known.add_box(box.base, box.file)
+    return box.base

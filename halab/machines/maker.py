@@ -1,0 +1,50 @@
+"""What makes the machines of labs on this host: a docker engine, or libvirt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Protocol
+
+from halab.machines.power import State
+from halab.topology.lab import Lab, Machine
+
+
+@dataclass(frozen=True)
+class Made:
+    """A machine as its provider sees it; `running` is false after a stop or a power cut, and true while it is paused.
+
+    `address` is where this host reaches it over SSH, while it is known.
+    """
+
+    lab: str
+    machine: str
+    host_name: str
+    running: bool
+    address: IPv4Address | None
+    paused: bool = False
+
+
+class Maker(Protocol):
+    """Only what carries a lab's label is touched: its name, and the work folder that it belongs to."""
+
+    def networks(self) -> list[IPv4Network]:
+        """The IPv4 networks that this provider has, ours and others'."""
+
+    def require_free(self, lab: Lab, work: Path) -> None:
+        """LabProblem where something that is not of this lab and work folder has one of its names."""
+
+    def make_networks(self, lab: Lab, work: Path) -> None:
+        """What the machines of a lab are to be connected to; what is there already stays."""
+
+    def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """Give a machine its place on the lab's network, where Vagrant has not done so."""
+
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
+        """The machines of a lab, or of all labs; those of one work folder, or of all."""
+
+    def state(self, lab: Lab, machine: Machine, work: Path) -> State: ...
+
+    def remove(self, lab: str, work: Path) -> list[str]:
+        """Remove all that a lab has, whatever state it is in: machines, disks, networks; their names."""

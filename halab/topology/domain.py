@@ -1,0 +1,116 @@
+"""How a machine is made as a virtual machine: its networks, its addresses on them, and the label that it carries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from xml.sax.saxutils import quoteattr
+
+from halab.errors import LabProblem
+from halab.topology.lab import Lab, Machine, mac
+
+# Of our element in a network's metadata: a name, not an address that anybody looks up.
+NAMESPACE = "urn:halab:lab"
+# Of the addresses that DHCP could give to a machine that we do not know: there is none.
+_UNKNOWN = (200, 220)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a domain or a network is. `machine` is empty for a network."""
+
+    lab: str
+    work: str
+    machine: str = ""
+
+
+def description(lab: Lab, machine: Machine, *, work: str) -> str:
+    """The label of a machine: what libvirt keeps as a domain's description.
+
+    JSON in ASCII without what means something in XML: vagrant-libvirt 0.11.2 writes it into XML as it is.
+    """
+    text = json.dumps({"halab.lab": lab.name, "halab.machine": machine.name, "halab.work": work})
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def owner(text: str) -> Owner | None:
+    """Whose a domain with this description is; None where it is not ours."""
+    try:
+        label = json.loads(text)
+        return Owner(label["halab.lab"], label["halab.work"], label["halab.machine"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def interface(machine: Machine) -> str:
+    """The host's end of a machine's cable: 15 characters at most, and no two labs share one."""
+    return f"hl{int(machine.address):08x}"
+
+
+def management_name(lab: Lab) -> str:
+    return f"{lab.label}-ssh"
+
+
+def network_names(lab: Lab) -> tuple[str, str]:
+    return lab.label, management_name(lab)
+
+
+def management(lab: Lab) -> IPv4Network:
+    if lab.management is None:
+        raise LabProblem(
+            f"the lab {lab.name} has no network for SSH: it was not brought up with virtual machines",
+            hint="take it down first: `halab down`",
+        )
+    return lab.management
+
+
+def management_address(lab: Lab, machine: Machine) -> IPv4Address:
+    """Where this host reaches a machine over SSH: the same last byte as on the lab's own network."""
+    return management(lab).network_address + (int(machine.address) & 0xFF)
+
+
+def management_mac(lab: Lab, machine: Machine) -> str:
+    return mac(f"{lab.name}/{machine.name}/ssh")
+
+
+def networks(lab: Lab, *, work: str) -> dict[str, str]:
+    """Name → XML of the two networks of a lab; libvirt's format of networks.
+
+    The lab's own leads nowhere but to this host, which is at its first address, and nothing in it gives out
+    addresses. The other one is the way in over SSH: it outlives every fault, and every machine has its fixed address
+    there.
+    """
+    own = _network(lab, lab.label, f"hl{int(lab.network.network_address):08x}", lab.network, work, "")
+    hosts = "".join(
+        f"      <host mac={quoteattr(management_mac(lab, machine))} name={quoteattr(machine.name)} "
+        f"ip='{management_address(lab, machine)}'/>\n"
+        for machine in lab.machines
+    )
+    way_in = management(lab)
+    first, last = (way_in.network_address + each for each in _UNKNOWN)
+    dhcp = f"    <dhcp>\n      <range start='{first}' end='{last}'/>\n{hosts}    </dhcp>\n"
+    bridge = f"hm{int(way_in.network_address):08x}"
+    ssh = _network(
+        lab, management_name(lab), bridge, way_in, work, dhcp, forward="  <forward mode='nat'/>\n"
+    )
+    return {lab.label: own, management_name(lab): ssh}
+
+
+def _network(
+    lab: Lab, name: str, bridge: str, network: IPv4Network, work: str, dhcp: str, forward: str = ""
+) -> str:
+    return (
+        "<network>\n"
+        f"  <name>{name}</name>\n"
+        f"  <metadata><halab:lab xmlns:halab='{NAMESPACE}' name={quoteattr(lab.name)} "
+        f"work={quoteattr(work)}/></metadata>\n"
+        f"{forward}"
+        f"  <bridge name='{bridge}' stp='off' delay='0'/>\n"
+        f"  <ip address='{network.network_address + 1}' netmask='{network.netmask}'>\n"
+        f"{dhcp}"
+        "  </ip>\n"
+        "</network>\n"
+    )
