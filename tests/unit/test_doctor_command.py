@@ -23,7 +23,7 @@ def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
 
 def test_a_check_that_is_well_is_one_line() -> None:
     text = lines(FakeHost())
-    assert "✓ python           3.11.2" in text
+    assert "✓ python            3.11.2" in text
     assert text[-1] == "this host can run the lab ha"
 
 
@@ -31,7 +31,7 @@ def test_what_is_not_well_has_its_reason_and_its_fix_below() -> None:
     host = FakeHost()
     host.tools.remove("ip")
     text = lines(host)
-    at = text.index("✗ iproute2         not found: ip")
+    at = text.index("✗ iproute2          not found: ip")
     assert text[at + 1].startswith("    why: a lab's network")
     assert "    fix: sudo apt-get install -y --no-install-recommends iproute2" in text[at:]
     assert text[-1] == "this host cannot run the lab ha: 1 to put right"
@@ -52,9 +52,9 @@ def test_lines_fit_the_terminal_but_for_a_fix() -> None:
 
 
 def test_what_the_lab_does_not_need_stands_apart() -> None:
-    text = lines(FakeHost(libvirt_version=HostProblem("no libvirt answers")))
+    text = lines(FakeHost(libvirt_facts=HostProblem("no libvirt answers")))
     apart = text.index("not needed by a lab on docker:")
-    assert text.index("✗ libvirt          no libvirt answers") > apart
+    assert text.index("✗ libvirt           no libvirt answers") > apart
     assert text[-1] == "this host can run the lab ha"
 
 
