@@ -65,6 +65,23 @@ use_environment() {
 
 engine_answers() { command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1; }
 
+# What libvirt-python is built against: it comes as source.
+need_libvirt_headers() {
+  need_packages pkg-config=pkg-config gcc=gcc virsh=libvirt-clients
+  pkg-config --exists libvirt || need_packages no-such-command=libvirt-dev
+  local python
+  python=$(find_python) || return 0
+  "$python" -c 'import pathlib, sys, sysconfig
+sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())' || need_packages no-such-command=python3-dev
+}
+
+libvirt_answers() { command -v virsh >/dev/null && timeout 10 virsh -q -c qemu:///system uri >/dev/null 2>&1; }
+
+# Run a command where libvirt answers: here, or with one of its own on a host that has none.
+with_libvirt() {
+  if libvirt_answers && [ ! -e /run/halab-halab/libvirtd.pid ]; then "$@"; else "$root/scripts/bare-host" virt "$@"; fi
+}
+
 # Run a command where a docker engine answers: here, or with an engine of its own on a host that has none.
 with_engine() {
   if engine_answers; then "$@"; else "$root/scripts/bare-host" run "$@"; fi

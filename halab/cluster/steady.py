@@ -17,6 +17,8 @@ from halab.topology.lab import Lab
 
 # A member further behind would slow the next scenario: it is still catching up (design, run guarantees).
 _MAXIMUM_LAG = 100
+# A look costs the machines some work: those that are slow are given the time to get on with theirs.
+_LOOK_SECONDS = 0.5
 # What runs beside etcd on a control plane, with the 15 characters that the kernel keeps of a name. A pod is Ready to
 # the API for some time after its process has ended: a component that lost its lease, and is started again later.
 _COMPONENTS = {
@@ -155,4 +157,6 @@ def wait_until_steady(
             raise NotYet(str(seen))
         return seen
 
-    return wait_for(f"the lab {lab.name} to be steady", look, deadline, every_seconds=0.5)
+    return wait_for(
+        f"the lab {lab.name} to be steady", look, deadline, every_seconds=_LOOK_SECONDS * lab.patience
+    )

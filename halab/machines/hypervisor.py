@@ -205,11 +205,13 @@ class Hypervisor:
         disks = [disk.get("file") for disk in tree.findall("./devices/disk[@device='disk']/source")]
         if found.isActive():
             found.destroy()
-        found.undefineFlags(
+        flags = (
             self._libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
             | self._libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-            | self._libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
         )
+        if tree.find("./os/nvram") is not None:
+            flags |= self._libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        found.undefineFlags(flags)
         for path in filter(None, disks):
             self._delete_volume(path)
 

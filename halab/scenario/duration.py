@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from halab.config.scenario import AnyStep, Expect, Heal, Inject, Scenario, Wait
+from halab.scenario.probes import TIME_LIMIT_SECONDS
 from halab.scenario.promises import waited_seconds
-from halab.scenario.sampler import TIME_LIMIT_SECONDS
 
 # Before the fault, the lab must be steady, and samples must show that all is well: two seconds are ten of each probe.
 STEADY_BEFORE_SECONDS = 180.0

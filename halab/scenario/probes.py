@@ -12,6 +12,12 @@ from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
 # Questions to single machines are twice as many, and show which one it was: there, 5 Hz are enough.
 RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
+# An emulated processor needs up to half a second for one TLS handshake: asked 45 times a second, an API server that had
+# been killed was not back after 5 minutes on 2 cores; asked 9 times a second, after 25 s.
+EMULATED_SHARE = 0.2
+# What a patient client would give up after; the same for every probe, so that they can be compared.
+TIME_LIMIT_SECONDS = 2.0
+EMULATED_TIME_LIMIT_SECONDS = 10.0
 
 
 class Question(StrEnum):
@@ -65,18 +71,22 @@ _ALWAYS = ("ready-via-lb", "read-via-lb", "write-via-lb", "ready-direct", "write
 def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
     """What every run is watched with, and what else is named. A question costs CPU, here and on the lab's machines."""
     wanted = {*_ALWAYS, *map(str, more)}
-    balancer = str(lab.balancer.address)
+    balancer, share = str(lab.balancer.address), EMULATED_SHARE if lab.is_emulated else 1.0
     through = [
-        Probe(name, None, question, way, balancer, API_PORT, RATE_HERTZ)
+        Probe(name, None, question, way, balancer, API_PORT, RATE_HERTZ * share)
         for name, (question, way) in _THROUGH_BALANCER.items()
         if name in wanted
     ]
-    return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted)]
+    return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted, share)]
 
 
-def _direct(machine: Machine, wanted: Collection[str]) -> list[Probe]:
+def time_limit_seconds(lab: Lab) -> float:
+    return EMULATED_TIME_LIMIT_SECONDS if lab.is_emulated else TIME_LIMIT_SECONDS
+
+
+def _direct(machine: Machine, wanted: Collection[str], share: float) -> list[Probe]:
     return [
-        Probe(name, machine.name, question, Way.NEW, str(machine.address), port, RATE_DIRECT_HERTZ)
+        Probe(name, machine.name, question, Way.NEW, str(machine.address), port, RATE_DIRECT_HERTZ * share)
         for name, (question, port) in _DIRECT.items()
         if name in wanted
     ]

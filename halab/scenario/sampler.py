@@ -19,11 +19,9 @@ from halab.cluster import balancer
 from halab.cluster.api import Credentials
 from halab.config.lab import Balancer
 from halab.errors import HalabError, HostProblem
-from halab.scenario.probes import Probe, Question, Way, probes
+from halab.scenario.probes import TIME_LIMIT_SECONDS, Probe, Question, Way, probes, time_limit_seconds
 from halab.topology.lab import Lab
 
-# What a patient client would give up after; the same for every probe, so that they can be compared.
-TIME_LIMIT_SECONDS = 2.0
 # The process has read its order and its certificates after 0.4 s.
 _START_SECONDS = 20.0
 # What the process ends with when it could not write what it learned: that is a problem of this host.
@@ -83,6 +81,7 @@ def order(
         nodes=[machine.name for machine in lab.nodes],
         # open-source NGINX shows no state of its backends
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind is Balancer.HAPROXY else None,
+        time_limit_seconds=time_limit_seconds(lab),
     )
 
 

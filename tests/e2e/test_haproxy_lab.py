@@ -10,7 +10,7 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
-from conftest import UserLab, end
+from users import UserLab, end
 
 
 @pytest.fixture

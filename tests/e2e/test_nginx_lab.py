@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conftest import UserLab, engine_names, lab_in
+from users import UserLab, engine_names, lab_in
 
 NAME = "e2e-nginx"
 

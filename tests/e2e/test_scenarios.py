@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import UserLab
+from users import UserLab
 
 # A quick one of each kind of fault; scripts/nightly runs all.
 SCENARIOS = {

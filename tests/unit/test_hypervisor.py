@@ -1,0 +1,132 @@
+"""libvirt: what carries the lab's label is ours, and nothing else is touched."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from fake_libvirt import VIRTUAL, define, libvirt_power
+from fake_libvirt import test_driver as driver
+
+from halab.errors import HostProblem, LabProblem
+from halab.machines.hypervisor import Hypervisor
+from halab.machines.power import State
+
+OURS = Path("/labs/ada/.halab")
+OTHERS = Path("/labs/bob/.halab")
+
+
+def test_machines_are_found_by_label_and_reached_where_dhcp_puts_them() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        made = hypervisor.machines("ha", OURS)
+        assert [each.machine for each in made] == ["cp1", "cp2", "cp3", "lb1"]
+        assert made[0].address == IPv4Address("10.214.7.11")
+        connection.lookupByName("halab-ha-cp1").destroy()
+        off = hypervisor.machines("ha", OURS)[0]
+        assert (off.running, off.address) == (False, None)
+        assert hypervisor.machines("ha", OTHERS) == []
+        assert hypervisor.machines("x") == []
+
+
+def test_down_removes_what_carries_the_label_and_nothing_else() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        define(connection, VIRTUAL, OTHERS, prefix="bob-")
+        removed = hypervisor.remove("ha", OURS)
+        assert sorted(removed) == [
+            "halab-ha", "halab-ha-cp1", "halab-ha-cp2", "halab-ha-cp3", "halab-ha-lb1", "halab-ha-ssh",
+        ]  # fmt: skip
+        assert sorted(each.name() for each in connection.listAllDomains()) == [
+            "bob-halab-ha-cp1", "bob-halab-ha-cp2", "bob-halab-ha-cp3", "bob-halab-ha-lb1",
+        ]  # fmt: skip
+        assert "default" in [each.name() for each in connection.listAllNetworks()]
+        assert hypervisor.remove("ha", OURS) == []
+
+
+def test_the_networks_of_a_lab_are_made_once_and_known() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        for _ in range(2):
+            hypervisor.make_networks(VIRTUAL, OURS)
+        names = sorted(each.name() for each in connection.listAllNetworks())
+        assert names == ["default", "halab-ha", "halab-ha-ssh"]
+        assert {IPv4Network("10.213.7.0/24"), IPv4Network("10.214.7.0/24")} <= set(hypervisor.networks())
+
+
+def test_a_network_that_was_stopped_is_started_again() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        connection.networkLookupByName("halab-ha").destroy()
+        hypervisor.make_networks(VIRTUAL, OURS)
+        assert connection.networkLookupByName("halab-ha").isActive()
+
+
+@pytest.mark.parametrize("kind", ["machine", "network"])
+def test_a_name_that_another_owner_holds_is_refused(kind: str) -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        if kind == "machine":
+            define(connection, VIRTUAL, OTHERS)
+        else:
+            hypervisor.make_networks(VIRTUAL, OTHERS)
+        with pytest.raises(LabProblem, match="halab-ha") as caught:
+            hypervisor.require_free(VIRTUAL, OURS)
+        assert str(OTHERS) in caught.value.message
+        hypervisor.require_free(VIRTUAL, OTHERS)
+
+
+def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+        power.freeze("cp2")
+        power.cut("cp2")
+        power.remove("cp2")
+        assert power.state("cp2") is State.GONE
+        assert connection.lookupByName("bob-halab-ha-cp2").isActive()
+
+
+def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, clocks):
+        power.thaw("cp2")
+        power.freeze("cp2")
+        assert clocks == []
+        power.thaw("cp2")
+        assert clocks == ["cp2"]
+
+
+def test_a_start_writes_down_where_and_with_which_key_a_machine_is_reached(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _):
+        power.cut("cp2")
+        power.start("cp2")
+        key = tmp_path / ".halab/.vagrant/machines/cp2/libvirt/private_key"
+        config = (tmp_path / ".halab/ssh_config").read_text()
+        assert f'Host cp2\n  HostName 10.214.7.12\n  HostKeyAlias cp2\n  IdentityFile "{key}"\n' in config
+
+
+def test_what_vagrant_knew_of_a_lost_machine_is_forgotten(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _):
+        known = tmp_path / ".halab/.vagrant/machines/cp2/libvirt"
+        known.mkdir(parents=True)
+        (known / "private_key").touch()
+        power.remove("cp2")
+        assert not known.exists()
+
+
+def test_a_libvirt_that_does_not_answer_is_a_problem_of_the_host(tmp_path: Path) -> None:
+    with pytest.raises(HostProblem, match=r"libvirt at qemu\+unix:///system\?socket=.* does not answer"):
+        Hypervisor(uri=f"qemu+unix:///system?socket={tmp_path}/none")
+
+
+def driver_of(power: object) -> object:
+    """Another connection to the same driver."""
+    from contextlib import closing
+
+    import libvirt
+
+    return closing(libvirt.open("test:///default"))

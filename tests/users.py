@@ -1,0 +1,142 @@
+"""halab as its users use it, by its command line: a lab in a folder, and the commands that are given there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HALAB = Path(sys.executable).with_name("halab")
+# The longest command is a cold `up` on a noisy machine; halab has limits of its own for every phase.
+COMMAND_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    output: str
+    errors: str
+
+    def __str__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.output}\n--- stderr\n{self.errors}"
+
+
+@dataclass(frozen=True)
+class UserLab:
+    """A lab file in a folder, and the commands that a user gives there."""
+
+    folder: Path
+
+    def halab(self, *words: str) -> Done:
+        done = subprocess.run(
+            [HALAB, *words], cwd=self.folder, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        # kept by pytest and shown when a test fails; `-s` shows it while it happens
+        print(f"$ halab {' '.join(words)}\n{done.stderr}{done.stdout}")
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *words: str) -> str:
+        done = self.halab(*words)
+        assert done.code == 0, str(done)
+        return done.output
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """A command that goes on beside the test, in a group of its own as from a shell."""
+        return subprocess.Popen(
+            [HALAB, *words], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def status(self) -> dict:
+        return json.loads(self.halab("status", "--json").output)
+
+    def wait_until_steady(self, seconds: float = 300) -> None:
+        deadline = time.monotonic() + seconds
+        while not (status := self.status())["steady"]:
+            assert time.monotonic() < deadline, status
+            time.sleep(2)
+
+    def last_run(self) -> Path:
+        return sorted((self.folder / ".halab/runs").iterdir(), key=lambda path: path.stat().st_mtime)[-1]
+
+    def wait_for_event(
+        self, name: str, child: subprocess.Popen[str], known: set[Path], seconds: float = 240
+    ) -> Path:
+        """The folder of a run that was not known before, once its timeline has an event."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and child.poll() is None:
+            for run in set(self.runs()) - known:
+                timeline = run / "timeline.jsonl"
+                if timeline.exists() and f'"event": "{name}"' in timeline.read_text():
+                    return run
+            time.sleep(0.2)
+        end(child)
+        raise AssertionError(f"no {name} within {seconds} s:\n{child.stdout.read() if child.stdout else ''}")
+
+    def runs(self) -> list[Path]:
+        folder = self.folder / ".halab/runs"
+        return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def interrupt(child: subprocess.Popen[str], at: str) -> None:
+    """Send Ctrl-C once a command has said something, and see that it ends as one that was interrupted."""
+    assert child.stdout is not None
+    said = ""
+    for line in child.stdout:
+        said += line
+        if at in line:
+            os.killpg(child.pid, signal.SIGINT)
+            break
+    said += child.communicate(timeout=120)[0]
+    assert child.returncode == 130, said
+    assert "Traceback" not in said, said
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def engine_names(kind: str, lab: str) -> str:
+    """What the engine holds of a lab: `container` or `network`."""
+    listing = ["ps", "--all"] if kind == "container" else ["network", "ls"]
+    argv = ["docker", *listing, "--filter", f"label=halab.lab={lab}", "--format", "{{.ID}}"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def lab_in(folder: Path, text: str, *, interrupt_at: str | None = None) -> Iterator[UserLab]:
+    """A lab that is up, and taken down afterwards whatever happened.
+
+    With `interrupt_at`, a first `up` gets Ctrl-C as soon as it says that, and a second one takes it up.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "lab.yml").write_text(text)
+    lab = UserLab(folder)
+    try:
+        if interrupt_at:
+            interrupt(lab.begin("up"), interrupt_at)
+        lab.ok("up")
+        yield lab
+    finally:
+        keep_evidence(lab)
+        lab.halab("down")
+
+
+def keep_evidence(lab: UserLab) -> None:
+    """Where HALAB_EVIDENCE names a folder, the recorded runs are copied there (artefacts of a CI job)."""
+    target = os.environ.get("HALAB_EVIDENCE")
+    runs = lab.folder / ".halab/runs"
+    if target and runs.is_dir():
+        shutil.copytree(runs, Path(target) / lab.folder.name, dirs_exist_ok=True)

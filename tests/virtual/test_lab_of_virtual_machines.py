@@ -1,0 +1,88 @@
+"""A lab of virtual machines, with emulated processors so that it runs everywhere: one control plane behind HAProxy.
+
+More need more cores than most machines without KVM have: scripts/nightly has them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from users import UserLab, lab_in
+
+NAME = "e2e-virtual"
+LAB = f"""\
+name: {NAME}
+provider: libvirt
+accel: tcg
+patience: 10
+control_planes: 1
+machines:
+  lb: {{memory: 256M}}
+"""
+
+
+def virsh(*words: str) -> list[str]:
+    argv = ["virsh", "--quiet", "--connect", "qemu:///system", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    return [word for word in done.stdout.split() if f"halab-{NAME}" in word]
+
+
+def belongings() -> list[str]:
+    """What libvirt has of the lab: machines, networks, disks."""
+    return [
+        *virsh("list", "--all", "--name"),
+        *virsh("net-list", "--all", "--name"),
+        *virsh("vol-list", "default"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
+    folder: Path = tmp_path_factory.mktemp("it's virtual")
+    yield from lab_in(folder, LAB)
+    # asserted here, and not in a test: it must hold whatever the tests did
+    assert belongings() == []
+    assert not (folder / ".halab/keys").exists()
+
+
+def verdict(lab: UserLab) -> str:
+    return json.loads((lab.last_run() / "result.json").read_text())["verdict"]
+
+
+def test_kubernetes_runs_on_a_virtual_machine(lab: UserLab) -> None:
+    assert lab.status()["steady"]
+    nodes = lab.ok("kubectl", "--", "get", "nodes", "--no-headers").splitlines()
+    assert [line.split()[:2] for line in nodes] == [["cp1", "Ready"]]
+    pods = lab.ok("kubectl", "--", "get", "pods", "-n", "kube-system", "--no-headers")
+    assert {line.split()[2] for line in pods.splitlines()} == {"Running"}
+    assert lab.ok("ssh", "cp1", "--", "systemd-detect-virt").strip() in ("qemu", "kvm")
+
+
+def test_a_second_up_changes_nothing(lab: UserLab) -> None:
+    assert json.loads(lab.ok("up", "--json"))["changes"] == 0
+
+
+def test_the_plug_of_the_lab_is_not_the_way_in(lab: UserLab) -> None:
+    lab.ok("inject", "cut-link", "--on", "cp1")
+    try:
+        said = lab.ok("ssh", "cp1", "--", "ip", "-brief", "address", "show", "dev", "eth1")
+        # the address stays, as on a host whose cable is pulled
+        assert "DOWN" in said and "/24" in said
+        assert not lab.status()["steady"]
+    finally:
+        lab.ok("heal")
+    lab.wait_until_steady()
+
+
+def test_a_process_is_killed_and_the_verdict_is_pass(lab: UserLab) -> None:
+    lab.ok("run", "kill-all-etcd")
+    assert verdict(lab) == "pass"
+
+
+def test_a_machine_loses_its_power_and_the_verdict_is_pass(lab: UserLab) -> None:
+    lab.ok("run", "cut-power-of-load-balancer")
+    assert verdict(lab) == "pass"
