@@ -15,6 +15,8 @@ from halab.machines.neighbours import Kind, Neighbour
 
 # What programs for VPNs call their devices.
 _VPN = re.compile(r"(tun|tap|wg|ppp|vpn|tailscale|zt|nordlynx|proton|cscotun|ipsec|gpd)")
+# The bridges of labs.
+_LAB_BRIDGE = re.compile(r"h[lm][0-9a-f]{8}")
 _DOCKER_BRIDGE = re.compile(r"br-([0-9a-f]{12})")
 
 
@@ -63,6 +65,8 @@ def _what(other: Neighbour) -> str:
         return f"the route of a VPN, over {other.name}"
     if other.name == "docker0" or _DOCKER_BRIDGE.fullmatch(other.name):
         return f"the route of a docker network, over {other.name}"
+    if _LAB_BRIDGE.fullmatch(other.name):
+        return f"the route of a lab's network, over {other.name}"
     if other.name.startswith("virbr"):
         return f"the route of a network of libvirt, over {other.name}"
     return f"a route over {other.name}" if other.name else "a route"

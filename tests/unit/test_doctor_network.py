@@ -54,6 +54,8 @@ def test_a_lab_of_virtual_machines_has_two_networks() -> None:
          "docker network rm 0123456789ab  # if nothing needs it"),
         (route("10.213.0.0/24", "virbr1"), "the route of a network of libvirt, over virbr1",
          "sudo ip route del 10.213.0.0/24 dev virbr1  # if nothing needs it"),
+        (route("10.213.0.0/24", "hl0ad50000"), "the route of a lab's network, over hl0ad50000",
+         "sudo ip route del 10.213.0.0/24 dev hl0ad50000  # if nothing needs it"),
         (route("10.213.0.0/24", "eth1"), "a route over eth1",
          "sudo ip route del 10.213.0.0/24 dev eth1  # if nothing needs it"),
         (Neighbour(OWN, Kind.DOCKER, "shop"), "docker's network shop", "docker network rm shop  # if nothing needs it"),
