@@ -39,6 +39,8 @@ CHECKS: Sequence[Check] = (
     *virtual_networks.CHECKS,
 )
 
+_REPORT = "halab doctor --json  # and report it as a defect of halab"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -123,5 +125,10 @@ def _result(check: Check, host: Host, subject: Subject) -> Result:
         finding = failed(error.message, *([error.hint] if error.hint else []))
     except OSError as error:
         finding = failed(str(error))
+    except (ValueError, LookupError) as error:
+        # of a tool that says something in another form than it is known for
+        finding = failed(
+            f"an answer that halab does not understand: {type(error).__name__}: {error}", _REPORT
+        )
     needed = subject.provider in check.needed_by
     return Result(check.name, finding.state, finding.seen, check.why, finding.fixes, needed)

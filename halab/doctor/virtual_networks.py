@@ -138,10 +138,12 @@ _NFT = {
 
 
 def _listing(host: Host, *argv: str) -> str | None:
-    if host.tool(argv[0]) is None:
+    # by its path: not everybody who is root has /usr/sbin in the PATH
+    program = host.tool(argv[0])
+    if program is None:
         return None
     try:
-        return host.output(*argv)
+        return host.output(program, *argv[1:])
     except HalabError:
         return None
 

@@ -120,7 +120,7 @@ class FakeHost:
         return f"/usr/bin/{name}" if name in self.tools else None
 
     def output(self, *argv: str) -> str:
-        return _said(self.outputs[" ".join(argv)])
+        return _said(self.outputs[" ".join([Path(argv[0]).name, *argv[1:]])])
 
     def package(self, name: str) -> str | None:
         return self.packages.get(name)

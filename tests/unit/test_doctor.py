@@ -322,6 +322,15 @@ def test_a_box_of_a_virtual_machine_needs_more_to_be_built() -> None:
     assert list(result.fixes) == [f"sudo apt-get install fdisk && {build}"]
 
 
+def test_an_answer_in_another_form_is_no_crash() -> None:
+    host = FakeHost()
+    host.texts["/proc/sys/fs/file-nr"] = "many 0 9000\n"
+    result = found("open files", host)
+    assert result.state is State.FAILED
+    assert result.seen.startswith("an answer that halab does not understand: ValueError")
+    assert result.fixes
+
+
 def test_the_clock_is_as_systemd_says() -> None:
     host = FakeHost()
     assert found("clock", host).state is State.OK

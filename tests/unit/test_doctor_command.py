@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 from fake_host import FakeHost, place_of
 
+from halab import doctor
 from halab.cli import main
 from halab.cli.doctor import report_lines
+from halab.config.lab import Provider
 from halab.doctor import examine
+from halab.doctor.check import Result, State
+from halab.doctor.examination import CHECKS
+from halab.doctor.host import RealHost
 from halab.errors import HostProblem
+from halab.lifecycle import up as lifecycle_up
+from halab.machines.work import Work
 
 LONG = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
 
@@ -70,3 +78,38 @@ def test_json_says_what_the_text_says() -> None:
 def test_a_lab_file_that_is_named_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "-f", str(tmp_path / "none.yml")]) == 2
     assert "no such lab file" in capsys.readouterr().err
+
+
+def test_up_says_what_is_worth_a_word_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yml").write_text("")
+    wide = Result("network", State.WARNING, "a VPN has come", "", ["halab down"], needed=True)
+
+    def stop(*_: object) -> None:
+        raise HostProblem("up was reached")
+
+    monkeypatch.setattr(doctor, "require", lambda place: [wide])
+    monkeypatch.setattr(lifecycle_up, "up", stop)
+    assert main(["up", "-f", str(tmp_path / "lab.yml")]) == 3
+    assert capsys.readouterr().err.startswith(
+        "warning: network: a VPN has come\n  fix: halab down\nerror: up was reached"
+    )
+
+
+def test_what_this_host_is_asked_is_answered_without_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever this host is like: the questions themselves work. No guest is booted, no engine needed."""
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
+    host = RealHost()
+    place = replace(place_of(provider="libvirt"), work=Work(tmp_path))
+    assert host.cores >= 1
+    assert host.held(place) is None
+    assert host.import_problem("halab") is None
+    assert "nothing_of_that_name" in (host.import_problem("nothing_of_that_name") or "")
+    assert all(isinstance(group, str) for group in host.groups)
+    assert host.box_obstacle(Provider.DOCKER) is None
+    names = {"storage pool", "libvirt networks", "libvirt", "nested kvm", "processors", "dnsmasq", "clock"}
+    report = examine(place, host, [check for check in CHECKS if check.name in names])
+    assert {result.name for result in report.results} == names

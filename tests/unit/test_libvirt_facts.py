@@ -11,7 +11,7 @@ from fake_libvirt import test_driver as driver
 
 from halab.machines.hypervisor import Hypervisor
 
-pytest.importorskip("libvirt")
+pytest.importorskip("libvirt", exc_type=ImportError)
 
 OURS = Path("/labs/ada/.halab")
 POOL = "<pool type='dir'><name>{}</name><target><path>/srv/{}</path></target></pool>"
