@@ -29,6 +29,11 @@ class Acceleration(StrEnum):
     TCG = "tcg"
 
 
+class DiskCache(StrEnum):
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+
+
 class Balancer(StrEnum):
     HAPROXY = "haproxy"
     NGINX = "nginx"
@@ -142,6 +147,10 @@ class LabFile(Model):
     name: Annotated[str, AfterValidator(_name)] = "ha"
     provider: Provider = Provider.AUTO
     accel: Acceleration = Acceleration.AUTO
+    disk_cache: DiskCache = Field(
+        DiskCache.SAFE,
+        description="libvirt: unsafe is faster, and loses at a power cut what a guest has flushed",
+    )
     control_planes: Annotated[int, AfterValidator(_odd)] = 3
     workers: int = Field(0, ge=0, le=20)
     load_balancer: LoadBalancer = LoadBalancer()

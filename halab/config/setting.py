@@ -21,6 +21,7 @@ class Capability(StrEnum):
     OWN_CLOCK = "own-clock"
     OWN_KERNEL = "own-kernel"
     OWN_DISK = "own-disk"
+    SAFE_DISK = "safe-disk"
     NETEM = "netem"
     TBF = "tbf"
     NFT_NUMGEN = "nft-numgen"

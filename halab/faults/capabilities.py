@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from halab.config.lab import Provider
+from halab.config.lab import DiskCache, Provider
 from halab.errors import LabProblem
 from halab.faults.disk import DISK, ETCD_DATA
 from halab.faults.site import Site
@@ -16,6 +16,7 @@ _OF_A_CONTAINER = {
     "own-disk": "a container writes to the disk of its host",
     "snapshot": "a container cannot be put back to how it was",
 }
+_UNSAFE = "the lab file says disk_cache: unsafe, and what a machine has flushed is not on its disk"
 _TRIED = {
     "netem": "the kernel cannot delay packets",
     "tbf": "the kernel cannot limit the rate of packets",
@@ -83,6 +84,11 @@ def probe(site: Site) -> Capabilities:
         ) from error
     results = {name: said if said == "yes" else f"{_TRIED[name]}: {said}" for name, said in results.items()}
     results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}
+    results["safe-disk"] = (
+        _UNSAFE
+        if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is Provider.LIBVIRT
+        else "yes"
+    )
     return Capabilities(
         has=frozenset(name for name, why in results.items() if why == "yes"),
         lacking={name: why for name, why in sorted(results.items()) if why != "yes"},

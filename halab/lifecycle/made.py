@@ -39,4 +39,10 @@ def _settings(lab: Lab) -> dict[str, str]:
     sizes = {
         machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB" for machine in lab.machines
     }
-    return {"kubernetes": lab.release.kubernetes, "provider": str(lab.provider), "box": lab.box, **sizes}
+    return {
+        "kubernetes": lab.release.kubernetes,
+        "provider": str(lab.provider),
+        "box": lab.box,
+        "disk_cache": lab.disk_cache,
+        **sizes,
+    }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from halab.config.lab import Balancer, Check, Provider
+from halab.config.lab import Balancer, Check, DiskCache, Provider
 from halab.topology import container, domain, render
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
@@ -120,6 +120,8 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         management=lab.management,
         management_name=domain.management_name(lab),
         is_emulated=lab.is_emulated,
+        # what the guest flushed is on the disk, or is not: then a power cut means nothing
+        disk_cache="writethrough" if lab.disk_cache is DiskCache.SAFE else "unsafe",
     )
 
 

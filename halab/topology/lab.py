@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes
 from halab.config.kubernetes import Release
-from halab.config.lab import PODS, SERVICES, Acceleration, LabFile, LoadBalancer, Provider, Size
+from halab.config.lab import PODS, SERVICES, Acceleration, DiskCache, LabFile, LoadBalancer, Provider, Size
 
 API_PORT = 6443
 ETCD_PORT = 2379
@@ -61,6 +61,7 @@ class Lab:
     # By which this host reaches virtual machines over SSH; containers are reached on the engine's bridge.
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
+    disk_cache: DiskCache = DiskCache.SAFE
     pods: IPv4Network = PODS
     services: IPv4Network = SERVICES
 
@@ -134,6 +135,7 @@ def plan(
         box=written.box,
         patience=written.patience,
         management=management,
+        disk_cache=written.disk_cache,
         # `auto` is KVM: the doctor proves that it boots a guest before anything is made
         acceleration=Acceleration.TCG if written.accel is Acceleration.TCG else Acceleration.KVM,
     )

@@ -24,7 +24,7 @@ def probe(said: str, **written: Any) -> capabilities.Capabilities:
 
 def test_what_a_kernel_lacks_is_said_with_the_reason() -> None:
     found = probe(PROBED)
-    assert found.has == {"tbf", "nft-numgen", "disk-throttle"}
+    assert found.has == {"tbf", "nft-numgen", "disk-throttle", "safe-disk"}
     assert found.lacking["netem"] == "the kernel cannot delay packets: qdisc kind is unknown"
 
 
@@ -83,3 +83,12 @@ def test_each_kind_of_machine_is_asked_for_what_it_should_be(machine: str) -> No
     assert ("balancer configuration" in text) is (machine == "lb1")
     assert ("manifests" in text) is (machine == "cp1")
     assert ("for name in containerd kubelet" in text) is (machine != "lb1")
+
+
+def test_a_power_cut_means_something_only_where_disks_keep_what_was_flushed() -> None:
+    virtual = PROBED.replace("container yes", "container no")
+    unsafe = probe(virtual, provider=Provider.LIBVIRT, disk_cache="unsafe")
+    assert unsafe.lacking["safe-disk"].startswith("the lab file says disk_cache: unsafe")
+    assert "safe-disk" in probe(virtual, provider=Provider.LIBVIRT).has
+    # a container writes to the disk of its host, whatever is written there
+    assert "safe-disk" in probe(PROBED, disk_cache="unsafe").has
