@@ -106,7 +106,8 @@ def up_command(file: Path, as_json: bool) -> None:
 
     place = place_of(file)
     # before the rest is imported: it may be a library that is missing
-    doctor.require(place)
+    for result in doctor.require(place):
+        click.echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)
     from halab.lifecycle import up
 
     brought = up.up(place, progress())

@@ -87,13 +87,19 @@ class Pace(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One question to the host."""
+    """One question to the host. `up` asks what is quick or long, or `asked_at_up`; `told_at_up`: warnings, too."""
 
     name: str
     why: str
     look: Callable[[Host, Subject], Finding]
     needed_by: frozenset[Provider] = frozenset({Provider.DOCKER, Provider.LIBVIRT})
     pace: Pace = Pace.SLOW
+    asked_at_up: bool = False
+    told_at_up: bool = False
+
+    @property
+    def is_for_up(self) -> bool:
+        return self.asked_at_up or self.pace is not Pace.SLOW
 
 
 @dataclass(frozen=True)

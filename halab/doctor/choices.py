@@ -1,11 +1,10 @@
-"""Checks of what the lab file chooses: the provider, the name, the network."""
+"""Checks of what the lab file chooses: the provider, the name."""
 
 from __future__ import annotations
 
 from halab.config.lab import Provider
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok
 from halab.doctor.host import Host
-from halab.errors import HalabError
 
 
 def provider(host: Host, subject: Subject) -> Finding:
@@ -25,15 +24,7 @@ def free_name(host: Host, subject: Subject) -> Finding:
     )
 
 
-def free_network(host: Host, subject: Subject) -> Finding:
-    try:
-        return ok(str(host.network(subject.place)))
-    except HalabError as error:
-        return failed(error.message, *([error.hint] if error.hint else []))
-
-
 CHECKS = (
     Check("provider", "it decides what the lab's machines are", provider, pace=Pace.QUICK),
     Check("name", "machines are known to the host by the name of their lab", free_name, pace=Pace.QUICK),
-    Check("network", "a lab has a /24 that nothing else on this host uses", free_network, pace=Pace.QUICK),
 )

@@ -7,7 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from halab.config.lab import Provider
-from halab.doctor import choices, engines, images, room, tools, virtual
+from halab.doctor import (
+    acceleration,
+    choices,
+    engines,
+    images,
+    neighbourhood,
+    room,
+    storage,
+    time_source,
+    tools,
+    virtual,
+    virtual_networks,
+)
 from halab.doctor.check import Check, Pace, Result, State, Subject, failed
 from halab.doctor.host import Host, RealHost
 from halab.errors import HalabError, HostProblem
@@ -15,12 +27,19 @@ from halab.lifecycle.lab import Place
 
 CHECKS: Sequence[Check] = (
     *choices.CHECKS,
+    *neighbourhood.CHECKS,
     *tools.CHECKS,
     *engines.CHECKS,
     *room.CHECKS,
     *images.CHECKS,
+    *time_source.CHECKS,
+    *acceleration.CHECKS,
     *virtual.CHECKS,
+    *storage.CHECKS,
+    *virtual_networks.CHECKS,
 )
+
+_REPORT = "halab doctor --json  # and report it as a defect of halab"
 
 
 @dataclass(frozen=True)
@@ -73,24 +92,29 @@ def examine(place: Place, host: Host | None = None, checks: Iterable[Check] = CH
     return Report(place.name, subject.provider, sorted(results, key=lambda each: order.index(each.name)))
 
 
-def require(place: Place, host: Host | None = None) -> None:
-    """What `up` needs of the host: HostProblem that names every failed check.
+def require(place: Place, host: Host | None = None) -> list[Result]:
+    """What `up` needs of the host: HostProblem that names every failed check, or else the warnings worth a word.
 
-    Those that are quick, in a quarter of a second; and for virtual machines the proof that KVM boots a guest: without
-    one, they would hang for minutes before anything is said.
+    It asks what is quick, in a quarter of a second. For virtual machines also whether Vagrant has its plugin, and
+    for the proof that KVM boots a guest: without one, they would hang for minutes before anything is said.
     """
-    asked = (Pace.QUICK, Pace.LONG)
-    needed = [
-        check for check in CHECKS if check.pace in asked and Subject(place).provider in check.needed_by
-    ]
-    report = examine(place, host, needed)
+    provider = Subject(place).provider
+    asked = [check for check in CHECKS if check.is_for_up and provider in check.needed_by]
+    report = examine(place, host, asked)
     lacking = [result for result in report.results if result.stops_the_lab]
     if lacking:
         raise HostProblem(
             "\n".join(["this host cannot run the lab", *(f"{each.name}: {each.seen}" for each in lacking)]),
-            hint="\n".join(f"{each.name}: {each.fixes[0]}" for each in lacking if each.fixes)
+            hint="\n".join(_hint(each) for each in lacking if each.fixes)
             + "\nall that was seen, with every way to put it right: `halab doctor`",
         )
+    told = {check.name for check in asked if check.told_at_up}
+    return [each for each in report.results if each.name in told and each.state is State.WARNING]
+
+
+def _hint(result: Result) -> str:
+    first, *others = result.fixes
+    return "\n".join([f"{result.name}: {first}", *(f"  or: {each}" for each in others)])
 
 
 def _result(check: Check, host: Host, subject: Subject) -> Result:
@@ -101,5 +125,10 @@ def _result(check: Check, host: Host, subject: Subject) -> Result:
         finding = failed(error.message, *([error.hint] if error.hint else []))
     except OSError as error:
         finding = failed(str(error))
+    except (ValueError, LookupError) as error:
+        # of a tool that says something in another form than it is known for
+        finding = failed(
+            f"an answer that halab does not understand: {type(error).__name__}: {error}", _REPORT
+        )
     needed = subject.provider in check.needed_by
     return Result(check.name, finding.state, finding.seen, check.why, finding.fixes, needed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from halab.doctor.host import Host
@@ -26,7 +27,16 @@ def install(host: Host, *packages: str) -> str:
 
 def install_python(requirement: str) -> str:
     """Into the environment that halab itself runs in."""
-    return f"{sys.executable} -m pip install '{requirement}'"
+    *options, last = requirement.split(" ")
+    return " ".join([sys.executable, "-m pip install", *options, f"'{last}'"])
+
+
+def join_group(host: Host, group: str) -> str:
+    """For somebody who is in it already, a new login is enough."""
+    line = re.search(rf"^{group}:[^:]*:[^:]*:(.*)$", host.text("/etc/group") or "", re.MULTILINE)
+    if line and host.user in line[1].split(",") and group not in host.groups:
+        return f"newgrp {group}  # or log in again: you joined the group after this login"
+    return f"sudo usermod -aG {group} {host.user}  # then log in again"
 
 
 def sysctl(host: Host, setting: str, value: int) -> str:

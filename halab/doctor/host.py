@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import getpass
+import grp
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from halab import process
 from halab.config.kubernetes import Release, Source
+from halab.config.lab import Provider
 from halab.doctor import kvm_guest
 from halab.doctor.kvm_guest import Boot, Guest
-from halab.errors import HalabError, HostProblem
+from halab.doctor.patience import Once, within
+from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import cache
+from halab.images import cache, disk, whole
 from halab.images.box import Box
 from halab.images.bundle import Bundle
-from halab.lifecycle.lab import Place
-from halab.machines import allocation
+from halab.lifecycle.lab import Place, provider_of
+from halab.machines import allocation, neighbours
+from halab.machines.allocation import Allocation
 from halab.machines.engine import Engine, EngineFacts
 from halab.machines.hypervisor import Hypervisor
-
-T = TypeVar("T")
+from halab.machines.libvirt_facts import LibvirtFacts
+from halab.machines.maker import Made
+from halab.machines.neighbours import Neighbour, Subnet
+from halab.machines.routes import routes
 
 # An engine or a daemon that takes longer to say its version does not answer.
 _ANSWER_SECONDS = 8
@@ -51,6 +55,14 @@ class Host(Protocol):
     def user(self) -> str: ...
 
     @property
+    def groups(self) -> frozenset[str]:
+        """The groups of this process: one that the user joined since the login is not among them."""
+
+    @property
+    def cores(self) -> int:
+        """The processors that this process may use."""
+
+    @property
     def architecture(self) -> cache.Architecture: ...
 
     @property
@@ -68,6 +80,9 @@ class Host(Protocol):
     def package(self, name: str) -> str | None:
         """The version of an installed Python package."""
 
+    def import_problem(self, module: str) -> str | None:
+        """Why a Python module cannot be imported."""
+
     def text(self, path: str) -> str | None:
         """The content of a file; None where it cannot be read."""
 
@@ -82,23 +97,33 @@ class Host(Protocol):
     def engine(self) -> EngineFacts: ...
 
     def running(self, place: Place) -> int:
-        """How many machines of the lab run on the engine."""
+        """How many machines of the lab run."""
 
     def namesake(self, place: Place) -> Path | None:
         """The work folder of another lab of that name."""
 
+    def held(self, place: Place) -> Allocation | None:
+        """The networks that the lab has already."""
+
     def network(self, place: Place) -> IPv4Network:
         """The network that the lab has, or would be given now."""
 
+    def neighbours(self, place: Place) -> Sequence[Neighbour]:
+        """The networks that this host has already, those of the lab itself among them."""
+
     def bundle(self, release: Release, source: Source) -> Bundle | None: ...
 
-    def box(self, name: str, bundle: Bundle) -> Box | None: ...
+    def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
+        """Corrupted where its file is cut short."""
+
+    def box_obstacle(self, provider: Provider) -> HalabError | None:
+        """What is lacking to build a box, beyond what every box needs."""
 
     def obstacle(self, release: Release, source: Source) -> HalabError | None:
         """Why a bundle cannot be had from that source."""
 
-    def libvirt(self, uri: str) -> str:
-        """The version of the libvirt that answers there."""
+    def libvirt(self) -> LibvirtFacts:
+        """What the libvirt that LIBVIRT_DEFAULT_URI names, or else this host's, says of itself."""
 
     def boot(self, guest: Guest, program: str) -> Boot:
         """Start a guest under KVM."""
@@ -108,8 +133,10 @@ class RealHost:
     """This machine. What several checks ask for is asked once."""
 
     def __init__(self) -> None:
-        self._engine = _Once(lambda: Engine(timeout_seconds=_ANSWER_SECONDS))
-        self._facts = _Once(lambda: self._engine().facts)
+        self._engine = Once(lambda: Engine(timeout_seconds=_ANSWER_SECONDS))
+        self._facts = Once(lambda: self._engine().facts)
+        # the library has no time limits of its own, and a daemon that hangs accepts connections
+        self._libvirt = Once(lambda: within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor().facts()))
 
     @property
     def python(self) -> tuple[int, ...]:
@@ -122,6 +149,18 @@ class RealHost:
     @property
     def user(self) -> str:
         return getpass.getuser()
+
+    @property
+    def groups(self) -> frozenset[str]:
+        names = set()
+        for number in {os.getegid(), *os.getgroups()}:
+            with suppress(KeyError):  # a number without a name
+                names.add(grp.getgrgid(number).gr_name)
+        return frozenset(names)
+
+    @property
+    def cores(self) -> int:
+        return len(os.sched_getaffinity(0))
 
     @property
     def architecture(self) -> cache.Architecture:
@@ -146,6 +185,13 @@ class RealHost:
         except importlib.metadata.PackageNotFoundError:
             return None
 
+    def import_problem(self, module: str) -> str | None:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            return str(error)
+        return None
+
     def text(self, path: str) -> str | None:
         try:
             return Path(path).read_text(errors="replace")
@@ -165,54 +211,63 @@ class RealHost:
         return self._facts()
 
     def running(self, place: Place) -> int:
-        return sum(each.running for each in self._engine().machines(place.name))
+        return sum(each.running for each in self._machines(place))
 
     def namesake(self, place: Place) -> Path | None:
         others = (each.work for each in allocation.held() if each.name == place.name)
         return next((work for work in others if work != place.work.path and work.exists()), None)
 
+    def held(self, place: Place) -> Allocation | None:
+        return allocation.of(place.work.path)
+
     def network(self, place: Place) -> IPv4Network:
-        held = allocation.of(place.work.path)
+        held = self.held(place)
         if held:
             return held.network
-        taken = allocation.host_routes()
-        with suppress(HostProblem):  # without an engine there are no networks of it
-            taken += self._engine().networks()
-        return allocation.preview(place.written.network, taken)[0]
+        return allocation.preview(place.written.network, [each.network for each in self.neighbours(place)])[
+            0
+        ]
+
+    def neighbours(self, place: Place) -> Sequence[Neighbour]:
+        return neighbours.neighbours(
+            routes(), self._subnets(provider_of(place.written)), lab=place.name, work=place.work.path
+        )
 
     def bundle(self, release: Release, source: Source) -> Bundle | None:
         return bundles.find(release, source)
 
-    def box(self, name: str, bundle: Bundle) -> Box | None:
-        return boxes.find(name, bundle.key)
+    def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
+        found = boxes.find(name, bundle.key, provider)
+        if found and not whole.is_whole(found):
+            raise Corrupted(f"cut short: {found.file}")
+        return found
+
+    def box_obstacle(self, provider: Provider) -> HalabError | None:
+        try:
+            if provider is Provider.LIBVIRT:
+                disk.kernel_package(self.architecture)
+                disk.require_tools()
+        except HostProblem as error:
+            return error
+        return None
 
     def obstacle(self, release: Release, source: Source) -> HalabError | None:
         return bundles.MAKERS[source].obstacle(release, patience_seconds=_RELEASE_HOST_SECONDS)
 
-    def libvirt(self, uri: str) -> str:
-        return Hypervisor(uri=uri).version
+    def libvirt(self) -> LibvirtFacts:
+        return self._libvirt()
 
     def boot(self, guest: Guest, program: str) -> Boot:
         return kvm_guest.boot(guest, program)
 
+    def _machines(self, place: Place) -> Sequence[Made]:
+        if provider_of(place.written) is Provider.DOCKER:
+            return self._engine().machines(place.name)
+        self.libvirt()  # one that does not answer is not waited for twice
+        return within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor().machines(place.name))
 
-class _Once(Generic[T]):
-    """A call whose outcome, value or error, is kept; threads that ask meanwhile wait for it."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        self._call = call
-        self._lock = threading.Lock()
-        self._outcome: list[T] = []
-        self._error: HalabError | None = None
-
-    def __call__(self) -> T:
-        with self._lock:
-            if self._error:
-                raise self._error
-            if not self._outcome:
-                try:
-                    self._outcome.append(self._call())
-                except HalabError as error:
-                    self._error = error
-                    raise
-            return self._outcome[0]
+    def _subnets(self, provider: Provider) -> Sequence[Subnet]:
+        # without an engine or a libvirt there are no networks of it
+        with suppress(HalabError):
+            return self._engine().subnets() if provider is Provider.DOCKER else self.libvirt().networks
+        return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from halab.config.kubernetes import Source
+from halab.config.lab import Provider
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Subject, failed, ok, warning
 from halab.doctor.host import Host
@@ -31,14 +32,25 @@ def box(host: Host, subject: Subject) -> Finding:
     """Whether it is there, or else can be built."""
     name = subject.written.box
     there = host.bundle(subject.release, subject.written.kubernetes.source)
-    found = host.box(name, there) if there else None
+    build = fix.as_root_with_environment(
+        host, f"halab box build {name}{_for_provider(subject)}{_options(subject)}"
+    )
+    try:
+        found = host.box(name, there, subject.provider) if there else None
+    except Corrupted as error:
+        return failed(error.message, f"{build} --force")
     if found:
         return ok(f"{name}, {found.key}, {cache.in_words(found.size_bytes)}")
-    build = fix.as_root_with_environment(host, f"halab box build {name}{_options(subject)}")
     if host.tool("mmdebstrap") is None:
         return failed(
             "not in the cache, and not found: mmdebstrap, which builds it",
             f"{fix.install(host, 'mmdebstrap')} && {build}",
+        )
+    obstacle = host.box_obstacle(subject.provider)
+    if obstacle:
+        return failed(
+            f"not in the cache, and nothing to build it with: {obstacle.message}",
+            f"{obstacle.hint} && {build}" if obstacle.hint else build,
         )
     if not host.is_root:
         return failed(f"not in the cache, and building it needs root: {name}", build)
@@ -73,6 +85,10 @@ def _broken_files(found: Bundle) -> list[str]:
         return path.is_file() and path.stat().st_size == size
 
     return [name for name, record in found.manifest.files.items() if not whole(name, record.size)]
+
+
+def _for_provider(subject: Subject) -> str:
+    return " --provider libvirt" if subject.provider is Provider.LIBVIRT else ""
 
 
 def _options(subject: Subject) -> str:

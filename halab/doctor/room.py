@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from halab.config.lab import Provider
 from halab.doctor import fix
@@ -22,7 +23,7 @@ _IMAGE_BYTES = 3_000_000_000
 _NODE_BYTES = 1_000_000_000
 # A tree, its tar and the bundle's parts while they are made.
 _BUNDLE_BYTES = 4 << 30
-_BOX_BYTES = 4 << 30
+_BOX_BYTES = {Provider.DOCKER: 4 << 30, Provider.LIBVIRT: 6 << 30}
 
 # Measured in a lab of three control planes and a load balancer: 83 instances and 528 watches of inotify, all of
 # them root's (systemd, kubelet, API server, controller-manager, containerd), and 2900 open files on the whole host.
@@ -41,7 +42,7 @@ def memory(host: Host, subject: Subject) -> Finding:
     most = sum(machine.memory_mebibytes for machine in subject.machines)
     least = sum(_IDLE_MEBIBYTES[machine.is_node] for machine in subject.machines)
     seen = f"{_gib(free)} available; the lab takes {_gib(least)} to {_gib(most)}"
-    if subject.provider is Provider.DOCKER and _is_up(host, subject):
+    if _is_up(host, subject):
         return ok(f"{_gib(free)} available, with the lab running")
     smaller = f"control_planes: 1  # in {subject.file}, or less memory under `machines`"
     if free < least:
@@ -112,13 +113,12 @@ def open_files(host: Host, subject: Subject) -> Finding:
 
 
 def _missing_bytes(host: Host, subject: Subject) -> int:
-    try:
+    of_box = _BOX_BYTES[subject.provider]
+    bundle = found = None
+    with suppress(HalabError):  # what is broken is built anew
         bundle = host.bundle(subject.release, subject.written.kubernetes.source)
-    except HalabError:
-        bundle = None
-    if bundle is None:
-        return _BUNDLE_BYTES + _BOX_BYTES
-    return 0 if host.box(subject.written.box, bundle) else _BOX_BYTES
+        found = bundle and host.box(subject.written.box, bundle, subject.provider)
+    return (0 if bundle else _BUNDLE_BYTES) + (0 if found else of_box)
 
 
 def _is_up(host: Host, subject: Subject) -> bool:

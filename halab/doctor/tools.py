@@ -16,11 +16,11 @@ _PYTHON_VAGRANT = "python-vagrant>=1.0,<1.1"
 
 
 def python(host: Host, subject: Subject) -> Finding:
-    seen = _dotted(host.python)
+    seen = dotted(host.python)
     if host.python >= _PYTHON:
         return ok(seen)
     return failed(
-        f"{seen}, older than {_dotted(_PYTHON)}",
+        f"{seen}, older than {dotted(_PYTHON)}",
         f"{fix.install(host, 'python3.11', 'python3.11-venv')}  # then install halab with it",
     )
 
@@ -29,21 +29,25 @@ def vagrant(host: Host, subject: Subject) -> Finding:
     if host.tool("vagrant") is None:
         return failed("not found: vagrant", fix.install(host, "vagrant"), _VAGRANT_PAGE)
     told = host.output("vagrant", "--version").strip()
-    version = _numbers(told)
+    version = numbers(told)
     if not version:
         return warning(f"it does not say its version: {told or 'nothing at all'}", "vagrant --version")
-    seen = _dotted(version)
+    seen = dotted(version)
     if version >= _VAGRANT:
         return ok(seen)
-    return failed(f"{seen}, older than {_dotted(_VAGRANT)}", fix.install(host, "vagrant"), _VAGRANT_PAGE)
+    return failed(f"{seen}, older than {dotted(_VAGRANT)}", fix.install(host, "vagrant"), _VAGRANT_PAGE)
 
 
 def python_vagrant(host: Host, subject: Subject) -> Finding:
     version = host.package("python-vagrant")
     if version is None:
         return failed("not installed: python-vagrant", fix.install_python(_PYTHON_VAGRANT))
-    if _numbers(version)[:2] != (1, 0):
+    if numbers(version)[:2] != (1, 0):
         return failed(f"{version}, not a 1.0", fix.install_python(_PYTHON_VAGRANT))
+    problem = host.import_problem("vagrant")
+    if problem:
+        again = f"--force-reinstall {_PYTHON_VAGRANT}"
+        return failed(f"{version} is installed and cannot be imported: {problem}", fix.install_python(again))
     return ok(version)
 
 
@@ -65,12 +69,13 @@ def _tools(host: Host, packages: dict[str, str]) -> Finding:
     return ok(", ".join(str(path) for path in paths.values()))
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def numbers(text: str) -> tuple[int, ...]:
+    """The first version in a text; empty where there is none."""
     found = re.search(r"\d+(\.\d+)+", text)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-def _dotted(version: tuple[int, ...]) -> str:
+def dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 

@@ -1,125 +1,167 @@
-"""Checks of what virtual machines need: KVM, libvirt, Vagrant's plugin."""
+"""Checks of libvirt: the way to it, its library, qemu, and Vagrant's plugin."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from halab.config.lab import Acceleration, Provider
+from halab.config.lab import Provider
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped
+from halab.doctor.check import Check, Finding, Pace, State, Subject, failed, ok, skipped, warning
 from halab.doctor.host import Host
-from halab.doctor.kvm_guest import Boot, guest_for
+from halab.doctor.kvm_guest import guest_for
+from halab.doctor.tools import dotted, numbers
 from halab.errors import HalabError
+from halab.machines.libvirt_facts import LibvirtFacts
 
-_DEVICE = Path("/dev/kvm")
-_SYSTEM = "qemu:///system"
-_EMULATED = "accel: tcg and patience: 10  # in the lab file: it works everywhere, 10 to 20 times slower"
-_CONTAINERS = "provider: docker  # in the lab file: it needs no KVM"
+SYSTEM = "qemu:///system"
+# One daemon for everything, or one for qemu's machines alone.
+_SOCKETS = (Path("/var/run/libvirt/libvirt-sock"), Path("/var/run/libvirt/virtqemud-sock"))
+_DAEMONS = ("libvirtd", "virtqemud")
+_GROUP = "libvirt"
+_BARE_HOST = "scripts/bare-host virt halab up  # in a checkout: with a libvirt of its own"
+_HERE = "unset LIBVIRT_DEFAULT_URI"
 
-
-def kvm(host: Host, subject: Subject) -> Finding:
-    """KVM is usable where it boots a guest: the device and the processor's flags do not tell."""
-    if subject.written.accel is Acceleration.TCG:
-        return skipped("the lab file says accel: tcg")
-    if not host.is_there(_DEVICE):
-        return failed(f"no such device: {_DEVICE}", *_bring_device(host))
-    if not host.may_use(_DEVICE):
-        return failed(
-            f"{host.user} may not use {_DEVICE}",
-            f"sudo usermod -aG kvm {host.user}  # then log in again",
-        )
-    guest = guest_for(host.architecture)
-    program = host.tool(guest.qemu)
-    if program is None:
-        return skipped(f"not tried, for want of {guest.qemu}", fix.install(host, guest.package))
-    boot = host.boot(guest, program)
-    if boot.is_complete:
-        return ok("a guest booted")
-    return failed(
-        _stopped(boot),
-        _CONTAINERS,
-        _EMULATED,
-        "use a host whose processor runs guests, not one that emulates them",
-    )
+# The oldest plugin that brought up a lab; Debian 12 has it, with Vagrant 2.3.4.
+_PLUGIN = (0, 11, 2)
+_LAST_VAGRANT_BEFORE_RUBY_3 = (2, 3, 4)
+# Vagrant came with another Ruby after 2.3.4. The first pair that is known to fit again:
+# https://github.com/vagrant-libvirt/vagrant-libvirt/issues/1749
+_NEWER_VAGRANT, _NEWER_PLUGIN = (2, 4, 1), (0, 12, 2)
+_UPDATE = "vagrant plugin install vagrant-libvirt --plugin-version 0.12.2"
+_VAGRANT_PAGE = "get Vagrant 2.4.1 or newer from https://developer.hashicorp.com/vagrant/install"
 
 
-def libvirt(host: Host, subject: Subject) -> Finding:
-    uri = host.variable("LIBVIRT_DEFAULT_URI") or _SYSTEM
-    missing = _missing_libvirt(host, uri)
-    if missing:
-        seen = "not installed: " + ", ".join(missing)
-        fixes = " && ".join(missing.values())
-        return failed(seen, fixes) if subject.provider is Provider.LIBVIRT else skipped(seen, fixes)
+def address(host: Host) -> str:
+    return host.variable("LIBVIRT_DEFAULT_URI") or SYSTEM
+
+
+def facts(host: Host) -> LibvirtFacts | None:
+    """What libvirt says; None where the checks of the way to it tell why it does not."""
     try:
-        return ok(f"{host.libvirt(uri)} at {uri}")
+        return host.libvirt()
+    except HalabError:
+        return None
+
+
+def access(host: Host, subject: Subject) -> Finding:
+    """Whether there is a socket, and this user may use it."""
+    uri = address(host)
+    if uri != SYSTEM:
+        return ok(f"not by a socket of this host's libvirt: LIBVIRT_DEFAULT_URI={uri}")
+    socket = next((each for each in _SOCKETS if host.is_there(each)), None)
+    if socket is None:
+        if not any(map(host.tool, _DAEMONS)):
+            packages = ("libvirt-daemon-system", guest_for(host.architecture).package)
+            return _absent(subject, "not installed: libvirt", fix.install(host, *packages))
+        return _absent(subject, f"no such socket: {_SOCKETS[0]}", *_start(host))
+    if not host.may_use(socket):
+        return failed(f"{host.user} may not use {socket}", fix.join_group(host, _GROUP))
+    how = "as root" if host.is_root else f"by the group {_GROUP}" if _GROUP in host.groups else "open to all"
+    return ok(f"{host.user} may use {socket}, {how}")
+
+
+def library(host: Host, subject: Subject) -> Finding:
+    version = host.package("libvirt-python")
+    if version is None:
+        # it comes as source, and is built here
+        build = fix.install(host, "libvirt-dev", "pkg-config", "gcc", "python3-dev")
+        return _absent(
+            subject,
+            "not installed: libvirt-python",
+            f"{build} && {fix.install_python('libvirt-python>=9.0')}",
+        )
+    problem = host.import_problem("libvirt")
+    if problem:
+        again = "--force-reinstall --no-cache-dir libvirt-python>=9.0"
+        return _absent(
+            subject, f"{version} is installed and cannot be imported: {problem}", fix.install_python(again)
+        )
+    return ok(version)
+
+
+def answer(host: Host, subject: Subject) -> Finding:
+    if access(host, subject).state is not State.OK:
+        return skipped("not asked, for want of access")
+    if library(host, subject).state is not State.OK:
+        return skipped("not asked, for want of libvirt-python")
+    uri = address(host)
+    try:
+        told = host.libvirt()
     except HalabError as error:
-        return failed(error.message, *_reach_libvirt(host))
+        return failed(error.message, *_reach(host))
+    seen = f"{told.version} at {uri}"
+    if told.driver != "QEMU":
+        return failed(f"{seen}: it runs machines by {told.driver}, not by qemu", _HERE)
+    if uri.endswith("/session"):
+        return failed(f"{seen}: a session of one user makes no networks", _HERE)
+    if "+" in uri.partition(":")[0] or not uri.startswith("qemu:///"):
+        return warning(f"{seen}: on another host", "run halab on the host of libvirt", _HERE)
+    return ok(seen)
+
+
+def qemu(host: Host, subject: Subject) -> Finding:
+    guest = guest_for(host.architecture)
+    packages = {guest.qemu: guest.package, "qemu-img": "qemu-utils"}
+    missing = [name for name in packages if host.tool(name) is None]
+    if missing:
+        install = fix.install(host, *(packages[name] for name in missing))
+        return _absent(subject, f"not found: {', '.join(missing)}", install)
+    told = numbers(host.output(guest.qemu, "--version"))
+    return ok(f"{dotted(told)}, {host.tool(guest.qemu)}" if told else str(host.tool(guest.qemu)))
 
 
 def plugin(host: Host, subject: Subject) -> Finding:
+    """Whether it is there, and fits the Vagrant that is there."""
     if host.tool("vagrant") is None:
         return skipped("not asked, for want of vagrant")
     found = re.search(r"^vagrant-libvirt \(([\d.]+)", host.output("vagrant", "plugin", "list"), re.MULTILINE)
-    if found:
-        return ok(found[1])
     # Debian's own package fits Debian's Vagrant; the other builds against libvirt's headers
-    fixes = (fix.install(host, "vagrant-libvirt"), "vagrant plugin install vagrant-libvirt")
-    seen = "not installed: vagrant-libvirt"
+    install = (fix.install(host, "vagrant-libvirt"), "vagrant plugin install vagrant-libvirt")
+    if found is None:
+        return _absent(subject, "not installed: vagrant-libvirt", *install)
+    version = numbers(found[1])
+    vagrant = numbers(host.output("vagrant", "--version"))
+    seen = f"{found[1]} with Vagrant {dotted(vagrant) or 'of an unknown version'}"
+    if version < _PLUGIN:
+        return _absent(subject, f"{found[1]}, older than {dotted(_PLUGIN)}", *install)
+    if vagrant <= _LAST_VAGRANT_BEFORE_RUBY_3:
+        return ok(seen)
+    if vagrant >= _NEWER_VAGRANT and version < _NEWER_PLUGIN:
+        return _absent(subject, f"{seen}, which wants {dotted(_NEWER_PLUGIN)}", _UPDATE)
+    if vagrant < _NEWER_VAGRANT:
+        return warning(f"{seen}: between 2.3.4 and 2.4.1 they are known not to fit", _VAGRANT_PAGE, _UPDATE)
+    return ok(seen)
+
+
+def _absent(subject: Subject, seen: str, *fixes: str) -> Finding:
+    """What a lab of containers does without is no failure there."""
     return failed(seen, *fixes) if subject.provider is Provider.LIBVIRT else skipped(seen, *fixes)
 
 
-def _stopped(boot: Boot) -> str:
-    if not boot.passed:
-        return f"{_DEVICE} opens, and a tiny guest does not start: {boot.complaint}"
-    return (
-        f"{_DEVICE} opens, and a tiny guest comes as far as {boot.passed[-1]}, "
-        f"not to the end of {boot.stopped_before}: {boot.complaint}"
-    )
+def _start(host: Host) -> list[str]:
+    if not host.is_there(Path("/run/systemd/system")):
+        return [_BARE_HOST]
+    daemon = next((each for each in _DAEMONS if host.tool(each)), _DAEMONS[0])
+    return [fix.as_root(host, f"systemctl enable --now {daemon}")]
 
 
-def _bring_device(host: Host) -> list[str]:
-    flags = host.text("/proc/cpuinfo") or ""
-    module = (
-        "kvm_amd" if re.search(r"\bsvm\b", flags) else "kvm_intel" if re.search(r"\bvmx\b", flags) else None
-    )
-    if module:
-        return [fix.as_root(host, f"modprobe {module}")]
-    return [
-        "turn on virtualization in the firmware, or nested virtualization in the hypervisor",
-        _CONTAINERS,
-        _EMULATED,
-    ]
-
-
-def _missing_libvirt(host: Host, uri: str) -> dict[str, str]:
-    """What is not there, and how it comes there."""
-    missing = {}
-    if uri == _SYSTEM and host.tool("libvirtd") is None and host.tool("virtqemud") is None:
-        missing["libvirt"] = fix.install(host, "libvirt-daemon-system", guest_for(host.architecture).package)
-    if host.package("libvirt-python") is None:
-        # it comes as source, and is built here
-        build = fix.install(host, "libvirt-dev", "pkg-config", "gcc", "python3-dev")
-        missing["libvirt-python"] = f"{build} && {fix.install_python('libvirt-python>=9.0')}"
-    return missing
-
-
-def _reach_libvirt(host: Host) -> list[str]:
-    start = fix.as_root(host, "systemctl enable --now libvirtd")
-    join = f"sudo usermod -aG libvirt {host.user}  # then log in again"
-    return [start] if host.is_root else [start, join]
+def _reach(host: Host) -> list[str]:
+    """The group first: a user without it may open the socket, and is then refused by polkit."""
+    ways = _start(host)
+    if address(host) != SYSTEM:
+        ways = [f"{_HERE}  # it is {address(host)}", *ways]
+    return ways if host.is_root or _GROUP in host.groups else [fix.join_group(host, _GROUP), *ways]
 
 
 _LIBVIRT = frozenset({Provider.LIBVIRT})
 
 CHECKS = (
-    Check(
-        "kvm",
-        "virtual machines run at full speed with it, 10 to 20 times slower without",
-        kvm,
-        _LIBVIRT,
-        Pace.LONG,
-    ),
-    Check("libvirt", "virtual machines are made and broken through it", libvirt, _LIBVIRT, Pace.QUICK),
-    Check("vagrant-libvirt", "Vagrant makes virtual machines through this plugin", plugin, _LIBVIRT),
-)
+    Check("libvirt access", "machines are virtual: halab and Vagrant ask libvirt for them", access, _LIBVIRT,
+          Pace.QUICK),
+    Check("libvirt-python", "halab talks to libvirt through it", library, _LIBVIRT, Pace.QUICK),
+    Check("libvirt", "virtual machines are made and broken through it", answer, _LIBVIRT, Pace.QUICK),
+    Check("qemu", "it is what runs a virtual machine, with KVM or without", qemu, _LIBVIRT, Pace.QUICK),
+    Check("vagrant-libvirt", "Vagrant makes virtual machines through this plugin", plugin, _LIBVIRT,
+          asked_at_up=True),
+)  # fmt: skip

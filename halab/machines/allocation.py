@@ -12,8 +12,8 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from halab import process
 from halab.errors import HostProblem, LabProblem
+from halab.machines import routes
 from halab.machines.work import replace
 
 # Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
@@ -104,29 +104,7 @@ def release(work: Path) -> None:
 
 def host_routes() -> list[IPv4Network]:
     """The IPv4 networks that this host routes somewhere, the default route left out."""
-    output = process.run(
-        [
-            process.find("ip", hint="sudo apt-get install iproute2"),
-            "-json",
-            "-4",
-            "route",
-            "show",
-            "table",
-            "all",
-        ],
-        timeout_seconds=10,
-    ).output
-    return parse_routes(output)
-
-
-def parse_routes(output: str) -> list[IPv4Network]:
-    """`ip -json -4 route`. A VPN may route both halves of the internet (a /1 each): that, too, is a default."""
-    routes = [
-        IPv4Network(route["dst"], strict=False)
-        for route in json.loads(output or "[]")
-        if route.get("type", "unicast") == "unicast" and route["dst"] != "default"
-    ]
-    return [network for network in routes if network.prefixlen > 1]
+    return [each.network for each in routes.routes()]
 
 
 def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:

@@ -17,6 +17,7 @@ import requests
 
 from halab.errors import HostProblem, LabProblem
 from halab.machines.maker import Made
+from halab.machines.neighbours import Kind, Subnet
 from halab.machines.power import State
 from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
@@ -68,13 +69,11 @@ class Engine:
 
     def networks(self) -> list[IPv4Network]:
         """The IPv4 networks of all docker networks, ours and others'."""
+        return [network for each in self.subnets() for network in each.networks]
+
+    def subnets(self) -> list[Subnet]:
         with _translated():
-            found = []
-            for network in self._client.networks.list():
-                for config in (network.attrs.get("IPAM") or {}).get("Config") or []:
-                    if ":" not in config.get("Subnet", ":"):
-                        found.append(IPv4Network(config["Subnet"], strict=False))
-            return found
+            return [_subnet(network.attrs) for network in self._client.networks.list()]
 
     def has_image(self, name: str) -> bool:
         with _translated():
@@ -265,6 +264,21 @@ def _peer(links: bytes, mac: str) -> int:
         return next(int(each["link_index"]) for each in json.loads(links) if each.get("address") == mac)
     except (ValueError, LookupError, StopIteration) as error:
         raise LabProblem(f"no interface of the machine has the address {mac}: {links[:200]!r}") from error
+
+
+def _subnet(attributes: dict[str, Any]) -> Subnet:
+    labels, options = attributes.get("Labels") or {}, attributes.get("Options") or {}
+    written = [
+        each.get("Subnet", ":") for each in (attributes.get("IPAM") or {}).get("Config") or [] if each
+    ]
+    return Subnet(
+        kind=Kind.DOCKER,
+        name=str(attributes.get("Name", "")),
+        networks=tuple(IPv4Network(each, strict=False) for each in written if ":" not in each),
+        device=options.get("com.docker.network.bridge.name") or f"br-{attributes.get('Id', '')[:12]}",
+        lab=labels.get(LABEL, ""),
+        work=labels.get(WORK_LABEL, ""),
+    )
 
 
 def _made(attributes: dict[str, Any]) -> Made:

@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
 from halab.machines.power import State
 from halab.topology import domain
@@ -38,17 +39,15 @@ class Hypervisor:
         with self._translated():
             self._connection = connection or self._libvirt.open(self._uri)
 
-    @property
-    def version(self) -> str:
+    def facts(self) -> LibvirtFacts:
         with self._translated():
-            number = self._connection.getLibVersion()
-        return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+            return read(self._connection)
 
     def networks(self) -> list[IPv4Network]:
         with self._translated():
             found = []
             for network in self._connection.listAllNetworks():
-                found += _subnets(ElementTree.fromstring(network.XMLDesc()))
+                found += subnets_in(ElementTree.fromstring(network.XMLDesc()))
             return found
 
     def require_free(self, lab: Lab, work: Path) -> None:
@@ -67,9 +66,9 @@ class Hypervisor:
             known = {each.name(): each for each in self._connection.listAllNetworks()}
             for name, xml in domain.networks(lab, work=str(work)).items():
                 network = known.get(name)
-                if network is not None and _subnets(ElementTree.fromstring(network.XMLDesc())) != _subnets(
-                    ElementTree.fromstring(xml)
-                ):
+                if network is not None and subnets_in(
+                    ElementTree.fromstring(network.XMLDesc())
+                ) != subnets_in(ElementTree.fromstring(xml)):
                     self._discard_network(network)
                     network = None
                 # persistent: it outlives a restart of libvirt, and with it the lab
@@ -313,13 +312,3 @@ def _is_of(owner: Owner | None, lab: str, work: Path) -> bool:
 def _owner_of_network(network: Any) -> Owner | None:
     label = ElementTree.fromstring(network.XMLDesc()).find(f"./metadata/{{{domain.NAMESPACE}}}lab")
     return None if label is None else Owner(label.get("name", ""), label.get("work", ""))
-
-
-def _subnets(tree: ElementTree.Element) -> list[IPv4Network]:
-    found = []
-    for each in tree.findall("./ip"):
-        written = each.get("address", "")
-        mask = each.get("netmask") or each.get("prefix")
-        if each.get("family", "ipv4") == "ipv4" and written and mask:
-            found.append(IPv4Network(f"{written}/{mask}", strict=False))
-    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from halab.config.kubernetes import Release, Source
-from halab.config.lab import LabFile
+from halab.config.lab import LabFile, Provider
 from halab.doctor.kvm_guest import Boot, Guest
 from halab.errors import HalabError
 from halab.images.box import Box
@@ -17,7 +17,10 @@ from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
 from halab.images.manifest import FORMAT, Manifest
 from halab.lifecycle.lab import Place
+from halab.machines.allocation import Allocation
 from halab.machines.engine import EngineFacts
+from halab.machines.libvirt_facts import LibvirtFacts, Pool
+from halab.machines.neighbours import Neighbour
 from halab.machines.work import Work
 
 T = TypeVar("T")
@@ -27,7 +30,14 @@ DATA = Path("/var/lib/docker")
 KVM = Path("/dev/kvm")
 SYSTEMD = Path("/run/systemd/system")
 GIB = 1 << 30
-TOOLS = ("vagrant", "ssh", "ssh-keygen", "ip", "docker", "dockerd", "mmdebstrap", "apt-get", "libvirtd")
+LIBVIRT_SOCKET = Path("/var/run/libvirt/libvirt-sock")
+POOL = Path("/var/lib/libvirt/images")
+TOOLS = (
+    "vagrant", "ssh", "ssh-keygen", "ip", "docker", "dockerd", "mmdebstrap", "apt-get", "libvirtd", "qemu-img",
+    "dnsmasq", "iptables", "nft", "timedatectl",
+)  # fmt: skip
+NO_FIREWALL = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
+LIBVIRT = LibvirtFacts("9.0.0", "QEMU", (Pool("default", True, True, POOL, 100 << 30),), ())
 
 
 def place_of(**written: Any) -> Place:
@@ -55,14 +65,20 @@ class FakeHost:
     python: tuple[int, ...] = (3, 11, 2)
     is_root: bool = False
     user: str = "ada"
+    groups: frozenset[str] = frozenset({"ada", "docker", "kvm", "libvirt"})
+    cores: int = 4
     architecture: Architecture = Architecture.AMD64
     cache: Path = Path("/home/ada/.cache/halab")
     variables: dict[str, str] = field(default_factory=dict)
     tools: set[str] = field(default_factory=lambda: {*TOOLS, "qemu-system-x86_64"})
-    outputs: dict[str, str] = field(
+    outputs: dict[str, str | HalabError] = field(
         default_factory=lambda: {
             "vagrant --version": "Vagrant 2.3.4\n",
             "vagrant plugin list": "vagrant-libvirt (0.11.2, system)\n",
+            "qemu-system-x86_64 --version": "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\n",
+            "timedatectl show --property=NTPSynchronized": "NTPSynchronized=yes\n",
+            "iptables -S": NO_FIREWALL,
+            "nft list ruleset": "",
         }
     )
     packages: dict[str, str] = field(
@@ -74,9 +90,10 @@ class FakeHost:
             "/proc/sys/fs/inotify/max_user_instances": "512\n",
             "/proc/sys/fs/inotify/max_user_watches": "65536\n",
             "/proc/sys/fs/file-nr": "3000\t0\t9223372036854775807\n",
+            "/proc/cpuinfo": "processor\t: 0\nflags\t\t: fpu svm\n",
         }
     )
-    there: set[Path] = field(default_factory=lambda: {SOCKET, DATA, KVM, SYSTEMD})
+    there: set[Path] = field(default_factory=lambda: {SOCKET, DATA, KVM, SYSTEMD, LIBVIRT_SOCKET, Path("/")})
     forbidden: set[Path] = field(default_factory=set)
     free: int = 100 * GIB
     engine_facts: EngineFacts | HalabError = EngineFacts(
@@ -86,9 +103,13 @@ class FakeHost:
     other_lab: Path | None = None
     lab_network: IPv4Network | HalabError = IPv4Network("10.213.0.0/24")
     cached_bundle: Bundle | HalabError | bool = True
-    has_box: bool = True
+    has_box: bool | HalabError = True
+    box_lacks: HalabError | None = None
+    unimportable: dict[str, str] = field(default_factory=dict)
+    holds: Allocation | None = None
+    around: list[Neighbour] = field(default_factory=list)
     obstacles: dict[Source, HalabError] = field(default_factory=dict)
-    libvirt_version: str | HalabError = "9.0.0"
+    libvirt_facts: LibvirtFacts | HalabError = LIBVIRT
     booted: Boot = Boot(["real mode"], None)
     guests: list[Guest] = field(default_factory=list)
 
@@ -99,10 +120,13 @@ class FakeHost:
         return f"/usr/bin/{name}" if name in self.tools else None
 
     def output(self, *argv: str) -> str:
-        return self.outputs[" ".join(argv)]
+        return _said(self.outputs[" ".join([Path(argv[0]).name, *argv[1:]])])
 
     def package(self, name: str) -> str | None:
         return self.packages.get(name)
+
+    def import_problem(self, module: str) -> str | None:
+        return self.unimportable.get(module)
 
     def text(self, path: str) -> str | None:
         return self.texts.get(path)
@@ -120,11 +144,20 @@ class FakeHost:
         return _said(self.engine_facts)
 
     def running(self, place: Place) -> int:
-        self.engine()
+        if place.written.provider is Provider.LIBVIRT:
+            self.libvirt()
+        else:
+            self.engine()
         return self.machines_up
 
     def namesake(self, place: Place) -> Path | None:
         return self.other_lab
+
+    def held(self, place: Place) -> Allocation | None:
+        return self.holds
+
+    def neighbours(self, place: Place) -> list[Neighbour]:
+        return self.around
 
     def network(self, place: Place) -> IPv4Network:
         return _said(self.lab_network)
@@ -134,14 +167,17 @@ class FakeHost:
             return bundle_of(release) if self.cached_bundle else None
         return _said(self.cached_bundle)
 
-    def box(self, name: str, bundle: Bundle) -> Box | None:
-        return FakeBox(name, "ba9876543210", Path("/cache/box")) if self.has_box else None
+    def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
+        return FakeBox(name, "ba9876543210", Path("/cache/box"), provider) if _said(self.has_box) else None
+
+    def box_obstacle(self, provider: Provider) -> HalabError | None:
+        return self.box_lacks
 
     def obstacle(self, release: Release, source: Source) -> HalabError | None:
         return self.obstacles.get(source)
 
-    def libvirt(self, uri: str) -> str:
-        return _said(self.libvirt_version)
+    def libvirt(self) -> LibvirtFacts:
+        return _said(self.libvirt_facts)
 
     def boot(self, guest: Guest, program: str) -> Boot:
         self.guests.append(guest)

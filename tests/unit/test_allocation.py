@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import allocation
+from halab.machines import allocation, routes
 from halab.machines.allocation import Allocation
 
 
@@ -26,6 +26,10 @@ def work(folder: Path, name: str) -> Path:
 
 def network(third: int) -> IPv4Network:
     return IPv4Network(f"10.213.{third}.0/24")
+
+
+def networks_of(output: str) -> list[IPv4Network]:
+    return [each.network for each in routes.parse(output)]
 
 
 def test_two_labs_get_networks_of_their_own(tmp_path: Path) -> None:
@@ -165,7 +169,7 @@ def test_the_state_folder_is_for_its_user_alone(tmp_path: Path, user_folders: Pa
 
 
 def test_routes_of_a_host_are_its_networks() -> None:
-    assert allocation.parse_routes(captured("routes.json")) == [
+    assert networks_of(captured("routes.json")) == [
         IPv4Network("10.213.0.0/24"),
         IPv4Network("10.244.11.0/24"),
         IPv4Network("10.244.12.0/24"),
@@ -175,7 +179,7 @@ def test_routes_of_a_host_are_its_networks() -> None:
 
 
 def test_no_routes_are_no_networks() -> None:
-    assert allocation.parse_routes("") == []
+    assert networks_of("") == []
 
 
 def test_a_default_route_in_two_halves_is_a_default_route() -> None:
@@ -184,7 +188,7 @@ def test_a_default_route_in_two_halves_is_a_default_route() -> None:
         {"dst": "128.0.0.0/1", "dev": "tun0"},
         {"dst": "10.8.0.5"},
     ]
-    assert allocation.parse_routes(json.dumps(halves)) == [IPv4Network("10.8.0.5/32")]
+    assert networks_of(json.dumps(halves)) == [IPv4Network("10.8.0.5/32")]
 
 
 def test_an_allocation_is_a_plain_value(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_host import DATA, GIB, KVM, SOCKET, SYSTEMD, FakeHost, bundle_of, place_of
+from fake_host import DATA, GIB, KVM, LIBVIRT_SOCKET, SOCKET, SYSTEMD, FakeHost, bundle_of, place_of
 
 from halab.config.kubernetes import RELEASES, Source
 from halab.doctor import examine, require
@@ -23,9 +23,11 @@ def found(name: str, host: FakeHost, **written: Any) -> Result:
 
 
 def test_a_host_that_lacks_nothing_passes_every_check() -> None:
-    report = examine(place_of(), FakeHost())
-    assert [result.name for result in report.results if result.state is not State.OK] == []
-    assert report.could_run
+    for provider in ("docker", "libvirt"):
+        # only root can see the firewall
+        report = examine(place_of(provider=provider), FakeHost(is_root=True))
+        assert [result.name for result in report.results if result.state is not State.OK] == []
+        assert report.could_run
 
 
 def test_every_check_has_a_name_of_its_own() -> None:
@@ -62,6 +64,12 @@ def test_a_vagrant_that_is_too_old_fails() -> None:
     result = found("vagrant", host)
     assert result.state is State.FAILED
     assert result.seen == "2.2.19, older than 2.3.4"
+
+
+def test_a_python_vagrant_that_cannot_be_imported_fails() -> None:
+    result = found("python-vagrant", FakeHost(unimportable={"vagrant": "No module named 'six'"}))
+    assert result.seen == "1.0.0 is installed and cannot be imported: No module named 'six'"
+    assert "--force-reinstall 'python-vagrant>=1.0,<1.1'" in result.fixes[0]
 
 
 def test_a_missing_tool_names_the_package_that_brings_it() -> None:
@@ -246,8 +254,8 @@ def test_a_missing_box_is_built_by_root_alone() -> None:
 
 def test_what_libvirt_needs_never_stops_a_lab_of_containers() -> None:
     host = FakeHost(
-        there={SOCKET, DATA, KVM}, booted=Boot(["real mode"], "protected mode", "gave up after 10 s"),
-        libvirt_version=HostProblem("no libvirt answers"),
+        there={SOCKET, DATA, KVM, LIBVIRT_SOCKET}, booted=Boot(["real mode"], "protected mode", "gave up after 10 s"),
+        libvirt_facts=HostProblem("no libvirt answers"),
     )  # fmt: skip
     report = examine(place_of(), host)
     assert report.could_run
@@ -288,14 +296,70 @@ def test_a_lab_that_wants_no_kvm_does_not_try_it() -> None:
 
 
 def test_libvirt_that_is_not_there_is_skipped_unless_the_lab_asks_for_it() -> None:
-    host = FakeHost(packages={})
-    assert found("libvirt", host).state is State.SKIPPED
-    assert found("libvirt", host, provider="libvirt").state is State.FAILED
+    host = bare_host()
+    for name in ("libvirt access", "libvirt-python", "qemu", "dnsmasq"):
+        assert found(name, host).state is State.SKIPPED
+        assert found(name, host, provider="libvirt").state is State.FAILED
+    assert found("libvirt", host, provider="libvirt").seen == "not asked, for want of access"
 
 
 def test_a_lab_of_virtual_machines_is_not_stopped_by_what_containers_lack() -> None:
     report = examine(place_of(provider="libvirt"), FakeHost(engine_facts=HostProblem("no engine")))
     assert [each.name for each in report.results if each.stops_the_lab] == []
+
+
+def test_a_box_that_is_cut_short_fails() -> None:
+    result = found("box", FakeHost(has_box=Corrupted("cut short: /cache/box/root.tar")))
+    assert (result.state, result.seen) == (State.FAILED, "cut short: /cache/box/root.tar")
+    assert list(result.fixes) == ["sudo -E halab box build debian-12 --kubernetes 1.37 --force"]
+
+
+def test_a_box_of_a_virtual_machine_needs_more_to_be_built() -> None:
+    lacks = HostProblem("not found: sfdisk", hint="sudo apt-get install fdisk")
+    result = found("box", FakeHost(has_box=False, is_root=True, box_lacks=lacks), provider="libvirt")
+    assert result.seen == "not in the cache, and nothing to build it with: not found: sfdisk"
+    build = "halab box build debian-12 --provider libvirt --kubernetes 1.37"
+    assert list(result.fixes) == [f"sudo apt-get install fdisk && {build}"]
+
+
+def test_an_answer_in_another_form_is_no_crash() -> None:
+    host = FakeHost()
+    host.texts["/proc/sys/fs/file-nr"] = "many 0 9000\n"
+    result = found("open files", host)
+    assert result.state is State.FAILED
+    assert result.seen.startswith("an answer that halab does not understand: ValueError")
+    assert result.fixes
+
+
+def test_the_clock_is_as_systemd_says() -> None:
+    host = FakeHost()
+    assert found("clock", host).state is State.OK
+    host.outputs["timedatectl show --property=NTPSynchronized"] = "NTPSynchronized=no\n"
+    result = found("clock", host)
+    assert result.state is State.WARNING
+    assert result.fixes[0] == "sudo timedatectl set-ntp true"
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [("Leap status     : Normal\n", State.OK), ("Leap status     : Not synchronised\n", State.WARNING),
+     ("506 Cannot talk to daemon\n", State.SKIPPED)],
+)  # fmt: skip
+def test_without_systemd_the_clock_is_as_chrony_says(said: str, state: State) -> None:
+    host = FakeHost(there=set())
+    host.tools.add("chronyc")
+    host.outputs["chronyc -n tracking"] = said
+    assert found("clock", host).state is state
+
+
+def test_a_clock_of_which_nothing_tells_is_skipped() -> None:
+    host = FakeHost()
+    host.outputs["timedatectl show --property=NTPSynchronized"] = HostProblem("the bus is down")
+    result = found("clock", host)
+    assert result.state is State.SKIPPED
+    assert result.fixes[0].startswith("date --utc")
+    host.there.add(Path("/run/systemd/timesync/synchronized"))
+    assert found("clock", host).state is State.OK
 
 
 def test_require_is_silent_where_nothing_is_lacking() -> None:
@@ -317,7 +381,25 @@ def test_require_names_every_failed_check_with_its_fix() -> None:
     assert "iproute2: sudo apt-get install -y --no-install-recommends iproute2" in raised.value.hint
 
 
-def test_require_does_not_boot_a_guest() -> None:
+def test_require_does_not_boot_a_guest_for_a_lab_of_containers() -> None:
     host = FakeHost()
-    require(place_of(), host)
+    assert require(place_of(), host) == []
     assert host.guests == []
+
+
+def test_require_boots_a_guest_where_machines_are_to_be_accelerated() -> None:
+    host = FakeHost(booted=Boot(["real mode"], "protected mode", "gave up after 10 s"))
+    with pytest.raises(HostProblem, match="/dev/kvm opens, and a tiny guest") as raised:
+        require(place_of(provider="libvirt"), host)
+    assert raised.value.hint is not None
+    assert "kvm: provider: docker" in raised.value.hint
+    assert "or: accel: tcg" in raised.value.hint
+    assert require(place_of(provider="libvirt", accel="tcg"), host) == []
+
+
+def test_require_asks_whether_vagrant_has_its_plugin() -> None:
+    host = FakeHost()
+    host.outputs["vagrant plugin list"] = "No plugins installed.\n"
+    with pytest.raises(HostProblem, match="not installed: vagrant-libvirt"):
+        require(place_of(provider="libvirt"), host)
+    require(place_of(), host)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 from fake_host import FakeHost, place_of
 
+from halab import doctor
 from halab.cli import main
 from halab.cli.doctor import report_lines
+from halab.config.lab import Provider
 from halab.doctor import examine
+from halab.doctor.check import Result, State
+from halab.doctor.examination import CHECKS
+from halab.doctor.host import RealHost
 from halab.errors import HostProblem
+from halab.lifecycle import up as lifecycle_up
+from halab.machines.work import Work
 
 LONG = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
 
@@ -23,7 +31,7 @@ def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
 
 def test_a_check_that_is_well_is_one_line() -> None:
     text = lines(FakeHost())
-    assert "✓ python           3.11.2" in text
+    assert "✓ python            3.11.2" in text
     assert text[-1] == "this host can run the lab ha"
 
 
@@ -31,7 +39,7 @@ def test_what_is_not_well_has_its_reason_and_its_fix_below() -> None:
     host = FakeHost()
     host.tools.remove("ip")
     text = lines(host)
-    at = text.index("✗ iproute2         not found: ip")
+    at = text.index("✗ iproute2          not found: ip")
     assert text[at + 1].startswith("    why: a lab's network")
     assert "    fix: sudo apt-get install -y --no-install-recommends iproute2" in text[at:]
     assert text[-1] == "this host cannot run the lab ha: 1 to put right"
@@ -52,9 +60,9 @@ def test_lines_fit_the_terminal_but_for_a_fix() -> None:
 
 
 def test_what_the_lab_does_not_need_stands_apart() -> None:
-    text = lines(FakeHost(libvirt_version=HostProblem("no libvirt answers")))
+    text = lines(FakeHost(libvirt_facts=HostProblem("no libvirt answers")))
     apart = text.index("not needed by a lab on docker:")
-    assert text.index("✗ libvirt          no libvirt answers") > apart
+    assert text.index("✗ libvirt           no libvirt answers") > apart
     assert text[-1] == "this host can run the lab ha"
 
 
@@ -70,3 +78,38 @@ def test_json_says_what_the_text_says() -> None:
 def test_a_lab_file_that_is_named_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "-f", str(tmp_path / "none.yml")]) == 2
     assert "no such lab file" in capsys.readouterr().err
+
+
+def test_up_says_what_is_worth_a_word_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yml").write_text("")
+    wide = Result("network", State.WARNING, "a VPN has come", "", ["halab down"], needed=True)
+
+    def stop(*_: object) -> None:
+        raise HostProblem("up was reached")
+
+    monkeypatch.setattr(doctor, "require", lambda place: [wide])
+    monkeypatch.setattr(lifecycle_up, "up", stop)
+    assert main(["up", "-f", str(tmp_path / "lab.yml")]) == 3
+    assert capsys.readouterr().err.startswith(
+        "warning: network: a VPN has come\n  fix: halab down\nerror: up was reached"
+    )
+
+
+def test_what_this_host_is_asked_is_answered_without_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever this host is like: the questions themselves work. No guest is booted, no engine needed."""
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
+    host = RealHost()
+    place = replace(place_of(provider="libvirt"), work=Work(tmp_path))
+    assert host.cores >= 1
+    assert host.held(place) is None
+    assert host.import_problem("halab") is None
+    assert "nothing_of_that_name" in (host.import_problem("nothing_of_that_name") or "")
+    assert all(isinstance(group, str) for group in host.groups)
+    assert host.box_obstacle(Provider.DOCKER) is None
+    names = {"storage pool", "libvirt networks", "libvirt", "nested kvm", "processors", "dnsmasq", "clock"}
+    report = examine(place, host, [check for check in CHECKS if check.name in names])
+    assert {result.name for result in report.results} == names

@@ -209,3 +209,10 @@ def test_no_engine_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HostProblem, match="no docker engine answers") as caught:
         Engine()
     assert "scripts/bare-host" in (caught.value.hint or "")
+
+
+def test_networks_are_told_with_their_bridge_and_their_owner() -> None:
+    found, _ = engine([], [FakeContainer("halab-ha", OURS)])
+    (subnet,) = found.subnets()
+    assert subnet.networks == (IPv4Network("10.213.7.0/24"),)
+    assert not subnet.is_of("ha", Path("/labs/bob/.halab"))

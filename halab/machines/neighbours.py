@@ -1,0 +1,62 @@
+"""The networks that this host has already, and whose they are: what a lab's own must not overlap with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from halab.machines.routes import Route
+
+
+class Kind(StrEnum):
+    ROUTE = "route"
+    DOCKER = "docker"
+    LIBVIRT = "libvirt"
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A network as docker or libvirt sees it. `device` is this host's end of it; only labs' have `lab` and `work`."""
+
+    kind: Kind
+    name: str
+    networks: tuple[IPv4Network, ...]
+    device: str
+    active: bool = True
+    lab: str = ""
+    work: str = ""
+    autostart: bool = True
+    forward: str = ""
+
+    def is_of(self, lab: str, work: Path) -> bool:
+        return (self.lab, self.work) == (lab, str(work))
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One network in use. `name` is the device of a route. `own` is what the asking lab itself has made."""
+
+    network: IPv4Network
+    kind: Kind
+    name: str
+    own: bool = False
+    active: bool = True
+
+
+def neighbours(
+    routes: Iterable[Route], subnets: Iterable[Subnet], *, lab: str, work: Path
+) -> list[Neighbour]:
+    """The networks of docker or libvirt by their names, then what else is routed."""
+    known = list(subnets)
+    found = [
+        Neighbour(network, each.kind, each.name, each.is_of(lab, work), each.active)
+        for each in known
+        for network in each.networks
+    ]
+    # a subnet's own route is no news; another one through the same device is
+    explained = {(network, each.device) for each in known for network in each.networks}
+    others = {(each.network, each.device) for each in routes} - explained
+    return found + [Neighbour(network, Kind.ROUTE, device) for network, device in sorted(others)]

@@ -1,0 +1,40 @@
+"""Where this host sends packets: its IPv4 routes, and the device of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from halab import process
+
+
+@dataclass(frozen=True)
+class Route:
+    """`device` is empty where the kernel names none."""
+
+    network: IPv4Network
+    device: str = ""
+
+
+def routes() -> list[Route]:
+    """The routes of this host, default routes left out."""
+    ip = process.find("ip", hint="sudo apt-get install iproute2")
+    argv = [ip, "-json", "-4", "route", "show", "table", "all"]
+    return parse(process.run(argv, timeout_seconds=10).output)
+
+
+def parse(output: str) -> list[Route]:
+    """`ip -json -4 route`. A VPN may route both halves of the internet (a /1 each): that, too, is a default."""
+    found = [
+        Route(IPv4Network(each["dst"], strict=False), _device(each))
+        for each in json.loads(output or "[]")
+        if each.get("type", "unicast") == "unicast" and each["dst"] != "default"
+    ]
+    return [each for each in found if each.network.prefixlen > 1]
+
+
+def _device(route: dict[str, object]) -> str:
+    hops = route.get("nexthops")
+    first = hops[0] if isinstance(hops, list) and hops else route
+    return str(first.get("dev", ""))
