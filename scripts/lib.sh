@@ -75,11 +75,19 @@ need_libvirt_headers() {
 sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())' || need_packages no-such-command=python3-dev
 }
 
-libvirt_answers() { command -v virsh >/dev/null && timeout 10 virsh -q -c qemu:///system uri >/dev/null 2>&1; }
+# `vagrant validate` knows the settings of virtual machines by it.
+need_vagrant_plugin() {
+  compgen -G '/usr/share/rubygems-integration/all/gems/vagrant-libvirt-*' >/dev/null ||
+    compgen -G "$HOME/.vagrant.d/gems/*/gems/vagrant-libvirt-*" >/dev/null || need_packages no-such-command=vagrant-libvirt
+}
+
+libvirt_answers() {
+  command -v virsh >/dev/null && timeout 10 virsh -q -c "${LIBVIRT_DEFAULT_URI:-qemu:///system}" uri >/dev/null 2>&1
+}
 
 # Run a command where libvirt answers: here, or with one of its own on a host that has none.
 with_libvirt() {
-  if libvirt_answers && [ ! -e /run/halab-halab/libvirtd.pid ]; then "$@"; else "$root/scripts/bare-host" virt "$@"; fi
+  if libvirt_answers; then "$@"; else "$root/scripts/bare-host" virt "$@"; fi
 }
 
 # Run a command where a docker engine answers: here, or with an engine of its own on a host that has none.

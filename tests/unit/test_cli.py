@@ -170,10 +170,15 @@ def test_no_engine_is_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
         assert f"\n\nhint: {hint}" in shown
 
 
-def test_virtual_machines_are_refused_for_now(folder: Path, capsys: Shown) -> None:
+def test_up_ends_early_on_a_host_that_cannot_have_virtual_machines(
+    folder: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///no-such-file.xml")
     lab_file(folder, "provider: libvirt\n")
     assert main(["up"]) == 3
-    assert "provider: docker" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "this host cannot run the lab" in shown and "halab doctor" in shown
+    assert not (folder / ".halab").exists()
 
 
 def test_a_lab_in_use_says_by_whom(folder: Path, capsys: Shown) -> None:

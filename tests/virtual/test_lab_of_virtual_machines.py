@@ -6,6 +6,7 @@ More need more cores than most machines without KVM have: scripts/nightly has th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ machines:
 
 
 def virsh(*words: str) -> list[str]:
-    argv = ["virsh", "--quiet", "--connect", "qemu:///system", *words]
+    argv = ["virsh", "--quiet", "--connect", os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system"), *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     return [word for word in done.stdout.split() if f"halab-{NAME}" in word]
 
