@@ -27,6 +27,8 @@ _COMMANDS = {
     "logs": "access",
     "stop": "lab",
     "start": "lab",
+    "snapshot": "snapshot",
+    "reset": "snapshot",
     "scenarios": "scenario",
     "run": "run",
     "prove": "run",

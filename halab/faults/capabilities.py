@@ -14,7 +14,6 @@ _OF_A_CONTAINER = {
     "own-clock": "a container has the clock of its host",
     "own-kernel": "a container has the kernel of its host",
     "own-disk": "a container writes to the disk of its host",
-    "snapshot": "a container cannot be put back to how it was",
 }
 _UNSAFE = "the lab file says disk_cache: unsafe, and what a machine has flushed is not on its disk"
 _TRIED = {
@@ -84,6 +83,8 @@ def probe(site: Site) -> Capabilities:
         ) from error
     results = {name: said if said == "yes" else f"{_TRIED[name]}: {said}" for name, said in results.items()}
     results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}
+    # both providers keep a lab, each by its own means
+    results["snapshot"] = "yes"
     results["safe-disk"] = (
         _UNSAFE
         if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is Provider.LIBVIRT

@@ -16,9 +16,12 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines import docker_snapshots
 from halab.machines.maker import Made
 from halab.machines.neighbours import Kind, Subnet
 from halab.machines.power import State
+from halab.machines.snapshots import Saved
+from halab.machines.work import Work, replace
 from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
@@ -98,13 +101,10 @@ class Engine:
             raise HostProblem(f"the docker engine did not import {tar}: {str(said).strip()[-300:]}")
 
     def image_names(self) -> list[str]:
-        """The images that halab made."""
+        """The images that halab made for machines to start from."""
         with _translated():
-            return sorted(
-                tag
-                for image in self._client.images.list(filters={"label": "halab.box"})
-                for tag in image.tags
-            )
+            found = self._client.images.list(filters={"label": "halab.box"})
+            return sorted(tag for image in found if LABEL not in image.labels for tag in image.tags)
 
     def make_networks(self, lab: Lab, work: Path) -> None:
         """The lab's network, with the host at its first address. Made anew where it has other addresses."""
@@ -122,6 +122,11 @@ class Engine:
                 labels={LABEL: lab.name, WORK_LABEL: str(work)},
                 options={"com.docker.network.bridge.name": _bridge(lab)},
             )
+
+    def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """The volumes of a machine that is not there yet."""
+        with _translated():
+            docker_snapshots.make_volumes(self._client, lab, machine, work)
 
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Give a machine its address on the lab's network: its interface eth1."""
@@ -177,6 +182,8 @@ class Engine:
         """Remove one machine with its volumes, whatever state it is in."""
         with _translated():
             self._one(lab, machine, work).remove(force=True, v=True)
+            labels = {LABEL: lab.name, WORK_LABEL: str(work), MACHINE_LABEL: machine.name}
+            docker_snapshots.remove_volumes(self._client, labels, saved=False)
 
     def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float) -> None:
         with _translated():
@@ -226,7 +233,30 @@ class Engine:
             for network in self._networks_of(lab, work):
                 network.remove()
                 removed.append(network.name)
+            docker_snapshots.delete(self._client, lab, work)
+            docker_snapshots.remove_volumes(self._client, {LABEL: lab, WORK_LABEL: str(work)}, saved=True)
             return removed
+
+    def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        with _translated():
+            found = self._one(lab, machine, work)
+            docker_snapshots.save(self._client, found, lab, machine, work, snapshot)
+
+    def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        """The machine is another container afterwards, and Vagrant is told so. It is off."""
+        with _translated():
+            found = self._one(lab, machine, work)
+            made = docker_snapshots.restore(self._client, found, lab, machine, work, snapshot)
+            self.connect(lab, machine, work)
+        replace(Work(work).of_vagrant(machine.name, lab.provider) / "id", made)
+
+    def saved(self, lab: str, work: Path) -> list[Saved]:
+        with _translated():
+            return docker_snapshots.saved(self._client, lab, work)
+
+    def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
+        with _translated():
+            docker_snapshots.delete(self._client, lab, work, snapshot)
 
     def require_free(self, lab: Lab, work: Path) -> None:
         """LabProblem where something that is not of this lab and work folder has one of its names."""

@@ -14,9 +14,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines import libvirt_disks, libvirt_snapshots
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
 from halab.machines.power import State
+from halab.machines.snapshots import Saved
 from halab.topology import domain
 from halab.topology.domain import Owner
 from halab.topology.lab import Lab, Machine
@@ -75,7 +77,14 @@ class Hypervisor:
                 network = network or self._connection.networkDefineXML(xml)
                 if not network.isActive():
                     network.create()
-            self._remove_debris(lab)
+
+    def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """Vagrant makes them. A disk of a machine that was never defined, because an `up` was ended between the two,
+        is removed: Vagrant would refuse to make one of that name. Names of labs are unique on a host, and nobody
+        else's disk is called like this.
+        """
+        with self._translated():
+            libvirt_disks.remove_unused(self._connection, f"{machine.host_name}.img")
 
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant has done so."""
@@ -164,6 +173,31 @@ class Hypervisor:
                     self._discard_network(each)
             return removed
 
+    def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        self._act(lab, machine, work, lambda found: libvirt_snapshots.save(found, snapshot))
+
+    def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        def put_back(found: Any) -> None:
+            flags = self._libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED
+            found.revertToSnapshot(found.snapshotLookupByName(snapshot), flags)
+
+        self._act(lab, machine, work, put_back)
+
+    def saved(self, lab: str, work: Path) -> list[Saved]:
+        with self._translated():
+            return [
+                saved
+                for each, owner in self._domains()
+                if _is_of(owner, lab, work)
+                for saved in libvirt_snapshots.saved(each, owner.machine)
+            ]
+
+    def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
+        with self._translated():
+            for each, owner in self._domains():
+                if _is_of(owner, lab, work):
+                    libvirt_snapshots.delete(each, snapshot)
+
     def _act(self, lab: Lab, machine: Machine, work: Path, act: Callable[[Any], None]) -> None:
         with self._translated():
             found = self._found(lab, machine, work)
@@ -212,40 +246,7 @@ class Hypervisor:
         if tree.find("./os/nvram") is not None:
             flags |= self._libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
         found.undefineFlags(flags)
-        for path in filter(None, disks):
-            self._delete_volume(path)
-
-    def _delete_volume(self, path: str) -> None:
-        for pool in self._connection.listAllStoragePools(
-            self._libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        ):
-            # a pool knows of what was made behind its back only after a look
-            pool.refresh()
-        try:
-            volume = self._connection.storageVolLookupByPath(path)
-        except self._libvirt.libvirtError as error:
-            if error.get_error_code() == self._libvirt.VIR_ERR_NO_STORAGE_VOL:
-                return
-            raise
-        volume.delete()
-
-    def _remove_debris(self, lab: Lab) -> None:
-        """A disk of a machine that was never defined: an `up` was ended between the two.
-
-        Vagrant would refuse to make a disk of that name. Names of labs are unique on a host, and nobody else's disk
-        is called like this.
-        """
-        used = set()
-        for each in self._connection.listAllDomains():
-            tree = ElementTree.fromstring(each.XMLDesc())
-            used |= {source.get("file") for source in tree.findall("./devices/disk/source")}
-        wanted = {f"{machine.host_name}.img" for machine in lab.machines}
-        for pool in self._connection.listAllStoragePools(
-            self._libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        ):
-            for volume in pool.listAllVolumes():
-                if volume.name() in wanted and volume.path() not in used:
-                    volume.delete()
+        libvirt_disks.delete(self._connection, list(filter(None, disks)))
 
     def _discard_network(self, network: Any) -> None:
         if network.isActive():

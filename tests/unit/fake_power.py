@@ -175,6 +175,11 @@ class FakeDocker:
     def api(self) -> FakeDocker:
         return self
 
+    @property
+    def volumes(self) -> Any:
+        """None that carries a label."""
+        return type("Volumes", (), {"list": lambda self, filters: []})()
+
     def ping(self) -> None:
         pass
 

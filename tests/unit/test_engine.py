@@ -79,6 +79,8 @@ def _carries(labels: dict[str, str], label: str) -> bool:
 class FakeClient:
     containers: FakeCollection = field(default_factory=lambda: FakeCollection([]))
     networks: FakeCollection = field(default_factory=lambda: FakeCollection([]))
+    volumes: FakeCollection = field(default_factory=lambda: FakeCollection([]))
+    images: FakeCollection = field(default_factory=lambda: FakeCollection([]))
 
     def ping(self) -> None:
         pass

@@ -24,7 +24,7 @@ def probe(said: str, **written: Any) -> capabilities.Capabilities:
 
 def test_what_a_kernel_lacks_is_said_with_the_reason() -> None:
     found = probe(PROBED)
-    assert found.has == {"tbf", "nft-numgen", "disk-throttle", "safe-disk"}
+    assert found.has == {"tbf", "nft-numgen", "disk-throttle", "safe-disk", "snapshot"}
     assert found.lacking["netem"] == "the kernel cannot delay packets: qdisc kind is unknown"
 
 

@@ -130,3 +130,25 @@ def driver_of(power: object) -> object:
     import libvirt
 
     return closing(libvirt.open("test:///default"))
+
+
+def test_snapshots_are_kept_found_gone_back_to_and_deleted_by_name() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        define(connection, VIRTUAL, OTHERS, prefix="bob-")
+        machine = VIRTUAL.machine("cp1")
+        hypervisor.freeze(VIRTUAL, machine, OURS)
+        hypervisor.save(VIRTUAL, machine, OURS, "one")
+        hypervisor.thaw(VIRTUAL, machine, OURS)
+        assert [(each.snapshot, each.machine) for each in hypervisor.saved("ha", OURS)] == [("one", "cp1")]
+        assert hypervisor.saved("ha", OTHERS) == []
+        hypervisor.cut(VIRTUAL, machine, OURS)
+        hypervisor.restore(VIRTUAL, machine, OURS, "one")
+        # where it was, and the others are not there yet
+        assert hypervisor.state(VIRTUAL, machine, OURS) is State.FROZEN
+        hypervisor.delete_snapshot("ha", OURS, "two")
+        assert len(hypervisor.saved("ha", OURS)) == 1
+        hypervisor.delete_snapshot("ha", OURS, "one")
+        assert hypervisor.saved("ha", OURS) == []

@@ -111,6 +111,9 @@ def test_a_container_is_not_privileged() -> None:
 
 
 def test_only_nodes_have_volumes_and_all_have_the_key() -> None:
-    assert pairs(arguments("cp1"), "--volume") == ["/var/lib/containerd", "/var/lib/etcd"]
+    assert pairs(arguments("cp1"), "--volume") == [
+        "halab-ha-cp1-containerd:/var/lib/containerd",
+        "halab-ha-cp1-etcd:/var/lib/etcd",
+    ]
     assert pairs(arguments("lb1"), "--volume") == []
     assert pairs(arguments("lb1"), "--env") == ["HALAB_AUTHORIZED_KEY=ssh-ed25519 AAAA", "a=1", "b=2"]
