@@ -36,6 +36,8 @@ _COMMANDS = {
     "heal": "fault",
     "report": "scenario",
     "down": "lab",
+    "list": "belongings",
+    "gc": "belongings",
     "bundle": "bundle",
     "box": "box",
     "schema": "lab",

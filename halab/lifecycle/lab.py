@@ -84,7 +84,7 @@ def require_machine(lab: Lab, name: str) -> None:
 def locked(place: Place, doing: str) -> Iterator[None]:
     """Only one command changes a lab at a time; the others are told who does."""
     place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    holder = place.work.path / "lock.holder"
+    holder = place.work.lock_holder
     lock = FileLock(place.work.lock)
     try:
         lock.acquire(timeout=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -16,10 +16,12 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines import docker_belongings, identity
+from halab.machines.belonging import Belonging
 from halab.machines.maker import Made
 from halab.machines.neighbours import Kind, Subnet
 from halab.machines.power import State
-from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
+from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 _HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
@@ -119,7 +121,7 @@ class Engine:
                 lab.label,
                 driver="bridge",
                 ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                labels={LABEL: lab.name, WORK_LABEL: str(work)},
+                labels={LABEL: lab.name, WORK_LABEL: str(work), HOST_LABEL: identity.of_this_host()},
                 options={"com.docker.network.bridge.name": _bridge(lab)},
             )
 
@@ -205,7 +207,7 @@ class Engine:
                 # an interface that `ip` is told by its index, and need not look up
                 ["link", "set", "dev", f"if{peer}", "up" if up else "down"],
                 entrypoint="/usr/sbin/ip",
-                labels={LABEL: lab.name, WORK_LABEL: str(work)},
+                labels={LABEL: lab.name, WORK_LABEL: str(work), HOST_LABEL: identity.of_this_host()},
                 network_mode="host",
                 userns_mode="host",
                 cap_drop=["ALL"],
@@ -227,6 +229,21 @@ class Engine:
                 network.remove()
                 removed.append(network.name)
             return removed
+
+    def belongings(self) -> list[Belonging]:
+        """All that carries the label of a lab, whoever's it is."""
+        with _translated():
+            try:
+                sizes = docker_belongings.sizes(self._client.df())
+            except docker.errors.APIError:
+                # the engine counts for one caller at a time: what there is matters more than how large it is
+                sizes = {}
+            return docker_belongings.read(self._client, sizes)
+
+    def discard_belonging(self, belonging: Belonging) -> None:
+        """Remove it if it is there still, whatever state it is in."""
+        with _translated(), suppress(docker.errors.NotFound):
+            docker_belongings.discard(self._client, belonging)
 
     def require_free(self, lab: Lab, work: Path) -> None:
         """LabProblem where something that is not of this lab and work folder has one of its names."""

@@ -58,6 +58,11 @@ class Work:
     def lock(self) -> Path:
         return self.path / "lock"
 
+    @property
+    def lock_holder(self) -> Path:
+        """What the command that holds the lock does; it is gone when the lock is free."""
+        return self.path / "lock.holder"
+
     def of_vagrant(self, machine: str) -> Path:
         """What Vagrant keeps of a virtual machine."""
         return self.path / ".vagrant" / "machines" / machine / "libvirt"

@@ -8,6 +8,8 @@ LABEL = "halab.lab"
 MACHINE_LABEL = "halab.machine"
 # The work folder, which tells labs of the same name from each other where several users share an engine.
 WORK_LABEL = "halab.work"
+# Which host's halab has made it, where several hosts share an engine.
+HOST_LABEL = "halab.host"
 
 # What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
 # is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a
@@ -25,13 +27,14 @@ VOLUMES = ("/var/lib/containerd", "/var/lib/etcd")
 
 
 def arguments(
-    lab: Lab, machine: Machine, *, work: str, public_key: str, proxies: dict[str, str]
+    lab: Lab, machine: Machine, *, work: str, identity: str, public_key: str, proxies: dict[str, str]
 ) -> list[str]:
     """Arguments of `docker run` for a machine."""
     return [
         "--label", f"{LABEL}={lab.name}",
         "--label", f"{MACHINE_LABEL}={machine.name}",
         "--label", f"{WORK_LABEL}={work}",
+        "--label", f"{HOST_LABEL}={identity}",
         "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
         *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),
         "--cpus", str(machine.cpus),

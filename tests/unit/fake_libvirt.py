@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from fakes import lab_of
 
 from halab.config.lab import Provider
+from halab.machines import identity
 from halab.machines.hypervisor import Hypervisor
 from halab.machines.libvirt_power import LibvirtPower
 from halab.machines.work import Work
@@ -37,7 +38,7 @@ def test_driver() -> Iterator[Any]:
 def define(connection: Any, lab: Lab, work: Path, prefix: str = "") -> None:
     """The machines of a lab as Vagrant leaves them: running, with halab's description."""
     for machine in lab.machines:
-        label = escape(domain.description(lab, machine, work=str(work)))
+        label = escape(domain.description(lab, machine, work=str(work), identity=identity.of_this_host()))
         xml = (
             f"<domain type='test'><name>{prefix}{machine.host_name}</name><description>{label}</description>"
             "<memory>65536</memory><os><type>hvm</type></os><devices>"
