@@ -87,7 +87,7 @@ def keeper(holder: Holder) -> Keeper:
 
 def _has_come_back(belonging: Belonging) -> bool:
     """Whether somebody has brought the lab up since we looked: people take their time to say yes."""
-    if belonging.work:
+    if not belonging.is_debris:
         return host_belongings.is_there(belonging.work)
     return any(
         each.name == belonging.lab and host_belongings.is_there(str(each.work)) for each in allocation.held()

@@ -38,7 +38,7 @@ def judge(found: Iterable[Belonging], *, here: str, is_there: Callable[[str], bo
             return Standing.ELSEWHERE
         return Standing.LIVING if is_there(each.work) else Standing.ORPHANED
 
-    labelled = {each: stands(each) for each in all_found if each.work}
+    labelled = {each: stands(each) for each in all_found if not each.is_debris}
     by_name: dict[str, set[Standing]] = {}
     for each, standing in labelled.items():
         by_name.setdefault(each.lab, set()).add(standing)

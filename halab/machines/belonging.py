@@ -50,6 +50,11 @@ class Belonging:
     created: datetime | None = None
     size_bytes: int | None = None
 
+    @property
+    def is_debris(self) -> bool:
+        """Whether it is the disk of a machine that was never defined."""
+        return self.holder is Holder.LIBVIRT and self.kind is Kind.VOLUME and not (self.work or self.host)
+
 
 class Keeper(Protocol):
     """What holds belongings: a docker engine, or libvirt."""

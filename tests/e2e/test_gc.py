@@ -86,7 +86,9 @@ def test_what_belongs_to_no_living_lab_is_removed_and_nothing_else(
     whole = {"container", "network", "volume", "image"}
 
     found = listed(user)
-    states = {name: {each["state"] for (known, _), each in found.items() if known == name} for name, _ in found}
+    states = {
+        name: {each["state"] for (known, _), each in found.items() if known == name} for name, _ in found
+    }
     assert states == {
         "e2e-gc-orphan": {"orphaned"}, "e2e-gc-older": {"orphaned"}, "e2e-gc-living": {"living"},
         "e2e-gc-elsewhere": {"elsewhere"}, ".halab": {"living"},

@@ -63,11 +63,13 @@ def libvirt_power(folder: Path) -> Iterator[tuple[LibvirtPower, list[str]]]:
 
 
 def _clear(connection: Any) -> None:
+    import libvirt
+
     for each in connection.listAllDomains():
         if each.isActive():
             each.destroy()
         if each.isPersistent():
-            each.undefine()
+            each.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
     for each in connection.listAllNetworks():
         if each.name().startswith("halab"):
             if each.isActive():
