@@ -38,6 +38,8 @@ _COMMANDS = {
     "heal": "fault",
     "report": "scenario",
     "down": "lab",
+    "list": "belongings",
+    "gc": "belongings",
     "bundle": "bundle",
     "box": "box",
     "schema": "lab",

@@ -87,7 +87,7 @@ def locked(place: Place, doing: str, *, amid_restore: bool = False) -> Iterator[
     A lab whose machines are partly those of a snapshot is left alone by all but what ends that state.
     """
     place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    holder = place.work.path / "lock.holder"
+    holder = place.work.lock_holder
     lock = FileLock(place.work.lock)
     try:
         lock.acquire(timeout=0)

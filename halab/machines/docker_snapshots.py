@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from halab.machines import identity
 from halab.machines.snapshots import Saved
 from halab.topology import container
-from halab.topology.container import LABEL, MACHINE_LABEL, SNAPSHOT_LABEL, WORK_LABEL
+from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, SNAPSHOT_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 _COPY = "find /to -mindepth 1 -delete && cp -a /from/. /to/"
@@ -21,12 +22,11 @@ _COPY = "find /to -mindepth 1 -delete && cp -a /from/. /to/"
 
 def make_volumes(client: Any, lab: Lab, machine: Machine, work: Path) -> None:
     """The empty volumes of a machine that is about to be made: what one of that name has left is removed."""
-    labels = _labels(lab, machine, work)
-    for volume in client.volumes.list(filters=_filters(labels)):
-        if SNAPSHOT_LABEL not in (volume.attrs.get("Labels") or {}):
-            volume.remove(force=True)
+    remove_volumes(client, _labels(lab, machine, work), saved=False)
     for name in container.volumes(machine):
-        client.volumes.create(name, labels=labels)
+        client.volumes.create(
+            name, labels={**_labels(lab, machine, work), HOST_LABEL: identity.of_this_host()}
+        )
 
 
 def remove_volumes(client: Any, labels: dict[str, str], *, saved: bool) -> list[str]:
@@ -44,7 +44,7 @@ def save(client: Any, found: Any, lab: Lab, machine: Machine, work: Path, snapsh
 
     The image comes last: what has one is whole.
     """
-    labels = {**_labels(lab, machine, work), SNAPSHOT_LABEL: snapshot}
+    labels = {**_labels(lab, machine, work), HOST_LABEL: identity.of_this_host(), SNAPSHOT_LABEL: snapshot}
     for source, target in container.saved_volumes(machine, snapshot).items():
         client.volumes.create(target, labels=labels)
         _copy(client, found.attrs["Image"], labels, source, target)
@@ -111,7 +111,7 @@ def _copy(client: Any, image: str, labels: dict[str, str], source: str, target: 
         ["-c", _COPY],
         entrypoint="/bin/bash",
         # without the label of a machine, it counts as none
-        labels={name: value for name, value in labels.items() if name in (LABEL, WORK_LABEL)},
+        labels={name: value for name, value in labels.items() if name in (LABEL, WORK_LABEL, HOST_LABEL)},
         volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
         network_mode="none",
         cap_drop=["ALL"],

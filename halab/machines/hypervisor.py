@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import libvirt_disks, libvirt_snapshots
+from halab.machines import identity, libvirt_belongings, libvirt_disks, libvirt_snapshots
+from halab.machines.belonging import Belonging, Kind
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
 from halab.machines.power import State
@@ -59,14 +61,16 @@ class Hypervisor:
                 if each.name() in names and not _is_of(self._owner(each), lab.name, work):
                     self._refuse("a virtual machine", each.name(), self._owner(each))
             for each in self._connection.listAllNetworks():
-                whose = _owner_of_network(each)
+                whose = domain.network_owner(each.XMLDesc())
                 if each.name() in domain.network_names(lab) and not _is_of(whose, lab.name, work):
                     self._refuse("a network of libvirt", each.name(), whose)
 
     def make_networks(self, lab: Lab, work: Path) -> None:
         with self._translated():
             known = {each.name(): each for each in self._connection.listAllNetworks()}
-            for name, xml in domain.networks(lab, work=str(work)).items():
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            wanted = domain.networks(lab, work=str(work), identity=identity.of_this_host(), made=made)
+            for name, xml in wanted.items():
                 network = known.get(name)
                 if network is not None and subnets_in(
                     ElementTree.fromstring(network.XMLDesc())
@@ -168,7 +172,7 @@ class Hypervisor:
                     removed.append(each.name())
                     self._discard(each)
             for each in self._connection.listAllNetworks():
-                if _is_of(_owner_of_network(each), lab, work):
+                if _is_of(domain.network_owner(each.XMLDesc()), lab, work):
                     removed.append(each.name())
                     self._discard_network(each)
             return removed
@@ -197,6 +201,17 @@ class Hypervisor:
             for each, owner in self._domains():
                 if _is_of(owner, lab, work):
                     libvirt_snapshots.delete(each, snapshot)
+
+    def belongings(self) -> list[Belonging]:
+        """All that carries the label of a lab, whoever's it is, and disks of machines that were never defined."""
+        with self._translated():
+            return libvirt_belongings.read(self._libvirt, self._connection, self._owner)
+
+    def discard_belonging(self, belonging: Belonging) -> None:
+        """Remove it if it is there still and still is what it was, whatever state it is in."""
+        discard = {Kind.MACHINE: self._discard, Kind.NETWORK: self._discard_network}.get(belonging.kind)
+        with self._translated():
+            libvirt_belongings.discard(self._libvirt, self._connection, belonging, self._owner, discard)
 
     def _act(self, lab: Lab, machine: Machine, work: Path, act: Callable[[Any], None]) -> None:
         with self._translated():
@@ -236,7 +251,7 @@ class Hypervisor:
 
     def _discard(self, found: Any) -> None:
         tree = ElementTree.fromstring(found.XMLDesc())
-        disks = [disk.get("file") for disk in tree.findall("./devices/disk[@device='disk']/source")]
+        disks = libvirt_belongings.own_disks(found, tree)
         if found.isActive():
             found.destroy()
         flags = (
@@ -246,7 +261,7 @@ class Hypervisor:
         if tree.find("./os/nvram") is not None:
             flags |= self._libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
         found.undefineFlags(flags)
-        libvirt_disks.delete(self._connection, list(filter(None, disks)))
+        libvirt_disks.delete(self._connection, disks)
 
     def _discard_network(self, network: Any) -> None:
         if network.isActive():
@@ -257,7 +272,7 @@ class Hypervisor:
         """Where machines are reached over SSH: what the networks of labs give to each hardware address."""
         found = {}
         for network in self._connection.listAllNetworks():
-            if _owner_of_network(network):
+            if domain.network_owner(network.XMLDesc()):
                 tree = ElementTree.fromstring(network.XMLDesc())
                 for host in tree.findall("./ip/dhcp/host"):
                     found[host.get("mac", "")] = IPv4Address(host.get("ip", ""))
@@ -308,8 +323,3 @@ def _silent(context: object, error: object) -> None:
 
 def _is_of(owner: Owner | None, lab: str, work: Path) -> bool:
     return owner is not None and (owner.lab, owner.work) == (lab, str(work))
-
-
-def _owner_of_network(network: Any) -> Owner | None:
-    label = ElementTree.fromstring(network.XMLDesc()).find(f"./metadata/{{{domain.NAMESPACE}}}lab")
-    return None if label is None else Owner(label.get("name", ""), label.get("work", ""))

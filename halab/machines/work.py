@@ -59,6 +59,11 @@ class Work:
         return self.path / "lock"
 
     @property
+    def lock_holder(self) -> Path:
+        """What the command that holds the lock does; it is gone when the lock is free."""
+        return self.path / "lock.holder"
+
+    @property
     def restoring(self) -> Path:
         """The name of the snapshot to which the lab is being put back, while it is neither that nor what it was."""
         return self.path / "restoring"

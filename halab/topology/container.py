@@ -10,6 +10,8 @@ MACHINE_LABEL = "halab.machine"
 WORK_LABEL = "halab.work"
 # Only what is kept of a machine in a snapshot has it.
 SNAPSHOT_LABEL = "halab.snapshot"
+# Which host's halab has made it, where several hosts share an engine.
+HOST_LABEL = "halab.host"
 
 # What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
 # is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a
@@ -48,13 +50,14 @@ def saved_image(machine: Machine, snapshot: str) -> str:
 
 
 def arguments(
-    lab: Lab, machine: Machine, *, work: str, public_key: str, proxies: dict[str, str]
+    lab: Lab, machine: Machine, *, work: str, identity: str, public_key: str, proxies: dict[str, str]
 ) -> list[str]:
     """Arguments of `docker run` for a machine."""
     return [
         "--label", f"{LABEL}={lab.name}",
         "--label", f"{MACHINE_LABEL}={machine.name}",
         "--label", f"{WORK_LABEL}={work}",
+        "--label", f"{HOST_LABEL}={identity}",
         "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
         *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),
         "--cpus", str(machine.cpus),

@@ -23,9 +23,11 @@ class HostValues:
     """What rendering needs to know of this host.
 
     `work` is the work folder, `base` what machines start from: the docker image, or what Vagrant calls the box.
+    `identity` is which host this is, where several share a provider.
     """
 
     work: str
+    identity: str
     base: str
     private_key: str
     public_key: str
@@ -112,7 +114,12 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         private_key=host.private_key,
         container_arguments={
             machine.name: container.arguments(
-                lab, machine, work=host.work, public_key=host.public_key, proxies=dict(host.proxies)
+                lab,
+                machine,
+                work=host.work,
+                identity=host.identity,
+                public_key=host.public_key,
+                proxies=dict(host.proxies),
             )
             for machine in lab.machines
         },
@@ -130,7 +137,7 @@ def _domains(lab: Lab, host: HostValues) -> dict[str, dict[str, str]]:
         machine.name: {
             "interface": domain.interface(machine),
             "management_mac": domain.management_mac(lab, machine),
-            "description": domain.description(lab, machine, work=host.work),
+            "description": domain.description(lab, machine, work=host.work, identity=host.identity),
         }
         for machine in lab.machines
     }

@@ -21,7 +21,10 @@ def test_reset_goes_back_to_what_up_has_made_though_a_machine_is_gone(haproxy_la
     assert "up" in snapshots(haproxy_lab)
     haproxy_lab.ok("kubectl", "--", "create", "namespace", "made-later")
     subprocess.run(
-        ["docker", "rm", "--force", "--volumes", "halab-e2e-haproxy-cp2"], check=True, capture_output=True, timeout=60
+        ["docker", "rm", "--force", "--volumes", "halab-e2e-haproxy-cp2"],
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
     haproxy_lab.ok("reset")
     assert haproxy_lab.status()["steady"]
@@ -33,9 +36,7 @@ def test_reset_goes_back_to_what_up_has_made_though_a_machine_is_gone(haproxy_la
 def test_a_save_that_is_killed_leaves_a_lab_that_heal_thaws(haproxy_lab: UserLab) -> None:
     child = haproxy_lab.begin("snapshot", "save", "killed")
     deadline = time.monotonic() + 60
-    while child.poll() is None and not any(
-        "freeze" in each for each in haproxy_lab.status()["open_faults"]
-    ):
+    while child.poll() is None and not any("freeze" in each for each in haproxy_lab.status()["open_faults"]):
         assert time.monotonic() < deadline
     end(child)
     if haproxy_lab.status()["open_faults"]:

@@ -12,6 +12,7 @@ from fake_power import FakeDocker, FakePower
 from fakes import lab_of
 
 from halab.errors import LabProblem
+from halab.machines import identity
 from halab.machines.docker_power import DockerPower
 from halab.machines.engine import Engine
 from halab.machines.power import Power, State
@@ -145,7 +146,10 @@ def test_what_switches_a_plug_may_do_nothing_else_and_goes_away(tmp_path: Path) 
     assert (helper["cap_drop"], helper["cap_add"]) == (["ALL"], ["NET_ADMIN"])
     assert helper["read_only"] and helper["remove"]
     # a leftover is removed with the lab, and is never taken for a machine
-    assert helper["labels"] == {"halab.lab": "ha", "halab.work": str(tmp_path / ".halab")}
+    here = identity.of_this_host()
+    assert helper["labels"] == {
+        "halab.lab": "ha", "halab.work": str(tmp_path / ".halab"), "halab.host": here,
+    }  # fmt: skip
 
 
 def test_cores_are_limited_and_given_back(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def arguments(machine: str) -> list[str]:
         lab,
         lab.machine(machine),
         work="/labs/.halab",
+        identity="0123456789ab",
         public_key="ssh-ed25519 AAAA",
         proxies={"b": "2", "a": "1"},
     )
@@ -99,6 +100,7 @@ def test_a_container_carries_the_labels_it_is_found_by() -> None:
         "halab.lab=ha",
         "halab.machine=cp1",
         "halab.work=/labs/.halab",
+        "halab.host=0123456789ab",
     ]
 
 
