@@ -153,7 +153,7 @@ class Hypervisor:
     def limit_writes(self, lab: Lab, machine: Machine, work: Path, per_second: int | None) -> None:
         """So many writes a second to every disk of the machine; None is no limit. qemu itself delays them.
 
-        A second's worth may pass at once: libvirt's test driver wants a burst, and qemu's least one is as short.
+        A second's worth may pass at once: no burst may be smaller, and libvirt's test driver wants one.
         """
 
         def limit(found: Any) -> None:
