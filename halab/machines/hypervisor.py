@@ -123,6 +123,9 @@ class Hypervisor:
     def start(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.create())
 
+    def reset(self, lab: Lab, machine: Machine, work: Path) -> None:
+        self._act(lab, machine, work, lambda found: found.reset())
+
     def freeze(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.suspend())
 
@@ -157,6 +160,27 @@ class Hypervisor:
             share = -1 if cpus is None else max(1000, round(cpus / machine.cpus * 100_000))
             flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
             found.setSchedulerParametersFlags({"vcpu_period": 100_000, "vcpu_quota": share}, flags)
+
+        self._act(lab, machine, work, limit)
+
+    def limit_writes(self, lab: Lab, machine: Machine, work: Path, per_second: int | None) -> None:
+        """So many writes a second to every disk of the machine; None is no limit. qemu itself delays them.
+
+        A second's worth may pass at once: no burst may be smaller, and libvirt's test driver wants one.
+        """
+
+        def limit(found: Any) -> None:
+            wanted = per_second or 0
+            flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
+            tree = ElementTree.fromstring(found.XMLDesc())
+            for each in tree.findall("./devices/disk[@device='disk']/target"):
+                disk = each.get("dev", "")
+                found.setBlockIoTune(disk, {"write_iops_sec": wanted, "write_iops_sec_max": wanted}, flags)
+                told = found.blockIoTune(disk, flags)["write_iops_sec"]
+                if told != wanted:
+                    raise HostProblem(
+                        f"{disk} of {machine.name} may write {told} times a second, not {wanted}"
+                    )
 
         self._act(lab, machine, work, limit)
 

@@ -42,8 +42,12 @@ def define(connection: Any, lab: Lab, work: Path, prefix: str = "") -> None:
         xml = (
             f"<domain type='test'><name>{prefix}{machine.host_name}</name><description>{label}</description>"
             "<memory>65536</memory><os><type>hvm</type></os><devices>"
+            f"<disk type='file' device='disk'><source file='/halab-no-pool/{prefix}{machine.host_name}.img'/>"
+            "<target dev='vda' bus='virtio'/></disk>"
             f"<interface type='network'><mac address={quoteattr(domain.management_mac(lab, machine))}/>"
-            f"<source network={quoteattr(domain.management_name(lab))}/></interface></devices></domain>"
+            f"<source network={quoteattr(domain.management_name(lab))}/></interface>"
+            f"<interface type='network'><mac address={quoteattr(machine.mac)}/>"
+            f"<source network={quoteattr(lab.label)}/></interface></devices></domain>"
         )
         connection.defineXML(xml).create()
 

@@ -91,6 +91,18 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
         assert connection.lookupByName("bob-halab-ha-cp2").isActive()
 
 
+def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+
+        def limits(name: str) -> int:
+            return connection.lookupByName(name).blockIoTune("vda")["write_iops_sec"]
+
+        power.limit_writes("cp2", 20)
+        assert [limits(name) for name in ("halab-ha-cp1", "halab-ha-cp2", "bob-halab-ha-cp2")] == [0, 20, 0]
+        power.limit_writes("cp2", None)
+        assert limits("halab-ha-cp2") == 0
+
+
 def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, clocks):
         power.thaw("cp2")
