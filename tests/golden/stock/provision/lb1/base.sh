@@ -122,6 +122,8 @@ for names in "${wanted[@]}"; do
   lacking+=("$names")
 done
 if [ ${#lacking[@]} != 0 ]; then
+  # what an interrupted run has left half done
+  dpkg --configure -a </dev/null
   apt_get update
   packages=()
   for names in "${lacking[@]}"; do
