@@ -68,6 +68,7 @@ def run(
     *,
     timeout_seconds: float,
     input: str | bytes | None = None,
+    input_file: Path | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
@@ -75,11 +76,14 @@ def run(
 ) -> Completed:
     """Run a command to its end. With `log`, both streams are appended to that file and not returned.
 
+    Its standard input is `input`, or `input_file`, which may be larger than memory.
+
     The command leads a process group of its own; the whole group ends when the time is over, and when
     halab is interrupted. Raises CommandFailed (unless `check` is off), TimedOut, HostProblem.
     """
     words = [os.fspath(word) for word in argv]
     data = input.encode() if isinstance(input, str) else input
+    source = input_file.open("rb") if input_file else None
     sink = log.open("ab") if log else None
     child = None
     try:
@@ -89,7 +93,7 @@ def run(
             try:
                 child = subprocess.Popen(
                     words,
-                    stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
+                    stdin=source or (subprocess.PIPE if data is not None else subprocess.DEVNULL),
                     stdout=sink or subprocess.PIPE,
                     stderr=subprocess.STDOUT if sink else subprocess.PIPE,
                     cwd=cwd,
@@ -109,8 +113,9 @@ def run(
     finally:
         if child:
             _running.discard(child)
-        if sink:
-            sink.close()
+        for stream in (source, sink):
+            if stream:
+                stream.close()
     done = Completed(child.returncode, _text(output), _text(errors))
     if check and done.code != 0:
         tail = _tail(log.read_text(errors="replace") if log else done.errors or done.output)

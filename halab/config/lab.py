@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from halab.config import kubernetes
 from halab.config.kubernetes import Source
@@ -86,6 +86,20 @@ def _network(value: str) -> str:
     return value
 
 
+def is_stock(box: str) -> bool:
+    """Whether a box is one that Vagrant fetches by itself (`owner/name`), and not built from a recipe of ours."""
+    return "/" in box
+
+
+def _box(value: str, info: ValidationInfo) -> str:
+    if is_stock(value) and info.data.get("provider") in (Provider.AUTO, Provider.DOCKER):
+        raise ValueError(
+            f"a box of Vagrant's is a virtual machine, and `provider: {info.data['provider']}` makes containers: "
+            f"write `provider: libvirt`, or a box that halab builds, such as debian-12"
+        )
+    return value
+
+
 def _version(value: str) -> str:
     try:
         kubernetes.resolve(value)
@@ -157,5 +171,9 @@ class LabFile(Model):
     kubernetes: Kubernetes = Kubernetes()
     network: Annotated[str, AfterValidator(_network)] = "auto"
     machines: Machines = Machines()
-    box: str = Field("debian-12", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")
+    box: Annotated[str, AfterValidator(_box)] = Field(
+        "debian-12",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
+        description="of halab's recipes, or owner/name of Vagrant's stock boxes (libvirt only)",
+    )
     patience: float = Field(1.0, ge=0.5, le=60)

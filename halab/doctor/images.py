@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.config.kubernetes import Source
-from halab.config.lab import Provider
+from halab.config.lab import Provider, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Subject, failed, ok, warning
 from halab.doctor.host import Host
@@ -31,6 +31,8 @@ def bundle(host: Host, subject: Subject) -> Finding:
 def box(host: Host, subject: Subject) -> Finding:
     """Whether it is there, or else can be built."""
     name = subject.written.box
+    if is_stock(name):
+        return _stock_box(host, name)
     there = host.bundle(subject.release, subject.written.kubernetes.source)
     build = fix.as_root_with_environment(
         host, f"halab box build {name}{_for_provider(subject)}{_options(subject)}"
@@ -55,6 +57,19 @@ def box(host: Host, subject: Subject) -> Finding:
     if not host.is_root:
         return failed(f"not in the cache, and building it needs root: {name}", build)
     return warning(f"not in the cache, `halab up` builds it (1 to 3 min): {name}", build)
+
+
+def _stock_box(host: Host, name: str) -> Finding:
+    """Whether Vagrant has it already. Whether it could fetch it is known only by trying."""
+    if host.tool("vagrant") is None:
+        return failed("not found: vagrant, which fetches it", fix.install(host, "vagrant"))
+    listed = host.output("vagrant", "box", "list").splitlines()
+    if any(line.split(" (")[0].strip() == name and "(libvirt" in line for line in listed):
+        return ok(f"{name}, a stock box that Vagrant has; the bundle is sent to its machines")
+    return warning(
+        f"a stock box that Vagrant does not have, `halab up` lets it fetch it: {name}",
+        f"vagrant box add {name} --provider libvirt",
+    )
 
 
 def _to_be_made(host: Host, subject: Subject, build: str) -> Finding:

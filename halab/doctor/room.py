@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from halab.config.lab import Provider
+from halab.config.lab import Provider, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.engines import local_socket
@@ -113,11 +113,13 @@ def open_files(host: Host, subject: Subject) -> Finding:
 
 
 def _missing_bytes(host: Host, subject: Subject) -> int:
-    of_box = _BOX_BYTES[subject.provider]
+    # a stock box is Vagrant's, and lies in its home
+    is_built = not is_stock(subject.written.box)
+    of_box = _BOX_BYTES[subject.provider] if is_built else 0
     bundle = found = None
     with suppress(HalabError):  # what is broken is built anew
         bundle = host.bundle(subject.release, subject.written.kubernetes.source)
-        found = bundle and host.box(subject.written.box, bundle, subject.provider)
+        found = is_built and bundle and host.box(subject.written.box, bundle, subject.provider)
     return (0 if bundle else _BUNDLE_BYTES) + (0 if found else of_box)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halab.config.lab import Provider
+from halab.config.lab import Provider, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.host import Host
@@ -20,6 +20,8 @@ _FOLDER = Path("/var/lib/libvirt/images")
 # The disk of a box is 1.2 GB with Kubernetes inside. A node writes images, etcd and logs beside it.
 _DISK_BYTES = 1_500_000_000
 _NODE_BYTES = 1_000_000_000
+# How Vagrant writes it in the name of a folder.
+_SLASH = "-VAGRANTSLASH-"
 
 
 def pool(host: Host, subject: Subject) -> Finding:
@@ -81,6 +83,8 @@ def _room(host: Host, subject: Subject, free: int, where: str, folder: Path) -> 
 
 def _has_box(host: Host, subject: Subject, home: Path) -> bool:
     written = subject.written
+    if is_stock(written.box):
+        return host.is_there(home / "boxes" / written.box.replace("/", _SLASH))
     try:
         bundle = host.bundle(subject.release, written.kubernetes.source)
     except HalabError:
@@ -88,7 +92,7 @@ def _has_box(host: Host, subject: Subject, home: Path) -> bool:
     if bundle is None:
         return False
     name = base_name(written.box, box_key(written.box, bundle.key, Provider.LIBVIRT), Provider.LIBVIRT)
-    return host.is_there(home / "boxes" / name.replace("/", "-VAGRANTSLASH-"))
+    return host.is_there(home / "boxes" / name.replace("/", _SLASH))
 
 
 def _is_up(host: Host, subject: Subject) -> bool:

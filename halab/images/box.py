@@ -13,7 +13,7 @@ from halab import data, process
 from halab.config import box as recipes
 from halab.config.box import Recipe
 from halab.config.kubernetes import Release, Source
-from halab.config.lab import Provider
+from halab.config.lab import Provider, is_stock
 from halab.errors import HostProblem
 from halab.images import bundle as bundles
 from halab.images import cache, disk, tree
@@ -167,6 +167,8 @@ def _box(name: str, bundle_key: str, provider: Provider) -> Box:
 
 def expected_base(name: str, release: Release, source: Source, provider: Provider) -> str:
     """What a lab's machines will start from; without a key as long as its bundle is not built."""
+    if is_stock(name):
+        return name
     cached = bundles.find(release, source)
     return base_name(name, key(name, cached.key, provider), provider) if cached else f"halab/{name}"
 

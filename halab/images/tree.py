@@ -23,10 +23,10 @@ _PACKED = "root.tar"
 
 def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> None:
     """Fill a folder with the root tree of a recipe that has its provider's part merged in."""
-    base = _base(recipe, progress)
+    packed = base(recipe, progress)
     tree.mkdir()
     with progress.step("fill the box", limit_seconds=120):
-        process.run(["tar", "-C", tree, "--numeric-owner", "-xpf", base], timeout_seconds=300)
+        process.run(["tar", "-C", tree, "--numeric-owner", "-xpf", packed], timeout_seconds=300)
         bundle.verify()
         _install(recipe, bundle, tree)
     with progress.step("unpack the images", limit_seconds=300):
@@ -50,7 +50,7 @@ def run_inside(tree: Path, argv: Sequence[str]) -> None:
     process.run(["chroot", tree, *argv], timeout_seconds=60)
 
 
-def _base(recipe: Recipe, progress: Progress) -> Path:
+def base(recipe: Recipe, progress: Progress) -> Path:
     """The distribution's packages alone: shared by the boxes of all bundles."""
     digest = hashlib.sha256(
         json.dumps([FORMAT, recipe.suite, sorted(recipe.packages)]).encode()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from halab.clock import RealClock
 from halab.config.lab import Provider
+from halab.errors import CommandFailed, LabProblem
 from halab.images import box as boxes
+from halab.images import bundle as bundles
 from halab.lifecycle.lab import Place
+from halab.lifecycle.payload import Payload
 from halab.machines.docker_power import DockerPower
 from halab.machines.engine import Engine
 from halab.machines.guests import SshGuests, set_clock
@@ -40,6 +43,11 @@ def vagrant(place: Place, lab: Lab) -> Vagrant:
 
 def base(place: Place, lab: Lab, progress: Progress) -> str:
     """What the lab's machines start from, made and known to their provider: a docker image, a box of Vagrant's."""
+    if lab.has_stock_box:
+        # before the box is fetched: machines without their payload are of no use
+        source = place.written.kubernetes.source
+        bundles.find(lab.release, source) or bundles.ensure(lab.release, source, progress)
+        return _stock_box(place, lab, progress)
     box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
     if lab.provider is Provider.DOCKER:
         engine = Engine()
@@ -53,3 +61,33 @@ def base(place: Place, lab: Lab, progress: Progress) -> str:
             with progress.step("add the box to Vagrant", limit_seconds=300):
                 known.add_box(box.base, box.file)
     return box.base
+
+
+def payload(place: Place, lab: Lab) -> Payload | None:
+    """What machines of a stock box are sent; None where it is in the box."""
+    if not lab.has_stock_box:
+        return None
+    bundle = bundles.find(lab.release, place.written.kubernetes.source)
+    if bundle is None:
+        raise LabProblem(
+            f"the bundle is not in the cache any more: Kubernetes {lab.release.kubernetes}",
+            hint=f"halab bundle build --kubernetes {lab.release.kubernetes}",
+        )
+    return Payload(bundle)
+
+
+def _stock_box(place: Place, lab: Lab, progress: Progress) -> str:
+    place.work.make()
+    known = vagrant(place, lab)
+    if lab.box not in known.boxes():
+        try:
+            with progress.step(f"fetch the box {lab.box}", limit_seconds=1800):
+                known.fetch_box(lab.box)
+        except CommandFailed as error:
+            error.hint = (
+                f"is that its name, and does it exist for {lab.provider}? Where there is no way to it from here, bring "
+                f"its file: vagrant box add --name {lab.box} FILE; or let halab build one: `box: debian-12` in "
+                f"{place.file}"
+            )
+            raise
+    return lab.box

@@ -13,6 +13,7 @@ from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.faults.site import Hindrance
+from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
 from halab.progress import Progress
@@ -21,6 +22,8 @@ from halab.topology.lab import Lab, Machine
 # Measured on 2 cores: a node's own set-up 2 s, init 8 s, a join 17 to 38 s (each waits for its etcd member).
 _NODE_SECONDS = 180
 _INIT_SECONDS = 420
+# What a stock box lacks comes from its distribution, over the network.
+_BASE_SECONDS = 900
 _JOIN_SECONDS = 480
 # For a join that is not to succeed: past what one takes that does, and well before kubeadm, which asks a member that
 # is gone for 2 minutes (timeouts.etcdAPICall), gives up the join (up to 1.36) or the member (1.37 wants a quorum only).
@@ -52,8 +55,17 @@ _ETCD_CLIENT = (
 class Provisioner:
     """Runs the rendered scripts of a lab on its machines. What has been done already is left alone."""
 
-    def __init__(self, lab: Lab, work: Work, guests: Guests, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        work: Work,
+        guests: Guests,
+        progress: Progress,
+        clock: Clock,
+        payload: Payload | None = None,
+    ) -> None:
         self._lab = lab
+        self._payload = payload
         self._clock = clock
         self._work = work
         self._guests = guests
@@ -83,7 +95,7 @@ class Provisioner:
 
         A join with something in its way is given up early: ScriptFailed.
         """
-        with self._progress.step(f"set up {machine.name}", limit_seconds=self._limit(_NODE_SECONDS)):
+        with self._progress.step(f"set up {machine.name}", limit_seconds=self._set_up_limit):
             self._set_up(machine.name)
         if machine.is_node and not self._has_joined(machine.name):
             self._guide = etcd.beside(self._guests, self._lab, machine.name)
@@ -106,16 +118,24 @@ class Provisioner:
 
     def _set_up_machines(self) -> int:
         names = [machine.name for machine in self._lab.machines]
-        with self._progress.step(
-            f"set up {len(names)} machines", limit_seconds=self._limit(_NODE_SECONDS)
-        ) as step:
+        with self._progress.step(f"set up {len(names)} machines", limit_seconds=self._set_up_limit) as step:
             changes = sum(on_all(names, self._set_up).values())
             step.done("nothing to change" if changes == 0 else f"{changes} changes")
         return changes
 
     def _set_up(self, name: str) -> int:
-        script = "node.sh" if self._lab.machine(name).is_node else "load-balancer.sh"
-        return self._script(name, script, _NODE_SECONDS)
+        machine = self._lab.machine(name)
+        changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
+        if not machine.is_node:
+            return changes + self._script(name, "load-balancer.sh", _NODE_SECONDS)
+        payload = self._payload
+        if payload is None or payload.is_there(self._guests, name):
+            return changes + self._script(name, "node.sh", _NODE_SECONDS)
+        changes += payload.send(self._guests, name, self._lab.patience)
+        # the programs run from here on, and containerd takes the images
+        changes += self._script(name, "node.sh", _NODE_SECONDS)
+        payload.import_images(self._guests, name, self._lab.patience, log=self._work.logs / f"{name}.log")
+        return changes + 1
 
     def _join_in_turn(self, machines: Sequence[Machine]) -> int:
         """Join one machine after another: etcd takes one learner at a time.
@@ -215,6 +235,10 @@ class Provisioner:
         with log.open("rb") as stream:
             stream.seek(before)
             return sum(b" changed: " in line for line in stream)
+
+    @property
+    def _set_up_limit(self) -> float:
+        return self._limit(_NODE_SECONDS + (_BASE_SECONDS if self._lab.has_stock_box else 0))
 
     def _limit(self, seconds: float) -> float:
         return seconds * self._lab.patience

@@ -34,7 +34,8 @@ def remake(
     made = lab.machine(machine)
     boot(place, lab, makers.maker(lab.provider), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
-    Provisioner(lab, place.work, guests, shown, clock).bring_back(made, hindrance=hindrance)
+    provisioner = Provisioner(lab, place.work, guests, shown, clock, makers.payload(place, lab))
+    provisioner.bring_back(made, hindrance=hindrance)
 
 
 def _wait_for_answer(guests: Guests, machine: str, deadline: Deadline) -> None:

@@ -47,7 +47,8 @@ def up(place: Place, progress: Progress) -> Brought:
         with _kept(place):
             place.work.write({**workfiles.rendered(place, lab, base=base), **made.note(lab)})
             started = boot(place, lab, maker, progress)
-            provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock())
+            payload = makers.payload(place, lab)
+            provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock(), payload)
             changes = provisioner.run()
             _save_credentials(place, provisioner)
             seen = settle(place, lab, progress)

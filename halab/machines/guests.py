@@ -37,6 +37,7 @@ class Guests(Protocol):
         *,
         timeout_seconds: float = 20,
         input: str | None = None,
+        input_file: Path | None = None,
         log: Path | None = None,
         check: bool = True,
     ) -> Completed:
@@ -54,6 +55,7 @@ class SshGuests:
         *,
         timeout_seconds: float = 20,
         input: str | None = None,
+        input_file: Path | None = None,
         log: Path | None = None,
         check: bool = True,
     ) -> Completed:
@@ -63,6 +65,7 @@ class SshGuests:
             [*self._ssh, machine, "--", guarded],
             timeout_seconds=timeout_seconds + 8,
             input=input,
+            input_file=input_file,
             log=log,
             check=False,
         )

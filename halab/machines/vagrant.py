@@ -56,6 +56,11 @@ class Vagrant:
         with self._translated("box add"):
             self._vagrant.box_add(name, str(file), provider=self._provider, force=True)
 
+    def fetch_box(self, name: str) -> None:
+        """Get a stock box from where Vagrant gets them."""
+        with self._translated("box add"):
+            self._vagrant.box_add(name, name, provider=self._provider)
+
     def halt(self) -> None:
         """Stop every machine as by its own `shutdown`."""
         with self._translated("halt"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab.config.lab import Balancer, Check, DiskCache, Provider
-from halab.topology import container, domain, render
+from halab.topology import container, domain, render, stock
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
 # What kubeadm checks and a machine of a lab cannot change: a container's kernel is the host's, so is its swap.
@@ -154,13 +154,14 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
         "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),
     }
     folder = f"provision/{machine.name}"
+    base = {f"{folder}/base.sh": stock.script(lab, machine, values)} if lab.has_stock_box else {}
     if not machine.is_node:
-        return {
+        return base | {
             f"{folder}/load-balancer.sh": render.text(
                 "provision/load-balancer.sh.j2", balancer=balancer(lab), **values
             )
         }
-    scripts = {f"{folder}/node.sh": render.text("provision/node.sh.j2", **values)}
+    scripts = base | {f"{folder}/node.sh": render.text("provision/node.sh.j2", **values)}
     control_plane = machine in lab.control_planes
     if machine == lab.control_planes[0]:
         config = render.text("provision/kubeadm-init.yaml.j2", **values)

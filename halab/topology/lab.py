@@ -9,7 +9,17 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes
 from halab.config.kubernetes import Release
-from halab.config.lab import PODS, SERVICES, Acceleration, DiskCache, LabFile, LoadBalancer, Provider, Size
+from halab.config.lab import (
+    PODS,
+    SERVICES,
+    Acceleration,
+    DiskCache,
+    LabFile,
+    LoadBalancer,
+    Provider,
+    Size,
+    is_stock,
+)
 
 API_PORT = 6443
 ETCD_PORT = 2379
@@ -95,6 +105,11 @@ class Lab:
     def is_emulated(self) -> bool:
         """Whether its processors are made of software: 10 to 20 times slower, and the more so the busier they are."""
         return self.provider is Provider.LIBVIRT and self.acceleration is Acceleration.TCG
+
+    @property
+    def has_stock_box(self) -> bool:
+        """Whether its machines start from a box that lacks all that halab's own have inside."""
+        return is_stock(self.box)
 
     @property
     def gateway(self) -> IPv4Address:

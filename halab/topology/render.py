@@ -35,6 +35,12 @@ def ssh(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
+def below(folder: str) -> list[str]:
+    """The files below a folder of templates/, by their paths in there."""
+    root = data.templates() / folder
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
 def fingerprint(*folders: str) -> str:
     """A short hash of all templates below these folders, for keys of what is built from them."""
     digest = hashlib.sha256()

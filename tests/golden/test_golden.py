@@ -65,6 +65,12 @@ CASES = (
             base="halab/debian-12-0123456789ab",
         ),
     ),
+    Case(
+        "stock",
+        "name: stock\nprovider: libvirt\ncontrol_planes: 1\nbox: bento/ubuntu-24.04\n",
+        provider=Provider.LIBVIRT,
+        host=replace(HOST, base="bento/ubuntu-24.04", proxies={"https_proxy": "http://proxy.example:3128"}),
+    ),
 )
 
 

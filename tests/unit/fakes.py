@@ -29,7 +29,8 @@ def captured(name: str) -> str:
 def lab_of(network: IPv4Network = NETWORK, provider: Provider = Provider.DOCKER, **written: Any) -> Lab:
     """The lab of a lab file with these values."""
     management = MANAGEMENT if provider is Provider.LIBVIRT else None
-    return plan(LabFile.model_validate(written), network=network, provider=provider, management=management)
+    file = LabFile.model_validate({"provider": provider, **written})
+    return plan(file, network=network, provider=provider, management=management)
 
 
 class FakeClock:
@@ -58,6 +59,7 @@ class Call:
     input: str | None
     log: Path | None
     timeout_seconds: float
+    input_file: Path | None = None
 
 
 # Output; output by the machine's name; a failure; or all of these one after another, the last one for ever.
@@ -83,10 +85,11 @@ class FakeGuests:
         *,
         timeout_seconds: float = 20,
         input: str | None = None,
+        input_file: Path | None = None,
         log: Path | None = None,
         check: bool = True,
     ) -> Completed:
-        call = Call(machine, command, input, log, timeout_seconds)
+        call = Call(machine, command, input, log, timeout_seconds, input_file)
         with self._lock:
             self.calls.append(call)
             answer = self._next(f"{machine}: {command}\n{input or ''}")

@@ -49,6 +49,12 @@ def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
     assert (caught.value.code, caught.value.hint) == (3, f"its whole output: {folder / 'log'}")
 
 
+def test_a_stock_box_is_fetched_for_the_labs_provider(folder: Path) -> None:
+    Vagrant(folder, Provider.LIBVIRT, folder / "log").fetch_box("bento/ubuntu-24.04")
+    said = (folder / "record").read_text()
+    assert ": box add bento/ubuntu-24.04 bento/ubuntu-24.04 --provider libvirt (" in said
+
+
 def test_states_are_read_by_machine(folder: Path) -> None:
     states = Vagrant(folder, Provider.DOCKER, folder / "log").states()
     assert states == {"cp1": "running", "lb1": "not_created"}

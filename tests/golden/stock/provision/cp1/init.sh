@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
+# the next try, which would get in its way.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab had left running'
+}
+
+# kubeadm init on cp1, behind the load balancer at 10.213.0.10:6443.
+
+if [ -e /etc/kubernetes/halab-joined ]; then
+  exit 0
+fi
+remember_group
+if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
+  did 'removed what an interrupted kubeadm init left behind'
+  kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
+fi
+
+mkdir -p /run/halab
+cat >/run/halab/kubeadm-init.yaml <<'EOF'
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+clusterName: "stock"
+kubernetesVersion: v1.37.2
+controlPlaneEndpoint: 10.213.0.10:6443
+networking:
+  serviceSubnet: 10.96.0.0/12
+etcd:
+  local:
+    imageTag: 3.7.0-0
+dns:
+  imageTag: v1.14.6
+apiServer:
+  certSANs:
+    - lb1
+    - localhost
+    - 127.0.0.1
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: systemd
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+resolvConf: /etc/halab/resolv.conf
+failSwapOn: false
+failCgroupV1: false
+# A lab lives on the host's disk: how full that is says nothing about a node.
+evictionHard:
+  imagefs.available: 0%
+  nodefs.available: 0%
+  nodefs.inodesFree: 0%
+imageGCHighThresholdPercent: 100
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+# The bridge is where pods are: everything else comes from outside.
+detectLocalMode: BridgeInterface
+detectLocal:
+  bridgeInterface: cni0
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 10.213.0.11
+  bindPort: 6443
+nodeRegistration:
+  name: cp1
+  criSocket: unix:///run/containerd/containerd.sock
+  imagePullPolicy: Never
+  kubeletExtraArgs:
+    - name: node-ip
+      value: 10.213.0.11
+  # Without workers, pods have nowhere else to go.
+  taints: []
+bootstrapTokens: []
+EOF
+
+kubeadm init --config /run/halab/kubeadm-init.yaml --skip-token-print \
+  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+rm -f /run/halab/kubeadm-init.yaml
+date -Is >/etc/kubernetes/halab-joined
+did 'kubeadm init'

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
+# the next try, which would get in its way.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab had left running'
+}
+
+# On a control plane, for a machine that is about to join: prints the join command. Its secrets are never logged.
+
+export KUBECONFIG=/etc/kubernetes/admin.conf
+
+# The certificates are uploaded for every join: whatever lies there now may be another control plane's, or has expired.
+# The key that encrypts them on their way stays the same until a reboot: with another one, a machine that joins at the
+# same time could not read them any more. Without the address, kubeadm takes that of the default route, which the API
+# server's certificate does not have; without the version, it asks the internet for one.
+umask 077
+mkdir -p /run/halab
+exec 9>/run/halab/join-material.lock
+flock 9
+[ -s /run/halab/certificate-key ] || kubeadm certs certificate-key >/run/halab/certificate-key
+key=$(cat /run/halab/certificate-key)
+cat >/run/halab/upload-certs.yaml <<EOF
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v1.37.2
+controlPlaneEndpoint: 10.213.0.10:6443
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 10.213.0.11
+  bindPort: 6443
+certificateKey: $key
+EOF
+kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config /run/halab/upload-certs.yaml >&2
+rm -f /run/halab/upload-certs.yaml
+exec 9>&-
+
+command=$(kubeadm token create --ttl 1h --print-join-command --certificate-key "$key")
+token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
+
+# A join that comes before the controller-manager has signed the token waits in steps of five seconds: wait here.
+deadline=$((SECONDS + 120))
+date +"%T token made" >&2
+until [ -n "$(kubectl -n kube-public get configmap cluster-info -o jsonpath="{.data.jws-kubeconfig-$token}")" ]; do
+  [ $SECONDS -lt $deadline ] || fail 'the controller-manager did not sign the bootstrap token (is it leading?)'
+  sleep 0.3
+done
+date +"%T token signed" >&2
+echo "$command"

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2"; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
+# the next try, which would get in its way.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab had left running'
+}
+
+# What every machine of the lab stock has: the names of the others, and the lab's network.
+# Machine: lb1
+
+put 0644 /etc/halab/hosts <<'EOF'
+127.0.0.1 localhost
+10.213.0.10 lb1
+10.213.0.11 cp1
+EOF
+# The engine mounts /etc/hosts into a container, and writes its own into it at every start: it can be written, not
+# replaced.
+put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
+[Unit]
+Description=Names of the machines of the lab
+After=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts'
+
+[Install]
+WantedBy=multi-user.target
+EOF
+case $changed in
+  *halab-hosts.service*) systemctl daemon-reload ;;
+esac
+systemctl enable -q --now halab-hosts.service
+
+put 0644 /etc/environment <<'EOF'
+https_proxy=http://proxy.example:3128
+no_proxy=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
+NO_PROXY=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
+EOF
+# The address stays while the plug is out, as on a host whose cable is pulled.
+put 0644 /etc/systemd/network/20-halab.network <<'EOF'
+[Match]
+MACAddress=52:54:00:6c:e0:c3
+
+[Link]
+RequiredForOnline=no
+
+[Network]
+Address=10.213.0.10/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+ConfigureWithoutCarrier=yes
+IgnoreCarrierLoss=yes
+EOF
+case $changed in
+  *20-halab.network*) networkctl reload ;;
+esac
+for _ in $(seq 50); do
+  ! ip -4 -o address show | grep -qF ' 10.213.0.10/' || break
+  sleep 0.2
+done
+ip -4 -o address show | grep -qF ' 10.213.0.10/' ||
+  fail 'this machine lacks its address on the network of the lab: 10.213.0.10'
+
+# The load balancer: haproxy.
+
+put 0644 /etc/haproxy/haproxy.cfg <<'EOF'
+# The API servers of the lab stock, behind 10.213.0.10:6443.
+global
+  log stdout format raw local0
+  maxconn 4096
+  # A reload leaves the old worker with the connections it has, and with no checks: it would keep them to a server
+  # that died. Both generations side by side are no lesson: the old one goes.
+  hard-stop-after 2s
+  stats socket /run/haproxy/admin.sock mode 660 level admin
+  user haproxy
+  group haproxy
+
+defaults
+  log global
+  mode tcp
+  option tcplog
+  option dontlognull
+  option redispatch
+  retries 2
+  timeout connect 1s
+  timeout check 1s
+  # watches, logs and exec idle for long: a short limit cuts them
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 24h
+
+frontend kube-apiserver
+  bind :6443
+  default_backend control-planes
+
+backend control-planes
+  balance roundrobin
+  # An API server that accepts connections may be far from ready: ask it.
+  option httpchk
+  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kube-apiserver
+  http-check expect status 200
+  default-server check check-ssl verify none inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+  server cp1 10.213.0.11:6443
+
+# What it believes of its servers, to be read and no more: http://10.213.0.10:8404/;csv
+frontend statistics
+  # transparent: an address that is not there yet must not keep the API servers' frontend from starting
+  bind 10.213.0.10:8404 transparent
+  mode http
+  option dontlog-normal
+  maxconn 20
+  timeout client 30s
+  stats enable
+  stats uri /
+EOF
+haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer refuses its configuration: /etc/haproxy/haproxy.cfg'
+systemctl disable -q --now nginx.service
+case $changed in
+  */etc/haproxy/haproxy.cfg*) systemctl restart haproxy.service ;;
+esac
+systemctl enable -q --now haproxy.service
