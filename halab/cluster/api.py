@@ -77,17 +77,24 @@ def url(machine: Machine) -> str:
 
 
 class Api:
-    """One address of the API: the load balancer's or a control plane's own. May be used from several threads."""
+    """One address of the API: the load balancer's or a control plane's own. May be used from several threads.
 
-    def __init__(self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float) -> None:
+    `tunnel` is the port of the SOCKS5 proxy by which it is reached, None on this host.
+    """
+
+    def __init__(
+        self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float, tunnel: int | None = None
+    ) -> None:
+        self.tunnel = tunnel
         self._client = httpx.Client(
             base_url=base_url,
             verify=context,
             timeout=timeout_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"Connection": "close", "User-Agent": "halab"},
-            # the lab is on this host: a proxy of the environment cannot reach it
+            # the lab is on this host, or behind our own tunnel: a proxy of the environment cannot reach it
             trust_env=False,
+            proxy=f"socks5://127.0.0.1:{tunnel}" if tunnel else None,
         )
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
@@ -109,9 +116,11 @@ class Api:
         self._client.close()
 
 
-def connect(lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5) -> Api:
-    """The API through the load balancer."""
-    return Api(url(lab.balancer), credentials.context(), timeout_seconds=timeout_seconds)
+def connect(
+    lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5, tunnel: int | None = None
+) -> Api:
+    """The API through the load balancer; `tunnel` is the port of a SOCKS5 proxy that reaches it."""
+    return Api(url(lab.balancer), credentials.context(), timeout_seconds=timeout_seconds, tunnel=tunnel)
 
 
 def reason(error: Exception) -> str:

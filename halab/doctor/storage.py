@@ -27,7 +27,7 @@ def pool(host: Host, subject: Subject) -> Finding:
     if told is None:
         return skipped("no libvirt answers")
     found = told.pool(POOL)
-    virsh = f"virsh -c {address(host)}"
+    virsh = f"virsh -c {address(host, subject)}"
     if found is None:
         return _room(host, subject, host.free_bytes(_FOLDER), f"Vagrant makes {POOL} in {_FOLDER}", _FOLDER)
     if found.available_bytes is None:

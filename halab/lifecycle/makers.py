@@ -5,7 +5,9 @@ from __future__ import annotations
 from halab.clock import RealClock
 from halab.config.lab import Provider
 from halab.images import box as boxes
+from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
+from halab.machines import engine
 from halab.machines.docker_power import DockerPower
 from halab.machines.engine import Engine
 from halab.machines.guests import SshGuests, set_clock
@@ -18,8 +20,11 @@ from halab.progress import Progress
 from halab.topology.lab import Lab
 
 
-def maker(provider: Provider) -> Maker:
-    return Engine() if provider is Provider.DOCKER else Hypervisor()
+def maker(place: Place) -> Maker:
+    """What makes the machines of a place, on the host that it names."""
+    if labs.provider_of(place.written) is Provider.DOCKER:
+        return Engine()
+    return Hypervisor(uri=place.written.provider_uri)
 
 
 def power(place: Place, lab: Lab) -> Power:
@@ -29,23 +34,26 @@ def power(place: Place, lab: Lab) -> Power:
     return LibvirtPower(
         lab,
         place.work,
-        Hypervisor(),
+        Hypervisor(uri=place.written.provider_uri),
         set_clock=lambda machine: set_clock(guests, machine, RealClock(), lab.patience),
     )
 
 
 def vagrant(place: Place, lab: Lab) -> Vagrant:
-    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")
+    address = engine.address() if lab.provider is Provider.DOCKER else None
+    # by the tunnel that is there already: the docker command would make a connection of its own for every question
+    env = {"DOCKER_HOST": address} if address else {}
+    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log", env=env)
 
 
 def base(place: Place, lab: Lab, progress: Progress) -> str:
     """What the lab's machines start from, made and known to their provider: a docker image, a box of Vagrant's."""
     box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
     if lab.provider is Provider.DOCKER:
-        engine = Engine()
-        if not engine.has_image(box.base):
+        known_images = Engine()
+        if not known_images.has_image(box.base):
             with progress.step("import the box into docker", limit_seconds=180):
-                engine.import_image(box.file, box.base)
+                known_images.import_image(box.file, box.base)
     else:
         place.work.make()
         known = vagrant(place, lab)

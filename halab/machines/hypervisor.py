@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines import elsewhere, tunnel
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
 from halab.machines.power import State
@@ -36,6 +37,10 @@ class Hypervisor:
     def __init__(self, connection: Any = None, *, uri: str | None = None) -> None:
         self._libvirt = _library()
         self._uri = uri or address()
+        self.remote = None if connection else elsewhere.by_libvirt(self._uri)
+        if self.remote:
+            # it says plainly what is wrong with the way there, and asks nobody for a password
+            tunnel.to(self.remote)
         with self._translated():
             self._connection = connection or self._libvirt.open(self._uri)
 
