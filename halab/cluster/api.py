@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import socksio
 import yaml
 
 from halab.errors import LabProblem, Unreachable
@@ -99,7 +100,11 @@ class Api:
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         """One request; raises httpx.HTTPError where there is no answer."""
-        return self._client.request(method, path, json=body)
+        try:
+            return self._client.request(method, path, json=body)
+        except socksio.SOCKSError as error:
+            # nobody listens there: the proxy of ssh closes instead of saying so
+            raise httpx.RemoteProtocolError("disconnected") from error
 
     def get(self, path: str) -> dict[str, Any]:
         """An object or a list; raises Unreachable where the API does not give it."""

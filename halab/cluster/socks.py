@@ -23,7 +23,7 @@ async def connect(proxy: int, host: str, port: int) -> socket.socket:
         try:
             await loop.sock_connect(made, (_LOOPBACK, proxy))
         except OSError as error:
-            raise TunnelLost(f"the tunnel on port {proxy} has gone: {error.strerror}") from error
+            raise TunnelLost(f"the tunnel on port {proxy} has gone") from error
         await loop.sock_sendall(made, _NO_AUTHENTICATION)
         await _read(made, 2)
         name = host.encode()

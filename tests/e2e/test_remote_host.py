@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +57,7 @@ def test_people_get_in_through_the_other_host(lab: UserLab, far: str) -> None:
     nodes = lab.ok("kubectl", "--", "get", "nodes", "--no-headers").splitlines()
     assert [line.split()[:2] for line in nodes] == [["cp1", "Ready"]]
     assert lab.halab("kubectl", "--", "get", "node", "none").code == 1
-    assert f"ssh -o BatchMode=yes" in lab.halab("kubeconfig").errors
+    assert "ssh -o BatchMode=yes" in lab.halab("kubeconfig").errors
     inside = subprocess.run(
         ["vagrant", "ssh", "cp1", "-c", "hostname"], cwd=lab.folder / ".halab", capture_output=True, text=True,
         timeout=120, check=False,
@@ -100,4 +99,4 @@ def test_no_way_there_is_said_plainly(
     refused = UserLab(tmp_path).halab("up")
     assert refused.code == 3
     assert why in refused.errors and "hint:" in refused.errors
-    assert os.listdir(tmp_path) == ["lab.yml"] or not (tmp_path / ".halab/keys").exists()
+    assert not (tmp_path / ".halab/keys").exists()

@@ -134,7 +134,9 @@ def test_an_engine_on_another_host_is_reached_by_ssh_alone() -> None:
 
 
 def test_of_an_engine_elsewhere_this_hosts_memory_says_nothing() -> None:
-    host = FakeHost(variables={"DOCKER_HOST": "ssh://ada@elsewhere"}, texts={"/proc/meminfo": "MemAvailable: 1 kB\n"})
+    host = FakeHost(
+        variables={"DOCKER_HOST": "ssh://ada@elsewhere"}, texts={"/proc/meminfo": "MemAvailable: 1 kB\n"}
+    )
     assert found("memory", host).seen == "not asked: machines are on ada@elsewhere"
     host.variables.clear()
     assert found("memory", host).state is State.FAILED
