@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
-import socksio
 import yaml
 
+from halab.cluster import socks
 from halab.errors import LabProblem, Unreachable
 from halab.machines.work import replace
 from halab.topology.lab import API_PORT, Lab, Machine
@@ -95,16 +96,12 @@ class Api:
             headers={"Connection": "close", "User-Agent": "halab"},
             # the lab is on this host, or behind our own tunnel: a proxy of the environment cannot reach it
             trust_env=False,
-            proxy=f"socks5://127.0.0.1:{tunnel}" if tunnel else None,
+            transport=_Tunnelled(context, tunnel) if tunnel else None,
         )
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         """One request; raises httpx.HTTPError where there is no answer."""
-        try:
-            return self._client.request(method, path, json=body)
-        except socksio.SOCKSError as error:
-            # nobody listens there: the proxy of ssh closes instead of saying so
-            raise httpx.RemoteProtocolError("disconnected") from error
+        return self._client.request(method, path, json=body)
 
     def get(self, path: str) -> dict[str, Any]:
         """An object or a list; raises Unreachable where the API does not give it."""
@@ -119,6 +116,20 @@ class Api:
 
     def close(self) -> None:
         self._client.close()
+
+
+class _Tunnelled(httpx.HTTPTransport):
+    """Connections by way of a SOCKS5 proxy, with the time limit of the question.
+
+    The client's own support has no limit for the proxy's answer, and that of ssh comes when the machine behind it has
+    answered: one whose power was cut would hold a question for minutes.
+    """
+
+    def __init__(self, context: ssl.SSLContext, tunnel: int) -> None:
+        super().__init__(verify=context)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context, max_keepalive_connections=0, network_backend=socks.Backend(tunnel)
+        )
 
 
 def connect(

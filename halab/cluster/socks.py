@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterable
+
+import httpcore
 
 from halab.errors import TunnelLost
 
@@ -26,10 +29,7 @@ async def connect(proxy: int, host: str, port: int) -> socket.socket:
             raise TunnelLost(f"the tunnel on port {proxy} has gone") from error
         await loop.sock_sendall(made, _NO_AUTHENTICATION)
         await _read(made, 2)
-        name = host.encode()
-        await loop.sock_sendall(
-            made, _CONNECT_TO_A_NAME + bytes([len(name)]) + name + port.to_bytes(2, "big")
-        )
+        await loop.sock_sendall(made, _target(host, port))
         reply = await _read(made, _REPLY_BYTES)
         if reply[1] != 0:
             raise ConnectionRefusedError(f"refused by the proxy: {reply[1]}")
@@ -47,3 +47,48 @@ async def _read(made: socket.socket, count: int) -> bytes:
             raise ConnectionResetError("disconnected")
         data += more
     return data
+
+
+class Backend(httpcore.SyncBackend):
+    """The same for a client that waits: its time limit holds for every answer of the proxy."""
+
+    def __init__(self, proxy: int) -> None:
+        self._proxy = proxy
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = super().connect_tcp(_LOOPBACK, self._proxy, timeout, local_address, socket_options)
+        try:
+            stream.write(_NO_AUTHENTICATION, timeout)
+            _take(stream, 2, timeout)
+            stream.write(_target(host, port), timeout)
+            if _take(stream, _REPLY_BYTES, timeout)[1] != 0:
+                raise httpcore.ConnectError("refused by the proxy")
+        except httpcore.ReadTimeout as error:
+            stream.close()
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+
+def _take(stream: httpcore.NetworkStream, count: int, timeout: float | None) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = stream.read(count - len(data), timeout)
+        if not more:
+            raise httpcore.ConnectError("disconnected")
+        data += more
+    return data
+
+
+def _target(host: str, port: int) -> bytes:
+    name = host.encode()
+    return _CONNECT_TO_A_NAME + bytes([len(name)]) + name + port.to_bytes(2, "big")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from fakes import lab_of
 from test_connection import OK, saying, served
 
+from halab.cluster.api import Api
 from halab.cluster.connection import Answer, Connection, Kept, Server
 from halab.config.lab import LabFile, Provider
 from halab.config.loading import loads
@@ -245,6 +247,37 @@ def test_who_does_not_listen_there_is_unreachable() -> None:
 
     with pytest.raises(Unreachable, match="disconnected"):
         asyncio.run(ask())
+
+
+def api_through(port: int, timeout_seconds: float = 5) -> Api:
+    return Api(
+        "http://10.213.0.10:6443", ssl.create_default_context(), timeout_seconds=timeout_seconds, tunnel=port
+    )
+
+
+def test_the_api_is_asked_through_the_tunnel() -> None:
+    async def ask() -> tuple[int, list[bytes]]:
+        async with served(saying(OK)) as server:
+            serve, asked = proxied(server)  # type: ignore[misc]
+            async with served(serve) as proxy:
+                response = await asyncio.to_thread(api_through(proxy.port).ask, "GET", "/")
+                return response.status_code, asked
+
+    assert asyncio.run(ask()) == (200, [b"10.213.0.10:6443"])
+
+
+def test_a_machine_without_power_holds_no_question_for_longer_than_its_limit() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        await reader.read()
+
+    async def ask() -> None:
+        async with served(silent) as proxy:
+            await asyncio.to_thread(api_through(proxy.port, 0.2).get, "/")
+
+    with pytest.raises(Unreachable, match="timed out"):
+        asyncio.run(asyncio.wait_for(ask(), 10))
 
 
 def test_a_tunnel_that_has_gone_says_nothing_of_the_lab() -> None:
