@@ -1,6 +1,6 @@
 """A libvirt on another host, reached over SSH alone: what halab asks of it, with a machine that has no disk.
 
-A whole lab there takes as long as one here: scripts/nightly is the place for it.
+A whole lab there takes as long as one here, and only the way to it differs.
 """
 
 from __future__ import annotations
