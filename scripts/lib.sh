@@ -39,7 +39,7 @@ find_python() {
   return 1
 }
 
-# A virtual environment with halab and, for `dev`, its test tools: kept by what goes into it.
+# A virtual environment with halab and, for `dev`, its test tools, for `virtual` libvirt-python: kept by what goes into it.
 # Afterwards its commands come first in the PATH.
 use_environment() {
   local kind=$1 python key
@@ -55,6 +55,8 @@ use_environment() {
     "$folder/bin/pip" install -q --upgrade pip
     if [ "$kind" = dev ]; then
       "$folder/bin/pip" install -q -e "$root" --group "$root/pyproject.toml:dev"
+    elif [ "$kind" = virtual ]; then
+      "$folder/bin/pip" install -q -e "${root}[libvirt]"
     else
       "$folder/bin/pip" install -q -e "$root"
     fi

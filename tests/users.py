@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from halab.lifecycle import makers
+from halab.lifecycle.lab import existing, open_file
+from halab.machines.power import Power
+
 HALAB = Path(sys.executable).with_name("halab")
 # The longest command is a cold `up` on a noisy machine; halab has limits of its own for every phase.
 COMMAND_SECONDS = 1200
@@ -48,6 +52,11 @@ class UserLab:
         done = self.halab(*words)
         assert done.code == 0, str(done)
         return done.output
+
+    def power(self) -> Power:
+        """What acts on the machines from outside, over the docker engine or libvirt that halab itself asks."""
+        place = open_file(self.folder / "lab.yml")
+        return makers.power(place, existing(place))
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """A command that goes on beside the test, in a group of its own as from a shell."""

@@ -78,8 +78,9 @@ def _choosing(command: Callable[..., int]) -> Callable[..., int]:
 def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     """Run scenarios on the lab: by name, by tag, or a file of your own.
 
-    A lab that one of them leaves broken is mended before the next: healed, switched on, or rebuilt. More than one run
-    makes one report of all of them. Exit code: 0 all passed, 1 one failed, 3 nothing was learned, 130 interrupted.
+    A lab that one of them leaves broken is mended before the next: healed, switched on, put back, or rebuilt. More
+    than one run makes one report of all of them. Exit code: 0 all passed, 1 one failed, 3 nothing was learned, 130
+    interrupted.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Provider
@@ -14,6 +15,7 @@ from halab.faults.site import Site
 
 ETCD_DATA = "/var/lib/etcd"
 _EFFECT_SECONDS = 60
+_PROCESS = "etcd"
 # A write goes on at 200 MB/s: what a disk of 40 GB needs where fallocate cannot take it all.
 _FILL_SECONDS = 200
 
@@ -83,7 +85,17 @@ def _make_room(site: Site, entry: Entry) -> None:
 
 
 def _throttle(site: Site, entry: Entry) -> str:
-    process, limit = entry.options["process"], entry.options["iops"]
+    """The disk itself where the machine has one of its own, and no process was named; else a process's use of it."""
+    if "process" not in entry.options:
+        limit = int(entry.options["iops"])
+        with suppress(Unable):
+            site.power.limit_writes(entry.machine, limit)
+            return f"{entry.machine} may write {limit} times a second to its disk"
+    return _throttle_process(site, entry)
+
+
+def _throttle_process(site: Site, entry: Entry) -> str:
+    process, limit = entry.options.get("process", _PROCESS), entry.options["iops"]
     # what is about to be limited is written down before it is, a line each: heal takes all of them back
     command = f"""{DISK}{LIMIT}
 {kept.make(entry)}
@@ -106,6 +118,7 @@ done
 
 
 def _let_write(site: Site, entry: Entry) -> None:
+    site.power.limit_writes(entry.machine, None)
     limits = f"{kept.folder(entry)}/limits"
     # a control group that has gone has taken its limit along
     command = f"""{LIMIT}
@@ -125,11 +138,16 @@ FAULTS = (
     ),
     Fault(
         "throttle-disk",
-        "Let a process write to etcd's disk only so many times a second, until it is healed.",
+        "Let a machine, or one of its processes, write to etcd's disk only so many times a second, until it is healed.",
         _throttle,
         _let_write,
         {
-            "process": Option("the name of a process", processes.PROCESS.pattern, "etcd", "etcd"),
+            "process": Option(
+                "the name of a process; without it all of a virtual machine's disk, and etcd in a container",
+                processes.PROCESS.pattern,
+                "etcd",
+                "",
+            ),
             "iops": Option("how many writes a second", r"[1-9][0-9]{0,4}", "20"),
         },
         needs=frozenset({"disk-throttle"}),

@@ -71,8 +71,9 @@ def _switch_on(site: Site, entry: Entry) -> None:
 
 def _reset(site: Site, entry: Entry) -> str:
     before = incarnation(site.guests, entry.machine)
-    site.power.cut(entry.machine)
-    return _start_anew(site, entry.machine, before)
+    site.power.reset(entry.machine)
+    wait_until_started(site, entry.machine, after=before)
+    return f"{entry.machine} was reset, and has started anew"
 
 
 def _reboot(site: Site, entry: Entry) -> str:

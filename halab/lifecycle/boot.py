@@ -7,6 +7,7 @@ from halab.lifecycle.lab import Place
 from halab.lifecycle.makers import vagrant
 from halab.machines import addresses
 from halab.machines.maker import Maker
+from halab.machines.power import State
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
@@ -20,6 +21,9 @@ def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine
     running = {each.machine for each in maker.machines(lab.name, place.work.path) if each.running}
     missing = [machine.name for machine in wanted if machine.name not in running]
     maker.make_networks(lab, place.work.path)
+    for machine in wanted:
+        if maker.state(lab, machine, place.work.path) is State.GONE:
+            maker.make_disks(lab, machine, place.work.path)
     if missing:
         # a machine that is made anew has another host key
         place.work.known_hosts.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     name = held.name if held else place.name
     if held:
         labs.require_same_host(place, held)
-    with labs.locked(place, f"down, process {os.getpid()}"):
+    with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
         with progress.step("remove the machines", limit_seconds=120) as step:
             removed = makers.maker(place).remove(name, place.work.path)
             step.done(", ".join(removed) or "there were none")

@@ -106,10 +106,13 @@ def require_machine(lab: Lab, name: str) -> None:
 
 
 @contextmanager
-def locked(place: Place, doing: str) -> Iterator[None]:
-    """Only one command changes a lab at a time; the others are told who does."""
+def locked(place: Place, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
+    """Only one command changes a lab at a time; the others are told who does.
+
+    A lab whose machines are partly those of a snapshot is left alone by all but what ends that state.
+    """
     place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    holder = place.work.path / "lock.holder"
+    holder = place.work.lock_holder
     lock = FileLock(place.work.lock)
     try:
         lock.acquire(timeout=0)
@@ -120,6 +123,12 @@ def locked(place: Place, doing: str) -> Iterator[None]:
         ) from error
     try:
         holder.write_text(doing + "\n")
+        if place.work.restoring.exists() and not amid_restore:
+            name = place.work.restoring.read_text().strip()
+            raise LabProblem(
+                f"the lab {place.name} was being put back to its snapshot {name}, and that did not end",
+                hint=f"do it again: `halab snapshot restore {name}`; or take the lab down: `halab down`",
+            )
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -61,6 +61,8 @@ class Status:
     def _state(self, machine: str) -> str:
         if machine not in self.machines:
             return "missing"
+        if self.machines[machine].paused:
+            return "frozen"
         return "running" if self.machines[machine].running else "stopped"
 
     def _roles(self, machine: str) -> list[str]:

@@ -7,24 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from halab.clock import Deadline, RealClock
-from halab.cluster.steady import Observation, wait_until_steady
+from halab.clock import RealClock
+from halab.cluster.steady import Observation
 from halab.config.lab import Provider
 from halab.errors import HalabError, LabProblem
-from halab.lifecycle import access, made, makers, workfiles
+from halab.lifecycle import access, made, makers, snapshot, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
+from halab.lifecycle.settling import settle
 from halab.machines import allocation
 from halab.machines.maker import Maker
 from halab.machines.power import State
 from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology.lab import Lab
-
-# On a machine that does nothing else; a lab's patience stretches it.
-_STEADY_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,10 @@ def up(place: Place, progress: Progress) -> Brought:
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock())
             changes = provisioner.run()
             _save_credentials(place, provisioner)
-            return Brought(lab, settle(place, lab, progress), started + changes)
+            seen = settle(place, lab, progress)
+            if started + changes:
+                snapshot.save_after_up(place, lab, maker, progress)
+            return Brought(lab, seen, started + changes)
 
 
 def start(place: Place, progress: Progress) -> Observation:
@@ -75,19 +76,6 @@ def stop(place: Place, progress: Progress) -> None:
         lab = labs.existing(place)
         with progress.step("stop the machines", limit_seconds=120):
             makers.vagrant(place, lab).halt()
-
-
-def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
-    """Wait until the lab is steady."""
-    limit = _STEADY_SECONDS * lab.patience
-    api = access.api(place, lab)
-    with progress.step("wait until the lab is steady", limit_seconds=limit) as step:
-        seen = wait_until_steady(
-            access.guests(place), api, lab, Deadline.after(RealClock(), limit), note=step.note
-        )
-        step.done(str(seen))
-    api.close()
-    return seen
 
 
 def _allocate(place: Place, maker: Maker) -> Lab:

@@ -9,7 +9,7 @@ from halab.config.lab import Provider
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
-from halab.machines import allocation
+from halab.machines import allocation, identity
 from halab.machines.allocation import Allocation
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -21,6 +21,7 @@ def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
     remote = labs.remote_of(place.written)
     host = HostValues(
         work=str(place.work.path),
+        identity=identity.of_this_host(),
         base=base,
         private_key=str(place.work.private_key),
         public_key=place.work.public_key.read_text().strip(),

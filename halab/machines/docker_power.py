@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halab.errors import LabProblem
+from halab.errors import LabProblem, Unable
 from halab.machines import addresses
 from halab.machines.engine import Engine
 from halab.machines.power import State
@@ -38,6 +38,11 @@ class DockerPower:
         self._engine.connect(*self._of(machine))
         addresses.note(self._lab, self._work, self._engine)
 
+    def reset(self, machine: str) -> None:
+        self._require_running(machine)
+        self.cut(machine)
+        self.start(machine)
+
     def freeze(self, machine: str) -> None:
         if self.state(machine) is not State.FROZEN:
             self._require_running(machine)
@@ -58,6 +63,11 @@ class DockerPower:
             return  # one that is made anew has what is written
         written = self._lab.machine(machine).cpus
         self._engine.limit_cpus(*self._of(machine), written if cpus is None else cpus)
+
+    def limit_writes(self, machine: str, per_second: int | None) -> None:
+        """The engine sets such a limit only when it makes a container."""
+        if per_second is not None:
+            raise Unable("a container's disk is the host's: there is none to limit from outside of it")
 
     def remove(self, machine: str) -> None:
         if self.state(machine) is not State.GONE:

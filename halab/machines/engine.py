@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -16,11 +15,14 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import elsewhere, tunnel
+from halab.machines import docker_belongings, docker_plugs, docker_snapshots, elsewhere, identity, tunnel
+from halab.machines.belonging import Belonging
 from halab.machines.maker import Made
 from halab.machines.neighbours import Kind, Subnet
 from halab.machines.power import State
-from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
+from halab.machines.snapshots import Saved
+from halab.machines.work import Work, replace
+from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 _HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
@@ -110,13 +112,10 @@ class Engine:
             raise HostProblem(f"the docker engine did not import {tar}: {str(said).strip()[-300:]}")
 
     def image_names(self) -> list[str]:
-        """The images that halab made."""
+        """The images that halab made for machines to start from."""
         with _translated():
-            return sorted(
-                tag
-                for image in self._client.images.list(filters={"label": "halab.box"})
-                for tag in image.tags
-            )
+            found = self._client.images.list(filters={"label": "halab.box"})
+            return sorted(tag for image in found if LABEL not in image.labels for tag in image.tags)
 
     def make_networks(self, lab: Lab, work: Path) -> None:
         """The lab's network, with the host at its first address. Made anew where it has other addresses."""
@@ -131,9 +130,14 @@ class Engine:
                 lab.label,
                 driver="bridge",
                 ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                labels={LABEL: lab.name, WORK_LABEL: str(work)},
+                labels={LABEL: lab.name, WORK_LABEL: str(work), HOST_LABEL: identity.of_this_host()},
                 options={"com.docker.network.bridge.name": _bridge(lab)},
             )
+
+    def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """The volumes of a machine that is not there yet."""
+        with _translated():
+            docker_snapshots.make_volumes(self._client, lab, machine, work)
 
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Give a machine its address on the lab's network: its interface eth1."""
@@ -189,6 +193,8 @@ class Engine:
         """Remove one machine with its volumes, whatever state it is in."""
         with _translated():
             self._one(lab, machine, work).remove(force=True, v=True)
+            labels = {LABEL: lab.name, WORK_LABEL: str(work), MACHINE_LABEL: machine.name}
+            docker_snapshots.remove_volumes(self._client, labels, saved=False)
 
     def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float) -> None:
         with _translated():
@@ -198,33 +204,9 @@ class Engine:
             api.post(address, json={"NanoCpus": round(cpus * 1e9)}).raise_for_status()
 
     def plug(self, lab: Lab, machine: Machine, work: Path, *, up: bool) -> None:
-        """Switch the engine's end of a machine's cable to the lab's network.
-
-        The machine's own end then has no carrier, as with a plug that is pulled: its addresses and routes stay. To
-        disconnect the container instead would take the whole interface away. The engine's end is in the engine's own
-        network namespace, on whatever host: a short-lived container there, of the machine's image, switches it.
-        """
+        """The plug of a machine's cable to the lab's network."""
         with _translated():
-            container = self._one(lab, machine, work)
-            connected = container.attrs["NetworkSettings"]["Networks"]
-            if lab.label not in connected:
-                raise LabProblem(f"not connected to the network {lab.label}: {machine.name}")
-            peer = _peer(
-                container.exec_run(["ip", "-json", "link"]).output, connected[lab.label]["MacAddress"]
-            )
-            self._client.containers.run(
-                container.attrs["Image"],
-                # an interface that `ip` is told by its index, and need not look up
-                ["link", "set", "dev", f"if{peer}", "up" if up else "down"],
-                entrypoint="/usr/sbin/ip",
-                labels={LABEL: lab.name, WORK_LABEL: str(work)},
-                network_mode="host",
-                userns_mode="host",
-                cap_drop=["ALL"],
-                cap_add=["NET_ADMIN"],
-                read_only=True,
-                remove=True,
-            )
+            docker_plugs.plug(self._client, self._one(lab, machine, work), lab, machine, work, up=up)
 
     def remove(self, lab: str, work: Path) -> list[str]:
         """Remove the machines and the network of a lab, whatever state they are in; their names."""
@@ -238,7 +220,45 @@ class Engine:
             for network in self._networks_of(lab, work):
                 network.remove()
                 removed.append(network.name)
+            docker_snapshots.delete(self._client, lab, work)
+            docker_snapshots.remove_volumes(self._client, {LABEL: lab, WORK_LABEL: str(work)}, saved=True)
             return removed
+
+    def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        with _translated():
+            found = self._one(lab, machine, work)
+            docker_snapshots.save(self._client, found, lab, machine, work, snapshot)
+
+    def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        """The machine is another container afterwards, and Vagrant is told so. It is off."""
+        with _translated():
+            found = self._one(lab, machine, work)
+            made = docker_snapshots.restore(self._client, found, lab, machine, work, snapshot)
+            self.connect(lab, machine, work)
+        replace(Work(work).of_vagrant(machine.name, lab.provider) / "id", made)
+
+    def saved(self, lab: str, work: Path) -> list[Saved]:
+        with _translated():
+            return docker_snapshots.saved(self._client, lab, work)
+
+    def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
+        with _translated():
+            docker_snapshots.delete(self._client, lab, work, snapshot)
+
+    def belongings(self) -> list[Belonging]:
+        """All that carries the label of a lab, whoever's it is."""
+        with _translated():
+            try:
+                sizes = docker_belongings.sizes(self._client.df())
+            except docker.errors.APIError:
+                # the engine counts for one caller at a time: what there is matters more than how large it is
+                sizes = {}
+            return docker_belongings.read(self._client, sizes)
+
+    def discard_belonging(self, belonging: Belonging) -> None:
+        """Remove it if it is there still, whatever state it is in."""
+        with _translated(), suppress(docker.errors.NotFound):
+            docker_belongings.discard(self._client, belonging)
 
     def require_free(self, lab: Lab, work: Path) -> None:
         """LabProblem where something that is not of this lab and work folder has one of its names."""
@@ -268,14 +288,6 @@ class Engine:
 
 def _owned(lab: str, work: Path, *others: str) -> dict[str, str | list[str] | bool]:
     return {"label": [f"{LABEL}={lab}", f"{WORK_LABEL}={work}", *others]}
-
-
-def _peer(links: bytes, mac: str) -> int:
-    """The index of the other end of the interface that has this hardware address, from `ip -json link`."""
-    try:
-        return next(int(each["link_index"]) for each in json.loads(links) if each.get("address") == mac)
-    except (ValueError, LookupError, StopIteration) as error:
-        raise LabProblem(f"no interface of the machine has the address {mac}: {links[:200]!r}") from error
 
 
 def _subnet(attributes: dict[str, Any]) -> Subnet:

@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import elsewhere, tunnel
+from halab.machines import elsewhere, identity, libvirt_belongings, libvirt_disks, libvirt_snapshots, tunnel
+from halab.machines.belonging import Belonging, Kind
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
 from halab.machines.power import State
+from halab.machines.snapshots import Saved
 from halab.topology import domain
 from halab.topology.domain import Owner
 from halab.topology.lab import Lab, Machine
@@ -62,14 +65,16 @@ class Hypervisor:
                 if each.name() in names and not _is_of(self._owner(each), lab.name, work):
                     self._refuse("a virtual machine", each.name(), self._owner(each))
             for each in self._connection.listAllNetworks():
-                whose = _owner_of_network(each)
+                whose = domain.network_owner(each.XMLDesc())
                 if each.name() in domain.network_names(lab) and not _is_of(whose, lab.name, work):
                     self._refuse("a network of libvirt", each.name(), whose)
 
     def make_networks(self, lab: Lab, work: Path) -> None:
         with self._translated():
             known = {each.name(): each for each in self._connection.listAllNetworks()}
-            for name, xml in domain.networks(lab, work=str(work)).items():
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            wanted = domain.networks(lab, work=str(work), identity=identity.of_this_host(), made=made)
+            for name, xml in wanted.items():
                 network = known.get(name)
                 if network is not None and subnets_in(
                     ElementTree.fromstring(network.XMLDesc())
@@ -80,7 +85,14 @@ class Hypervisor:
                 network = network or self._connection.networkDefineXML(xml)
                 if not network.isActive():
                     network.create()
-            self._remove_debris(lab)
+
+    def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """Vagrant makes them. A disk of a machine that was never defined, because an `up` was ended between the two,
+        is removed: Vagrant would refuse to make one of that name. Names of labs are unique on a host, and nobody
+        else's disk is called like this.
+        """
+        with self._translated():
+            libvirt_disks.remove_unused(self._connection, f"{machine.host_name}.img")
 
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant has done so."""
@@ -114,6 +126,9 @@ class Hypervisor:
 
     def start(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.create())
+
+    def reset(self, lab: Lab, machine: Machine, work: Path) -> None:
+        self._act(lab, machine, work, lambda found: found.reset())
 
     def freeze(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.suspend())
@@ -152,6 +167,27 @@ class Hypervisor:
 
         self._act(lab, machine, work, limit)
 
+    def limit_writes(self, lab: Lab, machine: Machine, work: Path, per_second: int | None) -> None:
+        """So many writes a second to every disk of the machine; None is no limit. qemu itself delays them.
+
+        A second's worth may pass at once: no burst may be smaller, and libvirt's test driver wants one.
+        """
+
+        def limit(found: Any) -> None:
+            wanted = per_second or 0
+            flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
+            tree = ElementTree.fromstring(found.XMLDesc())
+            for each in tree.findall("./devices/disk[@device='disk']/target"):
+                disk = each.get("dev", "")
+                found.setBlockIoTune(disk, {"write_iops_sec": wanted, "write_iops_sec_max": wanted}, flags)
+                told = found.blockIoTune(disk, flags)["write_iops_sec"]
+                if told != wanted:
+                    raise HostProblem(
+                        f"{disk} of {machine.name} may write {told} times a second, not {wanted}"
+                    )
+
+        self._act(lab, machine, work, limit)
+
     def discard(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Remove one machine with its disks, whatever state it is in."""
         self._act(lab, machine, work, self._discard)
@@ -164,10 +200,46 @@ class Hypervisor:
                     removed.append(each.name())
                     self._discard(each)
             for each in self._connection.listAllNetworks():
-                if _is_of(_owner_of_network(each), lab, work):
+                if _is_of(domain.network_owner(each.XMLDesc()), lab, work):
                     removed.append(each.name())
                     self._discard_network(each)
             return removed
+
+    def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        self._act(lab, machine, work, lambda found: libvirt_snapshots.save(found, snapshot))
+
+    def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        def put_back(found: Any) -> None:
+            flags = self._libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED
+            found.revertToSnapshot(found.snapshotLookupByName(snapshot), flags)
+
+        self._act(lab, machine, work, put_back)
+
+    def saved(self, lab: str, work: Path) -> list[Saved]:
+        with self._translated():
+            return [
+                saved
+                for each, owner in self._domains()
+                if _is_of(owner, lab, work)
+                for saved in libvirt_snapshots.saved(each, owner.machine)
+            ]
+
+    def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
+        with self._translated():
+            for each, owner in self._domains():
+                if _is_of(owner, lab, work):
+                    libvirt_snapshots.delete(each, snapshot)
+
+    def belongings(self) -> list[Belonging]:
+        """All that carries the label of a lab, whoever's it is, and disks of machines that were never defined."""
+        with self._translated():
+            return libvirt_belongings.read(self._libvirt, self._connection, self._owner)
+
+    def discard_belonging(self, belonging: Belonging) -> None:
+        """Remove it if it is there still and still is what it was, whatever state it is in."""
+        discard = {Kind.MACHINE: self._discard, Kind.NETWORK: self._discard_network}.get(belonging.kind)
+        with self._translated():
+            libvirt_belongings.discard(self._libvirt, self._connection, belonging, self._owner, discard)
 
     def _act(self, lab: Lab, machine: Machine, work: Path, act: Callable[[Any], None]) -> None:
         with self._translated():
@@ -207,7 +279,7 @@ class Hypervisor:
 
     def _discard(self, found: Any) -> None:
         tree = ElementTree.fromstring(found.XMLDesc())
-        disks = [disk.get("file") for disk in tree.findall("./devices/disk[@device='disk']/source")]
+        disks = libvirt_belongings.own_disks(found, tree)
         if found.isActive():
             found.destroy()
         flags = (
@@ -217,40 +289,7 @@ class Hypervisor:
         if tree.find("./os/nvram") is not None:
             flags |= self._libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
         found.undefineFlags(flags)
-        for path in filter(None, disks):
-            self._delete_volume(path)
-
-    def _delete_volume(self, path: str) -> None:
-        for pool in self._connection.listAllStoragePools(
-            self._libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        ):
-            # a pool knows of what was made behind its back only after a look
-            pool.refresh()
-        try:
-            volume = self._connection.storageVolLookupByPath(path)
-        except self._libvirt.libvirtError as error:
-            if error.get_error_code() == self._libvirt.VIR_ERR_NO_STORAGE_VOL:
-                return
-            raise
-        volume.delete()
-
-    def _remove_debris(self, lab: Lab) -> None:
-        """A disk of a machine that was never defined: an `up` was ended between the two.
-
-        Vagrant would refuse to make a disk of that name. Names of labs are unique on a host, and nobody else's disk
-        is called like this.
-        """
-        used = set()
-        for each in self._connection.listAllDomains():
-            tree = ElementTree.fromstring(each.XMLDesc())
-            used |= {source.get("file") for source in tree.findall("./devices/disk/source")}
-        wanted = {f"{machine.host_name}.img" for machine in lab.machines}
-        for pool in self._connection.listAllStoragePools(
-            self._libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        ):
-            for volume in pool.listAllVolumes():
-                if volume.name() in wanted and volume.path() not in used:
-                    volume.delete()
+        libvirt_disks.delete(self._connection, disks)
 
     def _discard_network(self, network: Any) -> None:
         if network.isActive():
@@ -261,7 +300,7 @@ class Hypervisor:
         """Where machines are reached over SSH: what the networks of labs give to each hardware address."""
         found = {}
         for network in self._connection.listAllNetworks():
-            if _owner_of_network(network):
+            if domain.network_owner(network.XMLDesc()):
                 tree = ElementTree.fromstring(network.XMLDesc())
                 for host in tree.findall("./ip/dhcp/host"):
                     found[host.get("mac", "")] = IPv4Address(host.get("ip", ""))
@@ -312,8 +351,3 @@ def _silent(context: object, error: object) -> None:
 
 def _is_of(owner: Owner | None, lab: str, work: Path) -> bool:
     return owner is not None and (owner.lab, owner.work) == (lab, str(work))
-
-
-def _owner_of_network(network: Any) -> Owner | None:
-    label = ElementTree.fromstring(network.XMLDesc()).find(f"./metadata/{{{domain.NAMESPACE}}}lab")
-    return None if label is None else Owner(label.get("name", ""), label.get("work", ""))

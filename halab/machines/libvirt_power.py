@@ -64,6 +64,10 @@ class LibvirtPower:
             self._hypervisor.start(*self._of(machine))
         addresses.note(self._lab, self._work, self._hypervisor)
 
+    def reset(self, machine: str) -> None:
+        self._require_running(machine)
+        self._hypervisor.reset(*self._of(machine))
+
     def freeze(self, machine: str) -> None:
         if self.state(machine) is not State.FROZEN:
             self._require_running(machine)
@@ -84,6 +88,11 @@ class LibvirtPower:
         if cpus is None and self.state(machine) in (State.OFF, State.GONE):
             return  # the next start has what is written
         self._hypervisor.limit_cpus(*self._of(machine), cpus)
+
+    def limit_writes(self, machine: str, per_second: int | None) -> None:
+        if per_second is None and self.state(machine) in (State.OFF, State.GONE):
+            return  # the next start has no limit
+        self._hypervisor.limit_writes(*self._of(machine), per_second)
 
     def remove(self, machine: str) -> None:
         if self.state(machine) is not State.GONE:

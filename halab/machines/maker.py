@@ -9,6 +9,7 @@ from typing import Protocol
 
 from halab.config.remote import Remote
 from halab.machines.power import State
+from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab, Machine
 
 
@@ -43,6 +44,9 @@ class Maker(Protocol):
     def make_networks(self, lab: Lab, work: Path) -> None:
         """What the machines of a lab are to be connected to; what is there already stays."""
 
+    def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """What a machine that is not there yet is to have; what one of that name has left is removed."""
+
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Give a machine its place on the lab's network, where Vagrant has not done so."""
 
@@ -53,3 +57,15 @@ class Maker(Protocol):
 
     def remove(self, lab: str, work: Path) -> list[str]:
         """Remove all that a lab has, whatever state it is in: machines, disks, networks; their names."""
+
+    def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        """Keep a machine as it is now, under a name. All machines of the lab are frozen meanwhile, or off."""
+
+    def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
+        """Put a machine back, and leave it frozen, or off where a snapshot has no memory of what it did."""
+
+    def saved(self, lab: str, work: Path) -> list[Saved]:
+        """What there is of the snapshots of a lab."""
+
+    def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
+        """Remove what there is of a snapshot, whole or not."""

@@ -25,6 +25,9 @@ class Power(Protocol):
     def start(self, machine: str) -> None:
         """Switch on, with its addresses on every network, and make it reachable over SSH again."""
 
+    def reset(self, machine: str) -> None:
+        """Press the reset button: what was not flushed is lost, and it starts again at once."""
+
     def freeze(self, machine: str) -> None:
         """Stop every process of the machine where it stands."""
 
@@ -35,6 +38,12 @@ class Power(Protocol):
 
     def limit_cpus(self, machine: str, cpus: float | None) -> None:
         """So many cores and no more; None is what the lab file gives it."""
+
+    def limit_writes(self, machine: str, per_second: int | None) -> None:
+        """So many writes a second to the machine's disk and no more; None is no limit.
+
+        Unable where the machine's disk is not its own.
+        """
 
     def remove(self, machine: str) -> None:
         """Destroy the machine and its disks, as a lost host is lost."""

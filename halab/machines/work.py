@@ -58,9 +58,19 @@ class Work:
     def lock(self) -> Path:
         return self.path / "lock"
 
-    def of_vagrant(self, machine: str) -> Path:
-        """What Vagrant keeps of a virtual machine."""
-        return self.path / ".vagrant" / "machines" / machine / "libvirt"
+    @property
+    def lock_holder(self) -> Path:
+        """What the command that holds the lock does; it is gone when the lock is free."""
+        return self.path / "lock.holder"
+
+    @property
+    def restoring(self) -> Path:
+        """The name of the snapshot to which the lab is being put back, while it is neither that nor what it was."""
+        return self.path / "restoring"
+
+    def of_vagrant(self, machine: str, provider: str = "libvirt") -> Path:
+        """What Vagrant keeps of a machine."""
+        return self.path / ".vagrant" / "machines" / machine / provider
 
     def make(self) -> None:
         """Make the folder, its key pair and nothing else."""

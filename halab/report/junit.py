@@ -50,7 +50,7 @@ def _joined(name: str, suites: Sequence[TestSuite]) -> str:
 def _suite(result: Result, name: str) -> TestSuite:
     suite = TestSuite(name)
     suite.timestamp = result.started
-    for key, value in (("title", result.title), ("lab", result.lab), ("verdict", str(result.verdict))):
+    for key, value in _properties(result).items():
         suite.add_property(key, value)
     for outcome in result.outcomes:
         suite.add_testcase(_case(result, outcome))
@@ -61,6 +61,11 @@ def _suite(result: Result, name: str) -> TestSuite:
     suite.update_statistics()
     suite.time = round(result.seconds, 3)
     return suite
+
+
+def _properties(result: Result) -> dict[str, str]:
+    named = {"title": result.title, "lab": result.lab, "verdict": str(result.verdict)}
+    return named | ({"provider": result.provider} if result.provider else {})
 
 
 def _case(result: Result, outcome: Outcome) -> TestCase:

@@ -40,7 +40,7 @@ class Ways:
     damage: Callable[[RunFolder], str]
     healed: Callable[[Session], list[str]]
     mend: Callable[[Session], tuple[list[str], str]]
-    rebuild: Callable[[Place, Progress], None]
+    rebuild: Callable[[Place, Progress], str]
 
 
 REAL = Ways(
@@ -168,9 +168,9 @@ class _Campaign:
         self._progress.say(f"{why}; not played: {len(self.left)}" if self.left else why)
 
     def _rebuild(self, tried: Repair) -> None:
-        self._progress.say(f"the lab is rebuilt: {tried.why}")
-        self._ways.rebuild(self._place, self._progress)
-        self._note(replace(tried, done=(*tried.done, "rebuilt the lab")))
+        self._progress.say(f"the lab is made anew: {tried.why}")
+        done = self._ways.rebuild(self._place, self._progress)
+        self._note(replace(tried, done=(*tried.done, done)))
 
     def _note(self, done: Repair) -> None:
         self._progress.say(f"repaired {done}")

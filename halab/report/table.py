@@ -41,9 +41,9 @@ def text(result: Result) -> str:
 
     sink, console = _console()
     twin = " (its losing twin)" if result.is_twin else ""
-    console.print(
-        _verdict(result.verdict), Text(f"{result.scenario}{twin}: {result.title}, {spelled(result.seconds)}")
-    )
+    title = f"{result.scenario}{twin}: {result.title}, {spelled(result.seconds)}"
+    where = f", on {result.provider}" if result.provider else ""
+    console.print(_verdict(result.verdict), Text(f"{title}{where}"))
     table = _table(("", "", "promised", "seen"), ("measured", "bound"))
     for outcome in result.outcomes:
         # of many checks, those that passed are a number below

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from halab.config import loading
-from halab.config.lab import Balancer, Provider
+from halab.config.lab import Acceleration, Balancer, Provider
 from halab.config.scenario import Scenario, Setting
 from halab.errors import BadUsage, Corrupted
 from halab.scenario import check_results, timeline
@@ -51,6 +51,8 @@ class Meta:
     versions: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     load_balancer_check: str = ""
+    # what makes the processors of virtual machines; a container has its host's
+    acceleration: Acceleration | None = None
     halab: str = ""
     revision: str | None = None
     tunnel: str | None = None
@@ -59,6 +61,11 @@ class Meta:
     @property
     def control_planes(self) -> tuple[str, ...]:
         return tuple(machine.name for machine in self.machines if machine.role == "cp")
+
+    @property
+    def provider_in_words(self) -> str:
+        """With what makes the processors of virtual machines: times under tcg are not those under kvm."""
+        return f"{self.provider} ({self.acceleration})" if self.acceleration else str(self.provider)
 
     @property
     def setting(self) -> Setting:

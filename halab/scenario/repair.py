@@ -10,6 +10,7 @@ from halab.cluster.steady import wait_until_steady
 from halab.errors import HalabError, TimedOut
 from halab.faults import audit
 from halab.faults.journal import Journal
+from halab.lifecycle import snapshot
 from halab.lifecycle.down import down
 from halab.lifecycle.lab import Place
 from halab.lifecycle.up import up
@@ -71,10 +72,20 @@ def healed(session: Session) -> list[str]:
     return [f"healed {entry}" for entry in entries if entry.id not in failed]
 
 
-def rebuild(place: Place, progress: Progress) -> None:
-    """The last resort: all machines anew. Nobody may hold the lab."""
+def rebuild(place: Place, progress: Progress) -> str:
+    """The last resort: back to how `up` left the lab, or, where that cannot be, all machines anew; what was done.
+
+    Nobody may hold the lab.
+    """
+    try:
+        snapshot.reset(place, progress)
+    except HalabError as error:
+        progress.say(f"not put back to how `up` left it: {error.message}")
+    else:
+        return "put the lab back to how `up` left it"
     down(place, progress)
     up(place, progress)
+    return "rebuilt the lab"
 
 
 def _switched_on(session: Session) -> Iterator[str]:

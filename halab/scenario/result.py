@@ -104,6 +104,7 @@ class Result:
     lanes: tuple[Lane, ...]
     recovery_seconds: float | None
     impacts: tuple[Impact, ...] = ()
+    provider: str = ""  # with the acceleration of virtual machines: times under tcg are not those under kvm
     schema: int = SCHEMA
 
     def of(self, *standings: Standing) -> list[Outcome]:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from halab import __version__, process
 from halab.cluster.api import Api
+from halab.config.lab import Provider
 from halab.config.loading import nearest
 from halab.config.scenario import Setting
 from halab.errors import BadUsage, HalabError, LabProblem
@@ -100,6 +101,7 @@ class Session:
             lab=self.lab.name,
             started=started,
             provider=self.lab.provider,
+            acceleration=self.lab.acceleration if self.lab.provider is Provider.LIBVIRT else None,
             load_balancer=self.lab.load_balancer.kind,
             load_balancer_check=str(self.lab.load_balancer.check),
             kubernetes=release.kubernetes,

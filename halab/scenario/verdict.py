@@ -149,6 +149,7 @@ def _result(
         lanes=tuple(impact.lanes(history)),
         recovery_seconds=recovery.measured if recovery else None,
         impacts=tuple(impact.impacts(history)),
+        provider=meta.provider_in_words,
     )
 
 

@@ -8,6 +8,10 @@ LABEL = "halab.lab"
 MACHINE_LABEL = "halab.machine"
 # The work folder, which tells labs of the same name from each other where several users share an engine.
 WORK_LABEL = "halab.work"
+# Only what is kept of a machine in a snapshot has it.
+SNAPSHOT_LABEL = "halab.snapshot"
+# Which host's halab has made it, where several hosts share an engine.
+HOST_LABEL = "halab.host"
 
 # What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
 # is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a
@@ -21,17 +25,39 @@ CAPABILITIES = (
 
 # overlayfs cannot lie on overlayfs, and etcd's disk must outlive a power cut of its machine.
 # The volume of containerd starts as a copy of what the image holds there: the images of the bundle, unpacked.
-VOLUMES = ("/var/lib/containerd", "/var/lib/etcd")
+_VOLUMES = {"containerd": "/var/lib/containerd", "etcd": "/var/lib/etcd"}
+# Of what containerd keeps, a machine that starts uses the images alone, and these do not change.
+_SAVED = ("etcd",)
+
+
+def volumes(machine: Machine) -> dict[str, str]:
+    """The volumes of a machine, and where they are in it."""
+    if not machine.is_node:
+        return {}
+    return {f"{machine.host_name}-{name}": path for name, path in _VOLUMES.items()}
+
+
+def saved_volumes(machine: Machine, snapshot: str) -> dict[str, str]:
+    """The volumes of a machine that a snapshot keeps, and the one that keeps each."""
+    if not machine.is_node:
+        return {}
+    return {f"{machine.host_name}-{name}": f"{machine.host_name}-{name}-at-{snapshot}" for name in _SAVED}
+
+
+def saved_image(machine: Machine, snapshot: str) -> str:
+    """What a snapshot keeps of a machine's own file system."""
+    return f"{machine.host_name}:{snapshot}"
 
 
 def arguments(
-    lab: Lab, machine: Machine, *, work: str, public_key: str, proxies: dict[str, str]
+    lab: Lab, machine: Machine, *, work: str, identity: str, public_key: str, proxies: dict[str, str]
 ) -> list[str]:
     """Arguments of `docker run` for a machine."""
     return [
         "--label", f"{LABEL}={lab.name}",
         "--label", f"{MACHINE_LABEL}={machine.name}",
         "--label", f"{WORK_LABEL}={work}",
+        "--label", f"{HOST_LABEL}={identity}",
         "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
         *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),
         "--cpus", str(machine.cpus),
@@ -46,5 +72,5 @@ def arguments(
         "--device-cgroup-rule", "a *:* rwm",
         "--tmpfs", "/run:exec,mode=755",
         "--tmpfs", "/tmp:exec,mode=1777",
-        *(word for path in VOLUMES if machine.is_node for word in ("--volume", path)),
+        *(word for name, path in volumes(machine).items() for word in ("--volume", f"{name}:{path}")),
     ]  # fmt: skip

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from halab.errors import LabProblem
@@ -18,19 +19,26 @@ _UNKNOWN = (200, 220)
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a domain or a network is. `machine` is empty for a network."""
+    """Whose a domain or a network is. `machine` is empty for a network, `host` where the label is older than it."""
 
     lab: str
     work: str
     machine: str = ""
+    host: str = field(default="", compare=False)
 
 
-def description(lab: Lab, machine: Machine, *, work: str) -> str:
+def description(lab: Lab, machine: Machine, *, work: str, identity: str) -> str:
     """The label of a machine: what libvirt keeps as a domain's description.
 
     JSON in ASCII without what means something in XML: vagrant-libvirt 0.11.2 writes it into XML as it is.
     """
-    text = json.dumps({"halab.lab": lab.name, "halab.machine": machine.name, "halab.work": work})
+    label = {
+        "halab.lab": lab.name,
+        "halab.machine": machine.name,
+        "halab.work": work,
+        "halab.host": identity,
+    }
+    text = json.dumps(label)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -40,9 +48,27 @@ def owner(text: str) -> Owner | None:
     """Whose a domain with this description is; None where it is not ours."""
     try:
         label = json.loads(text)
-        return Owner(label["halab.lab"], label["halab.work"], label["halab.machine"])
+        return Owner(
+            label["halab.lab"], label["halab.work"], label["halab.machine"], label.get("halab.host", "")
+        )
     except (ValueError, LookupError, TypeError):
         return None
+
+
+def network_owner(xml: str) -> Owner | None:
+    """Whose a network with this description of libvirt's is; None where it is not ours."""
+    label = _label(xml)
+    return (
+        None
+        if label is None
+        else Owner(label.get("name", ""), label.get("work", ""), host=label.get("host", ""))
+    )
+
+
+def network_made(xml: str) -> str:
+    """When a network of ours was made; empty where its label is older than that part of it."""
+    label = _label(xml)
+    return "" if label is None else label.get("made", "")
 
 
 def interface(machine: Machine) -> str:
@@ -76,14 +102,18 @@ def management_mac(lab: Lab, machine: Machine) -> str:
     return mac(f"{lab.name}/{machine.name}/ssh")
 
 
-def networks(lab: Lab, *, work: str) -> dict[str, str]:
+def networks(lab: Lab, *, work: str, identity: str, made: str) -> dict[str, str]:
     """Name → XML of the two networks of a lab; libvirt's format of networks.
 
     The lab's own leads nowhere but to this host, which is at its first address, and nothing in it gives out
     addresses. The other one is the way in over SSH: it outlives every fault, and every machine has its fixed address
     there.
     """
-    own = _network(lab, lab.label, f"hl{int(lab.network.network_address):08x}", lab.network, work, "")
+    label = (
+        f"<halab:lab xmlns:halab='{NAMESPACE}' name={quoteattr(lab.name)} work={quoteattr(work)} "
+        f"host={quoteattr(identity)} made={quoteattr(made)}/>"
+    )
+    own = _network(lab.label, f"hl{int(lab.network.network_address):08x}", lab.network, label, "")
     hosts = "".join(
         f"      <host mac={quoteattr(management_mac(lab, machine))} name={quoteattr(machine.name)} "
         f"ip='{management_address(lab, machine)}'/>\n"
@@ -93,20 +123,15 @@ def networks(lab: Lab, *, work: str) -> dict[str, str]:
     first, last = (way_in.network_address + each for each in _UNKNOWN)
     dhcp = f"    <dhcp>\n      <range start='{first}' end='{last}'/>\n{hosts}    </dhcp>\n"
     bridge = f"hm{int(way_in.network_address):08x}"
-    ssh = _network(
-        lab, management_name(lab), bridge, way_in, work, dhcp, forward="  <forward mode='nat'/>\n"
-    )
+    ssh = _network(management_name(lab), bridge, way_in, label, dhcp, forward="  <forward mode='nat'/>\n")
     return {lab.label: own, management_name(lab): ssh}
 
 
-def _network(
-    lab: Lab, name: str, bridge: str, network: IPv4Network, work: str, dhcp: str, forward: str = ""
-) -> str:
+def _network(name: str, bridge: str, network: IPv4Network, label: str, dhcp: str, forward: str = "") -> str:
     return (
         "<network>\n"
         f"  <name>{name}</name>\n"
-        f"  <metadata><halab:lab xmlns:halab='{NAMESPACE}' name={quoteattr(lab.name)} "
-        f"work={quoteattr(work)}/></metadata>\n"
+        f"  <metadata>{label}</metadata>\n"
         f"{forward}"
         f"  <bridge name='{bridge}' stp='off' delay='0'/>\n"
         f"  <ip address='{network.network_address + 1}' netmask='{network.netmask}'>\n"
@@ -114,3 +139,7 @@ def _network(
         "  </ip>\n"
         "</network>\n"
     )
+
+
+def _label(xml: str) -> ElementTree.Element | None:
+    return ElementTree.fromstring(xml).find(f"./metadata/{{{NAMESPACE}}}lab")

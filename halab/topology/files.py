@@ -24,10 +24,11 @@ class HostValues:
 
     `work` is the work folder, `base` what machines start from: the docker image, or what Vagrant calls the box.
     `provider_uri` is where libvirt is asked, where that is written; `proxy_command` is ssh's way to containers on
-    another host.
+    another host. `identity` is which host this is, where several share a provider.
     """
 
     work: str
+    identity: str
     base: str
     private_key: str
     public_key: str
@@ -127,7 +128,12 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         proxy_command=host.proxy_command,
         container_arguments={
             machine.name: container.arguments(
-                lab, machine, work=host.work, public_key=host.public_key, proxies=dict(host.proxies)
+                lab,
+                machine,
+                work=host.work,
+                identity=host.identity,
+                public_key=host.public_key,
+                proxies=dict(host.proxies),
             )
             for machine in lab.machines
         },
@@ -145,7 +151,7 @@ def _domains(lab: Lab, host: HostValues) -> dict[str, dict[str, str]]:
         machine.name: {
             "interface": domain.interface(machine),
             "management_mac": domain.management_mac(lab, machine),
-            "description": domain.description(lab, machine, work=host.work),
+            "description": domain.description(lab, machine, work=host.work, identity=host.identity),
         }
         for machine in lab.machines
     }

@@ -10,6 +10,7 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
+from power_contract import PROMISES, Promise
 from users import UserLab, end
 
 
@@ -155,6 +156,13 @@ def test_a_killed_halab_leaves_a_journal_that_heal_undoes(lab: UserLab) -> None:
     assert "halab heal" in refused.errors
     lab.ok("heal")
     assert lab.status()["open_faults"] == []
+    lab.wait_until_steady()
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda each: each.__name__)
+def test_power_over_the_engine_keeps_a_promise(lab: UserLab, promise: Promise) -> None:
+    """On the balancer: the quickest to come back, and no member of etcd."""
+    promise(lab.power(), "lb1")
     lab.wait_until_steady()
 
 

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 
 HOST = HostValues(
     work="/home/ada/labs/.halab",
+    identity="0123456789ab",
     base="halab/debian-12:0123456789ab",
     private_key="/home/ada/labs/.halab/keys/id_ed25519",
     public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEexample halab",

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from fakes import lab_of
 
 from halab.config.lab import Provider
+from halab.machines import identity
 from halab.machines.hypervisor import Hypervisor
 from halab.machines.libvirt_power import LibvirtPower
 from halab.machines.work import Work
@@ -37,12 +38,16 @@ def test_driver() -> Iterator[Any]:
 def define(connection: Any, lab: Lab, work: Path, prefix: str = "") -> None:
     """The machines of a lab as Vagrant leaves them: running, with halab's description."""
     for machine in lab.machines:
-        label = escape(domain.description(lab, machine, work=str(work)))
+        label = escape(domain.description(lab, machine, work=str(work), identity=identity.of_this_host()))
         xml = (
             f"<domain type='test'><name>{prefix}{machine.host_name}</name><description>{label}</description>"
             "<memory>65536</memory><os><type>hvm</type></os><devices>"
+            f"<disk type='file' device='disk'><source file='/halab-no-pool/{prefix}{machine.host_name}.img'/>"
+            "<target dev='vda' bus='virtio'/></disk>"
             f"<interface type='network'><mac address={quoteattr(domain.management_mac(lab, machine))}/>"
-            f"<source network={quoteattr(domain.management_name(lab))}/></interface></devices></domain>"
+            f"<source network={quoteattr(domain.management_name(lab))}/></interface>"
+            f"<interface type='network'><mac address={quoteattr(machine.mac)}/>"
+            f"<source network={quoteattr(lab.label)}/></interface></devices></domain>"
         )
         connection.defineXML(xml).create()
 
@@ -62,11 +67,13 @@ def libvirt_power(folder: Path) -> Iterator[tuple[LibvirtPower, list[str]]]:
 
 
 def _clear(connection: Any) -> None:
+    import libvirt
+
     for each in connection.listAllDomains():
         if each.isActive():
             each.destroy()
         if each.isPersistent():
-            each.undefine()
+            each.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
     for each in connection.listAllNetworks():
         if each.name().startswith("halab"):
             if each.isActive():

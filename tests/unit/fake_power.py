@@ -23,6 +23,7 @@ class FakePower:
     states: dict[str, State] = field(default_factory=dict)
     unplugged: set[str] = field(default_factory=set)
     cpus: dict[str, float] = field(default_factory=dict)
+    writes: dict[str, int] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
     def cut(self, machine: str) -> None:
@@ -39,6 +40,11 @@ class FakePower:
         if self.state(machine) is State.OFF:
             self.unplugged.discard(machine)
             self._turn(machine, State.RUNNING, "start")
+
+    def reset(self, machine: str) -> None:
+        self._require_running(machine)
+        self.unplugged.discard(machine)
+        self._turn(machine, State.RUNNING, "reset")
 
     def freeze(self, machine: str) -> None:
         if self.state(machine) is not State.FROZEN:
@@ -63,6 +69,13 @@ class FakePower:
             self.cpus.pop(machine, None)
         else:
             self.cpus[machine] = cpus
+
+    def limit_writes(self, machine: str, per_second: int | None) -> None:
+        if per_second is None:
+            self.writes.pop(machine, None)
+        else:
+            self._require_running(machine)
+            self.writes[machine] = per_second
 
     def remove(self, machine: str) -> None:
         if self.state(machine) is not State.GONE:
@@ -174,6 +187,11 @@ class FakeDocker:
     @property
     def api(self) -> FakeDocker:
         return self
+
+    @property
+    def volumes(self) -> Any:
+        """None that carries a label."""
+        return type("Volumes", (), {"list": lambda self, filters: []})()
 
     def ping(self) -> None:
         pass

@@ -11,6 +11,7 @@ from typing import Any
 
 from fakes import Call, FakeClock, FakeGuests, lab_of
 
+from halab.errors import Unable
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
@@ -28,12 +29,18 @@ class FakePower:
 
     states: dict[str, State] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    has_disks: bool = False
 
     def state(self, machine: str) -> State:
         return self.states.get(machine, State.RUNNING)
 
     def limit_cpus(self, machine: str, cpus: float | None) -> None:
         self.asked.append(f"{machine} has {cpus} cores")
+
+    def limit_writes(self, machine: str, per_second: int | None) -> None:
+        if per_second is not None and not self.has_disks:
+            raise Unable("a container's disk is the host's")
+        self.asked.append(f"{machine} may write {per_second} times a second")
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,8 @@ class Stage:
         self.act("mend")
         return ["started cp2"], self.lacking.get(self.last, "")
 
-    def _rebuild(self, place: Place, progress: Progress) -> None:
+    def _rebuild(self, place: Place, progress: Progress) -> str:
         assert not self.is_held, "the lab is held: it could not go down"
         self.did.append("rebuild")
         self.act("rebuild")
+        return "rebuilt the lab"

@@ -44,7 +44,9 @@ class Cluster(Machines):
 def work(tmp_path: Path) -> Work:
     found = Work(tmp_path / ".halab")
     found.logs.mkdir(parents=True)
-    host = HostValues(work=str(found.path), base="box", private_key="key", public_key="pub", proxies={})
+    host = HostValues(
+        work=str(found.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
+    )
     found.write(files.work_files(LAB, host))
     return found
 

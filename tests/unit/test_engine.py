@@ -14,6 +14,7 @@ import requests
 from fakes import lab_of
 
 from halab.errors import HostProblem, LabProblem
+from halab.machines import identity
 from halab.machines.engine import Engine
 
 WORK = Path("/labs/ada/.halab")
@@ -79,6 +80,8 @@ def _carries(labels: dict[str, str], label: str) -> bool:
 class FakeClient:
     containers: FakeCollection = field(default_factory=lambda: FakeCollection([]))
     networks: FakeCollection = field(default_factory=lambda: FakeCollection([]))
+    volumes: FakeCollection = field(default_factory=lambda: FakeCollection([]))
+    images: FakeCollection = field(default_factory=lambda: FakeCollection([]))
 
     def ping(self) -> None:
         pass
@@ -142,7 +145,7 @@ def test_the_network_of_a_lab_is_made_once() -> None:
     found, client = engine()
     found.make_networks(lab_of(), WORK)
     (made,) = client.networks.created
-    assert (made["name"], made["labels"]) == ("halab-ha", OURS)
+    assert (made["name"], made["labels"]) == ("halab-ha", {**OURS, "halab.host": identity.of_this_host()})
     assert made["ipam"]["Config"][0]["Subnet"] == "10.213.7.0/24"
     assert made["ipam"]["Config"][0]["Gateway"] == "10.213.7.1"
     assert len(made["options"]["com.docker.network.bridge.name"]) <= 15

@@ -24,7 +24,7 @@ def probe(said: str, **written: Any) -> capabilities.Capabilities:
 
 def test_what_a_kernel_lacks_is_said_with_the_reason() -> None:
     found = probe(PROBED)
-    assert found.has == {"tbf", "nft-numgen", "disk-throttle", "safe-disk"}
+    assert found.has == {"tbf", "nft-numgen", "disk-throttle", "safe-disk", "snapshot"}
     assert found.lacking["netem"] == "the kernel cannot delay packets: qdisc kind is unknown"
 
 
@@ -37,6 +37,26 @@ def test_a_container_never_has_a_clock_of_its_own() -> None:
 def test_a_virtual_machine_has_what_a_container_lacks() -> None:
     found = probe(PROBED.replace("container yes", "container no"), provider=Provider.LIBVIRT)
     assert {"own-clock", "own-kernel", "own-disk", "snapshot"} <= found.has
+
+
+@pytest.mark.parametrize(
+    ("took", "why"),
+    [
+        (["50\n", "1150\n"], None),
+        (["50\n", "60\n"], "8 writes took 50 ms, and 60 ms at 4 a second"),
+        (["900\n", "1150\n"], "8 writes took 900 ms, and 1150 ms at 4 a second"),
+        (["50\n", "dd: no space\n"], "invalid literal"),
+    ],
+)
+def test_the_throttle_of_a_hypervisor_is_believed_once_writes_take_longer(
+    took: list[str], why: str | None
+) -> None:
+    power = FakePower(has_disks=True)
+    guests = FakeGuests({"^cp1": PROBED.replace("container yes", "container no"), "^lb1": took})
+    found = capabilities.probe(site_of(guests, power, provider=Provider.LIBVIRT))
+    assert ("disk-throttle" in found.has) is (why is None)
+    assert why is None or why in found.lacking["disk-throttle"]
+    assert power.asked == ["lb1 may write 4 times a second", "lb1 may write None times a second"]
 
 
 def test_every_capability_that_a_fault_needs_is_probed() -> None:

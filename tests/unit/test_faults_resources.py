@@ -76,6 +76,22 @@ def test_a_process_is_throttled_once_its_control_group_says_so() -> None:
     assert 'limit "$file" "$disk" 0' in guests.commands("cp2")[-1]
 
 
+def test_a_disk_of_its_own_is_throttled_from_outside_and_nothing_in_the_machine_is_touched() -> None:
+    guests, power = FakeGuests(), FakePower(has_disks=True)
+    entry, seen = inject(site_of(guests, power), "throttle-disk", iops="5")
+    assert seen == "cp2 may write 5 times a second to its disk"
+    assert guests.calls == []
+    heal(site_of(guests, power), entry)
+    assert power.asked == ["cp2 may write 5 times a second", "cp2 may write None times a second"]
+
+
+def test_a_process_that_is_named_is_throttled_alone() -> None:
+    guests, power = FakeGuests({"limit_file": "254:0 5\n"}), FakePower(has_disks=True)
+    _, seen = inject(site_of(guests, power), "throttle-disk", iops="5", process="etcd")
+    assert seen == "etcd may write 5 times a second to the disk 254:0"
+    assert power.asked == []
+
+
 def test_a_process_that_does_not_run_is_not_throttled() -> None:
     with pytest.raises(TimedOut, match="last seen: etcd does not run"):
         inject(site_of(FakeGuests()), "throttle-disk", iops="5")

@@ -91,6 +91,18 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
         assert connection.lookupByName("bob-halab-ha-cp2").isActive()
 
 
+def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+
+        def limits(name: str) -> int:
+            return connection.lookupByName(name).blockIoTune("vda")["write_iops_sec"]
+
+        power.limit_writes("cp2", 20)
+        assert [limits(name) for name in ("halab-ha-cp1", "halab-ha-cp2", "bob-halab-ha-cp2")] == [0, 20, 0]
+        power.limit_writes("cp2", None)
+        assert limits("halab-ha-cp2") == 0
+
+
 def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, clocks):
         power.thaw("cp2")
@@ -130,3 +142,25 @@ def driver_of(power: object) -> object:
     import libvirt
 
     return closing(libvirt.open("test:///default"))
+
+
+def test_snapshots_are_kept_found_gone_back_to_and_deleted_by_name() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        define(connection, VIRTUAL, OTHERS, prefix="bob-")
+        machine = VIRTUAL.machine("cp1")
+        hypervisor.freeze(VIRTUAL, machine, OURS)
+        hypervisor.save(VIRTUAL, machine, OURS, "one")
+        hypervisor.thaw(VIRTUAL, machine, OURS)
+        assert [(each.snapshot, each.machine) for each in hypervisor.saved("ha", OURS)] == [("one", "cp1")]
+        assert hypervisor.saved("ha", OTHERS) == []
+        hypervisor.cut(VIRTUAL, machine, OURS)
+        hypervisor.restore(VIRTUAL, machine, OURS, "one")
+        # where it was, and the others are not there yet
+        assert hypervisor.state(VIRTUAL, machine, OURS) is State.FROZEN
+        hypervisor.delete_snapshot("ha", OURS, "two")
+        assert len(hypervisor.saved("ha", OURS)) == 1
+        hypervisor.delete_snapshot("ha", OURS, "one")
+        assert hypervisor.saved("ha", OURS) == []

@@ -94,7 +94,9 @@ def work(tmp_path: Path) -> Work:
 
 
 def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | None = None) -> int:
-    host = HostValues(work=str(work.path), base="box", private_key="key", public_key="pub", proxies={})
+    host = HostValues(
+        work=str(work.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
+    )
     work.write(files.work_files(lab, host))
     return Provisioner(lab, work, guests, progress or Recorded(), FakeClock()).run()
 

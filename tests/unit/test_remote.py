@@ -27,7 +27,9 @@ from halab.topology import files
 from halab.topology.files import HostValues
 
 FARM = Remote("farm")
-HOST = HostValues(work="/w", base="image", private_key="/w/key", public_key="ssh-ed25519 A", proxies={})
+HOST = HostValues(
+    work="/w", identity="id", base="image", private_key="/w/key", public_key="ssh-ed25519 A", proxies={}
+)
 
 
 # whose address it is

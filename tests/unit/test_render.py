@@ -18,6 +18,7 @@ from halab.topology.files import HostValues
 
 HOST = HostValues(
     work="/labs/.halab",
+    identity="0123456789ab",
     base="halab/debian-12:0",
     private_key="/labs/key",
     public_key="ssh-ed25519 A",
@@ -86,15 +87,17 @@ def test_emulation_is_used_only_where_it_was_chosen() -> None:
 def test_a_label_survives_xml_and_json() -> None:
     lab = lab_of(provider=Provider.LIBVIRT)
     work = '/labs/it\'s <one> & "two"/é'
-    label = domain.description(lab, lab.machine("cp1"), work=work)
+    label = domain.description(lab, lab.machine("cp1"), work=work, identity="here")
     assert not set(label) & set("<>&")
-    assert domain.owner(label) == Owner("ha", work, "cp1")
+    owner = domain.owner(label)
+    assert owner == Owner("ha", work, "cp1") and owner.host == "here"
     assert [domain.owner(text) for text in ("", "a note", "[]", '{"halab.lab": 1}')] == [None] * 4
-    for name, xml in domain.networks(lab, work=work).items():
+    for name, xml in domain.networks(lab, work=work, identity="here", made="2026-01-01").items():
         tree = ElementTree.fromstring(xml)
         assert tree.findtext("name") == name
-        found = tree.find(f"./metadata/{{{domain.NAMESPACE}}}lab")
-        assert found is not None and (found.get("name"), found.get("work")) == ("ha", work)
+        found = domain.network_owner(xml)
+        assert found == Owner("ha", work) and found.host == "here"
+        assert domain.network_made(xml) == "2026-01-01"
 
 
 def test_only_containers_are_told_that_they_are_containers() -> None:

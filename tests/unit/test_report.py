@@ -13,6 +13,7 @@ from made_run import FAILED, META, PASSED, STOP, MadeRun
 from made_states import power_cut
 
 from halab import report
+from halab.config.lab import Acceleration, Provider
 from halab.config.scenario import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.report import junit, page, table
@@ -52,6 +53,30 @@ def recorded(tmp_path: Path) -> Callable[[MadeRun], RunFolder]:
         return folder
 
     return write
+
+
+@pytest.mark.parametrize("acceleration", [Acceleration.KVM, Acceleration.TCG])
+def test_every_report_names_what_made_the_processors(
+    recorded: Callable[[MadeRun], RunFolder], acceleration: Acceleration
+) -> None:
+    """A time under tcg is not one under kvm; a container has the processors of its host."""
+    virtual = replace(META, provider=Provider.LIBVIRT, acceleration=acceleration)
+    folder = recorded(MadeRun(meta=virtual))
+    result = report.render(folder)
+    named = f"libvirt ({acceleration})"
+    assert json.loads(folder.result.read_text())["provider"] == named
+    assert f"<td>{named}</td>" in folder.page.read_text()
+    assert f'<property name="provider" value="{named}"' in folder.junit.read_text()
+    assert f"on {named}" in " ".join(table.text(result).split())
+    assert judge(MadeRun().evidence()).provider == "docker"
+
+
+def test_a_run_that_was_recorded_before_is_read_without_it(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    meta = json.loads(folder.meta.read_text())
+    del meta["acceleration"]
+    folder.meta.write_text(json.dumps(meta))
+    assert report.render(folder).provider == "docker"
 
 
 def test_a_folder_is_judged_as_the_run_was(recorded: Callable[[MadeRun], RunFolder]) -> None:

@@ -85,6 +85,7 @@ def arguments(machine: str) -> list[str]:
         lab,
         lab.machine(machine),
         work="/labs/.halab",
+        identity="0123456789ab",
         public_key="ssh-ed25519 AAAA",
         proxies={"b": "2", "a": "1"},
     )
@@ -99,6 +100,7 @@ def test_a_container_carries_the_labels_it_is_found_by() -> None:
         "halab.lab=ha",
         "halab.machine=cp1",
         "halab.work=/labs/.halab",
+        "halab.host=0123456789ab",
     ]
 
 
@@ -111,6 +113,9 @@ def test_a_container_is_not_privileged() -> None:
 
 
 def test_only_nodes_have_volumes_and_all_have_the_key() -> None:
-    assert pairs(arguments("cp1"), "--volume") == ["/var/lib/containerd", "/var/lib/etcd"]
+    assert pairs(arguments("cp1"), "--volume") == [
+        "halab-ha-cp1-containerd:/var/lib/containerd",
+        "halab-ha-cp1-etcd:/var/lib/etcd",
+    ]
     assert pairs(arguments("lb1"), "--volume") == []
     assert pairs(arguments("lb1"), "--env") == ["HALAB_AUTHORIZED_KEY=ssh-ed25519 AAAA", "a=1", "b=2"]

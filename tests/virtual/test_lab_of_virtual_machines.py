@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from power_contract import PROMISES
 from users import UserLab, lab_in
 
 NAME = "e2e-virtual"
@@ -76,6 +77,14 @@ def test_the_plug_of_the_lab_is_not_the_way_in(lab: UserLab) -> None:
         assert not lab.status()["steady"]
     finally:
         lab.ok("heal")
+    lab.wait_until_steady()
+
+
+def test_power_over_libvirt_keeps_its_promises(lab: UserLab) -> None:
+    """One after another on the balancer, and steady once at the end: a look at an emulated lab takes its time."""
+    power = lab.power()
+    for promise in PROMISES:
+        promise(power, "lb1")
     lab.wait_until_steady()
 
 

@@ -1,0 +1,219 @@
+"""Snapshots of a whole lab: all machines as they were at one moment, and back to it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from halab.cluster.steady import Observation
+from halab.errors import BadUsage, HalabError, LabProblem
+from halab.faults import injection
+from halab.faults.journal import Journal
+from halab.faults.site import Site
+from halab.lifecycle import access, makers
+from halab.lifecycle import lab as labs
+from halab.lifecycle.boot import boot
+from halab.lifecycle.lab import Place
+from halab.lifecycle.settling import settle
+from halab.machines.guests import on_all
+from halab.machines.maker import Maker
+from halab.machines.power import State
+from halab.machines.work import replace
+from halab.progress import Progress
+from halab.topology.lab import Lab
+
+# What `up` saves when it has made the lab, and `reset` goes back to.
+AFTER_UP = "up"
+# It is a part of names and tags at docker and libvirt.
+_NAME = r"[a-z0-9][a-z0-9-]{0,29}"
+# Of 2 GiB of memory, and of an etcd's disk: seconds. The limits are for a disk that others use, too.
+_SAVE_SECONDS = 300
+_RESTORE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`missing` are machines of the lab that are not in it, because saving them did not end, or they are newer."""
+
+    name: str
+    created: datetime
+    missing: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.missing
+
+
+def snapshots(place: Place, lab: Lab, maker: Maker) -> list[Snapshot]:
+    """The snapshots of a lab, the oldest first."""
+    found: dict[str, dict[str, datetime]] = {}
+    for each in maker.saved(lab.name, place.work.path):
+        found.setdefault(each.snapshot, {})[each.machine] = each.created
+    every = [
+        Snapshot(
+            name,
+            max(machines.values()),
+            tuple(each.name for each in lab.machines if each.name not in machines),
+        )
+        for name, machines in found.items()
+    ]
+    return sorted(every, key=lambda each: (each.created, each.name))
+
+
+def of_lab(place: Place) -> list[Snapshot]:
+    """The snapshots of the lab that is up."""
+    lab = labs.existing(place)
+    return snapshots(place, lab, makers.maker(place))
+
+
+def save(place: Place, name: str, progress: Progress) -> None:
+    """Keep the whole lab as it is now: all machines are frozen, saved, and go on; or all are off."""
+    if not re.fullmatch(_NAME, name):
+        raise BadUsage(f"not a name for a snapshot: {name}", hint=f"it matches {_NAME}")
+    with labs.locked(place, f"snapshot save, process {os.getpid()}"):
+        lab = labs.existing(place)
+        maker = makers.maker(place)
+        if any(each.name == name for each in snapshots(place, lab, maker)):
+            raise BadUsage(
+                f"there is a snapshot {name} already", hint=f"`halab snapshot delete {name}` removes it"
+            )
+        save_held(place, lab, maker, name, progress)
+
+
+def save_held(place: Place, lab: Lab, maker: Maker, name: str, progress: Progress) -> None:
+    """As `save`, for who holds the lab's lock. What was saved of a snapshot that fails is removed."""
+    site = access.site(place, lab)
+    running = _require_alike(site)
+    open_faults = Journal(place.work.journal).open_faults()
+    if open_faults:
+        raise LabProblem(f"a fault is open: {open_faults[0]}", hint="undo it first: `halab heal`")
+    try:
+        with (
+            progress.step(f"save the snapshot {name}", limit_seconds=_SAVE_SECONDS * lab.patience),
+            _frozen(place, site) if running else nullcontext(),
+        ):
+            on_all(_names(lab), lambda each: maker.save(lab, lab.machine(each), place.work.path, name))
+    except BaseException:
+        with suppress(HalabError):
+            maker.delete_snapshot(lab.name, place.work.path, name)
+        raise
+    if running:
+        settle(place, lab, progress)
+
+
+def delete(place: Place, name: str) -> None:
+    """Remove a snapshot, or what was saved of one that did not come to its end."""
+    with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
+        lab = labs.existing(place)
+        maker = makers.maker(place)
+        _known(snapshots(place, lab, maker), name)
+        maker.delete_snapshot(lab.name, place.work.path, name)
+
+
+def restore(place: Place, name: str, progress: Progress) -> Observation:
+    """Put the whole lab back to a snapshot, and wait until it is steady.
+
+    Faults that were open are gone with the state that they were in. What interrupts it leaves a lab that only another
+    restore, or `down`, may touch.
+    """
+    with labs.locked(place, f"snapshot restore, process {os.getpid()}", amid_restore=True):
+        lab = labs.existing(place)
+        maker = makers.maker(place)
+        wanted = _known(snapshots(place, lab, maker), name)
+        if not wanted.is_whole:
+            raise LabProblem(
+                f"the snapshot {name} is not whole: {', '.join(wanted.missing)} is not in it",
+                hint=f"`halab snapshot delete {name}` removes what there is of it",
+            )
+        _put_back(place, lab, maker, name, progress)
+        return settle(place, lab, progress)
+
+
+def reset(place: Place, progress: Progress) -> Observation:
+    """Put the lab back to how `up` left it."""
+    if not any(each.name == AFTER_UP for each in of_lab(place)):
+        raise LabProblem(
+            f"there is no snapshot of the lab {place.name} as `up` left it",
+            hint="make the lab anew: `halab down && halab up`",
+        )
+    return restore(place, AFTER_UP, progress)
+
+
+def save_after_up(place: Place, lab: Lab, maker: Maker, progress: Progress) -> None:
+    """Keep what `up` has made, for `reset`; once. A lab that cannot be saved is up all the same.
+
+    A snapshot of a lab that had fewer machines is replaced.
+    """
+    known = [each for each in snapshots(place, lab, maker) if each.name == AFTER_UP]
+    if known and known[0].is_whole:
+        return
+    try:
+        if known:
+            maker.delete_snapshot(lab.name, place.work.path, AFTER_UP)
+        save_held(place, lab, maker, AFTER_UP, progress)
+    except HalabError as error:
+        progress.say(f"the lab was not saved, and `halab reset` has nothing to go back to: {error.message}")
+
+
+def _put_back(place: Place, lab: Lab, maker: Maker, name: str, progress: Progress) -> None:
+    work, power = place.work, makers.power(place, lab)
+    replace(work.restoring, name + "\n")
+    gone = [each for each in lab.machines if maker.state(lab, each, work.path) is State.GONE]
+    if gone:
+        boot(place, lab, maker, progress)
+
+    def put_back(machine: str) -> None:
+        maker.restore(lab, lab.machine(machine), work.path, name)
+
+    def go_on(machine: str) -> None:
+        if power.state(machine) is State.FROZEN:
+            power.thaw(machine)
+        else:
+            power.start(machine)
+
+    with progress.step(f"restore the snapshot {name}", limit_seconds=_RESTORE_SECONDS * lab.patience):
+        on_all(_names(lab), put_back)
+        work.known_hosts.unlink(missing_ok=True)
+        on_all(_names(lab), go_on)
+    work.journal.unlink(missing_ok=True)
+    work.restoring.unlink()
+
+
+@contextmanager
+def _frozen(place: Place, site: Site) -> Iterator[None]:
+    """All machines stand still while the block lasts. It is in the journal: whatever ends halab, `heal` thaws them."""
+    journal = Journal(place.work.journal)
+    entries = {each: injection.plan(site, "freeze", each, {}) for each in _names(site.lab)}
+    try:
+        on_all(entries, lambda each: injection.inject(site, journal, entries[each]))
+        yield
+    finally:
+        on_all(entries, lambda each: injection.heal(site, journal, entries[each]))
+
+
+def _require_alike(site: Site) -> bool:
+    """Whether all machines run; LabProblem where some do and others do not."""
+    states = {each: site.power.state(each) for each in _names(site.lab)}
+    if len(set(states.values())) > 1 or not set(states.values()) <= {State.RUNNING, State.OFF}:
+        seen = ", ".join(f"{machine} is {state}" for machine, state in states.items())
+        raise LabProblem(
+            f"a snapshot has all machines running, or all of them off: {seen}",
+            hint="`halab status` shows more; `halab up` starts what is off",
+        )
+    return State.RUNNING in states.values()
+
+
+def _known(every: Sequence[Snapshot], name: str) -> Snapshot:
+    for each in every:
+        if each.name == name:
+            return each
+    known = ", ".join(each.name for each in every) or "none"
+    raise BadUsage(f"no such snapshot: {name}", hint=f"there are: {known}")
+
+
+def _names(lab: Lab) -> list[str]:
+    return [machine.name for machine in lab.machines]

@@ -1,0 +1,79 @@
+"""What this host has of labs beside their providers: allocations, work folders, locks that are held."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from halab.machines import allocation, identity
+from halab.machines.belonging import Belonging, Holder, Kind
+from halab.machines.work import Work
+
+
+def read(known: Mapping[str, str]) -> list[Belonging]:
+    """Of all allocations of this user, and of the work folders that labels name: work folder → lab."""
+    held = allocation.held()
+    here = identity.of_this_host()
+    found = [
+        Belonging(
+            Holder.HOST, Kind.ALLOCATION, f"{each.name} {each.network}", str(each.work), each.name,
+            str(each.work), here,
+        )
+        for each in held
+    ]  # fmt: skip
+    labs = {**known, **{str(each.work): each.name for each in held}}
+    for path, lab in sorted(labs.items()):
+        found += _folder(Path(path), lab, here)
+    return found
+
+
+def is_there(work: str) -> bool:
+    """Whether a work folder exists. One that cannot be looked at does: another user's, or on a disk that fails."""
+    path = Path(work)
+    if not path.is_absolute():
+        # not written by halab: nothing can be said of it
+        return True
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _folder(path: Path, lab: str, here: str) -> list[Belonging]:
+    try:
+        size, made = _size(path), _made(path)
+    except OSError:
+        return []
+    found = [
+        Belonging(
+            Holder.HOST, Kind.WORK_FOLDER, path.name, str(path), lab, str(path), here,
+            created=made, size_bytes=size,
+        )
+    ]  # fmt: skip
+    holder = Work(path).lock_holder
+    with suppress(OSError):
+        by, since = holder.read_text().strip(), holder.stat().st_mtime
+        at = datetime.fromtimestamp(since, UTC)
+        found.append(Belonging(Holder.HOST, Kind.LOCK, by, str(holder), lab, str(path), here, created=at))
+    return found
+
+
+def _made(path: Path) -> datetime:
+    """When the work folder was made: with its keys, which no later command writes."""
+    key = Work(path).public_key
+    return datetime.fromtimestamp((key if key.exists() else path).stat().st_mtime, UTC)
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total

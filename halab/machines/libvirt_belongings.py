@@ -1,0 +1,182 @@
+"""What a libvirt has of labs. Asked of the connection that `Hypervisor` holds, so that the library has one home."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from halab.errors import HostProblem
+from halab.machines.belonging import Belonging, Holder, Kind, moment
+from halab.topology import domain
+from halab.topology.domain import Owner
+
+OwnerOf = Callable[[Any], Owner | None]
+
+# The disk of a machine as Vagrant calls it. The base that disks of many labs start from is called otherwise:
+# `halab-VAGRANTSLASH-debian-12-…_vagrant_box_image_0_box.img`.
+_DISK = re.compile(r"halab-(?P<lab>[a-z][a-z0-9-]{0,19})-(?P<machine>(lb|cp|w)[0-9]+)\.img")
+
+
+# How often what goes while we look makes us look again.
+_LOOKS = 5
+
+
+class _Gone(Exception):
+    """Somebody else has removed it meanwhile."""
+
+
+def read(library: Any, connection: Any, owner_of: OwnerOf) -> list[Belonging]:
+    """Machines, their snapshots and disks, networks, and disks that no machine has."""
+    for _ in range(_LOOKS):
+        with suppress(_Gone), _noticing(library):
+            return _read(connection, owner_of)
+    raise HostProblem("libvirt does not rest: what it has comes and goes", hint="try again")
+
+
+def discard(
+    library: Any, connection: Any, belonging: Belonging, owner_of: OwnerOf, way: Callable[[Any], None] | None
+) -> None:
+    """`way` is how a machine or a network is removed."""
+    with suppress(_Gone), _noticing(library):
+        for each in _handles(connection, belonging, owner_of):
+            if way is None:
+                each.delete()
+            else:
+                way(each)
+
+
+@contextmanager
+def _noticing(library: Any) -> Iterator[None]:
+    """_Gone where what was asked for is there no more."""
+    gone = (
+        library.VIR_ERR_NO_DOMAIN,
+        library.VIR_ERR_NO_DOMAIN_SNAPSHOT,
+        library.VIR_ERR_NO_NETWORK,
+        library.VIR_ERR_NO_STORAGE_VOL,
+        library.VIR_ERR_NO_STORAGE_POOL,
+    )
+    try:
+        yield
+    except library.libvirtError as error:
+        if error.get_error_code() in gone:
+            raise _Gone from error
+        raise
+
+
+def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
+    volumes = {each.path(): each for each in _volumes(connection)}
+    found, used = [], set()
+    for each in connection.listAllDomains():
+        tree = ElementTree.fromstring(each.XMLDesc())
+        used |= _used(tree)
+        owner = owner_of(each)
+        if owner is not None:
+            found.append(_machine(each, owner))
+            found += [_snapshot(each, snapshot, owner) for snapshot in each.listAllSnapshots()]
+            found += [_disk(volumes[path], owner) for path in own_disks(each, tree) if path in volumes]
+    for each in connection.listAllNetworks():
+        owner = domain.network_owner(each.XMLDesc())
+        if owner is not None:
+            found.append(_network(each, owner))
+    for path, volume in volumes.items():
+        named = _DISK.fullmatch(volume.name())
+        if named and path not in used:
+            found.append(_disk(volume, Owner(named["lab"], "", named["machine"])))
+    return found
+
+
+def _handles(connection: Any, belonging: Belonging, owner_of: OwnerOf) -> Iterator[Any]:
+    """libvirt's handle of a belonging, if it is there and still is what it was."""
+    owner = Owner(belonging.lab, belonging.work, belonging.machine)
+    match belonging.kind:
+        case Kind.MACHINE:
+            for each in connection.listAllDomains():
+                if each.UUIDString() == belonging.key and owner_of(each) == owner:
+                    yield each
+        case Kind.SNAPSHOT:
+            for each in connection.listAllDomains():
+                if owner_of(each) == owner:
+                    known = each.listAllSnapshots()
+                    yield from (
+                        one for one in known if f"{each.UUIDString()}/{one.getName()}" == belonging.key
+                    )
+        case Kind.NETWORK:
+            for each in connection.listAllNetworks():
+                if each.UUIDString() == belonging.key and domain.network_owner(each.XMLDesc()) == owner:
+                    yield each
+        case Kind.VOLUME:
+            yield from _unused(connection, belonging.key)
+
+
+def own_disks(found: Any, tree: ElementTree.Element) -> list[str]:
+    """The disks that a machine was made with, or that its snapshots made: not what somebody has attached to it."""
+    paths = [source.get("file", "") for source in tree.findall("./devices/disk[@device='disk']/source")]
+    return [path for path in paths if Path(path).name.startswith(found.name())]
+
+
+def _unused(connection: Any, path: str) -> Iterator[Any]:
+    for volume in _volumes(connection):
+        if volume.path() == path:
+            for each in connection.listAllDomains():
+                if path in _used(ElementTree.fromstring(each.XMLDesc())):
+                    raise HostProblem(f"a virtual machine has this disk: {each.name()}")
+            yield volume
+
+
+def _used(tree: ElementTree.Element) -> set[str]:
+    """Every file that a domain has as a disk, or as what is below one."""
+    return {source.get("file", "") for source in tree.findall("./devices/disk//source")}
+
+
+def _volumes(connection: Any) -> Iterator[Any]:
+    for pool in connection.listAllStoragePools():
+        if pool.isActive():
+            yield from pool.listAllVolumes()
+
+
+def _machine(found: Any, owner: Owner) -> Belonging:
+    """libvirt does not know when a domain was defined. Its disks have its size."""
+    return _belonging(Kind.MACHINE, found.name(), found.UUIDString(), owner)
+
+
+def _snapshot(found: Any, snapshot: Any, owner: Owner) -> Belonging:
+    name = snapshot.getName()
+    written = ElementTree.fromstring(snapshot.getXMLDesc()).findtext("./creationTime")
+    made = datetime.fromtimestamp(int(written), UTC) if written else None
+    key = f"{found.UUIDString()}/{name}"
+    return _belonging(Kind.SNAPSHOT, f"{found.name()}@{name}", key, owner, snapshot=name, created=made)
+
+
+def _disk(volume: Any, owner: Owner) -> Belonging:
+    # its type, how large it may become, how large it is
+    size = int(volume.info()[2])
+    return _belonging(Kind.VOLUME, volume.name(), volume.path(), owner, size_bytes=size)
+
+
+def _network(found: Any, owner: Owner) -> Belonging:
+    made = moment(domain.network_made(found.XMLDesc()))
+    return _belonging(Kind.NETWORK, found.name(), found.UUIDString(), owner, created=made)
+
+
+def _belonging(
+    kind: Kind, name: str, key: str, owner: Owner, *,
+    snapshot: str = "", created: datetime | None = None, size_bytes: int | None = None,
+) -> Belonging:  # fmt: skip
+    return Belonging(
+        Holder.LIBVIRT,
+        kind,
+        name,
+        key,
+        owner.lab,
+        owner.work,
+        owner.host,
+        owner.machine,
+        snapshot,
+        created,
+        size_bytes,
+    )

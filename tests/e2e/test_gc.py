@@ -1,0 +1,125 @@
+"""What labs leave behind, at a real engine: listed, and removed where nobody can use it any more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from users import UserLab
+
+LAB = "e2e-gc"
+
+
+def docker(*words: str, input: bytes = b"") -> str:
+    done = subprocess.run(["docker", *words], input=input, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def labels(work: Path, host: str | None) -> list[str]:
+    known = {"halab.lab": LAB, "halab.work": str(work)} | ({"halab.host": host} if host else {})
+    return [word for name, value in known.items() for word in ("--label", f"{name}={value}")]
+
+
+@dataclass(frozen=True)
+class Things:
+    """A container, a network and a volume of the same name; an image with it, where it says so."""
+
+    name: str
+
+    def make(self, arguments: list[str], *, with_image: bool = False) -> None:
+        # an image of nothing: nothing of it is ever started
+        base = docker("import", "-", "e2e-gc-empty:latest", input=b"\0" * 1024)
+        docker("create", "--name", self.name, "--volume", "/anonymous", *arguments, base, "nothing")
+        docker("network", "create", *arguments, self.name)
+        docker("volume", "create", *arguments, self.name)
+        if with_image:
+            changes = [f"--change=LABEL {label}" for label in arguments[1::2]]
+            docker("import", *changes, "-", f"{self.name}:saved", input=b"\0" * 1024)
+
+    @property
+    def left(self) -> set[str]:
+        listings = {
+            "container": ["ps", "--all", "--format", "{{.Names}}"],
+            "network": ["network", "ls", "--format", "{{.Name}}"],
+            "volume": ["volume", "ls", "--format", "{{.Name}}"],
+            "image": ["image", "ls", "--format", "{{.Repository}}"],
+        }
+        return {kind for kind, listing in listings.items() if self.name in docker(*listing).split()}
+
+    def remove(self) -> None:
+        for verb in (["rm", "-fv"], ["network", "rm"], ["volume", "rm", "-f"], ["image", "rm", "-f"]):
+            name = f"{self.name}:saved" if verb[0] == "image" else self.name
+            subprocess.run(["docker", *verb, name], capture_output=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def things() -> Iterator[dict[str, Things]]:
+    kinds = ("orphan", "older", "living", "elsewhere", "unlabelled")
+    made = {kind: Things(f"e2e-gc-{kind}") for kind in kinds}
+    yield made
+    for each in made.values():
+        each.remove()
+    subprocess.run(["docker", "image", "rm", "-f", "e2e-gc-empty:latest"], capture_output=True, timeout=60)
+
+
+def listed(user: UserLab) -> dict[tuple[str, str], dict]:
+    found = json.loads(user.ok("list", "--json"))
+    return {(each["name"].split(":")[0], each["kind"]): each for each in found if each["lab"] == LAB}
+
+
+def test_what_belongs_to_no_living_lab_is_removed_and_nothing_else(
+    tmp_path: Path, things: dict[str, Things], state_home: None
+) -> None:
+    user, here = UserLab(tmp_path), identity()
+    gone, living = tmp_path / "gone/.halab", tmp_path / "living/.halab"
+    living.mkdir(parents=True)
+    things["orphan"].make(labels(gone, here), with_image=True)
+    things["older"].make(labels(tmp_path / "older/.halab", None))
+    things["living"].make(labels(living, here), with_image=True)
+    things["elsewhere"].make(labels(gone, "another-host"), with_image=True)
+    things["unlabelled"].make([])
+    whole = {"container", "network", "volume", "image"}
+
+    found = listed(user)
+    states = {
+        name: {each["state"] for (known, _), each in found.items() if known == name} for name, _ in found
+    }
+    assert states == {
+        "e2e-gc-orphan": {"orphaned"}, "e2e-gc-older": {"orphaned"}, "e2e-gc-living": {"living"},
+        "e2e-gc-elsewhere": {"elsewhere"}, ".halab": {"living"},
+    }  # fmt: skip
+    assert {kind for name, kind in found if name == "e2e-gc-orphan"} == whole
+    for kind in whole:
+        each = found["e2e-gc-orphan", kind]
+        assert 0 <= each["age_seconds"] < 300 or kind == "image", each
+    assert found["e2e-gc-orphan", "volume"]["size_bytes"] == 0
+    assert "e2e-gc-unlabelled" not in user.ok("list")
+
+    shown = user.halab("gc")
+    assert (shown.code, "`halab gc --yes` removes it" in shown.errors) == (0, True)
+    assert "e2e-gc-orphan" in shown.output and "e2e-gc-living" not in shown.output
+    assert things["orphan"].left == whole
+
+    # nobody answers here, so --yes; what has no label, or another's, must be left
+    before = len(docker("volume", "ls", "-q").split())
+    user.ok("gc", "--yes")
+    assert things["orphan"].left == set()
+    assert things["older"].left == set()
+    # with their anonymous volumes
+    assert len(docker("volume", "ls", "-q").split()) == before - 4
+    assert things["living"].left == whole
+    assert things["elsewhere"].left == whole
+    assert things["unlabelled"].left == {"container", "network", "volume"}
+    again = user.halab("gc", "--yes")
+    assert (again.code, "e2e-gc" in again.output) == (0, False)
+
+
+def identity() -> str:
+    from halab.machines.identity import of_this_host
+
+    return of_this_host()

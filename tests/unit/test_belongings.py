@@ -1,0 +1,235 @@
+"""`halab list` and `halab gc`, over providers that only say what they have."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from halab.cli import main
+from halab.cli.belongings import _age, _size
+from halab.errors import HostProblem
+from halab.lifecycle import belongings
+from halab.machines import allocation, host_belongings, identity
+from halab.machines.belonging import Belonging, Holder, Kind
+from halab.machines.work import Work
+
+Shown = pytest.CaptureFixture[str]
+
+
+@dataclass
+class FakeKeeper:
+    """One that holds things, or does not answer; what it refuses to remove stays."""
+
+    things: list[Belonging] = field(default_factory=list)
+    silence: str = ""
+    refused: set[str] = field(default_factory=set)
+    removed: list[str] = field(default_factory=list)
+
+    def belongings(self) -> list[Belonging]:
+        return list(self.things)
+
+    def discard_belonging(self, belonging: Belonging) -> None:
+        if belonging.name in self.refused:
+            raise HostProblem("it is in use")
+        self.things.remove(belonging)
+        self.removed.append(belonging.name)
+
+
+Keepers = dict[Holder, FakeKeeper]
+
+
+@pytest.fixture
+def keepers(monkeypatch: pytest.MonkeyPatch) -> Keepers:
+    found = {Holder.DOCKER: FakeKeeper(), Holder.LIBVIRT: FakeKeeper()}
+
+    def keeper(holder: Holder) -> FakeKeeper:
+        if found[holder].silence:
+            raise HostProblem(found[holder].silence)
+        return found[holder]
+
+    monkeypatch.setattr(belongings, "keeper", keeper)
+    return found
+
+
+def thing(work: Path, name: str = "halab-ha-cp1", kind: Kind = Kind.MACHINE) -> Belonging:
+    here = identity.of_this_host()
+    hour_ago = datetime.now(UTC) - timedelta(hours=3)
+    return Belonging(
+        Holder.DOCKER, kind, name, name, "ha", str(work), here, created=hour_ago, size_bytes=1_500_000
+    )
+
+
+def living(folder: Path) -> Path:
+    work = Work(folder / "living/.halab")
+    work.make()
+    allocation.allocate("ha", "auto", work.path, taken=[])
+    return work.path
+
+
+def test_a_lab_is_listed_with_its_folder_and_its_allocation(
+    tmp_path: Path, keepers: Keepers, capsys: Shown
+) -> None:
+    work = living(tmp_path)
+    (work / "lock.holder").write_text("up, process 12\n")
+    keepers[Holder.DOCKER].things = [thing(work), replace(thing(work, "far"), host="another")]
+    assert main(["list", "--json"]) == 0
+    found = {each["kind"]: each for each in json.loads(capsys.readouterr().out) if each["name"] != "far"}
+    assert set(found) == {"machine", "work folder", "allocation", "lock"}
+    assert {each["state"] for each in found.values()} == {"living"}
+    machine = found["machine"]
+    assert (machine["lab"], machine["work"], machine["size_bytes"]) == ("ha", str(work), 1_500_000)
+    assert 10_800 <= machine["age_seconds"] < 10_900
+    assert datetime.fromisoformat(machine["created"]).tzinfo is not None
+    assert found["work folder"]["size_bytes"] > 0
+    assert (found["lock"]["name"], found["allocation"]["name"]) == ("up, process 12", "ha 10.213.0.0/24")
+
+
+def test_the_table_is_for_people(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
+    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone/.halab")]
+    assert main(["list"]) == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK", "FOLDER"]
+    expected = ["machine", "halab-ha-cp1", "ha", "orphaned", "3", "h", "1.5", "MB", "docker"]
+    assert line.split() == [*expected, str(tmp_path / "gone/.halab")]
+
+
+def test_nothing_is_said_to_be_nothing(keepers: Keepers, capsys: Shown) -> None:
+    assert main(["list"]) == 0
+    assert capsys.readouterr() == ("", "no lab has anything here\n")
+    assert main(["gc", "--yes"]) == 0
+    assert capsys.readouterr() == ("", "nothing is left of labs that are gone\n")
+
+
+@pytest.mark.parametrize("verb", [["list"], ["gc", "--yes"]])
+def test_a_provider_that_does_not_answer_hides_nothing_of_the_other(
+    verb: list[str], tmp_path: Path, keepers: Keepers, capsys: Shown
+) -> None:
+    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    keepers[Holder.LIBVIRT].silence = "libvirt is not there"
+    assert main(verb) == 0
+    shown = capsys.readouterr()
+    assert "not asked: libvirt: libvirt is not there\n" in shown.err
+    assert "halab-ha-cp1" in shown.out
+    keepers[Holder.DOCKER].silence = "no docker engine answers"
+    assert main(verb) == 3
+
+
+def test_gc_without_a_terminal_only_shows(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
+    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    assert main(["gc"]) == 0
+    shown = capsys.readouterr()
+    assert "halab-ha-cp1" in shown.out and "`halab gc --yes` removes it" in shown.err
+    assert keepers[Holder.DOCKER].removed == []
+
+
+@pytest.mark.parametrize(("answer", "removed"), [("y", ["halab-ha-cp1"]), ("n", []), ("", [])])
+def test_gc_asks_at_a_terminal(
+    answer: str, removed: list[str], tmp_path: Path, keepers: Keepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda text: answer)
+    assert main(["gc"]) == 0
+    assert keepers[Holder.DOCKER].removed == removed
+
+
+def test_gc_removes_what_uses_another_thing_first_and_only_orphans(
+    tmp_path: Path, keepers: Keepers, capsys: Shown
+) -> None:
+    gone = tmp_path / "gone"
+    things = [
+        thing(gone, f"a {kind}", kind) for kind in (Kind.IMAGE, Kind.VOLUME, Kind.NETWORK, Kind.MACHINE)
+    ]
+    spared = [thing(living(tmp_path), "living"), replace(thing(gone, "far"), host="another")]
+    keepers[Holder.DOCKER].things = [*things, *spared]
+    keepers[Holder.LIBVIRT].silence = "no"
+    assert main(["gc", "--yes", "--json"]) == 0
+    assert keepers[Holder.DOCKER].removed == ["a machine", "a network", "a volume", "a image"]
+    assert keepers[Holder.DOCKER].things == spared
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["orphaned"]) == 4
+    assert [each["removed"] for each in told["removals"]] == [True] * 4
+    assert [each.name for each in allocation.held()] == ["ha"]
+
+
+def test_gc_in_json_only_shows_without_yes(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
+    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    assert main(["gc", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in told["orphaned"]] == ["halab-ha-cp1"]
+    assert told["removals"] == []
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
+    gone = tmp_path / "gone"
+    keepers[Holder.DOCKER].things = [thing(gone), thing(gone, "net", Kind.NETWORK)]
+    keepers[Holder.DOCKER].refused = {"halab-ha-cp1"}
+    assert main(["gc", "--yes"]) == 3
+    assert keepers[Holder.DOCKER].removed == ["net"]
+    assert "not removed: machine halab-ha-cp1: it is in use" in capsys.readouterr().err
+
+
+def test_an_allocation_whose_folder_is_gone_is_given_up(tmp_path: Path, keepers: Keepers) -> None:
+    work = living(tmp_path)
+    assert main(["gc", "--yes"]) == 0
+    assert len(allocation.held()) == 1
+    shutil.rmtree(work)
+    assert main(["gc", "--yes"]) == 0
+    assert allocation.held() == []
+
+
+def test_a_lab_that_came_back_while_somebody_thought_is_spared(tmp_path: Path, keepers: Keepers) -> None:
+    work = tmp_path / "living/.halab"
+    debris = Belonging(Holder.LIBVIRT, Kind.VOLUME, "halab-ha-cp1.img", "/p", "ha", "")
+    things = [thing(work), debris]
+    keepers[Holder.DOCKER].things = things
+    living(tmp_path)
+    assert [each.spared for each in belongings.remove(things)] == [True, True]
+    assert keepers[Holder.DOCKER].removed == []
+
+
+def test_a_folder_that_cannot_be_looked_at_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host_belongings.is_there(str(tmp_path))
+    assert not host_belongings.is_there(str(tmp_path / "none"))
+    (tmp_path / "file").touch()
+    assert not host_belongings.is_there(str(tmp_path / "file/.halab"))
+    assert host_belongings.is_there("") and host_belongings.is_there("relative/.halab")
+
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert host_belongings.is_there(str(tmp_path / "none"))
+
+
+def test_a_host_keeps_its_identity_and_no_other_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tmp_path / "machine-id"
+    monkeypatch.setattr(identity, "_MACHINE_ID", known)
+    monkeypatch.setattr("socket.gethostname", lambda: "ada")
+    by_name = identity.of_this_host()
+    for nothing in ("", "uninitialized\n"):
+        known.write_text(nothing)
+        assert identity.of_this_host() == by_name
+    known.write_text("0123456789abcdef0123456789abcdef\n")
+    by_id = identity.of_this_host()
+    assert by_id != by_name and "0123456789" not in by_id
+    monkeypatch.setattr("socket.gethostname", lambda: "bob")
+    assert identity.of_this_host() == by_id
+
+
+def test_ages_and_sizes_are_short() -> None:
+    now = datetime(2026, 1, 10, tzinfo=UTC)
+    ages = [_age(now - timedelta(seconds=each), now) for each in (0, 119, 120, 7200, 172_799, 172_800)]
+    assert ages == ["0 s", "119 s", "2 min", "2 h", "47 h", "2 days"]
+    assert _age(now + timedelta(hours=1), now) == "0 s"
+    assert [_size(each) for each in (None, 0, 999, 1500, 12_000_000, 1_234_000_000)] == [
+        "-", "0 B", "999 B", "1.5 kB", "12 MB", "1.2 GB",
+    ]  # fmt: skip
