@@ -10,6 +10,11 @@ from halab.errors import HostProblem
 _FORMS = {"DOCKER_HOST": "ssh://USER@HOST", "LIBVIRT_DEFAULT_URI": "qemu+ssh://USER@HOST/system"}
 
 
+def libvirt_address() -> str:
+    """Where libvirt is asked: LIBVIRT_DEFAULT_URI, as its own tools do, or else this host's."""
+    return os.environ.get("LIBVIRT_DEFAULT_URI") or "qemu:///system"
+
+
 def by_docker() -> Remote | None:
     """The host of the engine that DOCKER_HOST names."""
     return named("DOCKER_HOST", os.environ.get("DOCKER_HOST"))
