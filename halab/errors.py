@@ -9,6 +9,7 @@ HalabError             exit 3: halab could not do what it was asked to
 ├── TimedOut           a wait ended without what it waited for; says what it last saw
 ├── Corrupted          a file is not what its checksum says
 ├── Unreachable        a machine does not answer over SSH
+├── TunnelLost         the way to a lab on another host has gone: nothing is known of the lab itself
 ├── LabProblem         the lab is not in a state in which this can be done
 └── Unable             this lab, its provider or its kernel, cannot do what is asked: a scenario is skipped for it
 """
@@ -87,6 +88,10 @@ class Corrupted(HalabError):
 
 
 class Unreachable(HalabError):
+    pass
+
+
+class TunnelLost(HalabError):
     pass
 
 

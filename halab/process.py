@@ -159,6 +159,17 @@ def background(
             end_group(child)
 
 
+def attached(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> int:
+    """Run a command that has the terminal and the whole environment, as from a shell; its exit code."""
+    words = [os.fspath(word) for word in argv]
+    with subprocess.Popen(words, env={**os.environ, **(env or {})}) as child:
+        while True:
+            # Ctrl-C is sent to both of us: what it means is the command's own matter
+            with suppress(KeyboardInterrupt):
+                code = child.wait()
+                return code if code >= 0 else 128 - code
+
+
 @contextmanager
 def _signals_wait() -> Iterator[None]:
     """Signals that would interrupt halab do so when the block is over.

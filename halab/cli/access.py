@@ -37,13 +37,14 @@ def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
 @click.command("kubectl", context_settings=_PASS_ON)
 @file_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def kubectl_command(file: Path, arguments: tuple[str, ...]) -> None:
+def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
     """Run kubectl against the lab, through its load balancer.
 
     \b
     Example:
       halab kubectl -- get pods -n kube-system
     """
+    from halab import process
     from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
@@ -51,7 +52,13 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> None:
     labs.existing(place)
     os.environ["KUBECONFIG"] = str(access.kubeconfig(place))
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
-    _become([str(access.kubectl(place)), *words])
+    argv = [str(access.kubectl(place)), *words]
+    tunnel = access.tunnel_of(place)
+    if tunnel is None:
+        _become(argv)
+        return None
+    # the tunnel is ours, and must outlive kubectl
+    return process.attached(argv, {"HTTPS_PROXY": tunnel.proxy, "NO_PROXY": "", "no_proxy": ""})
 
 
 @click.command("kubeconfig")
@@ -65,7 +72,11 @@ def kubeconfig_command(file: Path) -> None:
     """
     from halab.lifecycle import access
 
-    click.echo(access.kubeconfig(place_of(file)))
+    place = place_of(file)
+    click.echo(access.kubeconfig(place))
+    way = access.way_in(place)
+    if way:
+        click.echo(way, err=True)
 
 
 @click.command("logs")

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import yaml
 
+from halab.cluster import socks
 from halab.errors import LabProblem, Unreachable
 from halab.machines.work import replace
 from halab.topology.lab import API_PORT, Lab, Machine
@@ -77,17 +79,24 @@ def url(machine: Machine) -> str:
 
 
 class Api:
-    """One address of the API: the load balancer's or a control plane's own. May be used from several threads."""
+    """One address of the API: the load balancer's or a control plane's own. May be used from several threads.
 
-    def __init__(self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float) -> None:
+    `tunnel` is the port of the SOCKS5 proxy by which it is reached, None on this host.
+    """
+
+    def __init__(
+        self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float, tunnel: int | None = None
+    ) -> None:
+        self.tunnel = tunnel
         self._client = httpx.Client(
             base_url=base_url,
             verify=context,
             timeout=timeout_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"Connection": "close", "User-Agent": "halab"},
-            # the lab is on this host: a proxy of the environment cannot reach it
+            # the lab is on this host, or behind our own tunnel: a proxy of the environment cannot reach it
             trust_env=False,
+            transport=_Tunnelled(context, tunnel) if tunnel else None,
         )
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
@@ -109,9 +118,25 @@ class Api:
         self._client.close()
 
 
-def connect(lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5) -> Api:
-    """The API through the load balancer."""
-    return Api(url(lab.balancer), credentials.context(), timeout_seconds=timeout_seconds)
+class _Tunnelled(httpx.HTTPTransport):
+    """Connections by way of a SOCKS5 proxy, with the time limit of the question.
+
+    The client's own support has no limit for the proxy's answer, and that of ssh comes when the machine behind it has
+    answered: one whose power was cut would hold a question for minutes.
+    """
+
+    def __init__(self, context: ssl.SSLContext, tunnel: int) -> None:
+        super().__init__(verify=context)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context, max_keepalive_connections=0, network_backend=socks.Backend(tunnel)
+        )
+
+
+def connect(
+    lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5, tunnel: int | None = None
+) -> Api:
+    """The API through the load balancer; `tunnel` is the port of a SOCKS5 proxy that reaches it."""
+    return Api(url(lab.balancer), credentials.context(), timeout_seconds=timeout_seconds, tunnel=tunnel)
 
 
 def reason(error: Exception) -> str:

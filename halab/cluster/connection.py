@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from types import TracebackType
 
 import h11
 
-from halab.errors import Unreachable
+from halab.cluster import socks
+from halab.errors import TunnelLost, Unreachable
 
 # Far more than anything that is asked for: the nodes of a lab of five take 40 kB.
 _MAXIMUM_BYTES = 4 * 2**20
@@ -24,11 +26,12 @@ _CHUNK_BYTES = 64 * 2**10
 
 @dataclass(frozen=True)
 class Server:
-    """Where to connect; without a context, it is plain HTTP."""
+    """Where to connect; without a context, it is plain HTTP. `tunnel` is the port of a SOCKS5 proxy on loopback."""
 
     host: str
     port: int
     context: ssl.SSLContext | None = None
+    tunnel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,11 @@ class Connection:
     @classmethod
     async def open(cls, server: Server) -> Connection:
         try:
-            streams = await asyncio.open_connection(server.host, server.port, ssl=server.context)
+            if server.tunnel is None:
+                streams = await asyncio.open_connection(server.host, server.port, ssl=server.context)
+            else:
+                through = await socks.connect(server.tunnel, server.host, server.port)
+                streams = await _speak(through, server)
         except OSError as error:
             raise Unreachable(reason(error)) from error
         return cls(server, *streams)
@@ -157,7 +164,7 @@ class Kept:
                 self._waiting.clear()
                 try:
                     answer = await self._answer()
-                except Unreachable as error:
+                except (Unreachable, TunnelLost) as error:
                     self._drop()
                     for each in asked:
                         if not each.done():
@@ -185,6 +192,18 @@ class Kept:
         if self._connection:
             self._connection.close()
             self._connection = None
+
+
+async def _speak(
+    through: socket.socket, server: Server
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Over a connection that is there already, as `open_connection` does over one that it makes."""
+    name = server.host if server.context else None
+    try:
+        return await asyncio.open_connection(sock=through, ssl=server.context, server_hostname=name)
+    except BaseException:
+        through.close()
+        raise
 
 
 def reason(error: OSError) -> str:

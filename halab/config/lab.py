@@ -7,9 +7,9 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from halab.config import kubernetes
+from halab.config import kubernetes, remote
 from halab.config.kubernetes import Source
 from halab.config.loading import Model
 from halab.errors import BadUsage
@@ -160,6 +160,10 @@ class LabFile(Model):
 
     name: Annotated[str, AfterValidator(_name)] = "ha"
     provider: Provider = Provider.AUTO
+    provider_uri: Annotated[str, AfterValidator(remote.provider_uri)] | None = Field(
+        None,
+        description="libvirt: where it is asked, such as qemu+ssh://ada@farm/system; else by LIBVIRT_DEFAULT_URI",
+    )
     accel: Acceleration = Acceleration.AUTO
     disk_cache: DiskCache = Field(
         DiskCache.SAFE,
@@ -177,3 +181,11 @@ class LabFile(Model):
         description="of halab's recipes, or owner/name of Vagrant's stock boxes (libvirt only)",
     )
     patience: float = Field(1.0, ge=0.5, le=60)
+
+    @field_validator("provider_uri")
+    @classmethod
+    def _is_of_libvirt(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # a provider that is wrong itself is not there
+        if value is not None and info.data.get("provider", Provider.LIBVIRT) is not Provider.LIBVIRT:
+            raise ValueError("is libvirt's alone: write `provider: libvirt`; docker has DOCKER_HOST")
+        return value

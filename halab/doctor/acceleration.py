@@ -111,9 +111,9 @@ _LIBVIRT = frozenset({Provider.LIBVIRT})
 
 CHECKS = (
     Check("kvm", "virtual machines run at full speed with it, 10 to 20 times slower without", kvm, _LIBVIRT,
-          Pace.LONG),
+          Pace.LONG, of_the_machines_host=True),
     Check("nested kvm", "a virtual machine inside another one needs the help of the one below", nested,
-          _LIBVIRT),
+          _LIBVIRT, of_the_machines_host=True),
     Check("processors", "control planes that wait for a processor look like control planes that failed", processors,
-          _LIBVIRT, Pace.QUICK),
+          _LIBVIRT, Pace.QUICK, of_the_machines_host=True),
 )  # fmt: skip

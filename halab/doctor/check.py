@@ -10,8 +10,10 @@ from pathlib import Path
 
 from halab.config.kubernetes import Release, resolve
 from halab.config.lab import LabFile, Provider
+from halab.config.remote import Remote
 from halab.doctor.host import Host
 from halab.lifecycle.lab import Place, provider_of
+from halab.machines import elsewhere
 from halab.topology.lab import Machine, plan
 
 
@@ -87,7 +89,10 @@ class Pace(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One question to the host. `up` asks what is quick or long, or `asked_at_up`; `told_at_up`: warnings, too."""
+    """One question to the host. `up` asks what is quick or long, or `asked_at_up`; `told_at_up`: warnings, too.
+
+    `of_the_machines_host` is asked in vain where the machines are on another one.
+    """
 
     name: str
     why: str
@@ -96,10 +101,19 @@ class Check:
     pace: Pace = Pace.SLOW
     asked_at_up: bool = False
     told_at_up: bool = False
+    of_the_machines_host: bool = False
 
     @property
     def is_for_up(self) -> bool:
         return self.asked_at_up or self.pace is not Pace.SLOW
+
+
+def remote(host: Host, subject: Subject) -> Remote | None:
+    """The other host that the lab's machines are on, or would be; None for this one."""
+    if subject.provider is Provider.DOCKER:
+        return elsewhere.named("DOCKER_HOST", host.variable("DOCKER_HOST"))
+    written = subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI")
+    return elsewhere.named("LIBVIRT_DEFAULT_URI", written)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from halab.config.lab import Provider
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
+from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, skipped, warning
 from halab.doctor.host import Host
 from halab.errors import HalabError
 
@@ -39,6 +39,8 @@ def answer(host: Host, subject: Subject) -> Finding:
     try:
         facts = host.engine()
     except HalabError as error:
+        if remote(host, subject):
+            return failed(error.message, *([error.hint] if error.hint else []))
         return failed(error.message, *_start(host))
     seen = f"{facts.version}, cgroup v{facts.cgroup_version}{_by_way_of(host)}"
     if facts.is_rootless:
@@ -61,11 +63,13 @@ def same_engine(host: Host, subject: Subject) -> Finding:
 
 
 def reach(host: Host, subject: Subject) -> Finding:
-    """Machines are reached at their own addresses, so the engine must be on this host."""
+    """Machines are reached at their own addresses: on this host, or through an ssh to theirs."""
     address = host.variable("DOCKER_HOST")
     if address is None or address.startswith(_UNIX):
         return ok("on this host")
-    return warning(f"on another host: {address}", "run halab on the host of the engine", "unset DOCKER_HOST")
+    if there := remote(host, subject):
+        return ok(f"on {there}, by ssh")
+    return warning(f"on another host: {address}", "export DOCKER_HOST=ssh://USER@HOST", "unset DOCKER_HOST")
 
 
 def local_socket(host: Host) -> Path | None:

@@ -20,7 +20,7 @@ from halab.doctor import (
     virtual,
     virtual_networks,
 )
-from halab.doctor.check import Check, Pace, Result, State, Subject, failed
+from halab.doctor.check import Check, Pace, Result, State, Subject, failed, remote, skipped
 from halab.doctor.host import Host, RealHost
 from halab.errors import HalabError, HostProblem
 from halab.lifecycle.lab import Place
@@ -80,7 +80,7 @@ class Report:
 def examine(place: Place, host: Host | None = None, checks: Iterable[Check] = CHECKS) -> Report:
     subject = Subject(place)
     asked = list(checks)
-    real = host or RealHost()
+    real = host or RealHost(place.written.provider_uri)
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         pending = [
             pool.submit(_result, check, real, subject) for check in asked if check.pace is not Pace.LONG
@@ -119,7 +119,8 @@ def _hint(result: Result) -> str:
 
 def _result(check: Check, host: Host, subject: Subject) -> Result:
     try:
-        finding = check.look(host, subject)
+        there = remote(host, subject) if check.of_the_machines_host else None
+        finding = skipped(f"not asked: machines are on {there}") if there else check.look(host, subject)
     except HalabError as error:
         # an answer that no check expects says what is wrong in its own words
         finding = failed(error.message, *([error.hint] if error.hint else []))

@@ -27,7 +27,7 @@ from halab.images import bundle as bundles
 from halab.images import cache, disk, whole
 from halab.images.box import Box
 from halab.images.bundle import Bundle
-from halab.lifecycle.lab import Place, provider_of
+from halab.lifecycle.lab import Place, provider_of, remote_of
 from halab.machines import allocation, neighbours
 from halab.machines.allocation import Allocation
 from halab.machines.engine import Engine, EngineFacts
@@ -35,7 +35,7 @@ from halab.machines.hypervisor import Hypervisor
 from halab.machines.libvirt_facts import LibvirtFacts
 from halab.machines.maker import Made
 from halab.machines.neighbours import Neighbour, Subnet
-from halab.machines.routes import routes
+from halab.machines.routes import Route, routes, routes_of
 
 # An engine or a daemon that takes longer to say its version does not answer.
 _ANSWER_SECONDS = 8
@@ -123,7 +123,7 @@ class Host(Protocol):
         """Why a bundle cannot be had from that source."""
 
     def libvirt(self) -> LibvirtFacts:
-        """What the libvirt that LIBVIRT_DEFAULT_URI names, or else this host's, says of itself."""
+        """What the libvirt that the lab file or LIBVIRT_DEFAULT_URI names, or else this host's, says of itself."""
 
     def boot(self, guest: Guest, program: str) -> Boot:
         """Start a guest under KVM."""
@@ -132,11 +132,12 @@ class Host(Protocol):
 class RealHost:
     """This machine. What several checks ask for is asked once."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider_uri: str | None = None) -> None:
+        self._uri = provider_uri
         self._engine = Once(lambda: Engine(timeout_seconds=_ANSWER_SECONDS))
         self._facts = Once(lambda: self._engine().facts)
         # the library has no time limits of its own, and a daemon that hangs accepts connections
-        self._libvirt = Once(lambda: within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor().facts()))
+        self._libvirt = Once(lambda: within(_ANSWER_SECONDS, "libvirt", self._hypervisor_facts))
 
     @property
     def python(self) -> tuple[int, ...]:
@@ -230,7 +231,10 @@ class RealHost:
 
     def neighbours(self, place: Place) -> Sequence[Neighbour]:
         return neighbours.neighbours(
-            routes(), self._subnets(provider_of(place.written)), lab=place.name, work=place.work.path
+            self._routes(place),
+            self._subnets(provider_of(place.written)),
+            lab=place.name,
+            work=place.work.path,
         )
 
     def bundle(self, release: Release, source: Source) -> Bundle | None:
@@ -260,11 +264,23 @@ class RealHost:
     def boot(self, guest: Guest, program: str) -> Boot:
         return kvm_guest.boot(guest, program)
 
+    def _routes(self, place: Place) -> Sequence[Route]:
+        """Of the host that the machines are to live on; one that is not reached is told by another check."""
+        remote = remote_of(place.written)
+        if remote is None:
+            return routes()
+        with suppress(HalabError):
+            return routes_of(remote)
+        return []
+
     def _machines(self, place: Place) -> Sequence[Made]:
         if provider_of(place.written) is Provider.DOCKER:
             return self._engine().machines(place.name)
         self.libvirt()  # one that does not answer is not waited for twice
-        return within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor().machines(place.name))
+        return within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor(uri=self._uri).machines(place.name))
+
+    def _hypervisor_facts(self) -> LibvirtFacts:
+        return Hypervisor(uri=self._uri).facts()
 
     def _subnets(self, provider: Provider) -> Sequence[Subnet]:
         # without an engine or a libvirt there are no networks of it

@@ -146,12 +146,13 @@ def _gib(mebibytes: int) -> str:
 
 
 CHECKS = (
-    Check("memory", "a machine out of memory fails in ways that look like faults", memory, pace=Pace.QUICK),
+    Check("memory", "a machine out of memory fails in ways that look like faults", memory, pace=Pace.QUICK,
+          of_the_machines_host=True),
     Check("cache disk", "bundles and boxes are kept there", cache_disk, pace=Pace.QUICK),
     Check("engine disk", "images and the disks of machines lie there; etcd stops when it is full", engine_disk,
           frozenset({Provider.DOCKER}), pace=Pace.QUICK),
     Check("inotify", "systemd and kubelets in all containers share root's limit: one too many does not start", inotify,
-          frozenset({Provider.DOCKER}), pace=Pace.QUICK),
+          frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True),
     Check("open files", "all machines that are containers share the kernel's limit", open_files,
-          frozenset({Provider.DOCKER}), pace=Pace.QUICK),
+          frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True),
 )  # fmt: skip

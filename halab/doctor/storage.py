@@ -6,7 +6,7 @@ from pathlib import Path
 
 from halab.config.lab import Provider, is_stock
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
+from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, skipped, warning
 from halab.doctor.host import Host
 from halab.doctor.virtual import address, facts
 from halab.errors import HalabError
@@ -29,7 +29,9 @@ def pool(host: Host, subject: Subject) -> Finding:
     if told is None:
         return skipped("no libvirt answers")
     found = told.pool(POOL)
-    virsh = f"virsh -c {address(host)}"
+    virsh = f"virsh -c {address(host, subject)}"
+    if found is None and (there := remote(host, subject)):
+        return ok(f"Vagrant makes {POOL} in {_FOLDER} on {there}")
     if found is None:
         return _room(host, subject, host.free_bytes(_FOLDER), f"Vagrant makes {POOL} in {_FOLDER}", _FOLDER)
     if found.available_bytes is None:

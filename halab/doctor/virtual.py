@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from halab import process
 from halab.config.lab import Provider
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, State, Subject, failed, ok, skipped, warning
+from halab.doctor.check import Check, Finding, Pace, State, Subject, failed, ok, remote, skipped, warning
 from halab.doctor.host import Host
 from halab.doctor.kvm_guest import guest_for
 from halab.doctor.tools import dotted, numbers
@@ -21,6 +23,7 @@ _DAEMONS = ("libvirtd", "virtqemud")
 _GROUP = "libvirt"
 _BARE_HOST = "scripts/bare-host virt halab up  # in a checkout: with a libvirt of its own"
 _HERE = "unset LIBVIRT_DEFAULT_URI"
+_BY_SSH = "export LIBVIRT_DEFAULT_URI=qemu+ssh://USER@HOST/system"
 
 # The oldest plugin that brought up a lab; Debian 12 has it, with Vagrant 2.3.4.
 _PLUGIN = (0, 11, 2)
@@ -32,8 +35,8 @@ _UPDATE = "vagrant plugin install vagrant-libvirt --plugin-version 0.12.2"
 _VAGRANT_PAGE = "get Vagrant 2.4.1 or newer from https://developer.hashicorp.com/vagrant/install"
 
 
-def address(host: Host) -> str:
-    return host.variable("LIBVIRT_DEFAULT_URI") or SYSTEM
+def address(host: Host, subject: Subject) -> str:
+    return subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI") or SYSTEM
 
 
 def facts(host: Host) -> LibvirtFacts | None:
@@ -46,9 +49,10 @@ def facts(host: Host) -> LibvirtFacts | None:
 
 def access(host: Host, subject: Subject) -> Finding:
     """Whether there is a socket, and this user may use it."""
-    uri = address(host)
+    uri = address(host, subject)
     if uri != SYSTEM:
-        return ok(f"not by a socket of this host's libvirt: LIBVIRT_DEFAULT_URI={uri}")
+        named = "provider_uri: " if subject.written.provider_uri else "LIBVIRT_DEFAULT_URI="
+        return ok(f"not by a socket of this host's libvirt: {named}{uri}")
     socket = next((each for each in _SOCKETS if host.is_there(each)), None)
     if socket is None:
         if not any(map(host.tool, _DAEMONS)):
@@ -85,18 +89,20 @@ def answer(host: Host, subject: Subject) -> Finding:
         return skipped("not asked, for want of access")
     if library(host, subject).state is not State.OK:
         return skipped("not asked, for want of libvirt-python")
-    uri = address(host)
+    uri = address(host, subject)
     try:
         told = host.libvirt()
     except HalabError as error:
-        return failed(error.message, *_reach(host))
+        return failed(error.message, *_reach(host, subject))
     seen = f"{told.version} at {uri}"
     if told.driver != "QEMU":
         return failed(f"{seen}: it runs machines by {told.driver}, not by qemu", _HERE)
     if uri.endswith("/session"):
         return failed(f"{seen}: a session of one user makes no networks", _HERE)
-    if "+" in uri.partition(":")[0] or not uri.startswith("qemu:///"):
-        return warning(f"{seen}: on another host", "run halab on the host of libvirt", _HERE)
+    if remote(host, subject):
+        return ok(f"{seen}: on another host, by ssh")
+    if urlsplit(uri).netloc:
+        return warning(f"{seen}: on another host, whose networks are not reached from here", _BY_SSH, _HERE)
     return ok(seen)
 
 
@@ -146,11 +152,16 @@ def _start(host: Host) -> list[str]:
     return [fix.as_root(host, f"systemctl enable --now {daemon}")]
 
 
-def _reach(host: Host) -> list[str]:
+def _reach(host: Host, subject: Subject) -> list[str]:
     """The group first: a user without it may open the socket, and is then refused by polkit."""
+    if there := remote(host, subject):
+        return [
+            process.pasteable([*there.ssh(), "virsh", "-c", SYSTEM, "uri"])
+            + "  # must work without a question"
+        ]
     ways = _start(host)
-    if address(host) != SYSTEM:
-        ways = [f"{_HERE}  # it is {address(host)}", *ways]
+    if address(host, subject) != SYSTEM:
+        ways = [f"{_HERE}  # it is {address(host, subject)}", *ways]
     return ways if host.is_root or _GROUP in host.groups else [fix.join_group(host, _GROUP), *ways]
 
 
@@ -161,7 +172,8 @@ CHECKS = (
           Pace.QUICK),
     Check("libvirt-python", "halab talks to libvirt through it", library, _LIBVIRT, Pace.QUICK),
     Check("libvirt", "virtual machines are made and broken through it", answer, _LIBVIRT, Pace.QUICK),
-    Check("qemu", "it is what runs a virtual machine, with KVM or without", qemu, _LIBVIRT, Pace.QUICK),
+    Check("qemu", "it is what runs a virtual machine, with KVM or without", qemu, _LIBVIRT, Pace.QUICK,
+          of_the_machines_host=True),
     Check("vagrant-libvirt", "Vagrant makes virtual machines through this plugin", plugin, _LIBVIRT,
           asked_at_up=True),
 )  # fmt: skip

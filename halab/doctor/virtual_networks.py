@@ -34,7 +34,7 @@ def networks(host: Host, subject: Subject) -> Finding:
         f"{each.name} ({each.forward if each.active else 'not active'})" for each in told.networks
     )
     if resting:
-        start = " && ".join(f"virsh -c {address(host)} net-start {name}" for name in resting)
+        start = " && ".join(f"virsh -c {address(host, subject)} net-start {name}" for name in resting)
         return warning(
             f"not active, `halab up` starts what is the lab's: {', '.join(resting)}", "halab up", start
         )
@@ -153,6 +153,8 @@ _LIBVIRT = frozenset({Provider.LIBVIRT})
 CHECKS = (
     Check("libvirt networks", "machines reach each other by one of the lab's, and are reached by another", networks,
           _LIBVIRT, Pace.QUICK),
-    Check("dnsmasq", "libvirt gives machines their addresses for SSH by it", dnsmasq, _LIBVIRT, Pace.QUICK),
-    Check("firewall", "a packet that a firewall drops looks like a fault that nobody injected", firewall, _LIBVIRT),
+    Check("dnsmasq", "libvirt gives machines their addresses for SSH by it", dnsmasq, _LIBVIRT, Pace.QUICK,
+          of_the_machines_host=True),
+    Check("firewall", "a packet that a firewall drops looks like a fault that nobody injected", firewall, _LIBVIRT,
+          of_the_machines_host=True),
 )  # fmt: skip

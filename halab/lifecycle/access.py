@@ -9,14 +9,21 @@ from pathlib import Path
 from halab import process
 from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
+from halab.config.lab import Provider
 from halab.errors import LabProblem
 from halab.faults.site import Hindrance, Site
 from halab.images import bundle as bundles
+from halab.lifecycle import lab as labs
 from halab.lifecycle import makers
 from halab.lifecycle.lab import Place, existing
 from halab.lifecycle.remake import remake
+from halab.machines import tunnel
 from halab.machines.guests import SshGuests
+from halab.machines.tunnel import Tunnel
 from halab.topology.lab import Lab
+
+# The usual one of a SOCKS proxy.
+_PORT_OF_A_PERSON = 1080
 
 
 def guests(place: Place) -> SshGuests:
@@ -25,11 +32,30 @@ def guests(place: Place) -> SshGuests:
 
 def api(place: Place, lab: Lab) -> Api:
     """The API through the load balancer, as an administrator."""
-    return connect(lab, credentials(place))
+    there = tunnel_of(place)
+    return connect(lab, credentials(place), tunnel=there.port if there else None)
+
+
+def tunnel_of(place: Place) -> Tunnel | None:
+    """The way to the addresses of a lab on another host; None where that is this one."""
+    remote = labs.remote_of(place.written)
+    return tunnel.to(remote, engine=labs.provider_of(place.written) is Provider.DOCKER) if remote else None
 
 
 def credentials(place: Place) -> Credentials:
     return Credentials.in_folder(place.work.private_key.parent)
+
+
+def way_in(place: Place) -> str | None:
+    """What a person does to reach the API of a lab on another host by the kubeconfig; None on this one."""
+    remote = labs.remote_of(place.written)
+    if remote is None:
+        return None
+    return (
+        f"the lab is on {remote}: `halab kubectl` reaches it by itself; for other clients, open a tunnel\n"
+        f"  {tunnel.command(remote, _PORT_OF_A_PERSON)} &\n"
+        f"  export HTTPS_PROXY=socks5://{tunnel.LOOPBACK}:{_PORT_OF_A_PERSON}"
+    )
 
 
 def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:

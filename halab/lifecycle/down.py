@@ -27,9 +27,11 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
         return []
     held = allocation.of(place.work.path)
     name = held.name if held else place.name
+    if held:
+        labs.require_same_host(place, held)
     with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
         with progress.step("remove the machines", limit_seconds=120) as step:
-            removed = makers.maker(labs.provider_of(place.written)).remove(name, place.work.path)
+            removed = makers.maker(place).remove(name, place.work.path)
             step.done(", ".join(removed) or "there were none")
         for path in place.work.path.iterdir():
             if path.name not in _LOCKS and (runs or path != place.work.runs):

@@ -11,8 +11,9 @@ from filelock import FileLock, Timeout
 
 from halab.config.lab import LabFile, Provider
 from halab.config.loading import load
+from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
-from halab.machines import allocation
+from halab.machines import allocation, elsewhere
 from halab.machines.allocation import Allocation
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
@@ -55,7 +56,24 @@ def existing(place: Place) -> Lab:
             f"the lab {place.name} is up on {held.network}, and {place.file} now says {place.written.network}",
             hint="take it down first: `halab down`",
         )
+    require_same_host(place, held)
     return planned(place, held)
+
+
+def require_same_host(place: Place, held: Allocation) -> None:
+    """LabProblem where another host is named now: the machines would not be found there, and left behind here."""
+    remote = remote_of(place.written)
+    named = str(remote) if remote else ""
+    if named == held.host:
+        return
+    if provider_of(place.written) is Provider.DOCKER:
+        hint = f"export DOCKER_HOST=ssh://{held.host}" if held.host else "unset DOCKER_HOST"
+    else:
+        hint = "write `provider_uri`, or export LIBVIRT_DEFAULT_URI, as it was"
+    raise LabProblem(
+        f"the lab {place.name} is up on {held.host or 'this host'}, and {named or 'this host'} is asked now",
+        hint=hint,
+    )
 
 
 def planned(place: Place, held: Allocation) -> Lab:
@@ -71,6 +89,13 @@ def planned(place: Place, held: Allocation) -> Lab:
 def provider_of(written: LabFile) -> Provider:
     """Which provider `auto` means: docker, which needs no KVM and starts in a tenth of the time."""
     return Provider.DOCKER if written.provider is Provider.AUTO else written.provider
+
+
+def remote_of(written: LabFile) -> Remote | None:
+    """The other host that the machines live on, by DOCKER_HOST or the address of libvirt; None for this one."""
+    if provider_of(written) is Provider.DOCKER:
+        return elsewhere.by_docker()
+    return elsewhere.by_libvirt(written.provider_uri)
 
 
 def require_machine(lab: Lab, name: str) -> None:

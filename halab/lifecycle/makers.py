@@ -7,8 +7,10 @@ from halab.config.lab import Provider
 from halab.errors import CommandFailed, LabProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
+from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.lifecycle.payload import Payload
+from halab.machines import engine
 from halab.machines.docker_power import DockerPower
 from halab.machines.engine import Engine
 from halab.machines.guests import SshGuests, set_clock
@@ -21,8 +23,11 @@ from halab.progress import Progress
 from halab.topology.lab import Lab
 
 
-def maker(provider: Provider) -> Maker:
-    return Engine() if provider is Provider.DOCKER else Hypervisor()
+def maker(place: Place) -> Maker:
+    """What makes the machines of a place, on the host that it names."""
+    if labs.provider_of(place.written) is Provider.DOCKER:
+        return Engine()
+    return Hypervisor(uri=place.written.provider_uri)
 
 
 def power(place: Place, lab: Lab) -> Power:
@@ -32,13 +37,16 @@ def power(place: Place, lab: Lab) -> Power:
     return LibvirtPower(
         lab,
         place.work,
-        Hypervisor(),
+        Hypervisor(uri=place.written.provider_uri),
         set_clock=lambda machine: set_clock(guests, machine, RealClock(), lab.patience),
     )
 
 
 def vagrant(place: Place, lab: Lab) -> Vagrant:
-    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log")
+    address = engine.address() if lab.provider is Provider.DOCKER else None
+    # by the tunnel that is there already: the docker command would make a connection of its own for every question
+    env = {"DOCKER_HOST": address} if address else {}
+    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log", env=env)
 
 
 def base(place: Place, lab: Lab, progress: Progress) -> str:
@@ -50,10 +58,10 @@ def base(place: Place, lab: Lab, progress: Progress) -> str:
         return _stock_box(place, lab, progress)
     box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
     if lab.provider is Provider.DOCKER:
-        engine = Engine()
-        if not engine.has_image(box.base):
+        known_images = Engine()
+        if not known_images.has_image(box.base):
             with progress.step("import the box into docker", limit_seconds=180):
-                engine.import_image(box.file, box.base)
+                known_images.import_image(box.file, box.base)
     else:
         place.work.make()
         known = vagrant(place, lab)

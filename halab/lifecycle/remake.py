@@ -32,7 +32,7 @@ def remake(
     """
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
     made = lab.machine(machine)
-    boot(place, lab, makers.maker(lab.provider), shown, only=made)
+    boot(place, lab, makers.maker(place), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
     provisioner = Provisioner(lab, place.work, guests, shown, clock, makers.payload(place, lab))
     provisioner.bring_back(made, hindrance=hindrance)

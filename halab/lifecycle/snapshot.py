@@ -67,7 +67,7 @@ def snapshots(place: Place, lab: Lab, maker: Maker) -> list[Snapshot]:
 def of_lab(place: Place) -> list[Snapshot]:
     """The snapshots of the lab that is up."""
     lab = labs.existing(place)
-    return snapshots(place, lab, makers.maker(lab.provider))
+    return snapshots(place, lab, makers.maker(place))
 
 
 def save(place: Place, name: str, progress: Progress) -> None:
@@ -76,7 +76,7 @@ def save(place: Place, name: str, progress: Progress) -> None:
         raise BadUsage(f"not a name for a snapshot: {name}", hint=f"it matches {_NAME}")
     with labs.locked(place, f"snapshot save, process {os.getpid()}"):
         lab = labs.existing(place)
-        maker = makers.maker(lab.provider)
+        maker = makers.maker(place)
         if any(each.name == name for each in snapshots(place, lab, maker)):
             raise BadUsage(
                 f"there is a snapshot {name} already", hint=f"`halab snapshot delete {name}` removes it"
@@ -109,7 +109,7 @@ def delete(place: Place, name: str) -> None:
     """Remove a snapshot, or what was saved of one that did not come to its end."""
     with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
         lab = labs.existing(place)
-        maker = makers.maker(lab.provider)
+        maker = makers.maker(place)
         _known(snapshots(place, lab, maker), name)
         maker.delete_snapshot(lab.name, place.work.path, name)
 
@@ -122,7 +122,7 @@ def restore(place: Place, name: str, progress: Progress) -> Observation:
     """
     with labs.locked(place, f"snapshot restore, process {os.getpid()}", amid_restore=True):
         lab = labs.existing(place)
-        maker = makers.maker(lab.provider)
+        maker = makers.maker(place)
         wanted = _known(snapshots(place, lab, maker), name)
         if not wanted.is_whole:
             raise LabProblem(

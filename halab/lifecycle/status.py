@@ -77,9 +77,7 @@ class Status:
 def look(place: Place) -> Status:
     """Ask the provider and, where machines run, the cluster."""
     lab = labs.existing(place)
-    machines = {
-        each.machine: each for each in makers.maker(lab.provider).machines(lab.name, place.work.path)
-    }
+    machines = {each.machine: each for each in makers.maker(place).machines(lab.name, place.work.path)}
     down = [
         machine.name
         for machine in lab.machines

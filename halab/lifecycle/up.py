@@ -37,7 +37,7 @@ class Brought:
 def up(place: Place, progress: Progress) -> Brought:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
-        maker = makers.maker(labs.provider_of(place.written))
+        maker = makers.maker(place)
         lab = _allocate(place, maker)
         maker.require_free(lab, place.work.path)
         if maker.machines(lab.name, place.work.path):
@@ -61,7 +61,7 @@ def start(place: Place, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
     with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
         lab = labs.existing(place)
-        maker = makers.maker(lab.provider)
+        maker = makers.maker(place)
         gone = [each.name for each in lab.machines if maker.state(lab, each, place.work.path) is State.GONE]
         if gone:
             raise LabProblem(
@@ -82,10 +82,11 @@ def stop(place: Place, progress: Progress) -> None:
 def _allocate(place: Place, maker: Maker) -> Lab:
     if allocation.of(place.work.path):
         return labs.existing(place)
-    taken = [*allocation.host_routes(), *maker.networks()]
+    taken = [*allocation.host_routes(maker.remote), *maker.networks()]
     managed = labs.provider_of(place.written) is Provider.LIBVIRT
+    host = str(maker.remote) if maker.remote else ""
     got = allocation.allocate(
-        place.name, place.written.network, place.work.path, taken=taken, managed=managed
+        place.name, place.written.network, place.work.path, taken=taken, managed=managed, host=host
     )
     return labs.planned(place, got)
 

@@ -18,6 +18,7 @@ from halab.topology.lab import Lab
 
 def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
     """Path in the work folder → content; the keys of the lab must be there."""
+    remote = labs.remote_of(place.written)
     host = HostValues(
         work=str(place.work.path),
         identity=identity.of_this_host(),
@@ -25,6 +26,9 @@ def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
         private_key=str(place.work.private_key),
         public_key=place.work.public_key.read_text().strip(),
         proxies={name: os.environ[name] for name in process.PROXIES if os.environ.get(name)},
+        provider_uri=place.written.provider_uri,
+        # Vagrant's plugin for libvirt finds its own way
+        proxy_command=remote.proxy_command if remote and lab.provider is Provider.DOCKER else None,
     )
     return files.work_files(lab, host)
 
@@ -33,7 +37,8 @@ def preview(place: Place) -> tuple[Lab, list[str]]:
     """Write the work folder and touch no machine; the lab, and the files that changed."""
     held = allocation.of(place.work.path)
     if held is None:
-        network, management = allocation.preview(place.written.network, allocation.host_routes())
+        taken = allocation.host_routes(labs.remote_of(place.written))
+        network, management = allocation.preview(place.written.network, taken)
         managed = labs.provider_of(place.written) is Provider.LIBVIRT
         held = Allocation(place.name, network, place.work.path, management if managed else None)
     lab = labs.planned(place, held)

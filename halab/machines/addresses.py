@@ -25,7 +25,13 @@ def note(lab: Lab, work: Work, maker: Maker) -> list[str]:
         # a machine that is off keeps an entry: without one, OpenSSH would look for a host of that name elsewhere
         addresses = {each.name: found.get(each.name, str(each.address)) for each in lab.machines}
         keys = {each.name: str(_private_key(work, lab, each.name)) for each in lab.machines}
-        config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=str(work.known_hosts))
+        config = files.ssh_config(
+            lab,
+            addresses,
+            private_keys=keys,
+            known_hosts=str(work.known_hosts),
+            proxy_command=maker.remote.proxy_command if maker.remote else None,
+        )
         work.write({"ssh_config": config})
     return [each.name for each in lab.machines if each.name not in found]
 

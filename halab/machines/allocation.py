@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from halab.config.remote import Remote
 from halab.errors import HostProblem, LabProblem
 from halab.machines import routes
 from halab.machines.work import replace
@@ -24,12 +25,16 @@ _MANAGEMENT_POOL = IPv4Network("10.214.0.0/16")
 
 @dataclass(frozen=True)
 class Allocation:
-    """A lab's name and networks, and the work folder that they belong to. Only virtual machines have `management`."""
+    """A lab's name and networks, and the work folder that they belong to. Only virtual machines have `management`.
+
+    `host` is empty where the machines are on this one.
+    """
 
     name: str
     network: IPv4Network
     work: Path
     management: IPv4Network | None = None
+    host: str = ""
 
     @property
     def networks(self) -> list[IPv4Network]:
@@ -46,6 +51,7 @@ def held() -> list[Allocation]:
                 IPv4Network(each["network"]),
                 Path(each["work"]),
                 IPv4Network(each["management"]) if each.get("management") else None,
+                each.get("host", ""),
             )
             for each in json.loads(path.read_text())
         ]
@@ -63,7 +69,13 @@ def of(work: Path) -> Allocation | None:
 
 
 def allocate(
-    name: str, wanted: str, work: Path, *, taken: Iterable[IPv4Network], managed: bool = False
+    name: str,
+    wanted: str,
+    work: Path,
+    *,
+    taken: Iterable[IPv4Network],
+    managed: bool = False,
+    host: str = "",
 ) -> Allocation:
     """Hold a network for a lab: `wanted`, or for `auto` the first of the pool that nothing on this host uses.
 
@@ -85,7 +97,7 @@ def allocate(
         used = [*taken, *(network for each in others for network in each.networks)]
         network = _choose(wanted, used)
         management = _first_free(_MANAGEMENT_POOL, [*used, network]) if managed else None
-        allocation = Allocation(name, network, work, management)
+        allocation = Allocation(name, network, work, management, host)
         _save([*others, allocation])
         return allocation
 
@@ -102,9 +114,9 @@ def release(work: Path) -> None:
         _save([each for each in held() if each.work != work])
 
 
-def host_routes() -> list[IPv4Network]:
-    """The IPv4 networks that this host routes somewhere, the default route left out."""
-    return [each.network for each in routes.routes()]
+def host_routes(remote: Remote | None = None) -> list[IPv4Network]:
+    """The IPv4 networks that a host routes somewhere, the default route left out: this one, or the lab's."""
+    return [each.network for each in (routes.routes_of(remote) if remote else routes.routes())]
 
 
 def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:
@@ -145,6 +157,7 @@ def _save(allocations: list[Allocation]) -> None:
             "network": str(each.network),
             "work": str(each.work),
             **({"management": str(each.management)} if each.management else {}),
+            **({"host": each.host} if each.host else {}),
         }
         for each in allocations
     ]

@@ -15,7 +15,7 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import docker_belongings, docker_plugs, docker_snapshots, identity
+from halab.machines import docker_belongings, docker_plugs, docker_snapshots, elsewhere, identity, tunnel
 from halab.machines.belonging import Belonging
 from halab.machines.maker import Made
 from halab.machines.neighbours import Kind, Subnet
@@ -42,13 +42,24 @@ class EngineFacts:
     address: str
 
 
+def address() -> str | None:
+    """Where the docker command is to ask, where that is not what the environment says."""
+    there = elsewhere.by_docker()
+    return f"unix://{tunnel.to(there, engine=True).engine}" if there else None
+
+
 class Engine:
     """A connection to the engine that DOCKER_HOST names, or else the local one. HostProblem where none answers."""
 
     def __init__(
         self, client: docker.DockerClient | None = None, *, timeout_seconds: int = _TIMEOUT_SECONDS
     ) -> None:
+        self.remote = None if client else elsewhere.by_docker()
+        # by the user's own ssh: the library's way there is a second implementation of SSH
+        where = None if client else address()
         with _translated():
+            if client is None and where:
+                client = docker.DockerClient(base_url=where, timeout=timeout_seconds)
             self._client = client or docker.from_env(timeout=timeout_seconds)
             self._client.ping()
 

@@ -5,7 +5,6 @@ The library is an extra (`halab[libvirt]`): it is imported when virtual machines
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import identity, libvirt_belongings, libvirt_disks, libvirt_snapshots
+from halab.machines import elsewhere, identity, libvirt_belongings, libvirt_disks, libvirt_snapshots, tunnel
 from halab.machines.belonging import Belonging, Kind
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
@@ -25,13 +24,7 @@ from halab.topology import domain
 from halab.topology.domain import Owner
 from halab.topology.lab import Lab, Machine
 
-SYSTEM = "qemu:///system"
 _HINT = "start libvirt (`sudo systemctl start libvirtd`), and see `halab doctor`"
-
-
-def address() -> str:
-    """Where libvirt is asked: LIBVIRT_DEFAULT_URI, as its own tools do, or else this host's."""
-    return os.environ.get("LIBVIRT_DEFAULT_URI") or SYSTEM
 
 
 class Hypervisor:
@@ -39,7 +32,11 @@ class Hypervisor:
 
     def __init__(self, connection: Any = None, *, uri: str | None = None) -> None:
         self._libvirt = _library()
-        self._uri = uri or address()
+        self._uri = uri or elsewhere.libvirt_address()
+        self.remote = None if connection else elsewhere.by_libvirt(self._uri)
+        if self.remote:
+            # it says plainly what is wrong with the way there, and asks nobody for a password
+            tunnel.to(self.remote)
         with self._translated():
             self._connection = connection or self._libvirt.open(self._uri)
 

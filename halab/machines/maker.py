@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Protocol
 
+from halab.config.remote import Remote
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab, Machine
@@ -29,6 +30,10 @@ class Made:
 
 class Maker(Protocol):
     """Only what carries a lab's label is touched: its name, and the work folder that it belongs to."""
+
+    @property
+    def remote(self) -> Remote | None:
+        """The other host that the machines are made on, None where that is this one."""
 
     def networks(self) -> list[IPv4Network]:
         """The IPv4 networks that this provider has, ours and others'."""

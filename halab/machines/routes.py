@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from halab import process
+from halab.config.remote import Remote
+from halab.machines import tunnel
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,22 @@ class Route:
     device: str = ""
 
 
+_LIST = ("-json", "-4", "route", "show", "table", "all")
+
+
 def routes() -> list[Route]:
     """The routes of this host, default routes left out."""
     ip = process.find("ip", hint="sudo apt-get install iproute2")
-    argv = [ip, "-json", "-4", "route", "show", "table", "all"]
-    return parse(process.run(argv, timeout_seconds=10).output)
+    return parse(process.run([ip, *_LIST], timeout_seconds=10).output)
+
+
+def routes_of(remote: Remote) -> list[Route]:
+    """The routes of another host, none where it has no `ip`. HostProblem where it is not reached."""
+    done = tunnel.ask(remote, f"PATH=$PATH:/usr/sbin:/sbin ip {' '.join(_LIST)}")
+    try:
+        return parse(done.output) if done.code == 0 else []
+    except (ValueError, LookupError, TypeError):
+        return []
 
 
 def parse(output: str) -> list[Route]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,9 @@ _LINE = 160
 class Vagrant:
     """Vagrant in a lab's work folder; all that it prints goes to the log."""
 
-    def __init__(self, folder: Path, provider: Provider, log: Path) -> None:
+    def __init__(
+        self, folder: Path, provider: Provider, log: Path, *, env: Mapping[str, str] | None = None
+    ) -> None:
         process.find("vagrant", hint=_HINT)
         self._log = log
         self._provider = str(provider)
@@ -30,7 +32,9 @@ class Vagrant:
             root=str(folder),
             out_cm=self._logged,
             err_cm=self._logged,
-            env=process.environment({"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1"}),
+            env=process.environment(
+                {"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1", **(env or {})}
+            ),
         )
 
     def up(self, machine: str | None = None) -> None:

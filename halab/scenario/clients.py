@@ -35,13 +35,14 @@ class Identity:
     administrator: SSLContext
     anonymous: SSLContext
     etcd: SSLContext
+    tunnel: int | None = None
 
     @classmethod
-    def in_folder(cls, folder: Path) -> Identity:
+    def in_folder(cls, folder: Path, tunnel: int | None = None) -> Identity:
         credentials = Credentials.in_folder(folder)
         # without a certificate, the client saves a signature a connection
         anonymous = create_default_context(cafile=str(credentials.ca))
-        return cls(credentials.context(), anonymous, credentials.of_etcd.context())
+        return cls(credentials.context(), anonymous, credentials.of_etcd.context(), tunnel)
 
     def server(self, probe: Probe) -> Server:
         context = self.administrator
@@ -49,7 +50,7 @@ class Identity:
             context = self.etcd
         elif probe.question is Question.READY:
             context = self.anonymous
-        return Server(probe.host, probe.port, context)
+        return Server(probe.host, probe.port, context, self.tunnel)
 
 
 class NewConnections:

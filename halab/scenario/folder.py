@@ -32,7 +32,10 @@ class MachineNote:
 
 @dataclass(frozen=True)
 class Meta:
-    """What a run was made with. `versions` are of Kubernetes, etcd and what else is worth naming."""
+    """What a run was made with. `versions` are of Kubernetes, etcd and what else is worth naming.
+
+    `tunnel` is the other host that the lab was on: every sample went through an ssh to it.
+    """
 
     scenario: str
     lab: str
@@ -52,6 +55,7 @@ class Meta:
     acceleration: Acceleration | None = None
     halab: str = ""
     revision: str | None = None
+    tunnel: str | None = None
     schema: int = SCHEMA
 
     @property

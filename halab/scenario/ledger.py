@@ -67,7 +67,14 @@ def close_namespace(through: Api, name: str) -> None:
     _expect(through, "DELETE", f"/api/v1/namespaces/{name}", None, (200, 202, 404, 409))
 
 
-def read_back(lab: Lab, credentials: Credentials, namespace: str, acknowledged: Collection[int]) -> Reading:
+def read_back(
+    lab: Lab,
+    credentials: Credentials,
+    namespace: str,
+    acknowledged: Collection[int],
+    *,
+    tunnel: int | None = None,
+) -> Reading:
     """Ask every API server for every acknowledged write: each of them reads through its own etcd member.
 
     What one of them misses is missing. LabProblem, or Unreachable, where one does not answer.
@@ -75,7 +82,7 @@ def read_back(lab: Lab, credentials: Credentials, namespace: str, acknowledged: 
     context = credentials.context()
     readings = []
     for machine in lab.control_planes:
-        direct = Api(api.url(machine), context, timeout_seconds=_READ_SECONDS)
+        direct = Api(api.url(machine), context, timeout_seconds=_READ_SECONDS, tunnel=tunnel)
         try:
             readings.append(compare(acknowledged, numbers_found(direct, namespace)))
         finally:

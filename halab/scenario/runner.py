@@ -222,6 +222,7 @@ class Run:
             samples=self._folder.samples,
             states=self._folder.states,
             namespace=namespace,
+            tunnel=self._means.api.tunnel,
         )  # fmt: skip
         with sampler.sampling(order, self._folder.logs / "sampler.log") as still_sampled:
             self._observer.still_sampled = still_sampled
@@ -236,7 +237,10 @@ class Run:
         """What is there of the acknowledged writes, by every API server and in every etcd member."""
         acknowledged, written = self._observer.history().ledger()
         with self._means.progress.step(f"read back {len(acknowledged)} acknowledged writes") as shown:
-            found = ledger.read_back(self._lab, self._means.credentials, namespace, acknowledged)
+            means = self._means
+            found = ledger.read_back(
+                self._lab, means.credentials, namespace, acknowledged, tunnel=means.api.tunnel
+            )
             self._timeline.add(
                 events.Ledger(written, found.acknowledged, found.missing, found.unacknowledged_found)
             )

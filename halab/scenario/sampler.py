@@ -18,7 +18,7 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import balancer
 from halab.cluster.api import Credentials
 from halab.config.lab import Balancer
-from halab.errors import HalabError, HostProblem
+from halab.errors import HalabError, HostProblem, TunnelLost
 from halab.scenario.probes import TIME_LIMIT_SECONDS, Probe, Question, Way, probes, time_limit_seconds
 from halab.topology.lab import Lab
 
@@ -26,13 +26,16 @@ from halab.topology.lab import Lab
 _START_SECONDS = 20.0
 # What the process ends with when it could not write what it learned: that is a problem of this host.
 NOT_WRITTEN = 74
+# And when the tunnel to the lab's host has gone: what it would go on to see says nothing of the lab.
+TUNNEL_LOST = 75
 
 
 @dataclass(frozen=True)
 class Order:
     """What a sampler is told. `origin` is the moment of a run's start on this host's monotonic clock.
 
-    Addresses are by machine; `statistics` is where the load balancer says what it believes of its backends.
+    Addresses are by machine, and reached through the SOCKS5 proxy on port `tunnel` where the lab is on another host;
+    `statistics` is where the load balancer says what it believes of its backends.
     """
 
     probes: list[Probe]
@@ -45,6 +48,7 @@ class Order:
     nodes: list[str]
     statistics: str | None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
+    tunnel: int | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -68,6 +72,7 @@ def order(
     samples: Path,
     states: Path,
     namespace: str,
+    tunnel: int | None = None,
 ) -> Order:
     """What there is to sample of a lab; `more` are probes beside those that every run is watched with."""
     return Order(
@@ -82,6 +87,7 @@ def order(
         # open-source NGINX shows no state of its backends
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind is Balancer.HAPROXY else None,
         time_limit_seconds=time_limit_seconds(lab),
+        tunnel=tunnel,
     )
 
 
@@ -125,6 +131,8 @@ def _ended(code: int, order: Order, log: Path) -> HalabError:
     if code == NOT_WRITTEN:
         folder = Path(order.samples).parent
         return HostProblem(f"the sampler could not write into {folder}", hint=f"is the disk full? see {log}")
+    if code == TUNNEL_LOST:
+        return TunnelLost("the tunnel to the lab's host has gone", hint=f"see {log}")
     return HalabError(f"the sampler ended with {code}", hint=f"see {log}")
 
 

@@ -1,7 +1,7 @@
 """The process of the sampler: `sampler` starts it, and it ends when its standard input does.
 
 So it never outlives a halab that was killed. Every sample is a line on disk before the next is due. It ends with
-NOT_WRITTEN when it cannot write them.
+NOT_WRITTEN when it cannot write them, and with TUNNEL_LOST when the way to a lab on another host has gone.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 
 from halab.cluster.connection import Server
-from halab.errors import HostProblem, Unreachable
+from halab.errors import HostProblem, TunnelLost, Unreachable
 from halab.scenario.clients import Client, Identity, KeptConnection, NewConnections, Outcome
 from halab.scenario.etcd_views import Views
 from halab.scenario.events import Sample
 from halab.scenario.probes import Probe, Question, Way
-from halab.scenario.sampler import NOT_WRITTEN, Order
+from halab.scenario.sampler import NOT_WRITTEN, TUNNEL_LOST, Order
 from halab.scenario.state_sources import Backends, Cluster, EtcdMember, Source
 from halab.scenario.streams import Stream
 from halab.topology.lab import API_PORT, ETCD_PORT
@@ -57,7 +57,7 @@ class SamplerProcess:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._identity = Identity.in_folder(Path(order.credentials))
+        self._identity = Identity.in_folder(Path(order.credentials), order.tunnel)
         self._numbers = itertools.count(1)
         self._samples = Sink(Path(order.samples))
         self._states = Sink(Path(order.states))
@@ -143,16 +143,18 @@ class SamplerProcess:
         order, identity = self._order, self._identity
         views = Views(len(order.control_planes))
         found: list[Source] = [
-            EtcdMember(machine, Server(address, ETCD_PORT, identity.etcd), views, order.origin)
+            EtcdMember(machine, Server(address, ETCD_PORT, identity.etcd, order.tunnel), views, order.origin)
             for machine, address in order.control_planes.items()
         ]
         servers = [
-            Server(address, API_PORT, identity.administrator) for address in order.control_planes.values()
+            Server(address, API_PORT, identity.administrator, order.tunnel)
+            for address in order.control_planes.values()
         ]
         if servers:
             found.append(Cluster(servers, order.nodes, order.origin))
         if order.statistics:
-            found.append(Backends(order.statistics, list(order.control_planes), order.origin))
+            machines = list(order.control_planes)
+            found.append(Backends(order.statistics, machines, order.origin, order.tunnel))
         return found
 
 
@@ -191,6 +193,9 @@ def main() -> int:
         # the groups of tasks wrap it
         sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)
         code = NOT_WRITTEN
+    except* TunnelLost as problems:
+        sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)
+        code = TUNNEL_LOST
     return code
 
 

@@ -95,7 +95,7 @@ class Session:
         return _heal(self.site, journal, journal.open_faults(), self.progress)
 
     def _meta(self, script: Script, started: str, twin: bool) -> Meta:
-        release = self.lab.release
+        release, remote = self.lab.release, labs.remote_of(self.place.written)
         return Meta(
             scenario=script.name,
             lab=self.lab.name,
@@ -121,6 +121,7 @@ class Session:
             },
             halab=__version__,
             revision=_revision(),
+            tunnel=str(remote) if remote else None,
         )
 
 

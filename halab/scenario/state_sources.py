@@ -124,11 +124,11 @@ class Backends:
 
     rate_hertz = 5.0
 
-    def __init__(self, url: str, machines: Sequence[str], origin: float) -> None:
+    def __init__(self, url: str, machines: Sequence[str], origin: float, tunnel: int | None = None) -> None:
         self._machines = machines
         self._origin = origin
         where = urlsplit(url)
-        server = Server(where.hostname or "", where.port or 80)
+        server = Server(where.hostname or "", where.port or 80, tunnel=tunnel)
         self._statistics = Kept(server, "GET", where.path, limit_seconds=_LIMIT_SECONDS)
 
     async def read(self) -> list[StateReading]:

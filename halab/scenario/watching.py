@@ -41,6 +41,7 @@ def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> 
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
         namespace = undo.enter_context(_namespace(access.api(place, lab))) if writes else _READ_NAMESPACE
+        there = access.tunnel_of(place)
         order = sampler.order(
             lab,
             access.credentials(place),
@@ -48,6 +49,7 @@ def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> 
             samples=folder / "samples.jsonl",
             states=folder / "states.jsonl",
             namespace=namespace,
+            tunnel=there.port if there else None,
         )
         order = replace(
             order, probes=[_rarer(each) for each in order.probes if writes or not needs_writes(each)]

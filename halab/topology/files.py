@@ -23,7 +23,8 @@ class HostValues:
     """What rendering needs to know of this host.
 
     `work` is the work folder, `base` what machines start from: the docker image, or what Vagrant calls the box.
-    `identity` is which host this is, where several share a provider.
+    `provider_uri` is where libvirt is asked, where that is written; `proxy_command` is ssh's way to containers on
+    another host. `identity` is which host this is, where several share a provider.
     """
 
     work: str
@@ -32,6 +33,8 @@ class HostValues:
     private_key: str
     public_key: str
     proxies: Mapping[str, str]
+    provider_uri: str | None = None
+    proxy_command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,17 @@ def work_files(lab: Lab, host: HostValues) -> dict[str, str]:
 
 
 def ssh_config(
-    lab: Lab, addresses: Mapping[str, str], *, private_keys: Mapping[str, str], known_hosts: str
+    lab: Lab,
+    addresses: Mapping[str, str],
+    *,
+    private_keys: Mapping[str, str],
+    known_hosts: str,
+    proxy_command: str | None = None,
 ) -> str:
-    """OpenSSH's configuration for a lab's machines: where each is reached from this host, and with which key."""
+    """OpenSSH's configuration for a lab's machines: where each is reached from this host, and with which key.
+
+    `proxy_command` leads to the host that they live on, where that is another one.
+    """
     return render.text(
         "ssh_config.j2",
         machines=[
@@ -78,6 +89,7 @@ def ssh_config(
             if machine.name in addresses
         ],
         known_hosts=known_hosts,
+        proxy_command=proxy_command,
     )
 
 
@@ -112,6 +124,8 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         boot_timeout_seconds=round(_BOOT_SECONDS * lab.patience),
         base=host.base,
         private_key=host.private_key,
+        provider_uri=host.provider_uri,
+        proxy_command=host.proxy_command,
         container_arguments={
             machine.name: container.arguments(
                 lab,

@@ -150,7 +150,14 @@ def scripts() -> dict[str, str]:
         management=IPv4Network("10.214.0.0/24"),
     )  # fmt: skip
     proxies = {name: os.environ[name] for name in process.PROXIES if os.environ.get(name)}
-    host = HostValues(work="/labs", base=lab.box, private_key="key", public_key="pub", proxies=proxies)
+    host = HostValues(
+        work="/labs",
+        base=lab.box,
+        private_key="key",
+        public_key="pub",
+        proxies=proxies,
+        identity="1234abcd5678",
+    )
     return files.work_files(lab, host)
 
 

@@ -121,6 +121,8 @@ class FakeGuests:
 class FakeApi:
     """The Kubernetes API with fixed objects by path; a HalabError among them is raised."""
 
+    tunnel = None
+
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self.objects = dict(objects)
 

@@ -126,9 +126,20 @@ def test_a_rootless_engine_fails() -> None:
     )
 
 
-def test_an_engine_on_another_host_is_a_warning() -> None:
-    host = FakeHost(variables={"DOCKER_HOST": "ssh://ada@elsewhere"})
+def test_an_engine_on_another_host_is_reached_by_ssh_alone() -> None:
+    host = FakeHost(variables={"DOCKER_HOST": "tcp://elsewhere:2375"})
     assert found("docker host", host).state is State.WARNING
+    host.variables["DOCKER_HOST"] = "ssh://ada@elsewhere"
+    assert found("docker host", host).state is State.OK
+
+
+def test_of_an_engine_elsewhere_this_hosts_memory_says_nothing() -> None:
+    host = FakeHost(
+        variables={"DOCKER_HOST": "ssh://ada@elsewhere"}, texts={"/proc/meminfo": "MemAvailable: 1 kB\n"}
+    )
+    assert found("memory", host).seen == "not asked: machines are on ada@elsewhere"
+    host.variables.clear()
+    assert found("memory", host).state is State.FAILED
 
 
 def test_a_docker_context_that_only_the_command_follows_fails() -> None:

@@ -83,6 +83,9 @@ def test_the_group_that_gives_access_is_seen() -> None:
 def test_a_libvirt_elsewhere_has_no_socket_here() -> None:
     host = FakeHost(variables={"LIBVIRT_DEFAULT_URI": "qemu+ssh://ada@farm/system"}, there=set())
     assert state("libvirt access", host) is State.OK
+    assert found("libvirt", host).seen.endswith("on another host, by ssh")
+    assert found("kvm", host).seen == "not asked: machines are on ada@farm"
+    host.variables["LIBVIRT_DEFAULT_URI"] = "qemu+tls://farm/system"
     result = found("libvirt", host)
     assert (result.state, result.fixes[1]) == (State.WARNING, "unset LIBVIRT_DEFAULT_URI")
 

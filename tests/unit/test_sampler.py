@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from fakes import lab_of
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
-from halab.errors import HalabError, HostProblem, LabProblem
+from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario import probes, sampler, timeline
 from halab.scenario.clients import request
 from halab.scenario.probes import NAMES, Probe, Question, Way
@@ -142,6 +143,17 @@ def test_a_sampler_samples_while_the_block_lasts(keys: Path, tmp_path: Path) -> 
     assert {(each.ok, each.detail) for each in taken} == {(False, "connection refused")}
     assert [each.number for each in taken] == list(range(1, len(taken) + 1))
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_sampler_whose_tunnel_has_gone_ends(keys: Path, tmp_path: Path) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    told = order(keys, tmp_path, tunnel=port)
+    with pytest.raises(TunnelLost), sampler.sampling(told, tmp_path / "log") as still_sampled:
+        until_it_ends(still_sampled)
+    assert not Path(told.samples).exists() or Path(told.samples).read_text() == ""
+    assert f"the tunnel on port {port} has gone" in (tmp_path / "log").read_text()
 
 
 def until_it_ends(still_sampled: Callable[[], None]) -> None:

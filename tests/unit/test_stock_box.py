@@ -40,7 +40,10 @@ def stock_lab(box: str = UBUNTU) -> Lab:
 
 def rendered(lab: Lab) -> dict[str, str]:
     return files.work_files(
-        lab, HostValues("/labs", base=lab.box, private_key="k", public_key="p", proxies={})
+        lab,
+        HostValues(
+            "/labs", base=lab.box, private_key="k", public_key="p", proxies={}, identity="0123456789ab"
+        ),
     )
 
 

@@ -1,0 +1,94 @@
+"""Connections by way of a SOCKS5 proxy on loopback (RFC 1928): a tunnel to another host, of `ssh -D`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+
+import httpcore
+
+from halab.errors import TunnelLost
+
+_LOOPBACK = "127.0.0.1"
+_NO_AUTHENTICATION = b"\x05\x01\x00"
+_CONNECT_TO_A_NAME = b"\x05\x01\x00\x03"
+# OpenSSH answers with an IPv4 address, and before it knows whether anybody is there: a refusal is an early end.
+_REPLY_BYTES = 10
+
+
+async def connect(proxy: int, host: str, port: int) -> socket.socket:
+    """A connection to `host`. TunnelLost where the proxy itself does not answer, OSError where it refuses."""
+    loop = asyncio.get_running_loop()
+    made = socket.socket()
+    made.setblocking(False)
+    try:
+        try:
+            await loop.sock_connect(made, (_LOOPBACK, proxy))
+        except OSError as error:
+            raise TunnelLost(f"the tunnel on port {proxy} has gone") from error
+        await loop.sock_sendall(made, _NO_AUTHENTICATION)
+        await _read(made, 2)
+        await loop.sock_sendall(made, _target(host, port))
+        reply = await _read(made, _REPLY_BYTES)
+        if reply[1] != 0:
+            raise ConnectionRefusedError(f"refused by the proxy: {reply[1]}")
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+async def _read(made: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = await asyncio.get_running_loop().sock_recv(made, count - len(data))
+        if not more:
+            raise ConnectionResetError("disconnected")
+        data += more
+    return data
+
+
+class Backend(httpcore.SyncBackend):
+    """The same for a client that waits: its time limit holds for every answer of the proxy."""
+
+    def __init__(self, proxy: int) -> None:
+        self._proxy = proxy
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = super().connect_tcp(_LOOPBACK, self._proxy, timeout, local_address, socket_options)
+        try:
+            stream.write(_NO_AUTHENTICATION, timeout)
+            _take(stream, 2, timeout)
+            stream.write(_target(host, port), timeout)
+            if _take(stream, _REPLY_BYTES, timeout)[1] != 0:
+                raise httpcore.ConnectError("refused by the proxy")
+        except httpcore.ReadTimeout as error:
+            stream.close()
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+
+def _take(stream: httpcore.NetworkStream, count: int, timeout: float | None) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = stream.read(count - len(data), timeout)
+        if not more:
+            raise httpcore.ConnectError("disconnected")
+        data += more
+    return data
+
+
+def _target(host: str, port: int) -> bytes:
+    name = host.encode()
+    return _CONNECT_TO_A_NAME + bytes([len(name)]) + name + port.to_bytes(2, "big")
