@@ -80,7 +80,7 @@ def test_another_host_is_not_asked_for_a_lab_that_is_up_here(
     lab: UserLab, far: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST")
-    for verb in ("down", "status", "up"):
+    for verb in ("down", "status", "kubectl"):
         refused = lab.halab(verb)
         assert (refused.code, f"is up on {far}, and this host is asked now" in refused.errors) == (3, True)
         assert f"hint: export DOCKER_HOST=ssh://{far}" in refused.errors
