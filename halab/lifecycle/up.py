@@ -38,8 +38,11 @@ def up(place: Place, progress: Progress) -> Brought:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
         maker = makers.maker(place)
-        lab = _allocate(place, maker)
-        maker.require_free(lab, place.work.path)
+        # until its networks are there to be seen, nobody else may choose theirs
+        with allocation.turn():
+            lab = _allocate(place, maker)
+            maker.require_free(lab, place.work.path)
+            maker.make_networks(lab, place.work.path)
         if maker.machines(lab.name, place.work.path):
             made.require_same(place, lab)
         base = makers.base(place, lab, progress)
