@@ -17,7 +17,7 @@ from users import UserLab
 from halab.lifecycle import lab as labs
 from halab.lifecycle import makers
 from halab.lifecycle.lab import Place
-from halab.machines import allocation
+from halab.machines import allocation, identity
 from halab.machines.power import State
 from halab.topology import domain
 from halab.topology.lab import Lab
@@ -42,9 +42,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[
 def diskless(lab: Lab, work: Path) -> str:
     """One machine as Vagrant leaves it, but for its disk."""
     machine = lab.machine("cp1")
+    label = domain.description(lab, machine, work=str(work), identity=identity.of_this_host())
     return (
         f"<domain type='qemu'><name>{machine.host_name}</name>"
-        f"<description>{escape(domain.description(lab, machine, work=str(work)))}</description>"
+        f"<description>{escape(label)}</description>"
         "<memory unit='MiB'>32</memory><os><type arch='x86_64'>hvm</type></os><devices>"
         f"<interface type='network'><mac address='{domain.management_mac(lab, machine)}'/>"
         f"<source network='{domain.management_name(lab)}'/></interface></devices></domain>"
