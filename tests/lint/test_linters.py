@@ -42,7 +42,10 @@ HOMES = {
 }
 SCRIPTS = sorted(
     path
-    for path in [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir(), *(ROOT / "templates").rglob("*")]
+    for path in [
+        *(each for folder in ("scripts", ".ci", "tests") for each in (ROOT / folder).iterdir()),
+        *(ROOT / "templates").rglob("*"),
+    ]
     if path.is_file()
     and path.suffix != ".j2"
     and (path.suffix == ".sh" or re.match(rb"#!.*\b(ba)?sh\b", path.read_bytes()[:60]))

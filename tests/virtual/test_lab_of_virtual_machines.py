@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +97,14 @@ def test_a_process_is_killed_and_the_verdict_is_pass(lab: UserLab) -> None:
 def test_a_machine_loses_its_power_and_the_verdict_is_pass(lab: UserLab) -> None:
     lab.ok("run", "cut-power-of-load-balancer")
     assert verdict(lab) == "pass"
+
+
+def test_reset_goes_back_to_what_up_has_made(lab: UserLab) -> None:
+    """Machines go on where they were when they were saved, minutes ago: with clocks that are right again."""
+    lab.ok("kubectl", "--", "create", "namespace", "made-later")
+    lab.ok("reset")
+    assert lab.status()["steady"]
+    assert "made-later" not in lab.ok("kubectl", "--", "get", "namespaces", "-o", "name")
+    behind = float(lab.ok("ssh", "cp1", "--", "date", "+%s.%N")) - time.time()
+    # the question takes its time, too
+    assert abs(behind) < 10
