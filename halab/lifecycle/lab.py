@@ -98,6 +98,14 @@ def remote_of(written: LabFile) -> Remote | None:
     return elsewhere.by_libvirt(written.provider_uri)
 
 
+def restoring(place: Place) -> str:
+    """The snapshot to which the lab was being put back when that was ended; empty where it was not."""
+    try:
+        return place.work.restoring.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def require_machine(lab: Lab, name: str) -> None:
     """BadUsage where the lab has no machine of that name."""
     known = [machine.name for machine in lab.machines]
@@ -123,8 +131,8 @@ def locked(place: Place, doing: str, *, amid_restore: bool = False) -> Iterator[
         ) from error
     try:
         holder.write_text(doing + "\n")
-        if place.work.restoring.exists() and not amid_restore:
-            name = place.work.restoring.read_text().strip()
+        name = restoring(place)
+        if name and not amid_restore:
             raise LabProblem(
                 f"the lab {place.name} was being put back to its snapshot {name}, and that did not end",
                 hint=f"do it again: `halab snapshot restore {name}`; or take the lab down: `halab down`",

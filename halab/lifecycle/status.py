@@ -83,7 +83,10 @@ def look(place: Place) -> Status:
         for machine in lab.machines
         if not (machine.name in machines and machines[machine.name].running)
     ]
-    if down:
+    restoring = labs.restoring(place)
+    if restoring:
+        seen = Observation((f"it was being put back to its snapshot {restoring}, and that did not end",))
+    elif down:
         seen = Observation(tuple(f"{name} does not run" for name in down))
     elif not place.work.kubeconfig.exists():
         seen = Observation(("`halab up` has not ended yet, or failed",))

@@ -186,6 +186,7 @@ def test_a_restore_that_did_not_end_keeps_others_off_the_lab_until_it_is_done_ag
     shelf.fails_at = "cp2"
     with pytest.raises(HostProblem):
         snapshot.restore(place, "one", Recorded())
+    assert labs.restoring(place) == "one"
     with pytest.raises(LabProblem, match="was being put back to its snapshot one") as raised:
         snapshot.save(place, "two", Recorded())
     assert raised.value.hint is not None and "halab snapshot restore one" in raised.value.hint
