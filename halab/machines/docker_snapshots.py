@@ -48,7 +48,7 @@ def save(client: Any, found: Any, lab: Lab, machine: Machine, work: Path, snapsh
     for source, target in container.saved_volumes(machine, snapshot).items():
         client.volumes.create(target, labels=labels)
         _copy(client, found.attrs["Image"], labels, source, target)
-    repository, _, tag = container.saved_image(machine, snapshot).partition(":")
+    repository, _, tag = container.saved_image(machine.host_name, snapshot).partition(":")
     changes = [f"LABEL {SNAPSHOT_LABEL}={snapshot}"]
     found.commit(repository=repository, tag=tag, pause=False, changes=changes)
 
@@ -59,7 +59,7 @@ def restore(client: Any, found: Any, lab: Lab, machine: Machine, work: Path, sna
     It has the same name, arguments and volumes, and it is not started.
     """
     before, host = found.attrs["Config"], found.attrs["HostConfig"]
-    image = container.saved_image(machine, snapshot)
+    image = container.saved_image(machine.host_name, snapshot)
     kept = client.images.get(image)
     found.remove(force=True)
     labels = _labels(lab, machine, work)
@@ -72,6 +72,11 @@ def restore(client: Any, found: Any, lab: Lab, machine: Machine, work: Path, sna
         "HostConfig": {**host, "NanoCpus": round(machine.cpus * 1e9)},
     }
     made = client.api.create_container_from_config(config, machine.host_name)
+    # the image is asked for again at the next snapshot, and when a plug is pulled: it stays as long as the machine
+    kept.tag(*container.running_image(machine.host_name).split(":"))
+    for each in client.images.list(filters=_filters(labels, SNAPSHOT_LABEL)):
+        if not each.tags:
+            client.images.remove(each.id, force=True)
     return str(made["Id"])
 
 
@@ -80,24 +85,26 @@ def saved(client: Any, lab: str, work: Path) -> list[Saved]:
     found = []
     for image in client.images.list(filters=_filters({LABEL: lab, WORK_LABEL: str(work)}, SNAPSHOT_LABEL)):
         labels = image.attrs["Config"]["Labels"]
-        if image.tags:
+        snapshot = labels[SNAPSHOT_LABEL]
+        if any(tag.endswith(f":{snapshot}") for tag in image.tags):
             created = datetime.fromisoformat(image.attrs["Created"])
-            found.append(Saved(labels[SNAPSHOT_LABEL], labels[MACHINE_LABEL], created))
+            found.append(Saved(snapshot, labels[MACHINE_LABEL], created))
     return found
 
 
 def delete(client: Any, lab: str, work: Path, snapshot: str | None = None) -> list[str]:
-    """Remove a snapshot, or all of a lab; the names of the images and volumes that went.
-
-    The layers of an image that a machine was restored from go with that machine.
-    """
+    """Remove a snapshot, or all that a lab without machines has of any; the names of what went."""
     labels = {LABEL: lab, WORK_LABEL: str(work)}
     known = SNAPSHOT_LABEL if snapshot is None else f"{SNAPSHOT_LABEL}={snapshot}"
     removed = []
     for image in client.images.list(filters=_filters(labels, known)):
-        for tag in image.tags or [image.id]:
-            client.images.remove(tag, force=True)
-            removed.append(str(tag))
+        if snapshot is None:
+            names = image.tags or [image.id]
+        else:
+            names = [tag for tag in image.tags if tag.endswith(f":{snapshot}")]
+        for name in names:
+            client.images.remove(name, force=True)
+            removed.append(str(name))
     for volume in client.volumes.list(filters=_filters(labels, known)):
         volume.remove(force=True)
         removed.append(str(volume.name))

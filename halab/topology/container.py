@@ -44,9 +44,14 @@ def saved_volumes(machine: Machine, snapshot: str) -> dict[str, str]:
     return {f"{machine.host_name}-{name}": f"{machine.host_name}-{name}-at-{snapshot}" for name in _SAVED}
 
 
-def saved_image(machine: Machine, snapshot: str) -> str:
+def saved_image(host_name: str, snapshot: str) -> str:
     """What a snapshot keeps of a machine's own file system."""
-    return f"{machine.host_name}:{snapshot}"
+    return f"{host_name}:{snapshot}"
+
+
+def running_image(host_name: str) -> str:
+    """Another name of what a machine was last restored from, which no snapshot can have: it outlives the snapshot."""
+    return f"{host_name}:_running"
 
 
 def arguments(

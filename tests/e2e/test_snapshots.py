@@ -48,7 +48,8 @@ def test_a_save_that_is_killed_leaves_a_lab_that_heal_thaws(haproxy_lab: UserLab
 
 
 def test_a_restore_that_is_killed_is_done_again(haproxy_lab: UserLab) -> None:
-    child = haproxy_lab.begin("reset")
+    haproxy_lab.ok("snapshot", "save", "two")
+    child = haproxy_lab.begin("snapshot", "restore", "two")
     restoring = haproxy_lab.folder / ".halab/restoring"
     deadline = time.monotonic() + 60
     while child.poll() is None and not restoring.exists():
@@ -58,6 +59,17 @@ def test_a_restore_that_is_killed_is_done_again(haproxy_lab: UserLab) -> None:
     end(child)
     if restoring.exists():
         refused = haproxy_lab.halab("up")
-        assert refused.code == 3 and "was being put back to its snapshot up" in refused.errors
-    haproxy_lab.ok("snapshot", "restore", "up")
+        assert refused.code == 3 and "was being put back to its snapshot two" in refused.errors
+    haproxy_lab.ok("snapshot", "restore", "two")
     assert haproxy_lab.status()["steady"]
+
+
+def test_machines_outlive_the_snapshot_that_they_were_restored_from(haproxy_lab: UserLab) -> None:
+    haproxy_lab.ok("snapshot", "delete", "two")
+    assert "two" not in snapshots(haproxy_lab)
+    # both ask the engine for what the machine was made from
+    haproxy_lab.ok("inject", "cut-link", "--on", "cp1")
+    haproxy_lab.ok("heal")
+    haproxy_lab.wait_until_steady()
+    haproxy_lab.ok("snapshot", "save", "three")
+    haproxy_lab.ok("snapshot", "delete", "three")

@@ -26,6 +26,7 @@ class Thing:
     name: str
     labels: dict[str, str]
     attrs: dict[str, Any] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -33,7 +34,13 @@ class Thing:
 
     @property
     def tags(self) -> list[str]:
-        return [self.name]
+        return [self.name, *self.others]
+
+    def tag(self, repository: str, tag: str) -> None:
+        self.client.did.append(f"tag {self.name} as {repository}:{tag}")
+        for each in self.client.things:
+            each.others = [other for other in each.others if other != f"{repository}:{tag}"]
+        self.others.append(f"{repository}:{tag}")
 
     def remove(self, **options: Any) -> None:
         self.client.did.append(f"remove {self.kind} {self.name}")
@@ -105,7 +112,14 @@ class FakeClient:
                 client.did.append(f"copy {source} to {target}")
 
             def remove(self, name: str, force: bool) -> None:
-                self.get(name).remove()
+                """An image goes with the last of its names."""
+                found = next(each for each in client.things if each.kind == one and name in each.tags)
+                if found.others and name == found.name:
+                    found.name = found.others.pop()
+                elif found.others:
+                    found.others.remove(name)
+                else:
+                    found.remove()
 
         return Collection()
 
@@ -164,6 +178,7 @@ def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
     assert client.did == [
         "remove container halab-ha-cp1",
         "copy halab-ha-cp1-etcd-at-one to halab-ha-cp1-etcd",
+        "tag halab-ha-cp1:one as halab-ha-cp1:_running",
         "connect halab-ha-cp1 at 10.213.7.11",
     ]
     (config,) = client.configs
@@ -182,6 +197,19 @@ def test_a_snapshot_is_deleted_with_all_that_it_has_and_no_other(client: FakeCli
     engine.delete_snapshot("ha", work, "one")
     assert client.names("image") == ["halab-ha-cp1:two"]
     assert client.names("volume") == ["pgdata", "halab-ha-cp1-etcd-at-two"]
+
+
+def test_what_a_machine_was_restored_from_outlives_the_snapshot(client: FakeClient, work: Path) -> None:
+    """The engine is asked for a machine's image at the next snapshot, and when a plug is pulled."""
+    engine = Engine(client)  # type: ignore[arg-type]
+    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
+    engine.save(LAB, CP1, work, "one")
+    engine.restore(LAB, CP1, work, "one")
+    engine.delete_snapshot("ha", work, "one")
+    assert client.names("image") == ["halab-ha-cp1:_running"]
+    assert engine.saved("ha", work) == []
+    engine.remove("ha", work)
+    assert client.names("image") == []
 
 
 def test_a_machine_that_is_made_anew_gets_empty_volumes_and_snapshots_stay(
