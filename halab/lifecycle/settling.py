@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.clock import Deadline, RealClock
-from halab.cluster.steady import Observation, wait_until_steady
+from halab.cluster.steady import Observation, observe, wait_until_steady
 from halab.lifecycle import access
 from halab.lifecycle.lab import Place
 from halab.progress import Progress
@@ -11,16 +11,23 @@ from halab.topology.lab import Lab
 
 # On a machine that does nothing else; a lab's patience stretches it.
 _STEADY_SECONDS = 240
+_HOLD_LOOK_SECONDS = 2
 
 
-def settle(place: Place, lab: Lab, progress: Progress) -> Observation:
-    """Wait until the lab is steady."""
+def settle(place: Place, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
+    """Wait until the lab is steady, and has been at every look for so long."""
     limit = _STEADY_SECONDS * lab.patience
     api = access.api(place, lab)
     with progress.step("wait until the lab is steady", limit_seconds=limit) as step:
-        seen = wait_until_steady(
-            access.guests(place), api, lab, Deadline.after(RealClock(), limit), note=step.note
-        )
+        guests, clock = access.guests(place), RealClock()
+        deadline = Deadline.after(clock, limit)
+        seen = wait_until_steady(guests, api, lab, deadline, note=step.note)
+        since = clock.now()
+        while clock.now() < since + hold_seconds:
+            clock.sleep(_HOLD_LOOK_SECONDS)
+            if not observe(guests, api, lab).steady:
+                seen = wait_until_steady(guests, api, lab, deadline, note=step.note)
+                since = clock.now()
         step.done(str(seen))
     api.close()
     return seen

@@ -71,7 +71,7 @@ def shelf(power: FakePower, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     guests: Any = FakeGuests({"boot_id": "a-boot"})
     site = Site(LAB, guests, FakeClock(), power, remake)
     monkeypatch.setattr(access, "site", lambda place, lab: site)
-    monkeypatch.setattr(snapshot, "settle", lambda place, lab, progress: None)
+    monkeypatch.setattr(snapshot, "settle", lambda place, lab, progress, **options: None)
     return found
 
 

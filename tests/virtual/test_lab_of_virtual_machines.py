@@ -103,7 +103,7 @@ def test_reset_goes_back_to_what_up_has_made(lab: UserLab) -> None:
     """Machines go on where they were when they were saved, minutes ago: with clocks that are right again."""
     lab.ok("kubectl", "--", "create", "namespace", "made-later")
     lab.ok("reset")
-    assert lab.status()["steady"]
+    lab.wait_until_steady()
     assert "made-later" not in lab.ok("kubectl", "--", "get", "namespaces", "-o", "name")
     behind = float(lab.ok("ssh", "cp1", "--", "date", "+%s.%N")) - time.time()
     # the question takes its time, too
