@@ -18,6 +18,8 @@ _BOOT_SECONDS = 300
 def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine | None = None) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
     wanted = lab.machines if only is None else (only,)
+    for machine in wanted:
+        maker.introduce(lab, machine, place.work.path)
     running = {each.machine for each in maker.machines(lab.name, place.work.path) if each.running}
     missing = [machine.name for machine in wanted if machine.name not in running]
     maker.make_networks(lab, place.work.path)

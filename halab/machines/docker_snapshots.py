@@ -113,12 +113,18 @@ def delete(client: Any, lab: str, work: Path, snapshot: str | None = None) -> li
 
 def _copy(client: Any, image: str, labels: dict[str, str], source: str, target: str) -> None:
     """Make a volume's content that of another one, with owners, modes and times."""
+    name = f"{target}-copy"
+    # without the label of a machine, it counts as none
+    mine = {label: value for label, value in labels.items() if label in (LABEL, WORK_LABEL, HOST_LABEL)}
+    # what a halab that was killed has begun goes on, and would write into the same volume
+    for each in client.containers.list(all=True, filters={"label": LABEL, "name": f"^/{name}$"}):
+        each.remove(force=True)
     client.containers.run(
         image,
         ["-c", _COPY],
+        name=name,
         entrypoint="/bin/bash",
-        # without the label of a machine, it counts as none
-        labels={name: value for name, value in labels.items() if name in (LABEL, WORK_LABEL, HOST_LABEL)},
+        labels=mine,
         volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
         network_mode="none",
         cap_drop=["ALL"],

@@ -21,7 +21,7 @@ from halab.machines.maker import Made
 from halab.machines.neighbours import Kind, Subnet
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
-from halab.machines.work import Work, replace
+from halab.machines.work import Work
 from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
@@ -134,6 +134,12 @@ class Engine:
                 options={"com.docker.network.bridge.name": _bridge(lab)},
             )
 
+    def introduce(self, lab: Lab, machine: Machine, work: Path) -> None:
+        with _translated():
+            found = self._found(lab, machine, work)
+        if found is not None:
+            Work(work).tell_vagrant(machine.name, lab.provider, str(found.id))
+
     def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
         """The volumes of a machine that is not there yet."""
         with _translated():
@@ -235,7 +241,7 @@ class Engine:
             found = self._one(lab, machine, work)
             made = docker_snapshots.restore(self._client, found, lab, machine, work, snapshot)
             self.connect(lab, machine, work)
-        replace(Work(work).of_vagrant(machine.name, lab.provider) / "id", made)
+        Work(work).tell_vagrant(machine.name, lab.provider, made)
 
     def saved(self, lab: str, work: Path) -> list[Saved]:
         with _translated():

@@ -14,12 +14,21 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import elsewhere, identity, libvirt_belongings, libvirt_disks, libvirt_snapshots, tunnel
+from halab.machines import (
+    elsewhere,
+    identity,
+    libvirt_belongings,
+    libvirt_disks,
+    libvirt_limits,
+    libvirt_snapshots,
+    tunnel,
+)
 from halab.machines.belonging import Belonging, Kind
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
 from halab.machines.maker import Made
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
+from halab.machines.work import Work
 from halab.topology import domain
 from halab.topology.domain import Owner
 from halab.topology.lab import Lab, Machine
@@ -78,6 +87,19 @@ class Hypervisor:
                 network = network or self._connection.networkDefineXML(xml)
                 if not network.isActive():
                     network.create()
+
+    def introduce(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """Vagrant defines a machine, and connects it, before it starts it: one that is off and unknown is not whole."""
+        with self._translated():
+            found = self._found(lab, machine, work)
+            if found is None:
+                return
+            of_lab, identity = Work(work), found.UUIDString()
+            known = of_lab.known_to_vagrant(machine.name, lab.provider) == identity
+            if self._state(found) is State.OFF and not known:
+                self._discard(found)
+            else:
+                of_lab.tell_vagrant(machine.name, lab.provider, identity)
 
     def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant makes them. A disk of a machine that was never defined, because an `up` was ended between the two,
@@ -148,38 +170,12 @@ class Hypervisor:
         self._act(lab, machine, work, switch)
 
     def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float | None) -> None:
-        """So much time of the host's processors for all of the machine's together; None is no limit.
-
-        libvirt does it with control groups: HostProblem where it has none.
-        """
-
-        def limit(found: Any) -> None:
-            share = -1 if cpus is None else max(1000, round(cpus / machine.cpus * 100_000))
-            flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
-            found.setSchedulerParametersFlags({"vcpu_period": 100_000, "vcpu_quota": share}, flags)
-
-        self._act(lab, machine, work, limit)
+        """So much time of the host's processors for all of the machine's together; None is no limit."""
+        self._act(lab, machine, work, lambda found: libvirt_limits.of_cpus(found, machine, cpus))
 
     def limit_writes(self, lab: Lab, machine: Machine, work: Path, per_second: int | None) -> None:
-        """So many writes a second to every disk of the machine; None is no limit. qemu itself delays them.
-
-        A second's worth may pass at once: no burst may be smaller, and libvirt's test driver wants one.
-        """
-
-        def limit(found: Any) -> None:
-            wanted = per_second or 0
-            flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
-            tree = ElementTree.fromstring(found.XMLDesc())
-            for each in tree.findall("./devices/disk[@device='disk']/target"):
-                disk = each.get("dev", "")
-                found.setBlockIoTune(disk, {"write_iops_sec": wanted, "write_iops_sec_max": wanted}, flags)
-                told = found.blockIoTune(disk, flags)["write_iops_sec"]
-                if told != wanted:
-                    raise HostProblem(
-                        f"{disk} of {machine.name} may write {told} times a second, not {wanted}"
-                    )
-
-        self._act(lab, machine, work, limit)
+        """So many writes a second to every disk of the machine; None is no limit."""
+        self._act(lab, machine, work, lambda found: libvirt_limits.of_writes(found, machine, per_second))
 
     def discard(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Remove one machine with its disks, whatever state it is in."""

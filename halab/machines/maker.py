@@ -44,6 +44,12 @@ class Maker(Protocol):
     def make_networks(self, lab: Lab, work: Path) -> None:
         """What the machines of a lab are to be connected to; what is there already stays."""
 
+    def introduce(self, lab: Lab, machine: Machine, work: Path) -> None:
+        """Tell Vagrant of a machine that is there: what made it may have been ended before it said so.
+
+        One that was not made to its end is removed.
+        """
+
     def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
         """What a machine that is not there yet is to have; what one of that name has left is removed."""
 

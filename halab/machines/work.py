@@ -72,6 +72,18 @@ class Work:
         """What Vagrant keeps of a machine."""
         return self.path / ".vagrant" / "machines" / machine / provider
 
+    def known_to_vagrant(self, machine: str, provider: str) -> str:
+        """What Vagrant calls a machine at its provider; nothing where it knows none of that name."""
+        known = self.of_vagrant(machine, provider) / "id"
+        return known.read_text() if known.exists() else ""
+
+    def tell_vagrant(self, machine: str, provider: str, identity: str) -> None:
+        """Vagrant needs no more than this to go on with a machine that it did not make."""
+        if self.known_to_vagrant(machine, provider) != identity:
+            folder = self.of_vagrant(machine, provider)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace(folder / "id", identity)
+
     def make(self) -> None:
         """Make the folder, its key pair and nothing else."""
         for folder in (self.path, self.private_key.parent, self.logs, self.runs):

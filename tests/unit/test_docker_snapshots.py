@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,11 +92,16 @@ class FakeClient:
 
         class Collection:
             def list(self, filters: dict[str, Any] | None = None, **options: Any) -> list[Thing]:
-                wanted = [label.partition("=") for label in (filters or {}).get("label", [])]
+                labels = (filters or {}).get("label", [])
+                wanted = [
+                    label.partition("=") for label in ([labels] if isinstance(labels, str) else labels)
+                ]
+                name = (filters or {}).get("name", "")
                 return [
                     each
                     for each in client.things
                     if each.kind == one
+                    and re.search(name, f"/{each.name}")
                     and all(each.labels.get(n) == v if v else n in each.labels for n, _, v in wanted)
                 ]
 
@@ -109,6 +115,7 @@ class FakeClient:
                 source, target = volumes
                 assert volumes[source]["mode"] == "ro" and volumes[target]["mode"] == "rw"
                 assert "halab.machine" not in options["labels"]
+                assert options["name"] not in client.names("container")
                 client.did.append(f"copy {source} to {target}")
 
             def remove(self, name: str, force: bool) -> None:
@@ -188,6 +195,33 @@ def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
     assert config["HostConfig"]["NanoCpus"] == 2_000_000_000
     assert config["Env"] == ["HALAB_AUTHORIZED_KEY=key"]
     assert (work / ".vagrant/machines/cp1/docker/id").read_text() == "new-halab-ha-cp1"
+
+
+def test_a_copy_that_a_killed_halab_has_begun_is_ended_before_another_one(
+    client: FakeClient, work: Path
+) -> None:
+    engine = Engine(client)  # type: ignore[arg-type]
+    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
+    engine.save(LAB, CP1, work, "one")
+    client.add("container", "halab-ha-cp1-etcd-copy", {"halab.lab": "ha", "halab.work": str(work)})
+    client.did.clear()
+    engine.restore(LAB, CP1, work, "one")
+    assert client.did.index("remove container halab-ha-cp1-etcd-copy") < client.did.index(
+        "copy halab-ha-cp1-etcd-at-one to halab-ha-cp1-etcd"
+    )
+
+
+def test_vagrant_is_told_of_a_machine_whose_maker_was_killed_before_it_could(
+    client: FakeClient, work: Path
+) -> None:
+    engine = Engine(client)  # type: ignore[arg-type]
+    engine.introduce(LAB, CP1, work)
+    assert Work(work).known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
+
+
+def test_of_a_machine_that_is_not_there_vagrant_is_told_nothing(client: FakeClient, work: Path) -> None:
+    Engine(client).introduce(LAB, LAB.machine("cp2"), work)  # type: ignore[arg-type]
+    assert not work.exists()
 
 
 def test_a_snapshot_is_deleted_with_all_that_it_has_and_no_other(client: FakeClient, work: Path) -> None:

@@ -12,6 +12,7 @@ from fake_libvirt import test_driver as driver
 from halab.errors import HostProblem, LabProblem
 from halab.machines.hypervisor import Hypervisor
 from halab.machines.power import State
+from halab.machines.work import Work
 
 OURS = Path("/labs/ada/.halab")
 OTHERS = Path("/labs/bob/.halab")
@@ -128,6 +129,28 @@ def test_what_vagrant_knew_of_a_lost_machine_is_forgotten(tmp_path: Path) -> Non
         (known / "private_key").touch()
         power.remove("cp2")
         assert not known.exists()
+
+
+def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_removed(tmp_path: Path) -> None:
+    """What `up` starts with, after one that was killed while Vagrant made its machines."""
+    work = Work(tmp_path)
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        define(connection, VIRTUAL, tmp_path)
+        connection.lookupByName("halab-ha-cp1").destroy()
+        connection.lookupByName("halab-ha-cp2").destroy()
+        identity = connection.lookupByName("halab-ha-cp2").UUIDString()
+        work.tell_vagrant("cp2", "libvirt", identity)
+        for machine in VIRTUAL.machines:
+            hypervisor.introduce(VIRTUAL, machine, tmp_path)
+        # off and unknown, off and known, running and unknown
+        seen = [hypervisor.state(VIRTUAL, VIRTUAL.machine(name), tmp_path) for name in ("cp1", "cp2", "cp3")]
+        assert seen == [State.GONE, State.OFF, State.RUNNING]
+        assert work.known_to_vagrant("cp1", "libvirt") == ""
+        assert work.known_to_vagrant("cp2", "libvirt") == identity
+        assert (
+            work.known_to_vagrant("cp3", "libvirt") == connection.lookupByName("halab-ha-cp3").UUIDString()
+        )
 
 
 def test_a_libvirt_that_does_not_answer_is_a_problem_of_the_host(tmp_path: Path) -> None:
