@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import vagrant as python_vagrant
 
@@ -19,6 +19,14 @@ _TAIL_LINES = 12
 _LINE = 160
 
 
+class _Dependent(python_vagrant.Vagrant):
+    """Ends with the halab that started it, however that ends: a `down` after it must see all that there is."""
+
+    def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
+        setpriv = process.find("setpriv", hint="sudo apt-get install util-linux")
+        return [setpriv, "--pdeathsig", "KILL", *super()._make_vagrant_command(args)]  # type: ignore[no-untyped-call]
+
+
 class Vagrant:
     """Vagrant in a lab's work folder; all that it prints goes to the log."""
 
@@ -28,7 +36,7 @@ class Vagrant:
         process.find("vagrant", hint=_HINT)
         self._log = log
         self._provider = str(provider)
-        self._vagrant = python_vagrant.Vagrant(
+        self._vagrant: Any = _Dependent(  # type: ignore[no-untyped-call]
             root=str(folder),
             out_cm=self._logged,
             err_cm=self._logged,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ VAGRANT = """#!/bin/bash
 echo "$PWD: $* ($VAGRANT_CHECKPOINT_DISABLE, $SECRET)" >>{record}
 case "$*" in
   *status*) printf '1,cp1,state,running\\n1,lb1,state,not_created\\n' ;;
+  destroy*) echo $$ >{record}.pid; kill -9 $PPID; exec sleep 60 ;;
   halt*) echo 'the engine is gone' >&2; exit 3 ;;
   *) echo 'Bringing machines up' ;;
 esac
@@ -65,3 +70,22 @@ def test_a_missing_vagrant_is_named_with_what_to_do(tmp_path: Path, monkeypatch:
     with pytest.raises(HostProblem, match="not found: vagrant") as caught:
         Vagrant(tmp_path, Provider.DOCKER, tmp_path / "log")
     assert caught.value.hint == "sudo apt-get install vagrant"
+
+
+def test_vagrant_does_not_outlive_a_halab_that_is_killed(folder: Path) -> None:
+    """The stand-in kills who has started it, and would go on for a minute."""
+    code = "\n".join(
+        [
+            "from pathlib import Path",
+            "from halab.config.lab import Provider",
+            "from halab.machines.vagrant import Vagrant",
+            f"Vagrant(Path({str(folder)!r}), Provider.DOCKER, Path({str(folder / 'log')!r})).destroy()",
+        ]
+    )
+    halab = subprocess.run([sys.executable, "-c", code], check=False, timeout=30)
+    assert halab.returncode == -signal.SIGKILL
+    vagrant = Path("/proc", (folder / "record.pid").read_text().strip(), "stat")
+    deadline = time.monotonic() + 30
+    # whoever inherits it may take its time to bury it
+    while vagrant.exists() and " Z " not in vagrant.read_text():
+        assert time.monotonic() < deadline
