@@ -72,7 +72,9 @@ def vagrant_home(host: Host, subject: Subject) -> Finding:
 
 
 def _room(host: Host, subject: Subject, free: int, where: str, folder: Path) -> Finding:
-    needed = _DISK_BYTES + _NODE_BYTES * subject.nodes
+    # `up` saves the lab once, with the memory of every machine
+    memory = sum(machine.memory_mebibytes for machine in subject.machines) << 20
+    needed = _DISK_BYTES + _NODE_BYTES * subject.nodes + memory
     seen = f"{cache.in_words(free)} free: {where}"
     if free >= needed or _is_up(host, subject):
         return ok(seen)

@@ -243,6 +243,14 @@ def test_a_full_pool_fails_unless_the_lab_is_up() -> None:
     assert state("storage pool", FakeHost(libvirt_facts=full, machines_up=4)) is State.OK
 
 
+def test_a_pool_has_room_for_the_memory_that_a_snapshot_keeps() -> None:
+    # three times 2 GiB and a balancer of 512 MiB beside disks of 4.5 GB
+    almost = with_pool(replace(POOL, available_bytes=11_400_000_000))
+    assert state("storage pool", FakeHost(libvirt_facts=almost)) is State.FAILED
+    enough = with_pool(replace(POOL, available_bytes=11_500_000_000))
+    assert state("storage pool", FakeHost(libvirt_facts=enough)) is State.OK
+
+
 def test_a_pool_that_is_not_there_yet_needs_its_disk() -> None:
     none = replace(LIBVIRT, pools=())
     assert "Vagrant makes default" in found("storage pool", FakeHost(libvirt_facts=none)).seen
