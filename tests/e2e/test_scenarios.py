@@ -7,26 +7,22 @@ import json
 import pytest
 from users import UserLab
 
-# A quick one of each kind of fault; scripts/nightly runs all.
+# A quick one of most kinds of fault; scripts/nightly runs all, and those whose recovery takes its minutes there alone.
 SCENARIOS = {
     "kill-etcd-leader": "a process is killed",
     "hang-apiserver": "a process is stopped",
     "stop-containerd": "a service is stopped",
-    "break-apiserver-manifest": "a manifest is edited",
     "cut-idle-connections": "the load balancer is set up badly",
     "exhaust-connections": "connections are held",
     "partition-etcd-leader": "packets are dropped",
-    "drop-large-packets": "large packets are dropped",
     "unplug-controller-leader": "a network link is cut",
     "reboot-control-plane": "a machine is rebooted",
     "cut-power-of-one": "a machine loses power",
     "freeze-etcd-leader": "a machine is frozen",
     "replace-control-plane": "a machine is lost, and another takes its place",
     "move-etcd-leader": "leadership is handed over",
-    "corrupt-etcd-wal": "the data of a member is damaged",
     "restore-etcd-snapshot": "a majority loses its data",
     "fail-closed-webhook": "admission refuses everything",
-    "expire-apiserver-certificate": "a certificate has expired",
     "starve-cpu": "a machine has less of something",
     "slow-etcd-disk": "a disk is slow",
 }
