@@ -14,7 +14,7 @@ from typing import Any
 from halab.machines import identity
 from halab.machines.snapshots import Saved
 from halab.topology import container
-from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, SNAPSHOT_LABEL, WORK_LABEL
+from halab.topology.container import COPY_LABEL, HOST_LABEL, LABEL, MACHINE_LABEL, SNAPSHOT_LABEL, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 _COPY = "find /to -mindepth 1 -delete && cp -a /from/. /to/"
@@ -32,6 +32,7 @@ def make_volumes(client: Any, lab: Lab, machine: Machine, work: Path) -> None:
 def remove_volumes(client: Any, labels: dict[str, str], *, saved: bool) -> list[str]:
     """Remove the volumes that carry these labels, those of snapshots only where it is said; their names."""
     removed = []
+    _end_copies(client, labels, labels.get(MACHINE_LABEL))
     for volume in client.volumes.list(filters=_filters(labels)):
         if saved or SNAPSHOT_LABEL not in (volume.attrs.get("Labels") or {}):
             volume.remove(force=True)
@@ -61,6 +62,7 @@ def restore(client: Any, found: Any, lab: Lab, machine: Machine, work: Path, sna
     before, host = found.attrs["Config"], found.attrs["HostConfig"]
     image = container.saved_image(machine.host_name, snapshot)
     kept = client.images.get(image)
+    _end_copies(client, _labels(lab, machine, work), machine.name)
     found.remove(force=True)
     labels = _labels(lab, machine, work)
     for source, target in container.saved_volumes(machine, snapshot).items():
@@ -97,6 +99,7 @@ def delete(client: Any, lab: str, work: Path, snapshot: str | None = None) -> li
     labels = {LABEL: lab, WORK_LABEL: str(work)}
     known = SNAPSHOT_LABEL if snapshot is None else f"{SNAPSHOT_LABEL}={snapshot}"
     removed = []
+    _end_copies(client, labels)
     for image in client.images.list(filters=_filters(labels, known)):
         if snapshot is None:
             names = image.tags or [image.id]
@@ -113,24 +116,27 @@ def delete(client: Any, lab: str, work: Path, snapshot: str | None = None) -> li
 
 def _copy(client: Any, image: str, labels: dict[str, str], source: str, target: str) -> None:
     """Make a volume's content that of another one, with owners, modes and times."""
-    name = f"{target}-copy"
     # without the label of a machine, it counts as none
     mine = {label: value for label, value in labels.items() if label in (LABEL, WORK_LABEL, HOST_LABEL)}
-    # what a halab that was killed has begun goes on, and would write into the same volume
-    for each in client.containers.list(all=True, filters={"label": LABEL, "name": f"^/{name}$"}):
-        each.remove(force=True)
     client.containers.run(
         image,
         ["-c", _COPY],
-        name=name,
         entrypoint="/bin/bash",
-        labels=mine,
+        labels={**mine, COPY_LABEL: labels[MACHINE_LABEL]},
         volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
         network_mode="none",
         cap_drop=["ALL"],
         cap_add=["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"],
         remove=True,
     )
+
+
+def _end_copies(client: Any, labels: dict[str, str], machine: str | None = None) -> None:
+    """A copy that a killed halab has begun goes on: it would write into a volume beside another, or keep it."""
+    of_lab = {label: labels[label] for label in (LABEL, WORK_LABEL)}
+    which = COPY_LABEL if machine is None else f"{COPY_LABEL}={machine}"
+    for each in client.containers.list(all=True, filters=_filters(of_lab, which), ignore_removed=True):
+        each.remove(force=True)
 
 
 def _labels(lab: Lab, machine: Machine, work: Path) -> dict[str, str]:

@@ -28,6 +28,8 @@ from halab.topology.lab import Lab, Machine
 _HINT = "start docker, or on a host without an init system: scripts/bare-host run halab …"
 # The longest call is the import of a node image: 700 MB took 9 s on 2 cores.
 _TIMEOUT_SECONDS = 300
+# Of a machine that runs: 1 to 4 s on a busy host.
+_REMOVAL_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -286,7 +288,13 @@ class Engine:
 
     def _found(self, lab: Lab, machine: Machine, work: Path) -> Any | None:
         filters = _owned(lab.name, work, f"{MACHINE_LABEL}={machine.name}")
-        return next(iter(self._client.containers.list(all=True, filters=filters, ignore_removed=True)), None)
+        for each in self._client.containers.list(all=True, filters=filters, ignore_removed=True):
+            if each.attrs["State"].get("Status") != "removing":
+                return each
+            # what a killed halab has asked for comes to its end: until then its name is taken
+            with suppress(docker.errors.NotFound):
+                each.wait(condition="removed", timeout=_REMOVAL_SECONDS)
+        return None
 
     def _networks_of(self, lab: str, work: Path) -> list[Any]:
         return list(self._client.networks.list(filters=_owned(lab, work)))

@@ -12,6 +12,8 @@ WORK_LABEL = "halab.work"
 SNAPSHOT_LABEL = "halab.snapshot"
 # Which host's halab has made it, where several hosts share an engine.
 HOST_LABEL = "halab.host"
+# What copies a volume of a machine for a moment: the machine's name.
+COPY_LABEL = "halab.copy"
 
 # What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
 # is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a

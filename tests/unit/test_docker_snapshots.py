@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from fakes import lab_of
 
 from halab.config.lab import Provider
 from halab.machines.engine import Engine
+from halab.machines.power import State
 from halab.machines.work import Work
 
 LAB = lab_of(name="ha", provider=Provider.DOCKER)
@@ -47,6 +47,9 @@ class Thing:
         self.client.did.append(f"remove {self.kind} {self.name}")
         self.client.things.remove(self)
 
+    def wait(self, *, condition: str, timeout: float) -> None:
+        self.client.did.append(f"wait until {self.name} is {condition}")
+
     def commit(self, *, repository: str, tag: str, pause: bool, changes: list[str]) -> None:
         assert not pause
         self.client.did.append(f"commit {self.name} as {repository}:{tag}")
@@ -65,6 +68,7 @@ class FakeClient:
     things: list[Thing] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
     configs: list[dict[str, Any]] = field(default_factory=list)
+    copies: list[dict[str, str]] = field(default_factory=list)
 
     def ping(self) -> None:
         pass
@@ -96,12 +100,10 @@ class FakeClient:
                 wanted = [
                     label.partition("=") for label in ([labels] if isinstance(labels, str) else labels)
                 ]
-                name = (filters or {}).get("name", "")
                 return [
                     each
                     for each in client.things
                     if each.kind == one
-                    and re.search(name, f"/{each.name}")
                     and all(each.labels.get(n) == v if v else n in each.labels for n, _, v in wanted)
                 ]
 
@@ -115,7 +117,7 @@ class FakeClient:
                 source, target = volumes
                 assert volumes[source]["mode"] == "ro" and volumes[target]["mode"] == "rw"
                 assert "halab.machine" not in options["labels"]
-                assert options["name"] not in client.names("container")
+                client.copies.append(options["labels"])
                 client.did.append(f"copy {source} to {target}")
 
             def remove(self, name: str, force: bool) -> None:
@@ -197,18 +199,34 @@ def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
     assert (work / ".vagrant/machines/cp1/docker/id").read_text() == "new-halab-ha-cp1"
 
 
-def test_a_copy_that_a_killed_halab_has_begun_is_ended_before_another_one(
-    client: FakeClient, work: Path
+@pytest.mark.parametrize("what_comes_next", ["restore", "make_disks", "delete_snapshot"])
+def test_a_copy_that_a_killed_halab_has_begun_is_ended_first(
+    what_comes_next: str, client: FakeClient, work: Path
 ) -> None:
     engine = Engine(client)  # type: ignore[arg-type]
     Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
+    engine.make_disks(LAB, CP1, work)
     engine.save(LAB, CP1, work, "one")
-    client.add("container", "halab-ha-cp1-etcd-copy", {"halab.lab": "ha", "halab.work": str(work)})
+    client.add("container", "that-copies", client.copies[0])
+    client.add("container", "of-another-lab", {**client.copies[0], "halab.lab": "other"})
     client.did.clear()
-    engine.restore(LAB, CP1, work, "one")
-    assert client.did.index("remove container halab-ha-cp1-etcd-copy") < client.did.index(
-        "copy halab-ha-cp1-etcd-at-one to halab-ha-cp1-etcd"
-    )
+    match what_comes_next:
+        case "restore":
+            engine.restore(LAB, CP1, work, "one")
+        case "make_disks":
+            engine.make_disks(LAB, CP1, work)
+        case _:
+            engine.delete_snapshot("ha", work, "one")
+    assert client.did[0] == "remove container that-copies"
+    assert "of-another-lab" in client.names("container")
+
+
+def test_a_machine_that_is_being_removed_is_waited_for_and_gone(client: FakeClient, work: Path) -> None:
+    """A killed halab has asked for it, and its name is taken meanwhile."""
+    found = client.things[0]
+    found.attrs["State"]["Status"] = "removing"
+    assert Engine(client).state(LAB, CP1, work) is State.GONE  # type: ignore[arg-type]
+    assert client.did == ["wait until halab-ha-cp1 is removed"]
 
 
 def test_vagrant_is_told_of_a_machine_whose_maker_was_killed_before_it_could(
