@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halab.errors import LabProblem
+from halab.errors import CommandFailed, LabProblem
 from halab.lifecycle.lab import Place
 from halab.lifecycle.makers import vagrant
 from halab.machines import addresses
@@ -32,7 +32,12 @@ def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine
         limit = _BOOT_SECONDS * lab.patience
         what = f"{len(missing)} machines" if only is None else only.name
         with progress.step(f"boot {what}", limit_seconds=limit):
-            vagrant(place, lab).up(only.name if only else None)
+            try:
+                vagrant(place, lab).up(only.name if only else None)
+            except CommandFailed:
+                # a provider that has gone meanwhile says so itself
+                maker.networks()
+                raise
     for machine in wanted:
         maker.connect(lab, machine, place.work.path)
     without_address = set(addresses.note(lab, place.work, maker))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,14 @@ from halab.errors import CommandFailed, HostProblem
 _HINT = "sudo apt-get install vagrant"
 _TAIL_LINES = 12
 _LINE = 160
+
+
+# Of a problem that Vagrant did not foresee, for each machine.
+_TRACE = re.compile(r"\s*\S+\.rb:\d+:in ")
+
+
+def _tells(line: str) -> bool:
+    return bool(line.strip()) and not _TRACE.match(line)
 
 
 class _Dependent(python_vagrant.Vagrant):
@@ -99,7 +108,8 @@ class Vagrant:
             yield
         except subprocess.CalledProcessError as error:
             # Vagrant shows the whole command that failed in one line: the log has it
-            lines = self._log.read_text(errors="replace").rstrip().splitlines()[-_TAIL_LINES:]
+            lines = [line for line in self._log.read_text(errors="replace").splitlines() if _tells(line)]
+            lines = lines[-_TAIL_LINES:]
             tail = "\n".join(line if len(line) <= _LINE else line[: _LINE - 1] + "…" for line in lines)
             raise CommandFailed(
                 f"vagrant {verb} ended with {error.returncode}:\n{tail}",

@@ -15,11 +15,13 @@ from halab.config.lab import Provider
 from halab.errors import CommandFailed, HostProblem
 from halab.machines.vagrant import Vagrant
 
-VAGRANT = """#!/bin/bash
+VAGRANT = r"""#!/bin/bash
 echo "$PWD: $* ($VAGRANT_CHECKPOINT_DISABLE, $SECRET)" >>{record}
 case "$*" in
-  *status*) printf '1,cp1,state,running\\n1,lb1,state,not_created\\n' ;;
+  *status*) printf '1,cp1,state,running\n1,lb1,state,not_created\n' ;;
   destroy*) echo $$ >{record}.pid; kill -9 $PPID; exec sleep 60 ;;
+  *no/such*) echo 'Call to virDomainLookupByUUID failed: socket closed' >&2
+    echo "/gems/vagrant/action/warden.rb:67:in \`call'" >&2; exit 1 ;;
   halt*) echo 'the engine is gone' >&2; exit 3 ;;
   *) echo 'Bringing machines up' ;;
 esac
@@ -52,6 +54,15 @@ def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
         Vagrant(folder, Provider.DOCKER, folder / "log").halt()
     assert caught.value.message == "vagrant halt ended with 3:\nthe engine is gone"
     assert (caught.value.code, caught.value.hint) == (3, f"its whole output: {folder / 'log'}")
+
+
+def test_what_vagrant_did_not_foresee_is_shown_without_its_trace(folder: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        Vagrant(folder, Provider.LIBVIRT, folder / "log").fetch_box("no/such")
+    assert (
+        caught.value.message
+        == "vagrant box add ended with 1:\nCall to virDomainLookupByUUID failed: socket closed"
+    )
 
 
 def test_a_stock_box_is_fetched_for_the_labs_provider(folder: Path) -> None:
