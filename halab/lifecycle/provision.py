@@ -14,7 +14,7 @@ from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.faults.site import Hindrance
 from halab.lifecycle.payload import Payload
-from halab.machines.guests import Guests, on_all
+from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
@@ -125,6 +125,8 @@ class Provisioner:
 
     def _set_up(self, name: str) -> int:
         machine = self._lab.machine(name)
+        # it runs, and an `up` that was ended may have started it a moment ago
+        once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
         changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
         if not machine.is_node:
             return changes + self._script(name, "load-balancer.sh", _NODE_SECONDS)

@@ -90,16 +90,23 @@ class SshGuests:
 
 def set_clock(guests: Guests, machine: str, clock: Clock, patience: float) -> None:
     """Put a virtual machine's clock right by this host's, once it answers; what keeps the time then goes on with it."""
+    once_it_answers(
+        guests, machine, lambda: f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}", clock, patience
+    )
 
-    def put_right() -> None:
+
+def once_it_answers(
+    guests: Guests, machine: str, command: Callable[[], str], clock: Clock, patience: float
+) -> None:
+    """Run a command on a machine that may be booting still, as soon as it is reached. TimedOut where it is not."""
+
+    def run() -> None:
         try:
-            guests.run(machine, f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}")
+            guests.run(machine, command())
         except Unreachable as error:
             raise NotYet(error.message) from error
 
-    wait_for(
-        f"{machine} to have its clock set", put_right, Deadline.after(clock, _ANSWER_SECONDS * patience)
-    )
+    wait_for(f"{machine} to answer over SSH", run, Deadline.after(clock, _ANSWER_SECONDS * patience))
 
 
 def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:

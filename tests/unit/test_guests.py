@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fakes import FakeClock, FakeGuests
+
 from halab.errors import CommandFailed, TimedOut, Unreachable
-from halab.machines.guests import SshGuests, on_all
+from halab.machines.guests import SshGuests, on_all, once_it_answers
 
 SSH = """#!/bin/bash
 printf '%s\\n' "$@" >>{record}
@@ -104,3 +106,16 @@ def test_the_first_failure_is_raised_after_all_have_ended() -> None:
     with pytest.raises(Unreachable, match="cp1 is gone"):
         on_all(["cp1", "cp2", "cp3"], call)
     assert sorted(ended) == ["cp2", "cp3"]
+
+
+def test_a_machine_that_boots_still_is_waited_for() -> None:
+    refused = Unreachable("cp1 does not answer over SSH: no route")
+    guests = FakeGuests({"hello": [refused, refused, ""]})
+    once_it_answers(guests, "cp1", lambda: "hello", FakeClock(), 1)
+    assert guests.commands("cp1") == ["hello"] * 3
+
+
+def test_a_machine_that_never_answers_is_given_up() -> None:
+    guests = FakeGuests({"": Unreachable("cp1 does not answer over SSH: no route")})
+    with pytest.raises(TimedOut, match="no route"):
+        once_it_answers(guests, "cp1", lambda: "hello", FakeClock(), 1)
