@@ -30,7 +30,7 @@ def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine
         # a machine that is made anew has another host key
         place.work.known_hosts.unlink(missing_ok=True)
         limit = _BOOT_SECONDS * lab.patience
-        what = f"{len(missing)} machines" if only is None else only.name
+        what = f"{len(missing)} machines" if len(missing) > 1 else missing[0]
         with progress.step(f"boot {what}", limit_seconds=limit):
             try:
                 vagrant(place, lab).up(only.name if only else None)

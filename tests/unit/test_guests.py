@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from fakes import FakeClock, FakeGuests
 
 from halab.errors import CommandFailed, TimedOut, Unreachable
