@@ -17,7 +17,7 @@ def read(client: Any, sizes: Mapping[str, int]) -> list[Belonging]:
     found = []
     for each in client.containers.list(all=True, filters=_OURS, ignore_removed=True):
         labels = each.attrs["Config"]["Labels"]
-        kind = Kind.MACHINE if MACHINE_LABEL in labels else Kind.CONTAINER
+        kind = Kind.MACHINE if labels.get(MACHINE_LABEL) else Kind.CONTAINER
         found.append(_belonging(kind, str(each.name), each.id, labels, each.attrs, "Created", sizes))
     for each in client.networks.list(filters=_OURS):
         labels = each.attrs["Labels"]

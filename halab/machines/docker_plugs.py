@@ -8,7 +8,7 @@ from typing import Any
 
 from halab.errors import LabProblem
 from halab.machines import identity
-from halab.topology.container import HOST_LABEL, LABEL, WORK_LABEL
+from halab.topology.container import HOST_LABEL, LABEL, NO_MACHINE, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 
 
@@ -28,7 +28,7 @@ def plug(client: Any, container: Any, lab: Lab, machine: Machine, work: Path, *,
         # an interface that `ip` is told by its index, and need not look up
         ["link", "set", "dev", f"if{peer}", "up" if up else "down"],
         entrypoint="/usr/sbin/ip",
-        labels={LABEL: lab.name, WORK_LABEL: str(work), HOST_LABEL: identity.of_this_host()},
+        labels={LABEL: lab.name, WORK_LABEL: str(work), HOST_LABEL: identity.of_this_host(), **NO_MACHINE},
         network_mode="host",
         userns_mode="host",
         cap_drop=["ALL"],

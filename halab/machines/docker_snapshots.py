@@ -14,7 +14,15 @@ from typing import Any
 from halab.machines import identity
 from halab.machines.snapshots import Saved
 from halab.topology import container
-from halab.topology.container import COPY_LABEL, HOST_LABEL, LABEL, MACHINE_LABEL, SNAPSHOT_LABEL, WORK_LABEL
+from halab.topology.container import (
+    COPY_LABEL,
+    HOST_LABEL,
+    LABEL,
+    MACHINE_LABEL,
+    NO_MACHINE,
+    SNAPSHOT_LABEL,
+    WORK_LABEL,
+)
 from halab.topology.lab import Lab, Machine
 
 _COPY = "find /to -mindepth 1 -delete && cp -a /from/. /to/"
@@ -116,13 +124,12 @@ def delete(client: Any, lab: str, work: Path, snapshot: str | None = None) -> li
 
 def _copy(client: Any, image: str, labels: dict[str, str], source: str, target: str) -> None:
     """Make a volume's content that of another one, with owners, modes and times."""
-    # without the label of a machine, it counts as none
     mine = {label: value for label, value in labels.items() if label in (LABEL, WORK_LABEL, HOST_LABEL)}
     client.containers.run(
         image,
         ["-c", _COPY],
         entrypoint="/bin/bash",
-        labels={**mine, COPY_LABEL: labels[MACHINE_LABEL]},
+        labels={**mine, **NO_MACHINE, COPY_LABEL: labels[MACHINE_LABEL]},
         volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
         network_mode="none",
         cap_drop=["ALL"],

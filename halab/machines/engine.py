@@ -161,7 +161,8 @@ class Engine:
             labels = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
             labels += [] if work is None else [f"{WORK_LABEL}={work}"]
             found = self._client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
-            return sorted((_made(each.attrs) for each in found), key=lambda each: each.host_name)
+            machines = [_made(each.attrs) for each in found if each.labels[MACHINE_LABEL]]
+            return sorted(machines, key=lambda each: each.host_name)
 
     def state(self, lab: Lab, machine: Machine, work: Path) -> State:
         with _translated():

@@ -14,6 +14,8 @@ SNAPSHOT_LABEL = "halab.snapshot"
 HOST_LABEL = "halab.host"
 # What copies a volume of a machine for a moment: the machine's name.
 COPY_LABEL = "halab.copy"
+# Of a container that helps for a moment: without it, it would have the label of its image, which may be a machine's.
+NO_MACHINE = {MACHINE_LABEL: ""}
 
 # What systemd, containerd, kubelet and kube-proxy need, and no more. Left out on purpose: SYS_TIME (the clock
 # is the host's), SYS_MODULE and SYS_RAWIO (so is the kernel), SYS_RESOURCE (an engine that runs inside a

@@ -116,8 +116,11 @@ class FakeClient:
             def run(self, image: str, words: list[str], *, volumes: dict[str, Any], **options: Any) -> None:
                 source, target = volumes
                 assert volumes[source]["mode"] == "ro" and volumes[target]["mode"] == "rw"
-                assert "halab.machine" not in options["labels"]
-                client.copies.append(options["labels"])
+                # the image may be a machine's own, whose labels a container has where it says nothing else
+                images = [each for each in client.things if image in (each.id, each.name)]
+                client.copies.append(
+                    {**(images[0].attrs["Config"]["Labels"] if images else {}), **options["labels"]}
+                )
                 client.did.append(f"copy {source} to {target}")
 
             def remove(self, name: str, force: bool) -> None:
@@ -135,6 +138,7 @@ class FakeClient:
 
 def container_attributes(labels: dict[str, str]) -> dict[str, Any]:
     return {
+        "Name": f"/halab-ha-{labels['halab.machine']}",
         "Image": "sha256:box",
         "Config": {"Hostname": "cp1", "Env": ["HALAB_AUTHORIZED_KEY=key"], "Labels": labels, "Image": "box"},
         "HostConfig": {"Binds": ["halab-ha-cp1-etcd:/var/lib/etcd"], "NanoCpus": 50_000_000},
@@ -219,6 +223,22 @@ def test_a_copy_that_a_killed_halab_has_begun_is_ended_first(
             engine.delete_snapshot("ha", work, "one")
     assert client.did[0] == "remove container that-copies"
     assert "of-another-lab" in client.names("container")
+
+
+def test_what_copies_is_no_machine_though_its_image_is_one_of_a_machine(
+    client: FakeClient, work: Path
+) -> None:
+    engine = Engine(client)  # type: ignore[arg-type]
+    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
+    engine.save(LAB, CP1, work, "one")
+    engine.restore(LAB, CP1, work, "one")
+    for labels in client.copies:
+        client.things.insert(
+            0, Thing(client, "container", "that-copies", labels, container_attributes(labels))
+        )
+    assert {each.machine for each in engine.machines("ha", work)} == {"cp1", "lb1"}
+    engine.introduce(LAB, CP1, work)
+    assert Work(work).known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
 
 
 def test_a_machine_that_is_being_removed_is_waited_for_and_gone(client: FakeClient, work: Path) -> None:

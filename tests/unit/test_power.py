@@ -112,7 +112,7 @@ def test_what_switches_a_plug_may_do_nothing_else_and_goes_away(tmp_path: Path) 
     # a leftover is removed with the lab, and is never taken for a machine
     here = identity.of_this_host()
     assert helper["labels"] == {
-        "halab.lab": "ha", "halab.work": str(tmp_path / ".halab"), "halab.host": here,
+        "halab.lab": "ha", "halab.work": str(tmp_path / ".halab"), "halab.host": here, "halab.machine": "",
     }  # fmt: skip
 
 
