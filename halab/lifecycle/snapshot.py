@@ -34,9 +34,9 @@ _NAME = r"[a-z0-9][a-z0-9-]{0,29}"
 # Of 2 GiB of memory, and of an etcd's disk: seconds. The limits are for a disk that others use, too.
 _SAVE_SECONDS = 300
 _RESTORE_SECONDS = 300
-# Controllers hold a lease for 15 s and try again after 2 s. Seen on an emulated lab: steady 5.5 s after its clocks were
-# stepped, and no answer from the API a moment later.
-_LEASES_SECONDS = 20
+# Beyond a lease. Seen on an emulated lab: steady 5.5 s after its clocks were stepped, and no answer from the API a moment
+# later.
+_AFTER_LEASE_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def restore(place: Place, name: str, progress: Progress) -> Observation:
             )
         _put_back(place, lab, maker, name, progress)
         # containers have started anew; who goes on with a clock that was stepped has leases that run out only now
-        hold = _LEASES_SECONDS if lab.provider is Provider.LIBVIRT else 0
+        hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is Provider.LIBVIRT else 0
         return settle(place, lab, progress, hold_seconds=hold)
 
 

@@ -76,6 +76,23 @@ etcd:
         value: "1000"
       - name: election-timeout
         value: "10000"
+# Four times what they have by default: who is too late to renew its lease ends, and its start makes the others late.
+controllerManager:
+  extraArgs:
+    - name: leader-elect-lease-duration
+      value: 60s
+    - name: leader-elect-renew-deadline
+      value: 40s
+    - name: leader-elect-retry-period
+      value: 8s
+scheduler:
+  extraArgs:
+    - name: leader-elect-lease-duration
+      value: 60s
+    - name: leader-elect-renew-deadline
+      value: 40s
+    - name: leader-elect-retry-period
+      value: 8s
 dns:
   imageTag: v1.14.6
 apiServer:
