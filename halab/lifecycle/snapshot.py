@@ -34,8 +34,8 @@ _NAME = r"[a-z0-9][a-z0-9-]{0,29}"
 # Of 2 GiB of memory, and of an etcd's disk: seconds. The limits are for a disk that others use, too.
 _SAVE_SECONDS = 300
 _RESTORE_SECONDS = 300
-# Beyond a lease. Seen on an emulated lab: steady 5.5 s after its clocks were stepped, and no answer from the API a moment
-# later.
+# Beyond a lease. Seen on an emulated lab: steady 5.5 s after its clocks were stepped, and a moment later no answer from
+# the API.
 _AFTER_LEASE_SECONDS = 5
 
 
