@@ -97,7 +97,7 @@ def members(
 ) -> Members:
     """Ask every etcd member for what it holds itself, at one revision that all of them have reached.
 
-    LabProblem where one does not answer, TimedOut where one does not get there or they do not compact alike.
+    TimedOut where one does not answer or does not get there, or they do not compact alike.
     """
     machines = [machine.name for machine in lab.control_planes]
 
@@ -152,7 +152,8 @@ def _statuses(guests: Guests, lab: Lab) -> dict[str, etcd.Member]:
     found = {}
     for name, said in etcd.statuses(guests, lab).items():
         if isinstance(said, HalabError):
-            raise LabProblem(f"etcd on {name} does not answer: {said.message}") from said
+            # one that is starved, on an emulated processor for example, answers the next time
+            raise NotYet(f"etcd on {name} does not answer: {said.message}") from said
         found[name] = said
     return found
 

@@ -86,8 +86,15 @@ def test_a_member_that_does_not_answer_is_named() -> None:
             raise Unreachable("no route")
         return captured("endpoint-status.json")
 
-    with pytest.raises(LabProblem, match="etcd on cp2 does not answer: no route"):
+    with pytest.raises(TimedOut, match="etcd on cp2 does not answer: no route"):
         members(FakeGuests({"endpoint status": status}), set())
+
+
+def test_a_member_that_does_not_answer_once_is_asked_again() -> None:
+    machines = guests(cp1=printed(1), cp2=printed(1), cp3=printed(1))
+    machines.answers = {"cp2: .*endpoint status": [Unreachable("no route"), captured("endpoint-status.json")],
+                        **machines.answers}  # fmt: skip
+    assert members(machines, {1}).missing == {}
 
 
 @pytest.mark.parametrize("output", ["", "nonsense", "[]", "[{}]\n1", printed(1).partition("\n")[0]])
