@@ -70,9 +70,9 @@ def restore(client: Any, found: Any, lab: Lab, machine: Machine, work: Path, sna
     before, host = found.attrs["Config"], found.attrs["HostConfig"]
     image = container.saved_image(machine.host_name, snapshot)
     kept = client.images.get(image)
-    _end_copies(client, _labels(lab, machine, work), machine.name)
-    found.remove(force=True)
     labels = _labels(lab, machine, work)
+    _end_copies(client, labels, machine.name)
+    found.remove(force=True)
     for source, target in container.saved_volumes(machine, snapshot).items():
         _copy(client, kept.id, labels, target, source)
     config = {
