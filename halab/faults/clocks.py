@@ -9,13 +9,14 @@ import time
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Provider
 from halab.errors import Unable
+from halab.faults import dead_containers
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import ONLY_ON_A_CLOCK_OF_ITS_OWN
 
 _EFFECT_SECONDS = 30
-# How far a machine's clock may be from where it was put: the command travels, and takes its time.
+# How far a machine's clock may be from where it was put; how long the question travels is not part of it.
 _NEAR_SECONDS = 5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHIFT = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])")
@@ -35,21 +36,29 @@ def _shift(site: Site, entry: Entry) -> str:
     site.guests.run(
         entry.machine,
         f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}systemctl stop systemd-timesyncd.service 2>/dev/null; "
-        f'date -s "@$(($(date +%s) + {by}))"',
+        # in one process: between two, a machine that starves loses seconds
+        f"date -s 'now {by:+d} seconds'",
     )
 
     def shifted() -> str:
-        off = round(float(site.guests.run(entry.machine, "date +%s.%N").output) - time.time())
-        if abs(off - by) > _NEAR_SECONDS:
-            raise NotYet(f"its clock is {off:+d} s from the host's")
-        return f"its clock is {off:+d} s from the host's"
+        asked = time.time()
+        told = float(site.guests.run(entry.machine, "date +%s.%N").output)
+        # it was told at some moment between the question and now
+        least, most = told - time.time(), told - asked
+        off = f"its clock is {round((least + most) / 2):+d} s from the host's"
+        if not least - _NEAR_SECONDS <= by <= most + _NEAR_SECONDS:
+            raise NotYet(off)
+        return off
 
     deadline = site.deadline(_EFFECT_SECONDS)
     return wait_for(f"the clock of {entry.machine} to be shifted", shifted, deadline)
 
 
 def _set_right(site: Site, entry: Entry) -> None:
-    """By the host's clock: what a machine in doubt says of its own time is no ground to stand on."""
+    """By the host's clock: what a machine in doubt says of its own time is no ground to stand on.
+
+    What was created at the wrong time is put in order, too.
+    """
     _require_own_clock(site, entry)
     site.guests.run(
         entry.machine,
@@ -57,6 +66,7 @@ def _set_right(site: Site, entry: Entry) -> None:
         "if systemctl is-enabled -q systemd-timesyncd.service 2>/dev/null; then "
         "systemctl start systemd-timesyncd.service; fi",
     )
+    dead_containers.forget(site, entry.machine)
 
 
 def seconds(shift: str) -> int:
