@@ -3,7 +3,7 @@
 A kubelet counts a container's restarts from the one that was created last, by the time that is written in it. What
 was started anew while the clock was behind is older on paper than its dead predecessor: the kubelet wants to start what
 runs already, containerd has that name, and the pod stays in CreateContainerError for ever (kubernetes#83050,
-kubernetes#134153). Seen with Kubernetes 1.37.2 and containerd 2.2.9: there after 24 minutes, gone 45 s after the repair.
+kubernetes#134153). Seen with Kubernetes 1.37.2, containerd 2.2.9: there for 24 minutes, gone 45 s after the repair.
 """
 
 from __future__ import annotations
