@@ -35,12 +35,8 @@ def test_what_was_started_anew_while_the_clock_was_behind_runs_and_its_predecess
 
 def test_where_none_runs_all_are_forgotten() -> None:
     """The kubelet would count on from the first, and the second has that name."""
-    assert dead_containers.mistaken(
-        tasks(), [container("first", AT_FIRST), container("second", BEHIND)]
-    ) == [
-        "first",
-        "second",
-    ]
+    seen = [container("first", AT_FIRST), container("second", BEHIND)]
+    assert dead_containers.mistaken(tasks(), seen) == ["first", "second"]
 
 
 @pytest.mark.parametrize(
