@@ -142,9 +142,6 @@ class Hypervisor:
     def start(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.create())
 
-    def reset(self, lab: Lab, machine: Machine, work: Path) -> None:
-        self._act(lab, machine, work, lambda found: found.reset())
-
     def freeze(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.suspend())
 

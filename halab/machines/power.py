@@ -26,7 +26,7 @@ class Power(Protocol):
         """Switch on, with its addresses on every network, and make it reachable over SSH again."""
 
     def reset(self, machine: str) -> None:
-        """Press the reset button: what was not flushed is lost, and it starts again at once."""
+        """Off and on again at once: what was not flushed is lost."""
 
     def freeze(self, machine: str) -> None:
         """Stop every process of the machine where it stands."""

@@ -104,6 +104,14 @@ def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None
         assert limits("halab-ha-cp2") == 0
 
 
+def test_a_machine_that_was_reset_is_another_process(tmp_path: Path) -> None:
+    """Libvirt counts them. Its own reset keeps the process, whose firmware may not find itself again."""
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+        before = connection.lookupByName("halab-ha-cp2").ID()
+        power.reset("cp2")
+        assert connection.lookupByName("halab-ha-cp2").ID() > before
+
+
 def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, clocks):
         power.thaw("cp2")
