@@ -31,7 +31,12 @@ def forget(site: Site, machine: str) -> None:
     tasks, _, containers = site.guests.run(machine, _LOOK, timeout_seconds=limit).output.partition("=\n")
     dead = mistaken(tasks.splitlines(), containers.splitlines())
     if dead:
-        remove = f"{_CTR} containers rm {' '.join(dead)} && systemctl restart containerd"
+        # a kubelet removes dead containers, too, and may be the first
+        remove = (
+            f"for each in {' '.join(dead)}; do "
+            f"{_CTR} containers rm $each || ! {_CTR} containers info $each >/dev/null || exit 1; done; "
+            "systemctl restart containerd"
+        )
         site.guests.run(machine, remove, timeout_seconds=limit)
 
 
