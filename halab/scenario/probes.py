@@ -13,10 +13,14 @@ from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
 RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
 # An emulated processor needs up to half a second for one TLS handshake: asked 45 times a second, an API server that had
-# been killed was not back after 5 minutes on 2 cores; asked 9 times a second, after 25 s.
-EMULATED_SHARE = 0.2
+# been killed was not back after 5 minutes on 2 cores; asked 9 times a second, after 25 s, on 2 slower ones not after 8
+# minutes.
+EMULATED_SHARE = 0.1
 # What a patient client would give up after; the same for every probe, so that they can be compared.
 TIME_LIMIT_SECONDS = 2.0
+# A state that is not told in a second is unknown for as long; the next question does not wait longer for it.
+STATE_LIMIT_SECONDS = 1.0
+# Who gives up a handshake before an emulated processor has ended it makes it do the work once more, and for nothing.
 EMULATED_TIME_LIMIT_SECONDS = 10.0
 
 
@@ -71,7 +75,7 @@ _ALWAYS = ("ready-via-lb", "read-via-lb", "write-via-lb", "ready-direct", "write
 def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
     """What every run is watched with, and what else is named. A question costs CPU, here and on the lab's machines."""
     wanted = {*_ALWAYS, *map(str, more)}
-    balancer, share = str(lab.balancer.address), EMULATED_SHARE if lab.is_emulated else 1.0
+    balancer, share = str(lab.balancer.address), share_of(lab)
     through = [
         Probe(name, None, question, way, balancer, API_PORT, RATE_HERTZ * share)
         for name, (question, way) in _THROUGH_BALANCER.items()
@@ -80,8 +84,17 @@ def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
     return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted, share)]
 
 
+def share_of(lab: Lab) -> float:
+    """Of the full rates: what is asked of the lab's processors."""
+    return EMULATED_SHARE if lab.is_emulated else 1.0
+
+
 def time_limit_seconds(lab: Lab) -> float:
     return EMULATED_TIME_LIMIT_SECONDS if lab.is_emulated else TIME_LIMIT_SECONDS
+
+
+def state_limit_seconds(lab: Lab) -> float:
+    return EMULATED_TIME_LIMIT_SECONDS if lab.is_emulated else STATE_LIMIT_SECONDS
 
 
 def _direct(machine: Machine, wanted: Collection[str], share: float) -> list[Probe]:

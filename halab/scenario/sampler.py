@@ -19,7 +19,17 @@ from halab.cluster import balancer
 from halab.cluster.api import Credentials
 from halab.config.lab import Balancer
 from halab.errors import HalabError, HostProblem, TunnelLost
-from halab.scenario.probes import TIME_LIMIT_SECONDS, Probe, Question, Way, probes, time_limit_seconds
+from halab.scenario.probes import (
+    STATE_LIMIT_SECONDS,
+    TIME_LIMIT_SECONDS,
+    Probe,
+    Question,
+    Way,
+    probes,
+    share_of,
+    state_limit_seconds,
+    time_limit_seconds,
+)
 from halab.topology.lab import Lab
 
 # The process has read its order and its certificates after 0.4 s.
@@ -35,7 +45,8 @@ class Order:
     """What a sampler is told. `origin` is the moment of a run's start on this host's monotonic clock.
 
     Addresses are by machine, and reached through the SOCKS5 proxy on port `tunnel` where the lab is on another host;
-    `statistics` is where the load balancer says what it believes of its backends.
+    `statistics` is where the load balancer says what it believes of its backends. States are asked for at `state_share`
+    of their full rates.
     """
 
     probes: list[Probe]
@@ -48,6 +59,8 @@ class Order:
     nodes: list[str]
     statistics: str | None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
+    state_limit_seconds: float = STATE_LIMIT_SECONDS
+    state_share: float = 1.0
     tunnel: int | None = None
 
     def to_json(self) -> str:
@@ -87,6 +100,8 @@ def order(
         # open-source NGINX shows no state of its backends
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind is Balancer.HAPROXY else None,
         time_limit_seconds=time_limit_seconds(lab),
+        state_limit_seconds=state_limit_seconds(lab),
+        state_share=share_of(lab),
         tunnel=tunnel,
     )
 

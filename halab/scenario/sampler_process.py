@@ -133,17 +133,22 @@ class SamplerProcess:
     def _read_states(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
         sources = self._sources()
         for index, source in enumerate(sources):
-            offset = index / len(sources) / source.rate_hertz
+            rate_hertz = source.rate_hertz * self._order.state_share
+            offset = index / len(sources) / rate_hertz
             reader = StateReader(source, self._states)
-            yield group.create_task(
-                at_fixed_rate(source.rate_hertz, offset, partial(reader.begin, questions))
-            )
+            yield group.create_task(at_fixed_rate(rate_hertz, offset, partial(reader.begin, questions)))
 
     def _sources(self) -> list[Source]:
-        order, identity = self._order, self._identity
+        order, identity, limit = self._order, self._identity, self._order.state_limit_seconds
         views = Views(len(order.control_planes))
         found: list[Source] = [
-            EtcdMember(machine, Server(address, ETCD_PORT, identity.etcd, order.tunnel), views, order.origin)
+            EtcdMember(
+                machine,
+                Server(address, ETCD_PORT, identity.etcd, order.tunnel),
+                views,
+                order.origin,
+                limit,
+            )
             for machine, address in order.control_planes.items()
         ]
         servers = [
@@ -151,10 +156,10 @@ class SamplerProcess:
             for address in order.control_planes.values()
         ]
         if servers:
-            found.append(Cluster(servers, order.nodes, order.origin))
+            found.append(Cluster(servers, order.nodes, order.origin, limit))
         if order.statistics:
             machines = list(order.control_planes)
-            found.append(Backends(order.statistics, machines, order.origin, order.tunnel))
+            found.append(Backends(order.statistics, machines, order.origin, limit, order.tunnel))
         return found
 
 

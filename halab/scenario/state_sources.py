@@ -17,8 +17,6 @@ from halab.errors import Unreachable
 from halab.scenario.etcd_views import View, Views
 from halab.scenario.events import StateReading
 
-# What does not answer in a second is unknown for as long; the next question does not wait longer for it.
-_LIMIT_SECONDS = 1.0
 _STATUS = "POST", "/v3/maintenance/status", b"{}"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 # Lease → the states that it tells: the machine that leads, and the process.
@@ -59,11 +57,13 @@ class EtcdMember:
 
     rate_hertz = 5.0
 
-    def __init__(self, machine: str, server: Server, views: Views, origin: float) -> None:
+    def __init__(
+        self, machine: str, server: Server, views: Views, origin: float, limit_seconds: float
+    ) -> None:
         self._machine = machine
         self._views = views
         self._origin = origin
-        self._status = Kept(server, *_STATUS, limit_seconds=_LIMIT_SECONDS)
+        self._status = Kept(server, *_STATUS, limit_seconds=limit_seconds)
 
     async def read(self) -> list[StateReading]:
         asked = Asked.now(self._origin)
@@ -93,11 +93,13 @@ class Cluster:
 
     rate_hertz = 2.0
 
-    def __init__(self, servers: Sequence[Server], nodes: Sequence[str], origin: float) -> None:
+    def __init__(
+        self, servers: Sequence[Server], nodes: Sequence[str], origin: float, limit_seconds: float
+    ) -> None:
         self._nodes = nodes
         self._origin = origin
         self._turns = [
-            [Kept(server, "GET", path, limit_seconds=_LIMIT_SECONDS) for path in (_LEASES, "/api/v1/nodes")]
+            [Kept(server, "GET", path, limit_seconds=limit_seconds) for path in (_LEASES, "/api/v1/nodes")]
             for server in servers
         ]
 
@@ -124,12 +126,19 @@ class Backends:
 
     rate_hertz = 5.0
 
-    def __init__(self, url: str, machines: Sequence[str], origin: float, tunnel: int | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        machines: Sequence[str],
+        origin: float,
+        limit_seconds: float,
+        tunnel: int | None = None,
+    ) -> None:
         self._machines = machines
         self._origin = origin
         where = urlsplit(url)
         server = Server(where.hostname or "", where.port or 80, tunnel=tunnel)
-        self._statistics = Kept(server, "GET", where.path, limit_seconds=_LIMIT_SECONDS)
+        self._statistics = Kept(server, "GET", where.path, limit_seconds=limit_seconds)
 
     async def read(self) -> list[StateReading]:
         asked = Asked.now(self._origin)

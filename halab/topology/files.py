@@ -16,6 +16,8 @@ IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridg
 # The controller-manager signs once it leads: 5 s after init on 2 idle cores.
 _SIGNATURE_SECONDS = 120
 _BOOT_SECONDS = 300
+# Where kubeadm finds what a lab changes of its static pods.
+_PATCHES = "/etc/kubernetes/halab-patches"
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
         "proxies": _guest_proxies(lab, host.proxies),
         "in_container": lab.provider is Provider.DOCKER,
         "ignored_checks": IGNORED_CHECKS,
+        "patches": _PATCHES,
         "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),
     }
     folder = f"provision/{machine.name}"

@@ -116,6 +116,15 @@ class Lab:
         return 60 if self.is_emulated else 15
 
     @property
+    def check_seconds(self) -> int:
+        """How often HAProxy asks each API server, and how long it waits for the answer.
+
+        Each question is a TLS handshake, half a second of an emulated processor. Asked every second, an API server that
+        was busy was given up, its clients' connections were cut, and with their handshakes it was busier than before.
+        """
+        return 5 if self.is_emulated else 1
+
+    @property
     def has_stock_box(self) -> bool:
         """Whether its machines start from a box that lacks all that halab's own have inside."""
         return is_stock(self.box)

@@ -78,6 +78,9 @@ def test_emulation_is_used_only_where_it_was_chosen() -> None:
     emulated = files.work_files(lab_of(provider=Provider.LIBVIRT, accel="tcg"), HOST)
     assert "libvirt.driver = 'qemu'" in emulated["Vagrantfile"]
     assert "heartbeat-interval" in emulated["provision/cp1/init.sh"]
+    for script in ("cp1/init.sh", "cp2/join.sh"):
+        assert "readinessProbe" in emulated[f"provision/{script}"]
+        assert "  directory: /etc/kubernetes/halab-patches\n" in emulated[f"provision/{script}"]
     for accel in ("auto", "kvm"):
         fast = files.work_files(lab_of(provider=Provider.LIBVIRT, accel=accel), HOST)
         assert "libvirt.driver = 'kvm'" in fast["Vagrantfile"]

@@ -22,6 +22,7 @@ from fakes import lab_of
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
+from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario import probes, sampler, timeline
 from halab.scenario.clients import request
@@ -73,6 +74,20 @@ def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: P
     )  # fmt: skip
     assert Order.from_json(order.to_json()) == order
     assert bool(order.statistics) == has_statistics
+
+
+@pytest.mark.parametrize("accel", ["kvm", "tcg"])
+def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
+    """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
+    order = sampler.order(
+        lab_of(provider=Provider.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
+        origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
+    )  # fmt: skip
+    emulated = accel == "tcg"
+    assert order.state_limit_seconds == order.time_limit_seconds == 10 or not emulated
+    assert order.state_limit_seconds == 1 or emulated
+    assert (order.state_share < 1) == emulated
+    assert (sum(probe.rate_hertz for probe in order.probes) < 20) == emulated
 
 
 def test_a_line_is_on_disk_when_write_returns(tmp_path: Path) -> None:

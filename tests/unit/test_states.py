@@ -17,6 +17,7 @@ from halab.scenario.state_sources import Asked, Backends, Cluster, EtcdMember, S
 from halab.scenario.states import States
 
 ASKED = Asked(0.0, 1.0)
+LIMIT_SECONDS = 1.0
 
 
 def reading(
@@ -106,7 +107,9 @@ def test_a_backend_is_up_or_down(said: str | None, value: str | None, detail: st
 def test_the_statistics_of_the_balancer_are_read() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(captured("show-stat.csv")))) as server:
-            return await once(Backends(f"http://{server.host}:{server.port}/;csv", ["cp1", "cp9"], 0.0))
+            return await once(
+                Backends(f"http://{server.host}:{server.port}/;csv", ["cp1", "cp9"], 0.0, LIMIT_SECONDS)
+            )
 
     assert told(asyncio.run(read())) == {"backend@cp1": "up", "backend@cp9": None}
 
@@ -115,7 +118,9 @@ def test_the_statistics_of_the_balancer_are_read() -> None:
 def test_nonsense_in_place_of_statistics_is_nothing_known(nonsense: str) -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(nonsense))) as server:
-            return await once(Backends(f"http://{server.host}:{server.port}/;csv", ["cp1"], 0.0))
+            return await once(
+                Backends(f"http://{server.host}:{server.port}/;csv", ["cp1"], 0.0, LIMIT_SECONDS)
+            )
 
     assert told(asyncio.run(read())) == {"backend@cp1": None}
 
@@ -123,7 +128,7 @@ def test_nonsense_in_place_of_statistics_is_nothing_known(nonsense: str) -> None
 def test_every_answer_of_a_member_tells_who_leads() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(captured("maintenance-status.json")))) as server:
-            member = EtcdMember("cp1", server, Views(3), 0.0)
+            member = EtcdMember("cp1", server, Views(3), 0.0, LIMIT_SECONDS)
             first = await member.read()
             return first + await once(member)
 
@@ -153,7 +158,7 @@ def test_an_api_server_that_does_not_answer_is_passed_over() -> None:
     async def read() -> list[StateReading]:
         async with served(good) as answers, served(saying(http("<html>"))) as broken:
             # the first of the list is the last to be asked at first
-            return await once(Cluster([answers, broken], ["cp1"], 0.0))
+            return await once(Cluster([answers, broken], ["cp1"], 0.0, LIMIT_SECONDS))
 
     found = told(asyncio.run(read()))
     assert found["node-ready@cp1"] == "true"
@@ -163,7 +168,7 @@ def test_an_api_server_that_does_not_answer_is_passed_over() -> None:
 def test_where_no_api_server_answers_nothing_is_known() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http("", "503 Unavailable"))) as broken:
-            return await once(Cluster([broken], ["cp1"], 0.0))
+            return await once(Cluster([broken], ["cp1"], 0.0, LIMIT_SECONDS))
 
     found = asyncio.run(read())
     assert told(found) == dict.fromkeys(

@@ -125,7 +125,7 @@ defaults
   option redispatch
   retries 2
   timeout connect 1s
-  timeout check 1s
+  timeout check 5s
   # watches, logs and exec idle for long: a short limit cuts them
   timeout client 1h
   timeout server 1h
@@ -138,7 +138,7 @@ frontend kube-apiserver
 backend control-planes
   balance roundrobin
   # A connection is all that is asked for: an API server that hangs stays in.
-  default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+  default-server check inter 5s fall 2 rise 1 on-marked-down shutdown-sessions
   server cp1 10.213.0.11:6443
   server cp2 10.213.0.12:6443
   server cp3 10.213.0.13:6443
