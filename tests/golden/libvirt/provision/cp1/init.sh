@@ -58,10 +58,10 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
-# kubeadm has a kubelet ask every component each second whether it is ready. Three of the four answers begin with a TLS
-# handshake: on an emulated processor they are half of all that it does.
+# kubeadm has a kubelet ask each second whether these two are ready (1.32 and later, kubernetes#126945), and each question is
+# a TLS handshake, which takes an emulated processor up to half a second.
 mkdir -p /etc/kubernetes/halab-patches
-for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+for component in kube-apiserver kube-scheduler; do
   cat >"/etc/kubernetes/halab-patches/$component.yaml" <<EOF
 spec:
   containers:
