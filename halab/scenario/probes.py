@@ -14,14 +14,16 @@ RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
 # An emulated processor needs up to half a second for one TLS handshake: asked 45 times a second, an API server that had
 # been killed was not back after 5 minutes on 2 cores; asked 9 times a second, after 25 s, on 2 slower ones not after 8
-# minutes.
-EMULATED_SHARE = 0.1
+# minutes. Once a second for each question is the least that tells how long an outage was (outage.GAP_SECONDS).
+EMULATED_RATE_HERTZ = 1.0
 # What a patient client would give up after; the same for every probe, so that they can be compared.
 TIME_LIMIT_SECONDS = 2.0
-# A state that is not told in a second is unknown for as long; the next question does not wait longer for it.
-STATE_LIMIT_SECONDS = 1.0
-# Who gives up a handshake before an emulated processor has ended it makes it do the work once more, and for nothing.
 EMULATED_TIME_LIMIT_SECONDS = 10.0
+# A state that is not told in a second is unknown for as long; the next question does not wait longer for it. Who gives
+# up a handshake before an emulated processor has ended it has it made once more, for nothing; but readings further apart
+# than readings.GAP_SECONDS tell nothing.
+STATE_LIMIT_SECONDS = 1.0
+EMULATED_STATE_LIMIT_SECONDS = 3.0
 
 
 class Question(StrEnum):
@@ -75,18 +77,18 @@ _ALWAYS = ("ready-via-lb", "read-via-lb", "write-via-lb", "ready-direct", "write
 def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
     """What every run is watched with, and what else is named. A question costs CPU, here and on the lab's machines."""
     wanted = {*_ALWAYS, *map(str, more)}
-    balancer, share = str(lab.balancer.address), share_of(lab)
+    balancer, most = str(lab.balancer.address), most_hertz(lab)
     through = [
-        Probe(name, None, question, way, balancer, API_PORT, RATE_HERTZ * share)
+        Probe(name, None, question, way, balancer, API_PORT, min(RATE_HERTZ, most))
         for name, (question, way) in _THROUGH_BALANCER.items()
         if name in wanted
     ]
-    return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted, share)]
+    return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted, most)]
 
 
-def share_of(lab: Lab) -> float:
-    """Of the full rates: what is asked of the lab's processors."""
-    return EMULATED_SHARE if lab.is_emulated else 1.0
+def most_hertz(lab: Lab) -> float:
+    """How often a question may be asked, and a state."""
+    return EMULATED_RATE_HERTZ if lab.is_emulated else RATE_HERTZ
 
 
 def time_limit_seconds(lab: Lab) -> float:
@@ -94,12 +96,14 @@ def time_limit_seconds(lab: Lab) -> float:
 
 
 def state_limit_seconds(lab: Lab) -> float:
-    return EMULATED_TIME_LIMIT_SECONDS if lab.is_emulated else STATE_LIMIT_SECONDS
+    return EMULATED_STATE_LIMIT_SECONDS if lab.is_emulated else STATE_LIMIT_SECONDS
 
 
-def _direct(machine: Machine, wanted: Collection[str], share: float) -> list[Probe]:
+def _direct(machine: Machine, wanted: Collection[str], most: float) -> list[Probe]:
     return [
-        Probe(name, machine.name, question, Way.NEW, str(machine.address), port, RATE_DIRECT_HERTZ * share)
+        Probe(
+            name, machine.name, question, Way.NEW, str(machine.address), port, min(RATE_DIRECT_HERTZ, most)
+        )
         for name, (question, port) in _DIRECT.items()
         if name in wanted
     ]

@@ -20,13 +20,14 @@ from halab.cluster.api import Credentials
 from halab.config.lab import Balancer
 from halab.errors import HalabError, HostProblem, TunnelLost
 from halab.scenario.probes import (
+    RATE_HERTZ,
     STATE_LIMIT_SECONDS,
     TIME_LIMIT_SECONDS,
     Probe,
     Question,
     Way,
+    most_hertz,
     probes,
-    share_of,
     state_limit_seconds,
     time_limit_seconds,
 )
@@ -45,8 +46,8 @@ class Order:
     """What a sampler is told. `origin` is the moment of a run's start on this host's monotonic clock.
 
     Addresses are by machine, and reached through the SOCKS5 proxy on port `tunnel` where the lab is on another host;
-    `statistics` is where the load balancer says what it believes of its backends. States are asked for at `state_share`
-    of their full rates.
+    `statistics` is where the load balancer says what it believes of its backends. A state is asked for no
+    more often than at `state_hertz`.
     """
 
     probes: list[Probe]
@@ -60,7 +61,7 @@ class Order:
     statistics: str | None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
     state_limit_seconds: float = STATE_LIMIT_SECONDS
-    state_share: float = 1.0
+    state_hertz: float = RATE_HERTZ
     tunnel: int | None = None
 
     def to_json(self) -> str:
@@ -101,7 +102,7 @@ def order(
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind is Balancer.HAPROXY else None,
         time_limit_seconds=time_limit_seconds(lab),
         state_limit_seconds=state_limit_seconds(lab),
-        state_share=share_of(lab),
+        state_hertz=most_hertz(lab),
         tunnel=tunnel,
     )
 

@@ -133,7 +133,7 @@ class SamplerProcess:
     def _read_states(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
         sources = self._sources()
         for index, source in enumerate(sources):
-            rate_hertz = source.rate_hertz * self._order.state_share
+            rate_hertz = min(source.rate_hertz, self._order.state_hertz)
             offset = index / len(sources) / rate_hertz
             reader = StateReader(source, self._states)
             yield group.create_task(at_fixed_rate(rate_hertz, offset, partial(reader.begin, questions)))

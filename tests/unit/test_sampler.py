@@ -24,7 +24,7 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
 from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
-from halab.scenario import probes, sampler, timeline
+from halab.scenario import outage, probes, readings, sampler, timeline
 from halab.scenario.clients import request
 from halab.scenario.probes import NAMES, Probe, Question, Way
 from halab.scenario.sampler import NOT_WRITTEN, Order
@@ -84,10 +84,13 @@ def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
     emulated = accel == "tcg"
-    assert order.state_limit_seconds == order.time_limit_seconds == 10 or not emulated
-    assert order.state_limit_seconds == 1 or emulated
-    assert (order.state_share < 1) == emulated
-    assert (sum(probe.rate_hertz for probe in order.probes) < 20) == emulated
+    limits = order.time_limit_seconds, order.state_limit_seconds
+    assert limits == ((10, 3) if emulated else (2, 1))
+    rates = {order.state_hertz, *(probe.rate_hertz for probe in order.probes)}
+    assert rates == ({1} if emulated else {5, 10})
+    # further apart, samples and readings would tell nothing
+    assert 2 / min(rates) <= outage.GAP_SECONDS
+    assert order.state_limit_seconds + 1 / order.state_hertz < readings.GAP_SECONDS
 
 
 def test_a_line_is_on_disk_when_write_returns(tmp_path: Path) -> None:
