@@ -20,8 +20,8 @@ EMULATED_RATE_HERTZ = 1.0
 TIME_LIMIT_SECONDS = 2.0
 EMULATED_TIME_LIMIT_SECONDS = 10.0
 # A state that is not told in a second is unknown for as long; the next question does not wait longer for it. Who gives
-# up a handshake before an emulated processor has ended it has it made once more, for nothing; but readings further apart
-# than readings.GAP_SECONDS tell nothing.
+# up a handshake before an emulated processor has ended it has it made once more, for nothing; but readings that lie
+# further apart than readings.GAP_SECONDS tell nothing.
 STATE_LIMIT_SECONDS = 1.0
 EMULATED_STATE_LIMIT_SECONDS = 3.0
 
