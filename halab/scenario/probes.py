@@ -23,7 +23,7 @@ EMULATED_TIME_LIMIT_SECONDS = 10.0
 # up a handshake before an emulated processor has ended it has it made once more, for nothing; but readings that lie
 # further apart than readings.GAP_SECONDS tell nothing.
 STATE_LIMIT_SECONDS = 1.0
-EMULATED_STATE_LIMIT_SECONDS = 3.0
+EMULATED_STATE_LIMIT_SECONDS = 2.0
 
 
 class Question(StrEnum):

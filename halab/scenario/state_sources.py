@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import time
@@ -109,7 +110,8 @@ class Cluster:
         for leases, nodes in self._turns:
             asked = Asked.now(self._origin)
             try:
-                said = [json.loads(_body(await each.ask()))["items"] for each in (leases, nodes)]
+                answers = await asyncio.gather(leases.ask(), nodes.ask())
+                said = [json.loads(_body(each))["items"] for each in answers]
                 return [*leaders(asked, said[0]), *readiness(asked, said[1], self._nodes)]
             except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
                 why = str(error)

@@ -85,7 +85,7 @@ def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp
     )  # fmt: skip
     emulated = accel == "tcg"
     limits = order.time_limit_seconds, order.state_limit_seconds
-    assert limits == ((10, 3) if emulated else (2, 1))
+    assert limits == ((10, 2) if emulated else (2, 1))
     rates = {order.state_hertz, *(probe.rate_hertz for probe in order.probes)}
     assert rates == ({1} if emulated else {5, 10})
     # further apart, samples and readings would tell nothing
