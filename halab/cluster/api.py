@@ -23,6 +23,11 @@ from halab.errors import LabProblem, Unreachable
 from halab.machines.work import replace
 from halab.topology.lab import API_PORT, Lab, Machine
 
+_TIMEOUT_SECONDS = 5
+# A look at a lab asks four things at once, with a TLS handshake each: after a fault, an emulated API server that was
+# well did not get to the end of them in 5 s for two minutes.
+_EMULATED_TIMEOUT_SECONDS = 20
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -132,11 +137,10 @@ class _Tunnelled(httpx.HTTPTransport):
         )
 
 
-def connect(
-    lab: Lab, credentials: Credentials, *, timeout_seconds: float = 5, tunnel: int | None = None
-) -> Api:
+def connect(lab: Lab, credentials: Credentials, *, tunnel: int | None = None) -> Api:
     """The API through the load balancer; `tunnel` is the port of a SOCKS5 proxy that reaches it."""
-    return Api(url(lab.balancer), credentials.context(), timeout_seconds=timeout_seconds, tunnel=tunnel)
+    limit = _EMULATED_TIMEOUT_SECONDS if lab.is_emulated else _TIMEOUT_SECONDS
+    return Api(url(lab.balancer), credentials.context(), timeout_seconds=limit, tunnel=tunnel)
 
 
 def reason(error: Exception) -> str:
