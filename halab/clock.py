@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,3 +62,27 @@ def wait_for(what: str, check: Callable[[], T], deadline: Deadline, *, every_sec
                     f"waited {deadline.limit_seconds:.0f} s for {what}; last seen: {seen}"
                 ) from None
         deadline.clock.sleep(min(every_seconds, max(0.01, deadline.remaining_seconds)))
+
+
+def within(limit_seconds: float, who: str, call: Callable[[], T]) -> T:
+    """What a call returns that knows no time limit of its own; TimedOut where it takes longer.
+
+    The call is left behind in a thread that does not keep halab from ending.
+    """
+    outcome: list[T] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            outcome.append(call())
+        except Exception as error:  # raised again below, in the thread that asked
+            errors.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(limit_seconds)
+    if errors:
+        raise errors[0]
+    if not outcome:
+        raise TimedOut(f"{who} does not answer within {limit_seconds:g} s")
+    return outcome[0]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,15 +96,18 @@ class UserLab:
         return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def interrupt(child: subprocess.Popen[str], at: str) -> None:
-    """Send Ctrl-C once a command has said something, and see that it ends as one that was interrupted."""
+def interrupt(child: subprocess.Popen[str], at: str = "") -> None:
+    """Send Ctrl-C once a command has said something, or at once, and see that it ends as one that was interrupted."""
     assert child.stdout is not None
     said = ""
-    for line in child.stdout:
-        said += line
-        if at in line:
-            os.killpg(child.pid, signal.SIGINT)
-            break
+    if at:
+        for line in child.stdout:
+            said += line
+            if at in line:
+                break
+    # a group that has ended gets nothing: what it said shows why
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGINT)
     said += child.communicate(timeout=120)[0]
     assert child.returncode == 130, said
     assert "Traceback" not in said, said
@@ -125,17 +128,15 @@ def engine_names(kind: str, lab: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
-def lab_in(folder: Path, text: str, *, interrupt_at: str | None = None) -> Iterator[UserLab]:
-    """A lab that is up, and taken down afterwards whatever happened.
-
-    With `interrupt_at`, a first `up` gets Ctrl-C as soon as it says that, and a second one takes it up.
-    """
+def lab_in(
+    folder: Path, text: str, *, before: Callable[[UserLab], None] = lambda lab: None
+) -> Iterator[UserLab]:
+    """A lab that is up, and taken down afterwards whatever happened; `before` may do to it what an `up` must bear."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lab.yml").write_text(text)
     lab = UserLab(folder)
     try:
-        if interrupt_at:
-            interrupt(lab.begin("up"), interrupt_at)
+        before(lab)
         lab.ok("up")
         yield lab
     finally:

@@ -16,9 +16,16 @@ PEER_PORT = 2380
 _CERTIFICATES = "/etc/kubernetes/pki/etcd"
 _ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 "
-    f"--cacert={_CERTIFICATES}/ca.crt --cert={_CERTIFICATES}/server.crt --key={_CERTIFICATES}/server.key "
-    "--dial-timeout=2s"
+    f"--cacert={_CERTIFICATES}/ca.crt --cert={_CERTIFICATES}/server.crt --key={_CERTIFICATES}/server.key"
 )
+_DIAL_SECONDS = 2
+_LIMIT_SECONDS = 3
+# To connect, and in all: an emulated processor takes half a second for a TLS handshake, and starts etcdctl meanwhile. A
+# member that was well was taken for silent, 10 s after the lab had been steady.
+_EMULATED_LIMIT_SECONDS = 8
+# Beyond etcdctl's own limit, for SSH.
+_WAY_SECONDS = 5
+_EMULATED_WAY_SECONDS = 12
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,20 @@ class Member:
         return self.member_id == self.leader_id != 0
 
 
-def command(arguments: str, *, limit_seconds: float = 3) -> str:
+def command(
+    arguments: str, *, limit_seconds: float = _LIMIT_SECONDS, dial_seconds: float = _DIAL_SECONDS
+) -> str:
     """An etcdctl command line for the member of the machine that it runs on."""
-    return f"{_ETCDCTL} --command-timeout={limit_seconds:g}s {arguments}"
+    return f"{_ETCDCTL} --dial-timeout={dial_seconds:g}s --command-timeout={limit_seconds:g}s {arguments}"
 
 
-def status(guests: Guests, machine: str) -> Member:
+def status(guests: Guests, machine: str, *, is_emulated: bool = False) -> Member:
     """The member of one machine; raises a HalabError where it does not answer."""
-    output = guests.run(machine, command("endpoint status --write-out=json"), timeout_seconds=8).output
-    return parse_status(machine, output)
+    dial, limit, way = _DIAL_SECONDS, _LIMIT_SECONDS, _WAY_SECONDS
+    if is_emulated:
+        dial, limit, way = _EMULATED_LIMIT_SECONDS, _EMULATED_LIMIT_SECONDS, _EMULATED_WAY_SECONDS
+    asked = command("endpoint status --write-out=json", limit_seconds=limit, dial_seconds=dial)
+    return parse_status(machine, guests.run(machine, asked, timeout_seconds=limit + way).output)
 
 
 def parse_status(machine: str, output: str) -> Member:
@@ -79,7 +91,7 @@ def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
 
     def ask(machine: str) -> Member | HalabError:
         try:
-            return status(guests, machine)
+            return status(guests, machine, is_emulated=lab.is_emulated)
         except HalabError as error:
             return error
 

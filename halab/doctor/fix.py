@@ -13,8 +13,9 @@ def as_root(host: Host, command: str) -> str:
 
 
 def as_root_with_environment(host: Host, command: str) -> str:
-    """With the user's proxies and cache folder."""
-    return command if host.is_root else f"sudo -E {command}"
+    """With the user's proxies and cache folder. sudo has a path of its own, without the user's environments."""
+    name, rest = command.split(" ", 1)
+    return command if host.is_root else f'sudo -E "$(command -v {name})" {rest}'
 
 
 def install(host: Host, *packages: str) -> str:

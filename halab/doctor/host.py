@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Protocol
 
 from halab import process
+from halab.clock import within
 from halab.config.kubernetes import Release, Source
 from halab.config.lab import Provider
 from halab.doctor import kvm_guest
 from halab.doctor.kvm_guest import Boot, Guest
-from halab.doctor.patience import Once, within
+from halab.doctor.patience import Once
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from halab import process
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, warning
+from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, warning
 from halab.doctor.host import Host
+from halab.doctor.virtual import address
 from halab.errors import HalabError
 from halab.machines.neighbours import Kind, Neighbour
 
@@ -36,7 +39,7 @@ def free_network(host: Host, subject: Subject) -> Finding:
     shadowed = all(_is_narrower_here(mine, other, others) for mine, other in clashes)
     seen = "; ".join(_in_words(mine, other, is_held=is_held) for mine, other in clashes)
     fixes = [_elsewhere(subject, is_held=is_held)]
-    fixes += dict.fromkeys(_remedy(host, other) for _, other in clashes)
+    fixes += dict.fromkeys(_remedy(host, subject, other) for _, other in clashes)
     if shadowed:
         return warning(f"{seen}; the lab's is the narrower one, and hides its part of the other", *fixes)
     return failed(seen, *fixes)
@@ -83,19 +86,23 @@ def _elsewhere(subject: Subject, *, is_held: bool) -> str:
     return f"halab down{option}  # then write `network: auto` in {file}, and run `halab up{option}`"
 
 
-def _remedy(host: Host, other: Neighbour) -> str:
-    """How the other one gets out of the way."""
+def _remedy(host: Host, subject: Subject, other: Neighbour) -> str:
+    """How the other one gets out of the way, on the host that it was seen on."""
     bridge = _DOCKER_BRIDGE.fullmatch(other.name)
     if other.kind is Kind.DOCKER or bridge:
         name = bridge[1] if bridge else other.name
         return f"docker network rm {name}  # if nothing needs it"
     if other.kind is Kind.LIBVIRT:
-        end = f"virsh -c qemu:///system net-destroy {other.name} && " if other.active else ""
-        return f"{end}virsh -c qemu:///system net-undefine {other.name}  # if nothing needs it"
-    if other.name.startswith("wg"):
-        return fix.as_root(host, f"wg-quick down {other.name}")
+        virsh = f"virsh -c {shlex.quote(address(host, subject))}"
+        end = f"{virsh} net-destroy {other.name} && " if other.active else ""
+        return f"{end}{virsh} net-undefine {other.name}  # if nothing needs it"
     device = f" dev {other.name}" if other.name else ""
-    return fix.as_root(host, f"ip route del {other.network}{device}  # if nothing needs it")
+    command, unless = f"ip route del {other.network}{device}", "  # if nothing needs it"
+    if other.name.startswith("wg"):
+        command, unless = f"wg-quick down {other.name}", ""
+    there = remote(host, subject)
+    way = process.pasteable([*there.ssh(), f"sudo {command}"]) if there else fix.as_root(host, command)
+    return way + unless
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""Asking once, and not for ever."""
+"""Asking once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from halab.errors import HalabError, TimedOut
+from halab.errors import HalabError
 
 T = TypeVar("T")
 
@@ -31,27 +31,3 @@ class Once(Generic[T]):
                     self._error = error
                     raise
             return self._outcome[0]
-
-
-def within(limit_seconds: float, who: str, call: Callable[[], T]) -> T:
-    """What a call returns that knows no time limit of its own; TimedOut where it takes longer.
-
-    The call is left behind in a thread that does not keep halab from ending.
-    """
-    outcome: list[T] = []
-    errors: list[Exception] = []
-
-    def ask() -> None:
-        try:
-            outcome.append(call())
-        except Exception as error:  # raised again below, in the thread that asked
-            errors.append(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(limit_seconds)
-    if errors:
-        raise errors[0]
-    if not outcome:
-        raise TimedOut(f"{who} does not answer within {limit_seconds:g} s")
-    return outcome[0]

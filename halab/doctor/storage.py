@@ -13,15 +13,12 @@ from halab.errors import HalabError
 from halab.images import cache
 from halab.images.box import base_name
 from halab.images.box import key as box_key
+from halab.machines.libvirt_base import POOL, POOL_FOLDER
+from halab.machines.vagrant import box_folder
 
-# Vagrant's plugin uses this pool, and makes it in this folder where there is none.
-POOL = "default"
-_FOLDER = Path("/var/lib/libvirt/images")
 # The disk of a box is 1.2 GB with Kubernetes inside. A node writes images, etcd and logs beside it.
 _DISK_BYTES = 1_500_000_000
 _NODE_BYTES = 1_000_000_000
-# How Vagrant writes it in the name of a folder.
-_SLASH = "-VAGRANTSLASH-"
 
 
 def pool(host: Host, subject: Subject) -> Finding:
@@ -31,9 +28,11 @@ def pool(host: Host, subject: Subject) -> Finding:
     found = told.pool(POOL)
     virsh = f"virsh -c {address(host, subject)}"
     if found is None and (there := remote(host, subject)):
-        return ok(f"Vagrant makes {POOL} in {_FOLDER} on {there}")
+        return ok(f"`up` makes {POOL} in {POOL_FOLDER} on {there}")
     if found is None:
-        return _room(host, subject, host.free_bytes(_FOLDER), f"Vagrant makes {POOL} in {_FOLDER}", _FOLDER)
+        return _room(
+            host, subject, host.free_bytes(POOL_FOLDER), f"`up` makes {POOL} in {POOL_FOLDER}", POOL_FOLDER
+        )
     if found.available_bytes is None:
         return failed(
             f"{POOL} is not active: {found.path}",
@@ -88,7 +87,7 @@ def _room(host: Host, subject: Subject, free: int, where: str, folder: Path) -> 
 def _has_box(host: Host, subject: Subject, home: Path) -> bool:
     written = subject.written
     if is_stock(written.box):
-        return host.is_there(home / "boxes" / written.box.replace("/", _SLASH))
+        return host.is_there(box_folder(home, written.box))
     try:
         bundle = host.bundle(subject.release, written.kubernetes.source)
     except HalabError:
@@ -96,7 +95,7 @@ def _has_box(host: Host, subject: Subject, home: Path) -> bool:
     if bundle is None:
         return False
     name = base_name(written.box, box_key(written.box, bundle.key, Provider.LIBVIRT), Provider.LIBVIRT)
-    return host.is_there(home / "boxes" / name.replace("/", _SLASH))
+    return host.is_there(box_folder(home, name))
 
 
 def _is_up(host: Host, subject: Subject) -> bool:

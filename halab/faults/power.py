@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
+from halab.config.lab import Provider
 from halab.errors import Unreachable
 from halab.faults.fault import Fault, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.machines.guests import Guests
+from halab.machines.guests import Guests, set_clock
 from halab.machines.power import State
 
 _EFFECT_SECONDS = 30
@@ -95,9 +96,13 @@ def _freeze(site: Site, entry: Entry) -> str:
 
 
 def _thaw(site: Site, entry: Entry) -> None:
+    was = site.power.state(entry.machine)
     site.power.thaw(entry.machine)
     if site.power.state(entry.machine) is State.RUNNING:
         wait_until_started(site, entry.machine)
+    if was is State.RUNNING and site.lab.provider is Provider.LIBVIRT:
+        # a heal that was ended before it came to its clock, which stood still; a container has its host's
+        set_clock(site.guests, entry.machine, site.clock, site.lab.patience)
 
 
 FAULTS = (

@@ -54,6 +54,9 @@ def _require_fewer_cpus(site: Site, entry: Entry) -> None:
     given = site.lab.machine(entry.machine).cpus
     if float(entry.options["cpus"]) >= given:
         raise BadUsage(f"{entry.machine} has {given} cores: {entry.options['cpus']} is not fewer")
+    if site.lab.provider is Provider.LIBVIRT:
+        # Unable where no limit can be taken away: none is set there
+        site.power.limit_cpus(entry.machine, None)
 
 
 def _starve_of_cpus(site: Site, entry: Entry) -> str:

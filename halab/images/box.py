@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,16 @@ from halab.config import box as recipes
 from halab.config.box import Recipe
 from halab.config.kubernetes import Release, Source
 from halab.config.lab import Provider, is_stock
-from halab.errors import HostProblem
+from halab.errors import Corrupted, HostProblem
 from halab.images import bundle as bundles
 from halab.images import cache, disk, tree
 from halab.images.bundle import Bundle
 from halab.progress import Progress
 from halab.topology import render
 
+# Raised when this module notes something else of what it has built.
+FORMAT = 1
+_NOTED = "box.json"
 # What a provider's machines are made of: a tar of the root file system, and what `vagrant box add` takes.
 _FILES = {Provider.DOCKER: "root.tar", Provider.LIBVIRT: "libvirt.box"}
 # The tree, and what is made of it. Measured with Kubernetes 1.37.2: 2.4 GB, and 4.3 GB.
@@ -52,12 +56,34 @@ class Box:
     @property
     def kubernetes(self) -> str:
         """The version of the bundle inside."""
-        return str(json.loads((self.path / "box.json").read_text())["kubernetes"])
+        return self._noted("kubernetes")["kubernetes"]
 
     @property
     def base(self) -> str:
         """What machines start from: its docker image, or what Vagrant calls it."""
         return base_name(self.name, self.key, self.provider)
+
+    def require_as_built(self) -> None:
+        """Corrupted where its file is not what was built. It reads all of it: 1 to 3 s for a GB, by the disk."""
+        noted = self._noted("kubernetes", "source", "sha256")
+        if cache.sha256(self.file) != noted["sha256"]:
+            raise Corrupted(
+                f"not as it was built, its checksum is another one: {self.file}",
+                hint=f'build it anew: sudo -E "$(command -v halab)" box build {self.name} --provider {self.provider} '
+                f"--kubernetes {noted['kubernetes']} --source {noted['source']} --force",
+            )
+
+    def _noted(self, *names: str) -> dict[str, str]:
+        """What was noted of it when it was built, by name; Corrupted where it was not."""
+        path = self.path / _NOTED
+        try:
+            noted = json.loads(path.read_text())
+            return {name: str(noted[name]) for name in names}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise Corrupted(
+                f"nothing is noted of a box: {path}",
+                hint=f"remove it, and halab builds it anew: sudo rm -r {shlex.quote(str(self.path))}",
+            ) from error
 
 
 def base_name(name: str, key: str, provider: Provider) -> str:
@@ -68,7 +94,7 @@ def base_name(name: str, key: str, provider: Provider) -> str:
 def key(name: str, bundle_key: str, provider: Provider = Provider.DOCKER) -> str:
     """What the box is made of, as a short hash: known before it is built."""
     made_of: dict[str, object] = {
-        "format": tree.FORMAT,
+        "format": [tree.FORMAT, FORMAT],
         "recipe": (data.boxes() / f"{name}.yml").read_text(),
         "tree": render.fingerprint("box"),
         "bundle": bundle_key,
@@ -129,10 +155,12 @@ def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: Provider, pro
     contents = {
         "bundle": bundle.key,
         "kubernetes": bundle.manifest.kubernetes,
+        "source": bundle.manifest.source,
+        "sha256": cache.sha256(result),
         "provider": provider,
         "recipe": recipe.model_dump(),
     }
-    (folder / "box.json").write_text(json.dumps(contents, indent=2) + "\n")
+    (folder / _NOTED).write_text(json.dumps(contents, indent=2) + "\n")
 
 
 def _whole(recipe: Recipe, provider: Provider) -> Recipe:
@@ -157,7 +185,9 @@ def _require_tools(provider: Provider) -> None:
         disk.kernel_package(cache.architecture())
         disk.require_tools()
     if os.geteuid() != 0:
-        raise HostProblem("building a box needs root", hint="run it once as root: sudo -E halab box build")
+        raise HostProblem(
+            "building a box needs root", hint='run it once as root: sudo -E "$(command -v halab)" box build'
+        )
 
 
 def _box(name: str, bundle_key: str, provider: Provider) -> Box:

@@ -91,8 +91,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     # Below a folder of its own, so that no listing of the siblings meets a half-filled one.
     building = make_folder(path.parent / ".building")
-    for leftover in building.glob(f"{path.name}.*"):
-        shutil.rmtree(leftover)
+    _clear(building, path.name)
     fresh = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=building))
     fresh.chmod(0o755)
     try:
@@ -100,7 +99,17 @@ def replacing(path: Path) -> Iterator[Path]:
             yield fresh
         put(fresh, path)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _clear(building, path.name)
+
+
+def _clear(building: Path, name: str) -> None:
+    """What is or was being made under that name goes.
+
+    Without an error: a child of a killed build may still write to what that one left. It has mostly ended when this
+    one ends.
+    """
+    for each in building.glob(f"{name}.*"):
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def put(fresh: Path, path: Path) -> None:

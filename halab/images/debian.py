@@ -21,7 +21,8 @@ def obstacle() -> HostProblem | None:
         return problem
     if os.geteuid() != 0:
         return HostProblem(
-            "kube-proxy's image needs root to be made", hint="run it as root: sudo -E halab bundle build"
+            "kube-proxy's image needs root to be made",
+            hint='run it as root: sudo -E "$(command -v halab)" bundle build',
         )
     return None
 

@@ -15,6 +15,16 @@ from halab.topology.lab import Lab, Machine
 _BOOT_SECONDS = 300
 
 
+def require_thawed(place: Place, lab: Lab, maker: Maker) -> None:
+    """LabProblem where machines stand still: nothing would answer, for as long as anybody waits."""
+    frozen = [each.machine for each in maker.machines(lab.name, place.work.path) if each.paused]
+    if frozen:
+        raise LabProblem(
+            f"frozen: {', '.join(frozen)}",
+            hint="`halab heal` lets go on what halab has frozen, and `halab status` shows it",
+        )
+
+
 def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine | None = None) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
     wanted = lab.machines if only is None else (only,)

@@ -13,14 +13,18 @@ from halab.lifecycle.payload import Payload
 from halab.machines import engine
 from halab.machines.docker_power import DockerPower
 from halab.machines.engine import Engine
+from halab.machines.exclusive import Matter, exclusive
 from halab.machines.guests import SshGuests, set_clock
 from halab.machines.hypervisor import Hypervisor
 from halab.machines.libvirt_power import LibvirtPower
 from halab.machines.maker import Maker
 from halab.machines.power import Power
-from halab.machines.vagrant import Vagrant
+from halab.machines.vagrant import Vagrant, disk_of
 from halab.progress import Progress
 from halab.topology.lab import Lab
+
+# Some seconds here; to another host, as its line is.
+_COPY_SECONDS = 1800
 
 
 def maker(place: Place) -> Maker:
@@ -61,13 +65,16 @@ def base(place: Place, lab: Lab, progress: Progress) -> str:
         known_images = Engine()
         if not known_images.has_image(box.base):
             with progress.step("import the box into docker", limit_seconds=180):
+                box.require_as_built()
                 known_images.import_image(box.file, box.base)
     else:
         place.work.make()
         known = vagrant(place, lab)
         if box.base not in known.boxes():
             with progress.step("add the box to Vagrant", limit_seconds=300):
+                box.require_as_built()
                 known.add_box(box.base, box.file)
+        _give_disk(place, box.base, progress)
     return box.base
 
 
@@ -82,6 +89,18 @@ def payload(place: Place, lab: Lab) -> Payload | None:
             hint=f"halab bundle build --kubernetes {lab.release.kubernetes}",
         )
     return Payload(bundle)
+
+
+def _give_disk(place: Place, box: str, progress: Progress) -> None:
+    """The disk of the box, whole at libvirt, before Vagrant looks for it."""
+    disk, hypervisor = disk_of(box), Hypervisor(uri=place.written.provider_uri)
+    if disk is None or hypervisor.has_base(box, disk):
+        return
+    what = f"give libvirt the disk of the box, {disk.stat().st_size >> 20} MiB"
+    with progress.step(what, limit_seconds=_COPY_SECONDS), exclusive(Matter.DISKS):
+        # whoever had the turn before may have done it
+        if not hypervisor.has_base(box, disk):
+            hypervisor.copy_base(box, disk)
 
 
 def _stock_box(place: Place, lab: Lab, progress: Progress) -> str:

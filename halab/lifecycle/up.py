@@ -13,11 +13,12 @@ from halab.config.lab import Provider
 from halab.errors import HalabError, LabProblem
 from halab.lifecycle import access, made, makers, snapshot, workfiles
 from halab.lifecycle import lab as labs
-from halab.lifecycle.boot import boot
+from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
 from halab.lifecycle.settling import settle
 from halab.machines import allocation
+from halab.machines.exclusive import Matter, exclusive
 from halab.machines.maker import Maker
 from halab.machines.power import State
 from halab.machines.work import replace
@@ -39,12 +40,20 @@ def up(place: Place, progress: Progress) -> Brought:
     with labs.locked(place, f"up, process {os.getpid()}"):
         maker = makers.maker(place)
         # until its networks are there to be seen, nobody else may choose theirs
-        with allocation.turn():
+        with exclusive(Matter.NETWORKS):
+            is_new = allocation.of(place.work.path) is None
             lab = _allocate(place, maker)
-            maker.require_free(lab, place.work.path)
+            try:
+                maker.require_free(lab, place.work.path)
+            except HalabError:
+                # nothing of it is made: it may be called otherwise at the next `up`
+                if is_new:
+                    allocation.release(place.work.path)
+                raise
             maker.make_networks(lab, place.work.path)
         if maker.machines(lab.name, place.work.path):
             made.require_same(place, lab)
+            require_thawed(place, lab, maker)
         base = makers.base(place, lab, progress)
         place.work.make()
         with _kept(place):
@@ -70,6 +79,11 @@ def start(place: Place, progress: Progress) -> Observation:
             raise LabProblem(
                 f"nothing is left to start of {', '.join(gone)}", hint="`halab up` makes them anew"
             )
+        if lab.provider is Provider.LIBVIRT:
+            half = [each.name for each in lab.machines if not place.work.has_key_of_vagrant(each.name)]
+            if half:
+                raise LabProblem(f"not made to its end: {', '.join(half)}", hint="`halab up` makes it anew")
+        require_thawed(place, lab, maker)
         boot(place, lab, maker, progress)
         return settle(place, lab, progress)
 

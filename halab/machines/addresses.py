@@ -45,4 +45,4 @@ def _private_key(work: Work, lab: Lab, machine: str) -> Path:
     """A container is made with the lab's key; into a virtual machine Vagrant puts one that it makes at its start."""
     if lab.provider is Provider.DOCKER:
         return work.private_key
-    return work.of_vagrant(machine) / "private_key"
+    return work.key_of_vagrant(machine)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,17 +12,13 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
 from halab.config.remote import Remote
-from halab.errors import HostProblem, LabProblem, TimedOut
+from halab.errors import HostProblem, LabProblem
 from halab.machines import routes
 from halab.machines.work import replace
 
 # Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
 _POOL = IPv4Network("10.213.0.0/16")
-_TURN = "\0halab/networks"
-# Two networks of libvirt take 2 s to make on a busy host.
-_TURN_SECONDS = 60
 # The networks over which virtual machines are reached.
 _MANAGEMENT_POOL = IPv4Network("10.214.0.0/16")
 
@@ -143,31 +138,6 @@ def _first_free(pool: IPv4Network, used: list[IPv4Network]) -> IPv4Network:
             return network
     hint = "write a free /24 as `network` in the lab file" if pool == _POOL else "take a lab down"
     raise HostProblem(f"no free /24 in {pool}", hint=hint)
-
-
-@contextmanager
-def turn(clock: Clock | None = None) -> Iterator[None]:
-    """One halab at a time looks at the networks of this host and adds its own, whichever user's it is.
-
-    Allocations are a user's own; networks are not. The lock is a name of the kernel's for sockets, which needs no file
-    that users would have to share, is free when its holder dies, and is known where the networks are: every network
-    namespace has its own. HostProblem where it is never free.
-    """
-    holder = socket.socket(socket.AF_UNIX)
-
-    def take() -> None:
-        try:
-            holder.bind(_TURN)
-        except OSError as error:
-            raise NotYet("another halab is making its networks") from error
-
-    with holder:
-        try:
-            deadline = Deadline.after(clock or RealClock(), _TURN_SECONDS)
-            wait_for("a turn to make networks on this host", take, deadline, every_seconds=0.2)
-        except TimedOut as error:
-            raise HostProblem(error.message, hint="see what it waits for: `pgrep -a halab`") from error
-        yield
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import requests
 from halab.errors import HostProblem, LabProblem
 from halab.machines import docker_belongings, docker_plugs, docker_snapshots, elsewhere, identity, tunnel
 from halab.machines.belonging import Belonging
-from halab.machines.maker import Made
+from halab.machines.maker import Made, name_taken
 from halab.machines.neighbours import Kind, Subnet
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
@@ -275,11 +275,11 @@ class Engine:
             names = {machine.host_name for machine in lab.machines}
             for container in self._client.containers.list(all=True, ignore_removed=True):
                 if container.name in names and container.labels.get(WORK_LABEL) != str(work):
-                    whose = container.labels.get(WORK_LABEL, "not made by halab")
-                    raise LabProblem(
-                        f"a container of another owner has the name of a machine: {container.name} ({whose})",
-                        hint="remove it, or give this lab another name in its lab file",
-                    )
+                    raise name_taken("a container", container.name, container.labels.get(WORK_LABEL))
+            for network in self._client.networks.list():
+                labels = network.attrs.get("Labels") or {}
+                if network.name == lab.label and labels.get(WORK_LABEL) != str(work):
+                    raise name_taken("a network of docker", lab.label, labels.get(WORK_LABEL))
 
     def _one(self, lab: Lab, machine: Machine, work: Path) -> Any:
         found = self._found(lab, machine, work)

@@ -1,12 +1,8 @@
-"""libvirt: the one home of its library. Only what carries a lab's label is touched.
-
-The library is an extra (`halab[libvirt]`): it is imported when virtual machines are asked for.
-"""
+"""What libvirt is asked to do with the machines of labs. Only what carries a lab's label is touched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -15,17 +11,18 @@ from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
 from halab.machines import (
-    elsewhere,
+    addresses,
     identity,
+    libvirt_base,
     libvirt_belongings,
     libvirt_disks,
     libvirt_limits,
     libvirt_snapshots,
-    tunnel,
 )
 from halab.machines.belonging import Belonging, Kind
+from halab.machines.libvirt_connection import Connection
 from halab.machines.libvirt_facts import LibvirtFacts, read, subnets_in
-from halab.machines.maker import Made
+from halab.machines.maker import Made, name_taken
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
 from halab.machines.work import Work
@@ -33,46 +30,47 @@ from halab.topology import domain
 from halab.topology.domain import Owner
 from halab.topology.lab import Lab, Machine
 
-_HINT = "start libvirt (`sudo systemctl start libvirtd`), and see `halab doctor`"
-
 
 class Hypervisor:
     """A connection to libvirt. HostProblem where none answers."""
 
     def __init__(self, connection: Any = None, *, uri: str | None = None) -> None:
-        self._libvirt = _library()
-        self._uri = uri or elsewhere.libvirt_address()
-        self.remote = None if connection else elsewhere.by_libvirt(self._uri)
-        if self.remote:
-            # it says plainly what is wrong with the way there, and asks nobody for a password
-            tunnel.to(self.remote)
-        with self._translated():
-            self._connection = connection or self._libvirt.open(self._uri)
+        self._to = Connection(connection, uri=uri)
+        self._libvirt = self._to.library
+        self.remote = self._to.remote
+
+    @property
+    def _connection(self) -> Any:
+        return self._to.handle
 
     def facts(self) -> LibvirtFacts:
-        with self._translated():
-            return read(self._connection)
+        return self._to.seen(lambda: read(self._connection))
 
     def networks(self) -> list[IPv4Network]:
-        with self._translated():
-            found = []
-            for network in self._connection.listAllNetworks():
-                found += subnets_in(ElementTree.fromstring(network.XMLDesc()))
-            return found
+        return self._to.seen(
+            lambda: [
+                subnet
+                for network in self._connection.listAllNetworks()
+                for subnet in subnets_in(ElementTree.fromstring(network.XMLDesc()))
+            ]
+        )
 
     def require_free(self, lab: Lab, work: Path) -> None:
-        with self._translated():
+        def look() -> None:
             names = {machine.host_name for machine in lab.machines}
             for each in self._connection.listAllDomains():
-                if each.name() in names and not _is_of(self._owner(each), lab.name, work):
-                    self._refuse("a virtual machine", each.name(), self._owner(each))
+                whose = self._owner(each)
+                if each.name() in names and not _is_of(whose, lab.name, work):
+                    raise name_taken("a virtual machine", each.name(), whose.work if whose else None)
             for each in self._connection.listAllNetworks():
                 whose = domain.network_owner(each.XMLDesc())
                 if each.name() in domain.network_names(lab) and not _is_of(whose, lab.name, work):
-                    self._refuse("a network of libvirt", each.name(), whose)
+                    raise name_taken("a network of libvirt", each.name(), whose.work if whose else None)
+
+        self._to.seen(look)
 
     def make_networks(self, lab: Lab, work: Path) -> None:
-        with self._translated():
+        with self._to.answering():
             known = {each.name(): each for each in self._connection.listAllNetworks()}
             made = datetime.now(UTC).isoformat(timespec="seconds")
             wanted = domain.networks(lab, work=str(work), identity=identity.of_this_host(), made=made)
@@ -89,31 +87,42 @@ class Hypervisor:
                     network.create()
 
     def introduce(self, lab: Lab, machine: Machine, work: Path) -> None:
-        """Vagrant defines a machine, and connects it, before it starts it: one that is off and unknown is not whole."""
-        with self._translated():
-            found = self._found(lab, machine, work)
+        """Vagrant makes a key of its own for a machine when that answers for the first time: one without it is not
+        whole, and nobody gets in.
+        """
+        with self._to.answering():
+            found, of_lab = self._found(lab, machine, work), Work(work)
             if found is None:
                 return
-            of_lab, identity = Work(work), found.UUIDString()
-            known = of_lab.known_to_vagrant(machine.name, lab.provider) == identity
-            if self._state(found) is State.OFF and not known:
-                self._discard(found)
+            if of_lab.has_key_of_vagrant(machine.name):
+                of_lab.tell_vagrant(machine.name, lab.provider, found.UUIDString())
             else:
-                of_lab.tell_vagrant(machine.name, lab.provider, identity)
+                self._discard(found)
+                addresses.forget(of_lab, machine.name)
+
+    def has_base(self, box: str, disk: Path) -> bool:
+        """Whether the disk of a box is there, whole, for machines to start from."""
+        with self._to.answering():
+            return libvirt_base.is_there(self._libvirt, self._connection, box, disk)
+
+    def copy_base(self, box: str, disk: Path) -> None:
+        """Copy the disk of a box to where its machines are."""
+        with self._to.answering():
+            libvirt_base.copy(self._libvirt, self._connection, box, disk)
 
     def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant makes them. A disk of a machine that was never defined, because an `up` was ended between the two,
         is removed: Vagrant would refuse to make one of that name. Names of labs are unique on a host, and nobody
         else's disk is called like this.
         """
-        with self._translated():
-            libvirt_disks.remove_unused(self._connection, f"{machine.host_name}.img")
+        name = f"{machine.host_name}.img"
+        self._to.seen(lambda: libvirt_disks.delete_unused(self._connection, lambda each: each == name))
 
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant has done so."""
 
     def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
-        with self._translated():
+        def look() -> list[Made]:
             known = self._addresses()
             made = []
             for each, owner in self._domains():
@@ -126,18 +135,20 @@ class Hypervisor:
                     made.append(Made(owner.lab, owner.machine, each.name(), running, found, frozen))
             return sorted(made, key=lambda each: each.host_name)
 
+        return self._to.seen(look)
+
     def state(self, lab: Lab, machine: Machine, work: Path) -> State:
-        with self._translated():
+        with self._to.answering():
             found = self._found(lab, machine, work)
             return State.GONE if found is None else self._state(found)
 
     def cut(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Take the process of the virtual machine away; what its guest did not flush is lost."""
-        self._act(lab, machine, work, lambda found: found.destroy())
+        self._act(lab, machine, work, lambda found: self._turn_off(found, found.destroy))
 
     def shut_down(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Press the power button: the guest may take its time, or not listen at all."""
-        self._act(lab, machine, work, lambda found: found.shutdown())
+        self._act(lab, machine, work, lambda found: self._turn_off(found, found.shutdown))
 
     def start(self, lab: Lab, machine: Machine, work: Path) -> None:
         self._act(lab, machine, work, lambda found: found.create())
@@ -168,7 +179,9 @@ class Hypervisor:
 
     def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float | None) -> None:
         """So much time of the host's processors for all of the machine's together; None is no limit."""
-        self._act(lab, machine, work, lambda found: libvirt_limits.of_cpus(found, machine, cpus))
+        self._act(
+            lab, machine, work, lambda found: libvirt_limits.of_cpus(self._libvirt, found, machine, cpus)
+        )
 
     def limit_writes(self, lab: Lab, machine: Machine, work: Path, per_second: int | None) -> None:
         """So many writes a second to every disk of the machine; None is no limit."""
@@ -179,8 +192,9 @@ class Hypervisor:
         self._act(lab, machine, work, self._discard)
 
     def remove(self, lab: str, work: Path) -> list[str]:
-        with self._translated():
-            removed = []
+        removed: list[str] = []
+
+        def discard() -> None:
             for each, owner in self._domains():
                 if _is_of(owner, lab, work):
                     removed.append(each.name())
@@ -189,7 +203,15 @@ class Hypervisor:
                 if _is_of(domain.network_owner(each.XMLDesc()), lab, work):
                     removed.append(each.name())
                     self._discard_network(each)
-            return removed
+            if f"halab-{lab}" not in {each.name() for each in self._connection.listAllNetworks()}:
+                # of a machine whose disk Vagrant had made, and not yet the machine; beside a network it is another's
+                removed.extend(
+                    libvirt_disks.delete_unused(self._connection, lambda each: _is_disk_of(each, lab))
+                )
+
+        self._to.seen(discard)
+        # what was looked at again is there twice
+        return list(dict.fromkeys(removed))
 
     def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
         self._act(lab, machine, work, lambda found: libvirt_snapshots.save(found, snapshot))
@@ -202,7 +224,7 @@ class Hypervisor:
         self._act(lab, machine, work, put_back)
 
     def saved(self, lab: str, work: Path) -> list[Saved]:
-        with self._translated():
+        with self._to.answering():
             return [
                 saved
                 for each, owner in self._domains()
@@ -211,24 +233,24 @@ class Hypervisor:
             ]
 
     def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
-        with self._translated():
+        with self._to.answering():
             for each, owner in self._domains():
                 if _is_of(owner, lab, work):
                     libvirt_snapshots.delete(each, snapshot)
 
     def belongings(self) -> list[Belonging]:
         """All that carries the label of a lab, whoever's it is, and disks of machines that were never defined."""
-        with self._translated():
+        with self._to.answering():
             return libvirt_belongings.read(self._libvirt, self._connection, self._owner)
 
     def discard_belonging(self, belonging: Belonging) -> None:
         """Remove it if it is there still and still is what it was, whatever state it is in."""
         discard = {Kind.MACHINE: self._discard, Kind.NETWORK: self._discard_network}.get(belonging.kind)
-        with self._translated():
+        with self._to.answering():
             libvirt_belongings.discard(self._libvirt, self._connection, belonging, self._owner, discard)
 
     def _act(self, lab: Lab, machine: Machine, work: Path, act: Callable[[Any], None]) -> None:
-        with self._translated():
+        with self._to.answering():
             found = self._found(lab, machine, work)
             if found is None:
                 raise LabProblem(f"there is no such machine any more: {machine.name}", hint="run `halab up`")
@@ -256,18 +278,34 @@ class Hypervisor:
         return domain.owner(text)
 
     def _state(self, found: Any) -> State:
-        state, _ = found.state()
+        state, reason = found.state()
+        if (state, reason) == (
+            self._libvirt.VIR_DOMAIN_PAUSED,
+            self._libvirt.VIR_DOMAIN_PAUSED_IOERROR,
+        ):
+            raise HostProblem(
+                f"{found.name()} stands still since it could not write to its disk",
+                hint="is the storage pool full? make room there, then: "
+                f"virsh -c '{self._to.uri}' resume {found.name()}",
+            )
         if state in (self._libvirt.VIR_DOMAIN_PAUSED, self._libvirt.VIR_DOMAIN_PMSUSPENDED):
             return State.FROZEN
         if state in (self._libvirt.VIR_DOMAIN_SHUTOFF, self._libvirt.VIR_DOMAIN_CRASHED):
             return State.OFF
         return State.RUNNING
 
+    def _turn_off(self, found: Any, act: Callable[[], object]) -> None:
+        """A guest that was asked to may be off before libvirt is told to turn it off: that is what was wanted."""
+        try:
+            act()
+        except self._libvirt.libvirtError:
+            if found.isActive():
+                raise
+
     def _discard(self, found: Any) -> None:
         tree = ElementTree.fromstring(found.XMLDesc())
         disks = libvirt_belongings.own_disks(found, tree)
-        if found.isActive():
-            found.destroy()
+        self._turn_off(found, found.destroy)
         flags = (
             self._libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
             | self._libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -275,7 +313,8 @@ class Hypervisor:
         if tree.find("./os/nvram") is not None:
             flags |= self._libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
         found.undefineFlags(flags)
-        libvirt_disks.delete(self._connection, disks)
+        # what is ended before this leaves a disk that no machine has, for the next `up`, `down` or `gc`
+        libvirt_disks.delete(self._libvirt, self._connection, disks)
 
     def _discard_network(self, network: Any) -> None:
         if network.isActive():
@@ -292,48 +331,11 @@ class Hypervisor:
                     found[host.get("mac", "")] = IPv4Address(host.get("ip", ""))
         return found
 
-    def _refuse(self, what: str, name: str, whose: Owner | None) -> None:
-        owner = whose.work if whose else "not made by halab"
-        raise LabProblem(
-            f"{what} of another owner has a name that this lab needs: {name} ({owner})",
-            hint="remove it, or give this lab another name in its lab file",
-        )
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except self._libvirt.libvirtError as error:
-            said = error.get_error_message() or str(error)
-            lost = (
-                self._libvirt.VIR_ERR_SYSTEM_ERROR,
-                self._libvirt.VIR_ERR_NO_CONNECT,
-                self._libvirt.VIR_ERR_RPC,
-                self._libvirt.VIR_ERR_AUTH_FAILED,
-                self._libvirt.VIR_ERR_INTERNAL_ERROR,
-            )
-            if error.get_error_code() in lost:
-                raise HostProblem(f"libvirt at {self._uri} does not answer: {said}", hint=_HINT) from error
-            raise HostProblem(f"libvirt refused: {said}") from error
-
-
-def _library() -> Any:
-    try:
-        import libvirt
-    except ImportError as error:
-        raise HostProblem(
-            f"libvirt-python is not there: {error}",
-            hint="sudo apt-get install libvirt-dev pkg-config gcc python3-dev && pip install 'halab[libvirt]'",
-        ) from error
-    # it prints every error to stderr, those that are expected too
-    with suppress(AttributeError):
-        libvirt.registerErrorHandler(_silent, None)
-    return libvirt
-
-
-def _silent(context: object, error: object) -> None:
-    pass
-
 
 def _is_of(owner: Owner | None, lab: str, work: Path) -> bool:
     return owner is not None and (owner.lab, owner.work) == (lab, str(work))
+
+
+def _is_disk_of(name: str, lab: str) -> bool:
+    named = libvirt_disks.OF_MACHINE.fullmatch(name)
+    return named is not None and named["lab"] == lab

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem
+from halab.machines import libvirt_disks
 from halab.machines.belonging import Belonging, Holder, Kind, moment
+from halab.machines.libvirt_looks import Gone, at_rest, noticing
 from halab.topology import domain
 from halab.topology.domain import Owner
 
 OwnerOf = Callable[[Any], Owner | None]
 
-# The disk of a machine as Vagrant calls it. The base that disks of many labs start from is called otherwise:
-# `halab-VAGRANTSLASH-debian-12-…_vagrant_box_image_0_box.img`.
-_DISK = re.compile(r"halab-(?P<lab>[a-z][a-z0-9-]{0,19})-(?P<machine>(lb|cp|w)[0-9]+)\.img")
-
-
-# How often what goes while we look makes us look again.
-_LOOKS = 5
-
-
-class _Gone(Exception):
-    """Somebody else has removed it meanwhile."""
-
 
 def read(library: Any, connection: Any, owner_of: OwnerOf) -> list[Belonging]:
     """Machines, their snapshots and disks, networks, and disks that no machine has."""
-    for _ in range(_LOOKS):
-        with suppress(_Gone), _noticing(library):
-            return _read(connection, owner_of)
-    raise HostProblem("libvirt does not rest: what it has comes and goes", hint="try again")
+    return at_rest(library, lambda: _read(connection, owner_of))
 
 
 def discard(
     library: Any, connection: Any, belonging: Belonging, owner_of: OwnerOf, way: Callable[[Any], None] | None
 ) -> None:
     """`way` is how a machine or a network is removed."""
-    with suppress(_Gone), _noticing(library):
+    with suppress(Gone), noticing(library):
         for each in _handles(connection, belonging, owner_of):
             if way is None:
                 each.delete()
@@ -50,30 +36,12 @@ def discard(
                 way(each)
 
 
-@contextmanager
-def _noticing(library: Any) -> Iterator[None]:
-    """_Gone where what was asked for is there no more."""
-    gone = (
-        library.VIR_ERR_NO_DOMAIN,
-        library.VIR_ERR_NO_DOMAIN_SNAPSHOT,
-        library.VIR_ERR_NO_NETWORK,
-        library.VIR_ERR_NO_STORAGE_VOL,
-        library.VIR_ERR_NO_STORAGE_POOL,
-    )
-    try:
-        yield
-    except library.libvirtError as error:
-        if error.get_error_code() in gone:
-            raise _Gone from error
-        raise
-
-
 def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
-    volumes = {each.path(): each for each in _volumes(connection)}
+    volumes = {each.path(): each for each in libvirt_disks.volumes(connection)}
     found, used = [], set()
     for each in connection.listAllDomains():
         tree = ElementTree.fromstring(each.XMLDesc())
-        used |= _used(tree)
+        used |= libvirt_disks.used(tree)
         owner = owner_of(each)
         if owner is not None:
             found.append(_machine(each, owner))
@@ -84,7 +52,7 @@ def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
         if owner is not None:
             found.append(_network(each, owner))
     for path, volume in volumes.items():
-        named = _DISK.fullmatch(volume.name())
+        named = libvirt_disks.OF_MACHINE.fullmatch(volume.name())
         if named and path not in used:
             found.append(_disk(volume, Owner(named["lab"], "", named["machine"])))
     return found
@@ -120,23 +88,12 @@ def own_disks(found: Any, tree: ElementTree.Element) -> list[str]:
 
 
 def _unused(connection: Any, path: str) -> Iterator[Any]:
-    for volume in _volumes(connection):
+    for volume in libvirt_disks.volumes(connection):
         if volume.path() == path:
             for each in connection.listAllDomains():
-                if path in _used(ElementTree.fromstring(each.XMLDesc())):
+                if path in libvirt_disks.used(ElementTree.fromstring(each.XMLDesc())):
                     raise HostProblem(f"a virtual machine has this disk: {each.name()}")
             yield volume
-
-
-def _used(tree: ElementTree.Element) -> set[str]:
-    """Every file that a domain has as a disk, or as what is below one."""
-    return {source.get("file", "") for source in tree.findall("./devices/disk//source")}
-
-
-def _volumes(connection: Any) -> Iterator[Any]:
-    for pool in connection.listAllStoragePools():
-        if pool.isActive():
-            yield from pool.listAllVolumes()
 
 
 def _machine(found: Any, owner: Owner) -> Belonging:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from halab.config.remote import Remote
+from halab.errors import LabProblem
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab, Machine
@@ -26,6 +27,14 @@ class Made:
     running: bool
     address: IPv4Address | None
     paused: bool = False
+
+
+def name_taken(what: str, name: str, work: str | None) -> LabProblem:
+    """Something of another work folder, or of none, has a name that a lab needs."""
+    return LabProblem(
+        f"{what} of another owner has a name that this lab needs: {name} ({work or 'not made by halab'})",
+        hint="remove it, or give this lab another name in its lab file",
+    )
 
 
 class Maker(Protocol):

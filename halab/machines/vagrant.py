@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,26 @@ from halab.config.lab import Provider
 from halab.errors import CommandFailed, HostProblem
 
 _HINT = "sudo apt-get install vagrant"
+# How Vagrant writes a slash in the name of a folder, and its plugin in that of a volume.
+SLASH = "-VAGRANTSLASH-"
 _TAIL_LINES = 12
 _LINE = 160
 
 
 # Of a problem that Vagrant did not foresee, for each machine.
 _TRACE = re.compile(r"\s*\S+\.rb:\d+:in ")
+
+
+def disk_of(box: str) -> Path | None:
+    """The disk of a box that was added from a file, where Vagrant has unpacked it; None where it has not."""
+    home = Path(os.environ.get("VAGRANT_HOME") or "~/.vagrant.d").expanduser()
+    # since 2.4 with the architecture in between
+    return next((box_folder(home, box) / "0").glob("**/libvirt/box.img"), None)
+
+
+def box_folder(home: Path, box: str) -> Path:
+    """Where Vagrant keeps all versions of a box, below its home."""
+    return home / "boxes" / box.replace("/", SLASH)
 
 
 def _tells(line: str) -> bool:

@@ -72,6 +72,15 @@ class Work:
         """What Vagrant keeps of a machine."""
         return self.path / ".vagrant" / "machines" / machine / provider
 
+    def key_of_vagrant(self, machine: str) -> Path:
+        """The private key that Vagrant has made for a virtual machine."""
+        return self.of_vagrant(machine) / "private_key"
+
+    def has_key_of_vagrant(self, machine: str) -> bool:
+        """Vagrant makes it when a virtual machine answers for the first time: before, nobody gets in."""
+        key = self.key_of_vagrant(machine)
+        return key.exists() and key.stat().st_size > 0
+
     def known_to_vagrant(self, machine: str, provider: str) -> str:
         """What Vagrant calls a machine at its provider; nothing where it knows none of that name."""
         known = self.of_vagrant(machine, provider) / "id"

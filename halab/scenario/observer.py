@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from halab.clock import Clock, Deadline
 from halab.config.scenario import (
@@ -19,9 +20,9 @@ from halab.scenario.folder import RunFolder
 from halab.scenario.history import History, machines_meant
 from halab.scenario.judgement import State, satisfied
 from halab.scenario.outage import Samples
+from halab.scenario.promises import promised, waited_seconds, waiting
 from halab.scenario.states import States
 from halab.scenario.timeline import SampleReader, StateReader, Timeline
-from halab.scenario.verdict import promised, waited_seconds
 from halab.topology.lab import Lab
 
 _POLL_SECONDS = 0.2
@@ -87,21 +88,42 @@ class Observer:
         while True:
             # a run without a sampler learns nothing more
             self.still_sampled()
-            history = self.history()
-            if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
-                for machine in filter(None, history.machines_asked(index, expectation)):
-                    self.facts.read_again(expectation.fact, machine, final=self.timeline.now() > latest)
-                history = self.history()
-            judgement = satisfied(history, index, self.timeline.now())
+            self._read_facts(index, final=self.timeline.now() > latest)
+            judgement = satisfied(self.history(), index, self.timeline.now())
             if judgement.state is not State.OPEN or deadline.expired:
                 return judgement.seen
             self.clock.sleep(_POLL_SECONDS)
 
+    def _read_facts(self, index: int, *, final: bool) -> None:
+        """Read what this expectation is about, and what the ones that follow at once still wait for.
+
+        Their time runs already, for it counts from the same moment: read when their turn comes, a process that was
+        back at once would seem to come back late.
+        """
+        history = self.history()
+        for number, expectation in self._facts_from(history, index):
+            is_own = number == index
+            if is_own or (
+                waiting(expectation) and satisfied(history, number, self.timeline.now()).state is State.OPEN
+            ):
+                for machine in filter(None, history.machines_asked(number, expectation)):
+                    self.facts.read_again(expectation.fact, machine, final=final and is_own)
+
+    @staticmethod
+    def _facts_from(history: History, index: int) -> Iterator[tuple[int, FactExpectation]]:
+        """What is expected of facts from that step on, as long as no step that does something comes in between."""
+        for number, step in enumerate(history.scenario.steps[index:], index):
+            if history.unmet(number):
+                continue
+            if not isinstance(step, Expect):
+                return
+            if _is_read(step.expectation):
+                yield number, step.expectation
+
     def _facts_to_read(self) -> Iterator[FactExpectation]:
         for step in self.scenario.steps:
-            expectation = step.expectation if isinstance(step, Expect) else None
-            if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
-                yield expectation
+            if isinstance(step, Expect) and _is_read(step.expectation):
+                yield step.expectation
 
     def _machines(self, target: str | None, chosen: Mapping[str, list[str]]) -> Sequence[str]:
         if target is None:
@@ -109,3 +131,8 @@ class Observer:
         known = [machine.name for machine in self.lab.machines]
         meant = machines_meant(target, [machine.name for machine in self.lab.control_planes])
         return chosen.get(target, [each for each in meant if each in known])
+
+
+def _is_read(expectation: Expectation) -> TypeGuard[FactExpectation]:
+    """Whether it is about a fact that is read when it is needed, and not sampled."""
+    return isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled

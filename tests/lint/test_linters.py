@@ -36,7 +36,7 @@ HOMES = {
     "subprocess": {"halab.process", "halab.machines.vagrant"},
     "vagrant": {"halab.machines.vagrant"},
     "docker": {"halab.machines.engine"},
-    "libvirt": {"halab.machines.hypervisor"},
+    "libvirt": {"halab.machines.libvirt_connection"},
     "testinfra": {"halab.scenario.check_fixtures"},
     "jinja2": {"halab.topology.render"},
 }

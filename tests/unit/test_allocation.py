@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock, captured
+from fakes import captured
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,15 +193,3 @@ def test_a_default_route_in_two_halves_is_a_default_route() -> None:
 
 def test_an_allocation_is_a_plain_value(tmp_path: Path) -> None:
     assert Allocation("ha", network(0), tmp_path) == Allocation("ha", network(0), tmp_path)
-
-
-def test_networks_are_chosen_and_made_by_one_halab_at_a_time() -> None:
-    with (
-        allocation.turn(FakeClock()),
-        pytest.raises(HostProblem, match="another halab is making its networks"),
-        allocation.turn(FakeClock()),
-    ):
-        pass
-    # who has died, or has ended, keeps nobody waiting
-    with allocation.turn(FakeClock()):
-        pass

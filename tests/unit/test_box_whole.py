@@ -1,13 +1,16 @@
-"""A box that was cut short is known by its end."""
+"""A box that was cut short is known by its end, one that is not what was built by its checksum."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from halab.config.lab import Provider
+from halab.errors import Corrupted
 from halab.images.box import Box
 from halab.images.whole import is_whole
 
@@ -40,3 +43,41 @@ def test_a_box_that_is_cut_short_is_not(box: Box, share: float) -> None:
 def test_a_box_that_is_something_else_is_not_whole(box: Box) -> None:
     box.file.write_bytes(b"<html>not found</html>" * 1000)
     assert not is_whole(box)
+
+
+@pytest.fixture
+def noted(box: Box) -> Box:
+    digest = hashlib.sha256(box.file.read_bytes()).hexdigest()
+    contents = {"kubernetes": "1.37.2", "source": "modules", "sha256": digest}
+    (box.path / "box.json").write_text(json.dumps(contents))
+    return box
+
+
+def test_a_box_is_what_was_built(noted: Box) -> None:
+    noted.require_as_built()
+
+
+def test_a_single_byte_that_is_another_one_is_noticed(noted: Box) -> None:
+    """Its size and its ends are as they were: a tar has no checksum for what is in it."""
+    with noted.file.open("r+b") as file:
+        file.seek(noted.size_bytes // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+    assert is_whole(noted)
+    with pytest.raises(Corrupted, match="checksum") as caught:
+        noted.require_as_built()
+    assert str(noted.file) in caught.value.message
+    assert caught.value.hint == (
+        f'build it anew: sudo -E "$(command -v halab)" box build debian-12 --provider {noted.provider} '
+        "--kubernetes 1.37.2 --source modules --force"
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"kubernetes": "1.37.2"}'])
+def test_a_box_of_which_nothing_is_noted_is_not_used(box: Box, text: str | None) -> None:
+    if text is not None:
+        (box.path / "box.json").write_text(text)
+    with pytest.raises(Corrupted, match=r"box\.json") as caught:
+        box.require_as_built()
+    assert caught.value.hint and str(box.path) in caught.value.hint

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,27 @@ def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
     leftover.mkdir(parents=True)
     with cache.replacing(tmp_path / "box"):
         assert not leftover.exists()
+
+
+def test_what_a_child_of_a_killed_build_still_writes_to_goes_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / ".building" / "box.abc123" / "share"
+    written.mkdir(parents=True)
+    rmdir = os.rmdir
+
+    def busy(path: Any, **options: Any) -> None:
+        if Path(path).name == "share":
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", busy)
+    with cache.replacing(tmp_path / "box"):
+        assert written.exists()
+        # the child has come to its end
+        monkeypatch.undo()
+    assert (tmp_path / "box").is_dir()
+    assert list((tmp_path / ".building").iterdir()) == []
 
 
 @pytest.mark.parametrize(

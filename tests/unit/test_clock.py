@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from fakes import FakeClock
 
-from halab.clock import Deadline, NotYet, wait_for
-from halab.errors import LabProblem, TimedOut
+from halab.clock import Deadline, NotYet, wait_for, within
+from halab.errors import HostProblem, LabProblem, TimedOut
 
 
 def test_a_wait_returns_what_the_check_returns() -> None:
@@ -69,3 +71,20 @@ def test_a_deadline_counts_down_to_nothing() -> None:
     assert (deadline.remaining_seconds, deadline.expired) == (3, False)
     clock.sleep(9)
     assert (deadline.remaining_seconds, deadline.expired) == (0, True)
+
+
+def test_an_answer_in_time_is_given_and_so_is_an_error() -> None:
+    assert within(5, "libvirt", lambda: 7) == 7
+
+    def refuse() -> int:
+        raise HostProblem("refused")
+
+    with pytest.raises(HostProblem, match="refused"):
+        within(5, "libvirt", refuse)
+
+
+def test_who_does_not_answer_is_left_behind() -> None:
+    end = threading.Event()
+    with pytest.raises(TimedOut, match=r"libvirt does not answer within 0\.05 s"):
+        within(0.05, "libvirt", end.wait)
+    end.set()

@@ -260,7 +260,7 @@ def test_a_missing_box_is_built_by_root_alone() -> None:
     assert found("box", FakeHost(has_box=False, is_root=True)).state is State.WARNING
     result = found("box", FakeHost(has_box=False))
     assert result.state is State.FAILED
-    assert list(result.fixes) == ["sudo -E halab box build debian-12 --kubernetes 1.37"]
+    assert list(result.fixes) == ['sudo -E "$(command -v halab)" box build debian-12 --kubernetes 1.37']
 
 
 def test_what_libvirt_needs_never_stops_a_lab_of_containers() -> None:
@@ -322,7 +322,9 @@ def test_a_lab_of_virtual_machines_is_not_stopped_by_what_containers_lack() -> N
 def test_a_box_that_is_cut_short_fails() -> None:
     result = found("box", FakeHost(has_box=Corrupted("cut short: /cache/box/root.tar")))
     assert (result.state, result.seen) == (State.FAILED, "cut short: /cache/box/root.tar")
-    assert list(result.fixes) == ["sudo -E halab box build debian-12 --kubernetes 1.37 --force"]
+    assert list(result.fixes) == [
+        'sudo -E "$(command -v halab)" box build debian-12 --kubernetes 1.37 --force'
+    ]
 
 
 def test_a_box_of_a_virtual_machine_needs_more_to_be_built() -> None:

@@ -77,6 +77,20 @@ def test_what_came_after_the_lab_is_named_with_both_ways_out(
     ]
 
 
+def test_what_came_on_another_host_gets_out_of_the_way_there() -> None:
+    around = [route("10.213.0.0/24", "eth1"), Neighbour(OWN, Kind.LIBVIRT, "farm")]
+    uri = "qemu+ssh://barn/system"
+    result = found("network", FakeHost(holds=HELD, around=around), provider="libvirt", provider_uri=uri)
+    way, network = result.fixes[1:]
+    assert way.startswith("ssh ") and way.endswith(
+        "barn 'sudo ip route del 10.213.0.0/24 dev eth1'  # if nothing needs it"
+    )
+    assert (
+        network
+        == f"virsh -c {uri} net-destroy farm && virsh -c {uri} net-undefine farm  # if nothing needs it"
+    )
+
+
 def test_a_network_that_is_written_down_has_to_be_changed_there() -> None:
     host = FakeHost(holds=HELD, around=[route("10.213.0.0/24", "eth1")])
     first, *_ = found("network", host, network="10.213.0.0/24").fixes

@@ -85,7 +85,7 @@ def test_a_libvirt_elsewhere_has_no_socket_here() -> None:
     assert state("libvirt access", host) is State.OK
     assert found("libvirt", host).seen.endswith("on another host, by ssh")
     assert found("kvm", host).seen == "not asked: machines are on ada@farm"
-    host.variables["LIBVIRT_DEFAULT_URI"] = "qemu+tls://farm/system"
+    host.variables["LIBVIRT_DEFAULT_URI"] = "qemu+tls://barn/system"
     result = found("libvirt", host)
     assert (result.state, result.fixes[1]) == (State.WARNING, "unset LIBVIRT_DEFAULT_URI")
 
@@ -119,7 +119,7 @@ def test_a_libvirt_that_does_not_answer_offers_the_group_first() -> None:
 def test_an_address_that_does_not_answer_can_be_forgotten() -> None:
     host = FakeHost(
         libvirt_facts=HostProblem("no route to host"),
-        variables={"LIBVIRT_DEFAULT_URI": "qemu+tcp://farm/system"},
+        variables={"LIBVIRT_DEFAULT_URI": "qemu+tcp://barn/system"},
     )
     assert found("libvirt", host).fixes[0].startswith("unset LIBVIRT_DEFAULT_URI")
 
@@ -253,7 +253,7 @@ def test_a_pool_has_room_for_the_memory_that_a_snapshot_keeps() -> None:
 
 def test_a_pool_that_is_not_there_yet_needs_its_disk() -> None:
     none = replace(LIBVIRT, pools=())
-    assert "Vagrant makes default" in found("storage pool", FakeHost(libvirt_facts=none)).seen
+    assert "`up` makes default" in found("storage pool", FakeHost(libvirt_facts=none)).seen
     assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is State.FAILED
 
 

@@ -38,6 +38,7 @@ class FakeContainer:
         return {
             "Name": f"/{self.name}",
             "Config": {"Labels": self.labels},
+            "Labels": self.labels or None,
             "State": {"Running": self.running},
             "NetworkSettings": {"Networks": self.connected},
             "IPAM": {"Config": [{"Subnet": self.subnet}] if self.subnet else None},
@@ -127,16 +128,20 @@ def test_a_machine_is_reached_on_the_engines_bridge() -> None:
 
 
 @pytest.mark.parametrize("labels", [{}, OTHER_WORK])
-def test_a_name_that_another_owner_holds_is_refused(labels: dict[str, str]) -> None:
-    found, _ = engine([FakeContainer("halab-ha-cp2", labels)])
-    with pytest.raises(LabProblem, match="halab-ha-cp2") as caught:
+@pytest.mark.parametrize("kind", ["container", "network"])
+def test_a_name_that_another_owner_holds_is_refused(kind: str, labels: dict[str, str]) -> None:
+    name = "halab-ha-cp2" if kind == "container" else "halab-ha"
+    there = [FakeContainer(name, labels)]
+    found, _ = engine(there) if kind == "container" else engine((), there)
+    with pytest.raises(LabProblem, match=f"{kind} .*: {name} ") as caught:
         found.require_free(lab_of(), WORK)
     assert labels.get("halab.work", "not made by halab") in caught.value.message
 
 
 def test_names_of_the_lab_itself_and_of_strangers_are_no_hindrance() -> None:
     found, _ = engine(
-        [FakeContainer("halab-ha-cp2", OURS), FakeContainer("halab-ha-cp9"), FakeContainer("db")]
+        [FakeContainer("halab-ha-cp2", OURS), FakeContainer("halab-ha-cp9"), FakeContainer("db")],
+        [FakeContainer("halab-ha", OURS), FakeContainer("halab-hat"), FakeContainer("bridge")],
     )
     found.require_free(lab_of(), WORK)
 

@@ -9,6 +9,7 @@ from fakes import FakeGuests, captured, lab_of
 
 from halab.cluster import etcd
 from halab.cluster.etcd import Member
+from halab.config.lab import Provider
 from halab.errors import LabProblem, Unreachable
 
 STATUS = captured("endpoint-status.json")
@@ -39,6 +40,23 @@ def test_a_learner_and_its_problems_are_read() -> None:
     member = etcd.parse_status("cp2", status(2, 1, isLearner=True, errors=["etcdserver: no leader"]))
     assert member.is_learner
     assert member.problems == ("etcdserver: no leader",)
+
+
+@pytest.mark.parametrize(
+    ("accel", "etcdctl", "way_seconds"),
+    [
+        ("kvm", "--dial-timeout=2s --command-timeout=3s", 8),
+        ("tcg", "--dial-timeout=8s --command-timeout=8s", 20),
+    ],
+)
+def test_an_emulated_member_is_given_more_time(accel: str, etcdctl: str, way_seconds: float) -> None:
+    guests = FakeGuests({"endpoint status": STATUS})
+    etcd.statuses(guests, lab_of(provider=Provider.LIBVIRT, accel=accel))
+    assert len(guests.calls) == 3
+    for call in guests.calls:
+        assert f" {etcdctl} endpoint status" in call.command
+        # etcdctl itself says what was wrong before its connection is given up
+        assert call.timeout_seconds == way_seconds
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from fake_power import FakePower
 from fakes import Call, FakeClock, FakeGuests, lab_of
 
+from halab.config.lab import Provider
 from halab.errors import TimedOut, Unreachable
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
@@ -48,6 +49,10 @@ class Stage:
 
     def heal(self, fault: str, machine: str = "cp2") -> None:
         FAULTS[fault].heal(self.site, Entry("a1", fault, machine))
+
+    def has_set_the_clock(self) -> bool:
+        assert isinstance(self.site.guests, FakeGuests)
+        return any("date -s" in call.command for call in self.site.guests.calls)
 
 
 def stage(make: Callable[[FakePower], FakeGuests] = Started, **written: Any) -> Stage:
@@ -132,6 +137,18 @@ def test_a_frozen_machine_is_thawed() -> None:
     found.heal("freeze")
     found.heal("freeze")
     assert found.power.done == ["freeze cp2", "thaw cp2"]
+    # a container refuses: it has its host's
+    assert not found.has_set_the_clock()
+
+
+def test_a_virtual_machine_that_went_on_before_its_heal_was_ended_gets_its_clock() -> None:
+    found = stage(provider=Provider.LIBVIRT)
+    found.inject("freeze")
+    found.heal("freeze")
+    # thawed by power itself, which sets it
+    assert not found.has_set_the_clock()
+    found.heal("freeze")
+    assert found.has_set_the_clock()
 
 
 def test_a_frozen_machine_that_was_cut_meanwhile_is_not_waited_for() -> None:

@@ -40,7 +40,7 @@ HOST = HostValues(
     [
         ("ssh://farm", FARM),
         ("ssh://ada@Farm.example:2222", Remote("Farm.example", "ada", 2222)),
-        ("qemu+ssh://farm/system", FARM),
+        ("qemu+ssh://barn/system", Remote("barn")),
         ("qemu+ssh://ada@farm:22/system?keyfile=/k%20ey", Remote("farm", "ada", 22, "/k ey")),
         ("ssh://[fe80::1]", Remote("fe80::1")),
         ("unix:///var/run/docker.sock", None),
@@ -90,8 +90,8 @@ def test_the_address_of_libvirt_is_libvirts_alone() -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["farm", "http://farm/system", "qemu+ssh://farm", "qemu+ssh://farm/session", "qemu+ssh://-x/system",
-     "qemu+tcp://farm/system", "qemu://farm/system", "qemu+ssh://farm:99999/system"],
+    ["farm", "http://barn/system", "qemu+ssh://farm", "qemu+ssh://barn/session", "qemu+ssh://-x/system",
+     "qemu+tcp://barn/system", "qemu://barn/system", "qemu+ssh://farm:99999/system"],
 )  # fmt: skip
 def test_an_address_that_is_none_of_a_system_is_a_problem_of_its_line(uri: str) -> None:
     (said,) = problems(f"provider: libvirt\nprovider_uri: {uri}\n")
@@ -116,7 +116,7 @@ def test_vagrant_is_told_the_way_there() -> None:
     assert f"override.ssh.proxy_command = '{FARM.proxy_command}'" in there
     assert "proxy_command" not in here
     virtual = lab_of(provider=Provider.LIBVIRT)
-    uri = "qemu+ssh://farm/system"
+    uri = "qemu+ssh://barn/system"
     assert (
         f"libvirt.uri = '{uri}'" in files.work_files(virtual, replace(HOST, provider_uri=uri))["Vagrantfile"]
     )

@@ -9,12 +9,12 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from power_contract import PROMISES
-from users import UserLab, lab_in
+from users import UserLab, interrupt, lab_in
 
 NAME = "e2e-virtual"
 LAB = f"""\
@@ -28,9 +28,28 @@ machines:
 """
 
 
+# What a lab of one can promise when etcd is killed, however slow its processors: the catalogue's `kill-all-etcd`
+# promises how long clients are without it besides, and patience does not stretch that. That it does not answer is not
+# promised: the kubelet starts it again at once, and an emulated lab is asked once a second.
+KILLED = """\
+title: The only etcd member is killed
+teaches: What was acknowledged is on disk, and the API is back when the member is.
+steps:
+  - {inject: kill-process, name: dead, on: all-cp, with: {process: etcd}}
+  - expect: {fact: etcd-started, on: dead, changed: within 60s}
+  - expect: {probe: etcd-direct, on: dead, ok: within 90s}
+  - expect: {probe: write-via-lb, ok: within 3m}
+  - heal: dead
+recover: {steady: within 6m}
+twin: {replace: {dead: nothing}}
+"""
+
+
+VIRSH = ("virsh", "--quiet", "--connect", os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system"))
+
+
 def virsh(*words: str) -> list[str]:
-    argv = ["virsh", "--quiet", "--connect", os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system"), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([*VIRSH, *words], capture_output=True, text=True, check=True, timeout=60)
     return [word for word in done.stdout.split() if f"halab-{NAME}" in word]
 
 
@@ -46,10 +65,47 @@ def belongings() -> list[str]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
     folder: Path = tmp_path_factory.mktemp("it's virtual")
-    yield from lab_in(folder, LAB)
+    forget_bases()
+    yield from lab_in(folder, LAB, before=end_twice)
     # asserted here, and not in a test: it must hold whatever the tests did
     assert belongings() == []
     assert not (folder / ".halab/keys").exists()
+
+
+def forget_bases() -> None:
+    """As on a host where halab has never been: the disks that machines of its boxes start from are copied anew.
+
+    Not where somebody else has machines: theirs may start from them.
+    """
+    argv = [*VIRSH, "list", "--all", "--name"]
+    there = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    for name in bases() if not there else []:
+        subprocess.run([*VIRSH, "vol-delete", name, "default"], check=True, timeout=60, capture_output=True)
+
+
+def bases() -> list[str]:
+    done = subprocess.run(
+        [*VIRSH, "vol-list", "default"], capture_output=True, text=True, check=False, timeout=60
+    )
+    return [word for word in done.stdout.split() if word.startswith("halab-VAGRANTSLASH-")]
+
+
+def end_twice(lab: UserLab) -> None:
+    """Ctrl-C in the middle of the box's copy, and with machines that run and nobody has logged in to."""
+    child = lab.begin("up")
+    await_that(child, lambda: bases() != [], 300)
+    interrupt(child)
+    assert set(belongings()) <= {f"halab-{NAME}", f"halab-{NAME}-ssh"}
+    child = lab.begin("up")
+    await_that(child, lambda: virsh("list", "--name") != [], 300)
+    interrupt(child)
+
+
+def await_that(child: subprocess.Popen[str], holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def verdict(lab: UserLab) -> str:
@@ -81,6 +137,16 @@ def test_the_plug_of_the_lab_is_not_the_way_in(lab: UserLab) -> None:
     lab.wait_until_steady()
 
 
+def test_processors_are_taken_or_that_is_refused(lab: UserLab) -> None:
+    done = lab.halab("inject", "starve-cpu", "--on", "lb1", "--with", "cpus=0.5")
+    if done.code:
+        # the libvirt of a bare host has no control groups
+        assert "libvirt limits no processors here" in done.errors
+    else:
+        lab.ok("heal")
+    assert not lab.status()["open_faults"]
+
+
 def test_power_over_libvirt_keeps_its_promises(lab: UserLab) -> None:
     """One after another on the balancer, and steady once at the end: a look at an emulated lab takes its time."""
     power = lab.power()
@@ -90,12 +156,13 @@ def test_power_over_libvirt_keeps_its_promises(lab: UserLab) -> None:
 
 
 def test_a_process_is_killed_and_the_verdict_is_pass(lab: UserLab) -> None:
-    lab.ok("run", "kill-all-etcd")
+    (lab.folder / "killed.yml").write_text(KILLED)
+    lab.ok("run", "./killed.yml")
     assert verdict(lab) == "pass"
 
 
-def test_a_machine_loses_its_power_and_the_verdict_is_pass(lab: UserLab) -> None:
-    lab.ok("run", "cut-power-of-load-balancer")
+def test_all_machines_lose_their_power_and_the_verdict_is_pass(lab: UserLab) -> None:
+    lab.ok("run", "cut-power-of-all")
     assert verdict(lab) == "pass"
 
 

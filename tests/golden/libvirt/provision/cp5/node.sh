@@ -78,6 +78,9 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
+# Vagrant takes the published key away once its own is in: an `up` that was ended in between has left it.
+sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
+
 # The address stays while the plug is out, as on a host whose cable is pulled.
 put 0644 /etc/systemd/network/20-halab.network <<'EOF'
 [Match]

@@ -79,6 +79,9 @@ https_proxy=http://proxy.example:3128
 no_proxy=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 NO_PROXY=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 EOF
+# Vagrant takes the published key away once its own is in: an `up` that was ended in between has left it.
+sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
+
 # The address stays while the plug is out, as on a host whose cable is pulled.
 put 0644 /etc/systemd/network/20-halab.network <<'EOF'
 [Match]
