@@ -76,8 +76,10 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-ip -4 -o address show | grep -qF ' 10.213.0.12/' ||
-  fail 'this machine lacks its address on the network of the lab: 10.213.0.12'
+# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+has_address() { [ -n "$(ip -4 -o address show to 10.213.0.12/32)" ]; }
+
+has_address || fail 'this machine lacks its address on the network of the lab: 10.213.0.12'
 
 end_remembered_group
 

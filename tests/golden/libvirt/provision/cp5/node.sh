@@ -78,6 +78,9 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
+# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+has_address() { [ -n "$(ip -4 -o address show to 10.213.0.15/32)" ]; }
+
 # Vagrant takes the published key away once its own is in: an `up` that was ended in between has left it.
 sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
 
@@ -100,11 +103,10 @@ case $changed in
   *20-halab.network*) networkctl reload ;;
 esac
 for _ in $(seq 50); do
-  ! ip -4 -o address show | grep -qF ' 10.213.0.15/' || break
+  ! has_address || break
   sleep 0.2
 done
-ip -4 -o address show | grep -qF ' 10.213.0.15/' ||
-  fail 'this machine lacks its address on the network of the lab: 10.213.0.15'
+has_address || fail 'this machine lacks its address on the network of the lab: 10.213.0.15'
 
 end_remembered_group
 

@@ -82,8 +82,10 @@ https_proxy=http://proxy.example:3128
 no_proxy=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
 NO_PROXY=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
 EOF
-ip -4 -o address show | grep -qF ' 192.168.77.10/' ||
-  fail 'this machine lacks its address on the network of the lab: 192.168.77.10'
+# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+has_address() { [ -n "$(ip -4 -o address show to 192.168.77.10/32)" ]; }
+
+has_address || fail 'this machine lacks its address on the network of the lab: 192.168.77.10'
 
 # The load balancer: nginx.
 

@@ -270,7 +270,7 @@ EOF
 put 0755 /usr/lib/halab/wait-for-address <<'EOF'
 #!/bin/bash
 for _ in {1..100}; do
-  ! ip -4 -o address show | grep -qF ' 10.213.0.10/' || exit 0
+  [ -z "$(ip -4 -o address show to 10.213.0.10/32)" ] || exit 0
   sleep 0.2
 done
 EOF

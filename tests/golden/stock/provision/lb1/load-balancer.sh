@@ -79,6 +79,9 @@ https_proxy=http://proxy.example:3128
 no_proxy=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 NO_PROXY=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 EOF
+# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+has_address() { [ -n "$(ip -4 -o address show to 10.213.0.10/32)" ]; }
+
 # Vagrant takes the published key away once its own is in: an `up` that was ended in between has left it.
 sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
 
@@ -101,11 +104,10 @@ case $changed in
   *20-halab.network*) networkctl reload ;;
 esac
 for _ in $(seq 50); do
-  ! ip -4 -o address show | grep -qF ' 10.213.0.10/' || break
+  ! has_address || break
   sleep 0.2
 done
-ip -4 -o address show | grep -qF ' 10.213.0.10/' ||
-  fail 'this machine lacks its address on the network of the lab: 10.213.0.10'
+has_address || fail 'this machine lacks its address on the network of the lab: 10.213.0.10'
 
 # The load balancer: haproxy.
 
