@@ -25,19 +25,28 @@ _FEWEST_SPACINGS = 3
 
 
 def answered(samples: Sequence[Sample], now: float) -> Sequence[Sample]:
-    """The samples whose answers were known at `now`, up to the first question that may still wait for one.
+    """The samples whose answers were known at `now`, up to the first question that waited for one then.
 
     A question that hangs is written down when it times out, after the quick ones that were asked later.
     Without this, two good answers of three would look like three good ones until then.
+
+    While the lab is watched, such a question shows only by what is missing. The verdict has what was written later, too,
+    and sees whether one was asked: it must not take a pause of the sampler's for a question, and revoke what the run
+    went on by.
     """
     known = [sample for sample in samples if sample.end <= now]
+    waited = [sample.t for sample in samples if sample.t < now < sample.end]
+    written_until = max([now, *(sample.end for sample in samples)])
     spacings = [second.t - first.t for first, second in pairwise(known)]
     if len(spacings) < _FEWEST_SPACINGS:
         return known
     usual = median(spacings)
     for number, spacing in enumerate(spacings):
-        was_due = known[number].t + usual
-        if spacing > _LATE * usual and was_due > now - _ANSWER_SECONDS:
+        if spacing <= _LATE * usual:
+            continue
+        before, after = known[number].t, known[number + 1].t
+        may_be_unwritten = before + usual > written_until - _ANSWER_SECONDS
+        if may_be_unwritten or any(before < asked < after for asked in waited):
             return known[: number + 1]
     return known
 
@@ -54,7 +63,7 @@ def within(
     promise = expectation.ok or expectation.fails
     assert promise is not None and promise.within_seconds is not None
     # a few from before, for the usual time between two questions
-    recent = answered(samples.between(name, counts_from - 2 * GAP_SECONDS, now), now)
+    recent = answered(samples.between(name, counts_from - 2 * GAP_SECONDS, math.inf), now)
     asked = [sample for sample in recent if sample.t >= counts_from]
     judge = ok_within if expectation.ok else fails_within
     return judge(asked, name, counts_from, promise.within_seconds * patience)

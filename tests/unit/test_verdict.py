@@ -12,7 +12,7 @@ from halab.scenario import events
 from halab.scenario.answers import answered, fails_within, ok_within
 from halab.scenario.check_results import CheckResult, CheckState
 from halab.scenario.decision import State
-from halab.scenario.events import Event, Record, When
+from halab.scenario.events import Event, Record, Sample, When
 from halab.scenario.outage import Samples
 from halab.scenario.result import Kind, Outcome, Result, Standing
 from halab.scenario.verdict import judge
@@ -309,14 +309,40 @@ def test_a_question_that_hangs_is_waited_for() -> None:
     made = lane("+" * 20 + "++h" * 10)
     seen = [sample for sample in made if sample.t >= 4]
     for now in (4.5, 5.0, 5.5, 6.0, 6.5):
-        known = [sample for sample in answered(made, now) if sample.t >= 4]
-        assert ok_within(known, "p", 4.0, 5).state is State.OPEN, now
+        written = [sample for sample in made if sample.end <= now]
+        for evidence in (made, written):
+            known = [sample for sample in answered(evidence, now) if sample.t >= 4]
+            assert ok_within(known, "p", 4.0, 5).state is State.OPEN, now
     assert ok_within(seen, "p", 4.0, 1).state is State.BROKEN
 
 
 def test_what_a_busy_host_left_out_long_ago_is_not_waited_for() -> None:
     made = lane("+++++++..+++++++++++++++++")
     assert list(answered(made, 99)) == made
+
+
+def asked_at(*moments: float) -> list[Sample]:
+    return [Sample(moment, 0.02, "p", None, True, "201", None) for moment in moments]
+
+
+def test_a_pause_of_the_sampler_is_no_question_that_waits_as_soon_as_the_evidence_tells() -> None:
+    made = asked_at(0.0, 0.2, 0.4, 0.6, 0.91, 1.1, 1.3, 1.5, 1.7, 1.9, 2.1, 2.3, 2.5, 2.7, 2.9, 3.1, 3.3)
+    now = 2.0
+    written = [sample for sample in made if sample.end <= now]
+    assert [sample.t for sample in answered(written, now)] == [0.0, 0.2, 0.4, 0.6]
+    assert list(answered(made, now)) == written
+
+
+def test_one_more_answer_does_not_revoke_what_a_run_went_on_by() -> None:
+    """As it was seen: the answer that came 20 ms later made the sampler's usual pause a little shorter."""
+    made = asked_at(
+        62.2608, 62.4536, 62.6138, 62.7887, 63.0198, 63.2642, 63.376, 63.6258, 63.8411, 64.0467, 64.2089,
+        64.3731, 64.6648, 64.8587, 65.0542, 65.1658, 65.4629, 65.5961, 65.8451, 65.9701, 66.2123, 66.3769,
+        66.5765, 66.8013, 67.0093, 67.2134, 67.3864, 67.6322, 67.8045, 68.0557, 68.1708, 68.3808,
+    )  # fmt: skip
+    for now in (67.4, 67.4067, 67.42):
+        asked = [sample for sample in answered(made, now) if sample.t >= 66.0623]
+        assert ok_within(asked, "p", 66.0623, 3.0).state is State.MET, now
 
 
 def test_expectations_in_a_row_count_from_the_same_moment() -> None:

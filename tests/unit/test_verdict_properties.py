@@ -21,9 +21,10 @@ from made_run import (
     waiting,
 )
 
+from halab.config.expectation import ProbeExpectation
 from halab.config.scenario import Verdict
 from halab.scenario import events
-from halab.scenario.answers import fails_within, ok_within
+from halab.scenario.answers import fails_within, ok_within, within
 from halab.scenario.decision import State
 from halab.scenario.events import Event, Record, Sample
 from halab.scenario.folder import Evidence
@@ -34,6 +35,7 @@ from halab.scenario.verdict import judge
 
 RUN = MadeRun(expect_seconds=2).evidence()
 ALL = [sample for name in RUN.samples.lanes for sample in RUN.samples.of(name)]
+OK = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 3s"})
 WITHOUT_FAILS = waiting("probe: write-via-lb, ok: within 10s")
 
 
@@ -68,6 +70,21 @@ def test_one_more_failure_never_turns_fail_into_pass(failed: list[int], another:
     assert not (before is Verdict.FAIL and after is Verdict.PASS)
     if before is Verdict.FAIL:
         assert severity.index(after) >= severity.index(Verdict.ERROR)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_what_a_run_went_on_by_still_holds_when_it_is_judged(chance: random.Random) -> None:
+    """Asked as the sampler asks, at any moment of half a period, and answered at once and well."""
+    made = [
+        Sample(number * 0.2 + chance.uniform(0, 0.1), 0.02, "p", None, True, "201", None)
+        for number in range(60)
+    ]
+    for poll in (chance.uniform(5, 8) for _ in range(20)):
+        written = Samples(sample for sample in made if sample.end <= poll)
+        if within(OK, written, "p", 4.0, 1.0, poll).state is State.MET:
+            for later in (poll, poll + 0.02, poll + 0.1):
+                assert within(OK, Samples(made), "p", 4.0, 1.0, later).state is State.MET
 
 
 @settings(max_examples=25, deadline=None)
