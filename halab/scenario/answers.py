@@ -30,9 +30,9 @@ def answered(samples: Sequence[Sample], now: float) -> Sequence[Sample]:
     A question that hangs is written down when it times out, after the quick ones that were asked later.
     Without this, two good answers of three would look like three good ones until then.
 
-    While the lab is watched, such a question shows only by what is missing. The verdict has what was written later, too,
-    and sees whether one was asked: it must not take a pause of the sampler's for a question, and revoke what the run
-    went on by.
+    While the lab is watched, such a question shows only by what is missing. The verdict has what was written later,
+    too, and sees whether one was asked: it must not take a pause of the sampler's for a question, and revoke what the
+    run went on by.
     """
     known = [sample for sample in samples if sample.end <= now]
     waited = [sample.t for sample in samples if sample.t < now < sample.end]
