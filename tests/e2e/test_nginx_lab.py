@@ -1,4 +1,4 @@
-"""The same lab behind NGINX, beside another one on the same host."""
+"""The same lab behind NGINX, and a smaller one beside it on the same host."""
 
 from __future__ import annotations
 
