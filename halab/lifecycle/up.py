@@ -64,8 +64,8 @@ def up(place: Place, progress: Progress) -> Brought:
             changes = provisioner.run()
             _save_credentials(place, provisioner)
             seen = settle(place, lab, progress)
-            if started + changes:
-                snapshot.save_after_up(place, lab, maker, progress)
+            # also where nothing had to be changed: an `up` before may have ended before it came to this
+            snapshot.save_after_up(place, lab, maker, progress)
             return Brought(lab, seen, started + changes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from users import UserLab
@@ -81,6 +82,19 @@ def test_a_fault_by_hand_is_seen_and_undone(haproxy_lab: UserLab) -> None:
     assert refused.code == 3
     haproxy_lab.ok("heal", "hold-static-pod")
     haproxy_lab.wait_until_steady()
+
+
+def test_a_lab_is_not_steady_while_a_leader_that_lost_its_lease_goes_on(haproxy_lab: UserLab) -> None:
+    """Such a one tries for 10 s more before it ends itself, and so the checks of a run missed it sometimes."""
+    leader = haproxy_lab.status()["leaders"]["kube-scheduler"]
+    process = haproxy_lab.ok("ssh", leader, "--", "pgrep -x kube-scheduler")
+    haproxy_lab.ok("inject", "pause-process", "--on", "scheduler-leader", "--with", "process=kube-scheduler")
+    deadline = time.monotonic() + 120
+    while haproxy_lab.status()["leaders"]["kube-scheduler"] == leader:
+        assert time.monotonic() < deadline, "nobody took the lease"
+    haproxy_lab.ok("heal", "pause-process")
+    haproxy_lab.wait_until_steady()
+    assert haproxy_lab.ok("ssh", leader, "--", "pgrep -x kube-scheduler") != process
 
 
 def test_several_runs_have_one_report(haproxy_lab: UserLab) -> None:

@@ -73,3 +73,9 @@ def test_machines_outlive_the_snapshot_that_they_were_restored_from(haproxy_lab:
     haproxy_lab.wait_until_steady()
     haproxy_lab.ok("snapshot", "save", "three")
     haproxy_lab.ok("snapshot", "delete", "three")
+
+
+def test_an_up_saves_what_one_before_it_could_not(haproxy_lab: UserLab) -> None:
+    haproxy_lab.ok("snapshot", "delete", "up")
+    assert json.loads(haproxy_lab.ok("up", "--json"))["changes"] == 0
+    assert "up" in snapshots(haproxy_lab)

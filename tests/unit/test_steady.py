@@ -31,6 +31,11 @@ def endpoint_status(member_id: int) -> str:
     return json.dumps(said)
 
 
+def acting(leads: str) -> str:
+    """Lines of the pages of metrics of a scheduler and a controller-manager."""
+    return captured("leader-metrics.txt").replace("} 1", f"}} {leads}")
+
+
 @pytest.fixture
 def guests() -> FakeGuests:
     return FakeGuests(
@@ -39,6 +44,8 @@ def guests() -> FakeGuests:
             "cp2: .*endpoint status": endpoint_status(2),
             "cp3: .*endpoint status": endpoint_status(3),
             "lb1: .*show stat": captured("show-stat.csv"),
+            "cp1: .*/metrics": acting("1"),
+            "cp[23]: .*/metrics": acting("0"),
         }
     )
 
@@ -68,6 +75,42 @@ def test_a_component_that_waits_to_be_started_again_is_missed(guests: FakeGuests
     """As seen on 1.37 after all members of etcd were killed: its pod was still Ready to the API."""
     guests.answers = {"cp3: .*pgrep": "kube-controller\n", **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("kube-controller-manager does not run on cp3",)
+
+
+def test_a_leader_whose_lease_went_to_another_is_missed_until_it_has_given_up(
+    guests: FakeGuests, api: Any
+) -> None:
+    """As seen on 1.37 for 10 s after a frozen machine had been thawed: then its scheduler ended, and was missed."""
+    guests.answers = {"cp3: .*/metrics": acting("1").replace("} 1", "} 0", 1), **guests.answers}
+    missing = observe(guests, api, lab_of()).missing
+    assert missing == ("kube-controller-manager on cp3 still acts as the leader, and cp1 is it",)
+
+
+def test_a_lease_of_a_process_that_has_ended_is_missed(guests: FakeGuests, api: Any) -> None:
+    guests.answers["cp1: .*/metrics"] = acting("0")
+    assert observe(guests, api, lab_of()).missing == (
+        "kube-scheduler on cp1 holds the lease of a process that has ended",
+        "kube-controller-manager on cp1 holds the lease of a process that has ended",
+    )
+
+
+def test_a_component_that_does_not_say_whether_it_leads_is_missed(guests: FakeGuests, api: Any) -> None:
+    guests.answers = {"cp2: .*/metrics": "", **guests.answers}
+    assert observe(guests, api, lab_of()).missing == (
+        "kube-scheduler on cp2 does not say whether it leads",
+        "kube-controller-manager on cp2 does not say whether it leads",
+    )
+
+
+def test_a_machine_that_falls_silent_when_asked_who_leads_is_missed(guests: FakeGuests, api: Any) -> None:
+    guests.answers = {"cp2: .*/metrics": Unreachable("cp2 does not answer over SSH"), **guests.answers}
+    assert observe(guests, api, lab_of()).missing == ("cp2 does not answer over SSH",)
+
+
+def test_who_leads_is_asked_only_of_a_lab_that_lacks_nothing_else(guests: FakeGuests, api: Any) -> None:
+    guests.answers = {"cp3: .*pgrep": "kube-scheduler\n", **guests.answers}
+    observe(guests, api, lab_of())
+    assert not [command for command in guests.commands("cp1") if "/metrics" in command]
 
 
 def test_a_connection_between_members_that_still_waits_is_missed(guests: FakeGuests, api: Any) -> None:
