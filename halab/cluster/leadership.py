@@ -24,7 +24,7 @@ _METRIC = re.compile(r'^leader_election_master_status\{name="([^"]+)"\} ([01])$'
 
 
 def acting(guests: Guests, lab: Lab) -> dict[str, dict[str, bool]]:
-    """Control plane → component → whether it acts as the leader; without those that did not answer.
+    """Control plane → component → whether it acts as the leader; without components that did not answer.
 
     Raises a HalabError for a machine that does not answer.
     """
@@ -53,17 +53,20 @@ def said(page: str) -> dict[str, bool]:
 def missing_leaders(
     holders: Mapping[str, str | None], acting: Mapping[str, Mapping[str, bool]]
 ) -> list[str]:
-    """What is missing for the holder of each lease, and nobody else, to lead; a line each."""
+    """What is missing for the holder of each lease, and nobody else, to lead; a line each.
+
+    A process that has ended holds its lease until that runs out, on a machine that may be gone as well.
+    """
     missing = []
     for lease in LEASES:
+        holder = holders[lease]
         for machine, components in acting.items():
-            leads, holds = components.get(lease), holders.get(lease) == machine
+            leads = components.get(lease)
             if leads is None:
                 missing.append(f"{lease} on {machine} does not say whether it leads")
-            elif leads and not holds:
-                missing.append(
-                    f"{lease} on {machine} still acts as the leader, and {holders.get(lease)} is it"
-                )
-            elif holds and not leads:
-                missing.append(f"{lease} on {machine} holds the lease of a process that has ended")
+            elif leads and machine != holder:
+                missing.append(f"{lease} on {machine} still leads, though the lease went to {holder}")
+        at_holder = acting.get(holder or "")
+        if at_holder is None or at_holder.get(lease) is False:
+            missing.append(f"{lease} on {holder} has the lease, but does not lead")
     return missing

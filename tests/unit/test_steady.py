@@ -31,6 +31,9 @@ def endpoint_status(member_id: int) -> str:
     return json.dumps(said)
 
 
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+
 def acting(leads: str) -> str:
     """Lines of the pages of metrics of a scheduler and a controller-manager."""
     return captured("leader-metrics.txt").replace("} 1", f"}} {leads}")
@@ -56,9 +59,7 @@ def api() -> Any:
         {
             "/api/v1/nodes": json.loads(captured("nodes.json")),
             "/api/v1/namespaces/kube-system/pods": json.loads(captured("pods.json")),
-            "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases": json.loads(
-                captured("leases.json")
-            ),
+            LEASES: json.loads(captured("leases.json")),
         }
     )
 
@@ -83,14 +84,23 @@ def test_a_leader_whose_lease_went_to_another_is_missed_until_it_has_given_up(
     """As seen on 1.37 for 10 s after a frozen machine had been thawed: then its scheduler ended, and was missed."""
     guests.answers = {"cp3: .*/metrics": acting("1").replace("} 1", "} 0", 1), **guests.answers}
     missing = observe(guests, api, lab_of()).missing
-    assert missing == ("kube-controller-manager on cp3 still acts as the leader, and cp1 is it",)
+    assert missing == ("kube-controller-manager on cp3 still leads, though the lease went to cp1",)
 
 
 def test_a_lease_of_a_process_that_has_ended_is_missed(guests: FakeGuests, api: Any) -> None:
     guests.answers["cp1: .*/metrics"] = acting("0")
     assert observe(guests, api, lab_of()).missing == (
-        "kube-scheduler on cp1 holds the lease of a process that has ended",
-        "kube-controller-manager on cp1 holds the lease of a process that has ended",
+        "kube-scheduler on cp1 has the lease, but does not lead",
+        "kube-controller-manager on cp1 has the lease, but does not lead",
+    )
+
+
+def test_a_lease_of_a_machine_that_is_gone_is_missed(guests: FakeGuests, api: Any) -> None:
+    leases = json.dumps(api.objects[LEASES]).replace("cp1_c108", "cp9_c108")
+    api.objects[LEASES] = json.loads(leases)
+    guests.answers["cp1: .*/metrics"] = acting("1").replace("} 1", "} 0", 1)
+    assert observe(guests, api, lab_of()).missing == (
+        "kube-scheduler on cp9 has the lease, but does not lead",
     )
 
 
