@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from halab.cluster.kube import LEASES
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
 
@@ -51,22 +50,22 @@ def said(page: str) -> dict[str, bool]:
 
 
 def missing_leaders(
-    holders: Mapping[str, str | None], acting: Mapping[str, Mapping[str, bool]]
+    holders: Mapping[str, str | None], answers: Mapping[str, Mapping[str, bool]]
 ) -> list[str]:
     """What is missing for the holder of each lease, and nobody else, to lead; a line each.
 
     A process that has ended holds its lease until that runs out, on a machine that may be gone as well.
     """
     missing = []
-    for lease in LEASES:
+    for lease in _PORTS:
         holder = holders[lease]
-        for machine, components in acting.items():
+        for machine, components in answers.items():
             leads = components.get(lease)
             if leads is None:
                 missing.append(f"{lease} on {machine} does not say whether it leads")
             elif leads and machine != holder:
                 missing.append(f"{lease} on {machine} still leads, though the lease went to {holder}")
-        at_holder = acting.get(holder or "")
+        at_holder = answers.get(holder or "")
         if at_holder is None or at_holder.get(lease) is False:
             missing.append(f"{lease} on {holder} has the lease, but does not lead")
     return missing
