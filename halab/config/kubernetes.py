@@ -23,7 +23,9 @@ class Source(StrEnum):
 class Release:
     """One Kubernetes version and what runs with it; versions without a leading `v`.
 
-    etcd, CoreDNS and pause are kubeadm's own choice for that version (its constants.go).
+    CoreDNS and pause are those that kubeadm of that version uses (its constants.go). etcd is the newest patch of the minor
+    that kubeadm uses: its own choice may lack fixes (GHSA-6vch-q96h-7gc3 is fixed in 3.6.14 and 3.7.1, the stale reads of
+    etcd#20418 in 3.6.9).
     """
 
     kubernetes: str
@@ -40,10 +42,10 @@ class Release:
 RELEASES = {
     release.minor: release
     for release in (
-        Release("1.34.4", etcd="3.6.5", coredns="1.12.1", pause="3.10.1", containerd="2.2.9"),
-        Release("1.35.4", etcd="3.6.6", coredns="1.13.1", pause="3.10.1", containerd="2.2.9"),
-        Release("1.36.3", etcd="3.6.8", coredns="1.14.2", pause="3.10.2", containerd="2.2.9"),
-        Release("1.37.2", etcd="3.7.0", coredns="1.14.6", pause="3.10.2", containerd="2.2.9"),
+        Release("1.34.12", etcd="3.6.16", coredns="1.12.1", pause="3.10.1", containerd="2.2.9"),
+        Release("1.35.8", etcd="3.6.16", coredns="1.13.1", pause="3.10.1", containerd="2.2.9"),
+        Release("1.36.5", etcd="3.6.16", coredns="1.14.2", pause="3.10.2", containerd="2.2.9"),
+        Release("1.37.2", etcd="3.7.3", coredns="1.14.6", pause="3.10.2", containerd="2.2.9"),
     )
 }
 

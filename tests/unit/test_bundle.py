@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.config.kubernetes import RELEASES, Release, Source
+from halab.config.kubernetes import RELEASES, Release, Source, at_least
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import bundle, cache
 from halab.images.cache import Architecture
@@ -251,6 +251,13 @@ def test_bundles_are_listed_oldest_version_first() -> None:
 def test_images_have_the_names_that_kubeadm_looks_for() -> None:
     names = image_names(RELEASE)
     assert names["kube-apiserver"] == "registry.k8s.io/kube-apiserver:v1.37.2"
-    assert names["etcd"] == "registry.k8s.io/etcd:3.7.0-0"
+    assert names["etcd"] == "registry.k8s.io/etcd:3.7.3-0"
     assert names["coredns"] == "registry.k8s.io/coredns/coredns:v1.14.6"
     assert names["pause"] == "registry.k8s.io/pause:3.10.2"
+
+
+@pytest.mark.parametrize("release", RELEASES.values(), ids=lambda release: release.minor)
+def test_the_pinned_etcd_has_the_fixes_of_its_security_and_stale_read_bugs(release: Release) -> None:
+    # GHSA-6vch-q96h-7gc3: fixed in 3.6.14 and 3.7.1; etcd#20418: fixed in 3.6.9
+    minimum = {"3.6": "3.6.14", "3.7": "3.7.1"}[release.etcd.rpartition(".")[0]]
+    assert at_least(release.etcd, minimum)

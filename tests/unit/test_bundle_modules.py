@@ -88,8 +88,8 @@ def test_the_go_mod_of_kubernetes_replaces_its_staging_modules() -> None:
 
 def test_the_go_mod_of_etcd_requires_its_three_modules_and_replaces_nothing() -> None:
     assert go_mod(groups(RELEASE)[1], ModuleFile("1.26", {}, ["go.etcd.io/etcd/api/v3"])) == (
-        "module halab/etcd\n\ngo 1.26\n\nrequire (\n\tgo.etcd.io/etcd/server/v3 v3.7.0\n"
-        "\tgo.etcd.io/etcd/etcdctl/v3 v3.7.0\n\tgo.etcd.io/etcd/etcdutl/v3 v3.7.0\n)\n"
+        "module halab/etcd\n\ngo 1.26\n\nrequire (\n\tgo.etcd.io/etcd/server/v3 v3.7.3\n"
+        "\tgo.etcd.io/etcd/etcdctl/v3 v3.7.3\n\tgo.etcd.io/etcd/etcdutl/v3 v3.7.3\n)\n"
     )
 
 

@@ -81,7 +81,7 @@ def test_origins_are_addresses_with_their_checksums(host: FakeRelease) -> None:
     assert files["bin/kubeadm"].origin == (f"{host.address}{host.binary_path('kubeadm')} sha256:{sha256}",)
     index = digest(host.files["/v2/pause/manifests/3.10.2"])
     assert files["images/pause.tar"].origin == (f"{host.address}/pause:3.10.2@{index}",)
-    assert files["bin/etcdctl"].origin == ("out of registry.k8s.io/etcd:3.7.0-0",)
+    assert files["bin/etcdctl"].origin == ("out of registry.k8s.io/etcd:3.7.3-0",)
 
 
 def test_an_image_keeps_its_manifest_and_has_its_full_name(host: FakeRelease) -> None:

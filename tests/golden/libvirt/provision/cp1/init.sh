@@ -82,7 +82,7 @@ networking:
   serviceSubnet: 10.96.0.0/12
 etcd:
   local:
-    imageTag: 3.7.0-0
+    imageTag: 3.7.3-0
     # etcd asks 10 times a second by default, and elects anew after one without an answer: an emulated processor is late.
     extraArgs:
       - name: heartbeat-interval

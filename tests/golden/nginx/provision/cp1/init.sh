@@ -63,13 +63,13 @@ cat >/run/halab/kubeadm-init.yaml <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 clusterName: "small"
-kubernetesVersion: v1.34.4
+kubernetesVersion: v1.34.12
 controlPlaneEndpoint: 192.168.77.10:6443
 networking:
   serviceSubnet: 10.96.0.0/12
 etcd:
   local:
-    imageTag: 3.6.5-0
+    imageTag: 3.6.16-0
 dns:
   imageTag: v1.12.1
 apiServer:

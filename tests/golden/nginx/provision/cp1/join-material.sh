@@ -64,7 +64,7 @@ key=$(cat /run/halab/certificate-key)
 cat >/run/halab/upload-certs.yaml <<EOF
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
-kubernetesVersion: v1.34.4
+kubernetesVersion: v1.34.12
 controlPlaneEndpoint: 192.168.77.10:6443
 ---
 apiVersion: kubeadm.k8s.io/v1beta4

@@ -69,7 +69,7 @@ networking:
   serviceSubnet: 10.96.0.0/12
 etcd:
   local:
-    imageTag: 3.7.0-0
+    imageTag: 3.7.3-0
 dns:
   imageTag: v1.14.6
 apiServer:
