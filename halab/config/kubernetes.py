@@ -23,9 +23,9 @@ class Source(StrEnum):
 class Release:
     """One Kubernetes version and what runs with it; versions without a leading `v`.
 
-    CoreDNS and pause are those that kubeadm of that version uses (its constants.go). etcd is the newest patch of the minor
-    that kubeadm uses: its own choice may lack fixes (GHSA-6vch-q96h-7gc3 is fixed in 3.6.14 and 3.7.1, the stale reads of
-    etcd#20418 in 3.6.9).
+    CoreDNS and pause are those that kubeadm of that version uses (its constants.go). etcd is the newest patch of the
+    minor that kubeadm uses: its own choice may lack fixes (GHSA-6vch-q96h-7gc3 is fixed in 3.6.14 and 3.7.1, the stale
+    reads of etcd#20418 in 3.6.9).
     """
 
     kubernetes: str
