@@ -18,12 +18,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command of halab ends with."""
+
+    PASSED = 0
+    FAILED = 1  # a scenario failed
+    USAGE = 2  # the command line or a file is wrong
+    ERROR = 3  # halab could not do it, or nothing was learned
+    INTERRUPTED = 130
 
 
 class HalabError(Exception):
     """An error that is shown to the user as a message and, after a blank line, a hint."""
 
-    exit_code = 3
+    exit_code = ExitCode.ERROR
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -46,7 +57,7 @@ class Problem:
 
 
 class BadFile(HalabError):
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
     def __init__(self, problems: Sequence[Problem], *, hint: str | None = None) -> None:
         super().__init__("\n".join(map(str, problems)), hint=hint)
@@ -54,7 +65,7 @@ class BadFile(HalabError):
 
 
 class BadUsage(HalabError):
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class HostProblem(HalabError):

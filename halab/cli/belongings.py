@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.lab import json_option, print_json
+from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.lifecycle.belongings import Inventory, Removal
     from halab.lifecycle.standing import Judged
 
 _COLUMNS = ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK FOLDER"]
-_ERROR = 3
 
 
 @click.command("list")
@@ -41,7 +41,7 @@ def list_command(as_json: bool) -> int:
         _show(inventory.found)
     else:
         click.echo("no lab has anything here", err=True)
-    return _ERROR if inventory.is_blind else 0
+    return ExitCode.ERROR if inventory.is_blind else ExitCode.PASSED
 
 
 @click.command("gc")
@@ -77,7 +77,7 @@ def gc_command(yes: bool, as_json: bool) -> int:
             {"orphaned": _as_json(orphaned), "removals": [_removal_as_json(each) for each in removals]}
         )
     failed = inventory.is_blind or any(each.problem for each in removals)
-    return _ERROR if failed else 0
+    return ExitCode.ERROR if failed else ExitCode.PASSED
 
 
 def _confirmed(count: int) -> bool:

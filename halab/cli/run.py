@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from halab.report.played import Played, Run
     from halab.scenario.library import Script
 
-_INTERRUPTED = 130
-_ERROR = 3
-_FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
       halab run ./mine.yml --repeat 5
       halab run --all --seed 42
     """
-    from halab.cli.verdicts import exit_code, print_result, print_results
+    from halab.cli.verdicts import print_result, print_results
 
     def show(run: Run) -> None:
         print_result(run.folder, run.result)
@@ -96,7 +93,7 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     played = _play(choice, show, repeat=repeat, twin=twin)
     if choice.as_json:
         print_results([(run.folder, run.result) for run in played.runs])
-    return _ended(played, exit_code([str(run.result.verdict) for run in played.runs]))
+    return _ended(played, [str(run.result.verdict) for run in played.runs])
 
 
 @click.command("prove")
@@ -121,9 +118,7 @@ def prove_command(choice: Choice) -> int:
     proofs = [Proof(run) for run in played.runs]
     if choice.as_json:
         print_json([proof.as_json() for proof in proofs])
-    if any(proof.holds is False for proof in proofs):
-        return _ended(played, _FAILED)
-    return _ended(played, 0 if any(proof.holds for proof in proofs) else _ERROR)
+    return _ended(played, [proof.verdict for proof in proofs])
 
 
 def _play(
@@ -181,11 +176,12 @@ def scripts_of(choice: Choice) -> list[Script]:
     return [each for each in scripts if not choice.tags or set(choice.tags) & set(each.scenario.tags)]
 
 
-def _ended(played: Played, code: int) -> int:
-    """The exit code of a campaign: 130 before 3 before 1. What ended it before its time is raised, to be shown."""
+def _ended(played: Played, verdicts: Sequence[str]) -> int:
+    """The exit code of a campaign. The error that ended it early is raised, to be shown."""
+    from halab.cli.verdicts import exit_code
+
     if played.was_interrupted:
         click.echo("halab: interrupted", err=True)
-        return _INTERRUPTED
-    if played.ended_by:
+    elif played.ended_by:
         raise played.ended_by
-    return code
+    return exit_code(verdicts, was_interrupted=played.was_interrupted)

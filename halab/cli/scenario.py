@@ -55,7 +55,7 @@ def report_command(folder: Path, as_json: bool) -> int:
             print_results(campaign.runs)
         else:
             click.echo(table.overview(campaign))
-        return exit_code([str(campaign.verdict)])
+        return exit_code([str(verdict) for verdict in campaign.against_expected])
     run = RunFolder.existing(folder)
     result = render(run)
     if as_json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from halab.cli.lab import print_json
+from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.report.played import Run
@@ -33,11 +34,13 @@ def print_results(runs: Sequence[tuple[RunFolder, Result]]) -> None:
     print_json([{"folder": str(folder.path), **json.loads(result.to_json())} for folder, result in runs])
 
 
-def exit_code(verdicts: Sequence[str]) -> int:
-    """0 all passed, 3 an error or nothing ran, 1 a scenario failed; an error wins over a failure."""
+def exit_code(verdicts: Sequence[str], *, was_interrupted: bool = False) -> ExitCode:
+    """The exit code of several runs: interrupted before an error (or nothing ran) before a failure before a pass."""
+    if was_interrupted:
+        return ExitCode.INTERRUPTED
     if "error" in verdicts or not set(verdicts) - {"skip"}:
-        return 3
-    return 1 if "fail" in verdicts else 0
+        return ExitCode.ERROR
+    return ExitCode.FAILED if "fail" in verdicts else ExitCode.PASSED
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,16 @@ class Proof:
         return str(self.run.turn.script.scenario.twin.verdict)
 
     @property
+    def verdict(self) -> str:
+        """On the scenario: a pass where its twin lost as it must."""
+        from halab.report.campaign import against
+
+        return str(against(self.run.result.verdict, self.run.turn.script.scenario.twin.verdict))
+
+    @property
     def holds(self) -> bool | None:
         """Whether the twin lost as it must; None where this lab cannot play it."""
-        verdict = str(self.run.result.verdict)
-        return None if verdict == "skip" else verdict == self.promised
+        return None if self.verdict == "skip" else self.verdict == "pass"
 
     @property
     def reasons(self) -> list[str]:

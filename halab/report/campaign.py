@@ -99,11 +99,7 @@ class Tally:
     @property
     def against_expected(self) -> list[Verdict]:
         """Of each run, a pass where it came out as it had to."""
-        others = {Verdict.PASS: Verdict.FAIL}
-        return [
-            Verdict.PASS if result.verdict is self.expected else others.get(result.verdict, result.verdict)
-            for result in self.results
-        ]
+        return [against(result.verdict, self.expected) for result in self.results]
 
     @property
     def seconds(self) -> float:
@@ -157,12 +153,17 @@ class Campaign:
         return {verdict: sum(each.verdict is verdict for _, each in self.runs) for verdict in Verdict}
 
     @property
+    def against_expected(self) -> list[Verdict]:
+        """Of each run, a pass where it came out as it had to; an error if runs are missing and none failed."""
+        found = [verdict for tally in self.tallies for verdict in tally.against_expected]
+        if self.not_run and not {Verdict.FAIL, Verdict.ERROR} & set(found):
+            found.append(Verdict.ERROR)
+        return found
+
+    @property
     def verdict(self) -> Verdict:
         """Of the whole: a pass where every run came out as it had to, and every planned run took place."""
-        found = {verdict for tally in self.tallies for verdict in tally.against_expected}
-        if self.not_run and not found & {Verdict.FAIL, Verdict.ERROR}:
-            return Verdict.ERROR
-        return gravest(list(found) or [Verdict.SKIP])
+        return gravest(self.against_expected or [Verdict.SKIP])
 
     @property
     def is_repeated(self) -> bool:
@@ -172,6 +173,13 @@ class Campaign:
     def meta(self) -> Meta | None:
         """What the first run was made with: lab and versions are those of all."""
         return self.runs[0][0].read_meta() if self.runs else None
+
+
+def against(verdict: Verdict, expected: Verdict) -> Verdict:
+    """A pass where a run came out as it had to, a fail where it passed and must not; else what it came to."""
+    if verdict is expected:
+        return Verdict.PASS
+    return Verdict.FAIL if verdict is Verdict.PASS else verdict
 
 
 def gravest(verdicts: Sequence[Verdict]) -> Verdict:

@@ -14,6 +14,7 @@ from made_campaign import campaign_of
 from made_run import CONTROL_PLANES, META, MadeRun, leaders, waiting
 
 from halab import report
+from halab.cli import main
 from halab.config.scenario import Verdict
 from halab.errors import HalabError
 from halab.report import overview
@@ -190,6 +191,34 @@ def test_a_run_of_a_campaign_that_is_judged_otherwise_changes_the_whole(
     assert "fails: within 10s" in text
     run.scenario.write_text(text.replace("fails: within 10s", "fails: within 1ms"))
     assert render_campaign(folder).verdict is Verdict.FAIL
+
+
+def failing_run(folder: RunFolder) -> RunFolder:
+    """The run with one limit so short that the lab cannot keep it."""
+    text = folder.scenario.read_text()
+    assert "fails: within 10s" in text
+    folder.scenario.write_text(text.replace("fails: within 10s", "fails: within 1ms"))
+    return folder
+
+
+def unknown_run(folder: RunFolder) -> RunFolder:
+    """The run without its end: what came of it is not known."""
+    lines = folder.timeline.read_text().splitlines(keepends=True)
+    folder.timeline.write_text("".join(lines[: len(lines) // 2]))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("fails", "is_cut", "code"), [(False, False, 0), (True, False, 1), (False, True, 3), (True, True, 3)]
+)
+def test_the_report_of_a_campaign_ends_as_the_campaign_did(
+    fails: bool, is_cut: bool, code: int, tmp_path: Path, copy_of: Callable[[str], RunFolder]
+) -> None:
+    first, second = copy_of("stop-apiserver-haproxy"), copy_of("kill-etcd-member-nginx")
+    runs = [failing_run(first) if fails else first, unknown_run(second) if is_cut else second]
+    campaign = campaign_of([(run, report.render(run)) for run in runs], is_whole=True)
+    overview.write(tmp_path / "campaign", campaign)
+    assert main(["report", str(tmp_path / "campaign")]) == code
 
 
 @pytest.mark.parametrize(
