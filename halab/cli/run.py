@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from halab.scenario.library import Script
 
 
-
 @dataclass(frozen=True)
 class Choice:
     """What both verbs take: what is played, and how a campaign goes on."""
@@ -168,7 +167,7 @@ def scripts_of(choice: Choice) -> list[Script]:
         raise BadUsage("no scenario named", hint=hint)
     if len(ways) > 1:
         raise BadUsage(f"give one of {', '.join(ways)}, not several")
-    scripts = [library.find(name) for name in (choice.names or library.names())]
+    scripts = library.find_all(choice.names or library.names())
     known = sorted({tag for script in scripts for tag in script.scenario.tags})
     for tag in choice.tags:
         if tag not in known:

@@ -37,10 +37,11 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
 
 @dataclass(frozen=True)
 class Written(Generic[M]):
-    """A model with the file it came from, for checks that need more than the file."""
+    """A model with the file it came from, for checks that need more than the file, and what was read of it."""
 
     value: M
     source: Source
+    content: bytes
 
     def problem(self, path: yaml_source.Path, what: str) -> Problem:
         return self.source.problem(path, what)
@@ -53,23 +54,28 @@ def load(path: Path, model: type[M]) -> M:
 
 def loads(text: str, name: str, model: type[M]) -> M:
     """Read text; `name` is what its problems call it."""
-    return _validated(yaml_source.parse(text, name), model).value
+    return _validated(text.encode(), text, name, model).value
 
 
 def read(path: Path, model: type[M]) -> Written[M]:
     """As `load`, with the lines kept."""
-    return _validated(yaml_source.parse(text_of(path), str(path)), model)
+    content = content_of(path)
+    return _validated(content, _text(content, path), str(path), model)
 
 
-def text_of(path: Path) -> str:
+def content_of(path: Path) -> bytes:
+    """What a file holds; BadUsage says why it cannot be read."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise BadUsage(f"no such file: {path}") from error
     except IsADirectoryError as error:
         raise BadUsage(f"a folder, not a file: {path}") from error
     except OSError as error:
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error
+
+
+def _text(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,7 +92,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known here: {', '.join(names)}" if names else ""
 
 
-def _validated(source: Source, model: type[M]) -> Written[M]:
+def _validated(content: bytes, text: str, name: str, model: type[M]) -> Written[M]:
+    source = yaml_source.parse(text, name)
     reading = _Reading(source)
     value = None
     try:
@@ -97,7 +104,7 @@ def _validated(source: Source, model: type[M]) -> Written[M]:
             reading.add(error)
     if value is None or source.problems:
         raise BadFile(sorted(source.problems, key=lambda problem: problem.line))
-    return Written(value, source)
+    return Written(value, source, content)
 
 
 class _Reading:

@@ -18,11 +18,11 @@ from halab.config.step import Expect, Heal, Inject, conditions
 from halab.errors import BadFile, Problem
 
 
-def read(path: Path, known_faults: Mapping[str, FaultSpec]) -> Scenario:
+def read(path: Path, known_faults: Mapping[str, FaultSpec]) -> Written[Scenario]:
     """Read a scenario file and hold it against the rules; BadFile names every problem."""
     written = loading.read(path, Scenario)
     _refuse([*_problems(written, known_faults), *_missing_checks(written, path.parent)])
-    return written.value
+    return written
 
 
 def validate(written: Written[Scenario], known_faults: Mapping[str, FaultSpec]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from halab.config.lab import LabFile, Provider
-from halab.config.loading import load
+from halab.config.loading import read
 from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
 from halab.machines import allocation, elsewhere
@@ -21,11 +21,12 @@ from halab.topology.lab import Lab, plan
 
 @dataclass(frozen=True)
 class Place:
-    """A lab file and the work folder beside it."""
+    """A lab file and the work folder beside it. `content` is what was read, even if the file has changed since."""
 
     file: Path
     written: LabFile
     work: Work
+    content: bytes = b""
 
     @property
     def name(self) -> str:
@@ -38,7 +39,8 @@ def open_file(path: Path) -> Place:
         raise BadUsage(
             f"no such lab file: {path}", hint="write one with `halab init`, or name it with -f FILE"
         )
-    return Place(path, load(path, LabFile), Work.beside(path))
+    written = read(path, LabFile)
+    return Place(path, written.value, Work.beside(path), written.content)
 
 
 def existing(place: Place) -> Lab:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from testinfra.host import Host
 
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
+from halab.machines.work import Work
 from halab.scenario.events import Record, lane
 from halab.scenario.folder import Evidence, RunFolder
 from halab.scenario.outage import Figures, figures
@@ -28,13 +30,15 @@ _SHARED_SECONDS = 5
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("halab")
-    group.addoption("--halab-file", help="the lab file")
+    group.addoption("--halab-work", help="the work folder of the lab")
     group.addoption("--halab-run", help="the folder of the run")
 
 
 @pytest.fixture(scope="session")
 def place(request: pytest.FixtureRequest) -> Place:
-    return labs.open_file(Path(request.config.getoption("--halab-file")))
+    # the lab as the run knows it: its file may have been edited since
+    opened = labs.open_file(RunFolder(Path(request.config.getoption("--halab-run"))).lab)
+    return replace(opened, work=Work(Path(request.config.getoption("--halab-work"))))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from halab import process
 from halab.errors import Corrupted, TimedOut
+from halab.machines.work import Work
 from halab.scenario import check_results
 from halab.scenario.check_results import CheckState
 from halab.scenario.events import Checks
@@ -20,13 +21,14 @@ _SECONDS = 300
 _TESTS_FAILED = 1
 
 
-def run(lab_file: Path, files: Sequence[Path], *, folder: RunFolder, patience: float) -> Checks:
-    """Run check files against a lab; their results go to the run's folder."""
+def run(work: Work, names: Sequence[str], *, folder: RunFolder, patience: float) -> Checks:
+    """Run check files, as the run's folder keeps them, against a lab; their results go to that folder."""
+    root = folder.check_files.resolve()
     argv: list[str | Path] = [
         sys.executable, "-m", "pytest", "-q", "-p", "halab.scenario.check_fixtures", "-p", "no:cacheprovider",
         # a project of the user's own around the files must not configure this run
-        "-c", os.devnull, "--rootdir", files[0].parent, f"--junitxml={folder.checks}",
-        "--halab-file", lab_file.resolve(), "--halab-run", folder.path, *files,
+        "-c", os.devnull, "--rootdir", root, "--confcutdir", root, f"--junitxml={folder.checks}",
+        "--halab-work", work.path, "--halab-run", folder.path, *(root / name for name in names),
     ]  # fmt: skip
     log = folder.logs / "checks.log"
     env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONDONTWRITEBYTECODE": "1"}

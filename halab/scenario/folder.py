@@ -142,6 +142,11 @@ class RunFolder:
         return self.path / "checks.xml"
 
     @property
+    def check_files(self) -> Path:
+        """The testinfra files that are run, and what lies beside them."""
+        return self.path / "checks"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

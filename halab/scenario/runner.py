@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from halab import process
 from halab.clock import Deadline
@@ -33,6 +32,7 @@ from halab.faults import audit, injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Journal
 from halab.faults.site import Site
+from halab.machines.work import Work
 from halab.progress import Progress
 from halab.scenario import checks, duration, events, facts, ledger, sampler
 from halab.scenario.events import When
@@ -44,7 +44,7 @@ from halab.scenario.timeline import Timeline
 
 @dataclass(frozen=True)
 class Means:
-    """What a run works with: `credentials` are those of the sampler's clients, `checks` testinfra files."""
+    """What a run works with: `credentials` are those of the sampler's clients, `checks` files in its folder."""
 
     site: Site
     api: Api
@@ -52,8 +52,8 @@ class Means:
     credentials: Credentials
     progress: Progress
     seed: int
-    lab_file: Path
-    checks: Sequence[Path] = ()
+    work: Work
+    checks: Sequence[str] = ()
 
 
 class Run:
@@ -253,7 +253,7 @@ class Run:
             return
         with self._means.progress.step(f"run {len(self._means.checks)} check files") as shown:
             outcome = checks.run(
-                self._means.lab_file, self._means.checks, folder=self._folder, patience=self._lab.patience
+                self._means.work, self._means.checks, folder=self._folder, patience=self._lab.patience
             )
             shown.done(outcome.error or f"{outcome.passed} passed, {outcome.failed} failed")
         self._timeline.add(outcome)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
 
 from halab import __version__, process
 from halab.cluster.api import Api
@@ -35,6 +36,9 @@ from halab.scenario.library import Script
 from halab.scenario.runner import Means, Run
 from halab.topology.lab import Lab
 
+# A name of a folder has 255 bytes, a character up to four.
+_NAME_CHARACTERS = 50
+
 
 @dataclass(frozen=True)
 class Session:
@@ -52,14 +56,19 @@ class Session:
         return self.site.lab
 
     def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
-        """The folder of a run that is about to be played: with the scenario and the lab as they are now."""
+        """The folder of a run that is about to be played: with all files that it is played from."""
         now = datetime.now().astimezone()
         folder = RunFolder(
-            self.place.work.runs / _free_name(self.place, f"{now:%Y%m%d-%H%M%S}-{script.name}")
+            _free(self.place.work.runs, f"{now:%Y%m%d-%H%M%S}-{script.name[:_NAME_CHARACTERS]}")
         )
         folder.make()
-        shutil.copyfile(script.path, folder.scenario)
-        shutil.copyfile(self.place.file, folder.lab)
+        # what was read, and not what the files have become since
+        folder.scenario.write_bytes(script.content)
+        folder.lab.write_bytes(self.place.content)
+        for name, content in script.check_files.items():
+            kept = folder.check_files / name
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept.write_bytes(content)
         folder.meta.write_text(self._meta(script, now.isoformat(timespec="seconds"), twin).to_json())
         return folder
 
@@ -75,7 +84,7 @@ class Session:
             credentials=access.credentials(self.place),
             progress=self.progress,
             seed=self.seed,
-            lab_file=self.place.file,
+            work=self.place.work,
             checks=script.checks,
         )
         started = events.RunStarted(meta.started, script.name, self.lab.name, meta.versions, self.seed)
@@ -234,10 +243,10 @@ def _known(fault: str, options: Mapping[str, str]) -> Fault:
     return FAULTS[fault]
 
 
-def _free_name(place: Place, name: str) -> str:
-    taken = {path.name for path in place.work.runs.glob(f"{name}*")}
-    numbered = (f"{name}-{number}" for number in range(2, len(taken) + 2))
-    return name if name not in taken else next(each for each in numbered if each not in taken)
+def _free(runs: Path, name: str) -> Path:
+    """A folder of that name which is not there yet, with a number where there is one."""
+    numbered = (runs / f"{name}-{number}" for number in count(2))
+    return next(each for each in chain([runs / name], numbered) if not each.exists())
 
 
 def _revision() -> str | None:

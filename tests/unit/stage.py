@@ -42,7 +42,7 @@ SEED = 42
 
 
 def script(name: str, text: str = TEXT) -> Script:
-    return Script(name, Path(f"{name}.yml"), loads(text, f"{name}.yml", Scenario))
+    return Script(name, Path(f"{name}.yml"), loads(text, f"{name}.yml", Scenario), text.encode())
 
 
 def turn(name: str, *, twin: bool = False, seed: int = SEED) -> Turn:

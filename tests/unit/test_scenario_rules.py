@@ -566,7 +566,7 @@ def read(text: str, folder: Path) -> Scenario | None:
     path = folder / "s.yml"
     path.write_bytes(text.encode(errors="replace"))
     try:
-        return scenario_rules.read(path, KNOWN)
+        return scenario_rules.read(path, KNOWN).value
     except BadFile as error:
         assert error.problems
         for problem in error.problems:
