@@ -14,6 +14,9 @@ die() {
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# Run a command as root while nobody else of ours installs packages: `apt-get update` waits for no other.
+installing() { as_root flock /run/halab-packages.lock "$@"; }
+
 # The packages of this host that a script needs, by the command that each brings.
 need_packages() {
   local missing=() pair
@@ -23,8 +26,9 @@ need_packages() {
   [ ${#missing[@]} != 0 ] || return 0
   command -v apt-get >/dev/null || die "missing: ${missing[*]}" 'install them with the package manager of this host'
   say "install ${missing[*]}"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  installing apt-get update -qq
+  installing env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -qq \
+    --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # A Python that is new enough, with the means to make a virtual environment.
@@ -47,25 +51,69 @@ use_environment() {
     die 'no Python 3.11 or newer' 'install python3 (3.11 or newer) and python3-venv'
   key=$( (cat "$root/pyproject.toml"; "$python" -VV; echo "$root $kind") | sha256sum | cut -c1-12)
   local folder=$cache/environments/$kind-$key
-  if [ ! -e "$folder/complete" ]; then
-    say "make a Python environment: $folder"
-    rm -rf "$folder"
-    mkdir -p "$cache/environments"
-    "$python" -m venv "$folder"
-    "$folder/bin/pip" install -q --upgrade pip
-    if [ "$kind" = dev ]; then
-      "$folder/bin/pip" install -q -e "$root" --group "$root/pyproject.toml:dev"
-    elif [ "$kind" = virtual ]; then
-      "$folder/bin/pip" install -q -e "${root}[libvirt]"
-    else
-      "$folder/bin/pip" install -q -e "$root"
-    fi
-    touch "$folder/complete"
-  fi
+  mkdir -p "$cache/environments"
+  exec 6>>"$folder.lock"
+  flock 6
+  [ -e "$folder/complete" ] || make_environment "$kind" "$python" "$folder"
+  exec 6>&-
   export PATH=$folder/bin:$PATH
 }
 
-engine_answers() { command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1; }
+make_environment() {
+  local kind=$1 python=$2 folder=$3
+  say "make a Python environment: $folder"
+  rm -rf "$folder"
+  "$python" -m venv "$folder"
+  "$folder/bin/pip" install -q --upgrade pip
+  case $kind in
+    dev) "$folder/bin/pip" install -q -e "$root" --group "$root/pyproject.toml:dev" ;;
+    virtual) "$folder/bin/pip" install -q -e "${root}[libvirt]" ;;
+    *) "$folder/bin/pip" install -q -e "$root" ;;
+  esac
+  touch "$folder/complete"
+}
+
+# Take the first of some folders that nobody else has taken, and keep it as long as this script lives: `taken`.
+take_folder() {
+  for taken in "$@"; do
+    mkdir -p "$taken"
+    exec 8>>"$taken/.taken"
+    if flock --nonblock 8 && ! is_kept "$taken"; then return; fi
+  done
+  die "in use by others: $*" 'wait until one of them ends'
+}
+
+# Somebody wanted the lab of this folder to stay, and has not taken it down since.
+is_kept() { [ -e "$1/.kept" ] && [ -e "$1/.halab/keys" ]; }
+
+# A name for a lab or an engine that belongs to a folder: PREFIX FOLDER.
+name_for() { printf '%s-%s\n' "$1" "$(realpath "$2" | sha256sum | cut -c1-6)"; }
+
+# Where labs are made if no engine answers here: in a bare host of this name, or in the one that HALAB_BARE_HOST names.
+use_bare_host() {
+  # what was there before is not ours to stop
+  started=yes
+  [ -z "${HALAB_BARE_HOST:-}" ] || ! is_bare_host "$HALAB_BARE_HOST" || started=
+  export HALAB_BARE_HOST=${HALAB_BARE_HOST:-$1}
+}
+
+# Whether there is one of this name, or what a reboot has left of it.
+is_bare_host() { [ -e "/run/halab-$1" ] || [ -e "/var/lib/halab-$1" ]; }
+
+# Stop the bare host that we started. It refuses while others use it: then it is theirs.
+leave_bare_host() {
+  [ -n "$started" ] && is_bare_host "$HALAB_BARE_HOST" || return 0
+  "$root/scripts/bare-host" stop || say "the bare host $HALAB_BARE_HOST goes on"
+}
+
+# Asked once: an engine that is slow for a while is not taken for one that has gone.
+engine_answers() {
+  if [ -z "${engine_here:-}" ]; then
+    engine_here=no
+    ! { command -v docker && timeout 10 docker version; } >/dev/null 2>&1 || engine_here=yes
+  fi
+  [ "$engine_here" = yes ]
+}
 
 # What libvirt-python is built against: it comes as source.
 need_libvirt_headers() {

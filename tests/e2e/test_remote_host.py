@@ -88,7 +88,7 @@ def test_another_host_is_not_asked_for_a_lab_that_is_up_here(
 
 @pytest.mark.parametrize(
     ("address", "why"),
-    [("ssh://root@10.199.7.2:2223", "Connection refused"), ("ssh://nobody@farm", "Permission denied"),
+    [("ssh://root@farm:2223", "Connection refused"), ("ssh://nobody@farm", "Permission denied"),
      ("ssh://", "names no host")],
 )  # fmt: skip
 def test_no_way_there_is_said_plainly(

@@ -1,0 +1,131 @@
+"""What the scripts share: two of them at once get folders, names and an environment of their own, or take turns."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+LIB = Path(__file__).parents[2] / "scripts" / "lib.sh"
+# As `python -m venv FOLDER`, and the pip in it: each fails where another one is at work in the same folder.
+PYTHON = """#!/bin/sh
+[ "$1" = -m ] || exit 0
+mkdir "$3.busy" || exit 1
+mkdir -p "$3/bin"
+printf '#!/bin/sh\\nsleep 0.2\\n' >"$3/bin/pip"
+chmod +x "$3/bin/pip"
+sleep 0.3
+rmdir "$3.busy"
+echo made >>"$3/../made"
+"""
+
+
+class Shell:
+    """A script that goes on until its standard input ends."""
+
+    def __init__(self, cache: Path, text: str) -> None:
+        self._child = subprocess.Popen(
+            ["bash", "-euc", f"source {LIB}\n{text}"], env={**os.environ, "HALAB_CACHE": str(cache)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        assert self._child.stdout is not None
+        return self._child.stdout.readline().rstrip("\n")
+
+    def end(self) -> tuple[int, str]:
+        errors = self._child.communicate(timeout=30)[1]
+        return self._child.returncode, errors
+
+
+TAKE = 'take_folder "$cache"/demo{,-2}; echo "$taken"; read -r || true'
+
+
+def test_each_demo_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    first = Shell(tmp_path, TAKE)
+    assert first.line() == f"{tmp_path}/demo"
+    second = Shell(tmp_path, TAKE)
+    assert second.line() == f"{tmp_path}/demo-2"
+    code, errors = Shell(tmp_path, TAKE).end()
+    assert code == 3
+    assert f"in use by others: {tmp_path}/demo {tmp_path}/demo-2" in errors
+    assert first.end()[0] == 0
+    third = Shell(tmp_path, TAKE)
+    assert third.line() == f"{tmp_path}/demo"
+    assert (second.end()[0], third.end()[0]) == (0, 0)
+
+
+def test_a_folder_whose_lab_was_to_stay_is_left_alone_until_that_is_down(tmp_path: Path) -> None:
+    keys = tmp_path / "demo/.halab/keys"
+    keys.mkdir(parents=True)
+    (tmp_path / "demo/.kept").touch()
+    beside = Shell(tmp_path, TAKE)
+    assert beside.line() == f"{tmp_path}/demo-2"
+    keys.rmdir()
+    after = Shell(tmp_path, TAKE)
+    assert after.line() == f"{tmp_path}/demo"
+    assert (beside.end()[0], after.end()[0]) == (0, 0)
+
+
+def test_the_name_of_a_folder_is_one_for_a_lab_and_for_an_engine(tmp_path: Path) -> None:
+    folders = [tmp_path / "demo", tmp_path / "demo-2"]
+    for folder in folders:
+        folder.mkdir()
+    names = [Shell(tmp_path, f"name_for test {each}") for each in (*folders, folders[0])]
+    first, second, again = (each.line() for each in names)
+    assert first == again != second
+    # with what tests put behind it for their other host
+    assert re.fullmatch(r"[a-z][a-z0-9-]{0,19}", f"{first}-far")
+    assert [each.end()[0] for each in names] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("named", "is_there", "name", "stops"), [
+    ("", False, "demo-1", True),
+    ("mine", False, "mine", True),
+    ("mine", True, "mine", False),
+])  # fmt: skip
+def test_a_script_stops_the_bare_host_that_it_has_started(
+    tmp_path: Path, named: str, is_there: bool, name: str, stops: bool
+) -> None:
+    (tmp_path / "scripts").mkdir()
+    stop = tmp_path / "scripts/bare-host"
+    stop.write_text('#!/bin/sh\necho "$1 $HALAB_BARE_HOST"\n')
+    stop.chmod(0o755)
+    shell = Shell(
+        tmp_path,
+        f"root={tmp_path} HALAB_BARE_HOST={named}\n"
+        f"is_bare_host() {{ {'true' if is_there else 'false'}; }}\n"
+        "use_bare_host demo-1\n"
+        'echo "$HALAB_BARE_HOST"\n'
+        "is_bare_host() { true; }\n"
+        "leave_bare_host\n",
+    )
+    assert shell.line() == name
+    assert shell.line() == (f"stop {name}" if stops else "")
+    assert shell.end()[0] == 0
+
+
+def test_a_bare_host_that_others_use_goes_on_and_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    refuse = tmp_path / "scripts/bare-host"
+    refuse.write_text("#!/bin/sh\nexit 3\n")
+    refuse.chmod(0o755)
+    shell = Shell(
+        tmp_path,
+        f"root={tmp_path}; unset HALAB_BARE_HOST\nuse_bare_host demo-1\nis_bare_host() {{ true; }}\nleave_bare_host",
+    )
+    code, errors = shell.end()
+    assert (code, "the bare host demo-1 goes on" in errors) == (0, True)
+
+
+def test_two_scripts_at_once_make_one_environment(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    text = f"find_python() {{ echo {python}; }}\nuse_environment run\n"
+    both = [Shell(tmp_path, text) for _ in range(2)]
+    assert [each.end()[0] for each in both] == [0, 0]
+    assert (tmp_path / "environments/made").read_text() == "made\n"
