@@ -54,7 +54,11 @@ def test_stop_refuses_while_labs_live_there_and_names_them(bare_host: BareHost) 
     refused = bare_host("stop")
 
     assert refused.returncode == 3
-    for line in ("  lab ha of /labs/ha/.halab", "  lab other of /labs/other/.halab", "  container of-no-lab"):
+    for line in (
+        "  lab ha of /labs/ha/.halab",
+        "  lab other of /labs/other/.halab",
+        "  container of-no-lab",
+    ):
         assert refused.stderr.splitlines().count(line) == 1, refused.stderr
     assert "stop --force" in refused.stderr
     assert len(bare_host.docker("ps", "--all", "--quiet").split()) == 4
