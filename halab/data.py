@@ -19,5 +19,10 @@ def boxes() -> Path:
     return root() / "boxes"
 
 
+def box_names() -> list[str]:
+    """The boxes that halab builds."""
+    return sorted(path.stem for path in boxes().glob("*.yml"))
+
+
 def scenarios() -> Path:
     return root() / "scenarios"

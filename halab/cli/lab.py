@@ -75,7 +75,9 @@ def schema_command(kind: str) -> None:
 @file_option
 @json_option
 def render_command(file: Path, as_json: bool) -> None:
-    """Write the Vagrantfile and the scripts of a lab, and touch no machine.
+    """Write the Vagrantfile and the scripts of a lab; touch no machine and no other host.
+
+    A lab that is not up yet has no network of its own: `up` may choose another one than is shown here.
 
     \b
     Example:

@@ -64,12 +64,10 @@ class Recipe(Model):
 
 def recipe(name: str) -> Recipe:
     """The recipe of a box by its name; BadUsage where halab has none of that name."""
-    path = data.boxes() / f"{name}.yml"
-    if not path.is_file():
-        known = ", ".join(names())
-        raise BadUsage(f"no such box: {name}", hint=f"halab builds {known}")
-    return load(path, Recipe)
+    if name not in names():
+        raise BadUsage(f"no such box: {name}", hint=f"halab builds {', '.join(names())}")
+    return load(data.boxes() / f"{name}.yml", Recipe)
 
 
 def names() -> list[str]:
-    return sorted(path.stem for path in data.boxes().glob("*.yml"))
+    return data.box_names()

@@ -55,7 +55,7 @@ def resolve(version: str) -> Release:
     if version == "latest":
         return max(RELEASES.values(), key=lambda release: _numbers(release.kubernetes))
     known = ", ".join(RELEASES)
-    if not re.fullmatch(r"1\.\d{1,3}(\.\d{1,3})?", version):
+    if not re.fullmatch(r"1\.[0-9]{1,3}(\.[0-9]{1,3})?", version):
         raise BadUsage(
             f"not a Kubernetes version: {version}",
             hint=f"write a minor ({known}), a patch such as 1.37.2, or latest",

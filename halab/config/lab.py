@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from halab import data
 from halab.config import kubernetes, remote
 from halab.config.kubernetes import Source
-from halab.config.loading import Model
+from halab.config.loading import Model, nearest
 from halab.errors import BadUsage
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
@@ -78,12 +79,12 @@ def _network(value: str) -> str:
         raise ValueError(f"must be auto or a /24 such as 10.213.7.0/24 ({error})") from error
     if network.prefixlen != 24:
         raise ValueError("must be auto or a /24")
-    if not network.is_private:
-        raise ValueError("must be a private network (RFC 1918)")
+    if not any(network.subnet_of(each) for each in PRIVATE):
+        raise ValueError(f"must be a private network (RFC 1918): a /24 in {', '.join(map(str, PRIVATE))}")
     for name, taken in RESERVED.items():
         if network.overlaps(taken):
             raise ValueError(f"overlaps the cluster's {name} network {taken}")
-    return value
+    return str(network)
 
 
 def is_stock(box: str) -> bool:
@@ -97,6 +98,8 @@ def _box(value: str, info: ValidationInfo) -> str:
             f"a box of Vagrant's is a virtual machine, and `provider: {info.data['provider']}` makes containers: "
             f"write `provider: libvirt`, or a box that halab builds, such as debian-12"
         )
+    if not is_stock(value) and value not in data.box_names():
+        raise ValueError(f"is no box that halab builds{nearest(value, data.box_names())}")
     return value
 
 
@@ -108,6 +111,8 @@ def _version(value: str) -> str:
     return value
 
 
+# RFC 1918 and no more: 100.64.0.0/10 (RFC 6598) belongs to internet providers, and VPNs use it.
+PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 # kubeadm's default for Services; the pods' network is the one most guides use. Every machine has a /24 of it.
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")
 PODS = ipaddress.IPv4Network("10.244.0.0/16")

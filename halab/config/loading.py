@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 
+from halab import files
 from halab.config import yaml_source
 from halab.config.yaml_source import Source
 from halab.errors import BadFile, BadUsage, Problem
@@ -66,11 +67,9 @@ def read(path: Path, model: type[M]) -> Written[M]:
 def content_of(path: Path) -> bytes:
     """What a file holds; BadUsage says why it cannot be read."""
     try:
-        return path.read_bytes()
+        return files.read(path, files.WRITTEN_BYTES)
     except FileNotFoundError as error:
         raise BadUsage(f"no such file: {path}") from error
-    except IsADirectoryError as error:
-        raise BadUsage(f"a folder, not a file: {path}") from error
     except OSError as error:
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error
 
@@ -113,6 +112,7 @@ class _Reading:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._readers: dict[yaml_source.Path, type[BaseModel]] = {}
+        self._told = {(each.line, each.field) for each in source.problems}
 
     def read_by(self, model: type[BaseModel], mapping: yaml_source.Mapping) -> None:
         self._readers[mapping.path] = model
@@ -142,7 +142,9 @@ class _Reading:
 
     def _add(self, problem: Problem) -> None:
         """One problem of a field is enough: a second is mostly the same in other words."""
-        if (problem.line, problem.field) not in {(each.line, each.field) for each in self._source.problems}:
+        where = (problem.line, problem.field)
+        if where not in self._told:
+            self._told.add(where)
             self._source.problems.append(problem)
 
     def _path(self, location: tuple[int | str, ...]) -> yaml_source.Path:

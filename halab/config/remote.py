@@ -5,10 +5,32 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from halab.config.loading import nearest
 
 _HOST = r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*"
 _USER = r"[A-Za-z_][A-Za-z0-9._-]*"
+# Vagrant's plugin for libvirt puts the path of a key between single quotes into a shell command, without a look at it:
+# only what means nothing to a shell and to OpenSSH may be in a path.
+_PATH = r"/[\w ./@+=,:-]+"
+_SCHEMES = ("qemu", "qemu+ssh", "qemu+unix")
+# What of libvirt's own parameters halab, Vagrant and libvirt all understand, and what may be written for each.
+_PARAMETERS = {
+    "keyfile": (_PATH, "a path from / on, of letters, digits, spaces and ./@+=,:-_"),
+    "mode": ("auto|direct|legacy", "auto, direct or legacy"),
+    "no_tty": ("0|1", "0 or 1"),
+    "proxy": ("auto|native|netcat", "auto, native or netcat"),
+    "socket": (_PATH, "a path from / on, of letters, digits, spaces and ./@+=,:-_"),
+}
+_REFUSED = {
+    "command": "it names a program that would be run on this host",
+    "netcat": "it names a program that would be run on the other host",
+    "no_verify": "halab always verifies the key of a host: log in once by hand, so that it is known",
+    "known_hosts": "libvirt does not read it with qemu+ssh: the known hosts are those of your ssh",
+    "known_hosts_verify": "libvirt does not read it with qemu+ssh: halab always verifies the key of a host",
+    "sshauth": "libvirt does not read it with qemu+ssh: your configuration of ssh says how to log in",
+}
 # It must not wait for somebody to type, nor for a host that has gone.
 _OPTIONS = (
     "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3",
@@ -30,7 +52,9 @@ class Remote:
 
         ValueError says what is wrong with it.
         """
-        parts = urlsplit(address or "")
+        address = address or ""
+        _require_printable(address)
+        parts = urlsplit(address)
         if parts.scheme != "ssh" and not parts.scheme.endswith("+ssh"):
             return None
         host, user = parts.hostname or "", parts.username
@@ -43,7 +67,9 @@ class Remote:
             raise ValueError(f"names no user that ssh can be told: {user}")
         if parts.password is not None:
             raise ValueError("has a password in it: use a key")
-        return cls(host, user, parts.port, _key(parts))
+        if parts.scheme == "ssh" and (parts.query or parts.fragment):
+            raise ValueError("has more in it than a user, a host and a port")
+        return cls(host, user, parts.port, _parameters(parts).get("keyfile"))
 
     @property
     def destination(self) -> str:
@@ -67,14 +93,18 @@ class Remote:
 
 def provider_uri(value: str) -> str:
     """An address of libvirt in a lab file; ValueError says what is wrong with it."""
-    parts = urlsplit(value)
     try:
+        _require_printable(value)
+        parts = urlsplit(value)
+        if parts.scheme not in _SCHEMES:
+            raise ValueError(f"begins with {parts.scheme or 'no scheme'}, not with {', '.join(_SCHEMES)}")
         _ = parts.port
         remote = Remote.of(value)
+        _parameters(parts)
     except ValueError as error:
         raise ValueError(f"{error}: {_FORM}") from error
-    if parts.scheme not in ("qemu", "qemu+ssh", "qemu+unix") or (remote is None and parts.netloc):
-        raise ValueError(_FORM)
+    if remote is None and parts.netloc:
+        raise ValueError(f"names a host, which only qemu+ssh reaches: {_FORM}")
     if parts.path != "/system":
         raise ValueError(f"must end with /system: a session of one user makes no networks; {_FORM}")
     return value
@@ -83,6 +113,30 @@ def provider_uri(value: str) -> str:
 _FORM = "write qemu+ssh://USER@HOST/system (?keyfile=FILE for a key of its own), or qemu:///system"
 
 
-def _key(parts: SplitResult) -> str | None:
-    found = parse_qs(parts.query).get("keyfile")
-    return found[0] if found else None
+def _require_printable(address: str) -> None:
+    # also what is only there once %0A and the like are decoded
+    for character in address + unquote(address):
+        if not character.isprintable():
+            raise ValueError(f"has a character in it that cannot be printed (U+{ord(character):04X})")
+
+
+def _parameters(parts: SplitResult) -> dict[str, str]:
+    """What follows the `?`; ValueError names what halab does not take."""
+    if parts.fragment:
+        raise ValueError(f"has a part after # that means nothing: {parts.fragment}")
+    if "+" in parts.query:
+        # a plus for libvirt, and a space for Vagrant
+        raise ValueError("has a + in its parameters: write %20 for a space, %2B for a plus")
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in _REFUSED:
+            raise ValueError(f"has the parameter {name}, which halab refuses: {_REFUSED[name]}")
+        if name not in _PARAMETERS:
+            raise ValueError(f"has a parameter that is not known: {name}{nearest(name, _PARAMETERS)}")
+        if name in found:
+            raise ValueError(f"has the parameter {name} twice")
+        pattern, wanted = _PARAMETERS[name]
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"has {name}={value}, which should be {wanted}")
+        found[name] = value
+    return found

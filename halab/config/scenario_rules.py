@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
+from halab import files
 from halab.config import contradictions, kubernetes, loading, twin_rules
 from halab.config.expectation_rules import ExpectationRules, shows_a_fault
 from halab.config.fault_rules import Cast, Finding
@@ -15,7 +15,7 @@ from halab.config.loading import Written
 from halab.config.scenario import Ledger, Scenario
 from halab.config.setting import When
 from halab.config.step import Expect, Heal, Inject, conditions
-from halab.errors import BadFile, Problem
+from halab.errors import BadFile, BadUsage, Problem
 
 
 def read(path: Path, known_faults: Mapping[str, FaultSpec]) -> Written[Scenario]:
@@ -41,11 +41,11 @@ def _problems(written: Written[Scenario], known_faults: Mapping[str, FaultSpec])
 
 def _missing_checks(written: Written[Scenario], folder: Path) -> Iterator[Problem]:
     for index, check in enumerate(written.value.checks):
-        is_there = False
-        # a name may be too long for any file
-        with suppress(OSError, ValueError):
-            is_there = (folder / check).is_file()
-        if not is_there:
+        try:
+            files.require_regular(folder / check, files.WRITTEN_BYTES)
+        except BadUsage as error:
+            yield written.problem(("checks", index), error.message)
+        except (OSError, ValueError):  # a name may be too long for any file
             yield written.problem(("checks", index), f"no such file: {check}")
 
 

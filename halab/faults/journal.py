@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from halab import files
 from halab.errors import LabProblem
 
 
@@ -51,7 +52,7 @@ class Journal:
         """Faults that were injected, or were about to be, and not healed; the oldest first."""
         try:
             # what follows the last line feed was cut short by a crash, and never followed by its fault
-            lines = self._path.read_text().split("\n")[:-1]
+            lines = files.read(self._path, files.RECORD_BYTES).decode(errors="replace").split("\n")[:-1]
         except FileNotFoundError:
             return []
         found: dict[str, Entry] = {}

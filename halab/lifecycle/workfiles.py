@@ -34,10 +34,11 @@ def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
 
 
 def preview(place: Place) -> tuple[Lab, list[str]]:
-    """Write the work folder and touch no machine; the lab, and the files that changed."""
+    """Write the work folder, and touch no machine and no other host; the lab, and the files that changed."""
     held = allocation.of(place.work.path)
     if held is None:
-        taken = allocation.host_routes(labs.remote_of(place.written))
+        # what another host routes is asked at `up`, which may choose another network then
+        taken = [] if labs.remote_of(place.written) else allocation.host_routes()
         network, management = allocation.preview(place.written.network, taken)
         managed = labs.provider_of(place.written) is Provider.LIBVIRT
         held = Allocation(place.name, network, place.work.path, management if managed else None)

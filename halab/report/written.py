@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from halab import files
 from halab.errors import Corrupted
 from halab.report import overview
 from halab.report.campaign import Campaign, NotRun
@@ -71,7 +72,7 @@ def render_campaign(folder: Path) -> Campaign:
 
 def _read(path: Path) -> _Written:
     try:
-        written = TypeAdapter(_Written).validate_json(path.read_bytes())
+        written = TypeAdapter(_Written).validate_json(files.read(path, files.RECORD_BYTES))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from halab import files
 from halab.config import loading
 from halab.config.lab import Acceleration, Balancer, Provider
 from halab.config.scenario import Scenario, Setting
@@ -190,7 +191,7 @@ class RunFolder:
 
     def read_meta(self) -> Meta:
         try:
-            meta = TypeAdapter(Meta).validate_json(self.meta.read_bytes())
+            meta = TypeAdapter(Meta).validate_json(files.read(self.meta, files.RECORD_BYTES))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))

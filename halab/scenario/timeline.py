@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from halab import files
 from halab.clock import Clock
 from halab.errors import Corrupted, HostProblem
 from halab.scenario.events import EVENTS, Event, Record, Sample, StateReading
@@ -65,6 +66,7 @@ class _LineReader(Generic[Line]):
         """What was written since the last call, as it was written: in the order of the ends."""
         if not self._path.exists():
             return []
+        files.require_regular(self._path)
         with self._path.open("rb") as source:
             source.seek(self._offset)
             content = source.read()
@@ -102,6 +104,7 @@ def read(path: Path) -> list[Record]:
     """All records of a timeline. A last line that was being written when halab was killed is left out."""
     if not path.exists():
         return []
+    files.require_regular(path)
     whole, _, _half_written = path.read_bytes().rpartition(b"\n")
     lines = whole.split(b"\n") if whole else []
     return [_record(path, number, line) for number, line in enumerate(lines, 1)]

@@ -1,12 +1,14 @@
 """The one home of jinja2: templates to text. Pure: the templates are read, nothing is written.
 
-Templates loop and print, Python decides. Every value that enters shell or Ruby passes a quoting filter.
+Templates loop and print, Python decides. Every value that enters shell, Ruby or OpenSSH's configuration passes a
+quoting filter, and none has a control character in it: one value is one line, whatever it is written into.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shlex
+import unicodedata
 from functools import cache
 from typing import Any
 
@@ -15,9 +17,18 @@ import jinja2
 from halab import data
 
 
-def text(template: str, **values: Any) -> str:
-    """Render a text file; `template` is a path below templates/, or Vagrantfile.j2."""
-    return _environment(autoescape=False).get_template(template).render(**values)
+class Rendered(str):
+    """Text that a template gave: the one value of another template that may have several lines."""
+
+    __slots__ = ()
+
+
+def text(template: str, **values: Any) -> Rendered:
+    """Render a text file; `template` is a path below templates/, or Vagrantfile.j2.
+
+    ValueError where a value has a control character in it. What people write is refused before, with its place.
+    """
+    return Rendered(_environment(autoescape=False).get_template(template).render(**values))
 
 
 def page(template: str, **values: Any) -> str:
@@ -31,7 +42,12 @@ def ruby(value: object) -> str:
 
 
 def ssh(value: object) -> str:
-    """A word of OpenSSH's configuration, where `%h` and the like mean something and quotes end at a quote."""
+    """A word of OpenSSH's configuration, where `%h` and the like mean something and quotes end at a quote.
+
+    ValueError where it cannot be written: nothing escapes a variable of the environment there.
+    """
+    if "${" in str(value):
+        raise ValueError(f"OpenSSH would put a variable in the place of ${{…}}: {value}")
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
@@ -65,8 +81,16 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         # in shell, ${#array[@]} is a length
         comment_start_string="{##",
         comment_end_string="##}",
+        finalize=None if autoescape else _one_line,
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["ruby"] = ruby
     environment.filters["ssh"] = ssh
     return environment
+
+
+def _one_line(value: Any) -> Any:
+    """A value as it is; ValueError where it would be more than one line, or is no text at all."""
+    if not isinstance(value, Rendered) and any(unicodedata.category(each) == "Cc" for each in str(value)):
+        raise ValueError(f"a value with a control character in it is not rendered: {str(value)!r:.80}")
+    return value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from halab.errors import LabProblem
+from halab.errors import BadUsage, LabProblem
 from halab.faults.journal import Entry, Journal
 
 ONE = Entry("1", "hold-static-pod", "cp1", {"pod": "etcd"})
@@ -78,3 +79,18 @@ def test_a_damaged_line_is_named(journal: Journal, path: Path) -> None:
 
 def test_a_fault_reads_as_a_line() -> None:
     assert str(TWO) == "kill-process on cp2 process=etcd signal=KILL"
+
+
+def test_a_journal_that_is_no_regular_file_is_not_waited_for(journal: Journal, path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    with pytest.raises(BadUsage, match=r"not a regular file: .*journal\.jsonl"):
+        journal.open_faults()
+
+
+def test_a_journal_without_an_end_is_not_read(journal: Journal, path: Path) -> None:
+    path.parent.mkdir()
+    with path.open("wb") as stream:
+        stream.truncate(2**34)
+    with pytest.raises(BadUsage, match="larger than 16 MB"):
+        journal.open_faults()

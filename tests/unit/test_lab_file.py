@@ -105,9 +105,44 @@ def test_less_memory_than_kubeadm_wants_is_refused() -> None:
     assert "1700" in said
 
 
-@pytest.mark.parametrize("network", ["10.213.7.0/24", "192.168.56.0/24", "172.30.0.0/24"])
+@pytest.mark.parametrize(
+    "network",
+    ["10.213.7.0/24", "192.168.56.0/24", "172.30.0.0/24", "10.0.0.0/24", "10.255.255.0/24", "172.16.0.0/24",
+     "172.31.255.0/24", "192.168.0.0/24", "192.168.255.0/24"],
+)  # fmt: skip
 def test_a_private_slash_24_is_a_network(network: str) -> None:
     assert LabFile(network=network).network == network
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["0.0.0.0/24", "127.0.0.0/24", "169.254.0.0/24", "240.0.0.0/24", "255.255.255.0/24", "198.18.0.0/24",
+     "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "192.0.0.0/24", "224.0.0.0/24", "100.64.0.0/24",
+     "9.255.255.0/24", "11.0.0.0/24", "172.15.255.0/24", "172.32.0.0/24", "192.167.255.0/24", "192.169.0.0/24",
+     "8.8.8.0/24"],
+)  # fmt: skip
+def test_a_network_that_is_not_one_of_rfc_1918_is_refused(network: str) -> None:
+    (said,) = problems(f"workers: 0\nnetwork: {network}\n")
+    assert said == (
+        "lab.yml:2: network: must be a private network (RFC 1918): "
+        "a /24 in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16"
+    )
+
+
+def test_a_network_with_a_mask_is_kept_as_a_slash_24() -> None:
+    assert LabFile(network="10.213.7.0/255.255.255.0").network == "10.213.7.0/24"
+
+
+def test_an_unknown_box_of_halab_is_refused_with_the_nearest() -> None:
+    (said,) = problems("name: ha\nbox: debian-21\n")
+    assert said == "lab.yml:2: box: is no box that halab builds; did you mean debian-12?"
+    (said,) = problems("name: ha\nbox: typo\n")
+    assert said == "lab.yml:2: box: is no box that halab builds; known here: debian-12"
+
+
+def test_a_stock_box_may_have_any_name() -> None:
+    text = "provider: libvirt\nbox: bento/ubuntu-24.04\n"
+    assert loads(text, "lab.yml", LabFile).box == "bento/ubuntu-24.04"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +197,7 @@ def test_versions_compare_as_numbers() -> None:
     assert not kubernetes.at_least("1.9", "1.34")
 
 
-@pytest.mark.parametrize("version", ["1.12", "2.0", "v1.37", "1.37.x", "1.37; id", "", "1.37.2\n"])
+@pytest.mark.parametrize("version", ["1.12", "2.0", "1.37.٣", "v1.37", "1.37.x", "1.37; id", "", "1.37.2\n"])
 def test_an_unknown_version_names_the_known_ones(version: str) -> None:
     with pytest.raises(BadUsage) as caught:
         kubernetes.resolve(version)

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from halab import files
 from halab.config.loading import Model, load, loads, nearest
 from halab.errors import BadFile, BadUsage
 
@@ -43,6 +51,63 @@ def problems(text: str, model: type[Model] = Outer) -> list[str]:
     with pytest.raises(BadFile) as caught:
         loads(text, "f.yml", model)
     return caught.value.message.splitlines()
+
+
+def work_of(call: Callable[[], object]) -> int:
+    """How many steps of bytecode a call takes: the same on a busy machine as on an idle one."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def test_ten_times_as_many_unknown_names_are_ten_times_the_work() -> None:
+    def unknown(count: int) -> int:
+        text = "".join(f"name{number}: 1\n" for number in range(count))
+        return work_of(lambda: problems(text))
+
+    assert unknown(1000) < 12 * unknown(100)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "lab.yml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        listener = socket.socket(socket.AF_UNIX)
+        with contextlib.chdir(tmp_path):
+            listener.bind("lab.yml")
+        listener.close()
+    with pytest.raises(BadUsage, match="not a regular file|cannot read"):
+        load(path, Outer)
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    with path.open("wb") as stream:
+        stream.truncate(100 * 2**30)
+    with pytest.raises(BadUsage, match=r"larger than 1 MB: .*lab\.yml"):
+        load(path, Outer)
+
+
+def test_a_file_that_does_not_say_its_size_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
+    # below /proc, files say that they are empty
+    with pytest.raises(BadUsage, match="larger than 0 MB"):
+        files.read(Path("/proc/self/maps"), 100)
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", "---\n", "\ufeff"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import ssl
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -20,6 +22,7 @@ from halab.config.loading import loads
 from halab.config.remote import Remote
 from halab.errors import BadFile, HostProblem, LabProblem, TunnelLost, Unreachable
 from halab.lifecycle import lab as labs
+from halab.lifecycle import workfiles
 from halab.lifecycle.lab import Place
 from halab.machines import allocation, tunnel
 from halab.machines.vagrant import Vagrant
@@ -98,7 +101,87 @@ def test_an_address_that_is_none_of_a_system_is_a_problem_of_its_line(uri: str) 
     assert said.startswith("lab.yml:2: provider_uri: ")
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["keyfile=/k%20ey", "keyfile=/home/jo%C3%A3o/.ssh/farm", "mode=direct", "proxy=native", "no_tty=1",
+     "socket=/run/libvirt/libvirt-sock&keyfile=/k"],
+)  # fmt: skip
+def test_known_parameters_of_libvirt_are_passed_on(query: str) -> None:
+    uri = f"qemu+ssh://ada@farm/system?{query}"
+    assert loads(f"provider: libvirt\nprovider_uri: {uri}\n", "lab.yml", LabFile).provider_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("command=/tmp/x", "the parameter command, which halab refuses: it names a program that would be run on this"),
+        ("keyfile=/k&command=/tmp/x", "the parameter command, which halab refuses"),
+        ("%63ommand=/tmp/x", "the parameter command, which halab refuses"),
+        ("netcat=/bin/sh", "the parameter netcat, which halab refuses"),
+        ("no_verify=1", "the parameter no_verify, which halab refuses: halab always verifies"),
+        ("keyfle=/k", "a parameter that is not known: keyfle; did you mean keyfile?"),
+        ("tls_priority=x", "a parameter that is not known: tls_priority; known here: keyfile, mode, no_tty"),
+        ("keyfile", "keyfile=, which should be a path"),
+        ("keyfile=k", "keyfile=k, which should be a path from / on"),
+        ("keyfile=/k';id;'", "which should be a path"),
+        ("keyfile=/k%27%3Bid", "which should be a path"),
+        ("keyfile=/k$(id)", "which should be a path"),
+        ("keyfile=/50%25", "which should be a path"),
+        ("keyfile=/k;command=/x", "which should be a path"),
+        ("keyfile=/a+b", "a + in its parameters: write %20 for a space, %2B for a plus"),
+        ("keyfile=/a&keyfile=/b", "the parameter keyfile twice"),
+        ("keyfile=/k%0AMatch%20exec%20id", "a character in it that cannot be printed (U+000A)"),
+        ("mode=any", "mode=any, which should be auto, direct or legacy"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_parameter_that_could_do_more_than_name_a_key_is_refused(
+    query: str, said: str, variable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"qemu+ssh://ada@farm/system?{query}"
+    if variable:
+        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", uri)
+        with pytest.raises(HostProblem, match=f"^LIBVIRT_DEFAULT_URI has .*{re.escape(said)}"):
+            labs.remote_of(loads("provider: libvirt\n", "lab.yml", LabFile))
+    else:
+        (problem,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
+        assert problem.startswith("lab.yml:2: provider_uri: has ")
+        assert said in problem
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["qemu+ssh://farm/system\n", "qemu+ssh://fa\nrm/system", "qemu+ssh://farm/sys\ttem", "qemu+ssh://farm%0A/system",
+     "qemu+ssh://farm/system#\x1b", "qemu:///system\x00", "qemu+ssh://farm/system?keyfile=/k\u2028"],
+)  # fmt: skip
+def test_an_address_with_a_control_character_is_refused_wherever_it_stands(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (said,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
+    assert "a character in it that cannot be printed" in said
+    with pytest.raises(ValueError, match="cannot be printed"):
+        Remote.of(uri.replace("qemu+ssh", "ssh"))
+
+
+def test_an_address_of_docker_has_no_parameters() -> None:
+    for address in ("ssh://farm?keyfile=/k", "ssh://farm#x"):
+        with pytest.raises(ValueError, match="more in it than a user, a host and a port"):
+            Remote.of(address)
+
+
 # what is rendered
+
+
+@pytest.mark.parametrize("provider", ["docker", "libvirt"])
+def test_render_asks_no_other_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+    ssh_that(tmp_path, monkeypatch, f'echo "$@" >>"{tmp_path}/asked"; exit 255')
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    text = "provider: libvirt\nprovider_uri: qemu+ssh://barn/system\n" if provider == "libvirt" else ""
+    place = place_in(tmp_path, text)
+    lab, changed = workfiles.preview(place)
+    assert "Vagrantfile" in changed
+    assert lab.network == IPv4Network("10.213.0.0/24")
+    assert not (tmp_path / "asked").exists()
 
 
 def test_machines_on_another_host_are_reached_by_way_of_it() -> None:

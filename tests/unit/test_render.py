@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
@@ -35,10 +37,43 @@ def test_a_ruby_literal_ends_where_it_should(value: str) -> None:
     assert not inside.replace("\\'", "").endswith("\\")
 
 
-@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_a_proxy_is_one_word_of_the_shell(value: str) -> None:
     template = render._environment(autoescape=False).from_string("{{ value | sh }}")
     assert shlex.split(template.render(value=value)) == [value]
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85"])
+@pytest.mark.parametrize("quoting", ["", "| sh", "| ruby", "| ssh"])
+def test_one_value_is_never_two_lines(character: str, quoting: str) -> None:
+    template = render._environment(autoescape=False).from_string(f"x {{{{ value {quoting} }}}}")
+    with pytest.raises(ValueError, match="control character"):
+        template.render(value=f"a{character}ProxyCommand id")
+
+
+def test_what_a_template_gave_may_have_lines() -> None:
+    inner = render.text("balancer/nginx.conf.j2", lab=lab_of(), port=1, stats_port=2, check="tcp", idle_timeout=None,
+                        connections=None)  # fmt: skip
+    template = render._environment(autoescape=False).from_string("{{ value }}")
+    assert "\n" in inner
+    assert template.render(value=inner) == inner
+
+
+@pytest.mark.parametrize(
+    "name", ["a key", "it's", 'say "x"', "back\\slash", "#1", "a=b", "50%", "$HOME", "é"]
+)
+def test_openssh_reads_a_quoted_word_as_it_was(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config").write_text(f"Host x\n  IdentityFile {render.ssh(f'/k/{name}')}\n")
+    done = subprocess.run(
+        ["ssh", "-G", "-F", tmp_path / "config", "x"], capture_output=True, text=True, check=True, timeout=30
+    )
+    # it shows what is escaped from its own %h as it was written
+    assert f"identityfile /k/{name.replace('%', '%%')}" in done.stdout.splitlines()
+
+
+def test_what_openssh_would_replace_is_refused() -> None:
+    with pytest.raises(ValueError, match="variable"):
+        render.ssh("/k/${HOME}")
 
 
 def test_an_unknown_value_in_a_template_is_an_error() -> None:

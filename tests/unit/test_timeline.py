@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from halab.errors import Corrupted
+from halab.errors import BadUsage, Corrupted
 from halab.scenario import events, timeline
 from halab.scenario.events import EVENTS, Event, Sample, When
 from halab.scenario.timeline import SampleReader, Timeline
@@ -154,3 +156,12 @@ def test_the_reference_names_every_event_and_its_fields() -> None:
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]
         for field in fields(kind):
             assert f"`{field.name}`" in row, f"{name}: {field.name}"
+
+
+@pytest.mark.parametrize("read", [timeline.read, timeline.read_samples, timeline.read_states])
+def test_evidence_that_is_no_regular_file_is_not_waited_for(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    os.mkfifo(tmp_path / "evidence.jsonl")
+    with pytest.raises(BadUsage, match="not a regular file"):
+        read(tmp_path / "evidence.jsonl")

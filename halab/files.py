@@ -1,0 +1,49 @@
+"""Files that people hand to halab: regular files up to a size that is said. A pipe would never end, nor a device."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from halab.errors import BadUsage
+
+# A lab, a scenario, a recipe, a file of checks: what a person writes is far below.
+WRITTEN_BYTES = 1_000_000
+# A journal of faults, or what a run says of itself: halab writes them, and anybody may change them.
+RECORD_BYTES = 16_000_000
+
+
+def read(path: Path, limit_bytes: int) -> bytes:
+    """The content of a file; OSError where there is none, BadUsage where it is not regular or too large."""
+    # what is at the other end of a pipe is not waited for
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _require(path, os.fstat(descriptor), limit_bytes)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(limit_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit_bytes:  # it has grown meanwhile, or does not say its size, as below /proc
+        raise _too_large(path, limit_bytes)
+    return content
+
+
+def require_regular(path: Path, limit_bytes: int | None = None) -> None:
+    """As `read`, for a file that somebody else reads."""
+    _require(path, path.stat(), limit_bytes)
+
+
+def _require(path: Path, found: os.stat_result, limit_bytes: int | None) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise BadUsage(f"a folder, not a file: {path}")
+    if not stat.S_ISREG(found.st_mode):
+        raise BadUsage(
+            f"not a regular file: {path}", hint="halab reads no pipes and no devices: save it to a file"
+        )
+    if limit_bytes is not None and found.st_size > limit_bytes:
+        raise _too_large(path, limit_bytes)
+
+
+def _too_large(path: Path, limit_bytes: int) -> BadUsage:
+    return BadUsage(f"larger than {limit_bytes // 1_000_000} MB: {path}")
