@@ -5,6 +5,7 @@ HalabError             exit 3: halab could not do what it was asked to
 ├── BadUsage           exit 2: the command line asks for something that does not exist
 ├── HostProblem        this host lacks something: a tool, an engine, disk, memory
 ├── CommandFailed      a command that halab ran failed
+│   └── BootTimedOut   machines were started, and did not answer over SSH in time
 ├── ScriptFailed       a script that provisions a machine failed on it
 ├── TimedOut           a wait ended without what it waited for; says what it last saw
 ├── Corrupted          a file is not what its checksum says
@@ -79,6 +80,10 @@ class CommandFailed(HalabError):
         super().__init__(message, hint=hint)
         self.code = code
         self.output = output
+
+
+class BootTimedOut(CommandFailed):
+    pass
 
 
 class ScriptFailed(HalabError):

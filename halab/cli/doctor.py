@@ -106,6 +106,8 @@ def _summary(report: Report) -> str:
 
     warnings, failures = report.count(State.WARNING), report.count(State.FAILED)
     noted = f", {warnings} to look at" if warnings else ""
+    if report.hidden:
+        noted += f"; not looked at without root: {', '.join(report.hidden)}"
     if report.could_run:
         return f"this host can run the lab {report.lab}{noted}"
     return f"this host cannot run the lab {report.lab}: {failures} to put right{noted}"

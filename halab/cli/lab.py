@@ -112,7 +112,8 @@ def up_command(file: Path, as_json: bool) -> None:
         click.echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)
     from halab.lifecycle import up
 
-    brought = up.up(place, progress())
+    with doctor.explained(place):
+        brought = up.up(place, progress())
     if as_json:
         print_json({"lab": brought.lab.name, "endpoint": brought.lab.endpoint, "leaders": brought.seen.leaders,
                     "changes": brought.changes, "kubeconfig": str(place.work.kubeconfig)})  # fmt: skip
@@ -132,10 +133,13 @@ def start_command(file: Path) -> None:
     Example:
       halab start
     """
+    from halab import doctor
     from halab.cli.console import progress
     from halab.lifecycle import up
 
-    up.start(place_of(file), progress())
+    place = place_of(file)
+    with doctor.explained(place):
+        up.start(place, progress())
 
 
 @click.command("stop")

@@ -86,10 +86,13 @@ def restore_command(file: Path, name: str) -> None:
     Example:
       halab snapshot restore before-lunch
     """
+    from halab import doctor
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    snapshot.restore(place_of(file), name, progress())
+    place = place_of(file)
+    with doctor.explained(place):
+        snapshot.restore(place, name, progress())
 
 
 @snapshot_command.command("delete")
@@ -117,7 +120,10 @@ def reset_command(file: Path) -> None:
     Example:
       halab reset
     """
+    from halab import doctor
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    snapshot.reset(place_of(file), progress())
+    place = place_of(file)
+    with doctor.explained(place):
+        snapshot.reset(place, progress())

@@ -31,6 +31,7 @@ class Finding:
     state: State
     seen: str
     fixes: tuple[str, ...] = ()
+    needs_root: bool = False
 
 
 def ok(seen: str) -> Finding:
@@ -45,8 +46,8 @@ def failed(seen: str, *fixes: str) -> Finding:
     return Finding(State.FAILED, seen, fixes)
 
 
-def skipped(seen: str, *fixes: str) -> Finding:
-    return Finding(State.SKIPPED, seen, fixes)
+def skipped(seen: str, *fixes: str, needs_root: bool = False) -> Finding:
+    return Finding(State.SKIPPED, seen, fixes, needs_root)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class Pace(Enum):
 class Check:
     """One question to the host. `up` asks what is quick or long, or `asked_at_up`; `told_at_up`: warnings, too.
 
-    `of_the_machines_host` is asked in vain where the machines are on another one.
+    `of_the_machines_host` is asked in vain where the machines are on another one. `when_silent` says why this may be
+    the reason when a machine that was started does not answer.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Check:
     asked_at_up: bool = False
     told_at_up: bool = False
     of_the_machines_host: bool = False
+    when_silent: str = ""
 
     @property
     def is_for_up(self) -> bool:
@@ -126,6 +129,7 @@ class Result:
     why: str
     fixes: Sequence[str]
     needed: bool
+    needs_root: bool = False
 
     @property
     def stops_the_lab(self) -> bool:

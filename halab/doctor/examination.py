@@ -58,6 +58,11 @@ class Report:
         """Among the checks that the lab needs."""
         return sum(result.needed and result.state is state for result in self.results)
 
+    @property
+    def hidden(self) -> Sequence[str]:
+        """What the lab needs and only root can look at."""
+        return [result.name for result in self.results if result.needed and result.needs_root]
+
     def as_json(self) -> dict[str, object]:
         return {
             "lab": self.lab,
@@ -71,6 +76,7 @@ class Report:
                     "seen": each.seen,
                     "why": each.why,
                     "fixes": list(each.fixes),
+                    "needs_root": each.needs_root,
                 }
                 for each in self.results
             ],
@@ -132,4 +138,6 @@ def _result(check: Check, host: Host, subject: Subject) -> Result:
             f"an answer that halab does not understand: {type(error).__name__}: {error}", _REPORT
         )
     needed = subject.provider in check.needed_by
-    return Result(check.name, finding.state, finding.seen, check.why, finding.fixes, needed)
+    return Result(
+        check.name, finding.state, finding.seen, check.why, finding.fixes, needed, finding.needs_root
+    )

@@ -107,5 +107,5 @@ def _remedy(host: Host, subject: Subject, other: Neighbour) -> str:
 
 CHECKS = (
     Check("network", "a lab has a /24 that nothing else on this host uses", free_network, pace=Pace.QUICK,
-          told_at_up=True),
+          told_at_up=True, when_silent="SSH takes the way of the network that overlaps, and does not reach the lab"),
 )  # fmt: skip

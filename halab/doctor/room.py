@@ -147,12 +147,13 @@ def _gib(mebibytes: int) -> str:
 
 CHECKS = (
     Check("memory", "a machine out of memory fails in ways that look like faults", memory, pace=Pace.QUICK,
-          of_the_machines_host=True),
+          of_the_machines_host=True, when_silent="without memory a machine boots slowly, or is ended by the kernel"),
     Check("cache disk", "bundles and boxes are kept there", cache_disk, pace=Pace.QUICK),
     Check("engine disk", "images and the disks of machines lie there; etcd stops when it is full", engine_disk,
           frozenset({Provider.DOCKER}), pace=Pace.QUICK),
     Check("inotify", "systemd and kubelets in all containers share root's limit: one too many does not start", inotify,
-          frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True),
+          frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True,
+          when_silent="above the limit systemd does not start in a container, and so no SSH server"),
     Check("open files", "all machines that are containers share the kernel's limit", open_files,
           frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True),
 )  # fmt: skip

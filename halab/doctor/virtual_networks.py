@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,7 +63,8 @@ def dnsmasq(host: Host, subject: Subject) -> Finding:
 def firewall(host: Host, subject: Subject) -> Finding:
     """Whether a chain that drops what it does not know also drops packets of the lab."""
     if not host.is_root:
-        return skipped("only root can see the firewall", _LOOK)
+        doctor = fix.as_root_with_environment(host, f"halab doctor -f {shlex.quote(str(subject.file))}")
+        return skipped("not looked at: only root can see it", doctor, _LOOK, needs_root=True)
     told = {"iptables": _listing(host, "iptables", "-S"), "nft": _listing(host, "nft", "list", "ruleset")}
     seen_by = [name for name, text in told.items() if text is not None]
     if not seen_by:
@@ -152,9 +154,10 @@ _LIBVIRT = frozenset({Provider.LIBVIRT})
 
 CHECKS = (
     Check("libvirt networks", "machines reach each other by one of the lab's, and are reached by another", networks,
-          _LIBVIRT, Pace.QUICK),
+          _LIBVIRT, Pace.QUICK, when_silent="a network that is not active gives machines no address"),
     Check("dnsmasq", "libvirt gives machines their addresses for SSH by it", dnsmasq, _LIBVIRT, Pace.QUICK,
-          of_the_machines_host=True),
+          of_the_machines_host=True, when_silent="without it machines get no address for SSH"),
     Check("firewall", "a packet that a firewall drops looks like a fault that nobody injected", firewall, _LIBVIRT,
-          of_the_machines_host=True),
+          asked_at_up=True, told_at_up=True, of_the_machines_host=True,
+          when_silent="a firewall that drops the lab's packets keeps DHCP and SSH from the machines"),
 )  # fmt: skip

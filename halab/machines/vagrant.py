@@ -14,7 +14,7 @@ import vagrant as python_vagrant
 
 from halab import process
 from halab.config.lab import Provider
-from halab.errors import CommandFailed, HostProblem
+from halab.errors import BootTimedOut, CommandFailed, HostProblem
 
 _HINT = "sudo apt-get install vagrant"
 # How Vagrant writes a slash in the name of a folder, and its plugin in that of a volume.
@@ -25,6 +25,13 @@ _LINE = 160
 
 # Of a problem that Vagrant did not foresee, for each machine.
 _TRACE = re.compile(r"\s*\S+\.rb:\d+:in ")
+# What went wrong with each of several machines comes below a line with its name.
+_FAILED_MACHINE = re.compile(
+    r"rror occurred (?:while|when) executing the action on the\s+'([^']+)'\s+machine"
+)
+# In Vagrant's words, and in those of its plugin for libvirt, which first waits for an address.
+_NO_ANSWER = ("Timed out while waiting for the machine to boot", "wait_for timeout (")
+_SSH_WARNING = re.compile(r"^\s*(\S+): Warning: (.+?)\.? Retrying", re.MULTILINE)
 
 
 def disk_of(box: str) -> Path | None:
@@ -37,6 +44,19 @@ def disk_of(box: str) -> Path | None:
 def box_folder(home: Path, box: str) -> Path:
     """Where Vagrant keeps all versions of a box, below its home."""
     return home / "boxes" / box.replace("/", SLASH)
+
+
+def silent_machines(output: str, only: str | None) -> list[str]:
+    """Which machines were started and did not answer, with what SSH last said of each; none if anything else failed.
+
+    `only` is the machine that Vagrant was asked for, or None for all of them.
+    """
+    _, *found = _FAILED_MACHINE.split(output)
+    failed = dict(zip(found[::2], found[1::2], strict=True)) or {only or "a machine": output}
+    if not all(any(words in text for words in _NO_ANSWER) for text in failed.values()):
+        return []
+    warnings = dict(_SSH_WARNING.findall(output))
+    return [f"{name} ({warnings[name].lower()})" if name in warnings else name for name in sorted(failed)]
 
 
 def _tells(line: str) -> bool:
@@ -80,7 +100,7 @@ class Vagrant:
             self._up(machine)
 
     def _up(self, machine: str | None) -> None:
-        with self._translated("up"):
+        with self._translated("up", machine):
             self._vagrant.up(vm_name=machine, no_provision=True, provider=self._provider)
 
     def boxes(self) -> set[str]:
@@ -118,19 +138,21 @@ class Vagrant:
             yield sink
 
     @contextmanager
-    def _translated(self, verb: str) -> Iterator[None]:
+    def _translated(self, verb: str, machine: str | None = None) -> Iterator[None]:
+        begin = self._log.stat().st_size if self._log.exists() else 0
         try:
             yield
         except subprocess.CalledProcessError as error:
+            output = self._log.read_bytes()[begin:].decode(errors="replace")
             # Vagrant shows the whole command that failed in one line: the log has it
-            lines = [line for line in self._log.read_text(errors="replace").splitlines() if _tells(line)]
-            lines = lines[-_TAIL_LINES:]
+            lines = [line for line in output.splitlines() if _tells(line)][-_TAIL_LINES:]
             tail = "\n".join(line if len(line) <= _LINE else line[: _LINE - 1] + "…" for line in lines)
-            raise CommandFailed(
-                f"vagrant {verb} ended with {error.returncode}:\n{tail}",
-                code=error.returncode,
-                output=tail,
-                hint=f"its whole output: {self._log}",
+            failed, message = CommandFailed, f"vagrant {verb} ended with {error.returncode}:\n{tail}"
+            if verb == "up" and (silent := silent_machines(output, machine)):
+                failed = BootTimedOut
+                message = f"started, but no answer over SSH in time: {', '.join(silent)}"
+            raise failed(
+                message, code=error.returncode, output=tail, hint=f"Vagrant's whole output: {self._log}"
             ) from error
         except FileNotFoundError as error:
             raise HostProblem("not found: vagrant", hint=_HINT) from error

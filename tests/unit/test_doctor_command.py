@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -14,11 +15,12 @@ from halab import doctor
 from halab.cli import main
 from halab.cli.doctor import report_lines
 from halab.config.lab import Provider
-from halab.doctor import examine
+from halab.doctor import examine, silence
 from halab.doctor.check import Result, State
 from halab.doctor.examination import CHECKS
 from halab.doctor.host import RealHost
-from halab.errors import HostProblem
+from halab.errors import BootTimedOut, HostProblem
+from halab.lifecycle import snapshot as lifecycle_snapshot
 from halab.lifecycle import up as lifecycle_up
 from halab.machines.work import Work
 
@@ -66,6 +68,22 @@ def test_what_the_lab_does_not_need_stands_apart() -> None:
     assert text[-1] == "this host can run the lab ha"
 
 
+def test_the_table_says_what_was_not_looked_at_without_root() -> None:
+    def table(host: FakeHost) -> list[str]:
+        report = examine(place_of(provider="libvirt"), host)
+        return [click.unstyle(line) for line in report_lines(report, 80)]
+
+    text = table(FakeHost())
+    at = text.index("- firewall          not looked at: only root can see it")
+    assert text[at + 1].startswith("    why: ")
+    assert '    fix: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml' in text[at:]
+    assert text[-1] == "this host can run the lab ha; not looked at without root: firewall"
+    assert table(FakeHost(is_root=True))[-1] == "this host can run the lab ha"
+    told = examine(place_of(provider="libvirt"), FakeHost()).as_json()["checks"]
+    assert isinstance(told, list)
+    assert [each["name"] for each in told if each["needs_root"]] == ["firewall"]
+
+
 def test_json_says_what_the_text_says() -> None:
     told = examine(place_of(), FakeHost(machines_up=0, there=set())).as_json()
     assert told["could_run"] is False
@@ -94,6 +112,33 @@ def test_up_says_what_is_worth_a_word_and_goes_on(
     assert main(["up", "-f", str(tmp_path / "lab.yml")]) == 3
     assert capsys.readouterr().err.startswith(
         "warning: network: a VPN has come\n  fix: halab down\nerror: up was reached"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "verb"),
+    [
+        (["up"], lifecycle_up, "up"),
+        (["start"], lifecycle_up, "start"),
+        (["reset"], lifecycle_snapshot, "reset"),
+        (["snapshot", "restore", "one"], lifecycle_snapshot, "restore"),
+    ],
+)
+def test_whoever_boots_machines_says_why_they_may_be_silent(
+    words: list[str], module: ModuleType, verb: str,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "lab.yml").write_text("")
+
+    def silent(*_: object) -> None:
+        raise BootTimedOut("started, but no answer over SSH in time: cp1", code=1, hint="the log")
+
+    monkeypatch.setattr(doctor, "require", lambda place: [])
+    monkeypatch.setattr(silence, "reasons", lambda place, host: ["firewall: not looked at"])
+    monkeypatch.setattr(module, verb, silent)
+    assert main([*words, "-f", str(tmp_path / "lab.yml")]) == 3
+    assert capsys.readouterr().err == (
+        "error: started, but no answer over SSH in time: cp1\n\nhint: the log\nfirewall: not looked at\n"
     )
 
 

@@ -332,7 +332,10 @@ def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
 
 def test_the_firewall_is_for_root_to_see() -> None:
     result = found("firewall", FakeHost())
-    assert (result.state, list(result.fixes)) == (State.SKIPPED, ["sudo iptables -S; sudo nft list ruleset"])
+    assert (result.state, result.needs_root) == (State.SKIPPED, True)
+    assert list(result.fixes) == [
+        'sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml', "sudo iptables -S; sudo nft list ruleset",
+    ]  # fmt: skip
 
 
 def test_where_nothing_tells_of_the_firewall_it_is_skipped() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from halab.config.lab import Provider
-from halab.errors import CommandFailed, HostProblem
+from halab.errors import BootTimedOut, CommandFailed, HostProblem
 from halab.machines.vagrant import Vagrant
 
 VAGRANT = r"""#!/bin/bash
@@ -53,7 +53,62 @@ def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         Vagrant(folder, Provider.DOCKER, folder / "log").halt()
     assert caught.value.message == "vagrant halt ended with 3:\nthe engine is gone"
-    assert (caught.value.code, caught.value.hint) == (3, f"its whole output: {folder / 'log'}")
+    assert (caught.value.code, caught.value.hint) == (3, f"Vagrant's whole output: {folder / 'log'}")
+
+
+TIMED_OUT = """Timed out while waiting for the machine to boot. This means that
+Vagrant was unable to communicate with the guest machine within
+the configured ("config.vm.boot_timeout" value) time period.
+
+If you look above, you should be able to see the error(s) that
+Vagrant had when attempting to connect to the machine. These errors
+are usually good hints as to what may be wrong.
+
+If you're using a custom box, make sure that networking is properly
+working and you're able to connect to the machine. It is a common
+problem that networking isn't setup properly in these boxes.
+Verify that authentication configurations are also setup properly,
+as well.
+
+If the box appears to be booting properly, you may want to increase
+the timeout ("config.vm.boot_timeout") value."""
+NO_ADDRESS = """The specified wait_for timeout (2 seconds) was exceeded
+
+/gems/fog-core/wait_for.rb:9:in `block in wait_for'"""
+
+
+def failed(machine: str, why: str, how: str = "An error occurred while") -> str:
+    head = f"{how} executing the action on the '{machine}'\nmachine. Please handle this error then try again:"
+    return f"{head}\n\n{why}\n\n"
+
+
+def up(folder: Path, said: str, machine: str | None = None) -> CommandFailed:
+    """What comes of an `up` at which Vagrant says that, in a log where another one ended in time."""
+    (folder / "log").write_text(TIMED_OUT)
+    (folder / "said").write_text(said)
+    (folder / "bin/vagrant").write_text(f"#!/bin/sh\ncat {folder}/said >&2\nexit 1\n")
+    with pytest.raises(CommandFailed) as caught:
+        Vagrant(folder, Provider.LIBVIRT, folder / "log").up(machine)
+    return caught.value
+
+
+def test_machines_that_do_not_answer_are_named_in_our_own_words(folder: Path) -> None:
+    warnings = "    cp1: Warning: Connection refused. Retrying...\n    cp1: Warning: Host unreachable. Retrying...\n"
+    several = (
+        warnings + failed("cp1", TIMED_OUT) + failed("w1", NO_ADDRESS, "An unexpected error occurred when")
+    )
+    error = up(folder, several)
+    assert isinstance(error, BootTimedOut)
+    assert error.message == "started, but no answer over SSH in time: cp1 (host unreachable), w1"
+    assert error.hint == f"Vagrant's whole output: {folder / 'log'}"
+    assert up(folder, TIMED_OUT, "cp2").message == "started, but no answer over SSH in time: cp2"
+
+
+def test_a_machine_that_failed_in_another_way_is_told_in_vagrants_words(folder: Path) -> None:
+    error = up(folder, failed("cp1", TIMED_OUT) + failed("cp2", "the box is broken"))
+    assert not isinstance(error, BootTimedOut)
+    assert error.message.startswith("vagrant up ended with 1:") and "the box is broken" in error.message
+    assert not isinstance(up(folder, "the engine is gone"), BootTimedOut)
 
 
 def test_what_vagrant_did_not_foresee_is_shown_without_its_trace(folder: Path) -> None:
