@@ -78,7 +78,9 @@ NO_ADDRESS = """The specified wait_for timeout (2 seconds) was exceeded
 
 
 def failed(machine: str, why: str, how: str = "An error occurred while") -> str:
-    head = f"{how} executing the action on the '{machine}'\nmachine. Please handle this error then try again:"
+    head = (
+        f"{how} executing the action on the '{machine}'\nmachine. Please handle this error then try again:"
+    )
     return f"{head}\n\n{why}\n\n"
 
 
