@@ -17,7 +17,8 @@ HalabError             exit 3: halab could not do what it was asked to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -117,3 +118,15 @@ class LabProblem(HalabError):
 
 class Unable(HalabError):
     pass
+
+
+@contextmanager
+def afterwards(act: Callable[[], object]) -> Iterator[None]:
+    """Do something when the block ends. An error of it does not replace what ended the block, such as Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            act()
+        raise
+    act()

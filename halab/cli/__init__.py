@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
 import signal
 import sys
+import time
 import traceback
 from types import FrameType
 
 import click
 
 from halab import __version__
+from halab.cli import streams
 from halab.errors import HalabError
 
 # Command → module. Loaded when asked for, so that `halab --help` need not wait for what one command needs.
@@ -48,6 +50,8 @@ _COMMANDS = {
 
 _INTERRUPTED = 130
 _ERROR = 3
+# Signals that come so close after each other are of one event.
+_ONE_EVENT_SECONDS = 1.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -101,31 +105,49 @@ def cli(debug: bool) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; its exit code: 0 well, 1 a scenario failed, 2 usage, 3 error, 130 interrupted."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    arguments = sys.argv[1:] if argv is None else argv
+    """Run a command; its exit code: 0 well, 1 a scenario failed, 2 usage, 3 error, 130 interrupted.
+
+    Without `argv` it is the whole process: its streams, its signals and its exit are halab's.
+    """
+    if argv is not None:
+        return _run(argv)
+    streams.use_utf8()
+    streams.protect()
+    _take_signals()
+    sys.exit(_code_with_output(_run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> int:
     try:
         result = cli.main(arguments, prog_name="halab", standalone_mode=False)
-        code = result if isinstance(result, int) else 0
+        return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nhalab: interrupted", err=True)
-        code = _INTERRUPTED
+        return _INTERRUPTED
     except HalabError as error:
-        code = _show(error, arguments)
-    except (BrokenPipeError, SystemExit):
-        # the reader of a pipe has seen enough (`halab scenarios | head`); click makes it an exit with 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return _show(error, arguments)
+    except SystemExit as end:
+        # click makes this of any broken pipe; that of an output never comes so far
+        if isinstance(end.__context__, OSError):
+            return _show_defect(end.__context__, arguments)
+        return end.code if isinstance(end.code, int) else 0
     except Exception as error:
-        code = _show_defect(error, arguments)
-    sys.exit(code) if argv is None else None
-    return code
+        return _show_defect(error, arguments)
+
+
+def _code_with_output(code: int) -> int:
+    """3 where data was lost on the way to standard output, though its reader is there."""
+    lost = streams.lost_data()
+    if lost is None or code == _INTERRUPTED:
+        return code
+    why = "it is closed" if lost.errno == errno.EBADF else (lost.strerror or str(lost)).lower()
+    click.echo(f"error: cannot write to standard output: {why}", err=True)
+    return _ERROR
 
 
 def _show(error: HalabError, arguments: list[str]) -> int:
@@ -153,5 +175,25 @@ def _show_defect(error: Exception, arguments: list[str]) -> int:
     return _ERROR
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(number).name)
+def _take_signals() -> None:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored, as SIGHUP is under nohup."""
+    state = _Signals()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, state.interrupt)
+
+
+class _Signals:
+    """Ends a command once. What follows may not stop a heal that is under way, except for a second Ctrl-C.
+
+    One event sends several: a terminal that hangs up does so through the kernel and through the shell.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        last, self._last = self._last, time.monotonic()
+        if last is not None and (number != signal.SIGINT or self._last - last < _ONE_EVENT_SECONDS):
+            return
+        raise Interrupted(signal.Signals(number).name) if number != signal.SIGINT else KeyboardInterrupt

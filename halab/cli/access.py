@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -126,4 +127,6 @@ def completion_command(shell: str) -> None:
 
 def _become(argv: list[str]) -> None:
     """Let a tool take over the terminal, its signals and the exit code."""
+    # Python ignores it, and what takes over would go on writing to a reader who has gone
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execvp(argv[0], argv)

@@ -7,12 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from halab.progress import Progress, Step
+from halab.progress import Progress, Quiet, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 _WAITING_LINE_SECONDS = 30
 # The spinner, the time and the limit of a live line.
 _LIVE_COLUMNS = 26
+# What showing may raise; rich makes an exit of a broken pipe.
+_DROPPED = (Exception, SystemExit)
 
 
 def progress() -> Progress:
-    """Live lines where somebody looks at a terminal, plain ones elsewhere."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        return _Live()
-    return _Plain()
+    """Live lines where somebody looks at a terminal, plain ones elsewhere. Showing them never ends the work."""
+    is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return _Harmless(_Live() if is_live else _Plain())
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -49,6 +50,47 @@ def duration(seconds: float) -> str:
 
 def _limit(seconds: float | None) -> str:
     return "" if seconds is None else f" (≤ {duration(seconds)})"
+
+
+class _Harmless:
+    """Drops what showing raises: whether a fault is healed does not depend on a terminal."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def say(self, text: str) -> None:
+        with suppress(*_DROPPED):
+            self._shown.say(text)
+
+    @contextmanager
+    def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:
+        drawn = self._shown.step(what, limit_seconds=limit_seconds)
+        try:
+            step: Step = _HarmlessStep(drawn.__enter__())
+        except _DROPPED:
+            yield Quiet()
+            return
+        try:
+            yield step
+        except BaseException as error:
+            with suppress(*_DROPPED):
+                drawn.__exit__(type(error), error, error.__traceback__)
+            raise
+        with suppress(*_DROPPED):
+            drawn.__exit__(None, None, None)
+
+
+class _HarmlessStep:
+    def __init__(self, shown: Step) -> None:
+        self._shown = shown
+
+    def note(self, text: str) -> None:
+        with suppress(*_DROPPED):
+            self._shown.note(text)
+
+    def done(self, text: str) -> None:
+        with suppress(*_DROPPED):
+            self._shown.done(text)
 
 
 class _Noted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from halab.cli.complete import fault_names, fault_options, open_faults, targets
 from halab.cli.lab import file_option, json_option, place_of, print_json
+from halab.errors import HalabError
 
 if TYPE_CHECKING:
     from halab.faults.fault import Fault, Option
@@ -95,14 +96,20 @@ def inject_command(
 @contextmanager
 def _undoable(place: Place) -> Iterator[None]:
     """A fault that failed half-way, or was interrupted, says how what is open of it is undone."""
-    from halab.faults.journal import Journal
-
     try:
         yield
     except BaseException:
+        say_what_is_open(place)
+        raise
+
+
+def say_what_is_open(place: Place) -> None:
+    from halab.faults.journal import Journal
+
+    # what ended the command is told next: a journal that cannot be read must not replace it
+    with suppress(HalabError):
         for entry in Journal(place.work.journal).open_faults():
             click.echo(f"a fault is open: {entry} (undo it with `halab heal`)", err=True)
-        raise
 
 
 @click.command("heal")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from halab.cli.complete import scenario_names, tags
+from halab.cli.fault import say_what_is_open
 from halab.cli.lab import file_option, json_option, place_of, print_json
+from halab.errors import HalabError
 
 if TYPE_CHECKING:
     from halab.report.played import Played, Run
@@ -132,7 +134,7 @@ def _play(
     from halab.cli.console import progress
     from halab.report import table
     from halab.report.played import merge
-    from halab.report.playing import Manner, play
+    from halab.report.playing import Manner, play, problem_of
     from halab.report.turn import announcement, turns
 
     place = place_of(choice.file)
@@ -146,8 +148,14 @@ def _play(
     played = play(
         place, planned, shown, manner, seed=seed, ended=(lambda run: None) if choice.as_json else show
     )
+    if played.was_interrupted:
+        say_what_is_open(place)
     if played.has_several:
-        page = merge(place, played)
+        try:
+            page = merge(place, played)
+        except (HalabError, OSError) as error:
+            played.ended_by = played.ended_by or problem_of(error)
+            return played
         if not choice.as_json:
             click.echo(table.overview(played.campaign))
         click.echo(f"report of all: {page}", err=True)

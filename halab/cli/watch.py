@@ -48,7 +48,7 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
       halab watch
       halab watch --seconds 30 --writes
     """
-    from halab.cli import Interrupted
+    from halab.cli import Interrupted, streams
     from halab.cli.live_view import View
     from halab.clock import RealClock
     from halab.lifecycle import lab as labs
@@ -65,6 +65,8 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
                     for t in frames.of_a_leg():
                         refresh(live)
                         show(live, t)
+                        if not streams.has_reader():
+                            return
     except Interrupted:
         raise
     except KeyboardInterrupt:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from halab.clock import RealClock
-from halab.errors import HalabError, HostProblem
+from halab.errors import HalabError, HostProblem, afterwards
 from halab.lifecycle.lab import Place
 from halab.progress import Progress
 from halab.report.played import Played, Repair, Run
@@ -76,7 +76,7 @@ def play(
     except KeyboardInterrupt:
         played.was_interrupted, played.why_left = True, "interrupted"
     except (HalabError, OSError) as error:
-        problem = _problem(error)
+        problem = problem_of(error)
         if not played.runs:
             raise problem from error
         played.ended_by, played.why_left = problem, problem.message
@@ -141,26 +141,19 @@ class _Campaign:
         number = f"{self._count - len(self.left)} of {self._count}: " if self._count > 1 else ""
         self._progress.say(f"{number}scenario {turn}, seed {turn.seed}, at most {minutes(limit)}")
         folder = held.prepare(turn.script, twin=turn.twin)
-        try:
+        # whatever ends it: what it did to the lab is undone, and what it saw is in its report
+        with afterwards(lambda: self._judge(turn, folder)), afterwards(lambda: self._heal(held)):
             held.play(turn.script, folder, twin=turn.twin)
-        except (KeyboardInterrupt, HalabError, OSError):
-            # whatever ended it: what it did to the lab is undone, and what it saw is in its report
-            with suppress(HalabError, OSError):
-                self._heal(held)
-                self._judged(turn, folder)
-            raise
-        self._heal(held)
-        return self._judged(turn, folder)
+        return self.played.runs[-1]
 
     def _heal(self, held: Session) -> None:
         if not self._manner.keep:
             self._ways.healed(held)
 
-    def _judged(self, turn: Turn, folder: RunFolder) -> Run:
+    def _judge(self, turn: Turn, folder: RunFolder) -> None:
         run = Run(turn, folder, self._ways.render(folder))
         self.played.runs.append(run)
         self._ended(run)
-        return run
 
     def _stop(self, why: str) -> None:
         self.is_over = True
@@ -177,7 +170,7 @@ class _Campaign:
         self.played.repairs.append(done)
 
 
-def _problem(error: HalabError | OSError) -> HalabError:
+def problem_of(error: HalabError | OSError) -> HalabError:
     if isinstance(error, HalabError):
         return error
     where = f": {error.filename}" if error.filename else ""

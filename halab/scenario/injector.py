@@ -91,7 +91,7 @@ class Injector:
     def heal_what_can_be(self) -> None:
         """Heal what is open, however much of it fails; that stays in the journal."""
         for name in dict.fromkeys(each.name for each in reversed(self.open)):
-            with suppress(HalabError):
+            with suppress(Exception):
                 self.heal(name)
 
     def _planned(
@@ -121,15 +121,19 @@ class Injector:
             return
         machines = {each.entry.machine: each for each in faults}
         with self.progress.step(f"heal {faults[0].entry.fault} on {', '.join(machines)}"):
-            for each in faults:
-                self.timeline.add(events.HealStarted(**each.record))
-            on_all(machines, lambda machine: self._heal_one(machines[machine]))
+            try:
+                for each in faults:
+                    self.timeline.add(events.HealStarted(**each.record))
+            finally:
+                # with a full disk the record has a gap, which is raised; the machine is healed all the same
+                on_all(machines, lambda machine: self._heal_one(machines[machine]))
 
     def _heal_one(self, fault: Injected) -> None:
         try:
             injection.heal(self.site, self.journal, fault.entry)
         except HalabError as error:
-            self.timeline.add(events.HealFailed(**fault.record, why=error.message))
+            with suppress(HalabError):
+                self.timeline.add(events.HealFailed(**fault.record, why=error.message))
             raise
-        self.timeline.add(events.Healed(**fault.record))
         self.open.remove(fault)
+        self.timeline.add(events.Healed(**fault.record))

@@ -27,7 +27,7 @@ from halab.config.scenario import (
     Wait,
     conditions,
 )
-from halab.errors import HalabError, LabProblem, TimedOut, Unable
+from halab.errors import HalabError, LabProblem, TimedOut, Unable, afterwards
 from halab.faults import audit, injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Journal
@@ -79,18 +79,21 @@ class Run:
     def play(self, started: events.RunStarted) -> None:
         """Play the scenario; what happened is in the folder. Raises only what interrupts halab as a whole."""
         self._timeline.add(started)
-        try:
-            lacking = self._scenario.lacking_in(self._setting, FAULTS)
-            if lacking:
-                self._timeline.add(events.Skipped("; ".join(lacking)))
-                return
-            with ExitStack() as undo:
-                self._look_back(self._observe(undo))
-        except KeyboardInterrupt as error:
-            self._timeline.add(events.Interrupted(str(error) or "SIGINT"))
-            raise
-        finally:
-            self._timeline.add(events.RunEnded())
+        with afterwards(lambda: self._timeline.add(events.RunEnded())):
+            try:
+                self._play()
+            except KeyboardInterrupt as error:
+                with suppress(HalabError):
+                    self._timeline.add(events.Interrupted(str(error) or "SIGINT"))
+                raise
+
+    def _play(self) -> None:
+        lacking = self._scenario.lacking_in(self._setting, FAULTS)
+        if lacking:
+            self._timeline.add(events.Skipped("; ".join(lacking)))
+            return
+        with ExitStack() as undo:
+            self._look_back(self._observe(undo))
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -109,20 +112,21 @@ class Run:
                 ledger.open_namespace(self._means.api, namespace)
                 undo.callback(self._close, namespace)
                 try:
-                    with self._sampling(namespace), self._healing():
+                    with afterwards(self._count_samples), self._sampling(namespace), self._healing():
                         self._play_steps()
                         self._injector.heal_all()
                         self._recover()
                 except Unable:
                     # the timeline says what was refused, and why; nothing of it was done
                     return [self._audit]
-                finally:
-                    self._observer.read_new()
-                    samples = self._observer.samples
-                    counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
-                    self._timeline.add(events.SamplerStopped(counts))
             return [partial(self._read_back, namespace), self._check, self._audit]
         return [self._audit]
+
+    def _count_samples(self) -> None:
+        self._observer.read_new()
+        samples = self._observer.samples
+        counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
+        self._timeline.add(events.SamplerStopped(counts))
 
     def _look_back(self, looks: Sequence[Callable[[], None]]) -> None:
         """None changes what another looks at, and a second matters: a campaign has fifty runs."""
@@ -179,13 +183,15 @@ class Run:
         journal, balancer = self._means.journal, self._lab.balancer.name
         entry = injection.plan(self._site, "edit-balancer", balancer, options)
         shown = ", ".join(f"{name} {value}" for name, value in options.items())
-        try:
+
+        def set_back() -> None:
+            with self._means.progress.step("set the load balancer back"):
+                injection.heal(self._site, journal, entry)
+
+        with afterwards(set_back):
             with self._means.progress.step(f"set the load balancer to {shown}"):
                 self._timeline.add(events.LabSet(shown, injection.inject(self._site, journal, entry)))
             yield
-        finally:
-            with self._means.progress.step("set the load balancer back"):
-                injection.heal(self._site, journal, entry)
 
     # steady, samples, ledger
 

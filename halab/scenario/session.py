@@ -17,7 +17,7 @@ from halab.cluster.api import Api
 from halab.config.lab import Provider
 from halab.config.loading import nearest
 from halab.config.scenario import Setting
-from halab.errors import BadUsage, HalabError, LabProblem
+from halab.errors import BadUsage, HalabError, LabProblem, afterwards
 from halab.faults import capabilities, injection
 from halab.faults.capabilities import Capabilities
 from halab.faults.catalogue import FAULTS
@@ -88,11 +88,13 @@ class Session:
             checks=script.checks,
         )
         started = events.RunStarted(meta.started, script.name, self.lab.name, meta.versions, self.seed)
-        try:
-            Run(scenario, self.setting(meta), folder, means).play(started)
-        finally:
+
+        def collect() -> None:
             with self.progress.step("collect the logs"), suppress(HalabError):
                 logs.collect(self.site.guests, self.lab, folder.logs, f"{since:%Y-%m-%d %H:%M:%S}")
+
+        with afterwards(collect):
+            Run(scenario, self.setting(meta), folder, means).play(started)
 
     def setting(self, meta: Meta) -> Setting:
         """What the lab is, and why it lacks what it lacks."""
@@ -219,6 +221,9 @@ def _heal(
                 injection.heal(site, journal, entry)
         except HalabError as error:
             failed.append((entry, error))
+        except Exception as error:
+            # a defect of one heal must not keep the others from being tried
+            failed.append((entry, LabProblem(f"{type(error).__name__}: {error}")))
     return failed
 
 

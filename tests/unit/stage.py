@@ -144,6 +144,7 @@ class Stage:
 
     def _healed(self, held: object) -> list[str]:
         self.did.append("heal")
+        self.act("heal")
         return []
 
     def _mend(self, held: object) -> tuple[list[str], str]:

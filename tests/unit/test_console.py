@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
+from collections.abc import Callable
+
 import pytest
 
 from halab.cli import console
@@ -73,3 +77,46 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         step.done("y")
     Quiet().say("z")
     assert capsys.readouterr() == ("", "")
+
+
+class Lost(io.StringIO):
+    """A stream that raises whatever is written to it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, text: str) -> int:
+        raise self._error
+
+    def flush(self) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("make", [console._Plain, console._Live])
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("I/O operation on closed file"),
+        UnicodeEncodeError("ascii", "…", 0, 1, "ordinal not in range(128)"),
+    ],
+    ids=lambda error: type(error).__name__ + str(getattr(error, "errno", "")),
+)
+def test_progress_that_cannot_be_shown_stops_no_work(
+    make: Callable[[], console.Progress], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", Lost(error))
+    monkeypatch.setattr(console, "_Plain", make)
+    shown = console.progress()
+    shown.say("begun")
+    done = []
+    with shown.step("heal") as step:
+        step.note("seen")
+        step.done("healed")
+        done.append("healed")
+    assert done == ["healed"]
+    with pytest.raises(KeyboardInterrupt), shown.step("heal"):
+        raise KeyboardInterrupt

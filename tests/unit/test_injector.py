@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import FakeClock, FakeGuests, Recorded, lab_of
 
-from halab.errors import BadUsage, HalabError, TimedOut, Unable
+from halab.errors import BadUsage, HalabError, HostProblem, TimedOut, Unable
 from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry, Journal
@@ -172,3 +173,45 @@ def test_the_first_fault_is_what_recovery_may_count_from(injector: Injector) -> 
     injector.site.clock.sleep(5)
     injector.inject("burn", "two", ["cp2"], {})
     assert injector.first_injected_at == 5
+
+
+class FullDisk(Timeline):
+    """A record that takes nothing more."""
+
+    is_full = False
+
+    def add(self, event: events.Event) -> events.Record:
+        if self.is_full:
+            raise HostProblem("cannot write timeline.jsonl: No space left on device")
+        return super().add(event)
+
+
+def test_a_record_that_cannot_be_written_stops_no_heal(
+    injector: Injector, fault: Burning, tmp_path: Path
+) -> None:
+    injector.timeline = FullDisk(tmp_path / "full.jsonl", injector.site.clock)
+    injector.inject("burn", "one", ["cp1"], {})
+    injector.inject("burn", "two", ["cp2", "cp3"], {})
+    injector.timeline.is_full = True
+    with pytest.raises(HostProblem, match="No space left"):
+        injector.heal("two")
+    assert fault.burning == ["cp1"]
+    injector.heal_what_can_be()
+    assert fault.burning == []
+    assert injector.journal.open_faults() == []
+
+
+def test_a_defect_of_one_heal_stops_no_other(
+    injector: Injector, fault: Burning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    injector.inject("burn", "one", ["cp1"], {})
+    injector.inject("burn", "two", ["cp2"], {})
+
+    def heal(site: Site, entry: Entry) -> None:
+        if entry.machine == "cp2":
+            raise ZeroDivisionError
+        fault.heal(site, entry)
+
+    monkeypatch.setitem(FAULTS, "burn", replace(FAULTS["burn"], heal=heal))
+    injector.heal_what_can_be()
+    assert fault.burning == ["cp2"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.errors import BadUsage, LabProblem
+from halab.errors import BadUsage, HostProblem, LabProblem
 from halab.faults.journal import Entry, Journal
 
 ONE = Entry("1", "hold-static-pod", "cp1", {"pod": "etcd"})
@@ -75,6 +75,44 @@ def test_a_damaged_line_is_named(journal: Journal, path: Path) -> None:
     path.write_text("not JSON\n" + path.read_text())
     with pytest.raises(LabProblem, match=f"{path}:1"):
         journal.open_faults()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[]', '3', '"open"', 'null', '{}', '{"open": 3}', '{"open": {"id": "1"}}', '{"closed": []}',
+        '{"open": {"id": [], "fault": "burn", "machine": "cp1"}}',
+        '{"open": {"id": "1", "fault": "burn", "machine": "cp1", "options": []}}',
+        '{"open": {"id": "1", "fault": "burn", "machine": "cp1", "options": {"a": 1}}}',
+        '{"open": {"id": "1", "fault": "burn", "machine": "cp1", "more": ""}}',
+        "\udcff",
+    ],
+)  # fmt: skip
+def test_a_line_of_another_shape_is_named(line: str, journal: Journal, path: Path) -> None:
+    journal.opened(ONE)
+    with path.open("ab") as sink:
+        sink.write(line.encode(errors="surrogateescape") + b"\n")
+    with pytest.raises(LabProblem, match=f"not a line of a journal: {path}:2") as caught:
+        journal.open_faults()
+    assert caught.value.hint is not None
+    assert "halab reset" in caught.value.hint
+
+
+def test_a_full_disk_keeps_no_fault_open_that_was_healed(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.opened(ONE)
+    journal.opened(TWO)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(HostProblem, match="cannot write .*: No space left on device"):
+        journal.closed(TWO)
+    assert journal.open_faults() == [ONE]
+    journal.closed(ONE)
+    assert not path.exists()
 
 
 def test_a_fault_reads_as_a_line() -> None:

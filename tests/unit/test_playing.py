@@ -102,6 +102,24 @@ def test_an_interrupt_wins_over_a_report_that_cannot_be_written(stage: Stage) ->
     assert stage.play(turn("a")).was_interrupted
 
 
+def test_an_interrupt_of_the_heal_leaves_a_run_with_a_report(stage: Stage) -> None:
+    stage.acts = {"play a": KeyboardInterrupt(), "heal": KeyboardInterrupt()}
+    reports: list[str] = []
+    played = stage.play(turn("a"), ended=lambda run: reports.append(run.turn.script.name))
+    assert stage.did[-1] == "heal"
+    assert reports == ["a"]
+    assert played.was_interrupted
+
+
+def test_a_defect_leaves_a_run_healed_and_with_a_report(stage: Stage) -> None:
+    stage.acts["play a"] = ZeroDivisionError()
+    reports: list[str] = []
+    with pytest.raises(ZeroDivisionError):
+        stage.play(turn("a"), ended=lambda run: reports.append(run.turn.script.name))
+    assert stage.did[-1] == "heal"
+    assert reports == ["a"]
+
+
 def test_an_interrupt_while_the_lab_is_mended_ends_the_campaign(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
     stage.acts["mend"] = KeyboardInterrupt()
