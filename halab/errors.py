@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
+from halab.printable import brief_line
+
 
 class ExitCode(IntEnum):
     """What a command of halab ends with."""
@@ -54,8 +56,8 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}"
-        return f"{where}: {self.field}: {self.what}" if self.field else f"{where}: {self.what}"
+        what = f"{self.field}: {self.what}" if self.field else self.what
+        return brief_line(f"{self.file}:{self.line}: {what}")
 
 
 class BadFile(HalabError):

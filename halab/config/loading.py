@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from halab import files
 from halab.config import yaml_source
 from halab.config.yaml_source import Source
 from halab.errors import BadFile, BadUsage, Problem
+from halab.printable import shortened
 
 
 class Model(BaseModel):
@@ -164,7 +166,7 @@ class _Reading:
         if value is None:
             return _NO_VALUE
         if kind == "string_type" and isinstance(value, (int, float)):
-            return f'should be text: write "{self._source.texts.get(path, value)}", with the quotes'
+            return f'should be text: write "{shortened(str(self._source.texts.get(path, value)))}", with the quotes'
         if kind in ("too_short", "too_long"):
             bound = (
                 f"{context['min_length']} or more"
@@ -203,13 +205,18 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda context: f"less than {context['lt']}",
     "less_than_equal": lambda context: f"{context['le']} or less",
     "enum": lambda context: context["expected"].replace("'", ""),
-    "literal_error": lambda context: context["expected"].replace("'", "").replace("True", "true"),
+    "literal_error": lambda context: _plain_names(context["expected"]).replace("True", "true"),
     "model_type": lambda context: "a mapping (name: value)",
     "model_attributes_type": lambda context: "a mapping (name: value)",
     "dict_type": lambda context: "a mapping (name: value)",
     "list_type": lambda context: "a list",
     "tuple_type": lambda context: "a list",
 }
+
+
+def _plain_names(expected: str) -> str:
+    """`docker or libvirt` of pydantic's `<Provider.DOCKER: 'docker'> or 'libvirt'`."""
+    return re.sub(r"<\w+\.\w+: ([^>]*)>", r"\1", expected).replace("'", "")
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -228,9 +235,9 @@ def _fits(value: Any, wanted: Any) -> bool:
 
 def _shown(value: Any, text: str | None) -> str:
     if isinstance(value, str):
-        return f'"{value if len(value) <= 60 else value[:59] + "…"}"'
+        return f'"{shortened(value)}"'
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return f"a list of {len(value)}"
-    return text if text is not None else str(value)
+    return shortened(text if text is not None else str(value))

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
 
+from halab.printable import shortened
+
 _TIME = r"(?:\d+h)?(?:\d+m(?!s))?(?:\d+(?:\.\d+)?s)?(?:\d+ms)?"
 _TIME_PARTS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 _SHARE = r"\d{1,3}(?:\.\d+)?%"
@@ -92,7 +94,7 @@ def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
             return Bounds(amount_of(first))
         bounds = Bounds(amount_of(second.strip()), amount_of(first.strip()))
         if bounds.least > bounds.most:
-            raise ValueError(f'should go from less to more, not "{text}"')
+            raise ValueError(f"should go from less to more, not {_quoted(text)}")
         return bounds
 
     return read
@@ -132,7 +134,7 @@ def _within(text: Any) -> Promise:
 
 
 def _quoted(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return f'"{shortened(value)}"' if isinstance(value, str) else shortened(str(value))
 
 
 def _text_of(pattern: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from halab.config import kubernetes
 from halab.config.lab import Balancer, Provider
 from halab.config.loading import Model
+from halab.printable import shortened
 
 
 class Capability(StrEnum):
@@ -45,7 +46,7 @@ class Setting:
 def _version_condition(value: Any) -> Any:
     match = re.fullmatch(r"(>=|<=|<|>|==) ?(1\.\d{1,3})", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'should compare with a minor, such as ">=1.33", not "{value}"')
+        raise ValueError(f'should compare with a minor, such as ">=1.33", not "{shortened(value)}"')
     return value
 
 

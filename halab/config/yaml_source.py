@@ -87,7 +87,7 @@ def parse(text: str, name: str) -> Source:
         source.problems.append(Problem(name, mark.line + 1 if mark else 1, "", what))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        what = f"a character that YAML does not allow: {chr(int(error.character))!r}"
+        what = f"a character that YAML does not allow: {chr(int(error.character))}"
         source.problems.append(Problem(name, line, "", what))
     else:
         if node is not None and not (isinstance(node, yaml.ScalarNode) and node.value == ""):

@@ -8,6 +8,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
+from halab.printable import printable
 from halab.report.campaign import Campaign
 from halab.scenario.decision import Unit
 from halab.scenario.result import Kind, Outcome, Result, Standing
@@ -31,8 +32,8 @@ def merged(campaign: Campaign) -> str:
     if campaign.not_run:
         suite = TestSuite("not run")
         for planned in campaign.not_run:
-            case = TestCase(planned.name, "halab.not-run")
-            case.result = [Skipped(planned.why)]
+            case = TestCase(printable(planned.name), "halab.not-run")
+            case.result = [Skipped(printable(planned.why))]
             suite.add_testcase(case)
         suite.update_statistics()
         suites.append(suite)
@@ -40,7 +41,7 @@ def merged(campaign: Campaign) -> str:
 
 
 def _joined(name: str, suites: Sequence[TestSuite]) -> str:
-    xml = JUnitXml(name)
+    xml = JUnitXml(printable(name))
     for suite in suites:
         xml.add_testsuite(suite)
     xml.update_statistics()
@@ -48,15 +49,15 @@ def _joined(name: str, suites: Sequence[TestSuite]) -> str:
 
 
 def _suite(result: Result, name: str) -> TestSuite:
-    suite = TestSuite(name)
-    suite.timestamp = result.started
+    suite = TestSuite(printable(name))
+    suite.timestamp = printable(result.started)
     for key, value in _properties(result).items():
-        suite.add_property(key, value)
+        suite.add_property(key, printable(value))
     for outcome in result.outcomes:
         suite.add_testcase(_case(result, outcome))
     if result.verdict is Verdict.SKIP:
-        case = TestCase(result.title, f"halab.{result.scenario}")
-        case.result = [Skipped("; ".join(result.reasons))]
+        case = TestCase(printable(result.title), printable(f"halab.{result.scenario}"))
+        case.result = [Skipped(printable("; ".join(result.reasons)))]
         suite.add_testcase(case)
     suite.update_statistics()
     suite.time = round(result.seconds, 3)
@@ -71,16 +72,16 @@ def _properties(result: Result) -> dict[str, str]:
 def _case(result: Result, outcome: Outcome) -> TestCase:
     named = outcome.kind in (Kind.CHECK, Kind.STEADY)
     name = outcome.name if named else f"{outcome.name}: {outcome.promised}"
-    case = TestCase(name, f"halab.{result.scenario}")
+    case = TestCase(printable(name), printable(f"halab.{result.scenario}"))
     seconds = [figure.value for figure in outcome.figures if figure.unit is Unit.SECONDS]
     if seconds:
         case.time = round(seconds[0], 3)
     kind = _RESULTS.get(outcome.standing)
     if kind is None:
         return case
-    entry = kind(outcome.seen)
+    entry = kind(printable(outcome.seen))
     if kind is not Skipped:
-        entry.text = outcome.detail or explained(outcome)
+        entry.text = printable(outcome.detail or explained(outcome))
     case.result = [entry]
     return case
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
+from halab.printable import printable
 from halab.report import words
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
 from halab.scenario.result import Kind, Result, Standing
@@ -43,7 +44,7 @@ def text(result: Result) -> str:
     twin = " (its losing twin)" if result.is_twin else ""
     title = f"{result.scenario}{twin}: {result.title}, {spelled(result.seconds)}"
     where = f", on {result.provider}" if result.provider else ""
-    console.print(_verdict(result.verdict), Text(f"{title}{where}"))
+    console.print(_verdict(result.verdict), _text(f"{title}{where}"))
     table = _table(("", "", "promised", "seen"), ("measured", "bound"))
     for outcome in result.outcomes:
         # of many checks, those that passed are a number below
@@ -51,7 +52,7 @@ def text(result: Result) -> str:
             continue
         mark = Text(f"{words.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
         cells = (outcome.name, outcome.promised, outcome.seen, words.measured(outcome), words.limit(outcome))
-        table.add_row(mark, *map(Text, cells))
+        table.add_row(mark, *map(_text, cells))
     if result.outcomes:
         console.print(table)
     checks = [each for each in result.outcomes if each.kind is Kind.CHECK]
@@ -59,7 +60,7 @@ def text(result: Result) -> str:
         passed = sum(each.standing is Standing.KEPT for each in checks)
         console.print(Text(f"checks: {passed} of {len(checks)} passed"))
     for reason in result.reasons:
-        console.print(Text(f"why: {reason}"))
+        console.print(_text(f"why: {reason}"))
     return _stripped(sink)
 
 
@@ -81,14 +82,14 @@ def overview(campaign: Campaign) -> str:
             bound,
             spelled(tally.seconds),
         )
-        table.add_row(_verdict(tally.verdict), *map(Text, cells))
+        table.add_row(_verdict(tally.verdict), *map(_text, cells))
     for planned in campaign.not_run:
-        table.add_row(Text("NOT RUN", "dim"), Text(f"{planned.name}: {planned.why}"))
+        table.add_row(Text("NOT RUN", "dim"), _text(f"{planned.name}: {planned.why}"))
     console.print(table)
     for tally in campaign.tallies:
         if tally.as_expected < len(tally.runs):
             for reason in tally.reasons:
-                console.print(Text(f"why {tally.scenario}: {reason}"))
+                console.print(_text(f"why {tally.scenario}: {reason}"))
     totals = ", ".join(f"{count} {verdict}" for verdict, count in campaign.totals.items() if count)
     console.print(Text(f"runs: {totals or 'none'}, in {spelled(campaign.seconds)}, seed {campaign.seed}"))
     return _stripped(sink)
@@ -99,6 +100,13 @@ def _amounts(spread: Spread | None) -> tuple[str, str]:
     if spread is None:
         return "", ""
     return spelled(spread.p50), spelled(spread.p95) if len(spread.values) > 1 else ""
+
+
+def _text(text: str) -> Text:
+    """What a file or a machine may have a part in."""
+    from rich.text import Text
+
+    return Text(printable(text))
 
 
 def _verdict(verdict: Verdict) -> Text:

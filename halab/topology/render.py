@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from halab import data
+from halab.printable import printable
 
 
 class Rendered(str):
@@ -81,7 +82,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         # in shell, ${#array[@]} is a length
         comment_start_string="{##",
         comment_end_string="##}",
-        finalize=None if autoescape else _one_line,
+        finalize=_printable if autoescape else _one_line,
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["ruby"] = ruby
@@ -94,3 +95,8 @@ def _one_line(value: Any) -> Any:
     if not isinstance(value, Rendered) and any(unicodedata.category(each) == "Cc" for each in str(value)):
         raise ValueError(f"a value with a control character in it is not rendered: {str(value)!r:.80}")
     return value
+
+
+def _printable(value: Any) -> Any:
+    """What a page shows; what a template gave may be markup, and has no such characters any more."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
