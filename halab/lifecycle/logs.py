@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+from datetime import datetime
 from pathlib import Path
 
 from halab.errors import HalabError
@@ -35,14 +37,16 @@ def of_up(work: Work, lines: int) -> list[tuple[Path, str]]:
     return found
 
 
-def collect(guests: Guests, lab: Lab, folder: Path, since: str) -> None:
-    """Save what every machine logged since a moment (`YYYY-MM-DD HH:MM:SS`): journal and pods' logs.
+def collect(guests: Guests, lab: Lab, folder: Path, since: datetime) -> None:
+    """Save what every machine logged since a moment: journal and pods' logs. Times in them are UTC.
 
     A machine that does not answer leaves a note in place of its log: that, too, is evidence.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = (
-        f"journalctl --no-pager -o short-iso-precise --since {shlex.quote(since)} -n {_COLLECTED_LINES}; "
+        # in seconds since the epoch: the machine may live in another time zone than this host
+        f"journalctl --no-pager --utc -o short-iso-precise --since @{math.floor(since.timestamp())} "
+        f"-n {_COLLECTED_LINES}; "
         'for log in /var/log/pods/kube-system_*/*/*.log; do [ -e "$log" ] || continue; '
         f'echo; echo "==> $log <=="; tail -n {_COLLECTED_LINES // 4} "$log"; done'
     )

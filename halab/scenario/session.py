@@ -74,8 +74,8 @@ class Session:
 
     def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
         """Play a scenario into its folder, logs included. Raises only what ends halab as a whole."""
-        since = datetime.now()
-        meta = self._meta(script, since.astimezone().isoformat(timespec="seconds"), twin)
+        since = datetime.now().astimezone()
+        meta = self._meta(script, since.isoformat(timespec="seconds"), twin)
         scenario = script.scenario.losing() if twin else script.scenario
         means = Means(
             site=self.site,
@@ -91,7 +91,7 @@ class Session:
 
         def collect() -> None:
             with self.progress.step("collect the logs"), suppress(HalabError):
-                logs.collect(self.site.guests, self.lab, folder.logs, f"{since:%Y-%m-%d %H:%M:%S}")
+                logs.collect(self.site.guests, self.lab, folder.logs, since)
 
         with afterwards(collect):
             Run(scenario, self.setting(meta), folder, means).play(started)
