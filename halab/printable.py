@@ -11,6 +11,7 @@ _UNPRINTABLE = re.compile(
 _VALUE_CHARACTERS = 60
 _WORD_CHARACTERS = 200
 _LINE_CHARACTERS = 2000
+_REASON_CHARACTERS = 400
 
 
 def printable(text: str) -> str:
@@ -27,6 +28,13 @@ def brief(text: str) -> str:
 def brief_line(text: str) -> str:
     """As `brief`, in one line."""
     return brief(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def one_line(text: str) -> str:
+    """A message of several lines in one: the first, which says what failed, and the last, which mostly says why."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    told = lines if len(lines) < 2 else [lines[0].rstrip(":"), lines[-1]]
+    return printable(shortened(": ".join(told), _REASON_CHARACTERS))
 
 
 def shortened(text: str, most: int = _VALUE_CHARACTERS) -> str:

@@ -11,6 +11,7 @@ import click
 
 from halab.cli.lab import print_json
 from halab.errors import ExitCode
+from halab.printable import one_line
 
 if TYPE_CHECKING:
     from halab.report.played import Run
@@ -71,7 +72,7 @@ class Proof:
         from halab.scenario.result import Standing
 
         result = self.run.result
-        broken = [f"{each.promised}: {each.seen}" for each in result.of(Standing.BROKEN)]
+        broken = [f"{each.promised}: {one_line(each.seen)}" for each in result.of(Standing.BROKEN)]
         return broken or list(result.reasons)
 
     def text(self) -> str:

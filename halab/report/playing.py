@@ -11,6 +11,7 @@ from datetime import datetime
 from halab.clock import RealClock
 from halab.errors import HalabError, HostProblem, afterwards
 from halab.lifecycle.lab import Place
+from halab.printable import one_line
 from halab.progress import Progress
 from halab.report.played import Played, Repair, Run
 from halab.report.render import render
@@ -79,7 +80,7 @@ def play(
         problem = problem_of(error)
         if not played.runs:
             raise problem from error
-        played.ended_by, played.why_left = problem, problem.message
+        played.ended_by, played.why_left = problem, one_line(problem.message)
     played.left = list(campaign.left)
     played.seconds = RealClock().now() - begun
     return played
@@ -130,9 +131,9 @@ class _Campaign:
                 continue
             self._progress.say(f"{turn} left the lab broken: {broken}")
             done, lacking = self._ways.mend(held)
-            mended = Repair(turn, broken, tuple(done))
+            mended = Repair(turn, one_line(broken), tuple(done))
             if lacking:
-                return replace(mended, why=lacking)
+                return replace(mended, why=one_line(lacking))
             self._note(mended)
         return None
 

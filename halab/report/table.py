@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
-from halab.printable import printable
+from halab.printable import one_line, printable
 from halab.report import words
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
 from halab.scenario.result import Kind, Result, Standing
@@ -51,7 +51,8 @@ def text(result: Result) -> str:
         if outcome.kind is Kind.CHECK and outcome.standing is Standing.KEPT:
             continue
         mark = Text(f"{words.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
-        cells = (outcome.name, outcome.promised, outcome.seen, words.measured(outcome), words.limit(outcome))
+        seen = one_line(outcome.seen)
+        cells = (outcome.name, outcome.promised, seen, words.measured(outcome), words.limit(outcome))
         table.add_row(mark, *map(_text, cells))
     if result.outcomes:
         console.print(table)

@@ -13,12 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import testinfra
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from halab.errors import Unreachable
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.machines.work import Work
+from halab.printable import one_line, shortened
 from halab.scenario.events import Record, lane
 from halab.scenario.folder import Evidence, RunFolder
 from halab.scenario.outage import Figures, figures
@@ -32,6 +34,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("halab")
     group.addoption("--halab-work", help="the work folder of the lab")
     group.addoption("--halab-run", help="the folder of the run")
+
+
+class MachineHost(Host):  # type: ignore[misc]
+    """Testinfra's host, which says in one plain line why a command failed; its own words are ten lines of internals."""
+
+    @property
+    def name(self) -> str:
+        return str(self.backend.host.name)
+
+    def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
+        __tracebackhide__ = True
+        try:
+            return super().run(command, *args, **kwargs)
+        except RuntimeError as error:
+            failed = error.args[0]
+            if not isinstance(failed, CommandResult):
+                raise
+            # what ssh warns of comes first
+            why = (failed.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise Unreachable(f"{self.name} does not answer over SSH: {one_line(why)}")
+
+    def run_expect(self, expected: list[int], command: str, *args: str, **kwargs: Any) -> CommandResult:
+        __tracebackhide__ = True
+        done = self.run(command, *args, **kwargs)
+        if done.rc not in expected:
+            said = one_line(done.stderr or done.stdout) or "it printed nothing"
+            asked = shortened(" ".join(command.split()))
+            raise AssertionError(f"on {self.name}, a command ended with {done.rc}: {asked}: {said}")
+        return done
+
+    def check_output(self, command: str, *args: str, **kwargs: Any) -> str:
+        __tracebackhide__ = True
+        return str(self.run_expect([0], command, *args, **kwargs).stdout.rstrip("\r\n"))
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +95,7 @@ def machine(place: Place, lab: Lab) -> Iterator[Callable[[str], Host]]:
 
         def connect(name: str) -> Host:
             config = str(place.work.ssh_config)
-            return testinfra.get_host(
+            return MachineHost.get_host(
                 f"ssh://{name}", ssh_config=config, timeout=_CONNECT_SECONDS, sudo=True, **shared
             )
 

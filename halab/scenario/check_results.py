@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from xml.etree.ElementTree import ParseError
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
 
 from halab.errors import Corrupted
+from halab.printable import brief
 
 
 class CheckState(StrEnum):
@@ -33,6 +35,9 @@ class CheckResult:
 
 
 _STATES = {Failure: CheckState.FAILED, Error: CheckState.ERROR, Skipped: CheckState.SKIPPED}
+
+# What pytest puts before a message that is in plain words already.
+_PREFIX = re.compile(r'^(failed on \w+ with ")?(?:AssertionError|Failed|halab\.errors\.\w+): ')
 
 
 def read(path: Path) -> Sequence[CheckResult] | None:
@@ -58,6 +63,6 @@ def _result(case: TestCase) -> CheckResult:
         name=case.name or "",
         state=state,
         seconds=case.time or 0.0,
-        text=text.splitlines()[0] if text else "",
+        text=brief(_PREFIX.sub(r"\1", text.splitlines()[0])) if text else "",
         detail="\n".join(detail.splitlines()[-40:]),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from halab.config.scenario import Expect, Expectation, Verdict
+from halab.printable import one_line
 from halab.scenario import aftermath, events, impact, safety
 from halab.scenario.decision import State
 from halab.scenario.events import When
@@ -42,7 +43,7 @@ def judge(evidence: Evidence) -> Result:
         verdict = Verdict.ERROR
     else:
         verdict = Verdict.PASS
-    reasons = tuple(f"{outcome.name}: {outcome.seen}" for outcome in broken or unjudged)
+    reasons = tuple(f"{outcome.name}: {one_line(outcome.seen)}" for outcome in broken or unjudged)
     return _result(evidence, verdict, reasons, outcomes)
 
 

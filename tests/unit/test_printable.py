@@ -16,9 +16,10 @@ from halab.config.lab import LabFile
 from halab.config.loading import Model, loads
 from halab.config.scenario import Scenario
 from halab.errors import BadFile
-from halab.printable import brief, brief_line, printable, shortened
+from halab.printable import brief, brief_line, one_line, printable, shortened
 from halab.report import junit, page, table
-from halab.scenario import library
+from halab.scenario import events, library
+from halab.scenario.events import Record
 from halab.scenario.folder import RunFolder
 from halab.scenario.result import Result
 from halab.scenario.verdict import judge
@@ -151,3 +152,26 @@ def test_page_and_table_hold_nothing_that_cannot_be_shown(hostile: tuple[MadeRun
     for text in (page.html(result, run.evidence(), logs=[f"logs/{HOSTILE}"]), table.text(result)):
         assert printable(text) == text
         assert "\\x1b" in text
+
+
+MANY_LINES = (
+    "on cp2, a command ended with 1: kubectl get pods\nE1123 retrying\n\n  error: no route to host  \n"
+)
+
+
+def test_a_message_of_many_lines_is_one_line() -> None:
+    assert (
+        one_line(MANY_LINES) == "on cp2, a command ended with 1: kubectl get pods: error: no route to host"
+    )
+    assert one_line("plain") == "plain"
+    assert one_line("") == ""
+    assert one_line("what failed:\nwhy") == "what failed: why"
+    assert len(one_line(LONG)) < 450
+
+
+def test_the_reason_of_a_verdict_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    result = judge(MadeRun(extra=[Record(20.0, events.Error(MANY_LINES))]).evidence())
+    assert result.reasons == (f"run: {one_line(MANY_LINES)}",)
+    lines = table.text(result).splitlines()
+    assert lines[-1] == f"why: {result.reasons[0]}"

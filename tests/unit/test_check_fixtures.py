@@ -1,0 +1,92 @@
+"""Checks on machines: what fails there is said in one plain line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from halab.errors import Unreachable
+from halab.machines.work import Work
+from halab.scenario import check_results, checks
+from halab.scenario.check_fixtures import MachineHost
+from halab.scenario.folder import RunFolder
+
+LONG = "for each in a b c; do\n" + "  echo a long command of many lines;\n" * 10 + "done"
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ssh whose answer is written by each test: what it prints, and how it ends."""
+    path = tmp_path / "bin" / "ssh"
+    path.parent.mkdir()
+    path.touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    MachineHost._host_cache.clear()
+    return path
+
+
+def answer(ssh: Path, script: str) -> MachineHost:
+    ssh.write_text(f"#!/bin/sh\n{script}\n")
+    host: MachineHost = MachineHost.get_host("ssh://cp2", ssh_config="/dev/null", sudo=True)
+    return host
+
+
+GONE = "echo 'Warning: added' >&2; echo 'connect to host cp2: No route to host' >&2; exit 255"
+
+
+def test_a_machine_that_is_gone_does_not_answer(ssh: Path) -> None:
+    host = answer(ssh, GONE)
+    with pytest.raises(Unreachable) as caught:
+        host.run(LONG)
+    assert str(caught.value) == ("cp2 does not answer over SSH: connect to host cp2: No route to host")
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda host: host.check_output(LONG), lambda host: host.run_expect([0], LONG)]
+)
+def test_a_command_that_failed_is_named_with_what_it_said(
+    ask: Callable[[MachineHost], object], ssh: Path
+) -> None:
+    host = answer(ssh, "echo 'no such unit' >&2; exit 4")
+    with pytest.raises(AssertionError) as caught:
+        ask(host)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("on cp2, a command ended with 4: for each in a b c; do")
+    assert line.endswith("characters): no such unit")
+    assert len(line) < 200
+
+
+def test_what_a_command_prints_is_given_back(ssh: Path) -> None:
+    host = answer(ssh, "echo one; echo two")
+    assert host.check_output("x") == "one\ntwo"
+    assert host.run_test("x").rc == 0
+
+
+def test_the_result_of_a_check_says_so_in_one_line(ssh: Path, tmp_path: Path) -> None:
+    answer(ssh, GONE)
+    folder = RunFolder(tmp_path / "run")
+    folder.make()
+    folder.check_files.mkdir()
+    (folder.check_files / "test_gone.py").write_text(
+        "import pytest\n"
+        "from halab.scenario.check_fixtures import MachineHost\n\n"
+        "@pytest.fixture\ndef cp2():\n    return MachineHost.get_host('ssh://cp2', ssh_config='/dev/null')\n\n"
+        f"@pytest.fixture\ndef answers(cp2):\n    return cp2.check_output({LONG!r})\n\n"
+        f"def test_in_a_check(cp2):\n    cp2.check_output({LONG!r})\n\n"
+        "def test_in_a_fixture(answers):\n    pass\n\n"
+        "def test_of_a_service(cp2):\n    assert cp2.service('kubelet').is_running\n\n"
+        "def test_that_says_why():\n    assert 1 == 2, 'one is not two'\n\n"
+        "def test_that_says_much():\n    assert False, 'x' * 100_000\n"
+    )
+    outcome = checks.run(Work(tmp_path), ["test_gone.py"], folder=folder, patience=1.0)
+    assert outcome.error is None
+    said = {each.name: each.text for each in check_results.read(folder.checks) or ()}
+    gone = "cp2 does not answer over SSH: connect to host cp2: No route to host"
+    assert said["test_in_a_check"] == gone
+    assert said["test_in_a_fixture"].removeprefix('failed on setup with "').startswith(gone)
+    assert said["test_of_a_service"] == gone
+    assert said["test_that_says_why"] == "one is not two"
+    assert said["test_that_says_much"].endswith(" characters)")
+    assert all("CommandResult" not in text for text in said.values())
