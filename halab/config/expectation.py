@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -70,6 +71,11 @@ class FactName(StrEnum):
         return self in _NUMBERS
 
     @property
+    def grows_by_itself(self) -> int:
+        """How much a lab to which nothing happens may add to it during a run; 0 where it then stays as it is."""
+        return _GROWTH.get(self, 0)
+
+    @property
     def kinds(self) -> frozenset[Kind]:
         """The machines that it can be read of; none where it is of the whole lab."""
         if not self.is_of_a_machine:
@@ -98,6 +104,8 @@ _OF_THE_LAB = frozenset(
     }
 )
 _NUMBERS = frozenset({FactName.ETCD_TERM, FactName.ETCD_REVISION})
+# Each write adds to the revision, and the sampler writes all the time: no lab makes so many of them in a day.
+_GROWTH = {FactName.ETCD_REVISION: 10_000_000}
 _NODES = frozenset({Kind.CONTROL_PLANE, Kind.WORKER})
 _KINDS = {
     FactName.KUBELET_STARTED: _NODES,
@@ -169,6 +177,23 @@ class ProbeExpectation(_Expectation):
     failed_share: ShareBounds | None = None
     outages: CountBounds | None = Field(None, description="how many there are")
 
+    @property
+    def fault_seconds(self) -> float:
+        """How long its fault must last, so that an outage as long as its bound has room; 0 where it need not.
+
+        The heal of a fault ends outages, so a short fault would keep any bound. The end of a heal ends none.
+        """
+        bounds = self.longest_outage
+        if bounds is None or self.during is None or is_of_heal(self.during):
+            return 0.0
+        return bounds.least if math.isinf(bounds.most) else bounds.most
+
+    @property
+    def shows_a_fault(self) -> bool:
+        """Whether it cannot hold where nothing happened."""
+        amounts = (self.longest_outage, self.failed_share, self.outages)
+        return self.fails is not None or any(bounds is not None and bounds.least > 0 for bounds in amounts)
+
 
 class FactExpectation(_Expectation):
     """What is known from the inside: another value than before the fault, the same one, or a certain one.
@@ -182,6 +207,19 @@ class FactExpectation(_Expectation):
     value: Word | None = None
     reached: Within | None = Field(None, description="the value, counted from the step before")
     increase: CountBounds | None = Field(None, description="of a number, over the window of `during`")
+
+    @property
+    def shows_a_fault(self) -> bool:
+        """Whether it cannot hold where nothing happened.
+
+        A machine that is named may lead without any fault, so a value shows one only where the good value is known.
+        """
+        by_itself = self.fact.grows_by_itself
+        if self.value is not None:
+            return self.fact.good_value is not None and self.value != self.fact.good_value
+        if self.changed is not None:
+            return by_itself == 0
+        return self.increase is not None and self.increase.least > by_itself
 
 
 Expectation = ProbeExpectation | FactExpectation

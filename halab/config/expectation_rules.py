@@ -169,17 +169,6 @@ def amounts_of(expectation: ProbeExpectation) -> dict[str, Bounds]:
     return {name: bounds for name, bounds in found.items() if bounds is not None}
 
 
-def shows_a_fault(expectation: Expectation) -> bool:
-    """Whether it cannot hold where nothing happened."""
-    if isinstance(expectation, ProbeExpectation):
-        return expectation.fails is not None or any(
-            bounds.least > 0 for bounds in amounts_of(expectation).values()
-        )
-    if expectation.value is not None:
-        return expectation.value != expectation.fact.good_value
-    return expectation.changed is not None or bool(expectation.increase and expectation.increase.least > 0)
-
-
 def _listed(names: tuple[str, ...] | list[Kind] | list[str]) -> str:
     head, last = list(names)[:-1], list(names)[-1]
     return f"{', '.join(head)} or {last}" if head else str(last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ _TIME = r"(?:\d+h)?(?:\d+m(?!s))?(?:\d+(?:\.\d+)?s)?(?:\d+ms)?"
 _TIME_PARTS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 _SHARE = r"\d{1,3}(?:\.\d+)?%"
 _COUNT = r"\d{1,10}"
+_AT_LEAST = "at least "
 _DAY_SECONDS = 24 * 3600
 
 
@@ -65,7 +67,10 @@ def spelled_share(share: float) -> str:
 
 @dataclass(frozen=True)
 class Bounds:
-    """That an amount is no more than `most`, and no less than `least`: at least so much must be seen."""
+    """That an amount is no more than `most`, and no less than `least`: at least so much must be seen.
+
+    `most` is infinite where only the least is promised.
+    """
 
     most: float
     least: float = 0.0
@@ -78,6 +83,8 @@ class Bounds:
         return self.least <= other.most and other.least <= self.most
 
     def spelled(self, spell: Callable[[float], str]) -> str:
+        if math.isinf(self.most):
+            return f"at least {spell(self.least)}"
         return f"{spell(self.least)} to {spell(self.most)}" if self.least else spell(self.most)
 
 
@@ -86,9 +93,14 @@ def spelled_count(count: float) -> str:
 
 
 def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
-    """`5s` is at most so much, `2s to 20s` at least and at most."""
+    """`5s` is at most so much, `2s to 20s` at least and at most, `at least 2s` has no upper bound."""
 
     def read(text: Any) -> Bounds:
+        if isinstance(text, str) and text.startswith(_AT_LEAST):
+            least = amount_of(text.removeprefix(_AT_LEAST).strip())
+            if not least:
+                raise ValueError(f'should be more than nothing, not "{text}"')
+            return Bounds(math.inf, least)
         first, to, second = text.partition(" to ") if isinstance(text, str) else (text, "", "")
         if not to:
             return Bounds(amount_of(first))
@@ -142,7 +154,7 @@ def _text_of(pattern: str) -> dict[str, Any]:
 
 
 def _bounds_of(amount: str) -> dict[str, Any]:
-    return _text_of(f"{amount}(?: +to +{amount})?")
+    return _text_of(f"(?:{_AT_LEAST}+{amount}|{amount}(?: +to +{amount})?)")
 
 
 _GIVEN_TIME = f"(?=\\d){_TIME}"

@@ -20,7 +20,7 @@ from halab.config.fault_spec import EDIT_BALANCER, NOTHING, FaultSpec
 from halab.config.loading import Model
 from halab.config.quantities import Within
 from halab.config.setting import Capability, Needs, Setting, When
-from halab.config.step import AnyStep, Expect, Heal, Inject, Name, Step, Wait, conditions, unmet
+from halab.config.step import AnyStep, Expect, Heal, Inject, Name, Step, Wait, conditions, named, unmet
 from halab.config.targets import OTHERS, ROLES
 from halab.config.twin import Twin, Verdict
 
@@ -88,13 +88,35 @@ class Scenario(Model):
         probes = {str(each.probe) for each in self.expectations if isinstance(each, ProbeExpectation)}
         return tuple(sorted(probes))
 
+    def left_out(self, index: int, setting: Setting) -> list[str]:
+        """Why a step is not part of a run on such a lab; empty where it is."""
+        step = self.steps[index]
+        found = unmet(step, setting)
+        if isinstance(step, Expect):
+            # what is expected of a fault goes with the fault
+            names = named(step.expectation)
+            for number, other in enumerate(self.steps[:index]):
+                if isinstance(other, Inject) and other.name in names:
+                    found += self.left_out(number, setting)
+        return found
+
+    def shows_a_fault_on(self, setting: Setting) -> bool:
+        """Whether anything that is expected on such a lab cannot hold where nothing happened."""
+        return any(
+            isinstance(step, Expect) and step.expectation.shows_a_fault and not self.left_out(index, setting)
+            for index, step in enumerate(self.steps)
+        )
+
     def lacking_in(self, setting: Setting, faults: Mapping[str, FaultSpec]) -> list[str]:
         """Why a lab cannot play it, in words: by its needs, and by those of the faults that it would inject there."""
         names = [step.fault for step in self.injects if not unmet(step, setting)]
         names += [EDIT_BALANCER] if self.balancer_options else []
-        return self.needs.lacking_in(
+        lacking = self.needs.lacking_in(
             setting, [need for name in names for need in sorted(faults[name].needs)]
         )
+        if not lacking and not self.shows_a_fault_on(setting):
+            lacking.append(f"nothing in it shows a fault on a lab with {setting.in_words}")
+        return lacking
 
     def losing(self) -> Losing:
         """The twin: the same scenario with its one change made."""

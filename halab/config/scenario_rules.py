@@ -7,8 +7,8 @@ from itertools import combinations
 from pathlib import Path
 
 from halab import files
-from halab.config import contradictions, kubernetes, loading, twin_rules
-from halab.config.expectation_rules import ExpectationRules, shows_a_fault
+from halab.config import contradictions, kubernetes, loading, twin_rules, window_rules
+from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_rules import Cast, Finding
 from halab.config.fault_spec import SNAPSHOT, FaultSpec
 from halab.config.loading import Written
@@ -66,6 +66,7 @@ def findings(scenario: Scenario, known_faults: Mapping[str, FaultSpec]) -> Itera
             rules = ExpectationRules((*path, "expect"), cast, later, tuple(conditions(step)))
             yield from rules.problems(step.expectation)
     yield from contradictions.problems(scenario)
+    yield from window_rules.problems(scenario)
     yield from _whole(scenario)
     yield from twin_rules.problems(scenario, cast)
 
@@ -108,8 +109,10 @@ def _disagreement(when: When, other: When, whose: str) -> str:
 def _whole(scenario: Scenario) -> Iterator[Finding]:
     if not scenario.injects:
         yield ("steps",), "nothing is injected"
-    elif not any(map(shows_a_fault, scenario.expectations)):
-        what = "nothing shows that the fault happened: add an expectation with `changed`, `fails` or a least amount"
-        yield ("steps",), what
+    elif unshown := [lab for lab in scenario.needs.labs if not scenario.shows_a_fault_on(lab)]:
+        everywhere = len(unshown) == len(list(scenario.needs.labs))
+        where = "" if everywhere else f" on a lab with {unshown[0].in_words}"
+        what = f"nothing shows that the fault happened{where}"
+        yield ("steps",), f"{what}: add an expectation with `changed`, `fails` or a least amount"
     if scenario.ledger is Ledger.UNTIL_SNAPSHOT and all(step.fault != SNAPSHOT for step in scenario.injects):
         yield ("ledger",), f"until-snapshot needs a step that injects {SNAPSHOT}"

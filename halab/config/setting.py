@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -41,6 +42,11 @@ class Setting:
     workers: int = 0
     capabilities: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_words(self) -> str:
+        """What conditions can tell labs apart by."""
+        return f"Kubernetes {self.kubernetes}, {self.provider} and {self.load_balancer}"
 
 
 def _version_condition(value: Any) -> Any:
@@ -97,6 +103,16 @@ class Needs(Model):
     provider: Literal[Provider.DOCKER, Provider.LIBVIRT] | None = None
     load_balancer: Balancer | None = None
     capabilities: tuple[Capability, ...] = ()
+
+    @property
+    def labs(self) -> Iterator[Setting]:
+        """Every kind of lab that may have it: known minors, providers and load balancers. The rest is the least."""
+        for version, provider, balancer in product(
+            kubernetes.RELEASES, (Provider.DOCKER, Provider.LIBVIRT), Balancer
+        ):
+            lab = Setting(version, provider, balancer, self.control_planes, self.workers)
+            if not self.condition.fails_in(lab):
+                yield lab
 
     @property
     def condition(self) -> When:

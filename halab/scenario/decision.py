@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,7 +44,7 @@ class Figure:
 
     @classmethod
     def within(cls, name: str, unit: Unit, value: float, bounds: Bounds) -> Figure:
-        return cls(name, unit, value, bounds.most, bounds.least)
+        return cls(name, unit, value, None if math.isinf(bounds.most) else bounds.most, bounds.least)
 
     @property
     def excess(self) -> float:

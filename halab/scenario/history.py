@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from halab.config.expectation import fault_in, is_of_heal
 from halab.config.fault_spec import SNAPSHOT
 from halab.config.scenario import Expect, Expectation, Inject, Ledger, Scenario, Setting
-from halab.config.step import named, unmet
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
 from halab.scenario import events
 from halab.scenario.events import Record, Sample
@@ -59,15 +58,7 @@ class History:
 
     def unmet(self, index: int) -> list[str]:
         """Why a step is left out of this run; empty where it is part of it."""
-        step = self.scenario.steps[index]
-        found = unmet(step, self.setting)
-        if isinstance(step, Expect):
-            # what is expected of a fault goes with the fault
-            names = named(step.expectation)
-            for number, other in enumerate(self.scenario.steps[:index]):
-                if isinstance(other, Inject) and other.name in names:
-                    found += self.unmet(number)
-        return found
+        return self.scenario.left_out(index, self.setting)
 
     def faults(self) -> list[Fault]:
         """All faults in the order of their injects."""

@@ -52,7 +52,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one lane saw between two moments. Answer times are those of samples that were ok."""
+    """What one lane saw between two moments. Answer times are those of samples that were ok.
+
+    `outages` are those that began in that time, each as long as it really lasted.
+    """
 
     start: float
     end: float
@@ -86,15 +89,21 @@ class Samples(Lanes[Sample]):
 
 
 def figures(samples: Sequence[Sample], start: float, end: float) -> Figures:
-    """Figures of those samples of one lane that started in [start, end); they come in that order."""
-    inside = [sample for sample in samples if start <= sample.t < end]
+    """Figures of the time [start, end) of one lane, by its samples in the order of their starts.
+
+    An outage that began in that time and went on is measured to its real end, by the samples that came later. Cut at
+    `end`, it would look as short as the time that was looked at.
+    """
+    later = [sample for sample in samples if start <= sample.t]
+    inside = [sample for sample in later if sample.t < end]
+    known_until = max([end, *(sample.end for sample in later)])
     times = sorted(sample.seconds for sample in inside if sample.ok)
     return Figures(
         start=start,
         end=end,
         samples=len(inside),
         failed=sum(not sample.ok for sample in inside),
-        outages=tuple(outages(inside, end)),
+        outages=tuple(outage for outage in outages(later, known_until) if outage.start < end),
         gaps=tuple(gaps(inside, start, end)),
         p50_seconds=percentile(times, 50),
         p95_seconds=percentile(times, 95),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
 from halab.config.quantities import Promise, spelled, spelled_count, spelled_share
 
@@ -38,7 +40,7 @@ def limit_seconds(expectation: Expectation) -> float | None:
     if promise is not None:
         return promise.within_seconds
     outage = expectation.longest_outage if isinstance(expectation, ProbeExpectation) else None
-    return outage.most if outage else None
+    return outage.most if outage and not math.isinf(outage.most) else None
 
 
 def _of_a_fact(expectation: FactExpectation) -> str:

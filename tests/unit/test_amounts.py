@@ -30,13 +30,13 @@ def lane(pattern: str, *, start: float = 0.0) -> list[Sample]:
 
 
 def judged(
-    pattern: str, *, effective: float | None = 0.0, end: float | None = -1, **promised: Any
+    pattern: str, after: str = "", *, effective: float | None = 0.0, end: float | None = -1, **promised: Any
 ) -> Judgement:
-    """Over a window from the first sample to the end of the last; None: it is still open."""
+    """Over a window from the first sample to the end of `pattern`, and samples after it; None: it is still open."""
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
     length = len(pattern) / HERTZ
     window = Window(0.0, effective, length if end == -1 else end)
-    return during(expectation, Samples(lane(pattern)), "p", window, length)
+    return during(expectation, Samples(lane(pattern + after)), "p", window, length)
 
 
 OUT_2S = "+++++" + "-" * 10 + "+++++"
@@ -53,15 +53,22 @@ OUT_2S = "+++++" + "-" * 10 + "+++++"
         (OUT_2S, {"longest_outage": "1s to 3s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
         (
             OUT_2S,
-            {"longest_outage": "3s to 9s"},
+            {"longest_outage": "3s to 4s"},
             State.BROKEN,
             "p was out for only 2s, from 1.0s (refused), at least 3s was promised",
         ),
-        (WHOLE, {"longest_outage": "1s to 3s"}, State.BROKEN, "p was never out, at least 1s was promised"),
+        (WHOLE, {"longest_outage": "1s to 2s"}, State.BROKEN, "p was never out, at least 1s was promised"),
         (OUT_2S, {"longest_outage": "1s to 1500ms"}, State.BROKEN, "p was out for 2s, from 1.0s (refused)"),
+        (OUT_2S, {"longest_outage": "at least 2s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
+        (
+            OUT_2S,
+            {"longest_outage": "at least 3s"},
+            State.BROKEN,
+            "p was out for only 2s, from 1.0s (refused), at least 3s was promised",
+        ),
         (
             "+++++" + "-" * 5,
-            {"longest_outage": "0s to 5s"},
+            {"longest_outage": "at least 1s"},
             State.MET,
             "p was out for 1s, at least, from 1.0s (refused)",
         ),
@@ -132,7 +139,22 @@ LONG_GAP = "+++++" + "." * 60
         ("." * 10, {"longest_outage": "1s to 2s"}, State.OPEN),
         ("." * 10, {"outages": "1 to 2"}, State.OPEN),
         ("." * 10, {"fails": "always"}, State.OPEN),
-        ("-", {"failed_share": "50%"}, State.BROKEN),
+        # so few samples are an accident
+        ("----", {"failed_share": "50%"}, State.OPEN),
+        ("-----", {"failed_share": "50%"}, State.BROKEN),
+        ("++++", {"failed_share": "50%"}, State.OPEN),
+        ("++++", {"failed_share": "50% to 100%"}, State.OPEN),
+        ("++++", {"outages": 1}, State.OPEN),
+        ("++++", {"outages": "1 to 2"}, State.OPEN),
+        ("-+-+", {"outages": 1}, State.BROKEN),
+        ("+", {"ok": "always"}, State.OPEN),
+        ("++++", {"ok": "always"}, State.OPEN),
+        ("+++++", {"ok": "always"}, State.MET),
+        ("-", {"ok": "always"}, State.BROKEN),
+        ("-", {"fails": "always"}, State.OPEN),
+        ("--", {"fails": "always"}, State.OPEN),
+        ("---", {"fails": "always"}, State.MET),
+        ("+", {"fails": "always"}, State.BROKEN),
     ],
 )
 def test_a_window_with_a_gap(pattern: str, promised: dict[str, Any], state: State) -> None:
@@ -145,6 +167,7 @@ def test_a_window_with_a_gap(pattern: str, promised: dict[str, Any], state: Stat
         (WHOLE, {"ok": "always"}, State.OPEN),
         (OUT_2S, {"longest_outage": "1s"}, State.BROKEN),
         (OUT_2S, {"longest_outage": "3s to 9s"}, State.OPEN),
+        (OUT_2S, {"longest_outage": "at least 9s"}, State.OPEN),
         # the share goes down again when more is asked
         ("-" * 10, {"failed_share": "50%"}, State.OPEN),
         ("+-+-+-+", {"outages": 1}, State.BROKEN),
@@ -156,6 +179,58 @@ def test_a_window_that_is_not_closed_yet(pattern: str, promised: dict[str, Any],
     assert found.state is state
     if state is State.OPEN:
         assert found.seen == "f is not healed yet"
+
+
+@pytest.mark.parametrize(
+    ("after", "promised", "state", "seen"),
+    [
+        ("-" * 20 + "+++", {"longest_outage": "2s"}, State.BROKEN, "p was out for 5s, from 1.0s (refused)"),
+        ("-" * 4 + "+++", {"longest_outage": "2s"}, State.MET, "p was out for 1.8s, from 1.0s (refused)"),
+        ("-" * 20 + "+++", {"longest_outage": "at least 3s"}, State.OPEN, "f lasted 2s: an outage of 3s had no room"),
+        # one that begins later is no matter of this window
+        ("++" + "-" * 20 + "+++", {"longest_outage": "2s"}, State.MET, "p was out for 1s, from 1.0s (refused)"),
+        # nobody knows how long it was
+        ("---", {"longest_outage": "2s"}, State.OPEN, "p was out for 1.4s and went on: no sample of it after 2.4s"),
+        ("", {"longest_outage": "2s"}, State.OPEN, "p was out for 1s and went on: no sample of it after 2.0s"),
+        ("..." * 15 + "+", {"longest_outage": "2s"}, State.OPEN, "p was out for 810ms and went on: no sample of it"),
+        ("-" * 20, {"longest_outage": "2s"}, State.BROKEN, "p was out for 4.8s, at least, from 1.0s (refused)"),
+    ],
+)  # fmt: skip
+def test_an_outage_that_began_in_a_window_counts_to_its_real_end(
+    after: str, promised: dict[str, Any], state: State, seen: str
+) -> None:
+    found = judged("+++++-----", after, **promised)
+    assert (found.state, found.seen[: len(seen)]) == (state, seen)
+
+
+def test_the_samples_after_the_window_change_nothing_but_how_long_an_outage_lasted() -> None:
+    for promised in ({"failed_share": "50%"}, {"outages": 1}, {"ok": "always"}, {"fails": "always"}):
+        for pattern in ("+++++-----", "-" * 10, "+" * 10):
+            here, there = judged(pattern, "+" * 20, **promised), judged(pattern, "+-" * 20, **promised)
+            assert (here.state, here.figures) == (there.state, there.figures), promised
+
+
+@pytest.mark.parametrize(
+    ("pattern", "promised", "state"),
+    [
+        (WHOLE, {"longest_outage": "2s"}, State.MET),
+        (WHOLE, {"longest_outage": "2100ms"}, State.OPEN),
+        (WHOLE, {"longest_outage": "1s to 3s"}, State.OPEN),
+        (WHOLE, {"longest_outage": "at least 2s"}, State.BROKEN),
+        (WHOLE, {"longest_outage": "at least 2100ms"}, State.OPEN),
+        # what is broken is broken, however short the window is
+        (WHOLE, {"longest_outage": "3s", "outages": "1 to 2"}, State.BROKEN),
+    ],
+)
+def test_a_fault_that_is_shorter_than_a_bound_shows_nothing_about_it(
+    pattern: str, promised: dict[str, Any], state: State
+) -> None:
+    assert judged(pattern, "+++++", **promised).state is state
+
+
+def test_a_short_heal_shows_what_it_costs_because_its_end_mends_nothing() -> None:
+    assert judged(WHOLE, "+++++", during="heal f", longest_outage="9s").state is State.MET
+    assert judged("+++++-----", "-" * 60 + "+", during="heal f", longest_outage="9s").state is State.BROKEN
 
 
 def test_a_fault_without_an_effect_breaks_no_promise_to_fail() -> None:

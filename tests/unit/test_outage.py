@@ -93,6 +93,15 @@ def test_only_samples_that_start_in_the_window_count() -> None:
     assert (found.samples, found.failed) == (10, 5)
 
 
+def test_an_outage_that_began_in_the_window_is_measured_to_its_real_end() -> None:
+    made = samples(end=30, out=[(0, 1), (3, 13), (20, 22)])
+    (found,) = figures(made, 2, 4).outages
+    assert (found.start, found.end, found.is_open) == (3.0, pytest.approx(13.02), False)
+    assert figures(made, 14, 19).outages == ()
+    (still,) = figures(made[: 12 * 5], 2, 4).outages
+    assert (still.end, still.is_open) == (pytest.approx(11.802), True)
+
+
 def test_nothing_sampled_is_a_gap_and_no_outage() -> None:
     found = figures([], 0, 10)
     assert found.gaps == (Gap(0, 10),)
@@ -187,13 +196,16 @@ def hanging(answers: list[tuple[bool, float, float]], start: float = 0.0) -> lis
 
 
 @given(mixed, st.floats(0, 30))
-def test_outages_come_in_order_and_lie_in_the_window(
+def test_outages_come_in_order_and_begin_in_the_window(
     answers: list[tuple[bool, float, float]], end: float
 ) -> None:
-    found = figures(hanging(answers), 0, end)
-    assert all(0 <= outage.start <= outage.end <= end for outage in found.outages)
+    made = hanging(answers)
+    found = figures(made, 0, end)
+    assert all(0 <= outage.start <= outage.end and outage.start < end for outage in found.outages)
     assert all(first.end <= second.start for first, second in pairwise(found.outages))
-    assert sum(outage.failed for outage in found.outages) == found.failed
+    assert sum(outage.failed for outage in found.outages) >= found.failed
+    whole = figures(made, 0, 1e6).outages
+    assert [each.start for each in found.outages] == [each.start for each in whole if each.start < end]
     assert bool(found.outages) is bool(found.failed)
 
 

@@ -49,10 +49,33 @@ def measured(result: Result, step: int) -> float | None:
     return outcome.measured
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["stop-apiserver-haproxy", "stop-apiserver-nginx"])
 def test_what_passed_passes_again(name: str, copy_of: Callable[[str], RunFolder]) -> None:
     result = report.render(copy_of(name))
     assert result.verdict is Verdict.PASS, result.reasons
+
+
+def test_what_passed_although_its_fault_was_too_short_is_an_error_now(
+    copy_of: Callable[[str], RunFolder],
+) -> None:
+    """Its first fault was healed after 1.5 s, and its bound is 5 s."""
+    result = report.render(copy_of("kill-etcd-member-nginx"))
+    assert result.verdict is Verdict.ERROR
+    assert result.reasons == ("step 4: killed lasted 1.5s: an outage of 5s had no room",)
+
+
+def test_an_outage_that_the_heal_of_a_short_fault_did_not_end_breaks_its_bound(
+    copy_of: Callable[[str], RunFolder],
+) -> None:
+    folder = copy_of("kill-etcd-member-nginx")
+    samples = [json.loads(line) for line in folder.samples.read_text().splitlines()]
+    for sample in samples:
+        if sample["probe"] == "write-via-lb" and 3.1 <= sample["t"] < 13:
+            sample.update(ok=False, detail="connection refused")
+    folder.samples.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    result = report.render(folder)
+    assert result.verdict is Verdict.FAIL
+    assert measured(result, 4) == pytest.approx(9.9, abs=0.2)
 
 
 def test_the_figures_of_an_etcd_member_that_was_held_down_behind_nginx(

@@ -65,7 +65,7 @@ def changed(old: str, new: str, tmp_path: Path) -> list[str]:
 
 
 def with_expectation(words: str, tmp_path: Path) -> list[str]:
-    return changed("  - wait: 10s\n", f"  - expect: {{{words}}}\n", tmp_path)
+    return changed("  - wait: 10s\n", f"  - expect: {{{words}}}\n  - wait: 10s\n", tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted(data.scenarios().glob("*.yml")), ids=lambda path: path.stem)
@@ -287,12 +287,12 @@ def test_contradictory_expectations_are_refused(words: str, said: str | None, tm
 
 def test_two_expectations_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     found = with_expectation("probe: write-via-lb, fails: always, during: stopped", tmp_path)
-    assert found == ["s.yml:13: steps[5].expect: contradicts step 3"]
+    assert found == ["s.yml:14: steps[6].expect: contradicts step 3"]
 
 
 def test_a_condition_that_the_needs_exclude_is_refused(tmp_path: Path) -> None:
     text = STOP.replace("control_planes: 3", "control_planes: 3, load_balancer: haproxy")
-    text = text.replace("wait: 10s", "wait: 10s\n    when: {load_balancer: nginx}")
+    text = text.replace("wait: 10s", "wait: 10s\n  - wait: 1s\n    when: {load_balancer: nginx}")
     (found,) = problems(text, tmp_path)
     assert "never happens: when says load_balancer: nginx, and needs says haproxy" in found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from made_run import META, STOP, scenario
 from test_scenario_file import KNOWN
 
 from halab.config.expectation import FactExpectation, FactName, Probe, ProbeExpectation
-from halab.config.lab import Provider
+from halab.config.lab import Balancer, Provider
 from halab.config.quantities import Bounds, spelled, spelled_count, spelled_share
 from halab.config.scenario import Expectation, Inject, Ledger, Needs, Scenario
 from halab.config.setting import Capability, Setting
@@ -92,6 +93,9 @@ def test_every_place_of_a_fault_is_known_here() -> None:
     ("words", "bounds", "text"),
     [
         ({"longest_outage": "5s"}, Bounds(5), "longest outage 5s"),
+        ({"longest_outage": "at least 5s"}, Bounds(math.inf, 5), "longest outage at least 5s"),
+        ({"failed_share": "at least 5%"}, Bounds(math.inf, 0.05), "failed share at least 5%"),
+        ({"outages": "at least 5"}, Bounds(math.inf, 5), "outages at least 5"),
         ({"longest_outage": "2s to 20s"}, Bounds(20, 2), "longest outage 2s to 20s"),
         ({"longest_outage": "500ms to 1m30s"}, Bounds(90, 0.5), "longest outage 500ms to 90s"),
         ({"failed_share": "5%"}, Bounds(0.05), "failed share 5%"),
@@ -115,6 +119,10 @@ def test_amounts_are_bounds(words: dict[str, Any], bounds: Bounds, text: str) ->
         ("longest_outage", "to 2s"),
         ("longest_outage", "2s to 3s to 4s"),
         ("longest_outage", "2 to 3"),
+        ("longest_outage", "at least"),
+        ("longest_outage", "at least 0s"),
+        ("longest_outage", "at least 2s to 3s"),
+        ("longest_outage", "at most 2s"),
         ("longest_outage", 5),
         ("longest_outage", ["2s", "3s"]),
         ("failed_share", "60% to 10%"),
@@ -264,10 +272,22 @@ def test_what_a_fault_needs_the_scenario_needs() -> None:
 
 
 def test_a_fault_that_is_left_out_needs_nothing() -> None:
-    text = STOP.replace("hold-static-pod", "throttle-disk")
-    text = text.replace("{pod: kube-apiserver}", "{iops: 20}\n    when: {provider: libvirt}")
+    slow = "  - {inject: throttle-disk, name: slow, on: cp1, with: {iops: 20}, when: {provider: libvirt}}\n"
+    text = STOP.replace("  - heal", f"{slow}  - heal")
     assert scenario(text).lacking_in(lab(), KNOWN) == []
-    assert scenario(text).lacking_in(lab(provider=Provider.LIBVIRT), KNOWN) != []
+    assert scenario(text).lacking_in(lab(provider=Provider.LIBVIRT), KNOWN) == [
+        "the lab lacks the capability disk-throttle"
+    ]
+
+
+@pytest.mark.parametrize("step", ["with: {pod: kube-apiserver}", "fails: within 10s}"])
+def test_a_lab_on_which_nothing_would_show_a_fault_cannot_play_it(step: str) -> None:
+    """Where the fault is left out, so is what is expected of it."""
+    text = STOP.replace(step, f"{step}\n    when: {{load_balancer: nginx}}")
+    assert scenario(text).lacking_in(lab(), KNOWN) == [
+        "nothing in it shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
+    ]
+    assert scenario(text).lacking_in(lab(load_balancer=Balancer.NGINX), KNOWN) == []
 
 
 def test_what_the_twin_needs_only_the_twin_needs() -> None:

@@ -24,6 +24,8 @@ from halab.scenario.promises import promised
 from halab.scenario.result import Kind, Standing
 from halab.scenario.verdict import judge
 
+WAIT = "  - wait: 10s\n"
+LONG_WAIT = "  - wait: 60s\n"
 SECOND = """
   - inject: {fault}
     name: second
@@ -40,13 +42,13 @@ def changed(changes: dict[str, str], tmp_path: Path) -> list[str]:
 
 
 def expecting(words: str, tmp_path: Path, *, needs: str = "{control_planes: 3}") -> list[str]:
-    """The wait replaced by another expectation, on line 11."""
-    return changed({"  - wait: 10s\n": f"  - expect: {{{words}}}\n", "{control_planes: 3}": needs}, tmp_path)
+    """Another expectation before the wait, on line 11."""
+    return changed({WAIT: f"  - expect: {{{words}}}\n{WAIT}", "{control_planes: 3}": needs}, tmp_path)
 
 
 def injecting(words: str, tmp_path: Path) -> list[str]:
     """A second fault before the first is healed, on line 11."""
-    return changed({"  - wait: 10s\n": f"  - {{{words}}}\n"}, tmp_path)
+    return changed({WAIT: f"  - {{{words}}}\n{WAIT}"}, tmp_path)
 
 
 # faults and their targets
@@ -121,17 +123,17 @@ def test_a_worker_that_the_lab_must_have_may_be_named(tmp_path: Path) -> None:
 
 def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path: Path) -> None:
     later = SECOND.format(fault="nothing", on="cp1")
-    changes = {"  - wait: 10s\n": "  - expect: {probe: write-via-lb, ok: always, during: second}\n"}
+    changes = {WAIT: "  - expect: {probe: write-via-lb, ok: always, during: second}\n  - wait: 10s\n"}
     found = changed({**changes, "\nrecover:": f"{later}recover:"}, tmp_path)
-    assert found == ["s.yml:11: steps[3].expect.during: is injected later, in step 7: second"]
-    changes = {"  - wait: 10s\n": "  - expect: {probe: ready-direct, on: second, ok: within 5s}\n"}
+    assert found == ["s.yml:11: steps[3].expect.during: is injected later, in step 8: second"]
+    changes = {WAIT: "  - expect: {probe: ready-direct, on: second, ok: within 5s}\n  - wait: 10s\n"}
     found = changed({**changes, "\nrecover:": f"{later}recover:"}, tmp_path)
-    assert found == ["s.yml:11: steps[3].expect.on: is injected later, in step 7: second"]
-    changes = {"  - wait: 10s\n": "  - expect: {probe: write-via-lb, ok: always, during: heal second}\n"}
+    assert found == ["s.yml:11: steps[3].expect.on: is injected later, in step 8: second"]
+    changes = {WAIT: "  - expect: {probe: write-via-lb, ok: always, during: heal second}\n  - wait: 10s\n"}
     found = changed({**changes, "\nrecover:": f"{later}recover:"}, tmp_path)
-    assert found == ["s.yml:11: steps[3].expect.during: is injected later, in step 7: second"]
-    found = changed({"  - wait: 10s\n": "  - heal: second\n", "\nrecover:": f"{later}recover:"}, tmp_path)
-    assert found == ["s.yml:11: steps[3].heal: is injected later, in step 7: second"]
+    assert found == ["s.yml:11: steps[3].expect.during: is injected later, in step 8: second"]
+    found = changed({WAIT: "  - heal: second\n  - wait: 10s\n", "\nrecover:": f"{later}recover:"}, tmp_path)
+    assert found == ["s.yml:11: steps[3].heal: is injected later, in step 8: second"]
 
 
 # expectations
@@ -232,6 +234,62 @@ def test_an_expectation_of_a_fault_that_hit_the_load_balancer_asks_no_api_server
     )
 
 
+# how long a fault must last
+
+SHORT = "s.yml:13: steps[5].expect.longest_outage: stopped must last"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"wait: 10s": "wait: 5s"}, None),
+        (
+            {"wait: 10s": "wait: 1500ms"},
+            f"{SHORT} 5s to show that, and the waits while it does add up to 1.5s:"
+            " add `wait: 4s` before `heal: stopped`",
+        ),
+        ({"longest_outage: 5s": "longest_outage: 1s to 11s"}, f"{SHORT} 11s to show that"),
+        ({"longest_outage: 5s": "longest_outage: at least 11s"}, f"{SHORT} 11s to show that"),
+        ({"longest_outage: 5s": "longest_outage: at least 1s"}, None),
+        ({"longest_outage: 5s": "longest_outage: 20s", "during: stopped}": "during: heal stopped}"}, None),
+        # waits before and after count for nothing
+        (
+            {"steps:\n": "steps:\n  - wait: 9s\n", "wait: 10s\n  - heal: stopped": "heal: stopped\n  - wait: 9s"},
+            "and the waits while it does add up to 0s: add `wait: 5s` before `heal: stopped`",
+        ),
+        # an expectation may take long, and may end at once
+        ({"wait: 10s": "expect: {probe: read-via-lb, ok: within 60s}"}, "add up to 0s: add `wait: 5s`"),
+        ({"  - heal: stopped\n": ""}, None),
+        ({"  - heal: stopped\n": "", "wait: 10s": "wait: 3s"}, "add `wait: 2s` after the inject of stopped"),
+        (
+            {"wait: 10s": "wait: 2s\n  - wait: 3s\n    when: {load_balancer: nginx}"},
+            "add up to 2s on a lab with Kubernetes 1.34, docker and haproxy: add `wait: 3s` before `heal: stopped`",
+        ),
+        (
+            {
+                "wait: 10s": "wait: 2s\n  - wait: 3s\n    when: {load_balancer: nginx}",
+                "control_planes: 3": "control_planes: 3, load_balancer: nginx",
+            },
+            None,
+        ),
+        (
+            {
+                "wait: 10s": "wait: 2s\n  - wait: 3s\n    when: {load_balancer: nginx}",
+                "longest_outage: 5s": "longest_outage: 5s, when: {load_balancer: nginx}",
+            },
+            None,
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_must_last_as_long_as_the_outage_that_is_promised(
+    changes: dict[str, str], said: str | None, tmp_path: Path
+) -> None:
+    found = [each for each in changed(changes, tmp_path) if "stands before" not in each]
+    assert len(found) == (said is not None), found
+    if said is not None:
+        assert said in found[0]
+
+
 # what contradicts what
 
 
@@ -265,7 +323,7 @@ def test_two_promises_over_one_window(first: str, second: str, contradict: bool,
     text = STOP.replace("  - expect: {probe: write-via-lb, longest_outage: 5s, during: stopped}\n", "")
     for one, other in (both, reversed(both)):
         found = problems(
-            text.replace("  - wait: 10s\n", one + other).replace("P,", "write-via-lb,"), tmp_path
+            text.replace(WAIT, one + other + LONG_WAIT).replace("P,", "write-via-lb,"), tmp_path
         )
         expected = ["s.yml:12: steps[4].expect: contradicts step 3"] if contradict else []
         assert [each for each in found if "contradicts" in each] == expected
@@ -290,26 +348,26 @@ def test_promises_that_never_meet_on_a_lab_do_not_contradict_each_other(
         f"  - expect: {{probe: read-via-lb, {words}, during: stopped, when: {when}}}\n"
         for words, when in (("outages: 0", one), ("outages: 1 to 2", other))
     ]
-    found = changed({"  - wait: 10s\n": "".join(both)}, tmp_path)
+    found = changed({WAIT: "".join(both) + WAIT}, tmp_path)
     assert bool(found) is contradict, found
 
 
 def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) -> None:
     change = "  - expect: {fact: etcd-leader, changed: within 5s}\n"
     same = "  - expect: {fact: etcd-leader, unchanged: true}\n"
-    found = changed({"  - wait: 10s\n": change + same}, tmp_path)
+    found = changed({WAIT: change + same + WAIT}, tmp_path)
     assert found == ["s.yml:12: steps[4].expect: contradicts step 3"]
-    assert changed({"  - wait: 10s\n": same + change}, tmp_path) == []
+    assert changed({WAIT: same + change + WAIT}, tmp_path) == []
     between = "  - {inject: nothing, name: second, on: cp1}\n"
-    assert changed({"  - wait: 10s\n": change + between + same}, tmp_path) == []
+    assert changed({WAIT: change + between + same + WAIT}, tmp_path) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         (
-            {"wait: 10s": "wait: 10s\n    when: {kubernetes: '<1.30'}"},
-            "s.yml:11: steps[3]: never happens: halab knows Kubernetes 1.34",
+            {"wait: 10s": "wait: 10s\n  - wait: 1s\n    when: {kubernetes: '<1.30'}"},
+            "s.yml:12: steps[4]: never happens: halab knows Kubernetes 1.34",
         ),
         (
             {"{control_planes: 3}": "{control_planes: 3, kubernetes: '<1.30'}"},
@@ -318,7 +376,7 @@ def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) 
         (
             {
                 "{control_planes: 3}": "{control_planes: 3, kubernetes: '>=1.36'}",
-                "wait: 10s": "wait: 10s\n    when: {kubernetes: '<1.36'}",
+                "wait: 10s": "wait: 10s\n  - wait: 1s\n    when: {kubernetes: '<1.36'}",
             },
             "never happens: when says kubernetes: <1.36, and needs says >=1.36",
         ),
@@ -360,12 +418,63 @@ def test_the_whole(changes: dict[str, str], said: str, tmp_path: Path) -> None:
         ("fact: etcd-alarm, on: stopped, value: none, during: stopped", False),
         ("fact: etcd-term, increase: 1 to 2, during: stopped", True),
         ("fact: etcd-term, increase: 2, during: stopped", False),
+        ("fact: etcd-term, changed: within 5s", True),
+        ("probe: read-via-lb, longest_outage: at least 1s, during: stopped", True),
+        # the sampler writes all the time
+        ("fact: etcd-revision, on: cp1, increase: 1 to 9999999, during: stopped", False),
+        ("fact: etcd-revision, on: cp1, increase: at least 1, during: stopped", False),
+        ("fact: etcd-revision, on: cp1, increase: 999000000 to 1001000000, during: stopped", True),
+        ("fact: etcd-revision, on: cp1, changed: within 5s", False),
+        # cp1 may have led before
+        ("fact: etcd-leader, value: cp1, reached: within 5s", False),
+        ("fact: kcm-leader, value: cp1, during: stopped", False),
     ],
 )
 def test_a_scenario_must_show_that_its_fault_happened(words: str, shows: bool, tmp_path: Path) -> None:
     found = changed({"probe: ready-direct, on: stopped, fails: within 10s": words}, tmp_path)
     assert bool(found) is not shows, found
-    assert shows or "nothing shows that the fault happened" in found[0]
+    assert shows or "nothing shows that the fault happened: add an expectation" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"fails: within 10s}": "fails: within 10s, when: {load_balancer: haproxy}}"}, "1.34, docker and nginx"),
+        ({"fails: within 10s}": "fails: within 10s}\n    when: {provider: docker}"}, "1.34, libvirt and haproxy"),
+        ({"fails: within 10s}": "fails: within 10s, when: {kubernetes: '<1.37'}}"}, "1.37, docker and haproxy"),
+        # what is expected of a fault goes with the fault
+        (
+            {"with: {pod: kube-apiserver}": "with: {pod: kube-apiserver}\n    when: {kubernetes: '>1.34'}"},
+            "1.34, docker and haproxy",
+        ),
+        # another one shows it there
+        (
+            {
+                "fails: within 10s}": "fails: within 10s, when: {load_balancer: haproxy}}\n"
+                "  - expect: {fact: etcd-leader, changed: within 5s, when: {load_balancer: nginx}}"
+            },
+            None,
+        ),
+        # no such lab can play it
+        (
+            {
+                "fails: within 10s}": "fails: within 10s, when: {load_balancer: haproxy}}",
+                "control_planes: 3": "control_planes: 3, load_balancer: haproxy",
+            },
+            None,
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_must_show_on_every_lab_that_can_play_it(
+    changes: dict[str, str], where: str | None, tmp_path: Path
+) -> None:
+    found = changed(changes, tmp_path)
+    assert len(found) == (where is not None), found
+    if where is not None:
+        assert (
+            f"nothing shows that the fault happened on a lab with Kubernetes {where}: add an expectation"
+            in found[0]
+        )
 
 
 # twins

@@ -137,9 +137,26 @@ def test_an_outage_before_the_fault_or_after_the_heal_breaks_no_promise_over_the
     assert step(result, 5).standing is Standing.KEPT
 
 
-def test_an_outage_that_goes_on_past_the_heal_counts_up_to_it() -> None:
-    result = judged(MadeRun(out={"write-via-lb": [(12, 30)]}))
-    assert step(result, 5).seen == "write-via-lb was out for 6.5s, at least, from 12.0s (connection refused)"
+@pytest.mark.parametrize(("until", "verdict"), [(22, Verdict.PASS), (24, Verdict.FAIL), (30, Verdict.FAIL)])
+def test_an_outage_that_goes_on_past_the_heal_counts_to_its_real_end(until: float, verdict: Verdict) -> None:
+    """The heal begins at 18.5 s."""
+    result = judged(MadeRun(out={"write-via-lb": [(18, until)]}))
+    assert result.verdict is verdict
+    lasted = f"{until - 18}s"
+    assert step(result, 5).seen == f"write-via-lb was out for {lasted}, from 18.0s (connection refused)"
+
+
+def test_an_outage_that_is_within_its_bound_when_the_samples_end_is_not_judged() -> None:
+    made = MadeRun(out={"write-via-lb": [(18, 99)]}, recover_seconds=2.0)
+    result = judged(made)
+    assert result.verdict is Verdict.ERROR
+    assert step(result, 5).seen == "write-via-lb was out for 3s and went on: no sample of it after 21.0s"
+
+
+def test_a_fault_that_was_shorter_than_the_bound_is_not_judged() -> None:
+    result = judged(MadeRun(text=STOP.replace("wait: 10s", "wait: 1s")))
+    assert result.verdict is Verdict.ERROR
+    assert result.reasons == ("step 5: stopped lasted 4s: an outage of 5s had no room",)
 
 
 def test_always_ok_is_broken_by_one_sample() -> None:
@@ -173,7 +190,10 @@ OVER_THE_HEAL = expecting("probe: write-via-lb, longest_outage: 3s, during: heal
         # the heal begins at 18.5 s and takes 8 s
         ((19, 23), Standing.BROKEN),
         ((12, 19), Standing.KEPT),
-        ((26, 40), Standing.KEPT),
+        ((26, 40), Standing.BROKEN),
+        ((26, 29), Standing.BROKEN),
+        ((26, 28), Standing.KEPT),
+        ((27, 40), Standing.KEPT),
         ((12, 40), Standing.BROKEN),
     ],
 )

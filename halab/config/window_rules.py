@@ -1,0 +1,59 @@
+"""Whether a fault lasts long enough for what is promised of the longest outage while it lasts.
+
+An `expect … within` ends as soon as it is met, so that only the waits say how long a fault lasts at least.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from halab.config.expectation import ProbeExpectation
+from halab.config.fault_rules import Finding
+from halab.config.quantities import spelled
+from halab.config.scenario import Scenario, Setting
+from halab.config.step import Expect, Heal, Inject, Wait
+
+
+def problems(scenario: Scenario) -> Iterator[Finding]:
+    """Every longest outage for which its fault may be too short, on some lab that can play the scenario."""
+    labs = list(scenario.needs.labs)
+    for index, step in enumerate(scenario.steps):
+        if not isinstance(step, Expect) or not isinstance(step.expectation, ProbeExpectation):
+            continue
+        needed, fault = step.expectation.fault_seconds, step.expectation.fault
+        if not needed or fault is None:
+            continue
+        played = [lab for lab in labs if not scenario.left_out(index, lab)]
+        waits = [(_waited(scenario, fault, lab), lab) for lab in played]
+        waited, lab = min(waits, key=lambda each: each[0], default=(needed, None))
+        if waited < needed:
+            path = ("steps", index, "expect", "longest_outage")
+            is_everywhere = all(each == waited for each, _lab in waits)
+            yield path, _what(scenario, fault, needed, waited, None if is_everywhere else lab)
+
+
+def _waited(scenario: Scenario, fault: str, lab: Setting) -> float:
+    """The sum of the waits from the inject of a fault to its heal, or to the last step where no step heals it."""
+    seconds, lasts = 0.0, False
+    for index, step in enumerate(scenario.steps):
+        if scenario.left_out(index, lab):
+            continue
+        if isinstance(step, Inject) and step.name == fault:
+            lasts = True
+        elif isinstance(step, Heal) and step.name == fault:
+            break
+        elif isinstance(step, Wait) and lasts:
+            seconds += step.seconds
+    # a name that no inject has is a problem of its own
+    return seconds if lasts else math.inf
+
+
+def _what(scenario: Scenario, fault: str, needed: float, waited: float, lab: Setting | None) -> str:
+    is_healed = any(isinstance(step, Heal) and step.name == fault for step in scenario.steps)
+    where = f"before `heal: {fault}`" if is_healed else f"after the inject of {fault}"
+    on = f" on a lab with {lab.in_words}" if lab else ""
+    return (
+        f"{fault} must last {spelled(needed)} to show that, and the waits while it does add up to"
+        f" {spelled(waited)}{on}: add `wait: {math.ceil(needed - waited)}s` {where}"
+    )
