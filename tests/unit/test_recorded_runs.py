@@ -237,7 +237,7 @@ def unknown_run(folder: RunFolder) -> RunFolder:
 def test_the_report_of_a_campaign_ends_as_the_campaign_did(
     fails: bool, is_cut: bool, code: int, tmp_path: Path, copy_of: Callable[[str], RunFolder]
 ) -> None:
-    first, second = copy_of("stop-apiserver-haproxy"), copy_of("kill-etcd-member-nginx")
+    first, second = copy_of("stop-apiserver-haproxy"), copy_of("stop-apiserver-nginx")
     runs = [failing_run(first) if fails else first, unknown_run(second) if is_cut else second]
     campaign = campaign_of([(run, report.render(run)) for run in runs], is_whole=True)
     overview.write(tmp_path / "campaign", campaign)
