@@ -14,7 +14,9 @@ import click
 
 from halab import __version__
 from halab.cli import streams
+from halab.cli.console import echo
 from halab.errors import HalabError
+from halab.printable import brief
 
 # Command → module. Loaded when asked for, so that `halab --help` need not wait for what one command needs.
 _COMMANDS = {
@@ -127,7 +129,7 @@ def _run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nhalab: interrupted", err=True)
+        echo("\nhalab: interrupted", err=True)
         return _INTERRUPTED
     except HalabError as error:
         return _show(error, arguments)
@@ -146,16 +148,16 @@ def _code_with_output(code: int) -> int:
     if lost is None or code == _INTERRUPTED:
         return code
     why = "it is closed" if lost.errno == errno.EBADF else (lost.strerror or str(lost)).lower()
-    click.echo(f"error: cannot write to standard output: {why}", err=True)
+    echo(f"error: cannot write to standard output: {why}", err=True)
     return _ERROR
 
 
 def _show(error: HalabError, arguments: list[str]) -> int:
     if "--debug" in arguments:
-        traceback.print_exception(error)
-    click.echo(f"error: {error.message}", err=True)
+        _show_where(error)
+    echo(f"error: {brief(error.message)}", err=True)
     if error.hint:
-        click.echo(f"\nhint: {error.hint}", err=True)
+        echo(f"\nhint: {brief(error.hint)}", err=True)
     return error.exit_code
 
 
@@ -163,16 +165,19 @@ def _show_defect(error: Exception, arguments: list[str]) -> int:
     """Something that halab did not foresee: a defect of halab, and said to be one."""
     if isinstance(error, OSError) and error.strerror and "--debug" not in arguments:
         where = f": {error.filename}" if error.filename else ""
-        click.echo(f"error: {error.strerror.lower()}{where}", err=True)
+        echo(brief(f"error: {error.strerror.lower()}{where}"), err=True)
         return _ERROR
     if "--debug" in arguments:
-        traceback.print_exception(error)
-    click.echo(f"error: halab failed in a way it should not: {type(error).__name__}: {error}", err=True)
+        _show_where(error)
+    what = brief(f"{type(error).__name__}: {error}")
+    echo(f"error: halab failed in a way it should not: {what}", err=True)
     if "--debug" not in arguments:
-        click.echo(
-            "\nhint: please report it with the output of the same command after `halab --debug`", err=True
-        )
+        echo("\nhint: please report it with the output of the same command after `halab --debug`", err=True)
     return _ERROR
+
+
+def _show_where(error: Exception) -> None:
+    echo("".join(traceback.format_exception(error)), err=True, nl=False)
 
 
 def _take_signals() -> None:

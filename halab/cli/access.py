@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import click
 
 from halab.cli.complete import machines
+from halab.cli.console import echo, echo_as_it_is
 from halab.cli.lab import file_option, place_of
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -74,10 +76,10 @@ def kubeconfig_command(file: Path) -> None:
     from halab.lifecycle import access
 
     place = place_of(file)
-    click.echo(access.kubeconfig(place))
+    echo_as_it_is(access.kubeconfig(place))
     way = access.way_in(place)
     if way:
-        click.echo(way, err=True)
+        echo(way, err=True)
 
 
 @click.command("logs")
@@ -90,6 +92,8 @@ def kubeconfig_command(file: Path) -> None:
 def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) -> None:
     """Show the log of a machine; without one, the logs of the last `halab up`.
 
+    A terminal shows control characters as escapes such as \\x1b; a pipe or a file gets them as they were logged.
+
     \b
     Example:
       halab logs cp1 -u kubelet
@@ -101,10 +105,18 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
     place = place_of(file)
     if machine is None:
         for path, text in logs.of_up(place.work, lines):
-            click.echo(f"==> {path} <==\n{text}")
+            _show_log(f"==> {path} <==\n{text}\n")
         return
     labs.require_machine(labs.existing(place), machine)
-    click.echo(logs.of_machine(access.guests(place), machine, unit, lines), nl=False)
+    _show_log(logs.of_machine(access.guests(place), machine, unit, lines))
+
+
+def _show_log(text: str) -> None:
+    """On a terminal, what machines logged cannot steer it; a program that reads gets every byte."""
+    if sys.stdout.isatty():
+        echo(text, nl=False)
+    else:
+        echo_as_it_is(text, nl=False, color=True)
 
 
 @click.command("completion")
@@ -122,7 +134,7 @@ def completion_command(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None
-    click.echo(found(cli, {}, "halab", "_HALAB_COMPLETE").source())
+    echo_as_it_is(found(cli, {}, "halab", "_HALAB_COMPLETE").source())
 
 
 def _become(argv: list[str]) -> None:

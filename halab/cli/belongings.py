@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from halab.cli.console import echo
 from halab.cli.lab import json_option, print_json
 from halab.errors import ExitCode
 
@@ -40,7 +41,7 @@ def list_command(as_json: bool) -> int:
     elif inventory.found:
         _show(inventory.found)
     else:
-        click.echo("no lab has anything here", err=True)
+        echo("no lab has anything here", err=True)
     return ExitCode.ERROR if inventory.is_blind else ExitCode.PASSED
 
 
@@ -67,11 +68,11 @@ def gc_command(yes: bool, as_json: bool) -> int:
         _show(orphaned)
     removals: list[Removal] = []
     if not orphaned:
-        click.echo("nothing is left of labs that are gone", err=True)
+        echo("nothing is left of labs that are gone", err=True)
     elif yes or (not as_json and _confirmed(len(orphaned))):
         for removal in belongings.remove(inventory.orphaned):
             removals.append(removal)
-            click.echo(_became(removal), err=True)
+            echo(_became(removal), err=True)
     if as_json:
         print_json(
             {"orphaned": _as_json(orphaned), "removals": [_removal_as_json(each) for each in removals]}
@@ -82,18 +83,18 @@ def gc_command(yes: bool, as_json: bool) -> int:
 
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
-        click.echo("nothing was removed: `halab gc --yes` removes it", err=True)
+        echo("nothing was removed: `halab gc --yes` removes it", err=True)
         return False
     things = "this" if count == 1 else f"these {count}"
     if click.confirm(f"remove {things}?", err=True):
         return True
-    click.echo("nothing was removed", err=True)
+    echo("nothing was removed", err=True)
     return False
 
 
 def _say_who_is_silent(inventory: Inventory) -> None:
     for holder, problem in inventory.silent.items():
-        click.echo(f"not asked: {holder}: {problem.message}", err=True)
+        echo(f"not asked: {holder}: {problem.message}", err=True)
 
 
 def _show(found: Sequence[Judged]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from halab.cli.console import echo_as_it_is
 from halab.cli.lab import json_option, print_json
 
 
@@ -40,7 +41,7 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
     payload = bundle.ensure(release, kubernetes.Source(source), show)
     built = box.ensure(name, payload, show, provider=Provider(provider), force=force)
-    click.echo(built.path)
+    echo_as_it_is(built.path)
 
 
 @box_command.command("list")

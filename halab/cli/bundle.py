@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from halab.cli.console import echo_as_it_is
 from halab.cli.lab import json_option, print_json
 
 
@@ -32,7 +33,7 @@ def build(version: str | None, source: str, force: bool) -> None:
 
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
     made = bundle.ensure(release, kubernetes.Source(source), progress(), force=force)
-    click.echo(made.path)
+    echo_as_it_is(made.path)
 
 
 @bundle_command.command("list")

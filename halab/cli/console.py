@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from halab.printable import one_line, printable
 from halab.progress import Progress, Quiet, Step
 
 if TYPE_CHECKING:
@@ -30,12 +31,25 @@ def progress() -> Progress:
     return _Harmless(_Live() if is_live else _Plain())
 
 
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text that a file or a machine may have a part in: it cannot steer the terminal."""
+    click.echo(printable(str(text)), err=err, nl=nl)
+
+
+def echo_as_it_is(text: object, *, nl: bool = True, color: bool | None = None) -> None:
+    """Print to standard output what is data for programs, or has halab's own colours in it.
+
+    Colours are left out where standard output is not a terminal, unless `color` is true.
+    """
+    click.echo(str(text), nl=nl, color=color)
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns to standard output; plain text, so that `grep` and `awk` can read it."""
-    lines = [[str(cell) for cell in row] for row in [columns, *rows]]
+    lines = [[printable(str(cell)) for cell in row] for row in [columns, *rows]]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def duration(seconds: float) -> str:
@@ -115,7 +129,7 @@ class _Plain:
 
     def say(self, text: str) -> None:
         with self._lock:
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     @contextmanager
     def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:
@@ -152,14 +166,14 @@ class _Live:
     def say(self, text: str) -> None:
         with self._lock:
             if self._bars:
-                self._bars.console.print(text, markup=False, highlight=False)
+                self._bars.console.print(printable(text), markup=False, highlight=False)
             else:
-                click.echo(text, err=True)
+                echo(text, err=True)
 
     @contextmanager
     def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:
         bars = self._enter()
-        task = bars.add_task(what, total=None, limit=_limit(limit_seconds), note="")
+        task = bars.add_task(printable(what), total=None, limit=_limit(limit_seconds), note="")
         begun = time.monotonic()
         noted = _Noted()
         mark = "✗"
@@ -168,6 +182,7 @@ class _Live:
             def note(self, text: str) -> None:
                 # what is left of the line: what is done matters more than what is seen of it
                 room = max(0, bars.console.width - len(what) - _LIVE_COLUMNS)
+                text = one_line(text)
                 bars.update(task, note=text if len(text) <= room else text[: max(0, room - 1)] + "…")
 
             def done(self, text: str) -> None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from halab.cli.console import echo_as_it_is
 from halab.cli.lab import json_option, print_json
+from halab.printable import brief, printable
 
 if TYPE_CHECKING:
     from halab.doctor import Report
@@ -47,7 +49,7 @@ def doctor_command(file: Path | None, as_json: bool) -> int:
         print_json(report.as_json())
     else:
         for line in report_lines(report, _width()):
-            click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
+            echo_as_it_is(line, color=False if os.environ.get("NO_COLOR") else None)
     return 0 if report.could_run else 3
 
 
@@ -87,7 +89,7 @@ def _result_lines(result: Result, names: int, width: int) -> Iterator[str]:
     mark = click.style(_MARKS[result.state], fg=_COLORS[result.state])
     indent = " " * (names + 4)
     below = " " * 4
-    seen = textwrap.wrap(result.seen, width - len(indent), break_on_hyphens=False) or [""]
+    seen = textwrap.wrap(brief(result.seen), width - len(indent), break_on_hyphens=False) or [""]
     yield f"{mark} {result.name.ljust(names)}  {seen[0]}"
     for line in seen[1:]:
         yield indent + line
@@ -98,7 +100,7 @@ def _result_lines(result: Result, names: int, width: int) -> Iterator[str]:
     )
     # a fix stays on one line, however long, so that it can be pasted
     for word, fix in zip(("fix:", *[" or:"] * len(result.fixes)), result.fixes, strict=False):
-        yield f"{below}{word} {fix}"
+        yield f"{below}{word} {printable(fix)}"
 
 
 def _summary(report: Report) -> str:

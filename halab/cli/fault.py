@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from halab.cli.complete import fault_names, fault_options, open_faults, targets
+from halab.cli.console import echo
 from halab.cli.lab import file_option, json_option, place_of, print_json
 from halab.errors import HalabError
 
@@ -42,7 +43,7 @@ def faults_command(names: tuple[str, ...], as_json: bool) -> None:
         return
     for fault in wanted:
         for line in fault_lines(fault):
-            click.echo(line)
+            echo(line)
 
 
 @click.command("inject")
@@ -86,11 +87,11 @@ def inject_command(
         ])  # fmt: skip
         return
     for entry, seen in done:
-        click.echo(f"{entry}: {seen}")
+        echo(f"{entry}: {seen}")
     if not is_open:
-        click.echo("over already: there is nothing to undo", err=True)
+        echo("over already: there is nothing to undo", err=True)
     elif done:
-        click.echo(f"undo it with `halab heal {fault}`", err=True)
+        echo(f"undo it with `halab heal {fault}`", err=True)
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def say_what_is_open(place: Place) -> None:
     # what ended the command is told next: a journal that cannot be read must not replace it
     with suppress(HalabError):
         for entry in Journal(place.work.journal).open_faults():
-            click.echo(f"a fault is open: {entry} (undo it with `halab heal`)", err=True)
+            echo(f"a fault is open: {entry} (undo it with `halab heal`)", err=True)
 
 
 @click.command("heal")
@@ -130,7 +131,7 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
 
     failed = session.heal(place_of(file), progress(), names)
     for entry, error in failed:
-        click.echo(f"not healed: {entry}: {error.message}", err=True)
+        echo(f"not healed: {entry}: {error.message}", err=True)
     return 3 if failed else 0
 
 

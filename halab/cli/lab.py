@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from halab.cli.console import echo, echo_as_it_is
+
 if TYPE_CHECKING:
     from halab.lifecycle.lab import Place
 
@@ -30,7 +32,7 @@ def place_of(file: Path) -> Place:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))
+    echo_as_it_is(json.dumps(value, indent=2))
 
 
 @click.command("init")
@@ -54,7 +56,7 @@ def init_command(file: Path, force: bool) -> None:
 
     file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
     file.write_text(render.text("lab.yml.j2", schema=schema.LAB_SCHEMA, versions=list(kubernetes.RELEASES)))
-    click.echo(f"wrote {file}; bring it up with `halab up`", err=True)
+    echo(f"wrote {file}; bring it up with `halab up`", err=True)
 
 
 @click.command("schema")
@@ -68,7 +70,7 @@ def schema_command(kind: str) -> None:
     """
     from halab.config import schema
 
-    click.echo(schema.lab_schema() if kind == "lab" else schema.scenario_schema(), nl=False)
+    echo_as_it_is(schema.lab_schema() if kind == "lab" else schema.scenario_schema(), nl=False)
 
 
 @click.command("render")
@@ -90,7 +92,7 @@ def render_command(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"work": str(place.work.path), "network": str(lab.network), "changed": changed})
     else:
-        click.echo(f"{place.work.path}: {len(changed)} files written, network {lab.network}", err=True)
+        echo(f"{place.work.path}: {len(changed)} files written, network {lab.network}", err=True)
 
 
 @click.command("up")
@@ -109,7 +111,7 @@ def up_command(file: Path, as_json: bool) -> None:
     place = place_of(file)
     # before the rest is imported: it may be a library that is missing
     for result in doctor.require(place):
-        click.echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)
+        echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)
     from halab.lifecycle import up
 
     with doctor.explained(place):
@@ -119,9 +121,7 @@ def up_command(file: Path, as_json: bool) -> None:
                     "changes": brought.changes, "kubeconfig": str(place.work.kubeconfig)})  # fmt: skip
     else:
         changed = "nothing had to be changed" if brought.changes == 0 else f"{brought.changes} changes"
-        click.echo(
-            f"the lab {brought.lab.name} is steady behind {brought.lab.endpoint}; {changed}", err=True
-        )
+        echo(f"the lab {brought.lab.name} is steady behind {brought.lab.endpoint}; {changed}", err=True)
 
 
 @click.command("start")
@@ -171,7 +171,7 @@ def down_command(file: Path, runs: bool) -> None:
     from halab.lifecycle.down import down
 
     removed = down(place_of(file), progress(), runs=runs)
-    click.echo(f"removed {', '.join(removed)}" if removed else "there was nothing to remove", err=True)
+    echo(f"removed {', '.join(removed)}" if removed else "there was nothing to remove", err=True)
 
 
 @click.command("status")
@@ -193,7 +193,7 @@ def status_command(file: Path, as_json: bool) -> int:
     else:
         table(["MACHINE", "ADDRESS", "STATE", "ROLES"], status.rows())
         for fault in status.open_faults:
-            click.echo(f"a fault is open: {fault} (undo it with `halab heal`)")
+            echo(f"a fault is open: {fault} (undo it with `halab heal`)")
         for line in status.missing:
-            click.echo(f"not steady: {line}")
+            echo(f"not steady: {line}")
     return 0 if status.steady else 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from halab.printable import printable
 from halab.scenario.events import spoken
 from halab.scenario.live import WINDOW_SECONDS, Cell, Change, Live
 
@@ -55,7 +56,7 @@ def screen(view: View, live: Live, t: float, width: int, height: int) -> Rendera
         _probes(live, t, width),
     ]
     parts += [
-        Text(f"a fault is open: {fault}", "bold red", no_wrap=True, overflow="ellipsis")
+        Text(printable(f"a fault is open: {fault}"), "bold red", no_wrap=True, overflow="ellipsis")
         for fault in live.faults
     ]
     # head, two empty lines and a last one, two headings
@@ -140,7 +141,7 @@ def _marks(cells: Sequence[Cell]) -> Text:
 def _styled(text: str, is_good: bool) -> Text:
     from rich.text import Text
 
-    return Text(text, "green" if is_good else "bold red")
+    return Text(printable(text), "green" if is_good else "bold red")
 
 
 def _change(view: View, change: Change) -> Text:
@@ -148,7 +149,10 @@ def _change(view: View, change: Change) -> Text:
 
     style = "red" if change.is_bad else "green"
     return Text.assemble(
-        (f"{view.clock(change.t)}  ", "dim"), (change.text, style), no_wrap=True, overflow="ellipsis"
+        (f"{view.clock(change.t)}  ", "dim"),
+        (printable(change.text), style),
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 

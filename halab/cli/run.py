@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from halab.cli.complete import scenario_names, tags
+from halab.cli.console import echo, echo_as_it_is
 from halab.cli.fault import say_what_is_open
 from halab.cli.lab import file_option, json_option, place_of, print_json
 from halab.errors import HalabError
@@ -77,8 +78,8 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     """Run scenarios on the lab: by name, by tag, or a file of your own.
 
     A lab that one of them leaves broken is mended before the next: healed, switched on, put back, or rebuilt. More
-    than one run makes one report of all of them. Exit code: 0 all passed, 1 one failed, 3 nothing was learned, 130
-    interrupted.
+    than one run makes one report of all of them. Exit code: 0 all passed, 1 one failed, 3 a run ended in an error or
+    nothing ran, 130 interrupted; of several, 130 before 3 before 1.
 
     \b
     Example:
@@ -102,8 +103,8 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
 def prove_command(choice: Choice) -> int:
     """Prove that scenarios can lose: run the losing twin of each.
 
-    Succeeds only where each verdict is the one that the twin promises. Exit code: 0 all lost as promised, 1 one did
-    not, 3 nothing was learned, 130 interrupted.
+    Succeeds only where each verdict is the one that the twin promises. Exit code: 0 all lost as promised, 1 a twin did
+    not, 3 a run ended in an error or nothing ran, 130 interrupted; of several, 130 before 3 before 1.
 
     \b
     Example:
@@ -157,8 +158,8 @@ def _play(
             played.ended_by = played.ended_by or problem_of(error)
             return played
         if not choice.as_json:
-            click.echo(table.overview(played.campaign))
-        click.echo(f"report of all: {page}", err=True)
+            echo_as_it_is(table.overview(played.campaign))
+        echo(f"report of all: {page}", err=True)
     return played
 
 
@@ -188,7 +189,7 @@ def _ended(played: Played, verdicts: Sequence[str]) -> int:
     from halab.cli.verdicts import exit_code
 
     if played.was_interrupted:
-        click.echo("halab: interrupted", err=True)
+        echo("halab: interrupted", err=True)
     elif played.ended_by:
         raise played.ended_by
     return exit_code(verdicts, was_interrupted=played.was_interrupted)

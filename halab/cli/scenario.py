@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from halab.cli.console import echo_as_it_is
 from halab.cli.lab import json_option, print_json
 
 
@@ -54,7 +55,7 @@ def report_command(folder: Path, as_json: bool) -> int:
         if as_json:
             print_results(campaign.runs)
         else:
-            click.echo(table.overview(campaign))
+            echo_as_it_is(table.overview(campaign))
         return exit_code([str(verdict) for verdict in campaign.against_expected])
     run = RunFolder.existing(folder)
     result = render(run)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from halab.cli.console import echo
 from halab.cli.lab import file_option, json_option, place_of, print_json
 
 
@@ -108,7 +109,7 @@ def delete_command(file: Path, name: str) -> None:
     from halab.lifecycle import snapshot
 
     snapshot.delete(place_of(file), name)
-    click.echo(f"removed the snapshot {name}", err=True)
+    echo(f"removed the snapshot {name}", err=True)
 
 
 @click.command("reset")

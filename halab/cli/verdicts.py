@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from halab.cli.console import echo, echo_as_it_is
 from halab.cli.lab import print_json
 from halab.errors import ExitCode
 from halab.printable import one_line
@@ -26,8 +25,8 @@ _PAST = {"pass": "passed", "fail": "failed", "error": "ended in an error", "skip
 def print_result(folder: RunFolder, result: Result) -> None:
     from halab.report import table
 
-    click.echo(table.text(result))
-    click.echo(f"report: {folder.page}\n", err=True)
+    echo_as_it_is(table.text(result))
+    echo(f"report: {folder.page}\n", err=True)
 
 
 def print_results(runs: Sequence[tuple[RunFolder, Result]]) -> None:
@@ -99,5 +98,5 @@ class Proof:
 
 
 def print_proof(proof: Proof, folder: RunFolder) -> None:
-    click.echo(proof.text())
-    click.echo(f"report: {folder.page}\n", err=True)
+    echo(proof.text())
+    echo(f"report: {folder.page}\n", err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from halab.cli.console import echo
 from halab.cli.lab import file_option, place_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
         raise
     except KeyboardInterrupt:
         # how a view is ended: nothing was cut short
-        click.echo(err=True)
+        echo(err=True)
 
 
 class Frames:
@@ -128,9 +129,9 @@ def in_lines(view: View) -> Iterator[Show]:
         due = t + _FIRST_LINE_SECONDS if due is None else due
         seen, changes = live.changes_after(seen)
         for change in changes:
-            click.echo(change_line(view, change))
+            echo(change_line(view, change))
         if t >= due:
-            click.echo(summary(view, live, t))
+            echo(summary(view, live, t))
             due = t + _LINE_SECONDS
 
     yield show

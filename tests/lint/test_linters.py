@@ -259,3 +259,9 @@ def test_versions_agree() -> None:
 def test_license_is_the_one_that_is_declared() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_one_module_prints() -> None:
+    """It makes what files and machines say harmless to a terminal."""
+    printing = [path.name for path in MODULES if "click.echo" in path.read_text()]
+    assert printing == ["console.py"]
