@@ -65,7 +65,7 @@ def _targets(context: click.Context) -> list[str]:
 def _machines(context: click.Context) -> list[str]:
     from halab.lifecycle import lab as labs
 
-    lab = labs.existing(labs.open_file(_file(context)))
+    lab = labs.allocated(labs.open_file(_file(context)))
     return [machine.name for machine in lab.machines]
 
 

@@ -16,6 +16,8 @@ from halab.config.loading import Model, nearest
 from halab.errors import BadUsage
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
+# Stands for a name that is made of the folder's.
+AUTO = "auto"
 
 
 class Provider(StrEnum):
@@ -163,7 +165,10 @@ class Kubernetes(Model):
 class LabFile(Model):
     """One lab: a load balancer and the control planes behind it."""
 
-    name: Annotated[str, AfterValidator(_name)] = "ha"
+    name: Annotated[str, AfterValidator(_name)] = Field(
+        "ha",
+        description="auto: a name of its own for each folder, such as of-ada-3f9a2c in the folder of-ada",
+    )
     provider: Provider = Provider.AUTO
     provider_uri: Annotated[str, AfterValidator(remote.provider_uri)] | None = Field(
         None,

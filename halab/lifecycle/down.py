@@ -3,52 +3,49 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-from halab.errors import HalabError
+from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import makers
+from halab.lifecycle import lost, made, makers, workfiles
 from halab.lifecycle.lab import Place
 from halab.machines import allocation
+from halab.machines.maker import Maker
 from halab.progress import Progress
-
-# Held while we are here.
-_LOCKS = ("lock", "lock.holder")
 
 
 def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     """Remove the machines, the network and the work folder of a lab; names of what was removed.
 
     Machines are found by their label, and not only in Vagrant's records: those may be lost, or older than what an
-    interrupted `up` made.
+    interrupted `up` made. So may the work folder be; one that was moved takes the machines with it.
     """
-    if not place.work.path.exists() and allocation.of(place.work.path) is None:
-        return []
     held = allocation.of(place.work.path)
-    name = held.name if held else place.name
     if held:
         labs.require_same_host(place, held)
+    try:
+        maker = makers.maker(place)
+    except HostProblem:
+        if held or place.work.path.exists():
+            raise
+        provider = labs.provider_of(place.written)
+        progress.say(f"{provider} does not answer, and cannot say whether it has machines of this lab")
+        return []
     with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
         with progress.step("remove the machines", limit_seconds=120) as step:
-            removed = makers.maker(place).remove(name, place.work.path)
+            before = made.moved_from(place.work)
+            works = [place.work.path, *([before] if before else [])]
+            removed = [name for work in works for name in _remove(place, maker, work)]
             step.done(", ".join(removed) or "there were none")
-        for path in place.work.path.iterdir():
-            if path.name not in _LOCKS and (runs or path != place.work.runs):
-                _remove(path)
-        allocation.release(place.work.path)
+        workfiles.clear(place, runs=runs)
+        for work in works:
+            allocation.release(work)
     _remove_if_empty(place)
     return removed
 
 
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    except OSError as error:
-        raise HalabError(f"cannot remove {path}: {error.strerror}") from error
+def _remove(place: Place, maker: Maker, work: Path) -> list[str]:
+    return [each for name in lost.names(place, maker, work) for each in maker.remove(name, work)]
 
 
 def _remove_if_empty(place: Place) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,14 +12,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import AUTO, LabFile, Provider
 from halab.config.loading import read
 from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
-from halab.machines import allocation, elsewhere
+from halab.lifecycle import made
+from halab.machines import allocation, elsewhere, identity
 from halab.machines.allocation import Allocation
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
+
+NO_KEYS = "the keys of the lab's machines are not in {work}: nobody can log in to them any more"
+_NO_KEYS_HINT = "`halab up` makes the lab anew, `halab down` removes what is left of it"
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,34 @@ def open_file(path: Path) -> Place:
         raise BadUsage(
             f"no such lab file: {path}", hint="write one with `halab init`, or name it with -f FILE"
         )
-    written = read(path, LabFile)
-    return Place(path, written.value, Work.beside(path), written.content)
+    found, work = read(path, LabFile), Work.beside(path)
+    written = found.value
+    if written.name == AUTO:
+        written = written.model_copy(update={"name": name_of(work.path.parent)})
+    return Place(path, written, work, found.content)
+
+
+def name_of(folder: Path) -> str:
+    """What `name: auto` means: the folder's name, and what tells it from all others, also of other hosts."""
+    words = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).lstrip("-0123456789").rstrip("-")
+    which = hashlib.sha256(f"{identity.of_this_host()}:{folder}".encode()).hexdigest()[:6]
+    return f"{words[:13].rstrip('-') or 'lab'}-{which}"
 
 
 def existing(place: Place) -> Lab:
-    """The lab as it was brought up; LabProblem where it is not up."""
+    """The lab as it was brought up; LabProblem where it is not up, is another one now, or nobody gets into it."""
+    lab = allocated(place)
+    if not made.opens(place.work):
+        raise LabProblem(NO_KEYS.format(work=place.work.path), hint=_NO_KEYS_HINT)
+    made.require_same(place.file, place.work, lab)
+    return lab
+
+
+def allocated(place: Place) -> Lab:
+    """The lab that networks are held for, whatever state it is in; LabProblem where there are none."""
     held = allocation.of(place.work.path)
     if held is None:
-        raise LabProblem(f"the lab {place.name} is not up", hint="run `halab up`")
+        raise _not_up(place)
     if held.name != place.name:
         raise LabProblem(
             f"the lab beside {place.file} was brought up as {held.name}, and is now called {place.name}",
@@ -60,6 +86,30 @@ def existing(place: Place) -> Lab:
         )
     require_same_host(place, held)
     return planned(place, held)
+
+
+def moved(place: Place, before: Path) -> LabProblem:
+    """The machines of a lab name the folder that was moved by its path of before, and cannot be told another."""
+    here = place.work.path
+    source, target = (here, before) if before.parent.exists() else (here.parent, before.parent)
+    return LabProblem(
+        f"the lab {place.name} was made in {before.parent}, and its folder was moved since",
+        hint=f"move it back, `mv {shlex.quote(str(source))} {shlex.quote(str(target))}`, or make the lab anew: "
+        f"`halab down && halab up`",
+    )
+
+
+def _not_up(place: Place) -> LabProblem:
+    before = made.moved_from(place.work)
+    if before:
+        return moved(place, before)
+    other = next((each.work for each in allocation.held() if each.name == place.name), None)
+    if other and other.exists():
+        return LabProblem(
+            f"the lab {place.name} that is up is that of another folder: {other.parent}",
+            hint=f"go there, or give this lab another name in {place.file} (`name: auto` makes one up)",
+        )
+    return LabProblem(f"the lab {place.name} is not up", hint="run `halab up`")
 
 
 def require_same_host(place: Place, held: Allocation) -> None:

@@ -1,38 +1,65 @@
-"""What the machines of a lab were made with: some settings cannot change under a lab that is up."""
+"""What the machines of a lab were made with, and where: some settings cannot change under a lab that is up."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from halab.errors import LabProblem
-from halab.lifecycle.lab import Place
+from halab.machines import host_belongings
+from halab.machines.work import Work
 from halab.topology.lab import Lab
 
 _FILE = "made.json"
+# The work folder's own path: another one in a folder that was moved or copied.
+_WORK = "work"
 
 
-def note(lab: Lab) -> dict[str, str]:
+def note(work: Work, lab: Lab) -> dict[str, str]:
     """The file of the work folder that remembers it."""
-    return {_FILE: json.dumps(_settings(lab), indent=2) + "\n"}
+    return {_FILE: json.dumps({_WORK: str(work.path), **_settings(lab)}, indent=2) + "\n"}
 
 
-def require_same(place: Place, lab: Lab) -> None:
+def require_same(file: Path, work: Work, lab: Lab) -> None:
     """LabProblem where the lab file now asks for machines other than those that are there; new ones may be added."""
-    path = place.work.path / _FILE
-    if not path.exists():
-        return
-    before, now = json.loads(path.read_text()), _settings(lab)
+    before, now = _noted(work), _settings(lab)
+    before.pop(_WORK, None)
     changed = [
-        f"{name} was {value}, and now is {now[name]}"
+        f"{name} is {value} there, and {now[name]} in the file"
         for name, value in before.items()
         if now.get(name, value) != value
     ]
-    changed += [f"{name} is no longer in it" for name in before if name not in now]
+    changed += [f"{name} is there, and not in the file" for name in before if name not in now]
     if changed:
         raise LabProblem(
-            f"{place.file} asks for another lab than the one that is up: {'; '.join(changed)}",
-            hint="write it as it was, or take the lab down first: `halab down`",
+            f"{file} does not describe the lab that is up: {'; '.join(changed)}",
+            hint=f"make the lab anew, `halab down && halab up`, or write in {file} what is there",
         )
+
+
+def opens(work: Work) -> bool:
+    """Whether a work folder lets somebody into the machines that were made from it.
+
+    Keys alone do not say so: `halab render` makes some, too.
+    """
+    return (work.path / _FILE).exists() and origin(work) is None and work.private_key.exists()
+
+
+def origin(work: Work) -> Path | None:
+    """The work folder whose machines a moved or copied one knows; None for one that lies where it was made."""
+    path = Path(_noted(work).get(_WORK, work.path))
+    return path if path != work.path else None
+
+
+def moved_from(work: Work) -> Path | None:
+    """The work folder that this one was before somebody moved it; None where nobody has."""
+    before = origin(work)
+    return before if before and not host_belongings.is_there(str(before)) else None
+
+
+def _noted(work: Work) -> dict[str, str]:
+    path = work.path / _FILE
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def _settings(lab: Lab) -> dict[str, str]:
@@ -40,7 +67,7 @@ def _settings(lab: Lab) -> dict[str, str]:
         machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB" for machine in lab.machines
     }
     return {
-        "kubernetes": lab.release.kubernetes,
+        "Kubernetes": lab.release.kubernetes,
         "provider": str(lab.provider),
         "box": lab.box,
         "disk_cache": lab.disk_cache,

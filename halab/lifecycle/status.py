@@ -7,7 +7,7 @@ from typing import Any
 
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Journal
-from halab.lifecycle import access, makers
+from halab.lifecycle import access, made, makers
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.machines.maker import Made
@@ -76,7 +76,8 @@ class Status:
 
 def look(place: Place) -> Status:
     """Ask the provider and, where machines run, the cluster."""
-    lab = labs.existing(place)
+    lab = labs.allocated(place)
+    made.require_same(place.file, place.work, lab)
     machines = {each.machine: each for each in makers.maker(place).machines(lab.name, place.work.path)}
     down = [
         machine.name
@@ -84,7 +85,9 @@ def look(place: Place) -> Status:
         if not (machine.name in machines and machines[machine.name].running)
     ]
     restoring = labs.restoring(place)
-    if restoring:
+    if machines and not made.opens(place.work):
+        seen = Observation((labs.NO_KEYS.format(work=place.work.path) + "; `halab up` makes the lab anew",))
+    elif restoring:
         seen = Observation((f"it was being put back to its snapshot {restoring}, and that did not end",))
     elif down:
         seen = Observation(tuple(f"{name} does not run" for name in down))

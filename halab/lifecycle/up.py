@@ -11,7 +11,7 @@ from halab.clock import RealClock
 from halab.cluster.steady import Observation
 from halab.config.lab import Provider
 from halab.errors import HalabError, LabProblem
-from halab.lifecycle import access, made, makers, snapshot, workfiles
+from halab.lifecycle import access, lost, made, makers, snapshot, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import Place
@@ -39,6 +39,7 @@ def up(place: Place, progress: Progress) -> Brought:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
         maker = makers.maker(place)
+        lost.reclaim(place, maker, progress)
         # until its networks are there to be seen, nobody else may choose theirs
         with exclusive(Matter.NETWORKS):
             is_new = allocation.of(place.work.path) is None
@@ -51,13 +52,16 @@ def up(place: Place, progress: Progress) -> Brought:
                     allocation.release(place.work.path)
                 raise
             maker.make_networks(lab, place.work.path)
+        if is_new:
+            # what is in it is of a lab that is gone, or of another folder's: no key, no fault, no machine of this one
+            workfiles.clear(place)
         if maker.machines(lab.name, place.work.path):
-            made.require_same(place, lab)
+            made.require_same(place.file, place.work, lab)
             require_thawed(place, lab, maker)
         base = makers.base(place, lab, progress)
         place.work.make()
         with _kept(place):
-            place.work.write({**workfiles.rendered(place, lab, base=base), **made.note(lab)})
+            place.work.write({**workfiles.rendered(place, lab, base=base), **made.note(place.work, lab)})
             started = boot(place, lab, maker, progress)
             payload = makers.payload(place, lab)
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock(), payload)
@@ -98,7 +102,7 @@ def stop(place: Place, progress: Progress) -> None:
 
 def _allocate(place: Place, maker: Maker) -> Lab:
     if allocation.of(place.work.path):
-        return labs.existing(place)
+        return labs.allocated(place)
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
     managed = labs.provider_of(place.written) is Provider.LIBVIRT
     host = str(maker.remote) if maker.remote else ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 from halab import process
 from halab.config.lab import Provider
+from halab.errors import HalabError
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
@@ -14,6 +17,9 @@ from halab.machines.allocation import Allocation
 from halab.topology import files
 from halab.topology.files import HostValues
 from halab.topology.lab import Lab
+
+# Held while we are here.
+_LOCKS = ("lock", "lock.holder")
 
 
 def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
@@ -31,6 +37,23 @@ def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
         proxy_command=remote.proxy_command if remote and lab.provider is Provider.DOCKER else None,
     )
     return files.work_files(lab, host)
+
+
+def clear(place: Place, *, runs: bool = False) -> None:
+    """Remove what a lab has in its work folder; its recorded runs only where that is said."""
+    for path in place.work.path.iterdir():
+        if path.name not in _LOCKS and (runs or path != place.work.runs):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise HalabError(f"cannot remove {path}: {error.strerror}") from error
 
 
 def preview(place: Place) -> tuple[Lab, list[str]]:

@@ -330,6 +330,8 @@ def _made(attributes: dict[str, Any]) -> Made:
         running=attributes["State"]["Running"],
         paused=attributes["State"].get("Paused", False),
         address=IPv4Address(address) if address else None,
+        work=labels.get(WORK_LABEL, ""),
+        host=labels.get(HOST_LABEL, ""),
     )
 
 

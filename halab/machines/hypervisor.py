@@ -132,7 +132,8 @@ class Hypervisor:
                     running = state in (State.RUNNING, State.FROZEN)
                     found = next((known[mac] for mac in macs if mac in known), None) if running else None
                     frozen = state is State.FROZEN
-                    made.append(Made(owner.lab, owner.machine, each.name(), running, found, frozen))
+                    whose = (owner.work, owner.host)
+                    made.append(Made(owner.lab, owner.machine, each.name(), running, found, frozen, *whose))
             return sorted(made, key=lambda each: each.host_name)
 
         return self._to.seen(look)

@@ -18,7 +18,8 @@ from halab.topology.lab import Lab, Machine
 class Made:
     """A machine as its provider sees it; `running` is false after a stop or a power cut, and true while it is paused.
 
-    `address` is where this host reaches it over SSH, while it is known.
+    `address` is where this host reaches it over SSH, while it is known. `work` is the work folder that it was made
+    from, and `host` the host that made it; empty where its label is older than that.
     """
 
     lab: str
@@ -27,6 +28,8 @@ class Made:
     running: bool
     address: IPv4Address | None
     paused: bool = False
+    work: str = ""
+    host: str = ""
 
 
 def name_taken(what: str, name: str, work: str | None) -> LabProblem:

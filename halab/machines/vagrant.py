@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import vagrant as python_vagrant
+from filelock import FileLock, Timeout
 
 from halab import process
 from halab.config.lab import Provider
@@ -21,6 +22,8 @@ _HINT = "sudo apt-get install vagrant"
 SLASH = "-VAGRANTSLASH-"
 _TAIL_LINES = 12
 _LINE = 160
+# A stock box may have to come over a slow line.
+_ADDING_SECONDS = 1800
 
 
 # Of a problem that Vagrant did not foresee, for each machine.
@@ -36,9 +39,31 @@ _SSH_WARNING = re.compile(r"^\s*(\S+): Warning: (.+?)\.? Retrying", re.MULTILINE
 
 def disk_of(box: str) -> Path | None:
     """The disk of a box that was added from a file, where Vagrant has unpacked it; None where it has not."""
-    home = Path(os.environ.get("VAGRANT_HOME") or "~/.vagrant.d").expanduser()
     # since 2.4 with the architecture in between
-    return next((box_folder(home, box) / "0").glob("**/libvirt/box.img"), None)
+    return next((box_folder(_home(), box) / "0").glob("**/libvirt/box.img"), None)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("VAGRANT_HOME") or "~/.vagrant.d").expanduser()
+
+
+@contextmanager
+def _adding(box: str) -> Iterator[None]:
+    """One halab at a time adds a box of that name: Vagrant has no lock, and removes what another one is adding.
+
+    The lock is beside the boxes. All labs of a user share these, also from different network namespaces.
+    """
+    path = _home() / f"halab-{box.replace('/', SLASH)}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(path).acquire(timeout=_ADDING_SECONDS)
+    except Timeout as error:
+        raise HostProblem(
+            f"another halab has been adding the box {box} for {_ADDING_SECONDS // 60} min: {path}",
+            hint=f"see which one: fuser -v {path}",
+        ) from error
+    with lock:
+        yield
 
 
 def box_folder(home: Path, box: str) -> Path:
@@ -109,13 +134,19 @@ class Vagrant:
             return {each.name for each in self._vagrant.box_list() if each.provider == self._provider}
 
     def add_box(self, name: str, file: Path) -> None:
-        with self._translated("box add"):
-            self._vagrant.box_add(name, str(file), provider=self._provider, force=True)
+        """Add a box from its file, where nobody else has just done so."""
+        with _adding(name):
+            if name not in self.boxes():
+                with self._translated("box add"):
+                    # over what an interrupted one has left
+                    self._vagrant.box_add(name, str(file), provider=self._provider, force=True)
 
     def fetch_box(self, name: str) -> None:
-        """Get a stock box from where Vagrant gets them."""
-        with self._translated("box add"):
-            self._vagrant.box_add(name, name, provider=self._provider)
+        """Get a stock box from where Vagrant gets them, where nobody else has just done so."""
+        with _adding(name):
+            if name not in self.boxes():
+                with self._translated("box add"):
+                    self._vagrant.box_add(name, name, provider=self._provider)
 
     def halt(self) -> None:
         """Stop every machine as by its own `shutdown`."""

@@ -208,7 +208,7 @@ def heal(place: Place, progress: Progress, names: Collection[str] = ()) -> list[
         if not chosen:
             progress.say("no fault is open")
             return []
-        return _heal(access.site(place, labs.existing(place)), journal, chosen, progress)
+        return _heal(access.site(place, labs.allocated(place)), journal, chosen, progress)
 
 
 def _heal(

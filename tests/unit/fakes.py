@@ -13,6 +13,9 @@ from typing import Any
 
 from halab.config.lab import LabFile, Provider
 from halab.errors import CommandFailed, HalabError, Unreachable
+from halab.lifecycle import made
+from halab.machines import allocation
+from halab.machines.work import Work
 from halab.process import Completed
 from halab.topology.lab import Lab, plan
 
@@ -31,6 +34,15 @@ def lab_of(network: IPv4Network = NETWORK, provider: Provider = Provider.DOCKER,
     management = MANAGEMENT if provider is Provider.LIBVIRT else None
     file = LabFile.model_validate({"provider": provider, **written})
     return plan(file, network=network, provider=provider, management=management)
+
+
+def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "docker") -> Work:
+    """The work folder of a lab with nothing special in its file, as `up` leaves it on this side of the machines."""
+    work = Work(folder / ".halab")
+    work.make()
+    held = allocation.allocate(name, "auto", work.path, taken=[], host=host, managed=provider == "libvirt")
+    work.write(made.note(work, lab_of(held.network, Provider(provider), name=name)))
+    return work
 
 
 class FakeClock:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
+from fakes import brought_up
 
 from halab.cli import cli
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry, Journal
-from halab.machines import allocation
 from halab.machines.work import Work
 
 
@@ -30,10 +30,7 @@ def offered(*words: str) -> list[str]:
 
 def bring_up(folder: Path) -> Work:
     (folder / "lab.yml").write_text("name: ha\n")
-    work = Work(folder / ".halab")
-    work.make()
-    allocation.allocate("ha", "auto", work.path, taken=[])
-    return work
+    return brought_up(folder)
 
 
 def test_scenarios_are_offered_by_name_and_files_once_a_path_is_begun() -> None:

@@ -24,32 +24,35 @@ def lab(**written: Any) -> Lab:
 def place(tmp_path: Path) -> Place:
     work = Work(tmp_path / ".halab")
     work.make()
-    work.write(made.note(lab()))
+    work.write(made.note(work, lab()))
     return Place(tmp_path / "lab.yml", LabFile(), work)
 
 
 def test_the_same_lab_and_more_machines_are_well(place: Place) -> None:
-    made.require_same(place, lab())
-    made.require_same(place, lab(workers=2))
+    made.require_same(place.file, place.work, lab())
+    made.require_same(place.file, place.work, lab(workers=2))
 
 
 def test_a_lab_that_was_never_made_is_well(place: Place) -> None:
     (place.work.path / "made.json").unlink()
-    made.require_same(place, lab(control_planes=5))
+    made.require_same(place.file, place.work, lab(control_planes=5))
 
 
 @pytest.mark.parametrize(
     ("written", "what"),
     [
-        ({"control_planes": 1}, "cp3 is no longer in it"),
-        ({"machines": {"cp": {"cpus": 4}}}, "cp1 was 2 CPUs and 2048 MiB, and now is 4 CPUs and 2048 MiB"),
-        ({"kubernetes": {"version": "1.36"}}, "1.36"),
+        ({"control_planes": 1}, "cp3 is there, and not in the file"),
+        (
+            {"machines": {"cp": {"cpus": 4}}},
+            "cp1 is 2 CPUs and 2048 MiB there, and 4 CPUs and 2048 MiB in the file",
+        ),
+        ({"kubernetes": {"version": "1.36.1"}}, "Kubernetes is 1.37.2 there, and 1.36.1 in the file"),
     ],
 )
 def test_another_lab_is_refused_and_says_what_changed(
     place: Place, written: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(LabProblem) as caught:
-        made.require_same(place, lab(**written))
+        made.require_same(place.file, place.work, lab(**written))
     assert what in caught.value.message
     assert "halab down" in (caught.value.hint or "")

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from fakes import lab_of
+from fakes import brought_up, lab_of
 from test_connection import OK, saying, served
 
 from halab.cluster.api import Api
@@ -24,7 +24,7 @@ from halab.errors import BadFile, HostProblem, LabProblem, TunnelLost, Unreachab
 from halab.lifecycle import lab as labs
 from halab.lifecycle import workfiles
 from halab.lifecycle.lab import Place
-from halab.machines import allocation, tunnel
+from halab.machines import tunnel
 from halab.machines.vagrant import Vagrant
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -218,9 +218,7 @@ def place_in(folder: Path, text: str = "") -> Place:
 def test_a_lab_stays_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
     place = place_in(tmp_path)
-    place.work.path.mkdir()
-    held = allocation.allocate("ha", "auto", place.work.path, taken=[], host="farm")
-    assert allocation.of(place.work.path) == held
+    brought_up(tmp_path, host="farm")
     assert labs.existing(place).name == "ha"
     monkeypatch.setenv("DOCKER_HOST", "ssh://ada@barn")
     with pytest.raises(LabProblem, match="is up on farm, and ada@barn is asked now") as caught:
@@ -233,8 +231,7 @@ def test_a_lab_stays_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_lab_of_before_is_on_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = place_in(tmp_path)
-    place.work.path.mkdir()
-    allocation.allocate("ha", "auto", place.work.path, taken=[])
+    brought_up(tmp_path)
     assert labs.existing(place).network == IPv4Network("10.213.0.0/24")
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
     with pytest.raises(LabProblem, match="is up on this host, and farm is asked now") as caught:

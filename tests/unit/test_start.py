@@ -26,6 +26,9 @@ class EngineThatRefuses:
     def networks(self) -> list[object]:
         return []
 
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
+        return []
+
     def require_free(self, lab: Lab, work: Path) -> None:
         raise LabProblem("a container of another owner has a name that this lab needs")
 

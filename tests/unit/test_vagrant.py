@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from halab.config.lab import Provider
 from halab.errors import BootTimedOut, CommandFailed, HostProblem
+from halab.machines import vagrant
 from halab.machines.vagrant import Vagrant
 
 VAGRANT = r"""#!/bin/bash
@@ -20,6 +23,7 @@ echo "$PWD: $* ($VAGRANT_CHECKPOINT_DISABLE, $SECRET)" >>{record}
 case "$*" in
   *status*) printf '1,cp1,state,running\n1,lb1,state,not_created\n' ;;
   destroy*) echo $$ >{record}.pid; kill -9 $PPID; exec sleep 60 ;;
+  'box list'*) [ ! -e {record}.boxes ] || cat {record}.boxes ;;
   *no/such*) echo 'Call to virDomainLookupByUUID failed: socket closed' >&2
     echo "/gems/vagrant/action/warden.rb:67:in \`call'" >&2; exit 1 ;;
   halt*) echo 'the engine is gone' >&2; exit 3 ;;
@@ -36,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tools / "vagrant").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.setenv("SECRET", "leaked")
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant home"))
     return tmp_path
 
 
@@ -128,6 +133,71 @@ def test_a_stock_box_is_fetched_for_the_labs_provider(folder: Path) -> None:
     assert ": box add bento/ubuntu-24.04 bento/ubuntu-24.04 --provider libvirt (" in said
 
 
+# As Vagrant does: it takes away what is there, and is at it for a while.
+ADDING = r"""
+case "$*" in
+  'box add'*) mkdir {record}.adding || {{ echo 'two at once' >&2; exit 1; }}
+    sleep 0.3; printf '1,,box-name,%s\n1,,box-provider,docker\n' "$3" >>{record}.boxes; rmdir {record}.adding ;;
+esac
+"""
+
+
+def test_labs_that_start_together_add_a_box_once_and_one_after_another(folder: Path) -> None:
+    with (folder / "bin" / "vagrant").open("a") as stand_in:
+        stand_in.write(ADDING.format(record=folder / "record"))
+
+    def add(number: int) -> None:
+        Vagrant(folder, Provider.DOCKER, folder / f"log{number}").add_box("halab-debian-12", folder / "box")
+
+    with ThreadPoolExecutor() as labs:
+        list(labs.map(add, range(3)))
+    assert (folder / "record").read_text().count(": box add ") == 1
+
+
+def test_two_boxes_do_not_wait_for_each_other(folder: Path) -> None:
+    with vagrant._adding("bento/ubuntu-24.04"):
+        Vagrant(folder, Provider.DOCKER, folder / "log").add_box("halab-debian-12", folder / "box")
+
+
+def test_who_waits_too_long_for_a_box_is_told_where_the_lock_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vagrant, "_ADDING_SECONDS", 0)
+    with (
+        vagrant._adding("a/box"),
+        pytest.raises(HostProblem, match="another halab has been adding the box a/box"),
+    ):
+        Vagrant(folder, Provider.LIBVIRT, folder / "log").fetch_box("a/box")
+
+
+@pytest.mark.skipif(not shutil.which("vagrant"), reason="not found: vagrant")
+def test_two_halabs_that_add_a_box_by_the_real_vagrant_leave_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lock, the second removes what the first has just put there, and either may fail."""
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "home"))
+    (tmp_path / "metadata.json").write_text('{"provider": "libvirt", "format": "qcow2", "virtual_size": 1}')
+    (tmp_path / "box.img").write_bytes(os.urandom(1 << 20))
+    subprocess.run(["tar", "-czf", "box", "metadata.json", "box.img"], cwd=tmp_path, check=True)
+    code = "\n".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from halab.config.lab import Provider",
+            "from halab.machines.vagrant import Vagrant",
+            "folder = Path(sys.argv[1])",
+            "Vagrant(folder, Provider.LIBVIRT, folder / sys.argv[2]).add_box('mine', folder / 'box')",
+        ]
+    )
+    halabs = [subprocess.Popen([sys.executable, "-c", code, tmp_path, f"log{each}"]) for each in range(2)]
+    assert [each.wait(timeout=120) for each in halabs] == [0, 0]
+    disk = vagrant.disk_of("mine")
+    assert disk is not None
+    assert disk.read_bytes() == (tmp_path / "box.img").read_bytes()
+    added = [each for each in ("log0", "log1") if "Successfully added" in (tmp_path / each).read_text()]
+    assert len(added) == 1
+
+
 def test_states_are_read_by_machine(folder: Path) -> None:
     states = Vagrant(folder, Provider.DOCKER, folder / "log").states()
     assert states == {"cp1": "running", "lb1": "not_created"}
@@ -152,8 +222,8 @@ def test_vagrant_does_not_outlive_a_halab_that_is_killed(folder: Path) -> None:
     )
     halab = subprocess.run([sys.executable, "-c", code], check=False, timeout=30)
     assert halab.returncode == -signal.SIGKILL
-    vagrant = Path("/proc", (folder / "record.pid").read_text().strip(), "stat")
+    stat = Path("/proc", (folder / "record.pid").read_text().strip(), "stat")
     deadline = time.monotonic() + 30
     # whoever inherits it may take its time to bury it
-    while vagrant.exists() and " Z " not in vagrant.read_text():
+    while stat.exists() and " Z " not in stat.read_text():
         assert time.monotonic() < deadline

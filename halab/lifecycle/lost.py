@@ -1,0 +1,98 @@
+"""Labs and work folders that have lost each other: removed, moved or copied under a lab that is up.
+
+A machine carries the name of its lab and the path of its work folder, and keeps both for good. Whoever has not the keys
+that lie in that folder does not get into it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from halab.errors import LabProblem
+from halab.lifecycle import lab as labs
+from halab.lifecycle import made
+from halab.lifecycle.lab import Place
+from halab.machines import allocation, host_belongings, identity
+from halab.machines.maker import Made, Maker
+from halab.progress import Progress
+
+
+def reclaim(place: Place, maker: Maker, progress: Progress) -> None:
+    """Make room for the lab of a place, before anything of it is made.
+
+    Its machines without keys are removed. LabProblem where its name belongs to a lab of another folder, or where it is
+    not sure that nobody can use what is there.
+    """
+    machines = _made_here(maker.machines(None, place.work.path))
+    if not made.opens(place.work):
+        _require_nobody_elses(place, maker)
+        if machines:
+            _remove(place, maker, machines, progress)
+    elif machines and allocation.of(place.work.path) is None:
+        raise LabProblem(
+            f"the lab {place.name} is up, and this user holds no network for it",
+            hint="give the command as the user who brought it up, or make it anew: `halab down && halab up`",
+        )
+    moved = made.moved_from(place.work)
+    if moved and maker.machines(None, moved):
+        raise labs.moved(place, moved)
+    for each in maker.machines(place.name):
+        if each.work != str(place.work.path):
+            raise _taken(place, each)
+
+
+def names(place: Place, maker: Maker, work: Path) -> list[str]:
+    """The labs that machines of a work folder belong to, its present one first: a name in a lab file may change."""
+    held = allocation.of(work)
+    found = sorted(each.lab for each in _made_here(maker.machines(None, work)))
+    return list(dict.fromkeys([held.name if held else place.name, *found]))
+
+
+def _made_here(machines: Iterable[Made]) -> list[Made]:
+    """Other hosts that share a provider may have work folders of the same path."""
+    return [each for each in machines if each.host in ("", identity.of_this_host())]
+
+
+def _require_nobody_elses(place: Place, maker: Maker) -> None:
+    machines = maker.machines(place.name, place.work.path)
+    elsewhere = [each.host_name for each in machines if each not in _made_here(machines)]
+    if elsewhere:
+        raise LabProblem(
+            f"another host has made these machines, from a work folder of the same path, {place.work.path}, and this "
+            f"one has not their keys: {', '.join(elsewhere)}",
+            hint=f"`halab down` removes them, if nobody uses them any more; or {_rename(place)}",
+        )
+
+
+def _rename(place: Place) -> str:
+    return f"give this lab another name in {place.file} (`name: auto` makes one up)"
+
+
+def _remove(place: Place, maker: Maker, machines: Sequence[Made], progress: Progress) -> None:
+    known = sorted({each.lab for each in machines})
+    snapshots = {saved.snapshot for name in known for saved in maker.saved(name, place.work.path)}
+    progress.say(
+        f"the keys of {', '.join(each.host_name for each in machines)} are not in {place.work.path}: nobody can log in "
+        f"to them any more, and the lab is made anew"
+        + (f", without its snapshots: {', '.join(sorted(snapshots))}" if snapshots else "")
+    )
+    with progress.step("remove the machines without keys", limit_seconds=120) as step:
+        step.done(", ".join(one for name in known for one in maker.remove(name, place.work.path)))
+    # it may be called otherwise now
+    allocation.release(place.work.path)
+
+
+def _taken(place: Place, machine: Made) -> LabProblem:
+    folder = Path(machine.work).parent
+    if machine.host not in ("", identity.of_this_host()):
+        return LabProblem(
+            f"another host has a lab called {machine.lab} there: {folder}", hint=_rename(place)
+        )
+    if host_belongings.is_there(machine.work):
+        hint = f"{_rename(place)}, or take the other one down: `cd {folder} && halab down`"
+        return LabProblem(f"another lab on this host is called {machine.lab}: {folder}", hint=hint)
+    return LabProblem(
+        f"the lab {machine.lab} is up, and the work folder that it was made from is gone: {machine.work}",
+        hint="if the folder was moved, move it back; if it was removed, `halab gc` removes the machines",
+    )
