@@ -15,7 +15,7 @@ from far import remote_host
 from users import UserLab
 
 from halab.lifecycle import lab as labs
-from halab.lifecycle import makers
+from halab.lifecycle import made, makers
 from halab.lifecycle.lab import Place
 from halab.machines import allocation, identity
 from halab.machines.power import State
@@ -58,7 +58,8 @@ def brought(place: Place) -> Lab:
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
     host = str(maker.remote)
     allocation.allocate(place.name, "auto", place.work.path, taken=taken, managed=True, host=host)
-    lab = labs.existing(place)
+    lab = labs.allocated(place)
+    place.work.write(made.note(place.work, lab))
     maker.make_networks(lab, place.work.path)
     return lab
 
@@ -79,10 +80,10 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     assert status.stdout.count("not created (libvirt)") == 2
 
     place = labs.open_file(lab.folder / "lab.yml")
-    made = brought(place)
+    planned = brought(place)
     there = libvirt.open(place.written.provider_uri)
-    there.defineXML(diskless(made, place.work.path)).create()
-    power = makers.power(place, made)
+    there.defineXML(diskless(planned, place.work.path)).create()
+    power = makers.power(place, planned)
     assert power.state("cp1") is State.RUNNING
     power.freeze("cp1")
     assert power.state("cp1") is State.FROZEN
