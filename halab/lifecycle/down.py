@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from halab.errors import HostProblem
@@ -20,6 +21,9 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     Machines are found by their label, and not only in Vagrant's records: those may be lost, or older than what an
     interrupted `up` made. So may the work folder be; one that was moved takes the machines with it.
     """
+    # the machines are where they were made, whatever the file says now
+    provider = made.provider(place.work) or labs.provider_of(place.written)
+    place = replace(place, written=place.written.model_copy(update={"provider": provider}))
     held = allocation.of(place.work.path)
     if held:
         labs.require_same_host(place, held)
@@ -28,7 +32,6 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     except HostProblem:
         if held or place.work.path.exists():
             raise
-        provider = labs.provider_of(place.written)
         progress.say(f"{provider} does not answer, and cannot say whether it has machines of this lab")
         return []
     with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
@@ -40,16 +43,9 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
         workfiles.clear(place, runs=runs)
         for work in works:
             allocation.release(work)
-    _remove_if_empty(place)
+    place.work.remove_if_empty()
     return removed
 
 
 def _remove(place: Place, maker: Maker, work: Path) -> list[str]:
     return [each for name in lost.names(place, maker, work) for each in maker.remove(name, work)]
-
-
-def _remove_if_empty(place: Place) -> None:
-    place.work.lock.unlink(missing_ok=True)
-    for path in (place.work.runs, place.work.path):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()

@@ -171,6 +171,7 @@ def locked(place: Place, doing: str, *, amid_restore: bool = False) -> Iterator[
 
     A lab whose machines are partly those of a snapshot is left alone by all but what ends that state.
     """
+    is_new = not place.work.path.exists()
     place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     holder = place.work.lock_holder
     lock = FileLock(place.work.lock)
@@ -193,3 +194,6 @@ def locked(place: Place, doing: str, *, amid_restore: bool = False) -> Iterator[
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+        if is_new:
+            # a command that came to nothing must not make a lab look like one that somebody can use
+            place.work.remove_if_empty()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from halab.config.lab import Provider
 from halab.errors import LabProblem
 from halab.machines import host_belongings
 from halab.machines.work import Work
@@ -43,6 +44,12 @@ def opens(work: Work) -> bool:
     Keys alone do not say so: `halab render` makes some, too.
     """
     return (work.path / _FILE).exists() and origin(work) is None and work.private_key.exists()
+
+
+def provider(work: Work) -> Provider | None:
+    """Where the machines are, whatever the lab file says now; None where none were made."""
+    noted = _noted(work).get("provider")
+    return Provider(noted) if noted else None
 
 
 def origin(work: Work) -> Path | None:

@@ -55,9 +55,7 @@ def up(place: Place, progress: Progress) -> Brought:
         if is_new:
             # what is in it is of a lab that is gone, or of another folder's: no key, no fault, no machine of this one
             workfiles.clear(place)
-        if maker.machines(lab.name, place.work.path):
-            made.require_same(place.file, place.work, lab)
-            require_thawed(place, lab, maker)
+        require_thawed(place, lab, maker)
         base = makers.base(place, lab, progress)
         place.work.make()
         with _kept(place):
@@ -102,7 +100,11 @@ def stop(place: Place, progress: Progress) -> None:
 
 def _allocate(place: Place, maker: Maker) -> Lab:
     if allocation.of(place.work.path):
-        return labs.allocated(place)
+        lab = labs.allocated(place)
+        elsewhere = made.provider(place.work) not in (None, lab.provider)
+        if elsewhere or maker.machines(lab.name, place.work.path):
+            made.require_same(place.file, place.work, lab)
+        return lab
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
     managed = labs.provider_of(place.written) is Provider.LIBVIRT
     host = str(maker.remote) if maker.remote else ""

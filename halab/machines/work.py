@@ -105,6 +105,14 @@ class Work:
                 timeout_seconds=30,
             )  # fmt: skip
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder where nothing is in it but a lock that nobody holds, and no recorded run."""
+        if self.path.is_dir():
+            self.lock.unlink(missing_ok=True)
+            for path in (self.runs, self.path):
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
+
     def write(self, files: Mapping[str, str], *, executable: str = ".sh") -> list[str]:
         """Write rendered files where they differ from what is there; the names of those that changed."""
         changed = []

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_libvirt import define
@@ -199,6 +200,21 @@ def test_another_kubernetes_than_the_one_that_runs_is_said_at_once_by_every_comm
     assert [name for name, _ in host.machines] == MACHINES
 
 
+def test_another_provider_than_the_one_that_has_the_machines_is_refused_and_down_asks_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = {Provider.DOCKER: Engine(), Provider.LIBVIRT: Engine()}
+    monkeypatch.setattr(makers, "maker", lambda place: engines[labs.provider_of(place.written)])
+    docker: Any = engines[Provider.DOCKER]
+    mine = Host(tmp_path, "docker", docker, docker.add)
+    mine.lab("a")
+    mine.provider = "libvirt"
+    place = mine.place("a")
+    with pytest.raises(LabProblem, match="provider is docker there, and libvirt in the file"):
+        up.up(place, mine.progress)
+    assert sorted(mine.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
+
+
 def test_a_lost_lab_may_have_another_name_and_another_kubernetes_in_its_file(host: Host) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
@@ -286,6 +302,15 @@ def test_status_says_what_is_lost_and_what_to_do(host: Host) -> None:
     with pytest.raises(LabProblem, match="the keys of the lab's machines are not in") as caught:
         labs.existing(place)
     assert caught.value.hint == "`halab up` makes the lab anew, `halab down` removes what is left of it"
+
+
+def test_a_command_that_came_to_nothing_leaves_a_lost_lab_to_gc(host: Host) -> None:
+    place = host.lab("a")
+    shutil.rmtree(place.work.path)
+    for command in (up.start, up.stop):
+        with pytest.raises(LabProblem, match="the keys of the lab's machines are not in"):
+            command(place, host.progress)
+    assert not place.work.path.exists()
 
 
 def test_a_user_who_holds_nothing_does_not_take_a_lab_over(host: Host) -> None:
