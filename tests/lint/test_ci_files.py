@@ -102,3 +102,15 @@ def test_every_group_is_a_tag_and_every_version_is_known() -> None:
     assert groups <= tags
     for version in versions:
         kubernetes.resolve(version)
+
+
+@pytest.mark.parametrize("name", ["github-self-hosted.yml", "lab"])
+def test_a_job_first_removes_what_killed_ones_have_left(name: str) -> None:
+    script = (CI / name).read_text() if name in SCRIPTS else "\n".join(steps(name))
+    assert 0 <= script.find("halab gc --yes") < script.find("halab up")
+
+
+def test_cells_side_by_side_have_labs_of_different_names() -> None:
+    written = re.search(r"cat >lab.yml <<EOF\n(.*?)EOF", (CI / "lab").read_text(), re.DOTALL)
+    assert written is not None
+    assert yaml.safe_load(written[1].replace("$", ""))["name"] == "auto"
