@@ -167,7 +167,7 @@ class LabFile(Model):
 
     name: Annotated[str, AfterValidator(_name)] = Field(
         "ha",
-        description="auto: a name of its own for each folder, such as of-ada-3f9a2c in the folder of-ada",
+        description="auto: a name of its own for each folder, such as demo-3f9a2c for a folder called demo",
     )
     provider: Provider = Provider.AUTO
     provider_uri: Annotated[str, AfterValidator(remote.provider_uri)] | None = Field(
