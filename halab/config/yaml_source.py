@@ -78,8 +78,10 @@ def parse(text: str, name: str) -> Source:
     if len(text) > _MAXIMUM_CHARACTERS:
         source.problems.append(Problem(name, 1, "", f"larger than {_MAXIMUM_CHARACTERS // 1_000_000} MB"))
         return source
+    loader = None
     try:
-        node = _Loader(text).get_single_node()
+        loader = _Loader(text)
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = error.problem or error.context or "cannot be read"
@@ -89,6 +91,10 @@ def parse(text: str, name: str) -> Source:
         line = text.count("\n", 0, error.position) + 1
         what = f"a character that YAML does not allow: {chr(int(error.character))}"
         source.problems.append(Problem(name, line, "", what))
+    except (ValueError, OverflowError):
+        # PyYAML hands the number of an escape to `chr` as it is
+        line = loader.line + 1 if loader else 1
+        source.problems.append(Problem(name, line, "", "an escape (\\U…) that stands for no character"))
     else:
         if node is not None and not (isinstance(node, yaml.ScalarNode) and node.value == ""):
             source.value = _Reading(source).value(node, ())
@@ -141,6 +147,7 @@ class _Reading:
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_PREFIX}seq":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
+            self._join_surrogates(node, path)
             self._source.texts[path] = node.value
             return self._scalar(node, path)
         self._source.add_problem(path, f"has a YAML tag, and none is known: {node.tag}")
@@ -155,6 +162,7 @@ class _Reading:
                     Problem(self._source.name, line, spelled(path), "a name should be text")
                 )
                 continue
+            self._join_surrogates(key, path)
             there = (*path, key.value)
             if key.value in mapping:
                 first = self._source.lines[there]
@@ -164,6 +172,17 @@ class _Reading:
             self._source.lines[there] = line
             mapping[key.value] = self.value(item, there)
         return mapping
+
+    def _join_surrogates(self, node: yaml.ScalarNode, path: Path) -> None:
+        """JSON writes one character as two escapes; half of one is no character, and can be written to no file."""
+        try:
+            node.value = node.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            line = node.start_mark.line + 1
+            half = next(each for each in node.value if "\ud800" <= each <= "\udfff")
+            what = f"\\u{ord(half):04x} is half of a character: write the character itself"
+            self._source.problems.append(Problem(self._source.name, line, spelled(path), what))
+            node.value = node.value.encode("ascii", "backslashreplace").decode()
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         kind, text = node.tag.removeprefix(_PREFIX), node.value

@@ -182,12 +182,20 @@ def test_what_is_missing_is_named() -> None:
         ("[" * 1000, 1, "nested too deeply"),
         ("name: a\ncount: \x07", 2, "does not allow"),
         ("name: x\n  count: 1", 2, "a ':' where none can be"),
+        ('name: x\ncount: "\\U00110000"', 2, "an escape (\\U…) that stands for no character"),
+        ('name: "\\UFFFFFFFF"', 1, "an escape (\\U…) that stands for no character"),
+        ('name: x\nwords: {a: "x\\ud83dy"}', 2, "words.a: \\ud83d is half of a character"),
+        ('name: x\n"\\udc00": 1', 2, "\\udc00 is half of a character"),
     ],
 )
 def test_malformed_yaml_is_said_with_its_line_and_nothing_else(text: str, line: int, said: str) -> None:
     (found,) = problems(text)
     assert found.startswith(f"f.yml:{line}: ")
     assert said in found
+
+
+def test_a_character_that_is_written_as_json_writes_it_is_that_character() -> None:
+    assert loads('{"name": "\\ud83d\\ude00"}', "f.yml", Outer).name == "\U0001f600"
 
 
 def test_words_mean_what_is_written() -> None:
