@@ -81,7 +81,7 @@ class _LineReader(Generic[Line]):
 
     def _parsed(self, number: int, line: bytes) -> Line:
         try:
-            return self._parse(json.loads(line))
+            return self._parse(_values(line))
         except (ValueError, KeyError, TypeError) as error:
             raise _corrupted(self._path, number) from error
 
@@ -124,12 +124,20 @@ def _record(path: Path, number: int, line: bytes) -> Record:
     from pydantic import ValidationError
 
     try:
-        values = json.loads(line)
+        values = _values(line)
         t, event = float(values.pop("t")), values.pop("event")
         adapter = _adapter(event)
         return Record(t, adapter.validate_python(values))
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise _corrupted(path, number) from error
+
+
+def _values(line: bytes) -> Any:
+    """The JSON of a line; ValueError, too, where a text in it can be written to no file, being half of a character."""
+    values = json.loads(line)
+    if b"\\ud" in line.lower():
+        json.dumps(values, ensure_ascii=False).encode()
+    return values
 
 
 @cache

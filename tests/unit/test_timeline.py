@@ -100,6 +100,7 @@ def test_a_record_that_was_never_begun_is_empty(tmp_path: Path) -> None:
         '{"t": 1, "event": "unheard-of"}',
         '{"t": 1, "event": "steady"}',
         '{"t": "x"}',
+        '{"t": 1, "event": "skipped", "why": "\\ud83d"}',
         "",
     ],
 )
