@@ -2,35 +2,70 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from halab.cli.console import echo_as_it_is
+from halab.cli.complete import scenario_names
+from halab.cli.console import echo, echo_as_it_is
 from halab.cli.lab import json_option, print_json
+
+if TYPE_CHECKING:
+    from halab.scenario.library import Script
+
+
+_WIDTH = 100
 
 
 @click.command("scenarios")
+@click.argument("names", nargs=-1, shell_complete=scenario_names)
 @json_option
-def scenarios_command(as_json: bool) -> None:
-    """List the scenarios that halab carries.
+def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
+    """List the scenarios that halab carries; with names, or the paths of your own, tell what each does and promises.
 
     \b
     Example:
       halab scenarios
+      halab scenarios kill-etcd-member
+      halab scenarios ./mine.yml --json
     """
     from halab.cli.console import table
-    from halab.scenario import library
+    from halab.scenario import description, library
 
-    found = [library.find(name) for name in library.names()]
+    found = library.find_all(names or library.names())
     if as_json:
-        print_json([{"name": each.name, "title": each.scenario.title, "tags": list(each.scenario.tags),
-                     "teaches": each.scenario.teaches} for each in found])  # fmt: skip
+        print_json([description.as_data(each) for each in found])
+    elif names:
+        echo("\n\n".join("\n".join(_told(each)) for each in found))
     else:
         table(
             ["NAME", "TITLE", "TAGS"],
             [(s.name, s.scenario.title, ", ".join(s.scenario.tags)) for s in found],
         )
+
+
+def _told(script: Script) -> Iterator[str]:
+    """A scenario as a person reads it, wrapped."""
+    from halab.scenario import description
+
+    for number, (heading, sentences) in enumerate(description.paragraphs(script)):
+        if number:
+            yield ""
+        if heading:
+            yield heading
+        indent = "  " if heading else ""
+        for sentence in sentences:
+            # what follows the number of a step stands below its first word
+            number_of_step = re.match(r"\d+\. ", sentence)
+            below = indent + " " * (number_of_step.end() if number_of_step else 0)
+            yield from textwrap.wrap(
+                sentence, _WIDTH, initial_indent=indent, subsequent_indent=below,
+                break_on_hyphens=False, break_long_words=False,
+            )  # fmt: skip
 
 
 @click.command("report")

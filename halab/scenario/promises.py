@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
 from halab.config.quantities import Promise, spelled, spelled_count, spelled_share
+from halab.scenario.decision import Unit
 
 
 def promised(expectation: Expectation) -> str:
@@ -41,6 +44,45 @@ def limit_seconds(expectation: Expectation) -> float | None:
         return promise.within_seconds
     outage = expectation.longest_outage if isinstance(expectation, ProbeExpectation) else None
     return outage.most if outage and not math.isinf(outage.most) else None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The bounds of one amount that is promised; `most` is None where there is none."""
+
+    what: str
+    unit: Unit
+    most: float | None
+    least: float = 0.0
+
+    def as_data(self) -> dict[str, Any]:
+        return {"what": self.what, "unit": str(self.unit), "least": self.least, "most": self.most}
+
+
+def limits(expectation: Expectation) -> list[Limit]:
+    """Every limit that a promise has; none for what must always hold, or must not change."""
+    if isinstance(expectation, FactExpectation):
+        waits = {"changed": expectation.changed, "reached": expectation.reached}
+        amounts = {"increase": (Unit.COUNT, expectation.increase)}
+    else:
+        waits = {"ok": expectation.ok, "fails": expectation.fails}
+        amounts = {
+            "longest outage": (Unit.SECONDS, expectation.longest_outage),
+            "failed share": (Unit.SHARE, expectation.failed_share),
+            "outages": (Unit.COUNT, expectation.outages),
+        }
+    return [
+        *(
+            Limit(f"{what} within", Unit.SECONDS, wait.within_seconds)
+            for what, wait in waits.items()
+            if wait and not wait.always
+        ),
+        *(
+            Limit(what, unit, None if math.isinf(bounds.most) else bounds.most, bounds.least)
+            for what, (unit, bounds) in amounts.items()
+            if bounds
+        ),
+    ]
 
 
 def _of_a_fact(expectation: FactExpectation) -> str:
