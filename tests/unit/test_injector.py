@@ -14,7 +14,7 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.scenario import events
+from halab.scenario import events, session
 from halab.scenario.injector import Injector
 from halab.scenario.timeline import Timeline
 
@@ -214,4 +214,10 @@ def test_a_defect_of_one_heal_stops_no_other(
 
     monkeypatch.setitem(FAULTS, "burn", replace(FAULTS["burn"], heal=heal))
     injector.heal_what_can_be()
+    assert fault.burning == ["cp2"]
+    injector.inject("burn", "one", ["cp1"], {})
+    # and so in the heal that follows a run, and in `halab heal`
+    entries = injector.journal.open_faults()
+    ((entry, error),) = session._heal(injector.site, injector.journal, entries, injector.progress)
+    assert (entry.machine, error.message) == ("cp2", "ZeroDivisionError: ")
     assert fault.burning == ["cp2"]

@@ -12,6 +12,7 @@ from stage import TEXT, Stage, script, turn
 from halab.cli import main
 from halab.cli.verdicts import Proof, exit_code
 from halab.errors import HostProblem
+from halab.faults.journal import Entry, Journal
 from halab.report import playing
 from halab.report.played import Played
 from halab.scenario import library
@@ -129,6 +130,27 @@ def test_an_interrupt_wins_over_an_error(stage: Stage, capsys: Shown) -> None:
     shown = capsys.readouterr()
     assert "PASS stop-apiserver" in shown.out
     assert shown.err.endswith("halab: interrupted\n")
+
+
+def test_an_interrupt_wins_over_a_report_of_all_that_cannot_be_written(
+    stage: Stage, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device", "/runs")
+
+    monkeypatch.setattr("halab.report.played.merge", full)
+    assert main(["run", "kill-etcd", "stop-apiserver"]) == 3
+    assert "error: no space left on device: /runs" in capsys.readouterr().err
+    stage.acts["play stop-apiserver"] = KeyboardInterrupt()
+    assert main(["run", "kill-etcd", "stop-apiserver"]) == 130
+
+
+def test_what_an_interrupted_run_has_left_open_is_named(stage: Stage, capsys: Shown) -> None:
+    Journal(stage.place.work.journal).opened(Entry("1", "cut-power", "cp2"))
+    stage.acts["play kill-etcd"] = KeyboardInterrupt()
+    assert main(["run", "kill-etcd"]) == 130
+    said = "a fault is open: cut-power on cp2 (undo it with `halab heal`)\nhalab: interrupted\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_what_ended_a_campaign_is_shown_after_what_it_came_to(stage: Stage, capsys: Shown) -> None:

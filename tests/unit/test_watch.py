@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +13,7 @@ import pytest
 from fakes import FakeClock, lab_of
 from rich.console import Console
 
-from halab.cli import Interrupted, main, watch
+from halab.cli import Interrupted, main, streams, watch
 from halab.cli.live_view import View, change_line, screen, summary
 from halab.lifecycle import lab as labs
 from halab.machines.power import State
@@ -188,6 +189,15 @@ def test_ctrl_c_is_how_a_view_is_ended_and_a_signal_is_an_interrupt(watched: Wat
     assert watched.ended
     watched.end = Interrupted("SIGTERM")
     assert main(["watch"]) == 130
+
+
+def test_a_view_ends_with_its_reader(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BufferedWriter(streams._Output(writer))))
+    assert main(["watch"]) == 0
+    assert watched.ended
+    os.close(writer)
 
 
 def test_nothing_is_written_unless_asked_for() -> None:
