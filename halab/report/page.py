@@ -66,7 +66,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         balancer=_balancer(evidence.meta),
         command=shlex.join(evidence.meta.command),
         logs=logs,
-        has_states=bool(evidence.states.count),
+        has_states=bool(evidence.states.lanes),
         marks=words.MARKS,
         limit=words.limit,
         measured=words.measured,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from halab.config.quantities import spelled
 from halab.config.scenario import Origin
 from halab.scenario import events
-from halab.scenario.check_results import CheckState
+from halab.scenario.check_results import CheckResult, CheckState
 from halab.scenario.decision import Figure, Unit
-from halab.scenario.events import When
+from halab.scenario.events import When, spoken
 from halab.scenario.folder import Evidence
 from halab.scenario.history import History
 from halab.scenario.result import Kind, Outcome, Standing
@@ -70,24 +72,52 @@ def recovery(history: History) -> Outcome:
 
 
 def checks(evidence: Evidence) -> Iterator[Outcome]:
-    if not evidence.scenario.checks:
+    recorded = [each.what for each in evidence.records if isinstance(each.what, events.Checks)]
+    found = evidence.checks or ()
+    if not (evidence.scenario.checks or recorded or found):
         return
-    record = next((each.what for each in evidence.records if isinstance(each.what, events.Checks)), None)
-    outcome = Outcome(
-        Kind.CHECK, "checks", "every check passes", "the checks did not run", Standing.UNJUDGED
-    )
-    if record and record.error:
-        yield replace(outcome, seen=record.error)
-    elif record is None or not evidence.checks:
-        yield outcome
-    elif all(check.state is CheckState.SKIPPED for check in evidence.checks):
-        yield replace(outcome, seen="every check was skipped")
-    for check in evidence.checks or ():
+    outcome = Outcome(Kind.CHECK, "checks", "every check passes", "", Standing.UNJUDGED)
+    for seen in _unchecked(evidence.scenario.checks, recorded, found):
+        yield replace(outcome, seen=seen)
+    contradiction = _contradiction(recorded, found)
+    if contradiction:
+        yield replace(outcome, seen=contradiction)
+    for check in found:
         name = f"{check.file.rpartition('.')[2]}: {check.name.replace('_', ' ')}"
         seen = check.text or str(check.state)
-        yield Outcome(
-            Kind.CHECK, name, "the check passes", seen, _OF_CHECKS[check.state], detail=check.detail
-        )
+        # of two records that contradict each other, neither shows anything
+        standing = Standing.UNJUDGED if contradiction else _OF_CHECKS[check.state]
+        yield Outcome(Kind.CHECK, name, "the check passes", seen, standing, detail=check.detail)
+
+
+def _unchecked(
+    files: Sequence[str], recorded: Sequence[events.Checks], found: Sequence[CheckResult]
+) -> Iterator[str]:
+    """Why the results of the checks are not all that there should be."""
+    errors = [each.error for each in recorded if each.error]
+    yield from errors
+    if errors:
+        return
+    if not found:
+        yield "the checks did not run"
+    if found and all(check.state is CheckState.SKIPPED for check in found):
+        yield "every check was skipped"
+    for file in files:
+        if found and not any(check.is_of(file) for check in found):
+            yield f"no check ran of {file}: has it a function whose name begins with test_?"
+
+
+def _contradiction(recorded: Sequence[events.Checks], found: Sequence[CheckResult]) -> str:
+    """What the timeline and checks.xml do not agree on; empty where they do."""
+    states = Counter(each.state for each in found)
+    passed, failed = states[CheckState.PASSED], states[CheckState.FAILED]
+    if found and not recorded:
+        return "checks.xml has results, and in the timeline no checks ran"
+    for each in recorded:
+        if each.error is None and (each.passed, each.failed) != (passed, failed):
+            there = f"{each.passed} passed and {each.failed} failed in the timeline"
+            return f"{there}, {passed} passed and {failed} failed in checks.xml"
+    return ""
 
 
 def audit(history: History) -> Iterator[Outcome]:
@@ -128,11 +158,26 @@ def run(history: History) -> Iterator[Outcome]:
         elif isinstance(what, events.RunEnded):
             found[type(what)] = ""
         elif isinstance(what, events.SamplerStopped):
-            there, counted = history.samples.count, sum(what.samples.values())
-            found[type(what)] = (
-                "" if there == counted else f"{there} samples are there, {counted} were taken"
-            )
+            found[type(what)] = _miscounted(history.samples.counts, what.samples)
     found.setdefault(events.SamplerStopped, "the sampler did not come to its end")
     found.setdefault(events.RunEnded, "the record ends before the run does: halab was killed")
-    for seen in filter(None, found.values()):
+    backwards = next((b.t for a, b in pairwise(history.records) if b.t < a.t), None)
+    turned = "" if backwards is None else f"the timeline goes back in time at {backwards:.1f}s"
+    for seen in filter(None, [*found.values(), turned]):
         yield Outcome(Kind.RUN, "run", "the run is whole", seen, Standing.UNJUDGED)
+
+
+def _miscounted(there: Mapping[str, int], taken: Mapping[str, int]) -> str:
+    """Which samples the timeline and the file of samples do not agree on; empty where they do."""
+    wrong = [name for name in sorted({*there, *taken}) if there.get(name, 0) != taken.get(name, 0)]
+    if not wrong:
+        return ""
+    name = wrong[0]
+    return f"{there.get(name, 0)} samples of {spoken(name)} are there, {taken.get(name, 0)} were taken"
+
+
+def judged(history: History) -> Iterator[Outcome]:
+    """That something was expected of the fault: a run of which all of that is left out shows nothing."""
+    if not history.scenario.shows_a_fault_on(history.setting):
+        seen = f"nothing that was expected shows a fault on a lab with {history.setting.in_words}"
+        yield Outcome(Kind.RUN, "run", "the fault is shown", seen, Standing.UNJUDGED)

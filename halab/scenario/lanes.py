@@ -36,8 +36,9 @@ class Lanes(Generic[T]):
         return tuple(sorted(self._lanes))
 
     @property
-    def count(self) -> int:
-        return sum(map(len, self._lanes.values()))
+    def counts(self) -> dict[str, int]:
+        """How many there are of each lane."""
+        return {lane: len(records) for lane, records in self._lanes.items()}
 
     def of(self, lane: str) -> Sequence[T]:
         return self._lanes.get(lane, [])

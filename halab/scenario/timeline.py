@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
-from dataclasses import fields
-from functools import cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from halab import files
 from halab.clock import Clock
 from halab.errors import Corrupted, HostProblem
-from halab.scenario.events import EVENTS, Event, Record, Sample, StateReading
-
-_SAMPLE_FIELDS = tuple(each.name for each in fields(Sample))
-_STATE_FIELDS = tuple(each.name for each in fields(StateReading))
+from halab.scenario import lines
+from halab.scenario.events import Event, Record, Sample, StateReading
 
 Line = TypeVar("Line")
 
@@ -56,7 +51,7 @@ class Timeline:
 class _LineReader(Generic[Line]):
     """Reads whole lines of a file while they are being written."""
 
-    def __init__(self, path: Path, parse: Callable[[Any], Line]) -> None:
+    def __init__(self, path: Path, parse: Callable[[bytes], Line]) -> None:
         self._path = path
         self._parse = parse
         self._offset = 0
@@ -74,30 +69,27 @@ class _LineReader(Generic[Line]):
         if not whole:
             return []
         self._offset += len(whole) + 1
-        lines = whole.split(b"\n")
-        found = [self._parsed(self._line + number, line) for number, line in enumerate(lines, 1)]
-        self._line += len(lines)
+        written = whole.split(b"\n")
+        found = [
+            _read(self._parse, self._path, self._line + number, line)
+            for number, line in enumerate(written, 1)
+        ]
+        self._line += len(written)
         return found
-
-    def _parsed(self, number: int, line: bytes) -> Line:
-        try:
-            return self._parse(_values(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise _corrupted(self._path, number) from error
 
 
 class SampleReader(_LineReader[Sample]):
     """Reads samples while they are being written."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, lambda values: Sample(*(values[name] for name in _SAMPLE_FIELDS)))
+        super().__init__(path, lines.sample)
 
 
 class StateReader(_LineReader[StateReading]):
     """Reads states while they are being written."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, lambda values: StateReading(*(values[name] for name in _STATE_FIELDS)))
+        super().__init__(path, lines.state)
 
 
 def read(path: Path) -> list[Record]:
@@ -106,8 +98,8 @@ def read(path: Path) -> list[Record]:
         return []
     files.require_regular(path)
     whole, _, _half_written = path.read_bytes().rpartition(b"\n")
-    lines = whole.split(b"\n") if whole else []
-    return [_record(path, number, line) for number, line in enumerate(lines, 1)]
+    written = whole.split(b"\n") if whole else []
+    return [_read(lines.record, path, number, line) for number, line in enumerate(written, 1)]
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -120,33 +112,9 @@ def read_states(path: Path) -> list[StateReading]:
     return sorted(StateReader(path).new(), key=lambda reading: reading.t)
 
 
-def _record(path: Path, number: int, line: bytes) -> Record:
-    from pydantic import ValidationError
-
+def _read(parse: Callable[[bytes], Line], path: Path, number: int, line: bytes) -> Line:
     try:
-        values = _values(line)
-        t, event = float(values.pop("t")), values.pop("event")
-        adapter = _adapter(event)
-        return Record(t, adapter.validate_python(values))
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise _corrupted(path, number) from error
-
-
-def _values(line: bytes) -> Any:
-    """The JSON of a line; ValueError, too, where a text in it can be written to no file, being half of a character."""
-    values = json.loads(line)
-    if b"\\ud" in line.lower():
-        json.dumps(values, ensure_ascii=False).encode()
-    return values
-
-
-@cache
-def _adapter(event: str) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(EVENTS[event])
-
-
-def _corrupted(path: Path, number: int) -> Corrupted:
-    hint = "was it changed by hand, or made by another version?"
-    return Corrupted(f"not a line of a run's record: {path}:{number}", hint=hint)
+        return parse(line)
+    except lines.BadLine as error:
+        hint = "was it changed by hand, or made by another version?"
+        raise Corrupted(f"not a line of a run's record: {path}:{number}: {error}", hint=hint) from error

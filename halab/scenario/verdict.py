@@ -69,6 +69,7 @@ def _outcomes(evidence: Evidence) -> Iterator[Outcome]:
         *aftermath.checks(evidence),
         *aftermath.refusals(history),
         *aftermath.run(history),
+        *aftermath.judged(history),
         *aftermath.audit(history),
     ]
     if before.standing is Standing.KEPT:

@@ -234,7 +234,8 @@ class MadeRun:
         end = t
         add(events.Ledger(400, 390, (), 3), 0.5)
         if played.checks:
-            add(events.Checks(1, 0), 4.0)
+            states = [each.state for each in self.checks or [PASSED]]
+            add(events.Checks(states.count(CheckState.PASSED), states.count(CheckState.FAILED)), 4.0)
         add(events.RunEnded(), 0.1)
         return records, end
 

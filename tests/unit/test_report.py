@@ -153,7 +153,7 @@ def test_a_run_that_was_skipped_has_a_report(recorded: Callable[[MadeRun], RunFo
 
 
 def test_checks_are_merged_in_with_what_pytest_said(recorded: Callable[[MadeRun], RunFolder]) -> None:
-    folder = recorded(MadeRun(text=CHECKED))
+    folder = recorded(MadeRun(text=CHECKED, checks=[PASSED, FAILED]))
     folder.checks.write_text(CHECKS_XML)
     result = report.render(folder)
     assert result.verdict is Verdict.FAIL

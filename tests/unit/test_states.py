@@ -46,7 +46,7 @@ def test_readings_are_sorted_by_lane_and_time() -> None:
     states = States([reading(2, "cp2"), reading(1, "cp1"), reading(1, "up", "backend", "cp1")])
     assert states.lanes == ("backend@cp1", "etcd-leader")
     assert [each.value for each in states.of("etcd-leader")] == ["cp1", "cp2"]
-    assert (states.count, states.of("nothing")) == (3, [])
+    assert (sum(states.counts.values()), states.of("nothing")) == (3, [])
 
 
 def test_a_change_is_a_reading_that_differs_from_the_one_before() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -109,6 +110,87 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     path.write_text('{"t": 0, "event": "run-ended"}\n' + line + '\n{"t": 3, "event": "run-ended"}\n')
     with pytest.raises(Corrupted, match=r"timeline\.jsonl:2"):
         timeline.read(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"t": "1", "event": "run-ended"}', 't is not a number of seconds: "1"'),
+        ('{"t": true, "event": "run-ended"}', "t is not a number of seconds: true"),
+        ('{"t": NaN, "event": "run-ended"}', "t is not a number of seconds: NaN"),
+        ('{"t": -1, "event": "run-ended"}', "t is not a number of seconds: -1"),
+        ('{"t": 1, "event": ["run-ended"]}', "no such event: "),
+        ('{"t": 1, "event": "step-ended", "index": "2"}', "index: input should be a valid integer"),
+        ('{"t": 1, "event": "step-ended", "index": 2.0}', "index: input should be a valid integer"),
+        (
+            '{"t": 1, "event": "steady", "when": "after", "ok": "yes", "seconds": 1, "seen": ""}',
+            "ok: input should be a valid boolean",
+        ),
+        ('{"t": 1, "event": "checks", "passed": 1, "failed": "0"}', "failed: input should be a valid integer"),
+        ('{"t": 1, "event": "audit", "leftovers": "none"}', "leftovers: input should be a valid"),
+        ('{"t": 1, "event": "sampler-stopped", "samples": {"p": "3"}}', "samples.p: input should be a valid integer"),
+        ("[" * 100_000, "it is no JSON"),
+    ],
+)  # fmt: skip
+def test_an_event_with_a_field_of_another_type_is_not_put_right(line: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(Corrupted, match=re.escape(f"timeline.jsonl:1: {why}")):
+        timeline.read(path)
+
+
+SAMPLE = {"t": 1, "seconds": 0.1, "probe": "p", "machine": None, "ok": True, "detail": "200", "number": 1}
+STATE = {"t": 1, "seconds": 0.1, "state": "s", "machine": None, "value": "up", "detail": ""}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("ok", "x", 'ok is not true or false: "x"'),
+        ("ok", 1, "ok is not true or false: 1"),
+        ("ok", None, "ok is not true or false: null"),
+        ("t", "1", 't is not a number of seconds: "1"'),
+        ("t", float("nan"), "t is not a number of seconds: NaN"),
+        ("t", 10**400, "t is not a number of seconds: 1000"),
+        ("seconds", float("inf"), "seconds is not a number of seconds: Infinity"),
+        ("seconds", -0.1, "seconds is not a number of seconds: -0.1"),
+        ("probe", None, "probe is not text: null"),
+        ("machine", 1, "machine is not text or null: 1"),
+        ("detail", ["200"], 'detail is not text: ["200"]'),
+        ("number", "1", 'number is not a whole number or null: "1"'),
+        ("number", True, "number is not a whole number or null: true"),
+        ("number", 1.5, "number is not a whole number or null: 1.5"),
+    ],
+)
+def test_a_sample_with_a_field_of_another_type_is_not_put_right(
+    field: str, value: object, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in (SAMPLE, {**SAMPLE, field: value})))
+    with pytest.raises(Corrupted, match=re.escape(f"samples.jsonl:2: {why}")):
+        timeline.read_samples(path)
+
+
+@pytest.mark.parametrize("field", sorted(STATE))
+def test_a_reading_needs_all_its_fields(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "states.jsonl"
+    path.write_text(json.dumps(STATE) + "\n")
+    assert len(timeline.read_states(path)) == 1
+    for line, why in (
+        ({name: value for name, value in STATE.items() if name != field}, f"{field} is missing"),
+        ({**STATE, field: True}, f"{field} is not "),
+    ):
+        path.write_text(json.dumps(line) + "\n")
+        with pytest.raises(Corrupted, match=re.escape(f"states.jsonl:1: {why}")):
+            timeline.read_states(path)
+
+
+@pytest.mark.parametrize("field", sorted(SAMPLE))
+def test_a_sample_needs_all_its_fields(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text(json.dumps({name: value for name, value in SAMPLE.items() if name != field}) + "\n")
+    with pytest.raises(Corrupted, match=re.escape(f"samples.jsonl:1: {field} is missing")):
+        timeline.read_samples(path)
 
 
 def test_fields_of_a_later_version_are_passed_over(tmp_path: Path) -> None:

@@ -612,6 +612,68 @@ def test_checks_that_could_not_run_are_an_error_with_the_reason() -> None:
     assert result.reasons == ("checks: test_etcd.py does not import",)
 
 
+def counting(passed: int, failed: int) -> Callable[[Event], Event]:
+    return lambda event: events.Checks(passed, failed) if isinstance(event, events.Checks) else event
+
+
+@pytest.mark.parametrize(
+    ("counted", "checks"),
+    [
+        ((1, 3), [PASSED]),
+        ((2, 0), [PASSED, FAILED]),
+        ((3, 0), [PASSED]),
+        ((0, 0), [PASSED]),
+        ((0, 2), [FAILED]),
+    ],
+)
+def test_checks_that_the_timeline_tells_otherwise_are_an_error(
+    counted: tuple[int, int], checks: list[CheckResult]
+) -> None:
+    result = judged(MadeRun(text=CHECKED, checks=checks, change=counting(*counted)))
+    assert result.verdict is Verdict.ERROR
+    assert f"checks: {counted[0]} passed and {counted[1]} failed in the timeline, " in result.reasons[0]
+
+
+def test_checks_that_no_scenario_asked_for_are_judged_all_the_same() -> None:
+    assert judged(MadeRun(checks=[FAILED])).verdict is Verdict.ERROR
+    there = Record(40.0, events.Checks(0, 1))
+    assert judged(MadeRun(checks=[FAILED], extra=[there])).verdict is Verdict.FAIL
+    assert judged(MadeRun(extra=[there])).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize(
+    ("files", "verdict"),
+    [
+        ("checks/test_etcd.py", Verdict.PASS),
+        ("./checks/test_etcd.py", Verdict.PASS),
+        ("test_etcd.py", Verdict.PASS),
+        ("checks/test_etcd.py, checks/test_empty.py", Verdict.ERROR),
+        ("checks/test_etc.py", Verdict.ERROR),
+        ("checks/etcd.py", Verdict.ERROR),
+    ],
+)
+def test_a_check_file_without_a_test_is_an_error(files: str, verdict: Verdict) -> None:
+    found = [replace(PASSED, file="test_etcd")] if files == "test_etcd.py" else [PASSED]
+    result = judged(MadeRun(text=STOP + f"checks: [{files}]\n", checks=found))
+    assert result.verdict is verdict
+    if verdict is Verdict.ERROR:
+        missed = files.rpartition(", ")[2]
+        assert result.reasons == (
+            f"checks: no check ran of {missed}: has it a function whose name begins with test_?",
+        )
+
+
+@pytest.mark.parametrize(
+    ("classname", "name"),
+    [("checks.test_etcd", "test_a"), ("checks.test_etcd.TestHashes", "test_a"), ("test_etcd", "test_a"),
+     ("", "checks.test_etcd"), ("", "test_etcd")],
+)  # fmt: skip
+def test_a_check_belongs_to_its_file(classname: str, name: str) -> None:
+    check = CheckResult(classname, name, CheckState.PASSED, 0.0)
+    assert check.is_of("checks/test_etcd.py")
+    assert not check.is_of("checks/test_etcd_more.py")
+
+
 def test_a_scenario_without_checks_needs_none() -> None:
     assert judged(MadeRun(checks=None)).verdict is Verdict.PASS
 
@@ -646,7 +708,40 @@ def test_samples_that_were_taken_and_are_not_there_are_an_error() -> None:
     kept = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)][1:]
     result = judge(replace(evidence, samples=Samples(kept)))
     assert result.verdict is Verdict.ERROR
-    assert "samples are there" in result.reasons[0]
+    assert " are there, " in result.reasons[0]
+
+
+def test_as_many_samples_of_another_lane_are_not_those_that_were_taken() -> None:
+    def swapped(taken: list[Sample]) -> list[Sample]:
+        return [replace(each, probe="read-via-lb") if each is taken[-1] else each for each in taken]
+
+    evidence = MadeRun().evidence()
+    made = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)]
+    result = judge(replace(evidence, samples=Samples(swapped(made))))
+    assert result.verdict is Verdict.ERROR
+    assert " are there, " in result.reasons[0]
+
+
+def test_a_timeline_that_goes_back_in_time_is_an_error() -> None:
+    evidence = MadeRun().evidence()
+    turned = [*evidence.records[:-1], Record(3.0, evidence.records[-1].what)]
+    result = judge(replace(evidence, records=turned))
+    assert result.verdict is Verdict.ERROR
+    assert result.reasons == ("run: the timeline goes back in time at 3.0s",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("fails: within 10s}", "fails: within 10s, when: {load_balancer: nginx}}"),
+        ("with: {pod: kube-apiserver}", "with: {pod: kube-apiserver}\n    when: {load_balancer: nginx}"),
+    ],
+)
+def test_a_run_in_which_nothing_that_shows_the_fault_was_expected_is_an_error(old: str, new: str) -> None:
+    result = judged(MadeRun(text=STOP.replace(old, new)))
+    assert result.verdict is Verdict.ERROR
+    seen = "nothing that was expected shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
+    assert f"run: {seen}" in result.reasons
 
 
 # faults that are refused, and what is left behind
