@@ -15,7 +15,7 @@ settings.register_profile("halab", deadline=None, derandomize=True, database=Non
 settings.register_profile("nightly", deadline=None, database=None, max_examples=2000, print_blob=True)
 # Whether a test fails is all that counts there, and not by which example it is shown best.
 settings.register_profile(
-    "mutants", settings.get_profile("halab"), phases=[Phase.explicit, Phase.generate], max_examples=30
+    "mutants", settings.get_profile("halab"), phases=[Phase.explicit, Phase.generate], max_examples=15
 )
 settings.load_profile(os.environ.get("HALAB_TEST_PROFILE", "halab"))
 # What a shell starts in the background ignores Ctrl-C, and so do its children: the tests that send it would wait.

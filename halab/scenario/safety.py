@@ -47,17 +47,33 @@ def _ledger(history: History) -> Outcome:
             continue
         outcome = replace(outcome, at=record.t)
         missing = [number for number in read.missing if number not in given_up]
-        if missing:
+        contradiction = _contradiction(history, read, missing)
+        if missing and not contradiction:
             seen = f"{len(missing)} of {read.acknowledged} acknowledged writes are lost: {_shown(missing)}"
             # a later reading does not bring back what an earlier one did not find
             return replace(outcome, standing=Standing.BROKEN, seen=seen)
-        if read.acknowledged == 0:
+        if contradiction:
+            outcome = replace(outcome, standing=Standing.UNJUDGED, seen=contradiction)
+        elif read.acknowledged == 0:
             seen = "no write was acknowledged: there is nothing to read back"
             outcome = replace(outcome, standing=Standing.UNJUDGED, seen=seen)
         else:
             seen = f"all {read.acknowledged} acknowledged writes are there"
             outcome = replace(outcome, standing=Standing.KEPT, seen=seen)
     return outcome
+
+
+def _contradiction(history: History, read: events.Ledger, missing: Sequence[int]) -> str:
+    """What the ledger and the samples do not agree on; empty where they do.
+
+    Samples that are gone excuse no write that is lost.
+    """
+    acknowledged, written = history.ledger()
+    if (read.written, read.acknowledged) != (written, len(acknowledged)):
+        counted = f"the ledger has {read.acknowledged} acknowledged writes of {read.written}"
+        return "" if missing else f"{counted}, the samples have {len(acknowledged)} of {written}"
+    never = sorted(set(missing) - set(acknowledged))
+    return f"the ledger misses writes that were never acknowledged: {_shown(never)}" if never else ""
 
 
 def _members(history: History) -> Iterator[Outcome]:

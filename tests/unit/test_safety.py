@@ -11,7 +11,7 @@ from made_run import STOP, MadeRun, ledger, readings
 
 from halab.config.scenario import Verdict
 from halab.scenario import events
-from halab.scenario.events import Record, Sample, StateReading
+from halab.scenario.events import Record, StateReading
 from halab.scenario.outage import Samples
 from halab.scenario.result import Kind, Outcome, Standing
 from halab.scenario.safety import outcomes
@@ -188,28 +188,15 @@ SNAPSHOT = STOP.replace("hold-static-pod", "snapshot-etcd").replace(
 )
 
 
-def numbered(run: MadeRun) -> MadeRun:
-    """Every write has a number: 0 at 0.6 s, five a second."""
-
-    def number(samples: list[Sample]) -> list[Sample]:
-        writes = [sample for sample in samples if sample.lane == "write-via-lb"]
-        return [
-            replace(sample, number=writes.index(sample)) if sample in writes else sample
-            for sample in samples
-        ]
-
-    return replace(run, changed_samples=number)
-
-
 def test_what_counts_are_the_writes_that_were_acknowledged() -> None:
-    acknowledged, written = numbered(MadeRun(out={"write-via-lb": [(7, 8)]})).evidence().history.ledger()
+    acknowledged, written = MadeRun(out={"write-via-lb": [(7, 8)]}).evidence().history.ledger()
     assert written - len(acknowledged) == 5
     assert 0 in acknowledged
 
 
 def test_what_was_written_between_the_snapshot_and_the_last_heal_does_not_count() -> None:
     """The snapshot begins at 5.51 s, the heal ends at 19.01 s."""
-    history = numbered(MadeRun(text=SNAPSHOT)).evidence().history
+    history = MadeRun(text=SNAPSHOT).evidence().history
     acknowledged, written = history.ledger()
     gone = set(range(written)) - set(acknowledged)
     assert gone == history.given_up()
@@ -220,20 +207,20 @@ def test_what_was_written_between_the_snapshot_and_the_last_heal_does_not_count(
 
 
 def test_without_saying_so_every_write_counts() -> None:
-    run = numbered(MadeRun(text=SNAPSHOT.replace("ledger: until-snapshot\n", "")))
+    run = MadeRun(text=SNAPSHOT.replace("ledger: until-snapshot\n", ""))
     assert run.evidence().history.given_up() == frozenset()
 
 
 def test_while_a_fault_is_open_nothing_after_the_snapshot_counts() -> None:
     drop = lambda event: isinstance(event, events.HealStarted | events.Healed)  # noqa: E731
-    history = numbered(MadeRun(text=SNAPSHOT, drop=drop)).evidence().history
+    history = MadeRun(text=SNAPSHOT, drop=drop).evidence().history
     acknowledged, _written = history.ledger()
     assert max(acknowledged) < 26
 
 
 @pytest.mark.parametrize(("number", "standing"), [(3, Standing.BROKEN), (60, Standing.KEPT)])
 def test_a_write_that_was_given_up_may_be_lost(number: int, standing: Standing) -> None:
-    run = numbered(MadeRun(text=SNAPSHOT, change=ledger(missing=(number,))))
+    run = MadeRun(text=SNAPSHOT, change=ledger(missing=(number,)))
     found = outcome(run, Kind.LEDGER)
     assert found.standing is standing
     assert found.promised.endswith("but for those between the snapshot and the last heal")
@@ -254,7 +241,7 @@ def test_any_acknowledged_write_that_is_missing_is_a_failure(missing: set[int]) 
 
 
 def test_a_sample_that_is_lost_does_not_excuse_a_write() -> None:
-    evidence = numbered(MadeRun(text=SNAPSHOT, change=ledger(missing=(60,)))).evidence()
+    evidence = MadeRun(text=SNAPSHOT, change=ledger(missing=(60,))).evidence()
     without = replace(evidence, samples=Samples())
     (found,) = [each for each in outcomes(without.history) if each.kind is Kind.LEDGER]
     assert found.standing is Standing.BROKEN

@@ -566,7 +566,7 @@ def test_patience_never_stretches_what_is_promised_over_a_window() -> None:
 def test_a_lost_acknowledged_write_fails_whatever_else_passed() -> None:
     result = judged(MadeRun(change=ledger(missing=(17, 18))))
     assert result.verdict is Verdict.FAIL
-    assert result.reasons == ("ledger: 2 of 390 acknowledged writes are lost: 17, 18",)
+    assert result.reasons == ("ledger: 2 of 153 acknowledged writes are lost: 17, 18",)
 
 
 def test_an_unacknowledged_write_may_be_there_or_not() -> None:
