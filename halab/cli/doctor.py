@@ -65,7 +65,9 @@ def _place(file: Path | None) -> Place:
     usual = Path("lab.yml")
     if file or usual.exists():
         return open_file(file or usual)
-    return Place(usual, LabFile(), Work.beside(usual))
+    work = Work.beside(usual)
+    work.require_own()
+    return Place(usual, LabFile(), work)
 
 
 def report_lines(report: Report, width: int) -> Iterator[str]:

@@ -41,12 +41,16 @@ class Place:
 
 
 def open_file(path: Path) -> Place:
-    """Read a lab file. BadUsage where there is none, BadFile where something in it is wrong."""
+    """Read a lab file. BadUsage where there is none, BadFile where something in it is wrong.
+
+    LabProblem where its work folder is not one's own.
+    """
     if not path.exists():
         raise BadUsage(
             f"no such lab file: {path}", hint="write one with `halab init`, or name it with -f FILE"
         )
     found, work = read(path, LabFile), Work.beside(path)
+    work.require_own()
     written = found.value
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from halab import process
 from halab.config.lab import Provider
 from halab.errors import HalabError
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
-from halab.machines import allocation, identity
+from halab.machines import allocation, identity, proxies
 from halab.machines.allocation import Allocation
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -31,7 +29,7 @@ def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
         base=base,
         private_key=str(place.work.private_key),
         public_key=place.work.public_key.read_text().strip(),
-        proxies={name: os.environ[name] for name in process.PROXIES if os.environ.get(name)},
+        proxies=proxies.of_environment(),
         provider_uri=place.written.provider_uri,
         # Vagrant's plugin for libvirt finds its own way
         proxy_command=remote.proxy_command if remote and lab.provider is Provider.DOCKER else None,

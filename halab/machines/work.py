@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
+import re
+import shlex
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from halab import process
-from halab.errors import HostProblem
+from halab.errors import BadUsage, HostProblem, LabProblem
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,29 @@ class Work:
     @classmethod
     def beside(cls, lab_file: Path) -> Work:
         return cls(lab_file.resolve().parent / ".halab")
+
+    def require_own(self) -> None:
+        """LabProblem where others could have put something into it: a Vagrantfile is a program, and keys lie there."""
+        _require_plain(self.path)
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return
+        shown = shlex.quote(str(self.path))
+        if stat.S_ISLNK(found.st_mode):
+            raise LabProblem(
+                f"the work folder is a symbolic link: {self.path}",
+                hint=f"remove the link (`rm {shown}`), and put the lab file where its work folder is to be",
+            )
+        if not stat.S_ISDIR(found.st_mode):
+            raise LabProblem(f"not a folder, and halab needs one of this name: {self.path}")
+        if found.st_uid not in _users():
+            raise _of_another(self.path, found.st_uid)
+        if found.st_mode & 0o022:
+            raise LabProblem(
+                f"other users may write to the work folder: {self.path} has the mode {found.st_mode & 0o777:04o}",
+                hint=f"look whether all in it is yours (`ls -lA {shown}`), then: chmod 700 {shown}",
+            )
 
     @property
     def private_key(self) -> Path:
@@ -95,8 +122,11 @@ class Work:
 
     def make(self) -> None:
         """Make the folder, its key pair and nothing else."""
+        self.require_own()
         for folder in (self.path, self.private_key.parent, self.logs, self.runs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # a person may have made it, for all to read
+        self.path.chmod(0o700)
         if not (self.private_key.exists() and self.public_key.exists()):
             self.private_key.unlink(missing_ok=True)
             process.run(
@@ -124,6 +154,42 @@ class Work:
                 replace(path, content, mode=mode)
                 changed.append(name)
         return changed
+
+
+def _users() -> set[int]:
+    """Whose work folder may be used: one's own, and under sudo also that of who called it."""
+    me = os.geteuid()
+    caller = os.environ.get("SUDO_UID", "")
+    return {me, int(caller)} if me == 0 and re.fullmatch("[0-9]{1,10}", caller) else {me}
+
+
+def _of_another(path: Path, owner: int) -> LabProblem:
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"user {owner}"
+    if owner == 0:
+        hint = (
+            "it was made as root: go on as root, with sudo; or take it over: "
+            f'sudo chown -R "$(id -un)" {shlex.quote(str(path))}'
+        )
+    else:
+        hint = f"run halab as {name}, or put a lab file into a folder of your own"
+    return LabProblem(f"the work folder belongs to {name}, not to you: {path}", hint=hint)
+
+
+def _require_plain(path: Path) -> None:
+    """BadUsage where no quotes help: the path goes into the Vagrantfile and the configuration of ssh."""
+    if not str(path).isprintable():
+        raise BadUsage(
+            f"a lab cannot lie in a folder whose name has a control character in it: {str(path)!r}",
+            hint="rename the folder",
+        )
+    if "${" in str(path):
+        raise BadUsage(
+            f"a lab cannot lie in a folder whose name has ${{ in it: {path}",
+            hint="rename the folder: ssh would put a variable in its place",
+        )
 
 
 def replace(path: Path, content: str, *, mode: int = 0o600) -> None:

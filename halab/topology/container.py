@@ -58,17 +58,14 @@ def running_image(host_name: str) -> str:
     return f"{host_name}:_running"
 
 
-def arguments(
-    lab: Lab, machine: Machine, *, work: str, identity: str, public_key: str, proxies: dict[str, str]
-) -> list[str]:
-    """Arguments of `docker run` for a machine."""
+def arguments(lab: Lab, machine: Machine, *, work: str, identity: str, public_key: str) -> list[str]:
+    """Arguments of `docker run` for a machine. All who may ask the engine, or list processes, see them: no secrets."""
     return [
         "--label", f"{LABEL}={lab.name}",
         "--label", f"{MACHINE_LABEL}={machine.name}",
         "--label", f"{WORK_LABEL}={work}",
         "--label", f"{HOST_LABEL}={identity}",
         "--env", f"HALAB_AUTHORIZED_KEY={public_key}",
-        *(word for name, value in sorted(proxies.items()) for word in ("--env", f"{name}={value}")),
         "--cpus", str(machine.cpus),
         "--memory", f"{machine.memory_mebibytes}m",
         "--stop-signal", "SIGRTMIN+3",

@@ -135,7 +135,6 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
                 work=host.work,
                 identity=host.identity,
                 public_key=host.public_key,
-                proxies=dict(host.proxies),
             )
             for machine in lab.machines
         },

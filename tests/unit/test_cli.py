@@ -206,6 +206,32 @@ def test_render_writes_the_work_folder_and_then_changes_nothing(folder: Path, ca
     assert json.loads(capsys.readouterr().out)["changed"] == []
 
 
+@pytest.mark.parametrize("verb", ["render", "up", "status", "down", "doctor", "heal"])
+def test_no_verb_uses_a_work_folder_that_others_may_write_to(folder: Path, capsys: Shown, verb: str) -> None:
+    lab_file(folder)
+    (folder / ".halab").mkdir()
+    (folder / ".halab").chmod(0o777)
+    assert main([verb]) == 3
+    assert "error: other users may write to the work folder" in capsys.readouterr().err
+    assert list((folder / ".halab").iterdir()) == []
+
+
+@pytest.mark.usefixtures("routes")
+def test_render_refuses_a_proxy_that_would_be_two_lines(
+    folder: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab_file(folder)
+    monkeypatch.setenv("http_proxy", "http://ada:secret@proxy:3128\nEOF\nid")
+    assert main(["render"]) == 3
+    said = capsys.readouterr().err
+    assert (
+        "the variable http_proxy has a character in it that the machines of a lab cannot be given: U+000A"
+        in said
+    )
+    assert "secret" not in said
+    assert not (folder / ".halab" / "Vagrantfile").exists()
+
+
 @pytest.mark.usefixtures("routes")
 def test_a_folder_may_have_quotes_and_spaces(folder: Path, capsys: Shown) -> None:
     odd = folder / 'it\'s a "lab" $(id)'

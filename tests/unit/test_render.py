@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,7 +14,9 @@ from fakes import lab_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halab import data
 from halab.config.lab import Provider
+from halab.process import PROXIES
 from halab.topology import domain, files, render
 from halab.topology.domain import Owner
 from halab.topology.files import HostValues
@@ -166,6 +169,41 @@ def test_guests_reach_the_lab_past_the_proxy() -> None:
     assert "HTTPS_PROXY='http://p:1/$(id)'\n" in script
     assert "\nno_proxy=corp,10.213.7.0/24,10.244.0.0/16,10.96.0.0/12," in script
     assert ",lb1,cp1,cp2,cp3\n" in script
+
+
+def test_the_password_of_a_proxy_is_in_files_of_root_alone() -> None:
+    host = HostValues(**{**HOST.__dict__, "proxies": {"http_proxy": "http://ada:hunter2@p:1"}})
+    for provider in Provider.DOCKER, Provider.LIBVIRT:
+        rendered = files.work_files(lab_of(provider=provider, workers=1), host)
+        # who may ask an engine, or list processes, sees the arguments of a container
+        assert "hunter2" not in rendered["Vagrantfile"]
+        holding = {name for name, text in rendered.items() if "hunter2" in text}
+        assert {name.rpartition("/")[2] for name in holding} == {"node.sh", "load-balancer.sh"}
+        for name in holding:
+            before, _, after = rendered[name].partition("put 0600 /etc/environment <<'EOF'\n")
+            assert "hunter2" not in before
+            assert "hunter2" not in after.partition("\nEOF\n")[2]
+
+
+def test_kubeadm_is_told_of_no_proxy() -> None:
+    for script in files.work_files(lab_of(workers=1), HOST).values():
+        before, _, after = script.partition("\nunset ")
+        if re.search(r"kubeadm (init|join|certs|token|reset)", script):
+            assert after.splitlines()[0].split() == list(PROXIES)
+            assert not re.search(r"kubeadm (init|join|certs|token|reset)", before)
+
+
+@pytest.mark.parametrize(("before", "after"), [("0644", 0o600), ("0600", 0o600)])
+def test_a_file_on_a_machine_gets_the_mode_that_is_wanted_now(
+    tmp_path: Path, before: str, after: int
+) -> None:
+    functions = (data.templates() / "provision/functions.sh").read_text()
+    target = tmp_path / "environment"
+    for wanted in (before, "0600"):
+        script = f"{functions}\nput {wanted} {target} <<<'same'\n"
+        said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert target.stat().st_mode & 0o777 == after
+    assert (f"changed: {target}" in said.stdout) is (before != "0600")
 
 
 def test_without_a_proxy_the_environment_is_left_alone() -> None:

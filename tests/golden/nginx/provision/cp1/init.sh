@@ -2,7 +2,10 @@
 set -euo pipefail
 umask 022
 
-# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+# kubeadm would write them, with their passwords, into the manifests of the control plane.
+unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
+
+# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
 changed=''
 put() {
   local new
@@ -10,7 +13,7 @@ put() {
   new=$(mktemp "$2.XXXXXX")
   cat >"$new"
   chmod "$1" "$new"
-  if cmp -s "$new" "$2"; then
+  if cmp -s "$new" "$2" && [ "$(stat -c %a "$new")" = "$(stat -c %a "$2")" ]; then
     rm -f "$new"
     return
   fi

@@ -2,7 +2,10 @@
 set -euo pipefail
 umask 022
 
-# Write standard input to a file if that changes it: put MODE PATH. Says so, and remembers it in $changed.
+# kubeadm would write them, with their passwords, into the manifests of the control plane.
+unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
+
+# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
 changed=''
 put() {
   local new
@@ -10,7 +13,7 @@ put() {
   new=$(mktemp "$2.XXXXXX")
   cat >"$new"
   chmod "$1" "$new"
-  if cmp -s "$new" "$2"; then
+  if cmp -s "$new" "$2" && [ "$(stat -c %a "$new")" = "$(stat -c %a "$2")" ]; then
     rm -f "$new"
     return
   fi
@@ -76,7 +79,8 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-put 0644 /etc/environment <<'EOF'
+# For those who log in: PAM reads it as root, and nobody else may. A proxy's address may have a password in it.
+put 0600 /etc/environment <<'EOF'
 http_proxy=http://proxy.example:3128
 https_proxy=http://proxy.example:3128
 no_proxy=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
