@@ -53,15 +53,16 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
 
     place = place_of(file)
     labs.existing(place)
-    os.environ["KUBECONFIG"] = str(access.kubeconfig(place))
+    kubeconfig = access.kubeconfig(place)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
     argv = [str(access.kubectl(place)), *words]
-    tunnel = access.tunnel_of(place)
-    if tunnel is None:
+    remote = labs.remote_of(place.written)
+    if remote is None:
+        os.environ["KUBECONFIG"] = str(kubeconfig)
         _become(argv)
         return None
-    # the tunnel is ours, and must outlive kubectl
-    return process.attached(argv, {"HTTPS_PROXY": tunnel.proxy, "NO_PROXY": "", "no_proxy": ""})
+    # the way there is ours, and must outlive kubectl
+    return process.attached(argv, {"KUBECONFIG": str(access.tunnelled_kubeconfig(place, remote))})
 
 
 @click.command("kubeconfig")

@@ -86,11 +86,11 @@ def url(machine: Machine) -> str:
 class Api:
     """One address of the API: the load balancer's or a control plane's own. May be used from several threads.
 
-    `tunnel` is the port of the SOCKS5 proxy by which it is reached, None on this host.
+    `tunnel` is the socket of the SOCKS5 proxy by which it is reached, None on this host.
     """
 
     def __init__(
-        self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float, tunnel: int | None = None
+        self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float, tunnel: str | None = None
     ) -> None:
         self.tunnel = tunnel
         self._client = httpx.Client(
@@ -130,15 +130,15 @@ class _Tunnelled(httpx.HTTPTransport):
     answered: one whose power was cut would hold a question for minutes.
     """
 
-    def __init__(self, context: ssl.SSLContext, tunnel: int) -> None:
+    def __init__(self, context: ssl.SSLContext, tunnel: str) -> None:
         super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context, max_keepalive_connections=0, network_backend=socks.Backend(tunnel)
         )
 
 
-def connect(lab: Lab, credentials: Credentials, *, tunnel: int | None = None) -> Api:
-    """The API through the load balancer; `tunnel` is the port of a SOCKS5 proxy that reaches it."""
+def connect(lab: Lab, credentials: Credentials, *, tunnel: str | None = None) -> Api:
+    """The API through the load balancer; `tunnel` is the socket of a SOCKS5 proxy that reaches it."""
     limit = _EMULATED_TIMEOUT_SECONDS if lab.is_emulated else _TIMEOUT_SECONDS
     return Api(url(lab.balancer), credentials.context(), timeout_seconds=limit, tunnel=tunnel)
 

@@ -26,12 +26,12 @@ _CHUNK_BYTES = 64 * 2**10
 
 @dataclass(frozen=True)
 class Server:
-    """Where to connect; without a context, it is plain HTTP. `tunnel` is the port of a SOCKS5 proxy on loopback."""
+    """Where to connect; without a context, it is plain HTTP. `tunnel` is the socket of a SOCKS5 proxy."""
 
     host: str
     port: int
     context: ssl.SSLContext | None = None
-    tunnel: int | None = None
+    tunnel: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Connections by way of a SOCKS5 proxy on loopback (RFC 1928): a tunnel to another host, of `ssh -D`."""
+"""Connections by way of a SOCKS5 proxy (RFC 1928) at a Unix socket: a tunnel to another host, of `ssh -D`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ import httpcore
 
 from halab.errors import TunnelLost
 
-_LOOPBACK = "127.0.0.1"
 _NO_AUTHENTICATION = b"\x05\x01\x00"
 _CONNECT_TO_A_NAME = b"\x05\x01\x00\x03"
 # OpenSSH answers with an IPv4 address, and before it knows whether anybody is there: a refusal is an early end.
 _REPLY_BYTES = 10
 
 
-async def connect(proxy: int, host: str, port: int) -> socket.socket:
+async def connect(proxy: str, host: str, port: int) -> socket.socket:
     """A connection to `host`. TunnelLost where the proxy itself does not answer, OSError where it refuses."""
     loop = asyncio.get_running_loop()
-    made = socket.socket()
+    made = socket.socket(socket.AF_UNIX)
     made.setblocking(False)
     try:
         try:
-            await loop.sock_connect(made, (_LOOPBACK, proxy))
+            await loop.sock_connect(made, proxy)
         except OSError as error:
-            raise TunnelLost(f"the tunnel on port {proxy} has gone") from error
+            raise TunnelLost(f"the tunnel at {proxy} has gone") from error
         await loop.sock_sendall(made, _NO_AUTHENTICATION)
         await _read(made, 2)
         await loop.sock_sendall(made, _target(host, port))
@@ -52,7 +51,7 @@ async def _read(made: socket.socket, count: int) -> bytes:
 class Backend(httpcore.SyncBackend):
     """The same for a client that waits: its time limit holds for every answer of the proxy."""
 
-    def __init__(self, proxy: int) -> None:
+    def __init__(self, proxy: str) -> None:
         self._proxy = proxy
 
     def connect_tcp(
@@ -63,7 +62,7 @@ class Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = super().connect_tcp(_LOOPBACK, self._proxy, timeout, local_address, socket_options)
+        stream = self.connect_unix_socket(self._proxy, timeout, socket_options)
         try:
             stream.write(_NO_AUTHENTICATION, timeout)
             _take(stream, 2, timeout)

@@ -10,6 +10,7 @@ from halab import process
 from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
 from halab.config.lab import Provider
+from halab.config.remote import Remote
 from halab.errors import LabProblem
 from halab.faults.site import Hindrance, Site
 from halab.images import bundle as bundles
@@ -20,7 +21,8 @@ from halab.lifecycle.remake import remake
 from halab.machines import tunnel
 from halab.machines.guests import SshGuests
 from halab.machines.tunnel import Tunnel
-from halab.topology.lab import Lab
+from halab.machines.work import replace
+from halab.topology.lab import API_PORT, Lab
 
 # The usual one of a SOCKS proxy.
 _PORT_OF_A_PERSON = 1080
@@ -33,7 +35,7 @@ def guests(place: Place) -> SshGuests:
 def api(place: Place, lab: Lab) -> Api:
     """The API through the load balancer, as an administrator."""
     there = tunnel_of(place)
-    return connect(lab, credentials(place), tunnel=there.port if there else None)
+    return connect(lab, credentials(place), tunnel=there.socket if there else None)
 
 
 def tunnel_of(place: Place) -> Tunnel | None:
@@ -74,6 +76,20 @@ def kubeconfig(place: Place) -> Path:
     if not place.work.kubeconfig.exists():
         raise LabProblem(f"the lab {place.name} has no kubeconfig yet", hint="run `halab up`")
     return place.work.kubeconfig
+
+
+def tunnelled_kubeconfig(place: Place, remote: Remote) -> Path:
+    """The kubeconfig of a lab on another host, with a way there that is open while this command runs.
+
+    kubectl knows no SOCKS proxy at a Unix socket. The port that it gets instead leads to the API of the lab and nowhere
+    else, and that asks for a certificate.
+    """
+    lab, written = existing(place), kubeconfig(place).read_text()
+    port = tunnel.port_to(remote, str(lab.balancer.address), API_PORT)
+    there = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
+    path = tunnel.folder() / "kubeconfig"
+    replace(path, written.replace(f"server: https://{lab.endpoint}", there))
+    return path
 
 
 def kubectl(place: Place) -> Path:

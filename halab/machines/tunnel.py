@@ -1,7 +1,9 @@
 """A tunnel to the host that a lab's machines live on: one `ssh` of a command of halab, and it ends with that command.
 
-Addresses of the lab's network are not routed from here: they are reached through a SOCKS5 proxy of that ssh, on
-loopback. A docker engine there is reached by its socket, which the same ssh forwards.
+Addresses of the lab's network are not routed from here: they are reached through a SOCKS5 proxy of that ssh. A docker
+engine there is reached by its socket, which the same ssh forwards. Both are Unix sockets in a folder of this user's: a
+port of loopback would be open to all users of this host. The folder is a temporary one, because the path of a socket
+has 107 bytes at most, and that of a work folder may have more.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from halab import process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
@@ -28,17 +31,14 @@ _ENGINE = "docker context inspect --format '{{.Endpoints.docker.Host}}'"
 
 @dataclass(frozen=True)
 class Tunnel:
-    """`port` is that of the SOCKS5 proxy; `engine` is the socket of the engine, where one was asked for."""
+    """`socket` is that of the SOCKS5 proxy; `engine` is that of the engine, where one was asked for."""
 
-    port: int
+    socket: str
     engine: Path | None = None
-
-    @property
-    def proxy(self) -> str:
-        return f"socks5://{LOOPBACK}:{self.port}"
 
 
 _held = ExitStack()
+atexit.register(_held.close)
 _open: dict[tuple[Remote, bool], Tunnel] = {}
 # Questions are asked from several threads, and the first of each opens the tunnel for all.
 _opening = threading.Lock()
@@ -49,10 +49,16 @@ def to(remote: Remote, *, engine: bool = False) -> Tunnel:
     with _opening:
         wanted = (remote, engine)
         if wanted not in _open:
-            if not _open:
-                atexit.register(_held.close)
             _open[wanted] = _start(remote, _engine_socket(remote) if engine else None)
         return _open[wanted]
+
+
+def port_to(remote: Remote, host: str, port: int) -> int:
+    """A port of loopback that leads to one port there while this command runs: for programs that know no sockets."""
+    local = _free_port()
+    address = (LOOPBACK, local)
+    _forward(folder(), remote, ["-L", f"{LOOPBACK}:{local}:{host}:{port}"], [(socket.AF_INET, address)])
+    return local
 
 
 def ask(remote: Remote, command: str, *, timeout_seconds: float = _START_SECONDS) -> process.Completed:
@@ -89,31 +95,42 @@ def _engine_socket(remote: Remote) -> str:
 
 
 def _start(remote: Remote, engine: str | None) -> Tunnel:
-    folder = Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="halab-tunnel-")))
-    tunnel = Tunnel(_free_port(), folder / "docker.sock" if engine else None)
-    options = ["-T", "-o", "ExitOnForwardFailure=yes", "-D", f"{LOOPBACK}:{tunnel.port}"]
+    own = folder()
+    # that -D takes a path is in OpenSSH since it knows Unix sockets (6.7), and not in its manual
+    tunnel = Tunnel(str(own / "socks"), own / "docker.sock" if engine else None)
+    options, sockets = ["-D", tunnel.socket], [tunnel.socket]
     if engine:
         options += ["-L", f"{tunnel.engine}:{engine}"]
-    ssh, log = process.find("ssh", hint="sudo apt-get install openssh-client"), folder / "log"
+        sockets.append(str(tunnel.engine))
+    _forward(own, remote, options, [(socket.AF_UNIX, each) for each in sockets])
+    return tunnel
+
+
+def folder() -> Path:
+    """A new folder that nobody else may enter; it goes when this command ends."""
+    return Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="halab-tunnel-")))
+
+
+def _forward(own: Path, remote: Remote, options: list[str], listening: list[tuple[int, Any]]) -> None:
+    """An ssh that forwards until this command ends; it listens at these addresses when this returns."""
+    ssh, log = process.find("ssh", hint="sudo apt-get install openssh-client"), own / "log"
     # `cat` ends when our end of its input does: a halab that is killed leaves no ssh behind
-    argv = [ssh, *remote.ssh(*options)[1:], "--", "cat"]
+    argv = [ssh, *remote.ssh("-T", "-o", "ExitOnForwardFailure=yes", *options)[1:], "--", "cat"]
     child = _held.enter_context(process.background(argv, log=log, with_input=True))
 
     def listens() -> None:
         if child.poll() is not None:
             raise _refused(remote, log.read_text(errors="replace"))
-        with socket.socket() as trial:
-            trial.settimeout(1)
-            # ssh listens once it was let in
-            if trial.connect_ex((LOOPBACK, tunnel.port)) != 0:
-                raise NotYet("ssh is not there yet")
-        if tunnel.engine and not tunnel.engine.exists():
-            raise NotYet("the socket of the engine is not there yet")
+        for family, address in listening:
+            with socket.socket(family) as trial:
+                trial.settimeout(1)
+                # ssh listens once it was let in
+                if trial.connect_ex(address) != 0:
+                    raise NotYet("ssh is not there yet")
 
     wait_for(
         f"the tunnel to {remote}", listens, Deadline.after(RealClock(), _START_SECONDS), every_seconds=0.05
     )
-    return tunnel
 
 
 def _free_port() -> int:

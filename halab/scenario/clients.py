@@ -35,10 +35,10 @@ class Identity:
     administrator: SSLContext
     anonymous: SSLContext
     etcd: SSLContext
-    tunnel: int | None = None
+    tunnel: str | None = None
 
     @classmethod
-    def in_folder(cls, folder: Path, tunnel: int | None = None) -> Identity:
+    def in_folder(cls, folder: Path, tunnel: str | None = None) -> Identity:
         credentials = Credentials.in_folder(folder)
         # without a certificate, the client saves a signature a connection
         anonymous = create_default_context(cafile=str(credentials.ca))

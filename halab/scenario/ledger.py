@@ -73,7 +73,7 @@ def read_back(
     namespace: str,
     acknowledged: Collection[int],
     *,
-    tunnel: int | None = None,
+    tunnel: str | None = None,
 ) -> Reading:
     """Ask every API server for every acknowledged write: each of them reads through its own etcd member.
 

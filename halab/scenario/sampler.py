@@ -45,8 +45,8 @@ TUNNEL_LOST = 75
 class Order:
     """What a sampler is told. `origin` is the moment of a run's start on this host's monotonic clock.
 
-    Addresses are by machine, and reached through the SOCKS5 proxy on port `tunnel` where the lab is on another host;
-    `statistics` is where the load balancer says what it believes of its backends. A state is asked for no
+    Addresses are by machine, and reached through the SOCKS5 proxy at the socket `tunnel` where the lab is on another
+    host; `statistics` is where the load balancer says what it believes of its backends. A state is asked for no
     more often than at `state_hertz`.
     """
 
@@ -62,7 +62,7 @@ class Order:
     time_limit_seconds: float = TIME_LIMIT_SECONDS
     state_limit_seconds: float = STATE_LIMIT_SECONDS
     state_hertz: float = RATE_HERTZ
-    tunnel: int | None = None
+    tunnel: str | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -86,7 +86,7 @@ def order(
     samples: Path,
     states: Path,
     namespace: str,
-    tunnel: int | None = None,
+    tunnel: str | None = None,
 ) -> Order:
     """What there is to sample of a lab; `more` are probes beside those that every run is watched with."""
     return Order(

@@ -134,7 +134,7 @@ class Backends:
         machines: Sequence[str],
         origin: float,
         limit_seconds: float,
-        tunnel: int | None = None,
+        tunnel: str | None = None,
     ) -> None:
         self._machines = machines
         self._origin = origin

@@ -49,7 +49,7 @@ def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> 
             samples=folder / "samples.jsonl",
             states=folder / "states.jsonl",
             namespace=namespace,
-            tunnel=there.port if there else None,
+            tunnel=there.socket if there else None,
         )
         order = replace(
             order, probes=[_rarer(each) for each in order.probes if writes or not needs_writes(each)]

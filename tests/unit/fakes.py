@@ -133,7 +133,7 @@ class FakeGuests:
 class FakeApi:
     """The Kubernetes API with fixed objects by path; a HalabError among them is raised."""
 
-    tunnel = None
+    tunnel: str | None = None
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self.objects = dict(objects)

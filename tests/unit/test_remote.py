@@ -7,11 +7,17 @@ import json
 import os
 import re
 import ssl
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from fakes import brought_up, lab_of
 from test_connection import OK, saying, served
 
@@ -21,8 +27,8 @@ from halab.config.lab import LabFile, Provider
 from halab.config.loading import loads
 from halab.config.remote import Remote
 from halab.errors import BadFile, HostProblem, LabProblem, TunnelLost, Unreachable
+from halab.lifecycle import access, workfiles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import workfiles
 from halab.lifecycle.lab import Place
 from halab.machines import tunnel
 from halab.machines.vagrant import Vagrant
@@ -280,7 +286,102 @@ def test_a_tunnel_that_is_refused_says_why(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.hint == "this must work without a question: ssh farm true"
 
 
+# An ssh that is let in: it listens where it is told to until its input ends.
+LET_IN = """
+import os, socket, sys
+words = sys.argv[1:]
+open(os.environ["TOLD"], "a").write(repr(words) + "\\n")
+held = []
+for flag, where in zip(words, words[1:]):
+    if flag == "-D" or (flag == "-L" and where.startswith("/")):
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].bind(where.partition(":")[0])
+    elif flag == "-L":
+        host, port = where.split(":")[:2]
+        held.append(socket.socket())
+        held[-1].bind((host, int(port)))
+    else:
+        continue
+    held[-1].listen()
+if words[-1] == "cat":
+    sys.stdin.read()
+else:
+    print("unix:///run/docker.sock")
+"""
+
+
+@pytest.fixture
+def let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What that ssh was told, a line for each call."""
+    (tmp_path / "let_in.py").write_text(LET_IN)
+    told = tmp_path / "told"
+    ssh_that(tmp_path, monkeypatch, f'TOLD="{told}" exec "{sys.executable}" "{tmp_path}/let_in.py" "$@"')
+    held = ExitStack()
+    monkeypatch.setattr(tunnel, "_held", held)
+    monkeypatch.setattr(tunnel, "_open", {})
+    with held:
+        yield told
+
+
+def test_a_tunnel_is_open_to_its_user_alone(let_in: Path) -> None:
+    found = tunnel.to(FARM, engine=True)
+    assert found.engine is not None
+    for path in Path(found.socket), found.engine:
+        assert path.is_socket()
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    asked, started = let_in.read_text().splitlines()
+    assert "docker context inspect" in asked
+    assert f"'-D', '{found.socket}'" in started and f"'-L', '{found.engine}:/run/docker.sock'" in started
+    assert "127.0.0.1" not in started
+    assert tunnel.to(FARM, engine=True) is found
+
+
+def test_a_folder_of_a_tunnel_goes_with_the_command(let_in: Path) -> None:
+    folder = Path(tunnel.to(FARM).socket).parent
+    tunnel._held.close()
+    assert not folder.exists()
+
+
+def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
+    tmp_path: Path, let_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    place = place_in(tmp_path)
+    place.work.make()
+    allocation.allocate("ha", "auto", place.work.path, taken=[], host="farm")
+    cluster = "clusters:\n- cluster:\n    server: https://10.213.0.10:6443\n  name: ha\n"
+    place.work.kubeconfig.write_text(cluster)
+    path = access.tunnelled_kubeconfig(place, FARM)
+    assert path.stat().st_mode & 0o777 == 0o600
+    (written,) = yaml.safe_load(path.read_text())["clusters"]
+    server = written["cluster"].pop("server")
+    assert written == {"name": "ha", "cluster": {"tls-server-name": "10.213.0.10"}}
+    port = server.removeprefix("https://127.0.0.1:")
+    assert f"'-L', '127.0.0.1:{port}:10.213.0.10:6443'" in let_in.read_text()
+    assert "'-D'" not in let_in.read_text()
+    # the lab's own is for whoever is on that host, and for `halab kubectl` as before
+    assert place.work.kubeconfig.read_text() == cluster
+
+
 # connections through the proxy
+
+
+@asynccontextmanager
+async def served_at(serve: Any) -> AsyncIterator[str]:
+    """A server at a Unix socket; where that is."""
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = await asyncio.start_unix_server(guarded, f"{folder}/socks")
+        try:
+            yield f"{folder}/socks"
+        finally:
+            server.close()
 
 
 def proxied(target: Server) -> object:
@@ -311,8 +412,8 @@ def test_a_question_goes_through_the_tunnel() -> None:
     async def ask() -> tuple[Answer, list[bytes]]:
         async with served(saying(OK)) as server:
             serve, asked = proxied(server)  # type: ignore[misc]
-            async with served(serve) as proxy:
-                through = Server("10.213.0.10", 6443, tunnel=proxy.port)
+            async with served_at(serve) as proxy:
+                through = Server("10.213.0.10", 6443, tunnel=proxy)
                 async with await Connection.open(through) as connection:
                     return await connection.ask("GET", "/"), asked
 
@@ -324,16 +425,19 @@ def test_who_does_not_listen_there_is_unreachable() -> None:
         await reader.readexactly(3)
 
     async def ask() -> None:
-        async with served(hang_up) as proxy:
-            await Connection.open(Server("10.213.0.10", 6443, tunnel=proxy.port))
+        async with served_at(hang_up) as proxy:
+            await Connection.open(Server("10.213.0.10", 6443, tunnel=proxy))
 
     with pytest.raises(Unreachable, match="disconnected"):
         asyncio.run(ask())
 
 
-def api_through(port: int, timeout_seconds: float = 5) -> Api:
+def api_through(proxy: str, timeout_seconds: float = 5) -> Api:
     return Api(
-        "http://10.213.0.10:6443", ssl.create_default_context(), timeout_seconds=timeout_seconds, tunnel=port
+        "http://10.213.0.10:6443",
+        ssl.create_default_context(),
+        timeout_seconds=timeout_seconds,
+        tunnel=proxy,
     )
 
 
@@ -341,8 +445,8 @@ def test_the_api_is_asked_through_the_tunnel() -> None:
     async def ask() -> tuple[int, list[bytes]]:
         async with served(saying(OK)) as server:
             serve, asked = proxied(server)  # type: ignore[misc]
-            async with served(serve) as proxy:
-                response = await asyncio.to_thread(api_through(proxy.port).ask, "GET", "/")
+            async with served_at(serve) as proxy:
+                response = await asyncio.to_thread(api_through(proxy).ask, "GET", "/")
                 return response.status_code, asked
 
     assert asyncio.run(ask()) == (200, [b"10.213.0.10:6443"])
@@ -355,24 +459,24 @@ def test_a_machine_without_power_holds_no_question_for_longer_than_its_limit() -
         await reader.read()
 
     async def ask() -> None:
-        async with served(silent) as proxy:
-            await asyncio.to_thread(api_through(proxy.port, 0.2).get, "/")
+        async with served_at(silent) as proxy:
+            await asyncio.to_thread(api_through(proxy, 0.2).get, "/")
 
     with pytest.raises(Unreachable, match="timed out"):
         asyncio.run(asyncio.wait_for(ask(), 10))
 
 
 def test_a_tunnel_that_has_gone_says_nothing_of_the_lab() -> None:
-    async def closed() -> int:
-        async with served(saying()) as server:
-            return server.port
+    async def closed() -> str:
+        async with served_at(saying()) as proxy:
+            return proxy
 
-    async def ask(port: int) -> None:
-        await Kept(Server("10.213.0.10", 6443, tunnel=port), "GET", "/", limit_seconds=2).ask()
+    async def ask(proxy: str) -> None:
+        await Kept(Server("10.213.0.10", 6443, tunnel=proxy), "GET", "/", limit_seconds=2).ask()
 
-    port = asyncio.run(closed())
-    with pytest.raises(TunnelLost):
-        asyncio.run(ask(port))
+    proxy = asyncio.run(closed())
+    with pytest.raises(TunnelLost, match=f"the tunnel at {proxy} has gone"):
+        asyncio.run(ask(proxy))
 
 
 # Vagrant
