@@ -347,8 +347,7 @@ def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
     place = place_in(tmp_path)
-    place.work.make()
-    allocation.allocate("ha", "auto", place.work.path, taken=[], host="farm")
+    brought_up(tmp_path, host="farm")
     cluster = "clusters:\n- cluster:\n    server: https://10.213.0.10:6443\n  name: ha\n"
     place.work.kubeconfig.write_text(cluster)
     path = access.tunnelled_kubeconfig(place, FARM)
