@@ -193,6 +193,13 @@ def test_kubeadm_is_told_of_no_proxy() -> None:
             assert not re.search(r"kubeadm (init|join|certs|token|reset)", before)
 
 
+def test_the_key_of_the_certificates_is_no_argument_of_a_program() -> None:
+    script = files.work_files(lab_of(), HOST)["provision/cp1/join-material.sh"]
+    uses = [line for line in script.splitlines() if re.search(r"\$\{?key\b", line)]
+    # a line of a file, and what the shell itself prints
+    assert [line.split()[0] for line in uses] == ["certificateKey:", "echo"]
+
+
 @pytest.mark.parametrize(("before", "after"), [("0644", 0o600), ("0600", 0o600)])
 def test_a_file_on_a_machine_gets_the_mode_that_is_wanted_now(
     tmp_path: Path, before: str, after: int

@@ -81,7 +81,7 @@ kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --co
 rm -f /run/halab/upload-certs.yaml
 exec 9>&-
 
-command=$(kubeadm token create --ttl 1h --print-join-command --certificate-key "$key")
+command=$(kubeadm token create --ttl 1h --print-join-command)
 token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
 
 # A join that comes before the controller-manager has signed the token waits in steps of five seconds: wait here.
@@ -92,4 +92,5 @@ until [ -n "$(kubectl -n kube-public get configmap cluster-info -o jsonpath="{.d
   sleep 0.3
 done
 date +"%T token signed" >&2
-echo "$command"
+# By the shell itself: the processes of a container are in its host's list, with their arguments.
+echo "$command --control-plane --certificate-key $key"
