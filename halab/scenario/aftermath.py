@@ -158,7 +158,7 @@ def run(history: History) -> Iterator[Outcome]:
         elif isinstance(what, events.RunEnded):
             found[type(what)] = ""
         elif isinstance(what, events.SamplerStopped):
-            found[type(what)] = _miscounted(history.samples.counts, what.samples)
+            found[type(what)] = _miscounted(history.samples.counts, what.samples) or _late(history, record.t)
     found.setdefault(events.SamplerStopped, "the sampler did not come to its end")
     found.setdefault(events.RunEnded, "the record ends before the run does: halab was killed")
     backwards = next((b.t for a, b in pairwise(history.records) if b.t < a.t), None)
@@ -174,6 +174,17 @@ def _miscounted(there: Mapping[str, int], taken: Mapping[str, int]) -> str:
         return ""
     name = wrong[0]
     return f"{there.get(name, 0)} samples of {spoken(name)} are there, {taken.get(name, 0)} were taken"
+
+
+def _late(history: History, stopped: float) -> str:
+    """Which samples were taken after the sampler stopped: one of the two clocks stepped. Empty where none was."""
+    for name in history.samples.lanes:
+        last = max(sample.t for sample in history.samples.of(name))
+        if last > stopped:
+            return (
+                f"a sample of {spoken(name)} is from {last:.1f}s, and the sampler stopped at {stopped:.1f}s"
+            )
+    return ""
 
 
 def judged(history: History) -> Iterator[Outcome]:

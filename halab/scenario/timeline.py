@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -12,6 +13,9 @@ from halab.clock import Clock
 from halab.errors import Corrupted, HostProblem
 from halab.scenario import lines
 from halab.scenario.events import Event, Record, Sample, StateReading
+
+# Times are rounded, and what ends at one moment is written one after another.
+_OUT_OF_ORDER_SECONDS = 0.1
 
 Line = TypeVar("Line")
 
@@ -103,8 +107,14 @@ def read(path: Path) -> list[Record]:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """All samples in the order of their starts."""
-    return sorted(SampleReader(path).new(), key=lambda sample: sample.t)
+    """All samples in the order of their starts; Corrupted where the clock went back between two of them."""
+    written = SampleReader(path).new()
+    for number, (before, after) in enumerate(pairwise(written), 2):
+        # each is written when it ends
+        if after.end < before.end - _OUT_OF_ORDER_SECONDS:
+            hint = "did the clock of the sampler's host step back, or were lines moved by hand?"
+            raise Corrupted(f"time goes back by {before.end - after.end:.1f}s: {path}:{number}", hint=hint)
+    return sorted(written, key=lambda sample: sample.t)
 
 
 def read_states(path: Path) -> list[StateReading]:

@@ -213,7 +213,7 @@ def _timeline(truth: Truth, samples: Sequence[Line]) -> list[Line]:
             "steady",
             {"when": "after", "ok": True, "seconds": truth.steady_after - 0.2, "seen": "etcd on cp1"},
         ),
-        (over + 2.1, "sampler-stopped", {"samples": counts}),
+        (over + 0.1, "sampler-stopped", {"samples": counts}),
         (
             over + 2.5,
             "ledger",

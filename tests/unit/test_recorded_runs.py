@@ -124,7 +124,7 @@ def written(evidence: Evidence, folder: RunFolder, text: str) -> RunFolder:
     readings = [evidence.states.of(name) for name in evidence.states.lanes]
     for path, lines in (
         (folder.timeline, evidence.records),
-        (folder.samples, [sample for lane in lanes for sample in lane]),
+        (folder.samples, sorted((sample for lane in lanes for sample in lane), key=lambda each: each.end)),
         (folder.states, [reading for lane in readings for reading in lane]),
     ):
         path.write_text("".join(f"{line.to_json()}\n" for line in lines))

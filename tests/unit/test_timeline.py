@@ -199,6 +199,16 @@ def test_fields_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
     assert timeline.read(path)[0].what == events.RunEnded()
 
 
+def test_samples_between_which_the_clock_went_back_are_refused_by_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    times = (4.0, 5.0, 4.95, 2.0)
+    path.write_text("".join(Sample(t, 0.1, "p", None, True, "200").to_json() + "\n" for t in times[:3]))
+    assert len(timeline.read_samples(path)) == 3
+    path.write_text("".join(Sample(t, 0.1, "p", None, True, "200").to_json() + "\n" for t in times))
+    with pytest.raises(Corrupted, match=r"time goes back by 2\.9.?s: .*samples\.jsonl:4"):
+        timeline.read_samples(path)
+
+
 def test_samples_are_read_in_the_order_of_their_starts(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     slow, quick = (

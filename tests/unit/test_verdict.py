@@ -722,6 +722,17 @@ def test_as_many_samples_of_another_lane_are_not_those_that_were_taken() -> None
     assert " are there, " in result.reasons[0]
 
 
+def test_a_sample_from_after_the_sampler_stopped_is_an_error() -> None:
+    """Every sample is there, and one of the clocks stepped."""
+
+    def stepped(taken: list[Sample]) -> list[Sample]:
+        return [replace(each, t=each.t + 3) if each.t > 15 else each for each in taken]
+
+    result = judged(MadeRun(changed_samples=stepped))
+    assert result.verdict is Verdict.ERROR
+    assert any("and the sampler stopped at" in reason for reason in result.reasons)
+
+
 def test_a_timeline_that_goes_back_in_time_is_an_error() -> None:
     evidence = MadeRun().evidence()
     turned = [*evidence.records[:-1], Record(3.0, evidence.records[-1].what)]
