@@ -247,7 +247,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer, or none, to one question. `number` is that of a write in the ledger."""
+    """One answer, or none, to one question. `number` is that of a write in the ledger.
+
+    `stalled` is for how long the sampler itself stood still meanwhile: then it could not read an answer.
+    """
 
     t: float
     seconds: float
@@ -256,6 +259,7 @@ class Sample:
     ok: bool
     detail: str
     number: int | None = None
+    stalled: float = 0.0
 
     @property
     def end(self) -> float:

@@ -19,6 +19,7 @@ from halab.scenario.check_results import CheckResult
 from halab.scenario.events import Record
 from halab.scenario.history import History
 from halab.scenario.outage import Samples
+from halab.scenario.probes import time_limit_seconds
 from halab.scenario.states import States
 
 SCHEMA = 1
@@ -62,6 +63,10 @@ class Meta:
     @property
     def control_planes(self) -> tuple[str, ...]:
         return tuple(machine.name for machine in self.machines if machine.role == "cp")
+
+    @property
+    def is_emulated(self) -> bool:
+        return self.acceleration is Acceleration.TCG
 
     @property
     def provider_in_words(self) -> str:
@@ -184,7 +189,9 @@ class RunFolder:
             meta=meta,
             scenario=scenario.losing() if meta.is_twin else scenario,
             records=timeline.read(self.timeline),
-            samples=Samples(timeline.read_samples(self.samples)),
+            samples=Samples(
+                timeline.read_samples(self.samples), limit_seconds=time_limit_seconds(meta.is_emulated)
+            ),
             checks=check_results.read(self.checks),
             states=States(timeline.read_states(self.states)),
         )

@@ -166,7 +166,8 @@ class History:
         return None
 
     def _writes(self) -> list[Sample]:
-        lanes = map(self.samples.of, self.samples.lanes)
+        """All of them: what was acknowledged to a sampler that stood still was acknowledged."""
+        lanes = [self.samples.void, *map(self.samples.of, self.samples.lanes)]
         return [sample for lane in lanes for sample in lane if sample.number is not None]
 
     def _last(self, kind: type[events.StepEnded | events.ExpectationEnded], index: int) -> float | None:

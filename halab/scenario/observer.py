@@ -20,6 +20,7 @@ from halab.scenario.folder import RunFolder
 from halab.scenario.history import History, machines_meant
 from halab.scenario.judgement import State, satisfied
 from halab.scenario.outage import Samples
+from halab.scenario.probes import time_limit_seconds
 from halab.scenario.promises import promised, waited_seconds, waiting
 from halab.scenario.states import States
 from halab.scenario.timeline import SampleReader, StateReader, Timeline
@@ -41,10 +42,11 @@ class Observer:
     facts: facts.Reader
     progress: Progress
     still_sampled: Callable[[], None] = lambda: None
-    samples: Samples = field(default_factory=Samples)
+    samples: Samples = field(init=False)
     states: States = field(default_factory=States)
 
     def __post_init__(self) -> None:
+        self.samples = Samples(limit_seconds=time_limit_seconds(self.lab.is_emulated))
         self._sample_reader = SampleReader(self.folder.samples)
         self._state_reader = StateReader(self.folder.states)
 

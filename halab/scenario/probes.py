@@ -91,8 +91,8 @@ def most_hertz(lab: Lab) -> float:
     return EMULATED_RATE_HERTZ if lab.is_emulated else RATE_HERTZ
 
 
-def time_limit_seconds(lab: Lab) -> float:
-    return EMULATED_TIME_LIMIT_SECONDS if lab.is_emulated else TIME_LIMIT_SECONDS
+def time_limit_seconds(is_emulated: bool) -> float:
+    return EMULATED_TIME_LIMIT_SECONDS if is_emulated else TIME_LIMIT_SECONDS
 
 
 def state_limit_seconds(lab: Lab) -> float:

@@ -124,9 +124,7 @@ class Run:
 
     def _count_samples(self) -> None:
         self._observer.read_new()
-        samples = self._observer.samples
-        counts = {lane: len(samples.of(lane)) for lane in samples.lanes}
-        self._timeline.add(events.SamplerStopped(counts))
+        self._timeline.add(events.SamplerStopped(self._observer.samples.counts))
 
     def _look_back(self, looks: Sequence[Callable[[], None]]) -> None:
         """None changes what another looks at, and a second matters: a campaign has fifty runs."""

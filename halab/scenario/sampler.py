@@ -100,7 +100,7 @@ def order(
         nodes=[machine.name for machine in lab.nodes],
         # open-source NGINX shows no state of its backends
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind is Balancer.HAPROXY else None,
-        time_limit_seconds=time_limit_seconds(lab),
+        time_limit_seconds=time_limit_seconds(lab.is_emulated),
         state_limit_seconds=state_limit_seconds(lab),
         state_hertz=most_hertz(lab),
         tunnel=tunnel,

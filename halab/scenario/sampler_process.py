@@ -23,6 +23,7 @@ from halab.scenario.clients import Client, Identity, KeptConnection, NewConnecti
 from halab.scenario.etcd_views import Views
 from halab.scenario.events import Sample
 from halab.scenario.probes import Probe, Question, Way
+from halab.scenario.pulse import Pulse
 from halab.scenario.sampler import NOT_WRITTEN, TUNNEL_LOST, Order
 from halab.scenario.state_sources import Backends, Cluster, EtcdMember, Source
 from halab.scenario.streams import Stream
@@ -63,11 +64,16 @@ class SamplerProcess:
         self._states = Sink(Path(order.states))
         self._stop = asyncio.Event()
         self._listening: set[asyncio.Task[None]] = set()
+        self._pulse = Pulse()
 
     async def run(self) -> None:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_input)
         async with asyncio.TaskGroup() as questions, asyncio.TaskGroup() as group:
-            running = [*self._ask_probes(group, questions), *self._read_states(group, questions)]
+            running = [
+                group.create_task(self._pulse.run()),
+                *self._ask_probes(group, questions),
+                *self._read_states(group, questions),
+            ]
             await self._stop.wait()
             # who waits for an event that a stopped sampler does not cause any more has not been refused one
             for each in [*running, *self._listening]:
@@ -119,15 +125,22 @@ class SamplerProcess:
             outcome = Outcome(False, "timed out")
         except Unreachable as error:
             outcome = Outcome(False, error.message)
-        self._record(probe, begun, outcome, number)
+        self._record(probe, begun, outcome, number, stalled=self._pulse.stood_still(begun))
 
     def _record_cut(self, probe: Probe, why: str) -> None:
-        self._record(probe, time.monotonic(), Outcome(False, why))
+        # whoever does not read a stream for so long may have it cut
+        now = time.monotonic()
+        stalled = self._pulse.stood_still(now - self._order.time_limit_seconds)
+        self._record(probe, now, Outcome(False, why), stalled=stalled)
 
-    def _record(self, probe: Probe, begun: float, outcome: Outcome, number: int | None = None) -> None:
+    def _record(
+        self, probe: Probe, begun: float, outcome: Outcome, number: int | None = None, *, stalled: float
+    ) -> None:
         seconds = round(time.monotonic() - begun, 4)
         since = round(begun - self._order.origin, 4)
-        sample = Sample(since, seconds, probe.name, probe.machine, outcome.ok, outcome.detail, number)
+        sample = Sample(
+            since, seconds, probe.name, probe.machine, outcome.ok, outcome.detail, number, round(stalled, 4)
+        )
         self._samples.write(sample.to_json())
 
     def _read_states(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:

@@ -14,6 +14,7 @@ from halab.scenario.check_results import CheckResult, CheckState
 from halab.scenario.events import Event, Record, Sample, StateReading, When
 from halab.scenario.folder import Evidence, MachineNote, Meta
 from halab.scenario.outage import Samples
+from halab.scenario.probes import TIME_LIMIT_SECONDS
 from halab.scenario.result import Result
 from halab.scenario.states import States
 
@@ -176,7 +177,7 @@ class MadeRun:
         played = scenario(self.text)
         played = played.losing() if self.meta.is_twin else played
         records, end = self._records(played)
-        taken = Samples(self.changed_samples(self._samples(end)))
+        taken = Samples(self.changed_samples(self._samples(end)), limit_seconds=TIME_LIMIT_SECONDS)
         made = recounted(Evidence(self.meta, played, records, taken, self.checks, States(self.states)))
         records = [
             replace(each, what=self.change(each.what)) for each in made.records if not self.drop(each.what)
@@ -252,11 +253,10 @@ class MadeRun:
 def recounted(evidence: Evidence) -> Evidence:
     """With what a run counts of its samples at its end made to agree with them."""
     acknowledged, written = evidence.history.ledger()
-    lanes = {lane: len(evidence.samples.of(lane)) for lane in evidence.samples.lanes}
 
     def counted(event: Event) -> Event:
         if isinstance(event, events.SamplerStopped):
-            return events.SamplerStopped(lanes)
+            return events.SamplerStopped(evidence.samples.counts)
         if isinstance(event, events.Ledger):
             return replace(event, written=written, acknowledged=len(acknowledged))
         return event

@@ -140,6 +140,21 @@ def test_samples_are_sorted_as_they_come() -> None:
     assert held.counts == {"p": 2, "q@cp1": 1}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "stalled", "is_evidence"),
+    [(2.25, 0.0, True), (2.26, 0.0, False), (2.0, 0.5, True), (2.0, 0.51, False), (0.6, 0.55, False)],
+)
+def test_a_sampler_that_stood_still_gives_no_evidence(
+    seconds: float, stalled: float, is_evidence: bool
+) -> None:
+    made = Sample(1, seconds, "p", "cp1", False, "timed out", stalled=stalled)
+    held = Samples([made], limit_seconds=2.0)
+    assert list(held.of("p@cp1")) == [made] * is_evidence
+    assert held.void == [made] * (not is_evidence)
+    assert held.counts == {"p@cp1": 1}
+    assert Samples([made]).void == []
+
+
 answers = st.lists(st.booleans(), min_size=1, max_size=80)
 
 

@@ -8,12 +8,15 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario import outage, probes, readings, sampler, timeline
 from halab.scenario.clients import request
+from halab.scenario.events import Sample
 from halab.scenario.probes import NAMES, Probe, Question, Way
 from halab.scenario.sampler import NOT_WRITTEN, Order
 from halab.scenario.sampler_process import Sink, at_fixed_rate
@@ -123,7 +127,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     credentials = Credentials.in_folder(folder)
     subprocess.run(
         [tool, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=halab", "-keyout", credentials.key, "-out", credentials.certificate],
+         "-subj", "/CN=halab", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", credentials.key,
+         "-out", credentials.certificate],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     texts = [
@@ -193,6 +198,75 @@ def test_a_sampler_that_was_killed_is_missed(keys: Path, tmp_path: Path) -> None
         os.kill(child[0], signal.SIGKILL)
         until_it_ends(still_sampled)
     assert caught.value.message == "the sampler ended with -9"
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Healthy, and so slow that there is always a question on its way."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        time.sleep(0.3)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def healthy(keys: Path) -> Iterator[Probe]:
+    """The question whether a server on the loopback is ready; it always is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    credentials = Credentials.in_folder(keys)
+    context.load_cert_chain(credentials.certificate, credentials.key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Probe("ready-via-lb", None, Question.READY, Way.NEW, "127.0.0.1", server.server_port, 10.0)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_sampler_that_stood_still_blames_nobody(keys: Path, healthy: Probe, tmp_path: Path) -> None:
+    """Stopped for longer than its limit, it gave up questions whose answers it had not read."""
+    limit, stopped = 1.5, 2.0
+    told = order(keys, tmp_path, probes=[healthy], time_limit_seconds=limit)
+    path = Path(told.samples)
+
+    def taken() -> list[Sample]:
+        return timeline.read_samples(path) if path.exists() else []
+
+    def wait_until(happened: Callable[[], bool]) -> None:
+        wait_for("it", lambda: until(happened()), Deadline.after(RealClock(), 30), every_seconds=0.05)
+
+    with sampler.sampling(told, tmp_path / "log"):
+        (child,) = [each[0] for each in children() if "halab.scenario.sampler_process" in each[1]]
+        wait_until(lambda: len(taken()) > 5)
+        os.kill(child, signal.SIGSTOP)
+        wait_until(lambda: process_state(child) == "T")
+        begun, before = time.monotonic(), len(taken())
+        wait_until(lambda: time.monotonic() > begun + stopped)
+        os.kill(child, signal.SIGCONT)
+        wait_until(lambda: len(taken()) > before + 8)
+    held = outage.Samples(taken(), limit_seconds=limit)
+    # without their `stalled`, these would be failures of the server
+    assert any(not each.ok and each.detail == "timed out" for each in held.void)
+    assert max(each.stalled for each in held.void) > stopped - limit
+    assert {(each.ok, each.detail) for each in held.of("ready-via-lb")} == {(True, "200")}
+    starts = [each.t for each in held.of("ready-via-lb")]
+    assert max(second - first for first, second in itertools.pairwise(starts)) > stopped
+    assert "the sampler stood still for " in (tmp_path / "log").read_text()
+
+
+def process_state(pid: int) -> str:
+    """`T` where it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def children() -> Iterator[tuple[int, str]]:

@@ -221,6 +221,42 @@ def test_a_heal_that_did_not_begin_or_did_not_end_is_not_judged() -> None:
     assert (half.standing, half.seen) == (Standing.UNJUDGED, "stopped is not healed yet")
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "probe: write-via-lb, longest_outage: 1s, during: stopped",
+        "probe: write-via-lb, failed_share: 0%, during: stopped",
+        "probe: write-via-lb, ok: always, during: stopped",
+    ],
+)
+def test_a_sampler_that_stood_still_blames_nobody(words: str, is_told: bool) -> None:
+    """For 3 s; earlier versions did not tell, and gave up the questions that were on their way."""
+
+    def stood_still(taken: list[Sample]) -> list[Sample]:
+        seconds, stalled = (2.0, 1.9) if is_told else (3.05, 0.0)
+        late = {"ok": False, "detail": "timed out", "seconds": seconds, "stalled": stalled}
+        kept = [each for each in taken if not 8 <= each.t < 11]
+        return [replace(each, **late) if 7.9 <= each.t < 8 or each.t == 7.8 else each for each in kept]
+
+    result = judged(MadeRun(text=expecting(words), changed_samples=stood_still))
+    assert step(result, 5).standing is Standing.UNJUDGED
+    assert step(result, 5).seen.startswith("no sample of write-via-lb for 3.")
+    assert not result.of(Standing.BROKEN)
+    assert result.verdict is Verdict.ERROR
+
+
+def test_a_write_that_was_acknowledged_to_a_sampler_that_stood_still_is_in_the_ledger() -> None:
+    def numbered(taken: list[Sample]) -> list[Sample]:
+        writes = [each for each in taken if each.lane == "write-via-lb"]
+        late = replace(writes[3], seconds=3.05)
+        return [replace(late if each is writes[3] else each, number=n) for n, each in enumerate(writes)]
+
+    history = MadeRun(changed_samples=numbered).evidence().history
+    assert len(history.samples.void) == 1
+    assert 3 in history.ledger()[0]
+
+
 @pytest.mark.parametrize(("share", "standing"), [("10%", Standing.KEPT), ("5%", Standing.BROKEN)])
 def test_a_share_is_judged_over_the_window(share: str, standing: Standing) -> None:
     text = expecting(f"probe: write-via-lb, failed_share: {share}, during: stopped")
