@@ -50,9 +50,9 @@ class Setting:
 
 
 def _version_condition(value: Any) -> Any:
-    match = re.fullmatch(r"(>=|<=|<|>|==) ?(1\.\d{1,3})", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"(>=|<=|<|>|==) ?(1\.[0-9]{1,3})", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'should compare with a minor, such as ">=1.33", not "{shortened(value)}"')
+        raise ValueError(f'should compare with a minor, such as ">=1.33", not "{shortened(str(value))}"')
     return value
 
 
