@@ -23,7 +23,7 @@ from halab.scenario.outage import Samples
 from halab.scenario.probes import time_limit_seconds
 from halab.scenario.promises import promised, waited_seconds, waiting
 from halab.scenario.states import States
-from halab.scenario.timeline import SampleReader, StateReader, Timeline
+from halab.scenario.timeline import SampleReader, StateReader, Timeline, read_samples
 from halab.topology.lab import Lab
 
 _POLL_SECONDS = 0.2
@@ -78,6 +78,10 @@ class Observer:
             self.samples,
             self.states,
         )
+
+    def counts(self) -> dict[str, int]:
+        """How many samples of each lane there are. Read anew: Ctrl-C may have come while new ones were taken in."""
+        return Samples(read_samples(self.folder.samples)).counts
 
     def read_new(self) -> None:
         self.samples.add(self._sample_reader.new())

@@ -123,8 +123,7 @@ class Run:
         return [self._audit]
 
     def _count_samples(self) -> None:
-        self._observer.read_new()
-        self._timeline.add(events.SamplerStopped(self._observer.samples.counts))
+        self._timeline.add(events.SamplerStopped(self._observer.counts()))
 
     def _look_back(self, looks: Sequence[Callable[[], None]]) -> None:
         """None changes what another looks at, and a second matters: a campaign has fifty runs."""

@@ -14,6 +14,7 @@ from halab.config.scenario import Expect, Setting
 from halab.faults.processes import short
 from halab.faults.site import Site
 from halab.scenario import events
+from halab.scenario.events import Sample
 from halab.scenario.facts import Reader
 from halab.scenario.folder import RunFolder
 from halab.scenario.judgement import State, satisfied
@@ -106,3 +107,19 @@ def test_what_comes_after_another_step_is_not_read_before_it(stage: Stage) -> No
     stage.expect(1)
     stage.expect(2)
     assert stage.asked("kubelet") == before
+
+
+def test_samples_are_counted_whole_after_an_interrupt_while_they_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path)
+    lines = [Sample(t, 0.1, "read-via-lb", None, True, "200").to_json() + "\n" for t in range(5)]
+    stage.observer.folder.samples.write_text("".join(lines))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stage.observer.samples, "add", interrupted)
+        stage.observer.read_new()
+    assert stage.observer.counts() == {"read-via-lb": 5}
