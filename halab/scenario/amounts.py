@@ -15,7 +15,7 @@ from halab.scenario.answers import FAILED_IN_A_ROW, OK_IN_A_ROW, evidence
 from halab.scenario.decision import Figure, Judgement, State, Unit, together
 from halab.scenario.events import Sample, spoken
 from halab.scenario.history import Window
-from halab.scenario.outage import Figures, Samples, figures
+from halab.scenario.outage import GAP_SECONDS, Figures, Samples, figures
 
 
 def during(
@@ -101,6 +101,11 @@ class _Seen:
         if last and last.is_open and (last.seconds < bounds.least or not math.isinf(bounds.most)):
             out = f"{spoken(self.name)} was out for {spelled(last.seconds)} and went on"
             return f"{out}: no sample of it after {last.end:.1f}s"
+        # an outage that began after the last question of the window may have gone on until the next one, and beyond
+        asked = self.samples[-1].t
+        following = next((sample.t for sample in self.later if sample.t >= self.found.end), asked)
+        if following - asked > GAP_SECONDS and not math.isinf(bounds.most):
+            return f"no sample of {spoken(self.name)} for {spelled(following - asked)} from {asked:.1f}s on"
         return ""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from simulated_run import CHECKS, FAULT_AT, PERIOD, WRITES, Files, checks_xml
+from simulated_run import CHECKS, FAULT_AT, PERIOD, TIME_LIMIT, WRITES, Files, checks_xml
 
 Defect = Callable[[Files, float], None]
 
@@ -38,16 +38,28 @@ def nobody_asked(files: Files, where: float) -> None:
     recounted(files)
 
 
-def sampler_stood_still(files: Files, where: float) -> None:
+def sampler_stood_still(files: Files, where: float, length: float = 3.0) -> None:
     """Stopped and continued by the host: what was under way then looks as if it had timed out."""
     start = in_window(files, where)
-    length = 3.0
     under_way = [each for each in files.samples if start - PERIOD <= each["t"] < start]
     for each in under_way:
-        each.update(seconds=round(start + length - each["t"], 4), ok=False, detail="timed out")
+        seconds = max(TIME_LIMIT, start + length - each["t"])
+        each.update(seconds=round(seconds, 4), ok=False, detail="timed out", stalled=length)
     files.samples = [each for each in files.samples if not start <= each["t"] < start + length]
     files.samples.sort(key=lambda each: each["t"] + each["seconds"])
     recounted(files)
+
+
+def sampler_stood_still_for_no_longer_than_its_limit(files: Files, where: float) -> None:
+    """Only what it noted itself tells that, for no sample took longer than a question may."""
+    sampler_stood_still(files, where, TIME_LIMIT - 0.01)
+
+
+def sampler_stood_still_and_noted_nothing(files: Files, where: float) -> None:
+    """As in runs of earlier versions."""
+    sampler_stood_still(files, where)
+    for each in files.samples:
+        each.pop("stalled", None)
 
 
 def only_one_sample(files: Files, where: float) -> None:
@@ -183,6 +195,8 @@ def wrong_type(field: str, value: object) -> Defect:
 DEFECTS: Mapping[str, Defect] = {
     "nobody asked": nobody_asked,
     "the sampler stood still": sampler_stood_still,
+    "the sampler stood still for no longer than its limit": sampler_stood_still_for_no_longer_than_its_limit,
+    "the sampler stood still and noted nothing": sampler_stood_still_and_noted_nothing,
     "one sample of each lane": only_one_sample,
     "samples cut off": samples_cut_off,
     "timeline cut off": timeline_cut_off,

@@ -203,6 +203,17 @@ def test_an_outage_that_began_in_a_window_counts_to_its_real_end(
     assert (found.state, found.seen[: len(seen)]) == (state, seen)
 
 
+def test_a_gap_over_the_end_of_a_window_hides_how_long_an_outage_was() -> None:
+    """Of the window only half a second is missing; what began then may have lasted far longer than that."""
+    blind = "......." + "." * 5
+    for after in ("+++", "-----+++"):
+        found = judged("+++++++...", blind + after, longest_outage="2s")
+        assert (found.state, found.seen) == (State.OPEN, "no sample of p for 3.2s from 1.2s on")
+        for promised in ({"ok": "always"}, {"failed_share": "50%"}):
+            assert judged("+++++++...", blind + after, **promised).state is State.MET
+    assert judged("+++++++...", "......+++", longest_outage="2s").state is State.MET
+
+
 def test_the_samples_after_the_window_change_nothing_but_how_long_an_outage_lasted() -> None:
     for promised in ({"failed_share": "50%"}, {"outages": 1}, {"ok": "always"}, {"fails": "always"}):
         for pattern in ("+++++-----", "-" * 10, "+" * 10):
