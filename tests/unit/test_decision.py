@@ -1,0 +1,101 @@
+"""What many judgements come to together, and which of their figures stands for all."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from halab.config.quantities import Bounds
+from halab.scenario.decision import Evidence, Figure, Judgement, State, Unit, together
+
+MET, BROKEN, OPEN = (Judgement(state, state.value) for state in (State.MET, State.BROKEN, State.OPEN))
+
+
+def seconds(value: float, most: float | None = 5.0, least: float = 0.0) -> Figure:
+    return Figure("outage", Unit.SECONDS, value, most, least)
+
+
+@pytest.mark.parametrize(
+    ("judgements", "state"),
+    [
+        ([MET, MET], State.MET),
+        ([MET, OPEN], State.OPEN),
+        ([OPEN, BROKEN, MET], State.BROKEN),
+    ],
+)
+def test_one_that_is_broken_breaks_the_whole_and_one_that_is_open_leaves_it_open(
+    judgements: list[Judgement], state: State
+) -> None:
+    found = together(judgements)
+    assert (found.state, found.seen) == (state, state.value)
+
+
+def test_what_was_seen_of_those_that_decide_is_told_each_once() -> None:
+    lanes = [Judgement(State.BROKEN, words) for words in ("cp1 failed", "cp2 failed", "cp1 failed")]
+    assert together([MET, *lanes]).seen == "cp1 failed; cp2 failed"
+
+
+def test_the_moment_is_that_of_the_worst_and_the_evidence_that_of_all_that_decide() -> None:
+    shown = [Evidence(lane, 0.0, 1.0, 5) for lane in ("a", "b", "c")]
+    mild = Judgement(State.BROKEN, "mild", 3.0, (shown[0],), (seconds(6),))
+    bad = Judgement(State.BROKEN, "bad", 4.0, (shown[1],), (seconds(9),))
+    fine = Judgement(State.MET, "fine", 1.0, (shown[2],), (seconds(20, most=30),))
+    found = together([fine, mild, bad])
+    assert (found.at, found.evidence) == (4.0, (shown[0], shown[1]))
+    # of those that do not decide, too, but none of them is as far out of its bounds
+    assert found.figures == (seconds(9),)
+
+
+@pytest.mark.parametrize(
+    ("figures", "at"),
+    [
+        # nothing measured is as bad as a figure on its bound
+        ((seconds(5.5),), 2.0),
+        ((seconds(4.5),), 1.0),
+        # the worst of its figures tells how bad a judgement is
+        ((seconds(1), seconds(9)), 2.0),
+    ],
+)
+def test_the_moment_is_that_of_the_judgement_with_the_worst_figure(
+    figures: tuple[Figure, ...], at: float
+) -> None:
+    without, measured = Judgement(State.BROKEN, "", 1.0), Judgement(State.BROKEN, "", 2.0, figures=figures)
+    assert together([without, measured]).at == at
+
+
+def test_of_figures_that_are_equally_bad_the_first_is_kept_and_other_names_stay_beside_it() -> None:
+    share = Figure("failed share", Unit.SHARE, 0.1, 0.5)
+    first, second = seconds(6), seconds(4, most=3.0)
+    found = together(
+        [Judgement(State.MET, "", figures=(first, share)), Judgement(State.MET, "", figures=(second,))]
+    )
+    assert found.figures == (first, share)
+
+
+@pytest.mark.parametrize(
+    ("figure", "excess"),
+    [
+        (seconds(7), 2),
+        (seconds(4), -1),
+        (seconds(1, least=3), 2),
+        (seconds(4, least=3), -1),
+        (seconds(0.2, most=None, least=0.5), pytest.approx(0.3)),
+        # with no lower bound only the upper one counts, and with neither more is worse
+        (seconds(0), -5),
+        (seconds(7, most=None), 7),
+        (seconds(1, most=None, least=3), 2),
+    ],
+)
+def test_how_far_a_figure_is_out_of_its_bounds(figure: Figure, excess: float) -> None:
+    assert figure.excess == excess
+
+
+def test_a_figure_without_a_lower_bound_has_none_and_says_so() -> None:
+    assert Figure("outage", Unit.SECONDS, 1.0, 5.0).least == 0.0
+    assert Figure("outage", Unit.SECONDS, 1.0).most is None
+
+
+def test_a_bound_that_only_says_at_least_has_no_upper_one() -> None:
+    assert Figure.within("outages", Unit.COUNT, 2, Bounds(math.inf, 1)).most is None
+    assert Figure.within("outages", Unit.COUNT, 2, Bounds(4, 1)) == Figure("outages", Unit.COUNT, 2, 4, 1)
