@@ -10,7 +10,7 @@ from users import UserLab
 
 # A quick one of most kinds of fault; scripts/nightly runs all, and those whose recovery takes its minutes there alone.
 # A process that is killed is in test_haproxy_lab.py, a machine that is lost in test_snapshots.py, power that is lost in
-# tests/virtual, a process that is stopped below.
+# tests/virtual.
 SCENARIOS = {
     "stop-containerd": "a service is stopped",
     "cut-idle-connections": "the load balancer is set up badly",
@@ -22,6 +22,7 @@ SCENARIOS = {
     "move-etcd-leader": "leadership is handed over",
     "fail-closed-webhook": "admission refuses everything",
     "starve-cpu": "a machine has less of something",
+    "stall-etcd-member": "a process is stopped where it stands",
 }
 # Twins with a fault added, and with a setting of the lab. One with a fault replaced is in test_haproxy_lab.py.
 TWINS = ("pause-etcd-leader", "hang-apiserver")
