@@ -79,8 +79,6 @@ class _Seen:
     @property
     def certain_share(self) -> float:
         """The share that failed if all that was not asked had been answered; 0 where that cannot be told yet."""
-        if not self.unseen:
-            return self.found.failed_share
         if not self.is_closed or len(self.samples) < OK_IN_A_ROW:
             return 0.0
         usual = median(second.t - first.t for first, second in pairwise(self.samples))

@@ -353,3 +353,123 @@ def test_of_several_lanes_the_worst_figure_is_kept(
     ]
     for order in (each, each[::-1]):
         assert [figure.value for figure in together(order).figures] == [worst]
+
+
+# what is at an edge, and what is shown
+
+GAP = "." * 12
+
+
+def test_of_two_promises_one_that_is_open_is_not_outweighed_by_one_that_is_met() -> None:
+    both = {"longest_outage": "2s", "failed_share": "60%"}
+    assert judged("+++++-----", **both).state is State.OPEN
+    assert judged(OUT_2S, longest_outage="1s", failed_share="90%").state is State.BROKEN
+
+
+def test_what_is_asked_when_the_window_ends_is_asked_after_it() -> None:
+    assert judged(WHOLE, "-", ok="always").state is State.MET
+
+
+def test_an_answer_at_the_very_start_of_the_heal_was_not_given_because_of_it() -> None:
+    failing = [Sample(number / HERTZ, 0.01, "p", None, False, "refused") for number in range(9)]
+    answered = Sample(1.8, 0.2, "p", None, True, "200")
+    expectation = ProbeExpectation.model_validate(
+        {"probe": "write-via-lb", "during": "f", "fails": "always"}
+    )
+    found = during(expectation, Samples([*failing, answered]), "p", Window(0.0, 0.0, 2.0), 2.0)
+    assert found.state is State.BROKEN
+
+
+def test_what_hangs_beyond_the_heal_has_failed() -> None:
+    hanging = [Sample(number / HERTZ, 2.0, "p", None, False, "timed out") for number in range(5)]
+    expectation = ProbeExpectation.model_validate(
+        {"probe": "write-via-lb", "during": "f", "fails": "always"}
+    )
+    assert during(expectation, Samples(hanging), "p", Window(0.0, 0.0, 1.0), 1.0).state is State.MET
+
+
+def test_a_gap_that_ends_with_the_window_is_none_if_it_was_asked_then() -> None:
+    """Two seconds without a question, up to one at the very end of the window."""
+    assert judged("+++++++.........", "+++", longest_outage="2s").state is State.MET
+
+
+@pytest.mark.parametrize("promised", [{"longest_outage": "0s"}, {"failed_share": "0%"}, {"outages": "0"}])
+def test_nothing_at_all_is_promised_and_not_seen_over_a_gap(promised: dict[str, Any]) -> None:
+    assert judged("+" * 10 + GAP + "+" * 10, **promised).state is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("pattern", "bound", "state"),
+    [
+        # of about 25 questions that were due, at least 5 failed
+        ("-" * 5 + "." * 20, "10%", State.BROKEN),
+        ("-" * 4 + "." * 20, "10%", State.OPEN),
+        # of about 32, at least 20
+        ("-" * 20 + GAP, "70%", State.OPEN),
+        ("-" * 20 + GAP, "50%", State.BROKEN),
+    ],
+)
+def test_what_was_not_asked_counts_as_answered(pattern: str, bound: str, state: State) -> None:
+    assert judged(pattern, failed_share=bound).state is state
+
+
+def test_questions_that_were_all_asked_at_once_tell_nothing_of_the_rate() -> None:
+    at_once = [Sample(0.0, 0.01, "p", None, False, "refused") for _ in range(5)]
+    expectation = ProbeExpectation.model_validate(
+        {"probe": "write-via-lb", "during": "f", "failed_share": "10%"}
+    )
+    assert during(expectation, Samples(at_once), "p", Window(0.0, 0.0, 5.0), 5.0).state is State.OPEN
+
+
+def test_two_outages_that_a_gap_lies_between_may_be_one() -> None:
+    assert judged("+-+-" + GAP + "-+++", outages="2").state is State.OPEN
+    assert judged("+-+-" + GAP + "-+++", outages="1").state is State.BROKEN
+
+
+def test_the_last_outage_is_the_one_that_may_have_gone_on() -> None:
+    assert judged("+-+++---", longest_outage="1500ms").state is State.OPEN
+
+
+def test_a_window_without_a_sample_says_so() -> None:
+    assert judged("....", ok="always").seen == "no sample of p during f"
+
+
+def test_a_window_counts_from_its_start_whenever_that_is() -> None:
+    expectation = ProbeExpectation.model_validate(
+        {"probe": "write-via-lb", "during": "f", "longest_outage": "5s"}
+    )
+    found = during(expectation, Samples(lane(WHOLE, start=100)), "p", Window(100.0, 100.0, 102.0), 102.0)
+    assert (found.state, found.seen) == (State.OPEN, "f lasted 2s: an outage of 5s had no room")
+
+
+TWO_OUTAGES = "+-++---+++"
+
+
+@pytest.mark.parametrize(
+    ("promised", "at", "shown"),
+    [
+        # the samples that failed, or all of them where none did; of an outage, those that failed in it
+        ({"ok": "always"}, 0.2, 4),
+        ({"failed_share": "90%"}, 0.2, 4),
+        ({"outages": "9"}, 0.2, 4),
+        ({"longest_outage": "1500ms"}, 0.8, 3),
+    ],
+)
+def test_what_is_shown_for_a_judgement(promised: dict[str, Any], at: float, shown: int) -> None:
+    found = judged(TWO_OUTAGES, **promised)
+    assert (found.at, [each.samples for each in found.evidence]) == (at, [shown])
+    calm = judged(WHOLE, **promised)
+    assert (calm.at, [each.samples for each in calm.evidence]) == (0.0, [10])
+
+
+def test_the_first_failure_is_the_one_that_is_told() -> None:
+    samples = lane("+++---+++++")
+    told = [
+        Sample(each.t, 0.01, "p", None, each.ok, f"answer {number}") for number, each in enumerate(samples)
+    ]
+    for promised, seen in (
+        ({"ok": "always"}, "p failed in 3 of 11 samples, first answer 3 at 0.6s"),
+        ({"longest_outage": "2s"}, "p was out for 610ms, from 0.6s (answer 3)"),
+    ):
+        expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
+        assert during(expectation, Samples(told), "p", Window(0.0, 0.0, 2.2), 2.2).seen == seen

@@ -98,6 +98,16 @@ def test_a_mutant_takes_the_place_of_what_it_was_made_of(
     assert show() == before
 
 
+def test_a_method_that_calls_that_of_its_parent_still_does(script: Any, mutations: Any) -> None:
+    def is_as_before() -> bool:
+        return outage.Samples(()).lanes == ()
+
+    found = [each for each in mutations.mutants("outage", OUTAGE_SOURCE) if each.place == "Samples.__init__"]
+    outcomes = {each.was: script.in_fork(each, is_as_before) for each in found if each.becomes == "pass"}
+    assert outcomes["super().__init__(samples)"] == "killed"
+    assert outcomes["self._limit_seconds = limit_seconds"] == "survived"
+
+
 def test_a_constant_that_others_have_imported_is_replaced_there_too(script: Any, mutations: Any) -> None:
     from halab.scenario import answers
 
