@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_run import samples
 
 from halab.scenario.events import Sample
-from halab.scenario.outage import Gap, Outage, Samples, figures, gaps, outages
+from halab.scenario.outage import Gap, Outage, Samples, figures, gaps, outages, percentile
 
 
 def test_an_outage_lasts_from_the_first_failed_start_to_the_first_answer() -> None:
@@ -241,3 +241,45 @@ def test_an_outage_ends_with_an_answer_or_is_open(answers: list[tuple[bool, floa
     answered = {sample.end for sample in made if sample.ok}
     for outage in outages(made, end):
         assert outage.is_open or outage.end in answered
+
+
+# at the edges
+
+
+def answer(t: float, seconds: float = 0.01, *, ok: bool = True) -> Sample:
+    return Sample(t, seconds, "p", None, ok, "200" if ok else "refused")
+
+
+def test_two_seconds_between_two_questions_are_no_gap_yet() -> None:
+    (found,) = outages([answer(0, ok=False), answer(2.0, ok=False), answer(2.2)], 5.0)
+    assert (found.start, found.end, found.failed) == (0, 2.21, 2)
+    assert len(outages([answer(0, ok=False), answer(2.1, ok=False), answer(2.2)], 5.0)) == 2
+
+
+def test_a_question_of_the_moment_of_the_answer_was_asked_after_it() -> None:
+    found = outages([answer(0, ok=False), answer(0.5, 0.5), answer(1.0, ok=False), answer(1.2)], 5.0)
+    assert [(each.start, each.end) for each in found] == [(0, 1.0), (1.0, 1.21)]
+
+
+def test_an_answer_at_the_very_end_ends_an_outage() -> None:
+    (found,) = outages([answer(0, ok=False), answer(0.5, 0.5)], 1.0)
+    assert (found.end, found.is_open) == (1.0, False)
+
+
+def test_an_outage_whose_last_question_hangs_into_a_gap_is_known_until_the_next_question() -> None:
+    found = outages([answer(0, 10.0, ok=False), answer(5.0)], 20.0)
+    assert [(each.end, each.is_open) for each in found] == [(5.0, True)]
+
+
+def test_an_outage_goes_on_to_the_end_where_that_comes_within_two_seconds() -> None:
+    assert outages([answer(0, ok=False)], 2.0)[0].end == 2.0
+    assert outages([answer(0, ok=False)], 2.1)[0].end == 0.01
+
+
+def test_of_a_time_without_samples_nothing_failed() -> None:
+    assert figures([], 0.0, 10.0).failed_share == 0.0
+
+
+def test_a_percentile_is_that_of_the_nearest_rank() -> None:
+    hundred = [float(number) for number in range(1, 101)]
+    assert (percentile(hundred, 50), percentile(hundred, 95), percentile([], 50)) == (50.0, 95.0, None)
