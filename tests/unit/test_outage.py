@@ -141,13 +141,23 @@ def test_samples_are_sorted_as_they_come() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "stalled", "is_evidence"),
-    [(2.25, 0.0, True), (2.26, 0.0, False), (2.0, 0.5, True), (2.0, 0.51, False), (0.6, 0.55, False)],
+    ("ok", "seconds", "stalled", "is_evidence"),
+    [
+        (False, 2.25, 0.0, True),
+        (False, 2.26, 0.0, False),
+        (False, 2.0, 1.0, True),
+        (False, 2.0, 1.01, False),
+        (False, 1.1, 1.05, False),
+        # whatever kept it from reading: this is an answer
+        (True, 1.4, 1.2, True),
+        # it was read long after its limit, so nobody knows when it came
+        (True, 2.26, 1.2, False),
+    ],
 )
 def test_a_sampler_that_stood_still_gives_no_evidence(
-    seconds: float, stalled: float, is_evidence: bool
+    ok: bool, seconds: float, stalled: float, is_evidence: bool
 ) -> None:
-    made = Sample(1, seconds, "p", "cp1", False, "timed out", stalled=stalled)
+    made = Sample(1, seconds, "p", "cp1", ok, "200" if ok else "timed out", stalled=stalled)
     held = Samples([made], limit_seconds=2.0)
     assert list(held.of("p@cp1")) == [made] * is_evidence
     assert held.void == [made] * (not is_evidence)
