@@ -102,6 +102,31 @@ def test_a_lab_that_was_not_steady_before_is_an_error_whatever_else_was_seen() -
     assert not result.of(Standing.BROKEN)
 
 
+def test_what_a_lab_that_was_not_steady_did_is_told_and_not_judged() -> None:
+    """What does not apply to this lab is left out, steady or not."""
+    text = STOP.replace(
+        "recover:", "  - expect: {fact: backend, on: stopped, value: down, during: stopped}\n"
+        "    when: {load_balancer: nginx}\nrecover:",
+    )  # fmt: skip
+
+    def restless(event: Event) -> Event:
+        is_before = isinstance(event, events.Steady) and event.when is When.BEFORE
+        return replace(event, ok=False) if is_before else event
+
+    made = MadeRun(text=text, out={"write-via-lb": [(7, 13)]}, change=restless)
+    steady, *rest = judged(made).outcomes
+    assert (steady.kind, steady.at, steady.standing) == (Kind.STEADY, 0.4, Standing.UNJUDGED)
+    expected = {
+        each.name: each.standing for each in judged(replace(made, change=lambda event: event)).outcomes
+    }
+    assert {each.name for each in rest} == set(expected) - {steady.name}
+    for each in rest:
+        left_out = expected[each.name] is Standing.LEFT_OUT
+        assert each.standing is (Standing.LEFT_OUT if left_out else Standing.UNJUDGED)
+        assert each.seen.startswith("not judged, the lab was not steady before: ") is not left_out
+    assert sum(each.standing is Standing.LEFT_OUT for each in rest) == 1
+
+
 def test_a_record_without_a_steady_state_before_is_an_error() -> None:
     result = judged(
         MadeRun(drop=lambda event: isinstance(event, events.Steady) and event.when is When.BEFORE)
@@ -808,6 +833,11 @@ def test_a_first_fault_that_is_refused_skips_the_scenario_with_the_reason() -> N
     result = judged(MadeRun(drop=nothing_done, extra=[REFUSED]))
     assert (result.verdict, result.outcomes) == (Verdict.SKIP, ())
     assert result.reasons == ("shift-clock was refused on cp2: the clock is the host's",)
+
+
+def test_a_refused_fault_that_left_nothing_behind_is_still_a_skip() -> None:
+    made = MadeRun(drop=nothing_done, extra=[REFUSED, Record(7.0, events.Audit(()))])
+    assert judged(made).verdict is Verdict.SKIP
 
 
 @pytest.mark.parametrize(
