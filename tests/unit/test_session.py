@@ -105,8 +105,8 @@ def test_a_check_of_an_edited_lab_file_sees_the_lab_of_the_run(tmp_path: Path, s
 
 def test_runs_of_the_same_second_have_folders_of_their_own(session: Session, script: Script) -> None:
     folders = [session.prepare(script).path for _ in range(3)]
+    # on a slow machine, a new second may begin between two of them
     assert len(set(folders)) == 3
-    assert folders[2].name.endswith("-mine-3") or folders[2].name.endswith("-mine")
 
 
 # what a scenario is called
