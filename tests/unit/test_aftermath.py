@@ -11,6 +11,7 @@ from halab.scenario import aftermath, events
 from halab.scenario.check_results import CheckResult, CheckState
 from halab.scenario.events import Record, Sample, When
 from halab.scenario.folder import Evidence
+from halab.scenario.outage import Samples
 from halab.scenario.result import Outcome, Standing
 
 
@@ -157,3 +158,29 @@ def test_a_sample_of_the_moment_in_which_the_sampler_stopped_is_not_late() -> No
     assert moved(0.1) == [
         f"a sample of write-direct on cp3 is from {stopped + 0.1:.1f}s, and the sampler stopped at {stopped:.1f}s"
     ]
+
+
+@pytest.mark.parametrize(
+    ("taken", "seen"),
+    [
+        ({"a": 1, "p": 2}, "0 samples of a are there, 1 were taken"),
+        ({"p": 3, "q": 1}, "2 samples of p are there, 3 were taken"),
+        ({}, "2 samples of p are there, 0 were taken"),
+        ({"p": 2, "q": 0}, ""),
+        ({"p": 2}, ""),
+    ],
+)
+def test_every_sample_that_was_taken_is_there_and_no_other(taken: dict[str, int], seen: str) -> None:
+    """The first lane that is miscounted is named."""
+    made = MadeRun().evidence()
+    (stopped,) = [each for each in made.records if isinstance(each.what, events.SamplerStopped)]
+    two = Samples([Sample(1.0, 0.01, "p", None, True, "200"), Sample(1.2, 0.01, "p", None, True, "200")])
+    records = [replace(stopped, what=events.SamplerStopped(taken)), Record(99.0, events.RunEnded())]
+    assert ends(replace(made, records=records, samples=two)) == ([seen] if seen else [])
+
+
+def test_one_sample_of_a_lane_that_was_not_counted_is_one_too_many() -> None:
+    made = MadeRun().evidence()
+    one = Samples([Sample(1.0, 0.01, "p", None, True, "200")])
+    records = [Record(2.0, events.SamplerStopped({})), Record(99.0, events.RunEnded())]
+    assert ends(replace(made, records=records, samples=one)) == ["1 samples of p are there, 0 were taken"]

@@ -11,7 +11,7 @@ from made_run import STOP, MadeRun, ledger, readings
 
 from halab.config.scenario import Verdict
 from halab.scenario import events
-from halab.scenario.events import Record, StateReading
+from halab.scenario.events import Record, Sample, StateReading
 from halab.scenario.outage import Samples
 from halab.scenario.result import Kind, Outcome, Standing
 from halab.scenario.safety import outcomes
@@ -245,3 +245,54 @@ def test_a_sample_that_is_lost_does_not_excuse_a_write() -> None:
     without = replace(evidence, samples=Samples())
     (found,) = [each for each in outcomes(without.history) if each.kind is Kind.LEDGER]
     assert found.standing is Standing.BROKEN
+
+
+def test_a_ledger_that_was_not_read_back_is_not_judged() -> None:
+    found = outcome(MadeRun(drop=lambda event: isinstance(event, events.Ledger)), Kind.LEDGER)
+    assert (found.standing, found.seen, found.at) == (Standing.UNJUDGED, "not read back", None)
+
+
+def test_a_ledger_is_judged_when_it_was_read_back() -> None:
+    made = MadeRun().evidence()
+    (read,) = [each for each in made.records if isinstance(each.what, events.Ledger)]
+    found = outcome(MadeRun(), Kind.LEDGER)
+    assert (found.standing, found.at) == (Standing.KEPT, read.t)
+
+
+def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_enough() -> None:
+    def only(count: int) -> MadeRun:
+        def acknowledged(taken: list[Sample]) -> list[Sample]:
+            return [each if each.number is None else replace(each, ok=each.number < count) for each in taken]
+
+        return MadeRun(changed_samples=acknowledged)
+
+    found = outcome(only(0), Kind.LEDGER)
+    assert (found.standing, found.seen) == (
+        Standing.UNJUDGED,
+        "no write was acknowledged: there is nothing to read back",
+    )
+    assert outcome(only(1), Kind.LEDGER).standing is Standing.KEPT
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        (
+            {"acknowledged": 143},
+            "the ledger has 143 acknowledged writes of 153, the samples have 153 of 153",
+        ),
+        ({"written": 160}, "the ledger has 153 acknowledged writes of 160, the samples have 153 of 153"),
+        ({"missing": (999,)}, "the ledger misses writes that were never acknowledged: 999"),
+    ],
+)
+def test_a_ledger_that_contradicts_the_samples_is_not_judged(changes: dict[str, object], seen: str) -> None:
+    found = outcome(MadeRun(change=ledger(**changes)), Kind.LEDGER)
+    assert (found.standing, found.seen) == (Standing.UNJUDGED, seen)
+
+
+def test_ten_of_the_lost_writes_are_named() -> None:
+    lost = tuple(range(11))
+    assert outcome(MadeRun(change=ledger(missing=lost)), Kind.LEDGER).seen.endswith(
+        "lost: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 …"
+    )
+    assert outcome(MadeRun(change=ledger(missing=lost[:10])), Kind.LEDGER).seen.endswith("8, 9")
