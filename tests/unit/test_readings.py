@@ -321,3 +321,131 @@ def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
         assert found.state is State.BROKEN
     if found.state is State.MET:
         assert least <= found.figures[0].value <= least + more
+
+
+# at the edges, and what is shown
+
+
+def sampled(*values: tuple[float, str | None], takes: float = 0.0) -> Track:
+    """Readings at these times."""
+    return Track(
+        "fact@cp1", [Reading(t, t + takes, value, "no answer") for t, value in values], is_sampled=True
+    )
+
+
+def steadily(value: str, *times: float) -> list[tuple[float, str | None]]:
+    return [(t, value) for t in times]
+
+
+def test_five_seconds_without_a_reading_are_no_gap_yet() -> None:
+    times = (8.0, 12.0, 17.0, 20.0)
+    assert unchanged(sampled(*steadily("a", *times)), WINDOW, 22.0, over_window=True).state is State.MET
+    late = (*times[:2], 17.1, 20.0)
+    found = unchanged(sampled(*steadily("a", *late)), WINDOW, 22.0, over_window=True)
+    assert (found.state, found.seen) == (State.OPEN, "no reading of fact on cp1 for 5.1s")
+
+
+def test_of_several_gaps_the_longest_is_told() -> None:
+    window = Window(FAULT, FAULT, FAULT + 30)
+    found = unchanged(sampled(*steadily("a", 9, 11, 18, 24, 39)), window, 45.0, over_window=True)
+    assert found.seen == "no reading of fact on cp1 for 15s"
+
+
+def test_what_is_known_in_half_of_three_readings_or_more_is_known() -> None:
+    def over(*values: str | None) -> State:
+        made = [(9.0, "a"), *((11.0 + number, value) for number, value in enumerate(values))]
+        return unchanged(sampled(*made), WINDOW, 22.0, over_window=True).state
+
+    assert over(*"aaa", *[None] * 3, None, None) is State.OPEN
+    assert over(*"aaaa", None, None, None, None) is State.MET
+    assert over("a", None, "a", None, "a", None, None, None) is State.OPEN
+    three = sampled((9, "a"), *steadily("a", 12, 16, 20))
+    assert unchanged(three, WINDOW, 22.0, over_window=True).state is State.MET
+    two = sampled((9, "a"), *steadily("a", 14, 18))
+    assert unchanged(two, WINDOW, 22.0, over_window=True).state is State.OPEN
+    # less than half of twelve, though more than a third
+    twelve = [(10.0 + number * 0.9, "a" if number < 5 else None) for number in range(1, 13)]
+    assert unchanged(sampled((9, "a"), *twelve), WINDOW, 22.0, over_window=True).state is State.OPEN
+
+
+def test_a_reading_of_the_moment_of_the_fault_is_none_from_before_it() -> None:
+    assert unchanged(read((FAULT, "a"), (12, "a")), WINDOW, 20, over_window=False).state is State.OPEN
+    assert unchanged(read((9, "a"), (12, "a")), WINDOW, 20, over_window=False).state is State.MET
+
+
+def test_a_reading_that_was_answered_when_the_fault_began_is_from_before_it() -> None:
+    late = Track("fact@cp1", [Reading(9.5, FAULT, "a"), Reading(12.0, 12.0, "b")], is_sampled=True)
+    assert changed(late, WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.MET
+
+
+def test_what_was_known_five_seconds_before_the_fault_still_counts() -> None:
+    assert changed(sampled((5.0, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.MET
+    assert changed(sampled((4.9, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.OPEN
+
+
+def test_the_last_reading_of_a_process_before_the_fault_counts_even_if_it_was_gone() -> None:
+    assert changed(read((5, "a"), (9, None), (12, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.OPEN
+
+
+def test_a_reading_that_is_answered_when_the_run_goes_on_counts() -> None:
+    assert reached(sampled((12.0, "b"), takes=0.5), "b", COUNTS_FROM, 5.0, 12.5).state is State.MET
+    assert reached(sampled((12.0, "b"), takes=0.5), "b", COUNTS_FROM, 5.0, 12.4).state is State.OPEN
+
+
+def test_a_limit_is_over_only_after_its_last_moment() -> None:
+    """It ends at 13 s."""
+    assert reached(sampled((11.5, "a"), (13.0, "a")), "b", COUNTS_FROM, 2.0, 20.0).state is State.OPEN
+    late = reached(sampled((11.5, "a"), (13.0, "a"), (14.0, "a"), (15.0, "c")), "b", COUNTS_FROM, 2.0, 20.0)
+    assert (late.state, late.seen) == (State.BROKEN, "fact on cp1 is still c after 4s")
+    assert [(each.start, each.end, each.samples) for each in late.evidence] == [(14.0, 15.0, 2)]
+
+
+def test_a_gap_after_the_limit_hides_nothing_and_the_first_one_before_it_is_told() -> None:
+    after = sampled((11.5, "a"), (13.0, "a"), (19.0, "b"))
+    assert reached(after, "b", COUNTS_FROM, 2.0, 20.0).state is State.BROKEN
+    twice = sampled((11.5, "a"), (17.0, "a"), (27.0, "a"))
+    found = reached(twice, "b", COUNTS_FROM, 9.0, 30.0)
+    assert (found.state, found.seen) == (State.OPEN, "no reading of fact on cp1 for 5.5s")
+
+
+def test_what_held_and_what_did_not_is_shown_by_its_readings() -> None:
+    window = Window(FAULT, FAULT, FAULT + 5)
+    kept = held(sampled(*steadily("a", 10, 12, 14)), "a", window, 20.0)
+    assert (kept.state, kept.at) == (State.MET, 10)
+    assert [(each.start, each.end, each.samples) for each in kept.evidence] == [(10, 14, 3)]
+    wrong = held(sampled((10, "a"), (11, "b"), (12, "c"), (14, "a")), "a", window, 20.0)
+    assert (wrong.state, wrong.at) == (State.BROKEN, 11)
+    assert wrong.seen == "fact on cp1 was b in 2 of 4 readings, first at 11.0s"
+    assert [(each.start, each.end, each.samples) for each in wrong.evidence] == [(11, 12, 2)]
+
+
+def test_a_value_cannot_hold_before_the_fault_has_an_effect() -> None:
+    found = held(sampled(*steadily("a", 10, 12, 14)), "a", Window(FAULT, None, None), 20.0)
+    assert (found.state, found.seen) == (State.OPEN, "fact on cp1: the fault has no effect yet")
+
+
+def test_what_stayed_is_decided_by_its_last_reading() -> None:
+    found = unchanged(sampled((9, "a"), *steadily("a", 12, 14, 16, 20)), WINDOW, 22.0, over_window=True)
+    assert found.at == 20
+    assert [(each.start, each.end, each.samples) for each in found.evidence] == [(12, 20, 4)]
+
+
+def test_a_number_is_known_at_both_ends_of_a_window_if_it_was_within_five_seconds_of_them() -> None:
+    """The window is from 10 s to 21 s."""
+    bounds = Bounds(5, 1)
+    assert increased(sampled((15.0, "1"), (16.0, "2")), bounds, WINDOW, 30.0).state is State.MET
+    assert increased(sampled((15.1, "1"), (16.0, "2")), bounds, WINDOW, 30.0).state is State.OPEN
+    assert increased(sampled((15.0, "1"), (15.9, "2")), bounds, WINDOW, 30.0).state is State.OPEN
+
+
+def test_a_number_breaks_its_bound_when_it_first_goes_beyond_it() -> None:
+    found = increased(sampled((9, "1"), (12, "2"), (14, "9"), (20, "12")), Bounds(3), WINDOW, 30.0)
+    assert (found.state, found.at) == (State.BROKEN, 14)
+
+
+def test_a_number_of_nineteen_digits_is_one_and_a_longer_one_is_not() -> None:
+    def of_digits(count: int) -> State:
+        return increased(sampled((9, "1" * count), (20, "1" * count)), Bounds(3), WINDOW, 30.0).state
+
+    assert of_digits(19) is State.MET
+    assert of_digits(20) is State.OPEN

@@ -1,0 +1,80 @@
+"""What pytest's JUnit file says of the checks, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from halab.errors import Corrupted
+from halab.scenario import check_results
+from halab.scenario.check_results import CheckResult, CheckState
+
+FAILED = '<failure message="assert 2 == 3">E assert 2 == 3</failure>'
+BROKEN = '<error message="no such fixture">E no such fixture</error>'
+SKIPPED = '<skipped message="nginx says nothing">at line 3</skipped>'
+
+
+def read(path: Path, *cases: str) -> Sequence[CheckResult]:
+    content = "".join(
+        f'<testcase classname="checks.test_etcd" name="test_it">{each}</testcase>' for each in cases
+    )
+    path.write_text(f"<testsuites><testsuite>{content}</testsuite></testsuites>")
+    found = check_results.read(path)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("entries", "state", "text", "detail"),
+    [
+        ("", CheckState.PASSED, "", ""),
+        (FAILED, CheckState.FAILED, "assert 2 == 3", "E assert 2 == 3"),
+        (BROKEN, CheckState.ERROR, "no such fixture", "E no such fixture"),
+        (SKIPPED, CheckState.SKIPPED, "nginx says nothing", "at line 3"),
+        # it failed and was not cleaned up either: the first failure is what was learned
+        (FAILED + BROKEN, CheckState.FAILED, "assert 2 == 3", "E assert 2 == 3"),
+        (BROKEN + FAILED, CheckState.FAILED, "assert 2 == 3", "E assert 2 == 3"),
+        (FAILED + FAILED.replace("2", "4"), CheckState.FAILED, "assert 2 == 3", "E assert 2 == 3"),
+        (SKIPPED + BROKEN, CheckState.ERROR, "no such fixture", "E no such fixture"),
+        ("<failure/>", CheckState.FAILED, "", ""),
+    ],
+)
+def test_what_came_of_a_check(
+    entries: str, state: CheckState, text: str, detail: str, tmp_path: Path
+) -> None:
+    (found,) = read(tmp_path / "checks.xml", entries)
+    assert found == CheckResult("checks.test_etcd", "test_it", state, 0.0, text, detail)
+
+
+def test_of_what_pytest_printed_the_first_line_says_why_and_the_last_forty_are_kept(tmp_path: Path) -> None:
+    lines = "\n".join(f"line {number}" for number in range(50))
+    (found,) = read(tmp_path / "checks.xml", f'<failure message="first&#10;second">{lines}</failure>')
+    assert found.text == "first"
+    assert found.detail.splitlines() == [f"line {number}" for number in range(10, 50)]
+
+
+def test_a_single_suite_is_read_and_so_is_a_check_without_a_name_or_with_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "checks.xml"
+    path.write_text('<testsuite><testcase name="checks.test_lb" time="1.5"/><testcase/></testsuite>')
+    assert check_results.read(path) == [
+        CheckResult("", "checks.test_lb", CheckState.PASSED, 1.5),
+        CheckResult("", "", CheckState.PASSED, 0.0),
+    ]
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_without_a_file_or_with_an_empty_one_no_checks_ran(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "checks.xml"
+    if content is not None:
+        path.write_bytes(content)
+    assert check_results.read(path) is None
+
+
+@pytest.mark.parametrize("content", ["<", "<testsuites><testsuite>", "<html/>"])
+def test_what_is_no_such_file_is_refused_by_its_name(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "checks.xml"
+    path.write_text(content)
+    with pytest.raises(Corrupted, match="cannot read .*checks.xml"):
+        check_results.read(path)
