@@ -142,16 +142,19 @@ def _revision(history: History) -> Iterator[Outcome]:
 
 
 def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, StateReading]]:
-    """Each reading that is lower than one that was answered before it was asked for, with the highest of those."""
+    """Each reading that is lower than one that was answered before it was asked for, with the highest of those.
+
+    All of them are numbers.
+    """
     by_end = sorted(readings, key=lambda reading: reading.end)
     answered, highest = 0, None
     for reading in readings:
         while answered < len(by_end) and by_end[answered].end <= reading.t:
             candidate = by_end[answered]
-            if highest is None or (_number(candidate) or 0) > (_number(highest) or 0):
+            if highest is None or _known(candidate) > _known(highest):
                 highest = candidate
             answered += 1
-        if highest is not None and (_number(reading) or 0) < (_number(highest) or 0):
+        if highest is not None and _known(reading) < _known(highest):
             yield highest, reading
 
 
@@ -166,6 +169,12 @@ def _begins_anew(history: History, machine: str) -> bool:
 def _number(reading: StateReading) -> int | None:
     value = reading.value
     return int(value) if value and value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+def _known(reading: StateReading) -> int:
+    number = _number(reading)
+    assert number is not None
+    return number
 
 
 def _shown(numbers: Sequence[int]) -> str:

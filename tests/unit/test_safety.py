@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from made_run import STOP, MadeRun, ledger, readings
 
 from halab.config.scenario import Verdict
 from halab.scenario import events
-from halab.scenario.events import Record, Sample, StateReading
+from halab.scenario.events import Event, Record, Sample, StateReading
 from halab.scenario.outage import Samples
 from halab.scenario.result import Kind, Outcome, Standing
 from halab.scenario.safety import outcomes
@@ -296,3 +297,64 @@ def test_ten_of_the_lost_writes_are_named() -> None:
         "lost: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 …"
     )
     assert outcome(MadeRun(change=ledger(missing=lost[:10])), Kind.LEDGER).seen.endswith("8, 9")
+
+
+# revisions and members, at the edges
+
+
+def told(*values: str, seconds: float = 0.0, machine: str = "cp2", faults: Sequence[Event] = ()) -> Outcome:
+    """What is said of revisions that were read a second apart, by a run of these faults and nothing else."""
+    states = [
+        StateReading(float(t), seconds, "etcd-revision", machine, value) for t, value in enumerate(values)
+    ]
+    records = [Record(0.0, each) for each in faults]
+    history = replace(MadeRun().evidence(), states=States(states), records=records).history
+    (found,) = [each for each in outcomes(history) if each.kind is Kind.REVISION]
+    return found
+
+
+def started(fault: str, machine: str) -> Event:
+    return events.FaultStarted(fault, fault, machine, machine)
+
+
+@pytest.mark.parametrize(
+    ("values", "standing"),
+    [
+        (("9", "3"), Standing.BROKEN),
+        (("1", "0"), Standing.BROKEN),
+        (("0", "0"), Standing.KEPT),
+        (("0", "1", "0"), Standing.BROKEN),
+        # of nineteen digits at most: a longer one is no revision
+        (("9" * 19, "1"), Standing.BROKEN),
+        (("9" * 20, "1"), Standing.KEPT),
+    ],
+)
+def test_a_revision_that_falls(values: tuple[str, ...], standing: Standing) -> None:
+    assert told(*values).standing is standing
+
+
+def test_a_revision_that_was_asked_for_before_the_higher_one_was_answered_has_not_fallen() -> None:
+    assert told("9", "3", seconds=1.0).standing is Standing.BROKEN
+    assert told("9", "3", seconds=1.1).standing is Standing.KEPT
+
+
+def test_a_fall_is_shown_by_the_first_of_the_highest_readings_and_the_first_lower_one() -> None:
+    (shown,) = told("9", "9", "3", "2").evidence
+    assert (shown.start, shown.end, shown.samples) == (0.0, 2.0, 2)
+
+
+def test_a_member_whose_data_was_taken_may_be_behind_but_not_at_the_end() -> None:
+    """Whatever else was broken, on it or on others."""
+    faults = [started("freeze", "cp1"), started("lose-etcd-data", "cp2")]
+    assert told("9", "3", "9", faults=faults).standing is Standing.KEPT
+    assert told("9", "9", "3", faults=faults).standing is Standing.BROKEN
+    assert told("9", "3", "9", faults=faults, machine="cp1").standing is Standing.BROKEN
+    assert told("9", "3", "9", faults=[started("lose-etcd-quorum", "cp1")]).standing is Standing.KEPT
+
+
+def test_members_that_all_differ_are_named_in_their_order() -> None:
+    members = events.Members(1, {"cp1": 9, "cp2": 8, "cp3": 7}, KEYS)
+    assert (
+        outcome(held(members), Kind.MEMBERS).seen
+        == "the hash differs at revision 1: 9 on cp1, 8 on cp2, 7 on cp3"
+    )

@@ -54,6 +54,12 @@ def test_a_run_that_kept_every_promise_passes() -> None:
     assert result.recovery_seconds == pytest.approx(12.5)
 
 
+def test_a_run_lasts_until_its_last_record() -> None:
+    evidence = MadeRun().evidence()
+    assert judge(evidence).seconds == max(each.t for each in evidence.records) > 1
+    assert judge(replace(evidence, records=[])).seconds == 0.0
+
+
 def test_a_fault_that_did_nothing_loses_by_a_named_expectation() -> None:
     result = judged(MadeRun(out={"ready-direct@cp2": [], "write-direct@cp2": []}, expect_seconds=13))
     assert result.verdict is Verdict.FAIL

@@ -1,0 +1,190 @@
+"""`ok` and `fails` within a limit, at the edges: what counts, what may still hang, and what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from halab.config.expectation import ProbeExpectation
+from halab.scenario.answers import answered, fails_within, ok_within, within
+from halab.scenario.decision import State
+from halab.scenario.events import Sample
+from halab.scenario.outage import Samples
+
+
+def answer(t: float, seconds: float = 0.01, *, ok: bool = True, detail: str = "refused") -> Sample:
+    return Sample(t, seconds, "p", None, ok, "200" if ok else detail)
+
+
+def good(*times: float) -> list[Sample]:
+    return [answer(t) for t in times]
+
+
+def bad(*times: float) -> list[Sample]:
+    return [answer(t, ok=False) for t in times]
+
+
+def known(samples: Iterable[Sample], now: float) -> list[float]:
+    return [each.t for each in answered(sorted(samples, key=lambda each: each.t), now)]
+
+
+# which answers were known, and which question may still wait for one
+
+
+def test_an_answer_is_known_when_it_comes() -> None:
+    assert known([answer(0, 1.0)], 1.0) == [0]
+    assert known([answer(0, 1.0)], 0.9) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        # between the two known ones that are far apart
+        (0.6, [0, 0.2, 0.4]),
+        # elsewhere: the sampler made a pause, and nothing hides in it
+        (0.1, [0, 0.2, 0.4, 5.0, 5.2]),
+        (0.4, [0, 0.2, 0.4, 5.0, 5.2]),
+        (5.0, [0, 0.2, 0.4, 5.0, 5.2]),
+        (5.1, [0, 0.2, 0.4, 5.0, 5.2]),
+    ],
+)
+def test_what_comes_after_a_question_that_hangs_is_not_known_yet(
+    asked: float, expected: list[float]
+) -> None:
+    assert known([*good(0, 0.2, 0.4, 5.0, 5.2), answer(asked, 9.0)], 5.5) == expected
+
+
+def test_the_usual_time_between_two_questions_is_told_by_four_of_them() -> None:
+    assert known([*good(0, 0.2, 0.4, 5.0), answer(0.6, 9.0)], 5.1) == [0, 0.2, 0.4]
+    assert known([*good(0, 0.2, 5.0), answer(0.4, 9.0)], 5.1) == [0, 0.2, 5.0]
+
+
+def test_a_question_is_late_after_more_than_one_and_a_half_of_the_usual_time() -> None:
+    assert known([*good(0, 1, 2, 3.5), answer(2.5, 9.0)], 4.0) == [0, 1, 2, 3.5]
+    assert known([*good(0, 1, 2, 3.6), answer(2.5, 9.0)], 4.0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        # one that was due at 3 s has been written down 2.5 s later, or there was none
+        (5.4, [0, 1, 2]),
+        (5.5, [0, 1, 2, 4.5]),
+        (4.6, [0, 1, 2]),
+    ],
+)
+def test_a_question_that_hangs_is_written_down_two_and_a_half_seconds_later(
+    now: float, expected: list[float]
+) -> None:
+    assert known(good(0, 1, 2, 4.5), now) == expected
+
+
+def test_what_was_written_later_shows_that_no_question_hung() -> None:
+    assert known([*good(0, 1, 2, 4.5), answer(5.4, 3.0)], 4.6) == [0, 1, 2, 4.5]
+
+
+def test_the_first_question_after_the_step_counts() -> None:
+    """Four of five would not be enough."""
+    expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 5s"})
+    found = within(expectation, Samples(good(10, 10.2, 10.4, 10.6, 10.8)), "p", 10.0, 1.0, 11.0)
+    assert (found.state, found.at) == (State.MET, 10)
+
+
+# ok within
+
+
+@pytest.mark.parametrize(
+    ("samples", "limit", "state", "seen"),
+    [
+        (good(10, 10.2, 10.4, 10.6, 10.8), 2, State.MET, "p ok all along"),
+        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, State.MET, "p ok from 210ms on"),
+        # it begins within the limit, and goes on after it
+        (good(11.9, 12.1, 12.3, 12.5, 12.7), 2, State.MET, "p ok all along"),
+        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8)], 2, State.OPEN, "p ok 4 times in a row"),
+        (good(13, 13.2, 13.4, 13.6, 13.8), 2, State.OPEN, "no sample of p before 3s"),
+        (bad(10, 15), 2, State.BROKEN, "p still failed after 5s: refused"),
+        # at the last moment it may still become good
+        (bad(12), 2, State.OPEN, "p failed: refused"),
+        (bad(12.1), 2, State.BROKEN, "p still failed after 2.1s: refused"),
+        # two seconds without a question are no gap yet
+        (
+            [*bad(11.5), *good(13.5, 13.7, 13.9, 14.1, 14.3)],
+            2,
+            State.BROKEN,
+            "p ok only from 3.5s on: refused before",
+        ),
+        ([*bad(11), *good(13.5, 13.7, 13.9, 14.1, 14.3)], 2, State.OPEN, "no sample of p before 3.5s"),
+        ([], 2, State.OPEN, "no sample of p"),
+    ],
+)
+def test_good_again_within_a_limit(samples: list[Sample], limit: float, state: State, seen: str) -> None:
+    found = ok_within(samples, "p", 10.0, limit)
+    assert (found.state, found.seen) == (state, seen)
+
+
+def test_good_again_is_shown_by_the_run_of_good_answers_and_not_yet_by_what_failed_last() -> None:
+    samples = [*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)]
+    met = ok_within(samples, "p", 10.0, 2.0)
+    assert (met.at, [(each.start, each.end, each.samples) for each in met.evidence]) == (
+        10.2,
+        [(10.2, 11, 5)],
+    )
+    late = ok_within(samples, "p", 10.0, 0.1)
+    assert (late.at, [(each.start, each.end, each.samples) for each in late.evidence]) == (10, [(10, 10, 1)])
+    two = [answer(10, ok=False, detail="first"), answer(10.2, ok=False, detail="last")]
+    assert ok_within(two, "p", 10.0, 5.0).seen == "p failed: last"
+    assert ok_within([*two, *good(10.4, 10.6, 10.8, 11, 11.2)], "p", 10.0, 0.1).seen.endswith("last before")
+
+
+# fails within
+
+
+@pytest.mark.parametrize(
+    ("samples", "limit", "state", "seen"),
+    [
+        (bad(10, 10.2, 10.4), 2, State.MET, "p failed from 0s on: refused"),
+        ([*good(10), *bad(12, 12.2, 12.4)], 2, State.MET, "p failed from 2s on: refused"),
+        ([*good(10), *bad(12.1, 12.3, 12.5)], 2, State.OPEN, "no sample of p for 2.1s"),
+        ([*good(10, 11.9), *bad(12.1, 12.3, 12.5)], 2, State.BROKEN,
+         "p answered: 0 of 2 samples failed, never 3 in a row"),
+        (bad(10, 10.2), 2, State.OPEN, "p has not failed 3 times in a row"),
+        ([*bad(10, 10.2), *good(10.4, 11.9, 12.1)], 2, State.BROKEN,
+         "p answered: 2 of 4 samples failed, never 3 in a row"),
+        # a run of failures that began in time may still become long enough
+        ([*good(10), *bad(11.9, 12.1)], 2, State.OPEN, "p has not failed 3 times in a row"),
+        # the limit is over only after its last moment
+        (good(10, 12), 2, State.OPEN, "p has not failed 3 times in a row"),
+        # what nobody asked after the limit hides nothing
+        (good(10, 12, 14.5), 2, State.BROKEN, "p answered: 0 of 2 samples failed, never 3 in a row"),
+        (good(10, 11.9, 14.5), 2, State.OPEN, "no sample of p for 2.6s"),
+        # a gap ends a run of failures
+        (bad(10, 10.2, 12.3), 5, State.OPEN, "p has not failed 3 times in a row"),
+        ([], 2, State.OPEN, "no sample of p"),
+    ],
+)  # fmt: skip
+def test_failed_within_a_limit(samples: list[Sample], limit: float, state: State, seen: str) -> None:
+    found = fails_within(samples, "p", 10.0, limit)
+    assert (found.state, found.seen) == (state, seen)
+
+
+def test_failing_is_shown_by_its_first_three_failures_and_answering_by_what_was_asked_in_time() -> None:
+    met = fails_within([*good(10), *bad(10.2, 10.4, 10.6, 10.8)], "p", 10.0, 2.0)
+    assert (met.at, [(each.start, each.end, each.samples) for each in met.evidence]) == (
+        10.2,
+        [(10.2, 10.6, 3)],
+    )
+    wrong = fails_within(good(10, 11.8, 12, 12.4), "p", 10.0, 2.0)
+    assert (wrong.at, [(each.start, each.end, each.samples) for each in wrong.evidence]) == (
+        12,
+        [(10, 12, 3)],
+    )
+    # with a limit shorter than the time between two questions, the first one after it
+    none = fails_within(good(10.2, 10.4), "p", 10.0, 0.1)
+    assert [(each.start, each.end, each.samples) for each in none.evidence] == [(10.2, 10.2, 1)]
+
+
+def test_the_first_failure_of_the_run_and_the_first_gap_are_told() -> None:
+    run = [answer(10 + number / 5, ok=False, detail=f"answer {number}") for number in range(3)]
+    assert fails_within(run, "p", 10.0, 2.0).seen == "p failed from 0s on: answer 0"
+    assert fails_within(good(10, 13, 17), "p", 10.0, 4.0).seen == "no sample of p for 3s"
