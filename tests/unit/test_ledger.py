@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import pytest
 from fakes import Call, FakeClock, FakeGuests, captured, lab_of
 
+from halab.cluster import api
+from halab.cluster.api import Api
 from halab.errors import CommandFailed, LabProblem, TimedOut, Unreachable
 from halab.process import Completed
 from halab.scenario import ledger
@@ -109,3 +116,93 @@ def test_numbers_hash_and_count_are_read() -> None:
 
 def test_an_unacknowledged_write_may_be_there() -> None:
     assert ledger.compare({1, 2}, {2, 3}) == Reading(2, (1,), 1)
+
+
+def test_of_two_reasons_why_members_are_not_there_yet_the_last_line_is_told() -> None:
+    error = CommandFailed("x", code=1, output="a warning\nError: not yet\n")
+    with pytest.raises(TimedOut, match="Error: not yet"):
+        members(guests(cp1=error, cp2=error, cp3=error), set())
+
+
+def test_all_members_are_asked_at_the_highest_revision_that_one_of_them_has() -> None:
+    ahead = json.loads(captured("endpoint-status.json"))
+    for each in ahead:
+        each["Status"]["header"]["revision"] = 777_777
+    machines = guests(cp1=printed(), cp2=printed(), cp3=printed())
+    machines.answers = {"cp2: .*endpoint status": json.dumps(ahead), **machines.answers}
+    assert members(machines, set()).revision == 777_777
+
+
+def test_a_member_that_never_compacted_has_compacted_nothing() -> None:
+    said = json.dumps([{"HashKV": {"hash": 7}}, {"HashKV": {"hash": 8}}])
+    assert ledger.parse_held("cp1", f'{said}\n"Count" : 3\n') == Held(7, 0, 3, frozenset())
+
+
+# what the API itself is asked
+
+
+CONTEXT = ssl.create_default_context()
+
+
+class Server:
+    """An API that holds these writes, two to a page; it records what it is asked."""
+
+    def __init__(self, *names: str, code: int = 200, fails: bool = False) -> None:
+        self.names = names
+        self.code = code
+        self.fails = fails
+        self.asked: list[str] = []
+        self.api = Api("https://cp1", CONTEXT, timeout_seconds=1)
+        self.api.close()
+        self.api._client = httpx.Client(base_url="https://cp1", transport=httpx.MockTransport(self._answer))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.path}")
+        if self.fails:
+            raise httpx.ConnectError("refused")
+        begin = int(request.url.params.get("continue", 0))
+        items = [{"metadata": {"name": name}} for name in self.names[begin : begin + 2]]
+        more = {"continue": str(begin + 2)} if begin + 2 < len(self.names) else {}
+        return httpx.Response(self.code, json={"items": items, "metadata": more})
+
+
+def test_the_numbers_of_all_pages_are_found_and_nothing_else() -> None:
+    server = Server("write-1", "write-20", "kube-root-ca.crt", "rewrite-7", "write-x", "write-300")
+    assert ledger.numbers_found(server.api, "space") == {1, 20, 300}
+    assert server.asked == ["GET /api/v1/namespaces/space/configmaps"] * 3
+    assert ledger.numbers_found(Server().api, "space") == set()
+
+
+@pytest.mark.parametrize(
+    ("act", "asked", "accepted"),
+    [
+        (ledger.open_namespace, "POST /api/v1/namespaces", {201, 409}),
+        (ledger.close_namespace, "DELETE /api/v1/namespaces/space", {200, 202, 404, 409}),
+    ],
+)
+def test_a_namespace_is_made_and_goes_and_may_be_there_or_gone_already(
+    act: Callable[[Api, str], None], asked: str, accepted: set[int]
+) -> None:
+    for code in (*range(199, 204), *range(403, 411)):
+        server = Server(code=code)
+        if code in accepted:
+            act(server.api, "space")
+        else:
+            with pytest.raises(LabProblem, match=f"the API says {code}"):
+                act(server.api, "space")
+        assert server.asked == [asked]
+    with pytest.raises(LabProblem, match="refused"):
+        act(Server(fails=True).api, "space")
+
+
+def test_what_one_api_server_misses_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not acknowledged is counted where most of it is."""
+    servers = {"cp1": Server("write-1", "write-2", "write-8"), "cp2": Server("write-1"),
+               "cp3": Server("write-2", "write-8", "write-9")}  # fmt: skip
+    lab = lab_of()
+    by_address = {api.url(machine): servers[machine.name] for machine in lab.control_planes}
+    monkeypatch.setattr(ledger, "Api", lambda url, context, **_options: by_address[url].api)
+    credentials: Any = SimpleNamespace(context=ssl.create_default_context)
+    found = ledger.read_back(lab, credentials, "space", {1, 2, 3})
+    assert found == Reading(3, (1, 2, 3), 2)
+    assert all(server.api._client.is_closed for server in servers.values())
