@@ -77,8 +77,11 @@ if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
   fail 'the join command lacks a token, a hash or a key'
 fi
 
-# kubeadm has a kubelet ask each second whether these two are ready (1.32 and later, kubernetes#126945), and each question is
+# kubeadm has the kubelet ask each second whether these two are ready (1.32 and later, kubernetes#126945). Each question is
 # a TLS handshake, which takes an emulated processor up to half a second.
+#
+# The kubelet restarts what fails 8 liveness probes in a row: after 80 s. An API server that waits for an emulated etcd is
+# late for longer than that, and its restart makes etcd later still.
 mkdir -p /etc/kubernetes/halab-patches
 for component in kube-apiserver kube-scheduler; do
   cat >"/etc/kubernetes/halab-patches/$component.yaml" <<EOF
@@ -89,6 +92,10 @@ spec:
         periodSeconds: 10
 EOF
 done
+cat >>"/etc/kubernetes/halab-patches/kube-apiserver.yaml" <<EOF
+      livenessProbe:
+        failureThreshold: 24
+EOF
 
 umask 077
 cat >/run/halab/kubeadm-join.yaml <<EOF
