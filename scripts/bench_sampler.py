@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cuts import Cut, CutServer, make_credentials
 
-from halab.scenario import sampler
-from halab.scenario.events import Sample
-from halab.scenario.outage import Samples, figures
-from halab.scenario.probes import Probe, Question, Way
-from halab.scenario.timeline import read_samples
+from halab.scenario.record.events import Sample
+from halab.scenario.record.outage import Samples, figures
+from halab.scenario.record.timeline import read_samples
+from halab.scenario.sampler import launcher as sampler
+from halab.scenario.sampler.probes import Probe, Question, Way
 
 LENGTHS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 RATES_HERTZ = (5.0, 10.0)

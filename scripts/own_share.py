@@ -8,7 +8,7 @@ from pathlib import Path
 
 def needed_seconds(run: Path) -> float | None:
     """What a run, given by its folder, took from its first fault until the lab was steady again."""
-    from halab.scenario import events, timeline
+    from halab.scenario.record import events, timeline
 
     records = timeline.read(run / "timeline.jsonl")
     faults = [record.t for record in records if isinstance(record.what, events.FaultStarted)]

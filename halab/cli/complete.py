@@ -27,7 +27,7 @@ def _offering(names: Callable[[click.Context], Iterable[str]]) -> Completer:
 
 def scenario_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Those that halab carries; files once a path is begun."""
-    from halab.scenario import library
+    from halab.scenario.run import library
 
     if "/" in typed or typed.startswith("."):
         return [CompletionItem(typed, type="file")]
@@ -35,7 +35,7 @@ def scenario_names(context: click.Context, parameter: click.Parameter, typed: st
 
 
 def _tags(context: click.Context) -> list[str]:
-    from halab.scenario import library
+    from halab.scenario.run import library
 
     return sorted({tag for name in library.names() for tag in library.find(name).scenario.tags})
 

@@ -71,7 +71,7 @@ def inject_command(
     """
     from halab.cli.console import progress
     from halab.faults.catalogue import FAULTS
-    from halab.scenario import session
+    from halab.scenario.run import session
 
     given = dict(_pair(option) for option in options)
     place = place_of(file)
@@ -127,7 +127,7 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
       halab heal hold-static-pod
     """
     from halab.cli.console import progress
-    from halab.scenario import session
+    from halab.scenario.run import session
 
     failed = session.heal(place_of(file), progress(), names)
     for entry, error in failed:

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from halab.printable import printable
-from halab.scenario.events import spoken
-from halab.scenario.live import WINDOW_SECONDS, Cell, Change, Live
+from halab.scenario.record.events import spoken
+from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Change, Live
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -19,7 +19,7 @@ from halab.errors import HalabError
 
 if TYPE_CHECKING:
     from halab.report.played import Played, Run
-    from halab.scenario.library import Script
+    from halab.scenario.run.library import Script
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def scripts_of(choice: Choice) -> list[Script]:
     """The scenarios that are asked for: by name, or all, or by tag."""
     from halab.config.loading import nearest
     from halab.errors import BadUsage
-    from halab.scenario import library
+    from halab.scenario.run import library
 
     given = {"names": choice.names, "--all": choice.run_all, "--tag": choice.tags}
     ways = [way for way, value in given.items() if value]

@@ -15,7 +15,7 @@ from halab.cli.console import echo, echo_as_it_is
 from halab.cli.lab import json_option, print_json
 
 if TYPE_CHECKING:
-    from halab.scenario.library import Script
+    from halab.scenario.run.library import Script
 
 
 _WIDTH = 100
@@ -34,7 +34,7 @@ def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
       halab scenarios ./mine.yml --json
     """
     from halab.cli.console import table
-    from halab.scenario import description, library
+    from halab.scenario.run import description, library
 
     found = library.find_all(names or library.names())
     if as_json:
@@ -50,7 +50,7 @@ def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
 
 def _told(script: Script) -> Iterator[str]:
     """A scenario as a person reads it, wrapped."""
-    from halab.scenario import description
+    from halab.scenario.run import description
 
     for number, (heading, sentences) in enumerate(description.paragraphs(script)):
         if number:
@@ -83,7 +83,7 @@ def report_command(folder: Path, as_json: bool) -> int:
     from halab.report import table
     from halab.report.render import render
     from halab.report.written import is_campaign, render_campaign
-    from halab.scenario.folder import RunFolder
+    from halab.scenario.record.folder import RunFolder
 
     if is_campaign(folder):
         campaign = render_campaign(folder)

@@ -14,8 +14,8 @@ from halab.printable import one_line
 
 if TYPE_CHECKING:
     from halab.report.played import Run
-    from halab.scenario.folder import RunFolder
-    from halab.scenario.result import Result
+    from halab.scenario.record.folder import RunFolder
+    from halab.scenario.verdict.result import Result
 
 # Of the promises that a twin broke; the rest stands in its report.
 _SHOWN_REASONS = 3
@@ -68,7 +68,7 @@ class Proof:
     @property
     def reasons(self) -> list[str]:
         """By what it lost: the promises that were broken; where none was, why there was no sound verdict."""
-        from halab.scenario.result import Standing
+        from halab.scenario.verdict.result import Standing
 
         result = self.run.result
         broken = [f"{each.promised}: {one_line(each.seen)}" for each in result.of(Standing.BROKEN)]

@@ -18,7 +18,7 @@ from halab.cli.lab import file_option, place_of
 if TYPE_CHECKING:
     from halab.cli.live_view import View
     from halab.clock import Clock
-    from halab.scenario.live import Live
+    from halab.scenario.watch.live import Live
 
 # An eye sees no more than that, and a terminal over SSH takes it.
 _FRAME_SECONDS = 0.25
@@ -53,8 +53,8 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     from halab.cli.live_view import View
     from halab.clock import RealClock
     from halab.lifecycle import lab as labs
-    from halab.scenario.live import Live
-    from halab.scenario.watching import watching
+    from halab.scenario.watch.live import Live
+    from halab.scenario.watch.watcher import watching
 
     place = place_of(file)
     lab = labs.existing(place)

@@ -7,8 +7,8 @@ from itertools import groupby
 
 from halab.config.quantities import spelled
 from halab.report.axis import WIDTH, Bar, Label, Scale, Strip, width_of
-from halab.scenario.history import Fault, History
-from halab.scenario.result import Kind, Result, Standing
+from halab.scenario.record.history import Fault, History
+from halab.scenario.verdict.result import Kind, Result, Standing
 
 # What a fault makes of its machine as a whole, and whether that is over once it was injected.
 _MACHINES = {

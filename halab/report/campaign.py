@@ -9,11 +9,11 @@ from functools import cached_property
 from halab.config import loading
 from halab.config.scenario import Scenario, Verdict
 from halab.report import words
-from halab.scenario.decision import Figure, Unit
-from halab.scenario.events import spoken
-from halab.scenario.folder import Meta, RunFolder
-from halab.scenario.outage import percentile
-from halab.scenario.result import Result
+from halab.scenario.record.events import spoken
+from halab.scenario.record.folder import Meta, RunFolder
+from halab.scenario.record.outage import percentile
+from halab.scenario.verdict.decision import Figure, Unit
+from halab.scenario.verdict.result import Result
 
 # Of several verdicts, what stands for all of them: what was seen to fail counts more than what was not seen.
 GRAVEST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halab.config.quantities import spelled
-from halab.scenario.history import History
+from halab.scenario.record.history import History
 
 # The states that one machine at a time has: who leads.
 LEADERS = {

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from halab.report import act_lanes, probe_lanes, state_lanes
 from halab.report.axis import LEFT, WIDTH, Bar, Label, Line, Scale, Strip, width_of
 from halab.report.changes import acts
-from halab.scenario import events
-from halab.scenario.events import When
-from halab.scenario.folder import Evidence
-from halab.scenario.history import History
-from halab.scenario.result import Result
+from halab.scenario.record import events
+from halab.scenario.record.events import When
+from halab.scenario.record.folder import Evidence
+from halab.scenario.record.history import History
+from halab.scenario.verdict.result import Result
 
 _AXIS = 24  # the height of the numbers above all
 _LEVEL = 15  # of a line of what was done

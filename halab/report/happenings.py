@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from halab.config.quantities import spelled
 from halab.report.changes import LEADERS, changes
-from halab.scenario import events
-from halab.scenario.folder import Evidence
+from halab.scenario.record import events
+from halab.scenario.record.folder import Evidence
 
 
 def told(evidence: Evidence) -> list[tuple[float, str]]:

@@ -10,8 +10,8 @@ from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.printable import printable
 from halab.report.campaign import Campaign
-from halab.scenario.decision import Unit
-from halab.scenario.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
 
 _RESULTS = {Standing.BROKEN: Failure, Standing.UNJUDGED: Error, Standing.LEFT_OUT: Skipped}
 

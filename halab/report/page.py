@@ -10,9 +10,9 @@ from halab.config.lab import Balancer
 from halab.config.quantities import spelled
 from halab.report import changes, happenings, words
 from halab.report.drawing import draw
-from halab.scenario.events import spoken
-from halab.scenario.folder import Evidence, Meta
-from halab.scenario.result import Kind, Outcome, Result, Standing
+from halab.scenario.record.events import spoken
+from halab.scenario.record.folder import Evidence, Meta
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
 from halab.topology import render
 
 # What the bars of a drawing mean, by their kinds; a kind that explains itself by a word on it is not here.

@@ -12,8 +12,8 @@ from halab.lifecycle.lab import Place
 from halab.report import overview
 from halab.report.campaign import Campaign, NotRun
 from halab.report.turn import Turn
-from halab.scenario.folder import RunFolder
-from halab.scenario.result import Result
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from halab.progress import Progress
 from halab.report.played import Played, Repair, Run
 from halab.report.render import render
 from halab.report.turn import Turn, minutes
-from halab.scenario import repair, session
-from halab.scenario.duration import longest_seconds
-from halab.scenario.folder import RunFolder
-from halab.scenario.result import Result
-from halab.scenario.session import Session
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import repair, session
+from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.session import Session
+from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from halab.config.quantities import spelled
 from halab.config.scenario import Expect, ProbeExpectation
 from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
-from halab.scenario.events import Sample
-from halab.scenario.history import History
-from halab.scenario.outage import GAP_SECONDS, Outage, figures
+from halab.scenario.record.events import Sample
+from halab.scenario.record.history import History
+from halab.scenario.record.outage import GAP_SECONDS, Outage, figures
 
 _MOST_LABELS = 8
 _ORDER = ("ready-", "read-via", "read-direct", "write-")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from halab.machines.work import replace
 from halab.report import junit, page
-from halab.scenario.folder import RunFolder
-from halab.scenario.result import Result
-from halab.scenario.verdict import judge
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.result import Result
+from halab.scenario.verdict.verdict import judge
 
 
 def render(folder: RunFolder) -> Result:

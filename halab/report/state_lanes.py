@@ -9,9 +9,9 @@ from functools import partial
 from halab.config.quantities import spelled
 from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
 from halab.report.changes import LEADERS, Change, changes
-from halab.scenario.events import StateReading
-from halab.scenario.history import History
-from halab.scenario.outage import GAP_SECONDS
+from halab.scenario.record.events import StateReading
+from halab.scenario.record.history import History
+from halab.scenario.record.outage import GAP_SECONDS
 
 _MOST_LABELS = 6
 _UNKNOWN = "unknown"

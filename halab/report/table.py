@@ -14,7 +14,7 @@ from halab.config.scenario import Verdict
 from halab.printable import one_line, printable
 from halab.report import words
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
-from halab.scenario.result import Kind, Result, Standing
+from halab.scenario.verdict.result import Kind, Result, Standing
 
 if TYPE_CHECKING:
     from rich.console import Console

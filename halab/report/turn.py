@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halab.config.scenario import Verdict
-from halab.scenario.duration import longest_seconds
-from halab.scenario.library import Script
-from halab.scenario.result import Result
+from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.library import Script
+from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from halab.config.quantities import spelled, spelled_count, spelled_share
 from halab.config.scenario import Verdict
-from halab.scenario.decision import Figure, Unit
-from halab.scenario.folder import Meta
-from halab.scenario.result import Lane, Outcome, Result, Standing
+from halab.scenario.record.folder import Meta
+from halab.scenario.verdict.decision import Figure, Unit
+from halab.scenario.verdict.result import Lane, Outcome, Result, Standing
 
 VERDICTS = {
     Verdict.PASS: "Every promise was kept.",

@@ -12,7 +12,7 @@ from halab.errors import Corrupted
 from halab.report import overview
 from halab.report.campaign import Campaign, NotRun
 from halab.report.render import render
-from halab.scenario.folder import RunFolder
+from halab.scenario.record.folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from made_states import power_cut  # noqa: E402
 
 from halab import report  # noqa: E402
 from halab.report import overview, page  # noqa: E402
-from halab.scenario.folder import RunFolder  # noqa: E402
-from halab.scenario.verdict import judge  # noqa: E402
+from halab.scenario.record.folder import RunFolder  # noqa: E402
+from halab.scenario.verdict.verdict import judge  # noqa: E402
 
 RECORDED = sorted(path.name for path in (UNIT / "runs").iterdir() if path.is_dir())
 LOOK = (Path(__file__).parent / "look.js").read_text()

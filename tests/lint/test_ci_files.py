@@ -16,7 +16,7 @@ import yaml
 
 from halab.cli import cli
 from halab.config import kubernetes
-from halab.scenario import library
+from halab.scenario.run import library
 
 CI = Path(__file__).parents[2] / "docs/ci"
 WORKFLOWS = ("github-hosted.yml", "github-self-hosted.yml")

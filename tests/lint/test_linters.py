@@ -37,7 +37,7 @@ HOMES = {
     "vagrant": {"halab.machines.vagrant"},
     "docker": {"halab.machines.engine"},
     "libvirt": {"halab.machines.libvirt_connection"},
-    "testinfra": {"halab.scenario.check_fixtures"},
+    "testinfra": {"halab.scenario.run.check_fixtures"},
     "jinja2": {"halab.topology.render"},
 }
 SCRIPTS = sorted(

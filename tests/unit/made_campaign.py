@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halab.report.campaign import Campaign, NotRun
-from halab.scenario.folder import RunFolder
-from halab.scenario.result import Result
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.result import Result
 
 LEFT = "freeze-the-machine-of-the-etcd-leader"
 

@@ -9,14 +9,14 @@ from typing import Any
 from halab.config.lab import Balancer, Provider
 from halab.config.loading import loads
 from halab.config.scenario import Expect, Heal, Inject, Scenario, Wait
-from halab.scenario import events
-from halab.scenario.check_results import CheckResult, CheckState
-from halab.scenario.events import Event, Record, Sample, StateReading, When
-from halab.scenario.folder import Evidence, MachineNote, Meta
-from halab.scenario.outage import Samples
-from halab.scenario.probes import TIME_LIMIT_SECONDS
-from halab.scenario.result import Result
-from halab.scenario.states import States
+from halab.scenario.record import events
+from halab.scenario.record.check_results import CheckResult, CheckState
+from halab.scenario.record.events import Event, Record, Sample, StateReading, When
+from halab.scenario.record.folder import Evidence, MachineNote, Meta
+from halab.scenario.record.outage import Samples
+from halab.scenario.record.states import States
+from halab.scenario.sampler.probes import TIME_LIMIT_SECONDS
+from halab.scenario.verdict.result import Result
 
 RATE_HERTZ = 5
 CONTROL_PLANES = ("cp1", "cp2", "cp3")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from made_run import META, MadeRun, samples
 
-from halab.scenario.events import StateReading
-from halab.scenario.folder import Evidence, MachineNote
-from halab.scenario.states import States
+from halab.scenario.record.events import StateReading
+from halab.scenario.record.folder import Evidence, MachineNote
+from halab.scenario.record.states import States
 
 MACHINES = ("cp1", "cp2", "cp3", "cp4", "cp5")
 THROUGH = (

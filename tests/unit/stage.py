@@ -18,9 +18,9 @@ from halab.progress import Progress
 from halab.report.played import Played, Run
 from halab.report.playing import Manner, Ways, play
 from halab.report.turn import Turn
-from halab.scenario.folder import RunFolder
-from halab.scenario.library import Script
-from halab.scenario.result import Kind, Outcome, Result, Standing
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run.library import Script
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
 from halab.topology.lab import Lab
 
 TEXT = """

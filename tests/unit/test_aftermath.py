@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from made_run import META, PASSED, STOP, MadeRun
 
-from halab.scenario import aftermath, events
-from halab.scenario.check_results import CheckResult, CheckState
-from halab.scenario.events import Record, Sample, When
-from halab.scenario.folder import Evidence
-from halab.scenario.outage import Samples
-from halab.scenario.result import Outcome, Standing
+from halab.scenario.record import events
+from halab.scenario.record.check_results import CheckResult, CheckState
+from halab.scenario.record.events import Record, Sample, When
+from halab.scenario.record.folder import Evidence
+from halab.scenario.record.outage import Samples
+from halab.scenario.verdict import postconditions as aftermath
+from halab.scenario.verdict.result import Outcome, Standing
 
 
 def recovery(

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halab.config.expectation import ProbeExpectation
-from halab.scenario.amounts import during
-from halab.scenario.decision import Figure, Judgement, State, Unit, together
-from halab.scenario.events import Sample
-from halab.scenario.history import Window
-from halab.scenario.outage import Samples
+from halab.scenario.record.events import Sample
+from halab.scenario.record.history import Window
+from halab.scenario.record.outage import Samples
+from halab.scenario.verdict.decision import Figure, Judgement, State, Unit, together
+from halab.scenario.verdict.window import during
 
 HERTZ = 5
 WHOLE = "+" * 10

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import pytest
 
 from halab.config.expectation import ProbeExpectation
-from halab.scenario.answers import answered, fails_within, ok_within, within
-from halab.scenario.decision import State
-from halab.scenario.events import Sample
-from halab.scenario.outage import Samples
+from halab.scenario.record.events import Sample
+from halab.scenario.record.outage import Samples
+from halab.scenario.verdict.deadline import answered, fails_within, ok_within, within
+from halab.scenario.verdict.decision import State
 
 
 def answer(t: float, seconds: float = 0.01, *, ok: bool = True, detail: str = "refused") -> Sample:

@@ -9,9 +9,10 @@ import pytest
 
 from halab.errors import Unreachable
 from halab.machines.work import Work
-from halab.scenario import check_results, checks
-from halab.scenario.check_fixtures import MachineHost
-from halab.scenario.folder import RunFolder
+from halab.scenario.record import check_results
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import checks
+from halab.scenario.run.check_fixtures import MachineHost
 
 LONG = "for each in a b c; do\n" + "  echo a long command of many lines;\n" * 10 + "done"
 
@@ -71,7 +72,7 @@ def test_the_result_of_a_check_says_so_in_one_line(ssh: Path, tmp_path: Path) ->
     folder.check_files.mkdir()
     (folder.check_files / "test_gone.py").write_text(
         "import pytest\n"
-        "from halab.scenario.check_fixtures import MachineHost\n\n"
+        "from halab.scenario.run.check_fixtures import MachineHost\n\n"
         "@pytest.fixture\ndef cp2():\n    return MachineHost.get_host('ssh://cp2', ssh_config='/dev/null')\n\n"
         f"@pytest.fixture\ndef answers(cp2):\n    return cp2.check_output({LONG!r})\n\n"
         f"def test_in_a_check(cp2):\n    cp2.check_output({LONG!r})\n\n"

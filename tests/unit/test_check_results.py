@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from halab.errors import Corrupted
-from halab.scenario import check_results
-from halab.scenario.check_results import CheckResult, CheckState
+from halab.scenario.record import check_results
+from halab.scenario.record.check_results import CheckResult, CheckState
 
 FAILED = '<failure message="assert 2 == 3">E assert 2 == 3</failure>'
 BROKEN = '<error message="no such fixture">E no such fixture</error>'

@@ -27,8 +27,8 @@ from spoiled_evidence import DEFECTS
 
 from halab.config.scenario import Verdict
 from halab.errors import Corrupted
-from halab.scenario.folder import RunFolder
-from halab.scenario.verdict import judge
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.verdict import judge
 
 KEPT, BROKEN, EITHER, UNJUDGED = "kept", "broken", "either", "unjudged"
 # Samples come once in a PERIOD, so that both ends of an outage are known to no less.

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from halab.config.quantities import Bounds
-from halab.scenario.decision import Evidence, Figure, Judgement, State, Unit, together
+from halab.scenario.verdict.decision import Evidence, Figure, Judgement, State, Unit, together
 
 MET, BROKEN, OPEN = (Judgement(state, state.value) for state in (State.MET, State.BROKEN, State.OPEN))
 

@@ -11,7 +11,7 @@ from made_run import STOP
 
 from halab.cli import main
 from halab.config.scenario import Expect, Inject, conditions
-from halab.scenario import description, library
+from halab.scenario.run import description, library
 
 Shown = pytest.CaptureFixture[str]
 

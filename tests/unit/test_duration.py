@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from stage import TEXT, script
 
-from halab.scenario.duration import longest_seconds
+from halab.scenario.run.duration import longest_seconds
 
 SCENARIO = script("a").scenario
 

@@ -9,7 +9,7 @@ from fakes import captured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab.scenario.etcd_views import View, Views
+from halab.scenario.sampler.etcd_views import View, Views
 
 IDS = {"cp1": 1, "cp2": 2, "cp3": 3}
 

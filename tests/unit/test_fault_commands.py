@@ -16,7 +16,7 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, Option, Place, nothing_to_heal
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import lab as labs
-from halab.scenario import session
+from halab.scenario.run import session
 
 Shown = pytest.CaptureFixture[str]
 SEEN = "etcd has no process on cp2"

@@ -7,9 +7,9 @@ import json
 import pytest
 from made_run import STOP, MadeRun, measured
 
-from halab.scenario.impact import impacts
-from halab.scenario.result import Impact
-from halab.scenario.verdict import judge
+from halab.scenario.verdict.impact import impacts
+from halab.scenario.verdict.result import Impact
+from halab.scenario.verdict.verdict import judge
 
 # The fault begins at 5.51 s; its heal begins at 18.51 s.
 BEGUN, HEAL = 5.51, 18.51

@@ -14,9 +14,10 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.scenario import events, session
-from halab.scenario.injector import Injector
-from halab.scenario.timeline import Timeline
+from halab.scenario.record import events
+from halab.scenario.record.timeline import Timeline
+from halab.scenario.run import session
+from halab.scenario.run.injector import Injector
 
 
 class Burning:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from made_run import STOP, MadeRun, leaders, readings, waiting
 
-from halab.scenario import events
-from halab.scenario.decision import Judgement, State
-from halab.scenario.events import Event
-from halab.scenario.folder import Evidence
-from halab.scenario.judgement import satisfied
+from halab.scenario.record import events
+from halab.scenario.record.events import Event
+from halab.scenario.record.folder import Evidence
+from halab.scenario.verdict.decision import Judgement, State
+from halab.scenario.verdict.judgement import satisfied
 
 
 def dropping(evidence: Evidence, *kinds: type[Event]) -> Evidence:

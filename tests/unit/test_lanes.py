@@ -14,12 +14,12 @@ from halab.report.axis import Label, Strip
 from halab.report.changes import changes
 from halab.report.drawing import Drawing, Pictures, Row, draw
 from halab.report.state_lanes import leaders
-from halab.scenario import events
-from halab.scenario.events import Record, Sample, StateReading
-from halab.scenario.folder import Evidence
-from halab.scenario.outage import Samples
-from halab.scenario.states import States
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.events import Record, Sample, StateReading
+from halab.scenario.record.folder import Evidence
+from halab.scenario.record.outage import Samples
+from halab.scenario.record.states import States
+from halab.scenario.verdict.verdict import judge
 
 
 def drawn(evidence: Evidence) -> Pictures:

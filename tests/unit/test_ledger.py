@@ -17,9 +17,9 @@ from halab.cluster import api
 from halab.cluster.api import Api
 from halab.errors import CommandFailed, LabProblem, TimedOut, Unreachable
 from halab.process import Completed
-from halab.scenario import ledger
-from halab.scenario.events import Members
-from halab.scenario.ledger import Held, Reading
+from halab.scenario.record.events import Members
+from halab.scenario.run import ledger
+from halab.scenario.run.ledger import Held, Reading
 
 FUTURE = CommandFailed("x", code=1, output="Error: etcdserver: mvcc: required revision is a future revision")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from halab.scenario.events import Sample, StateReading
-from halab.scenario.live import WINDOW_SECONDS, Cell, Live
+from halab.scenario.record.events import Sample, StateReading
+from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live
 
 
 def sample(t: float, *, ok: bool = True, probe: str = "read-via-lb", machine: str | None = None) -> Sample:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from halab.scenario import outage
+from halab.scenario.record import outage
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-OUTAGE_SOURCE = (SCRIPTS.parent / "halab/scenario/outage.py").read_text()
+OUTAGE_SOURCE = (SCRIPTS.parent / "halab/scenario/record/outage.py").read_text()
 OUTAGE = outage.Outage(1.0, 3.0, 1, is_open=False)
 
 SOURCE = '''\
@@ -109,7 +109,7 @@ def test_a_method_that_calls_that_of_its_parent_still_does(script: Any, mutation
 
 
 def test_a_constant_that_others_have_imported_is_replaced_there_too(script: Any, mutations: Any) -> None:
-    from halab.scenario import answers
+    from halab.scenario.verdict import deadline as answers
 
     (more,) = [
         each for each in mutations.mutants("outage", OUTAGE_SOURCE) if each.becomes == "GAP_SECONDS = 3.0"

@@ -13,13 +13,13 @@ from halab.config.lab import Balancer, Provider
 from halab.config.scenario import Expect, Setting
 from halab.faults.processes import short
 from halab.faults.site import Site
-from halab.scenario import events
-from halab.scenario.events import Sample
-from halab.scenario.facts import Reader
-from halab.scenario.folder import RunFolder
-from halab.scenario.judgement import State, satisfied
-from halab.scenario.observer import Observer
-from halab.scenario.timeline import Timeline
+from halab.scenario.record import events
+from halab.scenario.record.events import Sample
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.timeline import Timeline
+from halab.scenario.run.facts import Reader
+from halab.scenario.run.observer import Observer
+from halab.scenario.verdict.judgement import State, satisfied
 
 # etcd is back after a minute and a half, its API server at once
 SLOW_ETCD = """

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_run import samples
 
-from halab.scenario.events import Sample
-from halab.scenario.outage import Gap, Outage, Samples, figures, gaps, outages, percentile
+from halab.scenario.record.events import Sample
+from halab.scenario.record.outage import Gap, Outage, Samples, figures, gaps, outages, percentile
 
 
 def test_an_outage_lasts_from_the_first_failed_start_to_the_first_answer() -> None:

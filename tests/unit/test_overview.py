@@ -13,10 +13,10 @@ from made_run import META, STOP, MadeRun
 from halab.config.scenario import Verdict
 from halab.report import junit, overview, table
 from halab.report.campaign import Campaign, Spread, gravest
-from halab.scenario.decision import Unit
-from halab.scenario.folder import RunFolder
-from halab.scenario.result import Kind, Outcome, Result, Standing
-from halab.scenario.verdict import judge
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.verdict import judge
 
 Runs = list[tuple[RunFolder, Result]]
 

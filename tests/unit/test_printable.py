@@ -18,11 +18,12 @@ from halab.config.scenario import Scenario
 from halab.errors import BadFile
 from halab.printable import brief, brief_line, one_line, printable, shortened
 from halab.report import junit, page, table
-from halab.scenario import events, library
-from halab.scenario.events import Record
-from halab.scenario.folder import RunFolder
-from halab.scenario.result import Result
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.events import Record
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import library
+from halab.scenario.verdict.result import Result
+from halab.scenario.verdict.verdict import judge
 
 HOSTILE = "a\x1b[31mred\x00\x07\x9b2J\ufffe\r\nb\u202ec"
 SHOWN = "a\\x1b[31mred\\x00\\x07\\x9b2J\\ufffe\\x0d\nb\\u202ec"

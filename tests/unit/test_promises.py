@@ -8,8 +8,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from halab.config.expectation import Expectation
-from halab.scenario.decision import Unit
-from halab.scenario.promises import Limit, limit_seconds, limits, promised, waited_seconds
+from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.promises import Limit, limit_seconds, limits, promised, waited_seconds
 
 
 def expectation(**values: Any) -> Expectation:

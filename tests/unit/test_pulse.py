@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from halab.scenario.pulse import Pulse
+from halab.scenario.sampler.stalls import Pulse
 
 
 class Moment:

@@ -7,9 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from halab.config.quantities import Bounds
-from halab.scenario.decision import Judgement, State, Unit
-from halab.scenario.history import Window
-from halab.scenario.readings import Reading, Track, changed, held, increased, reached, unchanged
+from halab.scenario.record.history import Window
+from halab.scenario.verdict.decision import Judgement, State, Unit
+from halab.scenario.verdict.facts import Reading, Track, changed, held, increased, reached, unchanged
 
 HERTZ = 5
 FAULT = 10.0

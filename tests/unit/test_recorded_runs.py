@@ -19,11 +19,11 @@ from halab.config.scenario import Verdict
 from halab.errors import HalabError
 from halab.report import overview
 from halab.report.written import render_campaign
-from halab.scenario import events
-from halab.scenario.events import Record
-from halab.scenario.folder import Evidence, RunFolder
-from halab.scenario.result import Result, Standing
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.events import Record
+from halab.scenario.record.folder import Evidence, RunFolder
+from halab.scenario.verdict.result import Result, Standing
+from halab.scenario.verdict.verdict import judge
 
 RUNS = Path(__file__).parent / "runs"
 NAMES = sorted(path.name for path in RUNS.iterdir() if path.is_dir())

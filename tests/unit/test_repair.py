@@ -14,10 +14,11 @@ from halab.errors import CommandFailed, HalabError, HostProblem
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle.lab import open_file
 from halab.machines.power import State
-from halab.scenario import events, repair
-from halab.scenario.events import Event, Record, When
-from halab.scenario.folder import RunFolder
-from halab.scenario.session import Session
+from halab.scenario.record import events
+from halab.scenario.record.events import Event, Record, When
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import repair
+from halab.scenario.run.session import Session
 
 OF = {"name": "held", "fault": "cut-power", "target": "cp2", "machine": "cp2"}
 STARTED = events.FaultStarted(**OF)

@@ -17,10 +17,10 @@ from halab.config.lab import Acceleration, Provider
 from halab.config.scenario import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.report import junit, page, table
-from halab.scenario import events
-from halab.scenario.events import Record
-from halab.scenario.folder import RunFolder
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.events import Record
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.verdict import judge
 
 CHECKED = STOP + "checks: [checks/test_etcd.py]\n"
 CHECKS_XML = """<?xml version="1.0" encoding="utf-8"?>

@@ -15,8 +15,8 @@ from halab.errors import HostProblem
 from halab.faults.journal import Entry, Journal
 from halab.report import playing
 from halab.report.played import Played
-from halab.scenario import library
-from halab.scenario.library import Script
+from halab.scenario.run import library
+from halab.scenario.run.library import Script
 
 Shown = pytest.CaptureFixture[str]
 TAGS = {"kill-etcd": "[etcd]", "stop-apiserver": "[api, first]", "cut-power": "[power, first]"}

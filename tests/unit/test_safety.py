@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from made_run import STOP, MadeRun, ledger, readings
 
 from halab.config.scenario import Verdict
-from halab.scenario import events
-from halab.scenario.events import Event, Record, Sample, StateReading
-from halab.scenario.outage import Samples
-from halab.scenario.result import Kind, Outcome, Standing
-from halab.scenario.safety import outcomes
-from halab.scenario.states import States
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.events import Event, Record, Sample, StateReading
+from halab.scenario.record.outage import Samples
+from halab.scenario.record.states import States
+from halab.scenario.verdict.result import Kind, Outcome, Standing
+from halab.scenario.verdict.safety import outcomes
+from halab.scenario.verdict.verdict import judge
 
 HASHES = {"cp1": 7, "cp2": 7, "cp3": 7}
 KEYS = {"cp1": 900, "cp2": 900, "cp3": 900}

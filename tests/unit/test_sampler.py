@@ -26,12 +26,15 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
 from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
-from halab.scenario import outage, probes, readings, sampler, timeline
-from halab.scenario.clients import request
-from halab.scenario.events import Sample
-from halab.scenario.probes import NAMES, Probe, Question, Way
-from halab.scenario.sampler import NOT_WRITTEN, Order
-from halab.scenario.sampler_process import Sink, at_fixed_rate
+from halab.scenario.record import outage, timeline
+from halab.scenario.record.events import Sample
+from halab.scenario.sampler import launcher as sampler
+from halab.scenario.sampler import probes
+from halab.scenario.sampler.clients import request
+from halab.scenario.sampler.launcher import NOT_WRITTEN, Order
+from halab.scenario.sampler.probes import NAMES, Probe, Question, Way
+from halab.scenario.sampler.process import Sink, at_fixed_rate
+from halab.scenario.verdict import facts as readings
 
 # port 1 of the loopback: nobody listens there, and the kernel refuses at once
 REFUSED = Probe("write-via-lb", None, Question.WRITE, Way.NEW, "127.0.0.1", 1, 50.0)
@@ -194,7 +197,7 @@ def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None
 def test_a_sampler_that_was_killed_is_missed(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path)
     with pytest.raises(HalabError) as caught, sampler.sampling(told, tmp_path / "log") as still_sampled:
-        (child,) = [each for each in children() if "halab.scenario.sampler_process" in each[1]]
+        (child,) = [each for each in children() if "halab.scenario.sampler.process" in each[1]]
         os.kill(child[0], signal.SIGKILL)
         until_it_ends(still_sampled)
     assert caught.value.message == "the sampler ended with -9"
@@ -246,7 +249,7 @@ def test_a_sampler_that_stood_still_blames_nobody(keys: Path, healthy: Probe, tm
         wait_for("it", lambda: until(happened()), Deadline.after(RealClock(), 30), every_seconds=0.05)
 
     with sampler.sampling(told, tmp_path / "log"):
-        (child,) = [each[0] for each in children() if "halab.scenario.sampler_process" in each[1]]
+        (child,) = [each[0] for each in children() if "halab.scenario.sampler.process" in each[1]]
         wait_until(lambda: len(taken()) > 5)
         os.kill(child, signal.SIGSTOP)
         wait_until(lambda: process_state(child) == "T")
@@ -287,7 +290,7 @@ def test_a_sampler_without_credentials_is_not_started(keys: Path, tmp_path: Path
 
 
 def test_the_process_ends_with_its_input(keys: Path, tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "halab.scenario.sampler_process"]
+    argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
     told = order(keys, tmp_path).to_json() + "\n"
     assert subprocess.run(argv, input=told, text=True, timeout=60, check=False).returncode == 0
     full = order(keys, tmp_path, samples="/dev/full").to_json() + "\n"

@@ -17,7 +17,7 @@ from halab.config.setting import Capability, Setting
 from halab.config.targets import PLACES, ROLES, Kind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
 from halab.faults.fault import Place
-from halab.scenario.promises import limit_seconds, promised, waited_seconds
+from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds
 
 
 def expectation(**words: Any) -> Expectation:

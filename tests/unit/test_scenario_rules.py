@@ -20,9 +20,9 @@ from halab.config.scenario import Scenario, Verdict
 from halab.config.setting import Capability
 from halab.errors import BadFile, BadUsage
 from halab.faults.catalogue import FAULTS
-from halab.scenario.promises import promised
-from halab.scenario.result import Kind, Standing
-from halab.scenario.verdict import judge
+from halab.scenario.verdict.promises import promised
+from halab.scenario.verdict.result import Kind, Standing
+from halab.scenario.verdict.verdict import judge
 
 WAIT = "  - wait: 10s\n"
 LONG_WAIT = "  - wait: 60s\n"

@@ -15,11 +15,12 @@ from halab.config import loading
 from halab.config.scenario import Scenario
 from halab.faults.capabilities import Capabilities
 from halab.lifecycle.lab import open_file
-from halab.scenario import check_results, checks, library
-from halab.scenario.check_results import CheckState
-from halab.scenario.folder import RunFolder
-from halab.scenario.library import Script
-from halab.scenario.session import Session
+from halab.scenario.record import check_results
+from halab.scenario.record.check_results import CheckState
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import checks, library
+from halab.scenario.run.library import Script
+from halab.scenario.run.session import Session
 
 READ, EDITED = "One API server is stopped", "Something else"
 

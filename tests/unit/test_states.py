@@ -10,11 +10,12 @@ import pytest
 from fakes import captured
 from test_connection import Serve, saying, served
 
-from halab.scenario import state_sources, timeline
-from halab.scenario.etcd_views import Views
-from halab.scenario.events import StateReading
-from halab.scenario.state_sources import Asked, Backends, Cluster, EtcdMember, Source
-from halab.scenario.states import States
+from halab.scenario.record import timeline
+from halab.scenario.record.events import StateReading
+from halab.scenario.record.states import States
+from halab.scenario.sampler import state_sources
+from halab.scenario.sampler.etcd_views import Views
+from halab.scenario.sampler.state_sources import Asked, Backends, Cluster, EtcdMember, Source
 
 ASKED = Asked(0.0, 1.0)
 LIMIT_SECONDS = 1.0

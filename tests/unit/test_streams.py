@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from test_connection import served
 
-from halab.scenario.clients import Outcome
-from halab.scenario.probes import Probe, Question, Way
-from halab.scenario.streams import Stream
+from halab.scenario.sampler.clients import Outcome
+from halab.scenario.sampler.probes import Probe, Question, Way
+from halab.scenario.sampler.streams import Stream
 
 _LIST = b'{"metadata":{"resourceVersion":"41"}}'
 _EVENT = b'{"type":"ADDED","object":{}}\n'

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from halab.errors import BadUsage, Corrupted
-from halab.scenario import events, timeline
-from halab.scenario.events import EVENTS, Event, Sample, When
-from halab.scenario.timeline import SampleReader, Timeline
+from halab.scenario.record import events, timeline
+from halab.scenario.record.events import EVENTS, Event, Sample, When
+from halab.scenario.record.timeline import SampleReader, Timeline
 
 _OF = {"name": "n", "fault": "f", "target": "t", "machine": "cp1"}
 EVERY: list[Event] = [

@@ -8,14 +8,14 @@ from made_run import FAILED, META, PASSED, STOP, MadeRun, lane, leaders, ledger,
 
 from halab.config.lab import Balancer
 from halab.config.scenario import Verdict
-from halab.scenario import events
-from halab.scenario.answers import answered, fails_within, ok_within
-from halab.scenario.check_results import CheckResult, CheckState
-from halab.scenario.decision import State
-from halab.scenario.events import Event, Record, Sample, When
-from halab.scenario.outage import Samples
-from halab.scenario.result import Kind, Outcome, Result, Standing
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.check_results import CheckResult, CheckState
+from halab.scenario.record.events import Event, Record, Sample, When
+from halab.scenario.record.outage import Samples
+from halab.scenario.verdict.deadline import answered, fails_within, ok_within
+from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.verdict import judge
 
 
 def judged(run: MadeRun) -> Result:

@@ -24,15 +24,15 @@ from made_run import (
 
 from halab.config.expectation import ProbeExpectation
 from halab.config.scenario import Verdict
-from halab.scenario import events
-from halab.scenario.answers import fails_within, ok_within, within
-from halab.scenario.decision import State
-from halab.scenario.events import Event, Record, Sample
-from halab.scenario.folder import Evidence
-from halab.scenario.outage import Samples
-from halab.scenario.result import Result
-from halab.scenario.states import States
-from halab.scenario.verdict import judge
+from halab.scenario.record import events
+from halab.scenario.record.events import Event, Record, Sample
+from halab.scenario.record.folder import Evidence
+from halab.scenario.record.outage import Samples
+from halab.scenario.record.states import States
+from halab.scenario.verdict.deadline import fails_within, ok_within, within
+from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.result import Result
+from halab.scenario.verdict.verdict import judge
 
 RUN = MadeRun(expect_seconds=2).evidence()
 ALL = [sample for name in RUN.samples.lanes for sample in RUN.samples.of(name)]

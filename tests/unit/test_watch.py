@@ -17,10 +17,10 @@ from halab.cli import Interrupted, main, streams, watch
 from halab.cli.live_view import View, change_line, screen, summary
 from halab.lifecycle import lab as labs
 from halab.machines.power import State
-from halab.scenario import watching
-from halab.scenario.events import Sample, StateReading
-from halab.scenario.live import Change, Live
-from halab.scenario.probes import probes
+from halab.scenario.record.events import Sample, StateReading
+from halab.scenario.sampler.probes import probes
+from halab.scenario.watch import watcher as watching
+from halab.scenario.watch.live import Change, Live
 
 LAB = lab_of(name="ha")
 VIEW = View(LAB, datetime(2026, 11, 23, 10, 15, 0))

@@ -1,0 +1,209 @@
+"""The folder of a run: the names of its files, and reading them back as evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from halab import files
+from halab.config import loading
+from halab.config.lab import Acceleration, Balancer, Provider
+from halab.config.scenario import Scenario, Setting
+from halab.errors import BadUsage, Corrupted
+from halab.scenario.record import check_results, timeline
+from halab.scenario.record.check_results import CheckResult
+from halab.scenario.record.events import Record
+from halab.scenario.record.history import History
+from halab.scenario.record.outage import Samples
+from halab.scenario.record.states import States
+from halab.scenario.sampler.probes import time_limit_seconds
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class MachineNote:
+    name: str
+    role: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a run was made with. `versions` are of Kubernetes, etcd and what else is worth naming.
+
+    `tunnel` is the other host that the lab was on: every sample went through an ssh to it.
+    """
+
+    scenario: str
+    lab: str
+    started: str
+    provider: Provider
+    load_balancer: Balancer
+    kubernetes: str
+    machines: tuple[MachineNote, ...]
+    patience: float = 1.0
+    seed: int = 0
+    is_twin: bool = False
+    command: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    load_balancer_check: str = ""
+    # what makes the processors of virtual machines; a container has its host's
+    acceleration: Acceleration | None = None
+    halab: str = ""
+    revision: str | None = None
+    tunnel: str | None = None
+    schema: int = SCHEMA
+
+    @property
+    def control_planes(self) -> tuple[str, ...]:
+        return tuple(machine.name for machine in self.machines if machine.role == "cp")
+
+    @property
+    def is_emulated(self) -> bool:
+        return self.acceleration is Acceleration.TCG
+
+    @property
+    def provider_in_words(self) -> str:
+        """With what makes the processors of virtual machines: times under tcg are not those under kvm."""
+        return f"{self.provider} ({self.acceleration})" if self.acceleration else str(self.provider)
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(
+            kubernetes=self.kubernetes,
+            provider=self.provider,
+            load_balancer=self.load_balancer,
+            control_planes=len(self.control_planes),
+            workers=sum(machine.role == "w" for machine in self.machines),
+            capabilities=frozenset(self.capabilities),
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a verdict rests on. `scenario` is the one that was played: maybe the twin."""
+
+    meta: Meta
+    scenario: Scenario
+    records: Sequence[Record]
+    samples: Samples
+    checks: Sequence[CheckResult] | None = None
+    states: States = field(default_factory=States)
+
+    @property
+    def history(self) -> History:
+        meta = self.meta
+        return History(
+            self.scenario,
+            meta.setting,
+            meta.control_planes,
+            meta.patience,
+            self.records,
+            self.samples,
+            self.states,
+        )
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of what lies in the folder of a run."""
+
+    path: Path
+
+    @property
+    def scenario(self) -> Path:
+        return self.path / "scenario.yml"
+
+    @property
+    def lab(self) -> Path:
+        return self.path / "lab.yml"
+
+    @property
+    def meta(self) -> Path:
+        return self.path / "meta.json"
+
+    @property
+    def timeline(self) -> Path:
+        return self.path / "timeline.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def states(self) -> Path:
+        return self.path / "states.jsonl"
+
+    @property
+    def checks(self) -> Path:
+        return self.path / "checks.xml"
+
+    @property
+    def check_files(self) -> Path:
+        """The testinfra files that are run, and what lies beside them."""
+        return self.path / "checks"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def junit(self) -> Path:
+        return self.path / "junit.xml"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    def make(self) -> None:
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """The folder of a run that was made before; BadUsage where it is not one."""
+        folder = cls(path)
+        for needed in (folder.meta, folder.scenario, folder.timeline):
+            if not needed.is_file():
+                hint = "name the folder of a run, such as .halab/runs/…"
+                raise BadUsage(f"not the folder of a run: {path} has no {needed.name}", hint=hint)
+        return folder
+
+    def read(self) -> Evidence:
+        """The evidence of a run; Corrupted where it cannot be read."""
+        meta = self.read_meta()
+        scenario = loading.load(self.scenario, Scenario)
+        return Evidence(
+            meta=meta,
+            scenario=scenario.losing() if meta.is_twin else scenario,
+            records=timeline.read(self.timeline),
+            samples=Samples(
+                timeline.read_samples(self.samples), limit_seconds=time_limit_seconds(meta.is_emulated)
+            ),
+            checks=check_results.read(self.checks),
+            states=States(timeline.read_states(self.states)),
+        )
+
+    def read_meta(self) -> Meta:
+        try:
+            meta = TypeAdapter(Meta).validate_json(files.read(self.meta, files.RECORD_BYTES))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Corrupted(f"cannot read {self.meta}: {where}: {first['msg'].lower()}") from error
+        if meta.schema != SCHEMA:
+            hint = "read it with the halab that made it"
+            raise Corrupted(f"made by another version of halab: {self.path}", hint=hint)
+        return meta

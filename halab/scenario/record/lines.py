@@ -1,0 +1,119 @@
+"""A line of a run's record: read strictly, because a verdict rests on it.
+
+A field of a wrong type is not put right: nobody knows what else is wrong with such a line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, TypeVar
+
+from halab.scenario.record.events import EVENTS, Record, Sample, StateReading
+
+Line = TypeVar("Line")
+
+
+class BadLine(Exception):
+    """What is wrong with a line."""
+
+
+def _is_a_time(value: object) -> bool:
+    try:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+        )
+    except OverflowError:
+        return False
+
+
+# By the annotation of a field.
+_TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "float": (_is_a_time, "a number of seconds"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "str": (lambda value: isinstance(value, str), "text"),
+    "str | None": (lambda value: value is None or isinstance(value, str), "text or null"),
+    "int | None": (
+        lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool)),
+        "a whole number or null",
+    ),
+}
+# Fields that came later: records from before lack them.
+_LATER = frozenset({"stalled"})
+
+
+def sample(line: bytes) -> Sample:
+    return _flat(Sample, line)
+
+
+def state(line: bytes) -> StateReading:
+    return _flat(StateReading, line)
+
+
+def record(line: bytes) -> Record:
+    """A record of the timeline."""
+    from pydantic import ValidationError
+
+    values = _mapping(line)
+    t, event = values.pop("t", None), values.pop("event", None)
+    if not _is_a_time(t):
+        raise BadLine(f"t is not a number of seconds: {_shown(t)}")
+    if not isinstance(event, str) or event not in EVENTS:
+        raise BadLine(f"no such event: {_shown(event)}")
+    try:
+        return Record(float(t), _adapter(event).validate_json(json.dumps(values), strict=True))
+    except (ValidationError, ValueError) as error:
+        raise BadLine(_first(error)) from error
+
+
+def _flat(kind: type[Line], line: bytes) -> Line:
+    values, found = _mapping(line), {}
+    for each in fields(kind):  # type: ignore[arg-type]
+        name, (fits, what) = each.name, _TYPES[str(each.type)]
+        if name not in values and name in _LATER and each.default is not MISSING:
+            continue
+        if name not in values:
+            raise BadLine(f"{name} is missing")
+        if not fits(values[name]):
+            raise BadLine(f"{name} is not {what}: {_shown(values[name])}")
+        found[name] = values[name]
+    return kind(**found)
+
+
+def _mapping(line: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+        # half a character, which JSON can spell, can be written to no file
+        if b"\\ud" in line.lower():
+            json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadLine("a text in it has half a character") from error
+    except (ValueError, RecursionError) as error:
+        raise BadLine("it is no JSON") from error
+    if not isinstance(values, dict):
+        raise BadLine("it is no JSON object")
+    return values
+
+
+def _first(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+@cache
+def _adapter(event: str) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(EVENTS[event])

@@ -1,0 +1,199 @@
+"""A scenario in words for people, and as data for programs: what it does, what it promises, how it must lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from halab.config.quantities import spelled
+from halab.config.scenario import (
+    NOTHING,
+    AnyStep,
+    Expect,
+    FactExpectation,
+    Heal,
+    Inject,
+    Ledger,
+    Origin,
+    Scenario,
+    Twin,
+    Wait,
+    When,
+    conditions,
+)
+from halab.config.setting import Needs
+from halab.faults.catalogue import FAULTS
+from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.library import Script
+from halab.scenario.verdict.promises import limits, promised
+
+_KEPT = {
+    Ledger.ALL: "Every write that the API acknowledged is still there.",
+    Ledger.UNTIL_SNAPSHOT: "Every write that the API acknowledged before the snapshot is still there.",
+}
+# A heading and its sentences; whoever shows them wraps them.
+Paragraph = tuple[str, Sequence[str]]
+
+
+def paragraphs(script: Script) -> Iterator[Paragraph]:
+    """The scenario as a person reads it: headings, each with its sentences."""
+    scenario = script.scenario
+    yield f"{script.name}: {scenario.title}", [" ".join(scenario.teaches.split())]
+    yield "Needs", list(_needs(scenario)) or ["any lab"]
+    yield "Steps", [f"{number}. {step_in_words(step)}" for number, step in enumerate(scenario.steps, 1)]
+    yield "Afterwards", [f"The lab is {recovery(scenario)}.", _KEPT[scenario.ledger], *_checks(scenario)]
+    yield "Losing twin", [twin_in_words(scenario)]
+    tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
+    yield "", [*tags, f"takes at most {spelled(longest_seconds(scenario))}", f"file: {script.path}"]
+
+
+def as_data(script: Script) -> dict[str, Any]:
+    """The same for programs. Steps are counted from 1, as they stand in the file."""
+    scenario = script.scenario
+    return {
+        "name": script.name,
+        "title": scenario.title,
+        "teaches": scenario.teaches.strip(),
+        "tags": list(scenario.tags),
+        "needs": _plain(scenario.needs) | {"capabilities": _capabilities(scenario)},
+        "faults": [
+            {"step": number, "name": step.name, "fault": step.fault, "on": list(step.targets), "with": step.arguments}
+            for number, step in enumerate(scenario.steps, 1)
+            if isinstance(step, Inject)
+        ],
+        "bounds": list(_bounds(scenario)),
+        "conditions": [
+            {"step": number, "when": _plain(when)}
+            for number, step in enumerate(scenario.steps, 1)
+            for when in conditions(step)
+        ],
+        "ledger": str(scenario.ledger),
+        "checks": list(scenario.checks),
+        "twin": {
+            "change": _change(scenario),
+            "verdict": str(scenario.twin.verdict),
+            **{kind: _plain(scenario.twin)[kind] for kind in scenario.twin.changes},
+        },
+        "longest_seconds": longest_seconds(scenario),
+        "file": str(script.path),
+    }  # fmt: skip
+
+
+def step_in_words(step: AnyStep) -> str:
+    """A step as a sentence: `Inject kill-process on etcd-leader (process=etcd), called dead-leader.`"""
+    return f"{_done(step)}{''.join(f', only with {_condition(when)}' for when in conditions(step))}."
+
+
+def recovery(scenario: Scenario) -> str:
+    """`steady within 5m, counted from the last heal`."""
+    origin = "first inject" if scenario.recover.origin is Origin.INJECT else "last heal"
+    return f"steady {scenario.recover.steady}, counted from the {origin}"
+
+
+def twin_in_words(scenario: Scenario) -> str:
+    return f"Played with one change, it must {_LOST[str(scenario.twin.verdict)]}: {_change(scenario)}."
+
+
+_LOST = {"fail": "fail", "error": "end in an error"}
+
+
+def _done(step: AnyStep) -> str:
+    match step:
+        case Inject():
+            called = f", called {step.name}" if step.name != step.fault else ""
+            return f"Inject {_fault(step.fault, step.arguments)} on {step.target}{called}"
+        case Heal():
+            return f"Heal {step.name}"
+        case Wait():
+            return f"Wait {spelled(step.seconds)}"
+        case Expect():
+            return f"Expect {promised(step.expectation)}"
+
+
+def _fault(name: str, options: dict[str, str]) -> str:
+    given = ", ".join(f"{option}={value}" for option, value in options.items())
+    return f"{name} ({given})" if given else name
+
+
+def _condition(when: When) -> str:
+    named = {"Kubernetes": when.kubernetes, "provider": when.provider, "load balancer": when.load_balancer}
+    return ", ".join(f"{name} {value}" for name, value in named.items() if value)
+
+
+def _needs(scenario: Scenario) -> Iterator[str]:
+    needs: Needs = scenario.needs
+    for count, what in ((needs.control_planes, "control plane"), (needs.workers, "worker")):
+        if count:
+            yield f"{count} {what}{'s' if count > 1 else ''} or more"
+    condition = _condition(needs.condition)
+    if condition:
+        yield condition
+    yield from (f"the capability {name}" for name in _capabilities(scenario))
+
+
+def _capabilities(scenario: Scenario) -> list[str]:
+    """Its own and those of the faults that it injects on every lab."""
+    always = [step.fault for step in scenario.injects if not conditions(step)]
+    return sorted(
+        {*map(str, scenario.needs.capabilities), *(need for name in always for need in FAULTS[name].needs)}
+    )
+
+
+def _checks(scenario: Scenario) -> list[str]:
+    return [f"These checks pass: {', '.join(scenario.checks)}."] if scenario.checks else []
+
+
+def _change(scenario: Scenario) -> str:
+    twin: Twin = scenario.twin
+    if twin.set:
+        given = ", ".join(f"{name}={value}" for name, value in twin.settings.items())
+        return f"the load balancer has {given} from the beginning"
+    if twin.add:
+        added = ", ".join(f"{_fault(each.fault, each.arguments)} on {each.target}" for each in twin.add)
+        return f"{added} is injected before the first step"
+    return " and ".join(_replaced(scenario, name) for name in twin.replacements)
+
+
+def _replaced(scenario: Scenario, name: str) -> str:
+    before = next(step for step in scenario.injects if step.name == name)
+    after = scenario.twin.replaced(before)
+    assert isinstance(after, Inject)
+    if after.fault == NOTHING:
+        return f"{name} does nothing"
+    return f"{name} is {_fault(after.fault, after.arguments)} instead of {_fault(before.fault, before.arguments)}"
+
+
+def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """Every promise with its limits, and last how fast the lab must recover."""
+    for number, step in enumerate(scenario.steps, 1):
+        if not isinstance(step, Expect):
+            continue
+        expectation = step.expectation
+        of = "fact" if isinstance(expectation, FactExpectation) else "probe"
+        yield {
+            "step": number,
+            "promised": promised(expectation),
+            of: str(expectation.fact if isinstance(expectation, FactExpectation) else expectation.probe),
+            "on": expectation.target,
+            "during": expectation.during,
+            "limits": [limit.as_data() for limit in limits(expectation)],
+        }
+    yield {
+        "step": None,
+        "promised": recovery(scenario),
+        "on": None,
+        "during": None,
+        "limits": [
+            {
+                "what": "steady",
+                "unit": "seconds",
+                "least": 0.0,
+                "most": scenario.recover.steady.within_seconds,
+            }
+        ],
+    }
+
+
+def _plain(model: Needs | When | Twin) -> dict[str, Any]:
+    """What is written of it, by the names of the file."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,57 @@
+"""How long a scenario takes at most: what a trainer plans with, and what progress shows."""
+
+from __future__ import annotations
+
+from halab.config.scenario import AnyStep, Expect, Heal, Inject, Scenario, Wait
+from halab.scenario.sampler.probes import TIME_LIMIT_SECONDS
+from halab.scenario.verdict.promises import waited_seconds
+
+# Before the fault, the lab must be steady, and samples must show that all is well: two seconds are ten of each probe.
+STEADY_BEFORE_SECONDS = 180.0
+BASELINE_SECONDS = 2.0
+# A recovery is waited for beyond its bound: a late one is a measurement, and the next run needs a steady lab.
+_BEYOND_BOUND = 2.0
+_RECOVERY_AT_LEAST_SECONDS = 120.0
+# After the limit of an expectation, the answers to the last questions within it come in.
+EVIDENCE_SECONDS = TIME_LIMIT_SECONDS + 2.0
+# A fault's effect is waited for with a limit of its own: a minute is that of most of them.
+_FAULT_SECONDS = 60.0
+# The ledger and the members are read back, the check files run, the audit asks every machine, logs are collected.
+_READ_BACK_SECONDS = 30.0
+_CHECKS_SECONDS = 60.0
+_AUDIT_SECONDS = 30.0
+_LOGS_SECONDS = 30.0
+
+
+def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
+    """The sum of all limits. A run that goes well takes a fraction of it."""
+    before = STEADY_BEFORE_SECONDS * patience + BASELINE_SECONDS
+    steps = sum(_step_seconds(step, patience) for step in scenario.steps)
+    # what no step heals is healed after the last one
+    unhealed = len(_names(scenario, Inject)) - len(_names(scenario, Heal))
+    healing = max(0, unhealed) * _FAULT_SECONDS * patience
+    after = _READ_BACK_SECONDS + _AUDIT_SECONDS + _LOGS_SECONDS
+    if scenario.checks:
+        after += _CHECKS_SECONDS * patience
+    recovery = recovery_seconds((scenario.recover.steady.within_seconds or 0.0) * patience)
+    return before + steps + healing + recovery + after
+
+
+def recovery_seconds(bound_seconds: float) -> float:
+    """For how long a lab that ought to be steady within a bound is waited for."""
+    return max(bound_seconds * _BEYOND_BOUND, _RECOVERY_AT_LEAST_SECONDS)
+
+
+def _step_seconds(step: AnyStep, patience: float) -> float:
+    match step:
+        case Wait():
+            return step.seconds
+        case Expect():
+            limit = waited_seconds(step.expectation)
+            return 0.0 if limit is None else limit * patience + EVIDENCE_SECONDS
+        case _:
+            return _FAULT_SECONDS * patience
+
+
+def _names(scenario: Scenario, kind: type[Inject] | type[Heal]) -> set[str]:
+    return {step.name for step in scenario.steps if isinstance(step, kind)}

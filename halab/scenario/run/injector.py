@@ -1,0 +1,139 @@
+"""The faults of a run: injected and healed on all their machines at once, in the journal and on the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from halab.cluster.api import Api
+from halab.errors import HalabError, Unable
+from halab.faults import injection
+from halab.faults.catalogue import FAULTS
+from halab.faults.journal import Entry, Journal
+from halab.faults.site import Site
+from halab.faults.targets import Targets, require_place
+from halab.machines.guests import on_all
+from halab.progress import Progress
+from halab.scenario.record import events
+from halab.scenario.record.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A fault that was begun in this run, on one machine."""
+
+    name: str
+    target: str
+    entry: Entry
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What every event of it says."""
+        return {
+            "name": self.name,
+            "fault": self.entry.fault,
+            "target": self.target,
+            "machine": self.entry.machine,
+        }
+
+
+@dataclass
+class Injector:
+    """Injects and heals for one run; `chosen` are the machines of each fault, by its name, for as long as it runs."""
+
+    site: Site
+    api: Api
+    journal: Journal
+    timeline: Timeline
+    progress: Progress
+    seed: int
+    open: list[Injected] = field(default_factory=list)
+    chosen: dict[str, list[str]] = field(default_factory=dict)
+    first_injected_at: float | None = None
+
+    def inject(
+        self,
+        fault: str,
+        name: str,
+        targets: Sequence[str],
+        options: Mapping[str, str],
+        *,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Inject a fault on all its machines at once. `before` is called when they are known, and nothing was done."""
+        target = ", ".join(targets)
+        found = Targets(self.site.lab, self.site.guests, self.api, self.chosen, self.seed)
+        machines = found.machines(targets)
+        self.chosen[name] = machines
+        faults = [self._planned(fault, name, target, machine, found, options) for machine in machines]
+        before()
+        where = f"{', '.join(machines)} ({target})"
+        with self.progress.step(f"inject {fault} on {where}") as shown:
+            for each in faults:
+                started = self.timeline.add(events.FaultStarted(**each.record))
+                if self.first_injected_at is None:
+                    self.first_injected_at = started.t
+                self.open.append(each)
+            by_machine = {each.entry.machine: each for each in faults}
+            effects = on_all(machines, lambda machine: self._inject(by_machine[machine]))
+            shown.done("; ".join(dict.fromkeys(effects.values())))
+
+    def heal(self, name: str) -> None:
+        """Heal a fault on all its machines at once."""
+        self._heal([each for each in self.open if each.name == name])
+
+    def heal_all(self) -> None:
+        """Heal what is open, the youngest first."""
+        while self.open:
+            self.heal(self.open[-1].name)
+
+    def heal_what_can_be(self) -> None:
+        """Heal what is open, however much of it fails; that stays in the journal."""
+        for name in dict.fromkeys(each.name for each in reversed(self.open)):
+            with suppress(Exception):
+                self.heal(name)
+
+    def _planned(
+        self,
+        fault: str,
+        name: str,
+        target: str,
+        machine: str,
+        found: Targets,
+        options: Mapping[str, str],
+    ) -> Injected:
+        require_place(self.site.lab, FAULTS[fault], machine)
+        resolved = found.options(FAULTS[fault], options, machine)
+        try:
+            return Injected(name, target, injection.plan(self.site, fault, machine, resolved))
+        except Unable as error:
+            self.timeline.add(events.FaultRefused(name, fault, target, machine, error.message))
+            raise
+
+    def _inject(self, fault: Injected) -> str:
+        effect = injection.inject(self.site, self.journal, fault.entry)
+        self.timeline.add(events.FaultInjected(**fault.record, effect=effect))
+        return effect
+
+    def _heal(self, faults: Sequence[Injected]) -> None:
+        if not faults:
+            return
+        machines = {each.entry.machine: each for each in faults}
+        with self.progress.step(f"heal {faults[0].entry.fault} on {', '.join(machines)}"):
+            try:
+                for each in faults:
+                    self.timeline.add(events.HealStarted(**each.record))
+            finally:
+                # with a full disk the record has a gap, which is raised; the machine is healed all the same
+                on_all(machines, lambda machine: self._heal_one(machines[machine]))
+
+    def _heal_one(self, fault: Injected) -> None:
+        try:
+            injection.heal(self.site, self.journal, fault.entry)
+        except HalabError as error:
+            with suppress(HalabError):
+                self.timeline.add(events.HealFailed(**fault.record, why=error.message))
+            raise
+        self.open.remove(fault)
+        self.timeline.add(events.Healed(**fault.record))

@@ -1,0 +1,261 @@
+"""Playing scenarios on a lab that is up, each into a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+
+from halab import __version__, process
+from halab.cluster.api import Api
+from halab.config.lab import Provider
+from halab.config.loading import nearest
+from halab.config.scenario import Setting
+from halab.errors import BadUsage, HalabError, LabProblem, afterwards
+from halab.faults import capabilities, injection
+from halab.faults.capabilities import Capabilities
+from halab.faults.catalogue import FAULTS
+from halab.faults.fault import Fault
+from halab.faults.journal import Entry, Journal
+from halab.faults.site import Site
+from halab.faults.targets import Targets, require_place
+from halab.lifecycle import access, logs
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import Place
+from halab.machines.guests import on_all
+from halab.progress import Progress
+from halab.scenario.record import events
+from halab.scenario.record.folder import MachineNote, Meta, RunFolder
+from halab.scenario.run.library import Script
+from halab.scenario.run.runner import Means, Run
+from halab.topology.lab import Lab
+
+# A name of a folder has 255 bytes, a character up to four.
+_NAME_CHARACTERS = 50
+
+
+@dataclass(frozen=True)
+class Session:
+    """A lab that is held for scenarios, one after another. `seed` decides among equal targets."""
+
+    place: Place
+    site: Site
+    api: Api
+    seed: int
+    progress: Progress
+    capabilities: Capabilities
+
+    @property
+    def lab(self) -> Lab:
+        return self.site.lab
+
+    def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
+        """The folder of a run that is about to be played: with all files that it is played from."""
+        now = datetime.now().astimezone()
+        folder = RunFolder(
+            _free(self.place.work.runs, f"{now:%Y%m%d-%H%M%S}-{script.name[:_NAME_CHARACTERS]}")
+        )
+        folder.make()
+        # what was read, and not what the files have become since
+        folder.scenario.write_bytes(script.content)
+        folder.lab.write_bytes(self.place.content)
+        for name, content in script.check_files.items():
+            kept = folder.check_files / name
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept.write_bytes(content)
+        folder.meta.write_text(self._meta(script, now.isoformat(timespec="seconds"), twin).to_json())
+        return folder
+
+    def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
+        """Play a scenario into its folder, logs included. Raises only what ends halab as a whole."""
+        since = datetime.now().astimezone()
+        meta = self._meta(script, since.isoformat(timespec="seconds"), twin)
+        scenario = script.scenario.losing() if twin else script.scenario
+        means = Means(
+            site=self.site,
+            api=self.api,
+            journal=Journal(self.place.work.journal),
+            credentials=access.credentials(self.place),
+            progress=self.progress,
+            seed=self.seed,
+            work=self.place.work,
+            checks=script.checks,
+        )
+        started = events.RunStarted(meta.started, script.name, self.lab.name, meta.versions, self.seed)
+
+        def collect() -> None:
+            with self.progress.step("collect the logs"), suppress(HalabError):
+                logs.collect(self.site.guests, self.lab, folder.logs, since)
+
+        with afterwards(collect):
+            Run(scenario, self.setting(meta), folder, means).play(started)
+
+    def setting(self, meta: Meta) -> Setting:
+        """What the lab is, and why it lacks what it lacks."""
+        return replace(meta.setting, lacking=self.capabilities.lacking)
+
+    def heal(self) -> list[tuple[Entry, HalabError]]:
+        """Undo what a run could not; what still cannot be undone, and why."""
+        journal = Journal(self.place.work.journal)
+        return _heal(self.site, journal, journal.open_faults(), self.progress)
+
+    def _meta(self, script: Script, started: str, twin: bool) -> Meta:
+        release, remote = self.lab.release, labs.remote_of(self.place.written)
+        return Meta(
+            scenario=script.name,
+            lab=self.lab.name,
+            started=started,
+            provider=self.lab.provider,
+            acceleration=self.lab.acceleration if self.lab.provider is Provider.LIBVIRT else None,
+            load_balancer=self.lab.load_balancer.kind,
+            load_balancer_check=str(self.lab.load_balancer.check),
+            kubernetes=release.kubernetes,
+            machines=tuple(
+                MachineNote(machine.name, str(machine.role), str(machine.address))
+                for machine in self.lab.machines
+            ),
+            patience=self.lab.patience,
+            seed=self.seed,
+            is_twin=twin,
+            capabilities=tuple(sorted(self.capabilities.has)),
+            command=("halab", *sys.argv[1:]),
+            versions={
+                "kubernetes": release.kubernetes,
+                "etcd": release.etcd,
+                "containerd": release.containerd,
+            },
+            halab=__version__,
+            revision=_revision(),
+            tunnel=str(remote) if remote else None,
+        )
+
+
+@contextmanager
+def opened(place: Place, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
+    """Hold the lab for a session: no other command changes it meanwhile."""
+    with labs.locked(place, f"run, process {os.getpid()}"):
+        lab = labs.existing(place)
+        open_faults = Journal(place.work.journal).open_faults()
+        if open_faults:
+            raise LabProblem(
+                f"a fault of an earlier run is still open: {open_faults[0]}",
+                hint="undo it first: `halab heal`",
+            )
+        access.kubeconfig(place)
+        site = access.site(place, lab)
+        api = access.api(place, lab)
+        try:
+            has = capabilities.probe(site)
+            yield Session(
+                place, site, api, secrets.randbelow(10**6) if seed is None else seed, progress, has
+            )
+        finally:
+            api.close()
+
+
+def inject_by_hand(
+    place: Place,
+    progress: Progress,
+    fault: str,
+    targets: Sequence[str],
+    options: Mapping[str, str],
+    *,
+    seed: int | None = None,
+) -> list[tuple[Entry, str]]:
+    """Inject one fault outside of any scenario, and leave it open; every machine that it hit, and what was seen.
+
+    A fault that is over once it was injected is struck off at once.
+    """
+    known = _known(fault, options)
+    with labs.locked(place, f"inject, process {os.getpid()}"):
+        lab = labs.existing(place)
+        site, journal, api = access.site(place, lab), Journal(place.work.journal), access.api(place, lab)
+        try:
+            lacking = capabilities.probe(site).lacking if known.needs else {}
+            for need in sorted(known.needs & lacking.keys()):
+                raise LabProblem(f"this lab cannot do {fault}: {lacking[need]}")
+            found = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
+            machines = found.machines(targets)
+            for machine in machines:
+                require_place(lab, known, machine)
+            entries = {
+                machine: injection.plan(site, fault, machine, found.options(known, options, machine))
+                for machine in machines
+            }
+            with progress.step(f"inject {fault} on {', '.join(machines)}"):
+                effects = on_all(machines, lambda each: injection.inject(site, journal, entries[each]))
+            if not known.is_lasting:
+                on_all(machines, lambda each: injection.heal(site, journal, entries[each]))
+        finally:
+            api.close()
+    return [(entries[machine], effects[machine]) for machine in machines]
+
+
+def heal(place: Place, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
+    """Undo what the journal holds, the youngest first; what could not be undone, and why.
+
+    `names` are those of faults, or the beginnings of their ids; without any, everything is undone.
+    """
+    with labs.locked(place, f"heal, process {os.getpid()}"):
+        journal = Journal(place.work.journal)
+        chosen = _chosen(journal.open_faults(), names)
+        if not chosen:
+            progress.say("no fault is open")
+            return []
+        return _heal(access.site(place, labs.allocated(place)), journal, chosen, progress)
+
+
+def _heal(
+    site: Site, journal: Journal, entries: Sequence[Entry], progress: Progress
+) -> list[tuple[Entry, HalabError]]:
+    failed = []
+    for entry in reversed(entries):
+        try:
+            with progress.step(f"heal {entry}"):
+                injection.heal(site, journal, entry)
+        except HalabError as error:
+            failed.append((entry, error))
+        except Exception as error:
+            # a defect of one heal must not keep the others from being tried
+            failed.append((entry, LabProblem(f"{type(error).__name__}: {error}")))
+    return failed
+
+
+def _chosen(entries: Sequence[Entry], names: Collection[str]) -> list[Entry]:
+    """BadUsage where a name stands for nothing that is open."""
+    for name in names:
+        if not any(entry.fault == name or entry.id.startswith(name) for entry in entries):
+            what = "; ".join(f"{entry.id} is {entry}" for entry in entries) or "nothing is"
+            raise BadUsage(f"no such open fault: {name}", hint=f"open are: {what}")
+    if not names:
+        return list(entries)
+    return [each for each in entries if any(each.fault == n or each.id.startswith(n) for n in names)]
+
+
+def _known(fault: str, options: Mapping[str, str]) -> Fault:
+    """A fault of the catalogue that takes these options; BadUsage says what it takes."""
+    if fault not in FAULTS:
+        raise BadUsage(f"no such fault: {fault}{nearest(fault, FAULTS)}", hint="`halab faults` lists them")
+    wrong = list(FAULTS[fault].problems_with(options))
+    if wrong:
+        raise BadUsage("; ".join(wrong), hint="`halab faults` says what each of them takes")
+    return FAULTS[fault]
+
+
+def _free(runs: Path, name: str) -> Path:
+    """A folder of that name which is not there yet, with a number where there is one."""
+    numbered = (runs / f"{name}-{number}" for number in count(2))
+    return next(each for each in chain([runs / name], numbered) if not each.exists())
+
+
+def _revision() -> str | None:
+    """The revision of the project that the command was given in, where it is a git checkout."""
+    with suppress(HalabError):
+        return process.run(["git", "describe", "--always", "--dirty"], timeout_seconds=5).output.strip()
+    return None

@@ -1,0 +1,93 @@
+"""Clients of the lab: each asks the question of one probe, again and again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext, create_default_context
+from typing import Protocol
+
+from halab.cluster.api import Credentials
+from halab.cluster.connection import Answer, Connection, Kept, Server
+from halab.scenario.sampler.probes import Probe, Question
+
+
+@dataclass(frozen=True)
+class Outcome:
+    ok: bool
+    detail: str
+
+    @classmethod
+    def of(cls, answer: Answer) -> Outcome:
+        return cls(answer.is_ok, str(answer.status))
+
+
+class Client(Protocol):
+    async def ask(self, number: int | None) -> Outcome:
+        """One question; it is cancelled when its time is over. Raises Unreachable where there is no answer."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who asks: of the API an administrator, or nobody where anybody may ask; of etcd one of its clients."""
+
+    administrator: SSLContext
+    anonymous: SSLContext
+    etcd: SSLContext
+    tunnel: str | None = None
+
+    @classmethod
+    def in_folder(cls, folder: Path, tunnel: str | None = None) -> Identity:
+        credentials = Credentials.in_folder(folder)
+        # without a certificate, the client saves a signature a connection
+        anonymous = create_default_context(cafile=str(credentials.ca))
+        return cls(credentials.context(), anonymous, credentials.of_etcd.context(), tunnel)
+
+    def server(self, probe: Probe) -> Server:
+        context = self.administrator
+        if probe.question is Question.HEALTH:
+            context = self.etcd
+        elif probe.question is Question.READY:
+            context = self.anonymous
+        return Server(probe.host, probe.port, context, self.tunnel)
+
+
+class NewConnections:
+    """Asks over a new connection each time."""
+
+    def __init__(self, probe: Probe, server: Server, namespace: str) -> None:
+        self._probe = probe
+        self._server = server
+        self._namespace = namespace
+
+    async def ask(self, number: int | None) -> Outcome:
+        method, path, body = request(self._probe, self._namespace, number)
+        async with await Connection.open(self._server) as connection:
+            return Outcome.of(await connection.ask(method, path, body))
+
+
+class KeptConnection:
+    """Asks over one connection, for as long as that holds."""
+
+    def __init__(self, probe: Probe, server: Server, namespace: str, limit_seconds: float) -> None:
+        self._kept = Kept(server, *request(probe, namespace, None), limit_seconds=limit_seconds)
+
+    async def ask(self, number: int | None) -> Outcome:
+        return Outcome.of(await self._kept.ask())
+
+
+def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str, bytes]:
+    """Method, path and body of a question."""
+    inside = f"/api/v1/namespaces/{namespace}"
+    match probe.question:
+        case Question.READY:
+            return "GET", "/readyz", b""
+        case Question.HEALTH:
+            return "GET", "/health", b""
+        case Question.WRITE:
+            written = {"metadata": {"name": f"write-{number}"}, "data": {"probe": probe.name}}
+            return "POST", f"{inside}/configmaps", json.dumps(written).encode()
+        case _:
+            # of one object: answered by etcd's quorum, and not from the API server's memory
+            return "GET", inside, b""

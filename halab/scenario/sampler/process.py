@@ -1,0 +1,221 @@
+"""The process of the sampler: `sampler` starts it, and it ends when its standard input does.
+
+So it never outlives a halab that was killed. Every sample is a line on disk before the next is due. It ends with
+NOT_WRITTEN when it cannot write them, and with TUNNEL_LOST when the way to a lab on another host has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import sys
+import time
+from asyncio import Task, TaskGroup
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from halab.cluster.connection import Server
+from halab.errors import HostProblem, TunnelLost, Unreachable
+from halab.scenario.record.events import Sample
+from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Outcome
+from halab.scenario.sampler.etcd_views import Views
+from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, Order
+from halab.scenario.sampler.probes import Probe, Question, Way
+from halab.scenario.sampler.stalls import Pulse
+from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, Source
+from halab.scenario.sampler.streams import Stream
+from halab.topology.lab import API_PORT, ETCD_PORT
+
+# In parts of the period: a question comes at any moment of the first half of it. A load balancer that takes backends in
+# turn deals them out to the probes in turn, too. In a steady order, one probe met a broken backend of three in 75 % of
+# its questions and another never (measured with an expired certificate, 220 questions each). Not of the whole of it: a
+# question that is not there yet can be told from one that is not answered yet by the time since the one before.
+_JITTER = 0.5
+
+
+class Sink:
+    """A file of lines; each is whole, and in the file, before `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, *lines: str) -> None:
+        data = "".join(f"{line}\n" for line in lines).encode()
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError as error:
+            raise HostProblem(f"cannot write {self._path}: {error.strerror}") from error
+        if written < len(data):
+            raise HostProblem(f"cannot write {self._path}: no room for a whole line")
+
+
+class SamplerProcess:
+    """Asks all questions of an order, until it is stopped."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._identity = Identity.in_folder(Path(order.credentials), order.tunnel)
+        self._numbers = itertools.count(1)
+        self._samples = Sink(Path(order.samples))
+        self._states = Sink(Path(order.states))
+        self._stop = asyncio.Event()
+        self._listening: set[asyncio.Task[None]] = set()
+        self._pulse = Pulse()
+
+    async def run(self) -> None:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_input)
+        async with asyncio.TaskGroup() as questions, asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(self._pulse.run()),
+                *self._ask_probes(group, questions),
+                *self._read_states(group, questions),
+            ]
+            await self._stop.wait()
+            # who waits for an event that a stopped sampler does not cause any more has not been refused one
+            for each in [*running, *self._listening]:
+                each.cancel()
+
+    def _read_input(self) -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self._stop.set()
+
+    def _ask_probes(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
+        for index, probe in enumerate(self._order.probes):
+            client = self._client(probe)
+            if isinstance(client, Stream):
+                yield group.create_task(client.run())
+            # spread over the period: all at once, they would wait for each other; those through the balancer are
+            # so by chance, which mixes their order
+            offset = index / len(self._order.probes) / probe.rate_hertz if probe.machine else 0.0
+            yield group.create_task(
+                at_fixed_rate(probe.rate_hertz, offset, partial(self._begin, questions, probe, client))
+            )
+
+    def _client(self, probe: Probe) -> Client:
+        server, namespace, limit = (
+            self._identity.server(probe),
+            self._order.namespace,
+            self._order.time_limit_seconds,
+        )
+        if probe.way is Way.NEW:
+            return NewConnections(probe, server, namespace)
+        if probe.way is Way.KEPT:
+            return KeptConnection(probe, server, namespace, limit)
+        return Stream(probe, server, namespace, limit, partial(self._record_cut, probe))
+
+    def _begin(self, questions: TaskGroup, probe: Probe, client: Client) -> None:
+        """A question is a task of its own: a slow answer does not delay the next one."""
+        task = questions.create_task(self._ask(probe, client))
+        if probe.way is Way.WATCH:
+            self._listening.add(task)
+            task.add_done_callback(self._listening.discard)
+
+    async def _ask(self, probe: Probe, client: Client) -> None:
+        number = next(self._numbers) if probe.question is Question.WRITE else None
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(self._order.time_limit_seconds):
+                outcome = await client.ask(number)
+        except TimeoutError:
+            outcome = Outcome(False, "timed out")
+        except Unreachable as error:
+            outcome = Outcome(False, error.message)
+        self._record(probe, begun, outcome, number, stalled=self._pulse.stood_still(begun))
+
+    def _record_cut(self, probe: Probe, why: str) -> None:
+        # whoever does not read a stream for so long may have it cut
+        now = time.monotonic()
+        stalled = self._pulse.stood_still(now - self._order.time_limit_seconds)
+        self._record(probe, now, Outcome(False, why), stalled=stalled)
+
+    def _record(
+        self, probe: Probe, begun: float, outcome: Outcome, number: int | None = None, *, stalled: float
+    ) -> None:
+        seconds = round(time.monotonic() - begun, 4)
+        since = round(begun - self._order.origin, 4)
+        sample = Sample(
+            since, seconds, probe.name, probe.machine, outcome.ok, outcome.detail, number, round(stalled, 4)
+        )
+        self._samples.write(sample.to_json())
+
+    def _read_states(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
+        sources = self._sources()
+        for index, source in enumerate(sources):
+            rate_hertz = min(source.rate_hertz, self._order.state_hertz)
+            offset = index / len(sources) / rate_hertz
+            reader = StateReader(source, self._states)
+            yield group.create_task(at_fixed_rate(rate_hertz, offset, partial(reader.begin, questions)))
+
+    def _sources(self) -> list[Source]:
+        order, identity, limit = self._order, self._identity, self._order.state_limit_seconds
+        views = Views(len(order.control_planes))
+        found: list[Source] = [
+            EtcdMember(
+                machine,
+                Server(address, ETCD_PORT, identity.etcd, order.tunnel),
+                views,
+                order.origin,
+                limit,
+            )
+            for machine, address in order.control_planes.items()
+        ]
+        servers = [
+            Server(address, API_PORT, identity.administrator, order.tunnel)
+            for address in order.control_planes.values()
+        ]
+        if servers:
+            found.append(Cluster(servers, order.nodes, order.origin, limit))
+        if order.statistics:
+            machines = list(order.control_planes)
+            found.append(Backends(order.statistics, machines, order.origin, limit, order.tunnel))
+        return found
+
+
+class StateReader:
+    """Reads one source at a time: what is due while it still waits is left out."""
+
+    def __init__(self, source: Source, sink: Sink) -> None:
+        self._source = source
+        self._sink = sink
+        self._reading: Task[None] | None = None
+
+    def begin(self, questions: TaskGroup) -> None:
+        if self._reading is None or self._reading.done():
+            self._reading = questions.create_task(self._read())
+
+    async def _read(self) -> None:
+        self._sink.write(*(each.to_json() for each in await self._source.read()))
+
+
+async def at_fixed_rate(hertz: float, offset: float, act: Callable[[], None]) -> None:
+    """Act until this is cancelled. What a busy host has missed is left out, and not made up for in a burst."""
+    due = time.monotonic() + offset
+    while True:
+        await asyncio.sleep(max(0.0, due + random.uniform(0, _JITTER) / hertz - time.monotonic()))
+        act()
+        due += 1 / hertz
+        if (now := time.monotonic()) > due + 1 / hertz:
+            due = now
+
+
+def main() -> int:
+    code = 0
+    try:
+        asyncio.run(SamplerProcess(Order.from_json(sys.stdin.readline())).run())
+    except* HostProblem as problems:
+        # the groups of tasks wrap it
+        sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)
+        code = NOT_WRITTEN
+    except* TunnelLost as problems:
+        sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)
+        code = TUNNEL_LOST
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

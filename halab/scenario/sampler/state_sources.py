@@ -1,0 +1,198 @@
+"""Where states are read: each etcd member, the API servers in turn, the load balancer's statistics."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from halab.cluster import balancer, kube
+from halab.cluster.connection import Answer, Kept, Server
+from halab.errors import Unreachable
+from halab.scenario.record.events import StateReading
+from halab.scenario.sampler.etcd_views import View, Views
+
+_STATUS = "POST", "/v3/maintenance/status", b"{}"
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+# Lease → the states that it tells: the machine that leads, and the process.
+_LEASED = {
+    "kube-controller-manager": ("kcm-leader", "kcm-holder"),
+    "kube-scheduler": ("scheduler-leader", "scheduler-holder"),
+}
+
+
+class Source(Protocol):
+    rate_hertz: float
+
+    async def read(self) -> list[StateReading]:
+        """Ask once; what cannot be told is a reading without a value."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A moment of asking, on this host's monotonic clock, in a run that began at `origin`."""
+
+    origin: float
+    at: float
+
+    @classmethod
+    def now(cls, origin: float) -> Asked:
+        return cls(origin, time.monotonic())
+
+    def reading(self, state: str, machine: str | None, value: object, detail: str = "") -> StateReading:
+        seconds = time.monotonic() - self.at
+        told = None if value is None else str(value)
+        return StateReading(round(self.at - self.origin, 4), round(seconds, 4), state, machine, told, detail)
+
+
+class EtcdMember:
+    """One member, asked for itself; with every answer, what all of them say together is told anew."""
+
+    rate_hertz = 5.0
+
+    def __init__(
+        self, machine: str, server: Server, views: Views, origin: float, limit_seconds: float
+    ) -> None:
+        self._machine = machine
+        self._views = views
+        self._origin = origin
+        self._status = Kept(server, *_STATUS, limit_seconds=limit_seconds)
+
+    async def read(self) -> list[StateReading]:
+        asked = Asked.now(self._origin)
+        view, why = None, ""
+        try:
+            view = View.parse(asked.at, _body(await self._status.ask()))
+            self._views.add(self._machine, view)
+        except (Unreachable, ValueError) as error:
+            why = str(error)
+            self._views.lose(self._machine)
+        leader, unclear = self._views.leader()
+        # a slow answer tells nothing newer than the quick ones that were asked for after it
+        together = Asked(self._origin, max(asked.at, self._views.asked or 0.0))
+        return [
+            asked.reading("etcd-alarm", self._machine, view and view.alarm, why),
+            asked.reading("etcd-revision", self._machine, view and view.revision, why),
+            together.reading("etcd-leader", None, leader, unclear),
+            together.reading("etcd-term", None, self._views.term, "" if self._views.term else unclear),
+        ]
+
+    def close(self) -> None:
+        self._status.close()
+
+
+class Cluster:
+    """Leaders and nodes, of one API server after another: one that does not answer is passed over."""
+
+    rate_hertz = 2.0
+
+    def __init__(
+        self, servers: Sequence[Server], nodes: Sequence[str], origin: float, limit_seconds: float
+    ) -> None:
+        self._nodes = nodes
+        self._origin = origin
+        self._turns = [
+            [Kept(server, "GET", path, limit_seconds=limit_seconds) for path in (_LEASES, "/api/v1/nodes")]
+            for server in servers
+        ]
+
+    async def read(self) -> list[StateReading]:
+        # the one that is asked first this time is the last one next time
+        self._turns.append(self._turns.pop(0))
+        for leases, nodes in self._turns:
+            asked = Asked.now(self._origin)
+            try:
+                answers = await asyncio.gather(leases.ask(), nodes.ask())
+                said = [json.loads(_body(each))["items"] for each in answers]
+                return [*leaders(asked, said[0]), *readiness(asked, said[1], self._nodes)]
+            except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
+                why = str(error)
+        unknown = [asked.reading(state, None, None, why) for state in chain(*_LEASED.values())]
+        return unknown + [asked.reading("node-ready", node, None, why) for node in self._nodes]
+
+    def close(self) -> None:
+        for each in chain(*self._turns):
+            each.close()
+
+
+class Backends:
+    """What HAProxy believes of the API servers behind it."""
+
+    rate_hertz = 5.0
+
+    def __init__(
+        self,
+        url: str,
+        machines: Sequence[str],
+        origin: float,
+        limit_seconds: float,
+        tunnel: str | None = None,
+    ) -> None:
+        self._machines = machines
+        self._origin = origin
+        where = urlsplit(url)
+        server = Server(where.hostname or "", where.port or 80, tunnel=tunnel)
+        self._statistics = Kept(server, "GET", where.path, limit_seconds=limit_seconds)
+
+    async def read(self) -> list[StateReading]:
+        asked = Asked.now(self._origin)
+        states: Mapping[str, str] = {}
+        why = "not in the statistics"
+        try:
+            states = balancer.parse_haproxy(_body(await self._statistics.ask()).decode(errors="replace"))
+        except (Unreachable, csv.Error, LookupError, TypeError, AttributeError) as error:
+            why = str(error)
+        return [backend(asked, machine, states.get(machine), why) for machine in self._machines]
+
+    def close(self) -> None:
+        self._statistics.close()
+
+
+def leaders(asked: Asked, leases: Sequence[Mapping[str, Any]]) -> list[StateReading]:
+    """Who holds the leases of the controllers. A holder that is gone holds its lease until that has run out."""
+    found = []
+    for lease, holder in kube.holders(list(leases)).items():
+        machine, process = _LEASED[lease]
+        why = "" if holder else "nobody holds the lease"
+        found.append(asked.reading(machine, None, holder and kube.machine_of(holder), why))
+        found.append(asked.reading(process, None, holder, why))
+    return found
+
+
+def readiness(
+    asked: Asked, nodes: Sequence[Mapping[str, Any]], expected: Sequence[str]
+) -> list[StateReading]:
+    """The condition Ready of each node: true, false or unknown."""
+    found = {
+        node["metadata"]["name"]: condition["status"].lower()
+        for node in nodes
+        for condition in node["status"].get("conditions", [])
+        if condition["type"] == "Ready"
+    }
+    return [
+        asked.reading("node-ready", node, found.get(node), "" if node in found else "no such node")
+        for node in expected
+    ]
+
+
+def backend(asked: Asked, machine: str, said: str | None, why: str) -> StateReading:
+    """`said` is `up`, or `down (why)`; a state in between counts as what the balancer still does with it."""
+    if said is None:
+        return asked.reading("backend", machine, None, why)
+    word, _, rest = said.partition(" (")
+    is_up = word.startswith("up")
+    return asked.reading("backend", machine, "up" if is_up else "down", rest.rstrip(")"))
+
+
+def _body(answer: Answer) -> bytes:
+    if not answer.is_ok:
+        raise Unreachable(str(answer.status))
+    return answer.body

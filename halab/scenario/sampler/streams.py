@@ -1,0 +1,105 @@
+"""Streams: watches that stay open, and what they are asked: does the next event come, has it been cut?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from halab.cluster.connection import Connection, Server
+from halab.errors import Unreachable
+from halab.scenario.sampler.clients import Outcome
+from halab.scenario.sampler.probes import Probe, Question
+
+_REOPEN_SECONDS = 0.1
+# An object of that name is never written: nothing is ever said of it.
+_SILENT = "&fieldSelector=metadata.name%3Dnobody-writes-this"
+
+
+class Stream:
+    """A watch of what the sampler writes. It is opened anew when it was cut, and `was_cut` is told why.
+
+    One that is to bring events is also given up, as a patient client would, when none has come for the time limit.
+    On the silent one nobody can tell: it lasts until somebody cuts it.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        server: Server,
+        namespace: str,
+        limit_seconds: float,
+        was_cut: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        self._server = server
+        self._path = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._is_silent = probe.question is Question.SILENCE
+        self._limit_seconds = limit_seconds
+        self._was_cut = was_cut
+        self._trouble: str | None = None
+        self._opened = asyncio.Event()
+        self._waiting: list[asyncio.Future[Outcome]] = []
+
+    async def ask(self, number: int | None) -> Outcome:
+        """Wait for the next event; of the silent stream: whether it is open."""
+        if self._is_silent:
+            await self._opened.wait()
+            return Outcome(self._trouble is None, self._trouble or "open")
+        waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        return await waiting
+
+    async def run(self) -> None:
+        """Keep the stream open, until this is cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except Unreachable as error:
+                if self._opened.is_set() and self._trouble is None:
+                    self._was_cut(f"cut: {error.message}")
+                self._trouble = error.message
+            await asyncio.sleep(_REOPEN_SECONDS)
+
+    async def _follow(self) -> None:
+        try:
+            async with asyncio.timeout(self._limit_seconds) as patience:
+                async with await Connection.open(self._server) as connection:
+                    await self._begin(connection)
+                    self._trouble = None
+                    self._opened.set()
+                    await self._listen(connection, patience)
+        except TimeoutError as error:
+            silent = self._trouble is None and self._opened.is_set()
+            why = f"no event for {self._limit_seconds:g} s" if silent else "timed out"
+            raise Unreachable(why) from error
+
+    async def _begin(self, connection: Connection) -> None:
+        """List, and watch from there: a watch without a version begins with all that there is, as if it were new."""
+        selector = _SILENT if self._is_silent else ""
+        listed = await connection.ask("GET", f"{self._path}?limit=1{selector}")
+        try:
+            version = json.loads(listed.body)["metadata"]["resourceVersion"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise Unreachable(f"no list, but {listed.status}") from error
+        status = await connection.begin("GET", f"{self._path}?watch=1&resourceVersion={version}{selector}")
+        if status != 200:
+            raise Unreachable(f"no watch, but {status}")
+
+    async def _listen(self, connection: Connection, patience: asyncio.Timeout) -> None:
+        patience.reschedule(None if self._is_silent else self._soon())
+        async for data in connection.content():
+            if b'{"type":"ERROR"' in data:
+                raise Unreachable("the API ended the watch with an error")
+            if not self._is_silent:
+                patience.reschedule(self._soon())
+                self._event()
+        raise Unreachable("ended by the API")
+
+    def _soon(self) -> float:
+        return asyncio.get_running_loop().time() + self._limit_seconds
+
+    def _event(self) -> None:
+        for each in self._waiting:
+            if not each.done():
+                each.set_result(Outcome(True, "event"))
+        self._waiting.clear()

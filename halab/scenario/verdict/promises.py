@@ -1,0 +1,110 @@
+"""What was promised, in words, and for how long a run waits to see it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
+from halab.config.quantities import Promise, spelled, spelled_count, spelled_share
+from halab.scenario.verdict.decision import Unit
+
+
+def promised(expectation: Expectation) -> str:
+    """An expectation in a sentence: `write-via-lb ok within 5s`."""
+    where = f" on {expectation.target}" if expectation.target else ""
+    during = f" during {expectation.during}" if expectation.during else ""
+    if isinstance(expectation, FactExpectation):
+        return f"{expectation.fact}{where} {_of_a_fact(expectation)}{during}"
+    return f"{expectation.probe}{where} {', '.join(_of_a_probe(expectation))}{during}"
+
+
+def waiting(expectation: Expectation) -> Promise | None:
+    """The promise that a run waits for, with a limit that patience stretches; None over a window."""
+    if isinstance(expectation, FactExpectation):
+        return expectation.changed or expectation.reached
+    promise = expectation.ok or expectation.fails
+    return promise if promise and not promise.always else None
+
+
+def waited_seconds(expectation: Expectation) -> float | None:
+    """The limit of that promise; 0 for what is only looked at once more. None: nothing is waited for."""
+    promise = waiting(expectation)
+    if promise is not None:
+        return promise.within_seconds
+    is_looked_at = isinstance(expectation, FactExpectation) and expectation.during is None
+    return 0.0 if is_looked_at else None
+
+
+def limit_seconds(expectation: Expectation) -> float | None:
+    """The bound in seconds that a promise has, if it has one."""
+    promise = waiting(expectation)
+    if promise is not None:
+        return promise.within_seconds
+    outage = expectation.longest_outage if isinstance(expectation, ProbeExpectation) else None
+    return outage.most if outage and not math.isinf(outage.most) else None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The bounds of one amount that is promised; `most` is None where there is none."""
+
+    what: str
+    unit: Unit
+    most: float | None
+    least: float = 0.0
+
+    def as_data(self) -> dict[str, Any]:
+        return {"what": self.what, "unit": str(self.unit), "least": self.least, "most": self.most}
+
+
+def limits(expectation: Expectation) -> list[Limit]:
+    """Every limit that a promise has; none for what must always hold, or must not change."""
+    if isinstance(expectation, FactExpectation):
+        waits = {"changed": expectation.changed, "reached": expectation.reached}
+        amounts = {"increase": (Unit.COUNT, expectation.increase)}
+    else:
+        waits = {"ok": expectation.ok, "fails": expectation.fails}
+        amounts = {
+            "longest outage": (Unit.SECONDS, expectation.longest_outage),
+            "failed share": (Unit.SHARE, expectation.failed_share),
+            "outages": (Unit.COUNT, expectation.outages),
+        }
+    return [
+        *(
+            Limit(f"{what} within", Unit.SECONDS, wait.within_seconds)
+            for what, wait in waits.items()
+            if wait and not wait.always
+        ),
+        *(
+            Limit(what, unit, None if math.isinf(bounds.most) else bounds.most, bounds.least)
+            for what, (unit, bounds) in amounts.items()
+            if bounds
+        ),
+    ]
+
+
+def _of_a_fact(expectation: FactExpectation) -> str:
+    if expectation.changed:
+        return f"changed {expectation.changed}"
+    if expectation.increase:
+        return f"increases by {expectation.increase.spelled(spelled_count)}"
+    if expectation.value is None:
+        return "unchanged"
+    return f"is {expectation.value}" + (f" {expectation.reached}" if expectation.reached else "")
+
+
+def _of_a_probe(expectation: ProbeExpectation) -> list[str]:
+    parts = []
+    if expectation.ok:
+        parts.append(f"ok {expectation.ok}")
+    if expectation.fails:
+        parts.append(f"fails {expectation.fails}")
+    if expectation.longest_outage:
+        parts.append(f"longest outage {expectation.longest_outage.spelled(spelled)}")
+    if expectation.failed_share:
+        parts.append(f"failed share {expectation.failed_share.spelled(spelled_share)}")
+    if expectation.outages:
+        parts.append(f"outages {expectation.outages.spelled(spelled_count)}")
+    return parts

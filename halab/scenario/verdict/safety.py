@@ -1,0 +1,188 @@
+"""Whether anything that was acknowledged is lost: the ledger, what each etcd member holds, and its revisions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from halab.config.scenario import Ledger
+from halab.scenario.record import events
+from halab.scenario.record.events import StateReading
+from halab.scenario.record.history import History
+from halab.scenario.verdict.decision import Evidence
+from halab.scenario.verdict.result import Kind, Outcome, Standing
+
+_REVISION = "etcd-revision"
+# Faults that take a member's data away: it begins anew, behind, and catches up before it is asked for anything.
+_TAKE_DATA = frozenset(
+    {
+        "lose-etcd-data",
+        "corrupt-wal",
+        "lose-machine",
+        "leave-cluster",
+        "join-without-removing",
+        "join-with-expired-key",
+    }
+)
+_TAKE_ALL_DATA = "lose-etcd-quorum"
+_SHOWN = 10
+
+
+def outcomes(history: History) -> Iterator[Outcome]:
+    yield _ledger(history)
+    yield from _members(history)
+    yield from _revision(history)
+
+
+def _ledger(history: History) -> Outcome:
+    promised = "no acknowledged write is lost"
+    if history.scenario.ledger is Ledger.UNTIL_SNAPSHOT:
+        promised += ", but for those between the snapshot and the last heal"
+    outcome = Outcome(Kind.LEDGER, "ledger", promised, "not read back", Standing.UNJUDGED)
+    given_up = history.given_up()
+    for record in history.records:
+        read = record.what
+        if not isinstance(read, events.Ledger):
+            continue
+        outcome = replace(outcome, at=record.t)
+        missing = [number for number in read.missing if number not in given_up]
+        contradiction = _contradiction(history, read, missing)
+        if missing and not contradiction:
+            seen = f"{len(missing)} of {read.acknowledged} acknowledged writes are lost: {_shown(missing)}"
+            # a later reading does not bring back what an earlier one did not find
+            return replace(outcome, standing=Standing.BROKEN, seen=seen)
+        if contradiction:
+            outcome = replace(outcome, standing=Standing.UNJUDGED, seen=contradiction)
+        elif read.acknowledged == 0:
+            seen = "no write was acknowledged: there is nothing to read back"
+            outcome = replace(outcome, standing=Standing.UNJUDGED, seen=seen)
+        else:
+            seen = f"all {read.acknowledged} acknowledged writes are there"
+            outcome = replace(outcome, standing=Standing.KEPT, seen=seen)
+    return outcome
+
+
+def _contradiction(history: History, read: events.Ledger, missing: Sequence[int]) -> str:
+    """What the ledger and the samples do not agree on; empty where they do.
+
+    Samples that are gone excuse no write that is lost.
+    """
+    acknowledged, written = history.ledger()
+    if (read.written, read.acknowledged) != (written, len(acknowledged)):
+        counted = f"the ledger has {read.acknowledged} acknowledged writes of {read.written}"
+        return "" if missing else f"{counted}, the samples have {len(acknowledged)} of {written}"
+    never = sorted(set(missing) - set(acknowledged))
+    return f"the ledger misses writes that were never acknowledged: {_shown(never)}" if never else ""
+
+
+def _members(history: History) -> Iterator[Outcome]:
+    """Nothing where it was not asked: runs of earlier versions did not."""
+    promised = "every etcd member holds the same, with every acknowledged write in it"
+    for record in history.records:
+        held = record.what
+        if not isinstance(held, events.Members):
+            continue
+        broken = list(_differences(held, history.given_up()))
+        silent = [
+            name for name in history.control_planes if name not in held.hashes or name not in held.keys
+        ]
+        if broken:
+            standing, seen = Standing.BROKEN, "; ".join(broken)
+        elif silent or not held.hashes:
+            standing = Standing.UNJUDGED
+            seen = f"not told by {', '.join(silent)}" if silent else "no member was asked"
+        else:
+            keys = next(iter(held.keys.values()))
+            standing, seen = (
+                Standing.KEPT,
+                f"{keys} keys in each of {len(held.keys)} at revision {held.revision}",
+            )
+        yield Outcome(Kind.MEMBERS, "members", promised, seen, standing, at=record.t)
+
+
+def _differences(held: events.Members, given_up: Collection[int]) -> Iterator[str]:
+    for machine, numbers in sorted(held.missing.items()):
+        lacking = [number for number in numbers if number not in given_up]
+        if lacking:
+            yield f"{machine} lacks {len(lacking)} of the acknowledged writes: {_shown(lacking)}"
+    for what, values in (("hash", held.hashes), ("number of keys", held.keys)):
+        if len(set(values.values())) > 1:
+            yield f"the {what} differs at revision {held.revision}: {_each(values)}"
+
+
+def _revision(history: History) -> Iterator[Outcome]:
+    lanes = [name for name in history.states.lanes if name.partition("@")[0] == _REVISION]
+    if not lanes:
+        return
+    outcome = Outcome(
+        Kind.REVISION, "revision", "no etcd member's revision goes backwards", "", Standing.KEPT
+    )
+    seen: list[str] = []
+    shown: list[Evidence] = []
+    count = 0
+    for lane in lanes:
+        readings = [reading for reading in history.states.of(lane) if _number(reading) is not None]
+        count += len(readings)
+        machine = lane.partition("@")[2]
+        steps = list(_backward(readings))
+        if _begins_anew(history, machine):
+            steps = [step for step in steps if step[1] is readings[-1]]
+        if steps:
+            higher, lower = steps[0]
+            seen.append(f"{machine} went from {higher.value} back to {lower.value} at {lower.t:.1f}s")
+            shown.append(Evidence(lane, higher.t, lower.t, 2))
+    if seen:
+        at = min(each.end for each in shown)
+        yield replace(outcome, standing=Standing.BROKEN, seen="; ".join(seen), at=at, evidence=tuple(shown))
+    elif count:
+        yield replace(outcome, seen=f"none did in {count} readings")
+    else:
+        yield replace(outcome, standing=Standing.UNJUDGED, seen="no member told its revision")
+
+
+def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, StateReading]]:
+    """Each reading that is lower than one that was answered before it was asked for, with the highest of those.
+
+    All of them are numbers.
+    """
+    by_end = sorted(readings, key=lambda reading: reading.end)
+    answered, highest = 0, None
+    for reading in readings:
+        while answered < len(by_end) and by_end[answered].end <= reading.t:
+            candidate = by_end[answered]
+            if highest is None or _known(candidate) > _known(highest):
+                highest = candidate
+            answered += 1
+        if highest is not None and _known(reading) < _known(highest):
+            yield highest, reading
+
+
+def _begins_anew(history: History, machine: str) -> bool:
+    """Whether a fault took that member's data: then it may have been behind for a while, but not at the end."""
+    return any(
+        fault.fault == _TAKE_ALL_DATA or (fault.fault in _TAKE_DATA and fault.machine == machine)
+        for fault in history.faults()
+    )
+
+
+def _number(reading: StateReading) -> int | None:
+    value = reading.value
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+def _known(reading: StateReading) -> int:
+    number = _number(reading)
+    assert number is not None
+    return number
+
+
+def _shown(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:_SHOWN])) + (" …" if len(numbers) > _SHOWN else "")
+
+
+def _each(values: Mapping[str, int]) -> str:
+    """Most members first, so that the odd one out stands last."""
+    often = Counter(values.values())
+    ordered = sorted(values.items(), key=lambda item: (-often[item[1]], item[0]))
+    return ", ".join(f"{value} on {machine}" for machine, value in ordered)

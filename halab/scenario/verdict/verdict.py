@@ -1,0 +1,161 @@
+"""The verdict on a run: pure, from its evidence alone.
+
+Fail if a promise was broken on sound evidence; else error if anything that had to be judged was not; else
+pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from halab.config.scenario import Expect, Expectation, Verdict
+from halab.printable import one_line
+from halab.scenario.record import events
+from halab.scenario.record.events import When
+from halab.scenario.record.folder import Evidence
+from halab.scenario.record.history import History
+from halab.scenario.verdict import impact, safety
+from halab.scenario.verdict import postconditions as aftermath
+from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.judgement import satisfied
+from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds, waiting
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing, measured
+
+__all__ = ["judge", "promised", "waited_seconds"]
+
+_STANDINGS = {
+    State.MET: Standing.KEPT,
+    State.BROKEN: Standing.BROKEN,
+    State.OPEN: Standing.UNJUDGED,
+}
+
+
+def judge(evidence: Evidence) -> Result:
+    """The verdict, and what became of every promise."""
+    skipped = _skipped(evidence.history)
+    if skipped:
+        return _result(evidence, Verdict.SKIP, skipped, ())
+    outcomes = tuple(_outcomes(evidence))
+    broken = [outcome for outcome in outcomes if outcome.standing is Standing.BROKEN]
+    unjudged = [outcome for outcome in outcomes if outcome.standing is Standing.UNJUDGED]
+    if broken:
+        verdict = Verdict.FAIL
+    elif unjudged:
+        verdict = Verdict.ERROR
+    else:
+        verdict = Verdict.PASS
+    reasons = tuple(f"{outcome.name}: {one_line(outcome.seen)}" for outcome in broken or unjudged)
+    return _result(evidence, verdict, reasons, outcomes)
+
+
+def _skipped(history: History) -> tuple[str, ...]:
+    """Why nothing was done: the lab lacks what is needed, or the first fault was refused. Empty where something was."""
+    lacking = tuple(each.what.why for each in history.records if isinstance(each.what, events.Skipped))
+    refused = tuple(each.seen for each in aftermath.refusals(history))
+    disturbed = any(aftermath.run(history)) or any(
+        each.standing is not Standing.KEPT for each in aftermath.audit(history)
+    )
+    return lacking or (() if history.faults() or disturbed else refused)
+
+
+def _outcomes(evidence: Evidence) -> Iterator[Outcome]:
+    history = evidence.history
+    before = _steady_before(history)
+    yield before
+    rest = [
+        *_expectations(history),
+        *aftermath.heals(history),
+        aftermath.recovery(history),
+        *safety.outcomes(history),
+        *aftermath.checks(evidence),
+        *aftermath.refusals(history),
+        *aftermath.run(history),
+        *aftermath.judged(history),
+        *aftermath.audit(history),
+    ]
+    if before.standing is Standing.KEPT:
+        yield from rest
+        return
+    # what a lab did that was not steady before shows nothing about the scenario
+    for outcome in rest:
+        if outcome.standing is Standing.LEFT_OUT:
+            yield outcome
+        else:
+            seen = f"not judged, the lab was not steady before: {outcome.seen}"
+            yield replace(outcome, standing=Standing.UNJUDGED, seen=seen)
+
+
+def _steady_before(history: History) -> Outcome:
+    found = history.steady(When.BEFORE)
+    seen = found[1].seen if found else "the run ended before the lab was seen to be steady"
+    standing = Standing.KEPT if found and found[1].ok else Standing.UNJUDGED
+    at = found[0] if found else None
+    return Outcome(Kind.STEADY, "steady before", "the lab is steady", seen, standing, at=at)
+
+
+def _expectations(history: History) -> Iterator[Outcome]:
+    for index, step in enumerate(history.scenario.steps):
+        if isinstance(step, Expect):
+            yield _expectation(history, index, step.expectation)
+
+
+def _expectation(history: History, index: int, expectation: Expectation) -> Outcome:
+    limit = limit_seconds(expectation)
+    stretch = history.patience if waiting(expectation) else 1.0
+    outcome = Outcome(
+        Kind.EXPECTATION,
+        # as the steps are counted in the file: those that a twin adds are not in it
+        f"step {index + 1 - history.scenario.added}",
+        promised(expectation),
+        "",
+        Standing.LEFT_OUT,
+        step=index,
+        limit_seconds=limit,
+        patient_seconds=None if limit is None else limit * stretch,
+    )
+    unmet = history.unmet(index)
+    if unmet:
+        return replace(outcome, seen="; ".join(unmet))
+    ended = history.ended(index)
+    if ended is None:
+        return replace(outcome, standing=Standing.UNJUDGED, seen="the run did not come so far")
+    # a window may be closed long after the runner went on; what was waited for is judged as of then
+    judged = satisfied(history, index, _end(history) if expectation.during is not None else ended)
+    return replace(
+        outcome,
+        seen=judged.seen,
+        standing=_STANDINGS[judged.state],
+        at=judged.at,
+        measured=measured(judged.figures),
+        evidence=judged.evidence,
+        figures=judged.figures,
+    )
+
+
+def _result(
+    evidence: Evidence, verdict: Verdict, reasons: tuple[str, ...], outcomes: tuple[Outcome, ...]
+) -> Result:
+    meta, history = evidence.meta, evidence.history
+    recovery = next((outcome for outcome in outcomes if outcome.kind is Kind.RECOVERY), None)
+    return Result(
+        scenario=meta.scenario,
+        title=evidence.scenario.title,
+        lab=meta.lab,
+        verdict=verdict,
+        reasons=reasons,
+        started=meta.started,
+        seconds=_end(history),
+        patience=meta.patience,
+        is_twin=meta.is_twin,
+        is_interrupted=any(isinstance(each.what, events.Interrupted) for each in evidence.records),
+        outcomes=outcomes,
+        lanes=tuple(impact.lanes(history)),
+        recovery_seconds=recovery.measured if recovery else None,
+        impacts=tuple(impact.impacts(history)),
+        provider=meta.provider_in_words,
+    )
+
+
+def _end(history: History) -> float:
+    return max((record.t for record in history.records), default=0.0)
