@@ -18,7 +18,7 @@ from halab.cli.lab import file_option, json_option, place_of, print_json
 from halab.errors import HalabError
 
 if TYPE_CHECKING:
-    from halab.report.played import Played, Run
+    from halab.campaign.outcome import Played, Run
     from halab.scenario.run.library import Script
 
 
@@ -132,11 +132,11 @@ def _play(
     proving: bool = False,
 ) -> Played:
     """Play what was chosen, and show each run as soon as it has ended; JSON is printed at the end."""
+    from halab.campaign.outcome import merge
+    from halab.campaign.plan import announcement, turns
+    from halab.campaign.play import Manner, play, problem_of
     from halab.cli.console import progress
     from halab.report import table
-    from halab.report.played import merge
-    from halab.report.playing import Manner, play, problem_of
-    from halab.report.turn import announcement, turns
 
     place = place_of(choice.file)
     scripts = scripts_of(choice)

@@ -13,7 +13,7 @@ from halab.errors import ExitCode
 from halab.printable import one_line
 
 if TYPE_CHECKING:
-    from halab.report.played import Run
+    from halab.campaign.outcome import Run
     from halab.scenario.record.folder import RunFolder
     from halab.scenario.verdict.result import Result
 

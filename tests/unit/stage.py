@@ -11,13 +11,13 @@ from typing import Any
 from fakes import Recorded, lab_of
 from made_run import META
 
+from halab.campaign.outcome import Played, Run
+from halab.campaign.plan import Turn
+from halab.campaign.play import Manner, Ways, play
 from halab.config.loading import loads
 from halab.config.scenario import Scenario, Verdict
 from halab.lifecycle.lab import Place, open_file
 from halab.progress import Progress
-from halab.report.played import Played, Run
-from halab.report.playing import Manner, Ways, play
-from halab.report.turn import Turn
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import Kind, Outcome, Result, Standing

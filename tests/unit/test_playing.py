@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from stage import SEED, Stage, script, turn
 
+from halab.campaign.outcome import Played, merge
+from halab.campaign.plan import announcement, minutes, turns
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
-from halab.report.played import Played, merge
-from halab.report.turn import announcement, minutes, turns
 
 
 @pytest.fixture

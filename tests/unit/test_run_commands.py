@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from stage import TEXT, Stage, script, turn
 
+from halab.campaign import play as playing
+from halab.campaign.outcome import Played
 from halab.cli import main
 from halab.cli.verdicts import Proof, exit_code
 from halab.errors import HostProblem
 from halab.faults.journal import Entry, Journal
-from halab.report import playing
-from halab.report.played import Played
 from halab.scenario.run import library
 from halab.scenario.run.library import Script
 

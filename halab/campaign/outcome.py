@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from halab.campaign.plan import Turn
 from halab.errors import HalabError
 from halab.lifecycle.lab import Place
 from halab.report import overview
 from halab.report.campaign import Campaign, NotRun
-from halab.report.turn import Turn
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.result import Result
 

@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from halab.campaign.outcome import Played, Repair, Run
+from halab.campaign.plan import Turn, minutes
 from halab.clock import RealClock
 from halab.errors import HalabError, HostProblem, afterwards
 from halab.lifecycle.lab import Place
 from halab.printable import one_line
 from halab.progress import Progress
-from halab.report.played import Played, Repair, Run
 from halab.report.render import render
-from halab.report.turn import Turn, minutes
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import repair, session
 from halab.scenario.run.duration import longest_seconds
