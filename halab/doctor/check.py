@@ -13,7 +13,7 @@ from halab.config.lab import LabFile, Provider
 from halab.config.remote import Remote
 from halab.doctor.host import Host
 from halab.lifecycle.lab import Place, provider_of
-from halab.machines import elsewhere
+from halab.machines.host import remote_env as elsewhere
 from halab.topology.lab import Machine, plan
 
 

@@ -29,14 +29,14 @@ from halab.images import cache, disk, whole
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.lifecycle.lab import Place, provider_of, remote_of
-from halab.machines import allocation, neighbours
-from halab.machines.allocation import Allocation
-from halab.machines.engine import Engine, EngineFacts
-from halab.machines.hypervisor import Hypervisor
-from halab.machines.libvirt_facts import LibvirtFacts
+from halab.machines.docker.engine import Engine, EngineFacts
+from halab.machines.host import allocation, neighbours
+from halab.machines.host.allocation import Allocation
+from halab.machines.host.neighbours import Neighbour, Subnet
+from halab.machines.host.routes import Route, routes, routes_of
+from halab.machines.libvirt.facts import LibvirtFacts
+from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.maker import Made
-from halab.machines.neighbours import Neighbour, Subnet
-from halab.machines.routes import Route, routes, routes_of
 
 # An engine or a daemon that takes longer to say its version does not answer.
 _ANSWER_SECONDS = 8

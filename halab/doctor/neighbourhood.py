@@ -14,7 +14,7 @@ from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote
 from halab.doctor.host import Host
 from halab.doctor.virtual import address
 from halab.errors import HalabError
-from halab.machines.neighbours import Kind, Neighbour
+from halab.machines.host.neighbours import Kind, Neighbour
 
 # What programs for VPNs call their devices.
 _VPN = re.compile(r"(tun|tap|wg|ppp|vpn|tailscale|zt|nordlynx|proton|cscotun|ipsec|gpd)")

@@ -13,7 +13,7 @@ from halab.errors import HalabError
 from halab.images import cache
 from halab.images.box import base_name
 from halab.images.box import key as box_key
-from halab.machines.libvirt_base import POOL, POOL_FOLDER
+from halab.machines.libvirt.base_disk import POOL, POOL_FOLDER
 from halab.machines.vagrant import box_folder
 
 # The disk of a box is 1.2 GB with Kubernetes inside. A node writes images, etcd and logs beside it.

@@ -14,7 +14,7 @@ from halab.doctor.host import Host
 from halab.doctor.kvm_guest import guest_for
 from halab.doctor.tools import dotted, numbers
 from halab.errors import HalabError
-from halab.machines.libvirt_facts import LibvirtFacts
+from halab.machines.libvirt.facts import LibvirtFacts
 
 SYSTEM = "qemu:///system"
 # One daemon for everything, or one for qemu's machines alone.

@@ -18,9 +18,9 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle import makers
 from halab.lifecycle.lab import Place, existing
 from halab.lifecycle.remake import remake
-from halab.machines import tunnel
 from halab.machines.guests import SshGuests
-from halab.machines.tunnel import Tunnel
+from halab.machines.host import tunnel
+from halab.machines.host.tunnel import Tunnel
 from halab.machines.work import replace
 from halab.topology.lab import API_PORT, Lab
 

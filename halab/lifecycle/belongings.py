@@ -8,10 +8,11 @@ from pathlib import Path
 
 from halab.errors import HalabError, HostProblem
 from halab.lifecycle.standing import Judged, Standing, judge
-from halab.machines import allocation, host_belongings, identity
 from halab.machines.belonging import Belonging, Holder, Keeper, Kind
-from halab.machines.engine import Engine
-from halab.machines.hypervisor import Hypervisor
+from halab.machines.docker.engine import Engine
+from halab.machines.host import allocation, identity
+from halab.machines.host import inventory as host_belongings
+from halab.machines.libvirt.hypervisor import Hypervisor
 
 # An engine that hangs must not keep the other provider's from being seen.
 _ENGINE_SECONDS = 60

@@ -10,7 +10,7 @@ from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import lost, made, makers, workfiles
 from halab.lifecycle.lab import Place
-from halab.machines import allocation
+from halab.machines.host import allocation
 from halab.machines.maker import Maker
 from halab.progress import Progress
 

@@ -17,8 +17,9 @@ from halab.config.loading import read
 from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
 from halab.lifecycle import made
-from halab.machines import allocation, elsewhere, identity
-from halab.machines.allocation import Allocation
+from halab.machines.host import allocation, identity
+from halab.machines.host import remote_env as elsewhere
+from halab.machines.host.allocation import Allocation
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
 

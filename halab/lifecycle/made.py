@@ -7,7 +7,7 @@ from pathlib import Path
 
 from halab.config.lab import Provider
 from halab.errors import LabProblem
-from halab.machines import host_belongings
+from halab.machines.host import inventory as host_belongings
 from halab.machines.work import Work
 from halab.topology.lab import Lab
 

@@ -10,13 +10,13 @@ from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
 from halab.lifecycle.payload import Payload
-from halab.machines import engine
-from halab.machines.docker_power import DockerPower
-from halab.machines.engine import Engine
-from halab.machines.exclusive import Matter, exclusive
+from halab.machines.docker import engine
+from halab.machines.docker.engine import Engine
+from halab.machines.docker.power import DockerPower
 from halab.machines.guests import SshGuests, set_clock
-from halab.machines.hypervisor import Hypervisor
-from halab.machines.libvirt_power import LibvirtPower
+from halab.machines.host.host_lock import Matter, exclusive
+from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.machines.libvirt.power import LibvirtPower
 from halab.machines.maker import Maker
 from halab.machines.power import Power
 from halab.machines.vagrant import Vagrant, disk_of

@@ -17,8 +17,8 @@ from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
 from halab.lifecycle.settling import settle
-from halab.machines import allocation
-from halab.machines.exclusive import Matter, exclusive
+from halab.machines.host import allocation
+from halab.machines.host.host_lock import Matter, exclusive
 from halab.machines.maker import Maker
 from halab.machines.power import State
 from halab.machines.work import replace

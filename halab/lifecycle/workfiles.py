@@ -10,8 +10,8 @@ from halab.errors import HalabError
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
-from halab.machines import allocation, identity, proxies
-from halab.machines.allocation import Allocation
+from halab.machines.host import allocation, identity, proxies
+from halab.machines.host.allocation import Allocation
 from halab.topology import files
 from halab.topology.files import HostValues
 from halab.topology.lab import Lab

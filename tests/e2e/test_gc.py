@@ -120,6 +120,6 @@ def test_what_belongs_to_no_living_lab_is_removed_and_nothing_else(
 
 
 def identity() -> str:
-    from halab.machines.identity import of_this_host
+    from halab.machines.host.identity import of_this_host
 
     return of_this_host()

@@ -35,8 +35,8 @@ HOMES = {
     # vagrant.py names an exception of it, which python-vagrant raises
     "subprocess": {"halab.process", "halab.machines.vagrant"},
     "vagrant": {"halab.machines.vagrant"},
-    "docker": {"halab.machines.engine"},
-    "libvirt": {"halab.machines.libvirt_connection"},
+    "docker": {"halab.machines.docker.engine"},
+    "libvirt": {"halab.machines.libvirt.connection"},
     "testinfra": {"halab.scenario.run.check_fixtures"},
     "jinja2": {"halab.topology.render"},
 }

@@ -17,10 +17,10 @@ from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
 from halab.images.manifest import FORMAT, Manifest
 from halab.lifecycle.lab import Place
-from halab.machines.allocation import Allocation
-from halab.machines.engine import EngineFacts
-from halab.machines.libvirt_facts import LibvirtFacts, Pool
-from halab.machines.neighbours import Neighbour
+from halab.machines.docker.engine import EngineFacts
+from halab.machines.host.allocation import Allocation
+from halab.machines.host.neighbours import Neighbour
+from halab.machines.libvirt.facts import LibvirtFacts, Pool
 from halab.machines.work import Work
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from xml.sax.saxutils import escape, quoteattr
 from fakes import lab_of
 
 from halab.config.lab import Provider
-from halab.machines import identity
-from halab.machines.hypervisor import Hypervisor
-from halab.machines.libvirt_power import LibvirtPower
+from halab.machines.host import identity
+from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.machines.libvirt.power import LibvirtPower
 from halab.machines.work import Work
 from halab.topology import domain
 from halab.topology.lab import Lab

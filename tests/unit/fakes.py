@@ -14,7 +14,7 @@ from typing import Any
 from halab.config.lab import LabFile, Provider
 from halab.errors import CommandFailed, HalabError, Unreachable
 from halab.lifecycle import made
-from halab.machines import allocation
+from halab.machines.host import allocation
 from halab.machines.work import Work
 from halab.process import Completed
 from halab.topology.lab import Lab, plan

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import allocation, routes
-from halab.machines.allocation import Allocation
+from halab.machines.host import allocation, routes
+from halab.machines.host.allocation import Allocation
 
 
 def work(folder: Path, name: str) -> Path:

@@ -15,8 +15,9 @@ from halab.cli import main
 from halab.cli.belongings import _age, _size
 from halab.errors import HostProblem
 from halab.lifecycle import belongings
-from halab.machines import allocation, host_belongings, identity
 from halab.machines.belonging import Belonging, Holder, Kind
+from halab.machines.host import allocation, identity
+from halab.machines.host import inventory as host_belongings
 from halab.machines.work import Work
 
 Shown = pytest.CaptureFixture[str]

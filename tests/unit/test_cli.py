@@ -18,7 +18,7 @@ from fakes import brought_up
 
 from halab import __version__, cli
 from halab.cli import _COMMANDS, main
-from halab.machines import allocation
+from halab.machines.host import allocation
 
 ROOT = Path(__file__).parents[2]
 Shown = pytest.CaptureFixture[str]

@@ -10,7 +10,7 @@ import pytest
 from fakes import lab_of
 
 from halab.config.lab import Provider
-from halab.machines.engine import Engine
+from halab.machines.docker.engine import Engine
 from halab.machines.power import State
 from halab.machines.work import Work
 

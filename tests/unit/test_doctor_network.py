@@ -13,10 +13,10 @@ from test_doctor import found
 from halab.doctor import require
 from halab.doctor.check import State
 from halab.errors import HostProblem
-from halab.machines import routes
-from halab.machines.allocation import Allocation
-from halab.machines.neighbours import Kind, Neighbour, Subnet, neighbours
-from halab.machines.routes import Route
+from halab.machines.host import routes
+from halab.machines.host.allocation import Allocation
+from halab.machines.host.neighbours import Kind, Neighbour, Subnet, neighbours
+from halab.machines.host.routes import Route
 
 OWN = IPv4Network("10.213.0.0/24")
 SSH = IPv4Network("10.214.0.0/24")

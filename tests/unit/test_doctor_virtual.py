@@ -12,8 +12,8 @@ from test_doctor import found as found_on
 
 from halab.doctor.check import Result, State
 from halab.errors import Corrupted, HostProblem
-from halab.machines.libvirt_facts import LibvirtFacts, Pool
-from halab.machines.neighbours import Kind, Subnet
+from halab.machines.host.neighbours import Kind, Subnet
+from halab.machines.libvirt.facts import LibvirtFacts, Pool
 
 WORK = str(place_of().work.path)
 

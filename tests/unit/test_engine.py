@@ -14,8 +14,8 @@ import requests
 from fakes import lab_of
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines import identity
-from halab.machines.engine import Engine
+from halab.machines.docker.engine import Engine
+from halab.machines.host import identity
 
 WORK = Path("/labs/ada/.halab")
 OURS = {"halab.lab": "ha", "halab.work": str(WORK)}

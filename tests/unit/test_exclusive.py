@@ -6,7 +6,7 @@ import pytest
 from fakes import FakeClock
 
 from halab.errors import HostProblem
-from halab.machines.exclusive import Matter, exclusive
+from halab.machines.host.host_lock import Matter, exclusive
 
 
 def test_networks_are_chosen_and_made_by_one_halab_at_a_time() -> None:

@@ -10,8 +10,8 @@ from fake_libvirt import VIRTUAL, define, libvirt_power
 from fake_libvirt import test_driver as driver
 
 from halab.errors import HostProblem, LabProblem, Unable
-from halab.machines import libvirt_limits
-from halab.machines.hypervisor import Hypervisor
+from halab.machines.libvirt import limits as libvirt_limits
+from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.power import State
 from halab.machines.work import Work
 

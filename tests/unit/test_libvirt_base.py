@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import pytest
 
-from halab.machines import libvirt_base
+from halab.machines.libvirt import base_disk as libvirt_base
 
 BOX = "halab/debian-12-0123456789ab"
 

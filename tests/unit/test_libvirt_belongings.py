@@ -12,9 +12,10 @@ from fake_libvirt import VIRTUAL, define
 from fake_libvirt import test_driver as driver
 
 from halab.errors import HostProblem
-from halab.machines import identity, libvirt_belongings
 from halab.machines.belonging import Belonging, Kind
-from halab.machines.hypervisor import Hypervisor
+from halab.machines.host import identity
+from halab.machines.libvirt import inventory as libvirt_belongings
+from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.topology import domain
 
 OURS = Path("/labs/ada/.halab")

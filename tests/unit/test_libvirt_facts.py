@@ -9,7 +9,7 @@ import pytest
 from fake_libvirt import VIRTUAL
 from fake_libvirt import test_driver as driver
 
-from halab.machines.hypervisor import Hypervisor
+from halab.machines.libvirt.hypervisor import Hypervisor
 
 pytest.importorskip("libvirt", exc_type=ImportError)
 

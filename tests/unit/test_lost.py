@@ -21,8 +21,8 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle import lost, makers, status, up, workfiles
 from halab.lifecycle.down import down
 from halab.lifecycle.lab import Place, open_file
-from halab.machines import allocation, identity
-from halab.machines.hypervisor import Hypervisor
+from halab.machines.host import allocation, identity
+from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.maker import Made, Maker
 from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab

@@ -13,10 +13,10 @@ from fakes import lab_of
 from power_contract import PROMISES, Promise, plug_is_pulled_and_put_back
 
 from halab.errors import LabProblem, Unable
-from halab.machines import identity
-from halab.machines.docker_power import DockerPower
-from halab.machines.engine import Engine
-from halab.machines.libvirt_power import LibvirtPower
+from halab.machines.docker.engine import Engine
+from halab.machines.docker.power import DockerPower
+from halab.machines.host import identity
+from halab.machines.libvirt.power import LibvirtPower
 from halab.machines.power import Power, State
 from halab.machines.work import Work
 

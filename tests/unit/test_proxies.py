@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from halab.errors import HostProblem
-from halab.machines import proxies
+from halab.machines.host import proxies
 
 
 def test_what_the_environment_has_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

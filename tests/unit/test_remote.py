@@ -30,7 +30,7 @@ from halab.errors import BadFile, HostProblem, LabProblem, TunnelLost, Unreachab
 from halab.lifecycle import access, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import Place
-from halab.machines import tunnel
+from halab.machines.host import tunnel
 from halab.machines.vagrant import Vagrant
 from halab.topology import files
 from halab.topology.files import HostValues

@@ -12,7 +12,7 @@ from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import makers, up
 from halab.lifecycle.lab import open_file
-from halab.machines import allocation
+from halab.machines.host import allocation
 from halab.machines.maker import Made
 from halab.machines.power import State
 from halab.topology.lab import Lab, Machine

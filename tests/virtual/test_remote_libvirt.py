@@ -17,7 +17,7 @@ from users import UserLab
 from halab.lifecycle import lab as labs
 from halab.lifecycle import made, makers
 from halab.lifecycle.lab import Place
-from halab.machines import allocation, identity
+from halab.machines.host import allocation, identity
 from halab.machines.power import State
 from halab.topology import domain
 from halab.topology.lab import Lab

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from halab.clock import within
 from halab.errors import HostProblem, TimedOut
-from halab.machines import elsewhere, tunnel
-from halab.machines.libvirt_looks import at_rest
+from halab.machines.host import remote_env as elsewhere
+from halab.machines.host import tunnel
+from halab.machines.libvirt.retry import at_rest
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from halab.machines.neighbours import Kind, Subnet
+from halab.machines.host.neighbours import Kind, Subnet
 from halab.topology import domain
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from halab.machines.routes import Route
+from halab.machines.host.routes import Route
 
 
 class Kind(StrEnum):

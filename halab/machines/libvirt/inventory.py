@@ -10,9 +10,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem
-from halab.machines import libvirt_disks
 from halab.machines.belonging import Belonging, Holder, Kind, moment
-from halab.machines.libvirt_looks import Gone, at_rest, noticing
+from halab.machines.libvirt import disks as libvirt_disks
+from halab.machines.libvirt.retry import Gone, at_rest, noticing
 from halab.topology import domain
 from halab.topology.domain import Owner
 

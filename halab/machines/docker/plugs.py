@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from halab.errors import LabProblem
-from halab.machines import identity
+from halab.machines.host import identity
 from halab.topology.container import HOST_LABEL, LABEL, NO_MACHINE, WORK_LABEL
 from halab.topology.lab import Lab, Machine
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
 from halab.errors import LabProblem, TimedOut
 from halab.machines import addresses
-from halab.machines.hypervisor import Hypervisor
+from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.power import State
 from halab.machines.work import Work
 from halab.topology.lab import Lab, Machine

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from halab.machines import identity
+from halab.machines.host import identity
 from halab.machines.snapshots import Saved
 from halab.topology import container
 from halab.topology.container import (

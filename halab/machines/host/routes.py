@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 from halab import process
 from halab.config.remote import Remote
-from halab.machines import tunnel
+from halab.machines.host import tunnel
 
 
 @dataclass(frozen=True)

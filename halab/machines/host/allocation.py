@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from halab.config.remote import Remote
 from halab.errors import HostProblem, LabProblem
-from halab.machines import routes
+from halab.machines.host import routes
 from halab.machines.work import replace
 
 # Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from halab.errors import LabProblem, Unable
 from halab.machines import addresses
-from halab.machines.engine import Engine
+from halab.machines.docker.engine import Engine
 from halab.machines.power import State
 from halab.machines.work import Work
 from halab.topology.lab import Lab, Machine
