@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab.lifecycle import makers
+from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import existing, open_file
 from halab.machines.power import Power
 

@@ -45,8 +45,8 @@ def init_command(file: Path, force: bool) -> None:
     Example:
       halab init && halab up
     """
+    from halab import templates as render
     from halab.errors import BadUsage
-    from halab.topology import render
 
     if file.exists() and not force:
         raise BadUsage(

@@ -81,8 +81,8 @@ def report_command(folder: Path, as_json: bool) -> int:
     """
     from halab.cli.verdicts import exit_code, print_result, print_results
     from halab.report import table
+    from halab.report.recorded_campaign import is_campaign, render_campaign
     from halab.report.render import render
-    from halab.report.written import is_campaign, render_campaign
     from halab.scenario.record.folder import RunFolder
 
     if is_campaign(folder):

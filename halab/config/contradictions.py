@@ -8,9 +8,9 @@ from itertools import product
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
 from halab.config.expectation_rules import amounts_of
 from halab.config.fault_rules import Finding
+from halab.config.lab_traits import When
 from halab.config.quantities import Bounds
 from halab.config.scenario import Scenario
-from halab.config.setting import When
 from halab.config.step import Expect, Inject, conditions
 
 

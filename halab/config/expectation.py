@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from halab.config.lab_traits import When
 from halab.config.loading import Model
 from halab.config.quantities import CountBounds, SecondsBounds, ShareBounds, Within, WithinOrAlways
-from halab.config.setting import When
 from halab.config.targets import Kind
 
 Text = Annotated[str, Field(min_length=1)]

@@ -13,9 +13,9 @@ from halab.config.expectation import (
 )
 from halab.config.fault_rules import Cast, Finding
 from halab.config.lab import Balancer
+from halab.config.lab_traits import When
 from halab.config.loading import nearest
 from halab.config.quantities import Bounds
-from halab.config.setting import When
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, Kind, kind_of
 from halab.config.yaml_source import Path
 

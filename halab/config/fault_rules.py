@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from halab.config.fault_spec import FaultSpec
+from halab.config.known_faults import FaultSpec
+from halab.config.lab_traits import Needs
 from halab.config.loading import nearest
-from halab.config.setting import Needs
 from halab.config.step import Heal, Inject, Options, spelled_options
 from halab.config.targets import (
     EVERYONE,

@@ -16,10 +16,10 @@ from halab.config.expectation import (
     ProbeExpectation,
     Text,
 )
-from halab.config.fault_spec import EDIT_BALANCER, NOTHING, FaultSpec
+from halab.config.known_faults import EDIT_BALANCER, NOTHING, FaultSpec
+from halab.config.lab_traits import Capability, Needs, Setting, When
 from halab.config.loading import Model
 from halab.config.quantities import Within
-from halab.config.setting import Capability, Needs, Setting, When
 from halab.config.step import AnyStep, Expect, Heal, Inject, Name, Step, Wait, conditions, named, unmet
 from halab.config.targets import OTHERS, ROLES
 from halab.config.twin import Twin, Verdict

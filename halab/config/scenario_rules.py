@@ -10,10 +10,10 @@ from halab import files
 from halab.config import contradictions, kubernetes, loading, twin_rules, window_rules
 from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_rules import Cast, Finding
-from halab.config.fault_spec import SNAPSHOT, FaultSpec
+from halab.config.known_faults import SNAPSHOT, FaultSpec
+from halab.config.lab_traits import When
 from halab.config.loading import Written
 from halab.config.scenario import Ledger, Scenario
-from halab.config.setting import When
 from halab.config.step import Expect, Heal, Inject, conditions
 from halab.errors import BadFile, BadUsage, Problem
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation, Text
+from halab.config.lab_traits import Setting, When
 from halab.config.loading import Model
 from halab.config.quantities import Seconds
-from halab.config.setting import Setting, When
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Options = dict[str, str | int | float | bool]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from halab.config.fault_rules import Cast, Finding
-from halab.config.fault_spec import EDIT_BALANCER, NOTHING
+from halab.config.known_faults import EDIT_BALANCER, NOTHING
 from halab.config.lab import Balancer, Check
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario

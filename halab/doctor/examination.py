@@ -7,19 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from halab.config.lab import Provider
-from halab.doctor import (
-    acceleration,
-    choices,
-    engines,
-    images,
-    neighbourhood,
-    room,
-    storage,
-    time_source,
-    tools,
-    virtual,
-    virtual_networks,
-)
+from halab.doctor import acceleration, engines, images, storage, time_source, tools
+from halab.doctor import capacity as room
+from halab.doctor import lab_file as choices
+from halab.doctor import lab_network as neighbourhood
+from halab.doctor import libvirt as virtual
+from halab.doctor import libvirt_networks as virtual_networks
 from halab.doctor.check import Check, Pace, Result, State, Subject, failed, remote, skipped
 from halab.doctor.host import Host, RealHost
 from halab.errors import HalabError, HostProblem

@@ -21,11 +21,12 @@ from halab.config.kubernetes import Release, Source
 from halab.config.lab import Provider
 from halab.doctor import kvm_guest
 from halab.doctor.kvm_guest import Boot, Guest
-from halab.doctor.patience import Once
+from halab.doctor.once import Once
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import cache, disk, whole
+from halab.images import cache, disk
+from halab.images import integrity as whole
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.lifecycle.lab import Place, provider_of, remote_of
@@ -36,7 +37,7 @@ from halab.machines.host.neighbours import Neighbour, Subnet
 from halab.machines.host.routes import Route, routes, routes_of
 from halab.machines.libvirt.facts import LibvirtFacts
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.maker import Made
+from halab.machines.provider import Made
 
 # An engine or a daemon that takes longer to say its version does not answer.
 _ANSWER_SECONDS = 8

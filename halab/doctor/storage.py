@@ -8,7 +8,7 @@ from halab.config.lab import Provider, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, skipped, warning
 from halab.doctor.host import Host
-from halab.doctor.virtual import address, facts
+from halab.doctor.libvirt import address, facts
 from halab.errors import HalabError
 from halab.images import cache
 from halab.images.box import base_name

@@ -9,7 +9,7 @@ from typing import Any
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
-from halab.faults import kept
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site

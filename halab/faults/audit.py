@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from halab.config.lab import Provider
 from halab.errors import HalabError
-from halab.faults.kept import KEPT
 from halab.faults.manifests import HELD, MANIFESTS, STATIC_PODS
 from halab.faults.resources import CPUS
+from halab.faults.scratch import KEPT
 from halab.faults.site import Site
 from halab.machines.guests import on_all
 from halab.machines.power import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Balancer, Check
 from halab.errors import BadUsage
-from halab.faults import kept
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site

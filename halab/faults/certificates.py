@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, Unable
-from halab.faults import kept, processes
+from halab.faults import processes
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.manifests import HELD

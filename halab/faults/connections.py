@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.faults import kept
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site

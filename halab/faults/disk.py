@@ -8,7 +8,8 @@ from contextlib import suppress
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Provider
 from halab.errors import Unable
-from halab.faults import kept, processes
+from halab.faults import processes
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site

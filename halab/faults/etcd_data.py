@@ -10,7 +10,7 @@ from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import members
 from halab.faults.fault import Fault, nothing_to_heal
 from halab.faults.journal import Entry
-from halab.faults.kept import folder
+from halab.faults.scratch import folder
 from halab.faults.site import Site
 
 # The kubelet starts a member again 2 s after it was killed, or 10 to 20 s where that was not the first time.

@@ -11,7 +11,7 @@ import threading
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, LabProblem, ScriptFailed
-from halab.faults import kept
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.power import wait_for_state

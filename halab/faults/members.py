@@ -12,7 +12,8 @@ from functools import partial
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, CommandFailed, HalabError
-from halab.faults import kept, manifests
+from halab.faults import manifests
+from halab.faults import scratch as kept
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import on_all

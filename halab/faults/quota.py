@@ -5,7 +5,8 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem
-from halab.faults import kept, manifests
+from halab.faults import manifests
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry
 from halab.faults.site import Site

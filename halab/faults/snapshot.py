@@ -5,7 +5,8 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, HalabError
-from halab.faults import kept, manifests, members
+from halab.faults import manifests, members
+from halab.faults import scratch as kept
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry
 from halab.faults.site import Site

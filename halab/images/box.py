@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halab import data, process
+from halab import templates as render
 from halab.config import box as recipes
 from halab.config.box import Recipe
 from halab.config.kubernetes import Release, Source
 from halab.config.lab import Provider, is_stock
 from halab.errors import Corrupted, HostProblem
 from halab.images import bundle as bundles
-from halab.images import cache, disk, tree
+from halab.images import cache, disk
+from halab.images import rootfs as tree
 from halab.images.bundle import Bundle
 from halab.progress import Progress
-from halab.topology import render
 
 # Raised when this module notes something else of what it has built.
 FORMAT = 1

@@ -13,10 +13,10 @@ from pathlib import Path
 from halab.config.kubernetes import Release, Source
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import cache, manifest
+from halab.images.bundle_part import Maker
+from halab.images.image_names import image_names
 from halab.images.manifest import REBUILD_HINT, Manifest
 from halab.images.modules import Modules
-from halab.images.names import image_names
-from halab.images.part import Maker
 from halab.images.release import Official
 from halab.images.staging import Staging
 from halab.progress import Progress

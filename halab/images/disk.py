@@ -12,7 +12,7 @@ from pathlib import Path
 from halab import process
 from halab.errors import HostProblem
 from halab.images.cache import Architecture
-from halab.images.tree import add_templates, run_inside
+from halab.images.rootfs import add_templates, run_inside
 from halab.progress import Progress
 
 # Raised when this module makes another disk from the same inputs.

@@ -10,11 +10,11 @@ from pathlib import Path
 from halab.config.kubernetes import Release, at_least
 from halab.errors import HalabError
 from halab.images import debian
+from halab.images.bundle_part import Make, Part, Workplace
 from halab.images.cache import Architecture, make_folder
 from halab.images.go import Go, ModuleFile
+from halab.images.image_names import KUBERNETES_IMAGES, image_names
 from halab.images.image_tar import Contents, write_image
-from halab.images.names import KUBERNETES_IMAGES, image_names
-from halab.images.part import Make, Part, Workplace
 from halab.progress import Step
 
 # Raised when this module makes other files from the same pins.

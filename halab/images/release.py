@@ -15,11 +15,11 @@ import httpx
 from halab.config.kubernetes import Release
 from halab.errors import BadUsage, Corrupted, HalabError, HostProblem
 from halab.images import cache
+from halab.images.bundle_part import Make, Part, Workplace
 from halab.images.cache import Architecture
 from halab.images.download import Downloads
+from halab.images.image_names import image_names
 from halab.images.image_tar import extract
-from halab.images.names import image_names
-from halab.images.part import Make, Part, Workplace
 from halab.images.registry import Registry
 from halab.progress import Step
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from halab.images import cache
+from halab.images.bundle_part import Part, Workplace
 from halab.images.manifest import Record
-from halab.images.part import Part, Workplace
 from halab.progress import Progress
 
 

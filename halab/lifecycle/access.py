@@ -15,9 +15,9 @@ from halab.errors import LabProblem
 from halab.faults.site import Hindrance, Site
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import makers
+from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place, existing
-from halab.lifecycle.remake import remake
+from halab.lifecycle.recreate import remake
 from halab.machines.guests import SshGuests
 from halab.machines.host import tunnel
 from halab.machines.host.tunnel import Tunnel

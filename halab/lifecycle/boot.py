@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from halab.errors import CommandFailed, LabProblem
 from halab.lifecycle.lab import Place
-from halab.lifecycle.makers import vagrant
+from halab.lifecycle.providers import vagrant
 from halab.machines import addresses
-from halab.machines.maker import Maker
 from halab.machines.power import State
+from halab.machines.provider import Maker
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import lost, made, makers, workfiles
+from halab.lifecycle import machine_info as made
+from halab.lifecycle import orphans as lost
+from halab.lifecycle import providers as makers
+from halab.lifecycle import workfiles
 from halab.lifecycle.lab import Place
 from halab.machines.host import allocation
-from halab.machines.maker import Maker
+from halab.machines.provider import Maker
 from halab.progress import Progress
 
 

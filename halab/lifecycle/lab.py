@@ -16,7 +16,7 @@ from halab.config.lab import AUTO, LabFile, Provider
 from halab.config.loading import read
 from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
-from halab.lifecycle import made
+from halab.lifecycle import machine_info as made
 from halab.machines.host import allocation, identity
 from halab.machines.host import remote_env as elsewhere
 from halab.machines.host.allocation import Allocation

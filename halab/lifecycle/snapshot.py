@@ -15,14 +15,15 @@ from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import injection
 from halab.faults.journal import Journal
 from halab.faults.site import Site
-from halab.lifecycle import access, makers
+from halab.lifecycle import access
 from halab.lifecycle import lab as labs
+from halab.lifecycle import providers as makers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
-from halab.lifecycle.settling import settle
+from halab.lifecycle.wait_steady import settle
 from halab.machines.guests import on_all
-from halab.machines.maker import Maker
 from halab.machines.power import State
+from halab.machines.provider import Maker
 from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology.lab import Lab

@@ -7,10 +7,12 @@ from typing import Any
 
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Journal
-from halab.lifecycle import access, made, makers
+from halab.lifecycle import access
 from halab.lifecycle import lab as labs
+from halab.lifecycle import machine_info as made
+from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place
-from halab.machines.maker import Made
+from halab.machines.provider import Made
 from halab.topology.lab import Lab
 
 

@@ -11,16 +11,19 @@ from halab.clock import RealClock
 from halab.cluster.steady import Observation
 from halab.config.lab import Provider
 from halab.errors import HalabError, LabProblem
-from halab.lifecycle import access, lost, made, makers, snapshot, workfiles
+from halab.lifecycle import access, snapshot, workfiles
 from halab.lifecycle import lab as labs
+from halab.lifecycle import machine_info as made
+from halab.lifecycle import orphans as lost
+from halab.lifecycle import providers as makers
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
-from halab.lifecycle.settling import settle
+from halab.lifecycle.wait_steady import settle
 from halab.machines.host import allocation
 from halab.machines.host.host_lock import Matter, exclusive
-from halab.machines.maker import Maker
 from halab.machines.power import State
+from halab.machines.provider import Maker
 from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology.lab import Lab

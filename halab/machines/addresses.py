@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from halab.config.lab import Provider
-from halab.machines.maker import Maker
+from halab.machines.provider import Maker
 from halab.machines.work import Work
 from halab.topology import files
 from halab.topology.lab import Lab

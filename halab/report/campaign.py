@@ -8,7 +8,7 @@ from functools import cached_property
 
 from halab.config import loading
 from halab.config.scenario import Scenario, Verdict
-from halab.report import words
+from halab.report import wording as words
 from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.record.outage import percentile

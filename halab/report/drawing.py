@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from halab.report import act_lanes, probe_lanes, state_lanes
+from halab.report import fault_lanes as act_lanes
+from halab.report import probe_lanes, state_lanes
 from halab.report.axis import LEFT, WIDTH, Bar, Label, Line, Scale, Strip, width_of
 from halab.report.changes import acts
 from halab.scenario.record import events

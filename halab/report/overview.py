@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from halab import templates as render
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.machines.work import replace
-from halab.report import junit, words
+from halab.report import junit
+from halab.report import wording as words
 from halab.report.campaign import CLIENTS, GRAVEST, RECOVERY, Campaign, Spread, Tally, gravest
 from halab.report.page import Tile
-from halab.topology import render
 
 SCHEMA = 1
 PAGE, JUNIT, JSON = "overview.html", "junit.xml", "campaign.json"

@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from halab import templates as render
 from halab.config.lab import Balancer
 from halab.config.quantities import spelled
-from halab.report import changes, happenings, words
+from halab.report import changes
+from halab.report import narrative as happenings
+from halab.report import wording as words
 from halab.report.drawing import draw
 from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Evidence, Meta
 from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
-from halab.topology import render
 
 # What the bars of a drawing mean, by their kinds; a kind that explains itself by a word on it is not here.
 _KEY = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.printable import one_line, printable
-from halab.report import words
+from halab.report import wording as words
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
 from halab.scenario.verdict.result import Kind, Result, Standing
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from halab import templates as render
 from halab.config.lab import Balancer, Check, DiskCache, Provider
-from halab.topology import container, domain, render, stock
+from halab.topology import container, domain, stock
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
 # What kubeadm checks and a machine of a lab cannot change: a container's kernel is the host's, so is its swap.

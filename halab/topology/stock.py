@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from halab import templates as render
 from halab.config import box as recipes
-from halab.topology import render
 from halab.topology.lab import Lab, Machine
 
 # What a stock box is made into.

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import halab
-from halab.topology.render import ruby, ssh
+from halab.templates import ruby, ssh
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -38,7 +38,7 @@ HOMES = {
     "docker": {"halab.machines.docker.engine"},
     "libvirt": {"halab.machines.libvirt.connection"},
     "testinfra": {"halab.scenario.run.check_fixtures"},
-    "jinja2": {"halab.topology.render"},
+    "jinja2": {"halab.templates"},
 }
 SCRIPTS = sorted(
     path

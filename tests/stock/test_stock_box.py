@@ -25,7 +25,7 @@ from halab.config.lab import LabFile, Provider
 from halab.errors import CommandFailed
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import tree
+from halab.images import rootfs as tree
 from halab.lifecycle.payload import Payload
 from halab.process import Completed
 from halab.progress import Quiet

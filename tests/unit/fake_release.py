@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from halab.config.kubernetes import Release
+from halab.images.image_names import image_names
 from halab.images.image_tar import INDEX_TYPE, MANIFEST_TYPE
-from halab.images.names import image_names
 from halab.images.release import Hosts
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from halab.config.lab import LabFile, Provider
 from halab.errors import CommandFailed, HalabError, Unreachable
-from halab.lifecycle import made
+from halab.lifecycle import machine_info as made
 from halab.machines.host import allocation
 from halab.machines.work import Work
 from halab.process import Completed

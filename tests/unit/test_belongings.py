@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from halab.cli import main
-from halab.cli.belongings import _age, _size
+from halab.cli.inventory import _age, _size
 from halab.errors import HostProblem
-from halab.lifecycle import belongings
-from halab.machines.belonging import Belonging, Holder, Kind
+from halab.lifecycle import inventory as belongings
 from halab.machines.host import allocation, identity
 from halab.machines.host import inventory as host_belongings
+from halab.machines.inventory import Belonging, Holder, Kind
 from halab.machines.work import Work
 
 Shown = pytest.CaptureFixture[str]

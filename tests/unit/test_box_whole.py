@@ -12,7 +12,7 @@ import pytest
 from halab.config.lab import Provider
 from halab.errors import Corrupted
 from halab.images.box import Box
-from halab.images.whole import is_whole
+from halab.images.integrity import is_whole
 
 
 @pytest.fixture(params=[Provider.DOCKER, Provider.LIBVIRT])

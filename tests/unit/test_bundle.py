@@ -14,9 +14,9 @@ import pytest
 from halab.config.kubernetes import RELEASES, Release, Source, at_least
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import bundle, cache
+from halab.images.bundle_part import Part, Workplace
 from halab.images.cache import Architecture
-from halab.images.names import image_names
-from halab.images.part import Part, Workplace
+from halab.images.image_names import image_names
 from halab.progress import Quiet, Step
 
 RELEASE = RELEASES["1.37"]

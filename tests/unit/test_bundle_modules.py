@@ -11,10 +11,10 @@ import pytest
 
 from halab.config.kubernetes import RELEASES
 from halab.errors import BadUsage, CommandFailed, HostProblem
+from halab.images.bundle_part import Workplace
 from halab.images.cache import Architecture
 from halab.images.go import Go, ModuleFile
 from halab.images.modules import Modules, go_mod, groups, minimum_go
-from halab.images.part import Workplace
 from halab.progress import Quiet
 
 RELEASE = RELEASES["1.37"]

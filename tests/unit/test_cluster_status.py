@@ -9,7 +9,7 @@ from fakes import lab_of
 
 from halab.cluster.steady import Observation
 from halab.lifecycle.status import Status
-from halab.machines.maker import Made
+from halab.machines.provider import Made
 
 LEADERS: dict[str, str | None] = {"etcd": "cp1", "kube-scheduler": "cp1", "kube-controller-manager": "cp2"}
 

@@ -10,9 +10,9 @@ import docker.errors
 import pytest
 
 from halab.errors import HostProblem
-from halab.machines.belonging import Belonging, Kind
 from halab.machines.docker import inventory as docker_belongings
 from halab.machines.docker.engine import Engine
+from halab.machines.inventory import Belonging, Kind
 
 OURS = {"halab.lab": "ha", "halab.work": "/labs/.halab", "halab.host": "here"}
 MACHINE = {**OURS, "halab.machine": "cp1"}

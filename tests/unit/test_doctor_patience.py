@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from halab.doctor.patience import Once
+from halab.doctor.once import Once
 from halab.errors import HostProblem
 
 

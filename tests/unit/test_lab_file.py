@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from halab import data
+from halab import templates as render
 from halab.config import box, kubernetes
 from halab.config.lab import Acceleration, Balancer, Check, LabFile, Provider
 from halab.config.loading import load, loads
 from halab.errors import BadFile, BadUsage
-from halab.topology import render
 
 
 def problems(text: str) -> list[str]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from made_run import LANES, STOP, MadeRun
 from made_states import MACHINES, THROUGH, power_cut, readings
 
-from halab.report import axis, happenings
+from halab.report import axis
+from halab.report import narrative as happenings
 from halab.report.axis import Label, Strip
 from halab.report.changes import changes
 from halab.report.drawing import Drawing, Pictures, Row, draw

@@ -12,8 +12,8 @@ from fake_libvirt import VIRTUAL, define
 from fake_libvirt import test_driver as driver
 
 from halab.errors import HostProblem
-from halab.machines.belonging import Belonging, Kind
 from halab.machines.host import identity
+from halab.machines.inventory import Belonging, Kind
 from halab.machines.libvirt import inventory as libvirt_belongings
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.topology import domain

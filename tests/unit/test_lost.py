@@ -18,12 +18,14 @@ from fakes import Recorded, brought_up, lab_of
 from halab.config.lab import Provider
 from halab.errors import HostProblem, LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import lost, makers, status, up, workfiles
+from halab.lifecycle import orphans as lost
+from halab.lifecycle import providers as makers
+from halab.lifecycle import status, up, workfiles
 from halab.lifecycle.down import down
 from halab.lifecycle.lab import Place, open_file
 from halab.machines.host import allocation, identity
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.maker import Made, Maker
+from halab.machines.provider import Made, Maker
 from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab
 

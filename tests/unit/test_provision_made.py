@@ -10,7 +10,7 @@ from fakes import NETWORK
 
 from halab.config.lab import LabFile, Provider
 from halab.errors import LabProblem
-from halab.lifecycle import made
+from halab.lifecycle import machine_info as made
 from halab.lifecycle.lab import Place
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan

@@ -18,7 +18,7 @@ from halab.cli import main
 from halab.config.scenario import Verdict
 from halab.errors import HalabError
 from halab.report import overview
-from halab.report.written import render_campaign
+from halab.report.recorded_campaign import render_campaign
 from halab.scenario.record import events
 from halab.scenario.record.events import Record
 from halab.scenario.record.folder import Evidence, RunFolder

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halab import data
+from halab import templates as render
 from halab.config.lab import Provider
 from halab.process import PROXIES
-from halab.topology import domain, files, render
+from halab.topology import domain, files
 from halab.topology.domain import Owner
 from halab.topology.files import HostValues
 

@@ -11,9 +11,9 @@ from test_scenario_file import KNOWN
 
 from halab.config.expectation import FactExpectation, FactName, Probe, ProbeExpectation
 from halab.config.lab import Balancer, Provider
+from halab.config.lab_traits import Capability, Setting
 from halab.config.quantities import Bounds, spelled, spelled_count, spelled_share
 from halab.config.scenario import Expectation, Inject, Ledger, Needs, Scenario
-from halab.config.setting import Capability, Setting
 from halab.config.targets import PLACES, ROLES, Kind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
 from halab.faults.fault import Place

@@ -16,8 +16,8 @@ from made_run import META, STOP, MadeRun, readings
 from test_scenario_file import KNOWN, problems
 
 from halab.config import scenario_rules
+from halab.config.lab_traits import Capability
 from halab.config.scenario import Scenario, Verdict
-from halab.config.setting import Capability
 from halab.errors import BadFile, BadUsage
 from halab.faults.catalogue import FAULTS
 from halab.scenario.verdict.promises import promised

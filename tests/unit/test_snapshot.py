@@ -14,8 +14,9 @@ from fakes import FakeClock, FakeGuests, Recorded, lab_of
 from halab.errors import BadUsage, HostProblem, LabProblem
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.lifecycle import access, makers, snapshot
+from halab.lifecycle import access, snapshot
 from halab.lifecycle import lab as labs
+from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place, open_file
 from halab.machines.power import State
 from halab.machines.snapshots import Saved

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab.lifecycle.standing import Standing, judge
-from halab.machines.belonging import Belonging, Holder, Kind
+from halab.lifecycle.ownership import Standing, judge
+from halab.machines.inventory import Belonging, Holder, Kind
 
 HERE, THERE = "here", "there"
 MACHINE = Belonging(Holder.DOCKER, Kind.MACHINE, "halab-ha-cp1", "1", "ha", "/labs/ha/.halab", HERE, "cp1")

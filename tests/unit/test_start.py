@@ -10,11 +10,12 @@ from fakes import Recorded, lab_of
 from halab.config.lab import Provider
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import makers, up
+from halab.lifecycle import providers as makers
+from halab.lifecycle import up
 from halab.lifecycle.lab import open_file
 from halab.machines.host import allocation
-from halab.machines.maker import Made
 from halab.machines.power import State
+from halab.machines.provider import Made
 from halab.topology.lab import Lab, Machine
 
 

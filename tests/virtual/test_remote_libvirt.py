@@ -15,7 +15,8 @@ from far import remote_host
 from users import UserLab
 
 from halab.lifecycle import lab as labs
-from halab.lifecycle import made, makers
+from halab.lifecycle import machine_info as made
+from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place
 from halab.machines.host import allocation, identity
 from halab.machines.power import State

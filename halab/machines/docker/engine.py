@@ -15,15 +15,15 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines.belonging import Belonging
 from halab.machines.docker import inventory as docker_belongings
 from halab.machines.docker import plugs as docker_plugs
 from halab.machines.docker import snapshots as docker_snapshots
 from halab.machines.host import identity, tunnel
 from halab.machines.host import remote_env as elsewhere
 from halab.machines.host.neighbours import Kind, Subnet
-from halab.machines.maker import Made, name_taken
+from halab.machines.inventory import Belonging
 from halab.machines.power import State
+from halab.machines.provider import Made, name_taken
 from halab.machines.snapshots import Saved
 from halab.machines.work import Work
 from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, WORK_LABEL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halab.machines.belonging import Belonging, Holder, Kind, moment
+from halab.machines.inventory import Belonging, Holder, Kind, moment
 from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, SNAPSHOT_LABEL, WORK_LABEL
 
 # Who has only one of them is not known to be ours.

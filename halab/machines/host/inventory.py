@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from halab.machines.belonging import Belonging, Holder, Kind
 from halab.machines.host import allocation, identity
+from halab.machines.inventory import Belonging, Holder, Kind
 from halab.machines.work import Work
 
 

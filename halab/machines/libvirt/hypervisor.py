@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 from halab.errors import HostProblem, LabProblem
 from halab.machines import addresses
-from halab.machines.belonging import Belonging, Kind
 from halab.machines.host import identity
+from halab.machines.inventory import Belonging, Kind
 from halab.machines.libvirt import base_disk as libvirt_base
 from halab.machines.libvirt import disks as libvirt_disks
 from halab.machines.libvirt import inventory as libvirt_belongings
@@ -20,8 +20,8 @@ from halab.machines.libvirt import limits as libvirt_limits
 from halab.machines.libvirt import snapshots as libvirt_snapshots
 from halab.machines.libvirt.connection import Connection
 from halab.machines.libvirt.facts import LibvirtFacts, read, subnets_in
-from halab.machines.maker import Made, name_taken
 from halab.machines.power import State
+from halab.machines.provider import Made, name_taken
 from halab.machines.snapshots import Saved
 from halab.machines.work import Work
 from halab.topology import domain

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem
-from halab.machines.belonging import Belonging, Holder, Kind, moment
+from halab.machines.inventory import Belonging, Holder, Kind, moment
 from halab.machines.libvirt import disks as libvirt_disks
 from halab.machines.libvirt.retry import Gone, at_rest, noticing
 from halab.topology import domain

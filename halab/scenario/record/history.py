@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from halab.config.expectation import fault_in, is_of_heal
-from halab.config.fault_spec import SNAPSHOT
+from halab.config.known_faults import SNAPSHOT
 from halab.config.scenario import Expect, Expectation, Inject, Ledger, Scenario, Setting
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
 from halab.scenario.record import events

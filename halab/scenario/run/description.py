@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from halab.config.lab_traits import Needs
 from halab.config.quantities import spelled
 from halab.config.scenario import (
     NOTHING,
@@ -21,7 +22,6 @@ from halab.config.scenario import (
     When,
     conditions,
 )
-from halab.config.setting import Needs
 from halab.faults.catalogue import FAULTS
 from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script

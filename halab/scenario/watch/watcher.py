@@ -14,7 +14,8 @@ from pathlib import Path
 from halab.cluster.api import Api
 from halab.errors import HalabError
 from halab.faults.journal import Journal
-from halab.lifecycle import access, makers
+from halab.lifecycle import access
+from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place
 from halab.machines.power import Power
 from halab.scenario.record.timeline import SampleReader, StateReader

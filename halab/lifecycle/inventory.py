@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halab.errors import HalabError, HostProblem
-from halab.lifecycle.standing import Judged, Standing, judge
-from halab.machines.belonging import Belonging, Holder, Keeper, Kind
+from halab.lifecycle.ownership import Judged, Standing, judge
 from halab.machines.docker.engine import Engine
 from halab.machines.host import allocation, identity
 from halab.machines.host import inventory as host_belongings
+from halab.machines.inventory import Belonging, Holder, Keeper, Kind
 from halab.machines.libvirt.hypervisor import Hypervisor
 
 # An engine that hangs must not keep the other provider's from being seen.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from halab.machines.belonging import Belonging
+from halab.machines.inventory import Belonging
 
 
 class Standing(StrEnum):

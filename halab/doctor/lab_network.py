@@ -12,7 +12,7 @@ from halab import process
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, warning
 from halab.doctor.host import Host
-from halab.doctor.virtual import address
+from halab.doctor.libvirt import address
 from halab.errors import HalabError
 from halab.machines.host.neighbours import Kind, Neighbour
 

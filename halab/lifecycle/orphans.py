@@ -11,11 +11,11 @@ from pathlib import Path
 
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import made
+from halab.lifecycle import machine_info as made
 from halab.lifecycle.lab import Place
 from halab.machines.host import allocation, identity
 from halab.machines.host import inventory as host_belongings
-from halab.machines.maker import Made, Maker
+from halab.machines.provider import Made, Maker
 from halab.progress import Progress
 
 

@@ -11,7 +11,7 @@ from halab.config.lab import Provider
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.host import Host
-from halab.doctor.virtual import address, facts
+from halab.doctor.libvirt import address, facts
 from halab.errors import HalabError
 
 _LOOK = "sudo iptables -S; sudo nft list ruleset"

@@ -14,8 +14,8 @@ from halab.cli.lab import json_option, print_json
 from halab.errors import ExitCode
 
 if TYPE_CHECKING:
-    from halab.lifecycle.belongings import Inventory, Removal
-    from halab.lifecycle.standing import Judged
+    from halab.lifecycle.inventory import Inventory, Removal
+    from halab.lifecycle.ownership import Judged
 
 _COLUMNS = ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK FOLDER"]
 
@@ -32,7 +32,7 @@ def list_command(as_json: bool) -> int:
     Example:
       halab list --json | jq '.[] | select(.state == "orphaned") | .name'
     """
-    from halab.lifecycle import belongings
+    from halab.lifecycle import inventory as belongings
 
     inventory = belongings.look()
     _say_who_is_silent(inventory)
@@ -58,8 +58,8 @@ def gc_command(yes: bool, as_json: bool) -> int:
       halab gc
       halab gc --yes
     """
-    from halab.lifecycle import belongings
-    from halab.lifecycle.standing import Standing
+    from halab.lifecycle import inventory as belongings
+    from halab.lifecycle.ownership import Standing
 
     inventory = belongings.look()
     _say_who_is_silent(inventory)

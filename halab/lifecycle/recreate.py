@@ -5,7 +5,7 @@ from __future__ import annotations
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.errors import Unreachable
 from halab.faults.site import Hindrance
-from halab.lifecycle import makers
+from halab.lifecycle import providers as makers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner

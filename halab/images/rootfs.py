@@ -13,7 +13,7 @@ from halab import data, process
 from halab.config.box import Recipe
 from halab.images import cache
 from halab.images.bundle import Bundle
-from halab.images.content import store_images
+from halab.images.containerd_store import store_images
 from halab.progress import Progress
 
 # Raised when this module makes another tree from the same inputs.

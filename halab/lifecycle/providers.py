@@ -17,8 +17,8 @@ from halab.machines.guests import SshGuests, set_clock
 from halab.machines.host.host_lock import Matter, exclusive
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.libvirt.power import LibvirtPower
-from halab.machines.maker import Maker
 from halab.machines.power import Power
+from halab.machines.provider import Maker
 from halab.machines.vagrant import Vagrant, disk_of
 from halab.progress import Progress
 from halab.topology.lab import Lab
