@@ -15,7 +15,7 @@ from cuts import Cut, CutServer, make_credentials
 from halab.scenario.record.events import Sample
 from halab.scenario.record.outage import Samples, figures
 from halab.scenario.record.timeline import read_samples
-from halab.scenario.sampler import launcher as sampler
+from halab.scenario.sampler import launcher
 from halab.scenario.sampler.probes import Probe, Question, Way
 
 LENGTHS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -55,7 +55,7 @@ def errors(folder: Path, server: CutServer) -> None:
     ]
     order = _order(folder, probes)
     cuts = []
-    with sampler.sampling(order, folder / "sampler.log"):
+    with launcher.sampling(order, folder / "sampler.log"):
         time.sleep(1)
         for how in Cut:
             for length in LENGTHS_SECONDS:
@@ -88,9 +88,9 @@ def cost(folder: Path, port: int) -> None:
     print(f"{'sampler: a probe at 10 Hz, % of a core':<44} {share:8.1f}", flush=True)
 
 
-def _cpu_seconds(order: sampler.Order, seconds: float) -> float:
+def _cpu_seconds(order: launcher.Order, seconds: float) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with sampler.sampling(order, Path(order.credentials) / "sampler.log"):
+    with launcher.sampling(order, Path(order.credentials) / "sampler.log"):
         time.sleep(seconds)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -100,9 +100,9 @@ def _probe(name: str, port: int, rate_hertz: float) -> Probe:
     return Probe(name, None, Question.READ, Way.NEW, "127.0.0.1", port, rate_hertz)
 
 
-def _order(folder: Path, probes: list[Probe]) -> sampler.Order:
+def _order(folder: Path, probes: list[Probe]) -> launcher.Order:
     names = f"{time.monotonic_ns()}"
-    return sampler.Order(
+    return launcher.Order(
         probes=probes,
         origin=time.monotonic(),
         samples=str(folder / f"{names}.samples"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab.lifecycle import providers as makers
+from halab.lifecycle import providers
 from halab.lifecycle.lab import existing, open_file
 from halab.machines.power import Power
 
@@ -56,7 +56,7 @@ class UserLab:
     def power(self) -> Power:
         """What acts on the machines from outside, over the docker engine or libvirt that halab itself asks."""
         place = open_file(self.folder / "lab.yml")
-        return makers.power(place, existing(place))
+        return providers.power(place, existing(place))
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """A command that goes on beside the test, in a group of its own as from a shell."""

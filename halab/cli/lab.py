@@ -45,7 +45,7 @@ def init_command(file: Path, force: bool) -> None:
     Example:
       halab init && halab up
     """
-    from halab import templates as render
+    from halab import templates
     from halab.errors import BadUsage
 
     if file.exists() and not force:
@@ -55,7 +55,9 @@ def init_command(file: Path, force: bool) -> None:
     from halab.config import kubernetes, schema
 
     file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
-    file.write_text(render.text("lab.yml.j2", schema=schema.LAB_SCHEMA, versions=list(kubernetes.RELEASES)))
+    file.write_text(
+        templates.text("lab.yml.j2", schema=schema.LAB_SCHEMA, versions=list(kubernetes.RELEASES))
+    )
     echo(f"wrote {file}; bring it up with `halab up`", err=True)
 
 

@@ -13,7 +13,7 @@ from halab.config.lab import LabFile, Provider
 from halab.config.remote import Remote
 from halab.doctor.host import Host
 from halab.lifecycle.lab import Place, provider_of
-from halab.machines.host import remote_env as elsewhere
+from halab.machines.host import remote_env
 from halab.topology.lab import Machine, plan
 
 
@@ -114,9 +114,9 @@ class Check:
 def remote(host: Host, subject: Subject) -> Remote | None:
     """The other host that the lab's machines are on, or would be; None for this one."""
     if subject.provider is Provider.DOCKER:
-        return elsewhere.named("DOCKER_HOST", host.variable("DOCKER_HOST"))
+        return remote_env.named("DOCKER_HOST", host.variable("DOCKER_HOST"))
     written = subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI")
-    return elsewhere.named("LIBVIRT_DEFAULT_URI", written)
+    return remote_env.named("LIBVIRT_DEFAULT_URI", written)
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,36 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from halab.config.lab import Provider
-from halab.doctor import acceleration, engines, images, storage, time_source, tools
-from halab.doctor import capacity as room
-from halab.doctor import lab_file as choices
-from halab.doctor import lab_network as neighbourhood
-from halab.doctor import libvirt as virtual
-from halab.doctor import libvirt_networks as virtual_networks
+from halab.doctor import (
+    acceleration,
+    capacity,
+    engines,
+    images,
+    lab_file,
+    lab_network,
+    libvirt,
+    libvirt_networks,
+    storage,
+    time_source,
+    tools,
+)
 from halab.doctor.check import Check, Pace, Result, State, Subject, failed, remote, skipped
 from halab.doctor.host import Host, RealHost
 from halab.errors import HalabError, HostProblem
 from halab.lifecycle.lab import Place
 
 CHECKS: Sequence[Check] = (
-    *choices.CHECKS,
-    *neighbourhood.CHECKS,
+    *lab_file.CHECKS,
+    *lab_network.CHECKS,
     *tools.CHECKS,
     *engines.CHECKS,
-    *room.CHECKS,
+    *capacity.CHECKS,
     *images.CHECKS,
     *time_source.CHECKS,
     *acceleration.CHECKS,
-    *virtual.CHECKS,
+    *libvirt.CHECKS,
     *storage.CHECKS,
-    *virtual_networks.CHECKS,
+    *libvirt_networks.CHECKS,
 )
 
 _REPORT = "halab doctor --json  # and report it as a defect of halab"

@@ -25,8 +25,7 @@ from halab.doctor.once import Once
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import cache, disk
-from halab.images import integrity as whole
+from halab.images import cache, disk, integrity
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.lifecycle.lab import Place, provider_of, remote_of
@@ -244,7 +243,7 @@ class RealHost:
 
     def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
         found = boxes.find(name, bundle.key, provider)
-        if found and not whole.is_whole(found):
+        if found and not integrity.is_whole(found):
             raise Corrupted(f"cut short: {found.file}")
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
-from halab.faults import scratch as kept
+from halab.faults import scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -30,7 +30,7 @@ RESOURCES = Option(
 def _deny(site: Site, entry: Entry) -> str:
     address = str(site.lab.machine(entry.machine).address)
     written = json.dumps(configuration(entry, f"https://{address}:{_CLOSED_PORT}/"))
-    site.guests.run(entry.machine, kept.alone(f"{_KUBECTL} create -f -"), input=written)
+    site.guests.run(entry.machine, scratch.alone(f"{_KUBECTL} create -f -"), input=written)
 
     def denied() -> str:
         said = _try_to_create(site, entry)
@@ -88,7 +88,7 @@ def _try_to_create(site: Site, entry: Entry) -> dict[str, str]:
 def _allow(site: Site, entry: Entry) -> None:
     key = f"/registry/validatingwebhookconfigurations/{_name(entry)}"
     # where its creation may still be on its way
-    site.guests.run(entry.machine, kept.alone("true"))
+    site.guests.run(entry.machine, scratch.alone("true"))
     etcd.through_any(site.guests, site.lab, entry.machine, f"del {key}")
 
 

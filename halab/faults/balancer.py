@@ -5,7 +5,7 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Balancer, Check
 from halab.errors import BadUsage
-from halab.faults import scratch as kept
+from halab.faults import scratch
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -28,7 +28,7 @@ def _edit(site: Site, entry: Entry) -> str:
     settings = "".join(f"{name}={value}\n" for name, value in sorted(entry.options.items()))
     site.guests.run(
         entry.machine,
-        f"{kept.make(entry)} && cat >{kept.folder(entry)}/{_SETTINGS}",
+        f"{scratch.make(entry)} && cat >{scratch.folder(entry)}/{_SETTINGS}",
         input=settings,
     )
     _apply(site, entry.machine)
@@ -36,18 +36,18 @@ def _edit(site: Site, entry: Entry) -> str:
 
 
 def _restore(site: Site, entry: Entry) -> None:
-    folder = kept.folder(entry)
+    folder = scratch.folder(entry)
     # the folder goes last: while it is there, the balancer may run with what was in it
     command = f"if [ -d {folder} ]; then rm -f {folder}/{_SETTINGS}; echo changed; fi"
     if site.guests.run(entry.machine, command).output.strip():
         _apply(site, entry.machine)
-        site.guests.run(entry.machine, kept.forget(entry))
+        site.guests.run(entry.machine, scratch.forget(entry))
 
 
 def _apply(site: Site, machine: str) -> None:
     """Render what is wanted now, the younger fault last, and wait until the balancer runs with it."""
     found = site.guests.run(
-        machine, f"cat $(ls -tr {kept.KEPT}/*/{_SETTINGS} 2>/dev/null) </dev/null"
+        machine, f"cat $(ls -tr {scratch.KEPT}/*/{_SETTINGS} 2>/dev/null) </dev/null"
     ).output
     configuration = files.balancer(
         site.lab, _settings(dict(line.split("=", 1) for line in found.splitlines()))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, Unable
-from halab.faults import processes
-from halab.faults import scratch as kept
+from halab.faults import processes, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.manifests import HELD
@@ -92,7 +91,9 @@ def _expire(site: Site, entry: Entry) -> str:
     before = processes.started(site.guests, entry.machine, certificate.component)
     site.guests.run(
         entry.machine,
-        kept.alone(f"bash -s {_PKI} {_kept(entry)} {_original(entry)} {certificate.path} {certificate.ca}"),
+        scratch.alone(
+            f"bash -s {_PKI} {_kept(entry)} {_original(entry)} {certificate.path} {certificate.ca}"
+        ),
         input=_EXPIRED,
     )
     _restart(site, entry)
@@ -146,7 +147,7 @@ def _renew(site: Site, entry: Entry) -> None:
     folder, original, path = _kept(entry), _original(entry), f"{_PKI}/{_certificate(entry).path}.crt"
     # the original stays until the component has been restarted: a heal that was killed is then done again
     put_back = f"cp -p {original} {folder}/again && mv -f {folder}/again {path} && echo there"
-    there = site.guests.run(entry.machine, kept.alone(f"if [ -e {original} ]; then {put_back}; fi"))
+    there = site.guests.run(entry.machine, scratch.alone(f"if [ -e {original} ]; then {put_back}; fi"))
     if there.output.strip():
         _restart(site, entry)
     site.guests.run(entry.machine, f"rm -rf {folder}; rmdir {HELD} 2>/dev/null || true")

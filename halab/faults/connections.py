@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.faults import scratch as kept
+from halab.faults import scratch
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -35,9 +35,9 @@ def _hold(site: Site, entry: Entry) -> str:
     address, count = site.lab.balancer.address, int(entry.options["count"])
     site.guests.run(
         entry.machine,
-        f"{kept.make(entry)} && cat >{kept.folder(entry)}/hold && "
+        f"{scratch.make(entry)} && cat >{scratch.folder(entry)}/hold && "
         f"systemd-run -q --collect --unit={_unit(entry)} -p LimitNOFILE={count + 100} "
-        f"bash {kept.folder(entry)}/hold {address} {API_PORT} {count}",
+        f"bash {scratch.folder(entry)}/hold {address} {API_PORT} {count}",
         input=_HOLD,
     )
     most, since = 0, site.clock.now()
@@ -70,7 +70,7 @@ def _held(site: Site, entry: Entry) -> int:
 def _let_go(site: Site, entry: Entry) -> None:
     unit = _unit(entry)
     command = f"systemctl stop {unit} 2>/dev/null || ! systemctl is-active -q {unit}"
-    site.guests.run(entry.machine, f"{command} && {{ {kept.forget(entry)}; }}")
+    site.guests.run(entry.machine, f"{command} && {{ {scratch.forget(entry)}; }}")
 
 
 FAULTS = (

@@ -8,8 +8,7 @@ from contextlib import suppress
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Provider
 from halab.errors import Unable
-from halab.faults import processes
-from halab.faults import scratch as kept
+from halab.faults import processes, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -57,7 +56,7 @@ def _require_own_disk(site: Site, entry: Entry) -> None:
 
 def _fill(site: Site, entry: Entry) -> str:
     _require_own_disk(site, entry)
-    said = site.guests.run(entry.machine, fill_script(kept.folder(entry)), timeout_seconds=_FILL_SECONDS)
+    said = site.guests.run(entry.machine, fill_script(scratch.folder(entry)), timeout_seconds=_FILL_SECONDS)
     return said.output.strip()
 
 
@@ -82,7 +81,7 @@ echo "$(du -m {folder}/fill | cut -f 1)M were taken, and nothing can be written 
 
 
 def _make_room(site: Site, entry: Entry) -> None:
-    site.guests.run(entry.machine, kept.forget(entry))
+    site.guests.run(entry.machine, scratch.forget(entry))
 
 
 def _throttle(site: Site, entry: Entry) -> str:
@@ -99,11 +98,11 @@ def _throttle_process(site: Site, entry: Entry) -> str:
     process, limit = entry.options.get("process", _PROCESS), entry.options["iops"]
     # what is about to be limited is written down before it is, a line each: heal takes all of them back
     command = f"""{DISK}{LIMIT}
-{kept.make(entry)}
+{scratch.make(entry)}
 disk=$(disk {ETCD_DATA})
 for pid in $(pgrep -x {shlex.quote(processes.short(process))}); do
   file=$(limit_file "$pid")
-  echo "$file $disk" >>{kept.folder(entry)}/limits
+  echo "$file $disk" >>{scratch.folder(entry)}/limits
   limit "$file" "$disk" {limit} && grep -F "$disk " "$file"
 done
 """
@@ -120,12 +119,12 @@ done
 
 def _let_write(site: Site, entry: Entry) -> None:
     site.power.limit_writes(entry.machine, None)
-    limits = f"{kept.folder(entry)}/limits"
+    limits = f"{scratch.folder(entry)}/limits"
     # a control group that has gone has taken its limit along
     command = f"""{LIMIT}
 [ ! -e {limits} ] || sort -u {limits} | while read -r file disk; do [ ! -e "$file" ] || limit "$file" "$disk" 0; done
 """
-    site.guests.run(entry.machine, f"set -e{command}\n{kept.forget(entry)}")
+    site.guests.run(entry.machine, f"set -e{command}\n{scratch.forget(entry)}")
 
 
 FAULTS = (

@@ -11,7 +11,7 @@ import threading
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, LabProblem, ScriptFailed
-from halab.faults import scratch as kept
+from halab.faults import scratch
 from halab.faults.fault import Fault, Option, Place
 from halab.faults.journal import Entry
 from halab.faults.power import wait_for_state
@@ -48,7 +48,7 @@ def _leave_now(site: Site, entry: Entry) -> str:
     site.guests.run(machine.name, _UNMARK)
     drain = f"{_KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
     site.guests.run(guide, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
-    site.guests.run(machine.name, kept.alone(_RESET), timeout_seconds=_RESET_SECONDS)
+    site.guests.run(machine.name, scratch.alone(_RESET), timeout_seconds=_RESET_SECONDS)
     site.guests.run(guide, f"{_KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
 
     def left() -> str:
@@ -87,7 +87,7 @@ def _refused(site: Site, entry: Entry, hindrance: Hindrance, reason: str) -> str
 def _remake(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is State.RUNNING:
         # what takes it out may still be at work
-        site.guests.run(entry.machine, kept.alone("true"), timeout_seconds=_RESET_SECONDS)
+        site.guests.run(entry.machine, scratch.alone("true"), timeout_seconds=_RESET_SECONDS)
     site.remake(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
 
 

@@ -12,8 +12,7 @@ from functools import partial
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, CommandFailed, HalabError
-from halab.faults import manifests
-from halab.faults import scratch as kept
+from halab.faults import manifests, scratch
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import on_all
@@ -51,16 +50,16 @@ def require_others(site: Site, entry: Entry) -> None:
 
 def damage(site: Site, entry: Entry, machine: str, command: str) -> None:
     """Stop a member for good and do something to its data. From the mark on, it has to be replaced."""
-    site.guests.run(machine, kept.make(entry))
+    site.guests.run(machine, scratch.make(entry))
     manifests.hold(site, machine, "etcd")
-    site.guests.run(machine, kept.alone(f"touch {_mark(entry)} && {command}"))
+    site.guests.run(machine, scratch.alone(f"touch {_mark(entry)} && {command}"))
 
 
 def strike(site: Site, entry: Entry, command: str) -> str:
     """Kill a member, do something to its data and have the kubelet start it again; what the command said."""
-    site.guests.run(entry.machine, kept.make(entry))
+    site.guests.run(entry.machine, scratch.make(entry))
     struck = _STRIKE.format(processes="etcd", command=f"touch {_mark(entry)} && {command}").strip()
-    return site.guests.run(entry.machine, kept.alone(struck)).output.strip()
+    return site.guests.run(entry.machine, scratch.alone(struck)).output.strip()
 
 
 def strike_for_good(site: Site, entry: Entry, command: str) -> str:
@@ -75,11 +74,11 @@ def strike_for_good(site: Site, entry: Entry, command: str) -> str:
     initial_cluster = etcd.initial_cluster(site.guests, site.lab, entry.machine)
     text = _joining(site.guests.run(entry.machine, f"cat {manifest}").output, initial_cluster)
     put = f"(umask 077; mkdir -p {manifests.HELD}/{entry.id}; cat >{part}) && mv -f {part} {manifest}"
-    site.guests.run(entry.machine, kept.make(entry))
+    site.guests.run(entry.machine, scratch.make(entry))
     struck = _STRIKE.format(
         processes=f"etcd {_API_SERVER}", command=f"touch {_mark(entry)} && {command} && {put}"
     ).strip()
-    return site.guests.run(entry.machine, kept.alone(struck), input=text).output.strip()
+    return site.guests.run(entry.machine, scratch.alone(struck), input=text).output.strip()
 
 
 def start(site: Site, machine: str, initial_cluster: str) -> None:
@@ -98,7 +97,7 @@ def _joining(manifest: str, initial_cluster: str) -> str:
 
 def is_marked(site: Site, entry: Entry, machine: str) -> bool:
     # the lock: what damages it may still be at work
-    command = kept.alone(f"if [ -e {_mark(entry)} ]; then echo marked; fi")
+    command = scratch.alone(f"if [ -e {_mark(entry)} ]; then echo marked; fi")
     return bool(site.guests.run(machine, command).output.strip())
 
 
@@ -114,7 +113,7 @@ def recover(site: Site, entry: Entry) -> None:
         replace(site, machine, etcd.beside(site.guests, site.lab, machine))
     site.guests.run(machine, f"rm -rf {manifests.HELD}/{entry.id}")
     let_go(site, machine)
-    site.guests.run(machine, kept.forget(entry))
+    site.guests.run(machine, scratch.forget(entry))
 
 
 def hold(site: Site, machine: str) -> None:
@@ -130,7 +129,7 @@ def let_go(site: Site, machine: str) -> None:
 def replace(site: Site, machine: str, guide: str) -> None:
     """Put a member without data in the place of a machine's member, by way of `guide`'s; returns once it votes."""
     hold(site, machine)
-    site.guests.run(machine, kept.alone(f"rm -rf {DATA}"))
+    site.guests.run(machine, scratch.alone(f"rm -rf {DATA}"))
     deadline = site.deadline(_REPLACE_SECONDS)
     wait_for(f"etcd on {guide} to take in {machine}", partial(_add, site, machine, guide), deadline)
     start(site, machine, etcd.initial_cluster(site.guests, site.lab, guide))
@@ -164,7 +163,7 @@ def _promote(site: Site, machine: str, guide: str) -> None:
 
 
 def _mark(entry: Entry) -> str:
-    return f"{kept.folder(entry)}/damaged"
+    return f"{scratch.folder(entry)}/damaged"
 
 
 def _last_line(error: HalabError) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem
-from halab.faults import manifests
-from halab.faults import scratch as kept
+from halab.faults import manifests, scratch
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -34,7 +33,7 @@ def _exhaust(site: Site, entry: Entry) -> str:
         put = etcd.command(f"put {_prefix(entry)}{number}")
         site.guests.run(
             entry.machine,
-            kept.alone(f"head -c {_VALUE_BYTES} /dev/zero | tr '\\0' x | {put}"),
+            scratch.alone(f"head -c {_VALUE_BYTES} /dev/zero | tr '\\0' x | {put}"),
             check=False,
         )
         member = etcd.status(site.guests, entry.machine)
@@ -51,7 +50,7 @@ def _make_room(site: Site, entry: Entry) -> None:
     deadline = site.deadline(_HEAL_SECONDS)
     what = "etcd to have room and no alarm"
     # a value may still be on its way
-    site.guests.run(entry.machine, kept.alone("true"))
+    site.guests.run(entry.machine, scratch.alone("true"))
     wait_for(what, lambda: _free(site, entry), deadline)
     manifests.restore(site, entry, "etcd")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, HalabError
-from halab.faults import manifests, members
-from halab.faults import scratch as kept
+from halab.faults import manifests, members, scratch
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -23,11 +22,11 @@ _BUMP = 1_000_000_000
 
 
 def _save(site: Site, entry: Entry) -> str:
-    part, path = f"{kept.folder(entry)}/part", f"{kept.folder(entry)}/snapshot.db"
+    part, path = f"{scratch.folder(entry)}/part", f"{scratch.folder(entry)}/snapshot.db"
     site.guests.run(
         entry.machine,
-        kept.alone(
-            f"{kept.make(entry)} && {etcd.command(f'snapshot save {part}', limit_seconds=_SNAPSHOT_SECONDS)} && "
+        scratch.alone(
+            f"{scratch.make(entry)} && {etcd.command(f'snapshot save {part}', limit_seconds=_SNAPSHOT_SECONDS)} && "
             f"mv {part} {path}"
         ),
         timeout_seconds=_SNAPSHOT_SECONDS + 10,
@@ -38,8 +37,8 @@ def _save(site: Site, entry: Entry) -> str:
 
 
 def _remove(site: Site, entry: Entry) -> None:
-    site.guests.run(entry.machine, kept.alone("true"), timeout_seconds=_SNAPSHOT_SECONDS + 10)
-    site.guests.run(entry.machine, kept.forget(entry))
+    site.guests.run(entry.machine, scratch.alone("true"), timeout_seconds=_SNAPSHOT_SECONDS + 10)
+    site.guests.run(entry.machine, scratch.forget(entry))
 
 
 def _require_snapshot(site: Site, entry: Entry) -> None:
@@ -54,14 +53,14 @@ def _require_snapshot(site: Site, entry: Entry) -> None:
 
 def _newest_snapshot(site: Site, machine: str) -> str:
     return site.guests.run(
-        machine, f"ls -t {kept.KEPT}/*/snapshot.db 2>/dev/null | head -n 1"
+        machine, f"ls -t {scratch.KEPT}/*/snapshot.db 2>/dev/null | head -n 1"
     ).output.strip()
 
 
 def _destroy(site: Site, entry: Entry) -> str:
     """The last member is left without a majority. A link keeps the snapshot, even where its own fault is healed."""
     snapshot = _newest_snapshot(site, entry.machine)
-    site.guests.run(entry.machine, f"{kept.make(entry)} && ln -f {snapshot} {_source(entry)}")
+    site.guests.run(entry.machine, f"{scratch.make(entry)} && ln -f {snapshot} {_source(entry)}")
     on_all(_others(site, entry), lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
 
     def alone() -> str:
@@ -98,8 +97,8 @@ def _restore(site: Site, entry: Entry) -> None:
                 members.unmark(site, entry, name)
     on_all([machine, *others], lambda name: members.let_go(site, name))
     # the machine with the snapshot last: what is left to do is told by its folder
-    on_all(others, lambda name: site.guests.run(name, kept.forget(entry)))
-    site.guests.run(machine, kept.forget(entry))
+    on_all(others, lambda name: site.guests.run(name, scratch.forget(entry)))
+    site.guests.run(machine, scratch.forget(entry))
 
 
 def _start(site: Site, machine: str, pod: str) -> None:
@@ -115,7 +114,7 @@ def _restore_command(site: Site, entry: Entry) -> str:
     """
     name, url = entry.machine, etcd.peer_url(site.lab.machine(entry.machine))
     restored = f"{members.FOLDER}/halab-{entry.id}"
-    return kept.alone(
+    return scratch.alone(
         f"rm -rf {restored} && etcdutl snapshot restore {_source(entry)} --data-dir {restored} --name {name} "
         f"--initial-cluster {name}={url} --initial-advertise-peer-urls {url} "
         f"--initial-cluster-token halab-{entry.id} --bump-revision {_BUMP} --mark-compacted && "
@@ -125,7 +124,7 @@ def _restore_command(site: Site, entry: Entry) -> str:
 
 
 def _is_restored(site: Site, entry: Entry) -> bool:
-    command = kept.alone(f"if [ -e {_restored(entry)} ]; then echo restored; fi")
+    command = scratch.alone(f"if [ -e {_restored(entry)} ]; then echo restored; fi")
     return bool(site.guests.run(entry.machine, command).output.strip())
 
 
@@ -144,11 +143,11 @@ def _others(site: Site, entry: Entry) -> list[str]:
 
 
 def _source(entry: Entry) -> str:
-    return f"{kept.folder(entry)}/restore-from.db"
+    return f"{scratch.folder(entry)}/restore-from.db"
 
 
 def _restored(entry: Entry) -> str:
-    return f"{kept.folder(entry)}/restored"
+    return f"{scratch.folder(entry)}/restored"
 
 
 FAULTS = (

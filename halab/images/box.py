@@ -10,16 +10,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab import data, process
-from halab import templates as render
+from halab import data, process, templates
 from halab.config import box as recipes
 from halab.config.box import Recipe
 from halab.config.kubernetes import Release, Source
 from halab.config.lab import Provider, is_stock
 from halab.errors import Corrupted, HostProblem
 from halab.images import bundle as bundles
-from halab.images import cache, disk
-from halab.images import rootfs as tree
+from halab.images import cache, disk, rootfs
 from halab.images.bundle import Bundle
 from halab.progress import Progress
 
@@ -95,13 +93,13 @@ def base_name(name: str, key: str, provider: Provider) -> str:
 def key(name: str, bundle_key: str, provider: Provider = Provider.DOCKER) -> str:
     """What the box is made of, as a short hash: known before it is built."""
     made_of: dict[str, object] = {
-        "format": [tree.FORMAT, FORMAT],
+        "format": [rootfs.FORMAT, FORMAT],
         "recipe": (data.boxes() / f"{name}.yml").read_text(),
-        "tree": render.fingerprint("box"),
+        "tree": templates.fingerprint("box"),
         "bundle": bundle_key,
     }
     if provider is Provider.LIBVIRT:
-        made_of["disk"] = [disk.FORMAT, render.fingerprint(disk.TEMPLATES)]
+        made_of["disk"] = [disk.FORMAT, templates.fingerprint(disk.TEMPLATES)]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -145,7 +143,7 @@ def ensure(
 def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: Provider, progress: Progress) -> None:
     # beside the result: a killed build's tree goes with the next build of the same box
     root = folder / "tree"
-    tree.build(_whole(recipe, provider), bundle, root, progress)
+    rootfs.build(_whole(recipe, provider), bundle, root, progress)
     result = folder / _FILES[provider]
     if provider is Provider.LIBVIRT:
         disk.prepare(root)

@@ -15,7 +15,7 @@ from halab.errors import LabProblem
 from halab.faults.site import Hindrance, Site
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import providers as makers
+from halab.lifecycle import providers
 from halab.lifecycle.lab import Place, existing
 from halab.lifecycle.recreate import remake
 from halab.machines.guests import SshGuests
@@ -68,7 +68,7 @@ def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:
         with one_at_a_time if in_turn else nullcontext():
             remake(place, lab, machine, hindrance=hindrance)
 
-    return Site(lab, guests(place), clock or RealClock(), makers.power(place, lab), made_anew)
+    return Site(lab, guests(place), clock or RealClock(), providers.power(place, lab), made_anew)
 
 
 def kubeconfig(place: Place) -> Path:

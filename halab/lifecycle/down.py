@@ -8,10 +8,7 @@ from pathlib import Path
 
 from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info as made
-from halab.lifecycle import orphans as lost
-from halab.lifecycle import providers as makers
-from halab.lifecycle import workfiles
+from halab.lifecycle import machine_info, orphans, providers, workfiles
 from halab.lifecycle.lab import Place
 from halab.machines.host import allocation
 from halab.machines.provider import Maker
@@ -25,13 +22,13 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     interrupted `up` made. So may the work folder be; one that was moved takes the machines with it.
     """
     # the machines are where they were made, whatever the file says now
-    provider = made.provider(place.work) or labs.provider_of(place.written)
+    provider = machine_info.provider(place.work) or labs.provider_of(place.written)
     place = replace(place, written=place.written.model_copy(update={"provider": provider}))
     held = allocation.of(place.work.path)
     if held:
         labs.require_same_host(place, held)
     try:
-        maker = makers.maker(place)
+        maker = providers.maker(place)
     except HostProblem:
         if held or place.work.path.exists():
             raise
@@ -39,7 +36,7 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
         return []
     with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
         with progress.step("remove the machines", limit_seconds=120) as step:
-            before = made.moved_from(place.work)
+            before = machine_info.moved_from(place.work)
             works = [place.work.path, *([before] if before else [])]
             removed = [name for work in works for name in _remove(place, maker, work)]
             step.done(", ".join(removed) or "there were none")
@@ -51,4 +48,4 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
 
 
 def _remove(place: Place, maker: Maker, work: Path) -> list[str]:
-    return [each for name in lost.names(place, maker, work) for each in maker.remove(name, work)]
+    return [each for name in orphans.names(place, maker, work) for each in maker.remove(name, work)]

@@ -9,8 +9,7 @@ from pathlib import Path
 from halab.errors import HalabError, HostProblem
 from halab.lifecycle.ownership import Judged, Standing, judge
 from halab.machines.docker.engine import Engine
-from halab.machines.host import allocation, identity
-from halab.machines.host import inventory as host_belongings
+from halab.machines.host import allocation, identity, inventory
 from halab.machines.inventory import Belonging, Holder, Keeper, Kind
 from halab.machines.libvirt.hypervisor import Hypervisor
 
@@ -57,8 +56,8 @@ def look() -> Inventory:
             silent[holder] = error
     here = identity.of_this_host()
     works = {each.work: each.lab for each in found if each.work and each.host in ("", here)}
-    found += host_belongings.read(works)
-    judged = judge(found, here=here, is_there=host_belongings.is_there)
+    found += inventory.read(works)
+    judged = judge(found, here=here, is_there=inventory.is_there)
     judged.sort(key=lambda each: _place(each.belonging))
     return Inventory(tuple(judged), silent)
 
@@ -89,9 +88,9 @@ def keeper(holder: Holder) -> Keeper:
 def _has_come_back(belonging: Belonging) -> bool:
     """Whether somebody has brought the lab up since we looked: people take their time to say yes."""
     if not belonging.is_debris:
-        return host_belongings.is_there(belonging.work)
+        return inventory.is_there(belonging.work)
     return any(
-        each.name == belonging.lab and host_belongings.is_there(str(each.work)) for each in allocation.held()
+        each.name == belonging.lab and inventory.is_there(str(each.work)) for each in allocation.held()
     )
 
 

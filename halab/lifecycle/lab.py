@@ -16,9 +16,8 @@ from halab.config.lab import AUTO, LabFile, Provider
 from halab.config.loading import read
 from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
-from halab.lifecycle import machine_info as made
-from halab.machines.host import allocation, identity
-from halab.machines.host import remote_env as elsewhere
+from halab.lifecycle import machine_info
+from halab.machines.host import allocation, identity, remote_env
 from halab.machines.host.allocation import Allocation
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
@@ -68,9 +67,9 @@ def name_of(folder: Path) -> str:
 def existing(place: Place) -> Lab:
     """The lab as it was brought up; LabProblem where it is not up, is another one now, or nobody gets into it."""
     lab = allocated(place)
-    if not made.opens(place.work):
+    if not machine_info.opens(place.work):
         raise LabProblem(NO_KEYS.format(work=place.work.path), hint=_NO_KEYS_HINT)
-    made.require_same(place.file, place.work, lab)
+    machine_info.require_same(place.file, place.work, lab)
     return lab
 
 
@@ -105,7 +104,7 @@ def moved(place: Place, before: Path) -> LabProblem:
 
 
 def _not_up(place: Place) -> LabProblem:
-    before = made.moved_from(place.work)
+    before = machine_info.moved_from(place.work)
     if before:
         return moved(place, before)
     other = next((each.work for each in allocation.held() if each.name == place.name), None)
@@ -151,8 +150,8 @@ def provider_of(written: LabFile) -> Provider:
 def remote_of(written: LabFile) -> Remote | None:
     """The other host that the machines live on, by DOCKER_HOST or the address of libvirt; None for this one."""
     if provider_of(written) is Provider.DOCKER:
-        return elsewhere.by_docker()
-    return elsewhere.by_libvirt(written.provider_uri)
+        return remote_env.by_docker()
+    return remote_env.by_libvirt(written.provider_uri)
 
 
 def restoring(place: Place) -> str:

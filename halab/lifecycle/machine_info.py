@@ -7,7 +7,7 @@ from pathlib import Path
 
 from halab.config.lab import Provider
 from halab.errors import LabProblem
-from halab.machines.host import inventory as host_belongings
+from halab.machines.host import inventory
 from halab.machines.work import Work
 from halab.topology.lab import Lab
 
@@ -61,7 +61,7 @@ def origin(work: Work) -> Path | None:
 def moved_from(work: Work) -> Path | None:
     """The work folder that this one was before somebody moved it; None where nobody has."""
     before = origin(work)
-    return before if before and not host_belongings.is_there(str(before)) else None
+    return before if before and not inventory.is_there(str(before)) else None
 
 
 def _noted(work: Work) -> dict[str, str]:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info as made
+from halab.lifecycle import machine_info
 from halab.lifecycle.lab import Place
-from halab.machines.host import allocation, identity
-from halab.machines.host import inventory as host_belongings
+from halab.machines.host import allocation, identity, inventory
 from halab.machines.provider import Made, Maker
 from halab.progress import Progress
 
@@ -26,7 +25,7 @@ def reclaim(place: Place, maker: Maker, progress: Progress) -> None:
     not sure that nobody can use what is there.
     """
     machines = _made_here(maker.machines(None, place.work.path))
-    if not made.opens(place.work):
+    if not machine_info.opens(place.work):
         _require_nobody_elses(place, maker)
         if machines:
             _remove(place, maker, machines, progress)
@@ -35,7 +34,7 @@ def reclaim(place: Place, maker: Maker, progress: Progress) -> None:
             f"the lab {place.name} is up, and this user holds no network for it",
             hint="give the command as the user who brought it up, or make it anew: `halab down && halab up`",
         )
-    moved = made.moved_from(place.work)
+    moved = machine_info.moved_from(place.work)
     if moved and maker.machines(None, moved):
         raise labs.moved(place, moved)
     for each in maker.machines(place.name):
@@ -90,7 +89,7 @@ def _taken(place: Place, machine: Made) -> LabProblem:
         return LabProblem(
             f"another host has a lab called {machine.lab} there: {folder}", hint=_rename(place)
         )
-    if host_belongings.is_there(machine.work):
+    if inventory.is_there(machine.work):
         hint = f"{_rename(place)}, or take the other one down: `cd {folder} && halab down`"
         return LabProblem(f"another lab on this host is called {machine.lab}: {folder}", hint=hint)
     return LabProblem(

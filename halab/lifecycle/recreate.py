@@ -5,7 +5,7 @@ from __future__ import annotations
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.errors import Unreachable
 from halab.faults.site import Hindrance
-from halab.lifecycle import providers as makers
+from halab.lifecycle import providers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
@@ -32,9 +32,9 @@ def remake(
     """
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
     made = lab.machine(machine)
-    boot(place, lab, makers.maker(place), shown, only=made)
+    boot(place, lab, providers.maker(place), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
-    provisioner = Provisioner(lab, place.work, guests, shown, clock, makers.payload(place, lab))
+    provisioner = Provisioner(lab, place.work, guests, shown, clock, providers.payload(place, lab))
     provisioner.bring_back(made, hindrance=hindrance)
 
 

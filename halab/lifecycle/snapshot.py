@@ -15,9 +15,8 @@ from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import injection
 from halab.faults.journal import Journal
 from halab.faults.site import Site
-from halab.lifecycle import access
+from halab.lifecycle import access, providers
 from halab.lifecycle import lab as labs
-from halab.lifecycle import providers as makers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import Place
 from halab.lifecycle.wait_steady import settle
@@ -72,7 +71,7 @@ def snapshots(place: Place, lab: Lab, maker: Maker) -> list[Snapshot]:
 def of_lab(place: Place) -> list[Snapshot]:
     """The snapshots of the lab that is up."""
     lab = labs.existing(place)
-    return snapshots(place, lab, makers.maker(place))
+    return snapshots(place, lab, providers.maker(place))
 
 
 def save(place: Place, name: str, progress: Progress) -> None:
@@ -81,7 +80,7 @@ def save(place: Place, name: str, progress: Progress) -> None:
         raise BadUsage(f"not a name for a snapshot: {name}", hint=f"it matches {_NAME}")
     with labs.locked(place, f"snapshot save, process {os.getpid()}"):
         lab = labs.existing(place)
-        maker = makers.maker(place)
+        maker = providers.maker(place)
         if any(each.name == name for each in snapshots(place, lab, maker)):
             raise BadUsage(
                 f"there is a snapshot {name} already", hint=f"`halab snapshot delete {name}` removes it"
@@ -114,7 +113,7 @@ def delete(place: Place, name: str) -> None:
     """Remove a snapshot, or what was saved of one that did not come to its end."""
     with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
         lab = labs.existing(place)
-        maker = makers.maker(place)
+        maker = providers.maker(place)
         _known(snapshots(place, lab, maker), name)
         maker.delete_snapshot(lab.name, place.work.path, name)
 
@@ -127,7 +126,7 @@ def restore(place: Place, name: str, progress: Progress) -> Observation:
     """
     with labs.locked(place, f"snapshot restore, process {os.getpid()}", amid_restore=True):
         lab = labs.existing(place)
-        maker = makers.maker(place)
+        maker = providers.maker(place)
         wanted = _known(snapshots(place, lab, maker), name)
         if not wanted.is_whole:
             raise LabProblem(
@@ -167,7 +166,7 @@ def save_after_up(place: Place, lab: Lab, maker: Maker, progress: Progress) -> N
 
 
 def _put_back(place: Place, lab: Lab, maker: Maker, name: str, progress: Progress) -> None:
-    work, power = place.work, makers.power(place, lab)
+    work, power = place.work, providers.power(place, lab)
     replace(work.restoring, name + "\n")
     gone = [each for each in lab.machines if maker.state(lab, each, work.path) is State.GONE]
     if gone:

@@ -7,10 +7,8 @@ from typing import Any
 
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Journal
-from halab.lifecycle import access
+from halab.lifecycle import access, machine_info, providers
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info as made
-from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place
 from halab.machines.provider import Made
 from halab.topology.lab import Lab
@@ -79,15 +77,15 @@ class Status:
 def look(place: Place) -> Status:
     """Ask the provider and, where machines run, the cluster."""
     lab = labs.allocated(place)
-    made.require_same(place.file, place.work, lab)
-    machines = {each.machine: each for each in makers.maker(place).machines(lab.name, place.work.path)}
+    machine_info.require_same(place.file, place.work, lab)
+    machines = {each.machine: each for each in providers.maker(place).machines(lab.name, place.work.path)}
     down = [
         machine.name
         for machine in lab.machines
         if not (machine.name in machines and machines[machine.name].running)
     ]
     restoring = labs.restoring(place)
-    if machines and not made.opens(place.work):
+    if machines and not machine_info.opens(place.work):
         seen = Observation((labs.NO_KEYS.format(work=place.work.path) + "; `halab up` makes the lab anew",))
     elif restoring:
         seen = Observation((f"it was being put back to its snapshot {restoring}, and that did not end",))

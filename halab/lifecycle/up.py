@@ -11,11 +11,8 @@ from halab.clock import RealClock
 from halab.cluster.steady import Observation
 from halab.config.lab import Provider
 from halab.errors import HalabError, LabProblem
-from halab.lifecycle import access, snapshot, workfiles
+from halab.lifecycle import access, machine_info, orphans, providers, snapshot, workfiles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info as made
-from halab.lifecycle import orphans as lost
-from halab.lifecycle import providers as makers
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import Place
 from halab.lifecycle.provision import Provisioner
@@ -41,8 +38,8 @@ class Brought:
 def up(place: Place, progress: Progress) -> Brought:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
-        maker = makers.maker(place)
-        lost.reclaim(place, maker, progress)
+        maker = providers.maker(place)
+        orphans.reclaim(place, maker, progress)
         # until its networks are there to be seen, nobody else may choose theirs
         with exclusive(Matter.NETWORKS):
             is_new = allocation.of(place.work.path) is None
@@ -59,12 +56,14 @@ def up(place: Place, progress: Progress) -> Brought:
             # what is in it is of a lab that is gone, or of another folder's: no key, no fault, no machine of this one
             workfiles.clear(place)
         require_thawed(place, lab, maker)
-        base = makers.base(place, lab, progress)
+        base = providers.base(place, lab, progress)
         place.work.make()
         with _kept(place):
-            place.work.write({**workfiles.rendered(place, lab, base=base), **made.note(place.work, lab)})
+            place.work.write(
+                {**workfiles.rendered(place, lab, base=base), **machine_info.note(place.work, lab)}
+            )
             started = boot(place, lab, maker, progress)
-            payload = makers.payload(place, lab)
+            payload = providers.payload(place, lab)
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock(), payload)
             changes = provisioner.run()
             _save_credentials(place, provisioner)
@@ -78,7 +77,7 @@ def start(place: Place, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
     with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
         lab = labs.existing(place)
-        maker = makers.maker(place)
+        maker = providers.maker(place)
         gone = [each.name for each in lab.machines if maker.state(lab, each, place.work.path) is State.GONE]
         if gone:
             raise LabProblem(
@@ -98,15 +97,15 @@ def stop(place: Place, progress: Progress) -> None:
     with labs.locked(place, f"stop, process {os.getpid()}"):
         lab = labs.existing(place)
         with progress.step("stop the machines", limit_seconds=120):
-            makers.vagrant(place, lab).halt()
+            providers.vagrant(place, lab).halt()
 
 
 def _allocate(place: Place, maker: Maker) -> Lab:
     if allocation.of(place.work.path):
         lab = labs.allocated(place)
-        elsewhere = made.provider(place.work) not in (None, lab.provider)
+        elsewhere = machine_info.provider(place.work) not in (None, lab.provider)
         if elsewhere or maker.machines(lab.name, place.work.path):
-            made.require_same(place.file, place.work, lab)
+            machine_info.require_same(place.file, place.work, lab)
         return lab
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
     managed = labs.provider_of(place.written) is Provider.LIBVIRT

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from halab.config import loading
 from halab.config.scenario import Scenario, Verdict
-from halab.report import wording as words
+from halab.report import wording
 from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.record.outage import percentile
@@ -42,7 +42,7 @@ class Spread:
 
     @property
     def bounds(self) -> str:
-        return words.bounds(Figure(self.name, self.unit, self.worst, self.most, self.least))
+        return wording.bounds(Figure(self.name, self.unit, self.worst, self.most, self.least))
 
     @property
     def p50(self) -> float:
@@ -117,7 +117,7 @@ class Tally:
     def spreads(self) -> list[Spread]:
         """Everything that was measured, each over all runs."""
         outages = [
-            lane.longest_outage_seconds for each in self.results if (lane := words.worst_for_clients(each))
+            lane.longest_outage_seconds for each in self.results if (lane := wording.worst_for_clients(each))
         ]
         clients = [Spread(CLIENTS, "", Unit.SECONDS, tuple(outages))] if outages else []
         found: dict[tuple[str, str, str], list[Figure]] = {}

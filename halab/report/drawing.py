@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from halab.report import fault_lanes as act_lanes
-from halab.report import probe_lanes, state_lanes
+from halab.report import fault_lanes, probe_lanes, state_lanes
 from halab.report.axis import LEFT, WIDTH, Bar, Label, Line, Scale, Strip, width_of
 from halab.report.changes import acts
 from halab.scenario.record import events
@@ -134,9 +133,11 @@ def draw(evidence: Evidence, result: Result) -> Pictures:
 
 
 def _groups(history: History, result: Result, scale: Scale) -> Iterator[_Group]:
-    yield _Group("What was done", [*act_lanes.faults(history, scale), *act_lanes.recovery(result, scale)])
+    yield _Group(
+        "What was done", [*fault_lanes.faults(history, scale), *fault_lanes.recovery(result, scale)]
+    )
     yield _Group("Who leads", list(state_lanes.leaders(history, scale)))
-    machines = [*act_lanes.machines(history, scale), *state_lanes.of_machines(history, scale)]
+    machines = [*fault_lanes.machines(history, scale), *state_lanes.of_machines(history, scale)]
     # stable: of one machine, what happened to it comes before how it looked to others
     in_order = [strip for _, strip in sorted(machines, key=lambda each: each[0])]
     yield _Group("Machines", in_order)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halab import templates as render
+from halab import templates
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.machines.work import replace
-from halab.report import junit
-from halab.report import wording as words
+from halab.report import junit, wording
 from halab.report.campaign import CLIENTS, GRAVEST, RECOVERY, Campaign, Spread, Tally, gravest
 from halab.report.page import Tile
 
@@ -55,13 +54,13 @@ def html(folder: Path, campaign: Campaign) -> str:
         return Path(os.path.relpath(run, folder)).as_posix()
 
     meta = campaign.meta
-    return render.page(
+    return templates.page(
         "overview.html",
         campaign=campaign,
         # what needs a look comes first, else in the order in which it was played
         tallies=sorted(campaign.tallies, key=lambda tally: GRAVEST.index(gravest(tally.against_expected))),
         meta=meta,
-        versions=[] if meta is None else words.versions(meta),
+        versions=[] if meta is None else wording.versions(meta),
         verdicts=[(verdict, count) for verdict, count in campaign.totals.items() if count],
         tiles=list(_tiles(campaign)),
         verdict=campaign.verdict,
@@ -71,7 +70,7 @@ def html(folder: Path, campaign: Campaign) -> str:
         link=link,
         clients=lambda tally: _amount(tally.spread(CLIENTS)),
         recovery=lambda tally: _amount(tally.spread(RECOVERY)),
-        amount=words.amount,
+        amount=wording.amount,
         duration=spelled,
         started=campaign.started.replace("T", " at ", 1),
     )
@@ -88,7 +87,7 @@ def text(folder: Path, campaign: Campaign) -> str:
         "started": campaign.started,
         "seconds": round(campaign.seconds, 3),
         "lab": meta.lab if meta else None,
-        "versions": {} if meta is None else dict(words.versions(meta)),
+        "versions": {} if meta is None else dict(wording.versions(meta)),
         "totals": {str(verdict): count for verdict, count in campaign.totals.items()},
         "scenarios": [_scenario(folder, tally) for tally in campaign.tallies],
         "not_run": [{"scenario": each.name, "why": each.why} for each in campaign.not_run],
@@ -151,8 +150,8 @@ def _tiles(campaign: Campaign) -> Iterator[Tile]:
 def _amount(spread: Spread | None) -> Amount | None:
     if spread is None:
         return None
-    notes = [f"p95 {words.amount(spread.unit, spread.p95)}"] * (len(spread.values) > 1)
+    notes = [f"p95 {wording.amount(spread.unit, spread.p95)}"] * (len(spread.values) > 1)
     notes += [f"bound {spread.bounds}"] * bool(spread.bounds)
     filled = min(1.0, spread.worst / spread.most) if spread.most else None
     is_over = spread.most is not None and spread.worst > spread.most
-    return Amount(words.amount(spread.unit, spread.p50), ", ".join(notes), filled, is_over)
+    return Amount(wording.amount(spread.unit, spread.p50), ", ".join(notes), filled, is_over)

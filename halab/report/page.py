@@ -6,12 +6,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from halab import templates as render
+from halab import templates
 from halab.config.lab import Balancer
 from halab.config.quantities import spelled
-from halab.report import changes
-from halab.report import narrative as happenings
-from halab.report import wording as words
+from halab.report import changes, narrative, wording
 from halab.report.drawing import draw
 from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Evidence, Meta
@@ -48,12 +46,12 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
     checks = [each for each in result.outcomes if each.kind is Kind.CHECK]
     pictures = draw(evidence, result)
     lanes = sorted(result.lanes, key=lambda lane: ("@" in lane.name, lane.name.partition("@")[::-1]))
-    return render.page(
+    return templates.page(
         "report.html",
         result=result,
         meta=evidence.meta,
         teaches=evidence.scenario.teaches.strip(),
-        meaning=words.VERDICTS[result.verdict],
+        meaning=wording.VERDICTS[result.verdict],
         twin_verdict=evidence.scenario.twin.verdict if result.is_twin else None,
         tiles=list(_tiles(result, evidence)),
         pictures=pictures,
@@ -63,19 +61,19 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],
         whole_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
         impacts=[impact for impact in result.impacts if "@" not in impact.lane],
-        happenings=happenings.told(evidence),
-        versions=words.versions(evidence.meta),
+        happenings=narrative.told(evidence),
+        versions=wording.versions(evidence.meta),
         balancer=_balancer(evidence.meta),
         command=shlex.join(evidence.meta.command),
         logs=logs,
         has_states=bool(evidence.states.lanes),
-        marks=words.MARKS,
-        limit=words.limit,
-        measured=words.measured,
+        marks=wording.MARKS,
+        limit=wording.limit,
+        measured=wording.measured,
         duration=spelled,
         spoken=spoken,
-        milliseconds=words.milliseconds,
-        share=words.share,
+        milliseconds=wording.milliseconds,
+        share=wording.share,
         started=result.started.replace("T", " at ", 1),
     )
 
@@ -88,7 +86,7 @@ def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
         unjudged = sum(each.standing is Standing.UNJUDGED for each in judged)
         note = f"{unjudged} could not be judged" if unjudged else ""
         yield Tile("expectations kept", f"{len(kept)} of {len(judged)}", note, _kind_of_all(judged))
-    worst = words.worst_for_clients(result)
+    worst = wording.worst_for_clients(result)
     if worst:
         outage = worst.longest_outage_seconds
         note = worst.name if outage else "no sample failed"
@@ -102,7 +100,7 @@ def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
         if outcome.kind is Kind.RECOVERY and outcome.measured is not None:
             value = spelled(outcome.measured)
             yield Tile(
-                "steady again after", value, f"promised within {words.limit(outcome)}", _kind(outcome)
+                "steady again after", value, f"promised within {wording.limit(outcome)}", _kind(outcome)
             )
         if outcome.kind is Kind.LEDGER:
             lost = {Standing.KEPT: "none", Standing.BROKEN: "some"}.get(outcome.standing, "unknown")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from halab.config.quantities import spelled
 from halab.config.scenario import Verdict
 from halab.printable import one_line, printable
-from halab.report import wording as words
+from halab.report import wording
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
 from halab.scenario.verdict.result import Kind, Result, Standing
 
@@ -50,9 +50,9 @@ def text(result: Result) -> str:
         # of many checks, those that passed are a number below
         if outcome.kind is Kind.CHECK and outcome.standing is Standing.KEPT:
             continue
-        mark = Text(f"{words.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
+        mark = Text(f"{wording.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
         seen = one_line(outcome.seen)
-        cells = (outcome.name, outcome.promised, seen, words.measured(outcome), words.limit(outcome))
+        cells = (outcome.name, outcome.promised, seen, wording.measured(outcome), wording.limit(outcome))
         table.add_row(mark, *map(_text, cells))
     if result.outcomes:
         console.print(table)

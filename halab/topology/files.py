@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from halab import templates as render
+from halab import templates
 from halab.config.lab import Balancer, Check, DiskCache, Provider
 from halab.topology import container, domain, stock
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
@@ -84,7 +84,7 @@ def ssh_config(
 
     `proxy_command` leads to the host that they live on, where that is another one.
     """
-    return render.text(
+    return templates.text(
         "ssh_config.j2",
         machines=[
             (machine.name, addresses[machine.name], private_keys[machine.name])
@@ -105,7 +105,7 @@ def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile
     else:
         path, service, other = "/etc/nginx/nginx.conf", "nginx.service", "haproxy.service"
         template, test = "nginx.conf.j2", "nginx -t -q"
-    text = render.text(
+    text = templates.text(
         f"balancer/{template}",
         lab=lab,
         port=API_PORT,
@@ -118,7 +118,7 @@ def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile
 
 
 def _vagrantfile(lab: Lab, host: HostValues) -> str:
-    return render.text(
+    return templates.text(
         "Vagrantfile.j2",
         label=lab.label,
         host_prefix=f"{lab.label}-",
@@ -174,23 +174,23 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
     base = {f"{folder}/base.sh": stock.script(lab, machine, values)} if lab.has_stock_box else {}
     if not machine.is_node:
         return base | {
-            f"{folder}/load-balancer.sh": render.text(
+            f"{folder}/load-balancer.sh": templates.text(
                 "provision/load-balancer.sh.j2", balancer=balancer(lab), **values
             )
         }
-    scripts = base | {f"{folder}/node.sh": render.text("provision/node.sh.j2", **values)}
+    scripts = base | {f"{folder}/node.sh": templates.text("provision/node.sh.j2", **values)}
     control_plane = machine in lab.control_planes
     if machine == lab.control_planes[0]:
-        config = render.text("provision/kubeadm-init.yaml.j2", **values)
-        scripts[f"{folder}/init.sh"] = render.text(
+        config = templates.text("provision/kubeadm-init.yaml.j2", **values)
+        scripts[f"{folder}/init.sh"] = templates.text(
             "provision/first-control-plane.sh.j2", kubeadm_config=config, **values
         )
-    config = render.text("provision/kubeadm-join.yaml.j2", control_plane=control_plane, **values)
-    scripts[f"{folder}/join.sh"] = render.text(
+    config = templates.text("provision/kubeadm-join.yaml.j2", control_plane=control_plane, **values)
+    scripts[f"{folder}/join.sh"] = templates.text(
         "provision/join.sh.j2", kubeadm_config=config, control_plane=control_plane, **values
     )
     if control_plane:
-        scripts[f"{folder}/join-material.sh"] = render.text("provision/join-material.sh.j2", **values)
+        scripts[f"{folder}/join-material.sh"] = templates.text("provision/join-material.sh.j2", **values)
     return scripts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halab import templates as render
+from halab import templates
 from halab.config import box as recipes
 from halab.topology.lab import Lab, Machine
 
@@ -25,12 +25,14 @@ _UPGRADES = "unattended-upgrades.service"
 def script(lab: Lab, machine: Machine, values: Mapping[str, Any]) -> str:
     """`base.sh`: runs before all other scripts of the machine."""
     recipe = recipes.recipe(_RECIPE)
-    return render.text(
+    return templates.text(
         "provision/base.sh.j2",
         **values,
         packages=[" ".join((name, *_INSTEAD.get(name, ()))) for name in recipe.packages],
         files=[
-            (_mode(path), path, f"{_TREE}/{path}") for path in render.below(_TREE) if path not in _NOT_OURS
+            (_mode(path), path, f"{_TREE}/{path}")
+            for path in templates.below(_TREE)
+            if path not in _NOT_OURS
         ],
         enable=(*recipe.enable, _NETWORK),
         disable=recipe.disable,
@@ -39,4 +41,4 @@ def script(lab: Lab, machine: Machine, values: Mapping[str, Any]) -> str:
 
 
 def _mode(path: str) -> str:
-    return "0755" if render.text(f"{_TREE}/{path}").startswith("#!") else "0644"
+    return "0755" if templates.text(f"{_TREE}/{path}").startswith("#!") else "0644"

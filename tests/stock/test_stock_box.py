@@ -25,7 +25,7 @@ from halab.config.lab import LabFile, Provider
 from halab.errors import CommandFailed
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import rootfs as tree
+from halab.images import rootfs
 from halab.lifecycle.payload import Payload
 from halab.process import Completed
 from halab.progress import Quiet
@@ -122,7 +122,7 @@ class Tree:
 def unpacked(folder: Path) -> Tree:
     path = folder / "tree"
     path.mkdir()
-    subprocess.run(["tar", "-C", path, "-xpf", tree.base(STOCK, Quiet())], check=True, timeout=120)
+    subprocess.run(["tar", "-C", path, "-xpf", rootfs.base(STOCK, Quiet())], check=True, timeout=120)
     # this host's way to packages; an init system to start services there is none
     shutil.copytree("/etc/apt/apt.conf.d", path / "etc/apt/apt.conf.d", dirs_exist_ok=True)
     shutil.copyfile("/etc/resolv.conf", path / "etc/resolv.conf")

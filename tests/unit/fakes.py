@@ -13,7 +13,7 @@ from typing import Any
 
 from halab.config.lab import LabFile, Provider
 from halab.errors import CommandFailed, HalabError, Unreachable
-from halab.lifecycle import machine_info as made
+from halab.lifecycle import machine_info
 from halab.machines.host import allocation
 from halab.machines.work import Work
 from halab.process import Completed
@@ -41,7 +41,7 @@ def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "
     work = Work(folder / ".halab")
     work.make()
     held = allocation.allocate(name, "auto", work.path, taken=[], host=host, managed=provider == "libvirt")
-    work.write(made.note(work, lab_of(held.network, Provider(provider), name=name)))
+    work.write(machine_info.note(work, lab_of(held.network, Provider(provider), name=name)))
     return work
 
 

@@ -12,7 +12,7 @@ from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import Record, Sample, When
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.outage import Samples
-from halab.scenario.verdict import postconditions as aftermath
+from halab.scenario.verdict import postconditions
 from halab.scenario.verdict.result import Outcome, Standing
 
 
@@ -36,7 +36,7 @@ def recovery(
         ]
     records.append(Record(steady_at, events.Steady(When.AFTER, is_steady, 1.0, "etcd on cp1")))
     made = MadeRun(text=text, meta=replace(META, patience=patience)).evidence()
-    return aftermath.recovery(replace(made, records=sorted(records, key=lambda each: each.t)).history)
+    return postconditions.recovery(replace(made, records=sorted(records, key=lambda each: each.t)).history)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_a_recovery_without_a_heal_says_what_is_missing() -> None:
     made = MadeRun().evidence()
     healed = [each for each in made.records if isinstance(each.what, events.Healed)]
     open_ = replace(made, records=[each for each in made.records if each not in healed])
-    assert aftermath.recovery(open_.history).seen == "not everything was healed"
-    assert aftermath.recovery(replace(made, records=[]).history).seen == "nothing was injected"
+    assert postconditions.recovery(open_.history).seen == "not everything was healed"
+    assert postconditions.recovery(replace(made, records=[]).history).seen == "nothing was injected"
 
 
 CHECKED = f"{STOP}checks: [checks/test_etcd.py]\n"
 
 
 def checked(*found: CheckResult) -> list[Outcome]:
-    return list(aftermath.checks(MadeRun(text=CHECKED, checks=list(found)).evidence()))
+    return list(postconditions.checks(MadeRun(text=CHECKED, checks=list(found)).evidence()))
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,16 @@ def test_a_check_says_why_it_did_not_pass_or_else_only_its_state() -> None:
 def test_checks_that_contradict_the_timeline_are_not_judged_by_either() -> None:
     made = MadeRun(text=CHECKED, checks=[PASSED]).evidence()
     two = replace(PASSED, name="test_two")
-    found = list(aftermath.checks(replace(made, checks=[PASSED, two])))
+    found = list(postconditions.checks(replace(made, checks=[PASSED, two])))
     assert [each.standing for each in found] == [Standing.UNJUDGED] * 3
 
 
 def test_each_check_file_needs_a_test_and_not_every_test_is_of_each_file() -> None:
     text = f"{STOP}checks: [checks/test_etcd.py, checks/test_lb.py]\n"
     other = replace(PASSED, file="checks.test_lb")
-    found = list(aftermath.checks(MadeRun(text=text, checks=[PASSED, other]).evidence()))
+    found = list(postconditions.checks(MadeRun(text=text, checks=[PASSED, other]).evidence()))
     assert [each.standing for each in found] == [Standing.KEPT] * 2
-    missing, _ = aftermath.checks(MadeRun(text=text, checks=[PASSED]).evidence())
+    missing, _ = postconditions.checks(MadeRun(text=text, checks=[PASSED]).evidence())
     assert (missing.standing, missing.seen.partition(":")[0]) == (
         Standing.UNJUDGED,
         "no check ran of checks/test_lb.py",
@@ -127,15 +127,15 @@ def test_each_check_file_needs_a_test_and_not_every_test_is_of_each_file() -> No
 def test_checks_without_a_result_or_without_an_event_did_not_run() -> None:
     made = MadeRun(text=CHECKED, checks=[PASSED]).evidence()
     silent = [each for each in made.records if not isinstance(each.what, events.Checks)]
-    assert [each.seen for each in aftermath.checks(replace(made, records=silent, checks=None))] == [
+    assert [each.seen for each in postconditions.checks(replace(made, records=silent, checks=None))] == [
         "the checks did not run"
     ]
     for evidence in (replace(made, checks=None), replace(made, records=silent)):
-        assert any(each.standing is Standing.UNJUDGED for each in aftermath.checks(evidence))
+        assert any(each.standing is Standing.UNJUDGED for each in postconditions.checks(evidence))
 
 
 def ends(evidence: Evidence) -> list[str]:
-    return [each.seen for each in aftermath.run(evidence.history)]
+    return [each.seen for each in postconditions.run(evidence.history)]
 
 
 def test_a_record_of_two_moments_that_are_equal_goes_back_nowhere() -> None:

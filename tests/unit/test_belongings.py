@@ -14,9 +14,8 @@ import pytest
 from halab.cli import main
 from halab.cli.inventory import _age, _size
 from halab.errors import HostProblem
-from halab.lifecycle import inventory as belongings
-from halab.machines.host import allocation, identity
-from halab.machines.host import inventory as host_belongings
+from halab.lifecycle import inventory
+from halab.machines.host import allocation, identity, inventory
 from halab.machines.inventory import Belonging, Holder, Kind
 from halab.machines.work import Work
 
@@ -54,7 +53,7 @@ def keepers(monkeypatch: pytest.MonkeyPatch) -> Keepers:
             raise HostProblem(found[holder].silence)
         return found[holder]
 
-    monkeypatch.setattr(belongings, "keeper", keeper)
+    monkeypatch.setattr(inventory, "keeper", keeper)
     return found
 
 
@@ -191,22 +190,22 @@ def test_a_lab_that_came_back_while_somebody_thought_is_spared(tmp_path: Path, k
     things = [thing(work), debris]
     keepers[Holder.DOCKER].things = things
     living(tmp_path)
-    assert [each.spared for each in belongings.remove(things)] == [True, True]
+    assert [each.spared for each in inventory.remove(things)] == [True, True]
     assert keepers[Holder.DOCKER].removed == []
 
 
 def test_a_folder_that_cannot_be_looked_at_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert host_belongings.is_there(str(tmp_path))
-    assert not host_belongings.is_there(str(tmp_path / "none"))
+    assert inventory.is_there(str(tmp_path))
+    assert not inventory.is_there(str(tmp_path / "none"))
     (tmp_path / "file").touch()
-    assert not host_belongings.is_there(str(tmp_path / "file/.halab"))
-    assert host_belongings.is_there("") and host_belongings.is_there("relative/.halab")
+    assert not inventory.is_there(str(tmp_path / "file/.halab"))
+    assert inventory.is_there("") and inventory.is_there("relative/.halab")
 
     def refuse(self: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "stat", refuse)
-    assert host_belongings.is_there(str(tmp_path / "none"))
+    assert inventory.is_there(str(tmp_path / "none"))
 
 
 def test_a_host_keeps_its_identity_and_no_other_has_it(

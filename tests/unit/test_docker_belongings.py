@@ -10,7 +10,7 @@ import docker.errors
 import pytest
 
 from halab.errors import HostProblem
-from halab.machines.docker import inventory as docker_belongings
+from halab.machines.docker import inventory
 from halab.machines.docker.engine import Engine
 from halab.machines.inventory import Belonging, Kind
 
@@ -171,5 +171,5 @@ def test_what_the_engine_refuses_is_a_problem() -> None:
 
 
 def test_sizes_that_the_engine_does_not_know_are_not_told() -> None:
-    assert docker_belongings.sizes({"Volumes": [{"Name": "v", "UsageData": {"Size": -1}}]}) == {}
-    assert docker_belongings.sizes({"Volumes": None}) == {}
+    assert inventory.sizes({"Volumes": [{"Name": "v", "UsageData": {"Size": -1}}]}) == {}
+    assert inventory.sizes({"Volumes": None}) == {}

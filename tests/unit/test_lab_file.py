@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from halab import data
-from halab import templates as render
+from halab import data, templates
 from halab.config import box, kubernetes
 from halab.config.lab import Acceleration, Balancer, Check, LabFile, Provider
 from halab.config.loading import load, loads
@@ -35,7 +34,9 @@ def test_an_empty_file_is_a_lab_of_three() -> None:
 
 def test_what_init_writes_is_what_an_empty_file_means(tmp_path: Path) -> None:
     path = tmp_path / "lab.yml"
-    path.write_text(render.text("lab.yml.j2", schema="lab.schema.json", versions=list(kubernetes.RELEASES)))
+    path.write_text(
+        templates.text("lab.yml.j2", schema="lab.schema.json", versions=list(kubernetes.RELEASES))
+    )
     assert load(path, LabFile) == LabFile()
     # another host is nobody's default: it is shown, and not written
     assert "# provider_uri: " in path.read_text()

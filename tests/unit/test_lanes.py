@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from made_run import LANES, STOP, MadeRun
 from made_states import MACHINES, THROUGH, power_cut, readings
 
-from halab.report import axis
-from halab.report import narrative as happenings
+from halab.report import axis, narrative
 from halab.report.axis import Label, Strip
 from halab.report.changes import changes
 from halab.report.drawing import Drawing, Pictures, Row, draw
@@ -83,7 +82,7 @@ def test_a_leader_that_is_none_of_the_machines_has_a_colour_too() -> None:
 
 
 def test_the_changes_of_leaders_are_told() -> None:
-    told = [text for _, text in happenings.told(power_cut())]
+    told = [text for _, text in narrative.told(power_cut())]
     assert "cp3 is etcd leader instead of cp2, 1.3s after inject power-cut" in told
 
 

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import pytest
 
-from halab.machines.libvirt import base_disk as libvirt_base
+from halab.machines.libvirt import base_disk
 
 BOX = "halab/debian-12-0123456789ab"
 
@@ -99,7 +99,7 @@ def disk(tmp_path: Path) -> Path:
 
 
 def test_it_has_the_name_that_vagrant_looks_for(disk: Path) -> None:
-    assert libvirt_base.volume_name(BOX, disk) == (
+    assert base_disk.volume_name(BOX, disk) == (
         "halab-VAGRANTSLASH-debian-12-0123456789ab_vagrant_box_image_0_1700000000_box.img"
     )
 
@@ -108,10 +108,10 @@ def test_it_is_copied_into_a_pool_that_is_made_where_there_is_none(disk: Path) -
     import libvirt
 
     pools = Pools()
-    assert not libvirt_base.is_there(libvirt, pools, BOX, disk)
-    libvirt_base.copy(libvirt, pools, BOX, disk)
-    assert libvirt_base.is_there(libvirt, pools, BOX, disk)
-    assert pools.files == {libvirt_base.volume_name(BOX, disk): disk.read_bytes()}
+    assert not base_disk.is_there(libvirt, pools, BOX, disk)
+    base_disk.copy(libvirt, pools, BOX, disk)
+    assert base_disk.is_there(libvirt, pools, BOX, disk)
+    assert pools.files == {base_disk.volume_name(BOX, disk): disk.read_bytes()}
     assert pools.made == ["default"]
 
 
@@ -121,9 +121,9 @@ def test_one_that_was_cut_short_is_not_there_and_is_copied_again(disk: Path) -> 
     pools = Pools()
     pools.breaks_after = 5
     with pytest.raises(KeyboardInterrupt):
-        libvirt_base.copy(libvirt, pools, BOX, disk)
+        base_disk.copy(libvirt, pools, BOX, disk)
     assert list(pools.files.values()) == [b"what a m"]
-    assert not libvirt_base.is_there(libvirt, pools, BOX, disk)
+    assert not base_disk.is_there(libvirt, pools, BOX, disk)
     pools.breaks_after = None
-    libvirt_base.copy(libvirt, pools, BOX, disk)
-    assert libvirt_base.is_there(libvirt, pools, BOX, disk)
+    base_disk.copy(libvirt, pools, BOX, disk)
+    assert base_disk.is_there(libvirt, pools, BOX, disk)

@@ -14,7 +14,7 @@ from fake_libvirt import test_driver as driver
 from halab.errors import HostProblem
 from halab.machines.host import identity
 from halab.machines.inventory import Belonging, Kind
-from halab.machines.libvirt import inventory as libvirt_belongings
+from halab.machines.libvirt import inventory
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.topology import domain
 
@@ -185,6 +185,6 @@ def test_what_goes_while_we_look_makes_us_look_again(connection: Any) -> None:
 
         listAllNetworks = listAllDomains
 
-    assert libvirt_belongings.read(libvirt, Restless(2), lambda each: None) == []
+    assert inventory.read(libvirt, Restless(2), lambda each: None) == []
     with pytest.raises(HostProblem, match="comes and goes"):
-        libvirt_belongings.read(libvirt, Restless(99), lambda each: None)
+        inventory.read(libvirt, Restless(99), lambda each: None)

@@ -18,9 +18,7 @@ from fakes import Recorded, brought_up, lab_of
 from halab.config.lab import Provider
 from halab.errors import HostProblem, LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import orphans as lost
-from halab.lifecycle import providers as makers
-from halab.lifecycle import status, up, workfiles
+from halab.lifecycle import orphans, providers, status, up, workfiles
 from halab.lifecycle.down import down
 from halab.lifecycle.lab import Place, open_file
 from halab.machines.host import allocation, identity
@@ -132,11 +130,11 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     def boot(place: Place, lab: Lab, progress: Recorded) -> str:
         raise Booted
 
-    monkeypatch.setattr(makers, "base", boot)
+    monkeypatch.setattr(providers, "base", boot)
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
     provider: Callable[[], AbstractContextManager[tuple[Maker, Callable[..., None]]]] = request.param
     with provider() as (maker, add):
-        monkeypatch.setattr(makers, "maker", lambda place: maker)
+        monkeypatch.setattr(providers, "maker", lambda place: maker)
         yield Host(tmp_path, request.param.__name__.removeprefix("of_"), maker, add)
 
 
@@ -206,7 +204,7 @@ def test_another_provider_than_the_one_that_has_the_machines_is_refused_and_down
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = {Provider.DOCKER: Engine(), Provider.LIBVIRT: Engine()}
-    monkeypatch.setattr(makers, "maker", lambda place: engines[labs.provider_of(place.written)])
+    monkeypatch.setattr(providers, "maker", lambda place: engines[labs.provider_of(place.written)])
     docker: Any = engines[Provider.DOCKER]
     mine = Host(tmp_path, "docker", docker, docker.add)
     mine.lab("a")
@@ -245,7 +243,7 @@ def test_snapshots_that_go_with_a_lost_lab_are_named(
         shutil.rmtree(place.work.path)
         at = datetime(2026, 11, 28, tzinfo=UTC)
         maker.snapshots = [Saved(name, machine, at) for name in ("up", "mine") for machine in MACHINES]
-        lost.reclaim(place, maker, mine.progress)
+        orphans.reclaim(place, maker, mine.progress)
         assert any("without its snapshots: mine, up" in each for each in mine.progress.lines)
 
 
@@ -465,7 +463,7 @@ def test_down_of_a_lab_that_is_known_fails_where_nobody_answers(
     def silent(place: Place) -> Maker:
         raise HostProblem("no docker engine answers")
 
-    monkeypatch.setattr(makers, "maker", silent)
+    monkeypatch.setattr(providers, "maker", silent)
     (tmp_path / "lab.yml").write_text("")
     place = open_file(tmp_path / "lab.yml")
     assert down(place, Recorded()) == []

@@ -10,7 +10,7 @@ from fakes import NETWORK
 
 from halab.config.lab import LabFile, Provider
 from halab.errors import LabProblem
-from halab.lifecycle import machine_info as made
+from halab.lifecycle import machine_info
 from halab.lifecycle.lab import Place
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
@@ -24,18 +24,18 @@ def lab(**written: Any) -> Lab:
 def place(tmp_path: Path) -> Place:
     work = Work(tmp_path / ".halab")
     work.make()
-    work.write(made.note(work, lab()))
+    work.write(machine_info.note(work, lab()))
     return Place(tmp_path / "lab.yml", LabFile(), work)
 
 
 def test_the_same_lab_and_more_machines_are_well(place: Place) -> None:
-    made.require_same(place.file, place.work, lab())
-    made.require_same(place.file, place.work, lab(workers=2))
+    machine_info.require_same(place.file, place.work, lab())
+    machine_info.require_same(place.file, place.work, lab(workers=2))
 
 
 def test_a_lab_that_was_never_made_is_well(place: Place) -> None:
     (place.work.path / "made.json").unlink()
-    made.require_same(place.file, place.work, lab(control_planes=5))
+    machine_info.require_same(place.file, place.work, lab(control_planes=5))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_another_lab_is_refused_and_says_what_changed(
     place: Place, written: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(LabProblem) as caught:
-        made.require_same(place.file, place.work, lab(**written))
+        machine_info.require_same(place.file, place.work, lab(**written))
     assert what in caught.value.message
     assert "halab down" in (caught.value.hint or "")

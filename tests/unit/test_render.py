@@ -14,8 +14,7 @@ from fakes import lab_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab import data
-from halab import templates as render
+from halab import data, templates
 from halab.config.lab import Provider
 from halab.process import PROXIES
 from halab.topology import domain, files
@@ -34,7 +33,7 @@ HOST = HostValues(
 
 @given(st.text())
 def test_a_ruby_literal_ends_where_it_should(value: str) -> None:
-    literal = render.ruby(value)
+    literal = templates.ruby(value)
     assert literal[0] == literal[-1] == "'"
     inside = literal[1:-1].replace("\\\\", "")
     assert "'" not in inside.replace("\\'", "")
@@ -43,22 +42,22 @@ def test_a_ruby_literal_ends_where_it_should(value: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_a_proxy_is_one_word_of_the_shell(value: str) -> None:
-    template = render._environment(autoescape=False).from_string("{{ value | sh }}")
+    template = templates._environment(autoescape=False).from_string("{{ value | sh }}")
     assert shlex.split(template.render(value=value)) == [value]
 
 
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85"])
 @pytest.mark.parametrize("quoting", ["", "| sh", "| ruby", "| ssh"])
 def test_one_value_is_never_two_lines(character: str, quoting: str) -> None:
-    template = render._environment(autoescape=False).from_string(f"x {{{{ value {quoting} }}}}")
+    template = templates._environment(autoescape=False).from_string(f"x {{{{ value {quoting} }}}}")
     with pytest.raises(ValueError, match="control character"):
         template.render(value=f"a{character}ProxyCommand id")
 
 
 def test_what_a_template_gave_may_have_lines() -> None:
-    inner = render.text("balancer/nginx.conf.j2", lab=lab_of(), port=1, stats_port=2, check="tcp", idle_timeout=None,
+    inner = templates.text("balancer/nginx.conf.j2", lab=lab_of(), port=1, stats_port=2, check="tcp", idle_timeout=None,
                         connections=None)  # fmt: skip
-    template = render._environment(autoescape=False).from_string("{{ value }}")
+    template = templates._environment(autoescape=False).from_string("{{ value }}")
     assert "\n" in inner
     assert template.render(value=inner) == inner
 
@@ -67,7 +66,7 @@ def test_what_a_template_gave_may_have_lines() -> None:
     "name", ["a key", "it's", 'say "x"', "back\\slash", "#1", "a=b", "50%", "$HOME", "é"]
 )
 def test_openssh_reads_a_quoted_word_as_it_was(tmp_path: Path, name: str) -> None:
-    (tmp_path / "config").write_text(f"Host x\n  IdentityFile {render.ssh(f'/k/{name}')}\n")
+    (tmp_path / "config").write_text(f"Host x\n  IdentityFile {templates.ssh(f'/k/{name}')}\n")
     done = subprocess.run(
         ["ssh", "-G", "-F", tmp_path / "config", "x"], capture_output=True, text=True, check=True, timeout=30
     )
@@ -77,22 +76,24 @@ def test_openssh_reads_a_quoted_word_as_it_was(tmp_path: Path, name: str) -> Non
 
 def test_what_openssh_would_replace_is_refused() -> None:
     with pytest.raises(ValueError, match="variable"):
-        render.ssh("/k/${HOME}")
+        templates.ssh("/k/${HOME}")
 
 
 def test_an_unknown_value_in_a_template_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
-        render.text("ssh_config.j2")
+        templates.text("ssh_config.j2")
 
 
 def test_a_page_escapes_and_text_does_not() -> None:
     for autoescape, expected in ((True, "&lt;b&gt;"), (False, "<b>")):
-        assert render._environment(autoescape=autoescape).from_string("{{ x }}").render(x="<b>") == expected
+        assert (
+            templates._environment(autoescape=autoescape).from_string("{{ x }}").render(x="<b>") == expected
+        )
 
 
 def test_a_fingerprint_depends_on_what_is_in_the_folders() -> None:
-    assert render.fingerprint("box") == render.fingerprint("box")
-    assert render.fingerprint("box") != render.fingerprint("provision")
+    assert templates.fingerprint("box") == templates.fingerprint("box")
+    assert templates.fingerprint("box") != templates.fingerprint("provision")
 
 
 def test_equal_input_gives_equal_files() -> None:

@@ -28,13 +28,12 @@ from halab.config.lab import Provider
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario.record import outage, timeline
 from halab.scenario.record.events import Sample
-from halab.scenario.sampler import launcher as sampler
-from halab.scenario.sampler import probes
+from halab.scenario.sampler import launcher, probes
 from halab.scenario.sampler.clients import request
 from halab.scenario.sampler.launcher import NOT_WRITTEN, Order
 from halab.scenario.sampler.probes import NAMES, Probe, Question, Way
 from halab.scenario.sampler.process import Sink, at_fixed_rate
-from halab.scenario.verdict import facts as readings
+from halab.scenario.verdict import facts
 
 # port 1 of the loopback: nobody listens there, and the kernel refuses at once
 REFUSED = Probe("write-via-lb", None, Question.WRITE, Way.NEW, "127.0.0.1", 1, 50.0)
@@ -74,7 +73,7 @@ def test_a_read_is_of_one_object() -> None:
 
 @pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
 def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
-    order = sampler.order(
+    order = launcher.order(
         lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
@@ -85,7 +84,7 @@ def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: P
 @pytest.mark.parametrize("accel", ["kvm", "tcg"])
 def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
     """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
-    order = sampler.order(
+    order = launcher.order(
         lab_of(provider=Provider.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
@@ -96,7 +95,7 @@ def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp
     assert rates == ({1} if emulated else {5, 10})
     # further apart, samples and readings would tell nothing
     assert 2 / min(rates) <= outage.GAP_SECONDS
-    assert order.state_limit_seconds + 1 / order.state_hertz < readings.GAP_SECONDS
+    assert order.state_limit_seconds + 1 / order.state_hertz < facts.GAP_SECONDS
 
 
 def test_a_line_is_on_disk_when_write_returns(tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def until(happened: bool) -> None:
 def test_a_sampler_samples_while_the_block_lasts(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path)
     samples = Path(told.samples)
-    with sampler.sampling(told, tmp_path / "log") as still_sampled:
+    with launcher.sampling(told, tmp_path / "log") as still_sampled:
         deadline = Deadline.after(RealClock(), 30)
         wait_for(
             "samples", lambda: until(samples.exists() and len(timeline.read_samples(samples)) > 3), deadline
@@ -172,7 +171,7 @@ def test_a_sampler_samples_while_the_block_lasts(keys: Path, tmp_path: Path) -> 
 
 def test_a_sampler_whose_tunnel_has_gone_ends(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path, tunnel=str(tmp_path / "gone"))
-    with pytest.raises(TunnelLost), sampler.sampling(told, tmp_path / "log") as still_sampled:
+    with pytest.raises(TunnelLost), launcher.sampling(told, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
     assert not Path(told.samples).exists() or Path(told.samples).read_text() == ""
     assert f"the tunnel at {tmp_path}/gone has gone" in (tmp_path / "log").read_text()
@@ -187,7 +186,7 @@ def until_it_ends(still_sampled: Callable[[], None]) -> None:
 
 def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path, samples="/dev/full")
-    with pytest.raises(HostProblem) as caught, sampler.sampling(told, tmp_path / "log") as still_sampled:
+    with pytest.raises(HostProblem) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
     assert caught.value.message == "the sampler could not write into /dev"
     assert caught.value.hint == f"is the disk full? see {tmp_path / 'log'}"
@@ -196,7 +195,7 @@ def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None
 
 def test_a_sampler_that_was_killed_is_missed(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path)
-    with pytest.raises(HalabError) as caught, sampler.sampling(told, tmp_path / "log") as still_sampled:
+    with pytest.raises(HalabError) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
         (child,) = [each for each in children() if "halab.scenario.sampler.process" in each[1]]
         os.kill(child[0], signal.SIGKILL)
         until_it_ends(still_sampled)
@@ -248,7 +247,7 @@ def test_a_sampler_that_stood_still_blames_nobody(keys: Path, healthy: Probe, tm
     def wait_until(happened: Callable[[], bool]) -> None:
         wait_for("it", lambda: until(happened()), Deadline.after(RealClock(), 30), every_seconds=0.05)
 
-    with sampler.sampling(told, tmp_path / "log"):
+    with launcher.sampling(told, tmp_path / "log"):
         (child,) = [each[0] for each in children() if "halab.scenario.sampler.process" in each[1]]
         wait_until(lambda: len(taken()) > 5)
         os.kill(child, signal.SIGSTOP)
@@ -284,7 +283,7 @@ def children() -> Iterator[tuple[int, str]]:
 def test_a_sampler_without_credentials_is_not_started(keys: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(LabProblem, match="no usable credentials"),
-        sampler.sampling(order(keys, tmp_path, credentials=str(tmp_path)), tmp_path / "log"),
+        launcher.sampling(order(keys, tmp_path, credentials=str(tmp_path)), tmp_path / "log"),
     ):
         raise AssertionError("it was started")
 

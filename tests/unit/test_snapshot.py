@@ -14,9 +14,8 @@ from fakes import FakeClock, FakeGuests, Recorded, lab_of
 from halab.errors import BadUsage, HostProblem, LabProblem
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.lifecycle import access, snapshot
+from halab.lifecycle import access, providers, snapshot
 from halab.lifecycle import lab as labs
-from halab.lifecycle import providers as makers
 from halab.lifecycle.lab import Place, open_file
 from halab.machines.power import State
 from halab.machines.snapshots import Saved
@@ -66,8 +65,8 @@ def power() -> FakePower:
 def shelf(power: FakePower, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     found = Shelf(power)
     monkeypatch.setattr(labs, "existing", lambda place: LAB)
-    monkeypatch.setattr(makers, "maker", lambda provider: found)
-    monkeypatch.setattr(makers, "power", lambda place, lab: power)
+    monkeypatch.setattr(providers, "maker", lambda provider: found)
+    monkeypatch.setattr(providers, "power", lambda place, lab: power)
     remake: Callable[..., None] = lambda *words, **options: None  # noqa: E731
     guests: Any = FakeGuests({"boot_id": "a-boot"})
     site = Site(LAB, guests, FakeClock(), power, remake)

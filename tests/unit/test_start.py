@@ -10,8 +10,7 @@ from fakes import Recorded, lab_of
 from halab.config.lab import Provider
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import providers as makers
-from halab.lifecycle import up
+from halab.lifecycle import providers, up
 from halab.lifecycle.lab import open_file
 from halab.machines.host import allocation
 from halab.machines.power import State
@@ -59,7 +58,7 @@ def test_what_is_gone_is_named_and_no_machine_is_started(
 ) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(makers, "maker", lambda provider: EngineWithout("cp2", "lb1"))
+    monkeypatch.setattr(providers, "maker", lambda provider: EngineWithout("cp2", "lb1"))
     progress = Recorded()
 
     with pytest.raises(LabProblem) as raised:
@@ -76,7 +75,7 @@ def test_what_stands_still_is_named_and_not_waited_for(
 ) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(makers, "maker", lambda provider: EngineWithFrozen())
+    monkeypatch.setattr(providers, "maker", lambda provider: EngineWithFrozen())
     with pytest.raises(LabProblem, match="frozen: cp1, cp2") as raised:
         up.start(open_file(tmp_path / "lab.yml"), Recorded())
     assert "halab heal" in (raised.value.hint or "")
@@ -85,7 +84,7 @@ def test_what_stands_still_is_named_and_not_waited_for(
 def test_a_lab_whose_name_is_taken_may_be_called_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(makers, "maker", lambda provider: EngineThatRefuses())
+    monkeypatch.setattr(providers, "maker", lambda provider: EngineThatRefuses())
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
     for name in ("ha", "other"):
         (tmp_path / "lab.yml").write_text(f"name: {name}\n")
@@ -101,7 +100,7 @@ def test_a_virtual_machine_that_was_not_made_to_its_end_is_not_started(
     (tmp_path / "lab.yml").write_text("name: ha\nprovider: libvirt\n")
     lab = lab_of(name="ha", provider=Provider.LIBVIRT)
     monkeypatch.setattr(labs, "existing", lambda place: lab)
-    monkeypatch.setattr(makers, "maker", lambda provider: EngineWithout())
+    monkeypatch.setattr(providers, "maker", lambda provider: EngineWithout())
     place = open_file(tmp_path / "lab.yml")
     for machine in lab.machines:
         place.work.of_vagrant(machine.name).mkdir(parents=True)

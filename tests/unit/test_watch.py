@@ -19,7 +19,7 @@ from halab.lifecycle import lab as labs
 from halab.machines.power import State
 from halab.scenario.record.events import Sample, StateReading
 from halab.scenario.sampler.probes import probes
-from halab.scenario.watch import watcher as watching
+from halab.scenario.watch import watcher
 from halab.scenario.watch.live import Change, Live
 
 LAB = lab_of(name="ha")
@@ -151,7 +151,7 @@ class Watched:
         (folder / "lab.yml").write_text("")
         monkeypatch.chdir(folder)
         monkeypatch.setattr(labs, "existing", lambda place: LAB)
-        monkeypatch.setattr(watching, "watching", self._watching)
+        monkeypatch.setattr(watcher, "watching", self._watching)
         self.writes: bool | None = None
         self.end: BaseException | None = None
         self.ended = False
@@ -159,7 +159,7 @@ class Watched:
     @contextmanager
     def _watching(
         self, place: labs.Place, lab: object, origin: float, *, writes: bool
-    ) -> Iterator[watching.Refresh]:
+    ) -> Iterator[watcher.Refresh]:
         self.writes = writes
         try:
             yield self._refresh
@@ -204,7 +204,7 @@ def test_nothing_is_written_unless_asked_for() -> None:
     asked = [
         probe.name
         for probe in probes(LAB, ["watch-via-lb", "read-kept-via-lb"])
-        if not watching.needs_writes(probe)
+        if not watcher.needs_writes(probe)
     ]
     assert set(asked) == {"ready-via-lb", "read-via-lb", "read-kept-via-lb", "ready-direct"}
 
@@ -222,5 +222,5 @@ class SilentPower:
 
 def test_a_machine_whose_power_cannot_be_told_is_unknown() -> None:
     power = SilentPower()
-    assert watching._state(power, "cp1") == "running"  # type: ignore[arg-type]
-    assert watching._state(power, "cp2") == "unknown"  # type: ignore[arg-type]
+    assert watcher._state(power, "cp1") == "running"  # type: ignore[arg-type]
+    assert watcher._state(power, "cp2") == "unknown"  # type: ignore[arg-type]

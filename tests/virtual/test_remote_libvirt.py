@@ -15,8 +15,7 @@ from far import remote_host
 from users import UserLab
 
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info as made
-from halab.lifecycle import providers as makers
+from halab.lifecycle import machine_info, providers
 from halab.lifecycle.lab import Place
 from halab.machines.host import allocation, identity
 from halab.machines.power import State
@@ -55,12 +54,12 @@ def diskless(lab: Lab, work: Path) -> str:
 
 def brought(place: Place) -> Lab:
     """Networks and a machine there, as an `up` makes them."""
-    maker = makers.maker(place)
+    maker = providers.maker(place)
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
     host = str(maker.remote)
     allocation.allocate(place.name, "auto", place.work.path, taken=taken, managed=True, host=host)
     lab = labs.allocated(place)
-    place.work.write(made.note(place.work, lab))
+    place.work.write(machine_info.note(place.work, lab))
     maker.make_networks(lab, place.work.path)
     return lab
 
@@ -84,7 +83,7 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     planned = brought(place)
     there = libvirt.open(place.written.provider_uri)
     there.defineXML(diskless(planned, place.work.path)).create()
-    power = makers.power(place, planned)
+    power = providers.power(place, planned)
     assert power.state("cp1") is State.RUNNING
     power.freeze("cp1")
     assert power.state("cp1") is State.FROZEN

@@ -15,11 +15,8 @@ import docker.types
 import requests
 
 from halab.errors import HostProblem, LabProblem
-from halab.machines.docker import inventory as docker_belongings
-from halab.machines.docker import plugs as docker_plugs
-from halab.machines.docker import snapshots as docker_snapshots
-from halab.machines.host import identity, tunnel
-from halab.machines.host import remote_env as elsewhere
+from halab.machines.docker import inventory, plugs, snapshots
+from halab.machines.host import identity, remote_env, tunnel
 from halab.machines.host.neighbours import Kind, Subnet
 from halab.machines.inventory import Belonging
 from halab.machines.power import State
@@ -50,7 +47,7 @@ class EngineFacts:
 
 def address() -> str | None:
     """Where the docker command is to ask, where that is not what the environment says."""
-    there = elsewhere.by_docker()
+    there = remote_env.by_docker()
     return f"unix://{tunnel.to(there, engine=True).engine}" if there else None
 
 
@@ -60,7 +57,7 @@ class Engine:
     def __init__(
         self, client: docker.DockerClient | None = None, *, timeout_seconds: int = _TIMEOUT_SECONDS
     ) -> None:
-        self.remote = None if client else elsewhere.by_docker()
+        self.remote = None if client else remote_env.by_docker()
         # by the user's own ssh: the library's way there is a second implementation of SSH
         where = None if client else address()
         with _translated():
@@ -149,7 +146,7 @@ class Engine:
     def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
         """The volumes of a machine that is not there yet."""
         with _translated():
-            docker_snapshots.make_volumes(self._client, lab, machine, work)
+            snapshots.make_volumes(self._client, lab, machine, work)
 
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Give a machine its address on the lab's network: its interface eth1."""
@@ -207,7 +204,7 @@ class Engine:
         with _translated():
             self._one(lab, machine, work).remove(force=True, v=True)
             labels = {LABEL: lab.name, WORK_LABEL: str(work), MACHINE_LABEL: machine.name}
-            docker_snapshots.remove_volumes(self._client, labels, saved=False)
+            snapshots.remove_volumes(self._client, labels, saved=False)
 
     def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float) -> None:
         with _translated():
@@ -219,7 +216,7 @@ class Engine:
     def plug(self, lab: Lab, machine: Machine, work: Path, *, up: bool) -> None:
         """The plug of a machine's cable to the lab's network."""
         with _translated():
-            docker_plugs.plug(self._client, self._one(lab, machine, work), lab, machine, work, up=up)
+            plugs.plug(self._client, self._one(lab, machine, work), lab, machine, work, up=up)
 
     def remove(self, lab: str, work: Path) -> list[str]:
         """Remove the machines and the network of a lab, whatever state they are in; their names."""
@@ -233,45 +230,45 @@ class Engine:
             for network in self._networks_of(lab, work):
                 network.remove()
                 removed.append(network.name)
-            docker_snapshots.delete(self._client, lab, work)
-            docker_snapshots.remove_volumes(self._client, {LABEL: lab, WORK_LABEL: str(work)}, saved=True)
+            snapshots.delete(self._client, lab, work)
+            snapshots.remove_volumes(self._client, {LABEL: lab, WORK_LABEL: str(work)}, saved=True)
             return removed
 
     def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
         with _translated():
             found = self._one(lab, machine, work)
-            docker_snapshots.save(self._client, found, lab, machine, work, snapshot)
+            snapshots.save(self._client, found, lab, machine, work, snapshot)
 
     def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
         """The machine is another container afterwards, and Vagrant is told so. It is off."""
         with _translated():
             found = self._one(lab, machine, work)
-            made = docker_snapshots.restore(self._client, found, lab, machine, work, snapshot)
+            made = snapshots.restore(self._client, found, lab, machine, work, snapshot)
             self.connect(lab, machine, work)
         Work(work).tell_vagrant(machine.name, lab.provider, made)
 
     def saved(self, lab: str, work: Path) -> list[Saved]:
         with _translated():
-            return docker_snapshots.saved(self._client, lab, work)
+            return snapshots.saved(self._client, lab, work)
 
     def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
         with _translated():
-            docker_snapshots.delete(self._client, lab, work, snapshot)
+            snapshots.delete(self._client, lab, work, snapshot)
 
     def belongings(self) -> list[Belonging]:
         """All that carries the label of a lab, whoever's it is."""
         with _translated():
             try:
-                sizes = docker_belongings.sizes(self._client.df())
+                sizes = inventory.sizes(self._client.df())
             except docker.errors.APIError:
                 # the engine counts for one caller at a time: what there is matters more than how large it is
                 sizes = {}
-            return docker_belongings.read(self._client, sizes)
+            return inventory.read(self._client, sizes)
 
     def discard_belonging(self, belonging: Belonging) -> None:
         """Remove it if it is there still, whatever state it is in."""
         with _translated(), suppress(docker.errors.NotFound):
-            docker_belongings.discard(self._client, belonging)
+            inventory.discard(self._client, belonging)
 
     def require_free(self, lab: Lab, work: Path) -> None:
         """LabProblem where something that is not of this lab and work folder has one of its names."""

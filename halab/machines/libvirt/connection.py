@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 from halab.clock import within
 from halab.errors import HostProblem, TimedOut
-from halab.machines.host import remote_env as elsewhere
-from halab.machines.host import tunnel
+from halab.machines.host import remote_env, tunnel
 from halab.machines.libvirt.retry import at_rest
 
 T = TypeVar("T")
@@ -31,8 +30,8 @@ class Connection:
 
     def __init__(self, handle: Any = None, *, uri: str | None = None) -> None:
         self.library = _library()
-        self.uri = uri or elsewhere.libvirt_address()
-        self.remote = None if handle else elsewhere.by_libvirt(self.uri)
+        self.uri = uri or remote_env.libvirt_address()
+        self.remote = None if handle else remote_env.by_libvirt(self.uri)
         if self.remote:
             # it says plainly what is wrong with the way there, and asks nobody for a password
             tunnel.to(self.remote)

@@ -13,11 +13,8 @@ from halab.errors import HostProblem, LabProblem
 from halab.machines import addresses
 from halab.machines.host import identity
 from halab.machines.inventory import Belonging, Kind
-from halab.machines.libvirt import base_disk as libvirt_base
+from halab.machines.libvirt import base_disk, inventory, limits, snapshots
 from halab.machines.libvirt import disks as libvirt_disks
-from halab.machines.libvirt import inventory as libvirt_belongings
-from halab.machines.libvirt import limits as libvirt_limits
-from halab.machines.libvirt import snapshots as libvirt_snapshots
 from halab.machines.libvirt.connection import Connection
 from halab.machines.libvirt.facts import LibvirtFacts, read, subnets_in
 from halab.machines.power import State
@@ -101,12 +98,12 @@ class Hypervisor:
     def has_base(self, box: str, disk: Path) -> bool:
         """Whether the disk of a box is there, whole, for machines to start from."""
         with self._to.answering():
-            return libvirt_base.is_there(self._libvirt, self._connection, box, disk)
+            return base_disk.is_there(self._libvirt, self._connection, box, disk)
 
     def copy_base(self, box: str, disk: Path) -> None:
         """Copy the disk of a box to where its machines are."""
         with self._to.answering():
-            libvirt_base.copy(self._libvirt, self._connection, box, disk)
+            base_disk.copy(self._libvirt, self._connection, box, disk)
 
     def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant makes them. A disk of a machine that was never defined, because an `up` was ended between the two,
@@ -178,13 +175,11 @@ class Hypervisor:
 
     def limit_cpus(self, lab: Lab, machine: Machine, work: Path, cpus: float | None) -> None:
         """So much time of the host's processors for all of the machine's together; None is no limit."""
-        self._act(
-            lab, machine, work, lambda found: libvirt_limits.of_cpus(self._libvirt, found, machine, cpus)
-        )
+        self._act(lab, machine, work, lambda found: limits.of_cpus(self._libvirt, found, machine, cpus))
 
     def limit_writes(self, lab: Lab, machine: Machine, work: Path, per_second: int | None) -> None:
         """So many writes a second to every disk of the machine; None is no limit."""
-        self._act(lab, machine, work, lambda found: libvirt_limits.of_writes(found, machine, per_second))
+        self._act(lab, machine, work, lambda found: limits.of_writes(found, machine, per_second))
 
     def discard(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Remove one machine with its disks, whatever state it is in."""
@@ -213,7 +208,7 @@ class Hypervisor:
         return list(dict.fromkeys(removed))
 
     def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
-        self._act(lab, machine, work, lambda found: libvirt_snapshots.save(found, snapshot))
+        self._act(lab, machine, work, lambda found: snapshots.save(found, snapshot))
 
     def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
         def put_back(found: Any) -> None:
@@ -228,25 +223,25 @@ class Hypervisor:
                 saved
                 for each, owner in self._domains()
                 if _is_of(owner, lab, work)
-                for saved in libvirt_snapshots.saved(each, owner.machine)
+                for saved in snapshots.saved(each, owner.machine)
             ]
 
     def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
         with self._to.answering():
             for each, owner in self._domains():
                 if _is_of(owner, lab, work):
-                    libvirt_snapshots.delete(each, snapshot)
+                    snapshots.delete(each, snapshot)
 
     def belongings(self) -> list[Belonging]:
         """All that carries the label of a lab, whoever's it is, and disks of machines that were never defined."""
         with self._to.answering():
-            return libvirt_belongings.read(self._libvirt, self._connection, self._owner)
+            return inventory.read(self._libvirt, self._connection, self._owner)
 
     def discard_belonging(self, belonging: Belonging) -> None:
         """Remove it if it is there still and still is what it was, whatever state it is in."""
         discard = {Kind.MACHINE: self._discard, Kind.NETWORK: self._discard_network}.get(belonging.kind)
         with self._to.answering():
-            libvirt_belongings.discard(self._libvirt, self._connection, belonging, self._owner, discard)
+            inventory.discard(self._libvirt, self._connection, belonging, self._owner, discard)
 
     def _act(self, lab: Lab, machine: Machine, work: Path, act: Callable[[Any], None]) -> None:
         with self._to.answering():
@@ -303,7 +298,7 @@ class Hypervisor:
 
     def _discard(self, found: Any) -> None:
         tree = ElementTree.fromstring(found.XMLDesc())
-        disks = libvirt_belongings.own_disks(found, tree)
+        disks = inventory.own_disks(found, tree)
         self._turn_off(found, found.destroy)
         flags = (
             self._libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE

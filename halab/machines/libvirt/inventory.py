@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from halab.errors import HostProblem
 from halab.machines.inventory import Belonging, Holder, Kind, moment
-from halab.machines.libvirt import disks as libvirt_disks
+from halab.machines.libvirt import disks
 from halab.machines.libvirt.retry import Gone, at_rest, noticing
 from halab.topology import domain
 from halab.topology.domain import Owner
@@ -37,11 +37,11 @@ def discard(
 
 
 def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
-    volumes = {each.path(): each for each in libvirt_disks.volumes(connection)}
+    volumes = {each.path(): each for each in disks.volumes(connection)}
     found, used = [], set()
     for each in connection.listAllDomains():
         tree = ElementTree.fromstring(each.XMLDesc())
-        used |= libvirt_disks.used(tree)
+        used |= disks.used(tree)
         owner = owner_of(each)
         if owner is not None:
             found.append(_machine(each, owner))
@@ -52,7 +52,7 @@ def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
         if owner is not None:
             found.append(_network(each, owner))
     for path, volume in volumes.items():
-        named = libvirt_disks.OF_MACHINE.fullmatch(volume.name())
+        named = disks.OF_MACHINE.fullmatch(volume.name())
         if named and path not in used:
             found.append(_disk(volume, Owner(named["lab"], "", named["machine"])))
     return found
@@ -88,10 +88,10 @@ def own_disks(found: Any, tree: ElementTree.Element) -> list[str]:
 
 
 def _unused(connection: Any, path: str) -> Iterator[Any]:
-    for volume in libvirt_disks.volumes(connection):
+    for volume in disks.volumes(connection):
         if volume.path() == path:
             for each in connection.listAllDomains():
-                if path in libvirt_disks.used(ElementTree.fromstring(each.XMLDesc())):
+                if path in disks.used(ElementTree.fromstring(each.XMLDesc())):
                     raise HostProblem(f"a virtual machine has this disk: {each.name()}")
             yield volume
 

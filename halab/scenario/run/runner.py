@@ -41,7 +41,7 @@ from halab.scenario.record.timeline import Timeline
 from halab.scenario.run import checks, duration, facts, ledger
 from halab.scenario.run.injector import Injector
 from halab.scenario.run.observer import Observer
-from halab.scenario.sampler import launcher as sampler
+from halab.scenario.sampler import launcher
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class Run:
 
     @contextmanager
     def _sampling(self, namespace: str) -> Iterator[None]:
-        order = sampler.order(
+        order = launcher.order(
             self._lab, self._means.credentials, self._scenario.probes,
             origin=self._timeline.origin,
             samples=self._folder.samples,
@@ -229,7 +229,7 @@ class Run:
             namespace=namespace,
             tunnel=self._means.api.tunnel,
         )  # fmt: skip
-        with sampler.sampling(order, self._folder.logs / "sampler.log") as still_sampled:
+        with launcher.sampling(order, self._folder.logs / "sampler.log") as still_sampled:
             self._observer.still_sampled = still_sampled
             self._sampled_since = self._timeline.add(events.SamplerStarted()).t
             yield

@@ -11,8 +11,7 @@ from halab.config.step import Expect
 from halab.scenario.record import events
 from halab.scenario.record.events import lane
 from halab.scenario.record.history import History, Window
-from halab.scenario.verdict import deadline as answers
-from halab.scenario.verdict import facts as readings
+from halab.scenario.verdict import deadline, facts
 from halab.scenario.verdict import window as amounts
 from halab.scenario.verdict.decision import Evidence, Judgement, State, together
 from halab.scenario.verdict.facts import Reading, Track
@@ -51,7 +50,7 @@ def _probe(
     counts_from = history.counts_from(index)
     if counts_from is None:
         return Judgement(State.OPEN, "the step before did not end")
-    return answers.within(expectation, history.samples, name, counts_from, history.patience, now)
+    return deadline.within(expectation, history.samples, name, counts_from, history.patience, now)
 
 
 def _fact(
@@ -65,23 +64,23 @@ def _fact(
     """Without `during`, what was before the fault is what was before the one that is named, or the last one."""
     fact = track(history, expectation.fact, machine)
     if window is not None and expectation.value is not None:
-        return readings.held(fact, expectation.value, window, now)
+        return facts.held(fact, expectation.value, window, now)
     if window is not None and expectation.increase is not None:
-        return readings.increased(fact, expectation.increase, window, now)
+        return facts.increased(fact, expectation.increase, window, now)
     if window is not None:
-        return readings.unchanged(fact, window, now, over_window=True)
+        return facts.unchanged(fact, window, now, over_window=True)
     counts_from = history.counts_from(index)
     window = history.window(expectation.target or "") or history.window(history.fault_before(index) or "")
     if counts_from is None or window is None:
         return Judgement(State.OPEN, "the step before did not end")
     promise = expectation.changed or expectation.reached
     if promise is None:
-        return readings.unchanged(fact, window, now, over_window=False)
+        return facts.unchanged(fact, window, now, over_window=False)
     assert promise.within_seconds is not None
     limit = promise.within_seconds * history.patience
     if expectation.value is not None:
-        return readings.reached(fact, expectation.value, counts_from, limit, now)
-    return readings.changed(fact, window, counts_from, limit, now)
+        return facts.reached(fact, expectation.value, counts_from, limit, now)
+    return facts.changed(fact, window, counts_from, limit, now)
 
 
 def track(history: History, fact: FactName, machine: str | None) -> Track:

@@ -15,8 +15,7 @@ from halab.scenario.record import events
 from halab.scenario.record.events import When
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
-from halab.scenario.verdict import impact, safety
-from halab.scenario.verdict import postconditions as aftermath
+from halab.scenario.verdict import impact, postconditions, safety
 from halab.scenario.verdict.decision import State
 from halab.scenario.verdict.judgement import satisfied
 from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds, waiting
@@ -52,9 +51,9 @@ def judge(evidence: Evidence) -> Result:
 def _skipped(history: History) -> tuple[str, ...]:
     """Why nothing was done: the lab lacks what is needed, or the first fault was refused. Empty where something was."""
     lacking = tuple(each.what.why for each in history.records if isinstance(each.what, events.Skipped))
-    refused = tuple(each.seen for each in aftermath.refusals(history))
-    disturbed = any(aftermath.run(history)) or any(
-        each.standing is not Standing.KEPT for each in aftermath.audit(history)
+    refused = tuple(each.seen for each in postconditions.refusals(history))
+    disturbed = any(postconditions.run(history)) or any(
+        each.standing is not Standing.KEPT for each in postconditions.audit(history)
     )
     return lacking or (() if history.faults() or disturbed else refused)
 
@@ -65,14 +64,14 @@ def _outcomes(evidence: Evidence) -> Iterator[Outcome]:
     yield before
     rest = [
         *_expectations(history),
-        *aftermath.heals(history),
-        aftermath.recovery(history),
+        *postconditions.heals(history),
+        postconditions.recovery(history),
         *safety.outcomes(history),
-        *aftermath.checks(evidence),
-        *aftermath.refusals(history),
-        *aftermath.run(history),
-        *aftermath.judged(history),
-        *aftermath.audit(history),
+        *postconditions.checks(evidence),
+        *postconditions.refusals(history),
+        *postconditions.run(history),
+        *postconditions.judged(history),
+        *postconditions.audit(history),
     ]
     if before.standing is Standing.KEPT:
         yield from rest

@@ -14,13 +14,12 @@ from pathlib import Path
 from halab.cluster.api import Api
 from halab.errors import HalabError
 from halab.faults.journal import Journal
-from halab.lifecycle import access
-from halab.lifecycle import providers as makers
+from halab.lifecycle import access, providers
 from halab.lifecycle.lab import Place
 from halab.machines.power import Power
 from halab.scenario.record.timeline import SampleReader, StateReader
 from halab.scenario.run import ledger
-from halab.scenario.sampler import launcher as sampler
+from halab.scenario.sampler import launcher
 from halab.scenario.sampler.probes import Probe, Question
 from halab.scenario.watch.live import Live
 from halab.topology.lab import Lab
@@ -44,7 +43,7 @@ def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> 
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
         namespace = undo.enter_context(_namespace(access.api(place, lab))) if writes else _READ_NAMESPACE
         there = access.tunnel_of(place)
-        order = sampler.order(
+        order = launcher.order(
             lab,
             access.credentials(place),
             origin=origin,
@@ -56,8 +55,8 @@ def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> 
         order = replace(
             order, probes=[_rarer(each) for each in order.probes if writes or not needs_writes(each)]
         )
-        require_alive = undo.enter_context(sampler.sampling(order, folder / "sampler.log"))
-        powers = undo.enter_context(_asked(makers.power(place, lab), lab))
+        require_alive = undo.enter_context(launcher.sampling(order, folder / "sampler.log"))
+        powers = undo.enter_context(_asked(providers.power(place, lab), lab))
         samples, states = SampleReader(Path(order.samples)), StateReader(Path(order.states))
         journal = Journal(place.work.journal)
 
