@@ -14,7 +14,7 @@ import pytest
 from halab.cli import main
 from halab.cli.inventory import _age, _size
 from halab.errors import HostProblem
-from halab.lifecycle import inventory
+from halab.lifecycle import inventory as lab_inventory
 from halab.machines.host import allocation, identity, inventory
 from halab.machines.inventory import Belonging, Holder, Kind
 from halab.machines.work import Work
@@ -53,7 +53,7 @@ def keepers(monkeypatch: pytest.MonkeyPatch) -> Keepers:
             raise HostProblem(found[holder].silence)
         return found[holder]
 
-    monkeypatch.setattr(inventory, "keeper", keeper)
+    monkeypatch.setattr(lab_inventory, "keeper", keeper)
     return found
 
 
@@ -190,7 +190,7 @@ def test_a_lab_that_came_back_while_somebody_thought_is_spared(tmp_path: Path, k
     things = [thing(work), debris]
     keepers[Holder.DOCKER].things = things
     living(tmp_path)
-    assert [each.spared for each in inventory.remove(things)] == [True, True]
+    assert [each.spared for each in lab_inventory.remove(things)] == [True, True]
     assert keepers[Holder.DOCKER].removed == []
 
 

@@ -138,7 +138,7 @@ def test_an_interrupt_wins_over_a_report_of_all_that_cannot_be_written(
     def full(*_: object) -> Path:
         raise OSError(28, "No space left on device", "/runs")
 
-    monkeypatch.setattr("halab.report.played.merge", full)
+    monkeypatch.setattr("halab.campaign.outcome.merge", full)
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 3
     assert "error: no space left on device: /runs" in capsys.readouterr().err
     stage.acts["play stop-apiserver"] = KeyboardInterrupt()
