@@ -12,25 +12,21 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.campaign_builder import campaign_of
+from support.states_builder import power_cut
 
-UNIT = Path(__file__).parents[1] / "unit"
-sys.path.insert(0, str(UNIT))
+from halab import report
+from halab.report import overview, page
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.verdict import judge
 
-from made_campaign import campaign_of  # noqa: E402
-from made_states import power_cut  # noqa: E402
-
-from halab import report  # noqa: E402
-from halab.report import overview, page  # noqa: E402
-from halab.scenario.record.folder import RunFolder  # noqa: E402
-from halab.scenario.verdict.verdict import judge  # noqa: E402
-
-RECORDED = sorted(path.name for path in (UNIT / "runs").iterdir() if path.is_dir())
+RUNS = Path(__file__).parents[1] / "support/runs"
+RECORDED = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
 LOOK = (Path(__file__).parent / "look.js").read_text()
 # What a page may load: nothing. A browser tells what it refused for that.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -57,7 +53,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs = []
     for name in RECORDED:
         run = RunFolder(folder / name)
-        shutil.copytree(UNIT / "runs" / name, run.path)
+        shutil.copytree(RUNS / name, run.path)
         run.samples.write_bytes(gzip.decompress((run.path / "samples.jsonl.gz").read_bytes()))
         runs.append((run, report.render(run)))
     busy = folder / "busy.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from users import UserLab, engine_names, lab_in
+from support.cli_driver import UserLab, engine_names, lab_in
 
 HAPROXY = "e2e-haproxy"
 

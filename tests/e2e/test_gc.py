@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from users import UserLab
+from support.cli_driver import UserLab
 
 LAB = "e2e-gc"
 

@@ -10,8 +10,8 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
-from power_contract import PROMISES, Promise
-from users import UserLab, end
+from support.cli_driver import UserLab, end
+from support.power_contract import PROMISES, Promise
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from users import UserLab, engine_names, lab_in
+from support.cli_driver import UserLab, engine_names, lab_in
 
 # A lab of one comes up within a minute on two cores. What is to be seen is that nobody waits for a machine to boot that
 # cannot be logged in to, which takes 300 s.

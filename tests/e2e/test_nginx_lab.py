@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from users import UserLab, engine_names, interrupt, lab_in
+from support.cli_driver import UserLab, engine_names, interrupt, lab_in
 
 NAME = "e2e-nginx"
 

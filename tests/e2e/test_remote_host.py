@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from far import remote_host
-from users import UserLab, engine_names, keep_evidence
+from support.cli_driver import UserLab, engine_names, keep_evidence
+from support.remote_host import remote_host
 
 NAME = "e2e-remote"
 

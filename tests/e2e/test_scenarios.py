@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from users import UserLab
+from support.cli_driver import UserLab
 
 # A quick one of most kinds of fault; scripts/nightly runs all, and those whose recovery takes its minutes there alone.
 # A process that is killed is in test_haproxy_lab.py, a machine that is lost in test_snapshots.py, power that is lost in

@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 
-from users import UserLab, end
+from support.cli_driver import UserLab, end
 
 
 def snapshots(lab: UserLab) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from fakes import FakeClock
+from support.fakes import FakeClock
 
 from halab.clock import Deadline, NotYet, wait_for, within
 from halab.errors import HostProblem, LabProblem, TimedOut

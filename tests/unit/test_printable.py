@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_campaign import campaign_of
-from made_run import FAILED, STOP, MadeRun
+from support.campaign_builder import campaign_of
+from support.hostile_text import HOSTILE, LONG, SHOWN
+from support.run_builder import FAILED, STOP, MadeRun
 
 from halab.config.lab import LabFile
 from halab.config.loading import Model, loads
@@ -24,10 +25,6 @@ from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import library
 from halab.scenario.verdict.result import Result
 from halab.scenario.verdict.verdict import judge
-
-HOSTILE = "a\x1b[31mred\x00\x07\x9b2J\ufffe\r\nb\u202ec"
-SHOWN = "a\\x1b[31mred\\x00\\x07\\x9b2J\\ufffe\\x0d\nb\\u202ec"
-LONG = "x" * 100_000
 
 
 def test_what_cannot_be_shown_is_an_escape() -> None:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from power_contract import PROMISES
-from users import UserLab, interrupt, lab_in
+from support.cli_driver import UserLab, interrupt, lab_in
+from support.power_contract import PROMISES
 
 NAME = "e2e-virtual"
 LAB = f"""\

@@ -11,8 +11,8 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from far import remote_host
-from users import UserLab
+from support.cli_driver import UserLab
+from support.remote_host import remote_host
 
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, providers

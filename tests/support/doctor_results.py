@@ -1,0 +1,14 @@
+"""Results of the checks of a fake host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halab.doctor import examine
+from halab.doctor.check import Result
+from support.fake_host import FakeHost, place_of
+
+
+def found(name: str, host: FakeHost, **written: Any) -> Result:
+    report = examine(place_of(**written), host)
+    return next(result for result in report.results if result.name == name)

@@ -1,0 +1,51 @@
+"""Scenario files of tests: the faults they may name, and the problems that are found in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from halab.config import scenario_rules
+from halab.errors import BadFile
+from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.journal import Entry
+from halab.faults.site import Site
+
+
+def inject(site: Site, entry: Entry) -> str:
+    raise AssertionError("no scenario is played here")
+
+
+def fault(name: str, place: Place, needs: tuple[str, ...] = (), **options: Option) -> Fault:
+    return Fault(name, "Break it.", inject, nothing_to_heal, options, place=place, needs=frozenset(needs))
+
+
+KNOWN = {
+    each.name: each
+    for each in (
+        fault(
+            "kill-process",
+            Place.ANY,
+            process=Option("a process", r"[a-z-]+"),
+            signal=Option("one", default="KILL"),
+        ),
+        fault("hold-static-pod", Place.CONTROL_PLANE, pod=Option("a static pod", r"[a-z-]+", "etcd")),
+        fault("stop-service", Place.NODE, service=Option("a service")),
+        fault(
+            "throttle-disk", Place.CONTROL_PLANE, ("disk-throttle",), iops=Option("a number", r"\d+", "20")
+        ),
+        fault("partition", Place.ANY, **{"from": Option("machines", default="everyone", is_target=True)}),
+        fault("edit-balancer", Place.BALANCER, check=Option("readyz or tcp", r"readyz|tcp", default="")),
+        fault("snapshot-etcd", Place.CONTROL_PLANE),
+        fault("nothing", Place.ANY),
+    )
+}
+
+
+def problems(text: str, tmp_path: Path) -> list[str]:
+    path = tmp_path / "s.yml"
+    path.write_text(text)
+    try:
+        scenario_rules.read(path, KNOWN)
+    except BadFile as error:
+        return [str(problem).replace(f"{tmp_path}/", "") for problem in error.problems]
+    return []

@@ -1,0 +1,158 @@
+"""A stage on which scenarios are played without a lab: what comes of each run is scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from halab.campaign.outcome import Played, Run
+from halab.campaign.plan import Turn
+from halab.campaign.play import Manner, Ways, play
+from halab.config.loading import loads
+from halab.config.scenario import Scenario, Verdict
+from halab.lifecycle.lab import Place, open_file
+from halab.progress import Progress
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run.library import Script
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.topology.lab import Lab
+from support.fakes import Recorded, lab_of
+from support.run_builder import META
+
+TEXT = """
+title: One API server is stopped
+teaches: The others answer for it.
+needs: {control_planes: 3}
+steps:
+  - inject: hold-static-pod
+    name: stopped
+    on: any-cp
+    with: {pod: kube-apiserver}
+  - expect: {probe: ready-direct, on: stopped, fails: within 10s}
+  - wait: 10s
+  - heal: stopped
+recover: {steady: within 90s}
+twin: {replace: {stopped: nothing}}
+"""
+SEED = 42
+
+
+def script(name: str, text: str = TEXT) -> Script:
+    return Script(name, Path(f"{name}.yml"), loads(text, f"{name}.yml", Scenario), text.encode())
+
+
+def turn(name: str, *, twin: bool = False, seed: int = SEED) -> Turn:
+    return Turn(script(name), seed, twin)
+
+
+def result_of(name: str, verdict: str, *, twin: bool = False) -> Result:
+    broken = Outcome(
+        Kind.EXPECTATION, "ready-direct on stopped", "ready-direct on stopped fails within 10s", "it answered",
+        Standing.BROKEN,
+    )  # fmt: skip
+    return Result(
+        scenario=name, title="One API server is stopped", lab="ha", verdict=Verdict(verdict),
+        reasons=() if verdict == "pass" else (f"because of {name}",), started="2026-11-23T10:15:00+01:00",
+        seconds=30.0, patience=1.0, is_twin=twin, is_interrupted=False,
+        outcomes=(broken,) if verdict == "fail" else (), lanes=(), recovery_seconds=None,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FakeSession:
+    """A lab that is held; `seed` is replaced for each turn, as of a real one."""
+
+    stage: Stage
+    seed: int
+
+    @property
+    def lab(self) -> Lab:
+        return lab_of(name="ha")
+
+    def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
+        return self.stage.prepare(script.name)
+
+    def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
+        self.stage.did.append(f"play {script.name}{' twin' if twin else ''} {self.seed}")
+        self.stage.act(f"play {script.name}")
+
+
+@dataclass
+class Stage:
+    """`verdicts`, `damages` and `lacking` are by the scenario's name; `acts` are called, or raised, when it is time."""
+
+    folder: Path
+    verdicts: dict[str, str] = field(default_factory=dict)
+    damages: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
+    acts: dict[str, BaseException] = field(default_factory=dict)
+    did: list[str] = field(default_factory=list)
+    progress: Recorded = field(default_factory=Recorded)
+    is_held: bool = False
+    last: str = ""
+
+    def __post_init__(self) -> None:
+        (self.folder / "lab.yml").write_text("name: ha\n")
+
+    @property
+    def place(self) -> Place:
+        return open_file(self.folder / "lab.yml")
+
+    def play(self, *turns: Turn, ended: Callable[[Run], None] = lambda run: None, **manner: bool) -> Played:
+        chosen = Manner(**manner)
+        return play(self.place, turns, self.progress, chosen, seed=SEED, ended=ended, ways=self.ways)
+
+    @property
+    def ways(self) -> Ways:
+        opened: Callable[..., Any] = self._opened
+        return Ways(opened, self._render, self._damage, self._healed, self._mend, self._rebuild)
+
+    def act(self, what: str) -> None:
+        if what in self.acts:
+            raise self.acts[what]
+
+    def prepare(self, name: str) -> RunFolder:
+        self.act(f"prepare {name}")
+        self.last = name
+        folder = RunFolder(self.folder / ".halab" / "runs" / name)
+        folder.make()
+        folder.scenario.write_text(TEXT)
+        folder.meta.write_text(META.to_json())
+        return folder
+
+    @contextmanager
+    def _opened(self, place: Place, progress: Progress, seed: int) -> Iterator[FakeSession]:
+        self.act("open")
+        self.did.append("open")
+        self.is_held = True
+        try:
+            yield FakeSession(self, seed)
+        finally:
+            self.is_held = False
+
+    def _render(self, folder: RunFolder) -> Result:
+        self.act(f"render {self.last}")
+        twin = f"play {self.last} twin" in " ".join(self.did)
+        return result_of(self.last, self.verdicts.get(self.last, "pass"), twin=twin)
+
+    def _damage(self, folder: RunFolder) -> str:
+        return self.damages.get(folder.path.name, "")
+
+    def _healed(self, held: object) -> list[str]:
+        self.did.append("heal")
+        self.act("heal")
+        return []
+
+    def _mend(self, held: object) -> tuple[list[str], str]:
+        self.did.append("mend")
+        self.act("mend")
+        return ["started cp2"], self.lacking.get(self.last, "")
+
+    def _rebuild(self, place: Place, progress: Progress) -> str:
+        assert not self.is_held, "the lab is held: it could not go down"
+        self.did.append("rebuild")
+        self.act("rebuild")
+        return "rebuilt the lab"

@@ -1,0 +1,365 @@
+"""The command line: exit codes, messages, what is data and what is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from support.fakes import brought_up
+
+from halab import __version__, cli
+from halab.cli import _COMMANDS, main
+from halab.machines.host import allocation
+
+ROOT = Path(__file__).parents[3]
+Shown = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current folder; the handlers of signals are put back."""
+    monkeypatch.chdir(tmp_path)
+    # nobody listens at port 1 of the loopback
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield tmp_path
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def routes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that routes nothing: a stand-in for `ip`."""
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "ip").write_text("#!/bin/sh\necho '[]'\n")
+    (tools / "ip").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+
+def lab_file(folder: Path, text: str = "") -> Path:
+    path = folder / "lab.yml"
+    path.write_text(text)
+    return path
+
+
+def test_without_arguments_help_is_shown_as_a_usage_error(capsys: Shown) -> None:
+    assert main([]) == 2
+    assert "Begin with:" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys: Shown) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr() == (f"halab {__version__}\n", "")
+
+
+@pytest.mark.parametrize("verb", list(_COMMANDS))
+def test_every_verb_has_help_with_an_example(verb: str, capsys: Shown) -> None:
+    command = cli.cli.get_command(click.Context(cli.cli), verb)
+    words = [[verb]]
+    if isinstance(command, click.Group):
+        words = [[verb, each] for each in command.list_commands(click.Context(command))]
+    for each in words:
+        assert main([*each, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert re.search(r"^ *Examples?:$", shown, re.MULTILINE), each
+        assert "halab" in shown.split("Example", 1)[1]
+
+
+def test_an_unknown_verb_is_a_usage_error_and_suggests_the_nearest(capsys: Shown) -> None:
+    assert main(["statu"]) == 2
+    shown = capsys.readouterr()
+    assert "did you mean status?" in shown.err
+    assert shown.out == ""
+    assert main(["frobnicate"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_a_usage_error(capsys: Shown) -> None:
+    assert main(["up", "--fast"]) == 2
+    assert "--fast" in capsys.readouterr().err
+
+
+def test_a_missing_lab_file_says_how_to_write_one(capsys: Shown) -> None:
+    assert main(["status"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: no such lab file: lab.yml\n\nhint: write one with `halab init`, or name it with -f FILE\n",
+    )
+
+
+def test_a_bad_lab_file_is_shown_line_by_line(folder: Path, capsys: Shown) -> None:
+    lab_file(folder, 'control_planes: 2\nname: "a$(id)"\n')
+    assert main(["render"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: lab.yml:1: control_planes: 2 members survive")
+    assert "\nlab.yml:2: name: must match" in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    "verb", [["ssh", "cp1"], ["kubectl", "get", "nodes"], ["kubeconfig"], ["logs", "cp1"], ["stop"]]
+)
+def test_a_lab_that_is_not_up_says_so(verb: list[str], folder: Path, capsys: Shown) -> None:
+    lab_file(folder)
+    assert main(verb) == 3
+    assert capsys.readouterr().err == "error: the lab ha is not up\n\nhint: run `halab up`\n"
+
+
+def test_a_lab_that_was_renamed_while_up_says_what_to_do(folder: Path, capsys: Shown) -> None:
+    brought_up(folder)
+    lab_file(folder, "name: other\n")
+    assert main(["kubeconfig"]) == 3
+    assert "was brought up as ha, and is now called other" in capsys.readouterr().err
+
+
+def test_a_lab_whose_network_was_changed_while_up_says_what_to_do(folder: Path, capsys: Shown) -> None:
+    brought_up(folder)
+    lab_file(folder, "network: 10.213.9.0/24\n")
+    assert main(["kubeconfig"]) == 3
+    assert "is up on 10.213.0.0/24" in capsys.readouterr().err
+
+
+def test_an_unknown_machine_is_a_usage_error(folder: Path, capsys: Shown) -> None:
+    brought_up(folder)
+    lab_file(folder)
+    assert main(["logs", "cp9"]) == 2
+    assert capsys.readouterr().err == (
+        "error: no such machine: cp9\n\nhint: the lab ha has lb1, cp1, cp2, cp3\n"
+    )
+
+
+def test_the_path_of_the_kubeconfig_is_data(folder: Path, capsys: Shown) -> None:
+    lab_file(folder)
+    work = brought_up(folder)
+    assert main(["kubeconfig"]) == 3
+    assert "has no kubeconfig yet" in capsys.readouterr().err
+    work.kubeconfig.touch()
+    assert main(["kubeconfig"]) == 0
+    assert capsys.readouterr() == (f"{work.kubeconfig}\n", "")
+
+
+def test_no_engine_is_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
+    lab_file(folder)
+    brought_up(folder)
+    for verb, hint in (
+        (["status"], "start docker"),
+        (["down"], "start docker"),
+        (["up"], "docker engine: "),
+    ):
+        assert main(verb) == 3
+        shown = capsys.readouterr().err
+        assert "no docker engine answers" in shown
+        assert f"\n\nhint: {hint}" in shown
+
+
+def test_up_ends_early_on_a_host_that_cannot_have_virtual_machines(
+    folder: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///no-such-file.xml")
+    lab_file(folder, "provider: libvirt\n")
+    assert main(["up"]) == 3
+    shown = capsys.readouterr().err
+    assert "this host cannot run the lab" in shown and "halab doctor" in shown
+    assert not (folder / ".halab").exists()
+
+
+def test_a_lab_in_use_says_by_whom(folder: Path, capsys: Shown) -> None:
+    from halab.lifecycle import lab as labs
+
+    place = labs.open_file(lab_file(folder))
+    brought_up(folder)
+    with labs.locked(place, "up, process 4711"):
+        assert main(["stop"]) == 3
+    assert "error: the lab ha is in use: up, process 4711" in capsys.readouterr().err
+    assert not (folder / ".halab" / "lock.holder").exists()
+
+
+def test_down_of_nothing_is_well(folder: Path, capsys: Shown) -> None:
+    lab_file(folder)
+    assert main(["down"]) == 0
+    said = "docker does not answer, and cannot say whether it has machines of this lab\nthere was nothing to remove\n"
+    assert capsys.readouterr() == ("", said)
+    assert not (folder / ".halab").exists()
+
+
+@pytest.mark.usefixtures("routes")
+def test_render_writes_the_work_folder_and_then_changes_nothing(folder: Path, capsys: Shown) -> None:
+    lab_file(folder)
+    assert main(["render", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["work"] == str(folder / ".halab")
+    assert first["network"] == "10.213.0.0/24"
+    assert "Vagrantfile" in first["changed"]
+    assert (folder / ".halab" / "Vagrantfile").is_file()
+    assert allocation.held() == []
+    assert main(["render", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] == []
+
+
+@pytest.mark.parametrize("verb", ["render", "up", "status", "down", "doctor", "heal"])
+def test_no_verb_uses_a_work_folder_that_others_may_write_to(folder: Path, capsys: Shown, verb: str) -> None:
+    lab_file(folder)
+    (folder / ".halab").mkdir()
+    (folder / ".halab").chmod(0o777)
+    assert main([verb]) == 3
+    assert "error: other users may write to the work folder" in capsys.readouterr().err
+    assert list((folder / ".halab").iterdir()) == []
+
+
+@pytest.mark.usefixtures("routes")
+def test_render_refuses_a_proxy_that_would_be_two_lines(
+    folder: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab_file(folder)
+    monkeypatch.setenv("http_proxy", "http://ada:secret@proxy:3128\nEOF\nid")
+    assert main(["render"]) == 3
+    said = capsys.readouterr().err
+    assert (
+        "the variable http_proxy has a character in it that the machines of a lab cannot be given: U+000A"
+        in said
+    )
+    assert "secret" not in said
+    assert not (folder / ".halab" / "Vagrantfile").exists()
+
+
+@pytest.mark.usefixtures("routes")
+def test_a_folder_may_have_quotes_and_spaces(folder: Path, capsys: Shown) -> None:
+    odd = folder / 'it\'s a "lab" $(id)'
+    odd.mkdir()
+    lab_file(odd)
+    assert main(["render", "-f", str(odd / "lab.yml")]) == 0
+    text = (odd / ".halab" / "Vagrantfile").read_text()
+    key = f"{odd}/.halab/keys/id_ed25519".replace("'", "\\'")
+    assert f"override.ssh.private_key_path = '{key}'" in text
+    assert "files written" in capsys.readouterr().err
+
+
+def test_init_writes_a_lab_file_once(folder: Path, capsys: Shown) -> None:
+    assert main(["init"]) == 0
+    assert capsys.readouterr().out == ""
+    before = (folder / "lab.yml").read_text()
+    named = re.search(r"\$schema=(\S+)", before)
+    assert named
+    assert json.loads((folder / named[1]).read_text())
+    assert main(["init"]) == 2
+    assert "there is a lab file already: lab.yml" in capsys.readouterr().err
+    assert (folder / "lab.yml").read_text() == before
+    assert main(["init", "--force"]) == 0
+
+
+@pytest.mark.parametrize("kind", ["lab", "scenario"])
+def test_a_schema_is_json(kind: str, capsys: Shown) -> None:
+    assert main(["schema", kind]) == 0
+    assert "properties" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_of_the_shell(shell: str, capsys: Shown) -> None:
+    assert main(["completion", shell]) == 0
+    assert "_HALAB_COMPLETE" in capsys.readouterr().out
+
+
+def test_lists_are_json_where_a_program_reads(capsys: Shown) -> None:
+    for verb in (["bundle", "list"], ["box", "list"]):
+        assert main([*verb, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == []
+
+
+class Failing:
+    """A verb that ends as it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, error: BaseException, *options: str) -> int:
+        def fail() -> None:
+            raise error
+
+        self._monkeypatch.setattr(
+            type(cli.cli), "get_command", lambda group, context, name: click.Command(name, callback=fail)
+        )
+        return main([*options, "up"])
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    return Failing(monkeypatch)
+
+
+def test_an_interrupt_is_130(failing: Failing, capsys: Shown) -> None:
+    assert failing(KeyboardInterrupt()) == 130
+    assert failing(cli.Interrupted("SIGTERM")) == 130
+    shown = capsys.readouterr().err
+    assert "halab: interrupted" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_defect_is_said_to_be_one_without_a_traceback(failing: Failing, capsys: Shown) -> None:
+    assert failing(ZeroDivisionError("division by zero")) == 3
+    shown = capsys.readouterr().err
+    assert shown.startswith(
+        "error: halab failed in a way it should not: ZeroDivisionError: division by zero\n\nhint: "
+    )
+    assert "Traceback" not in shown
+
+
+def test_debug_shows_where_it_came_from(failing: Failing, capsys: Shown) -> None:
+    assert failing(ZeroDivisionError("x"), "--debug") == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_as_what_it_is(failing: Failing, capsys: Shown) -> None:
+    assert failing(OSError(28, "No space left on device", "/labs/x")) == 3
+    assert capsys.readouterr().err == "error: no space left on device: /labs/x\n"
+
+
+def run_halab(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "halab", *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    child = run_halab("completion", "bash")
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.stderr is not None
+    errors = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(60), errors) == (0, "")
+
+
+def test_a_program_sees_the_exit_code() -> None:
+    child = run_halab("status")
+    output, errors = child.communicate(timeout=60)
+    assert (child.returncode, output) == (2, "")
+    assert errors.startswith("error: no such lab file: lab.yml\n\nhint: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_halab_and_what_it_runs(number: signal.Signals, folder: Path, routes: None) -> None:
+    lab_file(folder)
+    (folder / "bin" / "ip").write_text(f"#!/bin/sh\necho $$ >{folder}/pid\nexec sleep 1000\n")
+    child = run_halab("render")
+    deadline = time.monotonic() + 60
+    while not ((folder / "pid").exists() and (folder / "pid").read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    child.send_signal(number)
+    output, errors = child.communicate(timeout=60)
+    assert (child.returncode, output) == (130, "")
+    assert errors.strip() == "halab: interrupted"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int((folder / "pid").read_text()), 0)

@@ -1,0 +1,160 @@
+"""`halab doctor` as it is read: by people, by programs, by its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from support.fake_host import FakeHost, place_of
+
+from halab import doctor
+from halab.cli import main
+from halab.cli.doctor import report_lines
+from halab.config.lab import Provider
+from halab.doctor import examine, silence
+from halab.doctor.check import Result, State
+from halab.doctor.examination import CHECKS
+from halab.doctor.host import RealHost
+from halab.errors import BootTimedOut, HostProblem
+from halab.lifecycle import snapshot as lifecycle_snapshot
+from halab.lifecycle import up as lifecycle_up
+from halab.machines.work import Work
+
+LONG = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
+
+
+def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
+    return [click.unstyle(line) for line in report_lines(examine(place_of(), host), width)]
+
+
+def test_a_check_that_is_well_is_one_line() -> None:
+    text = lines(FakeHost())
+    assert "✓ python            3.11.2" in text
+    assert text[-1] == "this host can run the lab ha"
+
+
+def test_what_is_not_well_has_its_reason_and_its_fix_below() -> None:
+    host = FakeHost()
+    host.tools.remove("ip")
+    text = lines(host)
+    at = text.index("✗ iproute2          not found: ip")
+    assert text[at + 1].startswith("    why: a lab's network")
+    assert "    fix: sudo apt-get install -y --no-install-recommends iproute2" in text[at:]
+    assert text[-1] == "this host cannot run the lab ha: 1 to put right"
+
+
+def test_a_second_way_to_put_it_right_is_another_one() -> None:
+    host = FakeHost()
+    host.tools.remove("vagrant")
+    text = lines(host)
+    assert "     or: get it from https://developer.hashicorp.com/vagrant/install" in text
+
+
+def test_lines_fit_the_terminal_but_for_a_fix() -> None:
+    host = FakeHost(there=set(), engine_facts=HostProblem("no docker engine answers: " + "because " * 30))
+    text = lines(host, width=60)
+    assert [line for line in text if len(line) > 60 and "fix:" not in line and "or:" not in line] == []
+    assert f"    fix: {LONG}" in text
+
+
+def test_what_the_lab_does_not_need_stands_apart() -> None:
+    text = lines(FakeHost(libvirt_facts=HostProblem("no libvirt answers")))
+    apart = text.index("not needed by a lab on docker:")
+    assert text.index("✗ libvirt           no libvirt answers") > apart
+    assert text[-1] == "this host can run the lab ha"
+
+
+def test_the_table_says_what_was_not_looked_at_without_root() -> None:
+    def table(host: FakeHost) -> list[str]:
+        report = examine(place_of(provider="libvirt"), host)
+        return [click.unstyle(line) for line in report_lines(report, 80)]
+
+    text = table(FakeHost())
+    at = text.index("- firewall          not looked at: only root can see it")
+    assert text[at + 1].startswith("    why: ")
+    assert '    fix: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml' in text[at:]
+    assert text[-1] == "this host can run the lab ha; not looked at without root: firewall"
+    assert table(FakeHost(is_root=True))[-1] == "this host can run the lab ha"
+    told = examine(place_of(provider="libvirt"), FakeHost()).as_json()["checks"]
+    assert isinstance(told, list)
+    assert [each["name"] for each in told if each["needs_root"]] == ["firewall"]
+
+
+def test_json_says_what_the_text_says() -> None:
+    told = examine(place_of(), FakeHost(machines_up=0, there=set())).as_json()
+    assert told["could_run"] is False
+    checks = told["checks"]
+    assert isinstance(checks, list)
+    access = next(each for each in checks if each["name"] == "docker access")
+    assert (access["state"], access["needed"], access["fixes"]) == ("failed", True, [LONG])
+
+
+def test_a_lab_file_that_is_named_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "-f", str(tmp_path / "none.yml")]) == 2
+    assert "no such lab file" in capsys.readouterr().err
+
+
+def test_up_says_what_is_worth_a_word_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yml").write_text("")
+    wide = Result("network", State.WARNING, "a VPN has come", "", ["halab down"], needed=True)
+
+    def stop(*_: object) -> None:
+        raise HostProblem("up was reached")
+
+    monkeypatch.setattr(doctor, "require", lambda place: [wide])
+    monkeypatch.setattr(lifecycle_up, "up", stop)
+    assert main(["up", "-f", str(tmp_path / "lab.yml")]) == 3
+    assert capsys.readouterr().err.startswith(
+        "warning: network: a VPN has come\n  fix: halab down\nerror: up was reached"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "verb"),
+    [
+        (["up"], lifecycle_up, "up"),
+        (["start"], lifecycle_up, "start"),
+        (["reset"], lifecycle_snapshot, "reset"),
+        (["snapshot", "restore", "one"], lifecycle_snapshot, "restore"),
+    ],
+)
+def test_whoever_boots_machines_says_why_they_may_be_silent(
+    words: list[str], module: ModuleType, verb: str,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "lab.yml").write_text("")
+
+    def silent(*_: object) -> None:
+        raise BootTimedOut("started, but no answer over SSH in time: cp1", code=1, hint="the log")
+
+    monkeypatch.setattr(doctor, "require", lambda place: [])
+    monkeypatch.setattr(silence, "reasons", lambda place, host: ["firewall: not looked at"])
+    monkeypatch.setattr(module, verb, silent)
+    assert main([*words, "-f", str(tmp_path / "lab.yml")]) == 3
+    assert capsys.readouterr().err == (
+        "error: started, but no answer over SSH in time: cp1\n\nhint: the log\nfirewall: not looked at\n"
+    )
+
+
+def test_what_this_host_is_asked_is_answered_without_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever this host is like: the questions themselves work. No guest is booted, no engine needed."""
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
+    host = RealHost()
+    place = replace(place_of(provider="libvirt"), work=Work(tmp_path))
+    assert host.cores >= 1
+    assert host.held(place) is None
+    assert host.import_problem("halab") is None
+    assert "nothing_of_that_name" in (host.import_problem("nothing_of_that_name") or "")
+    assert all(isinstance(group, str) for group in host.groups)
+    assert host.box_obstacle(Provider.DOCKER) is None
+    names = {"storage pool", "libvirt networks", "libvirt", "nested kvm", "processors", "dnsmasq", "clock"}
+    report = examine(place, host, [check for check in CHECKS if check.name in names])
+    assert {result.name for result in report.results} == names

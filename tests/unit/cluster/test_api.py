@@ -1,0 +1,139 @@
+"""The API's client: short words for failures, credentials that stay in their folder."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from support.fakes import lab_of
+
+from halab.cluster import api
+from halab.cluster.api import Api, Credentials
+from halab.errors import LabProblem, Unreachable
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/nodes" else 503)
+        self.end_headers()
+        self.wfile.write(json.dumps({"connection": self.headers["Connection"]}).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def client() -> Iterator[Api]:
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    found = Api(f"http://127.0.0.1:{server.server_port}", ssl.create_default_context(), timeout_seconds=30)
+    yield found
+    found.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_every_question_has_a_connection_of_its_own(client: Api) -> None:
+    assert client.get("/nodes") == {"connection": "close"}
+
+
+def test_another_answer_than_200_is_unreachable(client: Api) -> None:
+    with pytest.raises(Unreachable, match="/pods says 503"):
+        client.get("/pods")
+    assert client.ask("GET", "/pods").status_code == 503
+
+
+def test_nobody_who_listens_is_unreachable() -> None:
+    # port 1 of the loopback: nobody listens there, and the kernel refuses at once
+    nobody = Api("http://127.0.0.1:1", ssl.create_default_context(), timeout_seconds=30)
+    with pytest.raises(Unreachable, match=r"no answer from http://127.0.0.1:1/?: connection refused"):
+        nobody.get("/nodes")
+    nobody.close()
+
+
+def after(cause: OSError) -> httpx.ConnectError:
+    """What the client raises for what the system said."""
+    try:
+        raise httpx.ConnectError("all attempts failed") from cause
+    except httpx.ConnectError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ConnectTimeout("x"), "timed out"),
+        (after(ConnectionRefusedError(111, "x")), "connection refused"),
+        (after(ConnectionResetError(104, "x")), "connection reset by peer"),
+        (after(OSError(113, "x")), "no route to host"),
+        (after(ssl.SSLEOFError(8, "EOF occurred")), "all attempts failed"),
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), "disconnected"),
+        (httpx.ReadError(""), "ReadError"),
+    ],
+)
+def test_a_failure_is_a_few_words(error: Exception, words: str) -> None:
+    assert api.reason(error) == words
+
+
+def test_the_address_of_a_machine_is_that_of_its_api_server() -> None:
+    assert api.url(lab_of().balancer) == "https://10.213.7.10:6443"
+
+
+def kubeconfig() -> str:
+    def encoded(text: str) -> str:
+        return b64encode(text.encode()).decode()
+
+    return yaml.safe_dump(
+        {
+            "clusters": [{"cluster": {"certificate-authority-data": encoded("ca")}}],
+            "users": [
+                {"user": {"client-certificate-data": encoded("crt"), "client-key-data": encoded("key")}}
+            ],
+        }
+    )
+
+
+def test_credentials_come_out_of_a_kubeconfig_and_stay_private(tmp_path: Path) -> None:
+    credentials = Credentials.in_folder(tmp_path)
+    credentials.save(kubeconfig())
+    assert credentials.ca.read_text() == "ca"
+    assert credentials.certificate.read_text() == "crt"
+    assert credentials.key.read_text() == "key"
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_credentials_of_etcd_lie_beside_those_of_the_api_and_stay_private(tmp_path: Path) -> None:
+    of_etcd = Credentials.in_folder(tmp_path).of_etcd
+    of_etcd.write("ca", "crt", "key")
+    assert of_etcd.folder == tmp_path
+    assert (of_etcd.ca.read_text(), of_etcd.certificate.read_text(), of_etcd.key.read_text()) == (
+        "ca",
+        "crt",
+        "key",
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "etcd-ca.crt",
+        "etcd-client.crt",
+        "etcd-client.key",
+    }
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_credentials_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
+    credentials = Credentials.in_folder(tmp_path)
+    for saved in (False, True):
+        if saved:
+            credentials.save(kubeconfig())
+        with pytest.raises(LabProblem, match="no usable credentials") as caught:
+            credentials.context()
+        assert caught.value.hint == "run `halab up`"

@@ -1,0 +1,172 @@
+"""Connections to a server on the loopback: whatever it does, there is an answer or a short reason."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+from support.http_server import OK, saying, served
+
+from halab.cluster.connection import Answer, Connection, Kept, Server, reason
+from halab.errors import Unreachable
+
+
+def asked(*answers: bytes, times: int = 1) -> list[Answer]:
+    async def ask() -> list[Answer]:
+        async with served(saying(*answers)) as server, await Connection.open(server) as connection:
+            return [await connection.ask("GET", "/") for _ in range(times)]
+
+    return asyncio.run(ask())
+
+
+def test_an_answer_has_a_status_and_a_body() -> None:
+    assert asked(OK) == [Answer(200, b"ok")]
+
+
+def test_one_connection_carries_one_question_after_another() -> None:
+    failed = b"HTTP/1.1 503 Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"
+    answers = asked(OK, failed, times=2)
+    assert answers == [Answer(200, b"ok"), Answer(503, b"no")]
+    assert [answer.is_ok for answer in answers] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"", "disconnected"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "disconnected"),
+        (b"\x15\x03\x01 what?\r\n\r\n", "nonsense: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "nonsense: "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "nonsense: "),
+    ],
+)
+def test_half_an_answer_and_nonsense_are_no_answer(answer: bytes, why: str) -> None:
+    with pytest.raises(Unreachable, match=f"^{why}"):
+        asked(answer)
+
+
+def test_an_answer_without_an_end_is_given_up() -> None:
+    with pytest.raises(Unreachable, match="an answer without an end"):
+        asked(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(5 * 2**20))
+
+
+def test_where_nobody_listens_the_connection_is_refused() -> None:
+    # port 1 of the loopback: nobody listens there, and the kernel refuses at once
+    with pytest.raises(Unreachable, match="^connection refused$"):
+        asyncio.run(Connection.open(Server("127.0.0.1", 1)))
+
+
+def test_a_body_is_sent_with_its_length() -> None:
+    got = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.readuntil(b"}"))
+        writer.write(OK)
+        await writer.drain()
+
+    async def ask() -> None:
+        async with served(serve) as server, await Connection.open(server) as connection:
+            await connection.ask("POST", "/things", b"{}")
+
+    asyncio.run(ask())
+    assert got[0].startswith(b"POST /things HTTP/1.1\r\n")
+    assert b"\r\nContent-Length: 2\r\n" in got[0]
+
+
+class Counting:
+    """A server that counts its connections and requests, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.connections = self.requests = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        while await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            self.requests += 1
+            await self.may_answer.wait()
+            writer.write(OK)
+            await writer.drain()
+
+
+def test_a_kept_connection_is_used_again() -> None:
+    async def ask() -> tuple[int, int]:
+        counting = Counting()
+        async with served(counting) as server:
+            kept = Kept(server, "GET", "/", limit_seconds=30)
+            for _ in range(3):
+                assert (await kept.ask()).is_ok
+            kept.close()
+        return counting.connections, counting.requests
+
+    assert asyncio.run(ask()) == (1, 3)
+
+
+def test_questions_that_wait_are_answered_by_the_next_request() -> None:
+    async def ask() -> int:
+        counting = Counting()
+        counting.may_answer.clear()
+        async with served(counting) as server:
+            kept = Kept(server, "GET", "/", limit_seconds=30)
+            first = asyncio.create_task(kept.ask())
+            while not counting.requests:
+                await asyncio.sleep(0)
+            others = [asyncio.create_task(kept.ask()) for _ in range(5)]
+            await asyncio.sleep(0)
+            counting.may_answer.set()
+            assert all(answer.is_ok for answer in await asyncio.gather(first, *others))
+            kept.close()
+        return counting.requests
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_a_kept_connection_is_opened_anew_after_a_failure() -> None:
+    async def ask() -> int:
+        counting = Counting()
+        counting.may_answer.clear()
+        async with served(counting) as server:
+            kept = Kept(server, "GET", "/", limit_seconds=0.05)
+            with pytest.raises(Unreachable, match="timed out"):
+                await kept.ask()
+            counting.may_answer.set()
+            assert (await kept.ask()).is_ok
+            kept.close()
+        return counting.connections
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_who_gives_up_does_not_end_the_request_for_others() -> None:
+    async def ask() -> int:
+        counting = Counting()
+        counting.may_answer.clear()
+        async with served(counting) as server:
+            kept = Kept(server, "GET", "/", limit_seconds=30)
+            impatient, patient = asyncio.create_task(kept.ask()), asyncio.create_task(kept.ask())
+            while not counting.requests:
+                await asyncio.sleep(0)
+            impatient.cancel()
+            counting.may_answer.set()
+            assert (await patient).is_ok
+            kept.close()
+        return counting.requests
+
+    assert asyncio.run(ask()) in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "x"), "connection refused"),
+        (OSError(113, "x"), "no route to host"),
+        (ConnectionResetError(), "disconnected"),
+        (ssl.SSLError(1, "x"), "tls failed"),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), "disconnected"),
+    ],
+)
+def test_a_failure_is_a_few_words(error: OSError, words: str) -> None:
+    assert reason(error) == words

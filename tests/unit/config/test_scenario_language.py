@@ -1,0 +1,370 @@
+"""The words of the scenario language: lists of targets, ranges, facts, twins, what a lab lacks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from support.run_builder import META, STOP, scenario
+from support.scenario_files import KNOWN
+
+from halab.config.expectation import FactExpectation, FactName, Probe, ProbeExpectation
+from halab.config.lab import Balancer, Provider
+from halab.config.lab_traits import Capability, Setting
+from halab.config.quantities import Bounds, spelled, spelled_count, spelled_share
+from halab.config.scenario import Expectation, Inject, Ledger, Needs, Scenario
+from halab.config.targets import PLACES, ROLES, Kind, kind_of, kinds_of, number_of
+from halab.errors import BadFile
+from halab.faults.fault import Place
+from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds
+
+
+def expectation(**words: Any) -> Expectation:
+    model = ProbeExpectation if "probe" in words else FactExpectation
+    return model.model_validate(words)
+
+
+def injected(words: str) -> Inject:
+    step = scenario(STOP.replace("on: any-cp", words)).steps[0]
+    assert isinstance(step, Inject)
+    return step
+
+
+def with_twin(words: str, text: str = STOP) -> Scenario:
+    return scenario(text.replace("{replace: {stopped: nothing}}", words))
+
+
+# targets
+
+
+@pytest.mark.parametrize(
+    ("words", "targets"),
+    [
+        ("on: cp1", ("cp1",)),
+        ("on: [cp1, cp3]", ("cp1", "cp3")),
+        ("on:\n      - etcd-leader\n      - lb", ("etcd-leader", "lb")),
+    ],
+)
+def test_a_fault_is_on_one_target_or_on_several(words: str, targets: tuple[str, ...]) -> None:
+    assert injected(words).targets == targets
+    assert injected(words).target == ", ".join(targets)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("on: []", "steps[1].on: should have 1 or more entries, not 0"),
+        ("on: [cp1, 2]", 'steps[1].on[2]: should be text: write "2", with the quotes'),
+        ("on: {cp1: cp2}", "steps[1].on: should be text, not a mapping"),
+        ("on:", "steps[1].on: has no value: write one, or leave the line out"),
+        ("name: other", "steps[1].on: is missing"),
+    ],
+)
+def test_what_is_no_target_is_refused(words: str, said: str) -> None:
+    with pytest.raises(BadFile) as raised:
+        injected(words)
+    assert said in str(raised.value)
+
+
+def test_machines_are_told_by_their_names() -> None:
+    assert (kind_of("cp3"), kind_of("w12"), kind_of("lb1")) == (
+        Kind.CONTROL_PLANE,
+        Kind.WORKER,
+        Kind.BALANCER,
+    )
+    assert (number_of("cp3"), number_of("w12"), number_of("lb1")) == (3, 12, 1)
+    assert {
+        name: kind_of(name) for name in ("cp", "cp0", "cp01", "lb", "lb2", "w100", "CP1", "")
+    } == dict.fromkeys(("cp", "cp0", "cp01", "lb", "lb2", "w100", "CP1", ""))
+    assert kinds_of("all") == set(Kind)
+    assert kinds_of("stopped") == frozenset()
+
+
+def test_every_place_of_a_fault_is_known_here() -> None:
+    assert set(PLACES) == {str(place) for place in Place}
+    assert "others" not in ROLES
+
+
+# amounts
+
+
+@pytest.mark.parametrize(
+    ("words", "bounds", "text"),
+    [
+        ({"longest_outage": "5s"}, Bounds(5), "longest outage 5s"),
+        ({"longest_outage": "at least 5s"}, Bounds(math.inf, 5), "longest outage at least 5s"),
+        ({"failed_share": "at least 5%"}, Bounds(math.inf, 0.05), "failed share at least 5%"),
+        ({"outages": "at least 5"}, Bounds(math.inf, 5), "outages at least 5"),
+        ({"longest_outage": "2s to 20s"}, Bounds(20, 2), "longest outage 2s to 20s"),
+        ({"longest_outage": "500ms to 1m30s"}, Bounds(90, 0.5), "longest outage 500ms to 90s"),
+        ({"failed_share": "5%"}, Bounds(0.05), "failed share 5%"),
+        ({"failed_share": "10% to 60%"}, Bounds(0.6, 0.1), "failed share 10% to 60%"),
+        ({"outages": 3}, Bounds(3), "outages 3"),
+        ({"outages": "3"}, Bounds(3), "outages 3"),
+        ({"outages": "2 to 50"}, Bounds(50, 2), "outages 2 to 50"),
+    ],
+)
+def test_amounts_are_bounds(words: dict[str, Any], bounds: Bounds, text: str) -> None:
+    found = expectation(probe="write-via-lb", during="f", **words)
+    assert getattr(found, next(iter(words))) == bounds
+    assert promised(found) == f"write-via-lb {text} during f"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("longest_outage", "20s to 2s"),
+        ("longest_outage", "2s to"),
+        ("longest_outage", "to 2s"),
+        ("longest_outage", "2s to 3s to 4s"),
+        ("longest_outage", "2 to 3"),
+        ("longest_outage", "at least"),
+        ("longest_outage", "at least 0s"),
+        ("longest_outage", "at least 2s to 3s"),
+        ("longest_outage", "at most 2s"),
+        ("longest_outage", 5),
+        ("longest_outage", ["2s", "3s"]),
+        ("failed_share", "60% to 10%"),
+        ("failed_share", "10 to 60%"),
+        ("failed_share", "10% to 160%"),
+        ("outages", -1),
+        ("outages", 1.5),
+        ("outages", True),
+        ("outages", "many"),
+        ("outages", "5 to 2"),
+        ("outages", 10**10),
+        ("outages", "٣"),
+        ("longest_outage", "٣s"),
+    ],
+)
+def test_what_is_no_amount_is_refused_in_words(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match="should "):
+        expectation(probe="write-via-lb", during="f", **{field: value})
+
+
+def test_bounds_allow_what_lies_between_them() -> None:
+    bounds = Bounds(20, 2)
+    assert [bounds.allow(amount) for amount in (1.9, 2, 20, 20.1)] == [False, True, True, False]
+    assert bounds.meet(Bounds(2))
+    assert not bounds.meet(Bounds(1.9))
+    assert bounds.spelled(spelled) == "2s to 20s"
+    assert Bounds(0.5).spelled(spelled_share) == "50%"
+    assert Bounds(3, 1).spelled(spelled_count) == "1 to 3"
+
+
+# probes and facts
+
+
+def test_probes_ask_the_load_balancer_or_one_machine() -> None:
+    assert {str(probe) for probe in Probe if probe.is_direct} == {
+        "ready-direct", "read-direct", "write-direct", "etcd-direct",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "limit", "waited"),
+    [
+        ({"fact": "etcd-leader", "changed": "within 5s"}, "etcd-leader changed within 5s", 5, 5),
+        ({"fact": "etcd-started", "on": "f", "unchanged": True}, "etcd-started on f unchanged", None, 0),
+        (
+            {"fact": "node-ready", "on": "cp2", "value": False, "reached": "within 60s"},
+            "node-ready on cp2 is false within 60s",
+            60,
+            60,
+        ),
+        (
+            {"fact": "backend", "on": "f", "value": "down", "during": "f"},
+            "backend on f is down during f",
+            None,
+            None,
+        ),
+        (
+            {"fact": "etcd-term", "increase": "1 to 5", "during": "f"},
+            "etcd-term increases by 1 to 5 during f",
+            None,
+            None,
+        ),
+        (
+            {"fact": "etcd-leader", "unchanged": True, "during": "f"},
+            "etcd-leader unchanged during f",
+            None,
+            None,
+        ),
+        ({"probe": "write-via-lb", "ok": "within 3s"}, "write-via-lb ok within 3s", 3, 3),
+        (
+            {"probe": "write-via-lb", "fails": "always", "during": "f"},
+            "write-via-lb fails always during f",
+            None,
+            None,
+        ),
+        (
+            {"probe": "write-via-lb", "longest_outage": "1s to 3s", "during": "f"},
+            "write-via-lb longest outage 1s to 3s during f",
+            3,
+            None,
+        ),
+    ],
+)
+def test_what_is_promised_is_said_and_waited_for(
+    words: dict[str, Any], text: str, limit: float | None, waited: float | None
+) -> None:
+    found = expectation(**words)
+    assert promised(found) == text
+    assert limit_seconds(found) == limit
+    assert waited_seconds(found) == waited
+
+
+@pytest.mark.parametrize(("written", "value"), [(True, "true"), (False, "false"), (5, "5"), ("up", "up")])
+def test_the_value_of_a_fact_is_text(written: object, value: str) -> None:
+    found = expectation(fact="node-ready", on="cp1", value=written, during="f")
+    assert isinstance(found, FactExpectation)
+    assert found.value == value
+
+
+def test_the_load_balancer_is_one_machine_to_an_expectation() -> None:
+    assert expectation(fact="balancer-started", on="lb", unchanged=True).target == "lb1"
+
+
+def test_every_fact_is_sampled_or_read_of_some_machine() -> None:
+    for fact in FactName:
+        assert fact.is_sampled is not fact.endswith("-started")
+        assert bool(fact.kinds) is fact.is_of_a_machine
+        if fact.values is not None:
+            assert fact.good_value in fact.values
+
+
+# the whole
+
+
+def test_a_scenario_names_its_probes_once() -> None:
+    assert scenario().probes == ("ready-direct", "write-via-lb")
+
+
+def test_the_ledger_is_whole_unless_a_scenario_says_otherwise() -> None:
+    assert scenario().ledger is Ledger.ALL
+    assert scenario(f"ledger: until-snapshot\n{STOP}").ledger is Ledger.UNTIL_SNAPSHOT
+
+
+# what a lab lacks
+
+
+def lab(**changes: Any) -> Setting:
+    setting = META.setting
+    return Setting(
+        **{"kubernetes": setting.kubernetes, "provider": setting.provider}
+        | {"load_balancer": setting.load_balancer, "control_planes": 3}
+        | changes
+    )
+
+
+def test_a_lab_that_has_all_that_is_needed_lacks_nothing() -> None:
+    assert scenario().lacking_in(lab(), KNOWN) == []
+
+
+def test_what_a_fault_needs_the_scenario_needs() -> None:
+    text = STOP.replace("hold-static-pod", "throttle-disk").replace("{pod: kube-apiserver}", "{iops: 20}")
+    why = {"disk-throttle": "the kernel has no cgroup io controller"}
+    assert scenario(text).lacking_in(lab(lacking=why), KNOWN) == [
+        "the lab lacks the capability disk-throttle: the kernel has no cgroup io controller"
+    ]
+    assert scenario(text).lacking_in(lab(capabilities=frozenset({"disk-throttle"})), KNOWN) == []
+
+
+def test_a_fault_that_is_left_out_needs_nothing() -> None:
+    slow = "  - {inject: throttle-disk, name: slow, on: cp1, with: {iops: 20}, when: {provider: libvirt}}\n"
+    text = STOP.replace("  - heal", f"{slow}  - heal")
+    assert scenario(text).lacking_in(lab(), KNOWN) == []
+    assert scenario(text).lacking_in(lab(provider=Provider.LIBVIRT), KNOWN) == [
+        "the lab lacks the capability disk-throttle"
+    ]
+
+
+@pytest.mark.parametrize("step", ["with: {pod: kube-apiserver}", "fails: within 10s}"])
+def test_a_lab_on_which_nothing_would_show_a_fault_cannot_play_it(step: str) -> None:
+    """Where the fault is left out, so is what is expected of it."""
+    text = STOP.replace(step, f"{step}\n    when: {{load_balancer: nginx}}")
+    assert scenario(text).lacking_in(lab(), KNOWN) == [
+        "nothing in it shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
+    ]
+    assert scenario(text).lacking_in(lab(load_balancer=Balancer.NGINX), KNOWN) == []
+
+
+def test_what_the_twin_needs_only_the_twin_needs() -> None:
+    played = with_twin("{replace: {stopped: {fault: throttle-disk, with: {iops: 5}}}}")
+    assert played.lacking_in(lab(), KNOWN) == []
+    assert played.losing().lacking_in(lab(), KNOWN) == ["the lab lacks the capability disk-throttle"]
+
+
+def test_every_need_is_named_once_with_its_reason() -> None:
+    needs = Needs(control_planes=5, workers=1, capabilities=(Capability.NETEM, Capability.NETEM))
+    assert needs.lacking_in(lab(lacking={"netem": "no sch_netem"}), ["netem"]) == [
+        "the lab has 3 control planes, not 5",
+        "the lab has 0 workers, not 1",
+        "the lab lacks the capability netem: no sch_netem",
+    ]
+
+
+def test_a_capability_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(
+        BadFile, match=r"needs.capabilities\[1\]: should be own-clock, .*, not \"own-clocks\""
+    ):
+        scenario(STOP.replace("{control_planes: 3}", "{control_planes: 3, capabilities: [own-clocks]}"))
+
+
+# twins
+
+
+def test_a_twin_may_replace_a_fault_with_options_of_its_own() -> None:
+    (step,) = (
+        with_twin("{replace: {stopped: {fault: kill-process, with: {process: etcd}}}}").losing().injects
+    )
+    assert (step.name, step.fault, step.arguments) == ("stopped", "kill-process", {"process": "etcd"})
+
+
+def test_without_options_a_replacement_takes_those_that_were_there() -> None:
+    (step,) = with_twin("{replace: {stopped: edit-manifest}}").losing().injects
+    assert step.arguments == {"pod": "kube-apiserver"}
+    (step,) = with_twin("{replace: {stopped: {fault: edit-manifest, with: {}}}}").losing().injects
+    assert step.arguments == {}
+
+
+def test_a_twin_may_add_faults_in_front_of_all_steps() -> None:
+    played = with_twin(
+        "{add: [{inject: freeze, name: frozen, on: cp1}, {inject: cut-link, on: [cp2, cp3]}]}"
+    )
+    losing = played.losing()
+    assert [step.name for step in losing.injects] == ["frozen", "cut-link", "stopped"]
+    assert losing.steps[2:] == played.steps
+    assert (losing.added, played.added) == (2, 0)
+    assert losing.balancer_options == {}
+
+
+def test_a_twin_may_set_the_load_balancer() -> None:
+    played = with_twin("{set: {load_balancer: {check: tcp, connections: 100}}, verdict: error}")
+    assert played.balancer_options == {}
+    assert played.losing().balancer_options == {"check": "tcp", "connections": "100"}
+    assert played.losing().steps == played.steps
+    assert played.losing().twin == played.twin
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("{replace: {stopped: [nothing]}}", "twin.replace.stopped: should be a mapping (name: value), not a list"),
+        ("{replace: {stopped: {}}}", "twin.replace.stopped.fault: is missing"),
+        ("{replace: {stopped: {fault: x, width: {}}}}", "twin.replace.stopped.width: is not known; did you mean with?"),
+        ("{replace: {stopped: }}", "twin.replace.stopped: has no value"),
+        ("{add: []}", "twin.add: should have 1 or more entries, not 0"),
+        ("{add: [{inject: freeze}]}", "twin.add[1].on: is missing"),
+        ("{add: [{heal: x}]}", "twin.add[1].heal: is not known"),
+        ("{set: {}}", "twin.set.load_balancer: is missing"),
+        ("{set: {load_balancer: {}}}", "twin.set.load_balancer: should have 1 or more entries, not 0"),
+        ("{set: {check: tcp}}", "twin.set.check: is not known"),
+        ("{replace: {stopped: nothing}, verdict: pass}", "twin.verdict: should be"),
+    ],
+)  # fmt: skip
+def test_what_is_no_twin_is_refused(words: str, said: str) -> None:
+    with pytest.raises(BadFile) as raised:
+        with_twin(words)
+    assert said in str(raised.value)

@@ -1,0 +1,158 @@
+"""The lab's network against every other one: before `up`, and when something comes later."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+from support.doctor_results import found
+from support.fake_host import FakeHost, place_of
+
+from halab.doctor import require
+from halab.doctor.check import State
+from halab.errors import HostProblem
+from halab.machines.host import routes
+from halab.machines.host.allocation import Allocation
+from halab.machines.host.neighbours import Kind, Neighbour, Subnet, neighbours
+from halab.machines.host.routes import Route
+
+OWN = IPv4Network("10.213.0.0/24")
+SSH = IPv4Network("10.214.0.0/24")
+WORK = Path("/labs/ha/.halab")
+HELD = Allocation("ha", OWN, WORK)
+
+
+def route(network: str, device: str) -> Neighbour:
+    return Neighbour(IPv4Network(network), Kind.ROUTE, device)
+
+
+def test_what_the_lab_has_made_is_no_collision() -> None:
+    around = [Neighbour(OWN, Kind.DOCKER, "halab-ha", own=True), route("192.0.2.0/24", "eth0")]
+    result = found("network", FakeHost(holds=HELD, around=around))
+    assert (result.state, result.seen) == (State.OK, "10.213.0.0/24")
+
+
+def test_a_lab_of_virtual_machines_has_two_networks() -> None:
+    held = Allocation("ha", OWN, WORK, SSH)
+    assert found("network", FakeHost(holds=held), provider="libvirt").seen == "10.213.0.0/24, 10.214.0.0/24"
+    late = FakeHost(holds=held, around=[route("10.214.0.0/16", "tun0")])
+    assert found("network", late, provider="libvirt").seen == (
+        "10.214.0.0/24 is held for this lab, and something has come since: "
+        "10.214.0.0/16, the route of a VPN, over tun0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "who", "remedy"),
+    [
+        (route("10.213.0.0/16", "wg0"), "the route of a VPN, over wg0", "sudo wg-quick down wg0"),
+        (route("10.213.0.128/25", "tun0"), "the route of a VPN, over tun0",
+         "sudo ip route del 10.213.0.128/25 dev tun0  # if nothing needs it"),
+        (route("10.213.0.0/24", "br-0123456789ab"), "the route of a docker network, over br-0123456789ab",
+         "docker network rm 0123456789ab  # if nothing needs it"),
+        (route("10.213.0.0/24", "virbr1"), "the route of a network of libvirt, over virbr1",
+         "sudo ip route del 10.213.0.0/24 dev virbr1  # if nothing needs it"),
+        (route("10.213.0.0/24", "hl0ad50000"), "the route of a lab's network, over hl0ad50000",
+         "sudo ip route del 10.213.0.0/24 dev hl0ad50000  # if nothing needs it"),
+        (route("10.213.0.0/24", "eth1"), "a route over eth1",
+         "sudo ip route del 10.213.0.0/24 dev eth1  # if nothing needs it"),
+        (Neighbour(OWN, Kind.DOCKER, "shop"), "docker's network shop", "docker network rm shop  # if nothing needs it"),
+        (Neighbour(OWN, Kind.LIBVIRT, "farm", active=False), "libvirt's network farm, which is not active",
+         "virsh -c qemu:///system net-undefine farm  # if nothing needs it"),
+    ],
+)  # fmt: skip
+def test_what_came_after_the_lab_is_named_with_both_ways_out(
+    other: Neighbour, who: str, remedy: str
+) -> None:
+    result = found("network", FakeHost(holds=HELD, around=[other]))
+    assert result.state is State.FAILED
+    assert result.seen == (
+        f"10.213.0.0/24 is held for this lab, and something has come since: {other.network}, {who}"
+    )
+    assert list(result.fixes) == [
+        "halab down -f /labs/ha/lab.yml && halab up -f /labs/ha/lab.yml  # the lab gets another network",
+        remedy,
+    ]
+
+
+def test_what_came_on_another_host_gets_out_of_the_way_there() -> None:
+    around = [route("10.213.0.0/24", "eth1"), Neighbour(OWN, Kind.LIBVIRT, "farm")]
+    uri = "qemu+ssh://barn/system"
+    result = found("network", FakeHost(holds=HELD, around=around), provider="libvirt", provider_uri=uri)
+    way, network = result.fixes[1:]
+    assert way.startswith("ssh ") and way.endswith(
+        "barn 'sudo ip route del 10.213.0.0/24 dev eth1'  # if nothing needs it"
+    )
+    assert (
+        network
+        == f"virsh -c {uri} net-destroy farm && virsh -c {uri} net-undefine farm  # if nothing needs it"
+    )
+
+
+def test_a_network_that_is_written_down_has_to_be_changed_there() -> None:
+    host = FakeHost(holds=HELD, around=[route("10.213.0.0/24", "eth1")])
+    first, *_ = found("network", host, network="10.213.0.0/24").fixes
+    assert first == (
+        "halab down -f /labs/ha/lab.yml  # then write `network: auto` in /labs/ha/lab.yml, "
+        "and run `halab up -f /labs/ha/lab.yml`"
+    )
+
+
+def test_a_written_network_that_is_in_use_says_by_what() -> None:
+    host = FakeHost(around=[route("10.50.0.0/16", "tun0")])
+    result = found("network", host, network="10.50.7.0/24")
+    assert result.seen == (
+        "the network 10.50.7.0/24 is in use on this host: 10.50.0.0/16, the route of a VPN, over tun0"
+    )
+    assert result.fixes[0] == "network: auto  # in /labs/ha/lab.yml, or a /24 that is free"
+
+
+def test_a_wide_route_beside_a_lab_that_is_up_is_a_warning() -> None:
+    own = Neighbour(OWN, Kind.LIBVIRT, "halab-ha", own=True)
+    wide = route("10.0.0.0/8", "tun0")
+    result = found("network", FakeHost(holds=HELD, around=[own, wide]))
+    assert result.state is State.WARNING
+    assert result.seen.endswith("the lab's is the narrower one, and hides its part of the other")
+    resting = Neighbour(OWN, Kind.LIBVIRT, "halab-ha", own=True, active=False)
+    assert found("network", FakeHost(holds=HELD, around=[resting, wide])).state is State.FAILED
+
+
+@pytest.mark.parametrize("provider", ["docker", "libvirt"])
+def test_up_stops_at_what_came_later(provider: str) -> None:
+    host = FakeHost(holds=HELD, around=[route("10.213.0.0/24", "eth1")])
+    with pytest.raises(HostProblem, match="something has come since: 10.213.0.0/24, a route over eth1"):
+        require(place_of(provider=provider), host)
+
+
+def test_up_tells_of_a_wide_route_and_goes_on() -> None:
+    own = Neighbour(OWN, Kind.DOCKER, "halab-ha", own=True)
+    (told,) = require(place_of(), FakeHost(holds=HELD, around=[own, route("10.0.0.0/8", "tun0")]))
+    assert (told.name, told.state) == ("network", State.WARNING)
+
+
+def test_routes_of_known_networks_are_told_once() -> None:
+    shop, ours = IPv4Network("172.18.0.0/16"), OWN
+    subnets = [
+        Subnet(Kind.DOCKER, "shop", (shop,), "br-0123456789ab"),
+        Subnet(Kind.DOCKER, "halab-ha", (ours,), "hl0ad50000", lab="ha", work=str(WORK)),
+    ]
+    there = [Route(shop, "br-0123456789ab"), Route(ours, "hl0ad50000"), Route(ours, "tun0")]
+    assert neighbours(there, subnets, lab="ha", work=WORK) == [
+        Neighbour(shop, Kind.DOCKER, "shop"),
+        Neighbour(ours, Kind.DOCKER, "halab-ha", own=True),
+        Neighbour(ours, Kind.ROUTE, "tun0"),
+    ]
+
+
+def test_a_lab_of_the_same_name_elsewhere_is_another_one() -> None:
+    subnet = Subnet(Kind.DOCKER, "halab-ha", (OWN,), "hl0ad50000", lab="ha", work="/labs/other/.halab")
+    (there,) = neighbours([], [subnet], lab="ha", work=WORK)
+    assert not there.own
+
+
+def test_a_route_names_its_device_or_that_of_its_first_hop() -> None:
+    told = [{"dst": "10.1.0.0/16", "dev": "tun0"}, {"dst": "10.2.0.0/16", "nexthops": [{"dev": "eth0"}]},
+            {"dst": "10.3.0.0/16"}]  # fmt: skip
+    assert [each.device for each in routes.parse(json.dumps(told))] == ["tun0", "eth0", ""]

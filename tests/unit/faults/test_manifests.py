@@ -1,0 +1,177 @@
+"""Faults of static pods: the kubelet has acted before they return, and every original comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from support.fakes import FakeGuests, captured
+from support.site_builder import heal, inject, site_of
+
+from halab.errors import BadUsage, LabProblem, TimedOut
+from halab.faults import manifests
+from halab.faults.journal import Entry
+
+ORIGINAL = captured("kube-scheduler.yaml")
+FOLDER = "/etc/kubernetes/manifests"
+HELD = "/etc/kubernetes/halab-held"
+OLD_LOG = "/var/log/pods/kube-system_kube-scheduler-cp2_1/kube-scheduler/0.log"
+NEW_LOG = "/var/log/pods/kube-system_kube-scheduler-cp2_2/kube-scheduler/0.log"
+
+
+def machines(*looks: str, **answers: str) -> FakeGuests:
+    """Machines whose kubelet is seen to do one thing after another."""
+    return FakeGuests(
+        {
+            "grep -v": "Error: unknown flag",
+            "find /var/log/pods": list(looks),
+            "cat /etc": ORIGINAL,
+            **answers,
+        }
+    )
+
+
+def written(guests: FakeGuests) -> tuple[str, str]:
+    """What was put among the manifests, and where."""
+    (call,) = [call for call in guests.calls if call.input]
+    assert call.input
+    return call.command.split()[-1], call.input
+
+
+def command_of(manifest: str) -> list[str]:
+    return list(yaml.safe_load(manifest)["spec"]["containers"][0]["command"])
+
+
+def test_a_held_pod_is_waited_for_until_it_stopped() -> None:
+    guests = FakeGuests({"pgrep": ["1\n", "1\n", ""]})
+    _, seen = inject(site_of(guests), "hold-static-pod", pod="etcd")
+    assert seen == "etcd is stopped"
+    assert f"mv -f {FOLDER}/etcd.yaml {HELD}/etcd.yaml" in guests.commands("cp2")[1]
+
+
+def test_a_pod_that_another_fault_holds_is_not_held_twice() -> None:
+    guests = FakeGuests({"ls -d": f"{HELD}/etcd.yaml\n"})
+    with pytest.raises(BadUsage, match="another fault has the manifest of etcd on cp2"):
+        inject(site_of(guests), "hold-static-pod", pod="etcd")
+
+
+def test_a_held_pod_is_let_go_without_the_api() -> None:
+    guests = FakeGuests()
+    heal(site_of(guests), Entry("1", "hold-static-pod", "cp2", {"pod": "etcd"}))
+    (command,) = guests.commands("cp2")
+    assert f"mv -f {HELD}/etcd.yaml {FOLDER}/etcd.yaml" in command
+    assert "kubectl" not in command
+
+
+def test_what_is_held_is_never_among_manifests() -> None:
+    assert not HELD.startswith(FOLDER)
+    assert manifests.HELD == HELD
+
+
+def test_a_flag_is_added_to_a_manifest() -> None:
+    changed = manifests.with_flag(ORIGINAL, "--no-such-flag=1")
+    assert sorted(command_of(changed)) == sorted([*command_of(ORIGINAL), "--no-such-flag=1"])
+    assert command_of(changed)[0] == "kube-scheduler"
+
+
+def test_a_flag_is_replaced_in_a_manifest_and_no_other_of_a_longer_name() -> None:
+    text = ORIGINAL.replace(
+        "    - --leader-elect=true\n", "    - --leader-elect=true\n    - --leader-elect-x=1\n"
+    )
+    flags = command_of(manifests.with_flag(text, "--leader-elect=false"))
+    assert [flag for flag in flags if "leader-elect" in flag] == [
+        "--leader-elect=false",
+        "--leader-elect-x=1",
+    ]
+
+
+def test_a_manifest_without_a_command_cannot_be_edited() -> None:
+    with pytest.raises(LabProblem, match="no command"):
+        manifests.with_flag("kind: Pod\n", "--v=1")
+
+
+def test_an_edited_manifest_is_waited_for_until_its_process_runs() -> None:
+    guests = machines(
+        f"runs\n{OLD_LOG}\n", f"runs\n{OLD_LOG}\n", f"{OLD_LOG}\n", f"runs\nchanged\n{OLD_LOG}\n{NEW_LOG}\n"
+    )
+    entry, seen = inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--v=4")
+    assert seen == "kube-scheduler runs with --v=4"
+    path, text = written(guests)
+    assert path == f"{FOLDER}/kube-scheduler.yaml"
+    assert "--v=4" in command_of(text)
+    commands = guests.commands("cp2")
+    kept = next(
+        index for index, each in enumerate(commands) if f"{HELD}/{entry.id}/kube-scheduler.yaml" in each
+    )
+    assert kept < next(index for index, each in enumerate(commands) if each.endswith(f"new {path}"))
+
+
+def test_a_process_that_dies_of_its_flag_is_known_by_its_log() -> None:
+    guests = machines(f"runs\n{OLD_LOG}\n", f"{OLD_LOG}\n", f"{OLD_LOG}\n{NEW_LOG}\n")
+    _, seen = inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--bad=1")
+    assert seen == "kube-scheduler ends as soon as it is started with --bad=1: Error: unknown flag"
+    assert NEW_LOG in guests.commands("cp2")[-1]
+
+
+def test_a_kubelet_that_does_nothing_is_a_fault_without_effect() -> None:
+    with pytest.raises(TimedOut, match="last seen: kube-scheduler still runs as before"):
+        inject(site_of(machines("runs\n")), "edit-manifest", pod="kube-scheduler", flag="--v=4")
+
+
+def test_a_flag_that_is_there_already_is_no_fault() -> None:
+    guests = machines("runs\n")
+    with pytest.raises(BadUsage, match="kube-scheduler on cp2 has that flag already: --leader-elect=true"):
+        inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--leader-elect=true")
+
+
+@pytest.mark.parametrize("fault", ["edit-manifest", "stray-manifest"])
+def test_a_manifest_that_another_fault_has_is_left_alone(fault: str) -> None:
+    guests = machines("runs\n", **{"ls -d": f"{HELD}/0123/kube-scheduler.yaml\n"})
+    options = {"pod": "kube-scheduler"} | ({"flag": "--v=4"} if fault == "edit-manifest" else {})
+    guests.answers = {"ls -d": f"{HELD}/0123/kube-scheduler.yaml\n", **guests.answers}
+    with pytest.raises(BadUsage, match="another fault has the manifest of kube-scheduler on cp2"):
+        inject(site_of(guests), fault, **options)
+
+
+def test_an_original_comes_back_to_its_place_or_to_who_holds_it() -> None:
+    guests = FakeGuests()
+    heal(site_of(guests), Entry("42", "edit-manifest", "cp2", {"pod": "etcd", "flag": "--x"}))
+    (command,) = guests.commands("cp2")
+    assert f"to={FOLDER}/etcd.yaml; [ ! -e {HELD}/etcd.yaml ] || to={HELD}/etcd.yaml" in command
+    assert f"rm -rf {HELD}/42" in command
+
+
+@pytest.mark.parametrize("pod", manifests.STATIC_PODS)
+def test_a_stray_manifest_lies_beside_the_other_and_says_something_older(pod: str) -> None:
+    guests = machines("runs\n", "runs\nchanged\n")
+    _, seen = inject(site_of(guests), "stray-manifest", pod=pod)
+    path, text = written(guests)
+    assert path == f"{FOLDER}/{pod}.yaml.bak"
+    assert text != ORIGINAL
+    assert seen.startswith(f"{pod} runs with --")
+
+
+def test_a_stray_manifest_goes_before_the_other_is_put_there_again() -> None:
+    guests = FakeGuests()
+    heal(site_of(guests), Entry("42", "stray-manifest", "cp2", {"pod": "etcd"}))
+    (command,) = guests.commands("cp2")
+    assert command.index(f"rm -f {FOLDER}/etcd.yaml.bak") < command.index(
+        f"mv -f {HELD}/42/again {FOLDER}/etcd.yaml"
+    )
+
+
+def test_only_a_static_pod_of_kubeadm_can_be_chosen() -> None:
+    from halab.faults.catalogue import FAULTS
+
+    for fault in ("hold-static-pod", "edit-manifest", "stray-manifest"):
+        assert any("pod should be" in line for line in FAULTS[fault].problems_with({"pod": "../../x"}))
+
+
+def test_manifests_are_replaced_from_outside_of_their_folder() -> None:
+    guests = machines("runs\n", "runs\nchanged\n")
+    inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--v=4")
+    for command in guests.commands("cp2"):
+        for word in command.split():
+            if word.startswith(f">{FOLDER}"):
+                pytest.fail(f"written in place: {Path(word).name}")

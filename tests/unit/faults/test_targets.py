@@ -1,0 +1,143 @@
+"""Targets are found when a fault hits, not before."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.fakes import FakeApi, FakeGuests, captured, lab_of
+
+from halab.errors import BadUsage, LabProblem
+from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.targets import Targets, require_place
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+
+def status(member: int, leader: int) -> str:
+    return json.dumps(
+        [{"Status": {"header": {"member_id": member}, "leader": leader, "raftTerm": 2, "raftIndex": 1}}]
+    )
+
+
+@pytest.fixture
+def guests() -> FakeGuests:
+    return FakeGuests({f"cp{number}: ": status(number, 2) for number in (1, 2, 3)})
+
+
+def resolve(target: str, guests: FakeGuests, *, seed: int = 1, **more: Any) -> list[str]:
+    api: Any = FakeApi({LEASES: more.pop("leases", json.loads(captured("leases.json")))})
+    chosen = more.pop("chosen", {})
+    return Targets(lab_of(**more), guests, api, chosen, seed).machines(target.split(", "))
+
+
+@pytest.mark.parametrize(
+    ("target", "machines"),
+    [
+        ("cp3", ["cp3"]),
+        ("lb1", ["lb1"]),
+        ("lb", ["lb1"]),
+        ("all", ["lb1", "cp1", "cp2", "cp3"]),
+        ("all-cp", ["cp1", "cp2", "cp3"]),
+        ("cp3, cp1", ["cp3", "cp1"]),
+        ("lb, all-cp, cp2", ["lb1", "cp1", "cp2", "cp3"]),
+        ("etcd-followers", ["cp1", "cp3"]),
+        ("etcd-leader", ["cp2"]),
+        ("kcm-leader", ["cp1"]),
+        ("scheduler-leader", ["cp1"]),
+    ],
+)
+def test_a_target_is_a_machine_by_name_or_by_role(
+    target: str, machines: list[str], guests: FakeGuests
+) -> None:
+    assert resolve(target, guests) == machines
+
+
+def test_an_earlier_fault_names_its_machines(guests: FakeGuests) -> None:
+    assert resolve("dead-leader", guests, chosen={"dead-leader": ["cp3"]}) == ["cp3"]
+    assert guests.calls == []
+
+
+def test_a_follower_is_not_the_leader_and_is_the_same_for_the_same_seed(guests: FakeGuests) -> None:
+    found = [resolve("etcd-follower", guests, seed=seed)[0] for seed in range(20)]
+    assert set(found) == {"cp1", "cp3"}
+    assert found == [resolve("etcd-follower", guests, seed=seed)[0] for seed in range(20)]
+
+
+def test_any_control_plane_is_drawn_by_the_seed(guests: FakeGuests) -> None:
+    assert {resolve("any-cp", guests, seed=seed)[0] for seed in range(20)} == {"cp1", "cp2", "cp3"}
+    assert resolve("any-cp", guests, seed=7) == resolve("any-cp", guests, seed=7)
+
+
+def test_a_lab_of_one_has_no_follower(guests: FakeGuests) -> None:
+    alone = FakeGuests({"cp1: ": status(1, 1)})
+    with pytest.raises(LabProblem, match="one control plane"):
+        resolve("etcd-follower", alone, control_planes=1)
+
+
+def test_nobody_who_leads_is_a_problem_of_the_lab(guests: FakeGuests) -> None:
+    with pytest.raises(LabProblem, match="nobody leads kube-scheduler"):
+        resolve("scheduler-leader", guests, leases={"items": []})
+
+
+def test_an_unknown_target_names_the_known_ones(guests: FakeGuests) -> None:
+    with pytest.raises(BadUsage, match="no such target: cp9") as caught:
+        resolve("cp9", guests)
+    assert caught.value.hint == (
+        "the lab has lb1, cp1, cp2, cp3, lb, all, all-cp, any-cp, etcd-leader, etcd-follower, etcd-followers,"
+        " kcm-leader, scheduler-leader"
+    )
+
+
+def fault(**more: Any) -> Fault:
+    return Fault("cut", "Cut.", lambda site, entry: "", nothing_to_heal, **more)
+
+
+FROM = {"from": Option("whom", is_target=True, default="everyone"), "port": Option("a port", default="")}
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("everyone", "everyone"),
+        ("others", "lb1,cp1,cp3"),
+        ("etcd-followers", "cp1,cp3"),
+        ("all-cp", "cp1,cp3"),
+        ("earlier", "cp1"),
+    ],
+)
+def test_an_option_that_is_a_target_becomes_the_other_machines_that_it_means(
+    given: str, found: str, guests: FakeGuests
+) -> None:
+    api: Any = FakeApi({})
+    targets = Targets(lab_of(), guests, api, {"earlier": ["cp1", "cp2"]}, 1)
+    assert targets.options(fault(options=FROM), {"from": given}, "cp2") == {"from": found}
+
+
+def test_an_option_that_means_the_machine_itself_alone_is_refused(guests: FakeGuests) -> None:
+    api: Any = FakeApi({})
+    with pytest.raises(BadUsage, match="means cp2 itself, and no other machine: etcd-leader"):
+        Targets(lab_of(), guests, api, {}, 1).options(fault(options=FROM), {"from": "etcd-leader"}, "cp2")
+
+
+@pytest.mark.parametrize(
+    ("place", "machines"),
+    [
+        (Place.ANY, {"lb1", "cp1", "w1"}),
+        (Place.NODE, {"cp1", "w1"}),
+        (Place.CONTROL_PLANE, {"cp1"}),
+        (Place.BALANCER, {"lb1"}),
+    ],
+)
+def test_a_fault_makes_sense_in_its_place_only(place: Place, machines: set[str]) -> None:
+    lab = lab_of(workers=1)
+    fitting = set()
+    for machine in ("lb1", "cp1", "w1"):
+        try:
+            require_place(lab, fault(place=place), machine)
+        except BadUsage as error:
+            assert str(place) in error.message
+        else:
+            fitting.add(machine)
+    assert fitting == machines

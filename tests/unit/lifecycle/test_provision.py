@@ -1,0 +1,183 @@
+"""Provisioning: in order, taken up where it was interrupted, and silent about secrets."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from support.fake_provisioning import JOIN, Machines, kind_of
+from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
+
+from halab.errors import HalabError, LabProblem
+from halab.lifecycle.provision import Provisioner
+from halab.machines.work import Work
+from halab.process import Completed
+from halab.topology import files
+from halab.topology.files import HostValues
+from halab.topology.lab import Lab
+
+SECRETS = ("0123456789abcdef", "5ec2e7")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    found = Work(tmp_path / ".halab")
+    found.logs.mkdir(parents=True)
+    return found
+
+
+def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | None = None) -> int:
+    host = HostValues(
+        work=str(work.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
+    )
+    work.write(files.work_files(lab, host))
+    return Provisioner(lab, work, guests, progress or Recorded(), FakeClock()).run()
+
+
+def test_machines_then_init_then_joins_one_after_another(work: Work) -> None:
+    guests = Machines()
+    assert provision(lab_of(workers=1), work, guests) == 5 + 4
+    order = guests.happened("set-up", "init", "join")
+    assert {machine for machine, _ in order[:5]} == {"lb1", "cp1", "cp2", "cp3", "w1"}
+    assert {kind for _, kind in order[:5]} == {"set-up"}
+    assert order[5] == ("cp1", "init")
+    assert [machine for machine, kind in order[6:] if kind == "join"] == ["cp2", "cp3", "w1"]
+
+
+def test_each_join_has_fresh_material_of_the_first_control_plane(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(), work, guests)
+    assert guests.happened("material", "deliver", "join") == [
+        ("cp1", "material"), ("cp2", "deliver"), ("cp2", "join"),
+        ("cp1", "material"), ("cp3", "deliver"), ("cp3", "join"),
+    ]  # fmt: skip
+
+
+def test_the_next_join_begins_when_the_member_before_it_votes(work: Work) -> None:
+    next_has_begun = threading.Event()
+
+    def join_of_cp2() -> str:
+        assert next_has_begun.wait(30)
+        return ""
+
+    def join_of_cp3() -> str:
+        next_has_begun.set()
+        return ""
+
+    guests = Machines("cp1", cp2_join=join_of_cp2, cp3_join=join_of_cp3)
+    provision(lab_of(), work, guests)
+    assert guests.happened("join") == [("cp2", "join"), ("cp3", "join")]
+
+
+def test_a_second_run_changes_nothing(work: Work) -> None:
+    guests = Machines("cp1", "cp2", "cp3")
+    progress = Recorded()
+    assert provision(lab_of(), work, guests, progress) == 0
+    assert guests.happened("init", "join", "material", "forget") == []
+    assert progress.lines == ["begin set up 4 machines", "end set up 4 machines: nothing to change"]
+
+
+def test_an_interrupted_run_is_taken_up_where_it_was(work: Work) -> None:
+    guests = Machines("cp1", "cp2")
+    assert provision(lab_of(), work, guests) == 1
+    assert guests.happened("init", "join") == [("cp3", "join")]
+
+
+def test_a_member_that_an_interrupted_join_left_is_forgotten_first(work: Work) -> None:
+    guests = Machines("cp1", stale="10.213.7.12")
+    provision(lab_of(), work, guests)
+    order = guests.happened("forget", "join")
+    assert order[0] == ("cp1", "forget")
+    assert order[1:] == [("cp2", "join"), ("cp3", "join")]
+    assert any("member remove ab" in command for command in guests.commands("cp1"))
+
+
+def test_a_removal_that_etcd_refuses_is_tried_again(work: Work) -> None:
+    refusals = iter([Completed(1, "", "Error: etcdserver: unhealthy cluster"), None])
+    guests = Machines("cp1", stale="10.213.7.12", forget=lambda: next(refusals))
+    provision(lab_of(), work, guests)
+    assert guests.happened("forget", "join")[:3] == [("cp1", "forget"), ("cp1", "forget"), ("cp2", "join")]
+
+
+def test_a_worker_has_no_member_to_forget(work: Work) -> None:
+    guests = Machines("cp1", stale="10.213.7.21")
+    provision(lab_of(control_planes=1, workers=1), work, guests)
+    assert guests.happened("members", "forget") == []
+    assert guests.happened("join") == [("w1", "join")]
+
+
+def test_a_failed_join_ends_it_and_names_script_machine_and_log(work: Work) -> None:
+    guests = Machines(cp2_join=Completed(1, "12:00:01 error: no space left\n", ""))
+    with pytest.raises(HalabError) as caught:
+        provision(lab_of(), work, guests)
+    assert caught.value.message.startswith("join.sh failed on cp2:")
+    assert caught.value.hint == f"the whole log: {work.logs / 'cp2.log'}"
+    assert ("cp3", "join") not in guests.happened("join")
+
+
+def test_a_failed_init_ends_it_before_any_join(work: Work) -> None:
+    guests = Machines(init=Completed(1, "", ""))
+    progress = Recorded()
+    with pytest.raises(HalabError, match=r"init\.sh failed on cp1"):
+        provision(lab_of(), work, guests, progress)
+    assert guests.happened("material", "join") == []
+    assert "fail kubeadm init on cp1" in progress.lines
+
+
+def test_secrets_are_in_no_log_and_no_rendered_file(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(), work, guests)
+    (delivered, _) = (call for call in guests.calls if kind_of(call) == "deliver")
+    assert delivered.input == JOIN + "\n"
+    assert all(call.log is None for call in guests.calls if kind_of(call) in ("material", "deliver"))
+    assert not any(secret in call.command for call in guests.calls for secret in SECRETS)
+    for path in work.path.rglob("*"):
+        if path.is_file():
+            assert not any(secret in path.read_text() for secret in SECRETS), path
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Completed(1, JOIN, f"{JOIN}\nerror: the controller-manager did not sign"),
+        Completed(0, "", "error: the controller-manager did not sign"),
+        Completed(0, "something else", "error: the controller-manager did not sign"),
+    ],
+)
+def test_a_missing_join_command_is_an_error_without_secrets(work: Work, answer: Completed) -> None:
+    with pytest.raises(LabProblem) as caught:
+        provision(lab_of(), work, Machines(material=answer))
+    said = f"{caught.value.message}{caught.value.hint}"
+    assert "cp1 gave no join command: error: the controller-manager did not sign" in said
+    assert not any(secret in said for secret in SECRETS)
+
+
+def test_patience_stretches_the_limits(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(patience=3), work, guests)
+    limits = {kind_of(call): call.timeout_seconds for call in guests.calls}
+    assert limits["init"] == 3 * 420
+    assert limits["join"] == 3 * 480
+
+
+def test_only_what_a_run_itself_changed_is_counted(work: Work) -> None:
+    (work.logs / "cp1.log").write_text("11:00:00 changed: something long ago\n")
+    assert provision(lab_of(), work, Machines("cp1", "cp2", "cp3")) == 0
+
+
+def test_the_kubeconfig_is_the_first_control_planes(work: Work) -> None:
+    guests = FakeGuests({"cp1: cat /etc/kubernetes/admin.conf": "a kubeconfig"})
+    assert Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).kubeconfig() == "a kubeconfig"
+
+
+def test_a_client_certificate_of_etcd_comes_from_a_control_plane(work: Work) -> None:
+    guests = FakeGuests({"cp1: .*healthcheck-client": "Y2E=\nY3J0\na2V5\n"})
+    assert Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).etcd_client() == ("ca", "crt", "key")
+
+
+@pytest.mark.parametrize("printed", ["", "Y2E=\nY3J0\n", "Y2E=\nY3J0\n!\n"])
+def test_something_else_than_certificates_is_a_problem(printed: str, work: Work) -> None:
+    guests = FakeGuests({"healthcheck-client": printed})
+    with pytest.raises(LabProblem, match="cp1 gave no client certificate of etcd"):
+        Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).etcd_client()

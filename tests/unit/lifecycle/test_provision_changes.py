@@ -1,0 +1,58 @@
+"""What machines were made with must not change under a lab that is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import NETWORK
+
+from halab.config.lab import LabFile, Provider
+from halab.errors import LabProblem
+from halab.lifecycle import machine_info
+from halab.lifecycle.lab import Place
+from halab.machines.work import Work
+from halab.topology.lab import Lab, plan
+
+
+def lab(**written: Any) -> Lab:
+    return plan(LabFile.model_validate(written), network=NETWORK, provider=Provider.DOCKER)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    work = Work(tmp_path / ".halab")
+    work.make()
+    work.write(machine_info.note(work, lab()))
+    return Place(tmp_path / "lab.yml", LabFile(), work)
+
+
+def test_the_same_lab_and_more_machines_are_well(place: Place) -> None:
+    machine_info.require_same(place.file, place.work, lab())
+    machine_info.require_same(place.file, place.work, lab(workers=2))
+
+
+def test_a_lab_that_was_never_made_is_well(place: Place) -> None:
+    (place.work.path / "made.json").unlink()
+    machine_info.require_same(place.file, place.work, lab(control_planes=5))
+
+
+@pytest.mark.parametrize(
+    ("written", "what"),
+    [
+        ({"control_planes": 1}, "cp3 is there, and not in the file"),
+        (
+            {"machines": {"cp": {"cpus": 4}}},
+            "cp1 is 2 CPUs and 2048 MiB there, and 4 CPUs and 2048 MiB in the file",
+        ),
+        ({"kubernetes": {"version": "1.36.1"}}, "Kubernetes is 1.37.2 there, and 1.36.1 in the file"),
+    ],
+)
+def test_another_lab_is_refused_and_says_what_changed(
+    place: Place, written: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(LabProblem) as caught:
+        machine_info.require_same(place.file, place.work, lab(**written))
+    assert what in caught.value.message
+    assert "halab down" in (caught.value.hint or "")

@@ -1,0 +1,116 @@
+"""A machine that was lost is set up and joined anew, through whichever control plane is left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.fake_provisioning import Machines
+from support.fakes import Call, FakeClock, Recorded, lab_of
+
+from halab.errors import LabProblem, ScriptFailed, TimedOut
+from halab.faults.site import Hindrance
+from halab.lifecycle.provision import Provisioner
+from halab.machines.work import Work
+from halab.process import Completed
+from halab.topology import files
+from halab.topology.files import HostValues
+
+LAB = lab_of()
+
+
+class Cluster(Machines):
+    """A lab that is up; `led` are the machines whose etcd has a leader."""
+
+    def __init__(self, *joined: str, led: tuple[str, ...], stale: str | None = None) -> None:
+        super().__init__(*joined, stale=stale)
+        self._led = led
+
+    def _answer(self, call: Call) -> str | Completed:
+        if "endpoint status" in call.command:
+            header = {"member_id": 1, "revision": 5}
+            status = {
+                "header": header,
+                "leader": 1 if call.machine in self._led else 0,
+                "raftTerm": 2,
+                "raftIndex": 9,
+            }
+            return json.dumps([{"Status": status}])
+        return super()._answer(call)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    found = Work(tmp_path / ".halab")
+    found.logs.mkdir(parents=True)
+    host = HostValues(
+        work=str(found.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
+    )
+    found.write(files.work_files(LAB, host))
+    return found
+
+
+def bring_back(
+    guests: Machines, work: Work, machine: str, *, hindrance: Hindrance | None = None
+) -> Recorded:
+    progress = Recorded()
+    provisioner = Provisioner(LAB, work, guests, progress, FakeClock())
+    provisioner.bring_back(LAB.machine(machine), hindrance=hindrance)
+    return progress
+
+
+def test_what_was_lost_is_forgotten_and_joins_through_another(work: Work) -> None:
+    guests = Cluster("cp2", "cp3", led=("cp1", "cp3"), stale="10.213.7.11")
+    bring_back(guests, work, "cp1")
+    assert guests.happened("set-up", "forget", "material", "join") == [
+        ("cp1", "set-up"), ("cp3", "forget"), ("cp3", "material"), ("cp1", "join"),
+    ]  # fmt: skip
+
+
+def test_a_machine_that_has_joined_is_left_in_the_cluster(work: Work) -> None:
+    guests = Cluster("cp1", "cp2", "cp3", led=("cp1",))
+    bring_back(guests, work, "cp2")
+    assert guests.happened("forget", "join") == []
+
+
+def test_a_load_balancer_joins_nothing(work: Work) -> None:
+    guests = Cluster("cp1", "cp2", "cp3", led=("cp1",))
+    bring_back(guests, work, "lb1")
+    assert guests.happened("set-up", "joined?", "join") == [("lb1", "set-up")]
+
+
+def test_nobody_takes_a_machine_in_without_a_leader(work: Work) -> None:
+    guests = Cluster("cp3", led=())
+    with pytest.raises(LabProblem, match="no etcd but that of cp1 has a leader"):
+        bring_back(guests, work, "cp1")
+    assert guests.happened("forget", "join") == []
+
+
+def test_a_join_beside_an_old_member_is_given_up_early(work: Work) -> None:
+    guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
+    guests.special["cp2_join"] = TimedOut("gave up after 60 s")
+    (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
+    with pytest.raises(ScriptFailed) as caught:
+        bring_back(guests, work, "cp2", hindrance=Hindrance.STALE_MEMBER)
+    assert guests.happened("forget") == []
+    assert caught.value.script == "join.sh"
+    assert "10.213.7.12:2379" in caught.value.output
+    (call,) = (each for each in guests.calls if "\nkubeadm join " in (each.input or ""))
+    assert call.timeout_seconds == 60
+
+
+def test_a_key_expires_after_it_was_made_and_before_it_is_used(work: Work) -> None:
+    guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
+    bring_back(guests, work, "cp2", hindrance=Hindrance.EXPIRED_KEY)
+    assert guests.happened("forget", "material", "expire", "deliver", "join") == [
+        ("cp1", "forget"), ("cp1", "material"), ("cp1", "expire"), ("cp2", "deliver"), ("cp2", "join"),
+    ]  # fmt: skip
+    bring_back(guests, work, "cp2")
+    assert len(guests.happened("expire")) == 1
+
+
+def test_a_first_control_plane_that_was_lost_joins_the_others(work: Work) -> None:
+    guests = Cluster("cp2", "cp3", led=("cp2", "cp3"))
+    Provisioner(LAB, work, guests, Recorded(), FakeClock()).run()
+    assert guests.happened("init", "material", "join") == [("cp2", "material"), ("cp1", "join")]

@@ -1,0 +1,46 @@
+"""What `status` makes of what was seen."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address
+
+from support.fakes import lab_of
+
+from halab.cluster.steady import Observation
+from halab.lifecycle.status import Status
+from halab.machines.provider import Made
+
+LEADERS: dict[str, str | None] = {"etcd": "cp1", "kube-scheduler": "cp1", "kube-controller-manager": "cp2"}
+
+
+def status(*missing: str, open_faults: tuple[str, ...] = (), stopped: str = "", gone: str = "") -> Status:
+    containers = {
+        name: Made("ha", name, f"halab-ha-{name}", name != stopped, IPv4Address("172.17.0.2"))
+        for name in ("lb1", "cp1", "cp2", "cp3")
+        if name != gone
+    }
+    seen = Observation(missing, LEADERS, {}, {"cp1": "up", "cp2": "up", "cp3": "down (L4CON)"})
+    return Status(lab_of(), containers, seen, open_faults)
+
+
+def test_every_machine_has_a_row_with_what_it_does() -> None:
+    assert status(stopped="cp2", gone="cp3").rows() == [
+        ("lb1", "10.213.7.10", "running", "haproxy"),
+        ("cp1", "10.213.7.11", "running", "etcd leader, kube-scheduler leader, backend up"),
+        ("cp2", "10.213.7.12", "stopped", "kube-controller-manager leader, backend up"),
+        ("cp3", "10.213.7.13", "missing", "backend down (L4CON)"),
+    ]
+
+
+def test_an_open_fault_is_not_steady() -> None:
+    assert status().steady
+    assert not status("node cp1 is not Ready").steady
+    assert not status(open_faults=("hold-static-pod on cp1",)).steady
+
+
+def test_programs_read_all_of_it() -> None:
+    said = json.loads(json.dumps(status("no node w1", open_faults=("f",)).as_json()))
+    assert (said["lab"], said["endpoint"], said["steady"]) == ("ha", "10.213.7.10:6443", False)
+    assert (said["missing"], said["open_faults"]) == (["no node w1"], ["f"])
+    assert said["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}

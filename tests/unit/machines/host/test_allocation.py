@@ -1,0 +1,195 @@
+"""Names and networks of the labs on a host."""
+
+from __future__ import annotations
+
+import json
+import threading
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+from support.fakes import captured
+
+from halab.errors import HostProblem, LabProblem
+from halab.machines.host import allocation, routes
+from halab.machines.host.allocation import Allocation
+
+
+def work(folder: Path, name: str) -> Path:
+    path = folder / name / ".halab"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def network(third: int) -> IPv4Network:
+    return IPv4Network(f"10.213.{third}.0/24")
+
+
+def networks_of(output: str) -> list[IPv4Network]:
+    return [each.network for each in routes.parse(output)]
+
+
+def test_two_labs_get_networks_of_their_own(tmp_path: Path) -> None:
+    one = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[])
+    other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[])
+    assert (one.network, other.network) == (network(0), network(1))
+    assert allocation.held() == [one, other]
+
+
+def test_what_the_host_uses_is_left_alone(tmp_path: Path) -> None:
+    taken = [network(0), IPv4Network("10.213.1.128/25"), IPv4Network("192.168.0.0/16")]
+    assert allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=taken).network == network(2)
+
+
+def test_a_network_that_is_routed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        HostProblem, match=r"10\.50\.7\.0/24 is in use on this host: 10\.50\.0\.0/16"
+    ) as caught:
+        allocation.allocate("ha", "10.50.7.0/24", work(tmp_path, "a"), taken=[IPv4Network("10.50.0.0/16")])
+    assert "network: auto" in (caught.value.hint or "")
+    assert allocation.held() == []
+
+
+def test_a_network_of_another_lab_is_refused(tmp_path: Path) -> None:
+    allocation.allocate("one", "10.50.7.0/24", work(tmp_path, "one"), taken=[])
+    with pytest.raises(HostProblem, match="held by another lab"):
+        allocation.allocate("other", "10.50.7.0/24", work(tmp_path, "other"), taken=[])
+
+
+def test_no_free_network_is_said(tmp_path: Path) -> None:
+    with pytest.raises(HostProblem, match="no free /24 in 10.213.0.0/16"):
+        allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=[IPv4Network("10.0.0.0/8")])
+
+
+def test_a_name_of_another_lab_is_refused_and_says_where_it_is(tmp_path: Path) -> None:
+    first = work(tmp_path, "one")
+    allocation.allocate("ha", "auto", first, taken=[])
+    with pytest.raises(LabProblem, match=f"another lab on this host is called ha: {first}"):
+        allocation.allocate("ha", "auto", work(tmp_path, "other"), taken=[])
+
+
+def test_a_lab_whose_folder_is_gone_holds_nothing(tmp_path: Path) -> None:
+    allocation.allocate("ha", "auto", work(tmp_path, "one"), taken=[])
+    (tmp_path / "one" / ".halab").rmdir()
+    again = allocation.allocate("ha", "auto", work(tmp_path, "other"), taken=[])
+    assert again.network == network(0)
+    assert allocation.held() == [again]
+
+
+def test_a_work_folder_holds_one_lab(tmp_path: Path) -> None:
+    folder = work(tmp_path, "a")
+    allocation.allocate("before", "auto", folder, taken=[])
+    now = allocation.allocate("now", "auto", folder, taken=[])
+    assert allocation.held() == [now]
+    assert allocation.of(folder) == now
+
+
+def test_what_is_released_is_free(tmp_path: Path) -> None:
+    one, other = work(tmp_path, "one"), work(tmp_path, "other")
+    allocation.allocate("one", "auto", one, taken=[])
+    allocation.allocate("other", "auto", other, taken=[])
+    allocation.release(one)
+    assert allocation.of(one) is None
+    assert allocation.preview("auto", [])[0] == network(0)
+    allocation.release(one)
+    assert [each.name for each in allocation.held()] == ["other"]
+
+
+def test_a_preview_holds_nothing(tmp_path: Path) -> None:
+    assert allocation.preview("auto", [network(0)])[0] == network(1)
+    assert allocation.preview("10.50.7.0/24", [])[0] == IPv4Network("10.50.7.0/24")
+    assert allocation.held() == []
+
+
+def test_virtual_machines_have_a_network_for_ssh_that_no_other_lab_has(tmp_path: Path) -> None:
+    first = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[], managed=True)
+    other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[], managed=True)
+    assert first.management == IPv4Network("10.214.0.0/24")
+    assert other.management == IPv4Network("10.214.1.0/24")
+    assert allocation.held() == [first, other]
+    taken = [IPv4Network("10.214.0.0/16")]
+    with pytest.raises(HostProblem, match="no free /24 in 10.214.0.0/16"):
+        allocation.allocate("third", "auto", work(tmp_path, "third"), taken=taken, managed=True)
+
+
+@given(st.sets(st.integers(0, 255), max_size=255))
+def test_a_preview_is_free_whatever_is_taken(taken: set[int]) -> None:
+    used = [network(third) for third in taken]
+    if len(taken) == 256:
+        return
+    assert allocation.preview("auto", used) not in used
+
+
+def test_labs_that_come_up_at_once_share_nothing(tmp_path: Path) -> None:
+    def up(name: str) -> None:
+        allocation.allocate(name, "auto", work(tmp_path, name), taken=[])
+
+    threads = [threading.Thread(target=up, args=(f"lab{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({each.network for each in allocation.held()}) == len(threads)
+
+
+def test_a_lock_that_is_held_is_waited_for(tmp_path: Path, user_folders: Path) -> None:
+    state = user_folders / "state" / "halab"
+    state.mkdir(parents=True)
+    done = threading.Event()
+
+    def allocate() -> None:
+        allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=[])
+        done.set()
+
+    with FileLock(state / "lock"):
+        thread = threading.Thread(target=allocate)
+        thread.start()
+        assert not done.wait(0.1)
+    thread.join()
+    assert done.is_set()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"name": "ha"}]', '{"a": 1}'])
+def test_a_state_file_that_is_damaged_is_named(content: str, user_folders: Path) -> None:
+    path = user_folders / "state" / "halab" / "allocations.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(HostProblem, match=str(path)):
+        allocation.held()
+
+
+def test_the_state_folder_is_for_its_user_alone(tmp_path: Path, user_folders: Path) -> None:
+    allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=[])
+    state = user_folders / "state" / "halab"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "allocations.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_routes_of_a_host_are_its_networks() -> None:
+    assert networks_of(captured("routes.json")) == [
+        IPv4Network("10.213.0.0/24"),
+        IPv4Network("10.244.11.0/24"),
+        IPv4Network("10.244.12.0/24"),
+        IPv4Network("10.244.13.0/24"),
+        IPv4Network("172.17.0.0/16"),
+    ]
+
+
+def test_no_routes_are_no_networks() -> None:
+    assert networks_of("") == []
+
+
+def test_a_default_route_in_two_halves_is_a_default_route() -> None:
+    halves = [
+        {"dst": "0.0.0.0/1", "dev": "tun0"},
+        {"dst": "128.0.0.0/1", "dev": "tun0"},
+        {"dst": "10.8.0.5"},
+    ]
+    assert networks_of(json.dumps(halves)) == [IPv4Network("10.8.0.5/32")]
+
+
+def test_an_allocation_is_a_plain_value(tmp_path: Path) -> None:
+    assert Allocation("ha", network(0), tmp_path) == Allocation("ha", network(0), tmp_path)

@@ -1,0 +1,492 @@
+"""Labs on another host: whose address it is, and the way there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import ssl
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.fakes import brought_up, lab_of
+from support.http_server import OK, saying, served
+
+from halab.cluster.api import Api
+from halab.cluster.connection import Answer, Connection, Kept, Server
+from halab.config.lab import LabFile, Provider
+from halab.config.loading import loads
+from halab.config.remote import Remote
+from halab.errors import BadFile, HostProblem, LabProblem, TunnelLost, Unreachable
+from halab.lifecycle import access, workfiles
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import Place
+from halab.machines.host import tunnel
+from halab.machines.vagrant import Vagrant
+from halab.topology import files
+from halab.topology.files import HostValues
+
+FARM = Remote("farm")
+HOST = HostValues(
+    work="/w", identity="id", base="image", private_key="/w/key", public_key="ssh-ed25519 A", proxies={}
+)
+
+
+# whose address it is
+
+
+@pytest.mark.parametrize(
+    ("address", "remote"),
+    [
+        ("ssh://farm", FARM),
+        ("ssh://ada@Farm.example:2222", Remote("Farm.example", "ada", 2222)),
+        ("qemu+ssh://barn/system", Remote("barn")),
+        ("qemu+ssh://ada@farm:22/system?keyfile=/k%20ey", Remote("farm", "ada", 22, "/k ey")),
+        ("ssh://[fe80::1]", Remote("fe80::1")),
+        ("unix:///var/run/docker.sock", None),
+        ("tcp://farm:2375", None),
+        ("qemu:///system", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_only_what_goes_by_ssh_is_a_remote_host(address: str | None, remote: Remote | None) -> None:
+    assert Remote.of(address) == remote
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ssh://", "ssh:///run/docker.sock", "ssh://-oProxyCommand=id", "ssh://-x@farm", "ssh://a:b@farm", "ssh://fa rm",
+     "ssh://farm:many", "ssh://$(id)", "qemu+ssh:///system"],
+)  # fmt: skip
+def test_what_ssh_could_take_for_something_else_is_refused(address: str) -> None:
+    with pytest.raises(ValueError):
+        Remote.of(address)
+
+
+def test_every_word_for_ssh_is_one_word() -> None:
+    remote = Remote("farm", "ada", 2222, "/my keys/50%")
+    assert remote.ssh("-N")[-6:] == ["-p", "2222", "-i", "/my keys/50%", "-N", "ada@farm"]
+    assert remote.proxy_command.endswith(" -p 2222 -i '/my keys/50%%' -W %h:%p ada@farm")
+    assert "BatchMode=yes" in remote.proxy_command
+
+
+# the lab file
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(BadFile) as caught:
+        loads(text, "lab.yml", LabFile)
+    return [str(each) for each in caught.value.problems]
+
+
+def test_the_address_of_libvirt_is_libvirts_alone() -> None:
+    uri = "qemu+ssh://ada@farm/system"
+    assert loads(f"provider: libvirt\nprovider_uri: {uri}\n", "lab.yml", LabFile).provider_uri == uri
+    for provider in ("docker", "auto"):
+        (said,) = problems(f"provider: {provider}\nprovider_uri: {uri}\n")
+        assert said.startswith("lab.yml:2: provider_uri: is libvirt's alone: write `provider: libvirt`")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["farm", "http://barn/system", "qemu+ssh://farm", "qemu+ssh://barn/session", "qemu+ssh://-x/system",
+     "qemu+tcp://barn/system", "qemu://barn/system", "qemu+ssh://farm:99999/system"],
+)  # fmt: skip
+def test_an_address_that_is_none_of_a_system_is_a_problem_of_its_line(uri: str) -> None:
+    (said,) = problems(f"provider: libvirt\nprovider_uri: {uri}\n")
+    assert said.startswith("lab.yml:2: provider_uri: ")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["keyfile=/k%20ey", "keyfile=/home/jo%C3%A3o/.ssh/farm", "mode=direct", "proxy=native", "no_tty=1",
+     "socket=/run/libvirt/libvirt-sock&keyfile=/k"],
+)  # fmt: skip
+def test_known_parameters_of_libvirt_are_passed_on(query: str) -> None:
+    uri = f"qemu+ssh://ada@farm/system?{query}"
+    assert loads(f"provider: libvirt\nprovider_uri: {uri}\n", "lab.yml", LabFile).provider_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("command=/tmp/x", "the parameter command, which halab refuses: it names a program that would be run on this"),
+        ("keyfile=/k&command=/tmp/x", "the parameter command, which halab refuses"),
+        ("%63ommand=/tmp/x", "the parameter command, which halab refuses"),
+        ("netcat=/bin/sh", "the parameter netcat, which halab refuses"),
+        ("no_verify=1", "the parameter no_verify, which halab refuses: halab always verifies"),
+        ("keyfle=/k", "a parameter that is not known: keyfle; did you mean keyfile?"),
+        ("tls_priority=x", "a parameter that is not known: tls_priority; known here: keyfile, mode, no_tty"),
+        ("keyfile", "keyfile=, which should be a path"),
+        ("keyfile=k", "keyfile=k, which should be a path from / on"),
+        ("keyfile=/k';id;'", "which should be a path"),
+        ("keyfile=/k%27%3Bid", "which should be a path"),
+        ("keyfile=/k$(id)", "which should be a path"),
+        ("keyfile=/50%25", "which should be a path"),
+        ("keyfile=/k;command=/x", "which should be a path"),
+        ("keyfile=/a+b", "a + in its parameters: write %20 for a space, %2B for a plus"),
+        ("keyfile=/a&keyfile=/b", "the parameter keyfile twice"),
+        ("keyfile=/k%0AMatch%20exec%20id", "a character in it that cannot be printed (U+000A)"),
+        ("mode=any", "mode=any, which should be auto, direct or legacy"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_parameter_that_could_do_more_than_name_a_key_is_refused(
+    query: str, said: str, variable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"qemu+ssh://ada@farm/system?{query}"
+    if variable:
+        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", uri)
+        with pytest.raises(HostProblem, match=f"^LIBVIRT_DEFAULT_URI has .*{re.escape(said)}"):
+            labs.remote_of(loads("provider: libvirt\n", "lab.yml", LabFile))
+    else:
+        (problem,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
+        assert problem.startswith("lab.yml:2: provider_uri: has ")
+        assert said in problem
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["qemu+ssh://farm/system\n", "qemu+ssh://fa\nrm/system", "qemu+ssh://farm/sys\ttem", "qemu+ssh://farm%0A/system",
+     "qemu+ssh://farm/system#\x1b", "qemu:///system\x00", "qemu+ssh://farm/system?keyfile=/k\u2028"],
+)  # fmt: skip
+def test_an_address_with_a_control_character_is_refused_wherever_it_stands(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (said,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
+    assert "a character in it that cannot be printed" in said
+    with pytest.raises(ValueError, match="cannot be printed"):
+        Remote.of(uri.replace("qemu+ssh", "ssh"))
+
+
+def test_an_address_of_docker_has_no_parameters() -> None:
+    for address in ("ssh://farm?keyfile=/k", "ssh://farm#x"):
+        with pytest.raises(ValueError, match="more in it than a user, a host and a port"):
+            Remote.of(address)
+
+
+# what is rendered
+
+
+@pytest.mark.parametrize("provider", ["docker", "libvirt"])
+def test_render_asks_no_other_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+    ssh_that(tmp_path, monkeypatch, f'echo "$@" >>"{tmp_path}/asked"; exit 255')
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    text = "provider: libvirt\nprovider_uri: qemu+ssh://barn/system\n" if provider == "libvirt" else ""
+    place = place_in(tmp_path, text)
+    lab, changed = workfiles.preview(place)
+    assert "Vagrantfile" in changed
+    assert lab.network == IPv4Network("10.213.0.0/24")
+    assert not (tmp_path / "asked").exists()
+
+
+def test_machines_on_another_host_are_reached_by_way_of_it() -> None:
+    reached = {"cp1": "172.17.0.2"}
+    config = files.ssh_config(
+        lab_of(), reached, private_keys={"cp1": "/k"}, known_hosts="/h", proxy_command=FARM.proxy_command
+    )
+    assert f"  ProxyCommand {FARM.proxy_command}\n" in config
+    assert "Proxy" not in files.ssh_config(lab_of(), reached, private_keys={"cp1": "/k"}, known_hosts="/h")
+
+
+def test_vagrant_is_told_the_way_there() -> None:
+    here = files.work_files(lab_of(), HOST)["Vagrantfile"]
+    there = files.work_files(lab_of(), replace(HOST, proxy_command=FARM.proxy_command))["Vagrantfile"]
+    assert f"override.ssh.proxy_command = '{FARM.proxy_command}'" in there
+    assert "proxy_command" not in here
+    virtual = lab_of(provider=Provider.LIBVIRT)
+    uri = "qemu+ssh://barn/system"
+    assert (
+        f"libvirt.uri = '{uri}'" in files.work_files(virtual, replace(HOST, provider_uri=uri))["Vagrantfile"]
+    )
+    assert "libvirt.uri" not in files.work_files(virtual, HOST)["Vagrantfile"]
+
+
+# the lab that is up
+
+
+def place_in(folder: Path, text: str = "") -> Place:
+    path = folder / "lab.yml"
+    path.write_text(text)
+    return labs.open_file(path)
+
+
+def test_a_lab_stays_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    place = place_in(tmp_path)
+    brought_up(tmp_path, host="farm")
+    assert labs.existing(place).name == "ha"
+    monkeypatch.setenv("DOCKER_HOST", "ssh://ada@barn")
+    with pytest.raises(LabProblem, match="is up on farm, and ada@barn is asked now") as caught:
+        labs.existing(place)
+    assert caught.value.hint == "export DOCKER_HOST=ssh://farm"
+    monkeypatch.delenv("DOCKER_HOST")
+    with pytest.raises(LabProblem, match="and this host is asked now"):
+        labs.existing(place)
+
+
+def test_a_lab_of_before_is_on_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_in(tmp_path)
+    brought_up(tmp_path)
+    assert labs.existing(place).network == IPv4Network("10.213.0.0/24")
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    with pytest.raises(LabProblem, match="is up on this host, and farm is asked now") as caught:
+        labs.existing(place)
+    assert caught.value.hint == "unset DOCKER_HOST"
+
+
+def test_a_nonsensical_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://")
+    with pytest.raises(HostProblem, match="DOCKER_HOST names no host: ssh://"):
+        labs.remote_of(place_in(tmp_path).written)
+
+
+# the way there
+
+
+def ssh_that(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """An ssh that is a script."""
+    (folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'ada@farm: Permission denied' >&2; exit 255", "no way to farm over SSH: ada@farm: Permission"),
+        ("echo 'sh: docker: not found' >&2; exit 127", "no docker on farm: sh: docker: not found"),
+        ("echo tcp://barn:2375", "docker on farm asks an engine elsewhere: tcp://barn:2375"),
+    ],
+)  # fmt: skip
+def test_why_there_is_no_engine_there_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    ssh_that(tmp_path, monkeypatch, script)
+    with pytest.raises(HostProblem) as caught:
+        tunnel.to(FARM, engine=True)
+    assert caught.value.message.startswith(said)
+    assert caught.value.hint
+
+
+def test_a_tunnel_that_is_refused_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ssh_that(tmp_path, monkeypatch, "echo 'Host key verification failed.' >&2; exit 255")
+    with pytest.raises(HostProblem, match="no way to farm over SSH: Host key verification failed") as caught:
+        tunnel.to(FARM)
+    assert caught.value.hint == "this must work without a question: ssh farm true"
+
+
+# An ssh that is let in: it listens where it is told to until its input ends.
+LET_IN = """
+import os, socket, sys
+words = sys.argv[1:]
+open(os.environ["TOLD"], "a").write(repr(words) + "\\n")
+held = []
+for flag, where in zip(words, words[1:]):
+    if flag == "-D" or (flag == "-L" and where.startswith("/")):
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].bind(where.partition(":")[0])
+    elif flag == "-L":
+        host, port = where.split(":")[:2]
+        held.append(socket.socket())
+        held[-1].bind((host, int(port)))
+    else:
+        continue
+    held[-1].listen()
+if words[-1] == "cat":
+    sys.stdin.read()
+else:
+    print("unix:///run/docker.sock")
+"""
+
+
+@pytest.fixture
+def let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What that ssh was told, a line for each call."""
+    (tmp_path / "let_in.py").write_text(LET_IN)
+    told = tmp_path / "told"
+    ssh_that(tmp_path, monkeypatch, f'TOLD="{told}" exec "{sys.executable}" "{tmp_path}/let_in.py" "$@"')
+    held = ExitStack()
+    monkeypatch.setattr(tunnel, "_held", held)
+    monkeypatch.setattr(tunnel, "_open", {})
+    with held:
+        yield told
+
+
+def test_a_tunnel_is_open_to_its_user_alone(let_in: Path) -> None:
+    found = tunnel.to(FARM, engine=True)
+    assert found.engine is not None
+    for path in Path(found.socket), found.engine:
+        assert path.is_socket()
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    asked, started = let_in.read_text().splitlines()
+    assert "docker context inspect" in asked
+    assert f"'-D', '{found.socket}'" in started and f"'-L', '{found.engine}:/run/docker.sock'" in started
+    assert "127.0.0.1" not in started
+    assert tunnel.to(FARM, engine=True) is found
+
+
+def test_a_folder_of_a_tunnel_goes_with_the_command(let_in: Path) -> None:
+    folder = Path(tunnel.to(FARM).socket).parent
+    tunnel._held.close()
+    assert not folder.exists()
+
+
+def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
+    tmp_path: Path, let_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    place = place_in(tmp_path)
+    brought_up(tmp_path, host="farm")
+    cluster = "clusters:\n- cluster:\n    server: https://10.213.0.10:6443\n  name: ha\n"
+    place.work.kubeconfig.write_text(cluster)
+    path = access.tunnelled_kubeconfig(place, FARM)
+    assert path.stat().st_mode & 0o777 == 0o600
+    (written,) = yaml.safe_load(path.read_text())["clusters"]
+    server = written["cluster"].pop("server")
+    assert written == {"name": "ha", "cluster": {"tls-server-name": "10.213.0.10"}}
+    port = server.removeprefix("https://127.0.0.1:")
+    assert f"'-L', '127.0.0.1:{port}:10.213.0.10:6443'" in let_in.read_text()
+    assert "'-D'" not in let_in.read_text()
+    # the lab's own is for whoever is on that host, and for `halab kubectl` as before
+    assert place.work.kubeconfig.read_text() == cluster
+
+
+# connections through the proxy
+
+
+@asynccontextmanager
+async def served_at(serve: Any) -> AsyncIterator[str]:
+    """A server at a Unix socket; where that is."""
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = await asyncio.start_unix_server(guarded, f"{folder}/socks")
+        try:
+            yield f"{folder}/socks"
+        finally:
+            server.close()
+
+
+def proxied(target: Server) -> object:
+    """A SOCKS5 proxy that leads to one server, as `ssh -D` does: where that refuses, it closes."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        head = await reader.readexactly(5)
+        asked.append(
+            await reader.readexactly(head[4]) + b":%d" % int.from_bytes(await reader.readexactly(2), "big")
+        )
+        there, back = await asyncio.open_connection(target.host, target.port)
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+
+        async def pump(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
+            while data := await one.read(4096):
+                other.write(data)
+            other.close()
+
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    return serve, asked
+
+
+def test_a_question_goes_through_the_tunnel() -> None:
+    async def ask() -> tuple[Answer, list[bytes]]:
+        async with served(saying(OK)) as server:
+            serve, asked = proxied(server)  # type: ignore[misc]
+            async with served_at(serve) as proxy:
+                through = Server("10.213.0.10", 6443, tunnel=proxy)
+                async with await Connection.open(through) as connection:
+                    return await connection.ask("GET", "/"), asked
+
+    assert asyncio.run(ask()) == (Answer(200, b"ok"), [b"10.213.0.10:6443"])
+
+
+def test_who_does_not_listen_there_is_unreachable() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+
+    async def ask() -> None:
+        async with served_at(hang_up) as proxy:
+            await Connection.open(Server("10.213.0.10", 6443, tunnel=proxy))
+
+    with pytest.raises(Unreachable, match="disconnected"):
+        asyncio.run(ask())
+
+
+def api_through(proxy: str, timeout_seconds: float = 5) -> Api:
+    return Api(
+        "http://10.213.0.10:6443",
+        ssl.create_default_context(),
+        timeout_seconds=timeout_seconds,
+        tunnel=proxy,
+    )
+
+
+def test_the_api_is_asked_through_the_tunnel() -> None:
+    async def ask() -> tuple[int, list[bytes]]:
+        async with served(saying(OK)) as server:
+            serve, asked = proxied(server)  # type: ignore[misc]
+            async with served_at(serve) as proxy:
+                response = await asyncio.to_thread(api_through(proxy).ask, "GET", "/")
+                return response.status_code, asked
+
+    assert asyncio.run(ask()) == (200, [b"10.213.0.10:6443"])
+
+
+def test_a_machine_without_power_holds_no_question_for_longer_than_its_limit() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        await reader.read()
+
+    async def ask() -> None:
+        async with served_at(silent) as proxy:
+            await asyncio.to_thread(api_through(proxy, 0.2).get, "/")
+
+    with pytest.raises(Unreachable, match="timed out"):
+        asyncio.run(asyncio.wait_for(ask(), 10))
+
+
+def test_a_tunnel_that_has_gone_says_nothing_of_the_lab() -> None:
+    async def closed() -> str:
+        async with served_at(saying()) as proxy:
+            return proxy
+
+    async def ask(proxy: str) -> None:
+        await Kept(Server("10.213.0.10", 6443, tunnel=proxy), "GET", "/", limit_seconds=2).ask()
+
+    proxy = asyncio.run(closed())
+    with pytest.raises(TunnelLost, match=f"the tunnel at {proxy} has gone"):
+        asyncio.run(ask(proxy))
+
+
+# Vagrant
+
+
+def test_vagrant_asks_the_engine_at_the_end_of_the_tunnel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vagrant").write_text('#!/bin/sh\necho "$DOCKER_HOST" >asked\n')
+    (tmp_path / "vagrant").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
+    Vagrant(tmp_path, Provider.DOCKER, tmp_path / "log", env={"DOCKER_HOST": "unix:///t"}).halt()
+    assert (tmp_path / "asked").read_text() == "unix:///t\n"

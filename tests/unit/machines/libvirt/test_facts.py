@@ -1,0 +1,52 @@
+"""What libvirt says of itself, asked of its own test driver."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+from support.fake_libvirt import VIRTUAL
+from support.fake_libvirt import test_driver as driver
+
+from halab.machines.libvirt.hypervisor import Hypervisor
+
+pytest.importorskip("libvirt", exc_type=ImportError)
+
+OURS = Path("/labs/ada/.halab")
+POOL = "<pool type='dir'><name>{}</name><target><path>/srv/{}</path></target></pool>"
+
+
+def test_a_lab_s_networks_are_told_with_bridge_owner_and_state() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        connection.networkLookupByName("halab-ha-ssh").destroy()
+        facts = hypervisor.facts()
+        told = {each.name: each for each in facts.networks}
+        own, ssh = told["halab-ha"], told["halab-ha-ssh"]
+        assert (own.networks, own.device) == ((IPv4Network("10.213.7.0/24"),), "hl0ad50700")
+        assert (own.active, own.forward, ssh.active, ssh.forward) == (True, "none", False, "nat")
+        assert own.is_of("ha", OURS)
+        assert not own.is_of("ha", Path("/labs/bob/.halab"))
+        assert not told["default"].is_of("ha", OURS)
+        assert facts.driver == "TEST"
+        assert facts.version.count(".") == 2
+
+
+def test_a_pool_that_is_not_active_has_no_room_to_tell() -> None:
+    with driver() as connection:
+        pool = connection.storagePoolDefineXML(POOL.format("resting", "resting"))
+        try:
+            resting = Hypervisor(connection).facts().pool("resting")
+            assert resting is not None
+            assert (resting.active, resting.available_bytes) == (False, None)
+            assert resting.path == Path("/srv/resting")
+            pool.create()
+            running = Hypervisor(connection).facts().pool("resting")
+            assert running is not None
+            assert running.available_bytes
+            assert Hypervisor(connection).facts().pool("none") is None
+        finally:
+            pool.destroy()
+            pool.undefine()

@@ -1,0 +1,350 @@
+"""libvirt: what carries the lab's label is ours, and nothing else is touched."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from support.fake_libvirt import VIRTUAL, define, libvirt_power
+from support.fake_libvirt import test_driver as driver
+
+from halab.errors import HostProblem, LabProblem, Unable
+from halab.machines.libvirt import limits as libvirt_limits
+from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.machines.power import State
+from halab.machines.work import Work
+
+OURS = Path("/labs/ada/.halab")
+OTHERS = Path("/labs/bob/.halab")
+
+
+def test_machines_are_found_by_label_and_reached_where_dhcp_puts_them() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        made = hypervisor.machines("ha", OURS)
+        assert [each.machine for each in made] == ["cp1", "cp2", "cp3", "lb1"]
+        assert made[0].address == IPv4Address("10.214.7.11")
+        connection.lookupByName("halab-ha-cp1").destroy()
+        off = hypervisor.machines("ha", OURS)[0]
+        assert (off.running, off.address) == (False, None)
+        assert hypervisor.machines("ha", OTHERS) == []
+        assert hypervisor.machines("x") == []
+
+
+def test_down_removes_what_carries_the_label_and_nothing_else() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        define(connection, VIRTUAL, OTHERS, prefix="bob-")
+        removed = hypervisor.remove("ha", OURS)
+        assert sorted(removed) == [
+            "halab-ha", "halab-ha-cp1", "halab-ha-cp2", "halab-ha-cp3", "halab-ha-lb1", "halab-ha-ssh",
+        ]  # fmt: skip
+        assert sorted(each.name() for each in connection.listAllDomains()) == [
+            "bob-halab-ha-cp1", "bob-halab-ha-cp2", "bob-halab-ha-cp3", "bob-halab-ha-lb1",
+        ]  # fmt: skip
+        assert "default" in [each.name() for each in connection.listAllNetworks()]
+        assert hypervisor.remove("ha", OURS) == []
+
+
+def test_a_disk_whose_machine_was_never_made_goes_with_its_lab() -> None:
+    with driver() as connection:
+        pool = connection.storagePoolLookupByName("default-pool")
+        try:
+            for name in ("halab-ha-cp2.img", "halab-hat-cp2.img", "halab-ha.img"):
+                pool.createXML(f"<volume><name>{name}</name><capacity>4096</capacity></volume>")
+            # beside somebody else's lab of that name, it may be of a machine that is being made
+            Hypervisor(connection).make_networks(VIRTUAL, OTHERS)
+            assert Hypervisor(connection).remove("ha", OURS) == []
+            for each in ("halab-ha", "halab-ha-ssh"):
+                connection.networkLookupByName(each).destroy()
+                connection.networkLookupByName(each).undefine()
+            assert Hypervisor(connection).remove("ha", OURS) == ["halab-ha-cp2.img"]
+            assert sorted(each.name() for each in pool.listAllVolumes()) == [
+                "halab-ha.img",
+                "halab-hat-cp2.img",
+            ]
+        finally:
+            for each in pool.listAllVolumes():
+                each.delete()
+
+
+def test_a_network_that_goes_while_we_look_makes_us_look_again() -> None:
+    import libvirt
+
+    with driver() as connection:
+
+        class Restless:
+            """One whose network goes between the list and the look, once."""
+
+            asked = 0
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(connection, name)
+
+            def listAllNetworks(self) -> list[libvirt.virNetwork]:
+                self.asked += 1
+                if self.asked == 1:
+                    connection.networkLookupByName("gone")
+                found: list[libvirt.virNetwork] = connection.listAllNetworks()
+                return found
+
+        restless = Restless()
+        assert Hypervisor(restless).networks() == Hypervisor(connection).networks()
+        assert restless.asked == 2
+
+
+def test_a_libvirt_that_was_started_anew_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import libvirt
+
+    class Dead:
+        def isAlive(self) -> int:
+            return 0
+
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        monkeypatch.setattr(hypervisor._to, "handle", Dead())
+        monkeypatch.setattr(libvirt, "open", lambda uri: connection)
+        assert hypervisor.facts().driver == "TEST"
+
+
+def test_a_machine_that_could_not_write_is_not_taken_for_a_frozen_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import libvirt
+
+    stopped = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR]
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        define(connection, VIRTUAL, OURS)
+        with monkeypatch.context() as full:
+            full.setattr(libvirt.virDomain, "state", lambda found: stopped)
+            with pytest.raises(HostProblem, match="halab-ha-cp1 stands still since") as caught:
+                hypervisor.state(VIRTUAL, VIRTUAL.machine("cp1"), OURS)
+            assert "resume halab-ha-cp1" in (caught.value.hint or "")
+            # it can be removed all the same
+            assert "halab-ha-cp1" in hypervisor.remove("ha", OURS)
+
+
+class Cores:
+    """A domain whose share of the processors is what it is told; `limits` is whether libvirt has the means."""
+
+    def __init__(self, *, limits: bool = True, told: int | None = None) -> None:
+        self.limits, self.told, self.set = limits, told, 0
+
+    def setSchedulerParametersFlags(self, values: dict[str, int], flags: int) -> None:
+        import libvirt
+
+        if not self.limits:
+            error = libvirt.libvirtError("")
+            error.err = [libvirt.VIR_ERR_OPERATION_INVALID, 10, "cgroup CPU controller is not mounted"]
+            raise error
+        self.set = values["vcpu_quota"]
+
+    def schedulerParametersFlags(self, flags: int) -> dict[str, int]:
+        return {"vcpu_quota": self.set if self.told is None else self.told}
+
+    def isActive(self) -> int:
+        return 1
+
+
+def test_processors_are_limited_or_that_is_refused() -> None:
+    import libvirt
+
+    machine, cores = VIRTUAL.machine("cp1"), Cores()
+    libvirt_limits.of_cpus(libvirt, cores, machine, machine.cpus / 4)
+    assert cores.set == 25_000
+    # control groups v2 call it otherwise than it was called when it was set
+    for told in (None, 17_592_186_044_415):
+        cores.told = told
+        libvirt_limits.of_cpus(libvirt, cores, machine, None)
+        assert cores.set == -1
+    for cpus in (0.5, None):
+        with pytest.raises(Unable, match="limits no processors here"):
+            libvirt_limits.of_cpus(libvirt, Cores(limits=False), machine, cpus)
+    with pytest.raises(HostProblem, match="cp1 may run 100 µs"):
+        libvirt_limits.of_cpus(libvirt, Cores(told=100), machine, 0.5)
+
+
+def test_the_networks_of_a_lab_are_made_once_and_known() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        for _ in range(2):
+            hypervisor.make_networks(VIRTUAL, OURS)
+        names = sorted(each.name() for each in connection.listAllNetworks())
+        assert names == ["default", "halab-ha", "halab-ha-ssh"]
+        assert {IPv4Network("10.213.7.0/24"), IPv4Network("10.214.7.0/24")} <= set(hypervisor.networks())
+
+
+def test_a_network_that_was_stopped_is_started_again() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        connection.networkLookupByName("halab-ha").destroy()
+        hypervisor.make_networks(VIRTUAL, OURS)
+        assert connection.networkLookupByName("halab-ha").isActive()
+
+
+@pytest.mark.parametrize("kind", ["machine", "network"])
+def test_a_name_that_another_owner_holds_is_refused(kind: str) -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        if kind == "machine":
+            define(connection, VIRTUAL, OTHERS)
+        else:
+            hypervisor.make_networks(VIRTUAL, OTHERS)
+        with pytest.raises(LabProblem, match="halab-ha") as caught:
+            hypervisor.require_free(VIRTUAL, OURS)
+        assert str(OTHERS) in caught.value.message
+        hypervisor.require_free(VIRTUAL, OTHERS)
+
+
+def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+        power.freeze("cp2")
+        power.cut("cp2")
+        power.remove("cp2")
+        assert power.state("cp2") is State.GONE
+        assert connection.lookupByName("bob-halab-ha-cp2").isActive()
+
+
+def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+
+        def limits(name: str) -> int:
+            return connection.lookupByName(name).blockIoTune("vda")["write_iops_sec"]
+
+        power.limit_writes("cp2", 20)
+        assert [limits(name) for name in ("halab-ha-cp1", "halab-ha-cp2", "bob-halab-ha-cp2")] == [0, 20, 0]
+        power.limit_writes("cp2", None)
+        assert limits("halab-ha-cp2") == 0
+
+
+def test_a_machine_that_went_off_by_itself_meanwhile_is_as_it_was_wanted(tmp_path: Path) -> None:
+    """Between the look at a machine and the act on it, its guest may have heard the button."""
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        define(connection, VIRTUAL, tmp_path)
+        cp2 = (VIRTUAL, VIRTUAL.machine("cp2"), tmp_path)
+        for act in (hypervisor.shut_down, hypervisor.shut_down, hypervisor.cut):
+            act(*cp2)
+            assert hypervisor.state(*cp2) is State.OFF
+
+
+def test_a_machine_that_is_not_turned_off_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import libvirt
+
+    def refuse(found: libvirt.virDomain) -> None:
+        raise libvirt.libvirtError("no")
+
+    with driver() as connection, monkeypatch.context() as broken:
+        define(connection, VIRTUAL, tmp_path)
+        broken.setattr(libvirt.virDomain, "destroy", refuse)
+        with pytest.raises(HostProblem, match="libvirt refused: "):
+            Hypervisor(connection).cut(VIRTUAL, VIRTUAL.machine("cp2"), tmp_path)
+
+
+def test_a_machine_that_was_reset_is_another_process(tmp_path: Path) -> None:
+    """Libvirt counts them. Its own reset keeps the process, whose firmware may not find itself again."""
+    with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
+        before = connection.lookupByName("halab-ha-cp2").ID()
+        power.reset("cp2")
+        assert connection.lookupByName("halab-ha-cp2").ID() > before
+
+
+def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, clocks):
+        power.thaw("cp2")
+        power.freeze("cp2")
+        assert clocks == []
+        power.thaw("cp2")
+        assert clocks == ["cp2"]
+
+
+def test_a_start_writes_down_where_and_with_which_key_a_machine_is_reached(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _):
+        power.cut("cp2")
+        power.start("cp2")
+        key = tmp_path / ".halab/.vagrant/machines/cp2/libvirt/private_key"
+        config = (tmp_path / ".halab/ssh_config").read_text()
+        assert f'Host cp2\n  HostName 10.214.7.12\n  HostKeyAlias cp2\n  IdentityFile "{key}"\n' in config
+
+
+def test_what_vagrant_knew_of_a_lost_machine_is_forgotten(tmp_path: Path) -> None:
+    with libvirt_power(tmp_path) as (power, _):
+        known = tmp_path / ".halab/.vagrant/machines/cp2/libvirt"
+        known.mkdir(parents=True)
+        (known / "private_key").touch()
+        power.remove("cp2")
+        assert not known.exists()
+
+
+def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_removed(tmp_path: Path) -> None:
+    """What `up` starts with, after one that was killed while Vagrant made its machines."""
+    work = Work(tmp_path)
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        define(connection, VIRTUAL, tmp_path)
+        identities = {
+            name: connection.lookupByName(f"halab-ha-{name}").UUIDString()
+            for name in ("lb1", "cp1", "cp2", "cp3")
+        }
+        connection.lookupByName("halab-ha-cp1").destroy()
+        connection.lookupByName("halab-ha-cp2").destroy()
+        for name, key in (("cp2", "one"), ("cp3", "another"), ("lb1", "")):
+            work.tell_vagrant(name, "libvirt", "x" if name == "cp3" else identities[name])
+            work.key_of_vagrant(name).write_text(key)
+        for machine in VIRTUAL.machines:
+            hypervisor.introduce(VIRTUAL, machine, tmp_path)
+
+        def seen(name: str) -> tuple[State, str]:
+            state = hypervisor.state(VIRTUAL, VIRTUAL.machine(name), tmp_path)
+            return state, work.known_to_vagrant(name, "libvirt")
+
+        # off and without a key, off, running and called otherwise, running without a key
+        assert seen("cp1") == (State.GONE, "")
+        assert seen("cp2") == (State.OFF, identities["cp2"])
+        assert seen("cp3") == (State.RUNNING, identities["cp3"])
+        assert seen("lb1") == (State.GONE, "")
+
+
+def test_a_libvirt_that_does_not_answer_is_a_problem_of_the_host(tmp_path: Path) -> None:
+    with pytest.raises(HostProblem, match=r"libvirt at qemu\+unix:///system\?socket=.* does not answer"):
+        Hypervisor(uri=f"qemu+unix:///system?socket={tmp_path}/none")
+
+
+def driver_of(power: object) -> object:
+    """Another connection to the same driver."""
+    from contextlib import closing
+
+    import libvirt
+
+    return closing(libvirt.open("test:///default"))
+
+
+def test_snapshots_are_kept_found_gone_back_to_and_deleted_by_name() -> None:
+    with driver() as connection:
+        hypervisor = Hypervisor(connection)
+        hypervisor.make_networks(VIRTUAL, OURS)
+        define(connection, VIRTUAL, OURS)
+        define(connection, VIRTUAL, OTHERS, prefix="bob-")
+        machine = VIRTUAL.machine("cp1")
+        hypervisor.freeze(VIRTUAL, machine, OURS)
+        hypervisor.save(VIRTUAL, machine, OURS, "one")
+        hypervisor.thaw(VIRTUAL, machine, OURS)
+        assert [(each.snapshot, each.machine) for each in hypervisor.saved("ha", OURS)] == [("one", "cp1")]
+        assert hypervisor.saved("ha", OTHERS) == []
+        hypervisor.cut(VIRTUAL, machine, OURS)
+        hypervisor.restore(VIRTUAL, machine, OURS, "one")
+        # where it was, and the others are not there yet
+        assert hypervisor.state(VIRTUAL, machine, OURS) is State.FROZEN
+        hypervisor.delete_snapshot("ha", OURS, "two")
+        assert len(hypervisor.saved("ha", OURS)) == 1
+        hypervisor.delete_snapshot("ha", OURS, "one")
+        assert hypervisor.saved("ha", OURS) == []

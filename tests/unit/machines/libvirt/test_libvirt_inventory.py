@@ -1,0 +1,190 @@
+"""What a libvirt has of labs, read and removed: libvirt's own test driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import pytest
+from support.fake_libvirt import VIRTUAL, define
+from support.fake_libvirt import test_driver as driver
+
+from halab.errors import HostProblem
+from halab.machines.host import identity
+from halab.machines.inventory import Belonging, Kind
+from halab.machines.libvirt import inventory
+from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.topology import domain
+
+OURS = Path("/labs/ada/.halab")
+OTHERS = Path("/labs/bob/.halab")
+BASE = "halab-VAGRANTSLASH-debian-12-0123456789ab_vagrant_box_image_0_box.img"
+
+
+@pytest.fixture
+def connection() -> Iterator[Any]:
+    with driver() as found:
+        yield found
+        for each in pool(found).listAllVolumes():
+            each.delete()
+
+
+def pool(connection: Any) -> Any:
+    return connection.storagePoolLookupByName("default-pool")
+
+
+def disk(connection: Any, name: str) -> str:
+    xml = f"<volume><name>{name}</name><capacity>4096</capacity><allocation>1024</allocation></volume>"
+    path = pool(connection).createXML(xml).path()
+    assert isinstance(path, str)
+    return path
+
+
+def machine_with(connection: Any, name: str, *paths: str, label: str = "") -> Any:
+    disks = "".join(
+        f"<disk type='file' device='disk'><source file='{path}'/><target dev='vd{letter}'/></disk>"
+        for path, letter in zip(paths, "abc", strict=False)
+    )
+    return connection.defineXML(
+        f"<domain type='test'><name>{name}</name><description>{escape(label)}</description>"
+        f"<memory>65536</memory><os><type>hvm</type></os><devices>{disks}</devices></domain>"
+    )
+
+
+def label_of(name: str = "cp1", work: Path = OURS) -> str:
+    return domain.description(
+        VIRTUAL, VIRTUAL.machine(name), work=str(work), identity=identity.of_this_host()
+    )
+
+
+def names(found: list[Belonging], kind: Kind) -> list[str]:
+    return sorted(each.name for each in found if each.kind is kind)
+
+
+def test_machines_networks_disks_and_snapshots_are_read(connection: Any) -> None:
+    hypervisor = Hypervisor(connection)
+    hypervisor.make_networks(VIRTUAL, OURS)
+    path = disk(connection, "halab-ha-cp1.img")
+    cp1 = machine_with(connection, "halab-ha-cp1", path, label=label_of())
+    cp1.snapshotCreateXML("<domainsnapshot><name>noon</name></domainsnapshot>")
+    machine_with(connection, "somebodys", disk(connection, "somebodys.img"))
+    found = hypervisor.belongings()
+    assert names(found, Kind.MACHINE) == ["halab-ha-cp1"]
+    assert names(found, Kind.NETWORK) == ["halab-ha", "halab-ha-ssh"]
+    assert names(found, Kind.SNAPSHOT) == ["halab-ha-cp1@noon"]
+    assert names(found, Kind.VOLUME) == ["halab-ha-cp1.img"]
+    assert {(each.lab, each.work, each.host) for each in found} == {
+        ("ha", str(OURS), identity.of_this_host())
+    }
+    by_kind = {each.kind: each for each in found}
+    assert by_kind[Kind.VOLUME].size_bytes == 1024
+    assert by_kind[Kind.SNAPSHOT].created is not None and by_kind[Kind.SNAPSHOT].snapshot == "noon"
+    assert by_kind[Kind.NETWORK].created is not None
+
+
+def test_a_label_without_a_host_is_read(connection: Any) -> None:
+    label = '{"halab.lab": "ha", "halab.machine": "cp1", "halab.work": "/labs"}'
+    machine_with(connection, "halab-ha-cp1", label=label)
+    (found,) = Hypervisor(connection).belongings()
+    assert (found.work, found.host) == ("/labs", "")
+
+
+def test_a_disk_that_no_machine_has_is_debris_only_with_the_name_of_a_machines(connection: Any) -> None:
+    for name in (
+        "halab-ha-cp1.img",
+        BASE,
+        "halab-ha.img",
+        "halab-ha-data.img",
+        "halab-ha-cp2.qcow2",
+        "cp1.img",
+    ):
+        disk(connection, name)
+    (found,) = Hypervisor(connection).belongings()
+    assert (found.name, found.lab, found.machine, found.work) == ("halab-ha-cp1.img", "ha", "cp1", "")
+
+
+def test_a_disk_of_anybodys_machine_is_no_debris(connection: Any) -> None:
+    machine_with(connection, "somebodys", disk(connection, "halab-ha-cp1.img"))
+    assert Hypervisor(connection).belongings() == []
+
+
+def test_a_disk_that_a_machine_got_meanwhile_stays(connection: Any) -> None:
+    hypervisor = Hypervisor(connection)
+    path = disk(connection, "halab-ha-cp1.img")
+    (debris,) = hypervisor.belongings()
+    machine_with(connection, "somebodys", path)
+    with pytest.raises(HostProblem, match="a virtual machine has this disk: somebodys"):
+        hypervisor.discard_belonging(debris)
+    assert [each.name() for each in pool(connection).listAllVolumes()] == ["halab-ha-cp1.img"]
+
+
+def test_all_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None:
+    hypervisor = Hypervisor(connection)
+    hypervisor.make_networks(VIRTUAL, OURS)
+    attached, path = disk(connection, "precious.img"), disk(connection, "halab-ha-cp1.img")
+    machine = machine_with(connection, "halab-ha-cp1", path, attached, label=label_of())
+    machine.create()
+    machine.snapshotCreateXML("<domainsnapshot><name>noon</name></domainsnapshot>")
+    disk(connection, "halab-ha-cp2.img")
+    disk(connection, BASE)
+    define(connection, VIRTUAL, OTHERS, prefix="bob-")
+    gone = [each for each in hypervisor.belongings() if each.work != str(OTHERS)]
+    for each in sorted(gone, key=lambda thing: list(Kind).index(thing.kind)):
+        hypervisor.discard_belonging(each)
+    # a second time there is nothing to remove, and no problem
+    for each in gone:
+        hypervisor.discard_belonging(each)
+    assert {each.work for each in hypervisor.belongings()} == {str(OTHERS)}
+    assert len(connection.listAllDomains()) == len(VIRTUAL.machines)
+    assert [each.name() for each in connection.listAllNetworks()] == ["default"]
+    # what somebody has attached to a machine is not the machine's
+    assert sorted(each.name() for each in pool(connection).listAllVolumes()) == [BASE, "precious.img"]
+
+
+def test_a_snapshot_alone_is_removed(connection: Any) -> None:
+    hypervisor = Hypervisor(connection)
+    machine = machine_with(connection, "halab-ha-cp1", label=label_of())
+    for name in ("noon", "evening"):
+        machine.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>")
+    (noon,) = [each for each in hypervisor.belongings() if each.snapshot == "noon"]
+    hypervisor.discard_belonging(noon)
+    assert [each.getName() for each in machine.listAllSnapshots()] == ["evening"]
+
+
+def test_a_machine_that_is_now_another_labs_stays(connection: Any) -> None:
+    hypervisor = Hypervisor(connection)
+    before = machine_with(connection, "halab-ha-cp1", label=label_of())
+    (found,) = hypervisor.belongings()
+    key = before.UUIDString()
+    before.undefine()
+    xml = f"<domain type='test'><name>x</name><uuid>{key}</uuid><memory>1</memory><os><type>hvm</type></os></domain>"
+    connection.defineXML(xml)
+    hypervisor.discard_belonging(found)
+    assert [each.name() for each in connection.listAllDomains()] == ["x"]
+
+
+def test_what_goes_while_we_look_makes_us_look_again(connection: Any) -> None:
+    import libvirt
+
+    class Restless:
+        """One whose domain goes between the list and the look, a few times."""
+
+        def __init__(self, times: int) -> None:
+            self.times = times
+
+        def listAllStoragePools(self) -> list[Any]:
+            if self.times > 0:
+                self.times -= 1
+                connection.lookupByName("gone")
+            return []
+
+        def listAllDomains(self) -> list[Any]:
+            return []
+
+        listAllNetworks = listAllDomains
+
+    assert inventory.read(libvirt, Restless(2), lambda each: None) == []
+    with pytest.raises(HostProblem, match="comes and goes"):
+        inventory.read(libvirt, Restless(99), lambda each: None)

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.run_builder import LANES, STOP, MadeRun
+from support.states_builder import MACHINES, THROUGH, power_cut, readings
+
+from halab.report import axis, narrative
+from halab.report.axis import Label, Strip
+from halab.report.changes import changes
+from halab.report.drawing import Drawing, Pictures, Row, draw
+from halab.report.state_lanes import leaders
+from halab.scenario.record import events
+from halab.scenario.record.events import Record, Sample, StateReading
+from halab.scenario.record.folder import Evidence
+from halab.scenario.record.outage import Samples
+from halab.scenario.record.states import States
+from halab.scenario.verdict.verdict import judge
+
+
+def drawn(evidence: Evidence) -> Pictures:
+    return draw(evidence, judge(evidence))
+
+
+def row(drawing: Drawing, name: str) -> Row:
+    (found,) = [each for each in drawing.rows if each.name == name]
+    return found
+
+
+def leader_strip(values: Sequence[tuple[float, str | None]]) -> Strip:
+    """The strip of the etcd leader in a run whose fault begins at 5.51 s and whose heal begins at 18.51 s."""
+    read = readings("etcd-leader", None, values, end=31.0)
+    evidence = replace(MadeRun().evidence(), states=States(read))
+    (strip,) = leaders(evidence.history, axis.Scale(0.6, 31.0))
+    return strip
+
+
+def above(labels: Sequence[Label]) -> list[str]:
+    return [label.text for label in labels if label.is_above]
+
+
+def test_a_new_leader_is_named_with_the_time_since_the_fault() -> None:
+    strip = leader_strip([(0, "cp2"), (6.8, "cp3")])
+    assert above(strip.labels) == ["cp3, 1.3s after the fault"]
+    assert [label.text for label in strip.labels if not label.is_above] == ["cp2", "cp3"]
+    assert [bar.kind for bar in strip.bars] == ["leader-2", "leader-3"]
+
+
+def test_a_new_leader_after_the_heal_is_counted_from_the_heal() -> None:
+    assert above(leader_strip([(0, "cp2"), (21.0, "cp1")]).labels) == ["cp1, 2.5s after the heal"]
+
+
+def test_a_new_leader_before_any_fault_has_only_its_moment() -> None:
+    assert above(leader_strip([(0, "cp2"), (3.0, "cp1")]).labels) == ["cp1, at 3.0s"]
+
+
+def test_a_time_without_a_leader_is_hatched_and_the_same_leader_again_is_no_change() -> None:
+    strip = leader_strip([(0, "cp2"), (6.0, None), (9.0, "cp2")])
+    assert [bar.kind for bar in strip.bars] == ["leader-2", "unknown", "leader-2"]
+    assert above(strip.labels) == []
+    assert strip.note == "no change"
+
+
+def test_a_short_silence_between_two_equal_answers_is_no_news() -> None:
+    assert len(leader_strip([(0, "cp2"), (6.0, None), (7.0, "cp2")]).bars) == 1
+
+
+def test_a_time_without_readings_is_hatched() -> None:
+    read = readings("etcd-leader", None, [(0, "cp2")], end=31.0)
+    sparse = States(each for each in read if not 10 <= each.t < 15)
+    evidence = replace(MadeRun().evidence(), states=sparse)
+    (strip,) = leaders(evidence.history, axis.Scale(0.6, 31.0))
+    assert [bar.kind for bar in strip.bars] == ["leader-2", "unknown", "leader-2"]
+
+
+def test_a_leader_that_is_none_of_the_machines_has_a_colour_too() -> None:
+    assert {bar.kind for bar in leader_strip([(0, "somebody")]).bars} == {"leader-0"}
+
+
+def test_the_changes_of_leaders_are_told() -> None:
+    told = [text for _, text in narrative.told(power_cut())]
+    assert "cp3 is etcd leader instead of cp2, 1.3s after inject power-cut" in told
+
+
+def test_a_machine_that_was_switched_off_has_a_lane() -> None:
+    machine = row(drawn(power_cut()).main, "machine cp2")
+    assert [bar.kind for bar in machine.bars] == ["fine", "off", "changing", "fine"]
+    assert [label.text for label in machine.labels] == ["off"]
+
+
+@pytest.mark.parametrize(("fault", "kinds"), [("freeze", "frozen"), ("reset", "off"), ("cut-link", "apart")])
+def test_a_machine_that_a_fault_hits_as_a_whole_shows_how(fault: str, kinds: str) -> None:
+    evidence = power_cut()
+    records = [
+        replace(each, what=replace(each.what, fault=fault)) if hasattr(each.what, "fault") else each
+        for each in evidence.records
+    ]
+    machine = row(drawn(replace(evidence, records=records)).main, "machine cp2")
+    assert kinds in {bar.kind for bar in machine.bars}
+
+
+def test_a_backend_says_how_long_until_it_was_taken_out_and_back_in() -> None:
+    backend = row(drawn(power_cut()).main, "backend cp2")
+    assert above(backend.labels) == ["down, 2.1s after the fault", "up, 5.9s after the heal"]
+    assert backend.note == "down 16.8s"
+
+
+def test_a_node_that_is_not_heard_of_is_not_fine() -> None:
+    node = row(drawn(power_cut()).main, "node cp2")
+    assert [bar.kind for bar in node.bars] == ["fine", "down", "fine"]
+
+
+def test_only_an_alarm_makes_a_lane_of_alarms() -> None:
+    evidence = power_cut()
+    assert not [each for each in drawn(evidence).main.rows if "alarm" in each.name]
+    alarmed = [*readings("etcd-alarm", "cp1", [(0, "none"), (9.0, "NOSPACE")], end=31.0)]
+    evidence = replace(evidence, states=States(alarmed))
+    assert row(drawn(evidence).main, "etcd alarm cp1").note == "NOSPACE 21.8s"
+
+
+# what is folded
+
+
+def test_quiet_lanes_are_one_line_and_all_of_them_in_the_second_picture() -> None:
+    pictures = drawn(power_cut())
+    assert row(pictures.main, "16 others").note == "never out"
+    assert row(pictures.main, "8 others").note == "fine all along"
+    assert pictures.quiet.lanes == 16 + 8 + 3
+    assert "backend, node: cp1, cp3, cp4, cp5" in pictures.folded
+    assert "ready-direct, read-direct, write-direct, etcd-direct: cp1, cp3, cp4, cp5" in pictures.folded
+    assert not {each.name for each in pictures.quiet.rows if not each.is_head} & {
+        each.name for each in pictures.main.rows
+    }
+
+
+def test_more_machines_make_no_more_lanes() -> None:
+    assert drawn(power_cut(MACHINES)).main.lanes == drawn(power_cut(MACHINES[:3])).main.lanes
+
+
+def test_a_lane_that_was_promised_is_shown_though_nothing_failed() -> None:
+    assert row(drawn(MadeRun().evidence()).main, "write-via-lb").note == "never out"
+
+
+def test_what_clients_ask_first_comes_first() -> None:
+    names = [each.name for each in drawn(power_cut()).quiet.rows]
+    assert [name for name in names if name in THROUGH] == ["ready-via-lb", "read-via-lb", "watch-via-lb"]
+
+
+def test_a_run_without_states_has_no_lanes_of_them() -> None:
+    heads = [each.name for each in drawn(MadeRun().evidence()).main.rows if each.is_head]
+    assert heads == ["What was done", "Through the load balancer", "Asked directly"]
+
+
+def test_a_run_without_anything_is_drawn_without_lanes() -> None:
+    skipped = [Record(0.1, events.Skipped("no"))]
+    evidence = replace(MadeRun().evidence(), records=skipped, samples=Samples())
+    assert drawn(evidence).main.lanes == 0
+
+
+# probes
+
+
+def test_every_lane_is_drawn_and_a_single_failure_can_be_seen() -> None:
+    pictures = drawn(MadeRun(out={"read-via-lb": [(9, 9.1)]}).evidence())
+    # both pictures together: every probe, the fault and the recovery, and two lines that stand for others
+    assert pictures.main.lanes + pictures.quiet.lanes == len(LANES) + 2 + 1
+    read = row(pictures.main, "read-via-lb")
+    failed = [bar for bar in read.bars if bar.kind == "failed"]
+    assert len(failed) == 1
+    assert failed[0].width >= 1.5
+    assert above(read.labels) == ["220ms"]
+
+
+def test_an_outage_is_drawn_until_its_end_though_the_answer_was_asked_for_before() -> None:
+    def hanging(taken: list[Sample]) -> list[Sample]:
+        first_good = next(each for each in taken if each.lane == "write-via-lb" and each.t >= 10)
+        kept = [each for each in taken if each.lane != "write-via-lb" or not 10 <= each.t < 12]
+        return [*kept, replace(first_good, seconds=1.9)]
+
+    run = MadeRun(out={"write-via-lb": [(9, 10)]}, changed_samples=hanging)
+    write = row(drawn(run.evidence()).main, "write-via-lb")
+    (failed,) = [bar for bar in write.bars if bar.kind == "failed"]
+    (label,) = write.labels
+    assert failed.x < label.x < failed.x + failed.width
+    assert label.text == "2.9s"
+
+
+def test_what_was_not_sampled_is_drawn_as_unknown() -> None:
+    read = row(drawn(MadeRun(missing={"read-via-lb": [(8, 12)]}).evidence()).main, "read-via-lb")
+    assert [bar.kind for bar in read.bars] == ["ok", "unknown", "ok"]
+
+
+def test_bars_stay_inside_the_drawing_and_do_not_overlap() -> None:
+    pictures = drawn(MadeRun(out={"write-via-lb": [(7, 8), (8.4, 9), (20, 90)]}).evidence())
+    for each in [*pictures.main.rows, *pictures.quiet.rows]:
+        right = 0.0
+        for bar in each.bars:
+            assert bar.x >= axis.LEFT
+            assert bar.x + bar.width <= axis.WIDTH
+            assert bar.x >= right - 1.6
+            right = bar.x + bar.width
+
+
+# labels
+
+TIMES = st.lists(st.floats(0.6, 30, allow_nan=False), min_size=0, max_size=12)
+
+
+@given(TIMES, TIMES)
+def test_labels_of_a_lane_stay_inside_and_never_run_over_each_other(
+    outages: list[float], turns: list[float]
+) -> None:
+    out = [(t, t + 0.3 + t / 10) for t in outages]
+    values = [(0.0, "cp1"), *((t, f"cp{number % 3 + 1}") for number, t in enumerate(sorted(turns), 1))]
+    evidence = replace(
+        MadeRun(out={"write-via-lb": out, "ready-direct@cp1": out}).evidence(),
+        states=States(readings("kcm-leader", None, values, end=31.0)),
+    )
+    for each in drawn(evidence).main.rows:
+        for is_above in (True, False):
+            places = sorted(axis.extent(label) for label in each.labels if label.is_above is is_above)
+            for (_, end), (start, _) in zip(places, places[1:], strict=False):
+                assert end <= start
+            for start, end in places:
+                assert start >= axis.LEFT - 1
+                assert end <= axis.WIDTH + 1
+
+
+def test_many_things_done_at_once_are_not_written_over_each_other() -> None:
+    faults = [
+        Record(
+            6 + number / 10,
+            events.FaultStarted(f"a-fault-with-a-long-name-{number}", "freeze", "cp1", "cp1"),
+        )
+        for number in range(20)
+    ]
+    moments = [each for each in drawn(MadeRun(extra=faults).evidence()).main.moments if each.text]
+    places: dict[float, list[tuple[float, float]]] = {}
+    for moment in moments:
+        width = axis.width_of(moment.text)
+        start = moment.x - width if moment.is_left else moment.x
+        places.setdefault(moment.y, []).append((start, start + width))
+    for line in places.values():
+        for (_, end), (start, _) in zip(sorted(line), sorted(line)[1:], strict=False):
+            assert end <= start
+
+
+def test_a_name_that_is_too_long_is_cut_and_told_whole_where_one_points() -> None:
+    name = "a-fault-with-a-name-of-forty-characters1"
+    long = row(
+        drawn(MadeRun(text=STOP.replace("stopped", name)).evidence()).main, "a-fault-with-a-name-of-fo…"
+    )
+    assert long.tip == f"{name}, on cp2"
+
+
+def test_a_fault_on_several_machines_is_one_lane() -> None:
+    evidence = MadeRun().evidence()
+    others = [
+        replace(each, what=replace(each.what, machine="cp3"))
+        for each in evidence.records
+        if getattr(each.what, "machine", None) == "cp2"
+    ]
+    records = sorted([*evidence.records, *others], key=lambda each: each.t)
+    assert row(drawn(replace(evidence, records=records)).main, "stopped").note == "on cp2, cp3"
+
+
+def test_a_fault_that_was_never_healed_goes_on_to_the_end() -> None:
+    evidence = MadeRun(drop=lambda event: isinstance(event, events.HealStarted | events.Healed)).evidence()
+    bars = row(drawn(evidence).main, "stopped").bars
+    assert bars[-1].x + bars[-1].width == pytest.approx(axis.WIDTH - axis.RIGHT, abs=1)
+
+
+def test_changes_of_a_lane_that_was_never_read_are_none() -> None:
+    assert changes(power_cut().history, "no-such-state") == []
+
+
+def test_thousands_of_changes_are_a_few_hundred_bars() -> None:
+    read = [StateReading(0.6 + t / 600, 0.001, "etcd-leader", None, f"cp{t % 3 + 1}") for t in range(18_000)]
+    evidence = replace(MadeRun().evidence(), states=States(read))
+    assert len(row(drawn(evidence).main, "etcd").bars) <= 901

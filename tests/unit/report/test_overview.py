@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from support.campaign_builder import LEFT, campaign_of
+from support.run_builder import META, STOP, MadeRun
+
+from halab.config.scenario import Verdict
+from halab.report import junit, overview, table
+from halab.report.campaign import Campaign, Spread, gravest
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.verdict import judge
+
+Runs = list[tuple[RunFolder, Result]]
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Callable[..., Runs]:
+    """Folders and results of made runs, each with what an overview reads of it."""
+
+    def play(*made: MadeRun) -> Runs:
+        runs = []
+        for number, run in enumerate(made):
+            folder = RunFolder(tmp_path / "runs" / f"{number}-{run.meta.scenario}")
+            folder.make()
+            folder.meta.write_text(run.meta.to_json())
+            folder.scenario.write_text(run.text)
+            runs.append((folder, judge(run.evidence())))
+        return runs
+
+    return play
+
+
+def recovering(seconds: float) -> MadeRun:
+    return MadeRun(recover_seconds=seconds)
+
+
+def named(name: str, **values: object) -> MadeRun:
+    return MadeRun(meta=replace(META, scenario=name), **values)  # type: ignore[arg-type]
+
+
+FAILING = {"write-via-lb": [(7.0, 13.0)]}
+TWIN = MadeRun(
+    meta=replace(META, scenario="other", is_twin=True), out={"ready-direct@cp2": []}, expect_seconds=14
+)
+
+
+def test_runs_of_one_scenario_are_one_row_with_percentiles(played: Callable[..., Runs]) -> None:
+    campaign = campaign_of(played(*(recovering(seconds) for seconds in (10, 12, 14, 16, 40))))
+    (tally,) = campaign.tallies
+    recovery = tally.spread("recovery")
+    assert recovery is not None
+    # from the heal's start, which takes half a second; by nearest rank each is one that was measured
+    assert recovery.values == pytest.approx((10.5, 12.5, 14.5, 16.5, 40.5))
+    assert (recovery.p50, recovery.p95, recovery.worst) == pytest.approx((14.5, 40.5, 40.5))
+    assert (recovery.bounds, recovery.unit) == ("90s", Unit.SECONDS)
+
+
+def test_a_scenario_and_its_twin_are_two_rows(played: Callable[..., Runs]) -> None:
+    campaign = campaign_of(played(named("other"), TWIN))
+    assert [(tally.scenario, tally.is_twin) for tally in campaign.tallies] == [
+        ("other", False),
+        ("other", True),
+    ]
+
+
+def test_a_twin_that_lost_came_out_as_it_must(played: Callable[..., Runs]) -> None:
+    campaign = campaign_of(played(TWIN), is_whole=True)
+    (tally,) = campaign.tallies
+    assert (tally.verdict, tally.expected, tally.as_expected) == (Verdict.FAIL, Verdict.FAIL, 1)
+    assert campaign.verdict is Verdict.PASS
+
+
+def test_a_twin_that_passed_makes_the_whole_fail(played: Callable[..., Runs]) -> None:
+    runs = played(replace(TWIN, out={}, expect_seconds=2))
+    runs = [(folder, replace(result, verdict=Verdict.PASS)) for folder, result in runs]
+    assert campaign_of(runs, is_whole=True).verdict is Verdict.FAIL
+
+
+def test_one_failure_of_many_makes_the_whole_fail(played: Callable[..., Runs]) -> None:
+    campaign = campaign_of(played(MadeRun(), MadeRun(out=FAILING), MadeRun()))
+    (tally,) = campaign.tallies
+    assert (tally.verdict, tally.as_expected) == (Verdict.FAIL, 2)
+    assert campaign.verdict is Verdict.FAIL
+    assert campaign.totals[Verdict.PASS] == 2
+
+
+def test_what_was_not_run_keeps_the_whole_from_passing(played: Callable[..., Runs]) -> None:
+    runs = played(MadeRun())
+    assert campaign_of(runs, is_whole=True).verdict is Verdict.PASS
+    assert campaign_of(runs).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [("skip pass", "pass"), ("error pass", "error"), ("error fail", "fail"), ("skip skip", "skip")],
+)
+def test_the_gravest_verdict_stands_for_all(verdicts: str, whole: str) -> None:
+    assert gravest([Verdict(each) for each in verdicts.split()]) is Verdict(whole)
+
+
+# the files
+
+
+def test_all_three_files_are_written(played: Callable[..., Runs], tmp_path: Path) -> None:
+    page = overview.write(tmp_path / "campaign", campaign_of(played(MadeRun())))
+    assert {path.name for path in page.parent.iterdir()} == {"overview.html", "junit.xml", "campaign.json"}
+
+
+def test_programs_find_every_figure(played: Callable[..., Runs], tmp_path: Path) -> None:
+    folder = tmp_path / "campaign"
+    overview.write(folder, campaign_of(played(MadeRun(), MadeRun(out=FAILING), named("other"))))
+    found = json.loads((folder / "campaign.json").read_text())
+    assert (found["schema"], found["seed"], found["lab"]) == (1, 42, "ha")
+    assert found["versions"] == {"kubernetes": "1.37.2", "etcd": "3.7.0", "containerd": "2.2.9"}
+    assert found["totals"] == {"pass": 2, "fail": 1, "error": 0, "skip": 0}
+    assert found["not_run"] == [{"scenario": LEFT, "why": "interrupted by SIGINT"}]
+    first, second = found["scenarios"]
+    assert (first["scenario"], first["verdict"], second["scenario"]) == ("made-up", "fail", "other")
+    assert [run["folder"] for run in first["runs"]] == ["../runs/0-made-up", "../runs/1-made-up"]
+    assert first["runs"][1]["reasons"]
+    clients = first["figures"][0]
+    assert clients["name"] == "longest outage for clients"
+    assert (clients["p50"], clients["p95"], clients["values"]) == (0, 6.02, [0.0, 6.02])
+    outage = next(each for each in first["figures"] if each["what"].startswith("write-via-lb"))
+    assert (outage["most"], outage["worst"], outage["unit"]) == (5.0, 6.02, "seconds")
+
+
+def test_the_page_links_the_runs_by_relative_paths(played: Callable[..., Runs], tmp_path: Path) -> None:
+    text = overview.html(tmp_path / "runs", campaign_of(played(MadeRun(), named("other"))))
+    assert 'href="0-made-up/report.html"' in text
+    assert 'href="1-other/report.html"' in text
+
+
+def test_what_needs_a_look_comes_first_on_the_page(played: Callable[..., Runs], tmp_path: Path) -> None:
+    text = overview.html(tmp_path, campaign_of(played(named("good"), named("bad", out=FAILING))))
+    assert text.index(">bad</a>") < text.index(">good</a>")
+
+
+def test_the_page_tells_what_was_not_run_and_what_was_repaired(
+    played: Callable[..., Runs], tmp_path: Path
+) -> None:
+    text = overview.html(tmp_path, campaign_of(played(MadeRun())))
+    for words in (LEFT, "interrupted by SIGINT", "restarted the kubelet on cp2", "seed 42", "3.7.0"):
+        assert words in text, words
+
+
+def test_what_a_reason_says_cannot_become_markup(played: Callable[..., Runs], tmp_path: Path) -> None:
+    runs = [(folder, replace(result, reasons=("<script>",))) for folder, result in played(MadeRun())]
+    assert "<script" not in overview.html(tmp_path, campaign_of(runs))
+
+
+def test_a_campaign_that_ran_nothing_has_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    campaign = campaign_of([])
+    assert campaign.verdict is Verdict.ERROR
+    assert LEFT in overview.write(tmp_path, campaign).read_text()
+    assert LEFT in table.overview(campaign)
+
+
+def test_junit_has_a_suite_for_every_run_and_one_for_what_was_not_run(played: Callable[..., Runs]) -> None:
+    campaign = campaign_of(played(MadeRun(), MadeRun(out=FAILING), TWIN))
+    xml = ElementTree.fromstring(junit.merged(campaign))
+    assert [suite.get("name") for suite in xml.iter("testsuite")] == [
+        "made-up, 1 of 2",
+        "made-up, 2 of 2",
+        "other (losing twin)",
+        "not run",
+    ]
+    assert xml.get("tests") == str(sum(len(result.outcomes) for _, result in campaign.runs) + 1)
+
+
+# the table
+
+
+def test_the_table_has_a_line_for_every_scenario(
+    played: Callable[..., Runs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    runs = played(recovering(10), recovering(20), named("other", out=FAILING), TWIN)
+    lines = table.overview(campaign_of(runs)).splitlines()
+    (made,) = [line for line in lines if "made-up" in line]
+    assert made.split()[:5] == ["PASS", "made-up", "2", "of", "2"]
+    assert "10.5s  20.5s    90s" in made
+    (why,) = [line for line in lines if line.startswith("why")]
+    assert why.startswith("why other: step 5: write-via-lb was out for 6s")
+    assert any(line.startswith("FAIL") and "its losing twin, must be fail" in line for line in lines)
+    assert lines[-1] == "runs: 2 pass, 2 fail, in 15m12s, seed 42"
+
+
+def test_the_table_fits_a_narrow_terminal(
+    played: Callable[..., Runs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    text = table.overview(campaign_of(played(MadeRun(), TWIN)))
+    assert max(map(len, text.splitlines())) <= 70
+
+
+# figures
+
+
+def test_a_share_is_no_time(played: Callable[..., Runs]) -> None:
+    text = STOP.replace("longest_outage: 5s", "failed_share: 50%")
+    (tally,) = campaign_of(played(MadeRun(text=text, out={"write-via-lb": [(7.0, 8.0)]}))).tallies
+    (share,) = [spread for spread in tally.spreads if spread.unit is Unit.SHARE]
+    assert share.promised.startswith("write-via-lb failed share 50%")
+    assert 0 < share.worst < 0.5
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    spread = Spread("recovery", "", Unit.SECONDS, (5.0, 1.0, 3.0, 2.0, 4.0))
+    assert (spread.p50, spread.p95, spread.worst) == (3.0, 5.0, 5.0)
+
+
+def test_a_promise_that_was_left_out_has_no_figure(played: Callable[..., Runs]) -> None:
+    ((folder, result),) = played(MadeRun())
+    left = Outcome(Kind.EXPECTATION, "step 9", "read-via-lb ok within 5s", "", Standing.LEFT_OUT)
+    campaign: Campaign = campaign_of([(folder, replace(result, outcomes=(*result.outcomes, left)))])
+    assert campaign.tallies[0].spread("step 9") is None

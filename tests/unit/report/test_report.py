@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from support.run_builder import FAILED, META, PASSED, STOP, MadeRun
+from support.states_builder import power_cut
+
+from halab import report
+from halab.config.lab import Acceleration, Provider
+from halab.config.scenario import Verdict
+from halab.errors import BadUsage, Corrupted
+from halab.report import junit, page, table
+from halab.scenario.record import events
+from halab.scenario.record.events import Record
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.verdict.verdict import judge
+
+CHECKED = STOP + "checks: [checks/test_etcd.py]\n"
+CHECKS_XML = """<?xml version="1.0" encoding="utf-8"?>
+<testsuites><testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4" time="2.5">
+<testcase classname="test_etcd" name="test_members_are_healthy" time="0.5"/>
+<testcase classname="test_etcd" name="test_hashes_agree" time="0.7"><failure message="assert 1 == 2&#10;more">
+def test_hashes_agree(): E assert 1 == 2</failure></testcase>
+<testcase classname="test_etcd" name="test_lb" time="0.1"><error message="failed on setup">E ssh</error></testcase>
+<testcase classname="test_etcd" name="test_clock" time="0.0"><skipped message="no own clock">y</skipped></testcase>
+</testsuite></testsuites>
+"""
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[[MadeRun], RunFolder]:
+    """Writes a run as the runner would."""
+
+    def write(run: MadeRun) -> RunFolder:
+        folder = RunFolder(tmp_path / "run")
+        folder.make()
+        evidence = run.evidence()
+        taken = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)]
+        folder.scenario.write_text(run.text)
+        folder.lab.write_text("")
+        folder.meta.write_text(run.meta.to_json())
+        folder.timeline.write_text("".join(record.to_json() + "\n" for record in evidence.records))
+        by_end = sorted(taken, key=lambda sample: sample.end)
+        folder.samples.write_text("".join(sample.to_json() + "\n" for sample in by_end))
+        (folder.logs / "cp1.log").write_text("started\n")
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize("acceleration", [Acceleration.KVM, Acceleration.TCG])
+def test_every_report_names_what_made_the_processors(
+    recorded: Callable[[MadeRun], RunFolder], acceleration: Acceleration
+) -> None:
+    """A time under tcg is not one under kvm; a container has the processors of its host."""
+    virtual = replace(META, provider=Provider.LIBVIRT, acceleration=acceleration)
+    folder = recorded(MadeRun(meta=virtual))
+    result = report.render(folder)
+    named = f"libvirt ({acceleration})"
+    assert json.loads(folder.result.read_text())["provider"] == named
+    assert f"<td>{named}</td>" in folder.page.read_text()
+    assert f'<property name="provider" value="{named}"' in folder.junit.read_text()
+    assert f"on {named}" in " ".join(table.text(result).split())
+    assert judge(MadeRun().evidence()).provider == "docker"
+
+
+def test_a_run_that_was_recorded_before_is_read_without_it(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    meta = json.loads(folder.meta.read_text())
+    del meta["acceleration"]
+    folder.meta.write_text(json.dumps(meta))
+    assert report.render(folder).provider == "docker"
+
+
+def test_a_folder_is_judged_as_the_run_was(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    run = MadeRun(out={"write-via-lb": [(7, 13)]})
+    assert report.render(recorded(run)) == judge(run.evidence())
+
+
+def test_the_result_is_written_for_programs(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    report.render(folder)
+    written = json.loads(folder.result.read_text())
+    assert (written["schema"], written["verdict"], written["patience"]) == (1, "pass", 1.0)
+    assert written["outcomes"][1]["promised"] == "ready-direct on stopped fails within 10s"
+
+
+def test_a_second_report_is_the_same_as_the_first(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    files = (folder.result, folder.junit, folder.page)
+    report.render(folder)
+    first = [path.read_text() for path in files]
+    report.render(folder)
+    assert [path.read_text() for path in files] == first
+
+
+def test_a_twin_is_judged_as_a_twin(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    result = report.render(recorded(MadeRun(meta=replace(META, is_twin=True), expect_seconds=11)))
+    assert result.is_twin
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadUsage, match=r"has no meta\.json"):
+        RunFolder.existing(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema": 1}', "nonsense"])
+def test_a_damaged_description_is_said(content: str, recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    folder.meta.write_text(content)
+    with pytest.raises(Corrupted, match=r"cannot read .*meta\.json"):
+        report.render(folder)
+
+
+def test_a_folder_of_another_version_is_refused(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun(meta=replace(META, schema=2)))
+    with pytest.raises(Corrupted, match="another version"):
+        report.render(folder)
+
+
+def test_a_run_that_was_killed_in_the_middle_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    for path, share in ((folder.timeline, 0.5), (folder.samples, 0.6)):
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+    result = report.render(folder)
+    assert result.verdict is Verdict.ERROR
+    assert folder.page.stat().st_size > 5000
+
+
+def test_a_run_that_was_skipped_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun())
+    folder.timeline.write_text(
+        Record(0.1, events.Skipped("the lab has 1 control planes, not 3")).to_json() + "\n"
+    )
+    folder.samples.unlink()
+    result = report.render(folder)
+    assert result.verdict is Verdict.SKIP
+    assert "the lab has 1 control planes, not 3" in folder.page.read_text()
+    assert "SKIP" in table.text(result)
+    (case,) = ElementTree.parse(folder.junit).iter("testcase")
+    assert case.find("skipped") is not None
+
+
+# checks and JUnit
+
+
+def test_checks_are_merged_in_with_what_pytest_said(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun(text=CHECKED, checks=[PASSED, FAILED]))
+    folder.checks.write_text(CHECKS_XML)
+    result = report.render(folder)
+    assert result.verdict is Verdict.FAIL
+    assert "test_etcd: test hashes agree: assert 1 == 2" in result.reasons
+    suite = ElementTree.parse(folder.junit).find("testsuite")
+    assert suite is not None
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("1", "1", "1")
+    failure = next(suite.iter("failure"))
+    assert "def test_hashes_agree()" in (failure.text or "")
+    assert "def test_hashes_agree()" in folder.page.read_text()
+
+
+def test_a_damaged_file_of_checks_is_said(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun(text=CHECKED))
+    folder.checks.write_text(CHECKS_XML[:200])
+    with pytest.raises(Corrupted, match=r"cannot read .*checks\.xml"):
+        report.render(folder)
+
+
+def test_junit_has_a_case_for_every_promise_with_the_whole_reason() -> None:
+    result = judge(MadeRun(out={"write-via-lb": [(7, 13)]}).evidence())
+    suite = ElementTree.fromstring(junit.text(result)).find("testsuite")
+    assert suite is not None
+    assert len(list(suite.iter("testcase"))) == len(result.outcomes)
+    failure = next(suite.iter("failure"))
+    assert (failure.text or "").splitlines() == [
+        "promised: write-via-lb longest outage 5s during stopped",
+        "seen: write-via-lb was out for 6s, from 7.0s (connection refused)",
+        "when: 7.00s after the run began",
+        "samples: 30 of write-via-lb from 7.00s to 12.80s",
+    ]
+
+
+def test_junit_says_both_limits_where_patience_stretched_one() -> None:
+    run = MadeRun(out={"ready-direct@cp2": []}, expect_seconds=22, meta=replace(META, patience=2.0))
+    assert "limit: 10s, 20s with the patience of the lab" in junit.text(judge(run.evidence()))
+
+
+# the page
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed, and collects what a page would load."""
+
+    VOID = frozenset({"meta", "rect", "line", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in ("rect", "line"), tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "rect":
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def html_of(run: MadeRun) -> str:
+    evidence = run.evidence()
+    return page.html(judge(evidence), evidence, logs=["logs/cp1.log"])
+
+
+def test_the_page_is_whole_and_loads_nothing() -> None:
+    text = html_of(MadeRun(out={"write-via-lb": [(7, 13)]}))
+    parsed = Page()
+    parsed.feed(text)
+    assert parsed.open == []
+    assert "<script" not in text
+    assert not [link for link in parsed.links if ":" in link]
+    assert "logs/cp1.log" in parsed.links
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_the_page_tells_the_story() -> None:
+    text = html_of(MadeRun(out={"write-via-lb": [(7, 13)]}, meta=replace(META, patience=2.0)))
+    for words in (
+        "One API server is stopped",
+        "The others answer for it.",
+        "write-via-lb was out for 6s, from 7.0s",
+        "shown by 30 samples of write-via-lb, 7.0 to 12.8s",
+        "steady again",
+        "90s (with patience 3m)",
+        "halab run made-up --seed 42",
+        "10.213.7.11",
+        "3.7.0",
+    ):
+        assert words in text, words
+
+
+def test_what_a_scenario_or_a_log_says_cannot_become_markup() -> None:
+    text = html_of(
+        MadeRun(
+            text=STOP.replace("One API server is stopped", "'<script>alert(1)</script>'"),
+            checks=[replace(FAILED, text="<img src=x>", detail="</pre><script>")],
+        )
+    )
+    assert "<script" not in text
+    assert "<img" not in text
+
+
+def test_thousands_of_samples_are_a_small_page() -> None:
+    flapping = [(t, t + 0.2) for t in range(0, 4000, 2)]
+    run = MadeRun(text=STOP.replace("wait: 10s", "wait: 1h"), out={"write-via-lb": flapping})
+    assert len(html_of(run)) < 250_000
+
+
+def test_a_page_says_when_a_new_leader_led_and_names_the_file_of_states() -> None:
+    evidence = power_cut()
+    text = page.html(judge(evidence), evidence, logs=[])
+    assert "new etcd leader after</span><b>1.3s</b>" in text
+    assert "cp3, 1.3s after the fault" in text
+    assert 'href="states.jsonl"' in text
+    assert 'href="states.jsonl"' not in html_of(MadeRun())
+
+
+def test_the_page_with_everything_is_whole_and_its_quiet_lanes_are_folded() -> None:
+    evidence = power_cut()
+    text = page.html(judge(evidence), evidence, logs=[])
+    parsed = Page()
+    parsed.feed(text)
+    assert parsed.open == []
+    assert "<summary>No failure in 27 more lanes: backend, node: cp1, cp3, cp4, cp5; " in text
+    assert "<summary>19 probes without a failed sample</summary>" in text
+
+
+def test_the_page_of_a_twin_says_what_its_verdict_must_be() -> None:
+    assert "Its verdict must be fail." in html_of(
+        MadeRun(meta=replace(META, is_twin=True), expect_seconds=11)
+    )
+
+
+# the table
+
+
+def test_the_table_reads_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    run = MadeRun(text=CHECKED, checks=[PASSED, FAILED], out={"write-via-lb": [(7, 13)]})
+    text = table.text(judge(run.evidence()))
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    assert lines[0].startswith("FAIL made-up: One API server is stopped")
+    (line,) = [each for each in lines if "step 5" in each and "broken" in each]
+    assert line.startswith("✗ broken")
+    assert "checks: 1 of 2 passed" in lines
+    assert "why: step 5: write-via-lb was out for 6s, from 7.0s (connection refused)" in lines
+
+
+def test_the_table_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = table.text(judge(MadeRun().evidence()))
+    assert max(map(len, text.splitlines())) <= 60

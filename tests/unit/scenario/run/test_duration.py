@@ -1,0 +1,34 @@
+"""How long a scenario takes at most."""
+
+from __future__ import annotations
+
+import pytest
+from support.stage import TEXT, script
+
+from halab.scenario.run.duration import longest_seconds
+
+SCENARIO = script("a").scenario
+
+
+def test_the_limits_of_all_steps_are_in_it() -> None:
+    longer = TEXT.replace("wait: 10s", "wait: 5m").replace("within 10s", "within 2m")
+    more = longest_seconds(script("b", longer).scenario) - longest_seconds(SCENARIO)
+    assert more == pytest.approx(290 + 110)
+
+
+def test_a_recovery_is_waited_for_beyond_its_bound() -> None:
+    longer = TEXT.replace("within 90s", "within 5m")
+    more = longest_seconds(script("b", longer).scenario) - longest_seconds(SCENARIO)
+    assert more == pytest.approx(2 * 300 - 2 * 90)
+
+
+def test_what_no_step_heals_is_healed_after_the_last() -> None:
+    without = TEXT.replace("  - heal: stopped\n", "")
+    assert longest_seconds(script("b", without).scenario) == pytest.approx(longest_seconds(SCENARIO))
+
+
+def test_patience_stretches_limits_and_not_waits() -> None:
+    assert longest_seconds(SCENARIO, 2.0) < 2 * longest_seconds(SCENARIO)
+    assert longest_seconds(SCENARIO, 2.0) > longest_seconds(SCENARIO) + 180
+    waiting = script("b", TEXT.replace("wait: 10s", "wait: 1h")).scenario
+    assert longest_seconds(waiting, 2.0) - longest_seconds(SCENARIO, 2.0) == pytest.approx(3590)

@@ -1,0 +1,125 @@
+"""What a run reads while it waits, and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
+from support.run_builder import scenario
+
+from halab.config.lab import Balancer, Provider
+from halab.config.scenario import Expect, Setting
+from halab.faults.processes import short
+from halab.faults.site import Site
+from halab.scenario.record import events
+from halab.scenario.record.events import Sample
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.timeline import Timeline
+from halab.scenario.run.facts import Reader
+from halab.scenario.run.observer import Observer
+from halab.scenario.verdict.judgement import State, satisfied
+
+# etcd is back after a minute and a half, its API server at once
+SLOW_ETCD = """
+title: etcd is killed
+teaches: It comes back.
+needs: {control_planes: 3}
+steps:
+  - inject: kill-process
+    name: dead
+    on: cp1
+    with: {process: etcd}
+  - expect: {fact: etcd-started, on: dead, changed: within 3m}
+  - expect: {fact: kube-apiserver-started, on: dead, changed: within 60s}
+  - heal: dead
+  - expect: {fact: kubelet-started, on: dead, changed: within 60s}
+recover: {steady: within 90s}
+twin: {replace: {dead: nothing}}
+"""
+BACK_AFTER = {"etcd": 90.0, "kube-apiserver": 1.0, "kubelet": 1.0}
+
+
+class Stage:
+    """A fault was injected just now; nothing was read since."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock, self.guests = FakeClock(), FakeGuests({"pgrep": self._started})
+        self.timeline = Timeline(folder / "timeline.jsonl", self.clock)
+        unused: Any = None
+        site = Site(lab_of(), self.guests, self.clock, unused, unused)
+        self.killed_at = float("inf")
+        setting = Setting("1.37.2", Provider.DOCKER, Balancer.HAPROXY, 3)
+        self.observer = Observer(
+            scenario(SLOW_ETCD), setting, site.lab, self.clock, self.timeline, RunFolder(folder),
+            Reader(site, self.timeline), Recorded(),
+        )  # fmt: skip
+        self.observer.read_before({"dead": ["cp1"]})
+        self.clock.sleep(1)
+        self.timeline.add(events.StepStarted(0))
+        self.timeline.add(events.FaultStarted("dead", "kill-process", "cp1", "cp1"))
+        self.killed_at = self.clock.now()
+        self.timeline.add(events.FaultInjected("dead", "kill-process", "cp1", "cp1", effect="gone"))
+        self.timeline.add(events.StepEnded(0))
+
+    def expect(self, index: int) -> None:
+        step = self.observer.scenario.steps[index]
+        assert isinstance(step, Expect)
+        self.timeline.add(events.StepStarted(index))
+        self.observer.expect(index, step.expectation)
+        self.timeline.add(events.StepEnded(index))
+
+    def asked(self, process: str) -> int:
+        return sum(_looks_for(process, call) for call in self.guests.calls)
+
+    def _started(self, call: Call) -> str:
+        process = next(each for each in BACK_AFTER if _looks_for(each, call))
+        return "2000" if self.clock.now() >= self.killed_at + BACK_AFTER[process] else "1000"
+
+
+def _looks_for(process: str, call: Call) -> bool:
+    return f"-x {short(process)})" in call.command
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def test_a_fact_whose_time_runs_already_is_read_while_the_run_waits_for_another(stage: Stage) -> None:
+    stage.expect(1)
+    assert stage.clock.now() >= stage.killed_at + 90
+    stage.expect(2)
+    found = satisfied(stage.observer.history(), 2, stage.timeline.now())
+    assert found.state is State.MET
+    assert found.figures[0].value < 2
+
+
+def test_what_was_read_in_time_is_not_read_again(stage: Stage) -> None:
+    stage.expect(1)
+    assert stage.asked("etcd") > 400
+    assert stage.asked("kube-apiserver") < 10
+
+
+def test_what_comes_after_another_step_is_not_read_before_it(stage: Stage) -> None:
+    before = stage.asked("kubelet")
+    stage.expect(1)
+    stage.expect(2)
+    assert stage.asked("kubelet") == before
+
+
+def test_samples_are_counted_whole_after_an_interrupt_while_they_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path)
+    lines = [Sample(t, 0.1, "read-via-lb", None, True, "200").to_json() + "\n" for t in range(5)]
+    stage.observer.folder.samples.write_text("".join(lines))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stage.observer.samples, "add", interrupted)
+        stage.observer.read_new()
+    assert stage.observer.counts() == {"read-via-lb": 5}

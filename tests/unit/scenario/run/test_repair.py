@@ -1,0 +1,159 @@
+"""What a run may have left of a lab, and how the lab is made fit for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from support.fakes import Recorded, lab_of
+
+from halab.errors import CommandFailed, HalabError, HostProblem
+from halab.faults.journal import Entry, Journal
+from halab.lifecycle.lab import open_file
+from halab.machines.power import State
+from halab.scenario.record import events
+from halab.scenario.record.events import Event, Record, When
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import repair
+from halab.scenario.run.session import Session
+
+OF = {"name": "held", "fault": "cut-power", "target": "cp2", "machine": "cp2"}
+STARTED = events.FaultStarted(**OF)
+BEFORE = events.Steady(When.BEFORE, True, 1.0, "etcd on cp1")
+AGAIN = events.Steady(When.AFTER, True, 9.0, "etcd on cp1")
+CLEAN = events.Audit(())
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
+    def write(*whats: Event) -> RunFolder:
+        folder = RunFolder(tmp_path)
+        lines = [Record(number, what).to_json() + "\n" for number, what in enumerate(whats)]
+        folder.timeline.write_text("".join(lines))
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("whats", "why"),
+    [
+        pytest.param([BEFORE, STARTED, AGAIN, CLEAN], "", id="steady again, and nothing left behind"),
+        pytest.param([events.Skipped("one control plane")], "", id="skipped"),
+        pytest.param([BEFORE, events.Error("no sampler")], "", id="ended before anything was injected"),
+        pytest.param(
+            [events.Steady(When.BEFORE, False, 180, "cp2 does not run")], "cp2 does not run", id="never steady"
+        ),
+        pytest.param(
+            [BEFORE, STARTED, events.Steady(When.AFTER, False, 120, "cp2 does not run"), CLEAN],
+            "cp2 does not run", id="not steady again",
+        ),
+        pytest.param(
+            [BEFORE, STARTED, events.Error("bug")], "the run ended before the lab was steady again", id="cut short"
+        ),
+        pytest.param(
+            [BEFORE, STARTED, AGAIN, events.Audit(("nft table halab_1 on cp2",))],
+            "something is left behind: nft table halab_1 on cp2", id="left something behind",
+        ),
+        pytest.param(
+            [events.LabSet("check tcp", "set")], "the run ended before the lab was steady again", id="a set lab"
+        ),
+    ],
+)  # fmt: skip
+def test_the_record_of_a_run_says_whether_the_lab_may_be_broken(
+    whats: list[Event], why: str, recorded: Callable[..., RunFolder]
+) -> None:
+    assert repair.damage(recorded(*whats)) == why
+
+
+@dataclass
+class FakePower:
+    """Machines in these states; what is done to one brings it to life, or fails."""
+
+    states: dict[str, State]
+    broken: HalabError | None = None
+    did: list[str] = field(default_factory=list)
+
+    def state(self, machine: str) -> State:
+        return self.states.get(machine, State.RUNNING)
+
+    def start(self, machine: str) -> None:
+        self._do("start", machine)
+
+    def thaw(self, machine: str) -> None:
+        self._do("thaw", machine)
+
+    def remake(self, machine: str) -> None:
+        self._do("remake", machine)
+
+    def _do(self, what: str, machine: str) -> None:
+        self.did.append(f"{what} {machine}")
+        if self.broken:
+            raise self.broken
+
+
+@dataclass
+class FakeSite:
+    power: FakePower
+
+    @property
+    def lab(self) -> Any:
+        return lab_of(name="ha")
+
+    @property
+    def remake(self) -> Callable[[str], None]:
+        return self.power.remake
+
+
+class Broken:
+    """A session on a lab with machines in these states, and faults that are still in the journal."""
+
+    def __init__(self, folder: Path, states: dict[str, State], *, open_faults: int = 0) -> None:
+        (folder / "lab.yml").write_text("name: ha\n")
+        self.place = open_file(folder / "lab.yml")
+        self.site = FakeSite(FakePower(states))
+        self.progress = Recorded()
+        self.journal = Journal(self.place.work.journal)
+        self.unhealed: set[str] = set()
+        for number in range(open_faults):
+            self.journal.opened(Entry(f"id{number}", "freeze", f"cp{number + 1}"))
+
+    def heal(self) -> list[tuple[Entry, HalabError]]:
+        failed = []
+        for entry in self.journal.open_faults():
+            if entry.id in self.unhealed:
+                failed.append((entry, CommandFailed("no way in", code=255)))
+            else:
+                self.journal.closed(entry)
+        return failed
+
+    def mend(self, lacking: str = "") -> tuple[list[str], str]:
+        return repair.mend(cast(Session, self), look=lambda session: lacking)
+
+
+def test_what_is_off_is_started_what_is_frozen_thawed_and_what_is_gone_made_anew(tmp_path: Path) -> None:
+    broken = Broken(tmp_path, {"cp1": State.OFF, "cp2": State.FROZEN, "cp3": State.GONE})
+    assert broken.mend() == (["started cp1", "thawed cp2", "made anew cp3"], "")
+    assert broken.site.power.did == ["start cp1", "thaw cp2", "remake cp3"]
+
+
+def test_a_lab_that_only_needs_time_is_left_alone(tmp_path: Path) -> None:
+    broken = Broken(tmp_path, {})
+    assert broken.mend() == ([], "")
+    assert broken.site.power.did == []
+
+
+def test_open_faults_are_healed_first_and_those_that_cannot_be_are_said(tmp_path: Path) -> None:
+    broken = Broken(tmp_path, {}, open_faults=2)
+    broken.unhealed = {"id1"}
+    assert broken.mend("cp2 does not answer") == (["healed freeze on cp1"], "cp2 does not answer")
+    assert broken.progress.lines == ["not healed: freeze on cp2: no way in"]
+
+
+def test_a_machine_that_cannot_be_started_is_left_for_the_rebuild(tmp_path: Path) -> None:
+    broken = Broken(tmp_path, {"cp1": State.OFF})
+    broken.site.power.broken = HostProblem("no docker engine answers")
+    assert broken.mend("cp1 does not run") == ([], "cp1 does not run")

@@ -1,0 +1,172 @@
+"""What is played is what was read, and what was read is what is kept, whatever becomes of the files meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import FakeGuests, Recorded
+from support.site_builder import site_of
+from support.stage import TEXT
+
+from halab.config import loading
+from halab.config.scenario import Scenario
+from halab.faults.capabilities import Capabilities
+from halab.lifecycle.lab import open_file
+from halab.scenario.record import check_results
+from halab.scenario.record.check_results import CheckState
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import checks, library
+from halab.scenario.run.library import Script
+from halab.scenario.run.session import Session
+
+READ, EDITED = "One API server is stopped", "Something else"
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """A scenario of the user's own with a check, which uses what lies beside it."""
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "mine.yml").write_text(f"{TEXT}checks: [checks/test_mine.py]\n")
+    (tmp_path / "checks" / "test_mine.py").write_text(
+        "import beside\n\ndef test_it(known):\n    assert (known, beside.THAT) == (1, 2)\n"
+    )
+    (tmp_path / "checks" / "conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture\ndef known():\n    return 1\n"
+    )
+    (tmp_path / "checks" / "beside.py").write_text("THAT = 2\n")
+    return library.find(str(tmp_path / "mine.yml"))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    (tmp_path / "lab.yml").write_text("name: ha\n")
+    unused: Any = None
+    place = open_file(tmp_path / "lab.yml")
+    return Session(place, site_of(FakeGuests()), unused, 42, Recorded(), Capabilities(frozenset(), {}))
+
+
+def edit_all(folder: Path) -> None:
+    for path in (*folder.glob("*.yml"), *folder.glob("checks/*.py")):
+        path.write_text(path.read_text().replace(READ, EDITED).replace("name: ha", "name: other"))
+    (folder / "checks" / "test_mine.py").write_text("def test_other():\n    assert False\n")
+
+
+def kept(folder: RunFolder) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder.path).as_posix(): path.read_bytes()
+        for path in folder.path.rglob("*")
+        if path.is_file() and path != folder.meta
+    }
+
+
+@pytest.mark.parametrize("change", [edit_all, lambda folder: (folder / "mine.yml").unlink()])
+def test_every_run_keeps_what_was_read_even_if_the_files_change(
+    change: Callable[[Path], object], tmp_path: Path, session: Session, script: Script
+) -> None:
+    first = kept(session.prepare(script))
+    change(tmp_path)
+    second = session.prepare(script)
+    assert kept(second) == first
+    assert sorted(first) == [
+        "checks/beside.py", "checks/conftest.py", "checks/test_mine.py", "lab.yml", "scenario.yml",
+    ]  # fmt: skip
+    assert loading.load(second.scenario, Scenario) == script.scenario
+    assert second.lab.read_text() == "name: ha\n"
+
+
+def test_the_checks_that_run_are_those_that_were_read(
+    tmp_path: Path, session: Session, script: Script
+) -> None:
+    folder = session.prepare(script)
+    edit_all(tmp_path)
+    # a project around the lab does not configure the checks
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('this is not for checks')\n")
+    outcome = checks.run(session.place.work, script.checks, folder=folder, patience=1.0)
+    assert (outcome.passed, outcome.failed, outcome.error) == (1, 0, None)
+    assert [(each.name, each.state) for each in check_results.read(folder.checks) or ()] == [
+        ("test_it", CheckState.PASSED)
+    ]
+
+
+def test_a_check_of_an_edited_lab_file_sees_the_lab_of_the_run(tmp_path: Path, session: Session) -> None:
+    (tmp_path / "mine.yml").write_text(f"{TEXT}checks: [test_place.py]\n")
+    (tmp_path / "test_place.py").write_text(
+        "def test_it(place):\n"
+        f"    assert (place.name, str(place.work.path)) == ('ha', {str(session.place.work.path)!r})\n"
+    )
+    script = library.find(str(tmp_path / "mine.yml"))
+    (tmp_path / "lab.yml").write_text("name: other\n")
+    folder = session.prepare(script)
+    outcome = checks.run(session.place.work, script.checks, folder=folder, patience=1.0)
+    assert (outcome.passed, outcome.error) == (1, None)
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(session: Session, script: Script) -> None:
+    folders = [session.prepare(script).path for _ in range(3)]
+    # on a slow machine, a new second may begin between two of them
+    assert len(set(folders)) == 3
+
+
+# what a scenario is called
+
+
+def written(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(TEXT)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("01-blocked-log-sink/scenario.yml", "01-blocked-log-sink"),
+        ("01-blocked-log-sink/scenario.yaml", "01-blocked-log-sink"),
+        ("01-blocked-log-sink/mine.yml", "mine"),
+        ("my scenario; rm -rf/mine [1].yml", "mine-1"),
+        ("\x1b[31mred/scenario.yml", "31mred"),
+        ("gefährlich/scenario.yml", "gefährlich"),
+    ],
+)
+def test_a_file_called_scenario_is_named_after_its_folder(file: str, name: str, tmp_path: Path) -> None:
+    assert library.find(written(tmp_path / file)).name == name
+
+
+def test_a_file_called_scenario_is_named_after_the_folder_one_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "02-stale-read" / "scenario.yml")
+    monkeypatch.chdir(tmp_path / "02-stale-read")
+    assert library.find("scenario.yml").name == "02-stale-read"
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    files = ["a/x/scenario.yml", "b/x/scenario.yml", "a/mine.yml", "b/mine.yml", "c/alone.yml"]
+    found = library.find_all([written(tmp_path / file) for file in files])
+    assert [each.name for each in found] == ["a-x", "b-x", "a-mine", "b-mine", "alone"]
+
+
+def test_a_file_called_like_a_scenario_of_halab_is_told_apart_from_it(tmp_path: Path) -> None:
+    own = written(tmp_path / "own" / "stop-kubelet.yml")
+    assert [each.name for each in library.find_all(["stop-kubelet", own])] == [
+        "stop-kubelet", "own-stop-kubelet",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_named_twice_is_one_scenario(tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.yml")
+    assert [each.name for each in library.find_all([file, f"{tmp_path}/./mine.yml"])] == ["mine", "mine"]
+
+
+def test_folders_whose_names_differ_in_a_space_are_told_apart(tmp_path: Path) -> None:
+    found = library.find_all(
+        [written(tmp_path / "a b" / "mine.yml"), written(tmp_path / "a-b" / "mine.yml")]
+    )
+    assert len({each.name for each in found}) == 2
+
+
+def test_a_long_name_fits_into_the_name_of_a_folder(tmp_path: Path, session: Session) -> None:
+    script = library.find(written(tmp_path / f"{'ä' * 100}.yml"))
+    assert session.prepare(script).path.is_dir()

@@ -1,0 +1,301 @@
+"""The sampler: what it is told to ask, the process that asks, and how that one ends."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from support.fakes import lab_of
+
+from halab.clock import Deadline, NotYet, RealClock, wait_for
+from halab.cluster.api import Credentials
+from halab.config.lab import Provider
+from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
+from halab.scenario.record import outage, timeline
+from halab.scenario.record.events import Sample
+from halab.scenario.sampler import launcher, probes
+from halab.scenario.sampler.clients import request
+from halab.scenario.sampler.launcher import NOT_WRITTEN, Order
+from halab.scenario.sampler.probes import NAMES, Probe, Question, Way
+from halab.scenario.sampler.process import Sink, at_fixed_rate
+from halab.scenario.verdict import facts
+
+# port 1 of the loopback: nobody listens there, and the kernel refuses at once
+REFUSED = Probe("write-via-lb", None, Question.WRITE, Way.NEW, "127.0.0.1", 1, 50.0)
+
+
+def test_every_run_has_three_probes_through_the_balancer_and_two_of_each_control_plane() -> None:
+    found = probes.probes(lab_of())
+    assert [each.name for each in found if each.machine is None] == [
+        "ready-via-lb",
+        "read-via-lb",
+        "write-via-lb",
+    ]
+    assert [each.name for each in found if each.machine == "cp2"] == ["ready-direct", "write-direct"]
+    assert len(found) == 3 + 2 * 3
+
+
+def test_other_probes_are_asked_where_they_are_named() -> None:
+    found = probes.probes(lab_of(control_planes=1), NAMES)
+    assert {each.name for each in found} == set(NAMES)
+    ways = {each.name: each.way for each in found}
+    assert (ways["read-kept-via-lb"], ways["quiet-watch-via-lb"], ways["etcd-direct"]) == (
+        Way.KEPT, Way.WATCH, Way.NEW,
+    )  # fmt: skip
+    assert {each.port for each in found if each.name == "etcd-direct"} == {2379}
+
+
+def test_a_write_is_an_object_with_its_number() -> None:
+    method, path, body = request(REFUSED, "space", 7)
+    assert (method, path) == ("POST", "/api/v1/namespaces/space/configmaps")
+    assert json.loads(body)["metadata"] == {"name": "write-7"}
+
+
+def test_a_read_is_of_one_object() -> None:
+    probe = replace(REFUSED, question=Question.READ)
+    assert request(probe, "space", None) == ("GET", "/api/v1/namespaces/space", b"")
+
+
+@pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
+def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
+    order = launcher.order(
+        lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
+        origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
+    )  # fmt: skip
+    assert Order.from_json(order.to_json()) == order
+    assert bool(order.statistics) == has_statistics
+
+
+@pytest.mark.parametrize("accel", ["kvm", "tcg"])
+def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
+    """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
+    order = launcher.order(
+        lab_of(provider=Provider.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
+        origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
+    )  # fmt: skip
+    emulated = accel == "tcg"
+    limits = order.time_limit_seconds, order.state_limit_seconds
+    assert limits == ((10, 2) if emulated else (2, 1))
+    rates = {order.state_hertz, *(probe.rate_hertz for probe in order.probes)}
+    assert rates == ({1} if emulated else {5, 10})
+    # further apart, samples and readings would tell nothing
+    assert 2 / min(rates) <= outage.GAP_SECONDS
+    assert order.state_limit_seconds + 1 / order.state_hertz < facts.GAP_SECONDS
+
+
+def test_a_line_is_on_disk_when_write_returns(tmp_path: Path) -> None:
+    Sink(tmp_path / "lines").write("one", "two")
+    assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+
+
+def test_a_full_disk_is_a_problem_of_the_host() -> None:
+    with pytest.raises(HostProblem, match="cannot write /dev/full: No space left on device"):
+        Sink(Path("/dev/full")).write("one")
+
+
+def test_a_rate_is_kept_however_long_the_answers_take() -> None:
+    async def acts() -> list[float]:
+        times: list[float] = []
+        pace = asyncio.create_task(at_fixed_rate(100, 0, lambda: times.append(time.monotonic())))
+        while len(times) < 5:
+            await asyncio.sleep(0.001)
+        pace.cancel()
+        return times
+
+    times = asyncio.run(acts())
+    assert all(second > first for first, second in itertools.pairwise(times))
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with certificates under all names that a sampler looks for."""
+    tool = shutil.which("openssl") or pytest.skip("not installed: openssl")
+    folder = tmp_path_factory.mktemp("keys")
+    credentials = Credentials.in_folder(folder)
+    subprocess.run(
+        [tool, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=halab", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", credentials.key,
+         "-out", credentials.certificate],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    texts = [
+        path.read_text() for path in (credentials.certificate, credentials.certificate, credentials.key)
+    ]
+    credentials.write(*texts)
+    credentials.of_etcd.write(*texts)
+    return folder
+
+
+def order(keys: Path, folder: Path, **changed: object) -> Order:
+    made = Order(
+        probes=[REFUSED], origin=time.monotonic(), samples=str(folder / "samples"), states=str(folder / "states"),
+        namespace="space", credentials=str(keys), control_planes={}, nodes=[], statistics=None,
+    )  # fmt: skip
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+def until(happened: bool) -> None:
+    if not happened:
+        raise NotYet("not yet")
+
+
+def test_a_sampler_samples_while_the_block_lasts(keys: Path, tmp_path: Path) -> None:
+    told = order(keys, tmp_path)
+    samples = Path(told.samples)
+    with launcher.sampling(told, tmp_path / "log") as still_sampled:
+        deadline = Deadline.after(RealClock(), 30)
+        wait_for(
+            "samples", lambda: until(samples.exists() and len(timeline.read_samples(samples)) > 3), deadline
+        )
+        still_sampled()
+    taken = timeline.read_samples(samples)
+    assert {(each.ok, each.detail) for each in taken} == {(False, "connection refused")}
+    assert [each.number for each in taken] == list(range(1, len(taken) + 1))
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_sampler_whose_tunnel_has_gone_ends(keys: Path, tmp_path: Path) -> None:
+    told = order(keys, tmp_path, tunnel=str(tmp_path / "gone"))
+    with pytest.raises(TunnelLost), launcher.sampling(told, tmp_path / "log") as still_sampled:
+        until_it_ends(still_sampled)
+    assert not Path(told.samples).exists() or Path(told.samples).read_text() == ""
+    assert f"the tunnel at {tmp_path}/gone has gone" in (tmp_path / "log").read_text()
+
+
+def until_it_ends(still_sampled: Callable[[], None]) -> None:
+    deadline = Deadline.after(RealClock(), 30)
+    while not deadline.expired:
+        still_sampled()
+        time.sleep(0.01)
+
+
+def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None:
+    told = order(keys, tmp_path, samples="/dev/full")
+    with pytest.raises(HostProblem) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
+        until_it_ends(still_sampled)
+    assert caught.value.message == "the sampler could not write into /dev"
+    assert caught.value.hint == f"is the disk full? see {tmp_path / 'log'}"
+    assert "cannot write /dev/full: No space left on device" in (tmp_path / "log").read_text()
+
+
+def test_a_sampler_that_was_killed_is_missed(keys: Path, tmp_path: Path) -> None:
+    told = order(keys, tmp_path)
+    with pytest.raises(HalabError) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
+        (child,) = [each for each in children() if "halab.scenario.sampler.process" in each[1]]
+        os.kill(child[0], signal.SIGKILL)
+        until_it_ends(still_sampled)
+    assert caught.value.message == "the sampler ended with -9"
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Healthy, and so slow that there is always a question on its way."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        time.sleep(0.3)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def healthy(keys: Path) -> Iterator[Probe]:
+    """The question whether a server on the loopback is ready; it always is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    credentials = Credentials.in_folder(keys)
+    context.load_cert_chain(credentials.certificate, credentials.key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Probe("ready-via-lb", None, Question.READY, Way.NEW, "127.0.0.1", server.server_port, 10.0)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_sampler_that_stood_still_blames_nobody(keys: Path, healthy: Probe, tmp_path: Path) -> None:
+    """Stopped for longer than its limit, it gave up questions whose answers it had not read."""
+    limit, stopped = 1.5, 2.0
+    told = order(keys, tmp_path, probes=[healthy], time_limit_seconds=limit)
+    path = Path(told.samples)
+
+    def taken() -> list[Sample]:
+        return timeline.read_samples(path) if path.exists() else []
+
+    def wait_until(happened: Callable[[], bool]) -> None:
+        wait_for("it", lambda: until(happened()), Deadline.after(RealClock(), 30), every_seconds=0.05)
+
+    with launcher.sampling(told, tmp_path / "log"):
+        (child,) = [each[0] for each in children() if "halab.scenario.sampler.process" in each[1]]
+        wait_until(lambda: len(taken()) > 5)
+        os.kill(child, signal.SIGSTOP)
+        wait_until(lambda: process_state(child) == "T")
+        begun, before = time.monotonic(), len(taken())
+        wait_until(lambda: time.monotonic() > begun + stopped)
+        os.kill(child, signal.SIGCONT)
+        wait_until(lambda: len(taken()) > before + 8)
+    held = outage.Samples(taken(), limit_seconds=limit)
+    # without their `stalled`, these would be failures of the server
+    assert any(not each.ok and each.detail == "timed out" for each in held.void)
+    assert max(each.stalled for each in held.void) > stopped - limit
+    assert {(each.ok, each.detail) for each in held.of("ready-via-lb")} == {(True, "200")}
+    starts = [each.t for each in held.of("ready-via-lb")]
+    assert max(second - first for first, second in itertools.pairwise(starts)) > stopped
+    assert "the sampler stood still for " in (tmp_path / "log").read_text()
+
+
+def process_state(pid: int) -> str:
+    """`T` where it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def children() -> Iterator[tuple[int, str]]:
+    """Processes that this one has started, and their command lines."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent == str(os.getpid()):
+                yield int(folder.name), (folder / "cmdline").read_text()
+
+
+def test_a_sampler_without_credentials_is_not_started(keys: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(LabProblem, match="no usable credentials"),
+        launcher.sampling(order(keys, tmp_path, credentials=str(tmp_path)), tmp_path / "log"),
+    ):
+        raise AssertionError("it was started")
+
+
+def test_the_process_ends_with_its_input(keys: Path, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
+    told = order(keys, tmp_path).to_json() + "\n"
+    assert subprocess.run(argv, input=told, text=True, timeout=60, check=False).returncode == 0
+    full = order(keys, tmp_path, samples="/dev/full").to_json() + "\n"
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert child.stdin
+    child.stdin.write(full)
+    child.stdin.flush()
+    assert child.wait(60) == NOT_WRITTEN
+    child.stdin.close()

@@ -1,0 +1,183 @@
+"""States over time, and where they come from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from support.fakes import captured
+from support.http_server import Serve, saying, served
+
+from halab.scenario.record import timeline
+from halab.scenario.record.events import StateReading
+from halab.scenario.record.states import States
+from halab.scenario.sampler import state_sources
+from halab.scenario.sampler.etcd_views import Views
+from halab.scenario.sampler.state_sources import Asked, Backends, Cluster, EtcdMember, Source
+
+ASKED = Asked(0.0, 1.0)
+LIMIT_SECONDS = 1.0
+
+
+def reading(
+    t: float, value: str | None, state: str = "etcd-leader", machine: str | None = None
+) -> StateReading:
+    return StateReading(t, 0.01, state, machine, value)
+
+
+def told(readings: list[StateReading]) -> dict[str, str | None]:
+    return {each.lane: each.value for each in readings}
+
+
+def http(body: bytes | str, status: str = "200 OK") -> bytes:
+    content = body if isinstance(body, bytes) else body.encode()
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(content), content)
+
+
+async def once(source: Source) -> list[StateReading]:
+    try:
+        return await source.read()
+    finally:
+        source.close()
+
+
+def test_readings_are_sorted_by_lane_and_time() -> None:
+    states = States([reading(2, "cp2"), reading(1, "cp1"), reading(1, "up", "backend", "cp1")])
+    assert states.lanes == ("backend@cp1", "etcd-leader")
+    assert [each.value for each in states.of("etcd-leader")] == ["cp1", "cp2"]
+    assert (sum(states.counts.values()), states.of("nothing")) == (3, [])
+
+
+def test_a_change_is_a_reading_that_differs_from_the_one_before() -> None:
+    values = ["cp1", "cp1", None, None, "cp2", "cp1"]
+    states = States(reading(t, value) for t, value in enumerate(values))
+    assert states.changes("etcd-leader") == [(0, "cp1"), (2, None), (4, "cp2"), (5, "cp1")]
+    assert states.changes("nothing") == []
+
+
+def test_states_are_read_back_in_the_order_of_asking(tmp_path: Path) -> None:
+    path = tmp_path / "states.jsonl"
+    slow, quick = reading(0, None), reading(1, "cp1")
+    path.write_text(f'{quick.to_json()}\n{slow.to_json()}\n{{"t": 2')
+    assert timeline.read_states(path) == [slow, quick]
+    assert slow.end == 0.01
+
+
+def test_leaders_are_those_who_hold_the_leases() -> None:
+    items = json.loads(captured("leases.json"))["items"]
+    found = told(state_sources.leaders(ASKED, items))
+    assert found.keys() == {"kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder"}
+    for role in ("kcm", "scheduler"):
+        machine, process = found[f"{role}-leader"], found[f"{role}-holder"]
+        assert machine
+        assert process
+        assert process.startswith(f"{machine}_")
+
+
+def test_nobody_leads_without_a_lease() -> None:
+    found = state_sources.leaders(ASKED, [])
+    assert len(found) == 4
+    assert all((each.value, each.detail) == (None, "nobody holds the lease") for each in found)
+
+
+def test_a_node_is_ready_or_not_or_not_there() -> None:
+    items = json.loads(captured("nodes.json"))["items"]
+    found = state_sources.readiness(ASKED, items, ["cp1", "cp9"])
+    assert [(each.lane, each.value, each.detail) for each in found] == [
+        ("node-ready@cp1", "true", ""),
+        ("node-ready@cp9", None, "no such node"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "detail"),
+    [
+        ("up", "up", ""),
+        ("down (Layer4 timeout)", "down", "Layer4 timeout"),
+        ("no check (no check yet)", "down", "no check yet"),
+        (None, None, "timed out"),
+    ],
+)
+def test_a_backend_is_up_or_down(said: str | None, value: str | None, detail: str) -> None:
+    found = state_sources.backend(ASKED, "cp1", said, "timed out")
+    assert (found.value, found.detail) == (value, detail)
+
+
+def test_the_statistics_of_the_balancer_are_read() -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(http(captured("show-stat.csv")))) as server:
+            return await once(
+                Backends(f"http://{server.host}:{server.port}/;csv", ["cp1", "cp9"], 0.0, LIMIT_SECONDS)
+            )
+
+    assert told(asyncio.run(read())) == {"backend@cp1": "up", "backend@cp9": None}
+
+
+@pytest.mark.parametrize("nonsense", ["", "a,b\n1", "\0\0", "pxname,svname\ncontrol-planes,cp1\n"])
+def test_nonsense_in_place_of_statistics_is_nothing_known(nonsense: str) -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(http(nonsense))) as server:
+            return await once(
+                Backends(f"http://{server.host}:{server.port}/;csv", ["cp1"], 0.0, LIMIT_SECONDS)
+            )
+
+    assert told(asyncio.run(read())) == {"backend@cp1": None}
+
+
+def test_every_answer_of_a_member_tells_who_leads() -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(http(captured("maintenance-status.json")))) as server:
+            member = EtcdMember("cp1", server, Views(3), 0.0, LIMIT_SECONDS)
+            first = await member.read()
+            return first + await once(member)
+
+    first, second = (told(each) for each in _halves(asyncio.run(read())))
+    assert first == {
+        "etcd-alarm@cp1": "none",
+        "etcd-revision@cp1": "13018",
+        "etcd-leader": None,
+        "etcd-term": "3",
+    }
+    assert second == dict.fromkeys(first)
+
+
+def each_for_itself(*answers: bytes) -> Serve:
+    """A connection for each answer, in the order of their opening."""
+    left = list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await saying(left.pop(0))(reader, writer)
+
+    return serve
+
+
+def test_an_api_server_that_does_not_answer_is_passed_over() -> None:
+    good = each_for_itself(http(captured("leases.json")), http(captured("nodes.json")))
+
+    async def read() -> list[StateReading]:
+        async with served(good) as answers, served(saying(http("<html>"))) as broken:
+            # the first of the list is the last to be asked at first
+            return await once(Cluster([answers, broken], ["cp1"], 0.0, LIMIT_SECONDS))
+
+    found = told(asyncio.run(read()))
+    assert found["node-ready@cp1"] == "true"
+    assert found["kcm-leader"]
+
+
+def test_where_no_api_server_answers_nothing_is_known() -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(http("", "503 Unavailable"))) as broken:
+            return await once(Cluster([broken], ["cp1"], 0.0, LIMIT_SECONDS))
+
+    found = asyncio.run(read())
+    assert told(found) == dict.fromkeys(
+        ["kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder", "node-ready@cp1"]
+    )
+    assert {each.detail for each in found} == {"503"}
+
+
+def _halves(readings: list[StateReading]) -> tuple[list[StateReading], list[StateReading]]:
+    middle = len(readings) // 2
+    return readings[:middle], readings[middle:]

@@ -1,0 +1,79 @@
+"""The figures of a run beside its promises: lanes, and when clients noticed a fault and its end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.run_builder import STOP, MadeRun, measured
+
+from halab.scenario.verdict.impact import impacts
+from halab.scenario.verdict.result import Impact
+from halab.scenario.verdict.verdict import judge
+
+# The fault begins at 5.51 s; its heal begins at 18.51 s.
+BEGUN, HEAL = 5.51, 18.51
+
+
+def found(run: MadeRun) -> dict[str, Impact]:
+    return {each.lane: each for each in impacts(run.evidence().history)}
+
+
+def test_what_clients_noticed_counts_from_the_inject() -> None:
+    impact = found(MadeRun(out={"write-via-lb": [(7, 8), (10, 11)]}))["write-via-lb"]
+    assert impact.fault == "stopped"
+    assert impact.failed_after_seconds == pytest.approx(7.0 - BEGUN)
+    # good again for good: not between the two
+    assert impact.good_after_seconds == pytest.approx(11.0 - BEGUN)
+    assert impact.good_after_heal_seconds == pytest.approx(11.0 - HEAL)
+
+
+def test_the_end_may_come_after_the_heal() -> None:
+    impact = found(MadeRun())["ready-direct@cp2"]
+    assert impact.good_after_heal_seconds == pytest.approx(22.0 - HEAL, abs=0.11)
+
+
+def test_a_lane_that_never_failed_is_not_among_them() -> None:
+    assert "write-via-lb" not in found(MadeRun())
+    assert "write-via-lb" not in found(MadeRun(out={"write-via-lb": [(1, 3)]}))
+
+
+def test_what_never_was_good_again_has_no_such_time() -> None:
+    impact = found(MadeRun(out={"write-via-lb": [(7, 99)]}))["write-via-lb"]
+    assert (impact.good_after_seconds, impact.good_after_heal_seconds) == (None, None)
+
+
+def test_what_was_out_when_the_fault_began_is_not_its_doing() -> None:
+    impact = found(MadeRun(out={"write-via-lb": [(4, 9), (12, 13)]}))["write-via-lb"]
+    assert impact.failed_after_seconds == pytest.approx(12.0 - BEGUN, abs=0.11)
+    at_once = found(MadeRun(out={"write-via-lb": [(5.5, 9)]}))["write-via-lb"]
+    assert at_once.failed_after_seconds == pytest.approx(0.09, abs=0.11)
+
+
+def test_each_fault_has_the_time_up_to_the_next() -> None:
+    second = "  - inject: nothing\n    name: second\n    on: stopped\n  - wait: 5s\nrecover:"
+    text = STOP.replace("recover:", second)
+    run = MadeRun(text=text, out={"write-via-lb": [(7, 8), (21, 22)]})
+    both = [each for each in impacts(run.evidence().history) if each.lane == "write-via-lb"]
+    assert [each.fault for each in both] == ["stopped", "second"]
+    assert both[0].good_after_seconds == pytest.approx(8.0 - BEGUN, abs=0.11)
+
+
+def test_a_run_without_faults_has_none() -> None:
+    assert found(MadeRun(drop=lambda event: hasattr(event, "fault"))) == {}
+
+
+def test_everything_that_was_measured_can_be_compared_between_runs() -> None:
+    figures = measured(judge(MadeRun(out={"write-via-lb": [(7, 8)]}).evidence()))
+    assert figures["recovery: steady after"] == pytest.approx(12.5)
+    assert figures["step 5: longest outage"] == pytest.approx(1.02)
+    assert figures["step 2: failed after"] == pytest.approx(0, abs=0.2)
+    assert figures["stopped: write-via-lb failed_after_seconds"] == pytest.approx(1.49, abs=0.11)
+    assert figures["stopped: write-via-lb good_after_seconds"] == pytest.approx(2.49, abs=0.11)
+
+
+def test_the_figures_are_in_the_json() -> None:
+    written = json.loads(judge(MadeRun().evidence()).to_json())
+    (fails,) = [each for each in written["outcomes"] if each["step"] == 1]
+    assert fails["figures"][0]["unit"] == "seconds"
+    assert {each["lane"] for each in written["impacts"]} == {"ready-direct@cp2", "write-direct@cp2"}

@@ -1,0 +1,66 @@
+"""Which arithmetic an expectation is judged by, and what leaves it open: by the record up to a moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.run_builder import STOP, MadeRun, leaders, readings, waiting
+
+from halab.scenario.record import events
+from halab.scenario.record.events import Event
+from halab.scenario.record.folder import Evidence
+from halab.scenario.verdict.decision import Judgement, State
+from halab.scenario.verdict.judgement import satisfied
+
+
+def dropping(evidence: Evidence, *kinds: type[Event]) -> Evidence:
+    return replace(evidence, records=[each for each in evidence.records if not isinstance(each.what, kinds)])
+
+
+def at(evidence: Evidence, index: int, now: float = 40.0) -> Judgement:
+    return satisfied(evidence.history, index, now)
+
+
+def over(words: str) -> str:
+    """The scenario with another expectation over the window of its fault."""
+    return STOP.replace(
+        "probe: ready-direct, on: others, ok: always, during: stopped", f"{words}, during: stopped"
+    )
+
+
+def test_an_expectation_of_machines_that_no_fault_has_hit_is_open() -> None:
+    found = at(dropping(MadeRun().evidence(), events.FaultStarted), 5)
+    assert (found.state, found.seen) == (State.OPEN, "no fault hit a machine that others could mean")
+
+
+@pytest.mark.parametrize(
+    "words", ["probe: write-via-lb, ok: within 10s", "fact: etcd-leader, changed: within 5s"]
+)
+def test_what_counts_from_a_step_that_did_not_end_is_open(words: str) -> None:
+    evidence = dropping(MadeRun(text=waiting(words), states=leaders()).evidence(), events.StepEnded)
+    found = at(evidence, 1)
+    assert (found.state, found.seen) == (State.OPEN, "the step before did not end")
+
+
+def test_a_fact_whose_fault_is_not_in_the_record_is_open() -> None:
+    made = MadeRun(text=waiting("fact: etcd-leader, changed: within 5s"), states=leaders()).evidence()
+    assert at(dropping(made, events.FaultStarted), 1).state is State.OPEN
+
+
+def test_what_stays_over_a_window_may_change_after_it_and_what_just_stays_may_not() -> None:
+    """The fault begins at 5.51 s and is healed from 18.51 s on."""
+    states = readings("etcd-leader", None, {0: "cp2", 20: "cp3"})
+    assert (
+        at(MadeRun(text=over("fact: etcd-leader, unchanged: true"), states=states).evidence(), 5).state
+        is State.MET
+    )
+    just = MadeRun(text=waiting("fact: etcd-leader, unchanged: true"), states=states).evidence()
+    assert at(just, 1, now=19.0).state is State.MET
+    assert at(just, 1).state is State.BROKEN
+
+
+@pytest.mark.parametrize(("value", "state"), [("cp3", State.MET), ("cp1", State.BROKEN)])
+def test_a_value_is_waited_for(value: str, state: State) -> None:
+    text = waiting(f"fact: etcd-leader, value: {value}, reached: within 5s")
+    assert at(MadeRun(text=text, states=leaders()).evidence(), 1).state is state
