@@ -1,12 +1,13 @@
-"""Files that people hand to halab: regular files up to a size that is said. A pipe would never end, nor a device."""
+"""Files: reading what people hand to halab (regular files up to a limit), and replacing a file in one step."""
 
 from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
-from halab.errors import BadUsage
+from halab.errors import BadUsage, HostProblem
 
 # A lab, a scenario, a recipe, a file of checks: what a person writes is far below.
 WRITTEN_BYTES = 1_000_000
@@ -47,3 +48,19 @@ def _require(path: Path, found: os.stat_result, limit_bytes: int | None) -> None
 
 def _too_large(path: Path, limit_bytes: int) -> BadUsage:
     return BadUsage(f"larger than {limit_bytes // 1_000_000} MB: {path}")
+
+
+def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
+    """Write a file in one step: who reads it sees the old one or the new one, whole."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(content)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise HostProblem(f"cannot write {path}: {error.strerror}", hint="is the disk full?") from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -20,7 +20,7 @@ import yaml
 
 from halab.cluster import socks
 from halab.errors import LabProblem, Unreachable
-from halab.machines.work import replace
+from halab.files import replace
 from halab.topology.lab import API_PORT, Lab, Machine
 
 _TIMEOUT_SECONDS = 5

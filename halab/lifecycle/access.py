@@ -13,6 +13,7 @@ from halab.config.lab import Provider
 from halab.config.remote import Remote
 from halab.errors import LabProblem
 from halab.faults.site import Hindrance, Site
+from halab.files import replace
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
 from halab.lifecycle import providers
@@ -21,7 +22,6 @@ from halab.lifecycle.recreate import remake
 from halab.machines.guests import SshGuests
 from halab.machines.host import tunnel
 from halab.machines.host.tunnel import Tunnel
-from halab.machines.work import replace
 from halab.topology.lab import API_PORT, Lab
 
 # The usual one of a SOCKS proxy.

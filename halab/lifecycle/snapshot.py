@@ -15,6 +15,7 @@ from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import injection
 from halab.faults.journal import Journal
 from halab.faults.site import Site
+from halab.files import replace
 from halab.lifecycle import access, providers
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot
@@ -23,7 +24,6 @@ from halab.lifecycle.wait_steady import settle
 from halab.machines.guests import on_all
 from halab.machines.power import State
 from halab.machines.provider import Maker
-from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology.lab import Lab
 

@@ -11,6 +11,7 @@ from halab.clock import RealClock
 from halab.cluster.steady import Observation
 from halab.config.lab import Provider
 from halab.errors import HalabError, LabProblem
+from halab.files import replace
 from halab.lifecycle import access, machine_info, orphans, providers, snapshot, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
@@ -21,7 +22,6 @@ from halab.machines.host import allocation
 from halab.machines.host.host_lock import Matter, exclusive
 from halab.machines.power import State
 from halab.machines.provider import Maker
-from halab.machines.work import replace
 from halab.progress import Progress
 from halab.topology.lab import Lab
 

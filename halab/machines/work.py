@@ -7,13 +7,13 @@ import pwd
 import re
 import shlex
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from halab import process
-from halab.errors import BadUsage, HostProblem, LabProblem
+from halab.errors import BadUsage, LabProblem
+from halab.files import replace
 
 
 @dataclass(frozen=True)
@@ -190,19 +190,3 @@ def _require_plain(path: Path) -> None:
             f"a lab cannot lie in a folder whose name has ${{ in it: {path}",
             hint="rename the folder: ssh would put a variable in its place",
         )
-
-
-def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
-    """Write a file in one step: who reads it sees the old one or the new one, whole."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(content)
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise HostProblem(f"cannot write {path}: {error.strerror}", hint="is the disk full?") from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halab.machines.work import replace
+from halab.files import replace
 from halab.report import junit, page
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.result import Result

@@ -13,9 +13,9 @@ from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import Event, Record, Sample, StateReading, When
 from halab.scenario.record.folder import Evidence, MachineNote, Meta
+from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
-from halab.scenario.sampler.probes import TIME_LIMIT_SECONDS
 from halab.scenario.verdict.result import Result
 
 RATE_HERTZ = 5

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from halab.config.remote import Remote
 from halab.errors import HostProblem, LabProblem
+from halab.files import replace
 from halab.machines.host import routes
-from halab.machines.work import replace
 
 # Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
 _POOL = IPv4Network("10.213.0.0/16")

@@ -18,9 +18,9 @@ from halab.scenario.record import check_results, timeline
 from halab.scenario.record.check_results import CheckResult
 from halab.scenario.record.events import Record
 from halab.scenario.record.history import History
+from halab.scenario.record.lanes import time_limit_seconds
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
-from halab.scenario.sampler.probes import time_limit_seconds
 
 SCHEMA = 1
 

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
+# A client that is patient gives up after this time. It is the same for every probe, so that probes can be compared.
+TIME_LIMIT_SECONDS = 2.0
+EMULATED_TIME_LIMIT_SECONDS = 10.0
+
 
 class Timed(Protocol):
     """A record of one lane; `t` in seconds since the run began."""
@@ -42,3 +46,8 @@ class Lanes(Generic[T]):
 
     def of(self, lane: str) -> Sequence[T]:
         return self._lanes.get(lane, [])
+
+
+def time_limit_seconds(is_emulated: bool) -> float:
+    """How long a probe waits for its answer."""
+    return EMULATED_TIME_LIMIT_SECONDS if is_emulated else TIME_LIMIT_SECONDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.config.scenario import AnyStep, Expect, Heal, Inject, Scenario, Wait
-from halab.scenario.sampler.probes import TIME_LIMIT_SECONDS
+from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.verdict.promises import waited_seconds
 
 # Before the fault, the lab must be steady, and samples must show that all is well: two seconds are ten of each probe.

@@ -18,11 +18,11 @@ from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.history import History, machines_meant
+from halab.scenario.record.lanes import time_limit_seconds
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.record.timeline import SampleReader, StateReader, Timeline, read_samples
 from halab.scenario.run import duration, facts
-from halab.scenario.sampler.probes import time_limit_seconds
 from halab.scenario.verdict.judgement import State, satisfied
 from halab.scenario.verdict.promises import promised, waited_seconds, waiting
 from halab.topology.lab import Lab

@@ -19,17 +19,16 @@ from halab.cluster import balancer
 from halab.cluster.api import Credentials
 from halab.config.lab import Balancer
 from halab.errors import HalabError, HostProblem, TunnelLost
+from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, time_limit_seconds
 from halab.scenario.sampler.probes import (
     RATE_HERTZ,
     STATE_LIMIT_SECONDS,
-    TIME_LIMIT_SECONDS,
     Probe,
     Question,
     Way,
     most_hertz,
     probes,
     state_limit_seconds,
-    time_limit_seconds,
 )
 from halab.topology.lab import Lab
 

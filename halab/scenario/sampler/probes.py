@@ -16,9 +16,6 @@ RATE_DIRECT_HERTZ = 5.0
 # been killed was not back after 5 minutes on 2 cores; asked 9 times a second, after 25 s, on 2 slower ones not after 8
 # minutes. Once a second for each question is the least that tells how long an outage was (outage.GAP_SECONDS).
 EMULATED_RATE_HERTZ = 1.0
-# What a patient client would give up after; the same for every probe, so that they can be compared.
-TIME_LIMIT_SECONDS = 2.0
-EMULATED_TIME_LIMIT_SECONDS = 10.0
 # A state that is not told in a second is unknown for as long; the next question does not wait longer for it. Who gives
 # up a handshake before an emulated processor has ended it has it made once more, for nothing; but readings that lie
 # further apart than readings.GAP_SECONDS tell nothing.
@@ -89,10 +86,6 @@ def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
 def most_hertz(lab: Lab) -> float:
     """How often a question may be asked, and a state."""
     return EMULATED_RATE_HERTZ if lab.is_emulated else RATE_HERTZ
-
-
-def time_limit_seconds(is_emulated: bool) -> float:
-    return EMULATED_TIME_LIMIT_SECONDS if is_emulated else TIME_LIMIT_SECONDS
 
 
 def state_limit_seconds(lab: Lab) -> float:

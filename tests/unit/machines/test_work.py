@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from halab.errors import BadUsage, HostProblem, LabProblem
-from halab.machines.work import Work, replace
+from halab.files import replace
+from halab.machines.work import Work
 
 
 def mode(path: Path) -> int:
