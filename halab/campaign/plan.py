@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import Result

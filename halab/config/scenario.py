@@ -10,26 +10,15 @@ from pydantic import Field
 
 from halab.config.expectation import (
     Expectation,
-    FactExpectation,
-    FactName,
-    Probe,
     ProbeExpectation,
     Text,
 )
-from halab.config.known_faults import EDIT_BALANCER, NOTHING, FaultSpec
-from halab.config.lab_traits import Capability, Needs, Setting, When
+from halab.config.known_faults import EDIT_BALANCER, FaultSpec
+from halab.config.lab_traits import Needs, Setting
 from halab.config.loading import Model
 from halab.config.quantities import Within
-from halab.config.step import AnyStep, Expect, Heal, Inject, Name, Step, Wait, conditions, named, unmet
-from halab.config.targets import OTHERS, ROLES
-from halab.config.twin import Twin, Verdict
-
-# All words of the language, for those who read scenarios.
-__all__ = [
-    "NOTHING", "OTHERS", "ROLES", "AnyStep", "Capability", "Expect", "Expectation", "FactExpectation",
-    "FactName", "Heal", "Inject", "Ledger", "Losing", "Needs", "Origin", "Probe", "ProbeExpectation",
-    "Recover", "Scenario", "Setting", "Twin", "Verdict", "Wait", "When", "conditions",
-]  # fmt: skip
+from halab.config.step import Expect, Inject, Name, Step, named, unmet
+from halab.config.twin import Twin
 
 
 class Origin(StrEnum):

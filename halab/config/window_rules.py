@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from halab.config.expectation import ProbeExpectation
 from halab.config.fault_rules import Finding
+from halab.config.lab_traits import Setting
 from halab.config.quantities import spelled
-from halab.config.scenario import Scenario, Setting
+from halab.config.scenario import Scenario
 from halab.config.step import Expect, Heal, Inject, Wait
 
 

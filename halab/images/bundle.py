@@ -14,14 +14,11 @@ from halab.config.kubernetes import Release, Source
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import cache, manifest
 from halab.images.bundle_part import Maker
-from halab.images.image_names import image_names
 from halab.images.manifest import REBUILD_HINT, Manifest
 from halab.images.modules import Modules
 from halab.images.release import Official
 from halab.images.staging import Staging
 from halab.progress import Progress
-
-__all__ = ["Bundle", "Manifest", "ensure", "find", "image_names", "installed", "key"]
 
 # How long a host may take to answer: where there is another source, and where it was asked for.
 _AUTO_SECONDS = 5.0

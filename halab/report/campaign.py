@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from halab.config import loading
-from halab.config.scenario import Scenario, Verdict
+from halab.config.scenario import Scenario
+from halab.config.twin import Verdict
 from halab.report import wording
 from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Meta, RunFolder

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from halab.config.quantities import spelled
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.printable import printable
 from halab.report.campaign import Campaign
 from halab.scenario.verdict.decision import Unit

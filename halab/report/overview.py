@@ -12,7 +12,7 @@ from typing import Any
 
 from halab import templates
 from halab.config.quantities import spelled
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.files import replace
 from halab.report import junit, wording
 from halab.report.campaign import CLIENTS, GRAVEST, RECOVERY, Campaign, Spread, Tally, gravest

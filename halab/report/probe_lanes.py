@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from halab.config.expectation import ProbeExpectation
 from halab.config.quantities import spelled
-from halab.config.scenario import Expect, ProbeExpectation
+from halab.config.step import Expect
 from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
 from halab.scenario.record.events import Sample
 from halab.scenario.record.history import History

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from halab.config.quantities import spelled
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.printable import one_line, printable
 from halab.report import wording
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread

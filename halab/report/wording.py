@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.config.quantities import spelled, spelled_count, spelled_share
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.scenario.record.folder import Meta
 from halab.scenario.verdict.decision import Figure, Unit
 from halab.scenario.verdict.result import Lane, Outcome, Result, Standing

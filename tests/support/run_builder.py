@@ -8,7 +8,8 @@ from typing import Any
 
 from halab.config.lab import Balancer, Provider
 from halab.config.loading import loads
-from halab.config.scenario import Expect, Heal, Inject, Scenario, Wait
+from halab.config.scenario import Scenario
+from halab.config.step import Expect, Heal, Inject, Wait
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import Event, Record, Sample, StateReading, When

@@ -12,7 +12,8 @@ from halab.campaign.outcome import Played, Run
 from halab.campaign.plan import Turn
 from halab.campaign.play import Manner, Ways, play
 from halab.config.loading import loads
-from halab.config.scenario import Scenario, Verdict
+from halab.config.scenario import Scenario
+from halab.config.twin import Verdict
 from halab.lifecycle.lab import Place, open_file
 from halab.progress import Progress
 from halab.scenario.record.folder import RunFolder

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from halab import files
 from halab.config import loading
 from halab.config.lab import Acceleration, Balancer, Provider
-from halab.config.scenario import Scenario, Setting
+from halab.config.lab_traits import Setting
+from halab.config.scenario import Scenario
 from halab.errors import BadUsage, Corrupted
 from halab.scenario.record import check_results, timeline
 from halab.scenario.record.check_results import CheckResult

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from halab.config.expectation import fault_in, is_of_heal
+from halab.config.expectation import Expectation, fault_in, is_of_heal
 from halab.config.known_faults import SNAPSHOT
-from halab.config.scenario import Expect, Expectation, Inject, Ledger, Scenario, Setting
+from halab.config.lab_traits import Setting
+from halab.config.scenario import Ledger, Scenario
+from halab.config.step import Expect, Inject
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
 from halab.scenario.record import events
 from halab.scenario.record.events import Record, Sample

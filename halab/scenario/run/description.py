@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from halab.config.lab_traits import Needs
+from halab.config.expectation import FactExpectation
+from halab.config.known_faults import NOTHING
+from halab.config.lab_traits import Needs, When
 from halab.config.quantities import spelled
-from halab.config.scenario import (
-    NOTHING,
-    AnyStep,
-    Expect,
-    FactExpectation,
-    Heal,
-    Inject,
-    Ledger,
-    Origin,
-    Scenario,
-    Twin,
-    Wait,
-    When,
-    conditions,
-)
+from halab.config.scenario import Ledger, Origin, Scenario
+from halab.config.step import AnyStep, Expect, Heal, Inject, Wait, conditions
+from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
 from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from halab.config.scenario import AnyStep, Expect, Heal, Inject, Scenario, Wait
+from halab.config.scenario import Scenario
+from halab.config.step import AnyStep, Expect, Heal, Inject, Wait
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.verdict.promises import waited_seconds
 

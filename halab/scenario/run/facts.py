@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from halab.config.expectation import FactName
 from halab.config.lab import Balancer
-from halab.config.scenario import FactName
 from halab.errors import HalabError
 from halab.faults import processes
 from halab.faults.site import Site

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from halab.clock import Clock, Deadline
-from halab.config.scenario import (
-    Expect,
-    Expectation,
-    FactExpectation,
-    Scenario,
-    Setting,
-)
+from halab.config.expectation import Expectation, FactExpectation
+from halab.config.lab_traits import Setting
+from halab.config.scenario import Scenario
+from halab.config.step import Expect
 from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.folder import RunFolder
@@ -23,7 +20,8 @@ from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.record.timeline import SampleReader, StateReader, Timeline, read_samples
 from halab.scenario.run import duration, facts
-from halab.scenario.verdict.judgement import State, satisfied
+from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.judgement import satisfied
 from halab.scenario.verdict.promises import promised, waited_seconds, waiting
 from halab.topology.lab import Lab
 

@@ -17,16 +17,9 @@ from halab import process
 from halab.clock import Deadline
 from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
-from halab.config.scenario import (
-    Expect,
-    Heal,
-    Inject,
-    Origin,
-    Scenario,
-    Setting,
-    Wait,
-    conditions,
-)
+from halab.config.lab_traits import Setting
+from halab.config.scenario import Origin, Scenario
+from halab.config.step import Expect, Heal, Inject, Wait, conditions
 from halab.errors import HalabError, LabProblem, TimedOut, Unable, afterwards
 from halab.faults import audit, injection
 from halab.faults.catalogue import FAULTS

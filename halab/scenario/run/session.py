@@ -15,8 +15,8 @@ from pathlib import Path
 from halab import __version__, process
 from halab.cluster.api import Api
 from halab.config.lab import Provider
+from halab.config.lab_traits import Setting
 from halab.config.loading import nearest
-from halab.config.scenario import Setting
 from halab.errors import BadUsage, HalabError, LabProblem, afterwards
 from halab.faults import capabilities, injection
 from halab.faults.capabilities import Capabilities

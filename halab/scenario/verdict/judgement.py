@@ -13,10 +13,8 @@ from halab.scenario.record.events import lane
 from halab.scenario.record.history import History, Window
 from halab.scenario.verdict import deadline, facts
 from halab.scenario.verdict import window as amounts
-from halab.scenario.verdict.decision import Evidence, Judgement, State, together
+from halab.scenario.verdict.decision import Judgement, State, together
 from halab.scenario.verdict.facts import Reading, Track
-
-__all__ = ["Evidence", "Judgement", "State", "satisfied"]
 
 
 def satisfied(history: History, index: int, now: float) -> Judgement:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.scenario.verdict.decision import Evidence, Figure, Unit
 
 SCHEMA = 1

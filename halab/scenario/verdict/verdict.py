@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from halab.config.scenario import Expect, Expectation, Verdict
+from halab.config.expectation import Expectation
+from halab.config.step import Expect
+from halab.config.twin import Verdict
 from halab.printable import one_line
 from halab.scenario.record import events
 from halab.scenario.record.events import When
@@ -18,10 +20,8 @@ from halab.scenario.record.history import History
 from halab.scenario.verdict import impact, postconditions, safety
 from halab.scenario.verdict.decision import State
 from halab.scenario.verdict.judgement import satisfied
-from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds, waiting
+from halab.scenario.verdict.promises import limit_seconds, promised, waiting
 from halab.scenario.verdict.result import Kind, Outcome, Result, Standing, measured
-
-__all__ = ["judge", "promised", "waited_seconds"]
 
 _STANDINGS = {
     State.MET: Standing.KEPT,

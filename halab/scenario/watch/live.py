@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from halab.config.scenario import FactName
+from halab.config.expectation import FactName
 from halab.scenario.record.events import Sample, StateReading, spoken
 
 WINDOW_SECONDS = 60.0

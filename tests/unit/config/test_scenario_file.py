@@ -10,9 +10,12 @@ from support.scenario_files import problems
 from halab import data
 from halab.config import scenario_rules, schema
 from halab.config.lab import Balancer, Provider
+from halab.config.lab_traits import Needs, When
 from halab.config.loading import loads
 from halab.config.quantities import seconds_of, share_of, spelled
-from halab.config.scenario import Expect, Inject, Needs, Scenario, Verdict, Wait, When
+from halab.config.scenario import Scenario
+from halab.config.step import Expect, Inject, Wait
+from halab.config.twin import Verdict
 from halab.faults.catalogue import FAULTS
 
 

@@ -9,11 +9,12 @@ import pytest
 from support.run_builder import META, STOP, scenario
 from support.scenario_files import KNOWN
 
-from halab.config.expectation import FactExpectation, FactName, Probe, ProbeExpectation
+from halab.config.expectation import Expectation, FactExpectation, FactName, Probe, ProbeExpectation
 from halab.config.lab import Balancer, Provider
-from halab.config.lab_traits import Capability, Setting
+from halab.config.lab_traits import Capability, Needs, Setting
 from halab.config.quantities import Bounds, spelled, spelled_count, spelled_share
-from halab.config.scenario import Expectation, Inject, Ledger, Needs, Scenario
+from halab.config.scenario import Ledger, Scenario
+from halab.config.step import Inject
 from halab.config.targets import PLACES, ROLES, Kind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
 from halab.faults.fault import Place

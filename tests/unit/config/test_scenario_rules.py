@@ -17,7 +17,8 @@ from support.scenario_files import KNOWN, problems
 
 from halab.config import scenario_rules
 from halab.config.lab_traits import Capability
-from halab.config.scenario import Scenario, Verdict
+from halab.config.scenario import Scenario
+from halab.config.twin import Verdict
 from halab.errors import BadFile, BadUsage
 from halab.faults.catalogue import FAULTS
 from halab.scenario.verdict.promises import promised

@@ -10,7 +10,7 @@ import pytest
 from support.campaign_builder import LEFT, campaign_of
 from support.run_builder import META, STOP, MadeRun
 
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.report import junit, overview, table
 from halab.report.campaign import Campaign, Spread, gravest
 from halab.scenario.record.folder import RunFolder

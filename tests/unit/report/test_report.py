@@ -14,7 +14,7 @@ from support.states_builder import power_cut
 
 from halab import report
 from halab.config.lab import Acceleration, Provider
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.report import junit, page, table
 from halab.scenario.record import events

@@ -10,7 +10,7 @@ import pytest
 from support.run_builder import STOP
 
 from halab.cli import main
-from halab.config.scenario import Expect, Inject, conditions
+from halab.config.step import Expect, Inject, conditions
 from halab.scenario.run import description, library
 
 Shown = pytest.CaptureFixture[str]

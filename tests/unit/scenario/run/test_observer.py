@@ -10,7 +10,8 @@ from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
 from support.run_builder import scenario
 
 from halab.config.lab import Balancer, Provider
-from halab.config.scenario import Expect, Setting
+from halab.config.lab_traits import Setting
+from halab.config.step import Expect
 from halab.faults.processes import short
 from halab.faults.site import Site
 from halab.scenario.record import events
@@ -19,7 +20,8 @@ from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
 from halab.scenario.run.facts import Reader
 from halab.scenario.run.observer import Observer
-from halab.scenario.verdict.judgement import State, satisfied
+from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.judgement import satisfied
 
 # etcd is back after a minute and a half, its API server at once
 SLOW_ETCD = """

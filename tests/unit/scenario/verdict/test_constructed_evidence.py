@@ -25,7 +25,7 @@ from support.simulated_run import (
 )
 from support.spoiled_evidence import DEFECTS
 
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.errors import Corrupted
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.verdict import judge

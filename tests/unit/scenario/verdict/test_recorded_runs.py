@@ -15,7 +15,7 @@ from support.run_builder import CONTROL_PLANES, META, MadeRun, leaders, waiting
 
 from halab import report
 from halab.cli import main
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.errors import HalabError
 from halab.report import overview
 from halab.report.recorded_campaign import render_campaign

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.run_builder import STOP, MadeRun, ledger, readings
 
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.events import Event, Record, Sample, StateReading
 from halab.scenario.record.outage import Samples

@@ -23,7 +23,7 @@ from support.run_builder import (
 )
 
 from halab.config.expectation import ProbeExpectation
-from halab.config.scenario import Verdict
+from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.events import Event, Record, Sample
 from halab.scenario.record.folder import Evidence
