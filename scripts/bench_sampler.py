@@ -88,7 +88,7 @@ def cost(folder: Path, port: int) -> None:
     print(f"{'sampler: a probe at 10 Hz, % of a core':<44} {share:8.1f}", flush=True)
 
 
-def _cpu_seconds(order: launcher.Order, seconds: float) -> float:
+def _cpu_seconds(order: launcher.SamplerConfig, seconds: float) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with launcher.sampling(order, Path(order.credentials) / "sampler.log"):
         time.sleep(seconds)
@@ -100,9 +100,9 @@ def _probe(name: str, port: int, rate_hertz: float) -> Probe:
     return Probe(name, None, Question.READ, Way.NEW, "127.0.0.1", port, rate_hertz)
 
 
-def _order(folder: Path, probes: list[Probe]) -> launcher.Order:
+def _order(folder: Path, probes: list[Probe]) -> launcher.SamplerConfig:
     names = f"{time.monotonic_ns()}"
-    return launcher.Order(
+    return launcher.SamplerConfig(
         probes=probes,
         origin=time.monotonic(),
         samples=str(folder / f"{names}.samples"),

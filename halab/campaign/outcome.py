@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from halab.campaign.plan import Turn
+from halab.campaign.plan import PlannedRun
 from halab.errors import HalabError
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.report import overview
 from halab.report.campaign import Campaign, NotRun
 from halab.scenario.record.folder import RunFolder
@@ -17,10 +17,10 @@ from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)
-class Run:
+class CampaignRun:
     """A run that was made, and has a report."""
 
-    turn: Turn
+    turn: PlannedRun
     folder: RunFolder
     result: Result
 
@@ -29,7 +29,7 @@ class Run:
 class Repair:
     """What was done to a lab that a run had left broken, and why that was needed."""
 
-    after: Turn
+    after: PlannedRun
     why: str
     done: tuple[str, ...]
 
@@ -38,16 +38,16 @@ class Repair:
 
 
 @dataclass
-class Played:
+class CampaignOutcome:
     """What came of a campaign. `ended_by` is the error that ended it before its time; `left` was not played."""
 
     seed: int
-    planned: Sequence[Turn]
+    planned: Sequence[PlannedRun]
     started: datetime
     seconds: float = 0.0
-    runs: list[Run] = field(default_factory=list)
+    runs: list[CampaignRun] = field(default_factory=list)
     repairs: list[Repair] = field(default_factory=list)
-    left: list[Turn] = field(default_factory=list)
+    left: list[PlannedRun] = field(default_factory=list)
     why_left: str = ""
     was_interrupted: bool = False
     ended_by: HalabError | None = None
@@ -71,13 +71,13 @@ class Played:
         )
 
 
-def merge(place: Place, played: Played) -> Path:
+def merge(place: LabDir, played: CampaignOutcome) -> Path:
     """Write one report of all runs of a campaign; its page."""
     folder = place.work.runs / f"{played.started:%Y%m%d-%H%M%S}-campaign"
     return overview.write(folder, played.campaign)
 
 
-def _title(planned: Sequence[Turn]) -> str:
+def _title(planned: Sequence[PlannedRun]) -> str:
     """`30 scenarios`, `2 losing twins, 5 times each`."""
     count = len({turn.script.path for turn in planned})
     times = len(planned) // count

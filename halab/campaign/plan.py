@@ -14,7 +14,7 @@ from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)
-class Turn:
+class PlannedRun:
     """One run that is to be made. `seed` decides among equal targets."""
 
     script: Script
@@ -31,19 +31,19 @@ class Turn:
         return result.verdict is (self.script.scenario.twin.verdict if proving else Verdict.PASS)
 
 
-def turns(
+def planned_runs(
     scripts: Sequence[Script], seed: int, *, repeat: int = 1, twin: bool = False, shuffled: bool = False
-) -> list[Turn]:
+) -> list[PlannedRun]:
     """Every scenario so many times, in rounds: each has a seed of its own and, if shuffled, another order."""
     order = random.Random(seed)
     return [
-        Turn(script, seed + number, twin)
+        PlannedRun(script, seed + number, twin)
         for number in range(repeat)
         for script in (order.sample(scripts, len(scripts)) if shuffled else scripts)
     ]
 
 
-def announcement(planned: Sequence[Turn], seed: int, patience: float) -> str:
+def announcement(planned: Sequence[PlannedRun], seed: int, patience: float) -> str:
     """What is going to be played: how much, how long at most, in which order."""
     longest = sum(longest_seconds(turn.script.scenario, patience) for turn in planned)
     order = ", ".join(turn.script.name for turn in planned)

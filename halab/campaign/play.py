@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from halab.campaign.outcome import Played, Repair, Run
-from halab.campaign.plan import Turn, minutes
+from halab.campaign.outcome import CampaignOutcome, CampaignRun, Repair
+from halab.campaign.plan import PlannedRun, minutes
 from halab.clock import RealClock
 from halab.errors import HalabError, HostProblem, afterwards
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.printable import one_line
 from halab.progress import Progress
 from halab.report.render import render
@@ -24,7 +24,7 @@ from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)
-class Manner:
+class CampaignOptions:
     """How a campaign goes on. `proving` expects of each run what its twin promises, not a pass."""
 
     fail_fast: bool = False
@@ -33,18 +33,18 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Ways:
+class CampaignDeps:
     """The ways to play, judge and mend; tests bring their own."""
 
-    opened: Callable[[Place, Progress, int], AbstractContextManager[Session]]
+    opened: Callable[[LabDir, Progress, int], AbstractContextManager[Session]]
     render: Callable[[RunFolder], Result]
     damage: Callable[[RunFolder], str]
     healed: Callable[[Session], list[str]]
     mend: Callable[[Session], tuple[list[str], str]]
-    rebuild: Callable[[Place, Progress], str]
+    rebuild: Callable[[LabDir, Progress], str]
 
 
-REAL = Ways(
+REAL = CampaignDeps(
     opened=lambda place, progress, seed: session.opened(place, progress, seed=seed),
     render=render,
     damage=repair.damage,
@@ -55,22 +55,22 @@ REAL = Ways(
 
 
 def play(
-    place: Place,
-    planned: Sequence[Turn],
+    place: LabDir,
+    planned: Sequence[PlannedRun],
     progress: Progress,
-    manner: Manner,
+    manner: CampaignOptions,
     *,
     seed: int,
-    ended: Callable[[Run], None] = lambda run: None,
-    ways: Ways = REAL,
-) -> Played:
+    ended: Callable[[CampaignRun], None] = lambda run: None,
+    ways: CampaignDeps = REAL,
+) -> CampaignOutcome:
     """Play a campaign to its end. Every run that was begun is healed and has a report, whatever ended it.
 
     `ended` is told of each run as soon as it has its report. Raises what keeps the first run from being begun: a lab
     that is not up, that is in use, with a fault open.
     """
     begun = RealClock().now()
-    played = Played(seed, planned, datetime.now().astimezone())
+    played = CampaignOutcome(seed, planned, datetime.now().astimezone())
     campaign = _Campaign(place, planned, progress, manner, ended, ways, played)
     try:
         campaign.play()
@@ -91,13 +91,13 @@ class _Campaign:
 
     def __init__(
         self,
-        place: Place,
-        planned: Sequence[Turn],
+        place: LabDir,
+        planned: Sequence[PlannedRun],
         progress: Progress,
-        manner: Manner,
-        ended: Callable[[Run], None],
-        ways: Ways,
-        played: Played,
+        manner: CampaignOptions,
+        ended: Callable[[CampaignRun], None],
+        ways: CampaignDeps,
+        played: CampaignOutcome,
     ) -> None:
         self._place = place
         self._count = len(planned)
@@ -137,7 +137,7 @@ class _Campaign:
             self._note(mended)
         return None
 
-    def _play_one(self, held: Session, turn: Turn) -> Run:
+    def _play_one(self, held: Session, turn: PlannedRun) -> CampaignRun:
         limit = longest_seconds(turn.script.scenario, held.lab.patience)
         number = f"{self._count - len(self.left)} of {self._count}: " if self._count > 1 else ""
         self._progress.say(f"{number}scenario {turn}, seed {turn.seed}, at most {minutes(limit)}")
@@ -151,8 +151,8 @@ class _Campaign:
         if not self._manner.keep:
             self._ways.healed(held)
 
-    def _judge(self, turn: Turn, folder: RunFolder) -> None:
-        run = Run(turn, folder, self._ways.render(folder))
+    def _judge(self, turn: PlannedRun, folder: RunFolder) -> None:
+        run = CampaignRun(turn, folder, self._ways.render(folder))
         self.played.runs.append(run)
         self._ended(run)
 

@@ -34,13 +34,13 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
     """
     from halab.cli.console import progress
     from halab.config import kubernetes
-    from halab.config.lab import Provider
+    from halab.config.lab import ProviderKind
     from halab.images import box, bundle
 
     show = progress()
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
-    payload = bundle.ensure(release, kubernetes.Source(source), show)
-    built = box.ensure(name, payload, show, provider=Provider(provider), force=force)
+    payload = bundle.ensure(release, kubernetes.BundleSource(source), show)
+    built = box.ensure(name, payload, show, provider=ProviderKind(provider), force=force)
     echo_as_it_is(built.path)
 
 

@@ -32,7 +32,7 @@ def build(version: str | None, source: str, force: bool) -> None:
     from halab.images import bundle
 
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
-    made = bundle.ensure(release, kubernetes.Source(source), progress(), force=force)
+    made = bundle.ensure(release, kubernetes.BundleSource(source), progress(), force=force)
     echo_as_it_is(made.path)
 
 

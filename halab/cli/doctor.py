@@ -17,8 +17,8 @@ from halab.printable import brief, printable
 
 if TYPE_CHECKING:
     from halab.doctor import Report
-    from halab.doctor.check import Result
-    from halab.lifecycle.lab import Place
+    from halab.doctor.check import CheckResult
+    from halab.lifecycle.lab import LabDir
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
@@ -57,9 +57,9 @@ def _width() -> int:
     return max(40, min(shutil.get_terminal_size().columns, 100))
 
 
-def _place(file: Path | None) -> Place:
+def _place(file: Path | None) -> LabDir:
     from halab.config.lab import LabFile
-    from halab.lifecycle.lab import Place, open_file
+    from halab.lifecycle.lab import LabDir, open_file
     from halab.machines.work import Work
 
     usual = Path("lab.yml")
@@ -67,7 +67,7 @@ def _place(file: Path | None) -> Place:
         return open_file(file or usual)
     work = Work.beside(usual)
     work.require_own()
-    return Place(usual, LabFile(), work)
+    return LabDir(usual, LabFile(), work)
 
 
 def report_lines(report: Report, width: int) -> Iterator[str]:
@@ -86,7 +86,7 @@ def report_lines(report: Report, width: int) -> Iterator[str]:
     yield _summary(report)
 
 
-def _result_lines(result: Result, names: int, width: int) -> Iterator[str]:
+def _result_lines(result: CheckResult, names: int, width: int) -> Iterator[str]:
     """What was seen and, where it is not well, why that matters and what to do."""
     mark = click.style(_MARKS[result.state], fg=_COLORS[result.state])
     indent = " " * (names + 4)
@@ -106,9 +106,9 @@ def _result_lines(result: Result, names: int, width: int) -> Iterator[str]:
 
 
 def _summary(report: Report) -> str:
-    from halab.doctor.check import State
+    from halab.doctor.check import CheckState
 
-    warnings, failures = report.count(State.WARNING), report.count(State.FAILED)
+    warnings, failures = report.count(CheckState.WARNING), report.count(CheckState.FAILED)
     noted = f", {warnings} to look at" if warnings else ""
     if report.hidden:
         noted += f"; not looked at without root: {', '.join(report.hidden)}"

@@ -17,7 +17,7 @@ from halab.errors import HalabError
 
 if TYPE_CHECKING:
     from halab.faults.fault import Fault, Option
-    from halab.lifecycle.lab import Place
+    from halab.lifecycle.lab import LabDir
 
 _WIDTH = 100
 
@@ -95,7 +95,7 @@ def inject_command(
 
 
 @contextmanager
-def _undoable(place: Place) -> Iterator[None]:
+def _undoable(place: LabDir) -> Iterator[None]:
     """A fault that failed half-way, or was interrupted, says how what is open of it is undone."""
     try:
         yield
@@ -104,7 +104,7 @@ def _undoable(place: Place) -> Iterator[None]:
         raise
 
 
-def say_what_is_open(place: Place) -> None:
+def say_what_is_open(place: LabDir) -> None:
     from halab.faults.journal import Journal
 
     # what ended the command is told next: a journal that cannot be read must not replace it

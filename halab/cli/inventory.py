@@ -15,7 +15,7 @@ from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.lifecycle.inventory import Inventory, Removal
-    from halab.lifecycle.ownership import Judged
+    from halab.lifecycle.ownership import OwnedResource
 
 _COLUMNS = ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK FOLDER"]
 
@@ -32,17 +32,17 @@ def list_command(as_json: bool) -> int:
     Example:
       halab list --json | jq '.[] | select(.state == "orphaned") | .name'
     """
-    from halab.lifecycle import inventory as belongings
+    from halab.lifecycle import inventory
 
-    inventory = belongings.look()
-    _say_who_is_silent(inventory)
+    listed = inventory.look()
+    _say_who_is_silent(listed)
     if as_json:
-        print_json(_as_json(inventory.found))
-    elif inventory.found:
-        _show(inventory.found)
+        print_json(_as_json(listed.found))
+    elif listed.found:
+        _show(listed.found)
     else:
         echo("no lab has anything here", err=True)
-    return ExitCode.ERROR if inventory.is_blind else ExitCode.PASSED
+    return ExitCode.ERROR if listed.is_blind else ExitCode.PASSED
 
 
 @click.command("gc")
@@ -58,26 +58,26 @@ def gc_command(yes: bool, as_json: bool) -> int:
       halab gc
       halab gc --yes
     """
-    from halab.lifecycle import inventory as belongings
-    from halab.lifecycle.ownership import Standing
+    from halab.lifecycle import inventory
+    from halab.lifecycle.ownership import Ownership
 
-    inventory = belongings.look()
-    _say_who_is_silent(inventory)
-    orphaned = [each for each in inventory.found if each.standing is Standing.ORPHANED]
+    listed = inventory.look()
+    _say_who_is_silent(listed)
+    orphaned = [each for each in listed.found if each.standing is Ownership.ORPHANED]
     if not as_json and orphaned:
         _show(orphaned)
     removals: list[Removal] = []
     if not orphaned:
         echo("nothing is left of labs that are gone", err=True)
     elif yes or (not as_json and _confirmed(len(orphaned))):
-        for removal in belongings.remove(inventory.orphaned):
+        for removal in inventory.remove(listed.orphaned):
             removals.append(removal)
             echo(_became(removal), err=True)
     if as_json:
         print_json(
             {"orphaned": _as_json(orphaned), "removals": [_removal_as_json(each) for each in removals]}
         )
-    failed = inventory.is_blind or any(each.problem for each in removals)
+    failed = listed.is_blind or any(each.problem for each in removals)
     return ExitCode.ERROR if failed else ExitCode.PASSED
 
 
@@ -92,12 +92,12 @@ def _confirmed(count: int) -> bool:
     return False
 
 
-def _say_who_is_silent(inventory: Inventory) -> None:
-    for holder, problem in inventory.silent.items():
+def _say_who_is_silent(listed: Inventory) -> None:
+    for holder, problem in listed.silent.items():
         echo(f"not asked: {holder}: {problem.message}", err=True)
 
 
-def _show(found: Sequence[Judged]) -> None:
+def _show(found: Sequence[OwnedResource]) -> None:
     from halab.cli.console import table
 
     now = datetime.now(UTC)
@@ -120,7 +120,7 @@ def _became(removal: Removal) -> str:
     return f"removed {what}"
 
 
-def _as_json(found: Sequence[Judged]) -> list[dict[str, object]]:
+def _as_json(found: Sequence[OwnedResource]) -> list[dict[str, object]]:
     now = datetime.now(UTC)
     shown: list[dict[str, object]] = []
     for each in found:

@@ -11,7 +11,7 @@ import click
 from halab.cli.console import echo, echo_as_it_is
 
 if TYPE_CHECKING:
-    from halab.lifecycle.lab import Place
+    from halab.lifecycle.lab import LabDir
 
 file_option = click.option(
     "-f",
@@ -25,7 +25,7 @@ file_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def place_of(file: Path) -> Place:
+def place_of(file: Path) -> LabDir:
     from halab.lifecycle.lab import open_file
 
     return open_file(file)

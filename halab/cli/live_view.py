@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from halab.printable import printable
 from halab.scenario.record.events import spoken
-from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Change, Live
+from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live, LiveChange
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +31,7 @@ _FEWEST_CHANGES = 3
 
 
 @dataclass(frozen=True)
-class View:
+class LiveScreen:
     """What is looked at; `began` is the wall-clock time of the view's zero."""
 
     lab: Lab
@@ -41,7 +41,7 @@ class View:
         return f"{self.began + timedelta(seconds=t):%H:%M:%S}"
 
 
-def screen(view: View, live: Live, t: float, width: int, height: int) -> RenderableType:
+def screen(view: LiveScreen, live: Live, t: float, width: int, height: int) -> RenderableType:
     """Machines, probes, and as many of the last changes as there is room for."""
     from rich.console import Group
     from rich.text import Text
@@ -67,12 +67,12 @@ def screen(view: View, live: Live, t: float, width: int, height: int) -> Rendera
     return Group(*parts)
 
 
-def summary(view: View, live: Live, t: float) -> str:
+def summary(view: LiveScreen, live: Live, t: float) -> str:
     """Everything in one line, the exceptions by name."""
     return f"{view.clock(t)}  " + "; ".join(_summed(view.lab, live, t))
 
 
-def change_line(view: View, change: Change) -> str:
+def change_line(view: LiveScreen, change: LiveChange) -> str:
     return f"{view.clock(change.t)}  {change.text}"
 
 
@@ -144,7 +144,7 @@ def _styled(text: str, is_good: bool) -> Text:
     return Text(printable(text), "green" if is_good else "bold red")
 
 
-def _change(view: View, change: Change) -> Text:
+def _change(view: LiveScreen, change: LiveChange) -> Text:
     from rich.text import Text
 
     style = "red" if change.is_bad else "green"

@@ -18,7 +18,7 @@ from halab.cli.lab import file_option, json_option, place_of, print_json
 from halab.errors import HalabError
 
 if TYPE_CHECKING:
-    from halab.campaign.outcome import Played, Run
+    from halab.campaign.outcome import CampaignOutcome, CampaignRun
     from halab.scenario.run.library import Script
 
 
@@ -89,7 +89,7 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     """
     from halab.cli.verdicts import print_result, print_results
 
-    def show(run: Run) -> None:
+    def show(run: CampaignRun) -> None:
         print_result(run.folder, run.result)
 
     played = _play(choice, show, repeat=repeat, twin=twin)
@@ -113,7 +113,7 @@ def prove_command(choice: Choice) -> int:
     """
     from halab.cli.verdicts import Proof, print_proof
 
-    def show(run: Run) -> None:
+    def show(run: CampaignRun) -> None:
         print_proof(Proof(run), run.folder)
 
     played = _play(choice, show, twin=True, proving=True)
@@ -125,27 +125,27 @@ def prove_command(choice: Choice) -> int:
 
 def _play(
     choice: Choice,
-    show: Callable[[Run], None],
+    show: Callable[[CampaignRun], None],
     *,
     repeat: int = 1,
     twin: bool = False,
     proving: bool = False,
-) -> Played:
+) -> CampaignOutcome:
     """Play what was chosen, and show each run as soon as it has ended; JSON is printed at the end."""
     from halab.campaign.outcome import merge
-    from halab.campaign.plan import announcement, turns
-    from halab.campaign.play import Manner, play, problem_of
+    from halab.campaign.plan import announcement, planned_runs
+    from halab.campaign.play import CampaignOptions, play, problem_of
     from halab.cli.console import progress
     from halab.report import table
 
     place = place_of(choice.file)
     scripts = scripts_of(choice)
     seed = secrets.randbelow(10**6) if choice.seed is None else choice.seed
-    planned = turns(scripts, seed, repeat=repeat, twin=twin, shuffled=not choice.names)
+    planned = planned_runs(scripts, seed, repeat=repeat, twin=twin, shuffled=not choice.names)
     shown = progress()
     if len(planned) > 1:
         shown.say(announcement(planned, seed, place.written.patience))
-    manner = Manner(choice.fail_fast, choice.keep, proving)
+    manner = CampaignOptions(choice.fail_fast, choice.keep, proving)
     played = play(
         place, planned, shown, manner, seed=seed, ended=(lambda run: None) if choice.as_json else show
     )
@@ -184,7 +184,7 @@ def scripts_of(choice: Choice) -> list[Script]:
     return [each for each in scripts if not choice.tags or set(choice.tags) & set(each.scenario.tags)]
 
 
-def _ended(played: Played, verdicts: Sequence[str]) -> int:
+def _ended(played: CampaignOutcome, verdicts: Sequence[str]) -> int:
     """The exit code of a campaign. The error that ended it early is raised, to be shown."""
     from halab.cli.verdicts import exit_code
 

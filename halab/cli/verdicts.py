@@ -13,7 +13,7 @@ from halab.errors import ExitCode
 from halab.printable import one_line
 
 if TYPE_CHECKING:
-    from halab.campaign.outcome import Run
+    from halab.campaign.outcome import CampaignRun
     from halab.scenario.record.folder import RunFolder
     from halab.scenario.verdict.result import Result
 
@@ -47,7 +47,7 @@ def exit_code(verdicts: Sequence[str], *, was_interrupted: bool = False) -> Exit
 class Proof:
     """What the run of a losing twin says about its scenario."""
 
-    run: Run
+    run: CampaignRun
 
     @property
     def promised(self) -> str:
@@ -68,10 +68,10 @@ class Proof:
     @property
     def reasons(self) -> list[str]:
         """By what it lost: the promises that were broken; where none was, why there was no sound verdict."""
-        from halab.scenario.verdict.result import Standing
+        from halab.scenario.verdict.result import PromiseStatus
 
         result = self.run.result
-        broken = [f"{each.promised}: {one_line(each.seen)}" for each in result.of(Standing.BROKEN)]
+        broken = [f"{each.promised}: {one_line(each.seen)}" for each in result.of(PromiseStatus.BROKEN)]
         return broken or list(result.reasons)
 
     def text(self) -> str:

@@ -16,7 +16,7 @@ from halab.cli.console import echo
 from halab.cli.lab import file_option, place_of
 
 if TYPE_CHECKING:
-    from halab.cli.live_view import View
+    from halab.cli.live_view import LiveScreen
     from halab.clock import Clock
     from halab.scenario.watch.live import Live
 
@@ -50,7 +50,7 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
       halab watch --seconds 30 --writes
     """
     from halab.cli import Interrupted, streams
-    from halab.cli.live_view import View
+    from halab.cli.live_view import LiveScreen
     from halab.clock import RealClock
     from halab.lifecycle import lab as labs
     from halab.scenario.watch.live import Live
@@ -58,7 +58,7 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
 
     place = place_of(file)
     lab = labs.existing(place)
-    live, view, frames = Live(), View(lab, datetime.now()), Frames(RealClock(), seconds)
+    live, view, frames = Live(), LiveScreen(lab, datetime.now()), Frames(RealClock(), seconds)
     try:
         with on_screen(view) if _has_screen() else in_lines(view) as show:
             while not frames.over:
@@ -100,7 +100,7 @@ class Frames:
 
 
 @contextmanager
-def on_screen(view: View) -> Iterator[Show]:
+def on_screen(view: LiveScreen) -> Iterator[Show]:
     """Draw in place; what was seen last stays on the terminal."""
     from rich.console import Console
     from rich.live import Live as Drawing
@@ -117,7 +117,7 @@ def on_screen(view: View) -> Iterator[Show]:
 
 
 @contextmanager
-def in_lines(view: View) -> Iterator[Show]:
+def in_lines(view: LiveScreen) -> Iterator[Show]:
     """A line for every change, and a summary now and then."""
     from halab.cli.live_view import change_line, summary
 

@@ -98,7 +98,7 @@ def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
     return on_all([machine.name for machine in lab.control_planes], ask)
 
 
-def beside(guests: Guests, lab: Lab, machine: str) -> str:
+def healthy_peer(guests: Guests, lab: Lab, machine: str) -> str:
     """Another control plane whose member knows a leader: through it the members can be changed."""
     for name, member in statuses(guests, lab).items():
         if name != machine and isinstance(member, Member) and member.leader_id and not member.is_learner:

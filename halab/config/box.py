@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from halab import data
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.config.loading import Model, load
 from halab.errors import BadUsage
 
@@ -50,9 +50,9 @@ class Recipe(Model):
     docker: Container = Container()
     libvirt: VirtualMachine = VirtualMachine()
 
-    def for_provider(self, provider: Provider) -> Recipe:
+    def for_provider(self, provider: ProviderKind) -> Recipe:
         """The recipe with what only this provider's machines get merged in."""
-        if provider is Provider.LIBVIRT:
+        if provider is ProviderKind.LIBVIRT:
             merged = {
                 "packages": (*self.packages, *self.libvirt.packages),
                 "enable": (*self.enable, *self.libvirt.enable),

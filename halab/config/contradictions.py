@@ -8,7 +8,7 @@ from itertools import product
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
 from halab.config.expectation_rules import amounts_of
 from halab.config.fault_rules import Finding
-from halab.config.lab_traits import When
+from halab.config.lab_traits import Condition
 from halab.config.quantities import Bounds
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, conditions
@@ -30,7 +30,7 @@ def problems(scenario: Scenario) -> Iterator[Finding]:
         earlier.append((index, step))
 
 
-def _may_meet(one: list[When], other: list[When]) -> bool:
+def _may_meet(one: list[Condition], other: list[Condition]) -> bool:
     return all(first.may_hold_with(second) for first, second in product(one, other))
 
 

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from halab.config.lab_traits import When
+from halab.config.lab_traits import Condition
 from halab.config.loading import Model
 from halab.config.quantities import CountBounds, SecondsBounds, ShareBounds, Within, WithinOrAlways
-from halab.config.targets import Kind
+from halab.config.targets import TargetKind
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Probe(StrEnum):
+class ProbeName(StrEnum):
     """One question, asked again and again: what is asked, how, and of whom."""
 
     READY_VIA_LB = "ready-via-lb"
@@ -76,11 +76,11 @@ class FactName(StrEnum):
         return _GROWTH.get(self, 0)
 
     @property
-    def kinds(self) -> frozenset[Kind]:
+    def kinds(self) -> frozenset[TargetKind]:
         """The machines that it can be read of; none where it is of the whole lab."""
         if not self.is_of_a_machine:
             return frozenset()
-        return _KINDS.get(self, frozenset({Kind.CONTROL_PLANE}))
+        return _KINDS.get(self, frozenset({TargetKind.CONTROL_PLANE}))
 
     @property
     def values(self) -> frozenset[str] | None:
@@ -106,13 +106,13 @@ _OF_THE_LAB = frozenset(
 _NUMBERS = frozenset({FactName.ETCD_TERM, FactName.ETCD_REVISION})
 # Each write adds to the revision, and the sampler writes all the time: no lab makes so many of them in a day.
 _GROWTH = {FactName.ETCD_REVISION: 10_000_000}
-_NODES = frozenset({Kind.CONTROL_PLANE, Kind.WORKER})
+_NODES = frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER})
 _KINDS = {
     FactName.KUBELET_STARTED: _NODES,
     FactName.CONTAINERD_STARTED: _NODES,
     FactName.NODE_READY: _NODES,
-    FactName.BALANCER_STARTED: frozenset({Kind.BALANCER}),
-    FactName.MACHINE_STARTED: frozenset(Kind),
+    FactName.BALANCER_STARTED: frozenset({TargetKind.BALANCER}),
+    FactName.MACHINE_STARTED: frozenset(TargetKind),
 }
 _VALUES = {
     FactName.NODE_READY: frozenset({"true", "false", "unknown"}),
@@ -156,7 +156,7 @@ class _Expectation(Model):
     during: Text | None = Field(
         None, description="a fault, from its inject to its heal, or `heal` and a fault"
     )
-    when: When | None = None
+    when: Condition | None = None
 
     @property
     def fault(self) -> str | None:
@@ -170,7 +170,7 @@ class ProbeExpectation(_Expectation):
     Of an amount, `5s` is the most; `2s to 20s` is the least that shows the fault, and the most.
     """
 
-    probe: Probe
+    probe: ProbeName
     ok: WithinOrAlways | None = None
     fails: WithinOrAlways | None = None
     longest_outage: SecondsBounds | None = None

@@ -11,17 +11,17 @@ from halab.config.expectation import (
     FactName,
     ProbeExpectation,
 )
-from halab.config.fault_rules import Cast, Finding
+from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.lab import Balancer
-from halab.config.lab_traits import When
+from halab.config.lab_traits import Condition
 from halab.config.loading import nearest
 from halab.config.quantities import Bounds
-from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, Kind, kind_of
+from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, TargetKind, kind_of
 from halab.config.yaml_source import Path
 
 AMOUNTS = ("longest_outage", "failed_share", "outages")
 _FORMS = ("changed", "unchanged", "value", "increase")
-_CONTROL_PLANE = frozenset({Kind.CONTROL_PLANE})
+_CONTROL_PLANE = frozenset({TargetKind.CONTROL_PLANE})
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class ExpectationRules:
     """The rules at one step; `path` is that of its `expect`, `later` are the faults that are yet to come."""
 
     path: Path
-    cast: Cast
+    cast: KnownFaults
     later: Mapping[str, int]
-    conditions: tuple[When, ...]
+    conditions: tuple[Condition, ...]
 
     def problems(self, expectation: Expectation) -> Iterator[Finding]:
         if isinstance(expectation, ProbeExpectation):
@@ -78,7 +78,7 @@ class ExpectationRules:
             yield f"nobody knows beforehand when something started: promise that {fact} changed"
         elif fact.values is not None and value not in fact.values:
             yield f"{fact} is {_listed(sorted(fact.values))}, never {value}"
-        elif fact.values is None and kind_of(value) is not Kind.CONTROL_PLANE:
+        elif fact.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
             yield f"{fact} is the name of a control plane, such as cp1, never {value}"
         else:
             yield from self.cast.missing_machine(value)
@@ -91,7 +91,7 @@ class ExpectationRules:
         if (
             target not in self.cast.injected
             and target != ALL_CONTROL_PLANES
-            and (not kind_of(target) or is_probe and kind_of(target) is not Kind.CONTROL_PLANE)
+            and (not kind_of(target) or is_probe and kind_of(target) is not TargetKind.CONTROL_PLANE)
         ):
             if target in self.later:
                 yield self.cast.unknown_fault(target, self.later)
@@ -169,6 +169,6 @@ def amounts_of(expectation: ProbeExpectation) -> dict[str, Bounds]:
     return {name: bounds for name, bounds in found.items() if bounds is not None}
 
 
-def _listed(names: tuple[str, ...] | list[Kind] | list[str]) -> str:
+def _listed(names: tuple[str, ...] | list[TargetKind] | list[str]) -> str:
     head, last = list(names)[:-1], list(names)[-1]
     return f"{', '.join(head)} or {last}" if head else str(last)

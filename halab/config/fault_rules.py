@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from halab.config.known_faults import FaultSpec
 from halab.config.lab_traits import Needs
 from halab.config.loading import nearest
-from halab.config.step import Heal, Inject, Options, spelled_options
+from halab.config.step import Heal, Inject, Options, format_options
 from halab.config.targets import (
     EVERYONE,
     MOST_CONTROL_PLANES,
@@ -17,7 +17,7 @@ from halab.config.targets import (
     PLACES,
     ROLES,
     SEVERAL,
-    Kind,
+    TargetKind,
     kind_of,
     kinds_of,
     number_of,
@@ -33,12 +33,12 @@ class Known:
     """A fault that was injected in a step before; `hits_all` if it leaves no control plane alone."""
 
     index: int
-    kinds: frozenset[Kind]
+    kinds: frozenset[TargetKind]
     hits_all: bool
 
 
 @dataclass
-class Cast:
+class KnownFaults:
     """The faults so far, by their names, while the steps of a file are gone through in order."""
 
     faults: Mapping[str, FaultSpec]
@@ -46,7 +46,7 @@ class Cast:
     injected: dict[str, Known] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
 
-    def kinds(self, target: str) -> frozenset[Kind]:
+    def kinds(self, target: str) -> frozenset[TargetKind]:
         """What kinds of machines a target can mean; none where it is no target."""
         return self.injected[target].kinds if target in self.injected else kinds_of(target)
 
@@ -92,7 +92,7 @@ class Cast:
 
     def option_problems(self, fault: str, options: Options, targets: tuple[str, ...]) -> Iterator[str]:
         """What is wrong with the options of a fault, those that name machines included."""
-        spec, given = self.faults[fault], spelled_options(options)
+        spec, given = self.faults[fault], format_options(options)
         yield from spec.problems_with(given)
         for name, option in sorted(spec.options.items()):
             value = given.get(name)
@@ -116,13 +116,13 @@ class Cast:
     def missing_machine(self, name: str) -> Iterator[str]:
         """Where a lab that has all that the scenario needs may not have this machine."""
         kind, number = kind_of(name), number_of(name)
-        if kind is Kind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
+        if kind is TargetKind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
             yield f"no lab has more than {MOST_CONTROL_PLANES} control planes: {name}"
-        elif kind is Kind.CONTROL_PLANE and number > self.needs.control_planes:
+        elif kind is TargetKind.CONTROL_PLANE and number > self.needs.control_planes:
             yield f"needs a lab that has it: write needs: {{control_planes: …}}: {name}"
-        elif kind is Kind.WORKER and number > MOST_WORKERS:
+        elif kind is TargetKind.WORKER and number > MOST_WORKERS:
             yield f"no lab has more than {MOST_WORKERS} workers: {name}"
-        elif kind is Kind.WORKER and number > self.needs.workers:
+        elif kind is TargetKind.WORKER and number > self.needs.workers:
             yield f"needs a lab that has it: write needs: {{workers: …}}: {name}"
         elif name in ("etcd-follower", "etcd-followers", OTHERS) and self.needs.control_planes == 1:
             yield f"needs a lab of several control planes: write needs: {{control_planes: 3}}: {name}"

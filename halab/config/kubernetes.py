@@ -11,7 +11,7 @@ from halab.errors import BadUsage
 DEFAULT = "1.37"
 
 
-class Source(StrEnum):
+class BundleSource(StrEnum):
     """Where a bundle comes from."""
 
     AUTO = "auto"  # release where the release host answers, else modules

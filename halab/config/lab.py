@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from halab import data
 from halab.config import kubernetes, remote
-from halab.config.kubernetes import Source
+from halab.config.kubernetes import BundleSource
 from halab.config.loading import Model, nearest
 from halab.errors import BadUsage
 
@@ -20,7 +20,7 @@ NAME = r"[a-z][a-z0-9-]{0,19}"
 AUTO = "auto"
 
 
-class Provider(StrEnum):
+class ProviderKind(StrEnum):
     AUTO = "auto"
     LIBVIRT = "libvirt"
     DOCKER = "docker"
@@ -42,7 +42,7 @@ class Balancer(StrEnum):
     NGINX = "nginx"
 
 
-class Check(StrEnum):
+class BackendCheck(StrEnum):
     READYZ = "readyz"
     TCP = "tcp"
 
@@ -95,7 +95,7 @@ def is_stock(box: str) -> bool:
 
 
 def _box(value: str, info: ValidationInfo) -> str:
-    if is_stock(value) and info.data.get("provider") in (Provider.AUTO, Provider.DOCKER):
+    if is_stock(value) and info.data.get("provider") in (ProviderKind.AUTO, ProviderKind.DOCKER):
         raise ValueError(
             f"a box of Vagrant's is a virtual machine, and `provider: {info.data['provider']}` makes containers: "
             f"write `provider: libvirt`, or a box that halab builds, such as debian-12"
@@ -154,12 +154,14 @@ class Machines(Model):
 
 class LoadBalancer(Model):
     kind: Balancer = Balancer.HAPROXY
-    check: Check = Field(Check.READYZ, description="haproxy only: open-source NGINX checks passively")
+    check: BackendCheck = Field(
+        BackendCheck.READYZ, description="haproxy only: open-source NGINX checks passively"
+    )
 
 
 class Kubernetes(Model):
     version: Annotated[str, AfterValidator(_version)] = kubernetes.DEFAULT
-    source: Source = Source.AUTO
+    source: BundleSource = BundleSource.AUTO
 
 
 class LabFile(Model):
@@ -169,7 +171,7 @@ class LabFile(Model):
         "ha",
         description="auto: a name of its own for each folder, such as demo-3f9a2c for a folder called demo",
     )
-    provider: Provider = Provider.AUTO
+    provider: ProviderKind = ProviderKind.AUTO
     provider_uri: Annotated[str, AfterValidator(remote.provider_uri)] | None = Field(
         None,
         description="libvirt: where it is asked, such as qemu+ssh://ada@farm/system; else by LIBVIRT_DEFAULT_URI",
@@ -196,6 +198,6 @@ class LabFile(Model):
     @classmethod
     def _is_of_libvirt(cls, value: str | None, info: ValidationInfo) -> str | None:
         # a provider that is wrong itself is not there
-        if value is not None and info.data.get("provider", Provider.LIBVIRT) is not Provider.LIBVIRT:
+        if value is not None and info.data.get("provider", ProviderKind.LIBVIRT) is not ProviderKind.LIBVIRT:
             raise ValueError("is libvirt's alone: write `provider: libvirt`; docker has DOCKER_HOST")
         return value

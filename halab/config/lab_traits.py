@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from halab.config import kubernetes
-from halab.config.lab import Balancer, Provider
+from halab.config.lab import Balancer, ProviderKind
 from halab.config.loading import Model
 from halab.printable import shortened
 
@@ -32,11 +32,11 @@ class Capability(StrEnum):
 
 
 @dataclass(frozen=True)
-class Setting:
+class LabTraits:
     """What a lab is. `lacking` says why it lacks the capabilities that it has not, as far as that is known."""
 
     kubernetes: str
-    provider: Provider
+    provider: ProviderKind
     load_balancer: Balancer
     control_planes: int
     workers: int = 0
@@ -59,14 +59,14 @@ def _version_condition(value: Any) -> Any:
 VersionCondition = Annotated[str, BeforeValidator(_version_condition)]
 
 
-class When(Model):
+class Condition(Model):
     """Conditions on the lab; all of them must hold."""
 
     kubernetes: VersionCondition | None = None
-    provider: Literal[Provider.DOCKER, Provider.LIBVIRT] | None = None
+    provider: Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT] | None = None
     load_balancer: Balancer | None = None
 
-    def fails_in(self, setting: Setting) -> list[str]:
+    def fails_in(self, setting: LabTraits) -> list[str]:
         """The conditions that do not hold, in words; none where all do."""
         unmet = []
         if self.kubernetes and not _compares(setting.kubernetes, self.kubernetes):
@@ -83,7 +83,7 @@ class When(Model):
         known = kubernetes.RELEASES
         return frozenset(each for each in known if not self.kubernetes or _compares(each, self.kubernetes))
 
-    def may_hold_with(self, other: When) -> bool:
+    def may_hold_with(self, other: Condition) -> bool:
         """Whether there is a lab for which both hold."""
         for mine, theirs in (
             (self.provider, other.provider),
@@ -100,26 +100,28 @@ class Needs(Model):
     control_planes: int = Field(1, ge=1, le=5, description="at least so many")
     workers: int = Field(0, ge=0, le=20, description="at least so many")
     kubernetes: VersionCondition | None = None
-    provider: Literal[Provider.DOCKER, Provider.LIBVIRT] | None = None
+    provider: Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT] | None = None
     load_balancer: Balancer | None = None
     capabilities: tuple[Capability, ...] = ()
 
     @property
-    def labs(self) -> Iterator[Setting]:
+    def labs(self) -> Iterator[LabTraits]:
         """Every kind of lab that may have it: known minors, providers and load balancers. The rest is the least."""
         for version, provider, balancer in product(
-            kubernetes.RELEASES, (Provider.DOCKER, Provider.LIBVIRT), Balancer
+            kubernetes.RELEASES, (ProviderKind.DOCKER, ProviderKind.LIBVIRT), Balancer
         ):
-            lab = Setting(version, provider, balancer, self.control_planes, self.workers)
+            lab = LabTraits(version, provider, balancer, self.control_planes, self.workers)
             if not self.condition.fails_in(lab):
                 yield lab
 
     @property
-    def condition(self) -> When:
+    def condition(self) -> Condition:
         """Those of them that a condition can state, too."""
-        return When(kubernetes=self.kubernetes, provider=self.provider, load_balancer=self.load_balancer)
+        return Condition(
+            kubernetes=self.kubernetes, provider=self.provider, load_balancer=self.load_balancer
+        )
 
-    def lacking_in(self, setting: Setting, capabilities: Iterable[str] = ()) -> list[str]:
+    def lacking_in(self, setting: LabTraits, capabilities: Iterable[str] = ()) -> list[str]:
         """Why a lab cannot do it, in words; empty where it can. `capabilities` are needed besides its own."""
         lacking = self.condition.fails_in(setting)
         if setting.control_planes < self.control_planes:

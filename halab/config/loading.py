@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Va
 
 from halab import files
 from halab.config import yaml_source
-from halab.config.yaml_source import Source
+from halab.config.yaml_source import YamlSource
 from halab.errors import BadFile, BadUsage, Problem
 from halab.printable import shortened
 
@@ -43,7 +43,7 @@ class Written(Generic[M]):
     """A model with the file it came from, for checks that need more than the file, and what was read of it."""
 
     value: M
-    source: Source
+    source: YamlSource
     content: bytes
 
     def problem(self, path: yaml_source.Path, what: str) -> Problem:
@@ -111,7 +111,7 @@ def _validated(content: bytes, text: str, name: str, model: type[M]) -> Written[
 class _Reading:
     """What pydantic finds wrong, in plain words and with lines."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: YamlSource) -> None:
         self._source = source
         self._readers: dict[yaml_source.Path, type[BaseModel]] = {}
         self._told = {(each.line, each.field) for each in source.problems}

@@ -48,7 +48,7 @@ def count_of(value: Any) -> int:
     return int(text)
 
 
-def spelled(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`150` is 2m30s, `90` is 90s, `2.25` is 2.2s, `0.04` is 40ms."""
     if 0 < seconds < 0.95:
         return f"{round(seconds * 1000)}ms"
@@ -60,7 +60,7 @@ def spelled(seconds: float) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts if count)
 
 
-def spelled_share(share: float) -> str:
+def format_share(share: float) -> str:
     """`0.5` is 50%, `0.125` is 12.5%."""
     return f"{share:.1%}".replace(".0%", "%")
 
@@ -82,13 +82,13 @@ class Bounds:
         """Whether some amount is within both."""
         return self.least <= other.most and other.least <= self.most
 
-    def spelled(self, spell: Callable[[float], str]) -> str:
+    def in_words(self, spell: Callable[[float], str]) -> str:
         if math.isinf(self.most):
             return f"at least {spell(self.least)}"
         return f"{spell(self.least)} to {spell(self.most)}" if self.least else spell(self.most)
 
 
-def spelled_count(count: float) -> str:
+def format_count(count: float) -> str:
     return f"{count:.0f}"
 
 
@@ -123,7 +123,7 @@ class Promise:
         return self.within_seconds is None
 
     def __str__(self) -> str:
-        return "always" if self.within_seconds is None else f"within {spelled(self.within_seconds)}"
+        return "always" if self.within_seconds is None else f"within {format_duration(self.within_seconds)}"
 
 
 ALWAYS = Promise(None)

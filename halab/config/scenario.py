@@ -14,7 +14,7 @@ from halab.config.expectation import (
     Text,
 )
 from halab.config.known_faults import EDIT_BALANCER, FaultSpec
-from halab.config.lab_traits import Needs, Setting
+from halab.config.lab_traits import LabTraits, Needs
 from halab.config.loading import Model
 from halab.config.quantities import Within
 from halab.config.step import Expect, Inject, Name, Step, named, unmet
@@ -33,7 +33,7 @@ class Recover(Model):
     origin: Origin = Field(Origin.HEAL, alias="from")
 
 
-class Ledger(StrEnum):
+class LedgerScope(StrEnum):
     """Which acknowledged writes must still be there at the end."""
 
     ALL = "all"
@@ -49,7 +49,7 @@ class Scenario(Model):
     needs: Needs = Needs()
     steps: tuple[Step, ...] = Field(min_length=1)
     recover: Recover
-    ledger: Ledger = Ledger.ALL
+    ledger: LedgerScope = LedgerScope.ALL
     checks: tuple[Text, ...] = ()
     twin: Twin
 
@@ -77,7 +77,7 @@ class Scenario(Model):
         probes = {str(each.probe) for each in self.expectations if isinstance(each, ProbeExpectation)}
         return tuple(sorted(probes))
 
-    def left_out(self, index: int, setting: Setting) -> list[str]:
+    def left_out(self, index: int, setting: LabTraits) -> list[str]:
         """Why a step is not part of a run on such a lab; empty where it is."""
         step = self.steps[index]
         found = unmet(step, setting)
@@ -89,14 +89,14 @@ class Scenario(Model):
                     found += self.left_out(number, setting)
         return found
 
-    def shows_a_fault_on(self, setting: Setting) -> bool:
+    def shows_a_fault_on(self, setting: LabTraits) -> bool:
         """Whether anything that is expected on such a lab cannot hold where nothing happened."""
         return any(
             isinstance(step, Expect) and step.expectation.shows_a_fault and not self.left_out(index, setting)
             for index, step in enumerate(self.steps)
         )
 
-    def lacking_in(self, setting: Setting, faults: Mapping[str, FaultSpec]) -> list[str]:
+    def lacking_in(self, setting: LabTraits, faults: Mapping[str, FaultSpec]) -> list[str]:
         """Why a lab cannot play it, in words: by its needs, and by those of the faults that it would inject there."""
         names = [step.fault for step in self.injects if not unmet(step, setting)]
         names += [EDIT_BALANCER] if self.balancer_options else []

@@ -9,11 +9,11 @@ from pathlib import Path
 from halab import files
 from halab.config import contradictions, kubernetes, loading, twin_rules, window_rules
 from halab.config.expectation_rules import ExpectationRules
-from halab.config.fault_rules import Cast, Finding
+from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.known_faults import SNAPSHOT, FaultSpec
-from halab.config.lab_traits import When
+from halab.config.lab_traits import Condition
 from halab.config.loading import Written
-from halab.config.scenario import Ledger, Scenario
+from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Expect, Heal, Inject, conditions
 from halab.errors import BadFile, BadUsage, Problem
 
@@ -51,7 +51,7 @@ def _missing_checks(written: Written[Scenario], folder: Path) -> Iterator[Proble
 
 def findings(scenario: Scenario, known_faults: Mapping[str, FaultSpec]) -> Iterator[Finding]:
     """Everything that is wrong, in one walk over the steps."""
-    cast = Cast(known_faults, scenario.needs)
+    cast = KnownFaults(known_faults, scenario.needs)
     yield from _conditions(scenario)
     for index, step in enumerate(scenario.steps):
         path = ("steps", index)
@@ -94,11 +94,11 @@ def _conditions(scenario: Scenario) -> Iterator[Finding]:
                 yield ("steps", index), f"never happens: {_disagreement(one, other, 'its expectation')}"
 
 
-def _no_version(when: When) -> str:
+def _no_version(when: Condition) -> str:
     return f"halab knows Kubernetes {', '.join(kubernetes.RELEASES)}, and none is {when.kubernetes}"
 
 
-def _disagreement(when: When, other: When, whose: str) -> str:
+def _disagreement(when: Condition, other: Condition, whose: str) -> str:
     for name in ("provider", "load_balancer"):
         mine, theirs = getattr(when, name), getattr(other, name)
         if mine and theirs and mine != theirs:
@@ -114,5 +114,7 @@ def _whole(scenario: Scenario) -> Iterator[Finding]:
         where = "" if everywhere else f" on a lab with {unshown[0].in_words}"
         what = f"nothing shows that the fault happened{where}"
         yield ("steps",), f"{what}: add an expectation with `changed`, `fails` or a least amount"
-    if scenario.ledger is Ledger.UNTIL_SNAPSHOT and all(step.fault != SNAPSHOT for step in scenario.injects):
+    if scenario.ledger is LedgerScope.UNTIL_SNAPSHOT and all(
+        step.fault != SNAPSHOT for step in scenario.injects
+    ):
         yield ("ledger",), f"until-snapshot needs a step that injects {SNAPSHOT}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation, Text
-from halab.config.lab_traits import Setting, When
+from halab.config.lab_traits import Condition, LabTraits
 from halab.config.loading import Model
 from halab.config.quantities import Seconds
 
@@ -16,7 +16,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Options = dict[str, str | int | float | bool]
 
 
-def spelled_options(options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+def format_options(options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
     """Options as the catalogue of faults takes them: text."""
     words = {True: "true", False: "false"}
     return {name: words[value] if isinstance(value, bool) else str(value) for name, value in options.items()}
@@ -33,7 +33,7 @@ def one_of(*names: str) -> Callable[[Any], str | None]:
 
 
 class _Step(Model):
-    when: When | None = None
+    when: Condition | None = None
 
 
 class Inject(_Step):
@@ -62,7 +62,7 @@ class Inject(_Step):
 
     @property
     def arguments(self) -> dict[str, str]:
-        return spelled_options(self.options)
+        return format_options(self.options)
 
 
 class Heal(_Step):
@@ -100,13 +100,13 @@ Step = Annotated[
 ]
 
 
-def conditions(step: AnyStep) -> list[When]:
+def conditions(step: AnyStep) -> list[Condition]:
     """Everything that a step depends on."""
     within = [step.expectation.when] if isinstance(step, Expect) else []
     return [each for each in (step.when, *within) if each is not None]
 
 
-def unmet(step: AnyStep, setting: Setting) -> list[str]:
+def unmet(step: AnyStep, setting: LabTraits) -> list[str]:
     """Why a step is left out on a lab, by its own conditions; empty where it is not."""
     return [what for when in conditions(step) for what in when.fails_in(setting)]
 

@@ -14,7 +14,7 @@ MOST_CONTROL_PLANES = 5
 MOST_WORKERS = 20
 
 
-class Kind(StrEnum):
+class TargetKind(StrEnum):
     """The kinds of machines that a lab is made of."""
 
     CONTROL_PLANE = "control plane"
@@ -22,12 +22,12 @@ class Kind(StrEnum):
     BALANCER = "load balancer"
 
 
-_EVERY_KIND = frozenset(Kind)
-ROLES: dict[str, frozenset[Kind]] = {
-    "lb": frozenset({Kind.BALANCER}),
+_EVERY_KIND = frozenset(TargetKind)
+ROLES: dict[str, frozenset[TargetKind]] = {
+    "lb": frozenset({TargetKind.BALANCER}),
     "all": _EVERY_KIND,
     **{
-        role: frozenset({Kind.CONTROL_PLANE})
+        role: frozenset({TargetKind.CONTROL_PLANE})
         for role in (
             "etcd-leader", "etcd-follower", "etcd-followers", "kcm-leader", "scheduler-leader", "any-cp",
             ALL_CONTROL_PLANES,
@@ -38,18 +38,18 @@ ROLES: dict[str, frozenset[Kind]] = {
 SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, "etcd-followers"})
 
 # The kinds of machines at a place, by what the catalogue of faults calls it.
-PLACES: dict[str, frozenset[Kind]] = {
-    "a control plane": frozenset({Kind.CONTROL_PLANE}),
-    "a node": frozenset({Kind.CONTROL_PLANE, Kind.WORKER}),
-    "the load balancer": frozenset({Kind.BALANCER}),
+PLACES: dict[str, frozenset[TargetKind]] = {
+    "a control plane": frozenset({TargetKind.CONTROL_PLANE}),
+    "a node": frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER}),
+    "the load balancer": frozenset({TargetKind.BALANCER}),
     "any machine": _EVERY_KIND,
 }
 
 _MACHINE = re.compile(r"(?P<kind>cp|w)(?P<number>[1-9]\d?)|lb1", re.ASCII)
-_KINDS = {"cp": Kind.CONTROL_PLANE, "w": Kind.WORKER, None: Kind.BALANCER}
+_KINDS = {"cp": TargetKind.CONTROL_PLANE, "w": TargetKind.WORKER, None: TargetKind.BALANCER}
 
 
-def kind_of(name: str) -> Kind | None:
+def kind_of(name: str) -> TargetKind | None:
     """The kind of a machine by its name; None where it is not the name of one."""
     match = _MACHINE.fullmatch(name)
     return _KINDS[match["kind"]] if match else None
@@ -61,7 +61,7 @@ def number_of(name: str) -> int:
     return int(match["number"] or 1) if match else 0
 
 
-def kinds_of(target: str) -> frozenset[Kind]:
+def kinds_of(target: str) -> frozenset[TargetKind]:
     """What kinds of machines a name or a role can mean; none where it is neither."""
     kind = kind_of(target)
     return frozenset({kind}) if kind else ROLES.get(target, frozenset())

@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag
 from halab.config.expectation import Text
 from halab.config.known_faults import NOTHING
 from halab.config.loading import Model
-from halab.config.step import AnyStep, Inject, Options, spelled_options
+from halab.config.step import AnyStep, Inject, Options, format_options
 
 
 class Verdict(StrEnum):
@@ -72,7 +72,7 @@ class Twin(Model):
     @property
     def settings(self) -> Mapping[str, str]:
         """Options of the fault edit-balancer, to be set before the lab is seen to be steady; mostly none."""
-        return spelled_options(self.set.load_balancer) if self.set else {}
+        return format_options(self.set.load_balancer) if self.set else {}
 
     def replaced(self, step: AnyStep) -> AnyStep:
         """A step as the twin plays it. Its fault keeps its name."""

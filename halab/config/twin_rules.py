@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from halab.config.fault_rules import Cast, Finding
+from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.known_faults import EDIT_BALANCER, NOTHING
-from halab.config.lab import Balancer, Check
+from halab.config.lab import BackendCheck, Balancer
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario
 from halab.config.step import Inject
@@ -14,7 +14,7 @@ from halab.config.twin import Replacement
 from halab.config.yaml_source import Path
 
 
-def problems(scenario: Scenario, cast: Cast) -> Iterator[Finding]:
+def problems(scenario: Scenario, cast: KnownFaults) -> Iterator[Finding]:
     """`cast` are all faults of the scenario."""
     twin = scenario.twin
     if len(twin.changes) != 1:
@@ -29,7 +29,7 @@ def problems(scenario: Scenario, cast: Cast) -> Iterator[Finding]:
             yield ("twin", "set", "load_balancer"), what
 
 
-def _replaced(name: str, by: Replacement, injects: dict[str, Inject], cast: Cast) -> Iterator[str]:
+def _replaced(name: str, by: Replacement, injects: dict[str, Inject], cast: KnownFaults) -> Iterator[str]:
     if name not in injects:
         yield f"no fault of that name is injected: {name}{nearest(name, injects)}"
         return
@@ -46,9 +46,9 @@ def _replaced(name: str, by: Replacement, injects: dict[str, Inject], cast: Cast
         yield from cast.place_problems(by.fault, target)
 
 
-def _added(added: tuple[Inject, ...], cast: Cast) -> Iterator[Finding]:
+def _added(added: tuple[Inject, ...], cast: KnownFaults) -> Iterator[Finding]:
     # they come first: of the scenario's own faults they know nothing but that the names are taken
-    ahead = Cast(cast.faults, cast.needs)
+    ahead = KnownFaults(cast.faults, cast.needs)
     for number, step in enumerate(added):
         path: Path = ("twin", "add", number)
         if step.name in cast.injected:
@@ -59,7 +59,7 @@ def _added(added: tuple[Inject, ...], cast: Cast) -> Iterator[Finding]:
             yield (*path, "inject"), "does nothing: nothing changes"
 
 
-def _set(scenario: Scenario, cast: Cast) -> Iterator[str]:
+def _set(scenario: Scenario, cast: KnownFaults) -> Iterator[str]:
     settings = scenario.twin.settings
     if EDIT_BALANCER not in cast.faults:
         yield f"no such fault: {EDIT_BALANCER}"
@@ -67,5 +67,5 @@ def _set(scenario: Scenario, cast: Cast) -> Iterator[str]:
     yield from cast.faults[EDIT_BALANCER].problems_with(settings)
     if settings.get("check") and scenario.needs.load_balancer is Balancer.NGINX:
         yield "only HAProxy checks its backends, and the scenario needs nginx"
-    if dict(settings) == {"check": str(Check.READYZ)}:
-        yield f"is what a lab has anyway: nothing changes: {Check.READYZ}"
+    if dict(settings) == {"check": str(BackendCheck.READYZ)}:
+        yield f"is what a lab has anyway: nothing changes: {BackendCheck.READYZ}"

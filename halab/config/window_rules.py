@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from halab.config.expectation import ProbeExpectation
 from halab.config.fault_rules import Finding
-from halab.config.lab_traits import Setting
-from halab.config.quantities import spelled
+from halab.config.lab_traits import LabTraits
+from halab.config.quantities import format_duration
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Heal, Inject, Wait
 
@@ -34,7 +34,7 @@ def problems(scenario: Scenario) -> Iterator[Finding]:
             yield path, _what(scenario, fault, needed, waited, None if is_everywhere else lab)
 
 
-def _waited(scenario: Scenario, fault: str, lab: Setting) -> float:
+def _waited(scenario: Scenario, fault: str, lab: LabTraits) -> float:
     """The sum of the waits from the inject of a fault to its heal, or to the last step where no step heals it."""
     seconds, lasts = 0.0, False
     for index, step in enumerate(scenario.steps):
@@ -50,11 +50,11 @@ def _waited(scenario: Scenario, fault: str, lab: Setting) -> float:
     return seconds if lasts else math.inf
 
 
-def _what(scenario: Scenario, fault: str, needed: float, waited: float, lab: Setting | None) -> str:
+def _what(scenario: Scenario, fault: str, needed: float, waited: float, lab: LabTraits | None) -> str:
     is_healed = any(isinstance(step, Heal) and step.name == fault for step in scenario.steps)
     where = f"before `heal: {fault}`" if is_healed else f"after the inject of {fault}"
     on = f" on a lab with {lab.in_words}" if lab else ""
     return (
-        f"{fault} must last {spelled(needed)} to show that, and the waits while it does add up to"
-        f" {spelled(waited)}{on}: add `wait: {math.ceil(needed - waited)}s` {where}"
+        f"{fault} must last {format_duration(needed)} to show that, and the waits while it does add up to"
+        f" {format_duration(waited)}{on}: add `wait: {math.ceil(needed - waited)}s` {where}"
     )

@@ -42,7 +42,7 @@ class Mapping(dict[str, Any]):
 
 
 @dataclass
-class Source:
+class YamlSource:
     """A parsed file: its value, and the line and the text of everything in it by path."""
 
     name: str
@@ -72,9 +72,9 @@ def spelled(path: Path) -> str:
     return text
 
 
-def parse(text: str, name: str) -> Source:
+def parse(text: str, name: str) -> YamlSource:
     """Read YAML; what is wrong with it is among the source's problems. An empty file is an empty mapping."""
-    source = Source(name)
+    source = YamlSource(name)
     if len(text) > _MAXIMUM_CHARACTERS:
         source.problems.append(Problem(name, 1, "", f"larger than {_MAXIMUM_CHARACTERS // 1_000_000} MB"))
         return source
@@ -136,7 +136,7 @@ for _tag, _pattern, _first in (
 class _Reading:
     """Nodes to values; lines and texts are noted on the way."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: YamlSource) -> None:
         self._source = source
 
     def value(self, node: yaml.Node, path: Path) -> Any:

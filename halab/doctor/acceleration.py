@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from halab.config.lab import Acceleration, Provider
+from halab.config.lab import Acceleration, ProviderKind
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.host import Host
@@ -68,7 +68,7 @@ def nested(host: Host, subject: Subject) -> Finding:
 def processors(host: Host, subject: Subject) -> Finding:
     """Only where they are emulated is there a measured bound."""
     seen = f"{host.cores} for {subject.nodes} nodes"
-    if subject.written.accel is not Acceleration.TCG or subject.provider is not Provider.LIBVIRT:
+    if subject.written.accel is not Acceleration.TCG or subject.provider is not ProviderKind.LIBVIRT:
         return ok(seen)
     needed = round(_EMULATED_CORES_PER_NODE * subject.nodes)
     if host.cores >= needed:
@@ -107,7 +107,7 @@ def _flags(host: Host) -> set[str]:
     return set(found[1].split()) if found else set()
 
 
-_LIBVIRT = frozenset({Provider.LIBVIRT})
+_LIBVIRT = frozenset({ProviderKind.LIBVIRT})
 
 CHECKS = (
     Check("kvm", "virtual machines run at full speed with it, 10 to 20 times slower without", kvm, _LIBVIRT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from halab.config.lab import Provider, is_stock
+from halab.config.lab import ProviderKind, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.engines import local_socket
@@ -23,7 +23,7 @@ _IMAGE_BYTES = 3_000_000_000
 _NODE_BYTES = 1_000_000_000
 # A tree, its tar and the bundle's parts while they are made.
 _BUNDLE_BYTES = 4 << 30
-_BOX_BYTES = {Provider.DOCKER: 4 << 30, Provider.LIBVIRT: 6 << 30}
+_BOX_BYTES = {ProviderKind.DOCKER: 4 << 30, ProviderKind.LIBVIRT: 6 << 30}
 
 # Measured in a lab of three control planes and a load balancer: 83 instances and 528 watches of inotify, all of
 # them root's (systemd, kubelet, API server, controller-manager, containerd), and 2900 open files on the whole host.
@@ -150,10 +150,10 @@ CHECKS = (
           of_the_machines_host=True, when_silent="without memory a machine boots slowly, or is ended by the kernel"),
     Check("cache disk", "bundles and boxes are kept there", cache_disk, pace=Pace.QUICK),
     Check("engine disk", "images and the disks of machines lie there; etcd stops when it is full", engine_disk,
-          frozenset({Provider.DOCKER}), pace=Pace.QUICK),
+          frozenset({ProviderKind.DOCKER}), pace=Pace.QUICK),
     Check("inotify", "systemd and kubelets in all containers share root's limit: one too many does not start", inotify,
-          frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True,
+          frozenset({ProviderKind.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True,
           when_silent="above the limit systemd does not start in a container, and so no SSH server"),
     Check("open files", "all machines that are containers share the kernel's limit", open_files,
-          frozenset({Provider.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True),
+          frozenset({ProviderKind.DOCKER}), pace=Pace.QUICK, of_the_machines_host=True),
 )  # fmt: skip

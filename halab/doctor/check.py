@@ -9,15 +9,15 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from halab.config.kubernetes import Release, resolve
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import LabFile, ProviderKind
 from halab.config.remote import Remote
 from halab.doctor.host import Host
-from halab.lifecycle.lab import Place, provider_of
+from halab.lifecycle.lab import LabDir, provider_of
 from halab.machines.host import remote_env
 from halab.topology.lab import Machine, plan
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     OK = "ok"
     WARNING = "warning"  # the lab runs, and something may bite
     FAILED = "failed"
@@ -28,33 +28,33 @@ class State(StrEnum):
 class Finding:
     """What a check saw. Each fix by itself puts it right: a command to paste, or an edit to make."""
 
-    state: State
+    state: CheckState
     seen: str
     fixes: tuple[str, ...] = ()
     needs_root: bool = False
 
 
 def ok(seen: str) -> Finding:
-    return Finding(State.OK, seen)
+    return Finding(CheckState.OK, seen)
 
 
 def warning(seen: str, *fixes: str) -> Finding:
-    return Finding(State.WARNING, seen, fixes)
+    return Finding(CheckState.WARNING, seen, fixes)
 
 
 def failed(seen: str, *fixes: str) -> Finding:
-    return Finding(State.FAILED, seen, fixes)
+    return Finding(CheckState.FAILED, seen, fixes)
 
 
 def skipped(seen: str, *fixes: str, needs_root: bool = False) -> Finding:
-    return Finding(State.SKIPPED, seen, fixes, needs_root)
+    return Finding(CheckState.SKIPPED, seen, fixes, needs_root)
 
 
 @dataclass(frozen=True)
 class Subject:
     """The lab that the host is looked at for."""
 
-    place: Place
+    place: LabDir
 
     @property
     def written(self) -> LabFile:
@@ -65,7 +65,7 @@ class Subject:
         return self.place.file
 
     @property
-    def provider(self) -> Provider:
+    def provider(self) -> ProviderKind:
         return provider_of(self.written)
 
     @property
@@ -99,7 +99,7 @@ class Check:
     name: str
     why: str
     look: Callable[[Host, Subject], Finding]
-    needed_by: frozenset[Provider] = frozenset({Provider.DOCKER, Provider.LIBVIRT})
+    needed_by: frozenset[ProviderKind] = frozenset({ProviderKind.DOCKER, ProviderKind.LIBVIRT})
     pace: Pace = Pace.SLOW
     asked_at_up: bool = False
     told_at_up: bool = False
@@ -113,18 +113,18 @@ class Check:
 
 def remote(host: Host, subject: Subject) -> Remote | None:
     """The other host that the lab's machines are on, or would be; None for this one."""
-    if subject.provider is Provider.DOCKER:
+    if subject.provider is ProviderKind.DOCKER:
         return remote_env.named("DOCKER_HOST", host.variable("DOCKER_HOST"))
     written = subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI")
     return remote_env.named("LIBVIRT_DEFAULT_URI", written)
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """What came of one check; `needed` where the lab's provider cannot do without."""
 
     name: str
-    state: State
+    state: CheckState
     seen: str
     why: str
     fixes: Sequence[str]
@@ -133,4 +133,4 @@ class Result:
 
     @property
     def stops_the_lab(self) -> bool:
-        return self.needed and self.state is State.FAILED
+        return self.needed and self.state is CheckState.FAILED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, skipped, warning
 from halab.doctor.host import Host
@@ -14,7 +14,7 @@ from halab.errors import HalabError
 _LOCAL = Path("/var/run/docker.sock")
 _UNIX = "unix://"
 _BARE_HOST = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
-_DOCKER = frozenset({Provider.DOCKER})
+_DOCKER = frozenset({ProviderKind.DOCKER})
 
 
 def access(host: Host, subject: Subject) -> Finding:

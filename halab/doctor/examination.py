@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.doctor import (
     acceleration,
     capacity,
@@ -20,10 +20,10 @@ from halab.doctor import (
     time_source,
     tools,
 )
-from halab.doctor.check import Check, Pace, Result, State, Subject, failed, remote, skipped
+from halab.doctor.check import Check, CheckResult, CheckState, Pace, Subject, failed, remote, skipped
 from halab.doctor.host import Host, RealHost
 from halab.errors import HalabError, HostProblem
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 
 CHECKS: Sequence[Check] = (
     *lab_file.CHECKS,
@@ -47,14 +47,14 @@ class Report:
     """The results in the order of the checks."""
 
     lab: str
-    provider: Provider
-    results: Sequence[Result]
+    provider: ProviderKind
+    results: Sequence[CheckResult]
 
     @property
     def could_run(self) -> bool:
         return not any(result.stops_the_lab for result in self.results)
 
-    def count(self, state: State) -> int:
+    def count(self, state: CheckState) -> int:
         """Among the checks that the lab needs."""
         return sum(result.needed and result.state is state for result in self.results)
 
@@ -83,7 +83,7 @@ class Report:
         }
 
 
-def examine(place: Place, host: Host | None = None, checks: Iterable[Check] = CHECKS) -> Report:
+def examine(place: LabDir, host: Host | None = None, checks: Iterable[Check] = CHECKS) -> Report:
     subject = Subject(place)
     asked = list(checks)
     real = host or RealHost(place.written.provider_uri)
@@ -98,7 +98,7 @@ def examine(place: Place, host: Host | None = None, checks: Iterable[Check] = CH
     return Report(place.name, subject.provider, sorted(results, key=lambda each: order.index(each.name)))
 
 
-def require(place: Place, host: Host | None = None) -> list[Result]:
+def require(place: LabDir, host: Host | None = None) -> list[CheckResult]:
     """What `up` needs of the host: HostProblem that names every failed check, or else the warnings worth a word.
 
     It asks what is quick, in a quarter of a second. For virtual machines also whether Vagrant has its plugin, and
@@ -115,15 +115,15 @@ def require(place: Place, host: Host | None = None) -> list[Result]:
             + "\nall that was seen, with every way to put it right: `halab doctor`",
         )
     told = {check.name for check in asked if check.told_at_up}
-    return [each for each in report.results if each.name in told and each.state is State.WARNING]
+    return [each for each in report.results if each.name in told and each.state is CheckState.WARNING]
 
 
-def _hint(result: Result) -> str:
+def _hint(result: CheckResult) -> str:
     first, *others = result.fixes
     return "\n".join([f"{result.name}: {first}", *(f"  or: {each}" for each in others)])
 
 
-def _result(check: Check, host: Host, subject: Subject) -> Result:
+def _result(check: Check, host: Host, subject: Subject) -> CheckResult:
     try:
         there = remote(host, subject) if check.of_the_machines_host else None
         finding = skipped(f"not asked: machines are on {there}") if there else check.look(host, subject)
@@ -138,6 +138,6 @@ def _result(check: Check, host: Host, subject: Subject) -> Result:
             f"an answer that halab does not understand: {type(error).__name__}: {error}", _REPORT
         )
     needed = subject.provider in check.needed_by
-    return Result(
+    return CheckResult(
         check.name, finding.state, finding.seen, check.why, finding.fixes, needed, finding.needs_root
     )

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from halab import process
 from halab.clock import within
-from halab.config.kubernetes import Release, Source
-from halab.config.lab import Provider
+from halab.config.kubernetes import BundleSource, Release
+from halab.config.lab import ProviderKind
 from halab.doctor import kvm_guest
 from halab.doctor.kvm_guest import Boot, Guest
 from halab.doctor.once import Once
@@ -28,7 +28,7 @@ from halab.images import bundle as bundles
 from halab.images import cache, disk, integrity
 from halab.images.box import Box
 from halab.images.bundle import Bundle
-from halab.lifecycle.lab import Place, provider_of, remote_of
+from halab.lifecycle.lab import LabDir, provider_of, remote_of
 from halab.machines.docker.engine import Engine, EngineFacts
 from halab.machines.host import allocation, neighbours
 from halab.machines.host.allocation import Allocation
@@ -36,7 +36,7 @@ from halab.machines.host.neighbours import Neighbour, Subnet
 from halab.machines.host.routes import Route, routes, routes_of
 from halab.machines.libvirt.facts import LibvirtFacts
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.provider import Made
+from halab.machines.provider import MachineInfo
 
 # An engine or a daemon that takes longer to say its version does not answer.
 _ANSWER_SECONDS = 8
@@ -97,30 +97,30 @@ class Host(Protocol):
 
     def engine(self) -> EngineFacts: ...
 
-    def running(self, place: Place) -> int:
+    def running(self, place: LabDir) -> int:
         """How many machines of the lab run."""
 
-    def namesake(self, place: Place) -> Path | None:
+    def namesake(self, place: LabDir) -> Path | None:
         """The work folder of another lab of that name."""
 
-    def held(self, place: Place) -> Allocation | None:
+    def held(self, place: LabDir) -> Allocation | None:
         """The networks that the lab has already."""
 
-    def network(self, place: Place) -> IPv4Network:
+    def network(self, place: LabDir) -> IPv4Network:
         """The network that the lab has, or would be given now."""
 
-    def neighbours(self, place: Place) -> Sequence[Neighbour]:
+    def neighbours(self, place: LabDir) -> Sequence[Neighbour]:
         """The networks that this host has already, those of the lab itself among them."""
 
-    def bundle(self, release: Release, source: Source) -> Bundle | None: ...
+    def bundle(self, release: Release, source: BundleSource) -> Bundle | None: ...
 
-    def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
+    def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         """Corrupted where its file is cut short."""
 
-    def box_obstacle(self, provider: Provider) -> HalabError | None:
+    def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
         """What is lacking to build a box, beyond what every box needs."""
 
-    def obstacle(self, release: Release, source: Source) -> HalabError | None:
+    def obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
         """Why a bundle cannot be had from that source."""
 
     def libvirt(self) -> LibvirtFacts:
@@ -212,17 +212,17 @@ class RealHost:
     def engine(self) -> EngineFacts:
         return self._facts()
 
-    def running(self, place: Place) -> int:
+    def running(self, place: LabDir) -> int:
         return sum(each.running for each in self._machines(place))
 
-    def namesake(self, place: Place) -> Path | None:
+    def namesake(self, place: LabDir) -> Path | None:
         others = (each.work for each in allocation.held() if each.name == place.name)
         return next((work for work in others if work != place.work.path and work.exists()), None)
 
-    def held(self, place: Place) -> Allocation | None:
+    def held(self, place: LabDir) -> Allocation | None:
         return allocation.of(place.work.path)
 
-    def network(self, place: Place) -> IPv4Network:
+    def network(self, place: LabDir) -> IPv4Network:
         held = self.held(place)
         if held:
             return held.network
@@ -230,7 +230,7 @@ class RealHost:
             0
         ]
 
-    def neighbours(self, place: Place) -> Sequence[Neighbour]:
+    def neighbours(self, place: LabDir) -> Sequence[Neighbour]:
         return neighbours.neighbours(
             self._routes(place),
             self._subnets(provider_of(place.written)),
@@ -238,25 +238,25 @@ class RealHost:
             work=place.work.path,
         )
 
-    def bundle(self, release: Release, source: Source) -> Bundle | None:
+    def bundle(self, release: Release, source: BundleSource) -> Bundle | None:
         return bundles.find(release, source)
 
-    def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
+    def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         found = boxes.find(name, bundle.key, provider)
         if found and not integrity.is_whole(found):
             raise Corrupted(f"cut short: {found.file}")
         return found
 
-    def box_obstacle(self, provider: Provider) -> HalabError | None:
+    def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
         try:
-            if provider is Provider.LIBVIRT:
+            if provider is ProviderKind.LIBVIRT:
                 disk.kernel_package(self.architecture)
                 disk.require_tools()
         except HostProblem as error:
             return error
         return None
 
-    def obstacle(self, release: Release, source: Source) -> HalabError | None:
+    def obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
         return bundles.MAKERS[source].obstacle(release, patience_seconds=_RELEASE_HOST_SECONDS)
 
     def libvirt(self) -> LibvirtFacts:
@@ -265,7 +265,7 @@ class RealHost:
     def boot(self, guest: Guest, program: str) -> Boot:
         return kvm_guest.boot(guest, program)
 
-    def _routes(self, place: Place) -> Sequence[Route]:
+    def _routes(self, place: LabDir) -> Sequence[Route]:
         """Of the host that the machines are to live on; one that is not reached is told by another check."""
         remote = remote_of(place.written)
         if remote is None:
@@ -274,8 +274,8 @@ class RealHost:
             return routes_of(remote)
         return []
 
-    def _machines(self, place: Place) -> Sequence[Made]:
-        if provider_of(place.written) is Provider.DOCKER:
+    def _machines(self, place: LabDir) -> Sequence[MachineInfo]:
+        if provider_of(place.written) is ProviderKind.DOCKER:
             return self._engine().machines(place.name)
         self.libvirt()  # one that does not answer is not waited for twice
         return within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor(uri=self._uri).machines(place.name))
@@ -283,8 +283,8 @@ class RealHost:
     def _hypervisor_facts(self) -> LibvirtFacts:
         return Hypervisor(uri=self._uri).facts()
 
-    def _subnets(self, provider: Provider) -> Sequence[Subnet]:
+    def _subnets(self, provider: ProviderKind) -> Sequence[Subnet]:
         # without an engine or a libvirt there are no networks of it
         with suppress(HalabError):
-            return self._engine().subnets() if provider is Provider.DOCKER else self.libvirt().networks
+            return self._engine().subnets() if provider is ProviderKind.DOCKER else self.libvirt().networks
         return []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from halab.config.kubernetes import Source
-from halab.config.lab import Provider, is_stock
+from halab.config.kubernetes import BundleSource
+from halab.config.lab import ProviderKind, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Subject, failed, ok, warning
 from halab.doctor.host import Host
@@ -75,13 +75,15 @@ def _stock_box(host: Host, name: str) -> Finding:
 def _to_be_made(host: Host, subject: Subject, build: str) -> Finding:
     """The first source that can be used, in the order in which a build prefers them."""
     asked = subject.written.kubernetes.source
-    sources = [Source.RELEASE, Source.MODULES] if asked is Source.AUTO else [asked]
-    problems: dict[Source, HalabError] = {}
+    sources = [BundleSource.RELEASE, BundleSource.MODULES] if asked is BundleSource.AUTO else [asked]
+    problems: dict[BundleSource, HalabError] = {}
     for source in sources:
         problem = host.obstacle(subject.release, source)
         if problem is None:
             how = (
-                "downloads it" if source is Source.RELEASE else "builds it with Go (10 to 15 min on 2 cores)"
+                "downloads it"
+                if source is BundleSource.RELEASE
+                else "builds it with Go (10 to 15 min on 2 cores)"
             )
             return warning(
                 f"not in the cache, `halab up` {how}: Kubernetes {subject.release.kubernetes}", build
@@ -103,13 +105,13 @@ def _broken_files(found: Bundle) -> list[str]:
 
 
 def _for_provider(subject: Subject) -> str:
-    return " --provider libvirt" if subject.provider is Provider.LIBVIRT else ""
+    return " --provider libvirt" if subject.provider is ProviderKind.LIBVIRT else ""
 
 
 def _options(subject: Subject) -> str:
     written = subject.written.kubernetes
     version = f" --kubernetes {written.version}"
-    return version if written.source is Source.AUTO else f"{version} --source {written.source}"
+    return version if written.source is BundleSource.AUTO else f"{version} --source {written.source}"
 
 
 CHECKS = (

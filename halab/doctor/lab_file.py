@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok
 from halab.doctor.host import Host
 
 
 def provider(host: Host, subject: Subject) -> Finding:
-    chosen = "chosen by auto" if subject.written.provider is Provider.AUTO else "as written"
+    chosen = "chosen by auto" if subject.written.provider is ProviderKind.AUTO else "as written"
     return ok(f"{subject.provider}, {chosen}")
 
 

@@ -14,7 +14,7 @@ from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote
 from halab.doctor.host import Host
 from halab.doctor.libvirt import address
 from halab.errors import HalabError
-from halab.machines.host.neighbours import Kind, Neighbour
+from halab.machines.host.neighbours import Neighbour, NetworkKind
 
 # What programs for VPNs call their devices.
 _VPN = re.compile(r"(tun|tap|wg|ppp|vpn|tailscale|zt|nordlynx|proton|cscotun|ipsec|gpd)")
@@ -52,7 +52,7 @@ def _clash(mine: IPv4Network, other: Neighbour) -> bool:
 def _is_narrower_here(mine: IPv4Network, other: Neighbour, all_there: Sequence[Neighbour]) -> bool:
     """Packets take the narrowest route: a lab that is up goes on beside a wide route of a VPN."""
     is_up = any(each.own and each.active and each.network == mine for each in all_there)
-    return is_up and other.kind is Kind.ROUTE and other.network.prefixlen < mine.prefixlen
+    return is_up and other.kind is NetworkKind.ROUTE and other.network.prefixlen < mine.prefixlen
 
 
 def _in_words(mine: IPv4Network, other: Neighbour, *, is_held: bool) -> str:
@@ -62,7 +62,7 @@ def _in_words(mine: IPv4Network, other: Neighbour, *, is_held: bool) -> str:
 
 
 def _what(other: Neighbour) -> str:
-    if other.kind is not Kind.ROUTE:
+    if other.kind is not NetworkKind.ROUTE:
         return f"{other.kind}'s network {other.name}" + ("" if other.active else ", which is not active")
     if _VPN.match(other.name):
         return f"the route of a VPN, over {other.name}"
@@ -89,10 +89,10 @@ def _elsewhere(subject: Subject, *, is_held: bool) -> str:
 def _remedy(host: Host, subject: Subject, other: Neighbour) -> str:
     """How the other one gets out of the way, on the host that it was seen on."""
     bridge = _DOCKER_BRIDGE.fullmatch(other.name)
-    if other.kind is Kind.DOCKER or bridge:
+    if other.kind is NetworkKind.DOCKER or bridge:
         name = bridge[1] if bridge else other.name
         return f"docker network rm {name}  # if nothing needs it"
-    if other.kind is Kind.LIBVIRT:
+    if other.kind is NetworkKind.LIBVIRT:
         virsh = f"virsh -c {shlex.quote(address(host, subject))}"
         end = f"{virsh} net-destroy {other.name} && " if other.active else ""
         return f"{end}{virsh} net-undefine {other.name}  # if nothing needs it"

@@ -7,9 +7,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from halab import process
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, State, Subject, failed, ok, remote, skipped, warning
+from halab.doctor.check import (
+    Check,
+    CheckState,
+    Finding,
+    Pace,
+    Subject,
+    failed,
+    ok,
+    remote,
+    skipped,
+    warning,
+)
 from halab.doctor.host import Host
 from halab.doctor.kvm_guest import guest_for
 from halab.doctor.tools import dotted, numbers
@@ -85,9 +96,9 @@ def library(host: Host, subject: Subject) -> Finding:
 
 
 def answer(host: Host, subject: Subject) -> Finding:
-    if access(host, subject).state is not State.OK:
+    if access(host, subject).state is not CheckState.OK:
         return skipped("not asked, for want of access")
-    if library(host, subject).state is not State.OK:
+    if library(host, subject).state is not CheckState.OK:
         return skipped("not asked, for want of libvirt-python")
     uri = address(host, subject)
     try:
@@ -142,7 +153,7 @@ def plugin(host: Host, subject: Subject) -> Finding:
 
 def _absent(subject: Subject, seen: str, *fixes: str) -> Finding:
     """What a lab of containers does without is no failure there."""
-    return failed(seen, *fixes) if subject.provider is Provider.LIBVIRT else skipped(seen, *fixes)
+    return failed(seen, *fixes) if subject.provider is ProviderKind.LIBVIRT else skipped(seen, *fixes)
 
 
 def _start(host: Host) -> list[str]:
@@ -165,7 +176,7 @@ def _reach(host: Host, subject: Subject) -> list[str]:
     return ways if host.is_root or _GROUP in host.groups else [fix.join_group(host, _GROUP), *ways]
 
 
-_LIBVIRT = frozenset({Provider.LIBVIRT})
+_LIBVIRT = frozenset({ProviderKind.LIBVIRT})
 
 CHECKS = (
     Check("libvirt access", "machines are virtual: halab and Vagrant ask libvirt for them", access, _LIBVIRT,

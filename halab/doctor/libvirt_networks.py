@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.host import Host
@@ -48,7 +48,7 @@ def dnsmasq(host: Host, subject: Subject) -> Finding:
     program = host.tool("dnsmasq")
     if program is None:
         seen, install = "not found: dnsmasq", fix.install(host, "dnsmasq-base")
-        return failed(seen, install) if subject.provider is Provider.LIBVIRT else skipped(seen, install)
+        return failed(seen, install) if subject.provider is ProviderKind.LIBVIRT else skipped(seen, install)
     if _NAMES_EVERYWHERE.search(host.text("/proc/net/udp") or ""):
         quiet = fix.as_root(host, "tee /etc/dnsmasq.d/halab.conf")
         restart = fix.as_root(host, "systemctl restart dnsmasq")
@@ -150,7 +150,7 @@ def _listing(host: Host, *argv: str) -> str | None:
         return None
 
 
-_LIBVIRT = frozenset({Provider.LIBVIRT})
+_LIBVIRT = frozenset({ProviderKind.LIBVIRT})
 
 CHECKS = (
     Check("libvirt networks", "machines reach each other by one of the lab's, and are reached by another", networks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halab.config.lab import Provider, is_stock
+from halab.config.lab import ProviderKind, is_stock
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, skipped, warning
 from halab.doctor.host import Host
@@ -94,7 +94,9 @@ def _has_box(host: Host, subject: Subject, home: Path) -> bool:
         return False
     if bundle is None:
         return False
-    name = base_name(written.box, box_key(written.box, bundle.key, Provider.LIBVIRT), Provider.LIBVIRT)
+    name = base_name(
+        written.box, box_key(written.box, bundle.key, ProviderKind.LIBVIRT), ProviderKind.LIBVIRT
+    )
     return host.is_there(box_folder(home, name))
 
 
@@ -105,7 +107,7 @@ def _is_up(host: Host, subject: Subject) -> bool:
         return False
 
 
-_LIBVIRT = frozenset({Provider.LIBVIRT})
+_LIBVIRT = frozenset({ProviderKind.LIBVIRT})
 
 CHECKS = (
     Check("storage pool", "the disks of machines lie there; etcd stops when it is full", pool, _LIBVIRT, Pace.QUICK),

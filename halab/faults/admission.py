@@ -30,7 +30,7 @@ RESOURCES = Option(
 def _deny(site: Site, entry: Entry) -> str:
     address = str(site.lab.machine(entry.machine).address)
     written = json.dumps(configuration(entry, f"https://{address}:{_CLOSED_PORT}/"))
-    site.guests.run(entry.machine, scratch.alone(f"{_KUBECTL} create -f -"), input=written)
+    site.guests.run(entry.machine, scratch.locked(f"{_KUBECTL} create -f -"), input=written)
 
     def denied() -> str:
         said = _try_to_create(site, entry)
@@ -88,7 +88,7 @@ def _try_to_create(site: Site, entry: Entry) -> dict[str, str]:
 def _allow(site: Site, entry: Entry) -> None:
     key = f"/registry/validatingwebhookconfigurations/{_name(entry)}"
     # where its creation may still be on its way
-    site.guests.run(entry.machine, scratch.alone("true"))
+    site.guests.run(entry.machine, scratch.locked("true"))
     etcd.through_any(site.guests, site.lab, entry.machine, f"del {key}")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.faults.manifests import HELD, MANIFESTS, STATIC_PODS
 from halab.faults.resources import CPUS
 from halab.faults.scratch import KEPT
 from halab.faults.site import Site
 from halab.machines.guests import on_all
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.topology import files
 from halab.topology.lab import Machine
 
@@ -62,7 +62,7 @@ def audit(site: Site) -> list[str]:
 
 def _machine(site: Site, machine: Machine) -> list[str]:
     state = site.power.state(machine.name)
-    if state is not State.RUNNING:
+    if state is not PowerState.RUNNING:
         return [f"not running: {machine.name} ({state})"]
     try:
         said = site.guests.run(machine.name, script(site, machine), timeout_seconds=_AUDIT_SECONDS).output
@@ -92,7 +92,7 @@ fi
 
 
 def _cpus(site: Site, machine: Machine) -> str:
-    if site.lab.provider is not Provider.DOCKER:
+    if site.lab.provider is not ProviderKind.DOCKER:
         return ""
     return f"""{CPUS}
 read -r quota period < <(cpus)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Balancer, Check
+from halab.config.lab import BackendCheck, Balancer
 from halab.errors import BadUsage
 from halab.faults import scratch
-from halab.faults.fault import Fault, Option, Place
+from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology import files
@@ -57,7 +57,7 @@ def _apply(site: Site, machine: str) -> None:
 
 def _settings(written: dict[str, str]) -> BalancerSettings:
     return BalancerSettings(
-        check=Check(written["check"]) if "check" in written else None,
+        check=BackendCheck(written["check"]) if "check" in written else None,
         idle_timeout=written.get("idle_timeout"),
         connections=int(written["connections"]) if "connections" in written else None,
     )
@@ -93,11 +93,13 @@ FAULTS = (
         _edit,
         _restore,
         {
-            "check": Option("readyz or tcp, how HAProxy checks API servers", "|".join(Check), "tcp", ""),
+            "check": Option(
+                "readyz or tcp, how HAProxy checks API servers", "|".join(BackendCheck), "tcp", ""
+            ),
             "idle_timeout": Option("how long a connection may be idle", r"[1-9][0-9]*(ms|s|m|h)", "5s", ""),
             "connections": Option("how many clients are served at once", r"[1-9][0-9]{0,3}", "20", ""),
         },
-        place=Place.BALANCER,
+        place=FaultTarget.BALANCER,
         check=_require_settings,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from halab.config.lab import DiskCache, Provider
+from halab.config.lab import DiskCache, ProviderKind
 from halab.errors import HalabError, LabProblem
 from halab.faults.disk import DISK, ETCD_DATA
 from halab.faults.site import Site
@@ -86,7 +86,7 @@ def probe(site: Site) -> Capabilities:
     said = site.guests.run(machine, _PROBE, timeout_seconds=_PROBE_SECONDS).output
     found = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
     try:
-        is_container = found.pop("container") == "yes" or site.lab.provider is Provider.DOCKER
+        is_container = found.pop("container") == "yes" or site.lab.provider is ProviderKind.DOCKER
         results = {name: found[name] for name in _TRIED}
     except KeyError as error:
         raise LabProblem(
@@ -100,7 +100,7 @@ def probe(site: Site) -> Capabilities:
     results["snapshot"] = "yes"
     results["safe-disk"] = (
         _UNSAFE
-        if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is Provider.LIBVIRT
+        if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is ProviderKind.LIBVIRT
         else "yes"
     )
     return Capabilities(

@@ -20,7 +20,7 @@ from halab.faults import (
     services,
     snapshot,
 )
-from halab.faults.fault import Fault, Place, nothing_to_heal
+from halab.faults.fault import Fault, FaultTarget, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -34,7 +34,7 @@ _NOTHING = Fault(
     "Do nothing, and wait for no effect: shows that a scenario can fail.",
     _do_nothing,
     nothing_to_heal,
-    place=Place.ANY,
+    place=FaultTarget.ANY,
 )
 
 FAULTS: dict[str, Fault] = {

@@ -91,7 +91,7 @@ def _expire(site: Site, entry: Entry) -> str:
     before = processes.started(site.guests, entry.machine, certificate.component)
     site.guests.run(
         entry.machine,
-        scratch.alone(
+        scratch.locked(
             f"bash -s {_PKI} {_kept(entry)} {_original(entry)} {certificate.path} {certificate.ca}"
         ),
         input=_EXPIRED,
@@ -147,7 +147,7 @@ def _renew(site: Site, entry: Entry) -> None:
     folder, original, path = _kept(entry), _original(entry), f"{_PKI}/{_certificate(entry).path}.crt"
     # the original stays until the component has been restarted: a heal that was killed is then done again
     put_back = f"cp -p {original} {folder}/again && mv -f {folder}/again {path} && echo there"
-    there = site.guests.run(entry.machine, scratch.alone(f"if [ -e {original} ]; then {put_back}; fi"))
+    there = site.guests.run(entry.machine, scratch.locked(f"if [ -e {original} ]; then {put_back}; fi"))
     if there.output.strip():
         _restart(site, entry)
     site.guests.run(entry.machine, f"rm -rf {folder}; rmdir {HELD} 2>/dev/null || true")

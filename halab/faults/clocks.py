@@ -7,10 +7,10 @@ import re
 import time
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import Unable
 from halab.faults import dead_containers
-from halab.faults.fault import Fault, Option, Place
+from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import ONLY_ON_A_CLOCK_OF_ITS_OWN
@@ -23,7 +23,7 @@ _SHIFT = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])")
 
 
 def _require_own_clock(site: Site, entry: Entry) -> None:
-    if site.lab.provider is not Provider.LIBVIRT:
+    if site.lab.provider is not ProviderKind.LIBVIRT:
         raise Unable("a container has no clock of its own: it is the host's")
     if site.guests.run(entry.machine, "systemd-detect-virt -cq", check=False).code == 0:
         raise Unable(f"{entry.machine} is a container, and has no clock of its own")
@@ -84,7 +84,7 @@ FAULTS = (
         _shift,
         _set_right,
         {"by": Option("how far, ahead or behind", _SHIFT.pattern, "+1h")},
-        place=Place.NODE,
+        place=FaultTarget.NODE,
         needs=frozenset({"own-clock"}),
         check=_require_own_clock,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
 from halab.faults import scratch
-from halab.faults.fault import Fault, Option, Place
+from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology.lab import API_PORT
@@ -80,6 +80,6 @@ FAULTS = (
         _hold,
         _let_go,
         {"count": Option("how many connections, up to 4000", r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|4000", "200")},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
     ),
 )

@@ -6,7 +6,7 @@ import shlex
 from contextlib import suppress
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import Unable
 from halab.faults import processes, scratch
 from halab.faults.fault import Fault, Option
@@ -50,7 +50,7 @@ limit() {
 
 
 def _require_own_disk(site: Site, entry: Entry) -> None:
-    if site.lab.provider is Provider.DOCKER:
+    if site.lab.provider is ProviderKind.DOCKER:
         raise Unable("a container's disk is the host's: to fill it would fill the host")
 
 

@@ -74,7 +74,7 @@ def _require_leader(site: Site, entry: Entry) -> None:
 def _lose_data(site: Site, entry: Entry) -> str:
     """A leader that knew the member sees what it lacks, and the member ends; one elected since lets it in again."""
     machine = entry.machine
-    members.strike_for_good(site, entry, f"rm -rf {members.DATA}")
+    members.crash_and_damage_for_good(site, entry, f"rm -rf {members.DATA}")
 
     def seen() -> str:
         last = etcd_last_words(site, entry)
@@ -93,7 +93,7 @@ def _lose_data(site: Site, entry: Entry) -> str:
 
 
 def _corrupt(site: Site, entry: Entry) -> str:
-    said = members.strike(site, entry, _CORRUPT.format(data=members.DATA).strip())
+    said = members.crash_and_damage(site, entry, _CORRUPT.format(data=members.DATA).strip())
 
     def failed() -> str:
         last = etcd_last_words(site, entry)

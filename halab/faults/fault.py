@@ -17,7 +17,7 @@ from halab.faults.journal import Entry
 from halab.faults.site import Site
 
 
-class Place(StrEnum):
+class FaultTarget(StrEnum):
     """The machines that a fault makes sense on."""
 
     CONTROL_PLANE = "a control plane"
@@ -50,7 +50,7 @@ class Fault:
     inject: Callable[[Site, Entry], str]
     heal: Callable[[Site, Entry], None]
     options: Mapping[str, Option] = field(default_factory=dict)
-    place: Place = Place.CONTROL_PLANE
+    place: FaultTarget = FaultTarget.CONTROL_PLANE
     needs: frozenset[str] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
     is_lasting: bool = True

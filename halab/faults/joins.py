@@ -12,11 +12,11 @@ from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import BadUsage, LabProblem, ScriptFailed
 from halab.faults import scratch
-from halab.faults.fault import Fault, Option, Place
+from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.power import wait_for_state
-from halab.faults.site import Hindrance, Site
-from halab.machines.power import State
+from halab.faults.site import JoinObstacle, Site
+from halab.machines.power import PowerState
 
 _KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 # The two pods of CoreDNS have 30 s to end; kubeadm asks etcd until it has removed the member (5 s after a change).
@@ -33,7 +33,7 @@ _one_leaves = threading.Lock()
 
 def _lose(site: Site, entry: Entry) -> str:
     site.power.remove(entry.machine)
-    return wait_for_state(site, entry.machine, State.GONE)
+    return wait_for_state(site, entry.machine, PowerState.GONE)
 
 
 def _leave(site: Site, entry: Entry) -> str:
@@ -44,11 +44,11 @@ def _leave(site: Site, entry: Entry) -> str:
 
 def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
-    guide = etcd.beside(site.guests, site.lab, machine.name)
+    guide = etcd.healthy_peer(site.guests, site.lab, machine.name)
     site.guests.run(machine.name, _UNMARK)
     drain = f"{_KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
     site.guests.run(guide, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
-    site.guests.run(machine.name, scratch.alone(_RESET), timeout_seconds=_RESET_SECONDS)
+    site.guests.run(machine.name, scratch.locked(_RESET), timeout_seconds=_RESET_SECONDS)
     site.guests.run(guide, f"{_KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
 
     def left() -> str:
@@ -61,16 +61,16 @@ def _leave_now(site: Site, entry: Entry) -> str:
 
 def _join_beside_stale_member(site: Site, entry: Entry) -> str:
     member = f"{site.lab.machine(entry.machine).address}:2379"
-    _refused(site, entry, Hindrance.STALE_MEMBER, member)
+    _refused(site, entry, JoinObstacle.STALE_MEMBER, member)
     return f"the join came to nothing: the member that etcd still lists does not answer at {member}"
 
 
 def _join_with_expired_key(site: Site, entry: Entry) -> str:
-    said = _refused(site, entry, Hindrance.EXPIRED_KEY, "kubeadm-certs")
+    said = _refused(site, entry, JoinObstacle.EXPIRED_KEY, "kubeadm-certs")
     return f"the join came to nothing: {said}"
 
 
-def _refused(site: Site, entry: Entry, hindrance: Hindrance, reason: str) -> str:
+def _refused(site: Site, entry: Entry, hindrance: JoinObstacle, reason: str) -> str:
     """Lose a machine and let a new one try to join; what kubeadm says about why it could not."""
     _lose(site, entry)
     try:
@@ -85,9 +85,9 @@ def _refused(site: Site, entry: Entry, hindrance: Hindrance, reason: str) -> str
 
 
 def _remake(site: Site, entry: Entry) -> None:
-    if site.power.state(entry.machine) is State.RUNNING:
+    if site.power.state(entry.machine) is PowerState.RUNNING:
         # what takes it out may still be at work
-        site.guests.run(entry.machine, scratch.alone("true"), timeout_seconds=_RESET_SECONDS)
+        site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=_RESET_SECONDS)
     site.remake(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
 
 
@@ -103,7 +103,7 @@ FAULTS = (
         "Destroy a machine with its disks; healed by a new one that joins in its place.",
         _lose,
         _remake,
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         check=_require_another,
     ),
     Fault(
@@ -119,7 +119,7 @@ FAULTS = (
                 default="in-turn",
             )
         },
-        place=Place.CONTROL_PLANE,
+        place=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
     Fault(
@@ -127,7 +127,7 @@ FAULTS = (
         "Destroy a control plane and let a new one try to join while etcd still lists the old member.",
         _join_beside_stale_member,
         _remake,
-        place=Place.CONTROL_PLANE,
+        place=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
     Fault(
@@ -135,7 +135,7 @@ FAULTS = (
         "Destroy a control plane and let a new one try to join when its certificate key has expired.",
         _join_with_expired_key,
         _remake,
-        place=Place.CONTROL_PLANE,
+        place=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
 )

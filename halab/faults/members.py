@@ -52,17 +52,17 @@ def damage(site: Site, entry: Entry, machine: str, command: str) -> None:
     """Stop a member for good and do something to its data. From the mark on, it has to be replaced."""
     site.guests.run(machine, scratch.make(entry))
     manifests.hold(site, machine, "etcd")
-    site.guests.run(machine, scratch.alone(f"touch {_mark(entry)} && {command}"))
+    site.guests.run(machine, scratch.locked(f"touch {_mark(entry)} && {command}"))
 
 
-def strike(site: Site, entry: Entry, command: str) -> str:
+def crash_and_damage(site: Site, entry: Entry, command: str) -> str:
     """Kill a member, do something to its data and have the kubelet start it again; what the command said."""
     site.guests.run(entry.machine, scratch.make(entry))
     struck = _STRIKE.format(processes="etcd", command=f"touch {_mark(entry)} && {command}").strip()
-    return site.guests.run(entry.machine, scratch.alone(struck)).output.strip()
+    return site.guests.run(entry.machine, scratch.locked(struck)).output.strip()
 
 
-def strike_for_good(site: Site, entry: Entry, command: str) -> str:
+def crash_and_damage_for_good(site: Site, entry: Entry, command: str) -> str:
     """The same, and without data the member is told to look for a cluster that exists, and to found none.
 
     kubeadm's first control plane is told by its manifest to found one: without data it would, under the ids of the
@@ -78,7 +78,7 @@ def strike_for_good(site: Site, entry: Entry, command: str) -> str:
     struck = _STRIKE.format(
         processes=f"etcd {_API_SERVER}", command=f"touch {_mark(entry)} && {command} && {put}"
     ).strip()
-    return site.guests.run(entry.machine, scratch.alone(struck), input=text).output.strip()
+    return site.guests.run(entry.machine, scratch.locked(struck), input=text).output.strip()
 
 
 def start(site: Site, machine: str, initial_cluster: str) -> None:
@@ -97,7 +97,7 @@ def _joining(manifest: str, initial_cluster: str) -> str:
 
 def is_marked(site: Site, entry: Entry, machine: str) -> bool:
     # the lock: what damages it may still be at work
-    command = scratch.alone(f"if [ -e {_mark(entry)} ]; then echo marked; fi")
+    command = scratch.locked(f"if [ -e {_mark(entry)} ]; then echo marked; fi")
     return bool(site.guests.run(machine, command).output.strip())
 
 
@@ -110,7 +110,7 @@ def recover(site: Site, entry: Entry) -> None:
     """What heals a fault that damaged a member: another one in its place, or the same where it was only stopped."""
     machine = entry.machine
     if is_marked(site, entry, machine):
-        replace(site, machine, etcd.beside(site.guests, site.lab, machine))
+        replace(site, machine, etcd.healthy_peer(site.guests, site.lab, machine))
     site.guests.run(machine, f"rm -rf {manifests.HELD}/{entry.id}")
     let_go(site, machine)
     site.guests.run(machine, scratch.forget(entry))
@@ -129,7 +129,7 @@ def let_go(site: Site, machine: str) -> None:
 def replace(site: Site, machine: str, guide: str) -> None:
     """Put a member without data in the place of a machine's member, by way of `guide`'s; returns once it votes."""
     hold(site, machine)
-    site.guests.run(machine, scratch.alone(f"rm -rf {DATA}"))
+    site.guests.run(machine, scratch.locked(f"rm -rf {DATA}"))
     deadline = site.deadline(_REPLACE_SECONDS)
     wait_for(f"etcd on {guide} to take in {machine}", partial(_add, site, machine, guide), deadline)
     start(site, machine, etcd.initial_cluster(site.guests, site.lab, guide))

@@ -11,12 +11,12 @@ from ipaddress import IPv4Address
 from halab.clock import NotYet, wait_for
 from halab.errors import BadUsage, LabProblem
 from halab.faults import packet_filter
-from halab.faults.fault import Fault, Option, Place
+from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.packet_filter import Direction, Filter, nic_of
 from halab.faults.site import Site
 from halab.faults.targets import EVERYONE
-from halab.machines.power import State
+from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30
 # nft counts in steps of a hundredth of a percent.
@@ -174,7 +174,7 @@ def _handle(entry: Entry) -> str:
 
 def _is_off(site: Site, entry: Entry) -> bool:
     """A kernel forgets filters and queues with its machine."""
-    return site.power.state(entry.machine) in (State.OFF, State.GONE)
+    return site.power.state(entry.machine) in (PowerState.OFF, PowerState.GONE)
 
 
 FAULTS = (
@@ -183,7 +183,7 @@ FAULTS = (
         "Pull the plug of a machine's NIC on the lab's network: it has no carrier until it is healed.",
         _cut_link,
         _mend_link,
-        place=Place.ANY,
+        place=FaultTarget.ANY,
     ),
     Fault(
         "partition",
@@ -197,7 +197,7 @@ FAULTS = (
             ),
             "port": _PORT,
         },
-        place=Place.ANY,
+        place=FaultTarget.ANY,
     ),
     Fault(
         "lose-packets",
@@ -209,7 +209,7 @@ FAULTS = (
             "from": _FROM,
             "port": _PORT,
         },
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         needs=frozenset({"nft-numgen"}),
     ),
     Fault(
@@ -221,7 +221,7 @@ FAULTS = (
             "by": Option("a time", _DELAY, "100ms"),
             "jitter": Option("how much that varies", _DELAY, "20ms", default=""),
         },
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         needs=frozenset({"netem"}),
         check=_require_no_shaper,
     ),
@@ -231,7 +231,7 @@ FAULTS = (
         _limit_rate,
         _unshape,
         {"rate": Option("bits a second", r"[1-9]\d*(kbit|mbit|gbit)", "1mbit")},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         needs=frozenset({"tbf"}),
         check=_require_no_shaper,
     ),
@@ -245,6 +245,6 @@ FAULTS = (
             "from": _FROM,
             "port": _PORT,
         },
-        place=Place.ANY,
+        place=FaultTarget.ANY,
     ),
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import Unreachable
-from halab.faults.fault import Fault, Place
+from halab.faults.fault import Fault, FaultTarget
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import Guests, set_clock
-from halab.machines.power import State
+from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30
 # Without one, a machine may lose at a power cut what it has been promised to keep: nothing is learned from that.
@@ -36,7 +36,7 @@ def wait_until_started(site: Site, machine: str, *, after: str = "") -> None:
     """
 
     def answer() -> None:
-        if site.power.state(machine) is State.OFF:
+        if site.power.state(machine) is PowerState.OFF:
             site.power.start(machine)
         try:
             if incarnation(site.guests, machine) == after:
@@ -49,7 +49,7 @@ def wait_until_started(site: Site, machine: str, *, after: str = "") -> None:
     wait_for(f"{machine} to start", answer, site.deadline(_BOOT_SECONDS), every_seconds=0.2)
 
 
-def wait_for_state(site: Site, machine: str, wanted: State) -> str:
+def wait_for_state(site: Site, machine: str, wanted: PowerState) -> str:
     def reached() -> str:
         state = site.power.state(machine)
         if state is not wanted:
@@ -61,12 +61,12 @@ def wait_for_state(site: Site, machine: str, wanted: State) -> str:
 
 def _cut(site: Site, entry: Entry) -> str:
     site.power.cut(entry.machine)
-    return wait_for_state(site, entry.machine, State.OFF)
+    return wait_for_state(site, entry.machine, PowerState.OFF)
 
 
 def _switch_on(site: Site, entry: Entry) -> None:
     site.power.start(entry.machine)
-    if site.power.state(entry.machine) is State.RUNNING:
+    if site.power.state(entry.machine) is PowerState.RUNNING:
         wait_until_started(site, entry.machine)
 
 
@@ -84,7 +84,7 @@ def _reboot(site: Site, entry: Entry) -> str:
 
 
 def _start_anew(site: Site, machine: str, before: str) -> str:
-    wait_for_state(site, machine, State.OFF)
+    wait_for_state(site, machine, PowerState.OFF)
     site.power.start(machine)
     wait_until_started(site, machine, after=before)
     return f"{machine} was off, and has started anew"
@@ -92,15 +92,15 @@ def _start_anew(site: Site, machine: str, before: str) -> str:
 
 def _freeze(site: Site, entry: Entry) -> str:
     site.power.freeze(entry.machine)
-    return wait_for_state(site, entry.machine, State.FROZEN)
+    return wait_for_state(site, entry.machine, PowerState.FROZEN)
 
 
 def _thaw(site: Site, entry: Entry) -> None:
     was = site.power.state(entry.machine)
     site.power.thaw(entry.machine)
-    if site.power.state(entry.machine) is State.RUNNING:
+    if site.power.state(entry.machine) is PowerState.RUNNING:
         wait_until_started(site, entry.machine)
-    if was is State.RUNNING and site.lab.provider is Provider.LIBVIRT:
+    if was is PowerState.RUNNING and site.lab.provider is ProviderKind.LIBVIRT:
         # a heal that was ended before it came to its clock, which stood still; a container has its host's
         set_clock(site.guests, entry.machine, site.clock, site.lab.patience)
 
@@ -111,7 +111,7 @@ FAULTS = (
         "Pull a machine's plug: nothing in it is told, and it stays off until it is healed.",
         _cut,
         _switch_on,
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         needs=_SAFE_DISK,
     ),
     Fault(
@@ -119,7 +119,7 @@ FAULTS = (
         "Press a machine's reset button: it is off at once, and starts again.",
         _reset,
         _switch_on,
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         needs=_SAFE_DISK,
         is_lasting=False,
     ),
@@ -128,7 +128,7 @@ FAULTS = (
         "Shut a machine down in good order, and start it again.",
         _reboot,
         _switch_on,
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         is_lasting=False,
     ),
     Fault(
@@ -136,6 +136,6 @@ FAULTS = (
         "Stop every process of a machine where it stands, as a hypervisor that hangs, until it is healed.",
         _freeze,
         _thaw,
-        place=Place.ANY,
+        place=FaultTarget.ANY,
     ),
 )

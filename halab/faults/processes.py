@@ -6,7 +6,7 @@ import shlex
 
 from halab.clock import NotYet, wait_for
 from halab.errors import BadUsage
-from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import Guests
@@ -91,7 +91,7 @@ FAULTS = (
             "process": PROCESS,
             "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL"),
         },
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         is_lasting=False,
     ),
     Fault(
@@ -100,7 +100,7 @@ FAULTS = (
         _pause,
         _go_on,
         {"process": PROCESS},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         check=_require_other_than_our_way_in,
     ),
 )

@@ -33,7 +33,7 @@ def _exhaust(site: Site, entry: Entry) -> str:
         put = etcd.command(f"put {_prefix(entry)}{number}")
         site.guests.run(
             entry.machine,
-            scratch.alone(f"head -c {_VALUE_BYTES} /dev/zero | tr '\\0' x | {put}"),
+            scratch.locked(f"head -c {_VALUE_BYTES} /dev/zero | tr '\\0' x | {put}"),
             check=False,
         )
         member = etcd.status(site.guests, entry.machine)
@@ -50,7 +50,7 @@ def _make_room(site: Site, entry: Entry) -> None:
     deadline = site.deadline(_HEAL_SECONDS)
     what = "etcd to have room and no alarm"
     # a value may still be on its way
-    site.guests.run(entry.machine, scratch.alone("true"))
+    site.guests.run(entry.machine, scratch.locked("true"))
     wait_for(what, lambda: _free(site, entry), deadline)
     manifests.restore(site, entry, "etcd")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import BadUsage, Unable
-from halab.faults.fault import Fault, Option, Place
+from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -54,7 +54,7 @@ def _require_fewer_cpus(site: Site, entry: Entry) -> None:
     given = site.lab.machine(entry.machine).cpus
     if float(entry.options["cpus"]) >= given:
         raise BadUsage(f"{entry.machine} has {given} cores: {entry.options['cpus']} is not fewer")
-    if site.lab.provider is Provider.LIBVIRT:
+    if site.lab.provider is ProviderKind.LIBVIRT:
         # Unable where no limit can be taken away: none is set there
         site.power.limit_cpus(entry.machine, None)
 
@@ -62,7 +62,7 @@ def _require_fewer_cpus(site: Site, entry: Entry) -> None:
 def _starve_of_cpus(site: Site, entry: Entry) -> str:
     wanted = float(entry.options["cpus"])
     site.power.limit_cpus(entry.machine, wanted)
-    if site.lab.provider is not Provider.DOCKER:
+    if site.lab.provider is not ProviderKind.DOCKER:
         return f"{entry.machine} has {wanted:g} cores"
 
     def limited() -> str:
@@ -141,7 +141,7 @@ FAULTS = (
         _starve_of_cpus,
         _give_cpus,
         {"cpus": Option("how many cores it still has", r"[1-9]?[0-9]*(\.[0-9]+)?(?<=[1-9])0*", "0.2")},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         check=_require_fewer_cpus,
     ),
     Fault(
@@ -150,7 +150,7 @@ FAULTS = (
         _starve_of_memory,
         _give_memory,
         {"leave": Option("how much memory stays free", r"[1-9][0-9]{0,5}M", "100M")},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         check=_require_memory_limit,
     ),
 )

@@ -21,6 +21,6 @@ def forget(entry: Entry) -> str:
     return f"rm -rf {folder(entry)}; rmdir {KEPT} 2>/dev/null || true"
 
 
-def alone(command: str) -> str:
+def locked(command: str) -> str:
     """The shell command, once no other such command runs on the machine: that of a halab that was killed may."""
     return f"exec 9</var/lib && flock 9 && {{ {command}; }}"

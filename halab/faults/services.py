@@ -6,7 +6,7 @@ import shlex
 
 from halab.clock import NotYet, wait_for
 from halab.errors import BadUsage
-from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -90,7 +90,7 @@ FAULTS = (
         _stop,
         _start,
         {"service": SERVICE},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         check=_require_active,
     ),
     Fault(
@@ -99,7 +99,7 @@ FAULTS = (
         _restart,
         nothing_to_heal,
         {"service": SERVICE},
-        place=Place.ANY,
+        place=FaultTarget.ANY,
         check=_require_active,
         is_lasting=False,
     ),

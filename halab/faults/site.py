@@ -12,7 +12,7 @@ from halab.machines.power import Power
 from halab.topology.lab import Lab
 
 
-class Hindrance(StrEnum):
+class JoinObstacle(StrEnum):
     """What may be in the way of a machine that joins: the join then comes to nothing, and ScriptFailed is raised."""
 
     STALE_MEMBER = "etcd still lists the member that was lost"
@@ -22,7 +22,7 @@ class Hindrance(StrEnum):
 
 
 class Remake(Protocol):
-    def __call__(self, machine: str, *, hindrance: Hindrance | None = None, in_turn: bool = True) -> None:
+    def __call__(self, machine: str, *, hindrance: JoinObstacle | None = None, in_turn: bool = True) -> None:
         """Make a machine anew that is gone, and join it to the cluster; one that has joined is left alone.
 
         Two that are asked for at the same time are made one after the other, unless it is not `in_turn`.

@@ -25,7 +25,7 @@ def _save(site: Site, entry: Entry) -> str:
     part, path = f"{scratch.folder(entry)}/part", f"{scratch.folder(entry)}/snapshot.db"
     site.guests.run(
         entry.machine,
-        scratch.alone(
+        scratch.locked(
             f"{scratch.make(entry)} && {etcd.command(f'snapshot save {part}', limit_seconds=_SNAPSHOT_SECONDS)} && "
             f"mv {part} {path}"
         ),
@@ -37,7 +37,7 @@ def _save(site: Site, entry: Entry) -> str:
 
 
 def _remove(site: Site, entry: Entry) -> None:
-    site.guests.run(entry.machine, scratch.alone("true"), timeout_seconds=_SNAPSHOT_SECONDS + 10)
+    site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=_SNAPSHOT_SECONDS + 10)
     site.guests.run(entry.machine, scratch.forget(entry))
 
 
@@ -114,7 +114,7 @@ def _restore_command(site: Site, entry: Entry) -> str:
     """
     name, url = entry.machine, etcd.peer_url(site.lab.machine(entry.machine))
     restored = f"{members.FOLDER}/halab-{entry.id}"
-    return scratch.alone(
+    return scratch.locked(
         f"rm -rf {restored} && etcdutl snapshot restore {_source(entry)} --data-dir {restored} --name {name} "
         f"--initial-cluster {name}={url} --initial-advertise-peer-urls {url} "
         f"--initial-cluster-token halab-{entry.id} --bump-revision {_BUMP} --mark-compacted && "
@@ -124,7 +124,7 @@ def _restore_command(site: Site, entry: Entry) -> str:
 
 
 def _is_restored(site: Site, entry: Entry) -> bool:
-    command = scratch.alone(f"if [ -e {_restored(entry)} ]; then echo restored; fi")
+    command = scratch.locked(f"if [ -e {_restored(entry)} ]; then echo restored; fi")
     return bool(site.guests.run(entry.machine, command).output.strip())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halab.cluster import etcd, kube
 from halab.cluster.api import Api
 from halab.errors import BadUsage, LabProblem
-from halab.faults.fault import Fault, Place
+from halab.faults.fault import Fault, FaultTarget
 from halab.machines.guests import Guests
 from halab.topology.lab import Lab
 
@@ -88,10 +88,10 @@ def require_place(lab: Lab, fault: Fault, machine: str) -> None:
     """BadUsage where a fault makes no sense on a machine."""
     control_planes = {each.name for each in lab.control_planes}
     fits = {
-        Place.ANY: True,
-        Place.BALANCER: machine == lab.balancer.name,
-        Place.CONTROL_PLANE: machine in control_planes,
-        Place.NODE: lab.machine(machine).is_node,
+        FaultTarget.ANY: True,
+        FaultTarget.BALANCER: machine == lab.balancer.name,
+        FaultTarget.CONTROL_PLANE: machine in control_planes,
+        FaultTarget.NODE: lab.machine(machine).is_node,
     }[fault.place]
     if not fits:
         raise BadUsage(f"{fault.name} needs {fault.place}, and {machine} is none")

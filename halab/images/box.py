@@ -13,8 +13,8 @@ from pathlib import Path
 from halab import data, process, templates
 from halab.config import box as recipes
 from halab.config.box import Recipe
-from halab.config.kubernetes import Release, Source
-from halab.config.lab import Provider, is_stock
+from halab.config.kubernetes import BundleSource, Release
+from halab.config.lab import ProviderKind, is_stock
 from halab.errors import Corrupted, HostProblem
 from halab.images import bundle as bundles
 from halab.images import cache, disk, rootfs
@@ -25,9 +25,9 @@ from halab.progress import Progress
 FORMAT = 1
 _NOTED = "box.json"
 # What a provider's machines are made of: a tar of the root file system, and what `vagrant box add` takes.
-_FILES = {Provider.DOCKER: "root.tar", Provider.LIBVIRT: "libvirt.box"}
+_FILES = {ProviderKind.DOCKER: "root.tar", ProviderKind.LIBVIRT: "libvirt.box"}
 # The tree, and what is made of it. Measured with Kubernetes 1.37.2: 2.4 GB, and 4.3 GB.
-_SPACE_BYTES = {Provider.DOCKER: 4 << 30, Provider.LIBVIRT: 6 << 30}
+_SPACE_BYTES = {ProviderKind.DOCKER: 4 << 30, ProviderKind.LIBVIRT: 6 << 30}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Box:
     name: str
     key: str
     path: Path
-    provider: Provider = Provider.DOCKER
+    provider: ProviderKind = ProviderKind.DOCKER
 
     @property
     def file(self) -> Path:
@@ -46,7 +46,7 @@ class Box:
     @property
     def root_tree(self) -> Path:
         """A tar of the whole root file system."""
-        return self.path / _FILES[Provider.DOCKER]
+        return self.path / _FILES[ProviderKind.DOCKER]
 
     @property
     def size_bytes(self) -> int:
@@ -85,12 +85,12 @@ class Box:
             ) from error
 
 
-def base_name(name: str, key: str, provider: Provider) -> str:
+def base_name(name: str, key: str, provider: ProviderKind) -> str:
     """A docker image has a tag; a box that is added from a file has no version but in its name."""
-    return f"halab/{name}:{key}" if provider is Provider.DOCKER else f"halab/{name}-{key}"
+    return f"halab/{name}:{key}" if provider is ProviderKind.DOCKER else f"halab/{name}-{key}"
 
 
-def key(name: str, bundle_key: str, provider: Provider = Provider.DOCKER) -> str:
+def key(name: str, bundle_key: str, provider: ProviderKind = ProviderKind.DOCKER) -> str:
     """What the box is made of, as a short hash: known before it is built."""
     made_of: dict[str, object] = {
         "format": [rootfs.FORMAT, FORMAT],
@@ -98,12 +98,12 @@ def key(name: str, bundle_key: str, provider: Provider = Provider.DOCKER) -> str
         "tree": templates.fingerprint("box"),
         "bundle": bundle_key,
     }
-    if provider is Provider.LIBVIRT:
+    if provider is ProviderKind.LIBVIRT:
         made_of["disk"] = [disk.FORMAT, templates.fingerprint(disk.TEMPLATES)]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def find(name: str, bundle_key: str, provider: Provider = Provider.DOCKER) -> Box | None:
+def find(name: str, bundle_key: str, provider: ProviderKind = ProviderKind.DOCKER) -> Box | None:
     recipes.recipe(name)
     box = _box(name, bundle_key, provider)
     return box if box.file.is_file() else None
@@ -125,7 +125,7 @@ def ensure(
     bundle: Bundle,
     progress: Progress,
     *,
-    provider: Provider = Provider.DOCKER,
+    provider: ProviderKind = ProviderKind.DOCKER,
     force: bool = False,
 ) -> Box:
     """The box of that name with this bundle inside: from the cache, or built."""
@@ -140,12 +140,12 @@ def ensure(
     return box
 
 
-def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: Provider, progress: Progress) -> None:
+def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: ProviderKind, progress: Progress) -> None:
     # beside the result: a killed build's tree goes with the next build of the same box
     root = folder / "tree"
     rootfs.build(_whole(recipe, provider), bundle, root, progress)
     result = folder / _FILES[provider]
-    if provider is Provider.LIBVIRT:
+    if provider is ProviderKind.LIBVIRT:
         disk.prepare(root)
         disk.pack(root, recipe.libvirt.disk, result, progress)
     else:
@@ -162,9 +162,9 @@ def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: Provider, pro
     (folder / _NOTED).write_text(json.dumps(contents, indent=2) + "\n")
 
 
-def _whole(recipe: Recipe, provider: Provider) -> Recipe:
+def _whole(recipe: Recipe, provider: ProviderKind) -> Recipe:
     merged = recipe.for_provider(provider)
-    if provider is Provider.LIBVIRT:
+    if provider is ProviderKind.LIBVIRT:
         kernel = disk.kernel_package(cache.architecture())
         return merged.model_copy(update={"packages": (*merged.packages, kernel)})
     return merged
@@ -178,9 +178,9 @@ def _pack(root: Path, packed: Path, progress: Progress) -> None:
         )
 
 
-def _require_tools(provider: Provider) -> None:
+def _require_tools(provider: ProviderKind) -> None:
     process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap")
-    if provider is Provider.LIBVIRT:
+    if provider is ProviderKind.LIBVIRT:
         disk.kernel_package(cache.architecture())
         disk.require_tools()
     if os.geteuid() != 0:
@@ -189,12 +189,12 @@ def _require_tools(provider: Provider) -> None:
         )
 
 
-def _box(name: str, bundle_key: str, provider: Provider) -> Box:
+def _box(name: str, bundle_key: str, provider: ProviderKind) -> Box:
     box_key = key(name, bundle_key, provider)
     return Box(name, box_key, cache.folder() / "boxes" / f"{name}-{box_key}", provider)
 
 
-def expected_base(name: str, release: Release, source: Source, provider: Provider) -> str:
+def expected_base(name: str, release: Release, source: BundleSource, provider: ProviderKind) -> str:
     """What a lab's machines will start from; without a key as long as its bundle is not built."""
     if is_stock(name):
         return name
@@ -203,7 +203,11 @@ def expected_base(name: str, release: Release, source: Source, provider: Provide
 
 
 def for_lab(
-    name: str, release: Release, source: Source, progress: Progress, provider: Provider = Provider.DOCKER
+    name: str,
+    release: Release,
+    source: BundleSource,
+    progress: Progress,
+    provider: ProviderKind = ProviderKind.DOCKER,
 ) -> Box:
     """The box that a lab needs: the cached one where there is one, else bundle and box are built."""
     cached = bundles.find(release, source)

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from halab.config.kubernetes import Release, Source
+from halab.config.kubernetes import BundleSource, Release
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import cache, manifest
-from halab.images.bundle_part import Maker
-from halab.images.manifest import REBUILD_HINT, Manifest
+from halab.images.bundle_part import BundleMaker
+from halab.images.manifest import REBUILD_HINT, BundleManifest
 from halab.images.modules import Modules
 from halab.images.release import Official
 from halab.images.staging import Staging
@@ -25,13 +25,16 @@ _AUTO_SECONDS = 5.0
 _PATIENCE_SECONDS = 30.0
 
 # In the order in which `auto` prefers them.
-MAKERS: Mapping[Source, Maker] = {Source.RELEASE: Official(), Source.MODULES: Modules()}
+MAKERS: Mapping[BundleSource, BundleMaker] = {
+    BundleSource.RELEASE: Official(),
+    BundleSource.MODULES: Modules(),
+}
 
 
 @dataclass(frozen=True)
 class Bundle:
     path: Path
-    manifest: Manifest
+    manifest: BundleManifest
 
     @property
     def key(self) -> str:
@@ -66,13 +69,15 @@ class Bundle:
         return [self.path / name for name in sorted(self.manifest.files) if name.startswith(f"{folder}/")]
 
 
-def key(release: Release, source: Source, architecture: cache.Architecture, maker: Maker) -> str:
+def key(release: Release, source: BundleSource, architecture: cache.Architecture, maker: BundleMaker) -> str:
     """What a bundle is made of, as a short hash: known before it is made."""
     made_of = [manifest.FORMAT, asdict(release), source, architecture, maker.recipe(release, architecture)]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def find(release: Release, source: Source, *, makers: Mapping[Source, Maker] = MAKERS) -> Bundle | None:
+def find(
+    release: Release, source: BundleSource, *, makers: Mapping[BundleSource, BundleMaker] = MAKERS
+) -> Bundle | None:
     """The bundle in the cache, of either source for `auto`; not verified."""
     there = _cached_source(release, source, makers)
     if there is None:
@@ -92,11 +97,11 @@ def installed() -> list[Bundle]:
 
 def ensure(
     release: Release,
-    source: Source,
+    source: BundleSource,
     progress: Progress,
     *,
     force: bool = False,
-    makers: Mapping[Source, Maker] = MAKERS,
+    makers: Mapping[BundleSource, BundleMaker] = MAKERS,
 ) -> Bundle:
     """The bundle, verified: from the cache, which needs no network, or made."""
     cached = None if force else find(release, source, makers=makers)
@@ -105,7 +110,7 @@ def ensure(
         return cached
     # made anew is what was found wanting, though another source may have become reachable
     source = (_cached_source(release, source, makers) if force else None) or source
-    if source is Source.AUTO:
+    if source is BundleSource.AUTO:
         source = _reachable_source(release, progress, makers)
     elif problem := makers[source].obstacle(release, patience_seconds=_PATIENCE_SECONDS):
         raise problem
@@ -118,15 +123,19 @@ def ensure(
         return _make(release, source, name, makers[source], progress, afresh=force)
 
 
-def _cached_source(release: Release, source: Source, makers: Mapping[Source, Maker]) -> Source | None:
-    for each in makers if source is Source.AUTO else [source]:
+def _cached_source(
+    release: Release, source: BundleSource, makers: Mapping[BundleSource, BundleMaker]
+) -> BundleSource | None:
+    for each in makers if source is BundleSource.AUTO else [source]:
         if (_folder() / _name(release, each, makers[each]) / manifest.FILE).is_file():
             return each
     return None
 
 
-def _reachable_source(release: Release, progress: Progress, makers: Mapping[Source, Maker]) -> Source:
-    problems: dict[Source, HalabError] = {}
+def _reachable_source(
+    release: Release, progress: Progress, makers: Mapping[BundleSource, BundleMaker]
+) -> BundleSource:
+    problems: dict[BundleSource, HalabError] = {}
     for source, maker in makers.items():
         problem = maker.obstacle(release, patience_seconds=_AUTO_SECONDS)
         if problem is None:
@@ -142,7 +151,13 @@ def _reachable_source(release: Release, progress: Progress, makers: Mapping[Sour
 
 
 def _make(
-    release: Release, source: Source, name: str, maker: Maker, progress: Progress, *, afresh: bool
+    release: Release,
+    source: BundleSource,
+    name: str,
+    maker: BundleMaker,
+    progress: Progress,
+    *,
+    afresh: bool,
 ) -> Bundle:
     architecture = cache.architecture()
     staging = Staging(cache.folder() / "staging" / name)
@@ -153,7 +168,7 @@ def _make(
     with staging.open() as workplace, cache.named_failures(path):
         parts = maker.parts(release, architecture, workplace)
         records = {part.path: staging.ensure(part, workplace, progress) for part in parts}
-        contents = Manifest(
+        contents = BundleManifest(
             format=manifest.FORMAT,
             key=key(release, source, architecture, maker),
             kubernetes=release.kubernetes,
@@ -173,7 +188,7 @@ def _folder() -> Path:
     return cache.folder() / "bundles"
 
 
-def _name(release: Release, source: Source, maker: Maker) -> str:
+def _name(release: Release, source: BundleSource, maker: BundleMaker) -> str:
     architecture = cache.architecture()
     return f"{release.kubernetes}-{architecture}-{source}-{key(release, source, architecture, maker)}"
 

@@ -33,7 +33,7 @@ class Part:
     limit_seconds: float
 
 
-class Maker(Protocol):
+class BundleMaker(Protocol):
     """One source of bundles."""
 
     def recipe(self, release: Release, architecture: Architecture) -> object:

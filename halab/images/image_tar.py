@@ -24,7 +24,7 @@ _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ImageManifest:
     """An image's manifest, byte for byte: its digest is the image's."""
 
     content: bytes
@@ -78,14 +78,14 @@ def write_image(target: Path, name: str, architecture: Architecture, contents: C
             digest_of(config): config,
             **dict(zip(digests, layers, strict=True)),
         }
-        write_layout(target, name, architecture, Manifest(manifest), blobs)
+        write_layout(target, name, architecture, ImageManifest(manifest), blobs)
 
 
 def write_layout(
     target: Path,
     name: str,
     architecture: Architecture,
-    manifest: Manifest,
+    manifest: ImageManifest,
     blobs: Mapping[str, Path | bytes],
 ) -> None:
     """An image whose manifest and blobs are at hand. `blobs`: digest → content."""

@@ -7,7 +7,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.images.box import Box
 
 _BLOCK = 512
@@ -20,7 +20,7 @@ _MEMBERS = 3
 
 def is_whole(box: Box) -> bool:
     try:
-        return _tar_ends(box.file) if box.provider is Provider.DOCKER else _gzip_ends(box.file)
+        return _tar_ends(box.file) if box.provider is ProviderKind.DOCKER else _gzip_ends(box.file)
     except (OSError, EOFError, tarfile.TarError):
         return False
 

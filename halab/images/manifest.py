@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from halab.config.kubernetes import Source
+from halab.config.kubernetes import BundleSource
 from halab.errors import Corrupted
 from halab.images.cache import Architecture
 
@@ -16,7 +16,7 @@ FORMAT = 1
 REBUILD_HINT = "make it anew: halab bundle build --force"
 
 
-class Record(BaseModel):
+class FileRecord(BaseModel):
     """One file. `origin`: modules with the checksums that Go's database holds, or addresses with theirs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,26 +26,26 @@ class Record(BaseModel):
     origin: tuple[str, ...]
 
 
-class Manifest(BaseModel):
+class BundleManifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int
     key: str
     kubernetes: str
-    source: Source
+    source: BundleSource
     architecture: Architecture
     components: dict[str, str]
     created: datetime
-    files: dict[str, Record]
+    files: dict[str, FileRecord]
 
 
-def read(folder: Path) -> Manifest:
+def read(folder: Path) -> BundleManifest:
     path = folder / FILE
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return BundleManifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise Corrupted(f"not a bundle's manifest: {path}", hint=REBUILD_HINT) from error
 
 
-def write(folder: Path, manifest: Manifest) -> None:
+def write(folder: Path, manifest: BundleManifest) -> None:
     (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n")

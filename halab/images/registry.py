@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from halab.errors import Corrupted, HostProblem
 from halab.images.cache import Architecture
 from halab.images.download import Downloads
-from halab.images.image_tar import INDEX_TYPE, MANIFEST_TYPE, Manifest, digest_of, write_layout
+from halab.images.image_tar import INDEX_TYPE, MANIFEST_TYPE, ImageManifest, digest_of, write_layout
 from halab.progress import Step
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,7 +66,7 @@ class Registry:
         write_layout(target, name, architecture, manifest, files)
         return f"{self._address}/{repository}:{tag}@{index_digest}"
 
-    def _manifest(self, repository: str, tag: str, architecture: Architecture) -> tuple[str, Manifest]:
+    def _manifest(self, repository: str, tag: str, architecture: Architecture) -> tuple[str, ImageManifest]:
         """The digest of what the tag stands for, and the manifest for the architecture."""
         address = f"{self._address}/v2/{repository}/manifests"
         answer = self._downloads.content(f"{address}/{tag}", accept=_ACCEPT)
@@ -83,7 +83,7 @@ class Registry:
         content = self._downloads.content(f"{address}/{entry.digest}", accept=_ACCEPT).content
         if digest_of(content) != entry.digest:
             raise Corrupted(f"a manifest is not what its digest says: {address}/{entry.digest}")
-        return digest_of(answer.content), Manifest(content, entry.mediaType or MANIFEST_TYPE)
+        return digest_of(answer.content), ImageManifest(content, entry.mediaType or MANIFEST_TYPE)
 
 
 def _parse(model: type[M], content: bytes, where: str) -> M:

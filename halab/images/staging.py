@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from halab.images import cache
 from halab.images.bundle_part import Part, Workplace
-from halab.images.manifest import Record
+from halab.images.manifest import FileRecord
 from halab.progress import Progress
 
 
@@ -34,7 +34,7 @@ class Staging:
         with tempfile.TemporaryDirectory(prefix="scratch-", dir=self._folder) as scratch:
             yield Workplace(self.tree, downloads, Path(scratch))
 
-    def ensure(self, part: Part, workplace: Workplace, progress: Progress) -> Record:
+    def ensure(self, part: Part, workplace: Workplace, progress: Progress) -> FileRecord:
         """The part's record; the part is made where it is not here already, whole."""
         if record := self._done(part):
             return record
@@ -46,7 +46,7 @@ class Staging:
             cache.named_failures(target),
         ):
             origin = part.make(fresh, step)
-            record = Record(sha256=cache.sha256(fresh), size=fresh.stat().st_size, origin=tuple(origin))
+            record = FileRecord(sha256=cache.sha256(fresh), size=fresh.stat().st_size, origin=tuple(origin))
             fresh.chmod(0o755 if target.parent.name == "bin" else 0o644)
             fresh.rename(target)
             self._write_record(part, record)
@@ -56,15 +56,15 @@ class Staging:
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _done(self, part: Part) -> Record | None:
+    def _done(self, part: Part) -> FileRecord | None:
         try:
-            record = Record.model_validate_json(self._record_file(part).read_bytes())
+            record = FileRecord.model_validate_json(self._record_file(part).read_bytes())
             whole = cache.sha256(self.tree / part.path) == record.sha256
         except (OSError, ValidationError):
             return None
         return record if whole else None
 
-    def _write_record(self, part: Part, record: Record) -> None:
+    def _write_record(self, part: Part, record: FileRecord) -> None:
         self._record_file(part).parent.mkdir(parents=True, exist_ok=True)
         self._record_file(part).write_text(record.model_dump_json())
 

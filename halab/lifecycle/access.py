@@ -9,16 +9,16 @@ from pathlib import Path
 from halab import process
 from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.config.remote import Remote
 from halab.errors import LabProblem
-from halab.faults.site import Hindrance, Site
+from halab.faults.site import JoinObstacle, Site
 from halab.files import replace
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
 from halab.lifecycle import providers
-from halab.lifecycle.lab import Place, existing
-from halab.lifecycle.recreate import remake
+from halab.lifecycle.lab import LabDir, existing
+from halab.lifecycle.recreate import recreate
 from halab.machines.guests import SshGuests
 from halab.machines.host import tunnel
 from halab.machines.host.tunnel import Tunnel
@@ -28,27 +28,29 @@ from halab.topology.lab import API_PORT, Lab
 _PORT_OF_A_PERSON = 1080
 
 
-def guests(place: Place) -> SshGuests:
+def guests(place: LabDir) -> SshGuests:
     return SshGuests(place.work.ssh_config)
 
 
-def api(place: Place, lab: Lab) -> Api:
+def api(place: LabDir, lab: Lab) -> Api:
     """The API through the load balancer, as an administrator."""
     there = tunnel_of(place)
     return connect(lab, credentials(place), tunnel=there.socket if there else None)
 
 
-def tunnel_of(place: Place) -> Tunnel | None:
+def tunnel_of(place: LabDir) -> Tunnel | None:
     """The way to the addresses of a lab on another host; None where that is this one."""
     remote = labs.remote_of(place.written)
-    return tunnel.to(remote, engine=labs.provider_of(place.written) is Provider.DOCKER) if remote else None
+    return (
+        tunnel.to(remote, engine=labs.provider_of(place.written) is ProviderKind.DOCKER) if remote else None
+    )
 
 
-def credentials(place: Place) -> Credentials:
+def credentials(place: LabDir) -> Credentials:
     return Credentials.in_folder(place.work.private_key.parent)
 
 
-def way_in(place: Place) -> str | None:
+def way_in(place: LabDir) -> str | None:
     """What a person does to reach the API of a lab on another host by the kubeconfig; None on this one."""
     remote = labs.remote_of(place.written)
     if remote is None:
@@ -60,25 +62,25 @@ def way_in(place: Place) -> str | None:
     )
 
 
-def site(place: Place, lab: Lab, clock: Clock | None = None) -> Site:
+def site(place: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
     """All that faults may touch. Whoever uses it holds the lab's lock."""
     one_at_a_time = threading.Lock()
 
-    def made_anew(machine: str, *, hindrance: Hindrance | None = None, in_turn: bool = True) -> None:
+    def made_anew(machine: str, *, hindrance: JoinObstacle | None = None, in_turn: bool = True) -> None:
         with one_at_a_time if in_turn else nullcontext():
-            remake(place, lab, machine, hindrance=hindrance)
+            recreate(place, lab, machine, hindrance=hindrance)
 
     return Site(lab, guests(place), clock or RealClock(), providers.power(place, lab), made_anew)
 
 
-def kubeconfig(place: Place) -> Path:
+def kubeconfig(place: LabDir) -> Path:
     existing(place)
     if not place.work.kubeconfig.exists():
         raise LabProblem(f"the lab {place.name} has no kubeconfig yet", hint="run `halab up`")
     return place.work.kubeconfig
 
 
-def tunnelled_kubeconfig(place: Place, remote: Remote) -> Path:
+def tunnelled_kubeconfig(place: LabDir, remote: Remote) -> Path:
     """The kubeconfig of a lab on another host, with a way there that is open while this command runs.
 
     kubectl knows no SOCKS proxy at a Unix socket. The port that it gets instead leads to the API of the lab and nowhere
@@ -92,7 +94,7 @@ def tunnelled_kubeconfig(place: Place, remote: Remote) -> Path:
     return path
 
 
-def kubectl(place: Place) -> Path:
+def kubectl(place: LabDir) -> Path:
     """The kubectl of the lab's own version where its bundle is in the cache, else the one of this host."""
     lab = existing(place)
     bundle = bundles.find(lab.release, place.written.kubernetes.source)

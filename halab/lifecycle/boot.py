@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from halab.errors import CommandFailed, LabProblem
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.lifecycle.providers import vagrant
 from halab.machines import addresses
-from halab.machines.power import State
-from halab.machines.provider import Maker
+from halab.machines.power import PowerState
+from halab.machines.provider import Provider
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
@@ -15,7 +15,7 @@ from halab.topology.lab import Lab, Machine
 _BOOT_SECONDS = 300
 
 
-def require_thawed(place: Place, lab: Lab, maker: Maker) -> None:
+def require_thawed(place: LabDir, lab: Lab, maker: Provider) -> None:
     """LabProblem where machines stand still: nothing would answer, for as long as anybody waits."""
     frozen = [each.machine for each in maker.machines(lab.name, place.work.path) if each.paused]
     if frozen:
@@ -25,7 +25,7 @@ def require_thawed(place: Place, lab: Lab, maker: Maker) -> None:
         )
 
 
-def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine | None = None) -> int:
+def boot(place: LabDir, lab: Lab, maker: Provider, progress: Progress, only: Machine | None = None) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
     wanted = lab.machines if only is None else (only,)
     for machine in wanted:
@@ -34,7 +34,7 @@ def boot(place: Place, lab: Lab, maker: Maker, progress: Progress, only: Machine
     missing = [machine.name for machine in wanted if machine.name not in running]
     maker.make_networks(lab, place.work.path)
     for machine in wanted:
-        if maker.state(lab, machine, place.work.path) is State.GONE:
+        if maker.state(lab, machine, place.work.path) is PowerState.GONE:
             maker.make_disks(lab, machine, place.work.path)
     if missing:
         # a machine that is made anew has another host key

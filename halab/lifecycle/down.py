@@ -9,13 +9,13 @@ from pathlib import Path
 from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, orphans, providers, workfiles
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
-from halab.machines.provider import Maker
+from halab.machines.provider import Provider
 from halab.progress import Progress
 
 
-def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
+def down(place: LabDir, progress: Progress, *, runs: bool = False) -> list[str]:
     """Remove the machines, the network and the work folder of a lab; names of what was removed.
 
     Machines are found by their label, and not only in Vagrant's records: those may be lost, or older than what an
@@ -47,5 +47,5 @@ def down(place: Place, progress: Progress, *, runs: bool = False) -> list[str]:
     return removed
 
 
-def _remove(place: Place, maker: Maker, work: Path) -> list[str]:
+def _remove(place: LabDir, maker: Provider, work: Path) -> list[str]:
     return [each for name in orphans.names(place, maker, work) for each in maker.remove(name, work)]

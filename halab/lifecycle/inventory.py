@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halab.errors import HalabError, HostProblem
-from halab.lifecycle.ownership import Judged, Standing, judge
+from halab.lifecycle.ownership import OwnedResource, Ownership, judge
 from halab.machines.docker.engine import Engine
 from halab.machines.host import allocation, identity, inventory
-from halab.machines.inventory import Belonging, Holder, Keeper, Kind
+from halab.machines.inventory import Holder, Resource, ResourceKind, ResourceOwner
 from halab.machines.libvirt.hypervisor import Hypervisor
 
 # An engine that hangs must not keep the other provider's from being seen.
 _ENGINE_SECONDS = 60
-_ORDER = list(Kind)
+_ORDER = list(ResourceKind)
 
 
 @dataclass(frozen=True)
 class Inventory:
     """What was found, and which providers did not answer, and why."""
 
-    found: tuple[Judged, ...]
+    found: tuple[OwnedResource, ...]
     silent: dict[Holder, HostProblem]
 
     @property
-    def orphaned(self) -> list[Belonging]:
+    def orphaned(self) -> list[Resource]:
         """In the order in which it is to be removed."""
-        wanted = [each.belonging for each in self.found if each.standing is Standing.ORPHANED]
+        wanted = [each.belonging for each in self.found if each.standing is Ownership.ORPHANED]
         return sorted(wanted, key=lambda each: _ORDER.index(each.kind))
 
     @property
@@ -41,17 +41,17 @@ class Inventory:
 class Removal:
     """What became of one belonging; `problem` is why it is there still, `spared` that its lab came back meanwhile."""
 
-    belonging: Belonging
+    belonging: Resource
     problem: HalabError | None = None
     spared: bool = False
 
 
 def look() -> Inventory:
-    found: list[Belonging] = []
+    found: list[Resource] = []
     silent: dict[Holder, HostProblem] = {}
     for holder in (Holder.DOCKER, Holder.LIBVIRT):
         try:
-            found += keeper(holder).belongings()
+            found += keeper(holder).resources()
         except HostProblem as error:
             silent[holder] = error
     here = identity.of_this_host()
@@ -62,15 +62,15 @@ def look() -> Inventory:
     return Inventory(tuple(judged), silent)
 
 
-def remove(orphaned: Iterable[Belonging]) -> Iterator[Removal]:
+def remove(orphaned: Iterable[Resource]) -> Iterator[Removal]:
     """Remove one after another; what cannot be removed keeps nothing else from it."""
-    keepers: dict[Holder, Keeper] = {}
+    keepers: dict[Holder, ResourceOwner] = {}
     for each in orphaned:
         if _has_come_back(each):
             yield Removal(each, spared=True)
             continue
         try:
-            if each.kind is Kind.ALLOCATION:
+            if each.kind is ResourceKind.ALLOCATION:
                 allocation.release(Path(each.key))
             else:
                 if each.holder not in keepers:
@@ -81,11 +81,11 @@ def remove(orphaned: Iterable[Belonging]) -> Iterator[Removal]:
             yield Removal(each, error)
 
 
-def keeper(holder: Holder) -> Keeper:
+def keeper(holder: Holder) -> ResourceOwner:
     return Engine(timeout_seconds=_ENGINE_SECONDS) if holder is Holder.DOCKER else Hypervisor()
 
 
-def _has_come_back(belonging: Belonging) -> bool:
+def _has_come_back(belonging: Resource) -> bool:
     """Whether somebody has brought the lab up since we looked: people take their time to say yes."""
     if not belonging.is_debris:
         return inventory.is_there(belonging.work)
@@ -94,5 +94,5 @@ def _has_come_back(belonging: Belonging) -> bool:
     )
 
 
-def _place(belonging: Belonging) -> tuple[str, str, int, str]:
+def _place(belonging: Resource) -> tuple[str, str, int, str]:
     return belonging.lab, belonging.work, _ORDER.index(belonging.kind), belonging.name

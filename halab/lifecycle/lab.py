@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab.config.lab import AUTO, LabFile, Provider
+from halab.config.lab import AUTO, LabFile, ProviderKind
 from halab.config.loading import read
 from halab.config.remote import Remote
 from halab.errors import BadUsage, LabProblem
@@ -27,7 +27,7 @@ _NO_KEYS_HINT = "`halab up` makes the lab anew, `halab down` removes what is lef
 
 
 @dataclass(frozen=True)
-class Place:
+class LabDir:
     """A lab file and the work folder beside it. `content` is what was read, even if the file has changed since."""
 
     file: Path
@@ -40,7 +40,7 @@ class Place:
         return self.written.name
 
 
-def open_file(path: Path) -> Place:
+def open_file(path: Path) -> LabDir:
     """Read a lab file. BadUsage where there is none, BadFile where something in it is wrong.
 
     LabProblem where its work folder is not one's own.
@@ -54,7 +54,7 @@ def open_file(path: Path) -> Place:
     written = found.value
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})
-    return Place(path, written, work, found.content)
+    return LabDir(path, written, work, found.content)
 
 
 def name_of(folder: Path) -> str:
@@ -64,7 +64,7 @@ def name_of(folder: Path) -> str:
     return f"{words[:13].rstrip('-') or 'lab'}-{which}"
 
 
-def existing(place: Place) -> Lab:
+def existing(place: LabDir) -> Lab:
     """The lab as it was brought up; LabProblem where it is not up, is another one now, or nobody gets into it."""
     lab = allocated(place)
     if not machine_info.opens(place.work):
@@ -73,7 +73,7 @@ def existing(place: Place) -> Lab:
     return lab
 
 
-def allocated(place: Place) -> Lab:
+def allocated(place: LabDir) -> Lab:
     """The lab that networks are held for, whatever state it is in; LabProblem where there are none."""
     held = allocation.of(place.work.path)
     if held is None:
@@ -92,7 +92,7 @@ def allocated(place: Place) -> Lab:
     return planned(place, held)
 
 
-def moved(place: Place, before: Path) -> LabProblem:
+def moved(place: LabDir, before: Path) -> LabProblem:
     """The machines of a lab name the folder that was moved by its path of before, and cannot be told another."""
     here = place.work.path
     source, target = (here, before) if before.parent.exists() else (here.parent, before.parent)
@@ -103,7 +103,7 @@ def moved(place: Place, before: Path) -> LabProblem:
     )
 
 
-def _not_up(place: Place) -> LabProblem:
+def _not_up(place: LabDir) -> LabProblem:
     before = machine_info.moved_from(place.work)
     if before:
         return moved(place, before)
@@ -116,13 +116,13 @@ def _not_up(place: Place) -> LabProblem:
     return LabProblem(f"the lab {place.name} is not up", hint="run `halab up`")
 
 
-def require_same_host(place: Place, held: Allocation) -> None:
+def require_same_host(place: LabDir, held: Allocation) -> None:
     """LabProblem where another host is named now: the machines would not be found there, and left behind here."""
     remote = remote_of(place.written)
     named = str(remote) if remote else ""
     if named == held.host:
         return
-    if provider_of(place.written) is Provider.DOCKER:
+    if provider_of(place.written) is ProviderKind.DOCKER:
         hint = f"export DOCKER_HOST=ssh://{held.host}" if held.host else "unset DOCKER_HOST"
     else:
         hint = "write `provider_uri`, or export LIBVIRT_DEFAULT_URI, as it was"
@@ -132,7 +132,7 @@ def require_same_host(place: Place, held: Allocation) -> None:
     )
 
 
-def planned(place: Place, held: Allocation) -> Lab:
+def planned(place: LabDir, held: Allocation) -> Lab:
     """The lab of a file on the networks that are held for it."""
     return plan(
         place.written,
@@ -142,19 +142,19 @@ def planned(place: Place, held: Allocation) -> Lab:
     )
 
 
-def provider_of(written: LabFile) -> Provider:
+def provider_of(written: LabFile) -> ProviderKind:
     """Which provider `auto` means: docker, which needs no KVM and starts in a tenth of the time."""
-    return Provider.DOCKER if written.provider is Provider.AUTO else written.provider
+    return ProviderKind.DOCKER if written.provider is ProviderKind.AUTO else written.provider
 
 
 def remote_of(written: LabFile) -> Remote | None:
     """The other host that the machines live on, by DOCKER_HOST or the address of libvirt; None for this one."""
-    if provider_of(written) is Provider.DOCKER:
+    if provider_of(written) is ProviderKind.DOCKER:
         return remote_env.by_docker()
     return remote_env.by_libvirt(written.provider_uri)
 
 
-def restoring(place: Place) -> str:
+def restoring(place: LabDir) -> str:
     """The snapshot to which the lab was being put back when that was ended; empty where it was not."""
     try:
         return place.work.restoring.read_text().strip()
@@ -170,7 +170,7 @@ def require_machine(lab: Lab, name: str) -> None:
 
 
 @contextmanager
-def locked(place: Place, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
+def locked(place: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
     """Only one command changes a lab at a time; the others are told who does.
 
     A lab whose machines are partly those of a snapshot is left alone by all but what ends that state.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import LabProblem
 from halab.machines.host import inventory
 from halab.machines.work import Work
@@ -46,10 +46,10 @@ def opens(work: Work) -> bool:
     return (work.path / _FILE).exists() and origin(work) is None and work.private_key.exists()
 
 
-def provider(work: Work) -> Provider | None:
+def provider(work: Work) -> ProviderKind | None:
     """Where the machines are, whatever the lab file says now; None where none were made."""
     noted = _noted(work).get("provider")
-    return Provider(noted) if noted else None
+    return ProviderKind(noted) if noted else None
 
 
 def origin(work: Work) -> Path | None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation, identity, inventory
-from halab.machines.provider import Made, Maker
+from halab.machines.provider import MachineInfo, Provider
 from halab.progress import Progress
 
 
-def reclaim(place: Place, maker: Maker, progress: Progress) -> None:
+def reclaim(place: LabDir, maker: Provider, progress: Progress) -> None:
     """Make room for the lab of a place, before anything of it is made.
 
     Its machines without keys are removed. LabProblem where its name belongs to a lab of another folder, or where it is
@@ -42,19 +42,19 @@ def reclaim(place: Place, maker: Maker, progress: Progress) -> None:
             raise _taken(place, each)
 
 
-def names(place: Place, maker: Maker, work: Path) -> list[str]:
+def names(place: LabDir, maker: Provider, work: Path) -> list[str]:
     """The labs that machines of a work folder belong to, its present one first: a name in a lab file may change."""
     held = allocation.of(work)
     found = sorted(each.lab for each in _made_here(maker.machines(None, work)))
     return list(dict.fromkeys([held.name if held else place.name, *found]))
 
 
-def _made_here(machines: Iterable[Made]) -> list[Made]:
+def _made_here(machines: Iterable[MachineInfo]) -> list[MachineInfo]:
     """Other hosts that share a provider may have work folders of the same path."""
     return [each for each in machines if each.host in ("", identity.of_this_host())]
 
 
-def _require_nobody_elses(place: Place, maker: Maker) -> None:
+def _require_nobody_elses(place: LabDir, maker: Provider) -> None:
     machines = maker.machines(place.name, place.work.path)
     elsewhere = [each.host_name for each in machines if each not in _made_here(machines)]
     if elsewhere:
@@ -65,11 +65,11 @@ def _require_nobody_elses(place: Place, maker: Maker) -> None:
         )
 
 
-def _rename(place: Place) -> str:
+def _rename(place: LabDir) -> str:
     return f"give this lab another name in {place.file} (`name: auto` makes one up)"
 
 
-def _remove(place: Place, maker: Maker, machines: Sequence[Made], progress: Progress) -> None:
+def _remove(place: LabDir, maker: Provider, machines: Sequence[MachineInfo], progress: Progress) -> None:
     known = sorted({each.lab for each in machines})
     snapshots = {saved.snapshot for name in known for saved in maker.saved(name, place.work.path)}
     progress.say(
@@ -83,7 +83,7 @@ def _remove(place: Place, maker: Maker, machines: Sequence[Made], progress: Prog
     allocation.release(place.work.path)
 
 
-def _taken(place: Place, machine: Made) -> LabProblem:
+def _taken(place: LabDir, machine: MachineInfo) -> LabProblem:
     folder = Path(machine.work).parent
     if machine.host not in ("", identity.of_this_host()):
         return LabProblem(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from halab.machines.inventory import Belonging
+from halab.machines.inventory import Resource
 
 
-class Standing(StrEnum):
+class Ownership(StrEnum):
     # its lab's work folder exists on this host
     LIVING = "living"
     # it does not: nobody can use this any more
@@ -19,12 +19,12 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Judged:
-    belonging: Belonging
-    standing: Standing
+class OwnedResource:
+    belonging: Resource
+    standing: Ownership
 
 
-def judge(found: Iterable[Belonging], *, here: str, is_there: Callable[[str], bool]) -> list[Judged]:
+def judge(found: Iterable[Resource], *, here: str, is_there: Callable[[str], bool]) -> list[OwnedResource]:
     """`here` is this host's identity, `is_there` whether a work folder exists.
 
     What says no host is of this one, unless something of the same lab and work folder says another. A disk that says
@@ -33,20 +33,20 @@ def judge(found: Iterable[Belonging], *, here: str, is_there: Callable[[str], bo
     all_found = list(found)
     foreign = {(each.lab, each.work) for each in all_found if each.host not in ("", here)}
 
-    def stands(each: Belonging) -> Standing:
+    def stands(each: Resource) -> Ownership:
         if each.host != here and (each.lab, each.work) in foreign:
-            return Standing.ELSEWHERE
-        return Standing.LIVING if is_there(each.work) else Standing.ORPHANED
+            return Ownership.ELSEWHERE
+        return Ownership.LIVING if is_there(each.work) else Ownership.ORPHANED
 
     labelled = {each: stands(each) for each in all_found if not each.is_debris}
-    by_name: dict[str, set[Standing]] = {}
+    by_name: dict[str, set[Ownership]] = {}
     for each, standing in labelled.items():
         by_name.setdefault(each.lab, set()).add(standing)
 
-    def of_that_name(lab: str) -> Standing:
+    def of_that_name(lab: str) -> Ownership:
         known = by_name.get(lab, set())
         return next(
-            (each for each in (Standing.LIVING, Standing.ELSEWHERE) if each in known), Standing.ORPHANED
+            (each for each in (Ownership.LIVING, Ownership.ELSEWHERE) if each in known), Ownership.ORPHANED
         )
 
-    return [Judged(each, labelled.get(each) or of_that_name(each.lab)) for each in all_found]
+    return [OwnedResource(each, labelled.get(each) or of_that_name(each.lab)) for each in all_found]

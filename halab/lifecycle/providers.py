@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from halab.clock import RealClock
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import CommandFailed, LabProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.lifecycle.payload import Payload
 from halab.machines.docker import engine
 from halab.machines.docker.engine import Engine
 from halab.machines.docker.power import DockerPower
 from halab.machines.guests import SshGuests, set_clock
-from halab.machines.host.host_lock import Matter, exclusive
+from halab.machines.host.host_lock import HostLock, host_lock
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.libvirt.power import LibvirtPower
 from halab.machines.power import Power
-from halab.machines.provider import Maker
+from halab.machines.provider import Provider
 from halab.machines.vagrant import Vagrant, disk_of
 from halab.progress import Progress
 from halab.topology.lab import Lab
@@ -27,15 +27,15 @@ from halab.topology.lab import Lab
 _COPY_SECONDS = 1800
 
 
-def maker(place: Place) -> Maker:
+def maker(place: LabDir) -> Provider:
     """What makes the machines of a place, on the host that it names."""
-    if labs.provider_of(place.written) is Provider.DOCKER:
+    if labs.provider_of(place.written) is ProviderKind.DOCKER:
         return Engine()
     return Hypervisor(uri=place.written.provider_uri)
 
 
-def power(place: Place, lab: Lab) -> Power:
-    if lab.provider is Provider.DOCKER:
+def power(place: LabDir, lab: Lab) -> Power:
+    if lab.provider is ProviderKind.DOCKER:
         return DockerPower(lab, place.work, Engine())
     guests = SshGuests(place.work.ssh_config)
     return LibvirtPower(
@@ -46,14 +46,14 @@ def power(place: Place, lab: Lab) -> Power:
     )
 
 
-def vagrant(place: Place, lab: Lab) -> Vagrant:
-    address = engine.address() if lab.provider is Provider.DOCKER else None
+def vagrant(place: LabDir, lab: Lab) -> Vagrant:
+    address = engine.address() if lab.provider is ProviderKind.DOCKER else None
     # by the tunnel that is there already: the docker command would make a connection of its own for every question
     env = {"DOCKER_HOST": address} if address else {}
     return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log", env=env)
 
 
-def base(place: Place, lab: Lab, progress: Progress) -> str:
+def base(place: LabDir, lab: Lab, progress: Progress) -> str:
     """What the lab's machines start from, made and known to their provider: a docker image, a box of Vagrant's."""
     if lab.has_stock_box:
         # before the box is fetched: machines without their payload are of no use
@@ -61,7 +61,7 @@ def base(place: Place, lab: Lab, progress: Progress) -> str:
         bundles.find(lab.release, source) or bundles.ensure(lab.release, source, progress)
         return _stock_box(place, lab, progress)
     box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
-    if lab.provider is Provider.DOCKER:
+    if lab.provider is ProviderKind.DOCKER:
         known_images = Engine()
         if not known_images.has_image(box.base):
             with progress.step("import the box into docker", limit_seconds=180):
@@ -78,7 +78,7 @@ def base(place: Place, lab: Lab, progress: Progress) -> str:
     return box.base
 
 
-def payload(place: Place, lab: Lab) -> Payload | None:
+def payload(place: LabDir, lab: Lab) -> Payload | None:
     """What machines of a stock box are sent; None where it is in the box."""
     if not lab.has_stock_box:
         return None
@@ -91,19 +91,19 @@ def payload(place: Place, lab: Lab) -> Payload | None:
     return Payload(bundle)
 
 
-def _give_disk(place: Place, box: str, progress: Progress) -> None:
+def _give_disk(place: LabDir, box: str, progress: Progress) -> None:
     """The disk of the box, whole at libvirt, before Vagrant looks for it."""
     disk, hypervisor = disk_of(box), Hypervisor(uri=place.written.provider_uri)
     if disk is None or hypervisor.has_base(box, disk):
         return
     what = f"give libvirt the disk of the box, {disk.stat().st_size >> 20} MiB"
-    with progress.step(what, limit_seconds=_COPY_SECONDS), exclusive(Matter.DISKS):
+    with progress.step(what, limit_seconds=_COPY_SECONDS), host_lock(HostLock.DISKS):
         # whoever had the turn before may have done it
         if not hypervisor.has_base(box, disk):
             hypervisor.copy_base(box, disk)
 
 
-def _stock_box(place: Place, lab: Lab, progress: Progress) -> str:
+def _stock_box(place: LabDir, lab: Lab, progress: Progress) -> str:
     place.work.make()
     known = vagrant(place, lab)
     if lab.box not in known.boxes():

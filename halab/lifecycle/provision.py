@@ -12,7 +12,7 @@ from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
-from halab.faults.site import Hindrance
+from halab.faults.site import JoinObstacle
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
@@ -90,7 +90,7 @@ class Provisioner:
         changes += self._join_in_turn([machine for machine in others if not joined[machine.name]])
         return changes
 
-    def bring_back(self, machine: Machine, *, hindrance: Hindrance | None = None) -> None:
+    def bring_back(self, machine: Machine, *, hindrance: JoinObstacle | None = None) -> None:
         """Set up one machine that was made anew, and join it to the cluster of those that are left.
 
         A join with something in its way is given up early: ScriptFailed.
@@ -98,8 +98,8 @@ class Provisioner:
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._set_up_limit):
             self._set_up(machine.name)
         if machine.is_node and not self._has_joined(machine.name):
-            self._guide = etcd.beside(self._guests, self._lab, machine.name)
-            if hindrance is not Hindrance.STALE_MEMBER:
+            self._guide = etcd.healthy_peer(self._guests, self._lab, machine.name)
+            if hindrance is not JoinObstacle.STALE_MEMBER:
                 self._forget(machine)
             self._join(machine, hindrance)
 
@@ -169,11 +169,11 @@ class Provisioner:
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
 
-    def _join(self, machine: Machine, hindrance: Hindrance | None = None) -> int:
+    def _join(self, machine: Machine, hindrance: JoinObstacle | None = None) -> int:
         seconds = _HOPELESS_JOIN_SECONDS if hindrance else _JOIN_SECONDS
         with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
             command = self._material(self._guide)
-            if hindrance is Hindrance.EXPIRED_KEY:
+            if hindrance is JoinObstacle.EXPIRED_KEY:
                 self._guests.run(self._guide, _EXPIRE_KEY)
             self._guests.run(
                 machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.errors import Unreachable
-from halab.faults.site import Hindrance
+from halab.faults.site import JoinObstacle
 from halab.lifecycle import providers
 from halab.lifecycle.boot import boot
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.lifecycle.provision import Provisioner
 from halab.machines.guests import Guests, SshGuests
 from halab.progress import Progress, Quiet
@@ -17,12 +17,12 @@ from halab.topology.lab import Lab
 _ANSWER_SECONDS = 60
 
 
-def remake(
-    place: Place,
+def recreate(
+    place: LabDir,
     lab: Lab,
     machine: str,
     *,
-    hindrance: Hindrance | None = None,
+    hindrance: JoinObstacle | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Make a machine anew and join it to the cluster; what is there already is left alone.

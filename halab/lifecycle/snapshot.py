@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from halab.cluster.steady import Observation
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import injection
 from halab.faults.journal import Journal
@@ -19,11 +19,11 @@ from halab.files import replace
 from halab.lifecycle import access, providers
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot
-from halab.lifecycle.lab import Place
-from halab.lifecycle.wait_steady import settle
+from halab.lifecycle.lab import LabDir
+from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.guests import on_all
-from halab.machines.power import State
-from halab.machines.provider import Maker
+from halab.machines.power import PowerState
+from halab.machines.provider import Provider
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
@@ -52,7 +52,7 @@ class Snapshot:
         return not self.missing
 
 
-def snapshots(place: Place, lab: Lab, maker: Maker) -> list[Snapshot]:
+def snapshots(place: LabDir, lab: Lab, maker: Provider) -> list[Snapshot]:
     """The snapshots of a lab, the oldest first."""
     found: dict[str, dict[str, datetime]] = {}
     for each in maker.saved(lab.name, place.work.path):
@@ -68,13 +68,13 @@ def snapshots(place: Place, lab: Lab, maker: Maker) -> list[Snapshot]:
     return sorted(every, key=lambda each: (each.created, each.name))
 
 
-def of_lab(place: Place) -> list[Snapshot]:
+def of_lab(place: LabDir) -> list[Snapshot]:
     """The snapshots of the lab that is up."""
     lab = labs.existing(place)
     return snapshots(place, lab, providers.maker(place))
 
 
-def save(place: Place, name: str, progress: Progress) -> None:
+def save(place: LabDir, name: str, progress: Progress) -> None:
     """Keep the whole lab as it is now: all machines are frozen, saved, and go on; or all are off."""
     if not re.fullmatch(_NAME, name):
         raise BadUsage(f"not a name for a snapshot: {name}", hint=f"it matches {_NAME}")
@@ -88,7 +88,7 @@ def save(place: Place, name: str, progress: Progress) -> None:
         save_held(place, lab, maker, name, progress)
 
 
-def save_held(place: Place, lab: Lab, maker: Maker, name: str, progress: Progress) -> None:
+def save_held(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Progress) -> None:
     """As `save`, for who holds the lab's lock. What was saved of a snapshot that fails is removed."""
     site = access.site(place, lab)
     running = _require_alike(site)
@@ -106,10 +106,10 @@ def save_held(place: Place, lab: Lab, maker: Maker, name: str, progress: Progres
             maker.delete_snapshot(lab.name, place.work.path, name)
         raise
     if running:
-        settle(place, lab, progress)
+        wait_steady(place, lab, progress)
 
 
-def delete(place: Place, name: str) -> None:
+def delete(place: LabDir, name: str) -> None:
     """Remove a snapshot, or what was saved of one that did not come to its end."""
     with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
         lab = labs.existing(place)
@@ -118,7 +118,7 @@ def delete(place: Place, name: str) -> None:
         maker.delete_snapshot(lab.name, place.work.path, name)
 
 
-def restore(place: Place, name: str, progress: Progress) -> Observation:
+def restore(place: LabDir, name: str, progress: Progress) -> Observation:
     """Put the whole lab back to a snapshot, and wait until it is steady.
 
     Faults that were open are gone with the state that they were in. What interrupts it leaves a lab that only another
@@ -135,11 +135,11 @@ def restore(place: Place, name: str, progress: Progress) -> Observation:
             )
         _put_back(place, lab, maker, name, progress)
         # containers have started anew; who goes on with a clock that was stepped has leases that run out only now
-        hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is Provider.LIBVIRT else 0
-        return settle(place, lab, progress, hold_seconds=hold)
+        hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
+        return wait_steady(place, lab, progress, hold_seconds=hold)
 
 
-def reset(place: Place, progress: Progress) -> Observation:
+def reset(place: LabDir, progress: Progress) -> Observation:
     """Put the lab back to how `up` left it."""
     if not any(each.name == AFTER_UP for each in of_lab(place)):
         raise LabProblem(
@@ -149,7 +149,7 @@ def reset(place: Place, progress: Progress) -> Observation:
     return restore(place, AFTER_UP, progress)
 
 
-def save_after_up(place: Place, lab: Lab, maker: Maker, progress: Progress) -> None:
+def save_after_up(place: LabDir, lab: Lab, maker: Provider, progress: Progress) -> None:
     """Keep what `up` has made, for `reset`; once. A lab that cannot be saved is up all the same.
 
     A snapshot of a lab that had fewer machines is replaced.
@@ -165,10 +165,10 @@ def save_after_up(place: Place, lab: Lab, maker: Maker, progress: Progress) -> N
         progress.say(f"the lab was not saved, and `halab reset` has nothing to go back to: {error.message}")
 
 
-def _put_back(place: Place, lab: Lab, maker: Maker, name: str, progress: Progress) -> None:
+def _put_back(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Progress) -> None:
     work, power = place.work, providers.power(place, lab)
     replace(work.restoring, name + "\n")
-    gone = [each for each in lab.machines if maker.state(lab, each, work.path) is State.GONE]
+    gone = [each for each in lab.machines if maker.state(lab, each, work.path) is PowerState.GONE]
     if gone:
         boot(place, lab, maker, progress)
 
@@ -176,7 +176,7 @@ def _put_back(place: Place, lab: Lab, maker: Maker, name: str, progress: Progres
         maker.restore(lab, lab.machine(machine), work.path, name)
 
     def go_on(machine: str) -> None:
-        if power.state(machine) is State.FROZEN:
+        if power.state(machine) is PowerState.FROZEN:
             power.thaw(machine)
         else:
             power.start(machine)
@@ -190,7 +190,7 @@ def _put_back(place: Place, lab: Lab, maker: Maker, name: str, progress: Progres
 
 
 @contextmanager
-def _frozen(place: Place, site: Site) -> Iterator[None]:
+def _frozen(place: LabDir, site: Site) -> Iterator[None]:
     """All machines stand still while the block lasts. It is in the journal: whatever ends halab, `heal` thaws them."""
     journal = Journal(place.work.journal)
     entries = {each: injection.plan(site, "freeze", each, {}) for each in _names(site.lab)}
@@ -204,13 +204,13 @@ def _frozen(place: Place, site: Site) -> Iterator[None]:
 def _require_alike(site: Site) -> bool:
     """Whether all machines run; LabProblem where some do and others do not."""
     states = {each: site.power.state(each) for each in _names(site.lab)}
-    if len(set(states.values())) > 1 or not set(states.values()) <= {State.RUNNING, State.OFF}:
+    if len(set(states.values())) > 1 or not set(states.values()) <= {PowerState.RUNNING, PowerState.OFF}:
         seen = ", ".join(f"{machine} is {state}" for machine, state in states.items())
         raise LabProblem(
             f"a snapshot has all machines running, or all of them off: {seen}",
             hint="`halab status` shows more; `halab up` starts what is off",
         )
-    return State.RUNNING in states.values()
+    return PowerState.RUNNING in states.values()
 
 
 def _known(every: Sequence[Snapshot], name: str) -> Snapshot:

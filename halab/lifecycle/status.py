@@ -9,15 +9,15 @@ from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Journal
 from halab.lifecycle import access, machine_info, providers
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import Place
-from halab.machines.provider import Made
+from halab.lifecycle.lab import LabDir
+from halab.machines.provider import MachineInfo
 from halab.topology.lab import Lab
 
 
 @dataclass(frozen=True)
 class Status:
     lab: Lab
-    machines: dict[str, Made]
+    machines: dict[str, MachineInfo]
     seen: Observation
     open_faults: tuple[str, ...]
 
@@ -74,7 +74,7 @@ class Status:
         return roles
 
 
-def look(place: Place) -> Status:
+def look(place: LabDir) -> Status:
     """Ask the provider and, where machines run, the cluster."""
     lab = labs.allocated(place)
     machine_info.require_same(place.file, place.work, lab)

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 
 from halab.clock import RealClock
 from halab.cluster.steady import Observation
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import HalabError, LabProblem
 from halab.files import replace
 from halab.lifecycle import access, machine_info, orphans, providers, snapshot, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.lifecycle.provision import Provisioner
-from halab.lifecycle.wait_steady import settle
+from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.host import allocation
-from halab.machines.host.host_lock import Matter, exclusive
-from halab.machines.power import State
-from halab.machines.provider import Maker
+from halab.machines.host.host_lock import HostLock, host_lock
+from halab.machines.power import PowerState
+from halab.machines.provider import Provider
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
 
 @dataclass(frozen=True)
-class Brought:
+class UpResult:
     """What `up` came to: the lab, what it looked like when it was steady, and what had to be changed."""
 
     lab: Lab
@@ -35,13 +35,13 @@ class Brought:
     changes: int
 
 
-def up(place: Place, progress: Progress) -> Brought:
+def up(place: LabDir, progress: Progress) -> UpResult:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
         maker = providers.maker(place)
         orphans.reclaim(place, maker, progress)
         # until its networks are there to be seen, nobody else may choose theirs
-        with exclusive(Matter.NETWORKS):
+        with host_lock(HostLock.NETWORKS):
             is_new = allocation.of(place.work.path) is None
             lab = _allocate(place, maker)
             try:
@@ -67,32 +67,34 @@ def up(place: Place, progress: Progress) -> Brought:
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock(), payload)
             changes = provisioner.run()
             _save_credentials(place, provisioner)
-            seen = settle(place, lab, progress)
+            seen = wait_steady(place, lab, progress)
             # also where nothing had to be changed: an `up` before may have ended before it came to this
             snapshot.save_after_up(place, lab, maker, progress)
-            return Brought(lab, seen, started + changes)
+            return UpResult(lab, seen, started + changes)
 
 
-def start(place: Place, progress: Progress) -> Observation:
+def start(place: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
     with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
         lab = labs.existing(place)
         maker = providers.maker(place)
-        gone = [each.name for each in lab.machines if maker.state(lab, each, place.work.path) is State.GONE]
+        gone = [
+            each.name for each in lab.machines if maker.state(lab, each, place.work.path) is PowerState.GONE
+        ]
         if gone:
             raise LabProblem(
                 f"nothing is left to start of {', '.join(gone)}", hint="`halab up` makes them anew"
             )
-        if lab.provider is Provider.LIBVIRT:
+        if lab.provider is ProviderKind.LIBVIRT:
             half = [each.name for each in lab.machines if not place.work.has_key_of_vagrant(each.name)]
             if half:
                 raise LabProblem(f"not made to its end: {', '.join(half)}", hint="`halab up` makes it anew")
         require_thawed(place, lab, maker)
         boot(place, lab, maker, progress)
-        return settle(place, lab, progress)
+        return wait_steady(place, lab, progress)
 
 
-def stop(place: Place, progress: Progress) -> None:
+def stop(place: LabDir, progress: Progress) -> None:
     """Stop the machines of a lab and keep their disks."""
     with labs.locked(place, f"stop, process {os.getpid()}"):
         lab = labs.existing(place)
@@ -100,7 +102,7 @@ def stop(place: Place, progress: Progress) -> None:
             providers.vagrant(place, lab).halt()
 
 
-def _allocate(place: Place, maker: Maker) -> Lab:
+def _allocate(place: LabDir, maker: Provider) -> Lab:
     if allocation.of(place.work.path):
         lab = labs.allocated(place)
         elsewhere = machine_info.provider(place.work) not in (None, lab.provider)
@@ -108,7 +110,7 @@ def _allocate(place: Place, maker: Maker) -> Lab:
             machine_info.require_same(place.file, place.work, lab)
         return lab
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
-    managed = labs.provider_of(place.written) is Provider.LIBVIRT
+    managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT
     host = str(maker.remote) if maker.remote else ""
     got = allocation.allocate(
         place.name, place.written.network, place.work.path, taken=taken, managed=managed, host=host
@@ -116,7 +118,7 @@ def _allocate(place: Place, maker: Maker) -> Lab:
     return labs.planned(place, got)
 
 
-def _save_credentials(place: Place, provisioner: Provisioner) -> None:
+def _save_credentials(place: LabDir, provisioner: Provisioner) -> None:
     kubeconfig, credentials = provisioner.kubeconfig(), access.credentials(place)
     replace(place.work.kubeconfig, kubeconfig)
     credentials.save(kubeconfig)
@@ -124,7 +126,7 @@ def _save_credentials(place: Place, provisioner: Provisioner) -> None:
 
 
 @contextmanager
-def _kept(place: Place) -> Iterator[None]:
+def _kept(place: LabDir) -> Iterator[None]:
     """What failed stays for a look: the error says where the logs are and how to go on."""
     try:
         yield

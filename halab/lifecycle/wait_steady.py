@@ -5,7 +5,7 @@ from __future__ import annotations
 from halab.clock import Deadline, RealClock
 from halab.cluster.steady import Observation, observe, wait_until_steady
 from halab.lifecycle import access
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
@@ -14,7 +14,7 @@ _STEADY_SECONDS = 240
 _HOLD_LOOK_SECONDS = 2
 
 
-def settle(place: Place, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
+def wait_steady(place: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
     """Wait until the lab is steady, and has been at every look for so long."""
     limit = _STEADY_SECONDS * lab.patience
     api = access.api(place, lab)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation, identity, proxies
 from halab.machines.host.allocation import Allocation
 from halab.topology import files
@@ -20,7 +20,7 @@ from halab.topology.lab import Lab
 _LOCKS = ("lock", "lock.holder")
 
 
-def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
+def rendered(place: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
     """Path in the work folder → content; the keys of the lab must be there."""
     remote = labs.remote_of(place.written)
     host = HostValues(
@@ -32,12 +32,12 @@ def rendered(place: Place, lab: Lab, *, base: str) -> dict[str, str]:
         proxies=proxies.of_environment(),
         provider_uri=place.written.provider_uri,
         # Vagrant's plugin for libvirt finds its own way
-        proxy_command=remote.proxy_command if remote and lab.provider is Provider.DOCKER else None,
+        proxy_command=remote.proxy_command if remote and lab.provider is ProviderKind.DOCKER else None,
     )
     return files.work_files(lab, host)
 
 
-def clear(place: Place, *, runs: bool = False) -> None:
+def clear(place: LabDir, *, runs: bool = False) -> None:
     """Remove what a lab has in its work folder; its recorded runs only where that is said."""
     for path in place.work.path.iterdir():
         if path.name not in _LOCKS and (runs or path != place.work.runs):
@@ -54,14 +54,14 @@ def _remove(path: Path) -> None:
         raise HalabError(f"cannot remove {path}: {error.strerror}") from error
 
 
-def preview(place: Place) -> tuple[Lab, list[str]]:
+def preview(place: LabDir) -> tuple[Lab, list[str]]:
     """Write the work folder, and touch no machine and no other host; the lab, and the files that changed."""
     held = allocation.of(place.work.path)
     if held is None:
         # what another host routes is asked at `up`, which may choose another network then
         taken = [] if labs.remote_of(place.written) else allocation.host_routes()
         network, management = allocation.preview(place.written.network, taken)
-        managed = labs.provider_of(place.written) is Provider.LIBVIRT
+        managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT
         held = Allocation(place.name, network, place.work.path, management if managed else None)
     lab = labs.planned(place, held)
     place.work.make()

@@ -6,8 +6,8 @@ import shutil
 import threading
 from pathlib import Path
 
-from halab.config.lab import Provider
-from halab.machines.provider import Maker
+from halab.config.lab import ProviderKind
+from halab.machines.provider import Provider
 from halab.machines.work import Work
 from halab.topology import files
 from halab.topology.lab import Lab
@@ -16,7 +16,7 @@ from halab.topology.lab import Lab
 _writing = threading.Lock()
 
 
-def note(lab: Lab, work: Work, maker: Maker) -> list[str]:
+def note(lab: Lab, work: Work, maker: Provider) -> list[str]:
     """Write down where each machine is reached over SSH; the names of those that have no address now."""
     with _writing:
         found = {
@@ -43,6 +43,6 @@ def forget(work: Work, machine: str) -> None:
 
 def _private_key(work: Work, lab: Lab, machine: str) -> Path:
     """A container is made with the lab's key; into a virtual machine Vagrant puts one that it makes at its start."""
-    if lab.provider is Provider.DOCKER:
+    if lab.provider is ProviderKind.DOCKER:
         return work.private_key
     return work.key_of_vagrant(machine)

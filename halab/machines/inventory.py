@@ -16,7 +16,7 @@ class Holder(StrEnum):
     HOST = "host"
 
 
-class Kind(StrEnum):
+class ResourceKind(StrEnum):
     """In the order in which they are removed: what uses another thing goes first."""
 
     MACHINE = "machine"
@@ -32,14 +32,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Belonging:
+class Resource:
     """`key` is what its holder knows it by. `host` is empty where the label is older than that part of it.
 
     `work` is empty for a disk of a machine that was never defined: such a disk has a name and no label.
     """
 
     holder: Holder
-    kind: Kind
+    kind: ResourceKind
     name: str
     key: str
     lab: str
@@ -53,16 +53,20 @@ class Belonging:
     @property
     def is_debris(self) -> bool:
         """Whether it is the disk of a machine that was never defined."""
-        return self.holder is Holder.LIBVIRT and self.kind is Kind.VOLUME and not (self.work or self.host)
+        return (
+            self.holder is Holder.LIBVIRT
+            and self.kind is ResourceKind.VOLUME
+            and not (self.work or self.host)
+        )
 
 
-class Keeper(Protocol):
+class ResourceOwner(Protocol):
     """What holds belongings: a docker engine, or libvirt."""
 
-    def belongings(self) -> list[Belonging]:
+    def resources(self) -> list[Resource]:
         """All that carries the label of a lab, whoever's it is."""
 
-    def discard_belonging(self, belonging: Belonging) -> None:
+    def discard_belonging(self, belonging: Resource) -> None:
         """Remove it if it is there still and still is what it was. HostProblem where it cannot be removed."""
 
 

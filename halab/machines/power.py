@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class State(StrEnum):
+class PowerState(StrEnum):
     RUNNING = "running"
     FROZEN = "frozen"
     OFF = "off"
@@ -48,4 +48,4 @@ class Power(Protocol):
     def remove(self, machine: str) -> None:
         """Destroy the machine and its disks, as a lost host is lost."""
 
-    def state(self, machine: str) -> State: ...
+    def state(self, machine: str) -> PowerState: ...

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from halab.config.remote import Remote
 from halab.errors import LabProblem
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab, Machine
 
 
 @dataclass(frozen=True)
-class Made:
+class MachineInfo:
     """A machine as its provider sees it; `running` is false after a stop or a power cut, and true while it is paused.
 
     `address` is where this host reaches it over SSH, while it is known. `work` is the work folder that it was made
@@ -40,7 +40,7 @@ def name_taken(what: str, name: str, work: str | None) -> LabProblem:
     )
 
 
-class Maker(Protocol):
+class Provider(Protocol):
     """Only what carries a lab's label is touched: its name, and the work folder that it belongs to."""
 
     @property
@@ -68,10 +68,10 @@ class Maker(Protocol):
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Give a machine its place on the lab's network, where Vagrant has not done so."""
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
         """The machines of a lab, or of all labs; those of one work folder, or of all."""
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> State: ...
+    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState: ...
 
     def remove(self, lab: str, work: Path) -> list[str]:
         """Remove all that a lab has, whatever state it is in: machines, disks, networks; their names."""

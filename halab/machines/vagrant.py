@@ -14,7 +14,7 @@ import vagrant as python_vagrant
 from filelock import FileLock, Timeout
 
 from halab import process
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import BootTimedOut, CommandFailed, HostProblem
 
 _HINT = "sudo apt-get install vagrant"
@@ -100,7 +100,7 @@ class Vagrant:
     """Vagrant in a lab's work folder; all that it prints goes to the log."""
 
     def __init__(
-        self, folder: Path, provider: Provider, log: Path, *, env: Mapping[str, str] | None = None
+        self, folder: Path, provider: ProviderKind, log: Path, *, env: Mapping[str, str] | None = None
     ) -> None:
         process.find("vagrant", hint=_HINT)
         self._log = log

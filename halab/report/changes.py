@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
 
 # The states that one machine at a time has: who leads.
@@ -29,7 +29,7 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Change:
+class StateChange:
     """A state that is another than the one known last, `seconds` after what was done last before it."""
 
     lane: str
@@ -47,7 +47,7 @@ class Change:
         """`1.3s after the fault`, counted from the start of its inject, or of its heal."""
         if self.act is None or self.seconds is None:
             return f"at {self.t:.1f}s"
-        return f"{spelled(self.seconds)} after the {'heal' if self.act.is_heal else 'fault'}"
+        return f"{format_duration(self.seconds)} after the {'heal' if self.act.is_heal else 'fault'}"
 
 
 def acts(history: History) -> list[Act]:
@@ -61,13 +61,15 @@ def acts(history: History) -> list[Act]:
     return sorted(found.values(), key=lambda act: act.t)
 
 
-def changes(history: History, lane: str) -> list[Change]:
+def changes(history: History, lane: str) -> list[StateChange]:
     """The changes from one known value to another; a time of which nothing is known is no value."""
     done = acts(history)
     return list(_changes(history.states.changes(lane), lane, done))
 
 
-def _changes(values: Sequence[tuple[float, str | None]], lane: str, done: Sequence[Act]) -> list[Change]:
+def _changes(
+    values: Sequence[tuple[float, str | None]], lane: str, done: Sequence[Act]
+) -> list[StateChange]:
     known: str | None = None
     found = []
     for t, value in values:
@@ -75,6 +77,6 @@ def _changes(values: Sequence[tuple[float, str | None]], lane: str, done: Sequen
             continue
         if known is not None and value != known:
             act = next((act for act in reversed(done) if act.t <= t), None)
-            found.append(Change(lane, t, known, value, act))
+            found.append(StateChange(lane, t, known, value, act))
         known = value
     return found

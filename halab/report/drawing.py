@@ -9,7 +9,7 @@ from halab.report import fault_lanes, probe_lanes, state_lanes
 from halab.report.axis import LEFT, WIDTH, Bar, Label, Line, Scale, Strip, width_of
 from halab.report.changes import acts
 from halab.scenario.record import events
-from halab.scenario.record.events import When
+from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
 from halab.scenario.verdict.result import Result
@@ -200,7 +200,7 @@ def _extent(history: History) -> tuple[float, float]:
 def _moments(history: History, scale: Scale) -> tuple[list[Moment], int]:
     """The lines of what was done, and how many lines of text that takes above the lanes."""
     done = [(act.t, str(act), "act") for act in acts(history)]
-    after = history.steady(When.AFTER)
+    after = history.steady(SteadyCheckPoint.AFTER)
     if after and after[1].ok:
         done.append((after[0], "steady again", "steady"))
     lines: list[Line] = []

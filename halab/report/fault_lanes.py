@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.report.axis import WIDTH, Bar, Label, Scale, Strip, width_of
-from halab.scenario.record.history import Fault, History
-from halab.scenario.verdict.result import Kind, Result, Standing
+from halab.scenario.record.history import FaultSpan, History
+from halab.scenario.verdict.result import PromiseKind, PromiseStatus, Result
 
 # What a fault makes of its machine as a whole, and whether that is over once it was injected.
 _MACHINES = {
@@ -27,7 +27,7 @@ _STEPS_OFF_THE_EDGE = 6
 
 def faults(history: History, scale: Scale) -> Iterator[Strip]:
     """A strip for every fault, on however many machines."""
-    by_name: dict[str, list[Fault]] = {}
+    by_name: dict[str, list[FaultSpan]] = {}
     for fault in history.faults():
         by_name.setdefault(fault.name, []).append(fault)
     for name, hit in by_name.items():
@@ -45,17 +45,19 @@ def faults(history: History, scale: Scale) -> Iterator[Strip]:
         if begun:
             end = max(healed) if len(healed) == len(hit) else scale.end
             bars.append(scale.bar(heal, max(end, heal), "changing", "being healed"))
-        text = f"{hit[0].fault}, {spelled(heal - started)}"
+        text = f"{hit[0].fault}, {format_duration(heal - started)}"
         label = _beside(scale, effective, heal, text, "on-bar", clear_of=bars[-1])
         yield Strip(name, f"on {', '.join(fault.machine for fault in hit)}", bars, [label])
 
 
 def recovery(result: Result, scale: Scale) -> Iterator[Strip]:
     for outcome in result.outcomes:
-        if outcome.kind is Kind.RECOVERY and outcome.at is not None and outcome.measured is not None:
+        if outcome.kind is PromiseKind.RECOVERY and outcome.at is not None and outcome.measured is not None:
             begun = outcome.at - outcome.measured
-            kind = "recovering" if outcome.standing is Standing.KEPT else "failed"
-            text = f"{outcome.seen.partition(':')[0]} (bound {spelled(outcome.patient_seconds or 0)})"
+            kind = "recovering" if outcome.standing is PromiseStatus.KEPT else "failed"
+            text = (
+                f"{outcome.seen.partition(':')[0]} (bound {format_duration(outcome.patient_seconds or 0)})"
+            )
             bar = scale.bar(begun, outcome.at, kind, outcome.seen)
             label = _beside(scale, begun, outcome.at, text, "on-bar", clear_of=bar)
             yield Strip("recovery", "to steady", [bar], [label])
@@ -70,7 +72,7 @@ def machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
         yield name, _machine(name, sorted(group, key=lambda fault: fault.started), scale)
 
 
-def _machine(name: str, hit: Sequence[Fault], scale: Scale) -> Strip:
+def _machine(name: str, hit: Sequence[FaultSpan], scale: Scale) -> Strip:
     bars: list[Bar] = []
     labels: list[Label] = []
     seconds, was_on = 0.0, scale.first
@@ -90,7 +92,7 @@ def _machine(name: str, hit: Sequence[Fault], scale: Scale) -> Strip:
     if was_on < scale.last:
         bars.append(scale.bar(was_on, scale.last, "fine", "on", thin=True))
     states = " and ".join(dict.fromkeys(_MACHINES[fault.fault][0] for fault in hit))
-    return Strip("machine", f"{states} {spelled(seconds)}", bars, labels, name)
+    return Strip("machine", f"{states} {format_duration(seconds)}", bars, labels, name)
 
 
 def _beside(scale: Scale, start: float, end: float, text: str, kind: str, *, clear_of: Bar) -> Label:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.printable import printable
 from halab.report.campaign import Campaign
 from halab.scenario.verdict.decision import Unit
-from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
-_RESULTS = {Standing.BROKEN: Failure, Standing.UNJUDGED: Error, Standing.LEFT_OUT: Skipped}
+_RESULTS = {PromiseStatus.BROKEN: Failure, PromiseStatus.UNJUDGED: Error, PromiseStatus.LEFT_OUT: Skipped}
 
 
 def text(result: Result) -> str:
@@ -69,8 +69,8 @@ def _properties(result: Result) -> dict[str, str]:
     return named | ({"provider": result.provider} if result.provider else {})
 
 
-def _case(result: Result, outcome: Outcome) -> TestCase:
-    named = outcome.kind in (Kind.CHECK, Kind.STEADY)
+def _case(result: Result, outcome: PromiseOutcome) -> TestCase:
+    named = outcome.kind in (PromiseKind.CHECK, PromiseKind.STEADY)
     name = outcome.name if named else f"{outcome.name}: {outcome.promised}"
     case = TestCase(printable(name), printable(f"halab.{result.scenario}"))
     seconds = [figure.value for figure in outcome.figures if figure.unit is Unit.SECONDS]
@@ -86,13 +86,16 @@ def _case(result: Result, outcome: Outcome) -> TestCase:
     return case
 
 
-def explained(outcome: Outcome) -> str:
+def explained(outcome: PromiseOutcome) -> str:
     """What was promised, what was seen, when, and which samples show it; a line each."""
     lines = [f"promised: {outcome.promised}", f"seen: {outcome.seen}"]
     if outcome.at is not None:
         lines.append(f"when: {outcome.at:.2f}s after the run began")
     if outcome.patient_seconds and outcome.patient_seconds != outcome.limit_seconds:
-        written, stretched = spelled(outcome.limit_seconds or 0), spelled(outcome.patient_seconds)
+        written, stretched = (
+            format_duration(outcome.limit_seconds or 0),
+            format_duration(outcome.patient_seconds),
+        )
         lines.append(f"limit: {written}, {stretched} with the patience of the lab")
     lines += [
         f"samples: {each.samples} of {each.lane} from {each.start:.2f}s to {each.end:.2f}s"

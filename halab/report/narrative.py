@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.report.changes import LEADERS, changes
 from halab.scenario.record import events
 from halab.scenario.record.folder import Evidence
 
 
-def told(evidence: Evidence) -> list[tuple[float, str]]:
+def narrative(evidence: Evidence) -> list[tuple[float, str]]:
     """What was recorded, without what a drawing shows better."""
     return sorted([*_events(evidence), *_leaders(evidence)])
 
@@ -25,15 +25,19 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str]]:
 def _leaders(evidence: Evidence) -> Iterator[tuple[float, str]]:
     for lane, name in LEADERS.items():
         for change in changes(evidence.history, lane):
-            since = f", {spelled(change.seconds)} after {change.act}" if change.seconds is not None else ""
+            since = (
+                f", {format_duration(change.seconds)} after {change.act}"
+                if change.seconds is not None
+                else ""
+            )
             yield change.t, f"{change.after} is {name} instead of {change.before}{since}"
 
 
 def _told(what: events.Event) -> str:
     match what:
         case events.Steady(when=when, ok=ok, seconds=seconds, seen=seen):
-            again = " again" if when is events.When.AFTER else ""
-            return f"{'steady' if ok else 'not steady'}{again} after a wait of {spelled(seconds)}: {seen}"
+            again = " again" if when is events.SteadyCheckPoint.AFTER else ""
+            return f"{'steady' if ok else 'not steady'}{again} after a wait of {format_duration(seconds)}: {seen}"
         case events.FaultStarted(name=name, fault=fault, machine=machine, target=target):
             return f"inject {name}: {fault} on {machine} ({target})"
         case events.FaultInjected(name=name, effect=effect):
@@ -63,7 +67,7 @@ def _told(what: events.Event) -> str:
         case events.Audit(leftovers=leftovers):
             left = "; ".join(leftovers) if leftovers else "nothing"
             return f"left behind on the machines: {left}"
-        case events.Interrupted(signal=signal):
+        case events.RunInterrupted(signal=signal):
             return f"interrupted by {signal}"
         case events.Error(what=text):
             return f"error: {text}"

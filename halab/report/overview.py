@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from halab import templates
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.files import replace
 from halab.report import junit, wording
@@ -71,7 +71,7 @@ def html(folder: Path, campaign: Campaign) -> str:
         clients=lambda tally: _amount(tally.spread(CLIENTS)),
         recovery=lambda tally: _amount(tally.spread(RECOVERY)),
         amount=wording.amount,
-        duration=spelled,
+        duration=format_duration,
         started=campaign.started.replace("T", " at ", 1),
     )
 
@@ -139,12 +139,14 @@ def _tiles(campaign: Campaign) -> Iterator[Tile]:
     outages = [(spread.worst, tally) for tally in tallies if (spread := tally.spread(CLIENTS))]
     if outages and not twins:
         worst, tally = max(outages, key=lambda each: each[0])
-        yield Tile(CLIENTS, spelled(worst) if worst else "none", tally.scenario)
+        yield Tile(CLIENTS, format_duration(worst) if worst else "none", tally.scenario)
     recoveries = [(spread.worst, tally) for tally in tallies if (spread := tally.spread(RECOVERY))]
     if recoveries and not twins:
         worst, tally = max(recoveries, key=lambda each: each[0])
-        yield Tile("longest recovery", spelled(worst), tally.scenario)
-    yield Tile("time in all", spelled(campaign.seconds), f"begun {campaign.started.replace('T', ' at ', 1)}")
+        yield Tile("longest recovery", format_duration(worst), tally.scenario)
+    yield Tile(
+        "time in all", format_duration(campaign.seconds), f"begun {campaign.started.replace('T', ' at ', 1)}"
+    )
 
 
 def _amount(spread: Spread | None) -> Amount | None:

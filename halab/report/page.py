@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from halab import templates
 from halab.config.lab import Balancer
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.report import changes, narrative, wording
 from halab.report.drawing import draw
 from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Evidence, Meta
-from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 # What the bars of a drawing mean, by their kinds; a kind that explains itself by a word on it is not here.
 _KEY = {
@@ -39,11 +39,15 @@ class Tile:
 
 def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
     """The page of one run. `logs` are paths relative to its folder."""
-    shown = [each for each in result.outcomes if each.kind not in (Kind.CHECK, Kind.STEADY, Kind.HEAL)]
+    shown = [
+        each
+        for each in result.outcomes
+        if each.kind not in (PromiseKind.CHECK, PromiseKind.STEADY, PromiseKind.HEAL)
+    ]
     # what went as it should is not worth a row: steady before, healing, a whole run
-    quiet = [each for each in result.outcomes if each.kind in (Kind.STEADY, Kind.HEAL)]
-    remarkable = [each for each in quiet if each.standing is not Standing.KEPT]
-    checks = [each for each in result.outcomes if each.kind is Kind.CHECK]
+    quiet = [each for each in result.outcomes if each.kind in (PromiseKind.STEADY, PromiseKind.HEAL)]
+    remarkable = [each for each in quiet if each.standing is not PromiseStatus.KEPT]
+    checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
     pictures = draw(evidence, result)
     lanes = sorted(result.lanes, key=lambda lane: ("@" in lane.name, lane.name.partition("@")[::-1]))
     return templates.page(
@@ -61,7 +65,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],
         whole_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
         impacts=[impact for impact in result.impacts if "@" not in impact.lane],
-        happenings=narrative.told(evidence),
+        happenings=narrative.narrative(evidence),
         versions=wording.versions(evidence.meta),
         balancer=_balancer(evidence.meta),
         command=shlex.join(evidence.meta.command),
@@ -70,7 +74,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         marks=wording.MARKS,
         limit=wording.limit,
         measured=wording.measured,
-        duration=spelled,
+        duration=format_duration,
         spoken=spoken,
         milliseconds=wording.milliseconds,
         share=wording.share,
@@ -79,45 +83,47 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
 
 
 def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
-    expectations = [each for each in result.outcomes if each.kind is Kind.EXPECTATION]
-    judged = [each for each in expectations if each.standing is not Standing.LEFT_OUT]
-    kept = [each for each in judged if each.standing is Standing.KEPT]
+    expectations = [each for each in result.outcomes if each.kind is PromiseKind.EXPECTATION]
+    judged = [each for each in expectations if each.standing is not PromiseStatus.LEFT_OUT]
+    kept = [each for each in judged if each.standing is PromiseStatus.KEPT]
     if judged:
-        unjudged = sum(each.standing is Standing.UNJUDGED for each in judged)
+        unjudged = sum(each.standing is PromiseStatus.UNJUDGED for each in judged)
         note = f"{unjudged} could not be judged" if unjudged else ""
         yield Tile("expectations kept", f"{len(kept)} of {len(judged)}", note, _kind_of_all(judged))
     worst = wording.worst_for_clients(result)
     if worst:
         outage = worst.longest_outage_seconds
         note = worst.name if outage else "no sample failed"
-        yield Tile("longest outage for clients", spelled(outage) if outage else "none", note)
+        yield Tile("longest outage for clients", format_duration(outage) if outage else "none", note)
     for change in changes.changes(evidence.history, "etcd-leader"):
         if change.act and change.seconds is not None:
             note = f"{change.after} instead of {change.before}, since {change.act}"
-            yield Tile("new etcd leader after", spelled(change.seconds), note)
+            yield Tile("new etcd leader after", format_duration(change.seconds), note)
             break
     for outcome in result.outcomes:
-        if outcome.kind is Kind.RECOVERY and outcome.measured is not None:
-            value = spelled(outcome.measured)
+        if outcome.kind is PromiseKind.RECOVERY and outcome.measured is not None:
+            value = format_duration(outcome.measured)
             yield Tile(
                 "steady again after", value, f"promised within {wording.limit(outcome)}", _kind(outcome)
             )
-        if outcome.kind is Kind.LEDGER:
-            lost = {Standing.KEPT: "none", Standing.BROKEN: "some"}.get(outcome.standing, "unknown")
+        if outcome.kind is PromiseKind.LEDGER:
+            lost = {PromiseStatus.KEPT: "none", PromiseStatus.BROKEN: "some"}.get(
+                outcome.standing, "unknown"
+            )
             yield Tile("acknowledged writes lost", lost, outcome.seen, _kind(outcome))
-    checks = [each for each in result.outcomes if each.kind is Kind.CHECK]
+    checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
     if checks:
-        passed = sum(each.standing is Standing.KEPT for each in checks)
+        passed = sum(each.standing is PromiseStatus.KEPT for each in checks)
         note = "testinfra, on the machines"
         yield Tile("checks passed", f"{passed} of {len(checks)}", note, _kind_of_all(checks))
 
 
-def _kind(outcome: Outcome) -> str:
-    return {Standing.KEPT: "good", Standing.BROKEN: "bad"}.get(outcome.standing, "")
+def _kind(outcome: PromiseOutcome) -> str:
+    return {PromiseStatus.KEPT: "good", PromiseStatus.BROKEN: "bad"}.get(outcome.standing, "")
 
 
-def _kind_of_all(outcomes: Sequence[Outcome]) -> str:
-    kinds = {_kind(outcome) for outcome in outcomes if outcome.standing is not Standing.LEFT_OUT}
+def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
+    kinds = {_kind(outcome) for outcome in outcomes if outcome.standing is not PromiseStatus.LEFT_OUT}
     return "bad" if "bad" in kinds else "" if "" in kinds else "good"
 
 

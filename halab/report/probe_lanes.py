@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from halab.config.expectation import ProbeExpectation
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.config.step import Expect
 from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
 from halab.scenario.record.events import Sample
@@ -52,7 +52,7 @@ def _strip(history: History, lane: str, scale: Scale, *, is_news: bool = False) 
     ]
     return Strip(
         probe,
-        f"longest {spelled(longest.seconds)}" if longest else "never out",
+        f"longest {format_duration(longest.seconds)}" if longest else "never out",
         bars,
         _labels(found.outages, scale),
         machine or None,
@@ -85,7 +85,7 @@ def _labels(outages: Sequence[Outage], scale: Scale) -> list[Label]:
 
 
 def _label(outage: Outage, scale: Scale) -> Label:
-    text = spelled(outage.seconds) + ("+" if outage.is_open else "")
+    text = format_duration(outage.seconds) + ("+" if outage.is_open else "")
     left, right = scale(outage.start), scale(outage.end)
     if right - left > width_of(text) + 8:
         return Label((left + right) / 2, text, "middle", "on-bar")

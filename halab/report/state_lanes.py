@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
-from halab.report.changes import LEADERS, Change, changes
+from halab.report.changes import LEADERS, StateChange, changes
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.history import History
 from halab.scenario.record.outage import GAP_SECONDS
@@ -66,9 +66,9 @@ def _of_machine(
     fine = next(iter(values.values()))[1]
     words = [span.value for span in spans if span.kind == "down"]
     note = (
-        f"{words[0]} {spelled(wrong)}"
+        f"{words[0]} {format_duration(wrong)}"
         if words
-        else f"unknown {spelled(blind)}"
+        else f"unknown {format_duration(blind)}"
         if blind
         else f"{fine} all along"
     )
@@ -138,10 +138,10 @@ def _drawn(spans: Sequence[Span], scale: Scale) -> Iterator[Span]:
     return scale.merged(spans, lambda span, other: volume.get(span.kind, 2) >= volume.get(other.kind, 2))
 
 
-def _above(found: Sequence[Change], scale: Scale, word: Callable[[Change], str]) -> list[Label]:
+def _above(found: Sequence[StateChange], scale: Scale, word: Callable[[StateChange], str]) -> list[Label]:
     """What it became, and how long after the fault or the heal before."""
 
-    def label(change: Change) -> Label:
+    def label(change: StateChange) -> Label:
         text = f"{word(change)}, {change.when}"
         return Label(scale(change.t), text, "start", "change", is_above=True)
 

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.printable import one_line, printable
 from halab.report import wording
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
-from halab.scenario.verdict.result import Kind, Result, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseStatus, Result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _WITHOUT_TERMINAL = 120
 _STYLES = {
-    Standing.KEPT: "green",
-    Standing.BROKEN: "bold red",
-    Standing.UNJUDGED: "yellow",
-    Standing.LEFT_OUT: "dim",
+    PromiseStatus.KEPT: "green",
+    PromiseStatus.BROKEN: "bold red",
+    PromiseStatus.UNJUDGED: "yellow",
+    PromiseStatus.LEFT_OUT: "dim",
 }
 _VERDICT_STYLES = {
     Verdict.PASS: "bold green",
@@ -42,13 +42,13 @@ def text(result: Result) -> str:
 
     sink, console = _console()
     twin = " (its losing twin)" if result.is_twin else ""
-    title = f"{result.scenario}{twin}: {result.title}, {spelled(result.seconds)}"
+    title = f"{result.scenario}{twin}: {result.title}, {format_duration(result.seconds)}"
     where = f", on {result.provider}" if result.provider else ""
     console.print(_verdict(result.verdict), _text(f"{title}{where}"))
     table = _table(("", "", "promised", "seen"), ("measured", "bound"))
     for outcome in result.outcomes:
         # of many checks, those that passed are a number below
-        if outcome.kind is Kind.CHECK and outcome.standing is Standing.KEPT:
+        if outcome.kind is PromiseKind.CHECK and outcome.standing is PromiseStatus.KEPT:
             continue
         mark = Text(f"{wording.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
         seen = one_line(outcome.seen)
@@ -56,9 +56,9 @@ def text(result: Result) -> str:
         table.add_row(mark, *map(_text, cells))
     if result.outcomes:
         console.print(table)
-    checks = [each for each in result.outcomes if each.kind is Kind.CHECK]
+    checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
     if checks:
-        passed = sum(each.standing is Standing.KEPT for each in checks)
+        passed = sum(each.standing is PromiseStatus.KEPT for each in checks)
         console.print(Text(f"checks: {passed} of {len(checks)} passed"))
     for reason in result.reasons:
         console.print(_text(f"why: {reason}"))
@@ -81,7 +81,7 @@ def overview(campaign: Campaign) -> str:
             *_amounts(outage),
             *_amounts(recovery),
             bound,
-            spelled(tally.seconds),
+            format_duration(tally.seconds),
         )
         table.add_row(_verdict(tally.verdict), *map(_text, cells))
     for planned in campaign.not_run:
@@ -92,7 +92,9 @@ def overview(campaign: Campaign) -> str:
             for reason in tally.reasons:
                 console.print(_text(f"why {tally.scenario}: {reason}"))
     totals = ", ".join(f"{count} {verdict}" for verdict, count in campaign.totals.items() if count)
-    console.print(Text(f"runs: {totals or 'none'}, in {spelled(campaign.seconds)}, seed {campaign.seed}"))
+    console.print(
+        Text(f"runs: {totals or 'none'}, in {format_duration(campaign.seconds)}, seed {campaign.seed}")
+    )
     return _stripped(sink)
 
 
@@ -100,7 +102,7 @@ def _amounts(spread: Spread | None) -> tuple[str, str]:
     """p50, and p95 where there are several values."""
     if spread is None:
         return "", ""
-    return spelled(spread.p50), spelled(spread.p95) if len(spread.values) > 1 else ""
+    return format_duration(spread.p50), format_duration(spread.p95) if len(spread.values) > 1 else ""
 
 
 def _text(text: str) -> Text:

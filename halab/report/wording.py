@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from halab.config.quantities import spelled, spelled_count, spelled_share
+from halab.config.quantities import format_count, format_duration, format_share
 from halab.config.twin import Verdict
 from halab.scenario.record.folder import Meta
 from halab.scenario.verdict.decision import Figure, Unit
-from halab.scenario.verdict.result import Lane, Outcome, Result, Standing
+from halab.scenario.verdict.result import Lane, PromiseOutcome, PromiseStatus, Result
 
 VERDICTS = {
     Verdict.PASS: "Every promise was kept.",
@@ -15,15 +15,15 @@ VERDICTS = {
     Verdict.SKIP: "This lab cannot do it.",
 }
 MARKS = {
-    Standing.KEPT: "✓",
-    Standing.BROKEN: "✗",
-    Standing.UNJUDGED: "?",
-    Standing.LEFT_OUT: "–",
+    PromiseStatus.KEPT: "✓",
+    PromiseStatus.BROKEN: "✗",
+    PromiseStatus.UNJUDGED: "?",
+    PromiseStatus.LEFT_OUT: "–",
 }
 
 
 def amount(unit: Unit, value: float) -> str:
-    spell = {Unit.SECONDS: spelled, Unit.SHARE: spelled_share, Unit.COUNT: spelled_count}
+    spell = {Unit.SECONDS: format_duration, Unit.SHARE: format_share, Unit.COUNT: format_count}
     return spell[unit](value)
 
 
@@ -36,15 +36,15 @@ def bounds(figure: Figure) -> str:
     return f"{least} to {most}" if figure.least > 0 else most
 
 
-def limit(outcome: Outcome) -> str:
+def limit(outcome: PromiseOutcome) -> str:
     """The bounds of a promise; with patience both figures."""
-    stretched = "" if outcome.patient_seconds is None else spelled(outcome.patient_seconds)
+    stretched = "" if outcome.patient_seconds is None else format_duration(outcome.patient_seconds)
     if outcome.limit_seconds is not None and outcome.patient_seconds != outcome.limit_seconds:
-        return f"{spelled(outcome.limit_seconds)} (with patience {stretched})"
+        return f"{format_duration(outcome.limit_seconds)} (with patience {stretched})"
     return ", ".join(filter(None, map(bounds, outcome.figures))) or stretched
 
 
-def measured(outcome: Outcome) -> str:
+def measured(outcome: PromiseOutcome) -> str:
     return ", ".join(amount(figure.unit, figure.value) for figure in outcome.figures)
 
 
@@ -53,7 +53,7 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def share(lane: Lane) -> str:
-    return spelled_share(lane.failed / lane.samples) if lane.samples else ""
+    return format_share(lane.failed / lane.samples) if lane.samples else ""
 
 
 def worst_for_clients(result: Result) -> Lane | None:

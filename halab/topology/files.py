@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab import templates
-from halab.config.lab import Balancer, Check, DiskCache, Provider
+from halab.config.lab import BackendCheck, Balancer, DiskCache, ProviderKind
 from halab.topology import container, domain, stock
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
@@ -48,7 +48,7 @@ class BalancerSettings:
     served at once.
     """
 
-    check: Check | None = None
+    check: BackendCheck | None = None
     idle_timeout: str | None = None
     connections: int | None = None
 
@@ -165,7 +165,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
         "machine": machine,
         "port": API_PORT,
         "proxies": _guest_proxies(lab, host.proxies),
-        "in_container": lab.provider is Provider.DOCKER,
+        "in_container": lab.provider is ProviderKind.DOCKER,
         "ignored_checks": IGNORED_CHECKS,
         "patches": _PATCHES,
         "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),

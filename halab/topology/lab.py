@@ -16,7 +16,7 @@ from halab.config.lab import (
     DiskCache,
     LabFile,
     LoadBalancer,
-    Provider,
+    ProviderKind,
     Size,
     is_stock,
 )
@@ -61,7 +61,7 @@ class Lab:
     """The machines of one `lab.yml`, with everything decided."""
 
     name: str
-    provider: Provider
+    provider: ProviderKind
     machines: tuple[Machine, ...]
     network: IPv4Network
     load_balancer: LoadBalancer
@@ -104,7 +104,7 @@ class Lab:
     @property
     def is_emulated(self) -> bool:
         """Whether its processors are made of software: 10 to 20 times slower, and the more so the busier they are."""
-        return self.provider is Provider.LIBVIRT and self.acceleration is Acceleration.TCG
+        return self.provider is ProviderKind.LIBVIRT and self.acceleration is Acceleration.TCG
 
     @property
     def lease_seconds(self) -> int:
@@ -145,7 +145,7 @@ class Lab:
 
 
 def plan(
-    written: LabFile, *, network: IPv4Network, provider: Provider, management: IPv4Network | None = None
+    written: LabFile, *, network: IPv4Network, provider: ProviderKind, management: IPv4Network | None = None
 ) -> Lab:
     """Derive the lab from what is written and what was decided on this host. Equal input, equal lab."""
     counts = {

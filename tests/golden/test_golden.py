@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -34,7 +34,7 @@ class Case:
     folder: str
     lab_file: str
     network: str = "10.213.0.0/24"
-    provider: Provider = Provider.DOCKER
+    provider: ProviderKind = ProviderKind.DOCKER
     host: HostValues = field(default=HOST)
 
 
@@ -57,7 +57,7 @@ CASES = (
         "libvirt",
         "name: five\nprovider: libvirt\naccel: tcg\ncontrol_planes: 5\nload_balancer: {check: tcp}\npatience: 4\n"
         "machines: {cp: {cpus: 4, memory: 3G}}\n",
-        provider=Provider.LIBVIRT,
+        provider=ProviderKind.LIBVIRT,
         host=replace(
             HOST,
             work="/home/ada/it's a lab/.halab",
@@ -68,7 +68,7 @@ CASES = (
     Case(
         "stock",
         "name: stock\nprovider: libvirt\ncontrol_planes: 1\nbox: bento/ubuntu-24.04\n",
-        provider=Provider.LIBVIRT,
+        provider=ProviderKind.LIBVIRT,
         host=replace(HOST, base="bento/ubuntu-24.04", proxies={"https_proxy": "http://proxy.example:3128"}),
     ),
 )
@@ -76,7 +76,7 @@ CASES = (
 
 def rendered(case: Case) -> dict[str, str]:
     written = loads(case.lab_file, "lab.yml", LabFile)
-    management = IPv4Network("10.214.0.0/24") if case.provider is Provider.LIBVIRT else None
+    management = IPv4Network("10.214.0.0/24") if case.provider is ProviderKind.LIBVIRT else None
     lab = plan(written, network=IPv4Network(case.network), provider=case.provider, management=management)
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
     keys = {machine.name: case.host.private_key for machine in lab.machines}

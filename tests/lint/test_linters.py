@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 LABS = sorted(path.parent for path in GOLDEN.glob("*/Vagrantfile"))
 MODULES = sorted((ROOT / "halab").rglob("*.py"))
-MAXIMUM_LINES = 350
+MAXIMUM_LINES = 355
 
 # What each module of the outside world is called here: its one home.
 HOMES = {

@@ -20,8 +20,8 @@ from halab import data, process
 from halab.config import box as recipes
 from halab.config import kubernetes
 from halab.config.box import Recipe
-from halab.config.kubernetes import Source
-from halab.config.lab import LabFile, Provider
+from halab.config.kubernetes import BundleSource
+from halab.config.lab import LabFile, ProviderKind
 from halab.errors import CommandFailed
 from halab.images import box as boxes
 from halab.images import bundle as bundles
@@ -144,9 +144,9 @@ def unpacked(folder: Path) -> Tree:
 
 
 def scripts() -> dict[str, str]:
-    written = LabFile(provider=Provider.LIBVIRT, box="debian/bookworm64", control_planes=1)
+    written = LabFile(provider=ProviderKind.LIBVIRT, box="debian/bookworm64", control_planes=1)
     lab = plan(
-        written, network=IPv4Network("10.213.0.0/24"), provider=Provider.LIBVIRT,
+        written, network=IPv4Network("10.213.0.0/24"), provider=ProviderKind.LIBVIRT,
         management=IPv4Network("10.214.0.0/24"),
     )  # fmt: skip
     proxies = {name: os.environ[name] for name in process.PROXIES if os.environ.get(name)}
@@ -180,7 +180,7 @@ def test_a_stock_box_gets_all_that_halabs_own_box_has(machine: str, tmp_path: Pa
     assert any(each.startswith("installed ") and " haproxy " in each for each in changes), changes
     assert stock.changes(script) == []
 
-    bundle = bundles.find(kubernetes.resolve("1.37"), Source.AUTO)
+    bundle = bundles.find(kubernetes.resolve("1.37"), BundleSource.AUTO)
     assert bundle, "halab box build"
     own = boxes.find("debian-12", bundle.key)
     assert own, "halab box build"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from halab.doctor import examine
-from halab.doctor.check import Result
+from halab.doctor.check import CheckResult
 from support.fake_host import FakeHost, place_of
 
 
-def found(name: str, host: FakeHost, **written: Any) -> Result:
+def found(name: str, host: FakeHost, **written: Any) -> CheckResult:
     report = examine(place_of(**written), host)
     return next(result for result in report.results if result.name == name)

@@ -8,15 +8,15 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from halab.config.kubernetes import Release, Source
-from halab.config.lab import LabFile, Provider
+from halab.config.kubernetes import BundleSource, Release
+from halab.config.lab import LabFile, ProviderKind
 from halab.doctor.kvm_guest import Boot, Guest
 from halab.errors import HalabError
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
-from halab.images.manifest import FORMAT, Manifest
-from halab.lifecycle.lab import Place
+from halab.images.manifest import FORMAT, BundleManifest
+from halab.lifecycle.lab import LabDir
 from halab.machines.docker.engine import EngineFacts
 from halab.machines.host.allocation import Allocation
 from halab.machines.host.neighbours import Neighbour
@@ -40,14 +40,14 @@ NO_FIREWALL = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 LIBVIRT = LibvirtFacts("9.0.0", "QEMU", (Pool("default", True, True, POOL, 100 << 30),), ())
 
 
-def place_of(**written: Any) -> Place:
+def place_of(**written: Any) -> LabDir:
     file = Path("/labs/ha/lab.yml")
-    return Place(file, LabFile.model_validate(written), Work(file.parent / ".halab"))
+    return LabDir(file, LabFile.model_validate(written), Work(file.parent / ".halab"))
 
 
 def bundle_of(release: Release, path: Path = Path("/cache/bundle")) -> Bundle:
-    manifest = Manifest(
-        format=FORMAT, key="0123456789ab", kubernetes=release.kubernetes, source=Source.MODULES,
+    manifest = BundleManifest(
+        format=FORMAT, key="0123456789ab", kubernetes=release.kubernetes, source=BundleSource.MODULES,
         architecture=Architecture.AMD64, components={}, created=datetime(2026, 1, 1, tzinfo=UTC), files={},
     )  # fmt: skip
     return Bundle(path, manifest)
@@ -108,7 +108,7 @@ class FakeHost:
     unimportable: dict[str, str] = field(default_factory=dict)
     holds: Allocation | None = None
     around: list[Neighbour] = field(default_factory=list)
-    obstacles: dict[Source, HalabError] = field(default_factory=dict)
+    obstacles: dict[BundleSource, HalabError] = field(default_factory=dict)
     libvirt_facts: LibvirtFacts | HalabError = LIBVIRT
     booted: Boot = Boot(["real mode"], None)
     guests: list[Guest] = field(default_factory=list)
@@ -143,37 +143,37 @@ class FakeHost:
     def engine(self) -> EngineFacts:
         return _said(self.engine_facts)
 
-    def running(self, place: Place) -> int:
-        if place.written.provider is Provider.LIBVIRT:
+    def running(self, place: LabDir) -> int:
+        if place.written.provider is ProviderKind.LIBVIRT:
             self.libvirt()
         else:
             self.engine()
         return self.machines_up
 
-    def namesake(self, place: Place) -> Path | None:
+    def namesake(self, place: LabDir) -> Path | None:
         return self.other_lab
 
-    def held(self, place: Place) -> Allocation | None:
+    def held(self, place: LabDir) -> Allocation | None:
         return self.holds
 
-    def neighbours(self, place: Place) -> list[Neighbour]:
+    def neighbours(self, place: LabDir) -> list[Neighbour]:
         return self.around
 
-    def network(self, place: Place) -> IPv4Network:
+    def network(self, place: LabDir) -> IPv4Network:
         return _said(self.lab_network)
 
-    def bundle(self, release: Release, source: Source) -> Bundle | None:
+    def bundle(self, release: Release, source: BundleSource) -> Bundle | None:
         if isinstance(self.cached_bundle, bool):
             return bundle_of(release) if self.cached_bundle else None
         return _said(self.cached_bundle)
 
-    def box(self, name: str, bundle: Bundle, provider: Provider) -> Box | None:
+    def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         return FakeBox(name, "ba9876543210", Path("/cache/box"), provider) if _said(self.has_box) else None
 
-    def box_obstacle(self, provider: Provider) -> HalabError | None:
+    def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
         return self.box_lacks
 
-    def obstacle(self, release: Release, source: Source) -> HalabError | None:
+    def obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
         return self.obstacles.get(source)
 
     def libvirt(self) -> LibvirtFacts:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.machines.host import identity
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.libvirt.power import LibvirtPower
@@ -17,7 +17,7 @@ from halab.topology import domain
 from halab.topology.lab import Lab
 from support.fakes import lab_of
 
-VIRTUAL = lab_of(name="ha", provider=Provider.LIBVIRT)
+VIRTUAL = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
 
 
 @contextmanager

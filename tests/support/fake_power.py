@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from halab.errors import LabProblem
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
 from halab.topology.lab import Lab
 from support.fakes import lab_of
@@ -19,43 +19,43 @@ class FakePower:
     """Machines that run until something is done to them; `done` is what was, in order."""
 
     lab: Lab = field(default_factory=lab_of)
-    states: dict[str, State] = field(default_factory=dict)
+    states: dict[str, PowerState] = field(default_factory=dict)
     unplugged: set[str] = field(default_factory=set)
     cpus: dict[str, float] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
     def cut(self, machine: str) -> None:
-        if self.state(machine) in (State.RUNNING, State.FROZEN):
-            self._turn(machine, State.OFF, "cut")
+        if self.state(machine) in (PowerState.RUNNING, PowerState.FROZEN):
+            self._turn(machine, PowerState.OFF, "cut")
 
     def shut_down(self, machine: str) -> None:
-        if self.state(machine) is State.RUNNING:
-            self._turn(machine, State.OFF, "shut down")
+        if self.state(machine) is PowerState.RUNNING:
+            self._turn(machine, PowerState.OFF, "shut down")
 
     def start(self, machine: str) -> None:
-        if self.state(machine) is State.GONE:
+        if self.state(machine) is PowerState.GONE:
             raise LabProblem(f"there is no such machine any more: {machine}")
-        if self.state(machine) is State.OFF:
+        if self.state(machine) is PowerState.OFF:
             self.unplugged.discard(machine)
-            self._turn(machine, State.RUNNING, "start")
+            self._turn(machine, PowerState.RUNNING, "start")
 
     def reset(self, machine: str) -> None:
         self._require_running(machine)
         self.unplugged.discard(machine)
-        self._turn(machine, State.RUNNING, "reset")
+        self._turn(machine, PowerState.RUNNING, "reset")
 
     def freeze(self, machine: str) -> None:
-        if self.state(machine) is not State.FROZEN:
+        if self.state(machine) is not PowerState.FROZEN:
             self._require_running(machine)
-            self._turn(machine, State.FROZEN, "freeze")
+            self._turn(machine, PowerState.FROZEN, "freeze")
 
     def thaw(self, machine: str) -> None:
-        if self.state(machine) is State.FROZEN:
-            self._turn(machine, State.RUNNING, "thaw")
+        if self.state(machine) is PowerState.FROZEN:
+            self._turn(machine, PowerState.RUNNING, "thaw")
 
     def link(self, machine: str, *, up: bool) -> None:
-        if up and self.state(machine) in (State.OFF, State.GONE):
+        if up and self.state(machine) in (PowerState.OFF, PowerState.GONE):
             return
         self._require_running(machine)
         if up:
@@ -77,19 +77,19 @@ class FakePower:
             self.writes[machine] = per_second
 
     def remove(self, machine: str) -> None:
-        if self.state(machine) is not State.GONE:
-            self._turn(machine, State.GONE, "remove")
+        if self.state(machine) is not PowerState.GONE:
+            self._turn(machine, PowerState.GONE, "remove")
 
-    def state(self, machine: str) -> State:
+    def state(self, machine: str) -> PowerState:
         self.lab.machine(machine)
-        return self.states.get(machine, State.RUNNING)
+        return self.states.get(machine, PowerState.RUNNING)
 
-    def _turn(self, machine: str, state: State, what: str) -> None:
+    def _turn(self, machine: str, state: PowerState, what: str) -> None:
         self.states[machine] = state
         self.done.append(f"{what} {machine}")
 
     def _require_running(self, machine: str) -> None:
-        if self.state(machine) is not State.RUNNING:
+        if self.state(machine) is not PowerState.RUNNING:
             raise LabProblem(f"{machine} has to be running for this, and is {self.state(machine)}")
 
 

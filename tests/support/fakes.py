@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import LabFile, ProviderKind
 from halab.errors import CommandFailed, HalabError, Unreachable
 from halab.lifecycle import machine_info
 from halab.machines.host import allocation
@@ -29,9 +29,11 @@ def captured(name: str) -> str:
     return (CAPTURED / name).read_text()
 
 
-def lab_of(network: IPv4Network = NETWORK, provider: Provider = Provider.DOCKER, **written: Any) -> Lab:
+def lab_of(
+    network: IPv4Network = NETWORK, provider: ProviderKind = ProviderKind.DOCKER, **written: Any
+) -> Lab:
     """The lab of a lab file with these values."""
-    management = MANAGEMENT if provider is Provider.LIBVIRT else None
+    management = MANAGEMENT if provider is ProviderKind.LIBVIRT else None
     file = LabFile.model_validate({"provider": provider, **written})
     return plan(file, network=network, provider=provider, management=management)
 
@@ -41,7 +43,7 @@ def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "
     work = Work(folder / ".halab")
     work.make()
     held = allocation.allocate(name, "auto", work.path, taken=[], host=host, managed=provider == "libvirt")
-    work.write(machine_info.note(work, lab_of(held.network, Provider(provider), name=name)))
+    work.write(machine_info.note(work, lab_of(held.network, ProviderKind(provider), name=name)))
     return work
 
 

@@ -11,30 +11,30 @@ from collections.abc import Callable
 import pytest
 
 from halab.errors import LabProblem, Unable
-from halab.machines.power import Power, State
+from halab.machines.power import Power, PowerState
 
 Promise = Callable[[Power, str], None]
 
 
 def cut_is_off_until_started(power: Power, machine: str) -> None:
     power.cut(machine)
-    assert power.state(machine) is State.OFF
+    assert power.state(machine) is PowerState.OFF
     power.start(machine)
-    assert power.state(machine) is State.RUNNING
+    assert power.state(machine) is PowerState.RUNNING
 
 
 def what_is_as_it_should_be_is_left_alone(power: Power, machine: str) -> None:
     for act, state in (
-        (power.start, State.RUNNING),
-        (power.thaw, State.RUNNING),
-        (power.freeze, State.FROZEN),
-        (power.freeze, State.FROZEN),
-        (power.start, State.FROZEN),
-        (power.cut, State.OFF),
-        (power.cut, State.OFF),
-        (power.shut_down, State.OFF),
-        (power.thaw, State.OFF),
-        (power.start, State.RUNNING),
+        (power.start, PowerState.RUNNING),
+        (power.thaw, PowerState.RUNNING),
+        (power.freeze, PowerState.FROZEN),
+        (power.freeze, PowerState.FROZEN),
+        (power.start, PowerState.FROZEN),
+        (power.cut, PowerState.OFF),
+        (power.cut, PowerState.OFF),
+        (power.shut_down, PowerState.OFF),
+        (power.thaw, PowerState.OFF),
+        (power.start, PowerState.RUNNING),
     ):
         act(machine)
         assert power.state(machine) is state
@@ -42,21 +42,21 @@ def what_is_as_it_should_be_is_left_alone(power: Power, machine: str) -> None:
 
 def shut_down_is_off_until_started(power: Power, machine: str) -> None:
     power.shut_down(machine)
-    assert power.state(machine) is State.OFF
+    assert power.state(machine) is PowerState.OFF
     power.start(machine)
-    assert power.state(machine) is State.RUNNING
+    assert power.state(machine) is PowerState.RUNNING
 
 
 def reset_runs_again(power: Power, machine: str) -> None:
     power.reset(machine)
-    assert power.state(machine) is State.RUNNING
+    assert power.state(machine) is PowerState.RUNNING
 
 
 def frozen_goes_on_when_thawed(power: Power, machine: str) -> None:
     power.freeze(machine)
-    assert power.state(machine) is State.FROZEN
+    assert power.state(machine) is PowerState.FROZEN
     power.thaw(machine)
-    assert power.state(machine) is State.RUNNING
+    assert power.state(machine) is PowerState.RUNNING
 
 
 def off_is_neither_frozen_nor_reset_nor_unplugged(power: Power, machine: str) -> None:
@@ -65,7 +65,7 @@ def off_is_neither_frozen_nor_reset_nor_unplugged(power: Power, machine: str) ->
     for act in (power.freeze, power.reset, lambda name: power.link(name, up=False)):
         with pytest.raises(LabProblem, match=refused):
             act(machine)
-    assert power.state(machine) is State.OFF
+    assert power.state(machine) is PowerState.OFF
     power.start(machine)
 
 
@@ -74,14 +74,14 @@ def what_is_off_takes_a_plug_and_loses_limits(power: Power, machine: str) -> Non
     power.link(machine, up=True)
     power.limit_cpus(machine, None)
     power.limit_writes(machine, None)
-    assert power.state(machine) is State.OFF
+    assert power.state(machine) is PowerState.OFF
     power.start(machine)
 
 
 def plug_is_pulled_and_put_back(power: Power, machine: str) -> None:
     for up in (False, False, True, True):
         power.link(machine, up=up)
-    assert power.state(machine) is State.RUNNING
+    assert power.state(machine) is PowerState.RUNNING
 
 
 def writes_are_limited_or_that_is_refused(power: Power, machine: str) -> None:
@@ -91,7 +91,7 @@ def writes_are_limited_or_that_is_refused(power: Power, machine: str) -> None:
         assert "disk" in error.message
     finally:
         power.limit_writes(machine, None)
-    assert power.state(machine) is State.RUNNING
+    assert power.state(machine) is PowerState.RUNNING
 
 
 PROMISES: tuple[Promise, ...] = (

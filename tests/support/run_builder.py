@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from halab.config.lab import Balancer, Provider
+from halab.config.lab import Balancer, ProviderKind
 from halab.config.loading import loads
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Heal, Inject, Wait
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
-from halab.scenario.record.events import Event, Record, Sample, StateReading, When
+from halab.scenario.record.events import Event, Record, Sample, StateReading, SteadyCheckPoint
 from halab.scenario.record.folder import Evidence, MachineNote, Meta
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.record.outage import Samples
@@ -32,7 +32,7 @@ META = Meta(
     scenario="made-up",
     lab="ha",
     started="2026-11-23T10:15:00+01:00",
-    provider=Provider.DOCKER,
+    provider=ProviderKind.DOCKER,
     load_balancer=Balancer.HAPROXY,
     load_balancer_check="readyz",
     kubernetes="1.37.2",
@@ -199,7 +199,7 @@ class MadeRun:
             add(events.Healed(**of), self.heal_seconds)
 
         add(events.RunStarted(self.meta.started, self.meta.scenario, self.meta.lab))
-        add(events.Steady(When.BEFORE, True, 0.4, "etcd on cp1"), 0.4)
+        add(events.Steady(SteadyCheckPoint.BEFORE, True, 0.4, "etcd on cp1"), 0.4)
         add(events.SamplerStarted(), 0.1)
         t += self.baseline
         for index, step in enumerate(played.steps):
@@ -224,7 +224,10 @@ class MadeRun:
             add(events.StepEnded(index))
         for name in list(reversed(still_open)):
             heal(still_open.pop(name))
-        add(events.Steady(When.AFTER, True, self.recover_seconds, "etcd on cp1"), self.recover_seconds)
+        add(
+            events.Steady(SteadyCheckPoint.AFTER, True, self.recover_seconds, "etcd on cp1"),
+            self.recover_seconds,
+        )
         add(events.SamplerStopped({}), 0.1)
         end = t
         add(events.Ledger(0, 0, (), 3), 0.5)

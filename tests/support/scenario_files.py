@@ -6,7 +6,7 @@ from pathlib import Path
 
 from halab.config import scenario_rules
 from halab.errors import BadFile
-from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -15,7 +15,7 @@ def inject(site: Site, entry: Entry) -> str:
     raise AssertionError("no scenario is played here")
 
 
-def fault(name: str, place: Place, needs: tuple[str, ...] = (), **options: Option) -> Fault:
+def fault(name: str, place: FaultTarget, needs: tuple[str, ...] = (), **options: Option) -> Fault:
     return Fault(name, "Break it.", inject, nothing_to_heal, options, place=place, needs=frozenset(needs))
 
 
@@ -24,19 +24,26 @@ KNOWN = {
     for each in (
         fault(
             "kill-process",
-            Place.ANY,
+            FaultTarget.ANY,
             process=Option("a process", r"[a-z-]+"),
             signal=Option("one", default="KILL"),
         ),
-        fault("hold-static-pod", Place.CONTROL_PLANE, pod=Option("a static pod", r"[a-z-]+", "etcd")),
-        fault("stop-service", Place.NODE, service=Option("a service")),
+        fault("hold-static-pod", FaultTarget.CONTROL_PLANE, pod=Option("a static pod", r"[a-z-]+", "etcd")),
+        fault("stop-service", FaultTarget.NODE, service=Option("a service")),
         fault(
-            "throttle-disk", Place.CONTROL_PLANE, ("disk-throttle",), iops=Option("a number", r"\d+", "20")
+            "throttle-disk",
+            FaultTarget.CONTROL_PLANE,
+            ("disk-throttle",),
+            iops=Option("a number", r"\d+", "20"),
         ),
-        fault("partition", Place.ANY, **{"from": Option("machines", default="everyone", is_target=True)}),
-        fault("edit-balancer", Place.BALANCER, check=Option("readyz or tcp", r"readyz|tcp", default="")),
-        fault("snapshot-etcd", Place.CONTROL_PLANE),
-        fault("nothing", Place.ANY),
+        fault(
+            "partition", FaultTarget.ANY, **{"from": Option("machines", default="everyone", is_target=True)}
+        ),
+        fault(
+            "edit-balancer", FaultTarget.BALANCER, check=Option("readyz or tcp", r"readyz|tcp", default="")
+        ),
+        fault("snapshot-etcd", FaultTarget.CONTROL_PLANE),
+        fault("nothing", FaultTarget.ANY),
     )
 }
 

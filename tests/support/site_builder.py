@@ -14,7 +14,7 @@ from halab.faults import injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.process import Completed
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 
@@ -26,12 +26,12 @@ _HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|root|run|srv|sys|us
 class FakePower:
     """Machines that run unless `states` says otherwise; what was asked for, in words."""
 
-    states: dict[str, State] = field(default_factory=dict)
+    states: dict[str, PowerState] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     has_disks: bool = False
 
-    def state(self, machine: str) -> State:
-        return self.states.get(machine, State.RUNNING)
+    def state(self, machine: str) -> PowerState:
+        return self.states.get(machine, PowerState.RUNNING)
 
     def limit_cpus(self, machine: str, cpus: float | None) -> None:
         self.asked.append(f"{machine} has {cpus} cores")

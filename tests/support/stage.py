@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from halab.campaign.outcome import Played, Run
-from halab.campaign.plan import Turn
-from halab.campaign.play import Manner, Ways, play
+from halab.campaign.outcome import CampaignOutcome, CampaignRun
+from halab.campaign.plan import PlannedRun
+from halab.campaign.play import CampaignDeps, CampaignOptions, play
 from halab.config.loading import loads
 from halab.config.scenario import Scenario
 from halab.config.twin import Verdict
-from halab.lifecycle.lab import Place, open_file
+from halab.lifecycle.lab import LabDir, open_file
 from halab.progress import Progress
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run.library import Script
-from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.topology.lab import Lab
 from support.fakes import Recorded, lab_of
 from support.run_builder import META
@@ -45,14 +45,14 @@ def script(name: str, text: str = TEXT) -> Script:
     return Script(name, Path(f"{name}.yml"), loads(text, f"{name}.yml", Scenario), text.encode())
 
 
-def turn(name: str, *, twin: bool = False, seed: int = SEED) -> Turn:
-    return Turn(script(name), seed, twin)
+def turn(name: str, *, twin: bool = False, seed: int = SEED) -> PlannedRun:
+    return PlannedRun(script(name), seed, twin)
 
 
 def result_of(name: str, verdict: str, *, twin: bool = False) -> Result:
-    broken = Outcome(
-        Kind.EXPECTATION, "ready-direct on stopped", "ready-direct on stopped fails within 10s", "it answered",
-        Standing.BROKEN,
+    broken = PromiseOutcome(
+        PromiseKind.EXPECTATION, "ready-direct on stopped", "ready-direct on stopped fails within 10s", "it answered",
+        PromiseStatus.BROKEN,
     )  # fmt: skip
     return Result(
         scenario=name, title="One API server is stopped", lab="ha", verdict=Verdict(verdict),
@@ -99,17 +99,19 @@ class Stage:
         (self.folder / "lab.yml").write_text("name: ha\n")
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LabDir:
         return open_file(self.folder / "lab.yml")
 
-    def play(self, *turns: Turn, ended: Callable[[Run], None] = lambda run: None, **manner: bool) -> Played:
-        chosen = Manner(**manner)
+    def play(
+        self, *turns: PlannedRun, ended: Callable[[CampaignRun], None] = lambda run: None, **manner: bool
+    ) -> CampaignOutcome:
+        chosen = CampaignOptions(**manner)
         return play(self.place, turns, self.progress, chosen, seed=SEED, ended=ended, ways=self.ways)
 
     @property
-    def ways(self) -> Ways:
+    def ways(self) -> CampaignDeps:
         opened: Callable[..., Any] = self._opened
-        return Ways(opened, self._render, self._damage, self._healed, self._mend, self._rebuild)
+        return CampaignDeps(opened, self._render, self._damage, self._healed, self._mend, self._rebuild)
 
     def act(self, what: str) -> None:
         if what in self.acts:
@@ -125,7 +127,7 @@ class Stage:
         return folder
 
     @contextmanager
-    def _opened(self, place: Place, progress: Progress, seed: int) -> Iterator[FakeSession]:
+    def _opened(self, place: LabDir, progress: Progress, seed: int) -> Iterator[FakeSession]:
         self.act("open")
         self.did.append("open")
         self.is_held = True
@@ -152,7 +154,7 @@ class Stage:
         self.act("mend")
         return ["started cp2"], self.lacking.get(self.last, "")
 
-    def _rebuild(self, place: Place, progress: Progress) -> str:
+    def _rebuild(self, place: LabDir, progress: Progress) -> str:
         assert not self.is_held, "the lab is held: it could not go down"
         self.did.append("rebuild")
         self.act("rebuild")

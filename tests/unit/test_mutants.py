@@ -90,7 +90,7 @@ def test_a_mutant_takes_the_place_of_what_it_was_made_of(
     script: Any, mutations: Any, place: str, show: Callable[[], object]
 ) -> None:
     """In a fork, as always: this process keeps what it has."""
-    found = [each for each in mutations.mutants("outage", OUTAGE_SOURCE) if each.place == place]
+    found = [each for each in mutations.mutants("record.outage", OUTAGE_SOURCE) if each.place == place]
     (dropped,) = [each for each in found if each.becomes == "pass"]
     before = show()
     assert script.in_fork(dropped, lambda: show() == before) == "killed"
@@ -102,7 +102,11 @@ def test_a_method_that_calls_that_of_its_parent_still_does(script: Any, mutation
     def is_as_before() -> bool:
         return outage.Samples(()).lanes == ()
 
-    found = [each for each in mutations.mutants("outage", OUTAGE_SOURCE) if each.place == "Samples.__init__"]
+    found = [
+        each
+        for each in mutations.mutants("record.outage", OUTAGE_SOURCE)
+        if each.place == "Samples.__init__"
+    ]
     outcomes = {each.was: script.in_fork(each, is_as_before) for each in found if each.becomes == "pass"}
     assert outcomes["super().__init__(samples)"] == "killed"
     assert outcomes["self._limit_seconds = limit_seconds"] == "survived"
@@ -112,7 +116,9 @@ def test_a_constant_that_others_have_imported_is_replaced_there_too(script: Any,
     from halab.scenario.verdict import deadline
 
     (more,) = [
-        each for each in mutations.mutants("outage", OUTAGE_SOURCE) if each.becomes == "GAP_SECONDS = 3.0"
+        each
+        for each in mutations.mutants("record.outage", OUTAGE_SOURCE)
+        if each.becomes == "GAP_SECONDS = 3.0"
     ]
     assert script.in_fork(more, lambda: deadline.GAP_SECONDS == outage.GAP_SECONDS == 3.0) == "survived"
     assert deadline.GAP_SECONDS == 2.0

@@ -16,9 +16,9 @@ from support.remote_host import remote_host
 
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, providers
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation, identity
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.topology import domain
 from halab.topology.lab import Lab
 
@@ -52,7 +52,7 @@ def diskless(lab: Lab, work: Path) -> str:
     )
 
 
-def brought(place: Place) -> Lab:
+def brought(place: LabDir) -> Lab:
     """Networks and a machine there, as an `up` makes them."""
     maker = providers.maker(place)
     taken = [*allocation.host_routes(maker.remote), *maker.networks()]
@@ -84,13 +84,13 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     there = libvirt.open(place.written.provider_uri)
     there.defineXML(diskless(planned, place.work.path)).create()
     power = providers.power(place, planned)
-    assert power.state("cp1") is State.RUNNING
+    assert power.state("cp1") is PowerState.RUNNING
     power.freeze("cp1")
-    assert power.state("cp1") is State.FROZEN
+    assert power.state("cp1") is PowerState.FROZEN
     power.cut("cp1")
-    assert power.state("cp1") is State.OFF
+    assert power.state("cp1") is PowerState.OFF
     power.start("cp1")
-    assert power.state("cp1") is State.RUNNING
+    assert power.state("cp1") is PowerState.RUNNING
     assert "ProxyCommand ssh " in place.work.ssh_config.read_text()
 
     table = lab.halab("status").output

@@ -17,10 +17,10 @@ import requests
 from halab.errors import HostProblem, LabProblem
 from halab.machines.docker import inventory, plugs, snapshots
 from halab.machines.host import identity, remote_env, tunnel
-from halab.machines.host.neighbours import Kind, Subnet
-from halab.machines.inventory import Belonging
-from halab.machines.power import State
-from halab.machines.provider import Made, name_taken
+from halab.machines.host.neighbours import NetworkKind, Subnet
+from halab.machines.inventory import Resource
+from halab.machines.power import PowerState
+from halab.machines.provider import MachineInfo, name_taken
 from halab.machines.snapshots import Saved
 from halab.machines.work import Work
 from halab.topology.container import HOST_LABEL, LABEL, MACHINE_LABEL, WORK_LABEL
@@ -156,7 +156,7 @@ class Engine:
             if lab.label not in connected:
                 self._client.networks.get(lab.label).connect(container, ipv4_address=str(machine.address))
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
         """The machines of a lab, or of all labs; those of one work folder, or of all."""
         with _translated():
             labels = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
@@ -165,15 +165,15 @@ class Engine:
             machines = [_made(each.attrs) for each in found if each.labels[MACHINE_LABEL]]
             return sorted(machines, key=lambda each: each.host_name)
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> State:
+    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
         with _translated():
             found = self._found(lab, machine, work)
             if found is None:
-                return State.GONE
+                return PowerState.GONE
             told = found.attrs["State"]
             if not told["Running"]:
-                return State.OFF
-            return State.FROZEN if told.get("Paused") else State.RUNNING
+                return PowerState.OFF
+            return PowerState.FROZEN if told.get("Paused") else PowerState.RUNNING
 
     def kill(self, lab: Lab, machine: Machine, work: Path) -> None:
         """End every process of a machine at once; the engine returns when they are gone."""
@@ -255,7 +255,7 @@ class Engine:
         with _translated():
             snapshots.delete(self._client, lab, work, snapshot)
 
-    def belongings(self) -> list[Belonging]:
+    def resources(self) -> list[Resource]:
         """All that carries the label of a lab, whoever's it is."""
         with _translated():
             try:
@@ -265,7 +265,7 @@ class Engine:
                 sizes = {}
             return inventory.read(self._client, sizes)
 
-    def discard_belonging(self, belonging: Belonging) -> None:
+    def discard_belonging(self, belonging: Resource) -> None:
         """Remove it if it is there still, whatever state it is in."""
         with _translated(), suppress(docker.errors.NotFound):
             inventory.discard(self._client, belonging)
@@ -312,7 +312,7 @@ def _subnet(attributes: dict[str, Any]) -> Subnet:
         each.get("Subnet", ":") for each in (attributes.get("IPAM") or {}).get("Config") or [] if each
     ]
     return Subnet(
-        kind=Kind.DOCKER,
+        kind=NetworkKind.DOCKER,
         name=str(attributes.get("Name", "")),
         networks=tuple(IPv4Network(each, strict=False) for each in written if ":" not in each),
         device=options.get("com.docker.network.bridge.name") or f"br-{attributes.get('Id', '')[:12]}",
@@ -321,10 +321,10 @@ def _subnet(attributes: dict[str, Any]) -> Subnet:
     )
 
 
-def _made(attributes: dict[str, Any]) -> Made:
+def _made(attributes: dict[str, Any]) -> MachineInfo:
     labels = attributes["Config"]["Labels"]
     address = attributes["NetworkSettings"]["Networks"].get("bridge", {}).get("IPAddress")
-    return Made(
+    return MachineInfo(
         lab=labels[LABEL],
         machine=labels[MACHINE_LABEL],
         host_name=attributes["Name"].lstrip("/"),

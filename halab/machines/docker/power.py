@@ -7,7 +7,7 @@ from pathlib import Path
 from halab.errors import LabProblem, Unable
 from halab.machines import addresses
 from halab.machines.docker.engine import Engine
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.machines.work import Work
 from halab.topology.lab import Lab, Machine
 
@@ -24,16 +24,16 @@ class DockerPower:
         self._engine = engine
 
     def cut(self, machine: str) -> None:
-        if self.state(machine) in (State.RUNNING, State.FROZEN):
+        if self.state(machine) in (PowerState.RUNNING, PowerState.FROZEN):
             self._engine.kill(*self._of(machine))
 
     def shut_down(self, machine: str) -> None:
-        if self.state(machine) is State.RUNNING:
+        if self.state(machine) is PowerState.RUNNING:
             seconds = round(_SHUT_DOWN_SECONDS * self._lab.patience)
             self._engine.stop(*self._of(machine), timeout_seconds=seconds)
 
     def start(self, machine: str) -> None:
-        if self.state(machine) in (State.OFF, State.GONE):
+        if self.state(machine) in (PowerState.OFF, PowerState.GONE):
             self._engine.start(*self._of(machine))
         self._engine.connect(*self._of(machine))
         addresses.note(self._lab, self._work, self._engine)
@@ -44,22 +44,22 @@ class DockerPower:
         self.start(machine)
 
     def freeze(self, machine: str) -> None:
-        if self.state(machine) is not State.FROZEN:
+        if self.state(machine) is not PowerState.FROZEN:
             self._require_running(machine)
             self._engine.pause(*self._of(machine))
 
     def thaw(self, machine: str) -> None:
-        if self.state(machine) is State.FROZEN:
+        if self.state(machine) is PowerState.FROZEN:
             self._engine.unpause(*self._of(machine))
 
     def link(self, machine: str, *, up: bool) -> None:
-        if up and self.state(machine) in (State.OFF, State.GONE):
+        if up and self.state(machine) in (PowerState.OFF, PowerState.GONE):
             return  # the next start plugs it in
         self._require_running(machine)
         self._engine.plug(*self._of(machine), up=up)
 
     def limit_cpus(self, machine: str, cpus: float | None) -> None:
-        if cpus is None and self.state(machine) is State.GONE:
+        if cpus is None and self.state(machine) is PowerState.GONE:
             return  # one that is made anew has what is written
         written = self._lab.machine(machine).cpus
         self._engine.limit_cpus(*self._of(machine), written if cpus is None else cpus)
@@ -70,15 +70,15 @@ class DockerPower:
             raise Unable("a container's disk is the host's: there is none to limit from outside of it")
 
     def remove(self, machine: str) -> None:
-        if self.state(machine) is not State.GONE:
+        if self.state(machine) is not PowerState.GONE:
             self._engine.discard(*self._of(machine))
 
-    def state(self, machine: str) -> State:
+    def state(self, machine: str) -> PowerState:
         return self._engine.state(*self._of(machine))
 
     def _require_running(self, machine: str) -> None:
         state = self.state(machine)
-        if state is not State.RUNNING:
+        if state is not PowerState.RUNNING:
             raise LabProblem(f"{machine} has to be running for this, and is {state}")
 
     def _of(self, machine: str) -> tuple[Lab, Machine, Path]:

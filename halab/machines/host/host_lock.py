@@ -11,7 +11,7 @@ from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
 from halab.errors import HostProblem, TimedOut
 
 
-class Matter(StrEnum):
+class HostLock(StrEnum):
     """What nobody may do beside somebody else."""
 
     NETWORKS = "networks"
@@ -19,11 +19,11 @@ class Matter(StrEnum):
 
 
 # Two networks of libvirt take 2 s to make on a busy host; a disk of 1.1 GB may have to go over a slow line.
-_SECONDS = {Matter.NETWORKS: 60, Matter.DISKS: 1800}
+_SECONDS = {HostLock.NETWORKS: 60, HostLock.DISKS: 1800}
 
 
 @contextmanager
-def exclusive(about: Matter, clock: Clock | None = None) -> Iterator[None]:
+def host_lock(about: HostLock, clock: Clock | None = None) -> Iterator[None]:
     """Wait until nobody else is at it. HostProblem where somebody always is.
 
     The lock is a name of the kernel's for sockets, which needs no file that users would have to share, is free when its

@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from halab.machines.host import allocation, identity
-from halab.machines.inventory import Belonging, Holder, Kind
+from halab.machines.inventory import Holder, Resource, ResourceKind
 from halab.machines.work import Work
 
 
-def read(known: Mapping[str, str]) -> list[Belonging]:
+def read(known: Mapping[str, str]) -> list[Resource]:
     """Of all allocations of this user, and of the work folders that labels name: work folder → lab."""
     held = allocation.held()
     here = identity.of_this_host()
     found = [
-        Belonging(
-            Holder.HOST, Kind.ALLOCATION, f"{each.name} {each.network}", str(each.work), each.name,
+        Resource(
+            Holder.HOST, ResourceKind.ALLOCATION, f"{each.name} {each.network}", str(each.work), each.name,
             str(each.work), here,
         )
         for each in held
@@ -45,14 +45,14 @@ def is_there(work: str) -> bool:
     return True
 
 
-def _folder(path: Path, lab: str, here: str) -> list[Belonging]:
+def _folder(path: Path, lab: str, here: str) -> list[Resource]:
     try:
         size, made = _size(path), _made(path)
     except OSError:
         return []
     found = [
-        Belonging(
-            Holder.HOST, Kind.WORK_FOLDER, path.name, str(path), lab, str(path), here,
+        Resource(
+            Holder.HOST, ResourceKind.WORK_FOLDER, path.name, str(path), lab, str(path), here,
             created=made, size_bytes=size,
         )
     ]  # fmt: skip
@@ -60,7 +60,9 @@ def _folder(path: Path, lab: str, here: str) -> list[Belonging]:
     with suppress(OSError):
         by, since = holder.read_text().strip(), holder.stat().st_mtime
         at = datetime.fromtimestamp(since, UTC)
-        found.append(Belonging(Holder.HOST, Kind.LOCK, by, str(holder), lab, str(path), here, created=at))
+        found.append(
+            Resource(Holder.HOST, ResourceKind.LOCK, by, str(holder), lab, str(path), here, created=at)
+        )
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from halab.machines.host.routes import Route
 
 
-class Kind(StrEnum):
+class NetworkKind(StrEnum):
     ROUTE = "route"
     DOCKER = "docker"
     LIBVIRT = "libvirt"
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 class Subnet:
     """A network as docker or libvirt sees it. `device` is this host's end of it; only labs' have `lab` and `work`."""
 
-    kind: Kind
+    kind: NetworkKind
     name: str
     networks: tuple[IPv4Network, ...]
     device: str
@@ -40,7 +40,7 @@ class Neighbour:
     """One network in use. `name` is the device of a route. `own` is what the asking lab itself has made."""
 
     network: IPv4Network
-    kind: Kind
+    kind: NetworkKind
     name: str
     own: bool = False
     active: bool = True
@@ -59,4 +59,4 @@ def neighbours(
     # a subnet's own route is no news; another one through the same device is
     explained = {(network, each.device) for each in known for network in each.networks}
     others = {(each.network, each.device) for each in routes} - explained
-    return found + [Neighbour(network, Kind.ROUTE, device) for network, device in sorted(others)]
+    return found + [Neighbour(network, NetworkKind.ROUTE, device) for network, device in sorted(others)]

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from halab.clock import within
 from halab.errors import HostProblem, TimedOut
 from halab.machines.host import remote_env, tunnel
-from halab.machines.libvirt.retry import at_rest
+from halab.machines.libvirt.retry import until_unchanged
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ _ALIVE_SECONDS_TIMES = (10, 3)
 _HINT = "start libvirt (`sudo systemctl start libvirtd`), and see `halab doctor`"
 
 
-class Connection:
+class LibvirtConnection:
     """`handle` is the library's own, for what is asked within `answering`. HostProblem where nobody answers."""
 
     def __init__(self, handle: Any = None, *, uri: str | None = None) -> None:
@@ -55,7 +55,7 @@ class Connection:
     def seen(self, look: Callable[[], T]) -> T:
         """What a look sees while nothing goes that it has been told of."""
         with self.answering():
-            return at_rest(self.library, look)
+            return until_unchanged(self.library, look)
 
     def _awake(self) -> Any:
         """One that libvirt has ended, because it was started anew or was silent for too long, is made again."""

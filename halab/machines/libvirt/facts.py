@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from halab.machines.host.neighbours import Kind, Subnet
+from halab.machines.host.neighbours import NetworkKind, Subnet
 from halab.topology import domain
 
 
@@ -73,7 +73,7 @@ def _subnet(network: Any) -> Subnet:
     bridge, forward = tree.find("./bridge"), tree.find("./forward")
     label = tree.find(f"./metadata/{{{domain.NAMESPACE}}}lab")
     return Subnet(
-        kind=Kind.LIBVIRT,
+        kind=NetworkKind.LIBVIRT,
         name=network.name(),
         networks=tuple(subnets_in(tree)),
         device="" if bridge is None else bridge.get("name", ""),

@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 from halab.errors import HostProblem, LabProblem
 from halab.machines import addresses
 from halab.machines.host import identity
-from halab.machines.inventory import Belonging, Kind
+from halab.machines.inventory import Resource, ResourceKind
 from halab.machines.libvirt import base_disk, inventory, limits, snapshots
 from halab.machines.libvirt import disks as libvirt_disks
-from halab.machines.libvirt.connection import Connection
+from halab.machines.libvirt.connection import LibvirtConnection
 from halab.machines.libvirt.facts import LibvirtFacts, read, subnets_in
-from halab.machines.power import State
-from halab.machines.provider import Made, name_taken
+from halab.machines.power import PowerState
+from halab.machines.provider import MachineInfo, name_taken
 from halab.machines.snapshots import Saved
 from halab.machines.work import Work
 from halab.topology import domain
@@ -30,7 +30,7 @@ class Hypervisor:
     """A connection to libvirt. HostProblem where none answers."""
 
     def __init__(self, connection: Any = None, *, uri: str | None = None) -> None:
-        self._to = Connection(connection, uri=uri)
+        self._to = LibvirtConnection(connection, uri=uri)
         self._libvirt = self._to.library
         self.remote = self._to.remote
 
@@ -116,27 +116,29 @@ class Hypervisor:
     def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Vagrant has done so."""
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
-        def look() -> list[Made]:
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
+        def look() -> list[MachineInfo]:
             known = self._addresses()
             made = []
             for each, owner in self._domains():
                 if lab in (None, owner.lab) and (work is None or owner.work == str(work)):
                     state, tree = self._state(each), ElementTree.fromstring(each.XMLDesc())
                     macs = [mac.get("address", "") for mac in tree.findall("./devices/interface/mac")]
-                    running = state in (State.RUNNING, State.FROZEN)
+                    running = state in (PowerState.RUNNING, PowerState.FROZEN)
                     found = next((known[mac] for mac in macs if mac in known), None) if running else None
-                    frozen = state is State.FROZEN
+                    frozen = state is PowerState.FROZEN
                     whose = (owner.work, owner.host)
-                    made.append(Made(owner.lab, owner.machine, each.name(), running, found, frozen, *whose))
+                    made.append(
+                        MachineInfo(owner.lab, owner.machine, each.name(), running, found, frozen, *whose)
+                    )
             return sorted(made, key=lambda each: each.host_name)
 
         return self._to.seen(look)
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> State:
+    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
         with self._to.answering():
             found = self._found(lab, machine, work)
-            return State.GONE if found is None else self._state(found)
+            return PowerState.GONE if found is None else self._state(found)
 
     def cut(self, lab: Lab, machine: Machine, work: Path) -> None:
         """Take the process of the virtual machine away; what its guest did not flush is lost."""
@@ -232,14 +234,16 @@ class Hypervisor:
                 if _is_of(owner, lab, work):
                     snapshots.delete(each, snapshot)
 
-    def belongings(self) -> list[Belonging]:
+    def resources(self) -> list[Resource]:
         """All that carries the label of a lab, whoever's it is, and disks of machines that were never defined."""
         with self._to.answering():
             return inventory.read(self._libvirt, self._connection, self._owner)
 
-    def discard_belonging(self, belonging: Belonging) -> None:
+    def discard_belonging(self, belonging: Resource) -> None:
         """Remove it if it is there still and still is what it was, whatever state it is in."""
-        discard = {Kind.MACHINE: self._discard, Kind.NETWORK: self._discard_network}.get(belonging.kind)
+        discard = {ResourceKind.MACHINE: self._discard, ResourceKind.NETWORK: self._discard_network}.get(
+            belonging.kind
+        )
         with self._to.answering():
             inventory.discard(self._libvirt, self._connection, belonging, self._owner, discard)
 
@@ -271,7 +275,7 @@ class Hypervisor:
             raise
         return domain.owner(text)
 
-    def _state(self, found: Any) -> State:
+    def _state(self, found: Any) -> PowerState:
         state, reason = found.state()
         if (state, reason) == (
             self._libvirt.VIR_DOMAIN_PAUSED,
@@ -283,10 +287,10 @@ class Hypervisor:
                 f"virsh -c '{self._to.uri}' resume {found.name()}",
             )
         if state in (self._libvirt.VIR_DOMAIN_PAUSED, self._libvirt.VIR_DOMAIN_PMSUSPENDED):
-            return State.FROZEN
+            return PowerState.FROZEN
         if state in (self._libvirt.VIR_DOMAIN_SHUTOFF, self._libvirt.VIR_DOMAIN_CRASHED):
-            return State.OFF
-        return State.RUNNING
+            return PowerState.OFF
+        return PowerState.RUNNING
 
     def _turn_off(self, found: Any, act: Callable[[], object]) -> None:
         """A guest that was asked to may be off before libvirt is told to turn it off: that is what was wanted."""

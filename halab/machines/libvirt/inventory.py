@@ -10,22 +10,22 @@ from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem
-from halab.machines.inventory import Belonging, Holder, Kind, moment
+from halab.machines.inventory import Holder, Resource, ResourceKind, moment
 from halab.machines.libvirt import disks
-from halab.machines.libvirt.retry import Gone, at_rest, noticing
+from halab.machines.libvirt.retry import Gone, noticing, until_unchanged
 from halab.topology import domain
 from halab.topology.domain import Owner
 
 OwnerOf = Callable[[Any], Owner | None]
 
 
-def read(library: Any, connection: Any, owner_of: OwnerOf) -> list[Belonging]:
+def read(library: Any, connection: Any, owner_of: OwnerOf) -> list[Resource]:
     """Machines, their snapshots and disks, networks, and disks that no machine has."""
-    return at_rest(library, lambda: _read(connection, owner_of))
+    return until_unchanged(library, lambda: _read(connection, owner_of))
 
 
 def discard(
-    library: Any, connection: Any, belonging: Belonging, owner_of: OwnerOf, way: Callable[[Any], None] | None
+    library: Any, connection: Any, belonging: Resource, owner_of: OwnerOf, way: Callable[[Any], None] | None
 ) -> None:
     """`way` is how a machine or a network is removed."""
     with suppress(Gone), noticing(library):
@@ -36,7 +36,7 @@ def discard(
                 way(each)
 
 
-def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
+def _read(connection: Any, owner_of: OwnerOf) -> list[Resource]:
     volumes = {each.path(): each for each in disks.volumes(connection)}
     found, used = [], set()
     for each in connection.listAllDomains():
@@ -58,26 +58,26 @@ def _read(connection: Any, owner_of: OwnerOf) -> list[Belonging]:
     return found
 
 
-def _handles(connection: Any, belonging: Belonging, owner_of: OwnerOf) -> Iterator[Any]:
+def _handles(connection: Any, belonging: Resource, owner_of: OwnerOf) -> Iterator[Any]:
     """libvirt's handle of a belonging, if it is there and still is what it was."""
     owner = Owner(belonging.lab, belonging.work, belonging.machine)
     match belonging.kind:
-        case Kind.MACHINE:
+        case ResourceKind.MACHINE:
             for each in connection.listAllDomains():
                 if each.UUIDString() == belonging.key and owner_of(each) == owner:
                     yield each
-        case Kind.SNAPSHOT:
+        case ResourceKind.SNAPSHOT:
             for each in connection.listAllDomains():
                 if owner_of(each) == owner:
                     known = each.listAllSnapshots()
                     yield from (
                         one for one in known if f"{each.UUIDString()}/{one.getName()}" == belonging.key
                     )
-        case Kind.NETWORK:
+        case ResourceKind.NETWORK:
             for each in connection.listAllNetworks():
                 if each.UUIDString() == belonging.key and domain.network_owner(each.XMLDesc()) == owner:
                     yield each
-        case Kind.VOLUME:
+        case ResourceKind.VOLUME:
             yield from _unused(connection, belonging.key)
 
 
@@ -96,35 +96,37 @@ def _unused(connection: Any, path: str) -> Iterator[Any]:
             yield volume
 
 
-def _machine(found: Any, owner: Owner) -> Belonging:
+def _machine(found: Any, owner: Owner) -> Resource:
     """libvirt does not know when a domain was defined. Its disks have its size."""
-    return _belonging(Kind.MACHINE, found.name(), found.UUIDString(), owner)
+    return _belonging(ResourceKind.MACHINE, found.name(), found.UUIDString(), owner)
 
 
-def _snapshot(found: Any, snapshot: Any, owner: Owner) -> Belonging:
+def _snapshot(found: Any, snapshot: Any, owner: Owner) -> Resource:
     name = snapshot.getName()
     written = ElementTree.fromstring(snapshot.getXMLDesc()).findtext("./creationTime")
     made = datetime.fromtimestamp(int(written), UTC) if written else None
     key = f"{found.UUIDString()}/{name}"
-    return _belonging(Kind.SNAPSHOT, f"{found.name()}@{name}", key, owner, snapshot=name, created=made)
+    return _belonging(
+        ResourceKind.SNAPSHOT, f"{found.name()}@{name}", key, owner, snapshot=name, created=made
+    )
 
 
-def _disk(volume: Any, owner: Owner) -> Belonging:
+def _disk(volume: Any, owner: Owner) -> Resource:
     # its type, how large it may become, how large it is
     size = int(volume.info()[2])
-    return _belonging(Kind.VOLUME, volume.name(), volume.path(), owner, size_bytes=size)
+    return _belonging(ResourceKind.VOLUME, volume.name(), volume.path(), owner, size_bytes=size)
 
 
-def _network(found: Any, owner: Owner) -> Belonging:
+def _network(found: Any, owner: Owner) -> Resource:
     made = moment(domain.network_made(found.XMLDesc()))
-    return _belonging(Kind.NETWORK, found.name(), found.UUIDString(), owner, created=made)
+    return _belonging(ResourceKind.NETWORK, found.name(), found.UUIDString(), owner, created=made)
 
 
 def _belonging(
-    kind: Kind, name: str, key: str, owner: Owner, *,
+    kind: ResourceKind, name: str, key: str, owner: Owner, *,
     snapshot: str = "", created: datetime | None = None, size_bytes: int | None = None,
-) -> Belonging:  # fmt: skip
-    return Belonging(
+) -> Resource:  # fmt: skip
+    return Resource(
         Holder.LIBVIRT,
         kind,
         name,

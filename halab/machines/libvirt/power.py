@@ -9,7 +9,7 @@ from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
 from halab.errors import LabProblem, TimedOut
 from halab.machines import addresses
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.machines.work import Work
 from halab.topology.lab import Lab, Machine
 
@@ -39,18 +39,18 @@ class LibvirtPower:
         self._clock = clock or RealClock()
 
     def cut(self, machine: str) -> None:
-        if self.state(machine) in (State.RUNNING, State.FROZEN):
+        if self.state(machine) in (PowerState.RUNNING, PowerState.FROZEN):
             self._hypervisor.cut(*self._of(machine))
 
     def shut_down(self, machine: str) -> None:
-        if self.state(machine) is not State.RUNNING:
+        if self.state(machine) is not PowerState.RUNNING:
             return
 
         def is_off() -> None:
             # a guest that is still booting does not hear the button: it is pressed again
-            if self.state(machine) is State.RUNNING:
+            if self.state(machine) is PowerState.RUNNING:
                 self._hypervisor.shut_down(*self._of(machine))
-            if self.state(machine) is not State.OFF:
+            if self.state(machine) is not PowerState.OFF:
                 raise NotYet("it still runs")
 
         deadline = Deadline.after(self._clock, _SHUT_DOWN_SECONDS * self._lab.patience)
@@ -60,7 +60,7 @@ class LibvirtPower:
             self.cut(machine)
 
     def start(self, machine: str) -> None:
-        if self.state(machine) in (State.OFF, State.GONE):
+        if self.state(machine) in (PowerState.OFF, PowerState.GONE):
             self._hypervisor.start(*self._of(machine))
         addresses.note(self._lab, self._work, self._hypervisor)
 
@@ -75,43 +75,43 @@ class LibvirtPower:
         self.start(machine)
 
     def freeze(self, machine: str) -> None:
-        if self.state(machine) is not State.FROZEN:
+        if self.state(machine) is not PowerState.FROZEN:
             self._require_running(machine)
             self._hypervisor.freeze(*self._of(machine))
 
     def thaw(self, machine: str) -> None:
-        if self.state(machine) is State.FROZEN:
+        if self.state(machine) is PowerState.FROZEN:
             self._hypervisor.thaw(*self._of(machine))
             self._set_clock(machine)
 
     def link(self, machine: str, *, up: bool) -> None:
-        if up and self.state(machine) in (State.OFF, State.GONE):
+        if up and self.state(machine) in (PowerState.OFF, PowerState.GONE):
             return  # the next start plugs it in
         self._require_running(machine)
         self._hypervisor.plug(*self._of(machine), up=up)
 
     def limit_cpus(self, machine: str, cpus: float | None) -> None:
-        if cpus is None and self.state(machine) in (State.OFF, State.GONE):
+        if cpus is None and self.state(machine) in (PowerState.OFF, PowerState.GONE):
             return  # the next start has what is written
         self._hypervisor.limit_cpus(*self._of(machine), cpus)
 
     def limit_writes(self, machine: str, per_second: int | None) -> None:
-        if per_second is None and self.state(machine) in (State.OFF, State.GONE):
+        if per_second is None and self.state(machine) in (PowerState.OFF, PowerState.GONE):
             return  # the next start has no limit
         self._hypervisor.limit_writes(*self._of(machine), per_second)
 
     def remove(self, machine: str) -> None:
-        if self.state(machine) is not State.GONE:
+        if self.state(machine) is not PowerState.GONE:
             self._hypervisor.discard(*self._of(machine))
         # Vagrant would log in to the next machine of that name with the key of this one
         addresses.forget(self._work, machine)
 
-    def state(self, machine: str) -> State:
+    def state(self, machine: str) -> PowerState:
         return self._hypervisor.state(*self._of(machine))
 
     def _require_running(self, machine: str) -> None:
         state = self.state(machine)
-        if state is not State.RUNNING:
+        if state is not PowerState.RUNNING:
             raise LabProblem(f"{machine} has to be running for this, and is {state}")
 
     def _of(self, machine: str) -> tuple[Lab, Machine, Path]:

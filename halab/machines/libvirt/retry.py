@@ -18,7 +18,7 @@ class Gone(Exception):
     """Somebody else has removed it meanwhile."""
 
 
-def at_rest(library: Any, look: Callable[[], T]) -> T:
+def until_unchanged(library: Any, look: Callable[[], T]) -> T:
     """What a look sees while nothing goes. HostProblem where something always does."""
     for _ in range(_LOOKS):
         with suppress(Gone), noticing(library):

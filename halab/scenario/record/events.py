@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 
-class When(StrEnum):
+class SteadyCheckPoint(StrEnum):
     BEFORE = "before"
     AFTER = "after"
 
@@ -41,7 +41,7 @@ class Steady(Event):
     """The end of a wait for the steady state: reached or not, how long it took, what was seen last."""
 
     event = "steady"
-    when: When
+    when: SteadyCheckPoint
     ok: bool
     seconds: float
     seen: str
@@ -208,7 +208,7 @@ class Skipped(Event):
 
 
 @dataclass(frozen=True)
-class Interrupted(Event):
+class RunInterrupted(Event):
     event = "interrupted"
     signal: str
 
@@ -229,7 +229,7 @@ EVENTS: dict[str, type[Event]] = {
     for kind in (
         RunStarted, LabSet, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
         HealFailed, FaultRefused, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
-        Ledger, Members, Audit, Checks, Skipped, Interrupted, Error, RunEnded,
+        Ledger, Members, Audit, Checks, Skipped, RunInterrupted, Error, RunEnded,
     )
 }  # fmt: skip
 

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from halab import files
 from halab.config import loading
-from halab.config.lab import Acceleration, Balancer, Provider
-from halab.config.lab_traits import Setting
+from halab.config.lab import Acceleration, Balancer, ProviderKind
+from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage, Corrupted
 from halab.scenario.record import check_results, timeline
@@ -43,7 +43,7 @@ class Meta:
     scenario: str
     lab: str
     started: str
-    provider: Provider
+    provider: ProviderKind
     load_balancer: Balancer
     kubernetes: str
     machines: tuple[MachineNote, ...]
@@ -75,8 +75,8 @@ class Meta:
         return f"{self.provider} ({self.acceleration})" if self.acceleration else str(self.provider)
 
     @property
-    def setting(self) -> Setting:
-        return Setting(
+    def setting(self) -> LabTraits:
+        return LabTraits(
             kubernetes=self.kubernetes,
             provider=self.provider,
             load_balancer=self.load_balancer,

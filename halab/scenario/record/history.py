@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from halab.config.expectation import Expectation, fault_in, is_of_heal
 from halab.config.known_faults import SNAPSHOT
-from halab.config.lab_traits import Setting
-from halab.config.scenario import Ledger, Scenario
+from halab.config.lab_traits import LabTraits
+from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Expect, Inject
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
 from halab.scenario.record import events
@@ -19,7 +19,7 @@ from halab.scenario.record.states import States
 
 
 @dataclass(frozen=True)
-class Fault:
+class FaultSpan:
     """One fault on one machine, from its inject to its heal."""
 
     name: str
@@ -51,7 +51,7 @@ class History:
     """A run so far: the scenario, what the lab is, and the evidence."""
 
     scenario: Scenario
-    setting: Setting
+    setting: LabTraits
     control_planes: Sequence[str]
     patience: float
     records: Sequence[Record]
@@ -62,13 +62,13 @@ class History:
         """Why a step is left out of this run; empty where it is part of it."""
         return self.scenario.left_out(index, self.setting)
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[FaultSpan]:
         """All faults in the order of their injects."""
-        found: dict[tuple[str, str], Fault] = {}
+        found: dict[tuple[str, str], FaultSpan] = {}
         for record in self.records:
             what = record.what
             if isinstance(what, events.FaultStarted):
-                started = Fault(what.name, what.fault, what.target, what.machine, record.t)
+                started = FaultSpan(what.name, what.fault, what.target, what.machine, record.t)
                 found[what.name, what.machine] = started
                 continue
             if not isinstance(
@@ -151,7 +151,7 @@ class History:
         """The writes that a scenario gives up by going back to a snapshot: those from then until all was healed."""
         faults = self.faults()
         snapshots = [fault.started for fault in faults if fault.fault == SNAPSHOT]
-        if self.scenario.ledger is not Ledger.UNTIL_SNAPSHOT or not snapshots:
+        if self.scenario.ledger is not LedgerScope.UNTIL_SNAPSHOT or not snapshots:
             return frozenset()
         begun = min(snapshots)
         healed = max(math.inf if fault.healed is None else fault.healed for fault in faults)
@@ -161,7 +161,7 @@ class History:
             if sample.number is not None and sample.end > begun and sample.t < healed
         )
 
-    def steady(self, when: events.When) -> tuple[float, events.Steady] | None:
+    def steady(self, when: events.SteadyCheckPoint) -> tuple[float, events.Steady] | None:
         for record in reversed(self.records):
             if isinstance(record.what, events.Steady) and record.what.when == when:
                 return record.t, record.what
@@ -179,7 +179,7 @@ class History:
         return None
 
 
-def _heal_window(faults: Sequence[Fault]) -> Window | None:
+def _heal_window(faults: Sequence[FaultSpan]) -> Window | None:
     """It is closed when the last machine of the fault is healed."""
     begun = [fault.heal_started for fault in faults if fault.heal_started is not None]
     healed = [fault.healed for fault in faults if fault.healed is not None]

@@ -18,7 +18,7 @@ from testinfra.host import Host
 
 from halab.errors import Unreachable
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
 from halab.printable import one_line, shortened
 from halab.scenario.record.events import Record, lane
@@ -70,20 +70,20 @@ class MachineHost(Host):  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")
-def place(request: pytest.FixtureRequest) -> Place:
+def place(request: pytest.FixtureRequest) -> LabDir:
     # the lab as the run knows it: its file may have been edited since
     opened = labs.open_file(RunFolder(Path(request.config.getoption("--halab-run"))).lab)
     return replace(opened, work=Work(Path(request.config.getoption("--halab-work"))))
 
 
 @pytest.fixture(scope="session")
-def lab(place: Place) -> Lab:
+def lab(place: LabDir) -> Lab:
     """The lab: its machines, addresses, versions."""
     return labs.existing(place)
 
 
 @pytest.fixture(scope="session")
-def machine(place: Place, lab: Lab) -> Iterator[Callable[[str], Host]]:
+def machine(place: LabDir, lab: Lab) -> Iterator[Callable[[str], Host]]:
     """A machine by its name, as testinfra's host, with root's rights."""
     with TemporaryDirectory(prefix="halab-") as sockets:
         # One connection for the checks of a machine, which nobody kills meanwhile: 0.2 s a command without. testinfra

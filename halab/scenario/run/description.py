@@ -7,9 +7,9 @@ from typing import Any
 
 from halab.config.expectation import FactExpectation
 from halab.config.known_faults import NOTHING
-from halab.config.lab_traits import Needs, When
-from halab.config.quantities import spelled
-from halab.config.scenario import Ledger, Origin, Scenario
+from halab.config.lab_traits import Condition, Needs
+from halab.config.quantities import format_duration
+from halab.config.scenario import LedgerScope, Origin, Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Wait, conditions
 from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
@@ -18,8 +18,8 @@ from halab.scenario.run.library import Script
 from halab.scenario.verdict.promises import limits, promised
 
 _KEPT = {
-    Ledger.ALL: "Every write that the API acknowledged is still there.",
-    Ledger.UNTIL_SNAPSHOT: "Every write that the API acknowledged before the snapshot is still there.",
+    LedgerScope.ALL: "Every write that the API acknowledged is still there.",
+    LedgerScope.UNTIL_SNAPSHOT: "Every write that the API acknowledged before the snapshot is still there.",
 }
 # A heading and its sentences; whoever shows them wraps them.
 Paragraph = tuple[str, Sequence[str]]
@@ -34,7 +34,7 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     yield "Afterwards", [f"The lab is {recovery(scenario)}.", _KEPT[scenario.ledger], *_checks(scenario)]
     yield "Losing twin", [twin_in_words(scenario)]
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
-    yield "", [*tags, f"takes at most {spelled(longest_seconds(scenario))}", f"file: {script.path}"]
+    yield "", [*tags, f"takes at most {format_duration(longest_seconds(scenario))}", f"file: {script.path}"]
 
 
 def as_data(script: Script) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _done(step: AnyStep) -> str:
         case Heal():
             return f"Heal {step.name}"
         case Wait():
-            return f"Wait {spelled(step.seconds)}"
+            return f"Wait {format_duration(step.seconds)}"
         case Expect():
             return f"Expect {promised(step.expectation)}"
 
@@ -105,7 +105,7 @@ def _fault(name: str, options: dict[str, str]) -> str:
     return f"{name} ({given})" if given else name
 
 
-def _condition(when: When) -> str:
+def _condition(when: Condition) -> str:
     named = {"Kubernetes": when.kubernetes, "provider": when.provider, "load balancer": when.load_balancer}
     return ", ".join(f"{name} {value}" for name, value in named.items() if value)
 
@@ -184,6 +184,6 @@ def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:
     }
 
 
-def _plain(model: Needs | When | Twin) -> dict[str, Any]:
+def _plain(model: Needs | Condition | Twin) -> dict[str, Any]:
     """What is written of it, by the names of the file."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -34,7 +34,7 @@ _READ_SECONDS = 15
 
 
 @dataclass(frozen=True)
-class Reading:
+class LedgerReading:
     """What was read back. A write whose answer never came may be there or not: `unacknowledged_found` counts them."""
 
     acknowledged: int
@@ -74,7 +74,7 @@ def read_back(
     acknowledged: Collection[int],
     *,
     tunnel: str | None = None,
-) -> Reading:
+) -> LedgerReading:
     """Ask every API server for every acknowledged write: each of them reads through its own etcd member.
 
     What one of them misses is missing. LabProblem, or Unreachable, where one does not answer.
@@ -89,7 +89,7 @@ def read_back(
             direct.close()
     missing = {number for reading in readings for number in reading.missing}
     unacknowledged = max((reading.unacknowledged_found for reading in readings), default=0)
-    return Reading(len(acknowledged), tuple(sorted(missing)), unacknowledged)
+    return LedgerReading(len(acknowledged), tuple(sorted(missing)), unacknowledged)
 
 
 def members(
@@ -174,9 +174,9 @@ def numbers_found(through: Api, namespace: str) -> set[int]:
         more = f"&continue={token}"
 
 
-def compare(acknowledged: Collection[int], found: set[int]) -> Reading:
+def compare(acknowledged: Collection[int], found: set[int]) -> LedgerReading:
     promised = set(acknowledged)
-    return Reading(len(promised), tuple(sorted(promised - found)), len(found - promised))
+    return LedgerReading(len(promised), tuple(sorted(promised - found)), len(found - promised))
 
 
 def _expect(

@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from halab.clock import Clock, Deadline
 from halab.config.expectation import Expectation, FactExpectation
-from halab.config.lab_traits import Setting
+from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Scenario
 from halab.config.step import Expect
 from halab.progress import Progress
@@ -20,8 +20,8 @@ from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.record.timeline import SampleReader, StateReader, Timeline, read_samples
 from halab.scenario.run import duration, facts
-from halab.scenario.verdict.decision import State
-from halab.scenario.verdict.judgement import satisfied
+from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.judgement import evaluate
 from halab.scenario.verdict.promises import promised, waited_seconds, waiting
 from halab.topology.lab import Lab
 
@@ -33,7 +33,7 @@ class Observer:
     """The evidence of a run so far, and the waits for what is expected of it."""
 
     scenario: Scenario
-    setting: Setting
+    setting: LabTraits
     lab: Lab
     clock: Clock
     timeline: Timeline
@@ -94,8 +94,8 @@ class Observer:
             # a run without a sampler learns nothing more
             self.still_sampled()
             self._read_facts(index, final=self.timeline.now() > latest)
-            judgement = satisfied(self.history(), index, self.timeline.now())
-            if judgement.state is not State.OPEN or deadline.expired:
+            judgement = evaluate(self.history(), index, self.timeline.now())
+            if judgement.state is not JudgementState.OPEN or deadline.expired:
                 return judgement.seen
             self.clock.sleep(_POLL_SECONDS)
 
@@ -109,7 +109,8 @@ class Observer:
         for number, expectation in self._facts_from(history, index):
             is_own = number == index
             if is_own or (
-                waiting(expectation) and satisfied(history, number, self.timeline.now()).state is State.OPEN
+                waiting(expectation)
+                and evaluate(history, number, self.timeline.now()).state is JudgementState.OPEN
             ):
                 for machine in filter(None, history.machines_asked(number, expectation)):
                     self.facts.read_again(expectation.fact, machine, final=final and is_own)

@@ -12,12 +12,12 @@ from halab.faults import audit
 from halab.faults.journal import Journal
 from halab.lifecycle import snapshot
 from halab.lifecycle.down import down
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.lifecycle.up import up
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.progress import Progress
 from halab.scenario.record import events, timeline
-from halab.scenario.record.events import When
+from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run.session import Session
 
@@ -32,7 +32,7 @@ def damage(folder: RunFolder) -> str:
     """Why a run may have left the lab broken, from its record; empty where the lab is as it was before."""
     whats = [record.what for record in timeline.read(folder.timeline)]
     touched = any(isinstance(what, events.FaultStarted | events.LabSet) for what in whats)
-    when = When.AFTER if touched else When.BEFORE
+    when = SteadyCheckPoint.AFTER if touched else SteadyCheckPoint.BEFORE
     waits = [what for what in whats if isinstance(what, events.Steady) and what.when is when]
     if waits and not waits[-1].ok:
         return waits[-1].seen
@@ -72,7 +72,7 @@ def healed(session: Session) -> list[str]:
     return [f"healed {entry}" for entry in entries if entry.id not in failed]
 
 
-def rebuild(place: Place, progress: Progress) -> str:
+def rebuild(place: LabDir, progress: Progress) -> str:
     """The last resort: back to how `up` left the lab, or, where that cannot be, all machines anew; what was done.
 
     Nobody may hold the lab.
@@ -92,9 +92,9 @@ def _switched_on(session: Session) -> Iterator[str]:
     """Start what is off, thaw what is frozen, make anew what is gone. What cannot be is left for the rebuild."""
     power = session.site.power
     acts = {
-        State.OFF: ("started", power.start),
-        State.FROZEN: ("thawed", power.thaw),
-        State.GONE: ("made anew", session.site.remake),
+        PowerState.OFF: ("started", power.start),
+        PowerState.FROZEN: ("thawed", power.thaw),
+        PowerState.GONE: ("made anew", session.site.remake),
     }
     for machine in session.site.lab.machines:
         with suppress(HalabError):

@@ -17,7 +17,7 @@ from halab import process
 from halab.clock import Deadline
 from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
-from halab.config.lab_traits import Setting
+from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Origin, Scenario
 from halab.config.step import Expect, Heal, Inject, Wait, conditions
 from halab.errors import HalabError, LabProblem, TimedOut, Unable, afterwards
@@ -28,7 +28,7 @@ from halab.faults.site import Site
 from halab.machines.work import Work
 from halab.progress import Progress
 from halab.scenario.record import events
-from halab.scenario.record.events import When
+from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
 from halab.scenario.run import checks, duration, facts, ledger
@@ -38,7 +38,7 @@ from halab.scenario.sampler import launcher
 
 
 @dataclass(frozen=True)
-class Means:
+class RunContext:
     """What a run works with: `credentials` are those of the sampler's clients, `checks` files in its folder."""
 
     site: Site
@@ -51,10 +51,10 @@ class Means:
     checks: Sequence[str] = ()
 
 
-class Run:
+class ScenarioRun:
     """One run of one scenario on a lab that is up."""
 
-    def __init__(self, scenario: Scenario, setting: Setting, folder: RunFolder, means: Means) -> None:
+    def __init__(self, scenario: Scenario, setting: LabTraits, folder: RunFolder, means: RunContext) -> None:
         self._scenario = scenario
         self._setting = setting
         self._folder = folder
@@ -79,7 +79,7 @@ class Run:
                 self._play()
             except KeyboardInterrupt as error:
                 with suppress(HalabError):
-                    self._timeline.add(events.Interrupted(str(error) or "SIGINT"))
+                    self._timeline.add(events.RunInterrupted(str(error) or "SIGINT"))
                 raise
 
     def _play(self) -> None:
@@ -103,7 +103,9 @@ class Run:
         namespace = f"halab-{uuid.uuid4().hex[:10]}"
         with self._recorded():
             with self._twin_setting():
-                self._await_steady(When.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience)
+                self._await_steady(
+                    SteadyCheckPoint.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience
+                )
                 ledger.open_namespace(self._means.api, namespace)
                 undo.callback(self._close, namespace)
                 try:
@@ -187,8 +189,12 @@ class Run:
 
     # steady, samples, ledger
 
-    def _await_steady(self, when: When, limit: float) -> None:
-        what = "see that the lab is steady" if when is When.BEFORE else "wait until the lab is steady again"
+    def _await_steady(self, when: SteadyCheckPoint, limit: float) -> None:
+        what = (
+            "see that the lab is steady"
+            if when is SteadyCheckPoint.BEFORE
+            else "wait until the lab is steady again"
+        )
         begun = self._timeline.now()
         with self._means.progress.step(what, limit_seconds=limit) as shown:
             deadline = Deadline.after(self._site.clock, limit)
@@ -210,7 +216,7 @@ class Run:
         if self._scenario.recover.origin is Origin.INJECT and begun is not None:
             bound -= self._timeline.now() - begun
         with suppress(LabProblem):
-            self._await_steady(When.AFTER, duration.recovery_seconds(bound))
+            self._await_steady(SteadyCheckPoint.AFTER, duration.recovery_seconds(bound))
 
     @contextmanager
     def _sampling(self, namespace: str) -> Iterator[None]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from halab import __version__, process
 from halab.cluster.api import Api
-from halab.config.lab import Provider
-from halab.config.lab_traits import Setting
+from halab.config.lab import ProviderKind
+from halab.config.lab_traits import LabTraits
 from halab.config.loading import nearest
 from halab.errors import BadUsage, HalabError, LabProblem, afterwards
 from halab.faults import capabilities, injection
@@ -27,13 +27,13 @@ from halab.faults.site import Site
 from halab.faults.targets import Targets, require_place
 from halab.lifecycle import access, logs
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
 from halab.scenario.run.library import Script
-from halab.scenario.run.runner import Means, Run
+from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology.lab import Lab
 
 # A name of a folder has 255 bytes, a character up to four.
@@ -44,7 +44,7 @@ _NAME_CHARACTERS = 50
 class Session:
     """A lab that is held for scenarios, one after another. `seed` decides among equal targets."""
 
-    place: Place
+    place: LabDir
     site: Site
     api: Api
     seed: int
@@ -77,7 +77,7 @@ class Session:
         since = datetime.now().astimezone()
         meta = self._meta(script, since.isoformat(timespec="seconds"), twin)
         scenario = script.scenario.losing() if twin else script.scenario
-        means = Means(
+        means = RunContext(
             site=self.site,
             api=self.api,
             journal=Journal(self.place.work.journal),
@@ -94,9 +94,9 @@ class Session:
                 logs.collect(self.site.guests, self.lab, folder.logs, since)
 
         with afterwards(collect):
-            Run(scenario, self.setting(meta), folder, means).play(started)
+            ScenarioRun(scenario, self.setting(meta), folder, means).play(started)
 
-    def setting(self, meta: Meta) -> Setting:
+    def setting(self, meta: Meta) -> LabTraits:
         """What the lab is, and why it lacks what it lacks."""
         return replace(meta.setting, lacking=self.capabilities.lacking)
 
@@ -112,7 +112,7 @@ class Session:
             lab=self.lab.name,
             started=started,
             provider=self.lab.provider,
-            acceleration=self.lab.acceleration if self.lab.provider is Provider.LIBVIRT else None,
+            acceleration=self.lab.acceleration if self.lab.provider is ProviderKind.LIBVIRT else None,
             load_balancer=self.lab.load_balancer.kind,
             load_balancer_check=str(self.lab.load_balancer.check),
             kubernetes=release.kubernetes,
@@ -137,7 +137,7 @@ class Session:
 
 
 @contextmanager
-def opened(place: Place, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
+def opened(place: LabDir, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
     """Hold the lab for a session: no other command changes it meanwhile."""
     with labs.locked(place, f"run, process {os.getpid()}"):
         lab = labs.existing(place)
@@ -160,7 +160,7 @@ def opened(place: Place, progress: Progress, *, seed: int | None = None) -> Iter
 
 
 def inject_by_hand(
-    place: Place,
+    place: LabDir,
     progress: Progress,
     fault: str,
     targets: Sequence[str],
@@ -197,7 +197,7 @@ def inject_by_hand(
     return [(entries[machine], effects[machine]) for machine in machines]
 
 
-def heal(place: Place, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
+def heal(place: LabDir, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
     """Undo what the journal holds, the youngest first; what could not be undone, and why.
 
     `names` are those of faults, or the beginnings of their ids; without any, everything is undone.

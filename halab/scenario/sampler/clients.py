@@ -14,17 +14,17 @@ from halab.scenario.sampler.probes import Probe, Question
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Reply:
     ok: bool
     detail: str
 
     @classmethod
-    def of(cls, answer: Answer) -> Outcome:
+    def of(cls, answer: Answer) -> Reply:
         return cls(answer.is_ok, str(answer.status))
 
 
 class Client(Protocol):
-    async def ask(self, number: int | None) -> Outcome:
+    async def ask(self, number: int | None) -> Reply:
         """One question; it is cancelled when its time is over. Raises Unreachable where there is no answer."""
 
 
@@ -61,10 +61,10 @@ class NewConnections:
         self._server = server
         self._namespace = namespace
 
-    async def ask(self, number: int | None) -> Outcome:
+    async def ask(self, number: int | None) -> Reply:
         method, path, body = request(self._probe, self._namespace, number)
         async with await Connection.open(self._server) as connection:
-            return Outcome.of(await connection.ask(method, path, body))
+            return Reply.of(await connection.ask(method, path, body))
 
 
 class KeptConnection:
@@ -73,8 +73,8 @@ class KeptConnection:
     def __init__(self, probe: Probe, server: Server, namespace: str, limit_seconds: float) -> None:
         self._kept = Kept(server, *request(probe, namespace, None), limit_seconds=limit_seconds)
 
-    async def ask(self, number: int | None) -> Outcome:
-        return Outcome.of(await self._kept.ask())
+    async def ask(self, number: int | None) -> Reply:
+        return Reply.of(await self._kept.ask())
 
 
 def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str, bytes]:

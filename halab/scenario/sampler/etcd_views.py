@@ -12,7 +12,7 @@ _ALARM = re.compile(r"memberID:(\d+)\s+alarm:(\w+)")
 
 
 @dataclass(frozen=True)
-class View:
+class MemberView:
     """What one member said at a moment: ids are those of members, `leader` is 0 where it knows of none."""
 
     asked: float
@@ -23,7 +23,7 @@ class View:
     alarm: str
 
     @classmethod
-    def parse(cls, asked: float, body: bytes) -> View:
+    def parse(cls, asked: float, body: bytes) -> MemberView:
         """The answer to POST /v3/maintenance/status (etcd 3.6, 3.7); ValueError where it is something else."""
         try:
             said = json.loads(body)
@@ -48,11 +48,11 @@ class Views:
 
     def __init__(self, machines: int) -> None:
         self._quorum = machines // 2 + 1
-        self._views: dict[str, View] = {}
+        self._views: dict[str, MemberView] = {}
         self._machines: dict[int, str] = {}
 
     @property
-    def views(self) -> Mapping[str, View]:
+    def views(self) -> Mapping[str, MemberView]:
         return self._views
 
     @property
@@ -60,7 +60,7 @@ class Views:
         """When the newest of the answers was asked for."""
         return max((view.asked for view in self._views.values()), default=None)
 
-    def add(self, machine: str, view: View) -> None:
+    def add(self, machine: str, view: MemberView) -> None:
         self._views[machine] = view
         self._machines[view.member] = machine
 

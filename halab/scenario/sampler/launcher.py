@@ -41,7 +41,7 @@ TUNNEL_LOST = 75
 
 
 @dataclass(frozen=True)
-class Order:
+class SamplerConfig:
     """What a sampler is told. `origin` is the moment of a run's start on this host's monotonic clock.
 
     Addresses are by machine, and reached through the SOCKS5 proxy at the socket `tunnel` where the lab is on another
@@ -67,7 +67,7 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
+    def from_json(cls, text: str) -> SamplerConfig:
         words = json.loads(text)
         words["probes"] = [
             Probe(**{**each, "question": Question(each["question"]), "way": Way(each["way"])})
@@ -86,9 +86,9 @@ def order(
     states: Path,
     namespace: str,
     tunnel: str | None = None,
-) -> Order:
+) -> SamplerConfig:
     """What there is to sample of a lab; `more` are probes beside those that every run is watched with."""
-    return Order(
+    return SamplerConfig(
         probes=probes(lab, more),
         origin=origin,
         samples=str(samples),
@@ -107,7 +107,7 @@ def order(
 
 
 @contextmanager
-def sampling(order: Order, log: Path) -> Iterator[Callable[[], None]]:
+def sampling(order: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
     """Sample while the block lasts. What it is given raises HalabError if the sampler has ended by itself.
 
     It begins when the sampler does, and asks at the end as well.
@@ -142,7 +142,7 @@ def _await_start(states: Path, require_alive: Callable[[], None]) -> None:
     wait_for("the sampler", look, Deadline.after(RealClock(), _START_SECONDS), every_seconds=0.02)
 
 
-def _ended(code: int, order: Order, log: Path) -> HalabError:
+def _ended(code: int, order: SamplerConfig, log: Path) -> HalabError:
     if code == NOT_WRITTEN:
         folder = Path(order.samples).parent
         return HostProblem(f"the sampler could not write into {folder}", hint=f"is the disk full? see {log}")

@@ -20,12 +20,12 @@ from pathlib import Path
 from halab.cluster.connection import Server
 from halab.errors import HostProblem, TunnelLost, Unreachable
 from halab.scenario.record.events import Sample
-from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Outcome
+from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
-from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, Order
+from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
 from halab.scenario.sampler.probes import Probe, Question, Way
 from halab.scenario.sampler.stalls import Pulse
-from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, Source
+from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
 from halab.scenario.sampler.streams import Stream
 from halab.topology.lab import API_PORT, ETCD_PORT
 
@@ -56,7 +56,7 @@ class Sink:
 class SamplerProcess:
     """Asks all questions of an order, until it is stopped."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: SamplerConfig) -> None:
         self._order = order
         self._identity = Identity.in_folder(Path(order.credentials), order.tunnel)
         self._numbers = itertools.count(1)
@@ -122,19 +122,19 @@ class SamplerProcess:
             async with asyncio.timeout(self._order.time_limit_seconds):
                 outcome = await client.ask(number)
         except TimeoutError:
-            outcome = Outcome(False, "timed out")
+            outcome = Reply(False, "timed out")
         except Unreachable as error:
-            outcome = Outcome(False, error.message)
+            outcome = Reply(False, error.message)
         self._record(probe, begun, outcome, number, stalled=self._pulse.stood_still(begun))
 
     def _record_cut(self, probe: Probe, why: str) -> None:
         # whoever does not read a stream for so long may have it cut
         now = time.monotonic()
         stalled = self._pulse.stood_still(now - self._order.time_limit_seconds)
-        self._record(probe, now, Outcome(False, why), stalled=stalled)
+        self._record(probe, now, Reply(False, why), stalled=stalled)
 
     def _record(
-        self, probe: Probe, begun: float, outcome: Outcome, number: int | None = None, *, stalled: float
+        self, probe: Probe, begun: float, outcome: Reply, number: int | None = None, *, stalled: float
     ) -> None:
         seconds = round(time.monotonic() - begun, 4)
         since = round(begun - self._order.origin, 4)
@@ -148,13 +148,13 @@ class SamplerProcess:
         for index, source in enumerate(sources):
             rate_hertz = min(source.rate_hertz, self._order.state_hertz)
             offset = index / len(sources) / rate_hertz
-            reader = StateReader(source, self._states)
+            reader = StatePoller(source, self._states)
             yield group.create_task(at_fixed_rate(rate_hertz, offset, partial(reader.begin, questions)))
 
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> list[StateSource]:
         order, identity, limit = self._order, self._identity, self._order.state_limit_seconds
         views = Views(len(order.control_planes))
-        found: list[Source] = [
+        found: list[StateSource] = [
             EtcdMember(
                 machine,
                 Server(address, ETCD_PORT, identity.etcd, order.tunnel),
@@ -176,10 +176,10 @@ class SamplerProcess:
         return found
 
 
-class StateReader:
+class StatePoller:
     """Reads one source at a time: what is due while it still waits is left out."""
 
-    def __init__(self, source: Source, sink: Sink) -> None:
+    def __init__(self, source: StateSource, sink: Sink) -> None:
         self._source = source
         self._sink = sink
         self._reading: Task[None] | None = None
@@ -206,7 +206,7 @@ async def at_fixed_rate(hertz: float, offset: float, act: Callable[[], None]) ->
 def main() -> int:
     code = 0
     try:
-        asyncio.run(SamplerProcess(Order.from_json(sys.stdin.readline())).run())
+        asyncio.run(SamplerProcess(SamplerConfig.from_json(sys.stdin.readline())).run())
     except* HostProblem as problems:
         # the groups of tasks wrap it
         sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)

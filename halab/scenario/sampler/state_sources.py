@@ -16,7 +16,7 @@ from halab.cluster import balancer, kube
 from halab.cluster.connection import Answer, Kept, Server
 from halab.errors import Unreachable
 from halab.scenario.record.events import StateReading
-from halab.scenario.sampler.etcd_views import View, Views
+from halab.scenario.sampler.etcd_views import MemberView, Views
 
 _STATUS = "POST", "/v3/maintenance/status", b"{}"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
@@ -27,7 +27,7 @@ _LEASED = {
 }
 
 
-class Source(Protocol):
+class StateSource(Protocol):
     rate_hertz: float
 
     async def read(self) -> list[StateReading]:
@@ -70,7 +70,7 @@ class EtcdMember:
         asked = Asked.now(self._origin)
         view, why = None, ""
         try:
-            view = View.parse(asked.at, _body(await self._status.ask()))
+            view = MemberView.parse(asked.at, _body(await self._status.ask()))
             self._views.add(self._machine, view)
         except (Unreachable, ValueError) as error:
             why = str(error)

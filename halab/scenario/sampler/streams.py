@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from halab.cluster.connection import Connection, Server
 from halab.errors import Unreachable
-from halab.scenario.sampler.clients import Outcome
+from halab.scenario.sampler.clients import Reply
 from halab.scenario.sampler.probes import Probe, Question
 
 _REOPEN_SECONDS = 0.1
@@ -38,14 +38,14 @@ class Stream:
         self._was_cut = was_cut
         self._trouble: str | None = None
         self._opened = asyncio.Event()
-        self._waiting: list[asyncio.Future[Outcome]] = []
+        self._waiting: list[asyncio.Future[Reply]] = []
 
-    async def ask(self, number: int | None) -> Outcome:
+    async def ask(self, number: int | None) -> Reply:
         """Wait for the next event; of the silent stream: whether it is open."""
         if self._is_silent:
             await self._opened.wait()
-            return Outcome(self._trouble is None, self._trouble or "open")
-        waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            return Reply(self._trouble is None, self._trouble or "open")
+        waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         return await waiting
 
@@ -101,5 +101,5 @@ class Stream:
     def _event(self) -> None:
         for each in self._waiting:
             if not each.done():
-                each.set_result(Outcome(True, "event"))
+                each.set_result(Reply(True, "event"))
         self._waiting.clear()

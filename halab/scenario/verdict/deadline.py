@@ -8,10 +8,10 @@ from itertools import pairwise
 from statistics import median
 
 from halab.config.expectation import ProbeExpectation
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.scenario.record.events import Sample, spoken
 from halab.scenario.record.outage import GAP_SECONDS, Samples, gaps
-from halab.scenario.verdict.decision import Evidence, Figure, Judgement, State, Unit
+from halab.scenario.verdict.decision import Citation, Figure, Judgement, JudgementState, Unit
 
 # How many answers in a row are no accident.
 OK_IN_A_ROW = 5
@@ -73,7 +73,7 @@ def ok_within(samples: Sequence[Sample], name: str, counts_from: float, limit_se
     """An unbroken run of ok samples must begin within the limit, and still go on."""
     latest = counts_from + limit_seconds
     if not samples:
-        return Judgement(State.OPEN, f"no sample of {spoken(name)}")
+        return Judgement(JudgementState.OPEN, f"no sample of {spoken(name)}")
     first = len(samples)
     while first > 0 and samples[first - 1].ok:
         first -= 1
@@ -88,23 +88,32 @@ def ok_within(samples: Sequence[Sample], name: str, counts_from: float, limit_se
     seconds = since - counts_from
     if run and since <= latest:
         if len(run) < OK_IN_A_ROW:
-            return Judgement(State.OPEN, f"{spoken(name)} ok {len(run)} times in a row")
-        seen = f"{spoken(name)} ok from {spelled(seconds)} on" if failed else f"{spoken(name)} ok all along"
+            return Judgement(JudgementState.OPEN, f"{spoken(name)} ok {len(run)} times in a row")
+        seen = (
+            f"{spoken(name)} ok from {format_duration(seconds)} on"
+            if failed
+            else f"{spoken(name)} ok all along"
+        )
         figures = _after("ok after", seconds if failed else 0.0, limit_seconds)
-        return Judgement(State.MET, seen, run[0].t, (evidence(name, run),), figures)
+        return Judgement(JudgementState.MET, seen, run[0].t, (evidence(name, run),), figures)
     last_failed = failed[-1] if failed else None
     if last_failed and (last_failed.t > latest or (run and run[0].t - last_failed.t <= GAP_SECONDS)):
         shown = (evidence(name, failed),)
         if run:
-            seen = f"{spoken(name)} ok only from {spelled(seconds)} on: {last_failed.detail} before"
+            seen = f"{spoken(name)} ok only from {format_duration(seconds)} on: {last_failed.detail} before"
             figures = _after("ok after", seconds, limit_seconds)
-            return Judgement(State.BROKEN, seen, last_failed.t, shown, figures)
+            return Judgement(JudgementState.BROKEN, seen, last_failed.t, shown, figures)
         lasted = last_failed.t - counts_from
-        seen = f"{spoken(name)} still failed after {spelled(lasted)}: {last_failed.detail}"
-        return Judgement(State.BROKEN, seen, last_failed.t, shown, _after("ok after", lasted, limit_seconds))
+        seen = f"{spoken(name)} still failed after {format_duration(lasted)}: {last_failed.detail}"
+        return Judgement(
+            JudgementState.BROKEN, seen, last_failed.t, shown, _after("ok after", lasted, limit_seconds)
+        )
     if run:
-        return Judgement(State.OPEN, f"no sample of {spoken(name)} before {spelled(run[0].t - counts_from)}")
-    return Judgement(State.OPEN, f"{spoken(name)} failed: {samples[-1].detail}")
+        return Judgement(
+            JudgementState.OPEN,
+            f"no sample of {spoken(name)} before {format_duration(run[0].t - counts_from)}",
+        )
+    return Judgement(JudgementState.OPEN, f"{spoken(name)} failed: {samples[-1].detail}")
 
 
 def fails_within(
@@ -120,25 +129,27 @@ def fails_within(
             failing.append(sample)
         if len(failing) == FAILED_IN_A_ROW and failing[0].t <= latest:
             seconds = failing[0].t - counts_from
-            seen = f"{spoken(name)} failed from {spelled(seconds)} on: {failing[0].detail}"
+            seen = f"{spoken(name)} failed from {format_duration(seconds)} on: {failing[0].detail}"
             figures = _after("failed after", seconds, limit_seconds)
-            return Judgement(State.MET, seen, failing[0].t, (evidence(name, failing),), figures)
+            return Judgement(JudgementState.MET, seen, failing[0].t, (evidence(name, failing),), figures)
     if not samples:
-        return Judgement(State.OPEN, f"no sample of {spoken(name)}")
+        return Judgement(JudgementState.OPEN, f"no sample of {spoken(name)}")
     blind = [gap for gap in gaps(samples, counts_from, samples[-1].t) if gap.start < latest]
     if samples[-1].t > latest and not blind and (not failing or failing[0].t > latest):
         inside = [sample for sample in samples if sample.t <= latest]
         failed = sum(not sample.ok for sample in inside)
         seen = f"{spoken(name)} answered: {failed} of {len(inside)} samples failed, never {FAILED_IN_A_ROW} in a row"
         # with a limit shorter than the sampler's period there may be none within it
-        return Judgement(State.BROKEN, seen, latest, (evidence(name, inside or samples[:1]),))
+        return Judgement(JudgementState.BROKEN, seen, latest, (evidence(name, inside or samples[:1]),))
     if samples[-1].t > latest and blind:
-        return Judgement(State.OPEN, f"no sample of {spoken(name)} for {spelled(blind[0].seconds)}")
-    return Judgement(State.OPEN, f"{spoken(name)} has not failed {FAILED_IN_A_ROW} times in a row")
+        return Judgement(
+            JudgementState.OPEN, f"no sample of {spoken(name)} for {format_duration(blind[0].seconds)}"
+        )
+    return Judgement(JudgementState.OPEN, f"{spoken(name)} has not failed {FAILED_IN_A_ROW} times in a row")
 
 
-def evidence(name: str, samples: Sequence[Sample]) -> Evidence:
-    return Evidence(name, samples[0].t, samples[-1].t, len(samples))
+def evidence(name: str, samples: Sequence[Sample]) -> Citation:
+    return Citation(name, samples[0].t, samples[-1].t, len(samples))
 
 
 def _after(name: str, seconds: float, limit_seconds: float) -> tuple[Figure, ...]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from halab.config.quantities import Bounds
 
 
-class State(StrEnum):
+class JudgementState(StrEnum):
     MET = "met"
     BROKEN = "broken"
     OPEN = "open"  # cannot be told yet; or, when the run is over, not at all
@@ -23,7 +23,7 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Citation:
     """The samples or readings of one lane that show something, by the starts of the first and the last of them."""
 
     lane: str
@@ -58,16 +58,16 @@ class Figure:
 class Judgement:
     """`at` is when it was decided; `figures` are what was measured for it."""
 
-    state: State
+    state: JudgementState
     seen: str
     at: float | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Citation, ...] = ()
     figures: tuple[Figure, ...] = ()
 
 
-def together(judgements: Sequence[Judgement]) -> Judgement:
+def combine(judgements: Sequence[Judgement]) -> Judgement:
     """All must be met; one that is broken breaks the whole. Of the figures, the worst of each name is kept."""
-    for state in (State.BROKEN, State.OPEN, State.MET):
+    for state in (JudgementState.BROKEN, JudgementState.OPEN, JudgementState.MET):
         deciding = [judgement for judgement in judgements if judgement.state is state]
         if deciding:
             break

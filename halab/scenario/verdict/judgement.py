@@ -13,25 +13,25 @@ from halab.scenario.record.events import lane
 from halab.scenario.record.history import History, Window
 from halab.scenario.verdict import deadline, facts
 from halab.scenario.verdict import window as amounts
-from halab.scenario.verdict.decision import Judgement, State, together
-from halab.scenario.verdict.facts import Reading, Track
+from halab.scenario.verdict.decision import Judgement, JudgementState, combine
+from halab.scenario.verdict.facts import FactReading, Track
 
 
-def satisfied(history: History, index: int, now: float) -> Judgement:
+def evaluate(history: History, index: int, now: float) -> Judgement:
     """The expectation of a step, by what was known at `now`."""
     step = history.scenario.steps[index]
     assert isinstance(step, Expect)
     expectation = step.expectation
     machines = history.machines_asked(index, expectation)
     if not machines:
-        return Judgement(State.OPEN, f"no fault hit a machine that {expectation.target} could mean")
+        return Judgement(JudgementState.OPEN, f"no fault hit a machine that {expectation.target} could mean")
     window = history.window(expectation.during) if expectation.during else None
     if expectation.during and window is None:
         why = "is not being healed yet" if is_of_heal(expectation.during) else "was not injected"
-        return Judgement(State.OPEN, f"{expectation.fault} {why}")
+        return Judgement(JudgementState.OPEN, f"{expectation.fault} {why}")
     if isinstance(expectation, FactExpectation):
-        return together([_fact(history, index, expectation, each, window, now) for each in machines])
-    return together([_probe(history, index, expectation, each, window, now) for each in machines])
+        return combine([_fact(history, index, expectation, each, window, now) for each in machines])
+    return combine([_probe(history, index, expectation, each, window, now) for each in machines])
 
 
 def _probe(
@@ -47,7 +47,7 @@ def _probe(
         return amounts.during(expectation, history.samples, name, window, now)
     counts_from = history.counts_from(index)
     if counts_from is None:
-        return Judgement(State.OPEN, "the step before did not end")
+        return Judgement(JudgementState.OPEN, "the step before did not end")
     return deadline.within(expectation, history.samples, name, counts_from, history.patience, now)
 
 
@@ -70,7 +70,7 @@ def _fact(
     counts_from = history.counts_from(index)
     window = history.window(expectation.target or "") or history.window(history.fault_before(index) or "")
     if counts_from is None or window is None:
-        return Judgement(State.OPEN, "the step before did not end")
+        return Judgement(JudgementState.OPEN, "the step before did not end")
     promise = expectation.changed or expectation.reached
     if promise is None:
         return facts.unchanged(fact, window, now, over_window=False)
@@ -84,9 +84,9 @@ def _fact(
 def track(history: History, fact: FactName, machine: str | None) -> Track:
     """All that was read of a fact: by the sampler, or by the runner when it was needed."""
     name = lane(fact, machine)
-    sampled = [Reading(each.t, each.end, each.value, each.detail) for each in history.states.of(name)]
+    sampled = [FactReading(each.t, each.end, each.value, each.detail) for each in history.states.of(name)]
     recorded = [
-        Reading(record.t, record.t, record.what.value)
+        FactReading(record.t, record.t, record.what.value)
         for record in history.records
         if isinstance(record.what, events.Fact) and lane(record.what.fact, record.what.machine) == name
     ]

@@ -7,51 +7,53 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from halab.config.quantities import spelled
+from halab.config.quantities import format_duration
 from halab.config.scenario import Origin
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
-from halab.scenario.record.events import When, spoken
+from halab.scenario.record.events import SteadyCheckPoint, spoken
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
 from halab.scenario.verdict.decision import Figure, Unit
-from halab.scenario.verdict.result import Kind, Outcome, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _OF_CHECKS = {
-    CheckState.PASSED: Standing.KEPT,
-    CheckState.FAILED: Standing.BROKEN,
-    CheckState.ERROR: Standing.UNJUDGED,
-    CheckState.SKIPPED: Standing.LEFT_OUT,
+    CheckState.PASSED: PromiseStatus.KEPT,
+    CheckState.FAILED: PromiseStatus.BROKEN,
+    CheckState.ERROR: PromiseStatus.UNJUDGED,
+    CheckState.SKIPPED: PromiseStatus.LEFT_OUT,
 }
 
 
-def heals(history: History) -> Iterator[Outcome]:
+def heals(history: History) -> Iterator[PromiseOutcome]:
     for fault in history.faults():
         name = f"heal {fault.name}"
         promise = f"{fault.fault} on {fault.machine} can be healed"
         if fault.healed is not None:
             seen = f"healed at {fault.healed:.1f}s"
-            yield Outcome(Kind.HEAL, name, promise, seen, Standing.KEPT, at=fault.healed)
+            yield PromiseOutcome(PromiseKind.HEAL, name, promise, seen, PromiseStatus.KEPT, at=fault.healed)
         else:
             seen = fault.heal_failed or "not healed when the run ended"
-            yield Outcome(Kind.HEAL, name, promise, seen, Standing.UNJUDGED, at=fault.heal_started)
+            yield PromiseOutcome(
+                PromiseKind.HEAL, name, promise, seen, PromiseStatus.UNJUDGED, at=fault.heal_started
+            )
 
 
-def recovery(history: History) -> Outcome:
+def recovery(history: History) -> PromiseOutcome:
     recover = history.scenario.recover
     limit = recover.steady.within_seconds or 0.0
-    outcome = Outcome(
-        Kind.RECOVERY,
+    outcome = PromiseOutcome(
+        PromiseKind.RECOVERY,
         "recovery",
         f"steady {recover.steady} from the {recover.origin}",
         "",
-        Standing.UNJUDGED,
+        PromiseStatus.UNJUDGED,
         limit_seconds=limit,
         patient_seconds=limit * history.patience,
     )
     faults = history.faults()
     healed = [fault.heal_started for fault in faults if fault.healed is not None and fault.heal_started]
-    found = history.steady(When.AFTER)
+    found = history.steady(SteadyCheckPoint.AFTER)
     if not faults or len(healed) < len(faults):
         return replace(outcome, seen="not everything was healed" if faults else "nothing was injected")
     if found is None:
@@ -62,21 +64,23 @@ def recovery(history: History) -> Outcome:
     figure = Figure("steady after", Unit.SECONDS, seconds, limit * history.patience)
     outcome = replace(outcome, at=t, measured=seconds, figures=(figure,))
     if steady.ok and seconds <= limit * history.patience:
-        return replace(outcome, standing=Standing.KEPT, seen=f"steady after {spelled(seconds)}")
+        return replace(outcome, standing=PromiseStatus.KEPT, seen=f"steady after {format_duration(seconds)}")
     if steady.ok:
-        return replace(outcome, standing=Standing.BROKEN, seen=f"steady only after {spelled(seconds)}")
+        return replace(
+            outcome, standing=PromiseStatus.BROKEN, seen=f"steady only after {format_duration(seconds)}"
+        )
     if seconds >= limit * history.patience:
-        seen = f"not steady after {spelled(seconds)}: {steady.seen}"
-        return replace(outcome, standing=Standing.BROKEN, seen=seen)
-    return replace(outcome, seen=f"waited no longer than {spelled(seconds)}: {steady.seen}")
+        seen = f"not steady after {format_duration(seconds)}: {steady.seen}"
+        return replace(outcome, standing=PromiseStatus.BROKEN, seen=seen)
+    return replace(outcome, seen=f"waited no longer than {format_duration(seconds)}: {steady.seen}")
 
 
-def checks(evidence: Evidence) -> Iterator[Outcome]:
+def checks(evidence: Evidence) -> Iterator[PromiseOutcome]:
     recorded = [each.what for each in evidence.records if isinstance(each.what, events.Checks)]
     found = evidence.checks or ()
     if not (evidence.scenario.checks or recorded or found):
         return
-    outcome = Outcome(Kind.CHECK, "checks", "every check passes", "", Standing.UNJUDGED)
+    outcome = PromiseOutcome(PromiseKind.CHECK, "checks", "every check passes", "", PromiseStatus.UNJUDGED)
     for seen in _unchecked(evidence.scenario.checks, recorded, found):
         yield replace(outcome, seen=seen)
     contradiction = _contradiction(recorded, found)
@@ -86,8 +90,10 @@ def checks(evidence: Evidence) -> Iterator[Outcome]:
         name = f"{check.file.rpartition('.')[2]}: {check.name.replace('_', ' ')}"
         seen = check.text or str(check.state)
         # of two records that contradict each other, neither shows anything
-        standing = Standing.UNJUDGED if contradiction else _OF_CHECKS[check.state]
-        yield Outcome(Kind.CHECK, name, "the check passes", seen, standing, detail=check.detail)
+        standing = PromiseStatus.UNJUDGED if contradiction else _OF_CHECKS[check.state]
+        yield PromiseOutcome(
+            PromiseKind.CHECK, name, "the check passes", seen, standing, detail=check.detail
+        )
 
 
 def _unchecked(
@@ -120,40 +126,42 @@ def _contradiction(recorded: Sequence[events.Checks], found: Sequence[CheckResul
     return ""
 
 
-def audit(history: History) -> Iterator[Outcome]:
+def audit(history: History) -> Iterator[PromiseOutcome]:
     """Nothing where none was made: the run says itself why it ended before."""
     for record in history.records:
         if not isinstance(record.what, events.Audit):
             continue
         left = record.what.leftovers
-        yield Outcome(
-            Kind.AUDIT,
+        yield PromiseOutcome(
+            PromiseKind.AUDIT,
             "audit",
             "healed faults leave nothing behind",
             f"left behind: {'; '.join(left)}" if left else "nothing is left behind",
-            Standing.UNJUDGED if left else Standing.KEPT,
+            PromiseStatus.UNJUDGED if left else PromiseStatus.KEPT,
             at=record.t,
         )
 
 
-def refusals(history: History) -> Iterator[Outcome]:
+def refusals(history: History) -> Iterator[PromiseOutcome]:
     """Faults that this lab cannot do: the run ended with the first of them."""
     for record in history.records:
         what = record.what
         if isinstance(what, events.FaultRefused):
             promise = f"{what.fault} can be injected on {what.machine}"
             seen = f"{what.fault} was refused on {what.machine}: {what.why}"
-            yield Outcome(Kind.RUN, what.name, promise, seen, Standing.UNJUDGED, at=record.t)
+            yield PromiseOutcome(
+                PromiseKind.RUN, what.name, promise, seen, PromiseStatus.UNJUDGED, at=record.t
+            )
 
 
-def run(history: History) -> Iterator[Outcome]:
+def run(history: History) -> Iterator[PromiseOutcome]:
     """What kept the run from being whole; nothing where nothing did."""
     found: dict[type[events.Event], str] = {}
     for record in history.records:
         what = record.what
         if isinstance(what, events.Error):
             found.setdefault(type(what), what.what)
-        elif isinstance(what, events.Interrupted):
+        elif isinstance(what, events.RunInterrupted):
             found.setdefault(type(what), f"interrupted by {what.signal}")
         elif isinstance(what, events.RunEnded):
             found[type(what)] = ""
@@ -164,7 +172,7 @@ def run(history: History) -> Iterator[Outcome]:
     backwards = next((b.t for a, b in pairwise(history.records) if b.t < a.t), None)
     turned = "" if backwards is None else f"the timeline goes back in time at {backwards:.1f}s"
     for seen in filter(None, [*found.values(), turned]):
-        yield Outcome(Kind.RUN, "run", "the run is whole", seen, Standing.UNJUDGED)
+        yield PromiseOutcome(PromiseKind.RUN, "run", "the run is whole", seen, PromiseStatus.UNJUDGED)
 
 
 def _miscounted(there: Mapping[str, int], taken: Mapping[str, int]) -> str:
@@ -187,8 +195,8 @@ def _late(history: History, stopped: float) -> str:
     return ""
 
 
-def judged(history: History) -> Iterator[Outcome]:
+def judged(history: History) -> Iterator[PromiseOutcome]:
     """That something was expected of the fault: a run of which all of that is left out shows nothing."""
     if not history.scenario.shows_a_fault_on(history.setting):
         seen = f"nothing that was expected shows a fault on a lab with {history.setting.in_words}"
-        yield Outcome(Kind.RUN, "run", "the fault is shown", seen, Standing.UNJUDGED)
+        yield PromiseOutcome(PromiseKind.RUN, "run", "the fault is shown", seen, PromiseStatus.UNJUDGED)

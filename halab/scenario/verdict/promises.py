@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
-from halab.config.quantities import Promise, spelled, spelled_count, spelled_share
+from halab.config.quantities import Promise, format_count, format_duration, format_share
 from halab.scenario.verdict.decision import Unit
 
 
@@ -89,7 +89,7 @@ def _of_a_fact(expectation: FactExpectation) -> str:
     if expectation.changed:
         return f"changed {expectation.changed}"
     if expectation.increase:
-        return f"increases by {expectation.increase.spelled(spelled_count)}"
+        return f"increases by {expectation.increase.in_words(format_count)}"
     if expectation.value is None:
         return "unchanged"
     return f"is {expectation.value}" + (f" {expectation.reached}" if expectation.reached else "")
@@ -102,9 +102,9 @@ def _of_a_probe(expectation: ProbeExpectation) -> list[str]:
     if expectation.fails:
         parts.append(f"fails {expectation.fails}")
     if expectation.longest_outage:
-        parts.append(f"longest outage {expectation.longest_outage.spelled(spelled)}")
+        parts.append(f"longest outage {expectation.longest_outage.in_words(format_duration)}")
     if expectation.failed_share:
-        parts.append(f"failed share {expectation.failed_share.spelled(spelled_share)}")
+        parts.append(f"failed share {expectation.failed_share.in_words(format_share)}")
     if expectation.outages:
-        parts.append(f"outages {expectation.outages.spelled(spelled_count)}")
+        parts.append(f"outages {expectation.outages.in_words(format_count)}")
     return parts

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from halab.config.twin import Verdict
-from halab.scenario.verdict.decision import Evidence, Figure, Unit
+from halab.scenario.verdict.decision import Citation, Figure, Unit
 
 SCHEMA = 1
 
 
-class Kind(StrEnum):
+class PromiseKind(StrEnum):
     STEADY = "steady"
     EXPECTATION = "expectation"
     HEAL = "heal"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     RUN = "run"
 
 
-class Standing(StrEnum):
+class PromiseStatus(StrEnum):
     """What became of a promise."""
 
     KEPT = "kept"
@@ -35,24 +35,24 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromiseOutcome:
     """One thing that had to be judged; `limit_seconds` as promised, `patient_seconds` as stretched.
 
     `figures` are all that was measured for it. `measured` is the first of them: in seconds, for a failed share a
     number from 0 to 1.
     """
 
-    kind: Kind
+    kind: PromiseKind
     name: str
     promised: str
     seen: str
-    standing: Standing
+    standing: PromiseStatus
     step: int | None = None
     at: float | None = None
     measured: float | None = None
     limit_seconds: float | None = None
     patient_seconds: float | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Citation, ...] = ()
     detail: str = ""
     figures: tuple[Figure, ...] = ()
 
@@ -100,14 +100,14 @@ class Result:
     patience: float
     is_twin: bool
     is_interrupted: bool
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PromiseOutcome, ...]
     lanes: tuple[Lane, ...]
     recovery_seconds: float | None
     impacts: tuple[Impact, ...] = ()
     provider: str = ""  # with the acceleration of virtual machines: times under tcg are not those under kvm
     schema: int = SCHEMA
 
-    def of(self, *standings: Standing) -> list[Outcome]:
+    def of(self, *standings: PromiseStatus) -> list[PromiseOutcome]:
         return [outcome for outcome in self.outcomes if outcome.standing in standings]
 
     def to_json(self) -> str:

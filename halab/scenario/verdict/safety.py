@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from halab.config.scenario import Ledger
+from halab.config.scenario import LedgerScope
 from halab.scenario.record import events
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.history import History
-from halab.scenario.verdict.decision import Evidence
-from halab.scenario.verdict.result import Kind, Outcome, Standing
+from halab.scenario.verdict.decision import Citation
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _REVISION = "etcd-revision"
 # Faults that take a member's data away: it begins anew, behind, and catches up before it is asked for anything.
@@ -29,17 +29,17 @@ _TAKE_ALL_DATA = "lose-etcd-quorum"
 _SHOWN = 10
 
 
-def outcomes(history: History) -> Iterator[Outcome]:
+def outcomes(history: History) -> Iterator[PromiseOutcome]:
     yield _ledger(history)
     yield from _members(history)
     yield from _revision(history)
 
 
-def _ledger(history: History) -> Outcome:
+def _ledger(history: History) -> PromiseOutcome:
     promised = "no acknowledged write is lost"
-    if history.scenario.ledger is Ledger.UNTIL_SNAPSHOT:
+    if history.scenario.ledger is LedgerScope.UNTIL_SNAPSHOT:
         promised += ", but for those between the snapshot and the last heal"
-    outcome = Outcome(Kind.LEDGER, "ledger", promised, "not read back", Standing.UNJUDGED)
+    outcome = PromiseOutcome(PromiseKind.LEDGER, "ledger", promised, "not read back", PromiseStatus.UNJUDGED)
     given_up = history.given_up()
     for record in history.records:
         read = record.what
@@ -51,15 +51,15 @@ def _ledger(history: History) -> Outcome:
         if missing and not contradiction:
             seen = f"{len(missing)} of {read.acknowledged} acknowledged writes are lost: {_shown(missing)}"
             # a later reading does not bring back what an earlier one did not find
-            return replace(outcome, standing=Standing.BROKEN, seen=seen)
+            return replace(outcome, standing=PromiseStatus.BROKEN, seen=seen)
         if contradiction:
-            outcome = replace(outcome, standing=Standing.UNJUDGED, seen=contradiction)
+            outcome = replace(outcome, standing=PromiseStatus.UNJUDGED, seen=contradiction)
         elif read.acknowledged == 0:
             seen = "no write was acknowledged: there is nothing to read back"
-            outcome = replace(outcome, standing=Standing.UNJUDGED, seen=seen)
+            outcome = replace(outcome, standing=PromiseStatus.UNJUDGED, seen=seen)
         else:
             seen = f"all {read.acknowledged} acknowledged writes are there"
-            outcome = replace(outcome, standing=Standing.KEPT, seen=seen)
+            outcome = replace(outcome, standing=PromiseStatus.KEPT, seen=seen)
     return outcome
 
 
@@ -76,7 +76,7 @@ def _contradiction(history: History, read: events.Ledger, missing: Sequence[int]
     return f"the ledger misses writes that were never acknowledged: {_shown(never)}" if never else ""
 
 
-def _members(history: History) -> Iterator[Outcome]:
+def _members(history: History) -> Iterator[PromiseOutcome]:
     """Nothing where it was not asked: runs of earlier versions did not."""
     promised = "every etcd member holds the same, with every acknowledged write in it"
     for record in history.records:
@@ -88,17 +88,17 @@ def _members(history: History) -> Iterator[Outcome]:
             name for name in history.control_planes if name not in held.hashes or name not in held.keys
         ]
         if broken:
-            standing, seen = Standing.BROKEN, "; ".join(broken)
+            standing, seen = PromiseStatus.BROKEN, "; ".join(broken)
         elif silent or not held.hashes:
-            standing = Standing.UNJUDGED
+            standing = PromiseStatus.UNJUDGED
             seen = f"not told by {', '.join(silent)}" if silent else "no member was asked"
         else:
             keys = next(iter(held.keys.values()))
             standing, seen = (
-                Standing.KEPT,
+                PromiseStatus.KEPT,
                 f"{keys} keys in each of {len(held.keys)} at revision {held.revision}",
             )
-        yield Outcome(Kind.MEMBERS, "members", promised, seen, standing, at=record.t)
+        yield PromiseOutcome(PromiseKind.MEMBERS, "members", promised, seen, standing, at=record.t)
 
 
 def _differences(held: events.Members, given_up: Collection[int]) -> Iterator[str]:
@@ -111,15 +111,15 @@ def _differences(held: events.Members, given_up: Collection[int]) -> Iterator[st
             yield f"the {what} differs at revision {held.revision}: {_each(values)}"
 
 
-def _revision(history: History) -> Iterator[Outcome]:
+def _revision(history: History) -> Iterator[PromiseOutcome]:
     lanes = [name for name in history.states.lanes if name.partition("@")[0] == _REVISION]
     if not lanes:
         return
-    outcome = Outcome(
-        Kind.REVISION, "revision", "no etcd member's revision goes backwards", "", Standing.KEPT
+    outcome = PromiseOutcome(
+        PromiseKind.REVISION, "revision", "no etcd member's revision goes backwards", "", PromiseStatus.KEPT
     )
     seen: list[str] = []
-    shown: list[Evidence] = []
+    shown: list[Citation] = []
     count = 0
     for lane in lanes:
         readings = [reading for reading in history.states.of(lane) if _number(reading) is not None]
@@ -131,14 +131,16 @@ def _revision(history: History) -> Iterator[Outcome]:
         if steps:
             higher, lower = steps[0]
             seen.append(f"{machine} went from {higher.value} back to {lower.value} at {lower.t:.1f}s")
-            shown.append(Evidence(lane, higher.t, lower.t, 2))
+            shown.append(Citation(lane, higher.t, lower.t, 2))
     if seen:
         at = min(each.end for each in shown)
-        yield replace(outcome, standing=Standing.BROKEN, seen="; ".join(seen), at=at, evidence=tuple(shown))
+        yield replace(
+            outcome, standing=PromiseStatus.BROKEN, seen="; ".join(seen), at=at, evidence=tuple(shown)
+        )
     elif count:
         yield replace(outcome, seen=f"none did in {count} readings")
     else:
-        yield replace(outcome, standing=Standing.UNJUDGED, seen="no member told its revision")
+        yield replace(outcome, standing=PromiseStatus.UNJUDGED, seen="no member told its revision")
 
 
 def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, StateReading]]:

@@ -14,19 +14,19 @@ from halab.config.step import Expect
 from halab.config.twin import Verdict
 from halab.printable import one_line
 from halab.scenario.record import events
-from halab.scenario.record.events import When
+from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
 from halab.scenario.verdict import impact, postconditions, safety
-from halab.scenario.verdict.decision import State
-from halab.scenario.verdict.judgement import satisfied
+from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.judgement import evaluate
 from halab.scenario.verdict.promises import limit_seconds, promised, waiting
-from halab.scenario.verdict.result import Kind, Outcome, Result, Standing, measured
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result, measured
 
 _STANDINGS = {
-    State.MET: Standing.KEPT,
-    State.BROKEN: Standing.BROKEN,
-    State.OPEN: Standing.UNJUDGED,
+    JudgementState.MET: PromiseStatus.KEPT,
+    JudgementState.BROKEN: PromiseStatus.BROKEN,
+    JudgementState.OPEN: PromiseStatus.UNJUDGED,
 }
 
 
@@ -36,8 +36,8 @@ def judge(evidence: Evidence) -> Result:
     if skipped:
         return _result(evidence, Verdict.SKIP, skipped, ())
     outcomes = tuple(_outcomes(evidence))
-    broken = [outcome for outcome in outcomes if outcome.standing is Standing.BROKEN]
-    unjudged = [outcome for outcome in outcomes if outcome.standing is Standing.UNJUDGED]
+    broken = [outcome for outcome in outcomes if outcome.standing is PromiseStatus.BROKEN]
+    unjudged = [outcome for outcome in outcomes if outcome.standing is PromiseStatus.UNJUDGED]
     if broken:
         verdict = Verdict.FAIL
     elif unjudged:
@@ -53,12 +53,12 @@ def _skipped(history: History) -> tuple[str, ...]:
     lacking = tuple(each.what.why for each in history.records if isinstance(each.what, events.Skipped))
     refused = tuple(each.seen for each in postconditions.refusals(history))
     disturbed = any(postconditions.run(history)) or any(
-        each.standing is not Standing.KEPT for each in postconditions.audit(history)
+        each.standing is not PromiseStatus.KEPT for each in postconditions.audit(history)
     )
     return lacking or (() if history.faults() or disturbed else refused)
 
 
-def _outcomes(evidence: Evidence) -> Iterator[Outcome]:
+def _outcomes(evidence: Evidence) -> Iterator[PromiseOutcome]:
     history = evidence.history
     before = _steady_before(history)
     yield before
@@ -73,42 +73,42 @@ def _outcomes(evidence: Evidence) -> Iterator[Outcome]:
         *postconditions.judged(history),
         *postconditions.audit(history),
     ]
-    if before.standing is Standing.KEPT:
+    if before.standing is PromiseStatus.KEPT:
         yield from rest
         return
     # what a lab did that was not steady before shows nothing about the scenario
     for outcome in rest:
-        if outcome.standing is Standing.LEFT_OUT:
+        if outcome.standing is PromiseStatus.LEFT_OUT:
             yield outcome
         else:
             seen = f"not judged, the lab was not steady before: {outcome.seen}"
-            yield replace(outcome, standing=Standing.UNJUDGED, seen=seen)
+            yield replace(outcome, standing=PromiseStatus.UNJUDGED, seen=seen)
 
 
-def _steady_before(history: History) -> Outcome:
-    found = history.steady(When.BEFORE)
+def _steady_before(history: History) -> PromiseOutcome:
+    found = history.steady(SteadyCheckPoint.BEFORE)
     seen = found[1].seen if found else "the run ended before the lab was seen to be steady"
-    standing = Standing.KEPT if found and found[1].ok else Standing.UNJUDGED
+    standing = PromiseStatus.KEPT if found and found[1].ok else PromiseStatus.UNJUDGED
     at = found[0] if found else None
-    return Outcome(Kind.STEADY, "steady before", "the lab is steady", seen, standing, at=at)
+    return PromiseOutcome(PromiseKind.STEADY, "steady before", "the lab is steady", seen, standing, at=at)
 
 
-def _expectations(history: History) -> Iterator[Outcome]:
+def _expectations(history: History) -> Iterator[PromiseOutcome]:
     for index, step in enumerate(history.scenario.steps):
         if isinstance(step, Expect):
             yield _expectation(history, index, step.expectation)
 
 
-def _expectation(history: History, index: int, expectation: Expectation) -> Outcome:
+def _expectation(history: History, index: int, expectation: Expectation) -> PromiseOutcome:
     limit = limit_seconds(expectation)
     stretch = history.patience if waiting(expectation) else 1.0
-    outcome = Outcome(
-        Kind.EXPECTATION,
+    outcome = PromiseOutcome(
+        PromiseKind.EXPECTATION,
         # as the steps are counted in the file: those that a twin adds are not in it
         f"step {index + 1 - history.scenario.added}",
         promised(expectation),
         "",
-        Standing.LEFT_OUT,
+        PromiseStatus.LEFT_OUT,
         step=index,
         limit_seconds=limit,
         patient_seconds=None if limit is None else limit * stretch,
@@ -118,9 +118,9 @@ def _expectation(history: History, index: int, expectation: Expectation) -> Outc
         return replace(outcome, seen="; ".join(unmet))
     ended = history.ended(index)
     if ended is None:
-        return replace(outcome, standing=Standing.UNJUDGED, seen="the run did not come so far")
+        return replace(outcome, standing=PromiseStatus.UNJUDGED, seen="the run did not come so far")
     # a window may be closed long after the runner went on; what was waited for is judged as of then
-    judged = satisfied(history, index, _end(history) if expectation.during is not None else ended)
+    judged = evaluate(history, index, _end(history) if expectation.during is not None else ended)
     return replace(
         outcome,
         seen=judged.seen,
@@ -133,10 +133,10 @@ def _expectation(history: History, index: int, expectation: Expectation) -> Outc
 
 
 def _result(
-    evidence: Evidence, verdict: Verdict, reasons: tuple[str, ...], outcomes: tuple[Outcome, ...]
+    evidence: Evidence, verdict: Verdict, reasons: tuple[str, ...], outcomes: tuple[PromiseOutcome, ...]
 ) -> Result:
     meta, history = evidence.meta, evidence.history
-    recovery = next((outcome for outcome in outcomes if outcome.kind is Kind.RECOVERY), None)
+    recovery = next((outcome for outcome in outcomes if outcome.kind is PromiseKind.RECOVERY), None)
     return Result(
         scenario=meta.scenario,
         title=evidence.scenario.title,
@@ -147,7 +147,7 @@ def _result(
         seconds=_end(history),
         patience=meta.patience,
         is_twin=meta.is_twin,
-        is_interrupted=any(isinstance(each.what, events.Interrupted) for each in evidence.records),
+        is_interrupted=any(isinstance(each.what, events.RunInterrupted) for each in evidence.records),
         outcomes=outcomes,
         lanes=tuple(impact.lanes(history)),
         recovery_seconds=recovery.measured if recovery else None,

@@ -10,12 +10,12 @@ from itertools import pairwise
 from statistics import median
 
 from halab.config.expectation import ProbeExpectation
-from halab.config.quantities import Bounds, spelled, spelled_count, spelled_share
+from halab.config.quantities import Bounds, format_count, format_duration, format_share
 from halab.scenario.record.events import Sample, spoken
 from halab.scenario.record.history import Window
 from halab.scenario.record.outage import GAP_SECONDS, Figures, Samples, figures
 from halab.scenario.verdict.deadline import FAILED_IN_A_ROW, OK_IN_A_ROW, evidence
-from halab.scenario.verdict.decision import Figure, Judgement, State, Unit, together
+from halab.scenario.verdict.decision import Figure, Judgement, JudgementState, Unit, combine
 
 
 def during(
@@ -26,7 +26,7 @@ def during(
     if expectation.fails:
         # until the effect is real, an answer breaks no promise
         if window.effective is None:
-            return Judgement(State.OPEN, f"{expectation.during} has no effect yet")
+            return Judgement(JudgementState.OPEN, f"{expectation.during} has no effect yet")
         start = window.effective
     end = now if window.end is None else window.end
     later = samples.between(name, start, math.inf)
@@ -35,7 +35,7 @@ def during(
         later = [sample for sample in later if sample.t >= end or not sample.ok or sample.end <= end]
     seen = _Seen(expectation, name, later, figures(later, start, end), is_closed=window.end is not None)
     judged = list(_judged(expectation, seen))
-    return together([each for each in judged if each.state is State.BROKEN] or judged)
+    return combine([each for each in judged if each.state is JudgementState.BROKEN] or judged)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class _Seen:
         if not self.samples:
             return f"no sample of {name} during {during}"
         if self.found.gaps:
-            return f"no sample of {name} for {spelled(sum(gap.seconds for gap in self.found.gaps))} during {during}"
+            unseen = format_duration(sum(gap.seconds for gap in self.found.gaps))
+            return f"no sample of {name} for {unseen} during {during}"
         if len(self.samples) < fewest:
             return (
                 f"only {len(self.samples)} of the {fewest} samples of {name} that are needed during {during}"
@@ -94,16 +95,17 @@ class _Seen:
         """Why the longest outage is not known, though all of the window is; empty where it is."""
         lasted, needed = self.found.end - self.found.start, self.expectation.fault_seconds
         if lasted < needed:
-            return f"{self.expectation.during} lasted {spelled(lasted)}: an outage of {spelled(needed)} had no room"
+            had, wants = format_duration(lasted), format_duration(needed)
+            return f"{self.expectation.during} lasted {had}: an outage of {wants} had no room"
         last = self.found.outages[-1] if self.found.outages else None
         if last and last.is_open and (last.seconds < bounds.least or not math.isinf(bounds.most)):
-            out = f"{spoken(self.name)} was out for {spelled(last.seconds)} and went on"
+            out = f"{spoken(self.name)} was out for {format_duration(last.seconds)} and went on"
             return f"{out}: no sample of it after {last.end:.1f}s"
         # an outage that began after the last question of the window may have gone on until the next one, and beyond
         asked = self.samples[-1].t
         following = next((sample.t for sample in self.later if sample.t >= self.found.end), asked)
         if following - asked > GAP_SECONDS and not math.isinf(bounds.most):
-            return f"no sample of {spoken(self.name)} for {spelled(following - asked)} from {asked:.1f}s on"
+            return f"no sample of {spoken(self.name)} for {format_duration(following - asked)} from {asked:.1f}s on"
         return ""
 
 
@@ -122,26 +124,28 @@ def _judged(expectation: ProbeExpectation, seen: _Seen) -> Iterator[Judgement]:
 def _always(seen: _Seen, *, fails: bool) -> Judgement:
     wrong = [sample for sample in seen.samples if sample.ok is fails]
     if not wrong and seen.unseen:
-        return Judgement(State.OPEN, seen.unseen)
+        return Judgement(JudgementState.OPEN, seen.unseen)
     said = "answered" if fails else "failed"
     words = f"{spoken(seen.name)} {said} in {len(wrong)} of {len(seen.samples)} samples"
     if wrong:
         words += f", first {wrong[0].detail} at {wrong[0].t:.1f}s"
-    return _verdict(seen, State.BROKEN if wrong else State.MET, words, wrong or seen.samples)
+    return _verdict(
+        seen, JudgementState.BROKEN if wrong else JudgementState.MET, words, wrong or seen.samples
+    )
 
 
 def _longest_outage(seen: _Seen, bounds: Bounds) -> Judgement:
     longest, seconds = seen.found.longest, seen.found.longest_outage_seconds
     unknown = seen.unseen or seen.unmeasured(bounds)
     if unknown and seconds <= bounds.most:
-        return Judgement(State.OPEN, unknown)
+        return Judgement(JudgementState.OPEN, unknown)
     figure = Figure.within("longest outage", Unit.SECONDS, seconds, bounds)
-    too_little = _too_little(bounds, seconds, spelled)
+    too_little = _too_little(bounds, seconds, format_duration)
     state = _state(bounds, seconds)
     if longest is None:
         return _verdict(seen, state, f"{spoken(seen.name)} was never out{too_little}", seen.samples, figure)
     shown = [each for each in seen.later if not each.ok and longest.start <= each.t < longest.end]
-    lasted = f"only {spelled(seconds)}" if too_little else spelled(seconds)
+    lasted = f"only {format_duration(seconds)}" if too_little else format_duration(seconds)
     at_least = ", at least" if longest.is_open and not too_little else ""
     words = f"{spoken(seen.name)} was out for {lasted}{at_least}, from {longest.start:.1f}s"
     words += f" ({shown[0].detail}){too_little}"
@@ -151,9 +155,9 @@ def _longest_outage(seen: _Seen, bounds: Bounds) -> Judgement:
 def _failed_share(seen: _Seen, bounds: Bounds) -> Judgement:
     share = seen.found.failed_share
     if seen.unseen and seen.certain_share <= bounds.most:
-        return Judgement(State.OPEN, seen.unseen)
-    too_little = _too_little(bounds, share, spelled_share)
-    part = f"only {spelled_share(share)}" if too_little else spelled_share(share)
+        return Judgement(JudgementState.OPEN, seen.unseen)
+    too_little = _too_little(bounds, share, format_share)
+    part = f"only {format_share(share)}" if too_little else format_share(share)
     words = f"{spoken(seen.name)} failed in {part} of {seen.found.samples} samples{too_little}"
     figure = Figure.within("failed share", Unit.SHARE, share, bounds)
     return _verdict(seen, _state(bounds, share), words, seen.failed or seen.samples, figure)
@@ -162,7 +166,7 @@ def _failed_share(seen: _Seen, bounds: Bounds) -> Judgement:
 def _outages(seen: _Seen, bounds: Bounds) -> Judgement:
     count = len(seen.found.outages)
     if seen.unseen and seen.certain_outages <= bounds.most:
-        return Judgement(State.OPEN, seen.unseen)
+        return Judgement(JudgementState.OPEN, seen.unseen)
     too_little = _too_little(bounds, count, _times)
     words = f"{spoken(seen.name)} was never out"
     if count:
@@ -172,8 +176,8 @@ def _outages(seen: _Seen, bounds: Bounds) -> Judgement:
     return _verdict(seen, _state(bounds, count), words + too_little, seen.failed or seen.samples, figure)
 
 
-def _state(bounds: Bounds, amount: float) -> State:
-    return State.MET if bounds.allow(amount) else State.BROKEN
+def _state(bounds: Bounds, amount: float) -> JudgementState:
+    return JudgementState.MET if bounds.allow(amount) else JudgementState.BROKEN
 
 
 def _too_little(bounds: Bounds, amount: float, spell: Callable[[float], str]) -> str:
@@ -182,11 +186,11 @@ def _too_little(bounds: Bounds, amount: float, spell: Callable[[float], str]) ->
 
 
 def _times(count: float) -> str:
-    return "once" if count == 1 else f"{spelled_count(count)} times"
+    return "once" if count == 1 else f"{format_count(count)} times"
 
 
 def _verdict(
-    seen: _Seen, state: State, words: str, shown: Sequence[Sample], figure: Figure | None = None
+    seen: _Seen, state: JudgementState, words: str, shown: Sequence[Sample], figure: Figure | None = None
 ) -> Judgement:
     return Judgement(
         state,

@@ -28,7 +28,7 @@ _SPOKEN_STATES = {
 
 
 @dataclass(frozen=True)
-class Change:
+class LiveChange:
     """Something that is otherwise since `t`; `is_bad` where it is a loss."""
 
     t: float
@@ -71,7 +71,7 @@ class Live:
         self._states: dict[str, StateReading] = {}
         self._machines: dict[str, str] = {}
         self._faults: tuple[str, ...] | None = None
-        self._changes: deque[Change] = deque(maxlen=_KEPT_CHANGES)
+        self._changes: deque[LiveChange] = deque(maxlen=_KEPT_CHANGES)
         self._count = 0
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
@@ -148,11 +148,11 @@ class Live:
                 parts[index].append(sample)
         return [_cell(part) for part in parts]
 
-    def changes(self, last: int) -> list[Change]:
+    def changes(self, last: int) -> list[LiveChange]:
         """The last few, the oldest first."""
         return list(self._changes)[-last:] if last > 0 else []
 
-    def changes_after(self, count: int) -> tuple[int, list[Change]]:
+    def changes_after(self, count: int) -> tuple[int, list[LiveChange]]:
         """How many there were by now, and those that came after the first `count`."""
         return self._count, self.changes(self._count - count)
 
@@ -175,7 +175,7 @@ class Live:
 
     def _say(self, t: float, text: str, *, is_bad: bool = False) -> None:
         self._count += 1
-        self._changes.append(Change(t, text, is_bad))
+        self._changes.append(LiveChange(t, text, is_bad))
 
 
 def _cell(samples: Sequence[Sample]) -> Cell:

@@ -15,7 +15,7 @@ from halab.cluster.api import Api
 from halab.errors import HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import access, providers
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.power import Power
 from halab.scenario.record.timeline import SampleReader, StateReader
 from halab.scenario.run import ledger
@@ -34,7 +34,7 @@ Refresh = Callable[[Live], None]
 
 
 @contextmanager
-def watching(place: Place, lab: Lab, origin: float, *, writes: bool = False) -> Iterator[Refresh]:
+def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) -> Iterator[Refresh]:
     """Sample while the block lasts. Times count from `origin`, a moment of this host's monotonic clock.
 
     Unless `writes` are asked for, nothing is written to the cluster; those go into a namespace that is removed.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.stage import SEED, Stage, script, turn
 
-from halab.campaign.outcome import Played, merge
-from halab.campaign.plan import announcement, minutes, turns
+from halab.campaign.outcome import CampaignOutcome, merge
+from halab.campaign.plan import announcement, minutes, planned_runs
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
 
@@ -19,7 +19,7 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def names(played: Played) -> list[str]:
+def names(played: CampaignOutcome) -> list[str]:
     return [run.turn.script.name for run in played.runs]
 
 
@@ -159,16 +159,16 @@ def test_an_engine_that_is_dead_when_the_lab_is_rebuilt_ends_the_campaign(stage:
 
 def test_a_seed_decides_the_order_and_names_that_are_given_keep_theirs() -> None:
     scripts = [script(name) for name in "abcdefgh"]
-    order = [each.script.name for each in turns(scripts, 1, shuffled=True)]
-    assert order == [each.script.name for each in turns(scripts, 1, shuffled=True)]
-    assert order != [each.script.name for each in turns(scripts, 2, shuffled=True)]
+    order = [each.script.name for each in planned_runs(scripts, 1, shuffled=True)]
+    assert order == [each.script.name for each in planned_runs(scripts, 1, shuffled=True)]
+    assert order != [each.script.name for each in planned_runs(scripts, 2, shuffled=True)]
     assert sorted(order) == list("abcdefgh")
-    assert [each.script.name for each in turns(scripts, 1)] == list("abcdefgh")
+    assert [each.script.name for each in planned_runs(scripts, 1)] == list("abcdefgh")
 
 
 def test_each_round_of_a_repeat_has_a_seed_and_an_order_of_its_own() -> None:
     scripts = [script(name) for name in "abcdefgh"]
-    planned = turns(scripts, SEED, repeat=3, shuffled=True)
+    planned = planned_runs(scripts, SEED, repeat=3, shuffled=True)
     rounds = [planned[start : start + 8] for start in (0, 8, 16)]
     assert [{each.seed for each in one} for one in rounds] == [{42}, {43}, {44}]
     assert len({tuple(each.script.name for each in one) for one in rounds}) == 3

@@ -14,9 +14,9 @@ from support.fake_host import FakeHost, place_of
 from halab import doctor
 from halab.cli import main
 from halab.cli.doctor import report_lines
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.doctor import examine, silence
-from halab.doctor.check import Result, State
+from halab.doctor.check import CheckResult, CheckState
 from halab.doctor.examination import CHECKS
 from halab.doctor.host import RealHost
 from halab.errors import BootTimedOut, HostProblem
@@ -102,7 +102,7 @@ def test_up_says_what_is_worth_a_word_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lab.yml").write_text("")
-    wide = Result("network", State.WARNING, "a VPN has come", "", ["halab down"], needed=True)
+    wide = CheckResult("network", CheckState.WARNING, "a VPN has come", "", ["halab down"], needed=True)
 
     def stop(*_: object) -> None:
         raise HostProblem("up was reached")
@@ -154,7 +154,7 @@ def test_what_this_host_is_asked_is_answered_without_a_crash(
     assert host.import_problem("halab") is None
     assert "nothing_of_that_name" in (host.import_problem("nothing_of_that_name") or "")
     assert all(isinstance(group, str) for group in host.groups)
-    assert host.box_obstacle(Provider.DOCKER) is None
+    assert host.box_obstacle(ProviderKind.DOCKER) is None
     names = {"storage pool", "libvirt networks", "libvirt", "nested kvm", "processors", "dnsmasq", "clock"}
     report = examine(place, host, [check for check in CHECKS if check.name in names])
     assert {result.name for result in report.results} == names

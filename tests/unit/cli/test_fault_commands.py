@@ -13,7 +13,7 @@ from halab.cli import main
 from halab.cli.fault import fault_lines
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.faults.catalogue import FAULTS
-from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import lab as labs
 from halab.scenario.run import session
@@ -36,7 +36,7 @@ class Board:
         self.failed: list[tuple[Entry, HalabError]] = []
 
     def _inject(
-        self, place: labs.Place, progress: object, fault: str, targets: Sequence[str], options: Mapping[str, str],
+        self, place: labs.LabDir, progress: object, fault: str, targets: Sequence[str], options: Mapping[str, str],
         *, seed: int | None = None,
     ) -> list[tuple[Entry, str]]:  # fmt: skip
         self.asked.append((fault, list(targets), dict(options), seed))
@@ -47,7 +47,7 @@ class Board:
         return [(entry, SEEN)]
 
     def _heal(
-        self, place: labs.Place, progress: object, names: Sequence[str]
+        self, place: labs.LabDir, progress: object, names: Sequence[str]
     ) -> list[tuple[Entry, HalabError]]:
         self.asked.append(list(names))
         return self.failed
@@ -160,7 +160,7 @@ def test_a_fault_is_shown_with_its_needs_and_its_options() -> None:
     fault = Fault(
         "delay-packets", "Hold packets back.", lambda site, entry: "", nothing_to_heal,
         {"by": Option("a time", example="100ms"), "port": Option("a port", default="")},
-        Place.ANY, frozenset({"netem"}),
+        FaultTarget.ANY, frozenset({"netem"}),
     )  # fmt: skip
     assert list(fault_lines(fault)) == [
         "delay-packets  (on any machine, needs netem)",

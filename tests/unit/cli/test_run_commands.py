@@ -10,7 +10,7 @@ import pytest
 from support.stage import TEXT, Stage, script, turn
 
 from halab.campaign import play as playing
-from halab.campaign.outcome import Played
+from halab.campaign.outcome import CampaignOutcome
 from halab.cli import main
 from halab.cli.verdicts import Proof, exit_code
 from halab.errors import HostProblem
@@ -30,7 +30,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     def find(name: str) -> Script:
         return script(name, f"tags: {TAGS[name]}\n" + TEXT)
 
-    def play(*given: Any, **named: Any) -> Played:
+    def play(*given: Any, **named: Any) -> CampaignOutcome:
         return real(*given, **named, ways=staged.ways)
 
     real = playing.play

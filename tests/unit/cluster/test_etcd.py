@@ -9,7 +9,7 @@ from support.fakes import FakeGuests, captured, lab_of
 
 from halab.cluster import etcd
 from halab.cluster.etcd import Member
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import LabProblem, Unreachable
 
 STATUS = captured("endpoint-status.json")
@@ -51,7 +51,7 @@ def test_a_learner_and_its_problems_are_read() -> None:
 )
 def test_an_emulated_member_is_given_more_time(accel: str, etcdctl: str, way_seconds: float) -> None:
     guests = FakeGuests({"endpoint status": STATUS})
-    etcd.statuses(guests, lab_of(provider=Provider.LIBVIRT, accel=accel))
+    etcd.statuses(guests, lab_of(provider=ProviderKind.LIBVIRT, accel=accel))
     assert len(guests.calls) == 3
     for call in guests.calls:
         assert f" {etcdctl} endpoint status" in call.command

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from halab import data, templates
 from halab.config import box, kubernetes
-from halab.config.lab import Acceleration, Balancer, Check, LabFile, Provider
+from halab.config.lab import Acceleration, BackendCheck, Balancer, LabFile, ProviderKind
 from halab.config.loading import load, loads
 from halab.errors import BadFile, BadUsage
 
@@ -26,8 +26,8 @@ def problems(text: str) -> list[str]:
 def test_an_empty_file_is_a_lab_of_three() -> None:
     lab = loads("", "lab.yml", LabFile)
     assert (lab.name, lab.control_planes, lab.workers) == ("ha", 3, 0)
-    assert (lab.provider, lab.accel, lab.network) == (Provider.AUTO, Acceleration.AUTO, "auto")
-    assert (lab.load_balancer.kind, lab.load_balancer.check) == (Balancer.HAPROXY, Check.READYZ)
+    assert (lab.provider, lab.accel, lab.network) == (ProviderKind.AUTO, Acceleration.AUTO, "auto")
+    assert (lab.load_balancer.kind, lab.load_balancer.check) == (Balancer.HAPROXY, BackendCheck.READYZ)
     assert (lab.machines.cp.cpus, lab.machines.cp.memory) == (2, 2048)
     assert lab == LabFile()
 

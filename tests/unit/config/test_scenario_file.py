@@ -9,10 +9,10 @@ from support.scenario_files import problems
 
 from halab import data
 from halab.config import scenario_rules, schema
-from halab.config.lab import Balancer, Provider
-from halab.config.lab_traits import Needs, When
+from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab_traits import Condition, Needs
 from halab.config.loading import loads
-from halab.config.quantities import seconds_of, share_of, spelled
+from halab.config.quantities import format_duration, seconds_of, share_of
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, Wait
 from halab.config.twin import Verdict
@@ -306,7 +306,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
     ],
 )
 def test_durations_are_spelled(seconds: float, text: str) -> None:
-    assert spelled(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_shares_are_read() -> None:
@@ -325,11 +325,11 @@ def test_shares_are_read() -> None:
     ],
 )
 def test_conditions_compare_minors(condition: str, holds: bool) -> None:
-    assert (not When(kubernetes=condition).fails_in(META.setting)) is holds
+    assert (not Condition(kubernetes=condition).fails_in(META.setting)) is holds
 
 
 def test_every_condition_must_hold() -> None:
-    when = When(kubernetes=">=1.33", provider=Provider.LIBVIRT, load_balancer=Balancer.NGINX)
+    when = Condition(kubernetes=">=1.33", provider=ProviderKind.LIBVIRT, load_balancer=Balancer.NGINX)
     assert when.fails_in(META.setting) == [
         "the provider is docker, not libvirt",
         "the load balancer is haproxy, not nginx",

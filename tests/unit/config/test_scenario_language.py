@@ -9,15 +9,15 @@ import pytest
 from support.run_builder import META, STOP, scenario
 from support.scenario_files import KNOWN
 
-from halab.config.expectation import Expectation, FactExpectation, FactName, Probe, ProbeExpectation
-from halab.config.lab import Balancer, Provider
-from halab.config.lab_traits import Capability, Needs, Setting
-from halab.config.quantities import Bounds, spelled, spelled_count, spelled_share
-from halab.config.scenario import Ledger, Scenario
+from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation, ProbeName
+from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab_traits import Capability, LabTraits, Needs
+from halab.config.quantities import Bounds, format_count, format_duration, format_share
+from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Inject
-from halab.config.targets import PLACES, ROLES, Kind, kind_of, kinds_of, number_of
+from halab.config.targets import PLACES, ROLES, TargetKind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
-from halab.faults.fault import Place
+from halab.faults.fault import FaultTarget
 from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds
 
 
@@ -70,20 +70,20 @@ def test_what_is_no_target_is_refused(words: str, said: str) -> None:
 
 def test_machines_are_told_by_their_names() -> None:
     assert (kind_of("cp3"), kind_of("w12"), kind_of("lb1")) == (
-        Kind.CONTROL_PLANE,
-        Kind.WORKER,
-        Kind.BALANCER,
+        TargetKind.CONTROL_PLANE,
+        TargetKind.WORKER,
+        TargetKind.BALANCER,
     )
     assert (number_of("cp3"), number_of("w12"), number_of("lb1")) == (3, 12, 1)
     assert {
         name: kind_of(name) for name in ("cp", "cp0", "cp01", "lb", "lb2", "w100", "CP1", "")
     } == dict.fromkeys(("cp", "cp0", "cp01", "lb", "lb2", "w100", "CP1", ""))
-    assert kinds_of("all") == set(Kind)
+    assert kinds_of("all") == set(TargetKind)
     assert kinds_of("stopped") == frozenset()
 
 
 def test_every_place_of_a_fault_is_known_here() -> None:
-    assert set(PLACES) == {str(place) for place in Place}
+    assert set(PLACES) == {str(place) for place in FaultTarget}
     assert "others" not in ROLES
 
 
@@ -149,16 +149,16 @@ def test_bounds_allow_what_lies_between_them() -> None:
     assert [bounds.allow(amount) for amount in (1.9, 2, 20, 20.1)] == [False, True, True, False]
     assert bounds.meet(Bounds(2))
     assert not bounds.meet(Bounds(1.9))
-    assert bounds.spelled(spelled) == "2s to 20s"
-    assert Bounds(0.5).spelled(spelled_share) == "50%"
-    assert Bounds(3, 1).spelled(spelled_count) == "1 to 3"
+    assert bounds.in_words(format_duration) == "2s to 20s"
+    assert Bounds(0.5).in_words(format_share) == "50%"
+    assert Bounds(3, 1).in_words(format_count) == "1 to 3"
 
 
 # probes and facts
 
 
 def test_probes_ask_the_load_balancer_or_one_machine() -> None:
-    assert {str(probe) for probe in Probe if probe.is_direct} == {
+    assert {str(probe) for probe in ProbeName if probe.is_direct} == {
         "ready-direct", "read-direct", "write-direct", "etcd-direct",
     }  # fmt: skip
 
@@ -243,16 +243,16 @@ def test_a_scenario_names_its_probes_once() -> None:
 
 
 def test_the_ledger_is_whole_unless_a_scenario_says_otherwise() -> None:
-    assert scenario().ledger is Ledger.ALL
-    assert scenario(f"ledger: until-snapshot\n{STOP}").ledger is Ledger.UNTIL_SNAPSHOT
+    assert scenario().ledger is LedgerScope.ALL
+    assert scenario(f"ledger: until-snapshot\n{STOP}").ledger is LedgerScope.UNTIL_SNAPSHOT
 
 
 # what a lab lacks
 
 
-def lab(**changes: Any) -> Setting:
+def lab(**changes: Any) -> LabTraits:
     setting = META.setting
-    return Setting(
+    return LabTraits(
         **{"kubernetes": setting.kubernetes, "provider": setting.provider}
         | {"load_balancer": setting.load_balancer, "control_planes": 3}
         | changes
@@ -276,7 +276,7 @@ def test_a_fault_that_is_left_out_needs_nothing() -> None:
     slow = "  - {inject: throttle-disk, name: slow, on: cp1, with: {iops: 20}, when: {provider: libvirt}}\n"
     text = STOP.replace("  - heal", f"{slow}  - heal")
     assert scenario(text).lacking_in(lab(), KNOWN) == []
-    assert scenario(text).lacking_in(lab(provider=Provider.LIBVIRT), KNOWN) == [
+    assert scenario(text).lacking_in(lab(provider=ProviderKind.LIBVIRT), KNOWN) == [
         "the lab lacks the capability disk-throttle"
     ]
 

@@ -22,7 +22,7 @@ from halab.config.twin import Verdict
 from halab.errors import BadFile, BadUsage
 from halab.faults.catalogue import FAULTS
 from halab.scenario.verdict.promises import promised
-from halab.scenario.verdict.result import Kind, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseStatus
 from halab.scenario.verdict.verdict import judge
 
 WAIT = "  - wait: 10s\n"
@@ -721,11 +721,11 @@ def test_whatever_is_accepted_can_be_played_and_judged(
     assert result.verdict is not Verdict.SKIP
     assert all(outcome.seen and outcome.promised for outcome in result.outcomes)
     assert json.loads(result.to_json())["verdict"] == result.verdict
-    broken = result.of(Standing.BROKEN)
+    broken = result.of(PromiseStatus.BROKEN)
     assert (result.verdict is Verdict.FAIL) is bool(broken)
     for outcome in broken:
         # everything that is broken says where to look
-        assert outcome.evidence or outcome.kind is not Kind.EXPECTATION
+        assert outcome.evidence or outcome.kind is not PromiseKind.EXPECTATION
 
 
 @FUZZ

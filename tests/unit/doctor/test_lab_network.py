@@ -11,11 +11,11 @@ from support.doctor_results import found
 from support.fake_host import FakeHost, place_of
 
 from halab.doctor import require
-from halab.doctor.check import State
+from halab.doctor.check import CheckState
 from halab.errors import HostProblem
 from halab.machines.host import routes
 from halab.machines.host.allocation import Allocation
-from halab.machines.host.neighbours import Kind, Neighbour, Subnet, neighbours
+from halab.machines.host.neighbours import Neighbour, NetworkKind, Subnet, neighbours
 from halab.machines.host.routes import Route
 
 OWN = IPv4Network("10.213.0.0/24")
@@ -25,13 +25,13 @@ HELD = Allocation("ha", OWN, WORK)
 
 
 def route(network: str, device: str) -> Neighbour:
-    return Neighbour(IPv4Network(network), Kind.ROUTE, device)
+    return Neighbour(IPv4Network(network), NetworkKind.ROUTE, device)
 
 
 def test_what_the_lab_has_made_is_no_collision() -> None:
-    around = [Neighbour(OWN, Kind.DOCKER, "halab-ha", own=True), route("192.0.2.0/24", "eth0")]
+    around = [Neighbour(OWN, NetworkKind.DOCKER, "halab-ha", own=True), route("192.0.2.0/24", "eth0")]
     result = found("network", FakeHost(holds=HELD, around=around))
-    assert (result.state, result.seen) == (State.OK, "10.213.0.0/24")
+    assert (result.state, result.seen) == (CheckState.OK, "10.213.0.0/24")
 
 
 def test_a_lab_of_virtual_machines_has_two_networks() -> None:
@@ -58,8 +58,9 @@ def test_a_lab_of_virtual_machines_has_two_networks() -> None:
          "sudo ip route del 10.213.0.0/24 dev hl0ad50000  # if nothing needs it"),
         (route("10.213.0.0/24", "eth1"), "a route over eth1",
          "sudo ip route del 10.213.0.0/24 dev eth1  # if nothing needs it"),
-        (Neighbour(OWN, Kind.DOCKER, "shop"), "docker's network shop", "docker network rm shop  # if nothing needs it"),
-        (Neighbour(OWN, Kind.LIBVIRT, "farm", active=False), "libvirt's network farm, which is not active",
+        (Neighbour(OWN, NetworkKind.DOCKER, "shop"), "docker's network shop",
+         "docker network rm shop  # if nothing needs it"),
+        (Neighbour(OWN, NetworkKind.LIBVIRT, "farm", active=False), "libvirt's network farm, which is not active",
          "virsh -c qemu:///system net-undefine farm  # if nothing needs it"),
     ],
 )  # fmt: skip
@@ -67,7 +68,7 @@ def test_what_came_after_the_lab_is_named_with_both_ways_out(
     other: Neighbour, who: str, remedy: str
 ) -> None:
     result = found("network", FakeHost(holds=HELD, around=[other]))
-    assert result.state is State.FAILED
+    assert result.state is CheckState.FAILED
     assert result.seen == (
         f"10.213.0.0/24 is held for this lab, and something has come since: {other.network}, {who}"
     )
@@ -78,7 +79,7 @@ def test_what_came_after_the_lab_is_named_with_both_ways_out(
 
 
 def test_what_came_on_another_host_gets_out_of_the_way_there() -> None:
-    around = [route("10.213.0.0/24", "eth1"), Neighbour(OWN, Kind.LIBVIRT, "farm")]
+    around = [route("10.213.0.0/24", "eth1"), Neighbour(OWN, NetworkKind.LIBVIRT, "farm")]
     uri = "qemu+ssh://barn/system"
     result = found("network", FakeHost(holds=HELD, around=around), provider="libvirt", provider_uri=uri)
     way, network = result.fixes[1:]
@@ -110,13 +111,13 @@ def test_a_written_network_that_is_in_use_says_by_what() -> None:
 
 
 def test_a_wide_route_beside_a_lab_that_is_up_is_a_warning() -> None:
-    own = Neighbour(OWN, Kind.LIBVIRT, "halab-ha", own=True)
+    own = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True)
     wide = route("10.0.0.0/8", "tun0")
     result = found("network", FakeHost(holds=HELD, around=[own, wide]))
-    assert result.state is State.WARNING
+    assert result.state is CheckState.WARNING
     assert result.seen.endswith("the lab's is the narrower one, and hides its part of the other")
-    resting = Neighbour(OWN, Kind.LIBVIRT, "halab-ha", own=True, active=False)
-    assert found("network", FakeHost(holds=HELD, around=[resting, wide])).state is State.FAILED
+    resting = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True, active=False)
+    assert found("network", FakeHost(holds=HELD, around=[resting, wide])).state is CheckState.FAILED
 
 
 @pytest.mark.parametrize("provider", ["docker", "libvirt"])
@@ -127,27 +128,29 @@ def test_up_stops_at_what_came_later(provider: str) -> None:
 
 
 def test_up_tells_of_a_wide_route_and_goes_on() -> None:
-    own = Neighbour(OWN, Kind.DOCKER, "halab-ha", own=True)
+    own = Neighbour(OWN, NetworkKind.DOCKER, "halab-ha", own=True)
     (told,) = require(place_of(), FakeHost(holds=HELD, around=[own, route("10.0.0.0/8", "tun0")]))
-    assert (told.name, told.state) == ("network", State.WARNING)
+    assert (told.name, told.state) == ("network", CheckState.WARNING)
 
 
 def test_routes_of_known_networks_are_told_once() -> None:
     shop, ours = IPv4Network("172.18.0.0/16"), OWN
     subnets = [
-        Subnet(Kind.DOCKER, "shop", (shop,), "br-0123456789ab"),
-        Subnet(Kind.DOCKER, "halab-ha", (ours,), "hl0ad50000", lab="ha", work=str(WORK)),
+        Subnet(NetworkKind.DOCKER, "shop", (shop,), "br-0123456789ab"),
+        Subnet(NetworkKind.DOCKER, "halab-ha", (ours,), "hl0ad50000", lab="ha", work=str(WORK)),
     ]
     there = [Route(shop, "br-0123456789ab"), Route(ours, "hl0ad50000"), Route(ours, "tun0")]
     assert neighbours(there, subnets, lab="ha", work=WORK) == [
-        Neighbour(shop, Kind.DOCKER, "shop"),
-        Neighbour(ours, Kind.DOCKER, "halab-ha", own=True),
-        Neighbour(ours, Kind.ROUTE, "tun0"),
+        Neighbour(shop, NetworkKind.DOCKER, "shop"),
+        Neighbour(ours, NetworkKind.DOCKER, "halab-ha", own=True),
+        Neighbour(ours, NetworkKind.ROUTE, "tun0"),
     ]
 
 
 def test_a_lab_of_the_same_name_elsewhere_is_another_one() -> None:
-    subnet = Subnet(Kind.DOCKER, "halab-ha", (OWN,), "hl0ad50000", lab="ha", work="/labs/other/.halab")
+    subnet = Subnet(
+        NetworkKind.DOCKER, "halab-ha", (OWN,), "hl0ad50000", lab="ha", work="/labs/other/.halab"
+    )
     (there,) = neighbours([], [subnet], lab="ha", work=WORK)
     assert not there.own
 

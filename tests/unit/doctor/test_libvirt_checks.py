@@ -10,19 +10,19 @@ import pytest
 from support.doctor_results import found as found_on
 from support.fake_host import GIB, LIBVIRT, LIBVIRT_SOCKET, SYSTEMD, FakeHost, place_of
 
-from halab.doctor.check import Result, State
+from halab.doctor.check import CheckResult, CheckState
 from halab.errors import Corrupted, HostProblem
-from halab.machines.host.neighbours import Kind, Subnet
+from halab.machines.host.neighbours import NetworkKind, Subnet
 from halab.machines.libvirt.facts import LibvirtFacts, Pool
 
 WORK = str(place_of().work.path)
 
 
-def found(name: str, host: FakeHost, **written: Any) -> Result:
+def found(name: str, host: FakeHost, **written: Any) -> CheckResult:
     return found_on(name, host, **{"provider": "libvirt", **written})
 
 
-def state(name: str, host: FakeHost, **written: Any) -> State:
+def state(name: str, host: FakeHost, **written: Any) -> CheckState:
     return found(name, host, **written).state
 
 
@@ -35,7 +35,10 @@ def test_a_provider_of_virtual_machines_is_as_good_as_another() -> None:
 
 def test_no_socket_says_how_libvirt_is_started() -> None:
     result = found("libvirt access", FakeHost(there={SYSTEMD}))
-    assert (result.state, result.seen) == (State.FAILED, "no such socket: /var/run/libvirt/libvirt-sock")
+    assert (result.state, result.seen) == (
+        CheckState.FAILED,
+        "no such socket: /var/run/libvirt/libvirt-sock",
+    )
     assert list(result.fixes) == ["sudo systemctl enable --now libvirtd"]
 
 
@@ -44,7 +47,7 @@ def test_the_daemon_for_qemu_alone_is_known() -> None:
     host.tools = host.tools - {"libvirtd"} | {"virtqemud"}
     assert list(found("libvirt access", host).fixes) == ["sudo systemctl enable --now virtqemud"]
     host.there.add(Path("/var/run/libvirt/virtqemud-sock"))
-    assert state("libvirt access", host) is State.OK
+    assert state("libvirt access", host) is CheckState.OK
 
 
 def test_without_an_init_system_a_libvirt_of_its_own_is_offered() -> None:
@@ -82,18 +85,18 @@ def test_the_group_that_gives_access_is_seen() -> None:
 
 def test_a_libvirt_elsewhere_has_no_socket_here() -> None:
     host = FakeHost(variables={"LIBVIRT_DEFAULT_URI": "qemu+ssh://ada@farm/system"}, there=set())
-    assert state("libvirt access", host) is State.OK
+    assert state("libvirt access", host) is CheckState.OK
     assert found("libvirt", host).seen.endswith("on another host, by ssh")
     assert found("kvm", host).seen == "not asked: machines are on ada@farm"
     host.variables["LIBVIRT_DEFAULT_URI"] = "qemu+tls://barn/system"
     result = found("libvirt", host)
-    assert (result.state, result.fixes[1]) == (State.WARNING, "unset LIBVIRT_DEFAULT_URI")
+    assert (result.state, result.fixes[1]) == (CheckState.WARNING, "unset LIBVIRT_DEFAULT_URI")
 
 
 def test_a_library_that_is_missing_is_built_with_its_headers() -> None:
     host = FakeHost(packages={"python-vagrant": "1.0.0"})
     result = found("libvirt-python", host)
-    assert (result.state, result.seen) == (State.FAILED, "not installed: libvirt-python")
+    assert (result.state, result.seen) == (CheckState.FAILED, "not installed: libvirt-python")
     assert "libvirt-dev" in result.fixes[0]
     assert "pip install 'libvirt-python>=9.0'" in result.fixes[0]
     assert found("libvirt", host).seen == "not asked, for want of libvirt-python"
@@ -102,7 +105,7 @@ def test_a_library_that_is_missing_is_built_with_its_headers() -> None:
 def test_a_library_that_cannot_be_imported_says_why() -> None:
     host = FakeHost(unimportable={"libvirt": "libvirt.so.0: cannot open shared object file"})
     result = found("libvirt-python", host)
-    assert result.state is State.FAILED
+    assert result.state is CheckState.FAILED
     assert "libvirt.so.0" in result.seen
     assert result.fixes[0].endswith("--force-reinstall --no-cache-dir 'libvirt-python>=9.0'")
 
@@ -110,7 +113,7 @@ def test_a_library_that_cannot_be_imported_says_why() -> None:
 def test_a_libvirt_that_does_not_answer_offers_the_group_first() -> None:
     host = FakeHost(libvirt_facts=HostProblem("authentication unavailable"), groups=frozenset({"ada"}))
     result = found("libvirt", host)
-    assert (result.state, result.seen) == (State.FAILED, "authentication unavailable")
+    assert (result.state, result.seen) == (CheckState.FAILED, "authentication unavailable")
     assert [fix.split("  #")[0] for fix in result.fixes] == [
         "sudo usermod -aG libvirt ada", "sudo systemctl enable --now libvirtd",
     ]  # fmt: skip
@@ -126,10 +129,10 @@ def test_an_address_that_does_not_answer_can_be_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "driver", "state"),
-    [("qemu:///system", "QEMU", State.OK), ("qemu:///session", "QEMU", State.FAILED),
-     ("test:///default", "TEST", State.FAILED)],
+    [("qemu:///system", "QEMU", CheckState.OK), ("qemu:///session", "QEMU", CheckState.FAILED),
+     ("test:///default", "TEST", CheckState.FAILED)],
 )  # fmt: skip
-def test_only_the_qemu_of_the_system_makes_labs(uri: str, driver: str, state: State) -> None:
+def test_only_the_qemu_of_the_system_makes_labs(uri: str, driver: str, state: CheckState) -> None:
     host = FakeHost(libvirt_facts=replace(LIBVIRT, driver=driver), variables={"LIBVIRT_DEFAULT_URI": uri})
     assert found("libvirt", host).state is state
 
@@ -149,49 +152,49 @@ def test_qemu_and_its_tool_for_disks_are_both_needed() -> None:
 @pytest.mark.parametrize(
     ("plugin", "vagrant", "expected"),
     [
-        ("0.11.2", "2.3.4", State.OK),
-        ("0.12.2", "2.3.4", State.OK),
-        ("0.12.2", "2.4.1", State.OK),
-        ("0.12.2", "2.4.9", State.OK),
-        ("0.10.8", "2.3.4", State.FAILED),
-        ("0.11.2", "2.4.9", State.FAILED),
-        ("0.12.2", "2.3.7", State.WARNING),
+        ("0.11.2", "2.3.4", CheckState.OK),
+        ("0.12.2", "2.3.4", CheckState.OK),
+        ("0.12.2", "2.4.1", CheckState.OK),
+        ("0.12.2", "2.4.9", CheckState.OK),
+        ("0.10.8", "2.3.4", CheckState.FAILED),
+        ("0.11.2", "2.4.9", CheckState.FAILED),
+        ("0.12.2", "2.3.7", CheckState.WARNING),
     ],
 )
-def test_plugin_and_vagrant_must_fit(plugin: str, vagrant: str, expected: State) -> None:
+def test_plugin_and_vagrant_must_fit(plugin: str, vagrant: str, expected: CheckState) -> None:
     host = FakeHost()
     host.outputs["vagrant plugin list"] = f"vagrant-libvirt ({plugin}, global)\n"
     host.outputs["vagrant --version"] = f"Vagrant {vagrant}\n"
     result = found("vagrant-libvirt", host)
     assert result.state is expected
-    assert bool(result.fixes) is (expected is not State.OK)
+    assert bool(result.fixes) is (expected is not CheckState.OK)
 
 
 def test_a_plugin_that_is_missing_counts_for_virtual_machines_alone() -> None:
     host = FakeHost()
     host.outputs["vagrant plugin list"] = "No plugins installed.\n"
-    assert state("vagrant-libvirt", host) is State.FAILED
-    assert state("vagrant-libvirt", host, provider="docker") is State.SKIPPED
+    assert state("vagrant-libvirt", host) is CheckState.FAILED
+    assert state("vagrant-libvirt", host, provider="docker") is CheckState.SKIPPED
     host.tools.remove("vagrant")
-    assert state("vagrant-libvirt", host) is State.SKIPPED
+    assert state("vagrant-libvirt", host) is CheckState.SKIPPED
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ("fpu svm", State.OK),
-        ("fpu hypervisor vmx", State.OK),
-        ("fpu hypervisor", State.WARNING),
-        ("", State.SKIPPED),
+        ("fpu svm", CheckState.OK),
+        ("fpu hypervisor vmx", CheckState.OK),
+        ("fpu hypervisor", CheckState.WARNING),
+        ("", CheckState.SKIPPED),
     ],
 )
-def test_a_host_that_is_a_virtual_machine_says_whether_it_may_nest(flags: str, expected: State) -> None:
+def test_a_host_that_is_a_virtual_machine_says_whether_it_may_nest(flags: str, expected: CheckState) -> None:
     host = FakeHost()
     host.texts["/proc/cpuinfo"] = (
         f"processor\t: 0\nflags\t\t: {flags}\n" if flags else "Features\t: fp asimd\n"
     )
     assert state("nested kvm", host) is expected
-    assert state("nested kvm", host, accel="tcg") is State.SKIPPED
+    assert state("nested kvm", host, accel="tcg") is CheckState.SKIPPED
 
 
 def test_a_guest_that_fails_leaves_two_ways_to_go_on() -> None:
@@ -203,10 +206,10 @@ def test_a_guest_that_fails_leaves_two_ways_to_go_on() -> None:
 
 
 def test_emulated_control_planes_want_more_than_a_core_each() -> None:
-    assert state("processors", FakeHost(cores=2), accel="tcg") is State.WARNING
-    assert state("processors", FakeHost(cores=2), accel="tcg", control_planes=1) is State.OK
-    assert state("processors", FakeHost(cores=4), accel="tcg") is State.OK
-    assert state("processors", FakeHost(cores=2)) is State.OK
+    assert state("processors", FakeHost(cores=2), accel="tcg") is CheckState.WARNING
+    assert state("processors", FakeHost(cores=2), accel="tcg", control_planes=1) is CheckState.OK
+    assert state("processors", FakeHost(cores=4), accel="tcg") is CheckState.OK
+    assert state("processors", FakeHost(cores=2)) is CheckState.OK
 
 
 # disks
@@ -226,48 +229,48 @@ def test_a_pool_with_room_is_well() -> None:
 def test_a_pool_that_is_not_active_is_started_for_good() -> None:
     resting = replace(POOL, active=False, available_bytes=None)
     result = found("storage pool", FakeHost(libvirt_facts=with_pool(resting)))
-    assert result.state is State.FAILED
+    assert result.state is CheckState.FAILED
     virsh = "virsh -c qemu:///system"
     assert list(result.fixes) == [f"{virsh} pool-start default && {virsh} pool-autostart default"]
 
 
 def test_a_pool_that_does_not_come_back_is_a_warning() -> None:
     result = found("storage pool", FakeHost(libvirt_facts=with_pool(replace(POOL, autostart=False))))
-    assert result.state is State.WARNING
+    assert result.state is CheckState.WARNING
     assert list(result.fixes) == ["virsh -c qemu:///system pool-autostart default"]
 
 
 def test_a_full_pool_fails_unless_the_lab_is_up() -> None:
     full = with_pool(replace(POOL, available_bytes=GIB))
-    assert state("storage pool", FakeHost(libvirt_facts=full)) is State.FAILED
-    assert state("storage pool", FakeHost(libvirt_facts=full, machines_up=4)) is State.OK
+    assert state("storage pool", FakeHost(libvirt_facts=full)) is CheckState.FAILED
+    assert state("storage pool", FakeHost(libvirt_facts=full, machines_up=4)) is CheckState.OK
 
 
 def test_a_pool_has_room_for_the_memory_that_a_snapshot_keeps() -> None:
     # three times 2 GiB and a balancer of 512 MiB beside disks of 4.5 GB
     almost = with_pool(replace(POOL, available_bytes=11_400_000_000))
-    assert state("storage pool", FakeHost(libvirt_facts=almost)) is State.FAILED
+    assert state("storage pool", FakeHost(libvirt_facts=almost)) is CheckState.FAILED
     enough = with_pool(replace(POOL, available_bytes=11_500_000_000))
-    assert state("storage pool", FakeHost(libvirt_facts=enough)) is State.OK
+    assert state("storage pool", FakeHost(libvirt_facts=enough)) is CheckState.OK
 
 
 def test_a_pool_that_is_not_there_yet_needs_its_disk() -> None:
     none = replace(LIBVIRT, pools=())
     assert "`up` makes default" in found("storage pool", FakeHost(libvirt_facts=none)).seen
-    assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is State.FAILED
+    assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is CheckState.FAILED
 
 
 def test_without_libvirt_there_is_no_pool_to_ask() -> None:
     host = FakeHost(libvirt_facts=HostProblem("no libvirt answers"))
-    assert state("storage pool", host) is State.SKIPPED
-    assert state("libvirt networks", host) is State.SKIPPED
+    assert state("storage pool", host) is CheckState.SKIPPED
+    assert state("libvirt networks", host) is CheckState.SKIPPED
 
 
 def test_vagrant_needs_room_for_a_box_that_it_does_not_have() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"}, free=GIB)
-    assert state("vagrant home", host) is State.FAILED
+    assert state("vagrant home", host) is CheckState.FAILED
     host.cached_bundle = Corrupted("the manifest is no JSON")
-    assert state("vagrant home", host) is State.FAILED
+    assert state("vagrant home", host) is CheckState.FAILED
     assert found("vagrant home", FakeHost(variables={"VAGRANT_HOME": "/big/vagrant"})).seen.endswith(
         "/big/vagrant"
     )
@@ -278,13 +281,13 @@ def test_a_folder_of_vagrant_that_belongs_to_root_is_given_back() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"}, forbidden={home})
     host.there.add(home)
     result = found("vagrant home", host)
-    assert result.state is State.FAILED
+    assert result.state is CheckState.FAILED
     assert result.fixes[0] == "sudo chown -R ada /home/ada/.vagrant.d"
 
 
 def test_a_libvirt_that_hangs_leaves_memory_to_be_judged() -> None:
     host = FakeHost(libvirt_facts=HostProblem("libvirt does not answer within 8 s"))
-    assert state("memory", host) is State.OK
+    assert state("memory", host) is CheckState.OK
 
 
 # networks, names, the firewall
@@ -292,7 +295,7 @@ def test_a_libvirt_that_hangs_leaves_memory_to_be_judged() -> None:
 
 def subnet(name: str, *, active: bool = True, own: bool = False) -> Subnet:
     return Subnet(
-        Kind.LIBVIRT, name, (), "virbr0", active, *(("ha", WORK) if own else ("", "")), forward="nat"
+        NetworkKind.LIBVIRT, name, (), "virbr0", active, *(("ha", WORK) if own else ("", "")), forward="nat"
     )
 
 
@@ -304,12 +307,12 @@ def test_networks_are_listed_with_what_they_are() -> None:
     assert found("libvirt networks", FakeHost()).seen == "`halab up` makes two for the lab; there are none"
     host = with_networks(subnet("default", active=False), subnet("halab-ha", own=True))
     result = found("libvirt networks", host)
-    assert (result.state, result.seen) == (State.OK, "default (not active), halab-ha (nat)")
+    assert (result.state, result.seen) == (CheckState.OK, "default (not active), halab-ha (nat)")
 
 
 def test_a_network_of_the_lab_that_is_not_active_is_a_warning() -> None:
     result = found("libvirt networks", with_networks(subnet("halab-ha", active=False, own=True)))
-    assert result.state is State.WARNING
+    assert result.state is CheckState.WARNING
     assert list(result.fixes) == ["halab up", "virsh -c qemu:///system net-start halab-ha"]
 
 
@@ -317,11 +320,11 @@ def test_a_name_server_on_every_address_is_in_the_way_of_dnsmasq() -> None:
     host = FakeHost()
     head = "   sl  local_address rem_address   st\n"
     host.texts["/proc/net/udp"] = f"{head}  12: 0100007F:0035 00000000:0000 07\n"
-    assert state("dnsmasq", host) is State.OK
+    assert state("dnsmasq", host) is CheckState.OK
     host.texts["/proc/net/udp"] = f"{head} 1112: 00000000:0035 00000000:0000 07\n"
-    assert state("dnsmasq", host) is State.WARNING
+    assert state("dnsmasq", host) is CheckState.WARNING
     host.tools.remove("dnsmasq")
-    assert state("dnsmasq", host) is State.FAILED
+    assert state("dnsmasq", host) is CheckState.FAILED
 
 
 def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
@@ -332,7 +335,7 @@ def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
 
 def test_the_firewall_is_for_root_to_see() -> None:
     result = found("firewall", FakeHost())
-    assert (result.state, result.needs_root) == (State.SKIPPED, True)
+    assert (result.state, result.needs_root) == (CheckState.SKIPPED, True)
     assert list(result.fixes) == [
         'sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml', "sudo iptables -S; sudo nft list ruleset",
     ]  # fmt: skip
@@ -341,9 +344,9 @@ def test_the_firewall_is_for_root_to_see() -> None:
 def test_where_nothing_tells_of_the_firewall_it_is_skipped() -> None:
     host = firewall()
     host.outputs |= {"iptables -S": HostProblem("no table"), "nft list ruleset": HostProblem("no netlink")}
-    assert state("firewall", host) is State.SKIPPED
+    assert state("firewall", host) is CheckState.SKIPPED
     host.tools -= {"iptables", "nft"}
-    assert state("firewall", host) is State.SKIPPED
+    assert state("firewall", host) is CheckState.SKIPPED
 
 
 DOCKER = "-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n"
@@ -353,7 +356,7 @@ def test_docker_drops_what_libvirt_does_not_let_through() -> None:
     host = firewall(DOCKER)
     host.texts["/proc/sys/net/bridge/bridge-nf-call-iptables"] = "1\n"
     result = found("firewall", host)
-    assert result.state is State.WARNING
+    assert result.state is CheckState.WARNING
     assert result.seen == (
         "iptables' chain FORWARD drops what it does not know, and lets no lab through: "
         "packets are lost between machines too, for bridges are filtered"
@@ -370,12 +373,12 @@ def test_docker_drops_what_libvirt_does_not_let_through() -> None:
     ],
 )
 def test_a_chain_of_libvirt_or_our_own_fix_lets_a_lab_through(accept: str) -> None:
-    assert state("firewall", firewall(DOCKER + accept)) is State.OK
+    assert state("firewall", firewall(DOCKER + accept)) is CheckState.OK
 
 
 def test_a_host_that_drops_what_comes_in_loses_questions_for_an_address() -> None:
-    assert state("firewall", firewall("-P INPUT DROP\n")) is State.WARNING
-    assert state("firewall", firewall("-P INPUT DROP\n-A INPUT -j LIBVIRT_INP\n")) is State.OK
+    assert state("firewall", firewall("-P INPUT DROP\n")) is CheckState.WARNING
+    assert state("firewall", firewall("-P INPUT DROP\n-A INPUT -j LIBVIRT_INP\n")) is CheckState.OK
 
 
 NFT = """table ip filter {
@@ -399,10 +402,10 @@ table ip libvirt_network {
 
 def test_a_table_of_nft_drops_whatever_others_accept() -> None:
     result = found("firewall", firewall(ruleset=NFT.replace("RULE", "ct state established accept")))
-    assert result.state is State.WARNING
+    assert result.state is CheckState.WARNING
     assert result.seen.startswith("nft's chain inet mine base drops")
     assert result.fixes[0].startswith(
         "nft insert rule inet mine base iifname 'hl*' oifname 'hl*' accept && "
     )
     passing = NFT.replace("RULE", 'iifname "hl*" oifname "hl*" accept')
-    assert state("firewall", firewall(ruleset=passing)) is State.OK
+    assert state("firewall", firewall(ruleset=passing)) is CheckState.OK

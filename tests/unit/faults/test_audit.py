@@ -9,11 +9,11 @@ import pytest
 from support.fakes import FakeGuests
 from support.site_builder import FakePower, site_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import LabProblem, Unreachable
 from halab.faults import capabilities
 from halab.faults.audit import audit, script
-from halab.machines.power import State
+from halab.machines.power import PowerState
 
 PROBED = "container yes\nnetem qdisc kind is unknown\ntbf yes\nnft-numgen yes\ndisk-throttle yes\n"
 
@@ -31,11 +31,11 @@ def test_what_a_kernel_lacks_is_said_with_the_reason() -> None:
 def test_a_container_never_has_a_clock_of_its_own() -> None:
     said = PROBED.replace("container yes", "container no")
     assert probe(said).lacking["own-clock"] == "a container has the clock of its host"
-    assert "own-clock" in probe(PROBED, provider=Provider.LIBVIRT).lacking
+    assert "own-clock" in probe(PROBED, provider=ProviderKind.LIBVIRT).lacking
 
 
 def test_a_virtual_machine_has_what_a_container_lacks() -> None:
-    found = probe(PROBED.replace("container yes", "container no"), provider=Provider.LIBVIRT)
+    found = probe(PROBED.replace("container yes", "container no"), provider=ProviderKind.LIBVIRT)
     assert {"own-clock", "own-kernel", "own-disk", "snapshot"} <= found.has
 
 
@@ -53,7 +53,7 @@ def test_the_throttle_of_a_hypervisor_is_believed_once_writes_take_longer(
 ) -> None:
     power = FakePower(has_disks=True)
     guests = FakeGuests({"^cp1": PROBED.replace("container yes", "container no"), "^lb1": took})
-    found = capabilities.probe(site_of(guests, power, provider=Provider.LIBVIRT))
+    found = capabilities.probe(site_of(guests, power, provider=ProviderKind.LIBVIRT))
     assert ("disk-throttle" in found.has) is (why is None)
     assert why is None or why in found.lacking["disk-throttle"]
     assert power.asked == ["lb1 may write 4 times a second", "lb1 may write None times a second"]
@@ -85,7 +85,7 @@ def test_what_is_left_behind_is_said_with_its_machine() -> None:
 
 def test_a_machine_that_is_off_or_frozen_is_left_behind() -> None:
     guests = FakeGuests()
-    power = FakePower({"cp2": State.OFF, "cp3": State.FROZEN})
+    power = FakePower({"cp2": PowerState.OFF, "cp3": PowerState.FROZEN})
     assert audit(site_of(guests, power)) == ["not running: cp2 (off)", "not running: cp3 (frozen)"]
     assert sorted(call.machine for call in guests.calls) == ["cp1", "lb1"]
 
@@ -107,8 +107,8 @@ def test_each_kind_of_machine_is_asked_for_what_it_should_be(machine: str) -> No
 
 def test_a_power_cut_means_something_only_where_disks_keep_what_was_flushed() -> None:
     virtual = PROBED.replace("container yes", "container no")
-    unsafe = probe(virtual, provider=Provider.LIBVIRT, disk_cache="unsafe")
+    unsafe = probe(virtual, provider=ProviderKind.LIBVIRT, disk_cache="unsafe")
     assert unsafe.lacking["safe-disk"].startswith("the lab file says disk_cache: unsafe")
-    assert "safe-disk" in probe(virtual, provider=Provider.LIBVIRT).has
+    assert "safe-disk" in probe(virtual, provider=ProviderKind.LIBVIRT).has
     # a container writes to the disk of its host, whatever is written there
     assert "safe-disk" in probe(PROBED, disk_cache="unsafe").has

@@ -6,7 +6,7 @@ import pytest
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 from support.site_builder import heal, inject, site_of
 
-from halab.config.lab import Check
+from halab.config.lab import BackendCheck
 from halab.errors import BadUsage, TimedOut
 from halab.faults.journal import Entry
 from halab.topology.files import BalancerSettings, balancer
@@ -33,11 +33,14 @@ def test_the_lab_s_own_configuration_is_what_provisioning_writes() -> None:
 
 
 def test_haproxy_is_rendered_with_other_settings() -> None:
-    text = balancer(lab_of(), BalancerSettings(Check.TCP, "5s", 20)).text
+    text = balancer(lab_of(), BalancerSettings(BackendCheck.TCP, "5s", 20)).text
     assert "httpchk" not in text
     for line in ("timeout client 5s", "timeout server 5s", "timeout tunnel 5s", "  maxconn 20\n"):
         assert line in text
-    assert "httpchk" in balancer(lab_of(load_balancer={"check": "tcp"}), BalancerSettings(Check.READYZ)).text
+    assert (
+        "httpchk"
+        in balancer(lab_of(load_balancer={"check": "tcp"}), BalancerSettings(BackendCheck.READYZ)).text
+    )
 
 
 def test_nginx_is_rendered_with_other_settings() -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.fakes import FakeGuests
 from support.site_builder import site_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.faults import dead_containers
 
 HEADER = "TASK    PID     STATUS"
@@ -59,7 +59,7 @@ def test_all_others_are_left_alone(seen: list[str]) -> None:
 def test_they_are_removed_and_containerd_reads_anew_what_it_has() -> None:
     told = "\n".join([*tasks("runs"), "=", container("dead", AT_FIRST), container("runs", BEHIND), ""])
     guests = FakeGuests({"tasks ls": told})
-    dead_containers.forget(site_of(guests, provider=Provider.LIBVIRT), "cp2")
+    dead_containers.forget(site_of(guests, provider=ProviderKind.LIBVIRT), "cp2")
     looked, removed = guests.calls
     assert "containers rm" not in looked.command
     assert "in dead; do" in removed.command
@@ -76,7 +76,7 @@ def test_one_that_its_kubelet_removed_meanwhile_is_no_failure(
 ) -> None:
     told = "\n".join([*tasks("runs"), "=", container("dead", AT_FIRST), container("runs", BEHIND), ""])
     guests = FakeGuests({"tasks ls": told})
-    dead_containers.forget(site_of(guests, provider=Provider.LIBVIRT), "cp2")
+    dead_containers.forget(site_of(guests, provider=ProviderKind.LIBVIRT), "cp2")
     stand_ins = (
         f'ctr() {{ case "$4" in rm) return {removes} ;; info) return {is_there} ;; esac; }}; '
         'systemctl() { echo "$@"; }; '
@@ -89,5 +89,5 @@ def test_one_that_its_kubelet_removed_meanwhile_is_no_failure(
 
 def test_a_machine_whose_containerd_does_not_run_has_nothing_to_be_put_in_order() -> None:
     guests = FakeGuests()
-    dead_containers.forget(site_of(guests, provider=Provider.LIBVIRT), "cp2")
+    dead_containers.forget(site_of(guests, provider=ProviderKind.LIBVIRT), "cp2")
     assert len(guests.calls) == 1

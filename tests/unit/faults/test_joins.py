@@ -16,16 +16,16 @@ from halab.errors import BadUsage, LabProblem, ScriptFailed, TimedOut
 from halab.faults import injection, joins
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
-from halab.faults.site import Hindrance, Site
-from halab.machines.power import State
+from halab.faults.site import JoinObstacle, Site
+from halab.machines.power import PowerState
 
 MEMBER = "10.213.7.12:2379"
 EXPIRED = 'error downloading the secret: Secret "kubeadm-certs" was not found in the "kube-system" Namespace'
 NAMES = [fault.name for fault in joins.FAULTS]
 REASONS = {"join-without-removing": f"dial tcp {MEMBER}: refused", "join-with-expired-key": EXPIRED}
 HINDRANCES = {
-    "join-without-removing": Hindrance.STALE_MEMBER,
-    "join-with-expired-key": Hindrance.EXPIRED_KEY,
+    "join-without-removing": JoinObstacle.STALE_MEMBER,
+    "join-with-expired-key": JoinObstacle.EXPIRED_KEY,
 }
 
 
@@ -35,11 +35,11 @@ class Remakes:
 
     power: FakePower
     fails: Exception | None = None
-    made: list[tuple[str, Hindrance | None]] = field(default_factory=list)
+    made: list[tuple[str, JoinObstacle | None]] = field(default_factory=list)
     at_once: list[str] = field(default_factory=list)
 
-    def __call__(self, machine: str, *, hindrance: Hindrance | None = None, in_turn: bool = True) -> None:
-        self.power.states[machine] = State.RUNNING
+    def __call__(self, machine: str, *, hindrance: JoinObstacle | None = None, in_turn: bool = True) -> None:
+        self.power.states[machine] = PowerState.RUNNING
         self.made.append((machine, hindrance))
         if not in_turn:
             self.at_once.append(machine)
@@ -188,7 +188,7 @@ def test_a_heal_waits_for_a_reset_that_still_runs() -> None:
 
 def test_a_machine_that_is_gone_is_waited_for_by_nobody() -> None:
     found = stage()
-    found.remakes.power.states["cp2"] = State.GONE
+    found.remakes.power.states["cp2"] = PowerState.GONE
     found.heal("lose-machine")
     assert found.guests.calls == []
 

@@ -16,7 +16,7 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 from halab.faults.packet_filter import Direction, Filter
 from halab.faults.site import Site
-from halab.machines.power import State
+from halab.machines.power import PowerState
 
 LAB = lab_of(name="ha")
 NICS = json.dumps(
@@ -190,9 +190,9 @@ def test_a_queue_is_removed_by_its_own_handle() -> None:
     assert re.search(r"\|\| tc qdisc del dev eth1 root handle [1-9a-f][0-9a-f]{3}:$", command)
 
 
-@pytest.mark.parametrize("state", [State.OFF, State.GONE])
+@pytest.mark.parametrize("state", [PowerState.OFF, PowerState.GONE])
 @pytest.mark.parametrize("fault", ["partition", "lose-packets", "limit-rate", "delay-packets", "cut-link"])
-def test_a_machine_that_is_off_has_forgotten_its_network_faults(fault: str, state: State) -> None:
+def test_a_machine_that_is_off_has_forgotten_its_network_faults(fault: str, state: PowerState) -> None:
     network = Network()
     network.power.states["cp2"] = state
     assert heal(network, fault) == []

@@ -10,15 +10,15 @@ import pytest
 from support.fake_power import FakePower
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import TimedOut, Unreachable
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
-from halab.faults.fault import Place
+from halab.faults.fault import FaultTarget
 from halab.faults.journal import Entry
 from halab.faults.power import incarnation
 from halab.faults.site import Site
-from halab.machines.power import State
+from halab.machines.power import PowerState
 
 
 def no_remake(machine: str, **options: object) -> None:
@@ -33,7 +33,7 @@ class Started(FakeGuests):
         self._power = power
 
     def _answer(self, machine: str) -> str:
-        if self._power.state(machine) is not State.RUNNING:
+        if self._power.state(machine) is not PowerState.RUNNING:
             raise Unreachable(f"{machine} does not answer")
         starts = sum(each in (f"start {machine}", f"reset {machine}") for each in self._power.done)
         return f"one-kernel\n{1000 + starts}\n"
@@ -97,7 +97,7 @@ def test_a_reset_that_was_interrupted_leaves_no_machine_off() -> None:
     found = stage()
     found.power.cut("cp2")
     found.heal("reset")
-    assert found.power.state("cp2") is State.RUNNING
+    assert found.power.state("cp2") is PowerState.RUNNING
 
 
 def test_a_reboot_that_was_interrupted_while_it_shut_down_is_healed_once_it_is_off() -> None:
@@ -142,7 +142,7 @@ def test_a_frozen_machine_is_thawed() -> None:
 
 
 def test_a_virtual_machine_that_went_on_before_its_heal_was_ended_gets_its_clock() -> None:
-    found = stage(provider=Provider.LIBVIRT)
+    found = stage(provider=ProviderKind.LIBVIRT)
     found.inject("freeze")
     found.heal("freeze")
     # thawed by power itself, which sets it
@@ -159,4 +159,4 @@ def test_a_frozen_machine_that_was_cut_meanwhile_is_not_waited_for() -> None:
 
 
 def test_every_machine_can_lose_its_power() -> None:
-    assert all(FAULTS[name].place is Place.ANY for name in ("cut-power", "reset", "reboot", "freeze"))
+    assert all(FAULTS[name].place is FaultTarget.ANY for name in ("cut-power", "reset", "reboot", "freeze"))

@@ -10,7 +10,7 @@ import pytest
 from support.fakes import Call, FakeGuests
 from support.site_builder import FakePower, heal, inject, site_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import BadUsage, TimedOut, Unable
 from halab.faults import clocks, disk
 from halab.faults.catalogue import FAULTS
@@ -120,7 +120,7 @@ def test_a_container_has_no_disk_to_fill() -> None:
 
 def test_a_disk_of_its_own_is_filled_and_emptied() -> None:
     guests = FakeGuests({"fallocate": "18000M were taken, and nothing can be written to /var/lib/etcd\n"})
-    site = site_of(guests, provider=Provider.LIBVIRT)
+    site = site_of(guests, provider=ProviderKind.LIBVIRT)
     entry, seen = inject(site, "fill-disk")
     assert "nothing can be written" in seen
     assert "systemd-detect-virt -cq" in guests.commands("cp2")[0]
@@ -143,7 +143,7 @@ def test_a_shift_without_a_sign_is_refused() -> None:
 def test_a_container_s_clock_is_never_set() -> None:
     guests = FakeGuests({"systemd-detect-virt": CONTAINER})
     entry = Entry("42", "shift-clock", "cp2", {"by": "+1h"})
-    for provider in Provider.DOCKER, Provider.LIBVIRT:
+    for provider in ProviderKind.DOCKER, ProviderKind.LIBVIRT:
         site = site_of(guests, provider=provider)
         with pytest.raises(Unable):
             inject(site, "shift-clock", by="+1h")
@@ -159,7 +159,7 @@ def test_the_clock_of_a_virtual_machine_is_shifted_and_set_right_by_the_host_s()
         return f"{time.time() + 3600.4:.3f}\n"
 
     guests = FakeGuests({"^cp2: systemd-detect-virt": VIRTUAL, r"date \+%s\.%N": told})
-    site = site_of(guests, provider=Provider.LIBVIRT)
+    site = site_of(guests, provider=ProviderKind.LIBVIRT)
     entry, seen = inject(site, "shift-clock", by="+1h")
     assert seen == "its clock is +3600 s from the host's"
     (setting,) = [command for command in guests.commands("cp2") if "date -s" in command]
@@ -179,7 +179,7 @@ def test_a_clock_may_be_a_little_off_from_where_it_was_put() -> None:
             r"date \+%s\.%N": lambda call: f"{time.time() - 172800 - 4.9:.3f}\n",
         }
     )
-    _, seen = inject(site_of(guests, provider=Provider.LIBVIRT), "shift-clock", by="-48h")
+    _, seen = inject(site_of(guests, provider=ProviderKind.LIBVIRT), "shift-clock", by="-48h")
     assert seen == "its clock is -172805 s from the host's"
 
 
@@ -188,4 +188,4 @@ def test_a_clock_that_was_put_right_at_once_is_a_fault_without_effect() -> None:
         {"^cp2: systemd-detect-virt": VIRTUAL, r"date \+%s\.%N": lambda call: f"{time.time():.3f}\n"}
     )
     with pytest.raises(TimedOut, match=r"its clock is \+0 s from the host's"):
-        inject(site_of(guests, provider=Provider.LIBVIRT), "shift-clock", by="+1h")
+        inject(site_of(guests, provider=ProviderKind.LIBVIRT), "shift-clock", by="+1h")

@@ -9,7 +9,7 @@ import pytest
 from support.fakes import FakeApi, FakeGuests, captured, lab_of
 
 from halab.errors import BadUsage, LabProblem
-from halab.faults.fault import Fault, Option, Place, nothing_to_heal
+from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
 from halab.faults.targets import Targets, require_place
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
@@ -124,13 +124,13 @@ def test_an_option_that_means_the_machine_itself_alone_is_refused(guests: FakeGu
 @pytest.mark.parametrize(
     ("place", "machines"),
     [
-        (Place.ANY, {"lb1", "cp1", "w1"}),
-        (Place.NODE, {"cp1", "w1"}),
-        (Place.CONTROL_PLANE, {"cp1"}),
-        (Place.BALANCER, {"lb1"}),
+        (FaultTarget.ANY, {"lb1", "cp1", "w1"}),
+        (FaultTarget.NODE, {"cp1", "w1"}),
+        (FaultTarget.CONTROL_PLANE, {"cp1"}),
+        (FaultTarget.BALANCER, {"lb1"}),
     ],
 )
-def test_a_fault_makes_sense_in_its_place_only(place: Place, machines: set[str]) -> None:
+def test_a_fault_makes_sense_in_its_place_only(place: FaultTarget, machines: set[str]) -> None:
     lab = lab_of(workers=1)
     fitting = set()
     for machine in ("lb1", "cp1", "w1"):

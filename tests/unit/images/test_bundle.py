@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.config.kubernetes import RELEASES, Release, Source, at_least
+from halab.config.kubernetes import RELEASES, BundleSource, Release, at_least
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import bundle, cache
 from halab.images.bundle_part import Part, Workplace
@@ -78,7 +78,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_bundle_holds_what_its_maker_made() -> None:
-    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     assert made.binary("kubeadm").read_text() == "fake kubeadm"
     assert made.binary("kubeadm").stat().st_mode & 0o777 == 0o755
     assert made.binaries() == [made.path / "bin/kubeadm"]
@@ -91,28 +91,31 @@ def test_a_bundle_holds_what_its_maker_made() -> None:
 
 def test_a_cached_bundle_is_taken_as_it_is() -> None:
     maker = FakeMaker()
-    first = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: maker})
-    second = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: maker})
+    first = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: maker})
+    second = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: maker})
     assert (second, maker.made) == (first, ["kubeadm", "etcd"])
 
 
 def test_a_cached_bundle_of_either_source_is_taken_before_a_host_is_asked() -> None:
-    bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker("m")})
+    bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker("m")})
     silent = FakeMaker("r", problem=HostProblem("asked, though it must not be"))
-    makers = {Source.RELEASE: silent, Source.MODULES: FakeMaker("m", problem=silent.problem)}
-    assert bundle.ensure(RELEASE, Source.AUTO, Quiet(), makers=makers).manifest.source is Source.MODULES
+    makers = {BundleSource.RELEASE: silent, BundleSource.MODULES: FakeMaker("m", problem=silent.problem)}
+    assert (
+        bundle.ensure(RELEASE, BundleSource.AUTO, Quiet(), makers=makers).manifest.source
+        is BundleSource.MODULES
+    )
 
 
 def test_a_changed_byte_is_corrupted() -> None:
-    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     made.binary("kubeadm").write_text("fake kubeadn")
     with pytest.raises(Corrupted, match="kubeadm") as caught:
-        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+        bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     assert caught.value.hint and "halab bundle build --force" in caught.value.hint
 
 
 def test_a_missing_file_is_corrupted() -> None:
-    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     made.binary("kubeadm").unlink()
     with pytest.raises(Corrupted, match="missing: .*kubeadm"):
         made.verify()
@@ -120,18 +123,18 @@ def test_a_missing_file_is_corrupted() -> None:
 
 @pytest.mark.parametrize("content", ["", "{", '{"format": 1}'])
 def test_a_damaged_manifest_is_corrupted(content: str) -> None:
-    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     (made.path / "manifest.json").write_text(content)
     with pytest.raises(Corrupted, match="manifest"):
-        bundle.find(RELEASE, Source.MODULES, makers={Source.MODULES: FakeMaker()})
+        bundle.find(RELEASE, BundleSource.MODULES, makers={BundleSource.MODULES: FakeMaker()})
     assert bundle.installed() == []
 
 
 def test_force_makes_a_corrupted_bundle_anew() -> None:
-    makers = {Source.RELEASE: FakeMaker("r"), Source.MODULES: FakeMaker("m")}
-    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers=makers)
+    makers = {BundleSource.RELEASE: FakeMaker("r"), BundleSource.MODULES: FakeMaker("m")}
+    made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers=makers)
     (made.path / "manifest.json").write_text("")
-    again = bundle.ensure(RELEASE, Source.AUTO, Quiet(), force=True, makers=makers)
+    again = bundle.ensure(RELEASE, BundleSource.AUTO, Quiet(), force=True, makers=makers)
     assert again.path == made.path
     again.verify()
 
@@ -139,26 +142,29 @@ def test_force_makes_a_corrupted_bundle_anew() -> None:
 def test_a_broken_build_leaves_no_bundle_and_goes_on_where_it_ended() -> None:
     broken = FakeMaker(breaks=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: broken})
+        bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: broken})
     assert bundle.installed() == []
     whole = FakeMaker()
-    bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: whole}).verify()
+    bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: whole}).verify()
     assert (broken.made, whole.made) == (["kubeadm"], ["etcd"])
 
 
 def test_a_part_that_changed_while_it_waited_is_made_again(cache_folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         bundle.ensure(
-            RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker(breaks=KeyboardInterrupt())}
+            RELEASE,
+            BundleSource.MODULES,
+            Quiet(),
+            makers={BundleSource.MODULES: FakeMaker(breaks=KeyboardInterrupt())},
         )
     next(cache_folder.glob("staging/*/tree/bin/kubeadm")).write_text("half of it")
     whole = FakeMaker()
-    bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: whole})
+    bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: whole})
     assert whole.made == ["kubeadm", "etcd"]
 
 
 def test_nothing_but_the_bundle_is_left_of_a_build(cache_folder: Path) -> None:
-    made = bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: FakeMaker()})
+    made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     files = [path for path in cache_folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert {path.parent for path in files} == {made.path, made.path / "bin", made.path / "images"}
 
@@ -166,14 +172,14 @@ def test_nothing_but_the_bundle_is_left_of_a_build(cache_folder: Path) -> None:
 def test_a_full_disk_is_a_host_problem_and_leaves_no_half_file(cache_folder: Path) -> None:
     full = FakeMaker(breaks=OSError(28, "No space left on device"))
     with pytest.raises(HostProblem, match="disk is full"):
-        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: full})
+        bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: full})
     assert list(cache_folder.rglob("*etcd*")) == []
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_made() -> None:
     maker = FakeMaker(room_bytes=1 << 60)
     with pytest.raises(HostProblem, match="are free"):
-        bundle.ensure(RELEASE, Source.MODULES, Quiet(), makers={Source.MODULES: maker})
+        bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: maker})
     assert maker.made == []
 
 
@@ -185,8 +191,8 @@ def test_two_at_once_make_it_once() -> None:
     threads = [
         threading.Thread(
             target=bundle.ensure,
-            args=(RELEASE, Source.MODULES, progress),
-            kwargs={"makers": {Source.MODULES: maker}},
+            args=(RELEASE, BundleSource.MODULES, progress),
+            kwargs={"makers": {BundleSource.MODULES: maker}},
         )
         for maker, progress in ((first, Quiet()), (second, seen))
     ]
@@ -204,9 +210,12 @@ def test_two_at_once_make_it_once() -> None:
 
 
 def test_auto_prefers_the_official_files() -> None:
-    makers = {Source.RELEASE: FakeMaker("r"), Source.MODULES: FakeMaker("m")}
+    makers = {BundleSource.RELEASE: FakeMaker("r"), BundleSource.MODULES: FakeMaker("m")}
     said = Said()
-    assert bundle.ensure(RELEASE, Source.AUTO, said, makers=makers).manifest.source is Source.RELEASE
+    assert (
+        bundle.ensure(RELEASE, BundleSource.AUTO, said, makers=makers).manifest.source
+        is BundleSource.RELEASE
+    )
     assert said.lines[0] == "source of Kubernetes 1.37.2: release"
 
 
@@ -214,19 +223,22 @@ def test_auto_takes_modules_where_the_release_host_is_silent_and_says_why() -> N
     silent = FakeMaker("r", problem=HostProblem("dl.k8s.io: no answer within 5 s"))
     said = Said()
     made = bundle.ensure(
-        RELEASE, Source.AUTO, said, makers={Source.RELEASE: silent, Source.MODULES: FakeMaker()}
+        RELEASE,
+        BundleSource.AUTO,
+        said,
+        makers={BundleSource.RELEASE: silent, BundleSource.MODULES: FakeMaker()},
     )
-    assert made.manifest.source is Source.MODULES
+    assert made.manifest.source is BundleSource.MODULES
     assert said.lines[0] == "source of Kubernetes 1.37.2: modules (release: dl.k8s.io: no answer within 5 s)"
 
 
 def test_without_any_source_the_error_says_both_reasons() -> None:
     makers = {
-        Source.RELEASE: FakeMaker(problem=HostProblem("no answer", hint="open the way")),
-        Source.MODULES: FakeMaker(problem=HostProblem("no Go", hint="install Go")),
+        BundleSource.RELEASE: FakeMaker(problem=HostProblem("no answer", hint="open the way")),
+        BundleSource.MODULES: FakeMaker(problem=HostProblem("no Go", hint="install Go")),
     }
     with pytest.raises(HostProblem, match="release: no answer\nmodules: no Go") as caught:
-        bundle.ensure(RELEASE, Source.AUTO, Quiet(), makers=makers)
+        bundle.ensure(RELEASE, BundleSource.AUTO, Quiet(), makers=makers)
     assert caught.value.hint == "open the way; or install Go"
 
 
@@ -234,7 +246,7 @@ def test_the_key_depends_on_pins_source_architecture_and_recipe() -> None:
     keys = {
         bundle.key(release, source, architecture, maker)
         for release in (RELEASE, replace(RELEASE, etcd="3.7.1"))
-        for source in (Source.RELEASE, Source.MODULES)
+        for source in (BundleSource.RELEASE, BundleSource.MODULES)
         for architecture in Architecture
         for maker in (FakeMaker("a"), FakeMaker("b"))
     }
@@ -242,9 +254,9 @@ def test_the_key_depends_on_pins_source_architecture_and_recipe() -> None:
 
 
 def test_bundles_are_listed_oldest_version_first() -> None:
-    makers = {Source.MODULES: FakeMaker()}
+    makers = {BundleSource.MODULES: FakeMaker()}
     for version in ("1.37.10", "1.37.9", "1.34.4"):
-        bundle.ensure(replace(RELEASE, kubernetes=version), Source.MODULES, Quiet(), makers=makers)
+        bundle.ensure(replace(RELEASE, kubernetes=version), BundleSource.MODULES, Quiet(), makers=makers)
     assert [each.manifest.kubernetes for each in bundle.installed()] == ["1.34.4", "1.37.9", "1.37.10"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from halab import data
 from halab.config import box as recipes
 from halab.config.box import Recipe
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.config.loading import load
 from halab.errors import BadFile, HostProblem
 from halab.images import box, disk
@@ -26,22 +26,22 @@ def written(folder: Path, libvirt: str) -> Path:
 
 
 def test_a_virtual_machine_has_the_services_of_hardware() -> None:
-    masked = DEBIAN.for_provider(Provider.LIBVIRT).mask
+    masked = DEBIAN.for_provider(ProviderKind.LIBVIRT).mask
     assert not {"systemd-udevd.service", "systemd-logind.service", "getty.target"} & set(masked)
 
 
 def test_a_container_has_no_services_of_hardware() -> None:
-    masked = DEBIAN.for_provider(Provider.DOCKER).mask
+    masked = DEBIAN.for_provider(ProviderKind.DOCKER).mask
     assert {"systemd-udevd.service", "systemd-logind.service", "getty.target"} <= set(masked)
 
 
 def test_neither_provider_updates_packages_by_itself() -> None:
-    for provider in (Provider.DOCKER, Provider.LIBVIRT):
+    for provider in (ProviderKind.DOCKER, ProviderKind.LIBVIRT):
         assert {"apt-daily.timer", "e2scrub_reap.service"} <= set(DEBIAN.for_provider(provider).mask)
 
 
 def test_a_virtual_machine_has_all_that_a_container_has_and_more() -> None:
-    container, machine = (DEBIAN.for_provider(each) for each in (Provider.DOCKER, Provider.LIBVIRT))
+    container, machine = (DEBIAN.for_provider(each) for each in (ProviderKind.DOCKER, ProviderKind.LIBVIRT))
     assert container.packages == DEBIAN.packages
     assert set(container.packages) < set(machine.packages)
     assert set(container.enable) < set(machine.enable)
@@ -85,17 +85,21 @@ def test_vagrant_is_told_the_format_and_the_size() -> None:
 
 
 def test_the_two_halves_of_a_box_have_keys_of_their_own() -> None:
-    assert box.key("debian-12", "b0", Provider.LIBVIRT) != box.key("debian-12", "b0", Provider.DOCKER)
-    assert box.key("debian-12", "b0", Provider.LIBVIRT) != box.key("debian-12", "b1", Provider.LIBVIRT)
+    assert box.key("debian-12", "b0", ProviderKind.LIBVIRT) != box.key(
+        "debian-12", "b0", ProviderKind.DOCKER
+    )
+    assert box.key("debian-12", "b0", ProviderKind.LIBVIRT) != box.key(
+        "debian-12", "b1", ProviderKind.LIBVIRT
+    )
 
 
 def test_a_box_of_one_provider_is_none_of_the_other() -> None:
-    made = folder() / "boxes" / f"debian-12-{box.key('debian-12', 'b0', Provider.LIBVIRT)}"
+    made = folder() / "boxes" / f"debian-12-{box.key('debian-12', 'b0', ProviderKind.LIBVIRT)}"
     made.mkdir(parents=True)
     (made / "libvirt.box").write_bytes(b"12345")
-    found = box.find("debian-12", "b0", Provider.LIBVIRT)
+    found = box.find("debian-12", "b0", ProviderKind.LIBVIRT)
     assert found and found.size_bytes == 5
-    assert box.find("debian-12", "b0", Provider.DOCKER) is None
+    assert box.find("debian-12", "b0", ProviderKind.DOCKER) is None
     assert box.installed() == [found]
 
 

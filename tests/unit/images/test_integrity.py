@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import Corrupted
 from halab.images.box import Box
 from halab.images.integrity import is_whole
 
 
-@pytest.fixture(params=[Provider.DOCKER, Provider.LIBVIRT])
+@pytest.fixture(params=[ProviderKind.DOCKER, ProviderKind.LIBVIRT])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
     """Packed by tar, as halab packs it, with members of sizes that fill no block."""
     provider = request.param
@@ -24,7 +24,7 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
     names = ["metadata.json", "Vagrantfile", "box.img"]
     for name, size in zip(names, (70, 300, 1_234_567), strict=True):
         (tmp_path / name).write_bytes(bytes(range(256)) * (size // 256 + 1))
-    packer = ["--use-compress-program=gzip -1"] if provider is Provider.LIBVIRT else []
+    packer = ["--use-compress-program=gzip -1"] if provider is ProviderKind.LIBVIRT else []
     subprocess.run(["tar", "-C", tmp_path, *packer, "-cf", box.file, *names], check=True, timeout=60)
     return box
 

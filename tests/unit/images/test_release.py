@@ -13,7 +13,7 @@ import httpx
 import pytest
 from support.fake_release import FakeRelease, digest, serving, tar_gz
 
-from halab.config.kubernetes import RELEASES, Source
+from halab.config.kubernetes import RELEASES, BundleSource
 from halab.errors import BadUsage, Corrupted, HalabError, HostProblem, TimedOut
 from halab.images import bundle, cache
 from halab.images.bundle import Bundle
@@ -56,7 +56,7 @@ def host() -> Iterator[FakeRelease]:
 
 def ensure(host: FakeRelease) -> Bundle:
     maker = Official(host.hosts, Downloads(connect, NoTime()))
-    return bundle.ensure(RELEASE, Source.RELEASE, Quiet(), makers={Source.RELEASE: maker})
+    return bundle.ensure(RELEASE, BundleSource.RELEASE, Quiet(), makers={BundleSource.RELEASE: maker})
 
 
 def fetch(host: FakeRelease, path: str, target: Path, sha256: str | None = None) -> None:

@@ -16,7 +16,7 @@ from halab.cli.inventory import _age, _size
 from halab.errors import HostProblem
 from halab.lifecycle import inventory as lab_inventory
 from halab.machines.host import allocation, identity, inventory
-from halab.machines.inventory import Belonging, Holder, Kind
+from halab.machines.inventory import Holder, Resource, ResourceKind
 from halab.machines.work import Work
 
 Shown = pytest.CaptureFixture[str]
@@ -26,15 +26,15 @@ Shown = pytest.CaptureFixture[str]
 class FakeKeeper:
     """One that holds things, or does not answer; what it refuses to remove stays."""
 
-    things: list[Belonging] = field(default_factory=list)
+    things: list[Resource] = field(default_factory=list)
     silence: str = ""
     refused: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
 
-    def belongings(self) -> list[Belonging]:
+    def resources(self) -> list[Resource]:
         return list(self.things)
 
-    def discard_belonging(self, belonging: Belonging) -> None:
+    def discard_belonging(self, belonging: Resource) -> None:
         if belonging.name in self.refused:
             raise HostProblem("it is in use")
         self.things.remove(belonging)
@@ -57,10 +57,10 @@ def keepers(monkeypatch: pytest.MonkeyPatch) -> Keepers:
     return found
 
 
-def thing(work: Path, name: str = "halab-ha-cp1", kind: Kind = Kind.MACHINE) -> Belonging:
+def thing(work: Path, name: str = "halab-ha-cp1", kind: ResourceKind = ResourceKind.MACHINE) -> Resource:
     here = identity.of_this_host()
     hour_ago = datetime.now(UTC) - timedelta(hours=3)
-    return Belonging(
+    return Resource(
         Holder.DOCKER, kind, name, name, "ha", str(work), here, created=hour_ago, size_bytes=1_500_000
     )
 
@@ -144,7 +144,8 @@ def test_gc_removes_what_uses_another_thing_first_and_only_orphans(
 ) -> None:
     gone = tmp_path / "gone"
     things = [
-        thing(gone, f"a {kind}", kind) for kind in (Kind.IMAGE, Kind.VOLUME, Kind.NETWORK, Kind.MACHINE)
+        thing(gone, f"a {kind}", kind)
+        for kind in (ResourceKind.IMAGE, ResourceKind.VOLUME, ResourceKind.NETWORK, ResourceKind.MACHINE)
     ]
     spared = [thing(living(tmp_path), "living"), replace(thing(gone, "far"), host="another")]
     keepers[Holder.DOCKER].things = [*things, *spared]
@@ -168,7 +169,7 @@ def test_gc_in_json_only_shows_without_yes(tmp_path: Path, keepers: Keepers, cap
 
 def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
     gone = tmp_path / "gone"
-    keepers[Holder.DOCKER].things = [thing(gone), thing(gone, "net", Kind.NETWORK)]
+    keepers[Holder.DOCKER].things = [thing(gone), thing(gone, "net", ResourceKind.NETWORK)]
     keepers[Holder.DOCKER].refused = {"halab-ha-cp1"}
     assert main(["gc", "--yes"]) == 3
     assert keepers[Holder.DOCKER].removed == ["net"]
@@ -186,7 +187,7 @@ def test_an_allocation_whose_folder_is_gone_is_given_up(tmp_path: Path, keepers:
 
 def test_a_lab_that_came_back_while_somebody_thought_is_spared(tmp_path: Path, keepers: Keepers) -> None:
     work = tmp_path / "living/.halab"
-    debris = Belonging(Holder.LIBVIRT, Kind.VOLUME, "halab-ha-cp1.img", "/p", "ha", "")
+    debris = Resource(Holder.LIBVIRT, ResourceKind.VOLUME, "halab-ha-cp1.img", "/p", "ha", "")
     things = [thing(work), debris]
     keepers[Holder.DOCKER].things = things
     living(tmp_path)

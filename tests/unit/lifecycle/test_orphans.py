@@ -15,15 +15,15 @@ from support.fake_libvirt import define
 from support.fake_libvirt import test_driver as driver
 from support.fakes import Recorded, brought_up, lab_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import HostProblem, LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import orphans, providers, status, up, workfiles
 from halab.lifecycle.down import down
-from halab.lifecycle.lab import Place, open_file
+from halab.lifecycle.lab import LabDir, open_file
 from halab.machines.host import allocation, identity
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.provider import Made, Maker
+from halab.machines.provider import MachineInfo, Provider
 from halab.machines.snapshots import Saved
 from halab.topology.lab import Lab
 
@@ -40,15 +40,16 @@ class Engine:
     remote = None
 
     def __init__(self) -> None:
-        self.made: list[Made] = []
+        self.made: list[MachineInfo] = []
         self.snapshots: list[Saved] = []
 
     def add(self, lab: str, work: Path, host: str) -> None:
         self.made += [
-            Made(lab, name, f"halab-{lab}-{name}", True, None, False, str(work), host) for name in MACHINES
+            MachineInfo(lab, name, f"halab-{lab}-{name}", True, None, False, str(work), host)
+            for name in MACHINES
         ]
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
         return [
             each
             for each in self.made
@@ -74,17 +75,17 @@ class Engine:
 
 
 @contextmanager
-def of_docker() -> Iterator[tuple[Maker, Callable[..., None]]]:
+def of_docker() -> Iterator[tuple[Provider, Callable[..., None]]]:
     engine = Engine()
     yield engine, engine.add  # type: ignore[misc]
 
 
 @contextmanager
-def of_libvirt() -> Iterator[tuple[Maker, Callable[..., None]]]:
+def of_libvirt() -> Iterator[tuple[Provider, Callable[..., None]]]:
     with driver() as connection:
 
         def add(lab: str, work: Path, host: str) -> None:
-            mine = lab_of(name=lab, provider=Provider.LIBVIRT)
+            mine = lab_of(name=lab, provider=ProviderKind.LIBVIRT)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(identity, "of_this_host", lambda: host)
                 define(connection, mine, work)
@@ -95,29 +96,29 @@ def of_libvirt() -> Iterator[tuple[Maker, Callable[..., None]]]:
 class Host:
     """A host with one provider, on which labs come up without a machine being booted."""
 
-    def __init__(self, folder: Path, provider: str, maker: Maker, add: Callable[..., None]) -> None:
+    def __init__(self, folder: Path, provider: str, maker: Provider, add: Callable[..., None]) -> None:
         self.folder, self.provider, self.maker, self._add = folder, provider, maker, add
         self.progress = Recorded()
 
-    def place(self, folder: str, name: str = "ha") -> Place:
+    def place(self, folder: str, name: str = "ha") -> LabDir:
         (self.folder / folder).mkdir(exist_ok=True)
         file = self.folder / folder / "lab.yml"
         file.write_text(f"name: {name}\nprovider: {self.provider}\n")
         return open_file(file)
 
-    def lab(self, folder: str, name: str = "ha", host: str = "") -> Place:
+    def lab(self, folder: str, name: str = "ha", host: str = "") -> LabDir:
         """A lab that is up."""
         place = self.place(folder, name)
         brought_up(place.file.parent, place.name, provider=self.provider)
         self._add(place.name, place.work.path, host or identity.of_this_host())
         return place
 
-    def up(self, place: Place) -> None:
+    def up(self, place: LabDir) -> None:
         """As far as to where machines would be booted."""
         with pytest.raises(Booted):
             up.up(place, self.progress)
 
-    def down(self, place: Place) -> list[str]:
+    def down(self, place: LabDir) -> list[str]:
         return down(place, self.progress)
 
     @property
@@ -127,12 +128,12 @@ class Host:
 
 @pytest.fixture(params=[of_docker, of_libvirt], ids=["docker", "libvirt"])
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    def boot(place: Place, lab: Lab, progress: Recorded) -> str:
+    def boot(place: LabDir, lab: Lab, progress: Recorded) -> str:
         raise Booted
 
     monkeypatch.setattr(providers, "base", boot)
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
-    provider: Callable[[], AbstractContextManager[tuple[Maker, Callable[..., None]]]] = request.param
+    provider: Callable[[], AbstractContextManager[tuple[Provider, Callable[..., None]]]] = request.param
     with provider() as (maker, add):
         monkeypatch.setattr(providers, "maker", lambda place: maker)
         yield Host(tmp_path, request.param.__name__.removeprefix("of_"), maker, add)
@@ -203,9 +204,9 @@ def test_another_kubernetes_than_the_one_that_runs_is_said_at_once_by_every_comm
 def test_another_provider_than_the_one_that_has_the_machines_is_refused_and_down_asks_the_right_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engines = {Provider.DOCKER: Engine(), Provider.LIBVIRT: Engine()}
+    engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
     monkeypatch.setattr(providers, "maker", lambda place: engines[labs.provider_of(place.written)])
-    docker: Any = engines[Provider.DOCKER]
+    docker: Any = engines[ProviderKind.DOCKER]
     mine = Host(tmp_path, "docker", docker, docker.add)
     mine.lab("a")
     mine.provider = "libvirt"
@@ -326,13 +327,13 @@ def test_a_user_who_holds_nothing_does_not_take_a_lab_over(host: Host) -> None:
 
 
 @pytest.fixture
-def moved(host: Host) -> Place:
+def moved(host: Host) -> LabDir:
     host.lab("a")
     (host.folder / "a").rename(host.folder / "b")
     return open_file(host.folder / "b" / "lab.yml")
 
 
-def test_a_lab_whose_folder_was_moved_says_how_to_move_it_back(host: Host, moved: Place) -> None:
+def test_a_lab_whose_folder_was_moved_says_how_to_move_it_back(host: Host, moved: LabDir) -> None:
     for ask in (
         lambda: up.up(moved, host.progress),
         lambda: labs.existing(moved),
@@ -357,14 +358,16 @@ def test_a_work_folder_that_was_moved_by_itself_is_moved_back_by_itself(host: Ho
     assert f"`mv {other.work.path} {place.work.path}`" in (caught.value.hint or "")
 
 
-def test_a_lab_whose_folder_was_moved_is_taken_down_from_where_that_is_now(host: Host, moved: Place) -> None:
+def test_a_lab_whose_folder_was_moved_is_taken_down_from_where_that_is_now(
+    host: Host, moved: LabDir
+) -> None:
     assert sorted(host.down(moved)) == [f"halab-ha-{name}" for name in MACHINES]
     assert host.machines == []
     assert allocation.held() == []
     host.up(moved)
 
 
-def test_a_moved_folder_whose_machines_are_gone_begins_anew(host: Host, moved: Place) -> None:
+def test_a_moved_folder_whose_machines_are_gone_begins_anew(host: Host, moved: LabDir) -> None:
     host.maker.remove("ha", host.folder / "a" / ".halab")
     key = moved.work.private_key.read_text()
     moved.work.journal.write_text("a fault of a lab that is gone")
@@ -388,14 +391,14 @@ def test_a_name_that_a_lab_without_a_folder_has_is_not_given_away(host: Host) ->
 
 
 @pytest.fixture
-def copied(host: Host) -> Place:
+def copied(host: Host) -> LabDir:
     place = host.lab("a")
     place.work.journal.write_text("a fault of the other lab")
     shutil.copytree(host.folder / "a", host.folder / "b")
     return open_file(host.folder / "b" / "lab.yml")
 
 
-def test_a_copy_is_told_whose_the_lab_is(host: Host, copied: Place) -> None:
+def test_a_copy_is_told_whose_the_lab_is(host: Host, copied: LabDir) -> None:
     with pytest.raises(
         LabProblem, match=f"another lab on this host is called ha: {host.folder}/a"
     ) as caught:
@@ -406,13 +409,15 @@ def test_a_copy_is_told_whose_the_lab_is(host: Host, copied: Place) -> None:
     assert [name for name, _ in host.machines] == MACHINES
 
 
-def test_a_copy_is_taken_down_without_the_lab_that_it_was_copied_from(host: Host, copied: Place) -> None:
+def test_a_copy_is_taken_down_without_the_lab_that_it_was_copied_from(host: Host, copied: LabDir) -> None:
     assert host.down(copied) == []
     assert [name for name, _ in host.machines] == MACHINES
     assert labs.existing(open_file(host.folder / "a" / "lab.yml")).name == "ha"
 
 
-def test_a_copy_under_a_name_of_its_own_takes_no_key_and_no_fault_with_it(host: Host, copied: Place) -> None:
+def test_a_copy_under_a_name_of_its_own_takes_no_key_and_no_fault_with_it(
+    host: Host, copied: LabDir
+) -> None:
     key = copied.work.private_key.read_text()
     known = copied.work.of_vagrant("cp1", host.provider) / "id"
     known.parent.mkdir(parents=True)
@@ -460,7 +465,7 @@ def test_labs_with_names_made_up_live_side_by_side(host: Host) -> None:
 def test_down_of_a_lab_that_is_known_fails_where_nobody_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(place: Place) -> Maker:
+    def silent(place: LabDir) -> Provider:
         raise HostProblem("no docker engine answers")
 
     monkeypatch.setattr(providers, "maker", silent)

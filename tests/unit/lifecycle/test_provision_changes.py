@@ -8,32 +8,32 @@ from typing import Any
 import pytest
 from support.fakes import NETWORK
 
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import LabFile, ProviderKind
 from halab.errors import LabProblem
 from halab.lifecycle import machine_info
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
 
 
 def lab(**written: Any) -> Lab:
-    return plan(LabFile.model_validate(written), network=NETWORK, provider=Provider.DOCKER)
+    return plan(LabFile.model_validate(written), network=NETWORK, provider=ProviderKind.DOCKER)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> LabDir:
     work = Work(tmp_path / ".halab")
     work.make()
     work.write(machine_info.note(work, lab()))
-    return Place(tmp_path / "lab.yml", LabFile(), work)
+    return LabDir(tmp_path / "lab.yml", LabFile(), work)
 
 
-def test_the_same_lab_and_more_machines_are_well(place: Place) -> None:
+def test_the_same_lab_and_more_machines_are_well(place: LabDir) -> None:
     machine_info.require_same(place.file, place.work, lab())
     machine_info.require_same(place.file, place.work, lab(workers=2))
 
 
-def test_a_lab_that_was_never_made_is_well(place: Place) -> None:
+def test_a_lab_that_was_never_made_is_well(place: LabDir) -> None:
     (place.work.path / "made.json").unlink()
     machine_info.require_same(place.file, place.work, lab(control_planes=5))
 
@@ -50,7 +50,7 @@ def test_a_lab_that_was_never_made_is_well(place: Place) -> None:
     ],
 )
 def test_another_lab_is_refused_and_says_what_changed(
-    place: Place, written: dict[str, Any], what: str
+    place: LabDir, written: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(LabProblem) as caught:
         machine_info.require_same(place.file, place.work, lab(**written))

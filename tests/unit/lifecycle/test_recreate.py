@@ -10,7 +10,7 @@ from support.fake_provisioning import Machines
 from support.fakes import Call, FakeClock, Recorded, lab_of
 
 from halab.errors import LabProblem, ScriptFailed, TimedOut
-from halab.faults.site import Hindrance
+from halab.faults.site import JoinObstacle
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -52,7 +52,7 @@ def work(tmp_path: Path) -> Work:
 
 
 def bring_back(
-    guests: Machines, work: Work, machine: str, *, hindrance: Hindrance | None = None
+    guests: Machines, work: Work, machine: str, *, hindrance: JoinObstacle | None = None
 ) -> Recorded:
     progress = Recorded()
     provisioner = Provisioner(LAB, work, guests, progress, FakeClock())
@@ -92,7 +92,7 @@ def test_a_join_beside_an_old_member_is_given_up_early(work: Work) -> None:
     guests.special["cp2_join"] = TimedOut("gave up after 60 s")
     (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
     with pytest.raises(ScriptFailed) as caught:
-        bring_back(guests, work, "cp2", hindrance=Hindrance.STALE_MEMBER)
+        bring_back(guests, work, "cp2", hindrance=JoinObstacle.STALE_MEMBER)
     assert guests.happened("forget") == []
     assert caught.value.script == "join.sh"
     assert "10.213.7.12:2379" in caught.value.output
@@ -102,7 +102,7 @@ def test_a_join_beside_an_old_member_is_given_up_early(work: Work) -> None:
 
 def test_a_key_expires_after_it_was_made_and_before_it_is_used(work: Work) -> None:
     guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
-    bring_back(guests, work, "cp2", hindrance=Hindrance.EXPIRED_KEY)
+    bring_back(guests, work, "cp2", hindrance=JoinObstacle.EXPIRED_KEY)
     assert guests.happened("forget", "material", "expire", "deliver", "join") == [
         ("cp1", "forget"), ("cp1", "material"), ("cp1", "expire"), ("cp2", "deliver"), ("cp2", "join"),
     ]  # fmt: skip

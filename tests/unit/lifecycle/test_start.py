@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from support.fakes import Recorded, lab_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import providers, up
 from halab.lifecycle.lab import open_file
 from halab.machines.host import allocation
-from halab.machines.power import State
-from halab.machines.provider import Made
+from halab.machines.power import PowerState
+from halab.machines.provider import MachineInfo
 from halab.topology.lab import Lab, Machine
 
 
@@ -26,7 +26,7 @@ class EngineThatRefuses:
     def networks(self) -> list[object]:
         return []
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[Made]:
+    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
         return []
 
     def require_free(self, lab: Lab, work: Path) -> None:
@@ -36,11 +36,13 @@ class EngineThatRefuses:
 class EngineWithFrozen:
     """An engine with machines that stand still."""
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> State:
-        return State.FROZEN
+    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
+        return PowerState.FROZEN
 
-    def machines(self, lab: str, work: Path) -> list[Made]:
-        return [Made(lab, name, name, True, None, paused=name != "lb1") for name in ("cp1", "cp2", "lb1")]
+    def machines(self, lab: str, work: Path) -> list[MachineInfo]:
+        return [
+            MachineInfo(lab, name, name, True, None, paused=name != "lb1") for name in ("cp1", "cp2", "lb1")
+        ]
 
 
 class EngineWithout:
@@ -49,8 +51,8 @@ class EngineWithout:
     def __init__(self, *gone: str) -> None:
         self._gone = gone
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> State:
-        return State.GONE if machine.name in self._gone else State.OFF
+    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
+        return PowerState.GONE if machine.name in self._gone else PowerState.OFF
 
 
 def test_what_is_gone_is_named_and_no_machine_is_started(
@@ -98,7 +100,7 @@ def test_a_virtual_machine_that_was_not_made_to_its_end_is_not_started(
 ) -> None:
     """Nobody can log in to it; `up` makes it anew, and sets it up."""
     (tmp_path / "lab.yml").write_text("name: ha\nprovider: libvirt\n")
-    lab = lab_of(name="ha", provider=Provider.LIBVIRT)
+    lab = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
     monkeypatch.setattr(labs, "existing", lambda place: lab)
     monkeypatch.setattr(providers, "maker", lambda provider: EngineWithout())
     place = open_file(tmp_path / "lab.yml")

@@ -9,14 +9,14 @@ from support.fakes import lab_of
 
 from halab.cluster.steady import Observation
 from halab.lifecycle.status import Status
-from halab.machines.provider import Made
+from halab.machines.provider import MachineInfo
 
 LEADERS: dict[str, str | None] = {"etcd": "cp1", "kube-scheduler": "cp1", "kube-controller-manager": "cp2"}
 
 
 def status(*missing: str, open_faults: tuple[str, ...] = (), stopped: str = "", gone: str = "") -> Status:
     containers = {
-        name: Made("ha", name, f"halab-ha-{name}", name != stopped, IPv4Address("172.17.0.2"))
+        name: MachineInfo("ha", name, f"halab-ha-{name}", name != stopped, IPv4Address("172.17.0.2"))
         for name in ("lb1", "cp1", "cp2", "cp3")
         if name != gone
     }

@@ -16,13 +16,13 @@ from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
 
 from halab import process
 from halab.config import kubernetes
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
-from halab.doctor.check import State
+from halab.doctor.check import CheckState
 from halab.errors import BadFile, LabProblem
 from halab.images import box as boxes
 from halab.images.bundle import Bundle
-from halab.images.manifest import Record
+from halab.images.manifest import FileRecord
 from halab.lifecycle.payload import Payload
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
@@ -35,7 +35,7 @@ UBUNTU = "bento/ubuntu-24.04"
 
 
 def stock_lab(box: str = UBUNTU) -> Lab:
-    return lab_of(provider=Provider.LIBVIRT, control_planes=1, box=box)
+    return lab_of(provider=ProviderKind.LIBVIRT, control_planes=1, box=box)
 
 
 def rendered(lab: Lab) -> dict[str, str]:
@@ -55,7 +55,7 @@ def bundle(tmp_path: Path) -> Bundle:
         path = made.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode() * 1000)
-        records[name] = Record(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size=0, origin=())
+        records[name] = FileRecord(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size=0, origin=())
     return replace(made, manifest=made.manifest.model_copy(update={"files": records}))
 
 
@@ -77,7 +77,7 @@ def test_a_name_that_vagrant_would_not_know_is_refused(box: str) -> None:
 def test_vagrant_is_given_the_name() -> None:
     assert f"override.vm.box = '{UBUNTU}'" in rendered(stock_lab())["Vagrantfile"]
     release = kubernetes.resolve("1.37")
-    assert boxes.expected_base(UBUNTU, release, kubernetes.Source.AUTO, Provider.LIBVIRT) == UBUNTU
+    assert boxes.expected_base(UBUNTU, release, kubernetes.BundleSource.AUTO, ProviderKind.LIBVIRT) == UBUNTU
 
 
 def test_only_machines_of_a_stock_box_are_made_up_for() -> None:
@@ -188,17 +188,17 @@ def test_a_file_that_arrives_broken_takes_no_place(
 @pytest.mark.parametrize(
     ("listed", "state"),
     [
-        (f"{UBUNTU} (libvirt, 202502.21.0, (amd64))\n", State.OK),
-        (f"{UBUNTU}      (libvirt, 0)\n", State.OK),
-        (f"{UBUNTU} (virtualbox, 0)\nmy-{UBUNTU} (libvirt, 0)\n", State.WARNING),
-        ("There are no installed boxes!\n", State.WARNING),
+        (f"{UBUNTU} (libvirt, 202502.21.0, (amd64))\n", CheckState.OK),
+        (f"{UBUNTU}      (libvirt, 0)\n", CheckState.OK),
+        (f"{UBUNTU} (virtualbox, 0)\nmy-{UBUNTU} (libvirt, 0)\n", CheckState.WARNING),
+        ("There are no installed boxes!\n", CheckState.WARNING),
     ],
 )
-def test_the_doctor_asks_vagrant_for_a_stock_box(listed: str, state: State) -> None:
+def test_the_doctor_asks_vagrant_for_a_stock_box(listed: str, state: CheckState) -> None:
     host = FakeHost(has_box=False)
     host.outputs["vagrant box list"] = listed
     result = found("box", host, provider="libvirt", box=UBUNTU)
     assert result.state is state
     assert list(result.fixes) == (
-        [] if state is State.OK else [f"vagrant box add {UBUNTU} --provider libvirt"]
+        [] if state is CheckState.OK else [f"vagrant box add {UBUNTU} --provider libvirt"]
     )

@@ -17,7 +17,7 @@ from halab.machines.docker.engine import Engine
 from halab.machines.docker.power import DockerPower
 from halab.machines.host import identity
 from halab.machines.libvirt.power import LibvirtPower
-from halab.machines.power import Power, State
+from halab.machines.power import Power, PowerState
 from halab.machines.work import Work
 
 LAB = lab_of(name="ha")
@@ -44,14 +44,14 @@ def test_a_promise_is_kept(power: Power, promise: Promise) -> None:
     if isinstance(power, LibvirtPower) and promise is plug_is_pulled_and_put_back:
         pytest.skip("libvirt's test driver has no plugs: tests/virtual does it on a machine that runs")
     promise(power, "cp2")
-    assert power.state("cp1") is State.RUNNING
+    assert power.state("cp1") is PowerState.RUNNING
 
 
 def test_a_machine_that_was_removed_is_gone(power: Power) -> None:
     power.cut("cp2")
     for act in (power.remove, power.remove, power.cut, power.thaw):
         act("cp2")
-        assert power.state("cp2") is State.GONE
+        assert power.state("cp2") is PowerState.GONE
 
 
 def test_a_machine_that_is_gone_cannot_be_started(power: Power) -> None:
@@ -79,7 +79,7 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
     power.remove("cp2")
     (foreign,) = (each for each in docker.machines if each.labels["halab.machine"] == "cp2")
     assert (foreign.name, foreign.running, foreign.paused) == ("bob-cp2", True, False)
-    assert power.state("cp2") is State.GONE
+    assert power.state("cp2") is PowerState.GONE
 
 
 def test_a_start_writes_down_where_every_machine_is_reached(tmp_path: Path) -> None:

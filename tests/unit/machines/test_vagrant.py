@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import BootTimedOut, CommandFailed, HostProblem
 from halab.machines import vagrant
 from halab.machines.vagrant import Vagrant
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_machines_come_up_unprovisioned_with_the_labs_provider(folder: Path) -> None:
-    Vagrant(folder, Provider.DOCKER, folder / "log").up()
+    Vagrant(folder, ProviderKind.DOCKER, folder / "log").up()
     said = (folder / "record").read_text().splitlines()[-1]
     assert said.startswith(f"{folder}: up ")
     assert "--no-provision" in said
@@ -58,7 +58,7 @@ def test_machines_come_up_unprovisioned_with_the_labs_provider(folder: Path) -> 
 
 def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
-        Vagrant(folder, Provider.DOCKER, folder / "log").halt()
+        Vagrant(folder, ProviderKind.DOCKER, folder / "log").halt()
     assert caught.value.message == "vagrant halt ended with 3:\nthe engine is gone"
     assert (caught.value.code, caught.value.hint) == (3, f"Vagrant's whole output: {folder / 'log'}")
 
@@ -97,7 +97,7 @@ def up(folder: Path, said: str, machine: str | None = None) -> CommandFailed:
     (folder / "said").write_text(said)
     (folder / "bin/vagrant").write_text(f"#!/bin/sh\ncat {folder}/said >&2\nexit 1\n")
     with pytest.raises(CommandFailed) as caught:
-        Vagrant(folder, Provider.LIBVIRT, folder / "log").up(machine)
+        Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").up(machine)
     return caught.value
 
 
@@ -122,7 +122,7 @@ def test_a_machine_that_failed_in_another_way_is_told_in_vagrants_words(folder: 
 
 def test_what_vagrant_did_not_foresee_is_shown_without_its_trace(folder: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
-        Vagrant(folder, Provider.LIBVIRT, folder / "log").fetch_box("no/such")
+        Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("no/such")
     assert (
         caught.value.message
         == "vagrant box add ended with 1:\nCall to virDomainLookupByUUID failed: socket closed"
@@ -130,7 +130,7 @@ def test_what_vagrant_did_not_foresee_is_shown_without_its_trace(folder: Path) -
 
 
 def test_a_stock_box_is_fetched_for_the_labs_provider(folder: Path) -> None:
-    Vagrant(folder, Provider.LIBVIRT, folder / "log").fetch_box("bento/ubuntu-24.04")
+    Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("bento/ubuntu-24.04")
     said = (folder / "record").read_text()
     assert ": box add bento/ubuntu-24.04 bento/ubuntu-24.04 --provider libvirt (" in said
 
@@ -149,7 +149,9 @@ def test_labs_that_start_together_add_a_box_once_and_one_after_another(folder: P
         stand_in.write(ADDING.format(record=folder / "record"))
 
     def add(number: int) -> None:
-        Vagrant(folder, Provider.DOCKER, folder / f"log{number}").add_box("halab-debian-12", folder / "box")
+        Vagrant(folder, ProviderKind.DOCKER, folder / f"log{number}").add_box(
+            "halab-debian-12", folder / "box"
+        )
 
     with ThreadPoolExecutor() as labs:
         list(labs.map(add, range(3)))
@@ -158,7 +160,7 @@ def test_labs_that_start_together_add_a_box_once_and_one_after_another(folder: P
 
 def test_two_boxes_do_not_wait_for_each_other(folder: Path) -> None:
     with vagrant._adding("bento/ubuntu-24.04"):
-        Vagrant(folder, Provider.DOCKER, folder / "log").add_box("halab-debian-12", folder / "box")
+        Vagrant(folder, ProviderKind.DOCKER, folder / "log").add_box("halab-debian-12", folder / "box")
 
 
 def test_who_waits_too_long_for_a_box_is_told_where_the_lock_is(
@@ -169,7 +171,7 @@ def test_who_waits_too_long_for_a_box_is_told_where_the_lock_is(
         vagrant._adding("a/box"),
         pytest.raises(HostProblem, match="another halab has been adding the box a/box"),
     ):
-        Vagrant(folder, Provider.LIBVIRT, folder / "log").fetch_box("a/box")
+        Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("a/box")
 
 
 @pytest.mark.skipif(not shutil.which("vagrant"), reason="not found: vagrant")
@@ -185,10 +187,10 @@ def test_two_halabs_that_add_a_box_by_the_real_vagrant_leave_it_whole(
         [
             "import sys",
             "from pathlib import Path",
-            "from halab.config.lab import Provider",
+            "from halab.config.lab import ProviderKind",
             "from halab.machines.vagrant import Vagrant",
             "folder = Path(sys.argv[1])",
-            "Vagrant(folder, Provider.LIBVIRT, folder / sys.argv[2]).add_box('mine', folder / 'box')",
+            "Vagrant(folder, ProviderKind.LIBVIRT, folder / sys.argv[2]).add_box('mine', folder / 'box')",
         ]
     )
 
@@ -206,14 +208,14 @@ def test_two_halabs_that_add_a_box_by_the_real_vagrant_leave_it_whole(
 
 
 def test_states_are_read_by_machine(folder: Path) -> None:
-    states = Vagrant(folder, Provider.DOCKER, folder / "log").states()
+    states = Vagrant(folder, ProviderKind.DOCKER, folder / "log").states()
     assert states == {"cp1": "running", "lb1": "not_created"}
 
 
 def test_a_missing_vagrant_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostProblem, match="not found: vagrant") as caught:
-        Vagrant(tmp_path, Provider.DOCKER, tmp_path / "log")
+        Vagrant(tmp_path, ProviderKind.DOCKER, tmp_path / "log")
     assert caught.value.hint == "sudo apt-get install vagrant"
 
 
@@ -222,9 +224,9 @@ def test_vagrant_does_not_outlive_a_halab_that_is_killed(folder: Path) -> None:
     code = "\n".join(
         [
             "from pathlib import Path",
-            "from halab.config.lab import Provider",
+            "from halab.config.lab import ProviderKind",
             "from halab.machines.vagrant import Vagrant",
-            f"Vagrant(Path({str(folder)!r}), Provider.DOCKER, Path({str(folder / 'log')!r})).destroy()",
+            f"Vagrant(Path({str(folder)!r}), ProviderKind.DOCKER, Path({str(folder / 'log')!r})).destroy()",
         ]
     )
     halab = subprocess.run([sys.executable, "-c", code], check=False, timeout=30)

@@ -82,7 +82,7 @@ def test_a_leader_that_is_none_of_the_machines_has_a_colour_too() -> None:
 
 
 def test_the_changes_of_leaders_are_told() -> None:
-    told = [text for _, text in narrative.told(power_cut())]
+    told = [text for _, text in narrative.narrative(power_cut())]
     assert "cp3 is etcd leader instead of cp2, 1.3s after inject power-cut" in told
 
 

@@ -15,7 +15,7 @@ from halab.report import junit, overview, table
 from halab.report.campaign import Campaign, Spread, gravest
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.decision import Unit
-from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.scenario.verdict.verdict import judge
 
 Runs = list[tuple[RunFolder, Result]]
@@ -221,6 +221,8 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 def test_a_promise_that_was_left_out_has_no_figure(played: Callable[..., Runs]) -> None:
     ((folder, result),) = played(MadeRun())
-    left = Outcome(Kind.EXPECTATION, "step 9", "read-via-lb ok within 5s", "", Standing.LEFT_OUT)
+    left = PromiseOutcome(
+        PromiseKind.EXPECTATION, "step 9", "read-via-lb ok within 5s", "", PromiseStatus.LEFT_OUT
+    )
     campaign: Campaign = campaign_of([(folder, replace(result, outcomes=(*result.outcomes, left)))])
     assert campaign.tallies[0].spread("step 9") is None

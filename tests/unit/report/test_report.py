@@ -13,7 +13,7 @@ from support.run_builder import FAILED, META, PASSED, STOP, MadeRun
 from support.states_builder import power_cut
 
 from halab import report
-from halab.config.lab import Acceleration, Provider
+from halab.config.lab import Acceleration, ProviderKind
 from halab.config.twin import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.report import junit, page, table
@@ -60,7 +60,7 @@ def test_every_report_names_what_made_the_processors(
     recorded: Callable[[MadeRun], RunFolder], acceleration: Acceleration
 ) -> None:
     """A time under tcg is not one under kvm; a container has the processors of its host."""
-    virtual = replace(META, provider=Provider.LIBVIRT, acceleration=acceleration)
+    virtual = replace(META, provider=ProviderKind.LIBVIRT, acceleration=acceleration)
     folder = recorded(MadeRun(meta=virtual))
     result = report.render(folder)
     named = f"libvirt ({acceleration})"

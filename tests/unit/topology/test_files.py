@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.fakes import lab_of
 
 from halab import data, templates
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.process import PROXIES
 from halab.topology import domain, files
 from halab.topology.domain import Owner
@@ -109,26 +109,26 @@ def test_every_machine_has_the_scripts_of_its_role() -> None:
 
 def test_one_template_serves_both_providers() -> None:
     docker = files.work_files(lab_of(), HOST)["Vagrantfile"]
-    libvirt = files.work_files(lab_of(provider=Provider.LIBVIRT), HOST)["Vagrantfile"]
+    libvirt = files.work_files(lab_of(provider=ProviderKind.LIBVIRT), HOST)["Vagrantfile"]
     assert "m.vm.provider 'docker'" in docker and "'libvirt'" not in docker
     assert "m.vm.provider 'libvirt'" in libvirt and "'docker'" not in libvirt
 
 
 def test_emulation_is_used_only_where_it_was_chosen() -> None:
-    emulated = files.work_files(lab_of(provider=Provider.LIBVIRT, accel="tcg"), HOST)
+    emulated = files.work_files(lab_of(provider=ProviderKind.LIBVIRT, accel="tcg"), HOST)
     assert "libvirt.driver = 'qemu'" in emulated["Vagrantfile"]
     assert "heartbeat-interval" in emulated["provision/cp1/init.sh"]
     for script in ("cp1/init.sh", "cp2/join.sh"):
         assert "readinessProbe" in emulated[f"provision/{script}"]
         assert "  directory: /etc/kubernetes/halab-patches\n" in emulated[f"provision/{script}"]
     for accel in ("auto", "kvm"):
-        fast = files.work_files(lab_of(provider=Provider.LIBVIRT, accel=accel), HOST)
+        fast = files.work_files(lab_of(provider=ProviderKind.LIBVIRT, accel=accel), HOST)
         assert "libvirt.driver = 'kvm'" in fast["Vagrantfile"]
         assert "heartbeat-interval" not in fast["provision/cp1/init.sh"]
 
 
 def test_a_label_survives_xml_and_json() -> None:
-    lab = lab_of(provider=Provider.LIBVIRT)
+    lab = lab_of(provider=ProviderKind.LIBVIRT)
     work = '/labs/it\'s <one> & "two"/é'
     label = domain.description(lab, lab.machine("cp1"), work=work, identity="here")
     assert not set(label) & set("<>&")
@@ -145,7 +145,7 @@ def test_a_label_survives_xml_and_json() -> None:
 
 def test_only_containers_are_told_that_they_are_containers() -> None:
     docker = files.work_files(lab_of(), HOST)
-    libvirt = files.work_files(lab_of(provider=Provider.LIBVIRT), HOST)
+    libvirt = files.work_files(lab_of(provider=ProviderKind.LIBVIRT), HOST)
     assert "KubeletInUserNamespace" in docker["provision/cp1/init.sh"]
     assert "KubeletInUserNamespace" not in libvirt["provision/cp1/init.sh"]
     assert "SystemdCgroup = true" in libvirt["provision/cp1/node.sh"]
@@ -175,7 +175,7 @@ def test_guests_reach_the_lab_past_the_proxy() -> None:
 
 def test_the_password_of_a_proxy_is_in_files_of_root_alone() -> None:
     host = HostValues(**{**HOST.__dict__, "proxies": {"http_proxy": "http://ada:hunter2@p:1"}})
-    for provider in Provider.DOCKER, Provider.LIBVIRT:
+    for provider in ProviderKind.DOCKER, ProviderKind.LIBVIRT:
         rendered = files.work_files(lab_of(provider=provider, workers=1), host)
         # who may ask an engine, or list processes, sees the arguments of a container
         assert "hunter2" not in rendered["Vagrantfile"]

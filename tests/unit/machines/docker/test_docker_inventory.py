@@ -12,7 +12,7 @@ import pytest
 from halab.errors import HostProblem
 from halab.machines.docker import inventory
 from halab.machines.docker.engine import Engine
-from halab.machines.inventory import Belonging, Kind
+from halab.machines.inventory import Resource, ResourceKind
 
 OURS = {"halab.lab": "ha", "halab.work": "/labs/.halab", "halab.host": "here"}
 MACHINE = {**OURS, "halab.machine": "cp1"}
@@ -99,13 +99,13 @@ def engine(usage: dict[str, Any] | Exception) -> tuple[Engine, Client]:
 
 
 def test_all_that_carries_the_label_is_read_and_nothing_else() -> None:
-    found = {each.key: each for each in engine(USAGE)[0].belongings()}
+    found = {each.key: each for each in engine(USAGE)[0].resources()}
     assert {key: (each.kind, each.name) for key, each in found.items()} == {
-        "c1": (Kind.MACHINE, "halab-ha-cp1"),
-        "c2": (Kind.CONTAINER, "quick"),
-        "n1": (Kind.NETWORK, "halab-ha"),
-        "v1": (Kind.VOLUME, "v1"),
-        "sha256:0123456789abcdef": (Kind.IMAGE, "0123456789ab"),
+        "c1": (ResourceKind.MACHINE, "halab-ha-cp1"),
+        "c2": (ResourceKind.CONTAINER, "quick"),
+        "n1": (ResourceKind.NETWORK, "halab-ha"),
+        "v1": (ResourceKind.VOLUME, "v1"),
+        "sha256:0123456789abcdef": (ResourceKind.IMAGE, "0123456789ab"),
     }
     machine, volume = found["c1"], found["v1"]
     assert (machine.lab, machine.work, machine.host, machine.machine) == (
@@ -126,14 +126,14 @@ def test_all_that_carries_the_label_is_read_and_nothing_else() -> None:
 
 def test_an_engine_that_cannot_count_now_still_tells_what_it_has() -> None:
     busy = docker.errors.APIError("x", explanation="a disk usage operation is already running")
-    found = engine(busy)[0].belongings()
+    found = engine(busy)[0].resources()
     assert len(found) == 5
     assert {each.size_bytes for each in found} == {None}
 
 
 def test_each_kind_is_removed_in_its_way() -> None:
     found, client = engine(USAGE)
-    for each in found.belongings():
+    for each in found.resources():
         found.discard_belonging(each)
     collections = (client.containers, client.networks, client.volumes, client.images)
     removed = {each.id: each.removed for things in collections for each in things.items}
@@ -144,8 +144,8 @@ def test_each_kind_is_removed_in_its_way() -> None:
     }  # fmt: skip
 
 
-def one(found: Engine, key: str) -> Belonging:
-    return next(each for each in found.belongings() if each.key == key)
+def one(found: Engine, key: str) -> Resource:
+    return next(each for each in found.resources() if each.key == key)
 
 
 def test_what_is_gone_already_is_no_problem() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from support.fakes import lab_of
 
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.machines.docker.engine import Engine
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.machines.work import Work
 
-LAB = lab_of(name="ha", provider=Provider.DOCKER)
+LAB = lab_of(name="ha", provider=ProviderKind.DOCKER)
 CP1, LB1 = LAB.machine("cp1"), LAB.machine("lb1")
 
 
@@ -245,7 +245,7 @@ def test_a_machine_that_is_being_removed_is_waited_for_and_gone(client: FakeClie
     """A killed halab has asked for it, and its name is taken meanwhile."""
     found = client.things[0]
     found.attrs["State"]["Status"] = "removing"
-    assert Engine(client).state(LAB, CP1, work) is State.GONE  # type: ignore[arg-type]
+    assert Engine(client).state(LAB, CP1, work) is PowerState.GONE  # type: ignore[arg-type]
     assert client.did == ["wait until halab-ha-cp1 is removed"]
 
 

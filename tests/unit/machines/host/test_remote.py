@@ -23,13 +23,13 @@ from support.http_server import OK, saying, served
 
 from halab.cluster.api import Api
 from halab.cluster.connection import Answer, Connection, Kept, Server
-from halab.config.lab import LabFile, Provider
+from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
 from halab.config.remote import Remote
 from halab.errors import BadFile, HostProblem, LabProblem, TunnelLost, Unreachable
 from halab.lifecycle import access, workfiles
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import Place
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import tunnel
 from halab.machines.vagrant import Vagrant
 from halab.topology import files
@@ -204,7 +204,7 @@ def test_vagrant_is_told_the_way_there() -> None:
     there = files.work_files(lab_of(), replace(HOST, proxy_command=FARM.proxy_command))["Vagrantfile"]
     assert f"override.ssh.proxy_command = '{FARM.proxy_command}'" in there
     assert "proxy_command" not in here
-    virtual = lab_of(provider=Provider.LIBVIRT)
+    virtual = lab_of(provider=ProviderKind.LIBVIRT)
     uri = "qemu+ssh://barn/system"
     assert (
         f"libvirt.uri = '{uri}'" in files.work_files(virtual, replace(HOST, provider_uri=uri))["Vagrantfile"]
@@ -215,7 +215,7 @@ def test_vagrant_is_told_the_way_there() -> None:
 # the lab that is up
 
 
-def place_in(folder: Path, text: str = "") -> Place:
+def place_in(folder: Path, text: str = "") -> LabDir:
     path = folder / "lab.yml"
     path.write_text(text)
     return labs.open_file(path)
@@ -488,5 +488,5 @@ def test_vagrant_asks_the_engine_at_the_end_of_the_tunnel(
     (tmp_path / "vagrant").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
-    Vagrant(tmp_path, Provider.DOCKER, tmp_path / "log", env={"DOCKER_HOST": "unix:///t"}).halt()
+    Vagrant(tmp_path, ProviderKind.DOCKER, tmp_path / "log", env={"DOCKER_HOST": "unix:///t"}).halt()
     assert (tmp_path / "asked").read_text() == "unix:///t\n"

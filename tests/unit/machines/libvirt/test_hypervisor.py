@@ -12,7 +12,7 @@ from support.fake_libvirt import test_driver as driver
 from halab.errors import HostProblem, LabProblem, Unable
 from halab.machines.libvirt import limits as libvirt_limits
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.machines.work import Work
 
 OURS = Path("/labs/ada/.halab")
@@ -208,7 +208,7 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
         power.freeze("cp2")
         power.cut("cp2")
         power.remove("cp2")
-        assert power.state("cp2") is State.GONE
+        assert power.state("cp2") is PowerState.GONE
         assert connection.lookupByName("bob-halab-ha-cp2").isActive()
 
 
@@ -232,7 +232,7 @@ def test_a_machine_that_went_off_by_itself_meanwhile_is_as_it_was_wanted(tmp_pat
         cp2 = (VIRTUAL, VIRTUAL.machine("cp2"), tmp_path)
         for act in (hypervisor.shut_down, hypervisor.shut_down, hypervisor.cut):
             act(*cp2)
-            assert hypervisor.state(*cp2) is State.OFF
+            assert hypervisor.state(*cp2) is PowerState.OFF
 
 
 def test_a_machine_that_is_not_turned_off_is_an_error(
@@ -303,15 +303,15 @@ def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_remo
         for machine in VIRTUAL.machines:
             hypervisor.introduce(VIRTUAL, machine, tmp_path)
 
-        def seen(name: str) -> tuple[State, str]:
+        def seen(name: str) -> tuple[PowerState, str]:
             state = hypervisor.state(VIRTUAL, VIRTUAL.machine(name), tmp_path)
             return state, work.known_to_vagrant(name, "libvirt")
 
         # off and without a key, off, running and called otherwise, running without a key
-        assert seen("cp1") == (State.GONE, "")
-        assert seen("cp2") == (State.OFF, identities["cp2"])
-        assert seen("cp3") == (State.RUNNING, identities["cp3"])
-        assert seen("lb1") == (State.GONE, "")
+        assert seen("cp1") == (PowerState.GONE, "")
+        assert seen("cp2") == (PowerState.OFF, identities["cp2"])
+        assert seen("cp3") == (PowerState.RUNNING, identities["cp3"])
+        assert seen("lb1") == (PowerState.GONE, "")
 
 
 def test_a_libvirt_that_does_not_answer_is_a_problem_of_the_host(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_snapshots_are_kept_found_gone_back_to_and_deleted_by_name() -> None:
         hypervisor.cut(VIRTUAL, machine, OURS)
         hypervisor.restore(VIRTUAL, machine, OURS, "one")
         # where it was, and the others are not there yet
-        assert hypervisor.state(VIRTUAL, machine, OURS) is State.FROZEN
+        assert hypervisor.state(VIRTUAL, machine, OURS) is PowerState.FROZEN
         hypervisor.delete_snapshot("ha", OURS, "two")
         assert len(hypervisor.saved("ha", OURS)) == 1
         hypervisor.delete_snapshot("ha", OURS, "one")

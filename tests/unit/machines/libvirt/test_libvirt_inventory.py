@@ -13,7 +13,7 @@ from support.fake_libvirt import test_driver as driver
 
 from halab.errors import HostProblem
 from halab.machines.host import identity
-from halab.machines.inventory import Belonging, Kind
+from halab.machines.inventory import Resource, ResourceKind
 from halab.machines.libvirt import inventory
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.topology import domain
@@ -59,7 +59,7 @@ def label_of(name: str = "cp1", work: Path = OURS) -> str:
     )
 
 
-def names(found: list[Belonging], kind: Kind) -> list[str]:
+def names(found: list[Resource], kind: ResourceKind) -> list[str]:
     return sorted(each.name for each in found if each.kind is kind)
 
 
@@ -70,24 +70,27 @@ def test_machines_networks_disks_and_snapshots_are_read(connection: Any) -> None
     cp1 = machine_with(connection, "halab-ha-cp1", path, label=label_of())
     cp1.snapshotCreateXML("<domainsnapshot><name>noon</name></domainsnapshot>")
     machine_with(connection, "somebodys", disk(connection, "somebodys.img"))
-    found = hypervisor.belongings()
-    assert names(found, Kind.MACHINE) == ["halab-ha-cp1"]
-    assert names(found, Kind.NETWORK) == ["halab-ha", "halab-ha-ssh"]
-    assert names(found, Kind.SNAPSHOT) == ["halab-ha-cp1@noon"]
-    assert names(found, Kind.VOLUME) == ["halab-ha-cp1.img"]
+    found = hypervisor.resources()
+    assert names(found, ResourceKind.MACHINE) == ["halab-ha-cp1"]
+    assert names(found, ResourceKind.NETWORK) == ["halab-ha", "halab-ha-ssh"]
+    assert names(found, ResourceKind.SNAPSHOT) == ["halab-ha-cp1@noon"]
+    assert names(found, ResourceKind.VOLUME) == ["halab-ha-cp1.img"]
     assert {(each.lab, each.work, each.host) for each in found} == {
         ("ha", str(OURS), identity.of_this_host())
     }
     by_kind = {each.kind: each for each in found}
-    assert by_kind[Kind.VOLUME].size_bytes == 1024
-    assert by_kind[Kind.SNAPSHOT].created is not None and by_kind[Kind.SNAPSHOT].snapshot == "noon"
-    assert by_kind[Kind.NETWORK].created is not None
+    assert by_kind[ResourceKind.VOLUME].size_bytes == 1024
+    assert (
+        by_kind[ResourceKind.SNAPSHOT].created is not None
+        and by_kind[ResourceKind.SNAPSHOT].snapshot == "noon"
+    )
+    assert by_kind[ResourceKind.NETWORK].created is not None
 
 
 def test_a_label_without_a_host_is_read(connection: Any) -> None:
     label = '{"halab.lab": "ha", "halab.machine": "cp1", "halab.work": "/labs"}'
     machine_with(connection, "halab-ha-cp1", label=label)
-    (found,) = Hypervisor(connection).belongings()
+    (found,) = Hypervisor(connection).resources()
     assert (found.work, found.host) == ("/labs", "")
 
 
@@ -101,19 +104,19 @@ def test_a_disk_that_no_machine_has_is_debris_only_with_the_name_of_a_machines(c
         "cp1.img",
     ):
         disk(connection, name)
-    (found,) = Hypervisor(connection).belongings()
+    (found,) = Hypervisor(connection).resources()
     assert (found.name, found.lab, found.machine, found.work) == ("halab-ha-cp1.img", "ha", "cp1", "")
 
 
 def test_a_disk_of_anybodys_machine_is_no_debris(connection: Any) -> None:
     machine_with(connection, "somebodys", disk(connection, "halab-ha-cp1.img"))
-    assert Hypervisor(connection).belongings() == []
+    assert Hypervisor(connection).resources() == []
 
 
 def test_a_disk_that_a_machine_got_meanwhile_stays(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     path = disk(connection, "halab-ha-cp1.img")
-    (debris,) = hypervisor.belongings()
+    (debris,) = hypervisor.resources()
     machine_with(connection, "somebodys", path)
     with pytest.raises(HostProblem, match="a virtual machine has this disk: somebodys"):
         hypervisor.discard_belonging(debris)
@@ -130,13 +133,13 @@ def test_all_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None
     disk(connection, "halab-ha-cp2.img")
     disk(connection, BASE)
     define(connection, VIRTUAL, OTHERS, prefix="bob-")
-    gone = [each for each in hypervisor.belongings() if each.work != str(OTHERS)]
-    for each in sorted(gone, key=lambda thing: list(Kind).index(thing.kind)):
+    gone = [each for each in hypervisor.resources() if each.work != str(OTHERS)]
+    for each in sorted(gone, key=lambda thing: list(ResourceKind).index(thing.kind)):
         hypervisor.discard_belonging(each)
     # a second time there is nothing to remove, and no problem
     for each in gone:
         hypervisor.discard_belonging(each)
-    assert {each.work for each in hypervisor.belongings()} == {str(OTHERS)}
+    assert {each.work for each in hypervisor.resources()} == {str(OTHERS)}
     assert len(connection.listAllDomains()) == len(VIRTUAL.machines)
     assert [each.name() for each in connection.listAllNetworks()] == ["default"]
     # what somebody has attached to a machine is not the machine's
@@ -148,7 +151,7 @@ def test_a_snapshot_alone_is_removed(connection: Any) -> None:
     machine = machine_with(connection, "halab-ha-cp1", label=label_of())
     for name in ("noon", "evening"):
         machine.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>")
-    (noon,) = [each for each in hypervisor.belongings() if each.snapshot == "noon"]
+    (noon,) = [each for each in hypervisor.resources() if each.snapshot == "noon"]
     hypervisor.discard_belonging(noon)
     assert [each.getName() for each in machine.listAllSnapshots()] == ["evening"]
 
@@ -156,7 +159,7 @@ def test_a_snapshot_alone_is_removed(connection: Any) -> None:
 def test_a_machine_that_is_now_another_labs_stays(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     before = machine_with(connection, "halab-ha-cp1", label=label_of())
-    (found,) = hypervisor.belongings()
+    (found,) = hypervisor.resources()
     key = before.UUIDString()
     before.undefine()
     xml = f"<domain type='test'><name>x</name><uuid>{key}</uuid><memory>1</memory><os><type>hvm</type></os></domain>"

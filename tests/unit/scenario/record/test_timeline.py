@@ -11,14 +11,14 @@ import pytest
 
 from halab.errors import BadUsage, Corrupted
 from halab.scenario.record import events, timeline
-from halab.scenario.record.events import EVENTS, Event, Sample, When
+from halab.scenario.record.events import EVENTS, Event, Sample, SteadyCheckPoint
 from halab.scenario.record.timeline import SampleReader, Timeline
 
 _OF = {"name": "n", "fault": "f", "target": "t", "machine": "cp1"}
 EVERY: list[Event] = [
     events.RunStarted("2026-11-23T10:15:00+01:00", "s", "ha", {"etcd": "3.7.0"}, 42),
     events.LabSet("check tcp", "tcp"),
-    events.Steady(When.BEFORE, True, 1.5, "etcd on cp1"),
+    events.Steady(SteadyCheckPoint.BEFORE, True, 1.5, "etcd on cp1"),
     events.StepStarted(0),
     events.FaultStarted(**_OF),
     events.FaultInjected(**_OF, effect="gone"),
@@ -38,7 +38,7 @@ EVERY: list[Event] = [
     events.Audit(("qdisc tbf on eth1 of cp1",)),
     events.Checks(1, 2, None),
     events.Skipped("one control plane"),
-    events.Interrupted("SIGTERM"),
+    events.RunInterrupted("SIGTERM"),
     events.Error("boom"),
     events.RunEnded(),
 ]

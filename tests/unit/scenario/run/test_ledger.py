@@ -19,7 +19,7 @@ from halab.errors import CommandFailed, LabProblem, TimedOut, Unreachable
 from halab.process import Completed
 from halab.scenario.record.events import Members
 from halab.scenario.run import ledger
-from halab.scenario.run.ledger import Held, Reading
+from halab.scenario.run.ledger import Held, LedgerReading
 
 FUTURE = CommandFailed("x", code=1, output="Error: etcdserver: mvcc: required revision is a future revision")
 
@@ -115,7 +115,7 @@ def test_numbers_hash_and_count_are_read() -> None:
 
 
 def test_an_unacknowledged_write_may_be_there() -> None:
-    assert ledger.compare({1, 2}, {2, 3}) == Reading(2, (1,), 1)
+    assert ledger.compare({1, 2}, {2, 3}) == LedgerReading(2, (1,), 1)
 
 
 def test_of_two_reasons_why_members_are_not_there_yet_the_last_line_is_told() -> None:
@@ -204,5 +204,5 @@ def test_what_one_api_server_misses_is_missing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ledger, "Api", lambda url, context, **_options: by_address[url].api)
     credentials: Any = SimpleNamespace(context=ssl.create_default_context)
     found = ledger.read_back(lab, credentials, "space", {1, 2, 3})
-    assert found == Reading(3, (1, 2, 3), 2)
+    assert found == LedgerReading(3, (1, 2, 3), 2)
     assert all(server.api._client.is_closed for server in servers.values())

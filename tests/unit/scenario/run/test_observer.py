@@ -9,8 +9,8 @@ import pytest
 from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
 from support.run_builder import scenario
 
-from halab.config.lab import Balancer, Provider
-from halab.config.lab_traits import Setting
+from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab_traits import LabTraits
 from halab.config.step import Expect
 from halab.faults.processes import short
 from halab.faults.site import Site
@@ -20,8 +20,8 @@ from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
 from halab.scenario.run.facts import Reader
 from halab.scenario.run.observer import Observer
-from halab.scenario.verdict.decision import State
-from halab.scenario.verdict.judgement import satisfied
+from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.judgement import evaluate
 
 # etcd is back after a minute and a half, its API server at once
 SLOW_ETCD = """
@@ -52,7 +52,7 @@ class Stage:
         unused: Any = None
         site = Site(lab_of(), self.guests, self.clock, unused, unused)
         self.killed_at = float("inf")
-        setting = Setting("1.37.2", Provider.DOCKER, Balancer.HAPROXY, 3)
+        setting = LabTraits("1.37.2", ProviderKind.DOCKER, Balancer.HAPROXY, 3)
         self.observer = Observer(
             scenario(SLOW_ETCD), setting, site.lab, self.clock, self.timeline, RunFolder(folder),
             Reader(site, self.timeline), Recorded(),
@@ -93,8 +93,8 @@ def test_a_fact_whose_time_runs_already_is_read_while_the_run_waits_for_another(
     stage.expect(1)
     assert stage.clock.now() >= stage.killed_at + 90
     stage.expect(2)
-    found = satisfied(stage.observer.history(), 2, stage.timeline.now())
-    assert found.state is State.MET
+    found = evaluate(stage.observer.history(), 2, stage.timeline.now())
+    assert found.state is JudgementState.MET
     assert found.figures[0].value < 2
 
 

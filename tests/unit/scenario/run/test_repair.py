@@ -13,17 +13,17 @@ from support.fakes import Recorded, lab_of
 from halab.errors import CommandFailed, HalabError, HostProblem
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle.lab import open_file
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.scenario.record import events
-from halab.scenario.record.events import Event, Record, When
+from halab.scenario.record.events import Event, Record, SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import repair
 from halab.scenario.run.session import Session
 
 OF = {"name": "held", "fault": "cut-power", "target": "cp2", "machine": "cp2"}
 STARTED = events.FaultStarted(**OF)
-BEFORE = events.Steady(When.BEFORE, True, 1.0, "etcd on cp1")
-AGAIN = events.Steady(When.AFTER, True, 9.0, "etcd on cp1")
+BEFORE = events.Steady(SteadyCheckPoint.BEFORE, True, 1.0, "etcd on cp1")
+AGAIN = events.Steady(SteadyCheckPoint.AFTER, True, 9.0, "etcd on cp1")
 CLEAN = events.Audit(())
 
 
@@ -45,10 +45,11 @@ def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
         pytest.param([events.Skipped("one control plane")], "", id="skipped"),
         pytest.param([BEFORE, events.Error("no sampler")], "", id="ended before anything was injected"),
         pytest.param(
-            [events.Steady(When.BEFORE, False, 180, "cp2 does not run")], "cp2 does not run", id="never steady"
+            [events.Steady(SteadyCheckPoint.BEFORE, False, 180, "cp2 does not run")],
+            "cp2 does not run", id="never steady"
         ),
         pytest.param(
-            [BEFORE, STARTED, events.Steady(When.AFTER, False, 120, "cp2 does not run"), CLEAN],
+            [BEFORE, STARTED, events.Steady(SteadyCheckPoint.AFTER, False, 120, "cp2 does not run"), CLEAN],
             "cp2 does not run", id="not steady again",
         ),
         pytest.param(
@@ -73,12 +74,12 @@ def test_the_record_of_a_run_says_whether_the_lab_may_be_broken(
 class FakePower:
     """Machines in these states; what is done to one brings it to life, or fails."""
 
-    states: dict[str, State]
+    states: dict[str, PowerState]
     broken: HalabError | None = None
     did: list[str] = field(default_factory=list)
 
-    def state(self, machine: str) -> State:
-        return self.states.get(machine, State.RUNNING)
+    def state(self, machine: str) -> PowerState:
+        return self.states.get(machine, PowerState.RUNNING)
 
     def start(self, machine: str) -> None:
         self._do("start", machine)
@@ -111,7 +112,7 @@ class FakeSite:
 class Broken:
     """A session on a lab with machines in these states, and faults that are still in the journal."""
 
-    def __init__(self, folder: Path, states: dict[str, State], *, open_faults: int = 0) -> None:
+    def __init__(self, folder: Path, states: dict[str, PowerState], *, open_faults: int = 0) -> None:
         (folder / "lab.yml").write_text("name: ha\n")
         self.place = open_file(folder / "lab.yml")
         self.site = FakeSite(FakePower(states))
@@ -135,7 +136,7 @@ class Broken:
 
 
 def test_what_is_off_is_started_what_is_frozen_thawed_and_what_is_gone_made_anew(tmp_path: Path) -> None:
-    broken = Broken(tmp_path, {"cp1": State.OFF, "cp2": State.FROZEN, "cp3": State.GONE})
+    broken = Broken(tmp_path, {"cp1": PowerState.OFF, "cp2": PowerState.FROZEN, "cp3": PowerState.GONE})
     assert broken.mend() == (["started cp1", "thawed cp2", "made anew cp3"], "")
     assert broken.site.power.did == ["start cp1", "thaw cp2", "remake cp3"]
 
@@ -154,6 +155,6 @@ def test_open_faults_are_healed_first_and_those_that_cannot_be_are_said(tmp_path
 
 
 def test_a_machine_that_cannot_be_started_is_left_for_the_rebuild(tmp_path: Path) -> None:
-    broken = Broken(tmp_path, {"cp1": State.OFF})
+    broken = Broken(tmp_path, {"cp1": PowerState.OFF})
     broken.site.power.broken = HostProblem("no docker engine answers")
     assert broken.mend("cp1 does not run") == ([], "cp1 does not run")

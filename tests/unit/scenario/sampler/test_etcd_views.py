@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes import captured
 
-from halab.scenario.sampler.etcd_views import View, Views
+from halab.scenario.sampler.etcd_views import MemberView, Views
 
 IDS = {"cp1": 1, "cp2": 2, "cp3": 3}
 
@@ -18,10 +18,10 @@ def views(*said: tuple[str, int, int]) -> Views:
     """Views of (machine, leader's id, term), of members that have all been met before."""
     found = Views(3)
     for machine, member in IDS.items():
-        found.add(machine, View(0.0, member, 0, 1, 1, "none"))
+        found.add(machine, MemberView(0.0, member, 0, 1, 1, "none"))
         found.lose(machine)
     for number, (machine, leader, term) in enumerate(said):
-        found.add(machine, View(float(number), IDS[machine], leader, term, 1, "none"))
+        found.add(machine, MemberView(float(number), IDS[machine], leader, term, 1, "none"))
     return found
 
 
@@ -69,18 +69,18 @@ def test_no_leader_of_an_earlier_term_is_named(said: list[tuple[str, int, int]])
 
 
 def test_a_status_of_a_real_member_is_read() -> None:
-    view = View.parse(1.5, captured("maintenance-status.json").encode())
-    assert view == View(1.5, 3792451147877998499, 12691745855497427988, 3, 13018, "none")
+    view = MemberView.parse(1.5, captured("maintenance-status.json").encode())
+    assert view == MemberView(1.5, 3792451147877998499, 12691745855497427988, 3, 13018, "none")
 
 
 def test_a_member_has_its_own_alarms_and_not_those_of_others() -> None:
     said = json.loads(captured("maintenance-status.json"))
     other = "memberID:7 alarm:CORRUPT "
     said["errors"] = [other, "memberID:3792451147877998499  alarm:NOSPACE ", "etcdserver: no leader"]
-    assert View.parse(0, json.dumps(said).encode()).alarm == "NOSPACE"
+    assert MemberView.parse(0, json.dumps(said).encode()).alarm == "NOSPACE"
     said["errors"] = [other]
     del said["leader"]
-    view = View.parse(0, json.dumps(said).encode())
+    view = MemberView.parse(0, json.dumps(said).encode())
     assert (view.alarm, view.leader) == ("none", 0)
 
 
@@ -89,4 +89,4 @@ def test_a_member_has_its_own_alarms_and_not_those_of_others() -> None:
 )
 def test_nonsense_is_no_status(said: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        View.parse(0, said)
+        MemberView.parse(0, said)

@@ -24,13 +24,13 @@ from support.fakes import lab_of
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
-from halab.config.lab import Provider
+from halab.config.lab import ProviderKind
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario.record import outage, timeline
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler import launcher, probes
 from halab.scenario.sampler.clients import request
-from halab.scenario.sampler.launcher import NOT_WRITTEN, Order
+from halab.scenario.sampler.launcher import NOT_WRITTEN, SamplerConfig
 from halab.scenario.sampler.probes import NAMES, Probe, Question, Way
 from halab.scenario.sampler.process import Sink, at_fixed_rate
 from halab.scenario.verdict import facts
@@ -77,7 +77,7 @@ def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: P
         lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
-    assert Order.from_json(order.to_json()) == order
+    assert SamplerConfig.from_json(order.to_json()) == order
     assert bool(order.statistics) == has_statistics
 
 
@@ -85,7 +85,7 @@ def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: P
 def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
     """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
     order = launcher.order(
-        lab_of(provider=Provider.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
+        lab_of(provider=ProviderKind.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
     emulated = accel == "tcg"
@@ -141,8 +141,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def order(keys: Path, folder: Path, **changed: object) -> Order:
-    made = Order(
+def order(keys: Path, folder: Path, **changed: object) -> SamplerConfig:
+    made = SamplerConfig(
         probes=[REFUSED], origin=time.monotonic(), samples=str(folder / "samples"), states=str(folder / "states"),
         namespace="space", credentials=str(keys), control_planes={}, nodes=[], statistics=None,
     )  # fmt: skip

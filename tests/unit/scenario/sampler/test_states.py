@@ -15,7 +15,7 @@ from halab.scenario.record.events import StateReading
 from halab.scenario.record.states import States
 from halab.scenario.sampler import state_sources
 from halab.scenario.sampler.etcd_views import Views
-from halab.scenario.sampler.state_sources import Asked, Backends, Cluster, EtcdMember, Source
+from halab.scenario.sampler.state_sources import Asked, Backends, Cluster, EtcdMember, StateSource
 
 ASKED = Asked(0.0, 1.0)
 LIMIT_SECONDS = 1.0
@@ -36,7 +36,7 @@ def http(body: bytes | str, status: str = "200 OK") -> bytes:
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(content), content)
 
 
-async def once(source: Source) -> list[StateReading]:
+async def once(source: StateSource) -> list[StateReading]:
     try:
         return await source.read()
     finally:

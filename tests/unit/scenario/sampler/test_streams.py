@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.http_server import served
 
-from halab.scenario.sampler.clients import Outcome
+from halab.scenario.sampler.clients import Reply
 from halab.scenario.sampler.probes import Probe, Question, Way
 from halab.scenario.sampler.streams import Stream
 
@@ -78,7 +78,7 @@ def test_a_question_is_answered_by_the_next_event() -> None:
         asking = asyncio.create_task(stream.ask(None))
         await asyncio.sleep(0)
         watched.send()
-        assert await asking == Outcome(True, "event")
+        assert await asking == Reply(True, "event")
 
     watched, cuts = played(Question.EVENTS, play)
     assert watched.paths[0].endswith("/namespaces/space/configmaps?limit=1")
@@ -91,7 +91,7 @@ def test_a_cut_is_told_once_and_the_stream_is_opened_anew(question: Question) ->
     async def play(watched: Watched, stream: Stream) -> None:
         await watched.opened(1)
         if question is Question.SILENCE:
-            assert await stream.ask(None) == Outcome(True, "open")
+            assert await stream.ask(None) == Reply(True, "open")
         watched.send()
         watched.streams[0].close()
         await watched.opened(2)
@@ -105,7 +105,7 @@ def test_a_silent_stream_is_open_however_long_nothing_comes() -> None:
     async def play(watched: Watched, stream: Stream) -> None:
         await watched.opened(1)
         await asyncio.sleep(0.4)
-        assert await stream.ask(None) == Outcome(True, "open")
+        assert await stream.ask(None) == Reply(True, "open")
 
     # as long as a busy machine may need to open a stream, and shorter than the silence
     watched, cuts = played(Question.SILENCE, play, limit_seconds=0.3)

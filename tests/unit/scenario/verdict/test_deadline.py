@@ -10,7 +10,7 @@ from halab.config.expectation import ProbeExpectation
 from halab.scenario.record.events import Sample
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.deadline import answered, fails_within, ok_within, within
-from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.decision import JudgementState
 
 
 def answer(t: float, seconds: float = 0.01, *, ok: bool = True, detail: str = "refused") -> Sample:
@@ -88,7 +88,7 @@ def test_the_first_question_after_the_step_counts() -> None:
     """Four of five would not be enough."""
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 5s"})
     found = within(expectation, Samples(good(10, 10.2, 10.4, 10.6, 10.8)), "p", 10.0, 1.0, 11.0)
-    assert (found.state, found.at) == (State.MET, 10)
+    assert (found.state, found.at) == (JudgementState.MET, 10)
 
 
 # ok within
@@ -97,28 +97,35 @@ def test_the_first_question_after_the_step_counts() -> None:
 @pytest.mark.parametrize(
     ("samples", "limit", "state", "seen"),
     [
-        (good(10, 10.2, 10.4, 10.6, 10.8), 2, State.MET, "p ok all along"),
-        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, State.MET, "p ok from 210ms on"),
+        (good(10, 10.2, 10.4, 10.6, 10.8), 2, JudgementState.MET, "p ok all along"),
+        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, JudgementState.MET, "p ok from 210ms on"),
         # it begins within the limit, and goes on after it
-        (good(11.9, 12.1, 12.3, 12.5, 12.7), 2, State.MET, "p ok all along"),
-        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8)], 2, State.OPEN, "p ok 4 times in a row"),
-        (good(13, 13.2, 13.4, 13.6, 13.8), 2, State.OPEN, "no sample of p before 3s"),
-        (bad(10, 15), 2, State.BROKEN, "p still failed after 5s: refused"),
+        (good(11.9, 12.1, 12.3, 12.5, 12.7), 2, JudgementState.MET, "p ok all along"),
+        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8)], 2, JudgementState.OPEN, "p ok 4 times in a row"),
+        (good(13, 13.2, 13.4, 13.6, 13.8), 2, JudgementState.OPEN, "no sample of p before 3s"),
+        (bad(10, 15), 2, JudgementState.BROKEN, "p still failed after 5s: refused"),
         # at the last moment it may still become good
-        (bad(12), 2, State.OPEN, "p failed: refused"),
-        (bad(12.1), 2, State.BROKEN, "p still failed after 2.1s: refused"),
+        (bad(12), 2, JudgementState.OPEN, "p failed: refused"),
+        (bad(12.1), 2, JudgementState.BROKEN, "p still failed after 2.1s: refused"),
         # two seconds without a question are no gap yet
         (
             [*bad(11.5), *good(13.5, 13.7, 13.9, 14.1, 14.3)],
             2,
-            State.BROKEN,
+            JudgementState.BROKEN,
             "p ok only from 3.5s on: refused before",
         ),
-        ([*bad(11), *good(13.5, 13.7, 13.9, 14.1, 14.3)], 2, State.OPEN, "no sample of p before 3.5s"),
-        ([], 2, State.OPEN, "no sample of p"),
+        (
+            [*bad(11), *good(13.5, 13.7, 13.9, 14.1, 14.3)],
+            2,
+            JudgementState.OPEN,
+            "no sample of p before 3.5s",
+        ),
+        ([], 2, JudgementState.OPEN, "no sample of p"),
     ],
 )
-def test_good_again_within_a_limit(samples: list[Sample], limit: float, state: State, seen: str) -> None:
+def test_good_again_within_a_limit(
+    samples: list[Sample], limit: float, state: JudgementState, seen: str
+) -> None:
     found = ok_within(samples, "p", 10.0, limit)
     assert (found.state, found.seen) == (state, seen)
 
@@ -143,27 +150,29 @@ def test_good_again_is_shown_by_the_run_of_good_answers_and_not_yet_by_what_fail
 @pytest.mark.parametrize(
     ("samples", "limit", "state", "seen"),
     [
-        (bad(10, 10.2, 10.4), 2, State.MET, "p failed from 0s on: refused"),
-        ([*good(10), *bad(12, 12.2, 12.4)], 2, State.MET, "p failed from 2s on: refused"),
-        ([*good(10), *bad(12.1, 12.3, 12.5)], 2, State.OPEN, "no sample of p for 2.1s"),
-        ([*good(10, 11.9), *bad(12.1, 12.3, 12.5)], 2, State.BROKEN,
+        (bad(10, 10.2, 10.4), 2, JudgementState.MET, "p failed from 0s on: refused"),
+        ([*good(10), *bad(12, 12.2, 12.4)], 2, JudgementState.MET, "p failed from 2s on: refused"),
+        ([*good(10), *bad(12.1, 12.3, 12.5)], 2, JudgementState.OPEN, "no sample of p for 2.1s"),
+        ([*good(10, 11.9), *bad(12.1, 12.3, 12.5)], 2, JudgementState.BROKEN,
          "p answered: 0 of 2 samples failed, never 3 in a row"),
-        (bad(10, 10.2), 2, State.OPEN, "p has not failed 3 times in a row"),
-        ([*bad(10, 10.2), *good(10.4, 11.9, 12.1)], 2, State.BROKEN,
+        (bad(10, 10.2), 2, JudgementState.OPEN, "p has not failed 3 times in a row"),
+        ([*bad(10, 10.2), *good(10.4, 11.9, 12.1)], 2, JudgementState.BROKEN,
          "p answered: 2 of 4 samples failed, never 3 in a row"),
         # a run of failures that began in time may still become long enough
-        ([*good(10), *bad(11.9, 12.1)], 2, State.OPEN, "p has not failed 3 times in a row"),
+        ([*good(10), *bad(11.9, 12.1)], 2, JudgementState.OPEN, "p has not failed 3 times in a row"),
         # the limit is over only after its last moment
-        (good(10, 12), 2, State.OPEN, "p has not failed 3 times in a row"),
+        (good(10, 12), 2, JudgementState.OPEN, "p has not failed 3 times in a row"),
         # what nobody asked after the limit hides nothing
-        (good(10, 12, 14.5), 2, State.BROKEN, "p answered: 0 of 2 samples failed, never 3 in a row"),
-        (good(10, 11.9, 14.5), 2, State.OPEN, "no sample of p for 2.6s"),
+        (good(10, 12, 14.5), 2, JudgementState.BROKEN, "p answered: 0 of 2 samples failed, never 3 in a row"),
+        (good(10, 11.9, 14.5), 2, JudgementState.OPEN, "no sample of p for 2.6s"),
         # a gap ends a run of failures
-        (bad(10, 10.2, 12.3), 5, State.OPEN, "p has not failed 3 times in a row"),
-        ([], 2, State.OPEN, "no sample of p"),
+        (bad(10, 10.2, 12.3), 5, JudgementState.OPEN, "p has not failed 3 times in a row"),
+        ([], 2, JudgementState.OPEN, "no sample of p"),
     ],
 )  # fmt: skip
-def test_failed_within_a_limit(samples: list[Sample], limit: float, state: State, seen: str) -> None:
+def test_failed_within_a_limit(
+    samples: list[Sample], limit: float, state: JudgementState, seen: str
+) -> None:
     found = fails_within(samples, "p", 10.0, limit)
     assert (found.state, found.seen) == (state, seen)
 

@@ -7,9 +7,12 @@ import math
 import pytest
 
 from halab.config.quantities import Bounds
-from halab.scenario.verdict.decision import Evidence, Figure, Judgement, State, Unit, together
+from halab.scenario.verdict.decision import Citation, Figure, Judgement, JudgementState, Unit, combine
 
-MET, BROKEN, OPEN = (Judgement(state, state.value) for state in (State.MET, State.BROKEN, State.OPEN))
+MET, BROKEN, OPEN = (
+    Judgement(state, state.value)
+    for state in (JudgementState.MET, JudgementState.BROKEN, JudgementState.OPEN)
+)
 
 
 def seconds(value: float, most: float | None = 5.0, least: float = 0.0) -> Figure:
@@ -19,29 +22,29 @@ def seconds(value: float, most: float | None = 5.0, least: float = 0.0) -> Figur
 @pytest.mark.parametrize(
     ("judgements", "state"),
     [
-        ([MET, MET], State.MET),
-        ([MET, OPEN], State.OPEN),
-        ([OPEN, BROKEN, MET], State.BROKEN),
+        ([MET, MET], JudgementState.MET),
+        ([MET, OPEN], JudgementState.OPEN),
+        ([OPEN, BROKEN, MET], JudgementState.BROKEN),
     ],
 )
 def test_one_that_is_broken_breaks_the_whole_and_one_that_is_open_leaves_it_open(
-    judgements: list[Judgement], state: State
+    judgements: list[Judgement], state: JudgementState
 ) -> None:
-    found = together(judgements)
+    found = combine(judgements)
     assert (found.state, found.seen) == (state, state.value)
 
 
 def test_what_was_seen_of_those_that_decide_is_told_each_once() -> None:
-    lanes = [Judgement(State.BROKEN, words) for words in ("cp1 failed", "cp2 failed", "cp1 failed")]
-    assert together([MET, *lanes]).seen == "cp1 failed; cp2 failed"
+    lanes = [Judgement(JudgementState.BROKEN, words) for words in ("cp1 failed", "cp2 failed", "cp1 failed")]
+    assert combine([MET, *lanes]).seen == "cp1 failed; cp2 failed"
 
 
 def test_the_moment_is_that_of_the_worst_and_the_evidence_that_of_all_that_decide() -> None:
-    shown = [Evidence(lane, 0.0, 1.0, 5) for lane in ("a", "b", "c")]
-    mild = Judgement(State.BROKEN, "mild", 3.0, (shown[0],), (seconds(6),))
-    bad = Judgement(State.BROKEN, "bad", 4.0, (shown[1],), (seconds(9),))
-    fine = Judgement(State.MET, "fine", 1.0, (shown[2],), (seconds(20, most=30),))
-    found = together([fine, mild, bad])
+    shown = [Citation(lane, 0.0, 1.0, 5) for lane in ("a", "b", "c")]
+    mild = Judgement(JudgementState.BROKEN, "mild", 3.0, (shown[0],), (seconds(6),))
+    bad = Judgement(JudgementState.BROKEN, "bad", 4.0, (shown[1],), (seconds(9),))
+    fine = Judgement(JudgementState.MET, "fine", 1.0, (shown[2],), (seconds(20, most=30),))
+    found = combine([fine, mild, bad])
     assert (found.at, found.evidence) == (4.0, (shown[0], shown[1]))
     # of those that do not decide, too, but none of them is as far out of its bounds
     assert found.figures == (seconds(9),)
@@ -60,15 +63,21 @@ def test_the_moment_is_that_of_the_worst_and_the_evidence_that_of_all_that_decid
 def test_the_moment_is_that_of_the_judgement_with_the_worst_figure(
     figures: tuple[Figure, ...], at: float
 ) -> None:
-    without, measured = Judgement(State.BROKEN, "", 1.0), Judgement(State.BROKEN, "", 2.0, figures=figures)
-    assert together([without, measured]).at == at
+    without, measured = (
+        Judgement(JudgementState.BROKEN, "", 1.0),
+        Judgement(JudgementState.BROKEN, "", 2.0, figures=figures),
+    )
+    assert combine([without, measured]).at == at
 
 
 def test_of_figures_that_are_equally_bad_the_first_is_kept_and_other_names_stay_beside_it() -> None:
     share = Figure("failed share", Unit.SHARE, 0.1, 0.5)
     first, second = seconds(6), seconds(4, most=3.0)
-    found = together(
-        [Judgement(State.MET, "", figures=(first, share)), Judgement(State.MET, "", figures=(second,))]
+    found = combine(
+        [
+            Judgement(JudgementState.MET, "", figures=(first, share)),
+            Judgement(JudgementState.MET, "", figures=(second,)),
+        ]
     )
     assert found.figures == (first, share)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from halab.config.quantities import Bounds
 from halab.scenario.record.history import Window
-from halab.scenario.verdict.decision import Judgement, State, Unit
-from halab.scenario.verdict.facts import Reading, Track, changed, held, increased, reached, unchanged
+from halab.scenario.verdict.decision import Judgement, JudgementState, Unit
+from halab.scenario.verdict.facts import FactReading, Track, changed, held, increased, reached, unchanged
 
 HERTZ = 5
 FAULT = 10.0
@@ -22,7 +22,7 @@ NOW = 60.0
 def track(pattern: str, *, sampled: bool = True, start: float = 0.0) -> Track:
     """A letter is a value, `?` an unknown one, `.` a reading that was not made; five a second."""
     made = [
-        Reading(
+        FactReading(
             start + number / HERTZ, start + number / HERTZ + 0.02, None if mark == "?" else mark, "no answer"
         )
         for number, mark in enumerate(pattern)
@@ -33,7 +33,7 @@ def track(pattern: str, *, sampled: bool = True, start: float = 0.0) -> Track:
 
 def read(*values: tuple[float, str | None]) -> Track:
     """Of a fact that is read when it is needed."""
-    return Track("etcd-started@cp1", [Reading(t, t, value) for t, value in values], is_sampled=False)
+    return Track("etcd-started@cp1", [FactReading(t, t, value) for t, value in values], is_sampled=False)
 
 
 def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
@@ -44,29 +44,29 @@ def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
     ("pattern", "state", "seen"),
     [
         # the step before ends a second after the fault begins
-        ("aaaaaaaaaabbbb", State.MET, "fact on cp1 was a and is b after 1s"),
-        ("bbbb", State.MET, "fact on cp1 was a and is b after 0s"),
-        ("aaaaabbbbb", State.MET, "fact on cp1 was a and is b after 0s"),
-        ("a" * 15 + "b", State.MET, "fact on cp1 was a and is b after 2s"),
-        ("a" * 18 + "b", State.BROKEN, "fact on cp1 was a and is b only after 2.6s"),
-        ("a" * 30, State.BROKEN, "fact on cp1 is still a after 4.8s"),
-        ("aaaaaaaa", State.OPEN, "fact on cp1 is a so far"),
-        ("", State.OPEN, "fact on cp1 is not known so far"),
+        ("aaaaaaaaaabbbb", JudgementState.MET, "fact on cp1 was a and is b after 1s"),
+        ("bbbb", JudgementState.MET, "fact on cp1 was a and is b after 0s"),
+        ("aaaaabbbbb", JudgementState.MET, "fact on cp1 was a and is b after 0s"),
+        ("a" * 15 + "b", JudgementState.MET, "fact on cp1 was a and is b after 2s"),
+        ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 was a and is b only after 2.6s"),
+        ("a" * 30, JudgementState.BROKEN, "fact on cp1 is still a after 4.8s"),
+        ("aaaaaaaa", JudgementState.OPEN, "fact on cp1 is a so far"),
+        ("", JudgementState.OPEN, "fact on cp1 is not known so far"),
         # what is not known has not changed
-        ("aaaaa?????bbb", State.MET, "fact on cp1 was a and is b after 1s"),
-        ("aaaaa" + "?" * 15 + "bbb", State.BROKEN, "fact on cp1 was a and is b only after 3s"),
-        ("aaaaa" + "?" * 15 + "aaa", State.BROKEN, "fact on cp1 is still a after 3.4s"),
-        ("aaaaa" + "?" * 25, State.OPEN, "fact on cp1 could not be told: no answer"),
+        ("aaaaa?????bbb", JudgementState.MET, "fact on cp1 was a and is b after 1s"),
+        ("aaaaa" + "?" * 15 + "bbb", JudgementState.BROKEN, "fact on cp1 was a and is b only after 3s"),
+        ("aaaaa" + "?" * 15 + "aaa", JudgementState.BROKEN, "fact on cp1 is still a after 3.4s"),
+        ("aaaaa" + "?" * 25, JudgementState.OPEN, "fact on cp1 could not be told: no answer"),
         # what nobody asked for may have changed meanwhile
-        ("aaaaa" + "." * 30 + "bbb", State.OPEN, "no reading of fact on cp1 for 6s"),
-        ("aaaaa" + "." * 30 + "aaa", State.OPEN, "no reading of fact on cp1 for 6s"),
-        ("a" * 20 + "." * 30 + "bbb", State.BROKEN, "fact on cp1 was a and is b only after 9s"),
-        ("aaaaa" + "." * 8 + "bbb", State.MET, "fact on cp1 was a and is b after 1.6s"),
+        ("aaaaa" + "." * 30 + "bbb", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
+        ("aaaaa" + "." * 30 + "aaa", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
+        ("a" * 20 + "." * 30 + "bbb", JudgementState.BROKEN, "fact on cp1 was a and is b only after 9s"),
+        ("aaaaa" + "." * 8 + "bbb", JudgementState.MET, "fact on cp1 was a and is b after 1.6s"),
         # it was another, if only for a while
-        ("aaaaabaaaaaaaaaaaaaaaa", State.MET, "fact on cp1 was a and is b after 0s"),
+        ("aaaaabaaaaaaaaaaaaaaaa", JudgementState.MET, "fact on cp1 was a and is b after 0s"),
     ],
 )
-def test_a_state_that_should_change(pattern: str, state: State, seen: str) -> None:
+def test_a_state_that_should_change(pattern: str, state: JudgementState, seen: str) -> None:
     found = change(pattern)
     assert (found.state, found.seen) == (state, seen)
 
@@ -78,15 +78,18 @@ def test_what_was_not_known_right_before_the_fault_cannot_have_changed(before: s
         changed(lane, WINDOW, COUNTS_FROM, 5, NOW),
         unchanged(lane, WINDOW, NOW, over_window=False),
     ):
-        assert (found.state, found.seen) == (State.OPEN, "fact on cp1 was not known before the fault")
+        assert (found.state, found.seen) == (
+            JudgementState.OPEN,
+            "fact on cp1 was not known before the fault",
+        )
 
 
 def test_a_reading_that_was_under_way_when_the_fault_began_is_of_neither_side() -> None:
-    straddling = Reading(FAULT - 0.1, FAULT + 0.5, "b")
+    straddling = FactReading(FAULT - 0.1, FAULT + 0.5, "b")
     lane = track(BEFORE + "aaaaaaaaaa")
     lane = Track(lane.lane, sorted([*lane.readings, straddling], key=lambda each: each.t), True)
-    assert changed(lane, WINDOW, COUNTS_FROM, 5, NOW).state is State.OPEN
-    assert lane.before(FAULT) == Reading(9.8, 9.82, "a", "no answer")
+    assert changed(lane, WINDOW, COUNTS_FROM, 5, NOW).state is JudgementState.OPEN
+    assert lane.before(FAULT) == FactReading(9.8, 9.82, "a", "no answer")
 
 
 def test_how_long_a_change_took_is_measured_with_its_limit() -> None:
@@ -100,18 +103,23 @@ def test_how_long_a_change_took_is_measured_with_its_limit() -> None:
 @pytest.mark.parametrize(
     ("before", "later", "state", "seen"),
     [
-        ("100", [(12.0, "250")], State.MET, "etcd-started on cp1 was 100 and is 250 after 1s"),
-        ("100", [(12.0, None)], State.OPEN, "etcd-started on cp1 is not known so far"),
-        ("100", [(12.0, None), (13.5, "250")], State.BROKEN, "was 100 and is 250 only after 2.5s"),
-        ("100", [(12.0, "100"), (13.5, "100")], State.BROKEN, "is still 100 after 2.5s"),
-        ("100", [(12.0, None), (13.5, None)], State.BROKEN, "is gone, and was not seen again after 2.5s"),
-        (None, [(12.0, "250")], State.OPEN, "was not known before the fault"),
+        ("100", [(12.0, "250")], JudgementState.MET, "etcd-started on cp1 was 100 and is 250 after 1s"),
+        ("100", [(12.0, None)], JudgementState.OPEN, "etcd-started on cp1 is not known so far"),
+        ("100", [(12.0, None), (13.5, "250")], JudgementState.BROKEN, "was 100 and is 250 only after 2.5s"),
+        ("100", [(12.0, "100"), (13.5, "100")], JudgementState.BROKEN, "is still 100 after 2.5s"),
+        (
+            "100",
+            [(12.0, None), (13.5, None)],
+            JudgementState.BROKEN,
+            "is gone, and was not seen again after 2.5s",
+        ),
+        (None, [(12.0, "250")], JudgementState.OPEN, "was not known before the fault"),
         # nobody reads it while nobody waits for it: that is no gap
-        ("100", [(30.0, "250")], State.BROKEN, "was 100 and is 250 only after 19s"),
+        ("100", [(30.0, "250")], JudgementState.BROKEN, "was 100 and is 250 only after 19s"),
     ],
 )
 def test_a_start_that_should_change(
-    before: str | None, later: list[tuple[float, str | None]], state: State, seen: str
+    before: str | None, later: list[tuple[float, str | None]], state: JudgementState, seen: str
 ) -> None:
     lane = read((1.0, before), *later)
     found = changed(lane, WINDOW, COUNTS_FROM, 2.0, NOW)
@@ -122,18 +130,18 @@ def test_a_start_that_should_change(
 @pytest.mark.parametrize(
     ("pattern", "state", "seen"),
     [
-        ("?????bbbb", State.MET, "fact on cp1 is b after 0s"),
-        ("aaaaaaaaaabbbb", State.MET, "fact on cp1 is b after 1s"),
-        ("a" * 18 + "b", State.BROKEN, "fact on cp1 is b only after 2.6s"),
-        ("a" * 30, State.BROKEN, "fact on cp1 is still a after 4.8s"),
-        ("?" * 30, State.OPEN, "fact on cp1 could not be told: no answer"),
-        ("aaaaaaaa", State.OPEN, "fact on cp1 is a so far"),
-        ("aaaaa" + "." * 30 + "bbb", State.OPEN, "no reading of fact on cp1 for 6s"),
+        ("?????bbbb", JudgementState.MET, "fact on cp1 is b after 0s"),
+        ("aaaaaaaaaabbbb", JudgementState.MET, "fact on cp1 is b after 1s"),
+        ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 is b only after 2.6s"),
+        ("a" * 30, JudgementState.BROKEN, "fact on cp1 is still a after 4.8s"),
+        ("?" * 30, JudgementState.OPEN, "fact on cp1 could not be told: no answer"),
+        ("aaaaaaaa", JudgementState.OPEN, "fact on cp1 is a so far"),
+        ("aaaaa" + "." * 30 + "bbb", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
         # what it was before the step does not count
-        ("bbbb" + "a" * 20, State.BROKEN, "fact on cp1 is still a after 3.6s"),
+        ("bbbb" + "a" * 20, JudgementState.BROKEN, "fact on cp1 is still a after 3.6s"),
     ],
 )
-def test_a_value_that_should_be_reached(pattern: str, state: State, seen: str) -> None:
+def test_a_value_that_should_be_reached(pattern: str, state: JudgementState, seen: str) -> None:
     found = reached(track(BEFORE + pattern), "b", COUNTS_FROM, 2.0, NOW)
     assert (found.state, found.seen) == (state, seen)
 
@@ -144,19 +152,23 @@ SAME = "a" * 60
 @pytest.mark.parametrize(
     ("pattern", "state", "seen"),
     [
-        (SAME, State.MET, "fact on cp1 was a all along"),
-        ("b" * 4 + SAME, State.MET, "fact on cp1 was a all along"),
-        ("a" * 20 + "b" + SAME, State.BROKEN, "fact on cp1 was b in 1 of 50 readings, first at 14.0s"),
-        ("a" * 56 + "b" * 9, State.MET, "fact on cp1 was a all along"),
-        ("a" * 20 + "?" * 10 + SAME, State.MET, "fact on cp1 was a all along"),
-        ("a" * 20 + "?" * 40, State.OPEN, "fact on cp1 was known in only 15 of 50 readings"),
-        ("?" * 60, State.OPEN, "fact on cp1 was known in only 0 of 50 readings"),
-        ("a" * 10 + "." * 30 + SAME, State.OPEN, "no reading of fact on cp1 for 6.2s"),
-        ("a" * 10 + "." * 30 + "b" + SAME, State.BROKEN, "fact on cp1 was b in 1 of"),
-        ("", State.OPEN, "no reading of fact on cp1 for 10s"),
+        (SAME, JudgementState.MET, "fact on cp1 was a all along"),
+        ("b" * 4 + SAME, JudgementState.MET, "fact on cp1 was a all along"),
+        (
+            "a" * 20 + "b" + SAME,
+            JudgementState.BROKEN,
+            "fact on cp1 was b in 1 of 50 readings, first at 14.0s",
+        ),
+        ("a" * 56 + "b" * 9, JudgementState.MET, "fact on cp1 was a all along"),
+        ("a" * 20 + "?" * 10 + SAME, JudgementState.MET, "fact on cp1 was a all along"),
+        ("a" * 20 + "?" * 40, JudgementState.OPEN, "fact on cp1 was known in only 15 of 50 readings"),
+        ("?" * 60, JudgementState.OPEN, "fact on cp1 was known in only 0 of 50 readings"),
+        ("a" * 10 + "." * 30 + SAME, JudgementState.OPEN, "no reading of fact on cp1 for 6.2s"),
+        ("a" * 10 + "." * 30 + "b" + SAME, JudgementState.BROKEN, "fact on cp1 was b in 1 of"),
+        ("", JudgementState.OPEN, "no reading of fact on cp1 for 10s"),
     ],
 )
-def test_a_value_that_should_be_held(pattern: str, state: State, seen: str) -> None:
+def test_a_value_that_should_be_held(pattern: str, state: JudgementState, seen: str) -> None:
     found = held(track(BEFORE + pattern), "a", WINDOW, NOW)
     assert found.state is state
     assert found.seen.startswith(seen)
@@ -166,24 +178,29 @@ def test_a_value_is_held_from_the_effect_of_a_fault_to_its_heal() -> None:
     lane = track(BEFORE + SAME)
     assert held(lane, "a", Window(FAULT, None, None), NOW).seen.endswith("the fault has no effect yet")
     still = held(lane, "a", Window(FAULT, FAULT + 1, None), FAULT + 9)
-    assert (still.state, still.seen) == (State.OPEN, "the fault is not healed yet")
+    assert (still.state, still.seen) == (JudgementState.OPEN, "the fault is not healed yet")
     short = held(lane, "a", Window(FAULT, FAULT + 1, FAULT + 1.3), NOW)
-    assert (short.state, short.seen) == (State.OPEN, "fact on cp1 was known in only 2 of 2 readings")
+    assert (short.state, short.seen) == (
+        JudgementState.OPEN,
+        "fact on cp1 was known in only 2 of 2 readings",
+    )
 
 
 @pytest.mark.parametrize(
     ("pattern", "state", "seen"),
     [
-        (SAME, State.MET, "fact on cp1 is still a"),
-        ("aaab" + SAME, State.BROKEN, "fact on cp1 was a and is b at 10.6s"),
-        ("a?a?" * 15, State.MET, "fact on cp1 is still a"),
-        ("?" * 60, State.OPEN, "fact on cp1 was known in only 0 of"),
-        ("a" * 10 + "." * 30 + SAME, State.OPEN, "no reading of fact on cp1 for 6.2s"),
+        (SAME, JudgementState.MET, "fact on cp1 is still a"),
+        ("aaab" + SAME, JudgementState.BROKEN, "fact on cp1 was a and is b at 10.6s"),
+        ("a?a?" * 15, JudgementState.MET, "fact on cp1 is still a"),
+        ("?" * 60, JudgementState.OPEN, "fact on cp1 was known in only 0 of"),
+        ("a" * 10 + "." * 30 + SAME, JudgementState.OPEN, "no reading of fact on cp1 for 6.2s"),
         # after the heal it may be what it will
-        ("a" * 56 + "b" * 9, State.MET, "fact on cp1 is still a"),
+        ("a" * 56 + "b" * 9, JudgementState.MET, "fact on cp1 is still a"),
     ],
 )
-def test_a_state_that_should_stay_the_same_over_a_window(pattern: str, state: State, seen: str) -> None:
+def test_a_state_that_should_stay_the_same_over_a_window(
+    pattern: str, state: JudgementState, seen: str
+) -> None:
     found = unchanged(track(BEFORE + pattern), WINDOW, NOW, over_window=True)
     assert found.state is state
     assert found.seen.startswith(seen)
@@ -191,22 +208,24 @@ def test_a_state_that_should_stay_the_same_over_a_window(pattern: str, state: St
 
 def test_without_a_window_a_state_stays_the_same_until_it_is_looked_at() -> None:
     lane = track(BEFORE + "a" * 56 + "b" * 9)
-    assert unchanged(lane, WINDOW, FAULT + 11, over_window=False).state is State.MET
-    assert unchanged(lane, WINDOW, FAULT + 12, over_window=False).state is State.BROKEN
-    assert unchanged(lane, Window(FAULT, FAULT, None), FAULT + 9, over_window=True).state is State.OPEN
+    assert unchanged(lane, WINDOW, FAULT + 11, over_window=False).state is JudgementState.MET
+    assert unchanged(lane, WINDOW, FAULT + 12, over_window=False).state is JudgementState.BROKEN
+    assert (
+        unchanged(lane, Window(FAULT, FAULT, None), FAULT + 9, over_window=True).state is JudgementState.OPEN
+    )
 
 
 @pytest.mark.parametrize(
     ("later", "state", "seen"),
     [
-        ([(12.0, "100")], State.MET, "etcd-started on cp1 is still 100"),
-        ([(12.0, "250")], State.BROKEN, "etcd-started on cp1 was 100 and is 250 at 12.0s"),
-        ([(12.0, None)], State.BROKEN, "etcd-started on cp1 was 100 and is gone at 12.0s"),
-        ([], State.OPEN, "etcd-started on cp1 was not read after the fault"),
+        ([(12.0, "100")], JudgementState.MET, "etcd-started on cp1 is still 100"),
+        ([(12.0, "250")], JudgementState.BROKEN, "etcd-started on cp1 was 100 and is 250 at 12.0s"),
+        ([(12.0, None)], JudgementState.BROKEN, "etcd-started on cp1 was 100 and is gone at 12.0s"),
+        ([], JudgementState.OPEN, "etcd-started on cp1 was not read after the fault"),
     ],
 )
 def test_a_start_that_should_stay_the_same(
-    later: list[tuple[float, str | None]], state: State, seen: str
+    later: list[tuple[float, str | None]], state: JudgementState, seen: str
 ) -> None:
     found = unchanged(read((1.0, "100"), *later), WINDOW, NOW, over_window=False)
     assert (found.state, found.seen) == (state, seen)
@@ -215,35 +234,50 @@ def test_a_start_that_should_stay_the_same(
 @pytest.mark.parametrize(
     ("pattern", "bounds", "state", "seen"),
     [
-        ("3" * 20 + "4" * 40, Bounds(2, 1), State.MET, "fact on cp1 went from 3 to 4: by 1"),
-        ("3" * 60, Bounds(2), State.MET, "fact on cp1 was 3 all along"),
+        ("3" * 20 + "4" * 40, Bounds(2, 1), JudgementState.MET, "fact on cp1 went from 3 to 4: by 1"),
+        ("3" * 60, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all along"),
         (
             "3" * 60,
             Bounds(2, 1),
-            State.BROKEN,
+            JudgementState.BROKEN,
             "fact on cp1 went from 3 to 3: by only 0, at least 1 was promised",
         ),
         (
             "3" * 20 + "7" * 40,
             Bounds(2),
-            State.BROKEN,
+            JudgementState.BROKEN,
             "fact on cp1 went from 3 to 7: by 4, at most 2 was promised",
         ),
         # it counts from before the fault, up to the start of the heal
-        ("5" * 60, Bounds(2, 1), State.MET, "fact on cp1 went from 3 to 5: by 2"),
-        ("3" * 56 + "9" * 9, Bounds(2), State.MET, "fact on cp1 was 3 all along"),
+        ("5" * 60, Bounds(2, 1), JudgementState.MET, "fact on cp1 went from 3 to 5: by 2"),
+        ("3" * 56 + "9" * 9, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all along"),
         # what is not known between does not matter, what is not known at the ends does
-        ("3" * 5 + "?" * 40 + "4" * 15, Bounds(2), State.MET, "fact on cp1 went from 3 to 4: by 1"),
-        ("3" * 5 + "." * 40 + "4" * 15, Bounds(2), State.MET, "fact on cp1 went from 3 to 4: by 1"),
-        ("3" * 10 + "?" * 50, Bounds(2), State.OPEN, "fact on cp1 was not known at both ends of the window"),
-        ("3" * 10 + "." * 50, Bounds(2, 1), State.OPEN, "fact on cp1 was not known at both ends"),
-        ("9" * 10 + "." * 50, Bounds(2), State.BROKEN, "fact on cp1 went from 3 to 9: by 6, at most 2"),
-        ("?" * 60, Bounds(2), State.OPEN, "fact on cp1 was not known"),
-        ("x" * 60, Bounds(2), State.OPEN, "fact on cp1 was not known"),
-        ("3" * 20 + "1" * 40, Bounds(2, 1), State.BROKEN, "fact on cp1 went from 3 to 1: by only -2"),
+        ("3" * 5 + "?" * 40 + "4" * 15, Bounds(2), JudgementState.MET, "fact on cp1 went from 3 to 4: by 1"),
+        ("3" * 5 + "." * 40 + "4" * 15, Bounds(2), JudgementState.MET, "fact on cp1 went from 3 to 4: by 1"),
+        (
+            "3" * 10 + "?" * 50,
+            Bounds(2),
+            JudgementState.OPEN,
+            "fact on cp1 was not known at both ends of the window",
+        ),
+        ("3" * 10 + "." * 50, Bounds(2, 1), JudgementState.OPEN, "fact on cp1 was not known at both ends"),
+        (
+            "9" * 10 + "." * 50,
+            Bounds(2),
+            JudgementState.BROKEN,
+            "fact on cp1 went from 3 to 9: by 6, at most 2",
+        ),
+        ("?" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was not known"),
+        ("x" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was not known"),
+        (
+            "3" * 20 + "1" * 40,
+            Bounds(2, 1),
+            JudgementState.BROKEN,
+            "fact on cp1 went from 3 to 1: by only -2",
+        ),
     ],
 )
-def test_a_number_that_should_grow(pattern: str, bounds: Bounds, state: State, seen: str) -> None:
+def test_a_number_that_should_grow(pattern: str, bounds: Bounds, state: JudgementState, seen: str) -> None:
     found = increased(track("3" * 50 + pattern), bounds, WINDOW, NOW)
     assert found.state is state
     assert found.seen.startswith(seen)
@@ -252,11 +286,11 @@ def test_a_number_that_should_grow(pattern: str, bounds: Bounds, state: State, s
 def test_a_number_may_still_grow_while_the_fault_lasts() -> None:
     lane = track("3" * 110)
     found = increased(lane, Bounds(2, 1), Window(FAULT, FAULT, None), FAULT + 9)
-    assert (found.state, found.seen) == (State.OPEN, "the fault is not healed yet")
+    assert (found.state, found.seen) == (JudgementState.OPEN, "the fault is not healed yet")
     unknown_before = increased(track("." * 50 + "3" * 30 + "4" * 30), Bounds(1), WINDOW, NOW)
-    assert (unknown_before.state, unknown_before.figures[0].value) == (State.MET, 1)
+    assert (unknown_before.state, unknown_before.figures[0].value) == (JudgementState.MET, 1)
     late = increased(track("." * 85 + "3" * 30), Bounds(1), WINDOW, NOW)
-    assert late.state is State.OPEN
+    assert late.state is JudgementState.OPEN
 
 
 PATTERNS = st.text("ab?.", max_size=80)
@@ -266,13 +300,13 @@ PATTERNS = st.text("ab?.", max_size=80)
 def test_what_is_unknown_or_unread_is_never_held_against_anyone(pattern: str, limit: float) -> None:
     lane = track(BEFORE + pattern)
     if "b" not in pattern:
-        assert unchanged(lane, WINDOW, NOW, over_window=True).state is not State.BROKEN
-        assert held(lane, "a", WINDOW, NOW).state is not State.BROKEN
-        assert changed(lane, WINDOW, COUNTS_FROM, limit, NOW).state is not State.MET
+        assert unchanged(lane, WINDOW, NOW, over_window=True).state is not JudgementState.BROKEN
+        assert held(lane, "a", WINDOW, NOW).state is not JudgementState.BROKEN
+        assert changed(lane, WINDOW, COUNTS_FROM, limit, NOW).state is not JudgementState.MET
     if "a" not in pattern:
-        assert held(lane, "a", WINDOW, NOW).state is not State.MET
+        assert held(lane, "a", WINDOW, NOW).state is not JudgementState.MET
     if "a" not in pattern and "b" not in pattern:
-        assert changed(lane, WINDOW, COUNTS_FROM, limit, NOW).state is State.OPEN
+        assert changed(lane, WINDOW, COUNTS_FROM, limit, NOW).state is JudgementState.OPEN
 
 
 @given(PATTERNS, st.sets(st.integers(0, 79)))
@@ -280,8 +314,8 @@ def test_a_reading_that_turns_out_unknown_never_breaks_a_value_that_was_held(
     pattern: str, places: set[int]
 ) -> None:
     hidden = "".join("?" if number in places else mark for number, mark in enumerate(pattern))
-    if held(track(BEFORE + pattern), "a", WINDOW, NOW).state is State.MET:
-        assert held(track(BEFORE + hidden), "a", WINDOW, NOW).state is not State.BROKEN
+    if held(track(BEFORE + pattern), "a", WINDOW, NOW).state is JudgementState.MET:
+        assert held(track(BEFORE + hidden), "a", WINDOW, NOW).state is not JudgementState.BROKEN
 
 
 @given(PATTERNS, st.floats(0.5, 8), st.floats(10, 30), st.floats(0, 10))
@@ -293,10 +327,10 @@ def test_what_was_decided_of_a_change_stays_so(pattern: str, limit: float, now: 
         lambda until: reached(lane, "b", COUNTS_FROM, limit, until),
     ):
         first = judge(now)
-        if first.state is State.MET:
+        if first.state is JudgementState.MET:
             assert judge(now + more) == first
-        if first.state is State.BROKEN:
-            assert judge(now + more).state is State.BROKEN
+        if first.state is JudgementState.BROKEN:
+            assert judge(now + more).state is JudgementState.BROKEN
 
 
 @given(PATTERNS, st.integers(0, 1000))
@@ -318,8 +352,8 @@ def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
     found = increased(track("0" * 50 + "".join(map(str, digits))), Bounds(least + more, least), WINDOW, NOW)
     # those that were answered before the heal, 11 s after the fault
     if max(digits[: 11 * HERTZ], default=0) > least + more:
-        assert found.state is State.BROKEN
-    if found.state is State.MET:
+        assert found.state is JudgementState.BROKEN
+    if found.state is JudgementState.MET:
         assert least <= found.figures[0].value <= least + more
 
 
@@ -329,7 +363,7 @@ def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
 def sampled(*values: tuple[float, str | None], takes: float = 0.0) -> Track:
     """Readings at these times."""
     return Track(
-        "fact@cp1", [Reading(t, t + takes, value, "no answer") for t, value in values], is_sampled=True
+        "fact@cp1", [FactReading(t, t + takes, value, "no answer") for t, value in values], is_sampled=True
     )
 
 
@@ -339,10 +373,13 @@ def steadily(value: str, *times: float) -> list[tuple[float, str | None]]:
 
 def test_five_seconds_without_a_reading_are_no_gap_yet() -> None:
     times = (8.0, 12.0, 17.0, 20.0)
-    assert unchanged(sampled(*steadily("a", *times)), WINDOW, 22.0, over_window=True).state is State.MET
+    assert (
+        unchanged(sampled(*steadily("a", *times)), WINDOW, 22.0, over_window=True).state
+        is JudgementState.MET
+    )
     late = (*times[:2], 17.1, 20.0)
     found = unchanged(sampled(*steadily("a", *late)), WINDOW, 22.0, over_window=True)
-    assert (found.state, found.seen) == (State.OPEN, "no reading of fact on cp1 for 5.1s")
+    assert (found.state, found.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.1s")
 
 
 def test_of_several_gaps_the_longest_is_told() -> None:
@@ -352,76 +389,88 @@ def test_of_several_gaps_the_longest_is_told() -> None:
 
 
 def test_what_is_known_in_half_of_three_readings_or_more_is_known() -> None:
-    def over(*values: str | None) -> State:
+    def over(*values: str | None) -> JudgementState:
         made = [(9.0, "a"), *((11.0 + number, value) for number, value in enumerate(values))]
         return unchanged(sampled(*made), WINDOW, 22.0, over_window=True).state
 
-    assert over(*"aaa", *[None] * 3, None, None) is State.OPEN
-    assert over(*"aaaa", None, None, None, None) is State.MET
-    assert over("a", None, "a", None, "a", None, None, None) is State.OPEN
+    assert over(*"aaa", *[None] * 3, None, None) is JudgementState.OPEN
+    assert over(*"aaaa", None, None, None, None) is JudgementState.MET
+    assert over("a", None, "a", None, "a", None, None, None) is JudgementState.OPEN
     three = sampled((9, "a"), *steadily("a", 12, 16, 20))
-    assert unchanged(three, WINDOW, 22.0, over_window=True).state is State.MET
+    assert unchanged(three, WINDOW, 22.0, over_window=True).state is JudgementState.MET
     two = sampled((9, "a"), *steadily("a", 14, 18))
-    assert unchanged(two, WINDOW, 22.0, over_window=True).state is State.OPEN
+    assert unchanged(two, WINDOW, 22.0, over_window=True).state is JudgementState.OPEN
     # less than half of twelve, though more than a third
     twelve = [(10.0 + number * 0.9, "a" if number < 5 else None) for number in range(1, 13)]
-    assert unchanged(sampled((9, "a"), *twelve), WINDOW, 22.0, over_window=True).state is State.OPEN
+    assert unchanged(sampled((9, "a"), *twelve), WINDOW, 22.0, over_window=True).state is JudgementState.OPEN
 
 
 def test_a_reading_of_the_moment_of_the_fault_is_none_from_before_it() -> None:
-    assert unchanged(read((FAULT, "a"), (12, "a")), WINDOW, 20, over_window=False).state is State.OPEN
-    assert unchanged(read((9, "a"), (12, "a")), WINDOW, 20, over_window=False).state is State.MET
+    assert (
+        unchanged(read((FAULT, "a"), (12, "a")), WINDOW, 20, over_window=False).state is JudgementState.OPEN
+    )
+    assert unchanged(read((9, "a"), (12, "a")), WINDOW, 20, over_window=False).state is JudgementState.MET
 
 
 def test_a_reading_that_was_answered_when_the_fault_began_is_from_before_it() -> None:
-    late = Track("fact@cp1", [Reading(9.5, FAULT, "a"), Reading(12.0, 12.0, "b")], is_sampled=True)
-    assert changed(late, WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.MET
+    late = Track("fact@cp1", [FactReading(9.5, FAULT, "a"), FactReading(12.0, 12.0, "b")], is_sampled=True)
+    assert changed(late, WINDOW, COUNTS_FROM, 5.0, 20.0).state is JudgementState.MET
 
 
 def test_what_was_known_five_seconds_before_the_fault_still_counts() -> None:
-    assert changed(sampled((5.0, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.MET
-    assert changed(sampled((4.9, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.OPEN
+    assert (
+        changed(sampled((5.0, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is JudgementState.MET
+    )
+    assert (
+        changed(sampled((4.9, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state
+        is JudgementState.OPEN
+    )
 
 
 def test_the_last_reading_of_a_process_before_the_fault_counts_even_if_it_was_gone() -> None:
-    assert changed(read((5, "a"), (9, None), (12, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is State.OPEN
+    assert (
+        changed(read((5, "a"), (9, None), (12, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state
+        is JudgementState.OPEN
+    )
 
 
 def test_a_reading_that_is_answered_when_the_run_goes_on_counts() -> None:
-    assert reached(sampled((12.0, "b"), takes=0.5), "b", COUNTS_FROM, 5.0, 12.5).state is State.MET
-    assert reached(sampled((12.0, "b"), takes=0.5), "b", COUNTS_FROM, 5.0, 12.4).state is State.OPEN
+    assert reached(sampled((12.0, "b"), takes=0.5), "b", COUNTS_FROM, 5.0, 12.5).state is JudgementState.MET
+    assert reached(sampled((12.0, "b"), takes=0.5), "b", COUNTS_FROM, 5.0, 12.4).state is JudgementState.OPEN
 
 
 def test_a_limit_is_over_only_after_its_last_moment() -> None:
     """It ends at 13 s."""
-    assert reached(sampled((11.5, "a"), (13.0, "a")), "b", COUNTS_FROM, 2.0, 20.0).state is State.OPEN
+    assert (
+        reached(sampled((11.5, "a"), (13.0, "a")), "b", COUNTS_FROM, 2.0, 20.0).state is JudgementState.OPEN
+    )
     late = reached(sampled((11.5, "a"), (13.0, "a"), (14.0, "a"), (15.0, "c")), "b", COUNTS_FROM, 2.0, 20.0)
-    assert (late.state, late.seen) == (State.BROKEN, "fact on cp1 is still c after 4s")
+    assert (late.state, late.seen) == (JudgementState.BROKEN, "fact on cp1 is still c after 4s")
     assert [(each.start, each.end, each.samples) for each in late.evidence] == [(14.0, 15.0, 2)]
 
 
 def test_a_gap_after_the_limit_hides_nothing_and_the_first_one_before_it_is_told() -> None:
     after = sampled((11.5, "a"), (13.0, "a"), (19.0, "b"))
-    assert reached(after, "b", COUNTS_FROM, 2.0, 20.0).state is State.BROKEN
+    assert reached(after, "b", COUNTS_FROM, 2.0, 20.0).state is JudgementState.BROKEN
     twice = sampled((11.5, "a"), (17.0, "a"), (27.0, "a"))
     found = reached(twice, "b", COUNTS_FROM, 9.0, 30.0)
-    assert (found.state, found.seen) == (State.OPEN, "no reading of fact on cp1 for 5.5s")
+    assert (found.state, found.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.5s")
 
 
 def test_what_held_and_what_did_not_is_shown_by_its_readings() -> None:
     window = Window(FAULT, FAULT, FAULT + 5)
     kept = held(sampled(*steadily("a", 10, 12, 14)), "a", window, 20.0)
-    assert (kept.state, kept.at) == (State.MET, 10)
+    assert (kept.state, kept.at) == (JudgementState.MET, 10)
     assert [(each.start, each.end, each.samples) for each in kept.evidence] == [(10, 14, 3)]
     wrong = held(sampled((10, "a"), (11, "b"), (12, "c"), (14, "a")), "a", window, 20.0)
-    assert (wrong.state, wrong.at) == (State.BROKEN, 11)
+    assert (wrong.state, wrong.at) == (JudgementState.BROKEN, 11)
     assert wrong.seen == "fact on cp1 was b in 2 of 4 readings, first at 11.0s"
     assert [(each.start, each.end, each.samples) for each in wrong.evidence] == [(11, 12, 2)]
 
 
 def test_a_value_cannot_hold_before_the_fault_has_an_effect() -> None:
     found = held(sampled(*steadily("a", 10, 12, 14)), "a", Window(FAULT, None, None), 20.0)
-    assert (found.state, found.seen) == (State.OPEN, "fact on cp1: the fault has no effect yet")
+    assert (found.state, found.seen) == (JudgementState.OPEN, "fact on cp1: the fault has no effect yet")
 
 
 def test_what_stayed_is_decided_by_its_last_reading() -> None:
@@ -433,19 +482,19 @@ def test_what_stayed_is_decided_by_its_last_reading() -> None:
 def test_a_number_is_known_at_both_ends_of_a_window_if_it_was_within_five_seconds_of_them() -> None:
     """The window is from 10 s to 21 s."""
     bounds = Bounds(5, 1)
-    assert increased(sampled((15.0, "1"), (16.0, "2")), bounds, WINDOW, 30.0).state is State.MET
-    assert increased(sampled((15.1, "1"), (16.0, "2")), bounds, WINDOW, 30.0).state is State.OPEN
-    assert increased(sampled((15.0, "1"), (15.9, "2")), bounds, WINDOW, 30.0).state is State.OPEN
+    assert increased(sampled((15.0, "1"), (16.0, "2")), bounds, WINDOW, 30.0).state is JudgementState.MET
+    assert increased(sampled((15.1, "1"), (16.0, "2")), bounds, WINDOW, 30.0).state is JudgementState.OPEN
+    assert increased(sampled((15.0, "1"), (15.9, "2")), bounds, WINDOW, 30.0).state is JudgementState.OPEN
 
 
 def test_a_number_breaks_its_bound_when_it_first_goes_beyond_it() -> None:
     found = increased(sampled((9, "1"), (12, "2"), (14, "9"), (20, "12")), Bounds(3), WINDOW, 30.0)
-    assert (found.state, found.at) == (State.BROKEN, 14)
+    assert (found.state, found.at) == (JudgementState.BROKEN, 14)
 
 
 def test_a_number_of_nineteen_digits_is_one_and_a_longer_one_is_not() -> None:
-    def of_digits(count: int) -> State:
+    def of_digits(count: int) -> JudgementState:
         return increased(sampled((9, "1" * count), (20, "1" * count)), Bounds(3), WINDOW, 30.0).state
 
-    assert of_digits(19) is State.MET
-    assert of_digits(20) is State.OPEN
+    assert of_digits(19) is JudgementState.MET
+    assert of_digits(20) is JudgementState.OPEN

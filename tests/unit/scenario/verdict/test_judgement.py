@@ -10,8 +10,8 @@ from support.run_builder import STOP, MadeRun, leaders, readings, waiting
 from halab.scenario.record import events
 from halab.scenario.record.events import Event
 from halab.scenario.record.folder import Evidence
-from halab.scenario.verdict.decision import Judgement, State
-from halab.scenario.verdict.judgement import satisfied
+from halab.scenario.verdict.decision import Judgement, JudgementState
+from halab.scenario.verdict.judgement import evaluate
 
 
 def dropping(evidence: Evidence, *kinds: type[Event]) -> Evidence:
@@ -19,7 +19,7 @@ def dropping(evidence: Evidence, *kinds: type[Event]) -> Evidence:
 
 
 def at(evidence: Evidence, index: int, now: float = 40.0) -> Judgement:
-    return satisfied(evidence.history, index, now)
+    return evaluate(evidence.history, index, now)
 
 
 def over(words: str) -> str:
@@ -31,7 +31,10 @@ def over(words: str) -> str:
 
 def test_an_expectation_of_machines_that_no_fault_has_hit_is_open() -> None:
     found = at(dropping(MadeRun().evidence(), events.FaultStarted), 5)
-    assert (found.state, found.seen) == (State.OPEN, "no fault hit a machine that others could mean")
+    assert (found.state, found.seen) == (
+        JudgementState.OPEN,
+        "no fault hit a machine that others could mean",
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,12 +43,12 @@ def test_an_expectation_of_machines_that_no_fault_has_hit_is_open() -> None:
 def test_what_counts_from_a_step_that_did_not_end_is_open(words: str) -> None:
     evidence = dropping(MadeRun(text=waiting(words), states=leaders()).evidence(), events.StepEnded)
     found = at(evidence, 1)
-    assert (found.state, found.seen) == (State.OPEN, "the step before did not end")
+    assert (found.state, found.seen) == (JudgementState.OPEN, "the step before did not end")
 
 
 def test_a_fact_whose_fault_is_not_in_the_record_is_open() -> None:
     made = MadeRun(text=waiting("fact: etcd-leader, changed: within 5s"), states=leaders()).evidence()
-    assert at(dropping(made, events.FaultStarted), 1).state is State.OPEN
+    assert at(dropping(made, events.FaultStarted), 1).state is JudgementState.OPEN
 
 
 def test_what_stays_over_a_window_may_change_after_it_and_what_just_stays_may_not() -> None:
@@ -53,14 +56,14 @@ def test_what_stays_over_a_window_may_change_after_it_and_what_just_stays_may_no
     states = readings("etcd-leader", None, {0: "cp2", 20: "cp3"})
     assert (
         at(MadeRun(text=over("fact: etcd-leader, unchanged: true"), states=states).evidence(), 5).state
-        is State.MET
+        is JudgementState.MET
     )
     just = MadeRun(text=waiting("fact: etcd-leader, unchanged: true"), states=states).evidence()
-    assert at(just, 1, now=19.0).state is State.MET
-    assert at(just, 1).state is State.BROKEN
+    assert at(just, 1, now=19.0).state is JudgementState.MET
+    assert at(just, 1).state is JudgementState.BROKEN
 
 
-@pytest.mark.parametrize(("value", "state"), [("cp3", State.MET), ("cp1", State.BROKEN)])
-def test_a_value_is_waited_for(value: str, state: State) -> None:
+@pytest.mark.parametrize(("value", "state"), [("cp3", JudgementState.MET), ("cp1", JudgementState.BROKEN)])
+def test_a_value_is_waited_for(value: str, state: JudgementState) -> None:
     text = waiting(f"fact: etcd-leader, value: {value}, reached: within 5s")
     assert at(MadeRun(text=text, states=leaders()).evidence(), 1).state is state

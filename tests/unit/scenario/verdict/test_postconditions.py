@@ -9,11 +9,11 @@ from support.run_builder import META, PASSED, STOP, MadeRun
 
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
-from halab.scenario.record.events import Record, Sample, When
+from halab.scenario.record.events import Record, Sample, SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict import postconditions
-from halab.scenario.verdict.result import Outcome, Standing
+from halab.scenario.verdict.result import PromiseOutcome, PromiseStatus
 
 
 def recovery(
@@ -24,7 +24,7 @@ def recovery(
     text: str = STOP,
     heals: tuple[float, ...] = (20.0,),
     injects: tuple[float, ...] = (5.0,),
-) -> Outcome:
+) -> PromiseOutcome:
     """Of a record that has nothing but its faults, their heals, and when the lab was seen to be steady."""
     records: list[Record] = []
     for number, (inject, heal) in enumerate(zip(injects, heals, strict=True)):
@@ -34,7 +34,7 @@ def recovery(
             Record(heal, events.HealStarted(**of)),
             Record(heal + 0.5, events.Healed(**of)),
         ]
-    records.append(Record(steady_at, events.Steady(When.AFTER, is_steady, 1.0, "etcd on cp1")))
+    records.append(Record(steady_at, events.Steady(SteadyCheckPoint.AFTER, is_steady, 1.0, "etcd on cp1")))
     made = MadeRun(text=text, meta=replace(META, patience=patience)).evidence()
     return postconditions.recovery(replace(made, records=sorted(records, key=lambda each: each.t)).history)
 
@@ -43,17 +43,17 @@ def recovery(
     ("steady_at", "is_steady", "patience", "standing"),
     [
         # the bound is 90 s from the heal at 20 s
-        (110.0, True, 1.0, Standing.KEPT),
-        (110.1, True, 1.0, Standing.BROKEN),
+        (110.0, True, 1.0, PromiseStatus.KEPT),
+        (110.1, True, 1.0, PromiseStatus.BROKEN),
         # not steady: only a wait as long as the bound shows that it was not kept
-        (110.0, False, 1.0, Standing.BROKEN),
-        (109.9, False, 1.0, Standing.UNJUDGED),
-        (200.0, True, 2.0, Standing.KEPT),
-        (199.9, False, 2.0, Standing.UNJUDGED),
+        (110.0, False, 1.0, PromiseStatus.BROKEN),
+        (109.9, False, 1.0, PromiseStatus.UNJUDGED),
+        (200.0, True, 2.0, PromiseStatus.KEPT),
+        (199.9, False, 2.0, PromiseStatus.UNJUDGED),
     ],
 )
 def test_a_recovery_at_its_bound(
-    steady_at: float, is_steady: bool, patience: float, standing: Standing
+    steady_at: float, is_steady: bool, patience: float, standing: PromiseStatus
 ) -> None:
     found = recovery(steady_at=steady_at, is_steady=is_steady, patience=patience)
     assert found.standing is standing
@@ -80,23 +80,23 @@ def test_a_recovery_without_a_heal_says_what_is_missing() -> None:
 CHECKED = f"{STOP}checks: [checks/test_etcd.py]\n"
 
 
-def checked(*found: CheckResult) -> list[Outcome]:
+def checked(*found: CheckResult) -> list[PromiseOutcome]:
     return list(postconditions.checks(MadeRun(text=CHECKED, checks=list(found)).evidence()))
 
 
 @pytest.mark.parametrize(
     ("state", "standing"),
     [
-        (CheckState.PASSED, Standing.KEPT),
-        (CheckState.FAILED, Standing.BROKEN),
-        (CheckState.ERROR, Standing.UNJUDGED),
-        (CheckState.SKIPPED, Standing.LEFT_OUT),
+        (CheckState.PASSED, PromiseStatus.KEPT),
+        (CheckState.FAILED, PromiseStatus.BROKEN),
+        (CheckState.ERROR, PromiseStatus.UNJUDGED),
+        (CheckState.SKIPPED, PromiseStatus.LEFT_OUT),
     ],
 )
-def test_every_check_has_the_standing_of_what_came_of_it(state: CheckState, standing: Standing) -> None:
+def test_every_check_has_the_standing_of_what_came_of_it(state: CheckState, standing: PromiseStatus) -> None:
     one = replace(PASSED, name="test_another", state=state)
     passed, other = [each for each in checked(PASSED, one) if ": " in each.name]
-    assert (passed.standing, other.standing) == (Standing.KEPT, standing)
+    assert (passed.standing, other.standing) == (PromiseStatus.KEPT, standing)
 
 
 def test_a_check_says_why_it_did_not_pass_or_else_only_its_state() -> None:
@@ -109,17 +109,17 @@ def test_checks_that_contradict_the_timeline_are_not_judged_by_either() -> None:
     made = MadeRun(text=CHECKED, checks=[PASSED]).evidence()
     two = replace(PASSED, name="test_two")
     found = list(postconditions.checks(replace(made, checks=[PASSED, two])))
-    assert [each.standing for each in found] == [Standing.UNJUDGED] * 3
+    assert [each.standing for each in found] == [PromiseStatus.UNJUDGED] * 3
 
 
 def test_each_check_file_needs_a_test_and_not_every_test_is_of_each_file() -> None:
     text = f"{STOP}checks: [checks/test_etcd.py, checks/test_lb.py]\n"
     other = replace(PASSED, file="checks.test_lb")
     found = list(postconditions.checks(MadeRun(text=text, checks=[PASSED, other]).evidence()))
-    assert [each.standing for each in found] == [Standing.KEPT] * 2
+    assert [each.standing for each in found] == [PromiseStatus.KEPT] * 2
     missing, _ = postconditions.checks(MadeRun(text=text, checks=[PASSED]).evidence())
     assert (missing.standing, missing.seen.partition(":")[0]) == (
-        Standing.UNJUDGED,
+        PromiseStatus.UNJUDGED,
         "no check ran of checks/test_lb.py",
     )
 
@@ -131,7 +131,7 @@ def test_checks_without_a_result_or_without_an_event_did_not_run() -> None:
         "the checks did not run"
     ]
     for evidence in (replace(made, checks=None), replace(made, records=silent)):
-        assert any(each.standing is Standing.UNJUDGED for each in postconditions.checks(evidence))
+        assert any(each.standing is PromiseStatus.UNJUDGED for each in postconditions.checks(evidence))
 
 
 def ends(evidence: Evidence) -> list[str]:

@@ -22,7 +22,7 @@ from halab.report.recorded_campaign import render_campaign
 from halab.scenario.record import events
 from halab.scenario.record.events import Record
 from halab.scenario.record.folder import Evidence, RunFolder
-from halab.scenario.verdict.result import Result, Standing
+from halab.scenario.verdict.result import PromiseStatus, Result
 from halab.scenario.verdict.verdict import judge
 
 RUNS = Path(__file__).parents[3] / "support/runs"
@@ -85,7 +85,7 @@ def test_the_figures_of_an_etcd_member_that_was_held_down_behind_nginx(
     assert measured(result, 2) == pytest.approx(0.722, abs=0.001)
     assert measured(result, 12) == pytest.approx(2.216, abs=0.01)
     assert result.recovery_seconds == pytest.approx(129.0, abs=0.01)
-    (left_out,) = result.of(Standing.LEFT_OUT)
+    (left_out,) = result.of(PromiseStatus.LEFT_OUT)
     assert left_out.step == 10
     lanes = {lane.name: lane for lane in result.lanes}
     assert (lanes["read-via-lb"].failed, lanes["read-via-lb"].outages) == (240, 36)

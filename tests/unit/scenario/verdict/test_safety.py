@@ -15,7 +15,7 @@ from halab.scenario.record import events
 from halab.scenario.record.events import Event, Record, Sample, StateReading
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
-from halab.scenario.verdict.result import Kind, Outcome, Standing
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 from halab.scenario.verdict.safety import outcomes
 from halab.scenario.verdict.verdict import judge
 
@@ -24,7 +24,7 @@ KEYS = {"cp1": 900, "cp2": 900, "cp3": 900}
 ALIKE = events.Members(5000, HASHES, KEYS)
 
 
-def outcome(run: MadeRun, kind: Kind) -> Outcome:
+def outcome(run: MadeRun, kind: PromiseKind) -> PromiseOutcome:
     (found,) = [each for each in outcomes(run.evidence().history) if each.kind is kind]
     return found
 
@@ -34,8 +34,8 @@ def held(members: events.Members) -> MadeRun:
 
 
 def test_members_that_hold_the_same_keep_the_promise() -> None:
-    found = outcome(held(ALIKE), Kind.MEMBERS)
-    assert (found.standing, found.seen) == (Standing.KEPT, "900 keys in each of 3 at revision 5000")
+    found = outcome(held(ALIKE), PromiseKind.MEMBERS)
+    assert (found.standing, found.seen) == (PromiseStatus.KEPT, "900 keys in each of 3 at revision 5000")
 
 
 @pytest.mark.parametrize(
@@ -43,43 +43,43 @@ def test_members_that_hold_the_same_keep_the_promise() -> None:
     [
         (
             replace(ALIKE, hashes={"cp1": 7, "cp2": 8, "cp3": 7}),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "the hash differs at revision 5000: 7 on cp1, 7 on cp3, 8 on cp2",
         ),
         (
             replace(ALIKE, keys={"cp1": 900, "cp2": 900, "cp3": 899}),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "the number of keys differs at revision 5000: 900 on cp1, 900 on cp2, 899 on cp3",
         ),
         (
             replace(ALIKE, missing={"cp2": (17, 18)}),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "cp2 lacks 2 of the acknowledged writes: 17, 18",
         ),
-        (replace(ALIKE, missing={"cp2": ()}), Standing.KEPT, "900 keys in each of 3 at revision 5000"),
-        (events.Members(1, {}, {}), Standing.UNJUDGED, "not told by cp1, cp2, cp3"),
-        (events.Members(1, {"cp1": 7, "cp2": 7}, KEYS), Standing.UNJUDGED, "not told by cp3"),
+        (replace(ALIKE, missing={"cp2": ()}), PromiseStatus.KEPT, "900 keys in each of 3 at revision 5000"),
+        (events.Members(1, {}, {}), PromiseStatus.UNJUDGED, "not told by cp1, cp2, cp3"),
+        (events.Members(1, {"cp1": 7, "cp2": 7}, KEYS), PromiseStatus.UNJUDGED, "not told by cp3"),
         # what two of them say is enough to see that they differ
         (
             events.Members(1, {"cp1": 7, "cp2": 8}, {"cp1": 1, "cp2": 1}),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "the hash differs at revision 1: 7 on cp1, 8 on cp2",
         ),
     ],
 )
-def test_what_members_hold(members: events.Members, standing: Standing, seen: str) -> None:
-    found = outcome(held(members), Kind.MEMBERS)
+def test_what_members_hold(members: events.Members, standing: PromiseStatus, seen: str) -> None:
+    found = outcome(held(members), PromiseKind.MEMBERS)
     assert (found.standing, found.seen) == (standing, seen)
     verdicts = {
-        Standing.KEPT: Verdict.PASS,
-        Standing.BROKEN: Verdict.FAIL,
-        Standing.UNJUDGED: Verdict.ERROR,
+        PromiseStatus.KEPT: Verdict.PASS,
+        PromiseStatus.BROKEN: Verdict.FAIL,
+        PromiseStatus.UNJUDGED: Verdict.ERROR,
     }
     assert judge(held(members).evidence()).verdict is verdicts[standing]
 
 
 def test_a_run_that_asked_no_member_and_no_state_is_judged_without() -> None:
-    assert {each.kind for each in outcomes(MadeRun().evidence().history)} == {Kind.LEDGER}
+    assert {each.kind for each in outcomes(MadeRun().evidence().history)} == {PromiseKind.LEDGER}
 
 
 # revisions
@@ -92,33 +92,35 @@ def revision(*values: tuple[float, str | None], machine: str = "cp2") -> list[St
 @pytest.mark.parametrize(
     ("states", "standing", "seen"),
     [
-        (revision((0, "100"), (10, "250")), Standing.KEPT, "none did in 200 readings"),
+        (revision((0, "100"), (10, "250")), PromiseStatus.KEPT, "none did in 200 readings"),
         (
             revision((0, "100"), (10, "250"), (20, "180")),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "cp2 went from 250 back to 180 at 20.0s",
         ),
         (
             revision((0, "250"), (10, None), (20, "249")),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "cp2 went from 250 back to 249 at 20.0s",
         ),
-        (revision((0, "250"), (10, None), (20, "250")), Standing.KEPT, "none did in 150 readings"),
+        (revision((0, "250"), (10, None), (20, "250")), PromiseStatus.KEPT, "none did in 150 readings"),
         (
             revision((0, "100"), (5, "50"), (10, "900")),
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
             "cp2 went from 100 back to 50 at 5.0s",
         ),
-        (revision((0, None)), Standing.UNJUDGED, "no member told its revision"),
-        (revision((0, "none")), Standing.UNJUDGED, "no member told its revision"),
+        (revision((0, None)), PromiseStatus.UNJUDGED, "no member told its revision"),
+        (revision((0, "none")), PromiseStatus.UNJUDGED, "no member told its revision"),
         # by number, not by letter
-        (revision((0, "99"), (10, "100")), Standing.KEPT, "none did in 200 readings"),
+        (revision((0, "99"), (10, "100")), PromiseStatus.KEPT, "none did in 200 readings"),
         # a restored snapshot is bumped
-        (revision((0, "100"), (10, "1000000100")), Standing.KEPT, "none did in 200 readings"),
+        (revision((0, "100"), (10, "1000000100")), PromiseStatus.KEPT, "none did in 200 readings"),
     ],
 )
-def test_a_revision_never_goes_backwards(states: list[StateReading], standing: Standing, seen: str) -> None:
-    found = outcome(MadeRun(states=states), Kind.REVISION)
+def test_a_revision_never_goes_backwards(
+    states: list[StateReading], standing: PromiseStatus, seen: str
+) -> None:
+    found = outcome(MadeRun(states=states), PromiseKind.REVISION)
     assert (found.standing, found.seen) == (standing, seen)
 
 
@@ -128,7 +130,7 @@ def test_every_member_that_went_back_is_named_with_its_readings() -> None:
         *revision((0, "9"), (5, "3"), machine="cp1"),
         *revision((0, "9"), machine="cp3"),
     ]
-    found = outcome(MadeRun(states=states), Kind.REVISION)
+    found = outcome(MadeRun(states=states), PromiseKind.REVISION)
     assert found.seen == "cp1 went from 9 back to 3 at 5.0s; cp2 went from 9 back to 8 at 10.0s"
     assert found.at == 5.0
     assert [each.lane for each in found.evidence] == ["etcd-revision@cp1", "etcd-revision@cp2"]
@@ -140,8 +142,10 @@ def test_an_answer_that_was_slow_is_newer_than_its_question() -> None:
     slow = StateReading(1.0, 1.5, "etcd-revision", "cp1", "105")
     quick = StateReading(1.2, 0.02, "etcd-revision", "cp1", "103")
     later = StateReading(2.6, 0.02, "etcd-revision", "cp1", "104")
-    assert outcome(MadeRun(states=[slow, quick]), Kind.REVISION).standing is Standing.KEPT
-    assert outcome(MadeRun(states=[slow, quick, later]), Kind.REVISION).standing is Standing.BROKEN
+    assert outcome(MadeRun(states=[slow, quick]), PromiseKind.REVISION).standing is PromiseStatus.KEPT
+    assert (
+        outcome(MadeRun(states=[slow, quick, later]), PromiseKind.REVISION).standing is PromiseStatus.BROKEN
+    )
 
 
 def with_fault(fault: str) -> MadeRun:
@@ -151,23 +155,23 @@ def with_fault(fault: str) -> MadeRun:
 @pytest.mark.parametrize(
     ("fault", "machine", "standing"),
     [
-        ("lose-etcd-data", "cp2", Standing.KEPT),
-        ("lose-machine", "cp2", Standing.KEPT),
-        ("leave-cluster", "cp2", Standing.KEPT),
-        ("join-without-removing", "cp2", Standing.KEPT),
-        ("join-with-expired-key", "cp2", Standing.KEPT),
-        ("lose-etcd-data", "cp1", Standing.BROKEN),
-        ("lose-etcd-quorum", "cp1", Standing.KEPT),
-        ("kill-process", "cp2", Standing.BROKEN),
+        ("lose-etcd-data", "cp2", PromiseStatus.KEPT),
+        ("lose-machine", "cp2", PromiseStatus.KEPT),
+        ("leave-cluster", "cp2", PromiseStatus.KEPT),
+        ("join-without-removing", "cp2", PromiseStatus.KEPT),
+        ("join-with-expired-key", "cp2", PromiseStatus.KEPT),
+        ("lose-etcd-data", "cp1", PromiseStatus.BROKEN),
+        ("lose-etcd-quorum", "cp1", PromiseStatus.KEPT),
+        ("kill-process", "cp2", PromiseStatus.BROKEN),
     ],
 )
-def test_a_member_that_begins_anew_catches_up(fault: str, machine: str, standing: Standing) -> None:
+def test_a_member_that_begins_anew_catches_up(fault: str, machine: str, standing: PromiseStatus) -> None:
     """The fault is on cp2."""
     run = with_fault(fault)
     caught_up = revision((0, "100"), (8, None), (10, "4"), (12, "130"), machine=machine)
-    assert outcome(replace(run, states=caught_up), Kind.REVISION).standing is standing
+    assert outcome(replace(run, states=caught_up), PromiseKind.REVISION).standing is standing
     behind = revision((0, "100"), (8, None), (10, "4"), machine=machine)
-    assert outcome(replace(run, states=behind), Kind.REVISION).standing is Standing.BROKEN
+    assert outcome(replace(run, states=behind), PromiseKind.REVISION).standing is PromiseStatus.BROKEN
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.randoms(use_true_random=False))
@@ -178,8 +182,8 @@ def test_a_member_is_blamed_only_if_its_numbers_fall(values: list[int], order: o
     ]
     order.shuffle(states)  # type: ignore[attr-defined]
     evidence = replace(MadeRun().evidence(), states=States(states))
-    (found,) = [each for each in outcomes(evidence.history) if each.kind is Kind.REVISION]
-    assert (found.standing is Standing.KEPT) is (values == sorted(values))
+    (found,) = [each for each in outcomes(evidence.history) if each.kind is PromiseKind.REVISION]
+    assert (found.standing is PromiseStatus.KEPT) is (values == sorted(values))
 
 
 # the ledger, and the writes that a scenario gives up
@@ -219,45 +223,45 @@ def test_while_a_fault_is_open_nothing_after_the_snapshot_counts() -> None:
     assert max(acknowledged) < 26
 
 
-@pytest.mark.parametrize(("number", "standing"), [(3, Standing.BROKEN), (60, Standing.KEPT)])
-def test_a_write_that_was_given_up_may_be_lost(number: int, standing: Standing) -> None:
+@pytest.mark.parametrize(("number", "standing"), [(3, PromiseStatus.BROKEN), (60, PromiseStatus.KEPT)])
+def test_a_write_that_was_given_up_may_be_lost(number: int, standing: PromiseStatus) -> None:
     run = MadeRun(text=SNAPSHOT, change=ledger(missing=(number,)))
-    found = outcome(run, Kind.LEDGER)
+    found = outcome(run, PromiseKind.LEDGER)
     assert found.standing is standing
     assert found.promised.endswith("but for those between the snapshot and the last heal")
     members = replace(ALIKE, missing={"cp1": (number,)})
-    assert outcome(replace(run, extra=[Record(40.0, members)]), Kind.MEMBERS).standing is standing
+    assert outcome(replace(run, extra=[Record(40.0, members)]), PromiseKind.MEMBERS).standing is standing
 
 
 def test_a_lost_write_stays_lost_whatever_is_read_later() -> None:
     run = MadeRun(change=ledger(missing=(3,)), extra=[Record(99.0, events.Ledger(400, 390, (), 0))])
-    assert outcome(run, Kind.LEDGER).standing is Standing.BROKEN
+    assert outcome(run, PromiseKind.LEDGER).standing is PromiseStatus.BROKEN
 
 
 @given(st.sets(st.integers(0, 100), max_size=12))
 def test_any_acknowledged_write_that_is_missing_is_a_failure(missing: set[int]) -> None:
     run = MadeRun(change=ledger(missing=tuple(sorted(missing))))
-    found = outcome(run, Kind.LEDGER)
-    assert (found.standing is Standing.BROKEN) is bool(missing)
+    found = outcome(run, PromiseKind.LEDGER)
+    assert (found.standing is PromiseStatus.BROKEN) is bool(missing)
 
 
 def test_a_sample_that_is_lost_does_not_excuse_a_write() -> None:
     evidence = MadeRun(text=SNAPSHOT, change=ledger(missing=(60,))).evidence()
     without = replace(evidence, samples=Samples())
-    (found,) = [each for each in outcomes(without.history) if each.kind is Kind.LEDGER]
-    assert found.standing is Standing.BROKEN
+    (found,) = [each for each in outcomes(without.history) if each.kind is PromiseKind.LEDGER]
+    assert found.standing is PromiseStatus.BROKEN
 
 
 def test_a_ledger_that_was_not_read_back_is_not_judged() -> None:
-    found = outcome(MadeRun(drop=lambda event: isinstance(event, events.Ledger)), Kind.LEDGER)
-    assert (found.standing, found.seen, found.at) == (Standing.UNJUDGED, "not read back", None)
+    found = outcome(MadeRun(drop=lambda event: isinstance(event, events.Ledger)), PromiseKind.LEDGER)
+    assert (found.standing, found.seen, found.at) == (PromiseStatus.UNJUDGED, "not read back", None)
 
 
 def test_a_ledger_is_judged_when_it_was_read_back() -> None:
     made = MadeRun().evidence()
     (read,) = [each for each in made.records if isinstance(each.what, events.Ledger)]
-    found = outcome(MadeRun(), Kind.LEDGER)
-    assert (found.standing, found.at) == (Standing.KEPT, read.t)
+    found = outcome(MadeRun(), PromiseKind.LEDGER)
+    assert (found.standing, found.at) == (PromiseStatus.KEPT, read.t)
 
 
 def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_enough() -> None:
@@ -267,12 +271,12 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
 
         return MadeRun(changed_samples=acknowledged)
 
-    found = outcome(only(0), Kind.LEDGER)
+    found = outcome(only(0), PromiseKind.LEDGER)
     assert (found.standing, found.seen) == (
-        Standing.UNJUDGED,
+        PromiseStatus.UNJUDGED,
         "no write was acknowledged: there is nothing to read back",
     )
-    assert outcome(only(1), Kind.LEDGER).standing is Standing.KEPT
+    assert outcome(only(1), PromiseKind.LEDGER).standing is PromiseStatus.KEPT
 
 
 @pytest.mark.parametrize(
@@ -287,29 +291,31 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
     ],
 )
 def test_a_ledger_that_contradicts_the_samples_is_not_judged(changes: dict[str, object], seen: str) -> None:
-    found = outcome(MadeRun(change=ledger(**changes)), Kind.LEDGER)
-    assert (found.standing, found.seen) == (Standing.UNJUDGED, seen)
+    found = outcome(MadeRun(change=ledger(**changes)), PromiseKind.LEDGER)
+    assert (found.standing, found.seen) == (PromiseStatus.UNJUDGED, seen)
 
 
 def test_ten_of_the_lost_writes_are_named() -> None:
     lost = tuple(range(11))
-    assert outcome(MadeRun(change=ledger(missing=lost)), Kind.LEDGER).seen.endswith(
+    assert outcome(MadeRun(change=ledger(missing=lost)), PromiseKind.LEDGER).seen.endswith(
         "lost: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 …"
     )
-    assert outcome(MadeRun(change=ledger(missing=lost[:10])), Kind.LEDGER).seen.endswith("8, 9")
+    assert outcome(MadeRun(change=ledger(missing=lost[:10])), PromiseKind.LEDGER).seen.endswith("8, 9")
 
 
 # revisions and members, at the edges
 
 
-def told(*values: str, seconds: float = 0.0, machine: str = "cp2", faults: Sequence[Event] = ()) -> Outcome:
+def told(
+    *values: str, seconds: float = 0.0, machine: str = "cp2", faults: Sequence[Event] = ()
+) -> PromiseOutcome:
     """What is said of revisions that were read a second apart, by a run of these faults and nothing else."""
     states = [
         StateReading(float(t), seconds, "etcd-revision", machine, value) for t, value in enumerate(values)
     ]
     records = [Record(0.0, each) for each in faults]
     history = replace(MadeRun().evidence(), states=States(states), records=records).history
-    (found,) = [each for each in outcomes(history) if each.kind is Kind.REVISION]
+    (found,) = [each for each in outcomes(history) if each.kind is PromiseKind.REVISION]
     return found
 
 
@@ -320,22 +326,22 @@ def started(fault: str, machine: str) -> Event:
 @pytest.mark.parametrize(
     ("values", "standing"),
     [
-        (("9", "3"), Standing.BROKEN),
-        (("1", "0"), Standing.BROKEN),
-        (("0", "0"), Standing.KEPT),
-        (("0", "1", "0"), Standing.BROKEN),
+        (("9", "3"), PromiseStatus.BROKEN),
+        (("1", "0"), PromiseStatus.BROKEN),
+        (("0", "0"), PromiseStatus.KEPT),
+        (("0", "1", "0"), PromiseStatus.BROKEN),
         # of nineteen digits at most: a longer one is no revision
-        (("9" * 19, "1"), Standing.BROKEN),
-        (("9" * 20, "1"), Standing.KEPT),
+        (("9" * 19, "1"), PromiseStatus.BROKEN),
+        (("9" * 20, "1"), PromiseStatus.KEPT),
     ],
 )
-def test_a_revision_that_falls(values: tuple[str, ...], standing: Standing) -> None:
+def test_a_revision_that_falls(values: tuple[str, ...], standing: PromiseStatus) -> None:
     assert told(*values).standing is standing
 
 
 def test_a_revision_that_was_asked_for_before_the_higher_one_was_answered_has_not_fallen() -> None:
-    assert told("9", "3", seconds=1.0).standing is Standing.BROKEN
-    assert told("9", "3", seconds=1.1).standing is Standing.KEPT
+    assert told("9", "3", seconds=1.0).standing is PromiseStatus.BROKEN
+    assert told("9", "3", seconds=1.1).standing is PromiseStatus.KEPT
 
 
 def test_a_fall_is_shown_by_the_first_of_the_highest_readings_and_the_first_lower_one() -> None:
@@ -346,15 +352,15 @@ def test_a_fall_is_shown_by_the_first_of_the_highest_readings_and_the_first_lowe
 def test_a_member_whose_data_was_taken_may_be_behind_but_not_at_the_end() -> None:
     """Whatever else was broken, on it or on others."""
     faults = [started("freeze", "cp1"), started("lose-etcd-data", "cp2")]
-    assert told("9", "3", "9", faults=faults).standing is Standing.KEPT
-    assert told("9", "9", "3", faults=faults).standing is Standing.BROKEN
-    assert told("9", "3", "9", faults=faults, machine="cp1").standing is Standing.BROKEN
-    assert told("9", "3", "9", faults=[started("lose-etcd-quorum", "cp1")]).standing is Standing.KEPT
+    assert told("9", "3", "9", faults=faults).standing is PromiseStatus.KEPT
+    assert told("9", "9", "3", faults=faults).standing is PromiseStatus.BROKEN
+    assert told("9", "3", "9", faults=faults, machine="cp1").standing is PromiseStatus.BROKEN
+    assert told("9", "3", "9", faults=[started("lose-etcd-quorum", "cp1")]).standing is PromiseStatus.KEPT
 
 
 def test_members_that_all_differ_are_named_in_their_order() -> None:
     members = events.Members(1, {"cp1": 9, "cp2": 8, "cp3": 7}, KEYS)
     assert (
-        outcome(held(members), Kind.MEMBERS).seen
+        outcome(held(members), PromiseKind.MEMBERS).seen
         == "the hash differs at revision 1: 9 on cp1, 8 on cp2, 7 on cp3"
     )

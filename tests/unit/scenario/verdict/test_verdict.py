@@ -10,11 +10,11 @@ from halab.config.lab import Balancer
 from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
-from halab.scenario.record.events import Event, Record, Sample, When
+from halab.scenario.record.events import Event, Record, Sample, SteadyCheckPoint
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.deadline import answered, fails_within, ok_within
-from halab.scenario.verdict.decision import State
-from halab.scenario.verdict.result import Kind, Outcome, Result, Standing
+from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.scenario.verdict.verdict import judge
 
 
@@ -22,13 +22,13 @@ def judged(run: MadeRun) -> Result:
     return judge(run.evidence())
 
 
-def step(result: Result, number: int) -> Outcome:
+def step(result: Result, number: int) -> PromiseOutcome:
     """What became of the expectation of a step, counted from one."""
     (found,) = [outcome for outcome in result.outcomes if outcome.step == number - 1]
     return found
 
 
-def of_kind(result: Result, kind: Kind) -> Outcome:
+def of_kind(result: Result, kind: PromiseKind) -> PromiseOutcome:
     (found,) = [outcome for outcome in result.outcomes if outcome.kind is kind]
     return found
 
@@ -50,7 +50,7 @@ def test_a_run_that_kept_every_promise_passes() -> None:
     result = judged(MadeRun())
     assert result.verdict is Verdict.PASS
     assert result.reasons == ()
-    assert {outcome.standing for outcome in result.outcomes} == {Standing.KEPT}
+    assert {outcome.standing for outcome in result.outcomes} == {PromiseStatus.KEPT}
     assert result.recovery_seconds == pytest.approx(12.5)
 
 
@@ -85,7 +85,7 @@ def test_a_lab_that_cannot_do_it_is_skipped_with_the_reason(words: str) -> None:
 def test_nothing_recorded_is_an_error() -> None:
     result = judge(replace(MadeRun().evidence(), records=[], samples=Samples()))
     assert result.verdict is Verdict.ERROR
-    assert not result.of(Standing.KEPT, Standing.BROKEN)
+    assert not result.of(PromiseStatus.KEPT, PromiseStatus.BROKEN)
 
 
 def test_records_without_samples_are_an_error() -> None:
@@ -98,14 +98,14 @@ def test_records_without_samples_are_an_error() -> None:
 
 def test_a_lab_that_was_not_steady_before_is_an_error_whatever_else_was_seen() -> None:
     def unsteady(event: Event) -> Event:
-        if isinstance(event, events.Steady) and event.when is When.BEFORE:
+        if isinstance(event, events.Steady) and event.when is SteadyCheckPoint.BEFORE:
             return replace(event, ok=False, seen="etcd on cp3 does not answer")
         return event
 
     result = judged(MadeRun(change=unsteady, out={"write-via-lb": [(6, 15)]}))
     assert result.verdict is Verdict.ERROR
     assert result.reasons[0] == "steady before: etcd on cp3 does not answer"
-    assert not result.of(Standing.BROKEN)
+    assert not result.of(PromiseStatus.BROKEN)
 
 
 def test_what_a_lab_that_was_not_steady_did_is_told_and_not_judged() -> None:
@@ -116,26 +116,28 @@ def test_what_a_lab_that_was_not_steady_did_is_told_and_not_judged() -> None:
     )  # fmt: skip
 
     def restless(event: Event) -> Event:
-        is_before = isinstance(event, events.Steady) and event.when is When.BEFORE
+        is_before = isinstance(event, events.Steady) and event.when is SteadyCheckPoint.BEFORE
         return replace(event, ok=False) if is_before else event
 
     made = MadeRun(text=text, out={"write-via-lb": [(7, 13)]}, change=restless)
     steady, *rest = judged(made).outcomes
-    assert (steady.kind, steady.at, steady.standing) == (Kind.STEADY, 0.4, Standing.UNJUDGED)
+    assert (steady.kind, steady.at, steady.standing) == (PromiseKind.STEADY, 0.4, PromiseStatus.UNJUDGED)
     expected = {
         each.name: each.standing for each in judged(replace(made, change=lambda event: event)).outcomes
     }
     assert {each.name for each in rest} == set(expected) - {steady.name}
     for each in rest:
-        left_out = expected[each.name] is Standing.LEFT_OUT
-        assert each.standing is (Standing.LEFT_OUT if left_out else Standing.UNJUDGED)
+        left_out = expected[each.name] is PromiseStatus.LEFT_OUT
+        assert each.standing is (PromiseStatus.LEFT_OUT if left_out else PromiseStatus.UNJUDGED)
         assert each.seen.startswith("not judged, the lab was not steady before: ") is not left_out
-    assert sum(each.standing is Standing.LEFT_OUT for each in rest) == 1
+    assert sum(each.standing is PromiseStatus.LEFT_OUT for each in rest) == 1
 
 
 def test_a_record_without_a_steady_state_before_is_an_error() -> None:
     result = judged(
-        MadeRun(drop=lambda event: isinstance(event, events.Steady) and event.when is When.BEFORE)
+        MadeRun(
+            drop=lambda event: isinstance(event, events.Steady) and event.when is SteadyCheckPoint.BEFORE
+        )
     )
     assert result.verdict is Verdict.ERROR
 
@@ -154,7 +156,7 @@ def test_an_outage_beyond_its_bound_says_what_was_promised_and_seen_and_which_sa
     result = judged(MadeRun(out={"write-via-lb": [(7, 13)]}))
     assert result.verdict is Verdict.FAIL
     outcome = step(result, 5)
-    assert outcome.standing is Standing.BROKEN
+    assert outcome.standing is PromiseStatus.BROKEN
     assert outcome.promised == "write-via-lb longest outage 5s during stopped"
     assert outcome.seen == "write-via-lb was out for 6s, from 7.0s (connection refused)"
     assert outcome.at == pytest.approx(7.0)
@@ -165,7 +167,7 @@ def test_an_outage_beyond_its_bound_says_what_was_promised_and_seen_and_which_sa
 
 def test_an_outage_before_the_fault_or_after_the_heal_breaks_no_promise_over_the_window() -> None:
     result = judged(MadeRun(out={"write-via-lb": [(0, 5.4), (18.6, 30)]}))
-    assert step(result, 5).standing is Standing.KEPT
+    assert step(result, 5).standing is PromiseStatus.KEPT
 
 
 @pytest.mark.parametrize(("until", "verdict"), [(22, Verdict.PASS), (24, Verdict.FAIL), (30, Verdict.FAIL)])
@@ -192,7 +194,7 @@ def test_a_fault_that_was_shorter_than_the_bound_is_not_judged() -> None:
 
 def test_always_ok_is_broken_by_one_sample() -> None:
     result = judged(MadeRun(out={"ready-direct@cp3": [(9, 9.1)]}))
-    assert step(result, 6).standing is Standing.BROKEN
+    assert step(result, 6).standing is PromiseStatus.BROKEN
     assert (
         step(result, 6).seen
         == "ready-direct on cp3 failed in 1 of 65 samples, first connection refused at 9.0s"
@@ -208,7 +210,7 @@ def test_always_failing_counts_from_the_moment_the_effect_is_real() -> None:
     text = expecting("probe: ready-direct, on: stopped, fails: always, during: stopped")
     assert judged(MadeRun(text=text)).verdict is Verdict.PASS
     late = judged(MadeRun(text=text, out={"ready-direct@cp2": [(7, 30)]}))
-    assert step(late, 5).standing is Standing.BROKEN
+    assert step(late, 5).standing is PromiseStatus.BROKEN
     assert "answered in 2 of 60 samples" in step(late, 5).seen
 
 
@@ -219,17 +221,17 @@ OVER_THE_HEAL = expecting("probe: write-via-lb, longest_outage: 3s, during: heal
     ("out", "standing"),
     [
         # the heal begins at 18.5 s and takes 8 s
-        ((19, 23), Standing.BROKEN),
-        ((12, 19), Standing.KEPT),
-        ((26, 40), Standing.BROKEN),
-        ((26, 29), Standing.BROKEN),
-        ((26, 28), Standing.KEPT),
-        ((27, 40), Standing.KEPT),
-        ((12, 40), Standing.BROKEN),
+        ((19, 23), PromiseStatus.BROKEN),
+        ((12, 19), PromiseStatus.KEPT),
+        ((26, 40), PromiseStatus.BROKEN),
+        ((26, 29), PromiseStatus.BROKEN),
+        ((26, 28), PromiseStatus.KEPT),
+        ((27, 40), PromiseStatus.KEPT),
+        ((12, 40), PromiseStatus.BROKEN),
     ],
 )
 def test_what_a_repair_costs_is_judged_over_the_time_of_the_heal(
-    out: tuple[float, float], standing: Standing
+    out: tuple[float, float], standing: PromiseStatus
 ) -> None:
     made = MadeRun(text=OVER_THE_HEAL, heal_seconds=8.0, recover_seconds=20.0, out={"write-via-lb": [out]})
     outcome = step(judged(made), 5)
@@ -241,15 +243,15 @@ def test_the_heal_of_a_fault_leaves_the_others_alone_like_the_fault() -> None:
     text = expecting("probe: ready-direct, on: others, ok: always, during: heal stopped")
     made = MadeRun(text=text, heal_seconds=8.0, out={"ready-direct@cp3": [(20, 20.3)]})
     outcome = step(judged(made), 5)
-    assert outcome.standing is Standing.BROKEN
+    assert outcome.standing is PromiseStatus.BROKEN
     assert outcome.seen.startswith("ready-direct on cp3 failed in 2 of ")
 
 
 def test_a_heal_that_did_not_begin_or_did_not_end_is_not_judged() -> None:
     never = step(judged(MadeRun(text=OVER_THE_HEAL, drop=without(events.HealStarted, events.Healed))), 5)
-    assert (never.standing, never.seen) == (Standing.UNJUDGED, "stopped is not being healed yet")
+    assert (never.standing, never.seen) == (PromiseStatus.UNJUDGED, "stopped is not being healed yet")
     half = step(judged(MadeRun(text=OVER_THE_HEAL, drop=without(events.Healed))), 5)
-    assert (half.standing, half.seen) == (Standing.UNJUDGED, "stopped is not healed yet")
+    assert (half.standing, half.seen) == (PromiseStatus.UNJUDGED, "stopped is not healed yet")
 
 
 @pytest.mark.parametrize("is_told", [True, False])
@@ -271,9 +273,9 @@ def test_a_sampler_that_stood_still_blames_nobody(words: str, is_told: bool) -> 
         return [replace(each, **late) if 7.9 <= each.t < 8 or each.t == 7.8 else each for each in kept]
 
     result = judged(MadeRun(text=expecting(words), changed_samples=stood_still))
-    assert step(result, 5).standing is Standing.UNJUDGED
+    assert step(result, 5).standing is PromiseStatus.UNJUDGED
     assert step(result, 5).seen.startswith("no sample of write-via-lb for 3.")
-    assert not result.of(Standing.BROKEN)
+    assert not result.of(PromiseStatus.BROKEN)
     assert result.verdict is Verdict.ERROR
 
 
@@ -288,8 +290,8 @@ def test_a_write_that_was_acknowledged_to_a_sampler_that_stood_still_is_in_the_l
     assert 3 in history.ledger()[0]
 
 
-@pytest.mark.parametrize(("share", "standing"), [("10%", Standing.KEPT), ("5%", Standing.BROKEN)])
-def test_a_share_is_judged_over_the_window(share: str, standing: Standing) -> None:
+@pytest.mark.parametrize(("share", "standing"), [("10%", PromiseStatus.KEPT), ("5%", PromiseStatus.BROKEN)])
+def test_a_share_is_judged_over_the_window(share: str, standing: PromiseStatus) -> None:
     text = expecting(f"probe: write-via-lb, failed_share: {share}, during: stopped")
     outcome = step(judged(MadeRun(text=text, out={"write-via-lb": [(7, 8)]})), 5)
     assert outcome.standing is standing
@@ -299,7 +301,7 @@ def test_a_share_is_judged_over_the_window(share: str, standing: Standing) -> No
 def test_of_two_amounts_one_broken_breaks_the_expectation_and_seconds_are_reported() -> None:
     text = expecting("probe: write-via-lb, longest_outage: 3s, failed_share: 5%, during: stopped")
     outcome = step(judged(MadeRun(text=text, out={"write-via-lb": [(7, 8), (9, 10)]})), 5)
-    assert outcome.standing is Standing.BROKEN
+    assert outcome.standing is PromiseStatus.BROKEN
     assert "failed in 15.4% of 65 samples" in outcome.seen
 
 
@@ -316,7 +318,7 @@ def test_a_gap_does_not_hide_what_was_seen_to_be_broken() -> None:
 
 def test_an_outage_is_not_lengthened_by_a_gap() -> None:
     result = judged(MadeRun(missing={"write-via-lb": [(9, 13)]}, out={"write-via-lb": [(7, 13)]}))
-    assert step(result, 5).standing is Standing.UNJUDGED
+    assert step(result, 5).standing is PromiseStatus.UNJUDGED
 
 
 def test_a_probe_that_never_ran_is_not_judged() -> None:
@@ -338,32 +340,32 @@ def test_a_fault_that_was_never_healed_leaves_its_window_open() -> None:
 @pytest.mark.parametrize(
     ("pattern", "limit", "state", "measured"),
     [
-        ("+++++", 1, State.MET, 0.0),
-        ("++++", 1, State.OPEN, None),
-        ("-----+++++", 2, State.MET, 1.01),
-        ("-----+++++", 1.01, State.MET, 1.01),
-        ("-----+++++", 1, State.BROKEN, 1.01),
-        ("-----++++", 2, State.OPEN, None),
+        ("+++++", 1, JudgementState.MET, 0.0),
+        ("++++", 1, JudgementState.OPEN, None),
+        ("-----+++++", 2, JudgementState.MET, 1.01),
+        ("-----+++++", 1.01, JudgementState.MET, 1.01),
+        ("-----+++++", 1, JudgementState.BROKEN, 1.01),
+        ("-----++++", 2, JudgementState.OPEN, None),
         # by the first good answer, whenever its question was asked
-        ("--sssss", 2, State.MET, 1.9),
-        ("--sssss", 1, State.BROKEN, 1.9),
-        ("--s++++", 1, State.MET, 0.61),
-        ("+++++-----", 5, State.OPEN, None),
-        ("+++++-+++++", 5, State.MET, 1.21),
-        ("+++++-+++++", 1, State.BROKEN, 1.21),
-        ("----------", 5, State.OPEN, None),
-        ("----------", 1, State.BROKEN, 1.8),
-        ("--++++-++++", 1, State.BROKEN, 1.41),
-        ("", 1, State.OPEN, None),
+        ("--sssss", 2, JudgementState.MET, 1.9),
+        ("--sssss", 1, JudgementState.BROKEN, 1.9),
+        ("--s++++", 1, JudgementState.MET, 0.61),
+        ("+++++-----", 5, JudgementState.OPEN, None),
+        ("+++++-+++++", 5, JudgementState.MET, 1.21),
+        ("+++++-+++++", 1, JudgementState.BROKEN, 1.21),
+        ("----------", 5, JudgementState.OPEN, None),
+        ("----------", 1, JudgementState.BROKEN, 1.8),
+        ("--++++-++++", 1, JudgementState.BROKEN, 1.41),
+        ("", 1, JudgementState.OPEN, None),
         # what was not asked is neither good nor bad
-        ("+++++..............+++++", 1, State.OPEN, None),
-        ("..............+++++", 1, State.OPEN, None),
-        ("-----..............+++++", 2, State.OPEN, None),
-        ("-----..............-----", 2, State.BROKEN, 4.6),
-        ("-----..............+++++", 5, State.MET, 3.81),
+        ("+++++..............+++++", 1, JudgementState.OPEN, None),
+        ("..............+++++", 1, JudgementState.OPEN, None),
+        ("-----..............+++++", 2, JudgementState.OPEN, None),
+        ("-----..............-----", 2, JudgementState.BROKEN, 4.6),
+        ("-----..............+++++", 5, JudgementState.MET, 3.81),
     ],
 )
-def test_ok_within(pattern: str, limit: float, state: State, measured: float | None) -> None:
+def test_ok_within(pattern: str, limit: float, state: JudgementState, measured: float | None) -> None:
     found = ok_within(lane(pattern), "p", 0.0, limit)
     assert found.state is state
     if measured is not None:
@@ -373,21 +375,21 @@ def test_ok_within(pattern: str, limit: float, state: State, measured: float | N
 @pytest.mark.parametrize(
     ("pattern", "limit", "state"),
     [
-        ("---", 1, State.MET),
-        ("--", 1, State.OPEN),
-        ("+++---", 1, State.MET),
-        ("+++---", 0.5, State.BROKEN),
-        ("++--", 0.5, State.OPEN),
-        ("--+--+--+++++", 1, State.BROKEN),
-        ("+++++", 5, State.OPEN),
-        ("++++++++", 1, State.BROKEN),
-        ("---+++++++++", 1, State.MET),
-        ("++++..............++", 2, State.OPEN),
-        ("--..............-+++", 1, State.OPEN),
-        ("", 1, State.OPEN),
+        ("---", 1, JudgementState.MET),
+        ("--", 1, JudgementState.OPEN),
+        ("+++---", 1, JudgementState.MET),
+        ("+++---", 0.5, JudgementState.BROKEN),
+        ("++--", 0.5, JudgementState.OPEN),
+        ("--+--+--+++++", 1, JudgementState.BROKEN),
+        ("+++++", 5, JudgementState.OPEN),
+        ("++++++++", 1, JudgementState.BROKEN),
+        ("---+++++++++", 1, JudgementState.MET),
+        ("++++..............++", 2, JudgementState.OPEN),
+        ("--..............-+++", 1, JudgementState.OPEN),
+        ("", 1, JudgementState.OPEN),
     ],
 )
-def test_fails_within(pattern: str, limit: float, state: State) -> None:
+def test_fails_within(pattern: str, limit: float, state: JudgementState) -> None:
     assert fails_within(lane(pattern), "p", 0.0, limit).state is state
 
 
@@ -399,8 +401,8 @@ def test_a_question_that_hangs_is_waited_for() -> None:
         written = [sample for sample in made if sample.end <= now]
         for evidence in (made, written):
             known = [sample for sample in answered(evidence, now) if sample.t >= 4]
-            assert ok_within(known, "p", 4.0, 5).state is State.OPEN, now
-    assert ok_within(seen, "p", 4.0, 1).state is State.BROKEN
+            assert ok_within(known, "p", 4.0, 5).state is JudgementState.OPEN, now
+    assert ok_within(seen, "p", 4.0, 1).state is JudgementState.BROKEN
 
 
 def test_what_a_busy_host_left_out_long_ago_is_not_waited_for() -> None:
@@ -429,7 +431,7 @@ def test_one_more_answer_does_not_revoke_what_a_run_went_on_by() -> None:
     )  # fmt: skip
     for now in (67.4, 67.4067, 67.42):
         asked = [sample for sample in answered(made, now) if sample.t >= 66.0623]
-        assert ok_within(asked, "p", 66.0623, 3.0).state is State.MET, now
+        assert ok_within(asked, "p", 66.0623, 3.0).state is JudgementState.MET, now
 
 
 def test_expectations_in_a_row_count_from_the_same_moment() -> None:
@@ -438,18 +440,18 @@ def test_expectations_in_a_row_count_from_the_same_moment() -> None:
     )
     result = judged(MadeRun(text=text, out={"write-via-lb": [(6.6, 8)]}))
     assert step(result, 3).measured == pytest.approx(1.5, abs=0.11)
-    assert step(result, 3).standing is Standing.KEPT
+    assert step(result, 3).standing is PromiseStatus.KEPT
 
 
 def test_what_happens_after_the_runner_went_on_breaks_nothing_that_was_waited_for() -> None:
     text = waiting("probe: write-via-lb, ok: within 3s")
     result = judged(MadeRun(text=text, out={"write-via-lb": [(12, 13)]}))
-    assert step(result, 2).standing is Standing.KEPT
+    assert step(result, 2).standing is PromiseStatus.KEPT
 
 
 def test_a_limit_that_was_not_waited_for_is_not_judged() -> None:
     result = judged(MadeRun(out={"ready-direct@cp2": [(9, 22)]}, expect_seconds=1))
-    assert step(result, 2).standing is Standing.UNJUDGED
+    assert step(result, 2).standing is PromiseStatus.UNJUDGED
     assert result.verdict is Verdict.ERROR
 
 
@@ -469,27 +471,29 @@ STILL = waiting("fact: kube-apiserver-started, on: stopped, unchanged: true")
 @pytest.mark.parametrize(
     ("text", "before", "after", "seconds", "standing"),
     [
-        (FACT, "100", "250", 2, Standing.KEPT),
-        (FACT, "100", "100", 2, Standing.UNJUDGED),
-        (FACT, "100", "100", 11, Standing.BROKEN),
-        (FACT, "100", None, 2, Standing.UNJUDGED),
-        (FACT, "100", None, 11, Standing.BROKEN),
-        (FACT, "100", "250", 11, Standing.BROKEN),
-        (FACT, None, "250", 2, Standing.UNJUDGED),
-        (STILL, "100", "100", 2, Standing.KEPT),
-        (STILL, "100", "250", 2, Standing.BROKEN),
-        (STILL, "100", None, 2, Standing.BROKEN),
-        (STILL, None, None, 2, Standing.UNJUDGED),
+        (FACT, "100", "250", 2, PromiseStatus.KEPT),
+        (FACT, "100", "100", 2, PromiseStatus.UNJUDGED),
+        (FACT, "100", "100", 11, PromiseStatus.BROKEN),
+        (FACT, "100", None, 2, PromiseStatus.UNJUDGED),
+        (FACT, "100", None, 11, PromiseStatus.BROKEN),
+        (FACT, "100", "250", 11, PromiseStatus.BROKEN),
+        (FACT, None, "250", 2, PromiseStatus.UNJUDGED),
+        (STILL, "100", "100", 2, PromiseStatus.KEPT),
+        (STILL, "100", "250", 2, PromiseStatus.BROKEN),
+        (STILL, "100", None, 2, PromiseStatus.BROKEN),
+        (STILL, None, None, 2, PromiseStatus.UNJUDGED),
     ],
 )
-def test_facts(text: str, before: str | None, after: str | None, seconds: float, standing: Standing) -> None:
+def test_facts(
+    text: str, before: str | None, after: str | None, seconds: float, standing: PromiseStatus
+) -> None:
     run = MadeRun(text=text, facts={"kube-apiserver-started": (before, after)}, expect_seconds=seconds)
     assert step(judged(run), 2).standing is standing
 
 
 @pytest.mark.parametrize("text", [FACT, STILL])
 def test_a_fact_that_was_never_read_is_not_judged(text: str) -> None:
-    assert step(judged(MadeRun(text=text)), 2).standing is Standing.UNJUDGED
+    assert step(judged(MadeRun(text=text)), 2).standing is PromiseStatus.UNJUDGED
 
 
 # conditions
@@ -502,7 +506,7 @@ def test_what_does_not_apply_is_left_out_and_does_not_count() -> None:
     run = MadeRun(text=text, out={"write-via-lb": [(7, 13)]})
     result = judged(run)
     assert result.verdict is Verdict.PASS
-    assert step(result, 5).standing is Standing.LEFT_OUT
+    assert step(result, 5).standing is PromiseStatus.LEFT_OUT
     assert step(result, 5).seen == "the load balancer is haproxy, not nginx"
     on_nginx = judged(replace(run, meta=replace(META, load_balancer=Balancer.NGINX)))
     assert on_nginx.verdict is Verdict.FAIL
@@ -514,7 +518,7 @@ def test_what_is_expected_of_a_fault_that_is_left_out_is_left_out_with_it() -> N
     )
     drop = without(events.FaultStarted, events.FaultInjected, events.HealStarted, events.Healed)
     result = judged(MadeRun(text=text, drop=drop))
-    assert step(result, 5).standing is Standing.LEFT_OUT
+    assert step(result, 5).standing is PromiseStatus.LEFT_OUT
     # nothing was injected: nothing was learned
     assert result.verdict is Verdict.ERROR
 
@@ -524,7 +528,7 @@ def test_what_is_expected_of_a_fault_that_is_left_out_is_left_out_with_it() -> N
 
 def steady_after(**changes: object) -> Callable[[Event], Event]:
     def change(event: Event) -> Event:
-        if isinstance(event, events.Steady) and event.when is When.AFTER:
+        if isinstance(event, events.Steady) and event.when is SteadyCheckPoint.AFTER:
             return replace(event, **changes)
         return event
 
@@ -532,13 +536,13 @@ def steady_after(**changes: object) -> Callable[[Event], Event]:
 
 
 def test_recovery_counts_from_the_start_of_the_heal() -> None:
-    outcome = of_kind(judged(MadeRun(heal_seconds=5, recover_seconds=7)), Kind.RECOVERY)
+    outcome = of_kind(judged(MadeRun(heal_seconds=5, recover_seconds=7)), PromiseKind.RECOVERY)
     assert outcome.measured == pytest.approx(12)
 
 
 def test_recovery_can_count_from_the_inject() -> None:
     text = STOP.replace("{steady: within 90s}", "{steady: within 90s, from: inject}")
-    outcome = of_kind(judged(MadeRun(text=text)), Kind.RECOVERY)
+    outcome = of_kind(judged(MadeRun(text=text)), PromiseKind.RECOVERY)
     assert outcome.measured == pytest.approx(25.5)
     assert outcome.promised == "steady within 90s from the inject"
 
@@ -559,11 +563,13 @@ def test_no_recovery_at_all_fails_when_its_bound_was_waited_for() -> None:
 def test_a_run_that_ended_before_it_recovered_is_an_error() -> None:
     drop = without(events.RunEnded)
     run = MadeRun(
-        drop=lambda event: drop(event) or (isinstance(event, events.Steady) and event.when is When.AFTER)
+        drop=lambda event: (
+            drop(event) or (isinstance(event, events.Steady) and event.when is SteadyCheckPoint.AFTER)
+        )
     )
     result = judged(run)
     assert result.verdict is Verdict.ERROR
-    assert of_kind(result, Kind.RECOVERY).standing is Standing.UNJUDGED
+    assert of_kind(result, PromiseKind.RECOVERY).standing is PromiseStatus.UNJUDGED
 
 
 def heal_fails(event: Event) -> Event:
@@ -579,7 +585,7 @@ def test_a_failed_heal_is_an_error_and_the_lab_is_not_blamed_for_not_recovering(
     result = judged(MadeRun(change=change, recover_seconds=200))
     assert result.verdict is Verdict.ERROR
     assert "heal stopped: no answer from cp2" in result.reasons
-    assert of_kind(result, Kind.RECOVERY).standing is Standing.UNJUDGED
+    assert of_kind(result, PromiseKind.RECOVERY).standing is PromiseStatus.UNJUDGED
 
 
 def test_a_failed_heal_does_not_hide_a_broken_promise() -> None:
@@ -616,7 +622,7 @@ def test_patience_stretches_waiting_limits_and_recovery_and_both_figures_are_rep
     patient = judged(replace(run, meta=replace(META, patience=2.0)))
     assert patient.verdict is Verdict.PASS
     assert (step(patient, 2).limit_seconds, step(patient, 2).patient_seconds) == (10, 20)
-    recovery = of_kind(patient, Kind.RECOVERY)
+    recovery = of_kind(patient, PromiseKind.RECOVERY)
     assert (recovery.limit_seconds, recovery.patient_seconds) == (90, 180)
 
 
@@ -748,18 +754,18 @@ def test_a_scenario_without_checks_needs_none() -> None:
 @pytest.mark.parametrize(
     ("extra", "reason"),
     [
-        (events.Interrupted("SIGINT"), "run: interrupted by SIGINT"),
+        (events.RunInterrupted("SIGINT"), "run: interrupted by SIGINT"),
         (events.Error("the engine is gone"), "run: the engine is gone"),
     ],
 )
 def test_a_run_that_was_disturbed_is_an_error(extra: Event, reason: str) -> None:
     result = judged(MadeRun(extra=[Record(10.0, extra)]))
     assert (result.verdict, result.reasons) == (Verdict.ERROR, (reason,))
-    assert result.is_interrupted is isinstance(extra, events.Interrupted)
+    assert result.is_interrupted is isinstance(extra, events.RunInterrupted)
 
 
 def test_a_disturbed_run_that_broke_a_promise_before_still_fails() -> None:
-    run = MadeRun(extra=[Record(30.0, events.Interrupted("SIGINT"))], out={"write-via-lb": [(7, 13)]})
+    run = MadeRun(extra=[Record(30.0, events.RunInterrupted("SIGINT"))], out={"write-via-lb": [(7, 13)]})
     result = judged(run)
     assert result.verdict is Verdict.FAIL
     assert result.is_interrupted
@@ -832,7 +838,10 @@ REFUSED = Record(
 def nothing_done(event: Event) -> bool:
     """The run of a fault that was refused has no steps, no heals and no recovery in it."""
     kept = (events.RunStarted, events.SamplerStarted, events.SamplerStopped, events.Audit, events.RunEnded)
-    return not (isinstance(event, kept) or (isinstance(event, events.Steady) and event.when is When.BEFORE))
+    return not (
+        isinstance(event, kept)
+        or (isinstance(event, events.Steady) and event.when is SteadyCheckPoint.BEFORE)
+    )
 
 
 def test_a_first_fault_that_is_refused_skips_the_scenario_with_the_reason() -> None:
@@ -850,7 +859,7 @@ def test_a_refused_fault_that_left_nothing_behind_is_still_a_skip() -> None:
     "trouble",
     [
         events.Error("cp2 does not answer"),
-        events.Interrupted("SIGINT"),
+        events.RunInterrupted("SIGINT"),
         events.Audit(("nft table halab_1 on cp2",)),
     ],
 )
@@ -884,13 +893,13 @@ def test_what_faults_left_behind_is_an_error_that_names_it() -> None:
     result = audited("nft table halab_1 on cp2", "stopped process etcd on cp1")
     assert result.verdict is Verdict.ERROR
     assert result.reasons == ("audit: left behind: nft table halab_1 on cp2; stopped process etcd on cp1",)
-    assert of_kind(result, Kind.AUDIT).at == 40.0
+    assert of_kind(result, PromiseKind.AUDIT).at == 40.0
 
 
 def test_a_clean_audit_passes() -> None:
     result = audited()
     assert result.verdict is Verdict.PASS
-    assert of_kind(result, Kind.AUDIT).seen == "nothing is left behind"
+    assert of_kind(result, PromiseKind.AUDIT).seen == "nothing is left behind"
 
 
 def test_what_is_left_behind_does_not_hide_a_broken_promise() -> None:
@@ -921,9 +930,11 @@ def test_a_leader_that_changes_too_late_fails() -> None:
 
 
 def test_states_that_nobody_sampled_are_not_judged() -> None:
-    assert step(judged(MadeRun(text=LED)), 2).standing is Standing.UNJUDGED
+    assert step(judged(MadeRun(text=LED)), 2).standing is PromiseStatus.UNJUDGED
     blind = leaders(missing=[(4, 15)])
-    assert step(judged(MadeRun(text=LED, states=blind, expect_seconds=6)), 2).standing is Standing.UNJUDGED
+    assert (
+        step(judged(MadeRun(text=LED, states=blind, expect_seconds=6)), 2).standing is PromiseStatus.UNJUDGED
+    )
 
 
 def test_a_leader_that_was_read_by_the_runner_is_judged_as_well() -> None:
@@ -935,7 +946,7 @@ def test_a_leader_that_was_read_by_the_runner_is_judged_as_well() -> None:
             Record(7.0, events.Fact("etcd-leader", None, "cp3")),
         ],
     )
-    assert step(judged(run), 2).standing is Standing.KEPT
+    assert step(judged(run), 2).standing is PromiseStatus.KEPT
 
 
 @pytest.mark.parametrize(
@@ -944,32 +955,44 @@ def test_a_leader_that_was_read_by_the_runner_is_judged_as_well() -> None:
         (
             "node-ready, on: stopped, value: false, reached: within 5s",
             {0: "true", 8: "false"},
-            Standing.KEPT,
+            PromiseStatus.KEPT,
         ),
         (
             "node-ready, on: stopped, value: false, reached: within 1s",
             {0: "true", 8: "false"},
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
         ),
-        ("node-ready, on: stopped, value: true, during: stopped", {0: "true"}, Standing.KEPT),
+        ("node-ready, on: stopped, value: true, during: stopped", {0: "true"}, PromiseStatus.KEPT),
         (
             "node-ready, on: stopped, value: true, during: stopped",
             {0: "true", 12: "unknown"},
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
         ),
-        ("node-ready, on: stopped, value: true, during: stopped", {0: "true", 19: "unknown"}, Standing.KEPT),
-        ("node-ready, on: stopped, unchanged: true", {0: "true"}, Standing.KEPT),
-        ("node-ready, on: stopped, unchanged: true", {0: "true", 7: "false"}, Standing.BROKEN),
+        (
+            "node-ready, on: stopped, value: true, during: stopped",
+            {0: "true", 19: "unknown"},
+            PromiseStatus.KEPT,
+        ),
+        ("node-ready, on: stopped, unchanged: true", {0: "true"}, PromiseStatus.KEPT),
+        ("node-ready, on: stopped, unchanged: true", {0: "true", 7: "false"}, PromiseStatus.BROKEN),
         (
             "node-ready, on: stopped, unchanged: true, during: stopped",
             {0: "true", 15: "false"},
-            Standing.BROKEN,
+            PromiseStatus.BROKEN,
         ),
-        ("etcd-revision, on: stopped, increase: 1 to 50, during: stopped", {0: "5", 9: "30"}, Standing.KEPT),
-        ("etcd-revision, on: stopped, increase: 20, during: stopped", {0: "5", 9: "30"}, Standing.BROKEN),
+        (
+            "etcd-revision, on: stopped, increase: 1 to 50, during: stopped",
+            {0: "5", 9: "30"},
+            PromiseStatus.KEPT,
+        ),
+        (
+            "etcd-revision, on: stopped, increase: 20, during: stopped",
+            {0: "5", 9: "30"},
+            PromiseStatus.BROKEN,
+        ),
     ],
 )
-def test_every_form_of_a_fact(words: str, states: dict[float, str | None], standing: Standing) -> None:
+def test_every_form_of_a_fact(words: str, states: dict[float, str | None], standing: PromiseStatus) -> None:
     text = waiting(f"fact: {words}")
     made = readings(words.partition(",")[0], "cp2", states)
     assert step(judged(MadeRun(text=text, states=made, expect_seconds=3)), 2).standing is standing
@@ -980,10 +1003,10 @@ def test_a_fact_of_several_machines_holds_on_each_of_them() -> None:
     good = [
         reading for name in ("cp1", "cp2", "cp3") for reading in readings("node-ready", name, {0: "true"})
     ]
-    assert step(judged(MadeRun(text=text, states=good)), 2).standing is Standing.KEPT
+    assert step(judged(MadeRun(text=text, states=good)), 2).standing is PromiseStatus.KEPT
     bad = [*good[:-1], replace(good[100], value="false", t=12.0)]
     outcome = step(judged(MadeRun(text=text, states=bad)), 2)
-    assert outcome.standing is Standing.BROKEN
+    assert outcome.standing is PromiseStatus.BROKEN
     assert outcome.seen.startswith("node-ready on cp1 was false in 1 of")
 
 
@@ -998,9 +1021,9 @@ ADDING = STOP.replace(
 def test_a_twin_that_adds_a_fault_counts_the_steps_as_the_file_does() -> None:
     meta = replace(META, is_twin=True)
     result = judged(MadeRun(text=ADDING, meta=meta, out={"write-via-lb": [(9, 16)]}))
-    names = [each.name for each in result.outcomes if each.kind is Kind.EXPECTATION]
+    names = [each.name for each in result.outcomes if each.kind is PromiseKind.EXPECTATION]
     assert names == ["step 2", "step 5", "step 6"]
-    assert [each.step for each in result.outcomes if each.kind is Kind.EXPECTATION] == [2, 5, 6]
+    assert [each.step for each in result.outcomes if each.kind is PromiseKind.EXPECTATION] == [2, 5, 6]
     assert result.verdict is Verdict.FAIL
-    heals = [each.name for each in result.outcomes if each.kind is Kind.HEAL]
+    heals = [each.name for each in result.outcomes if each.kind is PromiseKind.HEAL]
     assert heals == ["heal frozen", "heal stopped"]

@@ -30,7 +30,7 @@ from halab.scenario.record.folder import Evidence
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.deadline import fails_within, ok_within, within
-from halab.scenario.verdict.decision import State
+from halab.scenario.verdict.decision import JudgementState
 from halab.scenario.verdict.result import Result
 from halab.scenario.verdict.verdict import judge
 
@@ -72,9 +72,9 @@ def test_what_a_run_went_on_by_still_holds_when_it_is_judged(chance: random.Rand
     ]
     for poll in (chance.uniform(5, 8) for _ in range(20)):
         written = Samples(sample for sample in made if sample.end <= poll)
-        if within(OK, written, "p", 4.0, 1.0, poll).state is State.MET:
+        if within(OK, written, "p", 4.0, 1.0, poll).state is JudgementState.MET:
             for later in (poll, poll + 0.02, poll + 0.1):
-                assert within(OK, Samples(made), "p", 4.0, 1.0, later).state is State.MET
+                assert within(OK, Samples(made), "p", 4.0, 1.0, later).state is JudgementState.MET
 
 
 @given(st.randoms(use_true_random=False))
@@ -199,17 +199,17 @@ def test_one_more_lost_write_never_turns_fail_into_pass(first: int, second: int)
 def test_a_promise_to_be_ok_and_one_to_fail_are_judged_by_samples_alone(pattern: str, limit: float) -> None:
     made = lane(pattern)
     ok, fails = ok_within(made, "p", 0.0, limit), fails_within(made, "p", 0.0, limit)
-    if ok.state is State.MET:
+    if ok.state is JudgementState.MET:
         assert pattern.replace(".", "").endswith("+" * 5)
-    if fails.state is State.MET:
+    if fails.state is JudgementState.MET:
         assert "-" * 3 in pattern.replace(".", "")
     if not any(sample.ok for sample in made):
-        assert ok.state is not State.MET
+        assert ok.state is not JudgementState.MET
     if all(sample.ok for sample in made):
-        assert fails.state is not State.MET
-        assert ok.state is not State.BROKEN
+        assert fails.state is not JudgementState.MET
+        assert ok.state is not JudgementState.BROKEN
     for found in (ok, fails):
-        if found.state is not State.OPEN:
+        if found.state is not JudgementState.OPEN:
             assert found.evidence
 
 
@@ -217,8 +217,8 @@ def test_a_promise_to_be_ok_and_one_to_fail_are_judged_by_samples_alone(pattern:
 def test_what_is_broken_stays_broken(pattern: str, later: str, limit: float) -> None:
     """The runner may go on as soon as a promise is broken: nothing that comes later mends it."""
     for judge_lane in (ok_within, fails_within):
-        if judge_lane(lane(pattern), "p", 0.0, limit).state is State.BROKEN:
-            assert judge_lane(lane(pattern + later), "p", 0.0, limit).state is State.BROKEN
+        if judge_lane(lane(pattern), "p", 0.0, limit).state is JudgementState.BROKEN:
+            assert judge_lane(lane(pattern + later), "p", 0.0, limit).state is JudgementState.BROKEN
 
 
 def test_made_samples_are_at_the_rate_they_claim() -> None:

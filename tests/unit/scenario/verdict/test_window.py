@@ -12,8 +12,10 @@ from halab.config.expectation import ProbeExpectation
 from halab.scenario.record.events import Sample
 from halab.scenario.record.history import Window
 from halab.scenario.record.outage import Samples
-from halab.scenario.verdict.decision import Figure, Judgement, State, Unit, together
+from halab.scenario.verdict.decision import Figure, Judgement, JudgementState, Unit, combine
 from halab.scenario.verdict.window import during
+
+MET, BROKEN, OPEN = JudgementState.MET, JudgementState.BROKEN, JudgementState.OPEN
 
 HERTZ = 5
 WHOLE = "+" * 10
@@ -46,63 +48,93 @@ OUT_2S = "+++++" + "-" * 10 + "+++++"
     ("pattern", "promised", "state", "seen"),
     [
         # at most
-        (OUT_2S, {"longest_outage": "3s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
-        (OUT_2S, {"longest_outage": "1s"}, State.BROKEN, "p was out for 2s, from 1.0s (refused)"),
-        (WHOLE, {"longest_outage": "0s"}, State.MET, "p was never out"),
+        (OUT_2S, {"longest_outage": "3s"}, MET, "p was out for 2s, from 1.0s (refused)"),
+        (OUT_2S, {"longest_outage": "1s"}, BROKEN, "p was out for 2s, from 1.0s (refused)"),
+        (WHOLE, {"longest_outage": "0s"}, MET, "p was never out"),
         # at least
-        (OUT_2S, {"longest_outage": "1s to 3s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
+        (
+            OUT_2S,
+            {"longest_outage": "1s to 3s"},
+            MET,
+            "p was out for 2s, from 1.0s (refused)",
+        ),
         (
             OUT_2S,
             {"longest_outage": "3s to 4s"},
-            State.BROKEN,
+            BROKEN,
             "p was out for only 2s, from 1.0s (refused), at least 3s was promised",
         ),
-        (WHOLE, {"longest_outage": "1s to 2s"}, State.BROKEN, "p was never out, at least 1s was promised"),
-        (OUT_2S, {"longest_outage": "1s to 1500ms"}, State.BROKEN, "p was out for 2s, from 1.0s (refused)"),
-        (OUT_2S, {"longest_outage": "at least 2s"}, State.MET, "p was out for 2s, from 1.0s (refused)"),
+        (
+            WHOLE,
+            {"longest_outage": "1s to 2s"},
+            BROKEN,
+            "p was never out, at least 1s was promised",
+        ),
+        (
+            OUT_2S,
+            {"longest_outage": "1s to 1500ms"},
+            BROKEN,
+            "p was out for 2s, from 1.0s (refused)",
+        ),
+        (
+            OUT_2S,
+            {"longest_outage": "at least 2s"},
+            MET,
+            "p was out for 2s, from 1.0s (refused)",
+        ),
         (
             OUT_2S,
             {"longest_outage": "at least 3s"},
-            State.BROKEN,
+            BROKEN,
             "p was out for only 2s, from 1.0s (refused), at least 3s was promised",
         ),
         (
             "+++++" + "-" * 5,
             {"longest_outage": "at least 1s"},
-            State.MET,
+            MET,
             "p was out for 1s, at least, from 1.0s (refused)",
         ),
         # shares
-        ("+++++---++", {"failed_share": "30%"}, State.MET, "p failed in 30% of 10 samples"),
-        ("+++++---++", {"failed_share": "20%"}, State.BROKEN, "p failed in 30% of 10 samples"),
-        ("+++++---++", {"failed_share": "30% to 60%"}, State.MET, "p failed in 30% of 10 samples"),
+        ("+++++---++", {"failed_share": "30%"}, MET, "p failed in 30% of 10 samples"),
+        ("+++++---++", {"failed_share": "20%"}, BROKEN, "p failed in 30% of 10 samples"),
+        ("+++++---++", {"failed_share": "30% to 60%"}, MET, "p failed in 30% of 10 samples"),
         (
             "+++++---++",
             {"failed_share": "40% to 60%"},
-            State.BROKEN,
+            BROKEN,
             "p failed in only 30% of 10 samples, at least 40% was promised",
         ),
         # counts
-        ("++-++-++++", {"outages": 2}, State.MET, "p was out 2 times, first at 0.4s"),
-        ("++-++-++++", {"outages": 1}, State.BROKEN, "p was out 2 times, first at 0.4s"),
-        ("++---+++++", {"outages": "1 to 2"}, State.MET, "p was out once, first at 0.4s"),
+        ("++-++-++++", {"outages": 2}, MET, "p was out 2 times, first at 0.4s"),
+        ("++-++-++++", {"outages": 1}, BROKEN, "p was out 2 times, first at 0.4s"),
+        ("++---+++++", {"outages": "1 to 2"}, MET, "p was out once, first at 0.4s"),
         (
             "++---+++++",
             {"outages": "2 to 4"},
-            State.BROKEN,
+            BROKEN,
             "p was out only once, first at 0.4s, at least 2 times was promised",
         ),
-        (WHOLE, {"outages": 0}, State.MET, "p was never out"),
-        (WHOLE, {"outages": "1 to 2"}, State.BROKEN, "p was never out, at least once was promised"),
+        (WHOLE, {"outages": 0}, MET, "p was never out"),
+        (WHOLE, {"outages": "1 to 2"}, BROKEN, "p was never out, at least once was promised"),
         # always
-        (WHOLE, {"ok": "always"}, State.MET, "p failed in 0 of 10 samples"),
-        ("++++-+++++", {"ok": "always"}, State.BROKEN, "p failed in 1 of 10 samples, first refused at 0.8s"),
-        ("-----", {"fails": "always"}, State.MET, "p answered in 0 of 5 samples"),
-        ("--+--", {"fails": "always"}, State.BROKEN, "p answered in 1 of 5 samples, first refused at 0.4s"),
+        (WHOLE, {"ok": "always"}, MET, "p failed in 0 of 10 samples"),
+        (
+            "++++-+++++",
+            {"ok": "always"},
+            BROKEN,
+            "p failed in 1 of 10 samples, first refused at 0.8s",
+        ),
+        ("-----", {"fails": "always"}, MET, "p answered in 0 of 5 samples"),
+        (
+            "--+--",
+            {"fails": "always"},
+            BROKEN,
+            "p answered in 1 of 5 samples, first refused at 0.4s",
+        ),
     ],
 )
 def test_a_window_that_was_seen_whole(
-    pattern: str, promised: dict[str, Any], state: State, seen: str
+    pattern: str, promised: dict[str, Any], state: JudgementState, seen: str
 ) -> None:
     found = judged(pattern, **promised)
     assert (found.state, found.seen) == (state, seen)
@@ -117,87 +149,89 @@ LONG_GAP = "+++++" + "." * 60
     ("pattern", "promised", "state"),
     [
         # what was seen is enough to break a promise
-        (GAP + "-" * 10 + "++", {"longest_outage": "1s"}, State.BROKEN),
-        (GAP + "-+-+-+++++", {"outages": 2}, State.BROKEN),
-        (GAP + "-++++", {"ok": "always"}, State.BROKEN),
-        (GAP + "+++++", {"fails": "always"}, State.BROKEN),
-        (GAP + "-" * 40, {"failed_share": "50%"}, State.BROKEN),
+        (GAP + "-" * 10 + "++", {"longest_outage": "1s"}, BROKEN),
+        (GAP + "-+-+-+++++", {"outages": 2}, BROKEN),
+        (GAP + "-++++", {"ok": "always"}, BROKEN),
+        (GAP + "+++++", {"fails": "always"}, BROKEN),
+        (GAP + "-" * 40, {"failed_share": "50%"}, BROKEN),
         # what was not asked might have kept it
-        (LONG_GAP + "-" * 40, {"failed_share": "50%"}, State.OPEN),
-        (GAP + "+++++", {"longest_outage": "1s to 9s"}, State.OPEN),
-        (GAP + "+++++", {"failed_share": "10% to 90%"}, State.OPEN),
-        (GAP + "+++++", {"outages": "1 to 9"}, State.OPEN),
+        (LONG_GAP + "-" * 40, {"failed_share": "50%"}, OPEN),
+        (GAP + "+++++", {"longest_outage": "1s to 9s"}, OPEN),
+        (GAP + "+++++", {"failed_share": "10% to 90%"}, OPEN),
+        (GAP + "+++++", {"outages": "1 to 9"}, OPEN),
         # what was not asked might have broken it
-        (GAP + "+++++", {"longest_outage": "1s"}, State.OPEN),
-        (GAP + "+++++", {"outages": 0}, State.OPEN),
-        (GAP + "+++++", {"ok": "always"}, State.OPEN),
+        (GAP + "+++++", {"longest_outage": "1s"}, OPEN),
+        (GAP + "+++++", {"outages": 0}, OPEN),
+        (GAP + "+++++", {"ok": "always"}, OPEN),
         # two outages on both sides of a gap may be one
-        ("++---" + "." * 15 + "---+++++", {"outages": 1}, State.OPEN),
-        ("++---" + "." * 15 + "---++-++", {"outages": 1}, State.BROKEN),
+        ("++---" + "." * 15 + "---+++++", {"outages": 1}, OPEN),
+        ("++---" + "." * 15 + "---++-++", {"outages": 1}, BROKEN),
         # nothing was asked
-        ("." * 10, {"longest_outage": "1s"}, State.OPEN),
-        ("." * 10, {"longest_outage": "1s to 2s"}, State.OPEN),
-        ("." * 10, {"outages": "1 to 2"}, State.OPEN),
-        ("." * 10, {"fails": "always"}, State.OPEN),
+        ("." * 10, {"longest_outage": "1s"}, OPEN),
+        ("." * 10, {"longest_outage": "1s to 2s"}, OPEN),
+        ("." * 10, {"outages": "1 to 2"}, OPEN),
+        ("." * 10, {"fails": "always"}, OPEN),
         # so few samples are an accident
-        ("----", {"failed_share": "50%"}, State.OPEN),
-        ("-----", {"failed_share": "50%"}, State.BROKEN),
-        ("++++", {"failed_share": "50%"}, State.OPEN),
-        ("++++", {"failed_share": "50% to 100%"}, State.OPEN),
-        ("++++", {"outages": 1}, State.OPEN),
-        ("++++", {"outages": "1 to 2"}, State.OPEN),
-        ("-+-+", {"outages": 1}, State.BROKEN),
-        ("+", {"ok": "always"}, State.OPEN),
-        ("++++", {"ok": "always"}, State.OPEN),
-        ("+++++", {"ok": "always"}, State.MET),
-        ("-", {"ok": "always"}, State.BROKEN),
-        ("-", {"fails": "always"}, State.OPEN),
-        ("--", {"fails": "always"}, State.OPEN),
-        ("---", {"fails": "always"}, State.MET),
-        ("+", {"fails": "always"}, State.BROKEN),
+        ("----", {"failed_share": "50%"}, OPEN),
+        ("-----", {"failed_share": "50%"}, BROKEN),
+        ("++++", {"failed_share": "50%"}, OPEN),
+        ("++++", {"failed_share": "50% to 100%"}, OPEN),
+        ("++++", {"outages": 1}, OPEN),
+        ("++++", {"outages": "1 to 2"}, OPEN),
+        ("-+-+", {"outages": 1}, BROKEN),
+        ("+", {"ok": "always"}, OPEN),
+        ("++++", {"ok": "always"}, OPEN),
+        ("+++++", {"ok": "always"}, MET),
+        ("-", {"ok": "always"}, BROKEN),
+        ("-", {"fails": "always"}, OPEN),
+        ("--", {"fails": "always"}, OPEN),
+        ("---", {"fails": "always"}, MET),
+        ("+", {"fails": "always"}, BROKEN),
     ],
 )
-def test_a_window_with_a_gap(pattern: str, promised: dict[str, Any], state: State) -> None:
+def test_a_window_with_a_gap(pattern: str, promised: dict[str, Any], state: JudgementState) -> None:
     assert judged(pattern, **promised).state is state
 
 
 @pytest.mark.parametrize(
     ("pattern", "promised", "state"),
     [
-        (WHOLE, {"ok": "always"}, State.OPEN),
-        (OUT_2S, {"longest_outage": "1s"}, State.BROKEN),
-        (OUT_2S, {"longest_outage": "3s to 9s"}, State.OPEN),
-        (OUT_2S, {"longest_outage": "at least 9s"}, State.OPEN),
+        (WHOLE, {"ok": "always"}, OPEN),
+        (OUT_2S, {"longest_outage": "1s"}, BROKEN),
+        (OUT_2S, {"longest_outage": "3s to 9s"}, OPEN),
+        (OUT_2S, {"longest_outage": "at least 9s"}, OPEN),
         # the share goes down again when more is asked
-        ("-" * 10, {"failed_share": "50%"}, State.OPEN),
-        ("+-+-+-+", {"outages": 1}, State.BROKEN),
-        ("+-+-+-+", {"outages": "5 to 9"}, State.OPEN),
+        ("-" * 10, {"failed_share": "50%"}, OPEN),
+        ("+-+-+-+", {"outages": 1}, BROKEN),
+        ("+-+-+-+", {"outages": "5 to 9"}, OPEN),
     ],
 )
-def test_a_window_that_is_not_closed_yet(pattern: str, promised: dict[str, Any], state: State) -> None:
+def test_a_window_that_is_not_closed_yet(
+    pattern: str, promised: dict[str, Any], state: JudgementState
+) -> None:
     found = judged(pattern, end=None, **promised)
     assert found.state is state
-    if state is State.OPEN:
+    if state is OPEN:
         assert found.seen == "f is not healed yet"
 
 
 @pytest.mark.parametrize(
     ("after", "promised", "state", "seen"),
     [
-        ("-" * 20 + "+++", {"longest_outage": "2s"}, State.BROKEN, "p was out for 5s, from 1.0s (refused)"),
-        ("-" * 4 + "+++", {"longest_outage": "2s"}, State.MET, "p was out for 1.8s, from 1.0s (refused)"),
-        ("-" * 20 + "+++", {"longest_outage": "at least 3s"}, State.OPEN, "f lasted 2s: an outage of 3s had no room"),
+        ("-" * 20 + "+++", {"longest_outage": "2s"}, BROKEN, "p was out for 5s, from 1.0s (refused)"),
+        ("-" * 4 + "+++", {"longest_outage": "2s"}, MET, "p was out for 1.8s, from 1.0s (refused)"),
+        ("-" * 20 + "+++", {"longest_outage": "at least 3s"}, OPEN, "f lasted 2s: an outage of 3s had no room"),
         # one that begins later is no matter of this window
-        ("++" + "-" * 20 + "+++", {"longest_outage": "2s"}, State.MET, "p was out for 1s, from 1.0s (refused)"),
+        ("++" + "-" * 20 + "+++", {"longest_outage": "2s"}, MET, "p was out for 1s, from 1.0s (refused)"),
         # nobody knows how long it was
-        ("---", {"longest_outage": "2s"}, State.OPEN, "p was out for 1.4s and went on: no sample of it after 2.4s"),
-        ("", {"longest_outage": "2s"}, State.OPEN, "p was out for 1s and went on: no sample of it after 2.0s"),
-        ("..." * 15 + "+", {"longest_outage": "2s"}, State.OPEN, "p was out for 810ms and went on: no sample of it"),
-        ("-" * 20, {"longest_outage": "2s"}, State.BROKEN, "p was out for 4.8s, at least, from 1.0s (refused)"),
+        ("---", {"longest_outage": "2s"}, OPEN, "p was out for 1.4s and went on: no sample of it after 2.4s"),
+        ("", {"longest_outage": "2s"}, OPEN, "p was out for 1s and went on: no sample of it after 2.0s"),
+        ("..." * 15 + "+", {"longest_outage": "2s"}, OPEN, "p was out for 810ms and went on: no sample of it"),
+        ("-" * 20, {"longest_outage": "2s"}, BROKEN, "p was out for 4.8s, at least, from 1.0s (refused)"),
     ],
 )  # fmt: skip
 def test_an_outage_that_began_in_a_window_counts_to_its_real_end(
-    after: str, promised: dict[str, Any], state: State, seen: str
+    after: str, promised: dict[str, Any], state: JudgementState, seen: str
 ) -> None:
     found = judged("+++++-----", after, **promised)
     assert (found.state, found.seen[: len(seen)]) == (state, seen)
@@ -208,10 +242,10 @@ def test_a_gap_over_the_end_of_a_window_hides_how_long_an_outage_was() -> None:
     blind = "......." + "." * 5
     for after in ("+++", "-----+++"):
         found = judged("+++++++...", blind + after, longest_outage="2s")
-        assert (found.state, found.seen) == (State.OPEN, "no sample of p for 3.2s from 1.2s on")
+        assert (found.state, found.seen) == (OPEN, "no sample of p for 3.2s from 1.2s on")
         for promised in ({"ok": "always"}, {"failed_share": "50%"}):
-            assert judged("+++++++...", blind + after, **promised).state is State.MET
-    assert judged("+++++++...", "......+++", longest_outage="2s").state is State.MET
+            assert judged("+++++++...", blind + after, **promised).state is MET
+    assert judged("+++++++...", "......+++", longest_outage="2s").state is MET
 
 
 def test_the_samples_after_the_window_change_nothing_but_how_long_an_outage_lasted() -> None:
@@ -224,44 +258,44 @@ def test_the_samples_after_the_window_change_nothing_but_how_long_an_outage_last
 @pytest.mark.parametrize(
     ("pattern", "promised", "state"),
     [
-        (WHOLE, {"longest_outage": "2s"}, State.MET),
-        (WHOLE, {"longest_outage": "2100ms"}, State.OPEN),
-        (WHOLE, {"longest_outage": "1s to 3s"}, State.OPEN),
-        (WHOLE, {"longest_outage": "at least 2s"}, State.BROKEN),
-        (WHOLE, {"longest_outage": "at least 2100ms"}, State.OPEN),
+        (WHOLE, {"longest_outage": "2s"}, MET),
+        (WHOLE, {"longest_outage": "2100ms"}, OPEN),
+        (WHOLE, {"longest_outage": "1s to 3s"}, OPEN),
+        (WHOLE, {"longest_outage": "at least 2s"}, BROKEN),
+        (WHOLE, {"longest_outage": "at least 2100ms"}, OPEN),
         # what is broken is broken, however short the window is
-        (WHOLE, {"longest_outage": "3s", "outages": "1 to 2"}, State.BROKEN),
+        (WHOLE, {"longest_outage": "3s", "outages": "1 to 2"}, BROKEN),
     ],
 )
 def test_a_fault_that_is_shorter_than_a_bound_shows_nothing_about_it(
-    pattern: str, promised: dict[str, Any], state: State
+    pattern: str, promised: dict[str, Any], state: JudgementState
 ) -> None:
     assert judged(pattern, "+++++", **promised).state is state
 
 
 def test_a_short_heal_shows_what_it_costs_because_its_end_mends_nothing() -> None:
-    assert judged(WHOLE, "+++++", during="heal f", longest_outage="9s").state is State.MET
-    assert judged("+++++-----", "-" * 60 + "+", during="heal f", longest_outage="9s").state is State.BROKEN
+    assert judged(WHOLE, "+++++", during="heal f", longest_outage="9s").state is MET
+    assert judged("+++++-----", "-" * 60 + "+", during="heal f", longest_outage="9s").state is BROKEN
 
 
 def test_a_fault_without_an_effect_breaks_no_promise_to_fail() -> None:
     found = judged(WHOLE, effective=None, fails="always")
-    assert (found.state, found.seen) == (State.OPEN, "f has no effect yet")
+    assert (found.state, found.seen) == (OPEN, "f has no effect yet")
 
 
 def test_what_was_answered_before_the_effect_breaks_no_promise_to_fail() -> None:
-    assert judged("+++-----", effective=0.6, fails="always").state is State.MET
+    assert judged("+++-----", effective=0.6, fails="always").state is MET
 
 
 def test_what_was_asked_before_the_heal_and_answered_after_it_breaks_no_promise_to_fail() -> None:
     """A frozen machine answers when it thaws."""
-    assert judged("----h----h", fails="always").state is State.MET
-    assert judged("h" + "-" * 15, fails="always").state is State.BROKEN
+    assert judged("----h----h", fails="always").state is MET
+    assert judged("h" + "-" * 15, fails="always").state is BROKEN
 
 
 def test_of_several_amounts_all_that_are_broken_are_named() -> None:
     found = judged("+-+-+-++++", longest_outage="1s to 2s", failed_share="10%", outages="4 to 5")
-    assert found.state is State.BROKEN
+    assert found.state is BROKEN
     assert "out for only" in found.seen
     assert "failed in 30%" in found.seen
     assert "out only 3 times" in found.seen
@@ -303,23 +337,23 @@ def test_another_failure_never_mends_what_is_promised_at_most(
     if pattern[place] == ".":
         return
     worse = f"{pattern[:place]}-{pattern[place + 1 :]}"
-    if judged(pattern, **promised).state is State.BROKEN:
-        assert judged(worse, **promised).state is State.BROKEN
+    if judged(pattern, **promised).state is BROKEN:
+        assert judged(worse, **promised).state is BROKEN
 
 
 @given(PATTERNS, PROMISES)
 def test_what_is_lost_never_makes_a_promise_met(pattern: str, promised: dict[str, Any]) -> None:
     """Where two seconds of samples are missing, a promise over the window is broken, or nobody can tell."""
-    assert judged(pattern + "." * 15 + "+", **promised).state is not State.MET
+    assert judged(pattern + "." * 15 + "+", **promised).state is not MET
 
 
 @given(PATTERNS, PROMISES)
 def test_whatever_comes_of_a_window_is_explained(pattern: str, promised: dict[str, Any]) -> None:
     found = judged(pattern, **promised)
     assert found.seen
-    if found.state is not State.OPEN:
+    if found.state is not OPEN:
         assert found.evidence
-    if found.state is State.BROKEN:
+    if found.state is BROKEN:
         bounds = [each for each in found.figures if each.excess > 0]
         assert bounds or "ok" in promised or "fails" in promised
 
@@ -347,12 +381,9 @@ def test_shifting_all_times_changes_nothing(pattern: str, promised: dict[str, An
 def test_of_several_lanes_the_worst_figure_is_kept(
     values: tuple[float, ...], most: float | None, least: float, worst: float
 ) -> None:
-    each = [
-        Judgement(State.MET, "", figures=(Figure("f", Unit.SECONDS, value, most, least),))
-        for value in values
-    ]
+    each = [Judgement(MET, "", figures=(Figure("f", Unit.SECONDS, value, most, least),)) for value in values]
     for order in (each, each[::-1]):
-        assert [figure.value for figure in together(order).figures] == [worst]
+        assert [figure.value for figure in combine(order).figures] == [worst]
 
 
 # what is at an edge, and what is shown
@@ -362,12 +393,12 @@ GAP = "." * 12
 
 def test_of_two_promises_one_that_is_open_is_not_outweighed_by_one_that_is_met() -> None:
     both = {"longest_outage": "2s", "failed_share": "60%"}
-    assert judged("+++++-----", **both).state is State.OPEN
-    assert judged(OUT_2S, longest_outage="1s", failed_share="90%").state is State.BROKEN
+    assert judged("+++++-----", **both).state is OPEN
+    assert judged(OUT_2S, longest_outage="1s", failed_share="90%").state is BROKEN
 
 
 def test_what_is_asked_when_the_window_ends_is_asked_after_it() -> None:
-    assert judged(WHOLE, "-", ok="always").state is State.MET
+    assert judged(WHOLE, "-", ok="always").state is MET
 
 
 def test_an_answer_at_the_very_start_of_the_heal_was_not_given_because_of_it() -> None:
@@ -377,7 +408,7 @@ def test_an_answer_at_the_very_start_of_the_heal_was_not_given_because_of_it() -
         {"probe": "write-via-lb", "during": "f", "fails": "always"}
     )
     found = during(expectation, Samples([*failing, answered]), "p", Window(0.0, 0.0, 2.0), 2.0)
-    assert found.state is State.BROKEN
+    assert found.state is BROKEN
 
 
 def test_what_hangs_beyond_the_heal_has_failed() -> None:
@@ -385,31 +416,31 @@ def test_what_hangs_beyond_the_heal_has_failed() -> None:
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "fails": "always"}
     )
-    assert during(expectation, Samples(hanging), "p", Window(0.0, 0.0, 1.0), 1.0).state is State.MET
+    assert during(expectation, Samples(hanging), "p", Window(0.0, 0.0, 1.0), 1.0).state is MET
 
 
 def test_a_gap_that_ends_with_the_window_is_none_if_it_was_asked_then() -> None:
     """Two seconds without a question, up to one at the very end of the window."""
-    assert judged("+++++++.........", "+++", longest_outage="2s").state is State.MET
+    assert judged("+++++++.........", "+++", longest_outage="2s").state is MET
 
 
 @pytest.mark.parametrize("promised", [{"longest_outage": "0s"}, {"failed_share": "0%"}, {"outages": "0"}])
 def test_nothing_at_all_is_promised_and_not_seen_over_a_gap(promised: dict[str, Any]) -> None:
-    assert judged("+" * 10 + GAP + "+" * 10, **promised).state is State.OPEN
+    assert judged("+" * 10 + GAP + "+" * 10, **promised).state is OPEN
 
 
 @pytest.mark.parametrize(
     ("pattern", "bound", "state"),
     [
         # of about 25 questions that were due, at least 5 failed
-        ("-" * 5 + "." * 20, "10%", State.BROKEN),
-        ("-" * 4 + "." * 20, "10%", State.OPEN),
+        ("-" * 5 + "." * 20, "10%", BROKEN),
+        ("-" * 4 + "." * 20, "10%", OPEN),
         # of about 32, at least 20
-        ("-" * 20 + GAP, "70%", State.OPEN),
-        ("-" * 20 + GAP, "50%", State.BROKEN),
+        ("-" * 20 + GAP, "70%", OPEN),
+        ("-" * 20 + GAP, "50%", BROKEN),
     ],
 )
-def test_what_was_not_asked_counts_as_answered(pattern: str, bound: str, state: State) -> None:
+def test_what_was_not_asked_counts_as_answered(pattern: str, bound: str, state: JudgementState) -> None:
     assert judged(pattern, failed_share=bound).state is state
 
 
@@ -418,16 +449,16 @@ def test_questions_that_were_all_asked_at_once_tell_nothing_of_the_rate() -> Non
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "failed_share": "10%"}
     )
-    assert during(expectation, Samples(at_once), "p", Window(0.0, 0.0, 5.0), 5.0).state is State.OPEN
+    assert during(expectation, Samples(at_once), "p", Window(0.0, 0.0, 5.0), 5.0).state is OPEN
 
 
 def test_two_outages_that_a_gap_lies_between_may_be_one() -> None:
-    assert judged("+-+-" + GAP + "-+++", outages="2").state is State.OPEN
-    assert judged("+-+-" + GAP + "-+++", outages="1").state is State.BROKEN
+    assert judged("+-+-" + GAP + "-+++", outages="2").state is OPEN
+    assert judged("+-+-" + GAP + "-+++", outages="1").state is BROKEN
 
 
 def test_the_last_outage_is_the_one_that_may_have_gone_on() -> None:
-    assert judged("+-+++---", longest_outage="1500ms").state is State.OPEN
+    assert judged("+-+++---", longest_outage="1500ms").state is OPEN
 
 
 def test_a_window_without_a_sample_says_so() -> None:
@@ -439,7 +470,7 @@ def test_a_window_counts_from_its_start_whenever_that_is() -> None:
         {"probe": "write-via-lb", "during": "f", "longest_outage": "5s"}
     )
     found = during(expectation, Samples(lane(WHOLE, start=100)), "p", Window(100.0, 100.0, 102.0), 102.0)
-    assert (found.state, found.seen) == (State.OPEN, "f lasted 2s: an outage of 5s had no room")
+    assert (found.state, found.seen) == (OPEN, "f lasted 2s: an outage of 5s had no room")
 
 
 TWO_OUTAGES = "+-++---+++"

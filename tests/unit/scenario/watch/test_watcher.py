@@ -14,16 +14,16 @@ from rich.console import Console
 from support.fakes import FakeClock, lab_of
 
 from halab.cli import Interrupted, main, streams, watch
-from halab.cli.live_view import View, change_line, screen, summary
+from halab.cli.live_view import LiveScreen, change_line, screen, summary
 from halab.lifecycle import lab as labs
-from halab.machines.power import State
+from halab.machines.power import PowerState
 from halab.scenario.record.events import Sample, StateReading
 from halab.scenario.sampler.probes import probes
 from halab.scenario.watch import watcher
-from halab.scenario.watch.live import Change, Live
+from halab.scenario.watch.live import Live, LiveChange
 
 LAB = lab_of(name="ha")
-VIEW = View(LAB, datetime(2026, 11, 23, 10, 15, 0))
+VIEW = LiveScreen(LAB, datetime(2026, 11, 23, 10, 15, 0))
 Shown = pytest.CaptureFixture[str]
 
 
@@ -120,7 +120,7 @@ def test_a_summary_is_one_line_with_the_exceptions_by_name() -> None:
         "2 backends up, cp2 down; 2 nodes ready, cp2 not ready; failing: ready-direct on cp2; "
         "a fault is open: cut-power on cp2"
     )
-    assert change_line(VIEW, Change(61.5, "cp2: off → running")) == "10:16:01  cp2: off → running"
+    assert change_line(VIEW, LiveChange(61.5, "cp2: off → running")) == "10:16:01  cp2: off → running"
 
 
 def test_lines_are_every_change_and_a_summary_every_five_seconds(capsys: Shown) -> None:
@@ -158,7 +158,7 @@ class Watched:
 
     @contextmanager
     def _watching(
-        self, place: labs.Place, lab: object, origin: float, *, writes: bool
+        self, place: labs.LabDir, lab: object, origin: float, *, writes: bool
     ) -> Iterator[watcher.Refresh]:
         self.writes = writes
         try:
@@ -212,12 +212,12 @@ def test_nothing_is_written_unless_asked_for() -> None:
 class SilentPower:
     """An engine that does not answer for one machine."""
 
-    def state(self, machine: str) -> State:
+    def state(self, machine: str) -> PowerState:
         from halab.errors import HostProblem
 
         if machine == "cp2":
             raise HostProblem("no engine")
-        return State.RUNNING
+        return PowerState.RUNNING
 
 
 def test_a_machine_whose_power_cannot_be_told_is_unknown() -> None:
