@@ -1,7 +1,7 @@
 """Verdicts on runs whose truth is known: a simulated lab writes the folder, and an oracle says what may come out.
 
-The oracle is written from what halab promises (docs/concepts.md, docs/reference/run-folder.md), and shares no code with
-the judge: pass only if every promise was kept and the evidence is sound; fail only if a promise was broken; whatever is
+The oracle is written from what halab promises (docs/explanation/concepts.md and docs/reference/run-folder.md), and
+shares no code with the judge: pass only if every promise was kept and the evidence is sound; fail only if a promise was broken; whatever is
 not sound evidence is an error, or a fail where what is left of it shows one, and never a pass.
 """
 
