@@ -10,12 +10,13 @@ import threading
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.cluster.join import JoinOptions
 from halab.errors import BadUsage, LabProblem, ScriptFailed
 from halab.faults import scratch
 from halab.faults.fault import Fault, FaultTarget, Option
 from halab.faults.journal import Entry
 from halab.faults.power import wait_for_state
-from halab.faults.site import JoinObstacle, Site
+from halab.faults.site import Site
 from halab.machines.power import PowerState
 
 _KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
@@ -23,6 +24,10 @@ _KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 _DRAIN_SECONDS = 90
 _RESET_SECONDS = 120
 _EFFECT_SECONDS = 30
+# For a join that must fail: longer than a join that succeeds takes, and much shorter than kubeadm's own limit. kubeadm
+# asks a member that is gone for 2 minutes (timeouts.etcdAPICall), and then gives up the join (up to 1.36) or that
+# member (1.37 needs a quorum only).
+_FAILING_JOIN_SECONDS = 60
 # Without the mark of what has joined, healing joins the machine again, however much of this was done.
 _UNMARK = "rm -f /etc/kubernetes/halab-joined"
 _RESET = "kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock"
@@ -61,34 +66,42 @@ def _leave_now(site: Site, entry: Entry) -> str:
 
 def _join_beside_stale_member(site: Site, entry: Entry) -> str:
     member = f"{site.lab.machine(entry.machine).address}:2379"
-    _refused(site, entry, JoinObstacle.STALE_MEMBER, member)
-    return f"the join came to nothing: the member that etcd still lists does not answer at {member}"
+    join = JoinOptions(forget_lost=False, limit_seconds=_FAILING_JOIN_SECONDS)
+    _fail_to_join(site, entry, join, member)
+    return f"the join failed: etcd still lists the lost member, which does not answer at {member}"
 
 
 def _join_with_expired_key(site: Site, entry: Entry) -> str:
-    said = _refused(site, entry, JoinObstacle.EXPIRED_KEY, "kubeadm-certs")
-    return f"the join came to nothing: {said}"
+    join = JoinOptions(
+        before_join=lambda issuer: _expire_key(site, issuer), limit_seconds=_FAILING_JOIN_SECONDS
+    )
+    return f"the join failed: {_fail_to_join(site, entry, join, 'kubeadm-certs')}"
 
 
-def _refused(site: Site, entry: Entry, hindrance: JoinObstacle, reason: str) -> str:
-    """Lose a machine and let a new one try to join; what kubeadm says about why it could not."""
+def _expire_key(site: Site, control_plane: str) -> None:
+    """Two hours after `kubeadm init phase upload-certs`, kubeadm has removed the secret that it uploaded."""
+    site.guests.run(control_plane, f"{_KUBECTL} --namespace=kube-system delete secret kubeadm-certs")
+
+
+def _fail_to_join(site: Site, entry: Entry, join: JoinOptions, reason: str) -> str:
+    """Destroy a machine and let a new one try to join; the line of kubeadm's output that has the reason."""
     _lose(site, entry)
     try:
-        site.remake(entry.machine, hindrance=hindrance)
+        site.recreate(entry.machine, join=join)
     except ScriptFailed as error:
         if error.script != "join.sh" or reason not in error.output:
             raise
-        said = next(line for line in reversed(error.output.splitlines()) if reason in line)
+        line = next(line for line in reversed(error.output.splitlines()) if reason in line)
         # a line of a script's log begins with its time
-        return re.sub(r"^[\d:]{8} ", "", said)
-    raise LabProblem(f"{entry.machine} has joined, although {hindrance}")
+        return re.sub(r"^[\d:]{8} ", "", line)
+    raise LabProblem(f"{entry.machine} joined, but {entry.fault} should have made the join fail")
 
 
-def _remake(site: Site, entry: Entry) -> None:
+def _rejoin(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is PowerState.RUNNING:
         # what takes it out may still be at work
         site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=_RESET_SECONDS)
-    site.remake(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
+    site.recreate(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
 
 
 def _require_another(site: Site, entry: Entry) -> None:
@@ -102,7 +115,7 @@ FAULTS = (
         "lose-machine",
         "Destroy a machine with its disks; healed by a new one that joins in its place.",
         _lose,
-        _remake,
+        _rejoin,
         place=FaultTarget.ANY,
         check=_require_another,
     ),
@@ -110,7 +123,7 @@ FAULTS = (
         "leave-cluster",
         "Drain a control plane's node, reset it with kubeadm and delete it; healed by a join.",
         _leave,
-        _remake,
+        _rejoin,
         {
             "join": Option(
                 "in-turn, or at-once: how several that left join again",
@@ -126,7 +139,7 @@ FAULTS = (
         "join-without-removing",
         "Destroy a control plane and let a new one try to join while etcd still lists the old member.",
         _join_beside_stale_member,
-        _remake,
+        _rejoin,
         place=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
@@ -134,7 +147,7 @@ FAULTS = (
         "join-with-expired-key",
         "Destroy a control plane and let a new one try to join when its certificate key has expired.",
         _join_with_expired_key,
-        _remake,
+        _rejoin,
         place=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),

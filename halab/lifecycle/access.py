@@ -9,10 +9,11 @@ from pathlib import Path
 from halab import process
 from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
+from halab.cluster.join import JoinOptions
 from halab.config.lab import ProviderKind
 from halab.config.remote import Remote
 from halab.errors import LabProblem
-from halab.faults.site import JoinObstacle, Site
+from halab.faults.site import Site
 from halab.files import replace
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
@@ -66,11 +67,11 @@ def site(place: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
     """All that faults may touch. Whoever uses it holds the lab's lock."""
     one_at_a_time = threading.Lock()
 
-    def made_anew(machine: str, *, hindrance: JoinObstacle | None = None, in_turn: bool = True) -> None:
+    def recreated(machine: str, *, join: JoinOptions | None = None, in_turn: bool = True) -> None:
         with one_at_a_time if in_turn else nullcontext():
-            recreate(place, lab, machine, hindrance=hindrance)
+            recreate(place, lab, machine, join=join)
 
-    return Site(lab, guests(place), clock or RealClock(), providers.power(place, lab), made_anew)
+    return Site(lab, guests(place), clock or RealClock(), providers.power(place, lab), recreated)
 
 
 def kubeconfig(place: LabDir) -> Path:

@@ -11,23 +11,19 @@ from contextlib import suppress
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
+from halab.cluster.join import JoinOptions
 from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
-from halab.faults.site import JoinObstacle
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
-# Measured on 2 cores: a node's own set-up 2 s, init 8 s, a join 17 to 38 s (each waits for its etcd member).
+# Measured on 2 cores: a node's own set-up takes 2 s, init 8 s.
 _NODE_SECONDS = 180
 _INIT_SECONDS = 420
 # What a stock box lacks comes from its distribution, over the network.
 _BASE_SECONDS = 900
-_JOIN_SECONDS = 480
-# For a join that is not to succeed: past what one takes that does, and well before kubeadm, which asks a member that
-# is gone for 2 minutes (timeouts.etcdAPICall), gives up the join (up to 1.36) or the member (1.37 wants a quorum only).
-_HOPELESS_JOIN_SECONDS = 60
 _FORGET_SECONDS = 90
 # Every line of a log with its time: where kubeadm waits is read off there.
 _TIMED = (
@@ -38,10 +34,6 @@ _FORGET_NODE = (
     "kubectl get node {node} --ignore-not-found -o name | grep -q . || exit 0; "
     "kubectl delete node {node}; "
     "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
-)
-# What is left of `kubeadm init phase upload-certs` after two hours: nothing.
-_EXPIRE_KEY = (
-    "kubectl --kubeconfig=/etc/kubernetes/admin.conf --namespace=kube-system delete secret kubeadm-certs"
 )
 _TAIL_LINES = 12
 _JOINED = "/etc/kubernetes/halab-joined"
@@ -90,18 +82,15 @@ class Provisioner:
         changes += self._join_in_turn([machine for machine in others if not joined[machine.name]])
         return changes
 
-    def bring_back(self, machine: Machine, *, hindrance: JoinObstacle | None = None) -> None:
-        """Set up one machine that was made anew, and join it to the cluster of those that are left.
-
-        A join with something in its way is given up early: ScriptFailed.
-        """
+    def rejoin(self, machine: Machine, options: JoinOptions) -> None:
+        """Set up one machine that was created anew, and join it to the cluster of the machines that are left."""
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._set_up_limit):
             self._set_up(machine.name)
         if machine.is_node and not self._has_joined(machine.name):
             self._guide = etcd.healthy_peer(self._guests, self._lab, machine.name)
-            if hindrance is not JoinObstacle.STALE_MEMBER:
+            if options.forget_lost:
                 self._forget(machine)
-            self._join(machine, hindrance)
+            self._join(machine, options)
 
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer."""
@@ -151,7 +140,7 @@ class Provisioner:
                 if any(join.done() and join.exception() for join in joins):
                     break
                 self._forget(machine)
-                joins.append(pool.submit(self._join, machine))
+                joins.append(pool.submit(self._join, machine, JoinOptions()))
                 if machine in self._lab.control_planes:
                     self._wait_for_vote(machine, joins[-1])
             wait(joins)
@@ -169,12 +158,12 @@ class Provisioner:
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
 
-    def _join(self, machine: Machine, hindrance: JoinObstacle | None = None) -> int:
-        seconds = _HOPELESS_JOIN_SECONDS if hindrance else _JOIN_SECONDS
+    def _join(self, machine: Machine, options: JoinOptions) -> int:
+        seconds = options.limit_seconds
         with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
             command = self._material(self._guide)
-            if hindrance is JoinObstacle.EXPIRED_KEY:
-                self._guests.run(self._guide, _EXPIRE_KEY)
+            if options.before_join:
+                options.before_join(self._guide)
             self._guests.run(
                 machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
             )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
+from halab.cluster.join import JoinOptions
 from halab.errors import Unreachable
-from halab.faults.site import JoinObstacle
 from halab.lifecycle import providers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import LabDir
@@ -22,7 +22,7 @@ def recreate(
     lab: Lab,
     machine: str,
     *,
-    hindrance: JoinObstacle | None = None,
+    join: JoinOptions | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Make a machine anew and join it to the cluster; what is there already is left alone.
@@ -35,7 +35,7 @@ def recreate(
     boot(place, lab, providers.maker(place), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
     provisioner = Provisioner(lab, place.work, guests, shown, clock, providers.payload(place, lab))
-    provisioner.bring_back(made, hindrance=hindrance)
+    provisioner.rejoin(made, join or JoinOptions())
 
 
 def _wait_for_answer(guests: Guests, machine: str, deadline: Deadline) -> None:

@@ -94,7 +94,7 @@ def _switched_on(session: Session) -> Iterator[str]:
     acts = {
         PowerState.OFF: ("started", power.start),
         PowerState.FROZEN: ("thawed", power.thaw),
-        PowerState.GONE: ("made anew", session.site.remake),
+        PowerState.GONE: ("made anew", session.site.recreate),
     }
     for machine in session.site.lab.machines:
         with suppress(HalabError):

@@ -12,44 +12,41 @@ import pytest
 from support.fake_power import FakePower
 from support.fakes import Answer, Call, FakeClock, FakeGuests, lab_of
 
+from halab.cluster.join import JoinOptions
 from halab.errors import BadUsage, LabProblem, ScriptFailed, TimedOut
 from halab.faults import injection, joins
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
-from halab.faults.site import JoinObstacle, Site
+from halab.faults.site import Site
 from halab.machines.power import PowerState
 
 MEMBER = "10.213.7.12:2379"
 EXPIRED = 'error downloading the secret: Secret "kubeadm-certs" was not found in the "kube-system" Namespace'
 NAMES = [fault.name for fault in joins.FAULTS]
 REASONS = {"join-without-removing": f"dial tcp {MEMBER}: refused", "join-with-expired-key": EXPIRED}
-HINDRANCES = {
-    "join-without-removing": JoinObstacle.STALE_MEMBER,
-    "join-with-expired-key": JoinObstacle.EXPIRED_KEY,
-}
 
 
 @dataclass
-class Remakes:
-    """What was made anew; a machine that is, runs. `fails` is what comes of it where something is in the way."""
+class Recreations:
+    """The machines that were created anew, and the options of their joins. `failure` is raised by a sabotaged join."""
 
     power: FakePower
-    fails: Exception | None = None
-    made: list[tuple[str, JoinObstacle | None]] = field(default_factory=list)
+    failure: Exception | None = None
+    calls: list[tuple[str, JoinOptions | None]] = field(default_factory=list)
     at_once: list[str] = field(default_factory=list)
 
-    def __call__(self, machine: str, *, hindrance: JoinObstacle | None = None, in_turn: bool = True) -> None:
+    def __call__(self, machine: str, *, join: JoinOptions | None = None, in_turn: bool = True) -> None:
         self.power.states[machine] = PowerState.RUNNING
-        self.made.append((machine, hindrance))
+        self.calls.append((machine, join))
         if not in_turn:
             self.at_once.append(machine)
-        if self.fails and hindrance:
-            raise self.fails
+        if self.failure and join:
+            raise self.failure
 
 
 @dataclass
 class Stage:
-    remakes: Remakes
+    recreations: Recreations
     guests: FakeGuests
     site: Site
 
@@ -80,17 +77,17 @@ def members(*names: str) -> str:
 
 def stage(answers: Mapping[str, Answer | list[Answer]] | None = None, **written: Any) -> Stage:
     power = FakePower(lab_of(**written))
-    remakes = Remakes(power)
+    recreations = Recreations(power)
     usual = {"endpoint status": status(), "member list": members("cp1", "cp3")}
     guests = FakeGuests({**usual, **(answers or {})})
-    return Stage(remakes, guests, Site(power.lab, guests, FakeClock(), power, remakes))
+    return Stage(recreations, guests, Site(power.lab, guests, FakeClock(), power, recreations))
 
 
-def test_a_lost_machine_is_made_anew() -> None:
+def test_a_lost_machine_is_created_anew() -> None:
     found = stage()
     assert found.inject("lose-machine", "lb1") == "lb1 is gone"
     found.heal("lose-machine", "lb1")
-    assert found.remakes.made == [("lb1", None)]
+    assert found.recreations.calls == [("lb1", None)]
 
 
 @pytest.mark.parametrize("fault", NAMES)
@@ -105,22 +102,43 @@ def test_the_only_control_plane_does_not_leave(fault: str) -> None:
 def test_what_was_only_about_to_happen_is_healed_by_a_join_that_has_nothing_to_do(fault: str) -> None:
     found = stage()
     found.heal(fault)
-    assert found.remakes.made == [("cp2", None)]
+    assert found.recreations.calls == [("cp2", None)]
 
 
-# a join with something in its way
+# joins that must fail
 
 
 @pytest.mark.parametrize("fault", REASONS)
-def test_a_hindered_join_comes_to_nothing_and_says_why(fault: str) -> None:
+def test_a_sabotaged_join_fails_and_the_effect_says_why(fault: str) -> None:
     found = stage()
     output = f"19:31:02 [preflight] Running\n19:31:10 {REASONS[fault]}\n19:31:10 To see the stack trace, use --v=5"
-    found.remakes.fails = ScriptFailed("no", script="join.sh", output=output)
+    found.recreations.failure = ScriptFailed("no", script="join.sh", output=output)
     effect = found.inject(fault)
-    assert effect.startswith("the join came to nothing: ")
-    assert effect.endswith(MEMBER if fault == "join-without-removing" else f"nothing: {EXPIRED}")
+    assert effect.startswith("the join failed: ")
+    assert effect.endswith(MEMBER if fault == "join-without-removing" else f"failed: {EXPIRED}")
     found.heal(fault)
-    assert found.remakes.made == [("cp2", HINDRANCES[fault]), ("cp2", None)]
+    (first, options), second = found.recreations.calls
+    assert (first, second) == ("cp2", ("cp2", None))
+    assert options is not None and options.limit_seconds == 60
+
+
+def test_the_stale_member_is_not_removed_before_the_join() -> None:
+    found = stage()
+    with pytest.raises(LabProblem):
+        found.inject("join-without-removing")
+    (_, options) = found.recreations.calls[0]
+    assert options is not None and not options.forget_lost and options.before_join is None
+
+
+def test_the_key_expires_on_the_control_plane_that_issued_the_join_command() -> None:
+    found = stage()
+    with pytest.raises(LabProblem):
+        found.inject("join-with-expired-key")
+    (_, options) = found.recreations.calls[0]
+    assert options is not None and options.forget_lost and options.before_join
+    assert not found.did("cp3", "delete secret kubeadm-certs")
+    options.before_join("cp3")
+    assert len(found.did("cp3", "delete secret kubeadm-certs")) == 1
 
 
 @pytest.mark.parametrize("fault", REASONS)
@@ -134,14 +152,14 @@ def test_a_hindered_join_comes_to_nothing_and_says_why(fault: str) -> None:
 )
 def test_a_join_that_failed_for_another_reason_is_no_effect(fault: str, failure: Exception) -> None:
     found = stage()
-    found.remakes.fails = failure
+    found.recreations.failure = failure
     with pytest.raises(type(failure)):
         found.inject(fault)
 
 
 @pytest.mark.parametrize("fault", REASONS)
 def test_a_join_that_succeeds_is_no_effect(fault: str) -> None:
-    with pytest.raises(LabProblem, match="cp2 has joined, although"):
+    with pytest.raises(LabProblem, match=f"cp2 joined, but {fault} should"):
         stage().inject(fault)
 
 
@@ -175,7 +193,7 @@ def test_the_mark_of_what_has_joined_goes_before_anything_else_does() -> None:
     (drain,) = (number for number, command in enumerate(did) if " drain cp2 " in command)
     assert unmark < drain
     found.heal("leave-cluster")
-    assert found.remakes.made == [("cp2", None)]
+    assert found.recreations.calls == [("cp2", None)]
 
 
 def test_a_heal_waits_for_a_reset_that_still_runs() -> None:
@@ -188,7 +206,7 @@ def test_a_heal_waits_for_a_reset_that_still_runs() -> None:
 
 def test_a_machine_that_is_gone_is_waited_for_by_nobody() -> None:
     found = stage()
-    found.remakes.power.states["cp2"] = PowerState.GONE
+    found.recreations.power.states["cp2"] = PowerState.GONE
     found.heal("lose-machine")
     assert found.guests.calls == []
 
@@ -246,5 +264,5 @@ def test_several_leave_one_after_another() -> None:
 def test_who_left_joins_in_turn_or_at_once(options: dict[str, str], at_once: list[str]) -> None:
     found = stage()
     found.heal("leave-cluster", **options)
-    assert found.remakes.made == [("cp2", None)]
-    assert found.remakes.at_once == at_once
+    assert found.recreations.calls == [("cp2", None)]
+    assert found.recreations.at_once == at_once

@@ -21,7 +21,7 @@ from halab.faults.site import Site
 from halab.machines.power import PowerState
 
 
-def no_remake(machine: str, **options: object) -> None:
+def no_recreate(machine: str, **options: object) -> None:
     raise AssertionError(f"{machine} is not made anew by a fault of power")
 
 
@@ -57,7 +57,7 @@ class Stage:
 
 def stage(make: Callable[[FakePower], FakeGuests] = Started, **written: Any) -> Stage:
     power = FakePower(lab_of(**written))
-    return Stage(power, Site(power.lab, make(power), FakeClock(), power, no_remake))
+    return Stage(power, Site(power.lab, make(power), FakeClock(), power, no_recreate))
 
 
 def test_a_cut_machine_is_off_and_healed_when_it_answers() -> None:

@@ -9,8 +9,8 @@ import pytest
 from support.fake_provisioning import Machines
 from support.fakes import Call, FakeClock, Recorded, lab_of
 
+from halab.cluster.join import JoinOptions
 from halab.errors import LabProblem, ScriptFailed, TimedOut
-from halab.faults.site import JoinObstacle
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -51,18 +51,16 @@ def work(tmp_path: Path) -> Work:
     return found
 
 
-def bring_back(
-    guests: Machines, work: Work, machine: str, *, hindrance: JoinObstacle | None = None
-) -> Recorded:
+def rejoin(guests: Machines, work: Work, machine: str, options: JoinOptions | None = None) -> Recorded:
     progress = Recorded()
     provisioner = Provisioner(LAB, work, guests, progress, FakeClock())
-    provisioner.bring_back(LAB.machine(machine), hindrance=hindrance)
+    provisioner.rejoin(LAB.machine(machine), options or JoinOptions())
     return progress
 
 
 def test_what_was_lost_is_forgotten_and_joins_through_another(work: Work) -> None:
     guests = Cluster("cp2", "cp3", led=("cp1", "cp3"), stale="10.213.7.11")
-    bring_back(guests, work, "cp1")
+    rejoin(guests, work, "cp1")
     assert guests.happened("set-up", "forget", "material", "join") == [
         ("cp1", "set-up"), ("cp3", "forget"), ("cp3", "material"), ("cp1", "join"),
     ]  # fmt: skip
@@ -70,29 +68,29 @@ def test_what_was_lost_is_forgotten_and_joins_through_another(work: Work) -> Non
 
 def test_a_machine_that_has_joined_is_left_in_the_cluster(work: Work) -> None:
     guests = Cluster("cp1", "cp2", "cp3", led=("cp1",))
-    bring_back(guests, work, "cp2")
+    rejoin(guests, work, "cp2")
     assert guests.happened("forget", "join") == []
 
 
 def test_a_load_balancer_joins_nothing(work: Work) -> None:
     guests = Cluster("cp1", "cp2", "cp3", led=("cp1",))
-    bring_back(guests, work, "lb1")
+    rejoin(guests, work, "lb1")
     assert guests.happened("set-up", "joined?", "join") == [("lb1", "set-up")]
 
 
 def test_nobody_takes_a_machine_in_without_a_leader(work: Work) -> None:
     guests = Cluster("cp3", led=())
     with pytest.raises(LabProblem, match="no etcd but that of cp1 has a leader"):
-        bring_back(guests, work, "cp1")
+        rejoin(guests, work, "cp1")
     assert guests.happened("forget", "join") == []
 
 
-def test_a_join_beside_an_old_member_is_given_up_early(work: Work) -> None:
+def test_a_join_beside_a_stale_member_ends_at_its_own_limit(work: Work) -> None:
     guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
     guests.special["cp2_join"] = TimedOut("gave up after 60 s")
     (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
     with pytest.raises(ScriptFailed) as caught:
-        bring_back(guests, work, "cp2", hindrance=JoinObstacle.STALE_MEMBER)
+        rejoin(guests, work, "cp2", JoinOptions(forget_lost=False, limit_seconds=60))
     assert guests.happened("forget") == []
     assert caught.value.script == "join.sh"
     assert "10.213.7.12:2379" in caught.value.output
@@ -100,13 +98,17 @@ def test_a_join_beside_an_old_member_is_given_up_early(work: Work) -> None:
     assert call.timeout_seconds == 60
 
 
-def test_a_key_expires_after_it_was_made_and_before_it_is_used(work: Work) -> None:
+def test_before_join_runs_when_the_join_command_is_ready_and_unused(work: Work) -> None:
     guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
-    bring_back(guests, work, "cp2", hindrance=JoinObstacle.EXPIRED_KEY)
+
+    def before_join(issuer: str) -> None:
+        guests.run(issuer, "delete secret kubeadm-certs")
+
+    rejoin(guests, work, "cp2", JoinOptions(before_join=before_join))
     assert guests.happened("forget", "material", "expire", "deliver", "join") == [
         ("cp1", "forget"), ("cp1", "material"), ("cp1", "expire"), ("cp2", "deliver"), ("cp2", "join"),
     ]  # fmt: skip
-    bring_back(guests, work, "cp2")
+    rejoin(guests, work, "cp2")
     assert len(guests.happened("expire")) == 1
 
 

@@ -67,9 +67,9 @@ def shelf(power: FakePower, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(labs, "existing", lambda place: LAB)
     monkeypatch.setattr(providers, "maker", lambda provider: found)
     monkeypatch.setattr(providers, "power", lambda place, lab: power)
-    remake: Callable[..., None] = lambda *words, **options: None  # noqa: E731
+    recreate: Callable[..., None] = lambda *words, **options: None  # noqa: E731
     guests: Any = FakeGuests({"boot_id": "a-boot"})
-    site = Site(LAB, guests, FakeClock(), power, remake)
+    site = Site(LAB, guests, FakeClock(), power, recreate)
     monkeypatch.setattr(access, "site", lambda place, lab: site)
     monkeypatch.setattr(snapshot, "wait_steady", lambda place, lab, progress, **options: None)
     return found

@@ -87,8 +87,8 @@ class FakePower:
     def thaw(self, machine: str) -> None:
         self._do("thaw", machine)
 
-    def remake(self, machine: str) -> None:
-        self._do("remake", machine)
+    def recreate(self, machine: str) -> None:
+        self._do("recreate", machine)
 
     def _do(self, what: str, machine: str) -> None:
         self.did.append(f"{what} {machine}")
@@ -105,8 +105,8 @@ class FakeSite:
         return lab_of(name="ha")
 
     @property
-    def remake(self) -> Callable[[str], None]:
-        return self.power.remake
+    def recreate(self) -> Callable[[str], None]:
+        return self.power.recreate
 
 
 class Broken:
@@ -138,7 +138,7 @@ class Broken:
 def test_what_is_off_is_started_what_is_frozen_thawed_and_what_is_gone_made_anew(tmp_path: Path) -> None:
     broken = Broken(tmp_path, {"cp1": PowerState.OFF, "cp2": PowerState.FROZEN, "cp3": PowerState.GONE})
     assert broken.mend() == (["started cp1", "thawed cp2", "made anew cp3"], "")
-    assert broken.site.power.did == ["start cp1", "thaw cp2", "remake cp3"]
+    assert broken.site.power.did == ["start cp1", "thaw cp2", "recreate cp3"]
 
 
 def test_a_lab_that_only_needs_time_is_left_alone(tmp_path: Path) -> None:
