@@ -1,4 +1,4 @@
-"""What came of a campaign: its runs, what was repaired in between, and one report of all of it."""
+"""The outcome of a campaign: its runs, the repairs between them, and one report of all runs."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from halab.scenario.verdict.result import Result
 
 @dataclass(frozen=True)
 class CampaignRun:
-    """A run that was made, and has a report."""
+    """A run that took place and has a report."""
 
-    turn: PlannedRun
+    planned: PlannedRun
     folder: RunFolder
     result: Result
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What was done to a lab that a run had left broken, and why that was needed."""
+    """What halab did to a lab that a run left broken, and why the lab needed it."""
 
     after: PlannedRun
     why: str
-    done: tuple[str, ...]
+    actions: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"after {self.after}: {', '.join(self.done) or 'it became steady by itself'} ({self.why})"
+        return f"after {self.after}: {', '.join(self.actions) or 'it became steady by itself'} ({self.why})"
 
 
 @dataclass
 class CampaignOutcome:
-    """What came of a campaign. `ended_by` is the error that ended it before its time; `left` was not played."""
+    """`not_run` are the planned runs that did not take place. `error` ended the campaign early, if one did."""
 
     seed: int
     planned: Sequence[PlannedRun]
@@ -47,14 +47,14 @@ class CampaignOutcome:
     seconds: float = 0.0
     runs: list[CampaignRun] = field(default_factory=list)
     repairs: list[Repair] = field(default_factory=list)
-    left: list[PlannedRun] = field(default_factory=list)
-    why_left: str = ""
+    not_run: list[PlannedRun] = field(default_factory=list)
+    why_not_run: str = ""
     was_interrupted: bool = False
-    ended_by: HalabError | None = None
+    error: HalabError | None = None
 
     @property
-    def has_several(self) -> bool:
-        """Whether there is more to report on than the run itself."""
+    def needs_overview(self) -> bool:
+        """False for a single run: its own report says everything."""
         return len(self.planned) > 1 and bool(self.runs)
 
     @property
@@ -62,24 +62,24 @@ class CampaignOutcome:
         return Campaign(
             name=_title(self.planned),
             seed=self.seed,
-            order=[str(turn) for turn in self.planned],
+            order=[str(planned) for planned in self.planned],
             runs=[(run.folder, run.result) for run in self.runs],
             started=self.started.isoformat(timespec="seconds"),
             seconds=self.seconds,
-            not_run=[NotRun(str(turn), self.why_left) for turn in self.left],
-            repairs=[str(each) for each in self.repairs],
+            not_run=[NotRun(str(planned), self.why_not_run) for planned in self.not_run],
+            repairs=[str(repair) for repair in self.repairs],
         )
 
 
-def merge(place: LabDir, played: CampaignOutcome) -> Path:
-    """Write one report of all runs of a campaign; its page."""
-    folder = place.work.runs / f"{played.started:%Y%m%d-%H%M%S}-campaign"
-    return overview.write(folder, played.campaign)
+def write_overview(lab_dir: LabDir, outcome: CampaignOutcome) -> Path:
+    """Write one report of all runs, and return the path of its page."""
+    folder = lab_dir.work.runs / f"{outcome.started:%Y%m%d-%H%M%S}-campaign"
+    return overview.write(folder, outcome.campaign)
 
 
-def _title(planned: Sequence[PlannedRun]) -> str:
+def _title(planned_runs: Sequence[PlannedRun]) -> str:
     """`30 scenarios`, `2 losing twins, 5 times each`."""
-    count = len({turn.script.path for turn in planned})
-    times = len(planned) // count
-    what = "losing twin" if planned[0].twin else "scenario"
-    return f"{count} {what}{'s' if count > 1 else ''}" + (f", {times} times each" if times > 1 else "")
+    count = len({planned.script.path for planned in planned_runs})
+    times = len(planned_runs) // count
+    noun = "losing twin" if planned_runs[0].twin else "scenario"
+    return f"{count} {noun}{'s' if count > 1 else ''}" + (f", {times} times each" if times > 1 else "")

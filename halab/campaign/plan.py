@@ -1,4 +1,4 @@
-"""Runs that are to be made: of which scenario, in which order, with which seed."""
+"""The plan of a campaign: which scenarios run, in which order, with which seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halab.scenario.verdict.result import Result
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run that is to be made. `seed` decides among equal targets."""
+    """One run to come. `seed` decides which of several equal targets a fault hits."""
 
     script: Script
     seed: int
@@ -24,8 +24,8 @@ class PlannedRun:
     def __str__(self) -> str:
         return f"{self.script.name}{' (its losing twin)' if self.twin else ''}"
 
-    def went_well(self, result: Result, *, proving: bool) -> bool:
-        """Whether a campaign that ends at the first failure goes on."""
+    def is_as_expected(self, result: Result, *, proving: bool) -> bool:
+        """True for a skip, and for the expected verdict: a pass or, if `proving`, the verdict its twin promises."""
         if result.verdict is Verdict.SKIP:
             return True
         return result.verdict is (self.script.scenario.twin.verdict if proving else Verdict.PASS)
@@ -34,7 +34,7 @@ class PlannedRun:
 def planned_runs(
     scripts: Sequence[Script], seed: int, *, repeat: int = 1, twin: bool = False, shuffled: bool = False
 ) -> list[PlannedRun]:
-    """Every scenario so many times, in rounds: each has a seed of its own and, if shuffled, another order."""
+    """All scenarios in `repeat` rounds. Every round has its own seed and, if `shuffled`, its own order."""
     order = random.Random(seed)
     return [
         PlannedRun(script, seed + number, twin)
@@ -44,13 +44,13 @@ def planned_runs(
 
 
 def announcement(planned: Sequence[PlannedRun], seed: int, patience: float) -> str:
-    """What is going to be played: how much, how long at most, in which order."""
-    longest = sum(longest_seconds(turn.script.scenario, patience) for turn in planned)
-    order = ", ".join(turn.script.name for turn in planned)
+    """The number of runs, the longest time that they can take, the seed and the order."""
+    longest = sum(longest_seconds(run.script.scenario, patience) for run in planned)
+    order = ", ".join(run.script.name for run in planned)
     return f"{len(planned)} runs, at most {minutes(longest)}, seed {seed}, in this order: {order}"
 
 
 def minutes(seconds: float) -> str:
-    """`12 min`, `2 h 5 min`: never less than it is."""
+    """`12 min`, `2 h 5 min`: always rounded up."""
     hours, minutes = divmod(max(1, math.ceil(seconds / 60)), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

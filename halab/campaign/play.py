@@ -1,4 +1,4 @@
-"""Playing scenarios one after another, judging each as soon as it has ended, on a lab that is mended in between."""
+"""Play scenarios one after another: judge every run when it ends, and repair the lab between runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from halab.printable import one_line
 from halab.progress import Progress
 from halab.report.render import render
 from halab.scenario.record.folder import RunFolder
-from halab.scenario.run import repair, session
+from halab.scenario.run import repair
 from halab.scenario.run.duration import longest_seconds
-from halab.scenario.run.session import Session
+from halab.scenario.run.session import Session, opened
 from halab.scenario.verdict.result import Result
 
 
 @dataclass(frozen=True)
 class CampaignOptions:
-    """How a campaign goes on. `proving` expects of each run what its twin promises, not a pass."""
+    """`fail_fast` stops at the first unexpected verdict. `keep` stops at a broken lab and leaves it as it is.
+
+    With `proving` the expected verdict of a run is the one its losing twin promises, else a pass.
+    """
 
     fail_fast: bool = False
     keep: bool = False
@@ -34,145 +37,147 @@ class CampaignOptions:
 
 @dataclass(frozen=True)
 class CampaignDeps:
-    """The ways to play, judge and mend; tests bring their own."""
+    """What a campaign calls to play, judge and repair. Tests pass their own functions."""
 
-    opened: Callable[[LabDir, Progress, int], AbstractContextManager[Session]]
+    open_session: Callable[[LabDir, Progress, int], AbstractContextManager[Session]]
     render: Callable[[RunFolder], Result]
-    damage: Callable[[RunFolder], str]
-    healed: Callable[[Session], list[str]]
+    find_damage: Callable[[RunFolder], str]
+    heal: Callable[[Session], list[str]]
     mend: Callable[[Session], tuple[list[str], str]]
     rebuild: Callable[[LabDir, Progress], str]
 
 
-REAL = CampaignDeps(
-    opened=lambda place, progress, seed: session.opened(place, progress, seed=seed),
+REAL_DEPS = CampaignDeps(
+    open_session=lambda lab_dir, progress, seed: opened(lab_dir, progress, seed=seed),
     render=render,
-    damage=repair.damage,
-    healed=repair.healed,
+    find_damage=repair.damage,
+    heal=repair.healed,
     mend=repair.mend,
     rebuild=repair.rebuild,
 )
 
 
 def play(
-    place: LabDir,
+    lab_dir: LabDir,
     planned: Sequence[PlannedRun],
     progress: Progress,
-    manner: CampaignOptions,
+    options: CampaignOptions,
     *,
     seed: int,
-    ended: Callable[[CampaignRun], None] = lambda run: None,
-    ways: CampaignDeps = REAL,
+    on_run: Callable[[CampaignRun], None] = lambda run: None,
+    deps: CampaignDeps = REAL_DEPS,
 ) -> CampaignOutcome:
-    """Play a campaign to its end. Every run that was begun is healed and has a report, whatever ended it.
+    """Play a campaign to its end. Every run that started is healed and has a report, whatever ended it.
 
-    `ended` is told of each run as soon as it has its report. Raises what keeps the first run from being begun: a lab
-    that is not up, that is in use, with a fault open.
+    `on_run` gets every run as soon as its report is written. Raises HalabError if the first run cannot start: the lab
+    is not up or is in use, or an earlier fault is still open.
     """
     begun = RealClock().now()
-    played = CampaignOutcome(seed, planned, datetime.now().astimezone())
-    campaign = _Campaign(place, planned, progress, manner, ended, ways, played)
+    outcome = CampaignOutcome(seed, planned, datetime.now().astimezone())
+    campaign = _RunningCampaign(lab_dir, planned, progress, options, on_run, deps, outcome)
     try:
         campaign.play()
     except KeyboardInterrupt:
-        played.was_interrupted, played.why_left = True, "interrupted"
+        outcome.was_interrupted, outcome.why_not_run = True, "interrupted"
     except (HalabError, OSError) as error:
-        problem = problem_of(error)
-        if not played.runs:
+        problem = as_halab_error(error)
+        if not outcome.runs:
             raise problem from error
-        played.ended_by, played.why_left = problem, one_line(problem.message)
-    played.left = list(campaign.left)
-    played.seconds = RealClock().now() - begun
-    return played
+        outcome.error, outcome.why_not_run = problem, one_line(problem.message)
+    outcome.not_run = list(campaign.queue)
+    outcome.seconds = RealClock().now() - begun
+    return outcome
 
 
-class _Campaign:
-    """`left` are the turns still to come; `is_over` once none of them will be played."""
+class _RunningCampaign:
+    """`queue` holds the runs to come. Once `is_stopped`, none of them takes place."""
 
     def __init__(
         self,
-        place: LabDir,
+        lab_dir: LabDir,
         planned: Sequence[PlannedRun],
         progress: Progress,
-        manner: CampaignOptions,
-        ended: Callable[[CampaignRun], None],
-        ways: CampaignDeps,
-        played: CampaignOutcome,
+        options: CampaignOptions,
+        on_run: Callable[[CampaignRun], None],
+        deps: CampaignDeps,
+        outcome: CampaignOutcome,
     ) -> None:
-        self._place = place
+        self._lab_dir = lab_dir
         self._count = len(planned)
         self._progress = progress
-        self._manner = manner
-        self._ended = ended
-        self._ways = ways
-        self.played = played
-        self.left = deque(planned)
-        self.is_over = False
+        self._options = options
+        self._on_run = on_run
+        self._deps = deps
+        self._outcome = outcome
+        self.queue = deque(planned)
+        self.is_stopped = False
 
     def play(self) -> None:
-        while self.left and not self.is_over:
-            with self._ways.opened(self._place, self._progress, self.left[0].seed) as held:
-                beyond_mending = self._play_while_sound(held)
-            # the lab is not held any more: it goes down and comes up
-            if beyond_mending:
-                self._rebuild(beyond_mending)
+        while self.queue and not self.is_stopped:
+            with self._deps.open_session(self._lab_dir, self._progress, self.queue[0].seed) as session:
+                failed_repair = self._play_until_rebuild(session)
+            # the session has released its lock on the lab, so that `down` and `up` can take it
+            if failed_repair:
+                self._rebuild(failed_repair)
 
-    def _play_while_sound(self, held: Session) -> Repair | None:
-        """Play until nothing is left; earlier where only a rebuild helps, and then with what was tried."""
-        while self.left and not self.is_over:
-            turn = self.left.popleft()
-            run = self._play_one(replace(held, seed=turn.seed), turn)
-            if self._manner.fail_fast and not turn.went_well(run.result, proving=self._manner.proving):
-                self._stop(f"{turn} did not end as it should")
-            broken = self._ways.damage(run.folder)
-            if broken and self._manner.keep:
-                self._stop(f"{turn} left the lab broken, and it is kept so: {broken}")
-            if not broken or not self.left or self.is_over:
+    def _play_until_rebuild(self, session: Session) -> Repair | None:
+        """Play the queue. Return early, with the repair that was tried, if only a rebuild can help the lab."""
+        while self.queue and not self.is_stopped:
+            planned = self.queue.popleft()
+            run = self._play_one(replace(session, seed=planned.seed), planned)
+            if self._options.fail_fast and not planned.is_as_expected(
+                run.result, proving=self._options.proving
+            ):
+                self._stop(f"unexpected verdict of {planned}: {run.result.verdict}")
+            damage = self._deps.find_damage(run.folder)
+            if damage and self._options.keep:
+                self._stop(f"{planned} left the lab broken, and --keep leaves it so: {damage}")
+            if not damage or not self.queue or self.is_stopped:
                 continue
-            self._progress.say(f"{turn} left the lab broken: {broken}")
-            done, lacking = self._ways.mend(held)
-            mended = Repair(turn, one_line(broken), tuple(done))
-            if lacking:
-                return replace(mended, why=one_line(lacking))
-            self._note(mended)
+            self._progress.say(f"{planned} left the lab broken: {damage}")
+            actions, remaining = self._deps.mend(session)
+            done = Repair(planned, one_line(damage), tuple(actions))
+            if remaining:
+                return replace(done, why=one_line(remaining))
+            self._record(done)
         return None
 
-    def _play_one(self, held: Session, turn: PlannedRun) -> CampaignRun:
-        limit = longest_seconds(turn.script.scenario, held.lab.patience)
-        number = f"{self._count - len(self.left)} of {self._count}: " if self._count > 1 else ""
-        self._progress.say(f"{number}scenario {turn}, seed {turn.seed}, at most {minutes(limit)}")
-        folder = held.prepare(turn.script, twin=turn.twin)
-        # whatever ends it: what it did to the lab is undone, and what it saw is in its report
-        with afterwards(lambda: self._judge(turn, folder)), afterwards(lambda: self._heal(held)):
-            held.play(turn.script, folder, twin=turn.twin)
-        return self.played.runs[-1]
+    def _play_one(self, session: Session, planned: PlannedRun) -> CampaignRun:
+        limit = longest_seconds(planned.script.scenario, session.lab.patience)
+        number = f"{self._count - len(self.queue)} of {self._count}: " if self._count > 1 else ""
+        self._progress.say(f"{number}scenario {planned}, seed {planned.seed}, at most {minutes(limit)}")
+        folder = session.prepare(planned.script, twin=planned.twin)
+        # whatever ends the run, its faults are healed and its report is written
+        with afterwards(lambda: self._judge(planned, folder)), afterwards(lambda: self._heal(session)):
+            session.play(planned.script, folder, twin=planned.twin)
+        return self._outcome.runs[-1]
 
-    def _heal(self, held: Session) -> None:
-        if not self._manner.keep:
-            self._ways.healed(held)
+    def _heal(self, session: Session) -> None:
+        if not self._options.keep:
+            self._deps.heal(session)
 
-    def _judge(self, turn: PlannedRun, folder: RunFolder) -> None:
-        run = CampaignRun(turn, folder, self._ways.render(folder))
-        self.played.runs.append(run)
-        self._ended(run)
+    def _judge(self, planned: PlannedRun, folder: RunFolder) -> None:
+        run = CampaignRun(planned, folder, self._deps.render(folder))
+        self._outcome.runs.append(run)
+        self._on_run(run)
 
     def _stop(self, why: str) -> None:
-        self.is_over = True
-        self.played.why_left = why
-        self._progress.say(f"{why}; not played: {len(self.left)}" if self.left else why)
+        self.is_stopped = True
+        self._outcome.why_not_run = why
+        self._progress.say(f"{why}; not run: {len(self.queue)}" if self.queue else why)
 
     def _rebuild(self, tried: Repair) -> None:
-        self._progress.say(f"the lab is made anew: {tried.why}")
-        done = self._ways.rebuild(self._place, self._progress)
-        self._note(replace(tried, done=(*tried.done, done)))
+        self._progress.say(f"rebuild the lab: {tried.why}")
+        action = self._deps.rebuild(self._lab_dir, self._progress)
+        self._record(replace(tried, actions=(*tried.actions, action)))
 
-    def _note(self, done: Repair) -> None:
-        self._progress.say(f"repaired {done}")
-        self.played.repairs.append(done)
+    def _record(self, done: Repair) -> None:
+        self._progress.say(f"repaired the lab {done}")
+        self._outcome.repairs.append(done)
 
 
-def problem_of(error: HalabError | OSError) -> HalabError:
+def as_halab_error(error: HalabError | OSError) -> HalabError:
     if isinstance(error, HalabError):
         return error
-    where = f": {error.filename}" if error.filename else ""
-    return HostProblem(f"{(error.strerror or str(error)).lower()}{where}", hint="is the disk full?")
+    path = f": {error.filename}" if error.filename else ""
+    return HostProblem(f"{(error.strerror or str(error)).lower()}{path}", hint="is the disk full?")

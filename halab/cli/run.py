@@ -132,9 +132,9 @@ def _play(
     proving: bool = False,
 ) -> CampaignOutcome:
     """Play what was chosen, and show each run as soon as it has ended; JSON is printed at the end."""
-    from halab.campaign.outcome import merge
+    from halab.campaign.outcome import write_overview
     from halab.campaign.plan import announcement, planned_runs
-    from halab.campaign.play import CampaignOptions, play, problem_of
+    from halab.campaign.play import CampaignOptions, as_halab_error, play
     from halab.cli.console import progress
     from halab.report import table
 
@@ -145,17 +145,17 @@ def _play(
     shown = progress()
     if len(planned) > 1:
         shown.say(announcement(planned, seed, place.written.patience))
-    manner = CampaignOptions(choice.fail_fast, choice.keep, proving)
+    options = CampaignOptions(choice.fail_fast, choice.keep, proving)
     played = play(
-        place, planned, shown, manner, seed=seed, ended=(lambda run: None) if choice.as_json else show
+        place, planned, shown, options, seed=seed, on_run=(lambda run: None) if choice.as_json else show
     )
     if played.was_interrupted:
         say_what_is_open(place)
-    if played.has_several:
+    if played.needs_overview:
         try:
-            page = merge(place, played)
+            page = write_overview(place, played)
         except (HalabError, OSError) as error:
-            played.ended_by = played.ended_by or problem_of(error)
+            played.error = played.error or as_halab_error(error)
             return played
         if not choice.as_json:
             echo_as_it_is(table.overview(played.campaign))
@@ -190,6 +190,6 @@ def _ended(played: CampaignOutcome, verdicts: Sequence[str]) -> int:
 
     if played.was_interrupted:
         echo("halab: interrupted", err=True)
-    elif played.ended_by:
-        raise played.ended_by
+    elif played.error:
+        raise played.error
     return exit_code(verdicts, was_interrupted=played.was_interrupted)

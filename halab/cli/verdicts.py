@@ -51,14 +51,14 @@ class Proof:
 
     @property
     def promised(self) -> str:
-        return str(self.run.turn.script.scenario.twin.verdict)
+        return str(self.run.planned.script.scenario.twin.verdict)
 
     @property
     def verdict(self) -> str:
         """On the scenario: a pass where its twin lost as it must."""
         from halab.report.campaign import against
 
-        return str(against(self.run.result.verdict, self.run.turn.script.scenario.twin.verdict))
+        return str(against(self.run.result.verdict, self.run.planned.script.scenario.twin.verdict))
 
     @property
     def holds(self) -> bool | None:
@@ -80,19 +80,19 @@ class Proof:
         verdict = _PAST[str(self.run.result.verdict)]
         must = f"its twin must {'fail' if self.promised == 'fail' else 'end in an error'}"
         came = f"and it {'did' if self.holds else verdict}"
-        lines = [f"{mark} {self.run.turn.script.name}: {must}, {came}"]
+        lines = [f"{mark} {self.run.planned.script.name}: {must}, {came}"]
         more = len(self.reasons) - _SHOWN_REASONS
         lines += [f"    {reason}" for reason in self.reasons[:_SHOWN_REASONS]]
         return "\n".join([*lines, f"    and {more} more"] if more > 0 else lines)
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "scenario": self.run.turn.script.name,
+            "scenario": self.run.planned.script.name,
             "holds": self.holds,
             "promised": self.promised,
             "verdict": str(self.run.result.verdict),
             "reasons": self.reasons,
-            "seed": self.run.turn.seed,
+            "seed": self.run.planned.seed,
             "folder": str(self.run.folder.path),
         }
 

@@ -1,4 +1,4 @@
-"""A stage on which scenarios are played without a lab: what comes of each run is scripted."""
+"""A stage on which scenarios are played without a lab: the test scripts the result of every run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def script(name: str, text: str = TEXT) -> Script:
     return Script(name, Path(f"{name}.yml"), loads(text, f"{name}.yml", Scenario), text.encode())
 
 
-def turn(name: str, *, twin: bool = False, seed: int = SEED) -> PlannedRun:
+def planned_run(name: str, *, twin: bool = False, seed: int = SEED) -> PlannedRun:
     return PlannedRun(script(name), seed, twin)
 
 
@@ -64,7 +64,7 @@ def result_of(name: str, verdict: str, *, twin: bool = False) -> Result:
 
 @dataclass(frozen=True)
 class FakeSession:
-    """A lab that is held; `seed` is replaced for each turn, as of a real one."""
+    """A session that holds the lab; `seed` is replaced for every run, as in a real session."""
 
     stage: Stage
     seed: int
@@ -78,18 +78,18 @@ class FakeSession:
 
     def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
         self.stage.did.append(f"play {script.name}{' twin' if twin else ''} {self.seed}")
-        self.stage.act(f"play {script.name}")
+        self.stage.raise_if_scripted(f"play {script.name}")
 
 
 @dataclass
 class Stage:
-    """`verdicts`, `damages` and `lacking` are by the scenario's name; `acts` are called, or raised, when it is time."""
+    """`verdicts`, `damages` and `lacking`: by the name of the scenario. `errors`: by the step that raises them."""
 
     folder: Path
     verdicts: dict[str, str] = field(default_factory=dict)
     damages: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
-    acts: dict[str, BaseException] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     progress: Recorded = field(default_factory=Recorded)
     is_held: bool = False
@@ -103,22 +103,22 @@ class Stage:
         return open_file(self.folder / "lab.yml")
 
     def play(
-        self, *turns: PlannedRun, ended: Callable[[CampaignRun], None] = lambda run: None, **manner: bool
+        self, *planned: PlannedRun, on_run: Callable[[CampaignRun], None] = lambda run: None, **options: bool
     ) -> CampaignOutcome:
-        chosen = CampaignOptions(**manner)
-        return play(self.place, turns, self.progress, chosen, seed=SEED, ended=ended, ways=self.ways)
+        chosen = CampaignOptions(**options)
+        return play(self.place, planned, self.progress, chosen, seed=SEED, on_run=on_run, deps=self.deps)
 
     @property
-    def ways(self) -> CampaignDeps:
-        opened: Callable[..., Any] = self._opened
-        return CampaignDeps(opened, self._render, self._damage, self._healed, self._mend, self._rebuild)
+    def deps(self) -> CampaignDeps:
+        open_session: Callable[..., Any] = self._open_session
+        return CampaignDeps(open_session, self._render, self._damage, self._heal, self._mend, self._rebuild)
 
-    def act(self, what: str) -> None:
-        if what in self.acts:
-            raise self.acts[what]
+    def raise_if_scripted(self, step: str) -> None:
+        if step in self.errors:
+            raise self.errors[step]
 
     def prepare(self, name: str) -> RunFolder:
-        self.act(f"prepare {name}")
+        self.raise_if_scripted(f"prepare {name}")
         self.last = name
         folder = RunFolder(self.folder / ".halab" / "runs" / name)
         folder.make()
@@ -127,8 +127,8 @@ class Stage:
         return folder
 
     @contextmanager
-    def _opened(self, place: LabDir, progress: Progress, seed: int) -> Iterator[FakeSession]:
-        self.act("open")
+    def _open_session(self, place: LabDir, progress: Progress, seed: int) -> Iterator[FakeSession]:
+        self.raise_if_scripted("open")
         self.did.append("open")
         self.is_held = True
         try:
@@ -137,25 +137,25 @@ class Stage:
             self.is_held = False
 
     def _render(self, folder: RunFolder) -> Result:
-        self.act(f"render {self.last}")
+        self.raise_if_scripted(f"render {self.last}")
         twin = f"play {self.last} twin" in " ".join(self.did)
         return result_of(self.last, self.verdicts.get(self.last, "pass"), twin=twin)
 
     def _damage(self, folder: RunFolder) -> str:
         return self.damages.get(folder.path.name, "")
 
-    def _healed(self, held: object) -> list[str]:
+    def _heal(self, session: object) -> list[str]:
         self.did.append("heal")
-        self.act("heal")
+        self.raise_if_scripted("heal")
         return []
 
-    def _mend(self, held: object) -> tuple[list[str], str]:
+    def _mend(self, session: object) -> tuple[list[str], str]:
         self.did.append("mend")
-        self.act("mend")
+        self.raise_if_scripted("mend")
         return ["started cp2"], self.lacking.get(self.last, "")
 
     def _rebuild(self, place: LabDir, progress: Progress) -> str:
         assert not self.is_held, "the lab is held: it could not go down"
         self.did.append("rebuild")
-        self.act("rebuild")
+        self.raise_if_scripted("rebuild")
         return "rebuilt the lab"

@@ -1,4 +1,4 @@
-"""A campaign: order, seeds, what is done to a lab that a run left broken, and what ends it."""
+"""A campaign: order, seeds, repairs of a lab that a run left broken, and what ends a campaign early."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from support.stage import SEED, Stage, script, turn
+from support.stage import SEED, Stage, planned_run, script
 
-from halab.campaign.outcome import CampaignOutcome, merge
+from halab.campaign.outcome import CampaignOutcome, write_overview
 from halab.campaign.plan import announcement, minutes, planned_runs
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
@@ -19,194 +19,203 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def names(played: CampaignOutcome) -> list[str]:
-    return [run.turn.script.name for run in played.runs]
+def names(outcome: CampaignOutcome) -> list[str]:
+    return [run.planned.script.name for run in outcome.runs]
 
 
-def test_runs_are_played_in_order_each_with_its_seed_healed_and_judged(stage: Stage) -> None:
-    played = stage.play(turn("a", seed=1), turn("b", seed=2))
+def test_runs_are_played_in_order_with_their_own_seeds_then_healed_and_judged(stage: Stage) -> None:
+    outcome = stage.play(planned_run("a", seed=1), planned_run("b", seed=2))
     assert stage.did == ["open", "play a 1", "heal", "play b 2", "heal"]
-    assert names(played) == ["a", "b"]
-    assert (played.left, played.repairs, played.ended_by, played.was_interrupted) == ([], [], None, False)
+    assert names(outcome) == ["a", "b"]
+    assert (outcome.not_run, outcome.repairs, outcome.error, outcome.was_interrupted) == (
+        [],
+        [],
+        None,
+        False,
+    )
 
 
-def test_progress_says_which_of_how_many_and_how_long_at_most(stage: Stage) -> None:
-    stage.play(turn("a"), turn("b"))
+def test_progress_shows_the_number_of_the_run_and_its_time_limit(stage: Stage) -> None:
+    stage.play(planned_run("a"), planned_run("b"))
     assert stage.progress.lines[0].startswith("1 of 2: scenario a, seed 42, at most ")
     assert stage.progress.lines[1].startswith("2 of 2: scenario b, seed 42, at most ")
 
 
-def test_each_run_is_told_of_as_soon_as_it_has_ended(stage: Stage) -> None:
-    told: list[list[str]] = []
-    stage.play(turn("a"), turn("b"), ended=lambda run: told.append([run.turn.script.name, stage.did[-2]]))
-    assert told == [["a", "play a 42"], ["b", "play b 42"]]
+def test_a_run_is_reported_as_soon_as_it_ends(stage: Stage) -> None:
+    reported: list[list[str]] = []
+    stage.play(
+        planned_run("a"),
+        planned_run("b"),
+        on_run=lambda run: reported.append([run.planned.script.name, stage.did[-2]]),
+    )
+    assert reported == [["a", "play a 42"], ["b", "play b 42"]]
 
 
-def test_a_lab_left_broken_is_mended_before_the_next_and_that_is_recorded(stage: Stage) -> None:
+def test_a_broken_lab_is_repaired_before_the_next_run_and_the_repair_is_recorded(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
-    played = stage.play(turn("a"), turn("b"))
+    outcome = stage.play(planned_run("a"), planned_run("b"))
     assert stage.did == ["open", "play a 42", "heal", "mend", "play b 42", "heal"]
-    assert [str(each) for each in played.repairs] == ["after a: started cp2 (cp2 does not run)"]
+    assert [str(repair) for repair in outcome.repairs] == ["after a: started cp2 (cp2 does not run)"]
     assert "a left the lab broken: cp2 does not run" in stage.progress.lines
 
 
-def test_a_lab_beyond_mending_is_rebuilt_while_nobody_holds_it(stage: Stage) -> None:
+def test_a_lab_that_cannot_be_repaired_is_rebuilt_outside_of_the_session(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
     stage.lacking["a"] = "etcd on cp2 does not answer"
-    played = stage.play(turn("a"), turn("b", seed=7))
+    outcome = stage.play(planned_run("a"), planned_run("b", seed=7))
     assert stage.did == ["open", "play a 42", "heal", "mend", "rebuild", "open", "play b 7", "heal"]
-    assert [str(each) for each in played.repairs] == [
+    assert [str(repair) for repair in outcome.repairs] == [
         "after a: started cp2, rebuilt the lab (etcd on cp2 does not answer)"
     ]
 
 
-def test_what_the_last_run_leaves_broken_is_there_to_be_looked_at(stage: Stage) -> None:
+def test_a_lab_that_the_last_run_left_broken_is_not_repaired(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
-    played = stage.play(turn("a"))
+    outcome = stage.play(planned_run("a"))
     assert "mend" not in stage.did
-    assert played.repairs == []
+    assert outcome.repairs == []
 
 
-def test_keep_ends_at_a_broken_lab_and_touches_nothing(stage: Stage) -> None:
+def test_keep_stops_at_a_broken_lab_and_changes_nothing(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
-    played = stage.play(turn("a"), turn("b"), keep=True)
+    outcome = stage.play(planned_run("a"), planned_run("b"), keep=True)
     assert stage.did == ["open", "play a 42"]
-    assert [str(each) for each in played.left] == ["b"]
-    assert played.why_left == "a left the lab broken, and it is kept so: cp2 does not run"
+    assert [str(planned) for planned in outcome.not_run] == ["b"]
+    assert outcome.why_not_run == "a left the lab broken, and --keep leaves it so: cp2 does not run"
 
 
-def test_fail_fast_ends_at_the_first_that_is_no_pass_and_no_skip(stage: Stage) -> None:
+def test_fail_fast_stops_at_the_first_run_that_neither_passed_nor_was_skipped(stage: Stage) -> None:
     stage.verdicts = {"a": "skip", "b": "fail"}
-    played = stage.play(turn("a"), turn("b"), turn("c"), fail_fast=True)
-    assert names(played) == ["a", "b"]
-    assert [str(each) for each in played.left] == ["c"]
-    assert "b did not end as it should; not played: 1" in stage.progress.lines
+    outcome = stage.play(planned_run("a"), planned_run("b"), planned_run("c"), fail_fast=True)
+    assert names(outcome) == ["a", "b"]
+    assert [str(planned) for planned in outcome.not_run] == ["c"]
+    assert "unexpected verdict of b: fail; not run: 1" in stage.progress.lines
 
 
-def test_fail_fast_of_a_proof_ends_at_a_twin_that_passes(stage: Stage) -> None:
+def test_fail_fast_stops_a_proof_at_a_twin_that_passes(stage: Stage) -> None:
     stage.verdicts = {"a": "fail", "b": "pass"}
-    planned = [turn(name, twin=True) for name in "abc"]
+    planned = [planned_run(name, twin=True) for name in "abc"]
     assert names(stage.play(*planned, fail_fast=True, proving=True)) == ["a", "b"]
 
 
-def test_an_interrupted_run_is_healed_and_has_a_report_and_nothing_follows(stage: Stage) -> None:
-    stage.acts["play a"] = KeyboardInterrupt()
-    played = stage.play(turn("a"), turn("b"))
+def test_an_interrupted_run_is_healed_and_reported_and_the_campaign_ends(stage: Stage) -> None:
+    stage.errors["play a"] = KeyboardInterrupt()
+    outcome = stage.play(planned_run("a"), planned_run("b"))
     assert stage.did == ["open", "play a 42", "heal"]
-    assert (names(played), played.was_interrupted, played.why_left) == (["a"], True, "interrupted")
-    assert [str(each) for each in played.left] == ["b"]
+    assert (names(outcome), outcome.was_interrupted, outcome.why_not_run) == (["a"], True, "interrupted")
+    assert [str(planned) for planned in outcome.not_run] == ["b"]
 
 
 def test_an_interrupt_wins_over_a_report_that_cannot_be_written(stage: Stage) -> None:
-    stage.acts = {"play a": KeyboardInterrupt(), "render a": OSError(28, "No space left on device", "/r")}
-    assert stage.play(turn("a")).was_interrupted
+    stage.errors = {"play a": KeyboardInterrupt(), "render a": OSError(28, "No space left on device", "/r")}
+    assert stage.play(planned_run("a")).was_interrupted
 
 
-def test_an_interrupt_of_the_heal_leaves_a_run_with_a_report(stage: Stage) -> None:
-    stage.acts = {"play a": KeyboardInterrupt(), "heal": KeyboardInterrupt()}
+def test_a_run_is_reported_even_if_its_heal_is_interrupted(stage: Stage) -> None:
+    stage.errors = {"play a": KeyboardInterrupt(), "heal": KeyboardInterrupt()}
     reports: list[str] = []
-    played = stage.play(turn("a"), ended=lambda run: reports.append(run.turn.script.name))
+    outcome = stage.play(planned_run("a"), on_run=lambda run: reports.append(run.planned.script.name))
     assert stage.did[-1] == "heal"
     assert reports == ["a"]
-    assert played.was_interrupted
+    assert outcome.was_interrupted
 
 
-def test_a_defect_leaves_a_run_healed_and_with_a_report(stage: Stage) -> None:
-    stage.acts["play a"] = ZeroDivisionError()
+def test_a_run_is_healed_and_reported_even_after_a_bug_in_halab(stage: Stage) -> None:
+    stage.errors["play a"] = ZeroDivisionError()
     reports: list[str] = []
     with pytest.raises(ZeroDivisionError):
-        stage.play(turn("a"), ended=lambda run: reports.append(run.turn.script.name))
+        stage.play(planned_run("a"), on_run=lambda run: reports.append(run.planned.script.name))
     assert stage.did[-1] == "heal"
     assert reports == ["a"]
 
 
-def test_an_interrupt_while_the_lab_is_mended_ends_the_campaign(stage: Stage) -> None:
+def test_an_interrupt_during_a_repair_ends_the_campaign(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
-    stage.acts["mend"] = KeyboardInterrupt()
-    played = stage.play(turn("a"), turn("b"))
-    assert (names(played), played.was_interrupted) == (["a"], True)
+    stage.errors["mend"] = KeyboardInterrupt()
+    outcome = stage.play(planned_run("a"), planned_run("b"))
+    assert (names(outcome), outcome.was_interrupted) == (["a"], True)
 
 
-def test_a_lab_that_cannot_be_had_is_said_at_once(stage: Stage) -> None:
-    stage.acts["open"] = LabProblem("the lab ha is in use: up, process 4711")
+def test_a_lab_in_use_is_an_error_before_the_first_run(stage: Stage) -> None:
+    stage.errors["open"] = LabProblem("the lab ha is in use: up, process 4711")
     with pytest.raises(LabProblem, match="in use: up, process 4711"):
-        stage.play(turn("a"))
+        stage.play(planned_run("a"))
 
 
-def test_a_full_disk_ends_the_campaign_heals_and_keeps_what_was_learned(stage: Stage) -> None:
-    stage.acts["play b"] = HostProblem("cannot write /r/timeline.jsonl: No space left on device")
-    played = stage.play(turn("a"), turn("b"), turn("c"))
+def test_a_full_disk_ends_the_campaign_after_the_heal_and_keeps_the_results(stage: Stage) -> None:
+    stage.errors["play b"] = HostProblem("cannot write /r/timeline.jsonl: No space left on device")
+    outcome = stage.play(planned_run("a"), planned_run("b"), planned_run("c"))
     assert stage.did[-1] == "heal"
-    assert names(played) == ["a", "b"]
-    assert played.ended_by is stage.acts["play b"]
-    assert [str(each) for each in played.left] == ["c"]
+    assert names(outcome) == ["a", "b"]
+    assert outcome.error is stage.errors["play b"]
+    assert [str(planned) for planned in outcome.not_run] == ["c"]
 
 
-def test_a_disk_that_is_full_before_the_first_run_is_named_as_what_it_is(stage: Stage) -> None:
-    stage.acts["prepare a"] = OSError(28, "No space left on device", "/r")
+def test_a_disk_that_is_full_before_the_first_run_is_an_error_with_a_hint(stage: Stage) -> None:
+    stage.errors["prepare a"] = OSError(28, "No space left on device", "/r")
     with pytest.raises(HostProblem, match="no space left on device: /r") as caught:
-        stage.play(turn("a"))
+        stage.play(planned_run("a"))
     assert caught.value.hint == "is the disk full?"
 
 
-def test_an_engine_that_is_dead_when_the_lab_is_rebuilt_ends_the_campaign(stage: Stage) -> None:
+def test_a_rebuild_that_fails_ends_the_campaign(stage: Stage) -> None:
     stage.damages["a"] = stage.lacking["a"] = "everything"
-    stage.acts["rebuild"] = HostProblem("no docker engine answers")
-    played = stage.play(turn("a"), turn("b"))
-    assert played.ended_by is stage.acts["rebuild"]
-    assert (names(played), played.why_left) == (["a"], "no docker engine answers")
+    stage.errors["rebuild"] = HostProblem("no docker engine answers")
+    outcome = stage.play(planned_run("a"), planned_run("b"))
+    assert outcome.error is stage.errors["rebuild"]
+    assert (names(outcome), outcome.why_not_run) == (["a"], "no docker engine answers")
 
 
-def test_a_seed_decides_the_order_and_names_that_are_given_keep_theirs() -> None:
+def test_the_seed_decides_a_shuffled_order_and_named_scenarios_keep_theirs() -> None:
     scripts = [script(name) for name in "abcdefgh"]
-    order = [each.script.name for each in planned_runs(scripts, 1, shuffled=True)]
-    assert order == [each.script.name for each in planned_runs(scripts, 1, shuffled=True)]
-    assert order != [each.script.name for each in planned_runs(scripts, 2, shuffled=True)]
+    order = [planned.script.name for planned in planned_runs(scripts, 1, shuffled=True)]
+    assert order == [planned.script.name for planned in planned_runs(scripts, 1, shuffled=True)]
+    assert order != [planned.script.name for planned in planned_runs(scripts, 2, shuffled=True)]
     assert sorted(order) == list("abcdefgh")
-    assert [each.script.name for each in planned_runs(scripts, 1)] == list("abcdefgh")
+    assert [planned.script.name for planned in planned_runs(scripts, 1)] == list("abcdefgh")
 
 
-def test_each_round_of_a_repeat_has_a_seed_and_an_order_of_its_own() -> None:
+def test_every_round_of_a_repeat_has_its_own_seed_and_order() -> None:
     scripts = [script(name) for name in "abcdefgh"]
     planned = planned_runs(scripts, SEED, repeat=3, shuffled=True)
     rounds = [planned[start : start + 8] for start in (0, 8, 16)]
-    assert [{each.seed for each in one} for one in rounds] == [{42}, {43}, {44}]
-    assert len({tuple(each.script.name for each in one) for one in rounds}) == 3
+    assert [{run.seed for run in runs} for runs in rounds] == [{42}, {43}, {44}]
+    assert len({tuple(run.script.name for run in runs) for runs in rounds}) == 3
 
 
-def test_the_announcement_names_count_time_seed_and_order() -> None:
-    said = announcement([turn("b"), turn("a")], SEED, 1.0)
-    assert said.startswith("2 runs, at most ")
-    assert said.endswith(", seed 42, in this order: b, a")
+def test_the_announcement_shows_count_time_seed_and_order() -> None:
+    text = announcement([planned_run("b"), planned_run("a")], SEED, 1.0)
+    assert text.startswith("2 runs, at most ")
+    assert text.endswith(", seed 42, in this order: b, a")
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(1, "1 min"), (61, "2 min"), (3600, "1 h 0 min"), (7260, "2 h 1 min")]
 )
-def test_a_limit_is_never_said_to_be_less_than_it_is(seconds: float, words: str) -> None:
+def test_a_time_limit_is_rounded_up(seconds: float, words: str) -> None:
     assert minutes(seconds) == words
 
 
-def test_several_runs_are_one_campaign_with_repairs_and_what_was_not_run(stage: Stage) -> None:
+def test_a_campaign_lists_its_runs_its_repairs_and_the_runs_that_did_not_take_place(stage: Stage) -> None:
     stage.damages["a"] = "cp2 does not run"
-    stage.acts["play b"] = KeyboardInterrupt()
-    played = stage.play(turn("a"), turn("b"), turn("c"))
-    campaign = played.campaign
+    stage.errors["play b"] = KeyboardInterrupt()
+    outcome = stage.play(planned_run("a"), planned_run("b"), planned_run("c"))
+    campaign = outcome.campaign
     assert (campaign.name, campaign.seed, campaign.order) == ("3 scenarios", SEED, ["a", "b", "c"])
     assert [result.scenario for _, result in campaign.runs] == ["a", "b"]
     assert campaign.repairs == ["after a: started cp2 (cp2 does not run)"]
-    assert [(each.name, each.why) for each in campaign.not_run] == [("c", "interrupted")]
+    assert [(run.name, run.why) for run in campaign.not_run] == [("c", "interrupted")]
 
 
-def test_the_report_of_all_is_json_too(stage: Stage) -> None:
-    played = stage.play(turn("a"), turn("a", seed=43))
-    page = merge(stage.place, played)
+def test_the_report_of_all_runs_is_also_written_as_json(stage: Stage) -> None:
+    outcome = stage.play(planned_run("a"), planned_run("a", seed=43))
+    page = write_overview(stage.place, outcome)
     assert page.is_file()
     assert page.parent.name.endswith("-campaign")
-    said = json.loads((page.parent / overview.JSON).read_text())
-    assert (said["name"], said["totals"]["pass"]) == ("1 scenario, 2 times each", 2)
+    written = json.loads((page.parent / overview.JSON).read_text())
+    assert (written["name"], written["totals"]["pass"]) == ("1 scenario, 2 times each", 2)
 
 
-def test_a_single_run_has_a_report_of_its_own_and_no_other(stage: Stage) -> None:
-    assert not stage.play(turn("a")).has_several
-    assert stage.play(turn("a"), turn("b")).has_several
+def test_a_single_run_needs_no_overview(stage: Stage) -> None:
+    assert not stage.play(planned_run("a")).needs_overview
+    assert stage.play(planned_run("a"), planned_run("b")).needs_overview

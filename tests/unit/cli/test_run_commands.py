@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stage import TEXT, Stage, script, turn
+from support.stage import TEXT, Stage, planned_run, script
 
 from halab.campaign import play as playing
 from halab.campaign.outcome import CampaignOutcome
@@ -31,7 +31,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         return script(name, f"tags: {TAGS[name]}\n" + TEXT)
 
     def play(*given: Any, **named: Any) -> CampaignOutcome:
-        return real(*given, **named, ways=staged.ways)
+        return real(*given, **named, deps=staged.deps)
 
     real = playing.play
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ def test_verdicts_make_one_exit_code(verdicts: list[str], code: int) -> None:
 
 def test_an_interrupt_wins_over_an_error(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "error"
-    stage.acts["play stop-apiserver"] = KeyboardInterrupt()
+    stage.errors["play stop-apiserver"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 130
     shown = capsys.readouterr()
     assert "PASS stop-apiserver" in shown.out
@@ -138,16 +138,16 @@ def test_an_interrupt_wins_over_a_report_of_all_that_cannot_be_written(
     def full(*_: object) -> Path:
         raise OSError(28, "No space left on device", "/runs")
 
-    monkeypatch.setattr("halab.campaign.outcome.merge", full)
+    monkeypatch.setattr("halab.campaign.outcome.write_overview", full)
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 3
     assert "error: no space left on device: /runs" in capsys.readouterr().err
-    stage.acts["play stop-apiserver"] = KeyboardInterrupt()
+    stage.errors["play stop-apiserver"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 130
 
 
 def test_what_an_interrupted_run_has_left_open_is_named(stage: Stage, capsys: Shown) -> None:
     Journal(stage.place.work.journal).opened(Entry("1", "cut-power", "cp2"))
-    stage.acts["play kill-etcd"] = KeyboardInterrupt()
+    stage.errors["play kill-etcd"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd"]) == 130
     said = "a fault is open: cut-power on cp2 (undo it with `halab heal`)\nhalab: interrupted\n"
     assert capsys.readouterr().err.endswith(said)
@@ -155,7 +155,7 @@ def test_what_an_interrupted_run_has_left_open_is_named(stage: Stage, capsys: Sh
 
 def test_what_ended_a_campaign_is_shown_after_what_it_came_to(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
-    stage.acts["play stop-apiserver"] = HostProblem("no docker engine answers", hint="start docker")
+    stage.errors["play stop-apiserver"] = HostProblem("no docker engine answers", hint="start docker")
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 3
     shown = capsys.readouterr()
     assert "FAIL kill-etcd" in shown.out
@@ -208,7 +208,7 @@ def test_a_twin_that_this_lab_cannot_play_proves_nothing(stage: Stage, capsys: S
 
 
 def test_an_interrupted_proof_is_130(stage: Stage) -> None:
-    stage.acts["play kill-etcd"] = KeyboardInterrupt()
+    stage.errors["play kill-etcd"] = KeyboardInterrupt()
     assert main(["prove", "kill-etcd"]) == 130
 
 
@@ -226,6 +226,6 @@ def test_of_many_reasons_the_first_are_shown(tmp_path: Path) -> None:
     from dataclasses import replace
 
     stage = Stage(tmp_path, verdicts={"a": "fail"})
-    [run] = stage.play(turn("a", twin=True)).runs
+    [run] = stage.play(planned_run("a", twin=True)).runs
     many = replace(run, result=replace(run.result, outcomes=run.result.outcomes * 5))
     assert Proof(many).text().splitlines()[-1] == "    and 2 more"
