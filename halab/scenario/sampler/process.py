@@ -35,8 +35,8 @@ from halab.topology.lab import API_PORT, ETCD_PORT
 # its questions and another never (measured with an expired certificate, 220 questions each). Not of the whole of it: a
 # question that is not there yet can be told from one that is not answered yet by the time since the one before.
 _JITTER = 0.5
-# A sampler that waits for a processor measures this host, not the lab. With two labs on two cores it stood still for 1 to
-# 3 s again and again, and neither lab could be judged.
+# A sampler that waits for a processor measures this host, not the lab. With two labs on two cores it stood still for
+# 1 to 3 s again and again, and neither lab could be judged.
 _NICENESS = -10
 
 
