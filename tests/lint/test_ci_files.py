@@ -42,7 +42,7 @@ def steps(name: str) -> Iterator[str]:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_it_fits_the_schema_of_its_runner(name: str) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
-    argv = [program, "--builtin-schema", SCHEMAS[name], CI / name]
+    argv: list[str | Path] = [program, "--builtin-schema", SCHEMAS[name], CI / name]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -75,7 +75,7 @@ def commands() -> Iterator[list[str]]:
 def test_every_command_and_option_is_one_of_halab() -> None:
     seen = set()
     for words in commands():
-        command: click.Command | None = cli
+        command: click.Command = cli
         context = click.Context(cli)
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             found = command.get_command(context, words[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ class FakeMachine:
 
     def exec_run(self, argv: list[str]) -> Any:
         assert argv == ["ip", "-json", "link"] and self.running and not self.paused
-        links = [{"ifname": "lo", "address": "00:00"}]
+        links: list[dict[str, str | int]] = [{"ifname": "lo", "address": "00:00"}]
         links += [{"ifname": "eth1", "address": f"02:0{self.index}", "link_index": 100 + self.index}]
         return type("Said", (), {"output": json.dumps(links).encode()})
 
@@ -203,7 +204,7 @@ class FakeDocker:
             if all(each.labels.get(name) == value or not value for name, _, value in wanted)
         ]
 
-    def run(self, image: str, arguments: list[str], **options: Any) -> None:
+    def run(self, image: str, arguments: Sequence[str], **options: Any) -> None:
         """A helper: what it does is `ip link set dev ifN up|down` in the engine's own network."""
         assert (image, arguments[:3]) == ("sha256:box", ["link", "set", "dev"])
         self.helpers.append(options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,8 +133,13 @@ def waiting(words: str) -> str:
     return STOP.replace("probe: ready-direct, on: stopped, fails: within 10s", words)
 
 
-def ledger(**changes: object) -> Callable[[Event], Event]:
+def ledger(**changes: Any) -> Callable[[Event], Event]:
     return lambda event: replace(event, **changes) if isinstance(event, events.Ledger) else event
+
+
+def with_values(event: Event, **values: Any) -> Event:
+    """The event with these values, if it has fields of these names."""
+    return replace(event, **values) if all(hasattr(event, name) for name in values) else event
 
 
 def measured(result: Result) -> dict[str, float]:
@@ -164,7 +169,7 @@ class MadeRun:
     heal_seconds: float = 0.5
     expect_seconds: float = 2.0
     recover_seconds: float = 12.0
-    out: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    out: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     missing: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     facts: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     drop: Callable[[Event], bool] = lambda event: False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 from halab.config import scenario_rules
 from halab.errors import BadFile
@@ -37,7 +38,10 @@ KNOWN = {
             iops=Option("a number", r"\d+", "20"),
         ),
         fault(
-            "partition", FaultTarget.ANY, **{"from": Option("machines", default="everyone", is_target=True)}
+            "partition",
+            FaultTarget.ANY,
+            # a keyword of Python
+            **cast(Any, {"from": Option("machines", default="everyone", is_target=True)}),
         ),
         fault(
             "edit-balancer", FaultTarget.BALANCER, check=Option("readyz or tcp", r"readyz|tcp", default="")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.folder import Evidence, MachineNote
 from halab.scenario.record.states import States
-from support.run_builder import META, MadeRun, samples
+from support.run_builder import META, MadeRun, samples, with_values
 
 MACHINES = ("cp1", "cp2", "cp3", "cp4", "cp5")
 THROUGH = (
@@ -73,10 +73,7 @@ def power_cut(machines: Sequence[str] = MACHINES, *, end: float = 31.0) -> Evide
         gone = [(5.6, 22.0)] if name == "cp2" else []
         probes += [each for probe in DIRECT for each in samples(probe, name, start=0.6, end=end, out=gone)]
     made = MadeRun(text=POWER_CUT, meta=meta, changed_samples=lambda _: probes).evidence()
-    records = [
-        replace(each, what=replace(each.what, fault="cut-power")) if hasattr(each.what, "fault") else each
-        for each in made.records
-    ]
+    records = [replace(each, what=with_values(each.what, fault="cut-power")) for each in made.records]
     return replace(made, records=records, states=States(_states(machines, end)))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.campaign_builder import campaign_of
 from support.hostile_text import HOSTILE, LONG, SHOWN
-from support.run_builder import FAILED, STOP, MadeRun
+from support.run_builder import FAILED, STOP, MadeRun, with_values
 
 from halab.config.lab import LabFile
 from halab.config.loading import Model, loads
@@ -115,7 +115,7 @@ def hostile() -> tuple[MadeRun, Result]:
         )
         + "checks: [checks/test_etcd.py]\n",
         checks=[replace(FAILED, name=HOSTILE, text=HOSTILE, detail=HOSTILE)],
-        change=lambda event: replace(event, effect=HOSTILE) if hasattr(event, "effect") else event,
+        change=lambda event: with_values(event, effect=HOSTILE),
         out={"write-via-lb": [(7.0, 13.0)]},
     )
     result = judge(run.evidence())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from halab.cli import console
-from halab.progress import Quiet
+from halab.progress import Progress, Quiet
 
 
 def test_columns_are_aligned_and_have_no_trailing_spaces(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +106,7 @@ class Lost(io.StringIO):
     ids=lambda error: type(error).__name__ + str(getattr(error, "errno", "")),
 )
 def test_progress_that_cannot_be_shown_stops_no_work(
-    make: Callable[[], console.Progress], error: Exception, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[], Progress], error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr", Lost(error))
     monkeypatch.setattr(console, "_Plain", make)

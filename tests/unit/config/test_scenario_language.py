@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -252,11 +253,7 @@ def test_the_ledger_is_whole_unless_a_scenario_says_otherwise() -> None:
 
 def lab(**changes: Any) -> LabTraits:
     setting = META.setting
-    return LabTraits(
-        **{"kubernetes": setting.kubernetes, "provider": setting.provider}
-        | {"load_balancer": setting.load_balancer, "control_planes": 3}
-        | changes
-    )
+    return replace(setting, control_planes=3, **changes)
 
 
 def test_a_lab_that_has_all_that_is_needed_lacks_nothing() -> None:

@@ -52,7 +52,7 @@ def test_the_throttle_of_a_hypervisor_is_believed_once_writes_take_longer(
     took: list[str], why: str | None
 ) -> None:
     power = FakePower(has_disks=True)
-    guests = FakeGuests({"^cp1": PROBED.replace("container yes", "container no"), "^lb1": took})
+    guests = FakeGuests({"^cp1": PROBED.replace("container yes", "container no"), "^lb1": [*took]})
     found = capabilities.probe(site_of(guests, power, provider=ProviderKind.LIBVIRT))
     assert ("disk-throttle" in found.has) is (why is None)
     assert why is None or why in found.lacking["disk-throttle"]

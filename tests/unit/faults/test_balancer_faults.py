@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from support.fakes import Call, FakeClock, FakeGuests, lab_of
+from support.fakes import FakeClock, FakeGuests, lab_of
 from support.site_builder import heal, inject, site_of
 
 from halab.config.lab import BackendCheck
@@ -11,7 +13,7 @@ from halab.errors import BadUsage, TimedOut
 from halab.faults.journal import Entry
 from halab.topology.files import BalancerSettings, balancer
 
-NGINX = {"load_balancer": {"kind": "nginx"}}
+NGINX: dict[str, Any] = {"load_balancer": {"kind": "nginx"}}
 
 
 def lb(settings: str) -> FakeGuests:
@@ -27,8 +29,7 @@ def pushed(guests: FakeGuests) -> str:
 
 
 def test_the_lab_s_own_configuration_is_what_provisioning_writes() -> None:
-    for written in ({}, NGINX):
-        lab = lab_of(**written)
+    for lab in (lab_of(), lab_of(**NGINX)):
         assert balancer(lab) == balancer(lab, BalancerSettings())
 
 
@@ -136,9 +137,8 @@ def test_no_connection_at_all_is_no_effect() -> None:
 
 
 def test_held_connections_are_let_go_and_nothing_is_kept() -> None:
-    calls: list[Call] = []
-    guests = FakeGuests({"": lambda call: calls.append(call) or ""})
+    guests = FakeGuests({"": ""})
     heal(site_of(guests), Entry("42", "hold-connections", "cp2", {"count": "300"}))
-    (call,) = calls
+    (call,) = guests.calls
     assert "systemctl stop halab-hold-42.service" in call.command
     assert "rm -rf /var/lib/halab/42" in call.command

@@ -195,7 +195,7 @@ def test_two_halabs_that_add_a_box_by_the_real_vagrant_leave_it_whole(
     )
 
     def add(log: str) -> int:
-        argv = [sys.executable, "-c", code, tmp_path, log]
+        argv: list[str | Path] = [sys.executable, "-c", code, tmp_path, log]
         return subprocess.run(argv, check=False, timeout=_VAGRANT_SECONDS).returncode
 
     with ThreadPoolExecutor() as halabs:

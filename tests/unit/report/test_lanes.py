@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.run_builder import LANES, STOP, MadeRun
+from support.run_builder import LANES, STOP, MadeRun, with_values
 from support.states_builder import MACHINES, THROUGH, power_cut, readings
 
 from halab.report import axis, narrative
@@ -95,10 +95,7 @@ def test_a_machine_that_was_switched_off_has_a_lane() -> None:
 @pytest.mark.parametrize(("fault", "kinds"), [("freeze", "frozen"), ("reset", "off"), ("cut-link", "apart")])
 def test_a_machine_that_a_fault_hits_as_a_whole_shows_how(fault: str, kinds: str) -> None:
     evidence = power_cut()
-    records = [
-        replace(each, what=replace(each.what, fault=fault)) if hasattr(each.what, "fault") else each
-        for each in evidence.records
-    ]
+    records = [replace(each, what=with_values(each.what, fault=fault)) for each in evidence.records]
     machine = row(drawn(replace(evidence, records=records)).main, "machine cp2")
     assert kinds in {bar.kind for bar in machine.bars}
 
@@ -260,7 +257,7 @@ def test_a_name_that_is_too_long_is_cut_and_told_whole_where_one_points() -> Non
 def test_a_fault_on_several_machines_is_one_lane() -> None:
     evidence = MadeRun().evidence()
     others = [
-        replace(each, what=replace(each.what, machine="cp3"))
+        replace(each, what=with_values(each.what, machine="cp3"))
         for each in evidence.records
         if getattr(each.what, "machine", None) == "cp2"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ class FakeClient:
             def create(self, name: str, labels: dict[str, str]) -> None:
                 client.add(one, name, labels)
 
-            def run(self, image: str, words: list[str], *, volumes: dict[str, Any], **options: Any) -> None:
+            def run(
+                self, image: str, words: Sequence[str], *, volumes: dict[str, Any], **options: Any
+            ) -> None:
                 source, target = volumes
                 assert volumes[source]["mode"] == "ro" and volumes[target]["mode"] == "rw"
                 # the image may be a machine's own, whose labels a container has where it says nothing else

@@ -14,12 +14,11 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from support.fakes import brought_up, lab_of
-from support.http_server import OK, saying, served
+from support.http_server import OK, Serve, saying, served
 
 from halab.cluster.api import Api
 from halab.cluster.connection import Answer, Connection, Kept, Server
@@ -366,7 +365,7 @@ def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
 
 
 @asynccontextmanager
-async def served_at(serve: Any) -> AsyncIterator[str]:
+async def served_at(serve: Serve) -> AsyncIterator[str]:
     """A server at a Unix socket; where that is."""
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -383,7 +382,7 @@ async def served_at(serve: Any) -> AsyncIterator[str]:
             server.close()
 
 
-def proxied(target: Server) -> object:
+def proxied(target: Server) -> tuple[Serve, list[bytes]]:
     """A SOCKS5 proxy that leads to one server, as `ssh -D` does: where that refuses, it closes."""
     asked: list[bytes] = []
 
@@ -410,7 +409,7 @@ def proxied(target: Server) -> object:
 def test_a_question_goes_through_the_tunnel() -> None:
     async def ask() -> tuple[Answer, list[bytes]]:
         async with served(saying(OK)) as server:
-            serve, asked = proxied(server)  # type: ignore[misc]
+            serve, asked = proxied(server)
             async with served_at(serve) as proxy:
                 through = Server("10.213.0.10", 6443, tunnel=proxy)
                 async with await Connection.open(through) as connection:
@@ -443,7 +442,7 @@ def api_through(proxy: str, timeout_seconds: float = 5) -> Api:
 def test_the_api_is_asked_through_the_tunnel() -> None:
     async def ask() -> tuple[int, list[bytes]]:
         async with served(saying(OK)) as server:
-            serve, asked = proxied(server)  # type: ignore[misc]
+            serve, asked = proxied(server)
             async with served_at(serve) as proxy:
                 response = await asyncio.to_thread(api_through(proxy).ask, "GET", "/")
                 return response.status_code, asked

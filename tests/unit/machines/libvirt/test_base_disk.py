@@ -86,6 +86,7 @@ def refusal(code: str) -> Exception:
 
     error = libvirt.libvirtError("no")
     error.err = [getattr(libvirt, code)]
+    assert isinstance(error, Exception)
     return error
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, closing
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fake_libvirt import VIRTUAL, define, libvirt_power
@@ -216,7 +218,7 @@ def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None
     with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
 
         def limits(name: str) -> int:
-            return connection.lookupByName(name).blockIoTune("vda")["write_iops_sec"]
+            return int(connection.lookupByName(name).blockIoTune("vda")["write_iops_sec"])
 
         power.limit_writes("cp2", 20)
         assert [limits(name) for name in ("halab-ha-cp1", "halab-ha-cp2", "bob-halab-ha-cp2")] == [0, 20, 0]
@@ -319,10 +321,8 @@ def test_a_libvirt_that_does_not_answer_is_a_problem_of_the_host(tmp_path: Path)
         Hypervisor(uri=f"qemu+unix:///system?socket={tmp_path}/none")
 
 
-def driver_of(power: object) -> object:
+def driver_of(power: object) -> AbstractContextManager[Any]:
     """Another connection to the same driver."""
-    from contextlib import closing
-
     import libvirt
 
     return closing(libvirt.open("test:///default"))

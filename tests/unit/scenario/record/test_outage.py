@@ -96,10 +96,12 @@ def test_only_samples_that_start_in_the_window_count() -> None:
 def test_an_outage_that_began_in_the_window_is_measured_to_its_real_end() -> None:
     made = samples(end=30, out=[(0, 1), (3, 13), (20, 22)])
     (found,) = figures(made, 2, 4).outages
-    assert (found.start, found.end, found.is_open) == (3.0, pytest.approx(13.02), False)
+    assert (found.start, found.is_open) == (3.0, False)
+    assert found.end == pytest.approx(13.02)
     assert figures(made, 14, 19).outages == ()
     (still,) = figures(made[: 12 * 5], 2, 4).outages
-    assert (still.end, still.is_open) == (pytest.approx(11.802), True)
+    assert still.end == pytest.approx(11.802)
+    assert still.is_open
 
 
 def test_nothing_sampled_is_a_gap_and_no_outage() -> None:

@@ -30,11 +30,11 @@ def printed(*numbers: int, hash: int = 7, compacted: int = 3, count: int = 300) 
     return "\n".join(lines) + "\n"
 
 
-def guests(**held: object) -> FakeGuests:
+def guests(**held: Any) -> FakeGuests:
     status = captured("endpoint-status.json")
     return FakeGuests(
         {"endpoint status": status, **{f"{name}: .*hashkv": each for name, each in held.items()}}
-    )  # type: ignore[dict-item]
+    )
 
 
 def members(machines: FakeGuests, acknowledged: set[int], clock: FakeClock | None = None) -> Members:

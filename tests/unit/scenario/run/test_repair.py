@@ -123,7 +123,7 @@ class Broken:
             self.journal.opened(Entry(f"id{number}", "freeze", f"cp{number + 1}"))
 
     def heal(self) -> list[tuple[Entry, HalabError]]:
-        failed = []
+        failed: list[tuple[Entry, HalabError]] = []
         for entry in self.journal.open_faults():
             if entry.id in self.unhealed:
                 failed.append((entry, CommandFailed("no way in", code=255)))

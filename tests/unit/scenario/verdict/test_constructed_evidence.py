@@ -111,7 +111,7 @@ def truths(draw: st.DrawFn) -> Truth:
         # apart from each other, so that two are not one
         if all(outage.start > each.end + 3 or each.start > outage.end + 3 for each in found):
             found.append(outage)
-    others_out = ()
+    others_out: tuple[tuple[str, Outage], ...] = ()
     if draw(st.integers(0, 4)) == 0:
         start = FAULT_AT + 0.3 + draw(st.floats(0, 1)) * (plain.healed_from - FAULT_AT - 1.2)
         others_out = ((draw(st.sampled_from(OTHERS)), Outage(start, draw(st.floats(2 * PERIOD, 5)))),)

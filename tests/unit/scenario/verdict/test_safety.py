@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.run_builder import STOP, MadeRun, ledger, readings
+from support.run_builder import STOP, MadeRun, ledger, readings, with_values
 
 from halab.config.twin import Verdict
 from halab.scenario.record import events
@@ -149,7 +149,7 @@ def test_an_answer_that_was_slow_is_newer_than_its_question() -> None:
 
 
 def with_fault(fault: str) -> MadeRun:
-    return MadeRun(change=lambda event: replace(event, fault=fault) if hasattr(event, "fault") else event)
+    return MadeRun(change=lambda event: with_values(event, fault=fault))
 
 
 @pytest.mark.parametrize(

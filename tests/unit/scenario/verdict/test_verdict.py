@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.run_builder import FAILED, META, PASSED, STOP, MadeRun, lane, leaders, ledger, readings, waiting
@@ -116,8 +117,9 @@ def test_what_a_lab_that_was_not_steady_did_is_told_and_not_judged() -> None:
     )  # fmt: skip
 
     def restless(event: Event) -> Event:
-        is_before = isinstance(event, events.Steady) and event.when is SteadyCheckPoint.BEFORE
-        return replace(event, ok=False) if is_before else event
+        if isinstance(event, events.Steady) and event.when is SteadyCheckPoint.BEFORE:
+            return replace(event, ok=False)
+        return event
 
     made = MadeRun(text=text, out={"write-via-lb": [(7, 13)]}, change=restless)
     steady, *rest = judged(made).outcomes
@@ -162,7 +164,8 @@ def test_an_outage_beyond_its_bound_says_what_was_promised_and_seen_and_which_sa
     assert outcome.at == pytest.approx(7.0)
     (shown,) = outcome.evidence
     assert (shown.lane, shown.samples) == ("write-via-lb", 30)
-    assert (shown.start, shown.end) == (pytest.approx(7.0), pytest.approx(12.8))
+    assert shown.start == pytest.approx(7.0)
+    assert shown.end == pytest.approx(12.8)
 
 
 def test_an_outage_before_the_fault_or_after_the_heal_breaks_no_promise_over_the_window() -> None:
@@ -268,7 +271,7 @@ def test_a_sampler_that_stood_still_blames_nobody(words: str, is_told: bool) -> 
 
     def stood_still(taken: list[Sample]) -> list[Sample]:
         seconds, stalled = (2.0, 1.9) if is_told else (3.05, 0.0)
-        late = {"ok": False, "detail": "timed out", "seconds": seconds, "stalled": stalled}
+        late: dict[str, Any] = {"ok": False, "detail": "timed out", "seconds": seconds, "stalled": stalled}
         kept = [each for each in taken if not 8 <= each.t < 11]
         return [replace(each, **late) if 7.9 <= each.t < 8 or each.t == 7.8 else each for each in kept]
 
@@ -526,7 +529,7 @@ def test_what_is_expected_of_a_fault_that_is_left_out_is_left_out_with_it() -> N
 # heal and recovery
 
 
-def steady_after(**changes: object) -> Callable[[Event], Event]:
+def steady_after(**changes: Any) -> Callable[[Event], Event]:
     def change(event: Event) -> Event:
         if isinstance(event, events.Steady) and event.when is SteadyCheckPoint.AFTER:
             return replace(event, **changes)

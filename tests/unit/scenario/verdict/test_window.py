@@ -243,8 +243,8 @@ def test_a_gap_over_the_end_of_a_window_hides_how_long_an_outage_was() -> None:
     for after in ("+++", "-----+++"):
         found = judged("+++++++...", blind + after, longest_outage="2s")
         assert (found.state, found.seen) == (OPEN, "no sample of p for 3.2s from 1.2s on")
-        for promised in ({"ok": "always"}, {"failed_share": "50%"}):
-            assert judged("+++++++...", blind + after, **promised).state is MET
+        assert judged("+++++++...", blind + after, ok="always").state is MET
+        assert judged("+++++++...", blind + after, failed_share="50%").state is MET
     assert judged("+++++++...", "......+++", longest_outage="2s").state is MET
 
 
@@ -392,8 +392,7 @@ GAP = "." * 12
 
 
 def test_of_two_promises_one_that_is_open_is_not_outweighed_by_one_that_is_met() -> None:
-    both = {"longest_outage": "2s", "failed_share": "60%"}
-    assert judged("+++++-----", **both).state is OPEN
+    assert judged("+++++-----", longest_outage="2s", failed_share="60%").state is OPEN
     assert judged(OUT_2S, longest_outage="1s", failed_share="90%").state is BROKEN
 
 
