@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from halab.lifecycle import providers
 from halab.lifecycle.lab import existing, open_file
 from halab.machines.power import Power
 
 HALAB = Path(sys.executable).with_name("halab")
-# The longest command is a cold `up` on a noisy machine; halab has limits of its own for every phase.
+# The longest command is an `up` with a cold cache on a busy machine. halab itself limits the time of every phase.
 COMMAND_SECONDS = 1200
 
 
@@ -37,10 +38,11 @@ class UserLab:
     """A lab file in a folder, and the commands that a user gives there."""
 
     folder: Path
+    command_seconds: float = COMMAND_SECONDS
 
     def halab(self, *words: str) -> Done:
         done = subprocess.run(
-            [HALAB, *words], cwd=self.folder, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
+            [HALAB, *words], cwd=self.folder, capture_output=True, text=True, timeout=self.command_seconds, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         # kept by pytest and shown when a test fails; `-s` shows it while it happens
@@ -65,8 +67,9 @@ class UserLab:
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def status(self) -> dict:
-        return json.loads(self.halab("status", "--json").output)
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.halab("status", "--json").output)
+        return status
 
     def wait_until_steady(self, seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
@@ -129,12 +132,20 @@ def engine_names(kind: str, lab: str) -> str:
 
 
 def lab_in(
-    folder: Path, text: str, *, before: Callable[[UserLab], None] = lambda lab: None
+    folder: Path,
+    text: str,
+    *,
+    before: Callable[[UserLab], None] = lambda lab: None,
+    command_seconds: float = COMMAND_SECONDS,
 ) -> Iterator[UserLab]:
-    """A lab that is up, and taken down afterwards whatever happened; `before` may do to it what an `up` must bear."""
+    """Bring a lab up, and take it down at the end, whatever happens.
+
+    `before` runs before the `up` and may leave the lab in any state that `up` must cope with. `command_seconds` limits
+    the time of every halab command.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lab.yml").write_text(text)
-    lab = UserLab(folder)
+    lab = UserLab(folder, command_seconds)
     try:
         before(lab)
         lab.ok("up")

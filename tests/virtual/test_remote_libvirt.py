@@ -1,6 +1,6 @@
-"""A libvirt on another host, reached over SSH alone: what halab asks of it, with a machine that has no disk.
+"""The libvirt of another host, which is reached only over SSH: what halab asks it, with a machine that has no disk.
 
-A whole lab there takes as long as one here, and only the way to it differs.
+A real lab there would take as long as one on this host, and would show nothing more than the connection does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from halab.topology import domain
 from halab.topology.lab import Lab
 
 LAB = """\
-name: e2e-far
+name: e2e-remote
 provider: libvirt
 provider_uri: qemu+ssh://{host}/system
 accel: tcg
@@ -33,14 +33,14 @@ control_planes: 1
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
-    folder = tmp_path_factory.mktemp("it's far")
-    with remote_host(tmp_path_factory.mktemp("far"), "virt") as host:
+    folder = tmp_path_factory.mktemp("it's remote")
+    with remote_host(tmp_path_factory.mktemp("remote"), "virt") as host:
         (folder / "lab.yml").write_text(LAB.format(host=host))
         yield UserLab(folder)
 
 
 def diskless(lab: Lab, work: Path) -> str:
-    """One machine as Vagrant leaves it, but for its disk."""
+    """The domain of a machine as Vagrant defines it, but without a disk."""
     machine = lab.machine("cp1")
     label = domain.description(lab, machine, work=str(work), identity=identity.of_this_host())
     return (
@@ -52,15 +52,15 @@ def diskless(lab: Lab, work: Path) -> str:
     )
 
 
-def brought(place: LabDir) -> Lab:
-    """Networks and a machine there, as an `up` makes them."""
-    maker = providers.maker(place)
-    taken = [*allocation.host_routes(maker.remote), *maker.networks()]
-    host = str(maker.remote)
+def make_networks(place: LabDir) -> Lab:
+    """The lab, with the networks that `up` makes."""
+    provider = providers.maker(place)
+    taken = [*allocation.host_routes(provider.remote), *provider.networks()]
+    host = str(provider.remote)
     allocation.allocate(place.name, "auto", place.work.path, taken=taken, managed=True, host=host)
     lab = labs.allocated(place)
     place.work.write(machine_info.note(place.work, lab))
-    maker.make_networks(lab, place.work.path)
+    provider.make_networks(lab, place.work.path)
     return lab
 
 
@@ -80,9 +80,9 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     assert status.stdout.count("not created (libvirt)") == 2
 
     place = labs.open_file(lab.folder / "lab.yml")
-    planned = brought(place)
-    there = libvirt.open(place.written.provider_uri)
-    there.defineXML(diskless(planned, place.work.path)).create()
+    planned = make_networks(place)
+    connection = libvirt.open(place.written.provider_uri)
+    connection.defineXML(diskless(planned, place.work.path)).create()
     power = providers.power(place, planned)
     assert power.state("cp1") is PowerState.RUNNING
     power.freeze("cp1")
@@ -95,18 +95,18 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
 
     table = lab.halab("status").output
     assert "cp1      10.213.0.11  running" in table
-    said = lab.halab("down").errors.splitlines()[-1]
-    assert said.startswith("removed ")
-    assert set(said.removeprefix("removed ").split(", ")) == {
-        "halab-e2e-far",
-        "halab-e2e-far-cp1",
-        "halab-e2e-far-ssh",
+    removed = lab.halab("down").errors.splitlines()[-1]
+    assert removed.startswith("removed ")
+    assert set(removed.removeprefix("removed ").split(", ")) == {
+        "halab-e2e-remote",
+        "halab-e2e-remote-cp1",
+        "halab-e2e-remote-ssh",
     }
-    assert [each.name() for each in (*there.listAllDomains(), *there.listAllNetworks())] == []
-    there.close()
+    assert [thing.name() for thing in (*connection.listAllDomains(), *connection.listAllNetworks())] == []
+    connection.close()
 
 
-def test_no_way_there_is_said_plainly(lab: UserLab, tmp_path: Path) -> None:
+def test_a_host_that_cannot_be_reached_is_named_with_the_reason(lab: UserLab, tmp_path: Path) -> None:
     (tmp_path / "lab.yml").write_text(LAB.format(host="nobody@farm"))
     refused = UserLab(tmp_path).halab("up")
     assert refused.code == 3
