@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli_driver import UserLab
@@ -67,7 +68,7 @@ def things() -> Iterator[dict[str, Things]]:
     subprocess.run(["docker", "image", "rm", "-f", "e2e-gc-empty:latest"], capture_output=True, timeout=60)
 
 
-def listed(user: UserLab) -> dict[tuple[str, str], dict]:
+def listed(user: UserLab) -> dict[tuple[str, str], dict[str, Any]]:
     found = json.loads(user.ok("list", "--json"))
     return {(each["name"].split(":")[0], each["kind"]): each for each in found if each["lab"] == LAB}
 

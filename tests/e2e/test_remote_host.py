@@ -1,4 +1,4 @@
-"""A lab on another host's engine, which is reached over SSH alone: nothing of its networks is routed here."""
+"""A lab on the docker engine of another host, reached only over SSH: this host has no route to its networks."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.cli_driver import UserLab, engine_names, keep_evidence
+from support.cli_driver import UserLab, engine_names, lab_in
 from support.remote_host import remote_host
 
 NAME = "e2e-remote"
 
 
 @pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with remote_host(tmp_path_factory.mktemp("far")) as host, pytest.MonkeyPatch.context() as patch:
+def remote_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with remote_host(tmp_path_factory.mktemp("remote")) as host, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"ssh://{host}")
         yield host
 
 
 @pytest.fixture(scope="module")
-def lab(far: str, tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
+def lab(remote_engine: str, tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
     folder = tmp_path_factory.mktemp("it's remote")
-    (folder / "lab.yml").write_text(f"name: {NAME}\ncontrol_planes: 1\n")
-    found = UserLab(folder)
-    try:
-        found.ok("up")
-        yield found
-    finally:
-        keep_evidence(found)
-        found.halab("down")
-    # asserted here, and not in a test: it must hold whatever the tests did
+    yield from lab_in(folder, f"name: {NAME}\ncontrol_planes: 1\n")
+    # asserted here and not in a test: it must hold whatever the tests did
     assert engine_names("container", NAME) == ""
     assert engine_names("network", NAME) == ""
     assert tunnels() == []
@@ -43,7 +36,7 @@ def tunnels() -> list[str]:
     return [line for line in done.stdout.splitlines() if "ssh" in line and "ExitOnForwardFailure" in line]
 
 
-def test_the_lab_is_there_and_not_here(lab: UserLab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lab_is_on_the_other_host_only(lab: UserLab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.status()["steady"]
     assert len(engine_names("container", NAME).split()) == 2
     network = lab.status()["machines"][0]["address"].rpartition(".")[0]
@@ -52,7 +45,7 @@ def test_the_lab_is_there_and_not_here(lab: UserLab, monkeypatch: pytest.MonkeyP
     assert json.loads(lab.ok("up", "--json"))["changes"] == 0
 
 
-def test_people_get_in_through_the_other_host(lab: UserLab, far: str) -> None:
+def test_the_lab_can_be_used_from_this_host(lab: UserLab, remote_engine: str) -> None:
     assert lab.ok("ssh", "cp1", "--", "hostname").strip() == "cp1"
     nodes = lab.ok("kubectl", "--", "get", "nodes", "--no-headers").splitlines()
     assert [line.split()[:2] for line in nodes] == [["cp1", "Ready"]]
@@ -65,25 +58,28 @@ def test_people_get_in_through_the_other_host(lab: UserLab, far: str) -> None:
     assert inside.stdout.strip() == "cp1", inside.stderr
 
 
-def test_a_scenario_is_played_and_its_samples_are_known_to_have_gone_through_a_tunnel(
-    lab: UserLab, far: str
+def test_the_record_of_a_run_says_that_its_samples_went_through_a_tunnel(
+    lab: UserLab, remote_engine: str
 ) -> None:
     lab.ok("run", "stop-load-balancer")
     run = lab.last_run()
     assert json.loads((run / "result.json").read_text())["verdict"] == "pass"
-    assert json.loads((run / "meta.json").read_text())["tunnel"] == far
+    assert json.loads((run / "meta.json").read_text())["tunnel"] == remote_engine
     samples = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     assert {each["ok"] for each in samples} == {True, False}
 
 
-def test_another_host_is_not_asked_for_a_lab_that_is_up_here(
-    lab: UserLab, far: str, monkeypatch: pytest.MonkeyPatch
+def test_commands_are_refused_while_docker_host_names_another_engine(
+    lab: UserLab, remote_engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST")
     for verb in ("down", "status", "kubectl"):
         refused = lab.halab(verb)
-        assert (refused.code, f"is up on {far}, and this host is asked now" in refused.errors) == (3, True)
-        assert f"hint: export DOCKER_HOST=ssh://{far}" in refused.errors
+        assert (refused.code, f"is up on {remote_engine}, and this host is asked now" in refused.errors) == (
+            3,
+            True,
+        )
+        assert f"hint: export DOCKER_HOST=ssh://{remote_engine}" in refused.errors
 
 
 @pytest.mark.parametrize(
@@ -91,8 +87,8 @@ def test_another_host_is_not_asked_for_a_lab_that_is_up_here(
     [("ssh://root@farm:2223", "Connection refused"), ("ssh://nobody@farm", "Permission denied"),
      ("ssh://", "names no host")],
 )  # fmt: skip
-def test_no_way_there_is_said_plainly(
-    far: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, why: str
+def test_a_host_that_cannot_be_reached_is_named_with_the_reason(
+    remote_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, why: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
     (tmp_path / "lab.yml").write_text("name: nowhere\ncontrol_planes: 1\n")

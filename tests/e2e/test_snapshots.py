@@ -1,4 +1,4 @@
-"""A lab is saved, broken and put back; whatever kills halab meanwhile, a command that it names makes all well."""
+"""A lab is saved, broken and restored. If halab is killed on the way, the command that it suggests repairs the lab."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from support.cli_driver import UserLab, end
 
 
 def snapshots(lab: UserLab) -> list[str]:
-    return [each["name"] for each in json.loads(lab.ok("snapshot", "list", "--json"))]
+    return [snapshot["name"] for snapshot in json.loads(lab.ok("snapshot", "list", "--json"))]
 
 
 def namespaces(lab: UserLab) -> set[str]:
     return set(lab.ok("kubectl", "--", "get", "namespaces", "-o", "name").split())
 
 
-def test_reset_goes_back_to_what_up_has_made_though_a_machine_is_gone(haproxy_lab: UserLab) -> None:
+def test_reset_restores_the_lab_that_up_made_though_a_machine_is_gone(haproxy_lab: UserLab) -> None:
     assert "up" in snapshots(haproxy_lab)
     haproxy_lab.ok("kubectl", "--", "create", "namespace", "made-later")
     subprocess.run(
@@ -29,14 +29,16 @@ def test_reset_goes_back_to_what_up_has_made_though_a_machine_is_gone(haproxy_la
     haproxy_lab.ok("reset")
     assert haproxy_lab.status()["steady"]
     assert "namespace/made-later" not in namespaces(haproxy_lab)
-    # Vagrant knows the machines that it did not make
+    # Vagrant knows the machine that it did not make
     assert json.loads(haproxy_lab.ok("up", "--json"))["changes"] == 0
 
 
-def test_a_save_that_is_killed_leaves_a_lab_that_heal_thaws(haproxy_lab: UserLab) -> None:
+def test_heal_thaws_the_machines_of_a_save_that_was_killed(haproxy_lab: UserLab) -> None:
     child = haproxy_lab.begin("snapshot", "save", "killed")
     deadline = time.monotonic() + 60
-    while child.poll() is None and not any("freeze" in each for each in haproxy_lab.status()["open_faults"]):
+    while child.poll() is None and not any(
+        "freeze" in fault for fault in haproxy_lab.status()["open_faults"]
+    ):
         assert time.monotonic() < deadline
     end(child)
     if haproxy_lab.status()["open_faults"]:
@@ -47,7 +49,7 @@ def test_a_save_that_is_killed_leaves_a_lab_that_heal_thaws(haproxy_lab: UserLab
     assert "killed" not in snapshots(haproxy_lab)
 
 
-def test_a_restore_that_is_killed_is_done_again(haproxy_lab: UserLab) -> None:
+def test_a_restore_that_was_killed_can_be_repeated(haproxy_lab: UserLab) -> None:
     haproxy_lab.ok("snapshot", "save", "two")
     child = haproxy_lab.begin("snapshot", "restore", "two")
     restoring = haproxy_lab.folder / ".halab/restoring"
@@ -67,7 +69,7 @@ def test_a_restore_that_is_killed_is_done_again(haproxy_lab: UserLab) -> None:
 def test_machines_outlive_the_snapshot_that_they_were_restored_from(haproxy_lab: UserLab) -> None:
     haproxy_lab.ok("snapshot", "delete", "two")
     assert "two" not in snapshots(haproxy_lab)
-    # both ask the engine for what the machine was made from
+    # both ask the engine for the image that the machine was made from
     haproxy_lab.ok("inject", "cut-link", "--on", "cp1")
     haproxy_lab.ok("heal")
     haproxy_lab.wait_until_steady()
@@ -75,7 +77,7 @@ def test_machines_outlive_the_snapshot_that_they_were_restored_from(haproxy_lab:
     haproxy_lab.ok("snapshot", "delete", "three")
 
 
-def test_an_up_saves_what_one_before_it_could_not(haproxy_lab: UserLab) -> None:
+def test_up_saves_the_snapshot_that_an_earlier_up_could_not(haproxy_lab: UserLab) -> None:
     haproxy_lab.ok("snapshot", "delete", "up")
     assert json.loads(haproxy_lab.ok("up", "--json"))["changes"] == 0
     assert "up" in snapshots(haproxy_lab)

@@ -130,9 +130,10 @@ def unpacked(folder: Path) -> Tree:
         shutil.rmtree(path / "etc/apt/sources.list.d")
         (path / "etc/apt/sources.list").unlink(missing_ok=True)
         for each in (*Path("/etc/apt").glob("sources.list*"), *Path("/etc/apt").glob("trusted.gpg*")):
-            (shutil.copytree if each.is_dir() else shutil.copyfile)(
-                each, path / "etc/apt" / each.name, **({"dirs_exist_ok": True} if each.is_dir() else {})
-            )
+            if each.is_dir():
+                shutil.copytree(each, path / "etc/apt" / each.name, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(each, path / "etc/apt" / each.name)
     for program, text in {
         "sbin/policy-rc.d": "#!/bin/sh\nexit 101\n",
         "local/sbin/systemctl": SYSTEMCTL,

@@ -1,0 +1,120 @@
+"""Two labs on one host: three control planes behind NGINX, and a small lab whose work folder is moved and removed.
+
+They share a module so that the tests of the work folder need no third lab.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+
+import pytest
+from support.cli_driver import UserLab, engine_names, interrupt, lab_in
+
+NGINX = "e2e-nginx"
+# A small lab comes up in about a minute on two cores. If `up` waited for machines that it cannot log in to, it would
+# wait 300 s for their boot.
+_BOOT_SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def nginx_lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
+    text = f"name: {NGINX}\nload_balancer: {{kind: nginx}}\n"
+    # an interrupt in the middle of a join leaves most behind: half a member of etcd, half a node
+    yield from lab_in(
+        tmp_path_factory.mktemp("nginx"),
+        text,
+        before=lambda lab: interrupt(lab.begin("up"), "… kubeadm join on cp2"),
+    )
+    assert engine_names("container", NGINX) == ""
+
+
+@pytest.fixture(scope="module")
+def small_lab(tmp_path_factory: pytest.TempPathFactory, nginx_lab: UserLab) -> Iterator[UserLab]:
+    """A lab with one control plane and one worker, beside the lab behind NGINX."""
+    folder = tmp_path_factory.mktemp("small") / "lab"
+    yield from lab_in(folder, "name: auto\ncontrol_planes: 1\nworkers: 1\n")
+
+
+def containers(lab: UserLab) -> set[str]:
+    return set(engine_names("container", lab.status()["lab"]).split())
+
+
+# first, because the small lab is not up yet: a scenario is measured without the load of another lab
+def test_a_scenario_passes_behind_nginx(nginx_lab: UserLab) -> None:
+    [result] = json.loads(nginx_lab.ok("run", "black-hole-backend", "--json"))
+    assert result["verdict"] == "pass", result["reasons"]
+
+
+def test_a_lab_of_the_same_name_in_another_folder_is_refused(
+    nginx_lab: UserLab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = UserLab(tmp_path_factory.mktemp("other"))
+    (other.folder / "lab.yml").write_text(f"name: {NGINX}\n")
+    done = other.halab("up")
+    assert done.code == 3
+    assert str(nginx_lab.folder) in done.errors
+
+
+def test_two_labs_live_side_by_side(nginx_lab: UserLab, small_lab: UserLab) -> None:
+    """Each lab has its own network and its own machines."""
+    assert nginx_lab.status()["endpoint"] != small_lab.status()["endpoint"]
+    nodes = small_lab.ok("kubectl", "--", "get", "nodes", "--no-headers").splitlines()
+    assert [line.split()[:2] for line in nodes] == [["cp1", "Ready"], ["w1", "Ready"]]
+    skipped = small_lab.halab("run", "stop-apiserver")
+    assert skipped.code == 3
+    assert "the lab has 1 control planes, not 3" in skipped.output
+
+
+def test_up_replaces_a_lab_whose_work_folder_was_removed(small_lab: UserLab) -> None:
+    before = containers(small_lab)
+    shutil.rmtree(small_lab.folder / ".halab")
+    status = small_lab.halab("status")
+    assert status.code == 3
+    assert "not steady: the keys of the lab's machines are not in" in status.output
+    began = time.monotonic()
+    up = small_lab.halab("up")
+    assert up.code == 0, str(up)
+    assert "the lab is made anew" in up.errors
+    assert time.monotonic() - began < _BOOT_SECONDS
+    assert small_lab.status()["steady"]
+    assert before.isdisjoint(containers(small_lab))
+
+
+def test_commands_in_a_moved_folder_say_where_it_was(small_lab: UserLab) -> None:
+    moved = small_lab.folder.with_name("moved")
+    small_lab.folder.rename(moved)
+    try:
+        for verb in ("status", "up"):
+            done = UserLab(moved).halab(verb)
+            assert done.code == 3
+            assert f"`mv {moved} {small_lab.folder}`" in done.errors
+    finally:
+        moved.rename(small_lab.folder)
+    small_lab.wait_until_steady()
+
+
+def test_a_copy_of_the_folder_is_another_lab(small_lab: UserLab) -> None:
+    """`name: auto` gives the copy a name of its own, and it has no machines yet."""
+    copy = UserLab(small_lab.folder.with_name("copy"))
+    shutil.copytree(small_lab.folder, copy.folder)
+    before = containers(small_lab)
+    done = copy.halab("status")
+    assert (done.code, "is not up" in done.errors) == (3, True), str(done)
+    copy.ok("down")
+    assert containers(small_lab) == before
+    small_lab.wait_until_steady()
+
+
+def test_down_removes_a_lab_whose_work_folder_was_removed_and_no_other_lab(
+    nginx_lab: UserLab, small_lab: UserLab
+) -> None:
+    name, others = small_lab.status()["lab"], containers(nginx_lab)
+    shutil.rmtree(small_lab.folder / ".halab")
+    small_lab.ok("down")
+    assert engine_names("container", name) + engine_names("network", name) == ""
+    assert containers(nginx_lab) == others
+    # two labs on few cores: a controller may have lost its lease meanwhile, and restarts
+    nginx_lab.wait_until_steady()
