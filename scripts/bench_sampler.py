@@ -12,11 +12,12 @@ from pathlib import Path
 
 from cuts import Cut, CutServer, make_credentials
 
+from halab.config.probe import Question, Way
 from halab.scenario.record.events import Sample
 from halab.scenario.record.outage import Samples, figures
 from halab.scenario.record.timeline import read_samples
 from halab.scenario.sampler import launcher
-from halab.scenario.sampler.probes import Probe, Question, Way
+from halab.scenario.sampler.probes import Probe
 
 LENGTHS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 RATES_HERTZ = (5.0, 10.0)

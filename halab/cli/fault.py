@@ -78,7 +78,7 @@ def inject_command(
     _require_known(fault)
     with _undoable(place):
         done = session.inject_by_hand(place, progress(), fault, on, given, seed=seed)
-    is_open = FAULTS[fault].is_lasting
+    is_open = FAULTS[fault].facts.is_lasting
     if as_json:
         print_json([
             {"id": entry.id, "fault": entry.fault, "machine": entry.machine, "options": entry.options,
@@ -138,7 +138,7 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
 def fault_lines(fault: Fault) -> Iterator[str]:
     """What it does, where and what it needs, and its options."""
     needs = f", needs {', '.join(sorted(fault.needs))}" if fault.needs else ""
-    lasts = "" if fault.is_lasting else ", over at once"
+    lasts = "" if fault.facts.is_lasting else ", over at once"
     yield f"{fault.name}  (on {fault.place}{needs}{lasts})"
     yield from textwrap.wrap(fault.does, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     given = {name: f"{name}={option.default or ''}" for name, option in fault.options.items()}
@@ -161,7 +161,7 @@ def _as_json(fault: Fault) -> dict[str, Any]:
         "does": fault.does,
         "place": str(fault.place),
         "needs": sorted(fault.needs),
-        "is_lasting": fault.is_lasting,
+        "is_lasting": fault.facts.is_lasting,
         "options": {
             name: {
                 "means": each.means,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from halab.config.leader_roles import LEADER_ROLES
 from halab.printable import printable
 from halab.scenario.record.events import spoken
 from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live, LiveChange
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from halab.topology.lab import Lab
 
-_LEADERS = {"etcd-leader": "etcd", "kcm-leader": "controller-manager", "scheduler-leader": "scheduler"}
 _NODES = {"true": "ready", "false": "not ready"}
 # An answer in less than so many seconds: 3, 10 and 30 ms are usual, more than a second is nearly a failure.
 _LEVELS = ((0.01, "▁"), (0.03, "▂"), (0.1, "▃"), (0.3, "▄"), (1.0, "▅"))
@@ -78,7 +78,7 @@ def change_line(view: LiveScreen, change: LiveChange) -> str:
 
 def _machines(lab: Lab, live: Live, t: float) -> Table:
     table = _table("MACHINE", "POWER", "NODE", "BACKEND", "LEADS")
-    leaders = {role: live.state(t, state) for state, role in _LEADERS.items()}
+    leaders = {role.component: live.state(t, role.leader) for role in LEADER_ROLES}
     for machine in lab.machines:
         name = machine.name
         power = live.machine(name)
@@ -162,7 +162,7 @@ def _node(live: Live, t: float, machine: str) -> str:
 
 def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
     yield from _exceptions("running", {each.name: live.machine(each.name) or "?" for each in lab.machines})
-    leaders = [f"{role} {live.state(t, state) or 'unknown'}" for state, role in _LEADERS.items()]
+    leaders = [f"{role.component} {live.state(t, role.leader) or 'unknown'}" for role in LEADER_ROLES]
     yield f"leaders: {', '.join(leaders)}"
     backends = {each.name: live.state(t, "backend", each.name) for each in lab.control_planes}
     known = {name: state for name, state in backends.items() if state}

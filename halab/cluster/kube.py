@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from halab.cluster.api import Api
+from halab.config.leader_roles import LEASED_ROLES
 
 _CORE = "/api/v1"
-_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+LEASES_PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
-LEASES = ("kube-scheduler", "kube-controller-manager")
+# In the order in which people see the leaders.
+LEASES = tuple(role.lease for role in reversed(LEASED_ROLES))
+# The static pods that kubeadm makes on a control plane.
+STATIC_PODS = ("etcd", "kube-apiserver", *(role.lease for role in LEASED_ROLES))
 
 
 def nodes_not_ready(api: Api, expected: set[str]) -> list[str]:
@@ -63,7 +67,8 @@ def _waiting(status: Mapping[str, Any]) -> str | None:
 def leaders(api: Api) -> dict[str, str | None]:
     """Lease → the machine that holds it; None where nobody does."""
     return {
-        lease: holder and machine_of(holder) for lease, holder in holders(api.get(_LEASES)["items"]).items()
+        lease: holder and machine_of(holder)
+        for lease, holder in holders(api.get(LEASES_PATH)["items"]).items()
     }
 
 
@@ -84,5 +89,4 @@ def machine_of(holder: str) -> str:
 
 def expected_pods(control_planes: list[str]) -> set[str]:
     """The static pods that kubeadm makes."""
-    components = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-    return {f"{component}-{machine}" for component in components for machine in control_planes}
+    return {f"{component}-{machine}" for component in STATIC_PODS for machine in control_planes}

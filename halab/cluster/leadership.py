@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from halab.config.leader_roles import LEASED_ROLES
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
 
-_PORTS = {"kube-scheduler": 10259, "kube-controller-manager": 10257}
+_PORTS = {role.lease: role.metrics_port for role in reversed(LEASED_ROLES)}
 _SECONDS = 5
 # An emulated processor takes half a second for a TLS handshake, and longer for all that the page says.
 _EMULATED_SECONDS = 20

@@ -21,11 +21,7 @@ _MAXIMUM_LAG = 100
 _LOOK_SECONDS = 0.5
 # What runs beside etcd on a control plane, with the 15 characters that the kernel keeps of a name. A pod is Ready to
 # the API for some time after its process has ended: a component that lost its lease, and is started again later.
-_COMPONENTS = {
-    "kube-apiserver": "kube-apiserver",
-    "kube-controller": "kube-controller-manager",
-    "kube-scheduler": "kube-scheduler",
-}
+_COMPONENTS = {pod[:15]: pod for pod in kube.STATIC_PODS if pod != "etcd"}
 _ABSENT = f"for each in {' '.join(_COMPONENTS)}; do pgrep -x $each >/dev/null || echo $each; done"
 # Connections whose data was sent three times and more in vain. After a link was down for 55 s, followers of etcd had
 # such a one between them for 53 s more, while all else was well: had the leader gone, none could have been elected.

@@ -10,29 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from halab.config.lab_traits import Condition
 from halab.config.loading import Model
+from halab.config.probe import ProbeName
 from halab.config.quantities import CountBounds, SecondsBounds, ShareBounds, Within, WithinOrAlways
 from halab.config.targets import TargetKind
 
 Text = Annotated[str, Field(min_length=1)]
-
-
-class ProbeName(StrEnum):
-    """One question, asked again and again: what is asked, how, and of whom."""
-
-    READY_VIA_LB = "ready-via-lb"
-    READ_VIA_LB = "read-via-lb"
-    WRITE_VIA_LB = "write-via-lb"
-    READ_KEPT_VIA_LB = "read-kept-via-lb"
-    WATCH_VIA_LB = "watch-via-lb"
-    QUIET_WATCH_VIA_LB = "quiet-watch-via-lb"
-    READY_DIRECT = "ready-direct"
-    READ_DIRECT = "read-direct"
-    WRITE_DIRECT = "write-direct"
-    ETCD_DIRECT = "etcd-direct"
-
-    @property
-    def is_direct(self) -> bool:
-        return self.endswith("-direct")
 
 
 class FactName(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from halab.config.known_faults import FaultSpec
+from halab.config.fault_spec import FaultSpec
 from halab.config.lab_traits import Needs
 from halab.config.loading import nearest
 from halab.config.step import Heal, Inject, Options, format_options
@@ -14,7 +14,6 @@ from halab.config.targets import (
     MOST_CONTROL_PLANES,
     MOST_WORKERS,
     OTHERS,
-    PLACES,
     ROLES,
     SEVERAL,
     TargetKind,
@@ -109,8 +108,8 @@ class KnownFaults:
     def place_problems(self, fault: str, target: str) -> Iterator[str]:
         """Where the place of a fault rules a target out."""
         place, kinds = self.faults[fault].place, self.kinds(target)
-        if kinds and not kinds <= PLACES[place]:
-            none = not kinds & PLACES[place]
+        if kinds and not kinds <= place.kinds:
+            none = not kinds & place.kinds
             yield f"{fault} needs {place}, which {'this is not' if none else 'not all of these are'}: {target}"
 
     def missing_machine(self, name: str) -> Iterator[str]:

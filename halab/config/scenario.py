@@ -13,7 +13,8 @@ from halab.config.expectation import (
     ProbeExpectation,
     Text,
 )
-from halab.config.known_faults import EDIT_BALANCER, FaultSpec
+from halab.config.fault_facts import EDIT_BALANCER
+from halab.config.fault_spec import FaultSpec
 from halab.config.lab_traits import LabTraits, Needs
 from halab.config.loading import Model
 from halab.config.quantities import Within

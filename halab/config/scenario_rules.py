@@ -9,8 +9,9 @@ from pathlib import Path
 from halab import files
 from halab.config import contradictions, kubernetes, loading, twin_rules, window_rules
 from halab.config.expectation_rules import ExpectationRules
+from halab.config.fault_facts import SNAPSHOT
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.known_faults import SNAPSHOT, FaultSpec
+from halab.config.fault_spec import FaultSpec
 from halab.config.lab_traits import Condition
 from halab.config.loading import Written
 from halab.config.scenario import LedgerScope, Scenario

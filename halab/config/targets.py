@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-# Of an expectation: the control planes that a fault did not hit. Of an option: all machines but the fault's own.
+from halab.config.leader_roles import ETCD, LEASED_ROLES
+
+# In an expectation: the control planes that a fault did not hit. In an option: all machines except the fault's own.
 OTHERS = "others"
-# Of an option alone: all that is on the lab's network, the host included.
+# Only in an option, and not a list of machines: all that is on the lab's network, the host included.
 EVERYONE = "everyone"
 ALL_CONTROL_PLANES = "all-cp"
 MOST_CONTROL_PLANES = 5
@@ -29,7 +31,7 @@ ROLES: dict[str, frozenset[TargetKind]] = {
     **{
         role: frozenset({TargetKind.CONTROL_PLANE})
         for role in (
-            "etcd-leader", "etcd-follower", "etcd-followers", "kcm-leader", "scheduler-leader", "any-cp",
+            ETCD.leader, "etcd-follower", "etcd-followers", *(role.leader for role in LEASED_ROLES), "any-cp",
             ALL_CONTROL_PLANES,
         )
     },
@@ -37,12 +39,25 @@ ROLES: dict[str, frozenset[TargetKind]] = {
 # Roles that several machines have at once.
 SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, "etcd-followers"})
 
-# The kinds of machines at a place, by what the catalogue of faults calls it.
-PLACES: dict[str, frozenset[TargetKind]] = {
-    "a control plane": frozenset({TargetKind.CONTROL_PLANE}),
-    "a node": frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER}),
-    "the load balancer": frozenset({TargetKind.BALANCER}),
-    "any machine": _EVERY_KIND,
+
+class FaultTarget(StrEnum):
+    """The machines that a fault makes sense on."""
+
+    CONTROL_PLANE = "a control plane"
+    NODE = "a node"
+    BALANCER = "the load balancer"
+    ANY = "any machine"
+
+    @property
+    def kinds(self) -> frozenset[TargetKind]:
+        return _KINDS_AT[self]
+
+
+_KINDS_AT = {
+    FaultTarget.CONTROL_PLANE: frozenset({TargetKind.CONTROL_PLANE}),
+    FaultTarget.NODE: frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER}),
+    FaultTarget.BALANCER: frozenset({TargetKind.BALANCER}),
+    FaultTarget.ANY: _EVERY_KIND,
 }
 
 _MACHINE = re.compile(r"(?P<kind>cp|w)(?P<number>[1-9]\d?)|lb1", re.ASCII)

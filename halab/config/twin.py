@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from halab.config.expectation import Text
-from halab.config.known_faults import NOTHING
+from halab.config.fault_facts import NOTHING
 from halab.config.loading import Model
 from halab.config.step import AnyStep, Inject, Options, format_options
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from halab.config.fault_facts import EDIT_BALANCER, NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.known_faults import EDIT_BALANCER, NOTHING
 from halab.config.lab import BackendCheck, Balancer
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from halab.cluster.kube import STATIC_PODS
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
-from halab.faults.manifests import HELD, MANIFESTS, STATIC_PODS
+from halab.faults.manifests import HELD, MANIFESTS
 from halab.faults.resources import CPUS
 from halab.faults.scratch import KEPT
 from halab.faults.site import Site

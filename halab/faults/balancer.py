@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
+from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.lab import BackendCheck, Balancer
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import scratch
-from halab.faults.fault import Fault, FaultTarget, Option
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology import files
@@ -19,7 +21,7 @@ _SETTINGS = "balancer-settings"
 
 def _require_settings(site: Site, entry: Entry) -> None:
     if not entry.options:
-        raise BadUsage("edit-balancer changes nothing: give it check, idle_timeout or connections")
+        raise BadUsage(f"{EDIT_BALANCER} changes nothing: give it check, idle_timeout or connections")
     if "check" in entry.options and site.lab.load_balancer.kind is not Balancer.HAPROXY:
         raise BadUsage("check is HAProxy's alone: open-source NGINX checks passively")
 
@@ -88,7 +90,7 @@ def push(site: Site, machine: str, configuration: BalancerFile) -> None:
 
 FAULTS = (
     Fault(
-        "edit-balancer",
+        EDIT_BALANCER,
         "Let the load balancer run with other settings than the lab's, until it is healed.",
         _edit,
         _restore,

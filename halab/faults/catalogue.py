@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from halab.config.fault_facts import NOTHING
+from halab.config.targets import FaultTarget
 from halab.faults import (
     admission,
     balancer,
@@ -20,7 +22,7 @@ from halab.faults import (
     services,
     snapshot,
 )
-from halab.faults.fault import Fault, FaultTarget, nothing_to_heal
+from halab.faults.fault import Fault, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -30,7 +32,7 @@ def _do_nothing(site: Site, entry: Entry) -> str:
 
 
 _NOTHING = Fault(
-    "nothing",
+    NOTHING,
     "Do nothing, and wait for no effect: shows that a scenario can fail.",
     _do_nothing,
     nothing_to_heal,

@@ -8,9 +8,10 @@ import time
 
 from halab.clock import NotYet, wait_for
 from halab.config.lab import ProviderKind
+from halab.config.targets import FaultTarget
 from halab.errors import Unable
 from halab.faults import dead_containers
-from halab.faults.fault import Fault, FaultTarget, Option
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import ONLY_ON_A_CLOCK_OF_ITS_OWN

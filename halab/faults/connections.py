@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
+from halab.config.targets import FaultTarget
 from halab.faults import scratch
-from halab.faults.fault import Fault, FaultTarget, Option
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology.lab import API_PORT

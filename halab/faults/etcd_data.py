@@ -125,7 +125,6 @@ FAULTS = (
         _move_leader,
         nothing_to_heal,
         check=_require_leader,
-        is_lasting=False,
     ),
     Fault(
         "lose-etcd-data",

@@ -11,19 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from halab.config.fault_facts import FAULT_FACTS, FaultFacts
+from halab.config.targets import FaultTarget
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-
-
-class FaultTarget(StrEnum):
-    """The machines that a fault makes sense on."""
-
-    CONTROL_PLANE = "a control plane"
-    NODE = "a node"
-    BALANCER = "the load balancer"
-    ANY = "any machine"
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,8 @@ class Option:
 class Fault:
     """`does` is a sentence for people. `needs` are capabilities (halab/faults/capabilities.py).
 
-    `check` refuses before anything is written down or done: Unable where this lab cannot do it, BadUsage where it
-    makes no sense. `is_lasting` is false for what is over once it was injected (a kill, a reset): it heals by itself.
+    `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
+    makes no sense. The name is a key of FAULT_FACTS, which says what judging and drawing a run depend on.
     """
 
     name: str
@@ -53,7 +45,10 @@ class Fault:
     place: FaultTarget = FaultTarget.CONTROL_PLANE
     needs: frozenset[str] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
-    is_lasting: bool = True
+
+    @property
+    def facts(self) -> FaultFacts:
+        return FAULT_FACTS[self.name]
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]:
         """What is wrong with options as they are written, a line each."""

@@ -11,9 +11,10 @@ import threading
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.cluster.join import JoinOptions
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, LabProblem, ScriptFailed
 from halab.faults import scratch
-from halab.faults.fault import Fault, FaultTarget, Option
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.power import wait_for_state
 from halab.faults.site import Site

@@ -6,6 +6,7 @@ import re
 import shlex
 
 from halab.clock import NotYet, wait_for
+from halab.cluster.kube import STATIC_PODS
 from halab.errors import BadUsage, LabProblem
 from halab.faults import processes
 from halab.faults.fault import Fault, Option
@@ -19,16 +20,10 @@ _REMOVE_IF_EMPTY = f"rmdir {HELD} 2>/dev/null || true"
 # A kubelet ends a static pod and starts what its new manifest says in 14 s; in 42 s for an API server, which ends
 # slowly; in 55 s for etcd, without which its own API server lets it wait for 34 s. Three times that, when it is busy.
 _EFFECT_SECONDS = 150
-STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 POD = Option("a static pod of kubeadm", "|".join(STATIC_PODS), "etcd")
 FLAG = Option("a command-line flag", r"--[a-z][a-z0-9-]*(=[^\s\"'#]*)?", "--anonymous-auth=false")
 # What a stale backup says: harmless, and to be seen in the command line of what runs.
-_STALE = {
-    "etcd": "--log-level=warn",
-    "kube-apiserver": "--v=1",
-    "kube-controller-manager": "--v=1",
-    "kube-scheduler": "--v=1",
-}
+_STALE = {**dict.fromkeys(STATIC_PODS, "--v=1"), "etcd": "--log-level=warn"}
 
 
 def hold(site: Site, machine: str, pod: str, *, at_once: bool = False) -> str:

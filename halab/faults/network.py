@@ -9,13 +9,13 @@ import json
 from ipaddress import IPv4Address
 
 from halab.clock import NotYet, wait_for
+from halab.config.targets import EVERYONE, FaultTarget
 from halab.errors import BadUsage, LabProblem
 from halab.faults import packet_filter
-from halab.faults.fault import Fault, FaultTarget, Option
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.packet_filter import Direction, Filter, nic_of
 from halab.faults.site import Site
-from halab.faults.targets import EVERYONE
 from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30

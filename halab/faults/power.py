@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
+from halab.config.fault_facts import FREEZE
 from halab.config.lab import ProviderKind
+from halab.config.targets import FaultTarget
 from halab.errors import Unreachable
-from halab.faults.fault import Fault, FaultTarget
+from halab.faults.fault import Fault
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import Guests, set_clock
@@ -121,7 +123,6 @@ FAULTS = (
         _switch_on,
         place=FaultTarget.ANY,
         needs=_SAFE_DISK,
-        is_lasting=False,
     ),
     Fault(
         "reboot",
@@ -129,10 +130,9 @@ FAULTS = (
         _reboot,
         _switch_on,
         place=FaultTarget.ANY,
-        is_lasting=False,
     ),
     Fault(
-        "freeze",
+        FREEZE,
         "Stop every process of a machine where it stands, as a hypervisor that hangs, until it is healed.",
         _freeze,
         _thaw,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 
 from halab.clock import NotYet, wait_for
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
-from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
+from halab.faults.fault import Fault, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import Guests
@@ -92,7 +93,6 @@ FAULTS = (
             "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL"),
         },
         place=FaultTarget.ANY,
-        is_lasting=False,
     ),
     Fault(
         "pause-process",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
 from halab.config.lab import ProviderKind
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, Unable
-from halab.faults.fault import Fault, FaultTarget, Option
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 

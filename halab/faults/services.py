@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 
 from halab.clock import NotYet, wait_for
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
-from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
+from halab.faults.fault import Fault, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -101,6 +102,5 @@ FAULTS = (
         {"service": SERVICE},
         place=FaultTarget.ANY,
         check=_require_active,
-        is_lasting=False,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.config.fault_facts import SNAPSHOT
 from halab.errors import BadUsage, HalabError
 from halab.faults import manifests, members, scratch
 from halab.faults.fault import Fault
@@ -45,7 +46,7 @@ def _require_snapshot(site: Site, entry: Entry) -> None:
     if len(site.lab.control_planes) == 1:
         raise BadUsage("the lab has one member of etcd: it cannot lose the others")
     if not _newest_snapshot(site, entry.machine):
-        raise BadUsage(f"{entry.machine} has no snapshot of etcd", hint="inject snapshot-etcd on it before")
+        raise BadUsage(f"{entry.machine} has no snapshot of etcd", hint=f"inject {SNAPSHOT} on it before")
     for machine in site.lab.control_planes:
         for pod in ("etcd", _API_SERVER):
             manifests.require_untouched(site, machine.name, pod)
@@ -151,7 +152,7 @@ def _restored(entry: Entry) -> str:
 
 
 FAULTS = (
-    Fault("snapshot-etcd", "Save a snapshot of etcd on the machine; healing removes it.", _save, _remove),
+    Fault(SNAPSHOT, "Save a snapshot of etcd on the machine; healing removes it.", _save, _remove),
     Fault(
         "lose-etcd-quorum",
         "Destroy the data of all etcd members but that of the machine with a snapshot; healing restores the snapshot.",

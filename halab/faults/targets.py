@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from halab.cluster import etcd, kube
 from halab.cluster.api import Api
+from halab.config.leader_roles import ETCD, LEASED_ROLES
+from halab.config.targets import ALL_CONTROL_PLANES, EVERYONE, OTHERS, kind_of
 from halab.errors import BadUsage, LabProblem
-from halab.faults.fault import Fault, FaultTarget
+from halab.faults.fault import Fault
 from halab.machines.guests import Guests
 from halab.topology.lab import Lab
-
-# Of an option that is a target: all that is on the lab's network, this host included. Not a list of machines.
-EVERYONE = "everyone"
-OTHERS = "others"
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,12 @@ class Targets:
         roles: dict[str, Callable[[], list[str]]] = {
             "lb": lambda: [self.lab.balancer.name],
             "all": lambda: names,
-            "all-cp": lambda: control_planes,
+            ALL_CONTROL_PLANES: lambda: control_planes,
             "any-cp": lambda: [random.Random(self.seed).choice(control_planes)],
-            "etcd-leader": lambda: [etcd.leader(self.guests, self.lab)],
+            ETCD.leader: lambda: [etcd.leader(self.guests, self.lab)],
             "etcd-follower": lambda: [random.Random(self.seed).choice(self._followers())],
             "etcd-followers": self._followers,
-            "kcm-leader": lambda: [self._holder("kube-controller-manager")],
-            "scheduler-leader": lambda: [self._holder("kube-scheduler")],
+            **{role.leader: partial(self._holder, role.lease) for role in LEASED_ROLES},
         }
         if target not in roles:
             raise BadUsage(f"no such target: {target}", hint=f"the lab has {', '.join([*names, *roles])}")
@@ -77,21 +75,14 @@ class Targets:
             raise LabProblem("etcd has no follower: the lab has one control plane")
         return followers
 
-    def _holder(self, lease: str) -> str:
+    def _holder(self, lease: str) -> list[str]:
         machine = kube.leaders(self.api)[lease]
         if machine is None:
-            raise LabProblem(f"nobody leads {lease}")
-        return machine
+            raise LabProblem(f"{lease} has no leader: nobody holds its lease")
+        return [machine]
 
 
-def require_place(lab: Lab, fault: Fault, machine: str) -> None:
-    """BadUsage where a fault makes no sense on a machine."""
-    control_planes = {each.name for each in lab.control_planes}
-    fits = {
-        FaultTarget.ANY: True,
-        FaultTarget.BALANCER: machine == lab.balancer.name,
-        FaultTarget.CONTROL_PLANE: machine in control_planes,
-        FaultTarget.NODE: lab.machine(machine).is_node,
-    }[fault.place]
-    if not fits:
+def require_place(fault: Fault, machine: str) -> None:
+    """Raise BadUsage if a fault makes no sense on a machine."""
+    if kind_of(machine) not in fault.place.kinds:
         raise BadUsage(f"{fault.name} needs {fault.place}, and {machine} is none")

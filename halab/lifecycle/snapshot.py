@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from halab.cluster.steady import Observation
+from halab.config.fault_facts import FREEZE
 from halab.config.lab import ProviderKind
 from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import injection
@@ -193,7 +194,7 @@ def _put_back(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Pro
 def _frozen(place: LabDir, site: Site) -> Iterator[None]:
     """All machines stand still while the block lasts. It is in the journal: whatever ends halab, `heal` thaws them."""
     journal = Journal(place.work.journal)
-    entries = {each: injection.plan(site, "freeze", each, {}) for each in _names(site.lab)}
+    entries = {each: injection.plan(site, FREEZE, each, {}) for each in _names(site.lab)}
     try:
         on_all(entries, lambda each: injection.inject(site, journal, entries[each]))
         yield

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from halab.config.leader_roles import LEADER_ROLES
 from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
 
 # The states that one machine at a time has: who leads.
-LEADERS = {
-    "etcd-leader": "etcd leader",
-    "kcm-leader": "controller-manager leader",
-    "scheduler-leader": "scheduler leader",
-}
+LEADERS = {role.leader: f"{role.component} leader" for role in LEADER_ROLES}
 
 
 @dataclass(frozen=True)

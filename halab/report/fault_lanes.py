@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from halab.config.fault_facts import MachineState, facts_of
 from halab.config.quantities import format_duration
 from halab.report.axis import WIDTH, Bar, Label, Scale, Strip, width_of
 from halab.scenario.record.history import FaultSpan, History
 from halab.scenario.verdict.result import PromiseKind, PromiseStatus, Result
 
-# What a fault makes of its machine as a whole, and whether that is over once it was injected.
-_MACHINES = {
-    "cut-power": ("off", False),
-    "reset": ("off", True),
-    "reboot": ("off", True),
-    "freeze": ("frozen", False),
-    "lose-machine": ("removed", False),
-    "join-without-removing": ("removed", False),
-    "join-with-expired-key": ("removed", False),
-    "cut-link": ("no network", False),
+# The class of a bar for what a fault turns its machine into.
+_KINDS = {
+    MachineState.OFF: "off",
+    MachineState.REMOVED: "off",
+    MachineState.FROZEN: "frozen",
+    MachineState.NO_NETWORK: "apart",
 }
-_KINDS = {"frozen": "frozen", "no network": "apart"}
 _STEPS_OFF_THE_EDGE = 6
 
 
@@ -66,7 +62,8 @@ def recovery(result: Result, scale: Scale) -> Iterator[Strip]:
 def machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
     """The machines that a fault switched off, froze, removed or cut off, by name."""
     hit = sorted(
-        (fault for fault in history.faults() if fault.fault in _MACHINES), key=lambda fault: fault.machine
+        (fault for fault in history.faults() if facts_of(fault.fault).machine_becomes),
+        key=lambda fault: fault.machine,
     )
     for name, group in groupby(hit, key=lambda fault: fault.machine):
         yield name, _machine(name, sorted(group, key=lambda fault: fault.started), scale)
@@ -75,14 +72,19 @@ def machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
 def _machine(name: str, hit: Sequence[FaultSpan], scale: Scale) -> Strip:
     bars: list[Bar] = []
     labels: list[Label] = []
+    states: list[str] = []
     seconds, was_on = 0.0, scale.first
     for fault in hit:
-        state, is_short = _MACHINES[fault.fault]
+        facts = facts_of(fault.fault)
+        state, is_short = facts.machine_becomes, not facts.is_lasting
+        if state is None:
+            continue
+        states.append(state)
         back = fault.healed or scale.last
         end = fault.injected if is_short else fault.heal_started
         end = scale.last if end is None else end
         bars.append(scale.bar(was_on, fault.started, "fine", "on", thin=True))
-        bars.append(scale.bar(fault.started, end, _KINDS.get(state, "off"), f"{state}: {fault.effect}"))
+        bars.append(scale.bar(fault.started, end, _KINDS[state], f"{state}: {fault.effect}"))
         if not is_short and fault.heal_started is not None:
             bars.append(scale.bar(end, back, "changing", "being brought back"))
         if scale(end) - scale(fault.started) > width_of(state) + 8:
@@ -91,8 +93,8 @@ def _machine(name: str, hit: Sequence[FaultSpan], scale: Scale) -> Strip:
         seconds += end - fault.started
     if was_on < scale.last:
         bars.append(scale.bar(was_on, scale.last, "fine", "on", thin=True))
-    states = " and ".join(dict.fromkeys(_MACHINES[fault.fault][0] for fault in hit))
-    return Strip("machine", f"{states} {format_duration(seconds)}", bars, labels, name)
+    shown = " and ".join(dict.fromkeys(states))
+    return Strip("machine", f"{shown} {format_duration(seconds)}", bars, labels, name)
 
 
 def _beside(scale: Scale, start: float, end: float, text: str, kind: str, *, clear_of: Bar) -> Label:

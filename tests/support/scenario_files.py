@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from halab.config import scenario_rules
+from halab.config.targets import FaultTarget
 from halab.errors import BadFile
-from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
+from halab.faults.fault import Fault, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from halab.config.expectation import Expectation, fault_in, is_of_heal
-from halab.config.known_faults import SNAPSHOT
+from halab.config.fault_facts import SNAPSHOT
 from halab.config.lab_traits import LabTraits
 from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Expect, Inject

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from halab.config.expectation import FactExpectation
-from halab.config.known_faults import NOTHING
+from halab.config.fault_facts import NOTHING
 from halab.config.lab_traits import Condition, Needs
 from halab.config.quantities import format_duration
 from halab.config.scenario import LedgerScope, Origin, Scenario

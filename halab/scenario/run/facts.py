@@ -12,14 +12,6 @@ from halab.faults.site import Site
 from halab.scenario.record import events
 from halab.scenario.record.timeline import Timeline
 
-_PROCESSES = {
-    FactName.ETCD_STARTED: "etcd",
-    FactName.API_SERVER_STARTED: "kube-apiserver",
-    FactName.CONTROLLER_MANAGER_STARTED: "kube-controller-manager",
-    FactName.SCHEDULER_STARTED: "kube-scheduler",
-    FactName.KUBELET_STARTED: "kubelet",
-    FactName.CONTAINERD_STARTED: "containerd",
-}
 # The first process of a machine: of a container it is as old as the container's start.
 _MACHINE_STARTED = "sed 's/.*) //' /proc/1/stat | cut -d' ' -f20; cat /proc/sys/kernel/random/boot_id"
 
@@ -51,7 +43,7 @@ class Reader:
             kind = self._site.lab.load_balancer.kind
             name = "haproxy" if kind is Balancer.HAPROXY else "nginx"
         else:
-            name = _PROCESSES[fact]
+            name = fact.removesuffix("-started")
         return processes.started(self._site.guests, machine, name)
 
     def _record(self, fact: FactName, machine: str, value: str | None) -> None:

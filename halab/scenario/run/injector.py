@@ -103,7 +103,7 @@ class Injector:
         found: Targets,
         options: Mapping[str, str],
     ) -> Injected:
-        require_place(self.site.lab, FAULTS[fault], machine)
+        require_place(FAULTS[fault], machine)
         resolved = found.options(FAULTS[fault], options, machine)
         try:
             return Injected(name, target, injection.plan(self.site, fault, machine, resolved))

@@ -17,6 +17,7 @@ from halab import process
 from halab.clock import Deadline
 from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
+from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Origin, Scenario
 from halab.config.step import Expect, Heal, Inject, Wait, conditions
@@ -175,7 +176,7 @@ class ScenarioRun:
             yield
             return
         journal, balancer = self._means.journal, self._lab.balancer.name
-        entry = injection.plan(self._site, "edit-balancer", balancer, options)
+        entry = injection.plan(self._site, EDIT_BALANCER, balancer, options)
         shown = ", ".join(f"{name} {value}" for name, value in options.items())
 
         def set_back() -> None:

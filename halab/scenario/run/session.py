@@ -183,14 +183,14 @@ def inject_by_hand(
             found = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
             machines = found.machines(targets)
             for machine in machines:
-                require_place(lab, known, machine)
+                require_place(known, machine)
             entries = {
                 machine: injection.plan(site, fault, machine, found.options(known, options, machine))
                 for machine in machines
             }
             with progress.step(f"inject {fault} on {', '.join(machines)}"):
                 effects = on_all(machines, lambda each: injection.inject(site, journal, entries[each]))
-            if not known.is_lasting:
+            if not known.facts.is_lasting:
                 on_all(machines, lambda each: injection.heal(site, journal, entries[each]))
         finally:
             api.close()

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from halab.cluster.api import Credentials
 from halab.cluster.connection import Answer, Connection, Kept, Server
-from halab.scenario.sampler.probes import Probe, Question
+from halab.config.probe import Question
+from halab.scenario.sampler.probes import Probe
 
 
 @dataclass(frozen=True)

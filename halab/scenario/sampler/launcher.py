@@ -18,14 +18,13 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import balancer
 from halab.cluster.api import Credentials
 from halab.config.lab import Balancer
+from halab.config.probe import Question, Way
 from halab.errors import HalabError, HostProblem, TunnelLost
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, time_limit_seconds
 from halab.scenario.sampler.probes import (
     RATE_HERTZ,
     STATE_LIMIT_SECONDS,
     Probe,
-    Question,
-    Way,
     most_hertz,
     probes,
     state_limit_seconds,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
 
+from halab.config.probe import ProbeName, Question, Way
 from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
 
 # An outage is measured by two samples, one at each end: at 10 Hz, half of all measurements are off by less than 30 ms.
@@ -23,23 +23,6 @@ STATE_LIMIT_SECONDS = 1.0
 EMULATED_STATE_LIMIT_SECONDS = 2.0
 
 
-class Question(StrEnum):
-    READY = "ready"
-    READ = "read"
-    WRITE = "write"
-    HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
-    EVENTS = "events"
-    SILENCE = "silence"
-
-
-class Way(StrEnum):
-    """A connection for each question, one for all, or a stream that stays open."""
-
-    NEW = "new"
-    KEPT = "kept"
-    WATCH = "watch"
-
-
 @dataclass(frozen=True)
 class Probe:
     """One question to one address. `machine` is None for the load balancer."""
@@ -53,34 +36,29 @@ class Probe:
     rate_hertz: float
 
 
-_THROUGH_BALANCER = {
-    "ready-via-lb": (Question.READY, Way.NEW),
-    "read-via-lb": (Question.READ, Way.NEW),
-    "write-via-lb": (Question.WRITE, Way.NEW),
-    "read-kept-via-lb": (Question.READ, Way.KEPT),
-    "watch-via-lb": (Question.EVENTS, Way.WATCH),
-    "quiet-watch-via-lb": (Question.SILENCE, Way.WATCH),
-}
-_DIRECT = {
-    "ready-direct": (Question.READY, API_PORT),
-    "read-direct": (Question.READ, API_PORT),
-    "write-direct": (Question.WRITE, API_PORT),
-    "etcd-direct": (Question.HEALTH, ETCD_PORT),
-}
-NAMES = (*_THROUGH_BALANCER, *_DIRECT)
-_ALWAYS = ("ready-via-lb", "read-via-lb", "write-via-lb", "ready-direct", "write-direct")
+_ALWAYS = (
+    ProbeName.READY_VIA_LB,
+    ProbeName.READ_VIA_LB,
+    ProbeName.WRITE_VIA_LB,
+    ProbeName.READY_DIRECT,
+    ProbeName.WRITE_DIRECT,
+)
 
 
 def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
     """What every run is watched with, and what else is named. A question costs CPU, here and on the lab's machines."""
-    wanted = {*_ALWAYS, *map(str, more)}
-    balancer, most = str(lab.balancer.address), most_hertz(lab)
+    wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, more)}]
+    most = most_hertz(lab)
     through = [
-        Probe(name, None, question, way, balancer, API_PORT, min(RATE_HERTZ, most))
-        for name, (question, way) in _THROUGH_BALANCER.items()
-        if name in wanted
+        _probe(name, None, lab.balancer, min(RATE_HERTZ, most)) for name in wanted if not name.is_direct
     ]
-    return through + [probe for machine in lab.control_planes for probe in _direct(machine, wanted, most)]
+    direct = [
+        _probe(name, machine.name, machine, min(RATE_DIRECT_HERTZ, most))
+        for machine in lab.control_planes
+        for name in wanted
+        if name.is_direct
+    ]
+    return through + direct
 
 
 def most_hertz(lab: Lab) -> float:
@@ -92,11 +70,6 @@ def state_limit_seconds(lab: Lab) -> float:
     return EMULATED_STATE_LIMIT_SECONDS if lab.is_emulated else STATE_LIMIT_SECONDS
 
 
-def _direct(machine: Machine, wanted: Collection[str], most: float) -> list[Probe]:
-    return [
-        Probe(
-            name, machine.name, question, Way.NEW, str(machine.address), port, min(RATE_DIRECT_HERTZ, most)
-        )
-        for name, (question, port) in _DIRECT.items()
-        if name in wanted
-    ]
+def _probe(name: ProbeName, machine: str | None, asked: Machine, rate_hertz: float) -> Probe:
+    port = ETCD_PORT if name.question is Question.HEALTH else API_PORT
+    return Probe(str(name), machine, name.question, name.way, str(asked.address), port, rate_hertz)

@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 
 from halab.cluster.connection import Server
+from halab.config.probe import Question, Way
 from halab.errors import HostProblem, TunnelLost, Unreachable
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
-from halab.scenario.sampler.probes import Probe, Question, Way
+from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.stalls import Pulse
 from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
 from halab.scenario.sampler.streams import Stream

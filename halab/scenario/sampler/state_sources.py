@@ -14,17 +14,14 @@ from urllib.parse import urlsplit
 
 from halab.cluster import balancer, kube
 from halab.cluster.connection import Answer, Kept, Server
+from halab.config.leader_roles import ETCD, LEASED_ROLES
 from halab.errors import Unreachable
 from halab.scenario.record.events import StateReading
 from halab.scenario.sampler.etcd_views import MemberView, Views
 
 _STATUS = "POST", "/v3/maintenance/status", b"{}"
-_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 # Lease → the states that it tells: the machine that leads, and the process.
-_LEASED = {
-    "kube-controller-manager": ("kcm-leader", "kcm-holder"),
-    "kube-scheduler": ("scheduler-leader", "scheduler-holder"),
-}
+_LEASED = {role.lease: (role.leader, role.holder) for role in LEASED_ROLES}
 
 
 class StateSource(Protocol):
@@ -81,7 +78,7 @@ class EtcdMember:
         return [
             asked.reading("etcd-alarm", self._machine, view and view.alarm, why),
             asked.reading("etcd-revision", self._machine, view and view.revision, why),
-            together.reading("etcd-leader", None, leader, unclear),
+            together.reading(ETCD.leader, None, leader, unclear),
             together.reading("etcd-term", None, self._views.term, "" if self._views.term else unclear),
         ]
 
@@ -100,7 +97,10 @@ class Cluster:
         self._nodes = nodes
         self._origin = origin
         self._turns = [
-            [Kept(server, "GET", path, limit_seconds=limit_seconds) for path in (_LEASES, "/api/v1/nodes")]
+            [
+                Kept(server, "GET", path, limit_seconds=limit_seconds)
+                for path in (kube.LEASES_PATH, "/api/v1/nodes")
+            ]
             for server in servers
         ]
 

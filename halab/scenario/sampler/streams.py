@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 
 from halab.cluster.connection import Connection, Server
+from halab.config.probe import Question
 from halab.errors import Unreachable
 from halab.scenario.sampler.clients import Reply
-from halab.scenario.sampler.probes import Probe, Question
+from halab.scenario.sampler.probes import Probe
 
 _REOPEN_SECONDS = 0.1
 # An object of that name is never written: nothing is ever said of it.

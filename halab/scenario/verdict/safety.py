@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from halab.config.fault_facts import DataLoss, facts_of
 from halab.config.scenario import LedgerScope
 from halab.scenario.record import events
 from halab.scenario.record.events import StateReading
@@ -14,18 +15,6 @@ from halab.scenario.verdict.decision import Citation
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _REVISION = "etcd-revision"
-# Faults that take a member's data away: it begins anew, behind, and catches up before it is asked for anything.
-_TAKE_DATA = frozenset(
-    {
-        "lose-etcd-data",
-        "corrupt-wal",
-        "lose-machine",
-        "leave-cluster",
-        "join-without-removing",
-        "join-with-expired-key",
-    }
-)
-_TAKE_ALL_DATA = "lose-etcd-quorum"
 _SHOWN = 10
 
 
@@ -162,9 +151,10 @@ def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, 
 
 def _begins_anew(history: History, machine: str) -> bool:
     """Whether a fault took that member's data: then it may have been behind for a while, but not at the end."""
+    losses = [(facts_of(fault.fault).loses_data, fault.machine) for fault in history.faults()]
     return any(
-        fault.fault == _TAKE_ALL_DATA or (fault.fault in _TAKE_DATA and fault.machine == machine)
-        for fault in history.faults()
+        loss is DataLoss.EVERY_MEMBER or (loss is DataLoss.OWN_MEMBER and hit == machine)
+        for loss, hit in losses
     )
 
 

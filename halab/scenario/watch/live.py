@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from halab.config.expectation import FactName
+from halab.config.leader_roles import LEADER_ROLES
 from halab.scenario.record.events import Sample, StateReading, spoken
 
 WINDOW_SECONDS = 60.0
@@ -18,9 +19,7 @@ _KEPT_CHANGES = 200
 
 # What each state of the lab or of a machine is called where it changes.
 _SPOKEN_STATES = {
-    "etcd-leader": "the etcd leader",
-    "kcm-leader": "the controller-manager's leader",
-    "scheduler-leader": "the scheduler's leader",
+    **{role.leader: f"the {role.component} leader" for role in LEADER_ROLES},
     "node-ready": "node ready",
     "backend": "backend",
     "etcd-alarm": "etcd alarm",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from halab.cluster.api import Api
+from halab.config.probe import Question
 from halab.errors import HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import access, providers
@@ -20,7 +21,7 @@ from halab.machines.power import Power
 from halab.scenario.record.timeline import SampleReader, StateReader
 from halab.scenario.run import ledger
 from halab.scenario.sampler import launcher
-from halab.scenario.sampler.probes import Probe, Question
+from halab.scenario.sampler.probes import Probe
 from halab.scenario.watch.live import Live
 from halab.topology.lab import Lab
 

@@ -11,9 +11,10 @@ import pytest
 
 from halab.cli import main
 from halab.cli.fault import fault_lines
+from halab.config.targets import FaultTarget
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.faults.catalogue import FAULTS
-from halab.faults.fault import Fault, FaultTarget, Option, nothing_to_heal
+from halab.faults.fault import Fault, Option, nothing_to_heal
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import lab as labs
 from halab.scenario.run import session
@@ -77,7 +78,7 @@ def test_several_targets_and_options_may_be_given(board: Board) -> None:
 
 
 def test_a_fault_that_is_over_at_once_has_nothing_to_undo(board: Board, capsys: Shown) -> None:
-    assert not FAULTS["kill-process"].is_lasting
+    assert not FAULTS["kill-process"].facts.is_lasting
     assert main(["inject", "kill-process", "--on", "cp2", "--with", "process=etcd"]) == 0
     assert capsys.readouterr().err == "over already: there is nothing to undo\n"
 

@@ -10,15 +10,16 @@ import pytest
 from support.run_builder import META, STOP, scenario
 from support.scenario_files import KNOWN
 
-from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation, ProbeName
+from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation
 from halab.config.lab import Balancer, ProviderKind
 from halab.config.lab_traits import Capability, LabTraits, Needs
+from halab.config.leader_roles import LEADER_ROLES, LEASED_ROLES
+from halab.config.probe import ProbeName
 from halab.config.quantities import Bounds, format_count, format_duration, format_share
 from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Inject
-from halab.config.targets import PLACES, ROLES, TargetKind, kind_of, kinds_of, number_of
+from halab.config.targets import ROLES, FaultTarget, TargetKind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
-from halab.faults.fault import FaultTarget
 from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds
 
 
@@ -83,9 +84,17 @@ def test_machines_are_told_by_their_names() -> None:
     assert kinds_of("stopped") == frozenset()
 
 
-def test_every_place_of_a_fault_is_known_here() -> None:
-    assert set(PLACES) == {str(place) for place in FaultTarget}
+def test_every_place_of_a_fault_has_its_kinds_of_machines() -> None:
+    assert all(place.kinds for place in FaultTarget)
+    assert FaultTarget.ANY.kinds == set(TargetKind)
     assert "others" not in ROLES
+
+
+def test_every_leader_is_a_target_a_fact_and_a_sampled_state() -> None:
+    for role in LEADER_ROLES:
+        assert ROLES[role.leader] == {TargetKind.CONTROL_PLANE}
+        assert FactName(role.leader).is_sampled
+    assert all(FactName(role.holder).is_sampled for role in LEASED_ROLES)
 
 
 # amounts

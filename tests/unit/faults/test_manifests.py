@@ -9,6 +9,7 @@ import yaml
 from support.fakes import FakeGuests, captured
 from support.site_builder import heal, inject, site_of
 
+from halab.cluster.kube import STATIC_PODS
 from halab.errors import BadUsage, LabProblem, TimedOut
 from halab.faults import manifests
 from halab.faults.journal import Entry
@@ -142,7 +143,7 @@ def test_an_original_comes_back_to_its_place_or_to_who_holds_it() -> None:
     assert f"rm -rf {HELD}/42" in command
 
 
-@pytest.mark.parametrize("pod", manifests.STATIC_PODS)
+@pytest.mark.parametrize("pod", STATIC_PODS)
 def test_a_stray_manifest_lies_beside_the_other_and_says_something_older(pod: str) -> None:
     guests = machines("runs\n", "runs\nchanged\n")
     _, seen = inject(site_of(guests), "stray-manifest", pod=pod)

@@ -11,10 +11,10 @@ from support.fake_power import FakePower
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 
 from halab.config.lab import ProviderKind
+from halab.config.targets import FaultTarget
 from halab.errors import TimedOut, Unreachable
 from halab.faults import injection
 from halab.faults.catalogue import FAULTS
-from halab.faults.fault import FaultTarget
 from halab.faults.journal import Entry
 from halab.faults.power import incarnation
 from halab.faults.site import Site
@@ -90,7 +90,7 @@ def test_a_machine_that_starts_anew_is_another_incarnation(fault: str, seen: str
     found = stage()
     assert found.inject(fault) == f"{seen}, and has started anew"
     assert found.power.done == done
-    assert not FAULTS[fault].is_lasting
+    assert not FAULTS[fault].facts.is_lasting
 
 
 def test_a_reset_that_was_interrupted_leaves_no_machine_off() -> None:

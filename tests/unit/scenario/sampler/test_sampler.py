@@ -25,13 +25,14 @@ from support.fakes import lab_of
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
 from halab.config.lab import ProviderKind
+from halab.config.probe import ProbeName, Question, Way
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario.record import outage, timeline
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler import launcher, probes
 from halab.scenario.sampler.clients import request
 from halab.scenario.sampler.launcher import NOT_WRITTEN, SamplerConfig
-from halab.scenario.sampler.probes import NAMES, Probe, Question, Way
+from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.process import Sink, at_fixed_rate
 from halab.scenario.verdict import facts
 
@@ -51,8 +52,8 @@ def test_every_run_has_three_probes_through_the_balancer_and_two_of_each_control
 
 
 def test_other_probes_are_asked_where_they_are_named() -> None:
-    found = probes.probes(lab_of(control_planes=1), NAMES)
-    assert {each.name for each in found} == set(NAMES)
+    found = probes.probes(lab_of(control_planes=1), tuple(ProbeName))
+    assert {each.name for each in found} == set(ProbeName)
     ways = {each.name: each.way for each in found}
     assert (ways["read-kept-via-lb"], ways["quiet-watch-via-lb"], ways["etcd-direct"]) == (
         Way.KEPT, Way.WATCH, Way.NEW,

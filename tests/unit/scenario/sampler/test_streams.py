@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.http_server import served
 
+from halab.config.probe import Question, Way
 from halab.scenario.sampler.clients import Reply
-from halab.scenario.sampler.probes import Probe, Question, Way
+from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.streams import Stream
 
 _LIST = b'{"metadata":{"resourceVersion":"41"}}'

@@ -1,13 +1,11 @@
-"""What a scenario must know of a fault in the catalogue to be checked before it is run."""
+"""What the check of a scenario file needs to know of the faults. The faults themselves are in halab/faults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-NOTHING = "nothing"
-EDIT_BALANCER = "edit-balancer"
-SNAPSHOT = "snapshot-etcd"
+from halab.config.targets import FaultTarget
 
 
 class OptionSpec(Protocol):
@@ -21,13 +19,13 @@ class OptionSpec(Protocol):
 
 
 class FaultSpec(Protocol):
-    """One fault: its options, the machines it makes sense on, and the capabilities it needs."""
+    """One fault: its options, the machines that it may be injected on, and the capabilities that it needs."""
 
     @property
     def options(self) -> Mapping[str, OptionSpec]: ...
 
     @property
-    def place(self) -> str: ...
+    def place(self) -> FaultTarget: ...
 
     @property
     def needs(self) -> frozenset[str]: ...
