@@ -64,6 +64,23 @@ class BalancerFile:
     others: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Balancer:
+    """Where the configuration of a load balancer goes, its template, and the command that tests it."""
+
+    path: str
+    template: str
+    test: str
+
+
+_BALANCERS = {
+    Balancer.HAPROXY: _Balancer(
+        "/etc/haproxy/haproxy.cfg", "haproxy.cfg.j2", "haproxy -c -q -f /etc/haproxy/haproxy.cfg"
+    ),
+    Balancer.NGINX: _Balancer("/etc/nginx/nginx.conf", "nginx.conf.j2", "nginx -t -q"),
+}
+
+
 def work_files(lab: Lab, host: HostValues) -> dict[str, str]:
     """Path in the work folder → content."""
     files = {"Vagrantfile": _vagrantfile(lab, host)}
@@ -99,14 +116,10 @@ def ssh_config(
 def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile:
     """The configuration of the lab's load balancer: the lab's own, unless settings say otherwise."""
     changed = settings or BalancerSettings()
-    if lab.load_balancer.kind is Balancer.HAPROXY:
-        path, service, other = "/etc/haproxy/haproxy.cfg", "haproxy.service", "nginx.service"
-        template, test = "haproxy.cfg.j2", f"haproxy -c -q -f {path}"
-    else:
-        path, service, other = "/etc/nginx/nginx.conf", "nginx.service", "haproxy.service"
-        template, test = "nginx.conf.j2", "nginx -t -q"
+    kind = lab.load_balancer.kind
+    program = _BALANCERS[kind]
     text = templates.text(
-        f"balancer/{template}",
+        f"balancer/{program.template}",
         lab=lab,
         port=API_PORT,
         stats_port=STATS_PORT,
@@ -114,7 +127,8 @@ def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile
         idle_timeout=changed.idle_timeout,
         connections=changed.connections,
     )
-    return BalancerFile(path, text, test, service, (other,))
+    others = tuple(f"{other}.service" for other in _BALANCERS if other is not kind)
+    return BalancerFile(program.path, text, program.test, f"{kind}.service", others)
 
 
 def _vagrantfile(lab: Lab, host: HostValues) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from halab.config.expectation import FactName
-from halab.config.lab import Balancer
 from halab.errors import HalabError
 from halab.faults import processes
 from halab.faults.site import Site
@@ -40,8 +39,7 @@ class Reader:
         if fact is FactName.MACHINE_STARTED:
             return " ".join(self._site.guests.run(machine, _MACHINE_STARTED).output.split())
         if fact is FactName.BALANCER_STARTED:
-            kind = self._site.lab.load_balancer.kind
-            name = "haproxy" if kind is Balancer.HAPROXY else "nginx"
+            name = str(self._site.lab.load_balancer.kind)
         else:
             name = fact.removesuffix("-started")
         return processes.started(self._site.guests, machine, name)
