@@ -14,7 +14,6 @@ import sys
 import time
 from asyncio import Task, TaskGroup
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -36,9 +35,6 @@ from halab.topology.lab import API_PORT, ETCD_PORT
 # its questions and another never (measured with an expired certificate, 220 questions each). Not of the whole of it: a
 # question that is not there yet can be told from one that is not answered yet by the time since the one before.
 _JITTER = 0.5
-# A sampler that waits for a processor measures this host, not the lab. With two labs on two cores it stood still for
-# 1 to 3 s again and again, and neither lab could be judged.
-_NICENESS = -10
 
 
 class Sink:
@@ -210,9 +206,6 @@ async def at_fixed_rate(hertz: float, offset: float, act: Callable[[], None]) ->
 
 def main() -> int:
     code = 0
-    # only root may go first; for others the sampler stays as it is
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     try:
         asyncio.run(SamplerProcess(SamplerConfig.from_json(sys.stdin.readline())).run())
     except* HostProblem as problems:
