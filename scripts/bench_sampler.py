@@ -1,4 +1,4 @@
-"""How well and at what cost the sampler measures: against cuts of known length, without a lab."""
+"""Measure the sampler's error and cost, with cuts of known length and without a lab. Part of scripts/bench."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from halab.scenario.sampler.probes import Probe
 
 LENGTHS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 RATES_HERTZ = (5.0, 10.0)
-# Each sees every cut for itself: as many measurements.
+# Each lane measures every cut.
 LANES = 4
-# Longer than the sampler's time limit: what was asked in a cut is over before the next.
+# Longer than the sampler's time limit: questions that were asked in one cut end before the next.
 _BETWEEN_SECONDS = 2.6
 _COST_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Known:
-    """A cut as it was, on the clock of the samples."""
+    """A cut as it really was, in seconds on the clock of the samples."""
 
     how: Cut
     length: float
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def errors(folder: Path, server: CutServer) -> None:
-    """The length that is measured less the length that a cut really had."""
+    """Print the measured length minus the real length of the cuts, in milliseconds."""
     probes = [
         _probe(f"lane-{rate:g}-{number}", server.port, rate)
         for rate in RATES_HERTZ
@@ -71,7 +71,7 @@ def errors(folder: Path, server: CutServer) -> None:
                 seen = _longest(samples.of(f"lane-{rate:g}-{number}"), cut)
                 by_kind[cut.how].append((cut.length, 1000 * (seen - (cut.end - cut.start))))
         for how, found in by_kind.items():
-            # what was hung for less than the time limit has been answered, and was no outage
+            # questions that hung for less than the time limit were answered: no outage
             counted = [
                 error for length, error in found if how is not Cut.HANGS or length > order.time_limit_seconds
             ]
@@ -81,7 +81,7 @@ def errors(folder: Path, server: CutServer) -> None:
 
 
 def cost(folder: Path, port: int) -> None:
-    """CPU of one probe at 10 Hz, in parts of a core; the start of the process is left out."""
+    """Print the CPU time of one probe at 10 Hz, in percent of a core, without the start of the process."""
     probes = [_probe(f"lane-{number}", port, 10.0) for number in range(LANES)]
     started = _cpu_seconds(_order(folder, []), 0.0)
     used = _cpu_seconds(_order(folder, probes), _COST_SECONDS) - started

@@ -1,4 +1,4 @@
-"""Cuts of known length: a TLS server on the loopback that refuses, hangs or drops when it is told to."""
+"""A TLS server on the loopback address that refuses, hangs or drops connections for a known time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Cut(StrEnum):
-    """Nobody listens; questions are held until the end of the cut, and answered then; they are never answered."""
+    """Refuse connections; answer only at the end of the cut; never answer."""
 
     REFUSES = "refuses"
     HANGS = "hangs"
@@ -25,7 +25,7 @@ class Cut(StrEnum):
 
 
 class CutServer:
-    """Answers every request with 200 while it is not cut. Runs in a thread of its own."""
+    """Answer every request with 200, except during a cut. Runs in its own thread."""
 
     def __init__(self, folder: Path) -> None:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -49,7 +49,7 @@ class CutServer:
             thread.join()
 
     def cut(self, how: Cut, seconds: float) -> tuple[float, float]:
-        """Cut for a time, and return when it really began and ended."""
+        """Make a cut, and return its real start and end (monotonic seconds)."""
         begun = self._call(self._close() if how is Cut.REFUSES else self._hold())
         time.sleep(seconds)
         ended = self._call(self._open() if how is Cut.REFUSES else self._release(answer=how is Cut.HANGS))
@@ -70,7 +70,7 @@ class CutServer:
         return time.monotonic()
 
     async def _end(self) -> None:
-        """Let go of what was dropped: nobody waits for it any more."""
+        """Release the dropped requests: no client waits for them any more."""
         await self._close()
         for each in self._dropped:
             each.set()
@@ -100,7 +100,7 @@ class CutServer:
 
 
 def make_credentials(folder: Path) -> None:
-    """A CA, and with it a certificate for the loopback; under all names that a sampler looks for."""
+    """Write a CA and a certificate for the loopback address, under all file names that the sampler reads."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=bench",
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "admin.key", "-out", folder / "admin.crt"],

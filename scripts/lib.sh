@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: where things are kept, what must be installed, how steps are shown.
+# Sourced by the other scripts: folders, packages, Python environments, engines, messages.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${HALAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/halab}
@@ -14,10 +14,10 @@ die() {
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# Run a command as root while nobody else of ours installs packages: `apt-get update` waits for no other.
+# Run a command as root while no other script of halab installs packages: `apt-get update` does not wait by itself.
 installing() { as_root flock /run/halab-packages.lock "$@"; }
 
-# The packages of this host that a script needs, by the command that each brings.
+# Install missing packages, given as COMMAND=PACKAGE.
 need_packages() {
   local missing=() pair
   for pair in "$@"; do
@@ -31,7 +31,7 @@ need_packages() {
     --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# A Python that is new enough, with the means to make a virtual environment.
+# Find a Python that is new enough and can make a virtual environment.
 find_python() {
   local each
   for each in python3.13 python3.12 python3.11 python3; do
@@ -43,8 +43,8 @@ find_python() {
   return 1
 }
 
-# A virtual environment with halab and, for `dev`, its test tools, for `virtual` libvirt-python: kept by what goes into it.
-# Afterwards its commands come first in the PATH.
+# Make a virtual environment with halab (`dev`: and its test tools, `virtual`: and libvirt-python), or use the one that
+# was made from the same inputs. Put its commands first in the PATH.
 use_environment() {
   local kind=$1 python key
   python=$(find_python) || { need_packages 'no-such-command=python3' 'no-such-command=python3-venv'; python=$(find_python); } ||
@@ -73,40 +73,40 @@ make_environment() {
   touch "$folder/complete"
 }
 
-# Take the first of some folders that nobody else has taken, and keep it as long as this script lives: `taken`.
+# Lock the first free folder of the list for as long as this script runs. Sets `taken`.
 take_folder() {
   for taken in "$@"; do
     mkdir -p "$taken"
     exec 8>>"$taken/.taken"
     if flock --nonblock 8 && ! is_kept "$taken"; then return; fi
   done
-  die "in use by others: $*" 'wait until one of them ends'
+  die "in use by other scripts: $*" 'wait until one of them ends'
 }
 
-# Somebody wanted the lab of this folder to stay, and has not taken it down since.
+# Whether a user kept the lab of this folder (`--keep`) and has not removed it since.
 is_kept() { [ -e "$1/.kept" ] && [ -e "$1/.halab/keys" ]; }
 
-# A name for a lab or an engine that belongs to a folder: PREFIX FOLDER.
+# Print a name for a lab or an engine that depends on the folder: PREFIX FOLDER.
 name_for() { printf '%s-%s\n' "$1" "$(realpath "$2" | sha256sum | cut -c1-6)"; }
 
-# Where labs are made if no engine answers here: in a bare host of this name, or in the one that HALAB_BARE_HOST names.
+# Choose the bare host for labs if no engine answers here: the one in HALAB_BARE_HOST, or one of this name.
 use_bare_host() {
-  # what was there before is not ours to stop
+  # do not stop a bare host that was there before
   started=yes
   [ -z "${HALAB_BARE_HOST:-}" ] || ! is_bare_host "$HALAB_BARE_HOST" || started=
   export HALAB_BARE_HOST=${HALAB_BARE_HOST:-$1}
 }
 
-# Whether there is one of this name, or what a reboot has left of it.
+# Whether a bare host of this name exists, or its files after a reboot.
 is_bare_host() { [ -e "/run/halab-$1" ] || [ -e "/var/lib/halab-$1" ]; }
 
-# Stop the bare host that we started. It refuses while others use it: then it is theirs.
+# Stop the bare host that we started. It refuses while others use it, and then it stays.
 leave_bare_host() {
   [ -n "$started" ] && is_bare_host "$HALAB_BARE_HOST" || return 0
-  "$root/scripts/bare-host" stop || say "the bare host $HALAB_BARE_HOST goes on"
+  "$root/scripts/bare-host" stop || say "the bare host $HALAB_BARE_HOST keeps running"
 }
 
-# Asked once: an engine that is slow for a while is not taken for one that has gone.
+# Check once and remember the answer: a slow engine must not look like a missing one later.
 engine_answers() {
   if [ -z "${engine_here:-}" ]; then
     engine_here=no
@@ -115,7 +115,7 @@ engine_answers() {
   [ "$engine_here" = yes ]
 }
 
-# What libvirt-python is built against: it comes as source.
+# Install the headers to build libvirt-python, which has no binary package.
 need_libvirt_headers() {
   need_packages pkg-config=pkg-config gcc=gcc virsh=libvirt-clients
   pkg-config --exists libvirt || need_packages no-such-command=libvirt-dev
@@ -125,7 +125,7 @@ need_libvirt_headers() {
 sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())' || need_packages no-such-command=python3-dev
 }
 
-# `vagrant validate` knows the settings of virtual machines by it.
+# Install vagrant-libvirt: `vagrant validate` needs it to know the settings of virtual machines.
 need_vagrant_plugin() {
   compgen -G '/usr/share/rubygems-integration/all/gems/vagrant-libvirt-*' >/dev/null ||
     compgen -G "$HOME/.vagrant.d/gems/*/gems/vagrant-libvirt-*" >/dev/null || need_packages no-such-command=vagrant-libvirt
@@ -135,12 +135,12 @@ libvirt_answers() {
   command -v virsh >/dev/null && timeout 10 virsh -q -c "${LIBVIRT_DEFAULT_URI:-qemu:///system}" uri >/dev/null 2>&1
 }
 
-# Run a command where libvirt answers: here, or with one of its own on a host that has none.
+# Run a command with libvirt: this host's, or that of a bare host.
 with_libvirt() {
   if libvirt_answers; then "$@"; else "$root/scripts/bare-host" virt "$@"; fi
 }
 
-# Run a command where a docker engine answers: here, or with an engine of its own on a host that has none.
+# Run a command with a docker engine: this host's, or that of a bare host.
 with_engine() {
   if engine_answers; then "$@"; else "$root/scripts/bare-host" run "$@"; fi
 }

@@ -1,4 +1,4 @@
-"""Small changes of a module's source, each of which a test should notice, for scripts/mutants.
+"""Make small changes to a module's source, each of which a test should notice. Part of scripts/mutants.
 
 Most are made by Cosmic Ray's operators; those here add what it lacks. A change that the program cannot show (in a type,
 a decorator, a docstring or an assertion) is none.
@@ -19,7 +19,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 
-# Of each kind of operator, its neighbour and its opposite: the other replacements fall to the same tests.
+# Each operator becomes its neighbour and its opposite: the tests that notice these notice the other replacements too.
 _COSMIC_RAY = (
     *(
         f"ReplaceComparisonOperator_{pair}"
@@ -48,15 +48,15 @@ _COSMIC_RAY = (
     "NumberReplacer",
     "ZeroIterationForLoop",
 )  # fmt: skip
-# What a name is swapped for: a function anywhere, a value only behind the name of its kind.
+# Replacements of names: a function anywhere, a value only after the name of its class.
 _FUNCTIONS = {"min": ("max",), "max": ("min",), "any": ("all",), "all": ("any",)}
 _VALUES = {
-    "State": ("MET", "BROKEN", "OPEN"),
-    "Standing": ("KEPT", "BROKEN", "UNJUDGED", "LEFT_OUT"),
+    "JudgementState": ("MET", "BROKEN", "OPEN"),
+    "PromiseStatus": ("KEPT", "BROKEN", "UNJUDGED", "LEFT_OUT"),
     "Verdict": ("PASS", "FAIL", "ERROR", "SKIP"),
     "CheckState": ("PASSED", "FAILED", "ERROR", "SKIPPED"),
     "Origin": ("HEAL", "INJECT"),
-    "When": ("BEFORE", "AFTER"),
+    "SteadyCheckPoint": ("BEFORE", "AFTER"),
 }
 
 
@@ -76,18 +76,18 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What stays the same while the code around it changes."""
+        """Identify the mutant independently of its line."""
         return self.module, self.place, self.was, self.becomes
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
-    """Every mutant of a module, each once, in the order of the lines."""
+    """Return every mutant of a module once, in the order of the lines."""
     lines = source.splitlines(keepends=True)
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
         first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
-        # parsed alone: that is much faster than the whole module again and again
+        # parse the statement alone: much faster than the complete module
         yield from _of_statement(module, "".join(lines[first - 1 : node.end_lineno]), first)
 
 
@@ -113,7 +113,7 @@ def _operators() -> tuple[Operator, ...]:
 
 
 class SwapName(Operator):  # type: ignore[misc]
-    """`min` for `max`, `State.MET` for `State.OPEN`."""
+    """`min` for `max`, `JudgementState.MET` for `JudgementState.OPEN`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         for _ in self._others(node):
@@ -166,7 +166,7 @@ class SwapMembership(Operator):  # type: ignore[misc]
 
 
 class NegateFilter(Operator):  # type: ignore[misc]
-    """The condition of a comprehension becomes its opposite."""
+    """Negate the condition of a comprehension."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type in ("comp_if", "old_comp_if"):
@@ -182,7 +182,7 @@ class NegateFilter(Operator):  # type: ignore[misc]
 
 
 class DropStatement(Operator):  # type: ignore[misc]
-    """A simple statement of a function becomes `pass`."""
+    """Replace a simple statement of a function by `pass`."""
 
     _KEPT = (
         "import_name",
@@ -207,7 +207,7 @@ class DropStatement(Operator):  # type: ignore[misc]
 
     @staticmethod
     def _declares(statement: Any) -> bool:
-        """`answered: float | None`, without a value."""
+        """Whether a statement only declares a name: `answered: float | None`."""
         return statement.type == "expr_stmt" and "=" not in statement.get_code()
 
     @staticmethod
@@ -223,7 +223,7 @@ class DropStatement(Operator):  # type: ignore[misc]
 
 
 def program(source: str) -> str:
-    """What a source does, without what does nothing: types, decorators, docstrings, assertions."""
+    """Return the program of a source without types, decorators, docstrings and assertions."""
     return ast.dump(_Bare().visit(ast.parse(source)))
 
 
@@ -244,7 +244,7 @@ class _Bare(ast.NodeTransformer):
         return node
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
-        # how an argument may be given is a matter of style
+        # positional or keyword: a matter of style
         node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
         node.defaults = [*node.defaults, *filter(None, node.kw_defaults)]
         node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
@@ -280,12 +280,12 @@ def _described(module: str, source: str, changed: str, line: int) -> Mutant:
 
 
 def _tidy(lines: Sequence[str]) -> str:
-    """On one line, with single spaces: how code is broken into lines is no part of a change."""
+    """Join lines with single spaces: line breaks are no part of a change."""
     return " ".join(" ".join(lines).split())
 
 
 def place_of(source: str, line: int) -> str:
-    """The innermost function or class that a line is in, `Track.before`; empty outside of any."""
+    """Return the innermost function or class around a line, such as `Track.before`; empty outside of any."""
     names: list[str] = []
     around: ast.AST | None = ast.parse(source)
     while around is not None:

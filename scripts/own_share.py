@@ -1,4 +1,4 @@
-"""What halab adds to the time that scenarios take by their nature, for scripts/measure and scripts/bench."""
+"""How much time halab adds to the time that scenarios need themselves. Part of scripts/measure and scripts/bench."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def needed_seconds(run: Path) -> float | None:
-    """What a run, given by its folder, took from its first fault until the lab was steady again."""
+    """Return the seconds from a run's first fault until the lab was steady again; None if it did not get there."""
     from halab.scenario.record import events, timeline
 
     records = timeline.read(run / "timeline.jsonl")
@@ -17,7 +17,7 @@ def needed_seconds(run: Path) -> float | None:
 
 
 def shown(whole_seconds: float, needed: Sequence[float]) -> str:
-    """Both figures, and the share that is not the scenarios' own."""
+    """Format both times, and the share that halab adds."""
     own = sum(needed)
     share = f"{100 * (whole_seconds - own) / own:.0f} %" if own else "nothing to compare"
     return (

@@ -30,8 +30,8 @@ def too_long(values: list[float], most: float = LIMIT) -> bool:
 
 class Window:
     @property
-    def state(self) -> State:
-        return State.MET
+    def state(self) -> JudgementState:
+        return JudgementState.MET
 '''
 
 
@@ -65,15 +65,15 @@ def test_every_kind_of_change_is_made_and_each_once(mutations: Any) -> None:
         ("too_long", "return all(value > most for value in values if value)"),
         ("too_long", "return any(value > most for value in values if not (value))"),
         ("too_long", "pass"),
-        ("Window.state", "return State.BROKEN"),
-        ("Window.state", "return State.OPEN"),
+        ("Window.state", "return JudgementState.BROKEN"),
+        ("Window.state", "return JudgementState.OPEN"),
         ("Window.state", "pass"),
     }
 
 
 def test_a_change_is_told_by_its_line_and_place(mutations: Any) -> None:
     (first, *_) = [each for each in mutations.mutants("made_up", SOURCE) if each.place == "Window.state"]
-    assert (first.line, first.was) == (13, "return State.MET")
+    assert (first.line, first.was) == (13, "return JudgementState.MET")
 
 
 def test_what_no_program_can_show_is_no_change(mutations: Any) -> None:

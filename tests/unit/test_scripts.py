@@ -51,7 +51,7 @@ def test_each_demo_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert second.line() == f"{tmp_path}/demo-2"
     code, errors = Shell(tmp_path, TAKE).end()
     assert code == 3
-    assert f"in use by others: {tmp_path}/demo {tmp_path}/demo-2" in errors
+    assert f"in use by other scripts: {tmp_path}/demo {tmp_path}/demo-2" in errors
     assert first.end()[0] == 0
     third = Shell(tmp_path, TAKE)
     assert third.line() == f"{tmp_path}/demo"
