@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+
+from halab.cli import cli
+from halab.scenario.run import library
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -79,3 +84,46 @@ def test_paths_of_pages_exist_wherever_they_are_named() -> None:
     ]
     listed = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert {path for path in set(listed.stdout.split()) if not (ROOT / path).exists()} == set()
+
+
+def code(page: Path) -> Iterator[str]:
+    """The lines of a page that are code."""
+    is_prose = {number for number, _ in prose(page)}
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        if number not in is_prose:
+            yield line.strip()
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The commands of halab that a page tells the reader to type, without `halab`."""
+    for line in code(page):
+        command = re.split(r"\s#| && | \| ", re.sub(r"^\$ |^scripts/bare-host (run|virt) ", "", line))[0]
+        if re.match(r"halab [a-z]+( |$)", command) and ":" not in command:
+            yield shlex.split(command)[1:]
+
+
+@page_by_page
+def test_commands_in_the_pages_exist(page: Path) -> None:
+    for words in commands(page):
+        command: click.Command = cli
+        context, rest = click.Context(cli), words
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            below = command.get_command(context, rest[0])
+            assert below is not None, f"no such command: {words}"
+            command, rest = below, rest[1:]
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--"}
+        options = rest[: rest.index("--")] if "--" in rest else rest
+        assert {word.partition("=")[0] for word in options if word.startswith("-")} <= known, words
+
+
+@page_by_page
+def test_scenarios_in_the_pages_are_valid(page: Path, tmp_path: Path) -> None:
+    for number, block in enumerate(
+        re.findall(r"^```yaml\n(title:.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ):
+        path = tmp_path / f"block-{number}.yml"
+        for check in re.findall(r"checks/\w+\.py", block):
+            (tmp_path / check).parent.mkdir(exist_ok=True)
+            (tmp_path / check).touch()
+        path.write_text(block)
+        library.find(str(path))
