@@ -235,7 +235,7 @@ class RealHost:
             self._routes(place),
             self._subnets(provider_of(place.written)),
             lab=place.name,
-            work=place.work.path,
+            work=place.work,
         )
 
     def bundle(self, release: Release, source: BundleSource) -> Bundle | None:

@@ -29,7 +29,7 @@ def networks(host: Host, subject: Subject) -> Finding:
     if told is None:
         return skipped("no libvirt answers")
     place = subject.place
-    own = [each for each in told.networks if each.is_of(place.name, place.work.path)]
+    own = [each for each in told.networks if each.is_of(place.name, place.work)]
     resting = [each.name for each in own if not each.active]
     listed = ", ".join(
         f"{each.name} ({each.forward if each.active else 'not active'})" for each in told.networks

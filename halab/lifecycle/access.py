@@ -71,7 +71,7 @@ def site(place: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
         with one_at_a_time if in_turn else nullcontext():
             recreate(place, lab, machine, join=join)
 
-    return Site(lab, guests(place), clock or RealClock(), providers.power(place, lab), recreated)
+    return Site(lab, guests(place), clock or RealClock(), providers.machines(place, lab).power(), recreated)
 
 
 def kubeconfig(place: LabDir) -> Path:

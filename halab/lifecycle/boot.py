@@ -7,17 +7,17 @@ from halab.lifecycle.lab import LabDir
 from halab.lifecycle.providers import vagrant
 from halab.machines import addresses
 from halab.machines.power import PowerState
-from halab.machines.provider import Provider
+from halab.machines.provider import LabMachines
 from halab.progress import Progress
-from halab.topology.lab import Lab, Machine
+from halab.topology.lab import Machine
 
 # On a machine that does nothing else; a lab's patience stretches it.
 _BOOT_SECONDS = 300
 
 
-def require_thawed(place: LabDir, lab: Lab, maker: Provider) -> None:
+def require_thawed(machines: LabMachines) -> None:
     """LabProblem where machines stand still: nothing would answer, for as long as anybody waits."""
-    frozen = [each.machine for each in maker.machines(lab.name, place.work.path) if each.paused]
+    frozen = [info.machine for info in machines.infos() if info.paused]
     if frozen:
         raise LabProblem(
             f"frozen: {', '.join(frozen)}",
@@ -25,17 +25,18 @@ def require_thawed(place: LabDir, lab: Lab, maker: Provider) -> None:
         )
 
 
-def boot(place: LabDir, lab: Lab, maker: Provider, progress: Progress, only: Machine | None = None) -> int:
+def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine | None = None) -> int:
     """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
+    lab = machines.lab
     wanted = lab.machines if only is None else (only,)
     for machine in wanted:
-        maker.introduce(lab, machine, place.work.path)
-    running = {each.machine for each in maker.machines(lab.name, place.work.path) if each.running}
+        machines.register_with_vagrant(machine.name)
+    running = {info.machine for info in machines.infos() if info.running}
     missing = [machine.name for machine in wanted if machine.name not in running]
-    maker.make_networks(lab, place.work.path)
+    machines.make_networks()
     for machine in wanted:
-        if maker.state(lab, machine, place.work.path) is PowerState.GONE:
-            maker.make_disks(lab, machine, place.work.path)
+        if machines.state(machine.name) is PowerState.GONE:
+            machines.make_disks(machine.name)
     if missing:
         # a machine that is made anew has another host key
         place.work.known_hosts.unlink(missing_ok=True)
@@ -46,11 +47,11 @@ def boot(place: LabDir, lab: Lab, maker: Provider, progress: Progress, only: Mac
                 vagrant(place, lab).up(only.name if only else None)
             except CommandFailed:
                 # a provider that has gone meanwhile says so itself
-                maker.networks()
+                machines.infos()
                 raise
     for machine in wanted:
-        maker.connect(lab, machine, place.work.path)
-    without_address = set(addresses.note(lab, place.work, maker))
+        machines.connect(machine.name)
+    without_address = set(addresses.note(machines))
     lost = [machine.name for machine in wanted if machine.name in without_address]
     if lost:
         raise LabProblem(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
@@ -12,6 +11,7 @@ from halab.lifecycle import machine_info, orphans, providers, workfiles
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
 from halab.machines.provider import Provider
+from halab.machines.work import Work
 from halab.progress import Progress
 
 
@@ -22,30 +22,32 @@ def down(place: LabDir, progress: Progress, *, runs: bool = False) -> list[str]:
     interrupted `up` made. So may the work folder be; one that was moved takes the machines with it.
     """
     # the machines are where they were made, whatever the file says now
-    provider = machine_info.provider(place.work) or labs.provider_of(place.written)
-    place = replace(place, written=place.written.model_copy(update={"provider": provider}))
+    kind = machine_info.provider(place.work) or labs.provider_of(place.written)
+    place = replace(place, written=place.written.model_copy(update={"provider": kind}))
     held = allocation.of(place.work.path)
     if held:
         labs.require_same_host(place, held)
     try:
-        maker = providers.maker(place)
+        provider = providers.connect(place)
     except HostProblem:
         if held or place.work.path.exists():
             raise
-        progress.say(f"{provider} does not answer, and cannot say whether it has machines of this lab")
+        progress.say(f"{kind} does not answer, and cannot say whether it has machines of this lab")
         return []
     with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
         with progress.step("remove the machines", limit_seconds=120) as step:
             before = machine_info.moved_from(place.work)
-            works = [place.work.path, *([before] if before else [])]
-            removed = [name for work in works for name in _remove(place, maker, work)]
+            works = [place.work, *([before] if before else [])]
+            removed = [name for work in works for name in _remove(place, provider, work)]
             step.done(", ".join(removed) or "there were none")
         workfiles.clear(place, runs=runs)
         for work in works:
-            allocation.release(work)
+            allocation.release(work.path)
     place.work.remove_if_empty()
     return removed
 
 
-def _remove(place: LabDir, maker: Provider, work: Path) -> list[str]:
-    return [each for name in orphans.names(place, maker, work) for each in maker.remove(name, work)]
+def _remove(place: LabDir, provider: Provider, work: Work) -> list[str]:
+    return [
+        removed for lab in orphans.names(place, provider, work) for removed in provider.remove(lab, work)
+    ]

@@ -75,7 +75,7 @@ def remove(orphaned: Iterable[Resource]) -> Iterator[Removal]:
             else:
                 if each.holder not in keepers:
                     keepers[each.holder] = keeper(each.holder)
-                keepers[each.holder].discard_belonging(each)
+                keepers[each.holder].discard(each)
             yield Removal(each)
         except HalabError as error:
             yield Removal(each, error)

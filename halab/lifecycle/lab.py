@@ -92,9 +92,9 @@ def allocated(place: LabDir) -> Lab:
     return planned(place, held)
 
 
-def moved(place: LabDir, before: Path) -> LabProblem:
+def moved(place: LabDir, origin: Work) -> LabProblem:
     """The machines of a lab name the folder that was moved by its path of before, and cannot be told another."""
-    here = place.work.path
+    here, before = place.work.path, origin.path
     source, target = (here, before) if before.parent.exists() else (here.parent, before.parent)
     return LabProblem(
         f"the lab {place.name} was made in {before.parent}, and its folder was moved since",

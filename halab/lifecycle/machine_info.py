@@ -52,13 +52,13 @@ def provider(work: Work) -> ProviderKind | None:
     return ProviderKind(noted) if noted else None
 
 
-def origin(work: Work) -> Path | None:
+def origin(work: Work) -> Work | None:
     """The work folder whose machines a moved or copied one knows; None for one that lies where it was made."""
     path = Path(_noted(work).get(_WORK, work.path))
-    return path if path != work.path else None
+    return Work(path) if path != work.path else None
 
 
-def moved_from(work: Work) -> Path | None:
+def moved_from(work: Work) -> Work | None:
     """The work folder that this one was before somebody moved it; None where nobody has."""
     before = origin(work)
     return before if before and not inventory.is_there(str(before)) else None

@@ -15,37 +15,38 @@ from halab.lifecycle import machine_info
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation, identity, inventory
 from halab.machines.provider import MachineInfo, Provider
+from halab.machines.work import Work
 from halab.progress import Progress
 
 
-def reclaim(place: LabDir, maker: Provider, progress: Progress) -> None:
+def reclaim(place: LabDir, provider: Provider, progress: Progress) -> None:
     """Make room for the lab of a place, before anything of it is made.
 
     Its machines without keys are removed. LabProblem where its name belongs to a lab of another folder, or where it is
     not sure that nobody can use what is there.
     """
-    machines = _made_here(maker.machines(None, place.work.path))
+    machines = _made_here(provider.machines(None, place.work))
     if not machine_info.opens(place.work):
-        _require_nobody_elses(place, maker)
+        _require_nobody_elses(place, provider)
         if machines:
-            _remove(place, maker, machines, progress)
+            _remove(place, provider, machines, progress)
     elif machines and allocation.of(place.work.path) is None:
         raise LabProblem(
             f"the lab {place.name} is up, and this user holds no network for it",
             hint="give the command as the user who brought it up, or make it anew: `halab down && halab up`",
         )
     moved = machine_info.moved_from(place.work)
-    if moved and maker.machines(None, moved):
+    if moved and provider.machines(None, moved):
         raise labs.moved(place, moved)
-    for each in maker.machines(place.name):
-        if each.work != str(place.work.path):
+    for each in provider.machines(place.name):
+        if each.work != str(place.work):
             raise _taken(place, each)
 
 
-def names(place: LabDir, maker: Provider, work: Path) -> list[str]:
+def names(place: LabDir, provider: Provider, work: Work) -> list[str]:
     """The labs that machines of a work folder belong to, its present one first: a name in a lab file may change."""
-    held = allocation.of(work)
-    found = sorted(each.lab for each in _made_here(maker.machines(None, work)))
+    held = allocation.of(work.path)
+    found = sorted(each.lab for each in _made_here(provider.machines(None, work)))
     return list(dict.fromkeys([held.name if held else place.name, *found]))
 
 
@@ -54,8 +55,8 @@ def _made_here(machines: Iterable[MachineInfo]) -> list[MachineInfo]:
     return [each for each in machines if each.host in ("", identity.of_this_host())]
 
 
-def _require_nobody_elses(place: LabDir, maker: Provider) -> None:
-    machines = maker.machines(place.name, place.work.path)
+def _require_nobody_elses(place: LabDir, provider: Provider) -> None:
+    machines = provider.machines(place.name, place.work)
     elsewhere = [each.host_name for each in machines if each not in _made_here(machines)]
     if elsewhere:
         raise LabProblem(
@@ -69,16 +70,16 @@ def _rename(place: LabDir) -> str:
     return f"give this lab another name in {place.file} (`name: auto` makes one up)"
 
 
-def _remove(place: LabDir, maker: Provider, machines: Sequence[MachineInfo], progress: Progress) -> None:
+def _remove(place: LabDir, provider: Provider, machines: Sequence[MachineInfo], progress: Progress) -> None:
     known = sorted({each.lab for each in machines})
-    snapshots = {saved.snapshot for name in known for saved in maker.saved(name, place.work.path)}
+    snapshots = {saved.snapshot for name in known for saved in provider.saved(name, place.work)}
     progress.say(
         f"the keys of {', '.join(each.host_name for each in machines)} are not in {place.work.path}: nobody can log in "
         f"to them any more, and the lab is made anew"
         + (f", without its snapshots: {', '.join(sorted(snapshots))}" if snapshots else "")
     )
     with progress.step("remove the machines without keys", limit_seconds=120) as step:
-        step.done(", ".join(one for name in known for one in maker.remove(name, place.work.path)))
+        step.done(", ".join(one for name in known for one in provider.remove(name, place.work)))
     # it may be called otherwise now
     allocation.release(place.work.path)
 

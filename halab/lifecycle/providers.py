@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from halab.clock import RealClock
 from halab.config.lab import ProviderKind
 from halab.errors import CommandFailed, LabProblem
 from halab.images import box as boxes
@@ -10,15 +9,11 @@ from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.payload import Payload
-from halab.machines.docker import engine
+from halab.machines.docker import client as docker_client
 from halab.machines.docker.engine import Engine
-from halab.machines.docker.power import DockerPower
-from halab.machines.guests import SshGuests, set_clock
 from halab.machines.host.host_lock import HostLock, host_lock
 from halab.machines.libvirt.hypervisor import Hypervisor
-from halab.machines.libvirt.power import LibvirtPower
-from halab.machines.power import Power
-from halab.machines.provider import Provider
+from halab.machines.provider import LabMachines, Provider
 from halab.machines.vagrant import Vagrant, disk_of
 from halab.progress import Progress
 from halab.topology.lab import Lab
@@ -27,28 +22,21 @@ from halab.topology.lab import Lab
 _COPY_SECONDS = 1800
 
 
-def maker(place: LabDir) -> Provider:
-    """What makes the machines of a place, on the host that it names."""
+def connect(place: LabDir) -> Provider:
+    """Connect to what runs the lab's machines, on the host that the lab file or the environment names."""
     if labs.provider_of(place.written) is ProviderKind.DOCKER:
         return Engine()
     return Hypervisor(uri=place.written.provider_uri)
 
 
-def power(place: LabDir, lab: Lab) -> Power:
-    if lab.provider is ProviderKind.DOCKER:
-        return DockerPower(lab, place.work, Engine())
-    guests = SshGuests(place.work.ssh_config)
-    return LibvirtPower(
-        lab,
-        place.work,
-        Hypervisor(uri=place.written.provider_uri),
-        set_clock=lambda machine: set_clock(guests, machine, RealClock(), lab.patience),
-    )
+def machines(place: LabDir, lab: Lab) -> LabMachines:
+    """The machines of a lab at their provider."""
+    return connect(place).of(lab, place.work)
 
 
 def vagrant(place: LabDir, lab: Lab) -> Vagrant:
-    address = engine.address() if lab.provider is ProviderKind.DOCKER else None
-    # by the tunnel that is there already: the docker command would make a connection of its own for every question
+    address = docker_client.address() if lab.provider is ProviderKind.DOCKER else None
+    # over the tunnel that is open already: the docker command would open a connection for every question
     env = {"DOCKER_HOST": address} if address else {}
     return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log", env=env)
 

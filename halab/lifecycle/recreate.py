@@ -32,7 +32,7 @@ def recreate(
     """
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
     made = lab.machine(machine)
-    boot(place, lab, providers.maker(place), shown, only=made)
+    boot(place, providers.machines(place, lab), shown, only=made)
     _wait_for_answer(guests, machine, Deadline.after(clock, _ANSWER_SECONDS * lab.patience))
     provisioner = Provisioner(lab, place.work, guests, shown, clock, providers.payload(place, lab))
     provisioner.rejoin(made, join or JoinOptions())

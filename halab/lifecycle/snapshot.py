@@ -24,7 +24,7 @@ from halab.lifecycle.lab import LabDir
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.guests import on_all
 from halab.machines.power import PowerState
-from halab.machines.provider import Provider
+from halab.machines.provider import LabMachines
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
@@ -53,26 +53,25 @@ class Snapshot:
         return not self.missing
 
 
-def snapshots(place: LabDir, lab: Lab, maker: Provider) -> list[Snapshot]:
+def snapshots(machines: LabMachines) -> list[Snapshot]:
     """The snapshots of a lab, the oldest first."""
     found: dict[str, dict[str, datetime]] = {}
-    for each in maker.saved(lab.name, place.work.path):
-        found.setdefault(each.snapshot, {})[each.machine] = each.created
+    for saved in machines.saved():
+        found.setdefault(saved.snapshot, {})[saved.machine] = saved.created
     every = [
         Snapshot(
             name,
-            max(machines.values()),
-            tuple(each.name for each in lab.machines if each.name not in machines),
+            max(created.values()),
+            tuple(each.name for each in machines.lab.machines if each.name not in created),
         )
-        for name, machines in found.items()
+        for name, created in found.items()
     ]
     return sorted(every, key=lambda each: (each.created, each.name))
 
 
 def of_lab(place: LabDir) -> list[Snapshot]:
     """The snapshots of the lab that is up."""
-    lab = labs.existing(place)
-    return snapshots(place, lab, providers.maker(place))
+    return snapshots(providers.machines(place, labs.existing(place)))
 
 
 def save(place: LabDir, name: str, progress: Progress) -> None:
@@ -80,17 +79,17 @@ def save(place: LabDir, name: str, progress: Progress) -> None:
     if not re.fullmatch(_NAME, name):
         raise BadUsage(f"not a name for a snapshot: {name}", hint=f"it matches {_NAME}")
     with labs.locked(place, f"snapshot save, process {os.getpid()}"):
-        lab = labs.existing(place)
-        maker = providers.maker(place)
-        if any(each.name == name for each in snapshots(place, lab, maker)):
+        machines = providers.machines(place, labs.existing(place))
+        if any(each.name == name for each in snapshots(machines)):
             raise BadUsage(
                 f"there is a snapshot {name} already", hint=f"`halab snapshot delete {name}` removes it"
             )
-        save_held(place, lab, maker, name, progress)
+        save_held(place, machines, name, progress)
 
 
-def save_held(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Progress) -> None:
+def save_held(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
     """As `save`, for who holds the lab's lock. What was saved of a snapshot that fails is removed."""
+    lab = machines.lab
     site = access.site(place, lab)
     running = _require_alike(site)
     open_faults = Journal(place.work.journal).open_faults()
@@ -101,10 +100,10 @@ def save_held(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Pro
             progress.step(f"save the snapshot {name}", limit_seconds=_SAVE_SECONDS * lab.patience),
             _frozen(place, site) if running else nullcontext(),
         ):
-            on_all(_names(lab), lambda each: maker.save(lab, lab.machine(each), place.work.path, name))
+            on_all(_names(lab), lambda machine: machines.save(machine, name))
     except BaseException:
         with suppress(HalabError):
-            maker.delete_snapshot(lab.name, place.work.path, name)
+            machines.delete_snapshot(name)
         raise
     if running:
         wait_steady(place, lab, progress)
@@ -113,10 +112,9 @@ def save_held(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Pro
 def delete(place: LabDir, name: str) -> None:
     """Remove a snapshot, or what was saved of one that did not come to its end."""
     with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
-        lab = labs.existing(place)
-        maker = providers.maker(place)
-        _known(snapshots(place, lab, maker), name)
-        maker.delete_snapshot(lab.name, place.work.path, name)
+        machines = providers.machines(place, labs.existing(place))
+        _known(snapshots(machines), name)
+        machines.delete_snapshot(name)
 
 
 def restore(place: LabDir, name: str, progress: Progress) -> Observation:
@@ -127,14 +125,14 @@ def restore(place: LabDir, name: str, progress: Progress) -> Observation:
     """
     with labs.locked(place, f"snapshot restore, process {os.getpid()}", amid_restore=True):
         lab = labs.existing(place)
-        maker = providers.maker(place)
-        wanted = _known(snapshots(place, lab, maker), name)
+        machines = providers.machines(place, lab)
+        wanted = _known(snapshots(machines), name)
         if not wanted.is_whole:
             raise LabProblem(
                 f"the snapshot {name} is not whole: {', '.join(wanted.missing)} is not in it",
                 hint=f"`halab snapshot delete {name}` removes what there is of it",
             )
-        _put_back(place, lab, maker, name, progress)
+        _put_back(place, machines, name, progress)
         # containers have started anew; who goes on with a clock that was stepped has leases that run out only now
         hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
         return wait_steady(place, lab, progress, hold_seconds=hold)
@@ -150,31 +148,27 @@ def reset(place: LabDir, progress: Progress) -> Observation:
     return restore(place, AFTER_UP, progress)
 
 
-def save_after_up(place: LabDir, lab: Lab, maker: Provider, progress: Progress) -> None:
+def save_after_up(place: LabDir, machines: LabMachines, progress: Progress) -> None:
     """Keep what `up` has made, for `reset`; once. A lab that cannot be saved is up all the same.
 
     A snapshot of a lab that had fewer machines is replaced.
     """
-    known = [each for each in snapshots(place, lab, maker) if each.name == AFTER_UP]
+    known = [each for each in snapshots(machines) if each.name == AFTER_UP]
     if known and known[0].is_whole:
         return
     try:
         if known:
-            maker.delete_snapshot(lab.name, place.work.path, AFTER_UP)
-        save_held(place, lab, maker, AFTER_UP, progress)
+            machines.delete_snapshot(AFTER_UP)
+        save_held(place, machines, AFTER_UP, progress)
     except HalabError as error:
         progress.say(f"the lab was not saved, and `halab reset` has nothing to go back to: {error.message}")
 
 
-def _put_back(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Progress) -> None:
-    work, power = place.work, providers.power(place, lab)
+def _put_back(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
+    lab, work, power = machines.lab, place.work, machines.power()
     replace(work.restoring, name + "\n")
-    gone = [each for each in lab.machines if maker.state(lab, each, work.path) is PowerState.GONE]
-    if gone:
-        boot(place, lab, maker, progress)
-
-    def put_back(machine: str) -> None:
-        maker.restore(lab, lab.machine(machine), work.path, name)
+    if any(machines.state(machine) is PowerState.GONE for machine in _names(lab)):
+        boot(place, machines, progress)
 
     def go_on(machine: str) -> None:
         if power.state(machine) is PowerState.FROZEN:
@@ -183,7 +177,7 @@ def _put_back(place: LabDir, lab: Lab, maker: Provider, name: str, progress: Pro
             power.start(machine)
 
     with progress.step(f"restore the snapshot {name}", limit_seconds=_RESTORE_SECONDS * lab.patience):
-        on_all(_names(lab), put_back)
+        on_all(_names(lab), lambda machine: machines.restore(machine, name))
         work.known_hosts.unlink(missing_ok=True)
         on_all(_names(lab), go_on)
     work.journal.unlink(missing_ok=True)

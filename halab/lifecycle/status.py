@@ -78,7 +78,7 @@ def look(place: LabDir) -> Status:
     """Ask the provider and, where machines run, the cluster."""
     lab = labs.allocated(place)
     machine_info.require_same(place.file, place.work, lab)
-    machines = {each.machine: each for each in providers.maker(place).machines(lab.name, place.work.path)}
+    machines = {info.machine: info for info in providers.machines(place, lab).infos()}
     down = [
         machine.name
         for machine in lab.machines

@@ -38,38 +38,39 @@ class UpResult:
 def up(place: LabDir, progress: Progress) -> UpResult:
     """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
     with labs.locked(place, f"up, process {os.getpid()}"):
-        maker = providers.maker(place)
-        orphans.reclaim(place, maker, progress)
+        provider = providers.connect(place)
+        orphans.reclaim(place, provider, progress)
         # until its networks are there to be seen, nobody else may choose theirs
         with host_lock(HostLock.NETWORKS):
             is_new = allocation.of(place.work.path) is None
-            lab = _allocate(place, maker)
+            lab = _allocate(place, provider)
+            machines = provider.of(lab, place.work)
             try:
-                maker.require_free(lab, place.work.path)
+                machines.require_free_names()
             except HalabError:
                 # nothing of it is made: it may be called otherwise at the next `up`
                 if is_new:
                     allocation.release(place.work.path)
                 raise
-            maker.make_networks(lab, place.work.path)
+            machines.make_networks()
         if is_new:
             # what is in it is of a lab that is gone, or of another folder's: no key, no fault, no machine of this one
             workfiles.clear(place)
-        require_thawed(place, lab, maker)
+        require_thawed(machines)
         base = providers.base(place, lab, progress)
         place.work.make()
         with _kept(place):
             place.work.write(
                 {**workfiles.rendered(place, lab, base=base), **machine_info.note(place.work, lab)}
             )
-            started = boot(place, lab, maker, progress)
+            started = boot(place, machines, progress)
             payload = providers.payload(place, lab)
             provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock(), payload)
             changes = provisioner.run()
             _save_credentials(place, provisioner)
             seen = wait_steady(place, lab, progress)
             # also where nothing had to be changed: an `up` before may have ended before it came to this
-            snapshot.save_after_up(place, lab, maker, progress)
+            snapshot.save_after_up(place, machines, progress)
             return UpResult(lab, seen, started + changes)
 
 
@@ -77,10 +78,8 @@ def start(place: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
     with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
         lab = labs.existing(place)
-        maker = providers.maker(place)
-        gone = [
-            each.name for each in lab.machines if maker.state(lab, each, place.work.path) is PowerState.GONE
-        ]
+        machines = providers.machines(place, lab)
+        gone = [each.name for each in lab.machines if machines.state(each.name) is PowerState.GONE]
         if gone:
             raise LabProblem(
                 f"nothing is left to start of {', '.join(gone)}", hint="`halab up` makes them anew"
@@ -89,8 +88,8 @@ def start(place: LabDir, progress: Progress) -> Observation:
             half = [each.name for each in lab.machines if not place.work.has_key_of_vagrant(each.name)]
             if half:
                 raise LabProblem(f"not made to its end: {', '.join(half)}", hint="`halab up` makes it anew")
-        require_thawed(place, lab, maker)
-        boot(place, lab, maker, progress)
+        require_thawed(machines)
+        boot(place, machines, progress)
         return wait_steady(place, lab, progress)
 
 
@@ -102,16 +101,16 @@ def stop(place: LabDir, progress: Progress) -> None:
             providers.vagrant(place, lab).halt()
 
 
-def _allocate(place: LabDir, maker: Provider) -> Lab:
+def _allocate(place: LabDir, provider: Provider) -> Lab:
     if allocation.of(place.work.path):
         lab = labs.allocated(place)
         elsewhere = machine_info.provider(place.work) not in (None, lab.provider)
-        if elsewhere or maker.machines(lab.name, place.work.path):
+        if elsewhere or provider.machines(lab.name, place.work):
             machine_info.require_same(place.file, place.work, lab)
         return lab
-    taken = [*allocation.host_routes(maker.remote), *maker.networks()]
+    taken = [*allocation.host_routes(provider.remote), *provider.networks()]
     managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT
-    host = str(maker.remote) if maker.remote else ""
+    host = str(provider.remote) if provider.remote else ""
     got = allocation.allocate(
         place.name, place.written.network, place.work.path, taken=taken, managed=managed, host=host
     )

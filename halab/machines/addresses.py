@@ -1,4 +1,4 @@
-"""Where a lab's machines are reached from this host: a provider may give out others at every start."""
+"""Where this host reaches a lab's machines: a provider may give them other addresses at every start."""
 
 from __future__ import annotations
 
@@ -7,42 +7,41 @@ import threading
 from pathlib import Path
 
 from halab.config.lab import ProviderKind
-from halab.machines.provider import Provider
+from halab.machines.provider import Reachable
 from halab.machines.work import Work
 from halab.topology import files
 from halab.topology.lab import Lab
 
-# Machines are started from several threads: the last one to write must have seen what all of them got.
+# Several threads start machines: the last one to write must have seen the addresses of all.
 _writing = threading.Lock()
 
 
-def note(lab: Lab, work: Work, maker: Provider) -> list[str]:
-    """Write down where each machine is reached over SSH; the names of those that have no address now."""
+def note(machines: Reachable) -> list[str]:
+    """Write the ssh_config with the present address of every machine; the names of those that have none."""
+    lab, work, remote = machines.lab, machines.work, machines.remote
     with _writing:
-        found = {
-            each.machine: str(each.address) for each in maker.machines(lab.name, work.path) if each.address
-        }
-        # a machine that is off keeps an entry: without one, OpenSSH would look for a host of that name elsewhere
-        addresses = {each.name: found.get(each.name, str(each.address)) for each in lab.machines}
-        keys = {each.name: str(_private_key(work, lab, each.name)) for each in lab.machines}
+        known = {info.machine: str(info.address) for info in machines.infos() if info.address}
         config = files.ssh_config(
             lab,
-            addresses,
-            private_keys=keys,
+            # a machine that is off keeps an entry: without one, OpenSSH would look up a host of that name
+            {machine.name: known.get(machine.name, str(machine.address)) for machine in lab.machines},
+            private_keys={
+                machine.name: str(_private_key(work, lab, machine.name)) for machine in lab.machines
+            },
             known_hosts=str(work.known_hosts),
-            proxy_command=maker.remote.proxy_command if maker.remote else None,
+            proxy_command=remote.proxy_command if remote else None,
         )
         work.write({"ssh_config": config})
-    return [each.name for each in lab.machines if each.name not in found]
+    return [machine.name for machine in lab.machines if machine.name not in known]
 
 
 def forget(work: Work, machine: str) -> None:
-    """Forget the key of a virtual machine that is gone, and what Vagrant knew of it."""
+    """Remove the key of a virtual machine that no longer exists, and Vagrant's other files about it."""
     shutil.rmtree(work.of_vagrant(machine), ignore_errors=True)
 
 
 def _private_key(work: Work, lab: Lab, machine: str) -> Path:
-    """A container is made with the lab's key; into a virtual machine Vagrant puts one that it makes at its start."""
+    """A container has the lab's key from the beginning; Vagrant makes a key for a virtual machine when it starts."""
     if lab.provider is ProviderKind.DOCKER:
         return work.private_key
     return work.key_of_vagrant(machine)

@@ -61,13 +61,16 @@ class Resource:
 
 
 class ResourceOwner(Protocol):
-    """What holds belongings: a docker engine, or libvirt."""
+    """What has resources of labs: a docker engine, or libvirt."""
 
     def resources(self) -> list[Resource]:
-        """All that carries the label of a lab, whoever's it is."""
+        """Everything that carries the label of a lab, also of labs of other users and hosts."""
 
-    def discard_belonging(self, belonging: Resource) -> None:
-        """Remove it if it is there still and still is what it was. HostProblem where it cannot be removed."""
+    def discard(self, resource: Resource) -> None:
+        """Remove a resource if it still exists and still belongs to the same owner, whatever state it is in.
+
+        HostProblem where it cannot be removed.
+        """
 
 
 def moment(text: object) -> datetime | None:

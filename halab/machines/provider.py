@@ -1,25 +1,25 @@
-"""What makes the machines of labs on this host: a docker engine, or libvirt."""
+"""What runs the machines of labs: a docker engine, or libvirt; and the machines of one lab there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import Protocol
 
 from halab.config.remote import Remote
 from halab.errors import LabProblem
-from halab.machines.power import PowerState
+from halab.machines.power import Power, PowerState
 from halab.machines.snapshots import Saved
-from halab.topology.lab import Lab, Machine
+from halab.machines.work import Work
+from halab.topology.lab import Lab
 
 
 @dataclass(frozen=True)
 class MachineInfo:
     """A machine as its provider sees it; `running` is false after a stop or a power cut, and true while it is paused.
 
-    `address` is where this host reaches it over SSH, while it is known. `work` is the work folder that it was made
-    from, and `host` the host that made it; empty where its label is older than that.
+    `address` is where this host reaches it over SSH, if that is known. `work` is the path of the work folder that it
+    was made from, and `host` the host whose halab made it; empty where its label is older than that.
     """
 
     lab: str
@@ -33,57 +33,89 @@ class MachineInfo:
 
 
 def name_taken(what: str, name: str, work: str | None) -> LabProblem:
-    """Something of another work folder, or of none, has a name that a lab needs."""
+    """The error for a name of the lab's that belongs to another work folder, or to nothing of halab's."""
     return LabProblem(
-        f"{what} of another owner has a name that this lab needs: {name} ({work or 'not made by halab'})",
+        f"name already used by another owner's {what}: {name} ({work or 'not made by halab'})",
         hint="remove it, or give this lab another name in its lab file",
     )
 
 
-class Provider(Protocol):
-    """Only what carries a lab's label is touched: its name, and the work folder that it belongs to."""
+class Reachable(Protocol):
+    """The machines of one lab and work folder, as far as it takes to reach them."""
+
+    @property
+    def lab(self) -> Lab: ...
+
+    @property
+    def work(self) -> Work: ...
 
     @property
     def remote(self) -> Remote | None:
-        """The other host that the machines are made on, None where that is this one."""
+        """The other host that the machines are on; None for this one."""
 
-    def networks(self) -> list[IPv4Network]:
-        """The IPv4 networks that this provider has, ours and others'."""
+    def infos(self) -> list[MachineInfo]:
+        """The machines that exist."""
 
-    def require_free(self, lab: Lab, work: Path) -> None:
-        """LabProblem where something that is not of this lab and work folder has one of its names."""
 
-    def make_networks(self, lab: Lab, work: Path) -> None:
-        """What the machines of a lab are to be connected to; what is there already stays."""
+class LabMachines(Reachable, Protocol):
+    """The machines of one lab and work folder at their provider. Machines are named as in the lab: `cp1`.
 
-    def introduce(self, lab: Lab, machine: Machine, work: Path) -> None:
-        """Tell Vagrant of a machine that is there: what made it may have been ended before it said so.
+    Only what carries the label of this lab and this work folder is changed.
+    """
 
-        One that was not made to its end is removed.
+    def power(self) -> Power: ...
+
+    def state(self, machine: str) -> PowerState: ...
+
+    def require_free_names(self) -> None:
+        """LabProblem where something of another owner has the name of a machine or a network of this lab."""
+
+    def make_networks(self) -> None:
+        """Make the networks of the lab; those that exist stay."""
+
+    def register_with_vagrant(self, machine: str) -> None:
+        """Tell Vagrant of a machine that exists: the halab that made it may have been killed before it could.
+
+        A machine that was not made completely is removed.
         """
 
-    def make_disks(self, lab: Lab, machine: Machine, work: Path) -> None:
-        """What a machine that is not there yet is to have; what one of that name has left is removed."""
+    def make_disks(self, machine: str) -> None:
+        """Make the disks of a machine that does not exist yet; what is left of disks of that name is removed."""
 
-    def connect(self, lab: Lab, machine: Machine, work: Path) -> None:
-        """Give a machine its place on the lab's network, where Vagrant has not done so."""
+    def connect(self, machine: str) -> None:
+        """Connect a machine to the lab's network, where Vagrant does not do so."""
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
+    def save(self, machine: str, snapshot: str) -> None:
+        """Save a machine as it is now, under a name. All machines of the lab are frozen or off meanwhile."""
+
+    def restore(self, machine: str, snapshot: str) -> None:
+        """Put a machine back. It is frozen afterwards, or off where the snapshot has no memory."""
+
+    def saved(self) -> list[Saved]:
+        """The machines in the snapshots of the lab."""
+
+    def delete_snapshot(self, snapshot: str) -> None:
+        """Remove a snapshot, also one that is not complete."""
+
+
+class Provider(Protocol):
+    """What runs the machines of labs. Only what carries a lab's label is changed."""
+
+    @property
+    def remote(self) -> Remote | None:
+        """The other host that the machines are made on; None for this one."""
+
+    def of(self, lab: Lab, work: Work) -> LabMachines:
+        """The machines of a lab, made or to be made from a work folder."""
+
+    def networks(self) -> list[IPv4Network]:
+        """The IPv4 networks that the provider has, ours and others'."""
+
+    def machines(self, lab: str | None = None, work: Work | None = None) -> list[MachineInfo]:
         """The machines of a lab, or of all labs; those of one work folder, or of all."""
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState: ...
+    def remove(self, lab: str, work: Work) -> list[str]:
+        """Remove everything of a lab, whatever state it is in: machines, disks, networks; their names."""
 
-    def remove(self, lab: str, work: Path) -> list[str]:
-        """Remove all that a lab has, whatever state it is in: machines, disks, networks; their names."""
-
-    def save(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
-        """Keep a machine as it is now, under a name. All machines of the lab are frozen meanwhile, or off."""
-
-    def restore(self, lab: Lab, machine: Machine, work: Path, snapshot: str) -> None:
-        """Put a machine back, and leave it frozen, or off where a snapshot has no memory of what it did."""
-
-    def saved(self, lab: str, work: Path) -> list[Saved]:
-        """What there is of the snapshots of a lab."""
-
-    def delete_snapshot(self, lab: str, work: Path, snapshot: str) -> None:
-        """Remove what there is of a snapshot, whole or not."""
+    def saved(self, lab: str, work: Work) -> list[Saved]:
+        """The machines in the snapshots of a lab."""

@@ -22,6 +22,10 @@ class Work:
 
     path: Path
 
+    def __str__(self) -> str:
+        """Its path, as labels have it."""
+        return str(self.path)
+
     @classmethod
     def beside(cls, lab_file: Path) -> Work:
         return cls(lab_file.resolve().parent / ".halab")

@@ -58,7 +58,7 @@ class UserLab:
     def power(self) -> Power:
         """What acts on the machines from outside, over the docker engine or libvirt that halab itself asks."""
         place = open_file(self.folder / "lab.yml")
-        return providers.power(place, existing(place))
+        return providers.machines(place, existing(place)).power()
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """A command that goes on beside the test, in a group of its own as from a shell."""

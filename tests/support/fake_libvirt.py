@@ -34,7 +34,7 @@ def test_driver() -> Iterator[Any]:
         connection.close()
 
 
-def define(connection: Any, lab: Lab, work: Path, prefix: str = "") -> None:
+def define(connection: Any, lab: Lab, work: Work, prefix: str = "") -> None:
     """The machines of a lab as Vagrant leaves them: running, with halab's description."""
     for machine in lab.machines:
         label = escape(domain.description(lab, machine, work=str(work), identity=identity.of_this_host()))
@@ -57,12 +57,12 @@ def libvirt_power(folder: Path) -> Iterator[tuple[LibvirtPower, list[str]]]:
     work = Work(folder / ".halab")
     work.path.mkdir()
     with test_driver() as connection:
-        hypervisor = Hypervisor(connection)
-        hypervisor.make_networks(VIRTUAL, work.path)
-        define(connection, VIRTUAL, work.path)
-        define(connection, VIRTUAL, Path("/labs/bob/.halab"), prefix="bob-")
+        machines = Hypervisor(connection).of(VIRTUAL, work)
+        machines.make_networks()
+        define(connection, VIRTUAL, work)
+        define(connection, VIRTUAL, Work(Path("/labs/bob/.halab")), prefix="bob-")
         clocks: list[str] = []
-        yield LibvirtPower(VIRTUAL, work, hypervisor, set_clock=clocks.append), clocks
+        yield LibvirtPower(machines, set_clock=clocks.append), clocks
 
 
 def _clear(connection: Any) -> None:

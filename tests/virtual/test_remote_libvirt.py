@@ -54,13 +54,13 @@ def diskless(lab: Lab, work: Path) -> str:
 
 def make_networks(place: LabDir) -> Lab:
     """The lab, with the networks that `up` makes."""
-    provider = providers.maker(place)
+    provider = providers.connect(place)
     taken = [*allocation.host_routes(provider.remote), *provider.networks()]
     host = str(provider.remote)
     allocation.allocate(place.name, "auto", place.work.path, taken=taken, managed=True, host=host)
     lab = labs.allocated(place)
     place.work.write(machine_info.note(place.work, lab))
-    provider.make_networks(lab, place.work.path)
+    provider.of(lab, place.work).make_networks()
     return lab
 
 
@@ -83,7 +83,7 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     planned = make_networks(place)
     connection = libvirt.open(place.written.provider_uri)
     connection.defineXML(diskless(planned, place.work.path)).create()
-    power = providers.power(place, planned)
+    power = providers.machines(place, planned).power()
     assert power.state("cp1") is PowerState.RUNNING
     power.freeze("cp1")
     assert power.state("cp1") is PowerState.FROZEN

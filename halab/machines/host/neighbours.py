@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network
-from pathlib import Path
 
 from halab.machines.host.routes import Route
+from halab.machines.work import Work
 
 
 class NetworkKind(StrEnum):
@@ -31,7 +31,7 @@ class Subnet:
     autostart: bool = True
     forward: str = ""
 
-    def is_of(self, lab: str, work: Path) -> bool:
+    def is_of(self, lab: str, work: Work) -> bool:
         return (self.lab, self.work) == (lab, str(work))
 
 
@@ -47,7 +47,7 @@ class Neighbour:
 
 
 def neighbours(
-    routes: Iterable[Route], subnets: Iterable[Subnet], *, lab: str, work: Path
+    routes: Iterable[Route], subnets: Iterable[Subnet], *, lab: str, work: Work
 ) -> list[Neighbour]:
     """The networks of docker or libvirt by their names, then what else is routed."""
     known = list(subnets)

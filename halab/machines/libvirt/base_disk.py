@@ -1,8 +1,7 @@
 """The disk that virtual machines of a box start from: one copy at libvirt, which all of them read.
 
-Vagrant's plugin makes it when there is none of its name, and takes any of that name for whole, also one in whose middle
-it was killed. So it is made here, looked at, and found by Vagrant. The questions are put to a connection that
-`Hypervisor` holds, so that the library has one home.
+Vagrant's plugin copies it when there is no volume of its name, and takes any volume of that name for complete, also one
+that is not, because the plugin was killed. So halab makes the copy and checks it, and Vagrant uses it.
 """
 
 from __future__ import annotations
@@ -10,80 +9,86 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
 
+from halab.machines.libvirt.handles import Handle, StoragePool, Volume
 from halab.machines.vagrant import SLASH
 
-# What Vagrant's plugin uses, and where it makes it when it is not there.
+# The pool that Vagrant's plugin uses, and where it makes it if there is none.
 POOL = "default"
 POOL_FOLDER = Path("/var/lib/libvirt/images")
 
 
 def volume_name(box: str, disk: Path) -> str:
-    """As Vagrant's plugin calls it (0.11.2), of a box that was added from a file."""
+    """The name that Vagrant's plugin (0.11.2) gives to the disk of a box that was added from a file."""
     return f"{box.replace('/', SLASH)}_vagrant_box_image_0_{int(disk.stat().st_mtime)}_box.img"
 
 
-def is_there(library: Any, connection: Any, box: str, disk: Path) -> bool:
-    """Whether all of it is."""
-    volume = _volume(library, connection, volume_name(box, disk))
-    if volume is None:
-        return False
-    return _length(library, volume) == disk.stat().st_size
+def is_complete(handle: Handle, box: str, disk: Path) -> bool:
+    """Whether libvirt has a complete copy of the disk."""
+    volume = _volume(handle, volume_name(box, disk))
+    return volume is not None and _length(volume) == disk.stat().st_size
 
 
-def copy(library: Any, connection: Any, box: str, disk: Path) -> None:
-    """Make it, or go over what there is of it once more from its beginning."""
+def copy(handle: Handle, box: str, disk: Path) -> None:
+    """Copy the disk to libvirt. An incomplete copy is written again from its beginning."""
+    import libvirt
+
     name = volume_name(box, disk)
-    volume = _volume(library, connection, name)
-    if volume is not None and _length(library, volume) is None:
-        # somebody has removed the file, and not told libvirt
-        _pool(library, connection).refresh()
-        volume = _volume(library, connection, name)
+    volume = _volume(handle, name)
+    if volume is not None and _length(volume) is None:
+        # somebody has removed the file, and libvirt does not know it yet
+        _pool(handle).refresh()
+        volume = _volume(handle, name)
     if volume is None:
         gibibytes = json.loads((disk.parent / "metadata.json").read_text())["virtual_size"]
-        volume = _pool(library, connection).createXML(
+        volume = _pool(handle).createXML(
             f"<volume><name>{escape(name)}</name><capacity unit='GiB'>{gibibytes}</capacity><allocation>0</allocation>"
             "<target><format type='qcow2'/><permissions><mode>0644</mode></permissions></target></volume>"
         )
-    stream = connection.newStream()
+    stream = handle.newStream()
     with disk.open("rb") as source:
         try:
             volume.upload(stream, 0, disk.stat().st_size)
             stream.sendAll(lambda _, wanted, opened: opened.read(wanted), source)
             stream.finish()
         except BaseException:
-            with suppress(library.libvirtError):
+            with suppress(libvirt.libvirtError):
                 stream.abort()
             raise
 
 
-def _volume(library: Any, connection: Any, name: str) -> Any | None:
+def _volume(handle: Handle, name: str) -> Volume | None:
+    import libvirt
+
     try:
-        return connection.storagePoolLookupByName(POOL).storageVolLookupByName(name)
-    except library.libvirtError as error:
-        if error.get_error_code() in (library.VIR_ERR_NO_STORAGE_POOL, library.VIR_ERR_NO_STORAGE_VOL):
+        return handle.storagePoolLookupByName(POOL).storageVolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL):
             return None
         raise
 
 
-def _length(library: Any, volume: Any) -> int | None:
-    """How long its file is; None where there is none, or not yet."""
+def _length(volume: Volume) -> int | None:
+    """The length of the volume's file in bytes; None where there is no file, or not yet."""
+    import libvirt
+
     try:
-        # its type, how large it may become, and that
-        return int(volume.infoFlags(library.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
-    except library.libvirtError:
+        # with this flag, the third value is the length
+        return int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+    except libvirt.libvirtError:
         return None
 
 
-def _pool(library: Any, connection: Any) -> Any:
+def _pool(handle: Handle) -> StoragePool:
+    import libvirt
+
     try:
-        return connection.storagePoolLookupByName(POOL)
-    except library.libvirtError as error:
-        if error.get_error_code() != library.VIR_ERR_NO_STORAGE_POOL:
+        return handle.storagePoolLookupByName(POOL)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
             raise
-    pool = connection.storagePoolDefineXML(
+    pool = handle.storagePoolDefineXML(
         f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_FOLDER}</path></target></pool>"
     )
     pool.build()

@@ -1,6 +1,6 @@
-"""A connection to libvirt: the one home of its library. It ends when nobody answers, and is made again.
+"""A connection to libvirt. It ends when libvirt does not answer, and is opened again for the next question.
 
-The library is an extra (`halab[libvirt]`): it is imported when virtual machines are asked for.
+The library is an extra (`halab[libvirt]`): the modules of this package import it when they talk to libvirt.
 """
 
 from __future__ import annotations
@@ -9,104 +9,112 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from halab.clock import within
 from halab.errors import HostProblem, TimedOut
 from halab.machines.host import remote_env, tunnel
+from halab.machines.libvirt.handles import Handle
 from halab.machines.libvirt.retry import until_unchanged
 
 T = TypeVar("T")
 
-# Over SSH a slow login takes its time.
+# A login over SSH may be slow.
 _OPEN_SECONDS = 30
-# After how many seconds of silence it is asked whether it is there, and how often without an answer: 40 s in all.
+# After so many seconds of silence libvirt is asked whether it is there; so many times without an answer: 40 s in all.
 _ALIVE_SECONDS_TIMES = (10, 3)
 _HINT = "start libvirt (`sudo systemctl start libvirtd`), and see `halab doctor`"
 
 
 class LibvirtConnection:
-    """`handle` is the library's own, for what is asked within `answering`. HostProblem where nobody answers."""
+    """Questions to libvirt. HostProblem where it does not answer."""
 
-    def __init__(self, handle: Any = None, *, uri: str | None = None) -> None:
-        self.library = _library()
+    def __init__(self, handle: Handle | None = None, *, uri: str | None = None) -> None:
+        _load_library()
         self.uri = uri or remote_env.libvirt_address()
         self.remote = None if handle else remote_env.by_libvirt(self.uri)
         if self.remote:
-            # it says plainly what is wrong with the way there, and asks nobody for a password
+            # opened first, it reports plainly what is wrong with the way there, and asks nobody for a password
             tunnel.to(self.remote)
-        self.handle = handle
+        self._handle = handle
         with self.answering():
             pass
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
-        """HostProblem instead of what libvirt says of a question in this block."""
-        asked = None
+    def answering(self) -> Iterator[Handle]:
+        """The library's own connection. HostProblem for what libvirt reports in this block."""
+        import libvirt
+
+        handle = None
         try:
-            asked = self._awake()
-            yield
-        except self.library.libvirtError as error:
+            handle = self._alive()
+            yield handle
+        except libvirt.libvirtError as error:
             said = error.get_error_message() or str(error)
-            if not self._is_alive(asked):
+            if not _is_alive(handle):
                 raise HostProblem(f"libvirt at {self.uri} does not answer: {said}", hint=_HINT) from error
             raise HostProblem(f"libvirt refused: {said}") from error
 
-    def seen(self, look: Callable[[], T]) -> T:
-        """What a look sees while nothing goes that it has been told of."""
-        with self.answering():
-            return until_unchanged(self.library, look)
+    def seen(self, look: Callable[[Handle], T]) -> T:
+        """The result of a look during which nothing was removed."""
+        with self.answering() as handle:
+            return until_unchanged(lambda: look(handle))
 
-    def _awake(self) -> Any:
-        """One that libvirt has ended, because it was started anew or was silent for too long, is made again."""
-        if self._is_alive(self.handle):
-            return self.handle
-        try:
-            self.handle = within(_OPEN_SECONDS, f"libvirt at {self.uri}", self._opened)
-        except TimedOut as error:
-            raise HostProblem(error.message, hint=_HINT) from error
-        return self.handle
+    def _alive(self) -> Handle:
+        """Open the connection again if libvirt ended it: after a restart, or after too long a silence."""
+        if self._handle is None or not _is_alive(self._handle):
+            try:
+                self._handle = within(_OPEN_SECONDS, f"libvirt at {self.uri}", self._opened)
+            except TimedOut as error:
+                raise HostProblem(error.message, hint=_HINT) from error
+        return self._handle
 
-    def _opened(self) -> Any:
-        handle = self.library.open(self.uri)
-        # no call has a time limit of its own: all of them end with the connection when nobody is there any more
-        with suppress(self.library.libvirtError):
+    def _opened(self) -> Handle:
+        import libvirt
+
+        handle: Handle = libvirt.open(self.uri)
+        # no call has a time limit of its own: all calls end with the connection when libvirt is silent
+        with suppress(libvirt.libvirtError):
             handle.setKeepAlive(*_ALIVE_SECONDS_TIMES)
         return handle
 
-    def _is_alive(self, handle: Any) -> bool:
-        try:
-            return handle is not None and bool(handle.isAlive())
-        except self.library.libvirtError:
-            return False
+
+def _is_alive(handle: Handle | None) -> bool:
+    import libvirt
+
+    try:
+        return handle is not None and bool(handle.isAlive())
+    except libvirt.libvirtError:
+        return False
 
 
-def _library() -> Any:
+def _load_library() -> None:
     try:
         import libvirt
     except ImportError as error:
         raise HostProblem(
-            f"libvirt-python is not there: {error}",
+            f"libvirt-python is not installed: {error}",
             hint="sudo apt-get install libvirt-dev pkg-config gcc python3-dev && pip install 'halab[libvirt]'",
         ) from error
-    # it prints every error to stderr, those that are expected too
+    # by itself it prints every error to stderr, also those that are expected
     with suppress(AttributeError):
         libvirt.registerErrorHandler(_silent, None)
-    _hear_events(libvirt)
-    return libvirt
+    _run_event_loop()
 
 
 @cache
-def _hear_events(libvirt: Any) -> None:
-    """Only by its loop of events does libvirt notice that nobody answers: once for each process, before it connects."""
+def _run_event_loop() -> None:
+    """Run libvirt's event loop: without it libvirt does not notice silence. Once per process, before it connects."""
+    import libvirt
+
     libvirt.virEventRegisterDefaultImpl()
 
-    def hear() -> None:
+    def run() -> None:
         while True:
             with suppress(libvirt.libvirtError):
                 libvirt.virEventRunDefaultImpl()
 
-    threading.Thread(target=hear, daemon=True, name="libvirt's events").start()
+    threading.Thread(target=run, daemon=True, name="libvirt's events").start()
 
 
 def _silent(context: object, error: object) -> None:

@@ -1,83 +1,89 @@
-"""Disks of virtual machines in libvirt's storage pools: removed with their machines.
-
-The questions are put to a connection that `Hypervisor` holds, so that the library has one home.
-"""
+"""Disks of virtual machines in libvirt's storage pools: removed with their machines."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
+from halab.machines.libvirt.handles import Domain, Handle, Volume
 
-# The disk of a machine as Vagrant calls it. The base that disks of many labs start from is called otherwise:
+# The name that Vagrant gives to the disk of a machine. The base that disks of many labs start from has another one:
 # `halab-VAGRANTSLASH-debian-12-…_vagrant_box_image_0_…_box.img`.
 OF_MACHINE = re.compile(r"halab-(?P<lab>[a-z][a-z0-9-]{0,19})-(?P<machine>(lb|cp|w)[0-9]+)\.img")
-# A pool that makes a volume for somebody lets nobody look meanwhile; a box's disk of 1.1 GB takes it 10 s.
+# While a pool makes a volume for somebody, it cannot be refreshed; a box's disk of 1.1 GB takes it 10 s.
 _BUSY_SECONDS = 120
 
 
-def volumes(connection: Any) -> Iterator[Any]:
-    """All that the active pools know of."""
-    for pool in connection.listAllStoragePools():
+def volumes(handle: Handle) -> Iterator[Volume]:
+    """All volumes that the active pools know."""
+    for pool in handle.listAllStoragePools():
         if pool.isActive():
             yield from pool.listAllVolumes()
 
 
 def used(tree: ElementTree.Element) -> set[str]:
-    """Every file that a domain has as a disk, or as what is below one."""
+    """Every file that a domain uses as a disk, or as the base of one."""
     return {source.get("file", "") for source in tree.findall("./devices/disk//source")}
 
 
-def delete(library: Any, connection: Any, paths: Sequence[str]) -> None:
+def own(domain: Domain, tree: ElementTree.Element) -> list[str]:
+    """The disks that a machine was made with, or that its snapshots made; without what somebody has attached to it."""
+    paths = [source.get("file", "") for source in tree.findall("./devices/disk[@device='disk']/source")]
+    return [path for path in paths if Path(path).name.startswith(domain.name())]
+
+
+def delete(handle: Handle, paths: Sequence[str]) -> None:
     """Remove disks by their paths; those that no pool has are gone already."""
     for path in paths:
-        found = _found(library, connection, path)
-        if found is None:
-            # what a snapshot of somebody else's has made, a pool knows of only after a look
-            _look_again(library, connection, Path(path).parent)
-            found = _found(library, connection, path)
-        if found is not None:
-            found.delete()
+        volume = _volume(handle, path)
+        if volume is None:
+            # a pool knows a file that somebody else's snapshot has made only after a refresh
+            _refresh_pool(handle, Path(path).parent)
+            volume = _volume(handle, path)
+        if volume is not None:
+            volume.delete()
 
 
-def delete_unused(connection: Any, is_meant: Callable[[str], bool]) -> list[str]:
+def delete_unused(handle: Handle, is_meant: Callable[[str], bool]) -> list[str]:
     """Remove the disks with such a name that no machine has; their names."""
     taken: set[str] = set()
-    for each in connection.listAllDomains():
-        taken |= used(ElementTree.fromstring(each.XMLDesc()))
+    for domain in handle.listAllDomains():
+        taken |= used(ElementTree.fromstring(domain.XMLDesc()))
     removed = []
-    for volume in volumes(connection):
+    for volume in volumes(handle):
         if is_meant(volume.name()) and volume.path() not in taken:
             volume.delete()
             removed.append(volume.name())
     return removed
 
 
-def _found(library: Any, connection: Any, path: str) -> Any | None:
+def _volume(handle: Handle, path: str) -> Volume | None:
+    import libvirt
+
     try:
-        return connection.storageVolLookupByPath(path)
-    except library.libvirtError as error:
-        if error.get_error_code() == library.VIR_ERR_NO_STORAGE_VOL:
+        return handle.storageVolLookupByPath(path)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
             return None
         raise
 
 
-def _look_again(library: Any, connection: Any, folder: Path) -> None:
-    """Only at the pool of that folder: to look is to change it, and a pool whose folder is lost stops by it."""
+def _refresh_pool(handle: Handle, folder: Path) -> None:
+    """Refresh the pool of that folder and no other: a refresh stops a pool whose folder is lost."""
+    import libvirt
 
-    def look() -> None:
+    def refresh() -> None:
         try:
             pool.refresh()
-        except library.libvirtError as error:
+        except libvirt.libvirtError as error:
             if "asynchronous jobs" in str(error):
                 raise NotYet(str(error)) from error
             raise
 
-    for pool in connection.listAllStoragePools():
+    for pool in handle.listAllStoragePools():
         path = ElementTree.fromstring(pool.XMLDesc()).findtext("./target/path")
         if pool.isActive() and path and Path(path) == folder:
-            wait_for(f"libvirt's pool {pool.name()}", look, Deadline.after(RealClock(), _BUSY_SECONDS))
+            wait_for(f"libvirt's pool {pool.name()}", refresh, Deadline.after(RealClock(), _BUSY_SECONDS))

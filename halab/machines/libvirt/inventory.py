@@ -1,128 +1,112 @@
-"""What a libvirt has of labs. Asked of the connection that `Hypervisor` holds, so that the library has one home."""
+"""What a libvirt has of labs: machines, their snapshots and disks, and networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem
 from halab.machines.inventory import Holder, Resource, ResourceKind, moment
-from halab.machines.libvirt import disks
+from halab.machines.libvirt import disks, domains, networks
+from halab.machines.libvirt.handles import Domain, Handle, Network, Snapshot, Volume
 from halab.machines.libvirt.retry import Gone, noticing, until_unchanged
-from halab.topology import domain
-from halab.topology.domain import Owner
-
-OwnerOf = Callable[[Any], Owner | None]
+from halab.topology.domain import Owner, network_made, network_owner
 
 
-def read(library: Any, connection: Any, owner_of: OwnerOf) -> list[Resource]:
+def read(handle: Handle) -> list[Resource]:
     """Machines, their snapshots and disks, networks, and disks that no machine has."""
-    return until_unchanged(library, lambda: _read(connection, owner_of))
+    return until_unchanged(lambda: _read(handle))
 
 
-def discard(
-    library: Any, connection: Any, belonging: Resource, owner_of: OwnerOf, way: Callable[[Any], None] | None
-) -> None:
-    """`way` is how a machine or a network is removed."""
-    with suppress(Gone), noticing(library):
-        for each in _handles(connection, belonging, owner_of):
-            if way is None:
-                each.delete()
-            else:
-                way(each)
+def discard(handle: Handle, resource: Resource) -> None:
+    """Remove a resource if it still exists and still belongs to the same owner."""
+    owner = Owner(resource.lab, resource.work, resource.machine)
+    with suppress(Gone), noticing():
+        match resource.kind:
+            case ResourceKind.MACHINE:
+                for domain in _domains(handle, owner):
+                    if domain.UUIDString() == resource.key:
+                        domains.discard(handle, domain)
+            case ResourceKind.SNAPSHOT:
+                for domain in _domains(handle, owner):
+                    for snapshot in domain.listAllSnapshots():
+                        if _snapshot_key(domain, snapshot) == resource.key:
+                            snapshot.delete()
+            case ResourceKind.NETWORK:
+                for network in handle.listAllNetworks():
+                    if network.UUIDString() == resource.key and network_owner(network.XMLDesc()) == owner:
+                        networks.discard(network)
+            case ResourceKind.VOLUME:
+                for volume in disks.volumes(handle):
+                    if volume.path() == resource.key:
+                        _require_unused(handle, resource.key)
+                        volume.delete()
 
 
-def _read(connection: Any, owner_of: OwnerOf) -> list[Resource]:
-    volumes = {each.path(): each for each in disks.volumes(connection)}
-    found, used = [], set()
-    for each in connection.listAllDomains():
-        tree = ElementTree.fromstring(each.XMLDesc())
+def _read(handle: Handle) -> list[Resource]:
+    volumes = {volume.path(): volume for volume in disks.volumes(handle)}
+    resources: list[Resource] = []
+    used: set[str] = set()
+    for domain in handle.listAllDomains():
+        tree = ElementTree.fromstring(domain.XMLDesc())
         used |= disks.used(tree)
-        owner = owner_of(each)
+        owner = domains.owner_of(domain)
         if owner is not None:
-            found.append(_machine(each, owner))
-            found += [_snapshot(each, snapshot, owner) for snapshot in each.listAllSnapshots()]
-            found += [_disk(volumes[path], owner) for path in own_disks(each, tree) if path in volumes]
-    for each in connection.listAllNetworks():
-        owner = domain.network_owner(each.XMLDesc())
+            resources.append(_machine(domain, owner))
+            resources += [_snapshot(domain, snapshot, owner) for snapshot in domain.listAllSnapshots()]
+            resources += [_disk(volumes[path], owner) for path in disks.own(domain, tree) if path in volumes]
+    for network in handle.listAllNetworks():
+        owner = network_owner(network.XMLDesc())
         if owner is not None:
-            found.append(_network(each, owner))
+            resources.append(_network(network, owner))
     for path, volume in volumes.items():
         named = disks.OF_MACHINE.fullmatch(volume.name())
         if named and path not in used:
-            found.append(_disk(volume, Owner(named["lab"], "", named["machine"])))
-    return found
+            resources.append(_disk(volume, Owner(named["lab"], "", named["machine"])))
+    return resources
 
 
-def _handles(connection: Any, belonging: Resource, owner_of: OwnerOf) -> Iterator[Any]:
-    """libvirt's handle of a belonging, if it is there and still is what it was."""
-    owner = Owner(belonging.lab, belonging.work, belonging.machine)
-    match belonging.kind:
-        case ResourceKind.MACHINE:
-            for each in connection.listAllDomains():
-                if each.UUIDString() == belonging.key and owner_of(each) == owner:
-                    yield each
-        case ResourceKind.SNAPSHOT:
-            for each in connection.listAllDomains():
-                if owner_of(each) == owner:
-                    known = each.listAllSnapshots()
-                    yield from (
-                        one for one in known if f"{each.UUIDString()}/{one.getName()}" == belonging.key
-                    )
-        case ResourceKind.NETWORK:
-            for each in connection.listAllNetworks():
-                if each.UUIDString() == belonging.key and domain.network_owner(each.XMLDesc()) == owner:
-                    yield each
-        case ResourceKind.VOLUME:
-            yield from _unused(connection, belonging.key)
+def _domains(handle: Handle, owner: Owner) -> Iterator[Domain]:
+    return (domain for domain, whose in domains.labelled(handle) if whose == owner)
 
 
-def own_disks(found: Any, tree: ElementTree.Element) -> list[str]:
-    """The disks that a machine was made with, or that its snapshots made: not what somebody has attached to it."""
-    paths = [source.get("file", "") for source in tree.findall("./devices/disk[@device='disk']/source")]
-    return [path for path in paths if Path(path).name.startswith(found.name())]
+def _require_unused(handle: Handle, path: str) -> None:
+    for domain in handle.listAllDomains():
+        if path in disks.used(ElementTree.fromstring(domain.XMLDesc())):
+            raise HostProblem(f"a virtual machine uses this disk: {domain.name()}")
 
 
-def _unused(connection: Any, path: str) -> Iterator[Any]:
-    for volume in disks.volumes(connection):
-        if volume.path() == path:
-            for each in connection.listAllDomains():
-                if path in disks.used(ElementTree.fromstring(each.XMLDesc())):
-                    raise HostProblem(f"a virtual machine has this disk: {each.name()}")
-            yield volume
+def _machine(domain: Domain, owner: Owner) -> Resource:
+    """libvirt does not know when a domain was defined; the size of a machine is that of its disks."""
+    return _resource(ResourceKind.MACHINE, domain.name(), domain.UUIDString(), owner)
 
 
-def _machine(found: Any, owner: Owner) -> Resource:
-    """libvirt does not know when a domain was defined. Its disks have its size."""
-    return _belonging(ResourceKind.MACHINE, found.name(), found.UUIDString(), owner)
+def _snapshot_key(domain: Domain, snapshot: Snapshot) -> str:
+    return f"{domain.UUIDString()}/{snapshot.getName()}"
 
 
-def _snapshot(found: Any, snapshot: Any, owner: Owner) -> Resource:
-    name = snapshot.getName()
+def _snapshot(domain: Domain, snapshot: Snapshot, owner: Owner) -> Resource:
+    name, key = snapshot.getName(), _snapshot_key(domain, snapshot)
     written = ElementTree.fromstring(snapshot.getXMLDesc()).findtext("./creationTime")
-    made = datetime.fromtimestamp(int(written), UTC) if written else None
-    key = f"{found.UUIDString()}/{name}"
-    return _belonging(
-        ResourceKind.SNAPSHOT, f"{found.name()}@{name}", key, owner, snapshot=name, created=made
+    created = datetime.fromtimestamp(int(written), UTC) if written else None
+    return _resource(
+        ResourceKind.SNAPSHOT, f"{domain.name()}@{name}", key, owner, snapshot=name, created=created
     )
 
 
-def _disk(volume: Any, owner: Owner) -> Resource:
-    # its type, how large it may become, how large it is
+def _disk(volume: Volume, owner: Owner) -> Resource:
     size = int(volume.info()[2])
-    return _belonging(ResourceKind.VOLUME, volume.name(), volume.path(), owner, size_bytes=size)
+    return _resource(ResourceKind.VOLUME, volume.name(), volume.path(), owner, size_bytes=size)
 
 
-def _network(found: Any, owner: Owner) -> Resource:
-    made = moment(domain.network_made(found.XMLDesc()))
-    return _belonging(ResourceKind.NETWORK, found.name(), found.UUIDString(), owner, created=made)
+def _network(network: Network, owner: Owner) -> Resource:
+    created = moment(network_made(network.XMLDesc()))
+    return _resource(ResourceKind.NETWORK, network.name(), network.UUIDString(), owner, created=created)
 
 
-def _belonging(
+def _resource(
     kind: ResourceKind, name: str, key: str, owner: Owner, *,
     snapshot: str = "", created: datetime | None = None, size_bytes: int | None = None,
 ) -> Resource:  # fmt: skip

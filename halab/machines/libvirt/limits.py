@@ -1,53 +1,57 @@
-"""Limits on what a virtual machine may take of its host's processors and disk, while it runs.
-
-They are put to domains that `Hypervisor` has found, so that the library has one home.
-"""
+"""Limits on a running virtual machine's use of its host's processors and disk."""
 
 from __future__ import annotations
 
-from typing import Any
 from xml.etree import ElementTree
 
 from halab.errors import HostProblem, Unable
+from halab.machines.libvirt.handles import Domain
 from halab.topology.lab import Machine
 
-# VIR_DOMAIN_AFFECT_LIVE of libvirt's domain API: what is written down of the domain stays as it is.
-_LIVE = 1
-# VIR_CGROUP_CPU_QUOTA_MAX: what libvirt tells of `max` in control groups v2. Those of v1 say -1.
+# VIR_CGROUP_CPU_QUOTA_MAX: libvirt's number for `max` in control groups v2. For those of v1 it says -1.
 _NO_QUOTA = 17_592_186_044_415
 
 
-def of_cpus(library: Any, domain: Any, machine: Machine, cpus: float | None) -> None:
-    """libvirt does it with control groups: Unable where it has none.
+def of_cpus(domain: Domain, machine: Machine, cpus: float | None) -> None:
+    """Limit the processor time of all the machine's cores together; None is no limit. Its definition stays as it is.
 
-    HostProblem where what is told back is not what was asked for.
+    libvirt does it with control groups: Unable where there are none. HostProblem where the limit that libvirt then
+    reports is another one.
     """
+    import libvirt
+
+    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
     share = -1 if cpus is None else max(1000, round(cpus / machine.cpus * 100_000))
     try:
-        domain.setSchedulerParametersFlags({"vcpu_period": 100_000, "vcpu_quota": share}, _LIVE)
-        told = int(domain.schedulerParametersFlags(_LIVE).get("vcpu_quota", share))
-    except library.libvirtError as error:
+        domain.setSchedulerParametersFlags({"vcpu_period": 100_000, "vcpu_quota": share}, live)
+        reported = int(domain.schedulerParametersFlags(live).get("vcpu_quota", share))
+    except libvirt.libvirtError as error:
         if not domain.isActive() or error.get_error_code() not in (
-            library.VIR_ERR_OPERATION_INVALID,
-            library.VIR_ERR_CONFIG_UNSUPPORTED,
-            library.VIR_ERR_NO_SUPPORT,
+            libvirt.VIR_ERR_OPERATION_INVALID,
+            libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+            libvirt.VIR_ERR_NO_SUPPORT,
         ):
             raise
-        raise Unable(f"libvirt limits no processors here: {error.get_error_message()}") from error
-    is_free = told <= 0 or told >= _NO_QUOTA
-    if told != share and not (cpus is None and is_free):
-        raise HostProblem(f"{machine.name} may run {told} µs of 100000, not {share}")
+        raise Unable(f"libvirt cannot limit processors here: {error.get_error_message()}") from error
+    is_free = reported <= 0 or reported >= _NO_QUOTA
+    if reported != share and not (cpus is None and is_free):
+        raise HostProblem(f"{machine.name} may run {reported} µs of 100000, not {share}")
 
 
-def of_writes(domain: Any, machine: Machine, per_second: int | None) -> None:
-    """qemu itself delays writes. A second's worth may pass at once: no burst may be smaller, and libvirt's test driver
-    wants one. HostProblem where what is told back is not what was asked for.
+def of_writes(domain: Domain, machine: Machine, per_second: int | None) -> None:
+    """Limit the writes to every disk of the machine; None is no limit. Its definition stays as it is.
+
+    qemu itself delays writes. A burst of one second's writes may pass: none may be smaller, and libvirt's test driver
+    wants one. HostProblem where the limit that libvirt then reports is another one.
     """
+    import libvirt
+
+    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
     wanted = per_second or 0
     tree = ElementTree.fromstring(domain.XMLDesc())
-    for each in tree.findall("./devices/disk[@device='disk']/target"):
-        disk = each.get("dev", "")
-        domain.setBlockIoTune(disk, {"write_iops_sec": wanted, "write_iops_sec_max": wanted}, _LIVE)
-        told = domain.blockIoTune(disk, _LIVE)["write_iops_sec"]
-        if told != wanted:
-            raise HostProblem(f"{disk} of {machine.name} may write {told} times a second, not {wanted}")
+    for target in tree.findall("./devices/disk[@device='disk']/target"):
+        disk = target.get("dev", "")
+        domain.setBlockIoTune(disk, {"write_iops_sec": wanted, "write_iops_sec_max": wanted}, live)
+        reported = domain.blockIoTune(disk, live)["write_iops_sec"]
+        if reported != wanted:
+            raise HostProblem(f"{disk} of {machine.name} may write {reported} times a second, not {wanted}")

@@ -1,31 +1,36 @@
-"""Snapshots of virtual machines: libvirt's own, inside of a machine's disk, with its memory where it runs.
-
-The questions are put to domains that `Hypervisor` has found, so that the library has one home.
-"""
+"""Snapshots of virtual machines: libvirt's own, inside a machine's disk, with its memory if it runs."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from xml.etree import ElementTree
 
+from halab.machines.libvirt.handles import Domain
 from halab.machines.snapshots import Saved
 
 
-def save(domain: Any, snapshot: str) -> None:
-    # without a word on disks and memory, both are in it, and a machine that is off has none of the latter
+def save(domain: Domain, snapshot: str) -> None:
+    # where disks and memory are not named, both are in it; a machine that is off has no memory
     domain.snapshotCreateXML(f"<domainsnapshot><name>{snapshot}</name></domainsnapshot>")
 
 
-def saved(domain: Any, machine: str) -> list[Saved]:
-    found = []
-    for each in domain.listAllSnapshots():
-        created = ElementTree.fromstring(each.getXMLDesc()).findtext("./creationTime") or "0"
-        found.append(Saved(each.getName(), machine, datetime.fromtimestamp(int(created), UTC)))
-    return found
+def restore(domain: Domain, snapshot: str) -> None:
+    """Go back to a snapshot, and stay paused."""
+    import libvirt
+
+    flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED
+    domain.revertToSnapshot(domain.snapshotLookupByName(snapshot), flags)
 
 
-def delete(domain: Any, snapshot: str) -> None:
-    for each in domain.listAllSnapshots():
-        if each.getName() == snapshot:
-            each.delete()
+def saved(domain: Domain, machine: str) -> list[Saved]:
+    snapshots = []
+    for snapshot in domain.listAllSnapshots():
+        created = ElementTree.fromstring(snapshot.getXMLDesc()).findtext("./creationTime") or "0"
+        snapshots.append(Saved(snapshot.getName(), machine, datetime.fromtimestamp(int(created), UTC)))
+    return snapshots
+
+
+def delete(domain: Domain, name: str) -> None:
+    for snapshot in domain.listAllSnapshots():
+        if snapshot.getName() == name:
+            snapshot.delete()

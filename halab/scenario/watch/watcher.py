@@ -57,7 +57,7 @@ def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) ->
             order, probes=[_rarer(each) for each in order.probes if writes or not needs_writes(each)]
         )
         require_alive = undo.enter_context(launcher.sampling(order, folder / "sampler.log"))
-        powers = undo.enter_context(_asked(providers.power(place, lab), lab))
+        powers = undo.enter_context(_asked(providers.machines(place, lab).power(), lab))
         samples, states = SampleReader(Path(order.samples)), StateReader(Path(order.states))
         journal = Journal(place.work.journal)
 

@@ -17,6 +17,7 @@ from halab.machines.host import routes
 from halab.machines.host.allocation import Allocation
 from halab.machines.host.neighbours import Neighbour, NetworkKind, Subnet, neighbours
 from halab.machines.host.routes import Route
+from halab.machines.work import Work
 
 OWN = IPv4Network("10.213.0.0/24")
 SSH = IPv4Network("10.214.0.0/24")
@@ -140,7 +141,7 @@ def test_routes_of_known_networks_are_told_once() -> None:
         Subnet(NetworkKind.DOCKER, "halab-ha", (ours,), "hl0ad50000", lab="ha", work=str(WORK)),
     ]
     there = [Route(shop, "br-0123456789ab"), Route(ours, "hl0ad50000"), Route(ours, "tun0")]
-    assert neighbours(there, subnets, lab="ha", work=WORK) == [
+    assert neighbours(there, subnets, lab="ha", work=Work(WORK)) == [
         Neighbour(shop, NetworkKind.DOCKER, "shop"),
         Neighbour(ours, NetworkKind.DOCKER, "halab-ha", own=True),
         Neighbour(ours, NetworkKind.ROUTE, "tun0"),
@@ -151,7 +152,7 @@ def test_a_lab_of_the_same_name_elsewhere_is_another_one() -> None:
     subnet = Subnet(
         NetworkKind.DOCKER, "halab-ha", (OWN,), "hl0ad50000", lab="ha", work="/labs/other/.halab"
     )
-    (there,) = neighbours([], [subnet], lab="ha", work=WORK)
+    (there,) = neighbours([], [subnet], lab="ha", work=Work(WORK))
     assert not there.own
 
 

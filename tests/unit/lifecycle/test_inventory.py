@@ -34,7 +34,7 @@ class FakeKeeper:
     def resources(self) -> list[Resource]:
         return list(self.things)
 
-    def discard_belonging(self, belonging: Resource) -> None:
+    def discard(self, belonging: Resource) -> None:
         if belonging.name in self.refused:
             raise HostProblem("it is in use")
         self.things.remove(belonging)

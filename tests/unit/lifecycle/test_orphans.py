@@ -25,6 +25,7 @@ from halab.machines.host import allocation, identity
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.provider import MachineInfo, Provider
 from halab.machines.snapshots import Saved
+from halab.machines.work import Work
 from halab.topology.lab import Lab
 
 MACHINES = ["cp1", "cp2", "cp3", "lb1"]
@@ -32,6 +33,14 @@ MACHINES = ["cp1", "cp2", "cp3", "lb1"]
 
 class Booted(Exception):
     """Raised where machines would be made or started."""
+
+
+class NoMachines:
+    """The machines of a lab, none of which is made."""
+
+    def require_free_names(self) -> None: ...
+
+    def make_networks(self) -> None: ...
 
 
 class Engine:
@@ -43,35 +52,32 @@ class Engine:
         self.made: list[MachineInfo] = []
         self.snapshots: list[Saved] = []
 
-    def add(self, lab: str, work: Path, host: str) -> None:
+    def add(self, lab: str, work: Work, host: str) -> None:
         self.made += [
             MachineInfo(lab, name, f"halab-{lab}-{name}", True, None, False, str(work), host)
             for name in MACHINES
         ]
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
+    def machines(self, lab: str | None = None, work: Work | None = None) -> list[MachineInfo]:
         return [
             each
             for each in self.made
             if lab in (None, each.lab) and (work is None or each.work == str(work))
         ]
 
-    def remove(self, lab: str, work: Path) -> list[str]:
+    def remove(self, lab: str, work: Work) -> list[str]:
         gone = self.machines(lab, work)
         self.made = [each for each in self.made if each not in gone]
         return [each.host_name for each in gone]
 
-    def saved(self, lab: str, work: Path) -> list[Saved]:
+    def saved(self, lab: str, work: Work) -> list[Saved]:
         return self.snapshots
 
     def networks(self) -> list[IPv4Network]:
         return []
 
-    def require_free(self, lab: Lab, work: Path) -> None:
-        pass
-
-    def make_networks(self, lab: Lab, work: Path) -> None:
-        pass
+    def of(self, lab: Lab, work: Work) -> NoMachines:
+        return NoMachines()
 
 
 @contextmanager
@@ -84,7 +90,7 @@ def of_docker() -> Iterator[tuple[Provider, Callable[..., None]]]:
 def of_libvirt() -> Iterator[tuple[Provider, Callable[..., None]]]:
     with driver() as connection:
 
-        def add(lab: str, work: Path, host: str) -> None:
+        def add(lab: str, work: Work, host: str) -> None:
             mine = lab_of(name=lab, provider=ProviderKind.LIBVIRT)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(identity, "of_this_host", lambda: host)
@@ -96,21 +102,21 @@ def of_libvirt() -> Iterator[tuple[Provider, Callable[..., None]]]:
 class Host:
     """A host with one provider, on which labs come up without a machine being booted."""
 
-    def __init__(self, folder: Path, provider: str, maker: Provider, add: Callable[..., None]) -> None:
-        self.folder, self.provider, self.maker, self._add = folder, provider, maker, add
+    def __init__(self, folder: Path, kind: str, provider: Provider, add: Callable[..., None]) -> None:
+        self.folder, self.kind, self.provider, self._add = folder, kind, provider, add
         self.progress = Recorded()
 
     def place(self, folder: str, name: str = "ha") -> LabDir:
         (self.folder / folder).mkdir(exist_ok=True)
         file = self.folder / folder / "lab.yml"
-        file.write_text(f"name: {name}\nprovider: {self.provider}\n")
+        file.write_text(f"name: {name}\nprovider: {self.kind}\n")
         return open_file(file)
 
     def lab(self, folder: str, name: str = "ha", host: str = "") -> LabDir:
         """A lab that is up."""
         place = self.place(folder, name)
-        brought_up(place.file.parent, place.name, provider=self.provider)
-        self._add(place.name, place.work.path, host or identity.of_this_host())
+        brought_up(place.file.parent, place.name, provider=self.kind)
+        self._add(place.name, place.work, host or identity.of_this_host())
         return place
 
     def up(self, place: LabDir) -> None:
@@ -123,7 +129,7 @@ class Host:
 
     @property
     def machines(self) -> list[tuple[str, str]]:
-        return [(each.machine, each.work) for each in self.maker.machines()]
+        return [(each.machine, each.work) for each in self.provider.machines()]
 
 
 @pytest.fixture(params=[of_docker, of_libvirt], ids=["docker", "libvirt"])
@@ -133,10 +139,10 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(providers, "base", boot)
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
-    provider: Callable[[], AbstractContextManager[tuple[Provider, Callable[..., None]]]] = request.param
-    with provider() as (maker, add):
-        monkeypatch.setattr(providers, "maker", lambda place: maker)
-        yield Host(tmp_path, request.param.__name__.removeprefix("of_"), maker, add)
+    opened: Callable[[], AbstractContextManager[tuple[Provider, Callable[..., None]]]] = request.param
+    with opened() as (provider, add):
+        monkeypatch.setattr(providers, "connect", lambda place: provider)
+        yield Host(tmp_path, request.param.__name__.removeprefix("of_"), provider, add)
 
 
 # removed
@@ -205,11 +211,11 @@ def test_another_provider_than_the_one_that_has_the_machines_is_refused_and_down
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
-    monkeypatch.setattr(providers, "maker", lambda place: engines[labs.provider_of(place.written)])
+    monkeypatch.setattr(providers, "connect", lambda place: engines[labs.provider_of(place.written)])
     docker: Any = engines[ProviderKind.DOCKER]
     mine = Host(tmp_path, "docker", docker, docker.add)
     mine.lab("a")
-    mine.provider = "libvirt"
+    mine.kind = "libvirt"
     place = mine.place("a")
     with pytest.raises(LabProblem, match="provider is docker there, and libvirt in the file"):
         up.up(place, mine.progress)
@@ -237,14 +243,14 @@ def test_a_lost_lab_without_an_allocation_is_made_anew_too(host: Host) -> None:
 def test_snapshots_that_go_with_a_lost_lab_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with of_docker() as (maker, add):
-        assert isinstance(maker, Engine)
-        mine = Host(tmp_path, "docker", maker, add)
+    with of_docker() as (provider, add):
+        assert isinstance(provider, Engine)
+        mine = Host(tmp_path, "docker", provider, add)
         place = mine.lab("a")
         shutil.rmtree(place.work.path)
         at = datetime(2026, 11, 28, tzinfo=UTC)
-        maker.snapshots = [Saved(name, machine, at) for name in ("up", "mine") for machine in MACHINES]
-        orphans.reclaim(place, maker, mine.progress)
+        provider.snapshots = [Saved(name, machine, at) for name in ("up", "mine") for machine in MACHINES]
+        orphans.reclaim(place, provider, mine.progress)
         assert any("without its snapshots: mine, up" in each for each in mine.progress.lines)
 
 
@@ -368,7 +374,7 @@ def test_a_lab_whose_folder_was_moved_is_taken_down_from_where_that_is_now(
 
 
 def test_a_moved_folder_whose_machines_are_gone_begins_anew(host: Host, moved: LabDir) -> None:
-    host.maker.remove("ha", host.folder / "a" / ".halab")
+    host.provider.remove("ha", Work(host.folder / "a" / ".halab"))
     key = moved.work.private_key.read_text()
     moved.work.journal.write_text("a fault of a lab that is gone")
     host.up(moved)
@@ -419,7 +425,7 @@ def test_a_copy_under_a_name_of_its_own_takes_no_key_and_no_fault_with_it(
     host: Host, copied: LabDir
 ) -> None:
     key = copied.work.private_key.read_text()
-    known = copied.work.of_vagrant("cp1", host.provider) / "id"
+    known = copied.work.of_vagrant("cp1", host.kind) / "id"
     known.parent.mkdir(parents=True)
     known.write_text("the machine of the other lab")
     host.up(host.place("b", "mine"))
@@ -468,7 +474,7 @@ def test_down_of_a_lab_that_is_known_fails_where_nobody_answers(
     def silent(place: LabDir) -> Provider:
         raise HostProblem("no docker engine answers")
 
-    monkeypatch.setattr(providers, "maker", silent)
+    monkeypatch.setattr(providers, "connect", silent)
     (tmp_path / "lab.yml").write_text("")
     place = open_file(tmp_path / "lab.yml")
     assert down(place, Recorded()) == []

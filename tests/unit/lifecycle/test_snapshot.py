@@ -19,40 +19,44 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, open_file
 from halab.machines.power import PowerState
 from halab.machines.snapshots import Saved
-from halab.topology.lab import Lab, Machine
 
 LAB = lab_of(name="ha")
 NAMES = [machine.name for machine in LAB.machines]
 
 
 class Shelf:
-    """A provider that keeps the names of what was saved, and asks what state machines are in meanwhile."""
+    """The machines of a lab, with names of snapshots, and the states of all machines while one is saved."""
+
+    lab = LAB
 
     def __init__(self, power: FakePower) -> None:
-        self.power = power
+        self.fake_power = power
         self.kept: list[Saved] = []
         self.states: list[PowerState] = []
         self.restored: list[str] = []
         self.fails_at = ""
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
-        return self.power.state(machine.name)
+    def power(self) -> FakePower:
+        return self.fake_power
 
-    def save(self, lab: Lab, machine: Machine, work: Path, name: str) -> None:
-        self.states += [self.power.state(each.name) for each in lab.machines]
-        if machine.name == self.fails_at:
+    def state(self, machine: str) -> PowerState:
+        return self.fake_power.state(machine)
+
+    def save(self, machine: str, name: str) -> None:
+        self.states += [self.fake_power.state(each) for each in NAMES]
+        if machine == self.fails_at:
             raise HostProblem("no space left")
-        self.kept.append(Saved(name, machine.name, datetime(2026, 11, 26, tzinfo=UTC)))
+        self.kept.append(Saved(name, machine, datetime(2026, 11, 26, tzinfo=UTC)))
 
-    def restore(self, lab: Lab, machine: Machine, work: Path, name: str) -> None:
-        if machine.name == self.fails_at:
+    def restore(self, machine: str, name: str) -> None:
+        if machine == self.fails_at:
             raise HostProblem("no such image")
-        self.restored.append(machine.name)
+        self.restored.append(machine)
 
-    def saved(self, lab: str, work: Path) -> list[Saved]:
+    def saved(self) -> list[Saved]:
         return list(self.kept)
 
-    def delete_snapshot(self, lab: str, work: Path, name: str) -> None:
+    def delete_snapshot(self, name: str) -> None:
         self.kept = [each for each in self.kept if each.snapshot != name]
 
 
@@ -65,8 +69,7 @@ def power() -> FakePower:
 def shelf(power: FakePower, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     found = Shelf(power)
     monkeypatch.setattr(labs, "existing", lambda place: LAB)
-    monkeypatch.setattr(providers, "maker", lambda provider: found)
-    monkeypatch.setattr(providers, "power", lambda place, lab: power)
+    monkeypatch.setattr(providers, "machines", lambda place, lab: found)
     recreate: Callable[..., None] = lambda *words, **options: None  # noqa: E731
     guests: Any = FakeGuests({"boot_id": "a-boot"})
     site = Site(LAB, guests, FakeClock(), power, recreate)

@@ -15,7 +15,15 @@ from halab.lifecycle.lab import open_file
 from halab.machines.host import allocation
 from halab.machines.power import PowerState
 from halab.machines.provider import MachineInfo
-from halab.topology.lab import Lab, Machine
+from halab.machines.work import Work
+from halab.topology.lab import Lab
+
+
+class RefusedMachines:
+    """The machines of a lab that has a name of somebody else's."""
+
+    def require_free_names(self) -> None:
+        raise LabProblem("name already used by another owner's container")
 
 
 class EngineThatRefuses:
@@ -26,33 +34,33 @@ class EngineThatRefuses:
     def networks(self) -> list[object]:
         return []
 
-    def machines(self, lab: str | None = None, work: Path | None = None) -> list[MachineInfo]:
+    def machines(self, lab: str | None = None, work: Work | None = None) -> list[MachineInfo]:
         return []
 
-    def require_free(self, lab: Lab, work: Path) -> None:
-        raise LabProblem("a container of another owner has a name that this lab needs")
+    def of(self, lab: Lab, work: Work) -> RefusedMachines:
+        return RefusedMachines()
 
 
-class EngineWithFrozen:
-    """An engine with machines that stand still."""
+class FrozenMachines:
+    """The machines of a lab, frozen but for its load balancer."""
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
+    def state(self, machine: str) -> PowerState:
         return PowerState.FROZEN
 
-    def machines(self, lab: str, work: Path) -> list[MachineInfo]:
+    def infos(self) -> list[MachineInfo]:
         return [
-            MachineInfo(lab, name, name, True, None, paused=name != "lb1") for name in ("cp1", "cp2", "lb1")
+            MachineInfo("ha", name, name, True, None, paused=name != "lb1") for name in ("cp1", "cp2", "lb1")
         ]
 
 
-class EngineWithout:
-    """An engine that has lost some machines of a lab."""
+class MachinesWithout:
+    """The machines of a lab, off, without some that were lost."""
 
     def __init__(self, *gone: str) -> None:
         self._gone = gone
 
-    def state(self, lab: Lab, machine: Machine, work: Path) -> PowerState:
-        return PowerState.GONE if machine.name in self._gone else PowerState.OFF
+    def state(self, machine: str) -> PowerState:
+        return PowerState.GONE if machine in self._gone else PowerState.OFF
 
 
 def test_what_is_gone_is_named_and_no_machine_is_started(
@@ -60,7 +68,7 @@ def test_what_is_gone_is_named_and_no_machine_is_started(
 ) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(providers, "maker", lambda provider: EngineWithout("cp2", "lb1"))
+    monkeypatch.setattr(providers, "machines", lambda place, lab: MachinesWithout("cp2", "lb1"))
     progress = Recorded()
 
     with pytest.raises(LabProblem) as raised:
@@ -77,7 +85,7 @@ def test_what_stands_still_is_named_and_not_waited_for(
 ) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(providers, "maker", lambda provider: EngineWithFrozen())
+    monkeypatch.setattr(providers, "machines", lambda place, lab: FrozenMachines())
     with pytest.raises(LabProblem, match="frozen: cp1, cp2") as raised:
         up.start(open_file(tmp_path / "lab.yml"), Recorded())
     assert "halab heal" in (raised.value.hint or "")
@@ -86,11 +94,11 @@ def test_what_stands_still_is_named_and_not_waited_for(
 def test_a_lab_whose_name_is_taken_may_be_called_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(providers, "maker", lambda provider: EngineThatRefuses())
+    monkeypatch.setattr(providers, "connect", lambda place: EngineThatRefuses())
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
     for name in ("ha", "other"):
         (tmp_path / "lab.yml").write_text(f"name: {name}\n")
-        with pytest.raises(LabProblem, match="a container of another owner"):
+        with pytest.raises(LabProblem, match="another owner's container"):
             up.up(open_file(tmp_path / "lab.yml"), Recorded())
         assert allocation.held() == []
 
@@ -102,7 +110,7 @@ def test_a_virtual_machine_that_was_not_made_to_its_end_is_not_started(
     (tmp_path / "lab.yml").write_text("name: ha\nprovider: libvirt\n")
     lab = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
     monkeypatch.setattr(labs, "existing", lambda place: lab)
-    monkeypatch.setattr(providers, "maker", lambda provider: EngineWithout())
+    monkeypatch.setattr(providers, "machines", lambda place, lab: MachinesWithout())
     place = open_file(tmp_path / "lab.yml")
     for machine in lab.machines:
         place.work.of_vagrant(machine.name).mkdir(parents=True)

@@ -27,7 +27,7 @@ def docker_power(folder: Path) -> tuple[DockerPower, FakeDocker]:
     work = Work(folder / ".halab")
     work.path.mkdir()
     client: Any = FakeDocker(work.path)
-    return DockerPower(LAB, work, Engine(client)), client
+    return Engine(client).of(LAB, work).power(), client
 
 
 @pytest.fixture(params=["fake", "docker", "libvirt"])

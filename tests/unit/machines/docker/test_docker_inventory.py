@@ -134,7 +134,7 @@ def test_an_engine_that_cannot_count_now_still_tells_what_it_has() -> None:
 def test_each_kind_is_removed_in_its_way() -> None:
     found, client = engine(USAGE)
     for each in found.resources():
-        found.discard_belonging(each)
+        found.discard(each)
     collections = (client.containers, client.networks, client.volumes, client.images)
     removed = {each.id: each.removed for things in collections for each in things.items}
     assert removed == {
@@ -152,14 +152,14 @@ def test_what_is_gone_already_is_no_problem() -> None:
     found, client = engine(USAGE)
     machine = one(found, "c1")
     client.containers.items.clear()
-    found.discard_belonging(machine)
+    found.discard(machine)
 
 
 def test_a_volume_of_that_name_that_is_now_anothers_stays() -> None:
     found, client = engine(USAGE)
     volume = one(found, "v1")
     client.volumes.items[0].labels = {}
-    found.discard_belonging(volume)
+    found.discard(volume)
     assert client.volumes.items[0].removed is None
 
 
@@ -167,7 +167,7 @@ def test_what_the_engine_refuses_is_a_problem() -> None:
     found, client = engine(USAGE)
     client.networks.items[0].refuses = docker.errors.APIError("x", explanation="has active endpoints")
     with pytest.raises(HostProblem, match="has active endpoints"):
-        found.discard_belonging(one(found, "n1"))
+        found.discard(one(found, "n1"))
 
 
 def test_sizes_that_the_engine_does_not_know_are_not_told() -> None:

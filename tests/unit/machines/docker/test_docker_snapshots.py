@@ -12,11 +12,11 @@ from support.fakes import lab_of
 
 from halab.config.lab import ProviderKind
 from halab.machines.docker.engine import Engine
+from halab.machines.docker.machines import DockerMachines
 from halab.machines.power import PowerState
 from halab.machines.work import Work
 
 LAB = lab_of(name="ha", provider=ProviderKind.DOCKER)
-CP1, LB1 = LAB.machine("cp1"), LAB.machine("lb1")
 
 
 @dataclass
@@ -151,14 +151,14 @@ def container_attributes(labels: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Path:
-    return tmp_path / ".halab"
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path / ".halab")
 
 
 @pytest.fixture
-def client(work: Path) -> FakeClient:
+def client(work: Work) -> FakeClient:
     client = FakeClient()
-    for machine in (CP1, LB1):
+    for machine in (LAB.machine("cp1"), LAB.machine("lb1")):
         labels = {"halab.lab": "ha", "halab.work": str(work), "halab.machine": machine.name}
         client.add("container", machine.host_name, labels, container_attributes(labels))
     client.add("network", "halab-ha", {"halab.lab": "ha", "halab.work": str(work)})
@@ -166,31 +166,40 @@ def client(work: Path) -> FakeClient:
     return client
 
 
+@pytest.fixture
+def engine(client: FakeClient) -> Engine:
+    return Engine(client)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def machines(engine: Engine, work: Work) -> DockerMachines:
+    work.of_vagrant("cp1", "docker").mkdir(parents=True)
+    return engine.of(LAB, work)
+
+
 def test_etcds_disk_is_copied_before_the_image_that_says_that_all_is_there(
-    client: FakeClient, work: Path
+    client: FakeClient, machines: DockerMachines
 ) -> None:
-    Engine(client).save(LAB, CP1, work, "one")  # type: ignore[arg-type]
+    machines.save("cp1", "one")
     assert client.did == [
         "copy halab-ha-cp1-etcd to halab-ha-cp1-etcd-at-one",
         "commit halab-ha-cp1 as halab-ha-cp1:one",
     ]
-    (saved,) = Engine(client).saved("ha", work)  # type: ignore[arg-type]
+    (saved,) = machines.saved()
     assert (saved.snapshot, saved.machine) == ("one", "cp1")
 
 
-def test_a_load_balancer_has_no_disk_but_its_own(client: FakeClient, work: Path) -> None:
-    Engine(client).save(LAB, LB1, work, "one")  # type: ignore[arg-type]
+def test_a_load_balancer_has_no_disk_but_its_own(client: FakeClient, machines: DockerMachines) -> None:
+    machines.save("lb1", "one")
     assert client.did == ["commit halab-ha-lb1 as halab-ha-lb1:one"]
 
 
 def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
-    client: FakeClient, work: Path
+    client: FakeClient, machines: DockerMachines, work: Work
 ) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
-    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
-    engine.save(LAB, CP1, work, "one")
+    machines.save("cp1", "one")
     client.did.clear()
-    engine.restore(LAB, CP1, work, "one")
+    machines.restore("cp1", "one")
     assert client.did == [
         "remove container halab-ha-cp1",
         "copy halab-ha-cp1-etcd-at-one to halab-ha-cp1-etcd",
@@ -203,107 +212,105 @@ def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
     # a limit that a fault has set is not kept
     assert config["HostConfig"]["NanoCpus"] == 2_000_000_000
     assert config["Env"] == ["HALAB_AUTHORIZED_KEY=key"]
-    assert (work / ".vagrant/machines/cp1/docker/id").read_text() == "new-halab-ha-cp1"
+    assert (work.path / ".vagrant/machines/cp1/docker/id").read_text() == "new-halab-ha-cp1"
 
 
 @pytest.mark.parametrize("what_comes_next", ["restore", "make_disks", "delete_snapshot"])
 def test_a_copy_that_a_killed_halab_has_begun_is_ended_first(
-    what_comes_next: str, client: FakeClient, work: Path
+    what_comes_next: str, client: FakeClient, machines: DockerMachines
 ) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
-    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
-    engine.make_disks(LAB, CP1, work)
-    engine.save(LAB, CP1, work, "one")
+    machines.make_disks("cp1")
+    machines.save("cp1", "one")
     client.add("container", "that-copies", client.copies[0])
     client.add("container", "of-another-lab", {**client.copies[0], "halab.lab": "other"})
     client.did.clear()
     match what_comes_next:
         case "restore":
-            engine.restore(LAB, CP1, work, "one")
+            machines.restore("cp1", "one")
         case "make_disks":
-            engine.make_disks(LAB, CP1, work)
+            machines.make_disks("cp1")
         case _:
-            engine.delete_snapshot("ha", work, "one")
+            machines.delete_snapshot("one")
     assert client.did[0] == "remove container that-copies"
     assert "of-another-lab" in client.names("container")
 
 
 def test_what_copies_is_no_machine_though_its_image_is_one_of_a_machine(
-    client: FakeClient, work: Path
+    client: FakeClient, machines: DockerMachines, work: Work
 ) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
-    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
-    engine.save(LAB, CP1, work, "one")
-    engine.restore(LAB, CP1, work, "one")
+    machines.save("cp1", "one")
+    machines.restore("cp1", "one")
     for labels in client.copies:
         client.things.insert(
             0, Thing(client, "container", "that-copies", labels, container_attributes(labels))
         )
-    assert {each.machine for each in engine.machines("ha", work)} == {"cp1", "lb1"}
-    engine.introduce(LAB, CP1, work)
-    assert Work(work).known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
+    assert {each.machine for each in machines.infos()} == {"cp1", "lb1"}
+    machines.register_with_vagrant("cp1")
+    assert work.known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
 
 
-def test_a_machine_that_is_being_removed_is_waited_for_and_gone(client: FakeClient, work: Path) -> None:
+def test_a_machine_that_is_being_removed_is_waited_for_and_gone(
+    client: FakeClient, machines: DockerMachines
+) -> None:
     """A killed halab has asked for it, and its name is taken meanwhile."""
     found = client.things[0]
     found.attrs["State"]["Status"] = "removing"
-    assert Engine(client).state(LAB, CP1, work) is PowerState.GONE  # type: ignore[arg-type]
+    assert machines.state("cp1") is PowerState.GONE
     assert client.did == ["wait until halab-ha-cp1 is removed"]
 
 
 def test_vagrant_is_told_of_a_machine_whose_maker_was_killed_before_it_could(
-    client: FakeClient, work: Path
+    machines: DockerMachines, work: Work
 ) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
-    engine.introduce(LAB, CP1, work)
-    assert Work(work).known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
+    machines.register_with_vagrant("cp1")
+    assert work.known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
 
 
-def test_of_a_machine_that_is_not_there_vagrant_is_told_nothing(client: FakeClient, work: Path) -> None:
-    Engine(client).introduce(LAB, LAB.machine("cp2"), work)  # type: ignore[arg-type]
-    assert not work.exists()
+def test_of_a_machine_that_is_not_there_vagrant_is_told_nothing(engine: Engine, work: Work) -> None:
+    engine.of(LAB, work).register_with_vagrant("cp2")
+    assert not work.path.exists()
 
 
-def test_a_snapshot_is_deleted_with_all_that_it_has_and_no_other(client: FakeClient, work: Path) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
+def test_a_snapshot_is_deleted_with_all_that_it_has_and_no_other(
+    client: FakeClient, machines: DockerMachines
+) -> None:
     for name in ("one", "two"):
-        engine.save(LAB, CP1, work, name)
-    engine.delete_snapshot("ha", work, "one")
+        machines.save("cp1", name)
+    machines.delete_snapshot("one")
     assert client.names("image") == ["halab-ha-cp1:two"]
     assert client.names("volume") == ["pgdata", "halab-ha-cp1-etcd-at-two"]
 
 
-def test_what_a_machine_was_restored_from_outlives_the_snapshot(client: FakeClient, work: Path) -> None:
+def test_what_a_machine_was_restored_from_outlives_the_snapshot(
+    client: FakeClient, engine: Engine, machines: DockerMachines, work: Work
+) -> None:
     """The engine is asked for a machine's image at the next snapshot, and when a plug is pulled."""
-    engine = Engine(client)  # type: ignore[arg-type]
-    Work(work).of_vagrant("cp1", "docker").mkdir(parents=True)
-    engine.save(LAB, CP1, work, "one")
-    engine.restore(LAB, CP1, work, "one")
-    engine.delete_snapshot("ha", work, "one")
+    machines.save("cp1", "one")
+    machines.restore("cp1", "one")
+    machines.delete_snapshot("one")
     assert client.names("image") == ["halab-ha-cp1:_running"]
-    assert engine.saved("ha", work) == []
+    assert machines.saved() == []
     engine.remove("ha", work)
     assert client.names("image") == []
 
 
 def test_a_machine_that_is_made_anew_gets_empty_volumes_and_snapshots_stay(
-    client: FakeClient, work: Path
+    client: FakeClient, machines: DockerMachines
 ) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
-    engine.make_disks(LAB, CP1, work)
-    engine.save(LAB, CP1, work, "one")
+    machines.make_disks("cp1")
+    machines.save("cp1", "one")
     client.did.clear()
-    engine.make_disks(LAB, CP1, work)
+    machines.make_disks("cp1")
     assert client.did == ["remove volume halab-ha-cp1-containerd", "remove volume halab-ha-cp1-etcd"]
     assert sorted(client.names("volume")) == [
         "halab-ha-cp1-containerd", "halab-ha-cp1-etcd", "halab-ha-cp1-etcd-at-one", "pgdata",
     ]  # fmt: skip
 
 
-def test_down_removes_the_volumes_and_snapshots_of_the_lab_alone(client: FakeClient, work: Path) -> None:
-    engine = Engine(client)  # type: ignore[arg-type]
-    engine.make_disks(LAB, CP1, work)
-    engine.save(LAB, CP1, work, "one")
+def test_down_removes_the_volumes_and_snapshots_of_the_lab_alone(
+    client: FakeClient, engine: Engine, machines: DockerMachines, work: Work
+) -> None:
+    machines.make_disks("cp1")
+    machines.save("cp1", "one")
     engine.remove("ha", work)
     assert [each.name for each in client.things] == ["pgdata"]

@@ -16,8 +16,9 @@ from support.fakes import lab_of
 from halab.errors import HostProblem, LabProblem
 from halab.machines.docker.engine import Engine
 from halab.machines.host import identity
+from halab.machines.work import Work
 
-WORK = Path("/labs/ada/.halab")
+WORK = Work(Path("/labs/ada/.halab"))
 OURS = {"halab.lab": "ha", "halab.work": str(WORK)}
 OTHER_WORK = {"halab.lab": "ha", "halab.work": "/labs/bob/.halab"}
 
@@ -133,8 +134,8 @@ def test_a_name_that_another_owner_holds_is_refused(kind: str, labels: dict[str,
     name = "halab-ha-cp2" if kind == "container" else "halab-ha"
     there = [FakeContainer(name, labels)]
     found, _ = engine(there) if kind == "container" else engine((), there)
-    with pytest.raises(LabProblem, match=f"{kind} .*: {name} ") as caught:
-        found.require_free(lab_of(), WORK)
+    with pytest.raises(LabProblem, match=f"another owner's .*{kind}: {name} ") as caught:
+        found.of(lab_of(), WORK).require_free_names()
     assert labels.get("halab.work", "not made by halab") in caught.value.message
 
 
@@ -143,26 +144,26 @@ def test_names_of_the_lab_itself_and_of_strangers_are_no_hindrance() -> None:
         [FakeContainer("halab-ha-cp2", OURS), FakeContainer("halab-ha-cp9"), FakeContainer("db")],
         [FakeContainer("halab-ha", OURS), FakeContainer("halab-hat"), FakeContainer("bridge")],
     )
-    found.require_free(lab_of(), WORK)
+    found.of(lab_of(), WORK).require_free_names()
 
 
 def test_the_network_of_a_lab_is_made_once() -> None:
     found, client = engine()
-    found.make_networks(lab_of(), WORK)
+    found.of(lab_of(), WORK).make_networks()
     (made,) = client.networks.created
     assert (made["name"], made["labels"]) == ("halab-ha", {**OURS, "halab.host": identity.of_this_host()})
     assert made["ipam"]["Config"][0]["Subnet"] == "10.213.7.0/24"
     assert made["ipam"]["Config"][0]["Gateway"] == "10.213.7.1"
     assert len(made["options"]["com.docker.network.bridge.name"]) <= 15
     again, client = engine(networks=[FakeContainer("halab-ha", OURS)])
-    again.make_networks(lab_of(), WORK)
+    again.of(lab_of(), WORK).make_networks()
     assert client.networks.created == []
 
 
 def test_a_network_with_other_addresses_is_made_anew() -> None:
     before = FakeContainer("halab-ha", OURS, subnet="10.213.9.0/24")
     found, client = engine(networks=[before])
-    found.make_networks(lab_of(), WORK)
+    found.of(lab_of(), WORK).make_networks()
     assert before.removed is not None
     assert len(client.networks.created) == 1
 
@@ -174,7 +175,7 @@ def test_a_machine_is_connected_once_at_its_address() -> None:
     )
     found, _ = engine([container], [network])
     for _ in range(2):
-        found.connect(lab_of(), lab_of().machine("cp1"), WORK)
+        found.of(lab_of(), WORK).connect("cp1")
     assert container.connected["halab-ha"] == {"IPAddress": "10.213.7.11"}
 
 
@@ -223,4 +224,4 @@ def test_networks_are_told_with_their_bridge_and_their_owner() -> None:
     found, _ = engine([], [FakeContainer("halab-ha", OURS)])
     (subnet,) = found.subnets()
     assert subnet.networks == (IPv4Network("10.213.7.0/24"),)
-    assert not subnet.is_of("ha", Path("/labs/bob/.halab"))
+    assert not subnet.is_of("ha", Work(Path("/labs/bob/.halab")))

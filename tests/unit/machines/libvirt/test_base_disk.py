@@ -106,25 +106,23 @@ def test_it_has_the_name_that_vagrant_looks_for(disk: Path) -> None:
 
 
 def test_it_is_copied_into_a_pool_that_is_made_where_there_is_none(disk: Path) -> None:
-    import libvirt
 
     pools = Pools()
-    assert not base_disk.is_there(libvirt, pools, BOX, disk)
-    base_disk.copy(libvirt, pools, BOX, disk)
-    assert base_disk.is_there(libvirt, pools, BOX, disk)
+    assert not base_disk.is_complete(pools, BOX, disk)
+    base_disk.copy(pools, BOX, disk)
+    assert base_disk.is_complete(pools, BOX, disk)
     assert pools.files == {base_disk.volume_name(BOX, disk): disk.read_bytes()}
     assert pools.made == ["default"]
 
 
 def test_one_that_was_cut_short_is_not_there_and_is_copied_again(disk: Path) -> None:
-    import libvirt
 
     pools = Pools()
     pools.breaks_after = 5
     with pytest.raises(KeyboardInterrupt):
-        base_disk.copy(libvirt, pools, BOX, disk)
+        base_disk.copy(pools, BOX, disk)
     assert list(pools.files.values()) == [b"what a m"]
-    assert not base_disk.is_there(libvirt, pools, BOX, disk)
+    assert not base_disk.is_complete(pools, BOX, disk)
     pools.breaks_after = None
-    base_disk.copy(libvirt, pools, BOX, disk)
-    assert base_disk.is_there(libvirt, pools, BOX, disk)
+    base_disk.copy(pools, BOX, disk)
+    assert base_disk.is_complete(pools, BOX, disk)

@@ -10,17 +10,18 @@ from support.fake_libvirt import VIRTUAL
 from support.fake_libvirt import test_driver as driver
 
 from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.machines.work import Work
 
 pytest.importorskip("libvirt", exc_type=ImportError)
 
-OURS = Path("/labs/ada/.halab")
+OURS = Work(Path("/labs/ada/.halab"))
 POOL = "<pool type='dir'><name>{}</name><target><path>/srv/{}</path></target></pool>"
 
 
 def test_a_lab_s_networks_are_told_with_bridge_owner_and_state() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
-        hypervisor.make_networks(VIRTUAL, OURS)
+        hypervisor.of(VIRTUAL, OURS).make_networks()
         connection.networkLookupByName("halab-ha-ssh").destroy()
         facts = hypervisor.facts()
         told = {each.name: each for each in facts.networks}
@@ -28,7 +29,7 @@ def test_a_lab_s_networks_are_told_with_bridge_owner_and_state() -> None:
         assert (own.networks, own.device) == ((IPv4Network("10.213.7.0/24"),), "hl0ad50700")
         assert (own.active, own.forward, ssh.active, ssh.forward) == (True, "none", False, "nat")
         assert own.is_of("ha", OURS)
-        assert not own.is_of("ha", Path("/labs/bob/.halab"))
+        assert not own.is_of("ha", Work(Path("/labs/bob/.halab")))
         assert not told["default"].is_of("ha", OURS)
         assert facts.driver == "TEST"
         assert facts.version.count(".") == 2

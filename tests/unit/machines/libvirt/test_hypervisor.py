@@ -10,21 +10,23 @@ from typing import Any
 import pytest
 from support.fake_libvirt import VIRTUAL, define, libvirt_power
 from support.fake_libvirt import test_driver as driver
+from support.fakes import FakeClock
 
 from halab.errors import HostProblem, LabProblem, Unable
 from halab.machines.libvirt import limits as libvirt_limits
 from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.machines.libvirt.power import LibvirtPower
 from halab.machines.power import PowerState
 from halab.machines.work import Work
 
-OURS = Path("/labs/ada/.halab")
-OTHERS = Path("/labs/bob/.halab")
+OURS = Work(Path("/labs/ada/.halab"))
+OTHERS = Work(Path("/labs/bob/.halab"))
 
 
 def test_machines_are_found_by_label_and_reached_where_dhcp_puts_them() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
-        hypervisor.make_networks(VIRTUAL, OURS)
+        hypervisor.of(VIRTUAL, OURS).make_networks()
         define(connection, VIRTUAL, OURS)
         made = hypervisor.machines("ha", OURS)
         assert [each.machine for each in made] == ["cp1", "cp2", "cp3", "lb1"]
@@ -39,7 +41,7 @@ def test_machines_are_found_by_label_and_reached_where_dhcp_puts_them() -> None:
 def test_down_removes_what_carries_the_label_and_nothing_else() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
-        hypervisor.make_networks(VIRTUAL, OURS)
+        hypervisor.of(VIRTUAL, OURS).make_networks()
         define(connection, VIRTUAL, OURS)
         define(connection, VIRTUAL, OTHERS, prefix="bob-")
         removed = hypervisor.remove("ha", OURS)
@@ -60,7 +62,7 @@ def test_a_disk_whose_machine_was_never_made_goes_with_its_lab() -> None:
             for name in ("halab-ha-cp2.img", "halab-hat-cp2.img", "halab-ha.img"):
                 pool.createXML(f"<volume><name>{name}</name><capacity>4096</capacity></volume>")
             # beside somebody else's lab of that name, it may be of a machine that is being made
-            Hypervisor(connection).make_networks(VIRTUAL, OTHERS)
+            Hypervisor(connection).of(VIRTUAL, OTHERS).make_networks()
             assert Hypervisor(connection).remove("ha", OURS) == []
             for each in ("halab-ha", "halab-ha-ssh"):
                 connection.networkLookupByName(each).destroy()
@@ -109,7 +111,7 @@ def test_a_libvirt_that_was_started_anew_is_asked_again(monkeypatch: pytest.Monk
 
     with driver() as connection:
         hypervisor = Hypervisor(connection)
-        monkeypatch.setattr(hypervisor._to, "handle", Dead())
+        monkeypatch.setattr(hypervisor._connection, "_handle", Dead())
         monkeypatch.setattr(libvirt, "open", lambda uri: connection)
         assert hypervisor.facts().driver == "TEST"
 
@@ -125,8 +127,8 @@ def test_a_machine_that_could_not_write_is_not_taken_for_a_frozen_one(
         define(connection, VIRTUAL, OURS)
         with monkeypatch.context() as full:
             full.setattr(libvirt.virDomain, "state", lambda found: stopped)
-            with pytest.raises(HostProblem, match="halab-ha-cp1 stands still since") as caught:
-                hypervisor.state(VIRTUAL, VIRTUAL.machine("cp1"), OURS)
+            with pytest.raises(HostProblem, match="halab-ha-cp1 was paused because") as caught:
+                hypervisor.of(VIRTUAL, OURS).state("cp1")
             assert "resume halab-ha-cp1" in (caught.value.hint or "")
             # it can be removed all the same
             assert "halab-ha-cp1" in hypervisor.remove("ha", OURS)
@@ -155,28 +157,26 @@ class Cores:
 
 
 def test_processors_are_limited_or_that_is_refused() -> None:
-    import libvirt
-
     machine, cores = VIRTUAL.machine("cp1"), Cores()
-    libvirt_limits.of_cpus(libvirt, cores, machine, machine.cpus / 4)
+    libvirt_limits.of_cpus(cores, machine, machine.cpus / 4)
     assert cores.set == 25_000
     # control groups v2 call it otherwise than it was called when it was set
     for told in (None, 17_592_186_044_415):
         cores.told = told
-        libvirt_limits.of_cpus(libvirt, cores, machine, None)
+        libvirt_limits.of_cpus(cores, machine, None)
         assert cores.set == -1
     for cpus in (0.5, None):
-        with pytest.raises(Unable, match="limits no processors here"):
-            libvirt_limits.of_cpus(libvirt, Cores(limits=False), machine, cpus)
+        with pytest.raises(Unable, match="cannot limit processors here"):
+            libvirt_limits.of_cpus(Cores(limits=False), machine, cpus)
     with pytest.raises(HostProblem, match="cp1 may run 100 µs"):
-        libvirt_limits.of_cpus(libvirt, Cores(told=100), machine, 0.5)
+        libvirt_limits.of_cpus(Cores(told=100), machine, 0.5)
 
 
 def test_the_networks_of_a_lab_are_made_once_and_known() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
         for _ in range(2):
-            hypervisor.make_networks(VIRTUAL, OURS)
+            hypervisor.of(VIRTUAL, OURS).make_networks()
         names = sorted(each.name() for each in connection.listAllNetworks())
         assert names == ["default", "halab-ha", "halab-ha-ssh"]
         assert {IPv4Network("10.213.7.0/24"), IPv4Network("10.214.7.0/24")} <= set(hypervisor.networks())
@@ -185,9 +185,9 @@ def test_the_networks_of_a_lab_are_made_once_and_known() -> None:
 def test_a_network_that_was_stopped_is_started_again() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
-        hypervisor.make_networks(VIRTUAL, OURS)
+        hypervisor.of(VIRTUAL, OURS).make_networks()
         connection.networkLookupByName("halab-ha").destroy()
-        hypervisor.make_networks(VIRTUAL, OURS)
+        hypervisor.of(VIRTUAL, OURS).make_networks()
         assert connection.networkLookupByName("halab-ha").isActive()
 
 
@@ -198,11 +198,11 @@ def test_a_name_that_another_owner_holds_is_refused(kind: str) -> None:
         if kind == "machine":
             define(connection, VIRTUAL, OTHERS)
         else:
-            hypervisor.make_networks(VIRTUAL, OTHERS)
+            hypervisor.of(VIRTUAL, OTHERS).make_networks()
         with pytest.raises(LabProblem, match="halab-ha") as caught:
-            hypervisor.require_free(VIRTUAL, OURS)
+            hypervisor.of(VIRTUAL, OURS).require_free_names()
         assert str(OTHERS) in caught.value.message
-        hypervisor.require_free(VIRTUAL, OTHERS)
+        hypervisor.of(VIRTUAL, OTHERS).require_free_names()
 
 
 def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> None:
@@ -226,15 +226,20 @@ def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None
         assert limits("halab-ha-cp2") == 0
 
 
-def test_a_machine_that_went_off_by_itself_meanwhile_is_as_it_was_wanted(tmp_path: Path) -> None:
-    """Between the look at a machine and the act on it, its guest may have heard the button."""
+def test_a_machine_that_goes_off_by_itself_is_no_error_for_who_turns_it_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest may go off after halab asked for its state, and before halab acts on it."""
     with driver() as connection:
-        hypervisor = Hypervisor(connection)
-        define(connection, VIRTUAL, tmp_path)
-        cp2 = (VIRTUAL, VIRTUAL.machine("cp2"), tmp_path)
-        for act in (hypervisor.shut_down, hypervisor.shut_down, hypervisor.cut):
-            act(*cp2)
-            assert hypervisor.state(*cp2) is PowerState.OFF
+        machines = Hypervisor(connection).of(VIRTUAL, Work(tmp_path))
+        define(connection, VIRTUAL, Work(tmp_path))
+        power = LibvirtPower(machines, clock=FakeClock())
+        monkeypatch.setattr(power, "state", lambda machine: PowerState.RUNNING)
+        # the button is pressed many times, and then the machine is cut
+        power.shut_down("cp2")
+        assert machines.state("cp2") is PowerState.OFF
+        power.cut("cp2")
+        assert machines.state("cp2") is PowerState.OFF
 
 
 def test_a_machine_that_is_not_turned_off_is_an_error(
@@ -246,10 +251,10 @@ def test_a_machine_that_is_not_turned_off_is_an_error(
         raise libvirt.libvirtError("no")
 
     with driver() as connection, monkeypatch.context() as broken:
-        define(connection, VIRTUAL, tmp_path)
+        define(connection, VIRTUAL, Work(tmp_path))
         broken.setattr(libvirt.virDomain, "destroy", refuse)
         with pytest.raises(HostProblem, match="libvirt refused: "):
-            Hypervisor(connection).cut(VIRTUAL, VIRTUAL.machine("cp2"), tmp_path)
+            LibvirtPower(Hypervisor(connection).of(VIRTUAL, Work(tmp_path))).cut("cp2")
 
 
 def test_a_machine_that_was_reset_is_another_process(tmp_path: Path) -> None:
@@ -291,8 +296,8 @@ def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_remo
     """What `up` starts with, after one that was killed while Vagrant made its machines."""
     work = Work(tmp_path)
     with driver() as connection:
-        hypervisor = Hypervisor(connection)
-        define(connection, VIRTUAL, tmp_path)
+        machines = Hypervisor(connection).of(VIRTUAL, work)
+        define(connection, VIRTUAL, work)
         identities = {
             name: connection.lookupByName(f"halab-ha-{name}").UUIDString()
             for name in ("lb1", "cp1", "cp2", "cp3")
@@ -303,11 +308,10 @@ def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_remo
             work.tell_vagrant(name, "libvirt", "x" if name == "cp3" else identities[name])
             work.key_of_vagrant(name).write_text(key)
         for machine in VIRTUAL.machines:
-            hypervisor.introduce(VIRTUAL, machine, tmp_path)
+            machines.register_with_vagrant(machine.name)
 
         def seen(name: str) -> tuple[PowerState, str]:
-            state = hypervisor.state(VIRTUAL, VIRTUAL.machine(name), tmp_path)
-            return state, work.known_to_vagrant(name, "libvirt")
+            return machines.state(name), work.known_to_vagrant(name, "libvirt")
 
         # off and without a key, off, running and called otherwise, running without a key
         assert seen("cp1") == (PowerState.GONE, "")
@@ -331,20 +335,22 @@ def driver_of(power: object) -> AbstractContextManager[Any]:
 def test_snapshots_are_kept_found_gone_back_to_and_deleted_by_name() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
-        hypervisor.make_networks(VIRTUAL, OURS)
+        hypervisor.of(VIRTUAL, OURS).make_networks()
         define(connection, VIRTUAL, OURS)
         define(connection, VIRTUAL, OTHERS, prefix="bob-")
-        machine = VIRTUAL.machine("cp1")
-        hypervisor.freeze(VIRTUAL, machine, OURS)
-        hypervisor.save(VIRTUAL, machine, OURS, "one")
-        hypervisor.thaw(VIRTUAL, machine, OURS)
-        assert [(each.snapshot, each.machine) for each in hypervisor.saved("ha", OURS)] == [("one", "cp1")]
+        machines = hypervisor.of(VIRTUAL, OURS)
+        power = LibvirtPower(machines)
+        power.freeze("cp1")
+        machines.save("cp1", "one")
+        power.thaw("cp1")
+        assert [(saved.snapshot, saved.machine) for saved in machines.saved()] == [("one", "cp1")]
+        assert hypervisor.saved("ha", OURS) == machines.saved()
         assert hypervisor.saved("ha", OTHERS) == []
-        hypervisor.cut(VIRTUAL, machine, OURS)
-        hypervisor.restore(VIRTUAL, machine, OURS, "one")
-        # where it was, and the others are not there yet
-        assert hypervisor.state(VIRTUAL, machine, OURS) is PowerState.FROZEN
-        hypervisor.delete_snapshot("ha", OURS, "two")
-        assert len(hypervisor.saved("ha", OURS)) == 1
-        hypervisor.delete_snapshot("ha", OURS, "one")
-        assert hypervisor.saved("ha", OURS) == []
+        power.cut("cp1")
+        machines.restore("cp1", "one")
+        # as it was when it was saved: frozen with the others
+        assert machines.state("cp1") is PowerState.FROZEN
+        machines.delete_snapshot("two")
+        assert len(machines.saved()) == 1
+        machines.delete_snapshot("one")
+        assert machines.saved() == []

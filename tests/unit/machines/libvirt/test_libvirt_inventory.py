@@ -16,10 +16,11 @@ from halab.machines.host import identity
 from halab.machines.inventory import Resource, ResourceKind
 from halab.machines.libvirt import inventory
 from halab.machines.libvirt.hypervisor import Hypervisor
+from halab.machines.work import Work
 from halab.topology import domain
 
-OURS = Path("/labs/ada/.halab")
-OTHERS = Path("/labs/bob/.halab")
+OURS = Work(Path("/labs/ada/.halab"))
+OTHERS = Work(Path("/labs/bob/.halab"))
 BASE = "halab-VAGRANTSLASH-debian-12-0123456789ab_vagrant_box_image_0_box.img"
 
 
@@ -53,7 +54,7 @@ def machine_with(connection: Any, name: str, *paths: str, label: str = "") -> An
     )
 
 
-def label_of(name: str = "cp1", work: Path = OURS) -> str:
+def label_of(name: str = "cp1", work: Work = OURS) -> str:
     return domain.description(
         VIRTUAL, VIRTUAL.machine(name), work=str(work), identity=identity.of_this_host()
     )
@@ -65,7 +66,7 @@ def names(found: list[Resource], kind: ResourceKind) -> list[str]:
 
 def test_machines_networks_disks_and_snapshots_are_read(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
-    hypervisor.make_networks(VIRTUAL, OURS)
+    hypervisor.of(VIRTUAL, OURS).make_networks()
     path = disk(connection, "halab-ha-cp1.img")
     cp1 = machine_with(connection, "halab-ha-cp1", path, label=label_of())
     cp1.snapshotCreateXML("<domainsnapshot><name>noon</name></domainsnapshot>")
@@ -118,14 +119,14 @@ def test_a_disk_that_a_machine_got_meanwhile_stays(connection: Any) -> None:
     path = disk(connection, "halab-ha-cp1.img")
     (debris,) = hypervisor.resources()
     machine_with(connection, "somebodys", path)
-    with pytest.raises(HostProblem, match="a virtual machine has this disk: somebodys"):
-        hypervisor.discard_belonging(debris)
+    with pytest.raises(HostProblem, match="a virtual machine uses this disk: somebodys"):
+        hypervisor.discard(debris)
     assert [each.name() for each in pool(connection).listAllVolumes()] == ["halab-ha-cp1.img"]
 
 
 def test_all_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
-    hypervisor.make_networks(VIRTUAL, OURS)
+    hypervisor.of(VIRTUAL, OURS).make_networks()
     attached, path = disk(connection, "precious.img"), disk(connection, "halab-ha-cp1.img")
     machine = machine_with(connection, "halab-ha-cp1", path, attached, label=label_of())
     machine.create()
@@ -135,10 +136,10 @@ def test_all_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None
     define(connection, VIRTUAL, OTHERS, prefix="bob-")
     gone = [each for each in hypervisor.resources() if each.work != str(OTHERS)]
     for each in sorted(gone, key=lambda thing: list(ResourceKind).index(thing.kind)):
-        hypervisor.discard_belonging(each)
+        hypervisor.discard(each)
     # a second time there is nothing to remove, and no problem
     for each in gone:
-        hypervisor.discard_belonging(each)
+        hypervisor.discard(each)
     assert {each.work for each in hypervisor.resources()} == {str(OTHERS)}
     assert len(connection.listAllDomains()) == len(VIRTUAL.machines)
     assert [each.name() for each in connection.listAllNetworks()] == ["default"]
@@ -152,7 +153,7 @@ def test_a_snapshot_alone_is_removed(connection: Any) -> None:
     for name in ("noon", "evening"):
         machine.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>")
     (noon,) = [each for each in hypervisor.resources() if each.snapshot == "noon"]
-    hypervisor.discard_belonging(noon)
+    hypervisor.discard(noon)
     assert [each.getName() for each in machine.listAllSnapshots()] == ["evening"]
 
 
@@ -164,13 +165,11 @@ def test_a_machine_that_is_now_another_labs_stays(connection: Any) -> None:
     before.undefine()
     xml = f"<domain type='test'><name>x</name><uuid>{key}</uuid><memory>1</memory><os><type>hvm</type></os></domain>"
     connection.defineXML(xml)
-    hypervisor.discard_belonging(found)
+    hypervisor.discard(found)
     assert [each.name() for each in connection.listAllDomains()] == ["x"]
 
 
 def test_what_goes_while_we_look_makes_us_look_again(connection: Any) -> None:
-    import libvirt
-
     class Restless:
         """One whose domain goes between the list and the look, a few times."""
 
@@ -188,6 +187,6 @@ def test_what_goes_while_we_look_makes_us_look_again(connection: Any) -> None:
 
         listAllNetworks = listAllDomains
 
-    assert inventory.read(libvirt, Restless(2), lambda each: None) == []
-    with pytest.raises(HostProblem, match="comes and goes"):
-        inventory.read(libvirt, Restless(99), lambda each: None)
+    assert inventory.read(Restless(2)) == []
+    with pytest.raises(HostProblem, match="kept changing"):
+        inventory.read(Restless(99))
