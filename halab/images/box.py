@@ -44,11 +44,6 @@ class Box:
         return self.path / _FILES[self.provider]
 
     @property
-    def root_tree(self) -> Path:
-        """A tar of the whole root file system."""
-        return self.path / _FILES[ProviderKind.DOCKER]
-
-    @property
     def size_bytes(self) -> int:
         return self.file.stat().st_size
 

@@ -43,7 +43,9 @@ def tunnel_of(place: LabDir) -> Tunnel | None:
     """The way to the addresses of a lab on another host; None where that is this one."""
     remote = labs.remote_of(place.written)
     return (
-        tunnel.to(remote, engine=labs.provider_of(place.written) is ProviderKind.DOCKER) if remote else None
+        tunnel.TUNNELS.to(remote, engine=labs.provider_of(place.written) is ProviderKind.DOCKER)
+        if remote
+        else None
     )
 
 
@@ -88,9 +90,9 @@ def tunnelled_kubeconfig(place: LabDir, remote: Remote) -> Path:
     else, and that asks for a certificate.
     """
     lab, written = existing(place), kubeconfig(place).read_text()
-    port = tunnel.port_to(remote, str(lab.balancer.address), API_PORT)
+    port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), API_PORT)
     there = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
-    path = tunnel.folder() / "kubeconfig"
+    path = tunnel.TUNNELS.folder() / "kubeconfig"
     replace(path, written.replace(f"server: https://{lab.endpoint}", there))
     return path
 

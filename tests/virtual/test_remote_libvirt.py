@@ -110,5 +110,5 @@ def test_a_host_that_cannot_be_reached_is_named_with_the_reason(lab: UserLab, tm
     (tmp_path / "lab.yml").write_text(LAB.format(host="nobody@farm"))
     refused = UserLab(tmp_path).halab("up")
     assert refused.code == 3
-    assert "no way to nobody@farm over SSH: " in refused.errors and "Permission denied" in refused.errors
+    assert "cannot reach nobody@farm over SSH: " in refused.errors and "Permission denied" in refused.errors
     assert not (tmp_path / ".halab/keys").exists()

@@ -18,7 +18,7 @@ _HINT = "start docker, or on a host without an init system: scripts/bare-host ru
 def address() -> str | None:
     """The engine's address at this end of a tunnel; None where DOCKER_HOST names no host that SSH reaches."""
     remote = remote_env.by_docker()
-    return f"unix://{tunnel.to(remote, engine=True).engine}" if remote else None
+    return f"unix://{tunnel.TUNNELS.to(remote, engine=True).engine}" if remote else None
 
 
 def connect(*, timeout_seconds: int) -> docker.DockerClient:

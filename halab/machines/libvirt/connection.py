@@ -35,7 +35,7 @@ class LibvirtConnection:
         self.remote = None if handle else remote_env.by_libvirt(self.uri)
         if self.remote:
             # opened first, it reports plainly what is wrong with the way there, and asks nobody for a password
-            tunnel.to(self.remote)
+            tunnel.TUNNELS.to(self.remote)
         self._handle = handle
         with self.answering():
             pass

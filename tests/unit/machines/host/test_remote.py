@@ -10,7 +10,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -30,6 +30,7 @@ from halab.lifecycle import access, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import tunnel
+from halab.machines.host.tunnel import Tunnels
 from halab.machines.vagrant import Vagrant
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -263,9 +264,9 @@ def ssh_that(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("echo 'ada@farm: Permission denied' >&2; exit 255", "no way to farm over SSH: ada@farm: Permission"),
+        ("echo 'ada@farm: Permission denied' >&2; exit 255", "cannot reach farm over SSH: ada@farm: Permission"),
         ("echo 'sh: docker: not found' >&2; exit 127", "no docker on farm: sh: docker: not found"),
-        ("echo tcp://barn:2375", "docker on farm asks an engine elsewhere: tcp://barn:2375"),
+        ("echo tcp://barn:2375", "docker on farm uses an engine on another host: tcp://barn:2375"),
     ],
 )  # fmt: skip
 def test_why_there_is_no_engine_there_is_said(
@@ -273,16 +274,18 @@ def test_why_there_is_no_engine_there_is_said(
 ) -> None:
     ssh_that(tmp_path, monkeypatch, script)
     with pytest.raises(HostProblem) as caught:
-        tunnel.to(FARM, engine=True)
+        tunnel.TUNNELS.to(FARM, engine=True)
     assert caught.value.message.startswith(said)
     assert caught.value.hint
 
 
 def test_a_tunnel_that_is_refused_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ssh_that(tmp_path, monkeypatch, "echo 'Host key verification failed.' >&2; exit 255")
-    with pytest.raises(HostProblem, match="no way to farm over SSH: Host key verification failed") as caught:
-        tunnel.to(FARM)
-    assert caught.value.hint == "this must work without a question: ssh farm true"
+    with pytest.raises(
+        HostProblem, match="cannot reach farm over SSH: Host key verification failed"
+    ) as caught:
+        tunnel.TUNNELS.to(FARM)
+    assert caught.value.hint == "this must work without asking for anything: ssh farm true"
 
 
 # An ssh that is let in: it listens where it is told to until its input ends.
@@ -315,15 +318,13 @@ def let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "let_in.py").write_text(LET_IN)
     told = tmp_path / "told"
     ssh_that(tmp_path, monkeypatch, f'TOLD="{told}" exec "{sys.executable}" "{tmp_path}/let_in.py" "$@"')
-    held = ExitStack()
-    monkeypatch.setattr(tunnel, "_held", held)
-    monkeypatch.setattr(tunnel, "_open", {})
-    with held:
+    with Tunnels() as tunnels:
+        monkeypatch.setattr(tunnel, "TUNNELS", tunnels)
         yield told
 
 
 def test_a_tunnel_is_open_to_its_user_alone(let_in: Path) -> None:
-    found = tunnel.to(FARM, engine=True)
+    found = tunnel.TUNNELS.to(FARM, engine=True)
     assert found.engine is not None
     for path in Path(found.socket), found.engine:
         assert path.is_socket()
@@ -332,12 +333,12 @@ def test_a_tunnel_is_open_to_its_user_alone(let_in: Path) -> None:
     assert "docker context inspect" in asked
     assert f"'-D', '{found.socket}'" in started and f"'-L', '{found.engine}:/run/docker.sock'" in started
     assert "127.0.0.1" not in started
-    assert tunnel.to(FARM, engine=True) is found
+    assert tunnel.TUNNELS.to(FARM, engine=True) is found
 
 
 def test_a_folder_of_a_tunnel_goes_with_the_command(let_in: Path) -> None:
-    folder = Path(tunnel.to(FARM).socket).parent
-    tunnel._held.close()
+    folder = Path(tunnel.TUNNELS.to(FARM).socket).parent
+    tunnel.TUNNELS.close()
     assert not folder.exists()
 
 
