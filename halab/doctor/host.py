@@ -243,7 +243,7 @@ class RealHost:
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         found = boxes.find(name, bundle.key, provider)
-        if found and not integrity.is_whole(found):
+        if found and not integrity.is_complete(found):
             raise Corrupted(f"cut short: {found.file}")
         return found
 

@@ -1,4 +1,4 @@
-"""Boxes: a root tree with an init system, the load balancers and the bundle inside, cached by content."""
+"""Boxes: a root file system with an init system, the load balancers and a bundle inside, cached by content."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from halab.images import cache, disk, rootfs
 from halab.images.bundle import Bundle
 from halab.progress import Progress
 
-# Raised when this module notes something else of what it has built.
+# Increased when this module records something else about a box.
 FORMAT = 1
 _NOTED = "box.json"
-# What a provider's machines are made of: a tar of the root file system, and what `vagrant box add` takes.
+# The file that a provider's machines start from: a tar of the root file system, or a box for `vagrant box add`.
 _FILES = {ProviderKind.DOCKER: "root.tar", ProviderKind.LIBVIRT: "libvirt.box"}
-# The tree, and what is made of it. Measured with Kubernetes 1.37.2: 2.4 GB, and 4.3 GB.
+# For the root file system and the file that is made from it. Measured with Kubernetes 1.37.2: 2.4 GB and 4.3 GB.
 _SPACE_BYTES = {ProviderKind.DOCKER: 4 << 30, ProviderKind.LIBVIRT: 6 << 30}
 
 
@@ -54,48 +54,48 @@ class Box:
 
     @property
     def base(self) -> str:
-        """What machines start from: its docker image, or what Vagrant calls it."""
+        """What machines start from: the name of its docker image, or its name at Vagrant."""
         return base_name(self.name, self.key, self.provider)
 
     def require_as_built(self) -> None:
-        """Corrupted where its file is not what was built. It reads all of it: 1 to 3 s for a GB, by the disk."""
+        """Corrupted where the file has changed since it was built. Reading a GB takes 1 to 3 s, depending on the disk."""
         noted = self._noted("kubernetes", "source", "sha256")
         if cache.sha256(self.file) != noted["sha256"]:
             raise Corrupted(
-                f"not as it was built, its checksum is another one: {self.file}",
-                hint=f'build it anew: sudo -E "$(command -v halab)" box build {self.name} --provider {self.provider} '
+                f"checksum mismatch: the box changed since it was built: {self.file}",
+                hint=f'build it again: sudo -E "$(command -v halab)" box build {self.name} --provider {self.provider} '
                 f"--kubernetes {noted['kubernetes']} --source {noted['source']} --force",
             )
 
     def _noted(self, *names: str) -> dict[str, str]:
-        """What was noted of it when it was built, by name; Corrupted where it was not."""
+        """What was recorded about it when it was built, by name; Corrupted where that is missing."""
         path = self.path / _NOTED
         try:
             noted = json.loads(path.read_text())
             return {name: str(noted[name]) for name in names}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise Corrupted(
-                f"nothing is noted of a box: {path}",
-                hint=f"remove it, and halab builds it anew: sudo rm -r {shlex.quote(str(self.path))}",
+                f"the record of a box is missing or broken: {path}",
+                hint=f"remove the box, and halab builds it again: sudo rm -r {shlex.quote(str(self.path))}",
             ) from error
 
 
 def base_name(name: str, key: str, provider: ProviderKind) -> str:
-    """A docker image has a tag; a box that is added from a file has no version but in its name."""
+    """The name of a box at its provider. A docker image has a tag; a box that is added from a file has no version."""
     return f"halab/{name}:{key}" if provider is ProviderKind.DOCKER else f"halab/{name}-{key}"
 
 
 def key(name: str, bundle_key: str, provider: ProviderKind = ProviderKind.DOCKER) -> str:
-    """What the box is made of, as a short hash: known before it is built."""
-    made_of: dict[str, object] = {
+    """A short hash of everything that the box is made of: known before it is built."""
+    inputs: dict[str, object] = {
         "format": [rootfs.FORMAT, FORMAT],
         "recipe": (data.boxes() / f"{name}.yml").read_text(),
         "tree": templates.fingerprint("box"),
         "bundle": bundle_key,
     }
     if provider is ProviderKind.LIBVIRT:
-        made_of["disk"] = [disk.FORMAT, templates.fingerprint(disk.TEMPLATES)]
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
+        inputs["disk"] = [disk.FORMAT, templates.fingerprint(disk.TEMPLATES)]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def find(name: str, bundle_key: str, provider: ProviderKind = ProviderKind.DOCKER) -> Box | None:
@@ -106,13 +106,13 @@ def find(name: str, bundle_key: str, provider: ProviderKind = ProviderKind.DOCKE
 
 def installed() -> list[Box]:
     """The boxes in the cache."""
-    found = []
+    boxes = []
     for path in sorted((cache.folder() / "boxes").glob("*/")):
         name, _, box_key = path.name.rpartition("-")
-        found += [
+        boxes += [
             Box(name, box_key, path, provider) for provider in _FILES if (path / _FILES[provider]).is_file()
         ]
-    return found
+    return boxes
 
 
 def ensure(
@@ -136,9 +136,9 @@ def ensure(
 
 
 def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: ProviderKind, progress: Progress) -> None:
-    # beside the result: a killed build's tree goes with the next build of the same box
+    # beside the result: the next build of the same box removes the tree of a killed build
     root = folder / "tree"
-    rootfs.build(_whole(recipe, provider), bundle, root, progress)
+    rootfs.build(_for_provider(recipe, provider), bundle, root, progress)
     result = folder / _FILES[provider]
     if provider is ProviderKind.LIBVIRT:
         disk.prepare(root)
@@ -157,7 +157,7 @@ def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: ProviderKind,
     (folder / _NOTED).write_text(json.dumps(contents, indent=2) + "\n")
 
 
-def _whole(recipe: Recipe, provider: ProviderKind) -> Recipe:
+def _for_provider(recipe: Recipe, provider: ProviderKind) -> Recipe:
     merged = recipe.for_provider(provider)
     if provider is ProviderKind.LIBVIRT:
         kernel = disk.kernel_package(cache.architecture())
@@ -190,7 +190,7 @@ def _box(name: str, bundle_key: str, provider: ProviderKind) -> Box:
 
 
 def expected_base(name: str, release: Release, source: BundleSource, provider: ProviderKind) -> str:
-    """What a lab's machines will start from; without a key as long as its bundle is not built."""
+    """What a lab's machines will start from; its name has no key before the bundle is built."""
     if is_stock(name):
         return name
     cached = bundles.find(release, source)
@@ -204,7 +204,7 @@ def for_lab(
     progress: Progress,
     provider: ProviderKind = ProviderKind.DOCKER,
 ) -> Box:
-    """The box that a lab needs: the cached one where there is one, else bundle and box are built."""
+    """The box that a lab needs: from the cache, or else bundle and box are built."""
     cached = bundles.find(release, source)
     if cached and (box := find(name, cached.key, provider)):
         return box

@@ -1,4 +1,4 @@
-"""Bundles: the Kubernetes payload of one version, made once and kept in the cache."""
+"""Bundles: the Kubernetes payload of one version, made once and then cached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from halab.images.release import Official
 from halab.images.staging import Staging
 from halab.progress import Progress
 
-# How long a host may take to answer: where there is another source, and where it was asked for.
+# How long a server may take to answer: where there is another source, and where the user asked for this one.
 _AUTO_SECONDS = 5.0
 _PATIENCE_SECONDS = 30.0
 
@@ -38,7 +38,7 @@ class Bundle:
 
     @property
     def key(self) -> str:
-        """What the bundle is made of, as a short hash: fit for the keys of what is made from it."""
+        """A short hash of everything that the bundle is made of. Keys of boxes depend on it."""
         return self.manifest.key
 
     @property
@@ -61,33 +61,31 @@ class Bundle:
             if not path.is_file():
                 raise Corrupted(f"a file of the bundle is missing: {path}", hint=REBUILD_HINT)
             if path.stat().st_size != record.size or cache.sha256(path) != record.sha256:
-                raise Corrupted(
-                    f"a file of the bundle is not what its checksum says: {path}", hint=REBUILD_HINT
-                )
+                raise Corrupted(f"checksum mismatch of a file of the bundle: {path}", hint=REBUILD_HINT)
 
     def _files(self, folder: str) -> list[Path]:
         return [self.path / name for name in sorted(self.manifest.files) if name.startswith(f"{folder}/")]
 
 
 def key(release: Release, source: BundleSource, architecture: cache.Architecture, maker: BundleMaker) -> str:
-    """What a bundle is made of, as a short hash: known before it is made."""
-    made_of = [manifest.FORMAT, asdict(release), source, architecture, maker.recipe(release, architecture)]
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
+    """A short hash of everything that a bundle is made of: known before it is made."""
+    inputs = [manifest.FORMAT, asdict(release), source, architecture, maker.recipe(release, architecture)]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def find(
     release: Release, source: BundleSource, *, makers: Mapping[BundleSource, BundleMaker] = MAKERS
 ) -> Bundle | None:
-    """The bundle in the cache, of either source for `auto`; not verified."""
-    there = _cached_source(release, source, makers)
-    if there is None:
+    """The bundle in the cache, for `auto` of any source; not verified."""
+    cached = _cached_source(release, source, makers)
+    if cached is None:
         return None
-    path = _folder() / _name(release, there, makers[there])
+    path = _folder() / _name(release, cached, makers[cached])
     return Bundle(path, manifest.read(path))
 
 
 def installed() -> list[Bundle]:
-    """The bundles in the cache, oldest version first; what cannot be read is not one."""
+    """The bundles in the cache, oldest version first, without those that cannot be read."""
     bundles = []
     for path in _folder().glob(f"*/{manifest.FILE}"):
         with suppress(Corrupted):
@@ -108,7 +106,7 @@ def ensure(
     if cached:
         cached.verify()
         return cached
-    # made anew is what was found wanting, though another source may have become reachable
+    # `force` makes the cached bundle again, also when a better source can be reached now
     source = (_cached_source(release, source, makers) if force else None) or source
     if source is BundleSource.AUTO:
         source = _reachable_source(release, progress, makers)
@@ -116,7 +114,7 @@ def ensure(
         raise problem
     name = _name(release, source, makers[source])
     with cache.locked(f"bundle-{name}", progress):
-        # another halab may have made it while this one waited for the lock
+        # another halab process may have made it while this one waited for the lock
         if not force and (cached := find(release, source, makers=makers)):
             cached.verify()
             return cached
@@ -126,9 +124,9 @@ def ensure(
 def _cached_source(
     release: Release, source: BundleSource, makers: Mapping[BundleSource, BundleMaker]
 ) -> BundleSource | None:
-    for each in makers if source is BundleSource.AUTO else [source]:
-        if (_folder() / _name(release, each, makers[each]) / manifest.FILE).is_file():
-            return each
+    for candidate in makers if source is BundleSource.AUTO else [source]:
+        if (_folder() / _name(release, candidate, makers[candidate]) / manifest.FILE).is_file():
+            return candidate
     return None
 
 
@@ -139,7 +137,7 @@ def _reachable_source(
     for source, maker in makers.items():
         problem = maker.obstacle(release, patience_seconds=_AUTO_SECONDS)
         if problem is None:
-            why = "".join(f" ({other}: {seen.message})" for other, seen in problems.items())
+            why = "".join(f" ({other}: {reason.message})" for other, reason in problems.items())
             progress.say(f"source of Kubernetes {release.kubernetes}: {source}{why}")
             return source
         problems[source] = problem

@@ -1,4 +1,4 @@
-"""A part: one file of a bundle, and how it is made. A maker knows the parts of one source."""
+"""The files of a bundle, and how each source makes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Make = Callable[[Path, Step], Sequence[str]]
 
 @dataclass(frozen=True)
 class Workplace:
-    """`tree` holds the parts that are done, `downloads` outlives a broken build, `scratch` does not."""
+    """`tree` has the finished files; `downloads` outlives an interrupted build, `scratch` does not."""
 
     tree: Path
     downloads: Path
@@ -26,7 +26,7 @@ class Workplace:
 
 @dataclass(frozen=True)
 class Part:
-    """`make` writes the file it is given and returns where the content came from."""
+    """One file of a bundle. `make` writes it to the path that it is given, and returns where the content came from."""
 
     path: str
     make: Make
@@ -37,13 +37,13 @@ class BundleMaker(Protocol):
     """One source of bundles."""
 
     def recipe(self, release: Release, architecture: Architecture) -> object:
-        """Everything but the pinned versions that decides what comes out; becomes JSON, then the key."""
+        """Everything beside the pinned versions that decides the content; becomes JSON, then the key."""
 
     def obstacle(self, release: Release, *, patience_seconds: float) -> HalabError | None:
-        """Why this source cannot be used here and now, if so. A host gets that long to answer."""
+        """Why this source cannot be used now; None where it can. A server has that long to answer."""
 
     def parts(self, release: Release, architecture: Architecture, workplace: Workplace) -> Sequence[Part]:
-        """In the order of making: a part may read those before it."""
+        """The files in the order in which they are made: a file may be made from earlier ones."""
 
     def space_bytes(self) -> int:
-        """The room that making all parts takes."""
+        """The disk space that it takes to make all parts."""

@@ -1,4 +1,4 @@
-"""The cache folder: locks, checksums, room on the disk, and folders that are there whole or not at all."""
+"""The cache folder: locks, checksums, disk space, and folders that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from filelock import FileLock, Timeout
 from halab.errors import CommandFailed, HostProblem, TimedOut
 from halab.progress import Progress
 
-# A cold bundle on two slow cores takes a quarter of an hour.
+# A bundle that is built from nothing takes a quarter of an hour on two slow cores.
 _LOCK_SECONDS = 3600
 _CHUNK_BYTES = 1 << 20
-_ROOM_HINT = "make room there, or name a folder on another disk: export HALAB_CACHE=/path"
+_SPACE_HINT = "free space there, or use a folder on another disk: export HALAB_CACHE=/path"
 
 
 class Architecture(StrEnum):
@@ -39,7 +39,7 @@ _MACHINES = {
 
 
 def folder() -> Path:
-    """Where bundles and boxes are kept: $HALAB_CACHE, or the user's cache folder."""
+    """The folder of bundles and boxes: $HALAB_CACHE, or the user's cache folder."""
     chosen = os.environ.get("HALAB_CACHE")
     return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("halab")
 
@@ -49,7 +49,8 @@ def architecture(machine: str | None = None) -> Architecture:
     name = (machine or platform.machine()).lower()
     if name not in _MACHINES:
         raise HostProblem(
-            f"no Kubernetes for this host's architecture: {name}", hint="halab runs on amd64 and arm64"
+            f"Kubernetes has no build for this host's architecture: {name}",
+            hint="halab runs on amd64 and arm64",
         )
     return _MACHINES[name]
 
@@ -62,13 +63,13 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        with progress.step(f"wait for another halab to be done with {name}", limit_seconds=_LOCK_SECONDS):
+        with progress.step(f"wait for another halab process that uses {name}", limit_seconds=_LOCK_SECONDS):
             try:
                 lock.acquire(timeout=_LOCK_SECONDS)
             except Timeout as error:
                 raise TimedOut(
-                    f"another halab has held this lock for {_LOCK_SECONDS // 60} min: {path}",
-                    hint=f"see which one: fuser -v {path}",
+                    f"another halab process has held this lock for {_LOCK_SECONDS // 60} min: {path}",
+                    hint=f"see which process: fuser -v {path}",
                 ) from error
     try:
         yield
@@ -77,7 +78,7 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """The folder, made where it is missing."""
+    """The folder; it is made if it does not exist."""
     with named_failures(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
@@ -85,11 +86,11 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes the place of `path` when the block ends well, else it is gone.
+    """A folder to fill: it replaces `path` when the block ends well, and is removed otherwise.
 
-    The caller holds a lock for `path`: what a killed process left behind is removed here.
+    The caller holds a lock for `path`. What a killed process left behind is removed.
     """
-    # Below a folder of its own, so that no listing of the siblings meets a half-filled one.
+    # In a folder of its own, so that a list of the folders beside `path` never has a half-filled one.
     building = make_folder(path.parent / ".building")
     _clear(building, path.name)
     fresh = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=building))
@@ -103,22 +104,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _clear(building: Path, name: str) -> None:
-    """What is or was being made under that name goes.
+    """Remove what was being made under that name.
 
-    Without an error: a child of a killed build may still write to what that one left. It has mostly ended when this
-    one ends.
+    Errors are ignored: a child of a killed build may still write to its folder. It has usually ended when the present
+    build ends.
     """
-    for each in building.glob(f"{name}.*"):
-        shutil.rmtree(each, ignore_errors=True)
+    for leftover in building.glob(f"{name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def put(fresh: Path, path: Path) -> None:
-    """Move a finished folder to its place; one that is there already goes."""
+    """Move a finished folder to its place; an existing one is removed."""
     make_folder(path.parent)
     if not path.exists():
         fresh.rename(path)
         return
-    # A folder cannot be renamed over a full one: the old one steps aside first.
+    # A folder cannot be renamed to the name of a non-empty one: that is moved away first.
     with tempfile.TemporaryDirectory(
         prefix=f"{path.name}.", dir=make_folder(path.parent / ".building")
     ) as aside:
@@ -128,31 +129,31 @@ def put(fresh: Path, path: Path) -> None:
 
 @contextmanager
 def named_failures(path: Path) -> Iterator[None]:
-    """A full disk, or a folder that is another user's, is said in those words."""
+    """Raise HostProblem for a full disk, or a folder that belongs to another user."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise HostProblem(f"the disk is full: {path}", hint=_ROOM_HINT) from error
+            raise HostProblem(f"the disk is full: {path}", hint=_SPACE_HINT) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise HostProblem(
                 f"cannot write: {error.filename or path}",
-                hint="name a folder of yours: export HALAB_CACHE=/path",
+                hint="use a folder of your own: export HALAB_CACHE=/path",
             ) from error
         raise
     except CommandFailed as error:
         if "no space left on device" in error.output.lower():
-            raise HostProblem(f"the disk is full: {path}\n{error.message}", hint=_ROOM_HINT) from error
+            raise HostProblem(f"the disk is full: {path}\n{error.message}", hint=_SPACE_HINT) from error
         raise
 
 
 def need_space(path: Path, size_bytes: int) -> None:
-    """Refuse to start what cannot end: the disk of `path` has less room than is needed."""
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    """HostProblem where the disk of `path` has less space than a build needs."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
     if free < size_bytes:
         raise HostProblem(
-            f"needs {in_words(size_bytes)}, {in_words(free)} are free: {there}", hint=_ROOM_HINT
+            f"needs {in_words(size_bytes)}, only {in_words(free)} free: {existing}", hint=_SPACE_HINT
         )
 
 

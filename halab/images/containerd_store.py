@@ -1,4 +1,4 @@
-"""The images of a bundle, unpacked once with the bundle's own containerd: what a box holds in /var/lib/containerd."""
+"""The images of a bundle, unpacked once by the bundle's own containerd: a box has them in /var/lib/containerd."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ disabled_plugins = ['io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime
 
 
 def store_images(bundle: Bundle, tree: Path) -> None:
-    """Unpack the bundle's images into a root tree.
+    """Unpack the bundle's images into a root file system.
 
-    Saves every machine of every lab the import: 7 to 15 s for three machines at once (2 cores).
-    Layers are dropped once they are unpacked: nothing pushes images from a lab.
+    So no machine of a lab has to import them: that takes 7 to 15 s for three machines at once (2 cores).
+    Layers are removed once they are unpacked: nothing pushes images from a lab.
     """
     root = tree / "var/lib/containerd"
     with TemporaryDirectory(prefix="halab-") as folder:
@@ -44,34 +44,35 @@ def store_images(bundle: Bundle, tree: Path) -> None:
 
         with process.background(daemon, log=log) as child:
 
-            def answers() -> None:
+            def require_answer() -> None:
                 if child.poll() is not None:
                     said = log.read_text(errors="replace")[-2000:]
                     raise HalabError(f"containerd ended with {child.returncode}: {said}")
                 if process.run([*ctr, "version"], timeout_seconds=10, check=False).code != 0:
                     raise NotYet("containerd does not answer yet")
 
-            wait_for("containerd to answer", answers, Deadline.after(RealClock(), 60), every_seconds=0.2)
+            deadline = Deadline.after(RealClock(), 60)
+            wait_for("containerd to answer", require_answer, deadline, every_seconds=0.2)
             for image in bundle.images():
                 process.run(
                     [*ctr, "images", "import", "--local", "--discard-unpacked-layers", image],
                     timeout_seconds=300,
                 )
-            # garbage is collected in the background: ask for it, so that no layer is packed with the tree
+            # containerd collects garbage in the background: start it now, so that no layer is packed into the box
             process.run([*ctr, "content", "prune", "references"], timeout_seconds=120)
-    _keep_in_image(tree, root)
+    _move_out_of_volume(tree, root)
 
 
-def _keep_in_image(tree: Path, root: Path) -> None:
+def _move_out_of_volume(tree: Path, root: Path) -> None:
     """Move the unpacked files out of containerd's folder, and leave links to them.
 
-    On docker that folder is a volume, which starts as a copy of what the image holds there: 540 MB for every
-    machine of every lab, 1.2 s each. As links it is a copy of next to nothing. containerd only reads these files
-    (they are the lower layers of containers), and Linux lets an overlay have its lower layers on another overlay.
+    On docker that folder is a volume, which starts as a copy of the image's files there: 540 MB and 1.2 s for every
+    machine of every lab. Links take almost no space and time. containerd only reads these files (they are the lower
+    layers of containers), and Linux lets an overlay have its lower layers on another overlay.
     """
-    kept = tree / UNPACKED.relative_to("/")
-    kept.mkdir(parents=True)
+    unpacked = tree / UNPACKED.relative_to("/")
+    unpacked.mkdir(parents=True)
     for files in sorted((root / "io.containerd.snapshotter.v1.overlayfs/snapshots").glob("*/fs")):
         number = files.parent.name
-        files.rename(kept / number)
+        files.rename(unpacked / number)
         files.symlink_to(UNPACKED / number)

@@ -1,4 +1,4 @@
-"""Debian trees for images of ours: what kube-proxy calls, and what those programs need."""
+"""Debian packages for images of ours: the programs that kube-proxy runs, and their libraries."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ PROXY_PACKAGES = ("conntrack", "kmod", "nftables")
 
 
 def obstacle() -> HostProblem | None:
-    """Why no Debian tree can be made on this host."""
+    """Why Debian packages cannot be unpacked on this host; None where they can."""
     try:
         process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap")
     except HostProblem as problem:
         return problem
     if os.geteuid() != 0:
         return HostProblem(
-            "kube-proxy's image needs root to be made",
+            "making kube-proxy's image needs root",
             hint='run it as root: sudo -E "$(command -v halab)" bundle build',
         )
     return None
 
 
 def proxy_base(target: Path) -> Sequence[str]:
-    """A tar of packages that are unpacked and not configured: enough for nft, conntrack and modprobe."""
+    """Make a tar of packages that are unpacked and not configured: enough for nft, conntrack and modprobe."""
     excluded = [
         f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "bug", "lintian")
     ]

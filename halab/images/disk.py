@@ -1,4 +1,4 @@
-"""A libvirt box: a root tree on a disk that boots, packed as vagrant-libvirt reads it.
+"""A libvirt box: a root file system on a bootable disk, packed for vagrant-libvirt.
 
 The format: https://vagrant-libvirt.github.io/vagrant-libvirt/boxes.html
 """
@@ -15,9 +15,9 @@ from halab.images.cache import Architecture
 from halab.images.rootfs import add_templates, run_inside
 from halab.progress import Progress
 
-# Raised when this module makes another disk from the same inputs.
+# Increased when this module makes another disk from the same inputs.
 FORMAT = 1
-# Our files on the disk, beside those of every machine.
+# Our files on the disk, in addition to those that containers have as well.
 TEMPLATES = "box-libvirt"
 
 _TOOLS = {
@@ -29,14 +29,14 @@ _TOOLS = {
     "gzip": "gzip",
 }
 _MASTER_BOOT_RECORD = Path("/usr/lib/EXTLINUX/mbr.bin")
-# What of the first sector is code: the partition table is behind it.
+# The code in the first sector; the partition table comes after it.
 _BOOT_CODE_BYTES = 440
 _MEBIBYTE = 1 << 20
-# Where the one partition starts: everybody's choice, aligned for every disk.
+# Where the only partition starts: the usual place, aligned for every disk.
 _PARTITION_BYTES = _MEBIBYTE
 
-# extlinux writes its second stage through a mounted file system. The mount is in a namespace of this command
-# alone: however it ends, the kernel takes mount and loop device away.
+# extlinux writes its second stage through a mounted file system. The mount is in a namespace of this command:
+# however the command ends, the kernel removes mount and loop device.
 _BOOT_LOADER = """
 set -eu
 mount -o "loop,offset=$2" "$1" "$3"
@@ -61,14 +61,14 @@ def kernel_package(architecture: Architecture) -> str:
     """Debian's kernel for virtual machines, with virtio drivers and a small initramfs."""
     if architecture is not Architecture.AMD64:
         raise HostProblem(
-            f"no libvirt box for this architecture, its boot loader is missing: {architecture}",
+            f"a libvirt box cannot be built for {architecture}: it has no boot loader",
             hint="use containers, which work here: halab box build --provider docker",
         )
     return f"linux-image-cloud-{architecture}"
 
 
 def require_tools() -> None:
-    """Everything that `pack` calls, before minutes are spent on a tree."""
+    """HostProblem where a tool that `pack` needs is missing: before minutes are spent on the root file system."""
     install = f"sudo apt-get install {' '.join(_TOOLS.values())}"
     for tool in _TOOLS:
         process.find(tool, hint=install)
@@ -77,29 +77,29 @@ def require_tools() -> None:
     if not Path("/dev/loop-control").exists():
         raise HostProblem(
             "this host has no loop devices: /dev/loop-control",
-            hint="sudo modprobe loop; inside a container, build the box outside of it",
+            hint="sudo modprobe loop; in a container, build the box on its host instead",
         )
 
 
 def prepare(tree: Path) -> None:
-    """What a virtual machine needs beyond a container: its network, its boot loader's menu, a way in."""
+    """Add what a virtual machine needs and a container does not: its network, a boot menu, a key for SSH."""
     add_templates(TEMPLATES, tree)
     keys = tree / "home/vagrant/.ssh"
     keys.chmod(0o700)
     (keys / "authorized_keys").chmod(0o600)
     run_inside(tree, ["chown", "-R", "vagrant:vagrant", "/home/vagrant/.ssh"])
-    # a container gets the engine's; here systemd-resolved passes on what DHCP says
+    # a container gets it from the engine; here systemd-resolved uses what DHCP says
     resolver = tree / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
 
 
 def pack(tree: Path, gibibytes: int, box: Path, progress: Progress) -> None:
-    """The `.box` file of a prepared tree, on a disk of that size."""
+    """Make the `.box` file of a prepared root file system, with a disk of that size."""
     scratch = box.parent / "disk"
     scratch.mkdir()
     raw, image = scratch / "disk.raw", scratch / "box.img"
-    with progress.step("make a disk that boots", limit_seconds=180):
+    with progress.step("make a bootable disk", limit_seconds=180):
         _partition(raw, gibibytes)
         _fill(raw, tree)
         _install_boot_loader(raw, scratch)
@@ -131,11 +131,11 @@ def _partition(raw: Path, gibibytes: int) -> None:
 
 
 def _fill(raw: Path, tree: Path) -> None:
-    """The file system, with the tree in it. It has the whole disk: nothing grows at the first start."""
+    """Make the file system with the files in it. It fills the disk, so that nothing has to grow at the first start."""
     mebibytes = (raw.stat().st_size - _PARTITION_BYTES) // _MEBIBYTE
     process.run(
         ["mkfs.ext4", "-q", "-F", "-L", "root", "-d", tree, "-E", f"offset={_PARTITION_BYTES}",
-         # what extlinux cannot read, and what kernels of the suite may not know
+         # extlinux cannot read the first, and kernels of the suite may not know the second
          "-O", "^64bit,^metadata_csum_seed", raw, f"{mebibytes}M"],
         timeout_seconds=600,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Downloads: broken ones go on where they ended, and nothing is used whose checksum is wrong."""
+"""Downloads: a broken one continues where it ended, and a file with a wrong checksum is never used."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _TRIES = 4
 _PAUSE_SECONDS = 2.0
 _FILE_SECONDS = 1800
 _NOTE_BYTES = 8 << 20
-_GO_ON = "run the same command again: it goes on where it ended"
+_RESUME_HINT = "run the same command again: it continues where it ended"
 
 
 class _Broken(Exception):
-    """A try that failed in a way that the next one may not."""
+    """A try that failed; the next one may succeed."""
 
 
 class Downloads:
-    """Proxies of the environment are honoured. `connect` makes the client; tests give one of their own."""
+    """Downloads through the proxies of the environment. `connect` makes the client; tests pass their own."""
 
     def __init__(
         self, connect: Callable[[], httpx.Client] | None = None, clock: Clock | None = None
@@ -40,26 +40,29 @@ class Downloads:
     def status(self, url: str, *, seconds: float) -> int:
         """The status of a HEAD for `url`; HostProblem where none comes in time."""
         host = urlsplit(url).netloc
-        seen: list[int | str] = [f"no answer within {seconds:.0f} s"]
+        answers: list[int | str] = [f"no answer within {seconds:.0f} s"]
 
         def ask() -> None:
             try:
                 with self._connect() as client:
-                    seen[0] = client.head(url, timeout=seconds).status_code
+                    answers[0] = client.head(url, timeout=seconds).status_code
             except httpx.HTTPError as error:
-                seen[0] = str(error) or type(error).__name__
+                answers[0] = str(error) or type(error).__name__
 
-        # A thread, for no time limit of a client ends a slow look-up of the host's name.
+        # In a thread: no time limit of a client ends a slow DNS look-up.
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         thread.join(seconds)
-        answer = seen[0]
+        answer = answers[0]
         if isinstance(answer, str):
-            raise HostProblem(f"{host}: {answer}", hint=f"let this host reach {host}, by a proxy if need be")
+            raise HostProblem(
+                f"{host}: {answer}",
+                hint=f"make {host} reachable from this host, through a proxy if necessary",
+            )
         return answer
 
     def content(self, url: str, *, accept: str = "*/*") -> httpx.Response:
-        """A small answer, whole."""
+        """A small answer with its whole content."""
 
         def once() -> httpx.Response:
             with self._connect() as client:
@@ -70,7 +73,7 @@ class Downloads:
         return self._insist(once, url)
 
     def file(self, url: str, target: Path, sha256: str, step: Step) -> None:
-        """Fetch a file, or the rest of it where an earlier download broke off."""
+        """Download a file, or the rest of it if an earlier download was interrupted."""
         if target.exists() and cache.sha256(target) == sha256:
             return
         partial = target.with_name(f"{target.name}.part")
@@ -80,8 +83,8 @@ class Downloads:
         if cache.sha256(partial) != sha256:
             partial.unlink()
             raise Corrupted(
-                f"a download is not what its checksum says: {url}",
-                hint="try again; if it stays so, something between here and that host changes it",
+                f"checksum mismatch of a download: {url}",
+                hint="try again; if it happens again, a proxy may change the file",
             )
         partial.rename(target)
 
@@ -90,7 +93,7 @@ class Downloads:
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
         with self._connect() as client, client.stream("GET", url, headers=headers) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # nothing is left to fetch: the checksum tells whether that is right
+                return  # the file is complete: the checksum shows whether it is right
             _raise_for(response, url)
             if response.status_code != httpx.codes.PARTIAL_CONTENT:
                 have = 0
@@ -98,7 +101,7 @@ class Downloads:
             noted = 0
             with partial.open("r+b" if have else "wb") as file:
                 file.seek(have)
-                # as it comes: whatever waits for a chunk of a given size is lost when the connection breaks
+                # raw chunks as they arrive: a chunk of a fixed size would be lost when the connection breaks
                 for chunk in response.iter_raw():
                     file.write(chunk)
                     have += len(chunk)
@@ -106,7 +109,9 @@ class Downloads:
                         noted = have
                         step.note(f"{cache.in_words(have)}{size}")
                     if deadline.expired:
-                        raise TimedOut(f"gave up after {deadline.limit_seconds:.0f} s: {url}", hint=_GO_ON)
+                        raise TimedOut(
+                            f"gave up after {deadline.limit_seconds:.0f} s: {url}", hint=_RESUME_HINT
+                        )
 
     def _insist(self, once: Callable[[], T], url: str) -> T:
         last = ""
@@ -117,11 +122,11 @@ class Downloads:
                 return once()
             except (httpx.TransportError, _Broken) as error:
                 last = str(error) or type(error).__name__
-        raise HalabError(f"download failed {_TRIES} times: {url}: {last}", hint=_GO_ON)
+        raise HalabError(f"download failed {_TRIES} times: {url}: {last}", hint=_RESUME_HINT)
 
 
 def _client() -> httpx.Client:
-    # The release hosts redirect to whichever store is near.
+    # The release servers redirect to a mirror.
     return httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30, connect=10))
 
 
@@ -129,12 +134,12 @@ def _raise_for(response: httpx.Response, url: str) -> None:
     code = response.status_code
     if code == httpx.codes.NOT_FOUND:
         raise HalabError(
-            f"not there: {url}", hint="is that version released? https://kubernetes.io/releases"
+            f"not found: {url}", hint="is that version released? https://kubernetes.io/releases"
         )
     if code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
-        raise _Broken(f"the host answers {code}")
+        raise _Broken(f"the server answers {code}")
     if not response.is_success:
-        raise HalabError(f"the host answers {code}: {url}")
+        raise HalabError(f"the server answers {code}: {url}")
 
 
 def _size(headers: Mapping[str, str], have: int) -> str:

@@ -1,4 +1,4 @@
-"""The Go toolchain of this host: what it is, modules it downloads, programs it builds."""
+"""The Go toolchain of this host: its version, the modules that it downloads, the programs that it builds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from halab import process
 from halab.errors import BadUsage, CommandFailed, HostProblem
 from halab.images.cache import Architecture
 
-# Where Go's own instructions put it; sudo and login shells often do not look there.
+# Where Go's own instructions install it; it is often not in the PATH of sudo and login shells.
 _USUAL_PLACE = "/usr/local/go/bin"
 _HINT = "install Go {minimum} or newer from https://go.dev/dl"
-# Whatever the user's own projects want of Go has no say in what a bundle is.
+# Settings of the user's own Go projects must not change a bundle.
 _ENVIRONMENT = {"GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0", "GOOS": "linux"}
 _UNKNOWN = ("unknown revision", "404 Not Found", "410 Gone", "not found: module", "no matching versions")
 
@@ -38,7 +38,7 @@ class Module:
 
 @dataclass(frozen=True)
 class ModuleFile:
-    """What a go.mod says, as far as a program's build depends on it when it is the main module."""
+    """The parts of a go.mod that decide how a program is built when it is the main module."""
 
     go: str
     defaults: Mapping[str, str]
@@ -58,29 +58,29 @@ class Go:
         )
 
     def obstacle(self, minimum: str) -> HostProblem | None:
-        """Why this host's Go cannot build what needs at least that version."""
+        """Why this host's Go cannot build a program that needs at least that version."""
         hint = _HINT.format(minimum=minimum)
         if self.program is None:
-            return HostProblem("no Go on this host", hint=hint)
-        told = self._run(["env", "GOVERSION", "GOTOOLCHAIN"], timeout_seconds=30).splitlines()
-        version, toolchain = (*told, "", "")[:2]
-        # From 1.21 on Go fetches the toolchain that a module asks for, unless it is told not to.
+            return HostProblem("Go is not installed on this host", hint=hint)
+        output = self._run(["env", "GOVERSION", "GOTOOLCHAIN"], timeout_seconds=30).splitlines()
+        version, toolchain = (*output, "", "")[:2]
+        # Since 1.21 Go fetches the toolchain that a module asks for, unless that is switched off.
         if "auto" in toolchain or _numbers(version) >= _numbers(minimum):
             return None
         return HostProblem(f"Go is too old, {minimum} is needed: {version.removeprefix('go')}", hint=hint)
 
     def download(self, name: str, *, timeout_seconds: float) -> Module:
         """Fetch `module@version` into Go's own cache; Go checks it against the checksum database."""
-        # outside of any module: the user's current folder may be one
+        # in /, because the user's current folder may be in a module
         try:
-            told = self._run(
+            output = self._run(
                 ["mod", "download", "-json", name], cwd=Path("/"), timeout_seconds=timeout_seconds
             )
         except CommandFailed as error:
             if any(words in error.message for words in _UNKNOWN):
                 raise BadUsage(f"no such version in Go's module proxy: {name}") from error
             raise
-        facts = json.loads(told)
+        facts = json.loads(output)
         return Module(name, facts["Sum"], Path(facts["GoMod"]))
 
     def read(self, go_mod: Path) -> ModuleFile:

@@ -1,4 +1,4 @@
-"""Container images as files: OCI layouts in a tar, as `ctr images import` and `docker load` read them."""
+"""Container images as files: OCI layouts in a tar, which `ctr images import` and `docker load` read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class ImageManifest:
-    """An image's manifest, byte for byte: its digest is the image's."""
+    """The exact bytes of an image's manifest: their digest is the digest of the image."""
 
     content: bytes
     media_type: str = MANIFEST_TYPE
@@ -37,7 +37,7 @@ class ImageManifest:
 
 @dataclass(frozen=True)
 class Contents:
-    """What an image of ours holds: files by their path in it, upon a base layer (a plain tar) or nothing."""
+    """The content of an image of ours: files by their path in it, on top of a base layer (a tar) if there is one."""
 
     files: Mapping[str, Path]
     entrypoint: Sequence[str] = ()
@@ -49,7 +49,7 @@ def digest_of(content: bytes) -> str:
 
 
 def write_image(target: Path, name: str, architecture: Architecture, contents: Contents) -> None:
-    """An image of ours: the same bytes for the same contents, layers uncompressed."""
+    """Write an image of ours: the same bytes for the same contents, with uncompressed layers."""
     with TemporaryDirectory(dir=target.parent) as scratch:
         layer = Path(scratch) / "layer.tar"
         _write_layer(layer, contents.files)
@@ -88,7 +88,7 @@ def write_layout(
     manifest: ImageManifest,
     blobs: Mapping[str, Path | bytes],
 ) -> None:
-    """An image whose manifest and blobs are at hand. `blobs`: digest → content."""
+    """Write an image from its manifest and its blobs (digest → content)."""
     index = {
         "schemaVersion": 2,
         "mediaType": INDEX_TYPE,
@@ -113,7 +113,7 @@ def write_layout(
 
 
 def extract(image: Path, name: str, target: Path) -> None:
-    """Take the program of that name out of an image; an upper layer's is the one that counts."""
+    """Take the program of that name out of an image: from the uppermost layer that has it. Corrupted where none has."""
     with tarfile.open(image) as archive:
         index = json.loads(_read(archive, "index.json"))
         manifest = json.loads(_read(archive, _blob(index["manifests"][0]["digest"])))
@@ -124,7 +124,7 @@ def extract(image: Path, name: str, target: Path) -> None:
                         with _open(files, member) as source, target.open("wb") as file:
                             shutil.copyfileobj(source, file)
                         return
-    raise Corrupted(f"no {name} in the image: {image}")
+    raise Corrupted(f"{name} is missing in the image: {image}")
 
 
 def _open(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
@@ -133,7 +133,7 @@ def _open(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
     except KeyError:
         file = None
     if file is None:
-        raise Corrupted(f"no {member} in it: {str(archive.name)}")
+        raise Corrupted(f"{member} is missing in {str(archive.name)}")
     return file
 
 
@@ -151,7 +151,7 @@ def _write_layer(target: Path, files: Mapping[str, Path]) -> None:
         folders = {parent for path in files for parent in Path(path).parents if parent.name}
         for folder in sorted(folders):
             _add_folder(archive, str(folder).lstrip("/"), 0o755)
-        # some components make temporary files, and a read-only root cannot grow the folder
+        # some components make temporary files, and cannot make the folder on a read-only root
         _add_folder(archive, "tmp", 0o1777)
         for path, source in sorted(files.items()):
             _add(archive, path.lstrip("/"), source, mode=0o755)
@@ -165,7 +165,7 @@ def _add_folder(archive: tarfile.TarFile, path: str, mode: int) -> None:
 
 
 def _add(archive: tarfile.TarFile, path: str, content: Path | bytes, *, mode: int = 0o644) -> None:
-    # A fresh TarInfo belongs to root and to 1970: the same input gives the same bytes.
+    # A new TarInfo has root as owner and 1970 as its time: the same input gives the same bytes.
     entry = tarfile.TarInfo(path)
     entry.mode = mode
     if isinstance(content, bytes):

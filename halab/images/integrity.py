@@ -1,4 +1,4 @@
-"""Whether a box is whole, told by its ends: reading all of it takes seconds."""
+"""A quick check that a box is not truncated, by the end of its file: reading all of it takes seconds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from halab.config.lab import ProviderKind
 from halab.images.box import Box
 
 _BLOCK = 512
-# tar ends with two blocks of zeroes, and fills up to a record
+# tar ends with two blocks of zeroes, and pads the file to a record
 _END = 2 * _BLOCK
 _RECORD = 10240
-# What is packed first is small; the disk comes after it.
+# The first two are small; the third is the disk.
 _MEMBERS = 3
 
 
-def is_whole(box: Box) -> bool:
+def is_complete(box: Box) -> bool:
     try:
         return _tar_ends(box.file) if box.provider is ProviderKind.DOCKER else _gzip_ends(box.file)
     except (OSError, EOFError, tarfile.TarError):
@@ -35,7 +35,7 @@ def _tar_ends(path: Path) -> bool:
 
 
 def _gzip_ends(path: Path) -> bool:
-    """gzip's last four bytes are the size of what is inside, of which the headers of the tar tell as well."""
+    """gzip's last four bytes are the size of the content, which the headers of the tar give as well."""
     end = 0
     with gzip.open(path) as plain, tarfile.open(fileobj=plain) as tar:
         for _ in range(_MEMBERS):

@@ -1,4 +1,4 @@
-"""A bundle's manifest: what it holds, where that came from, and what it must look like."""
+"""A bundle's manifest: its files, their checksums, and where they came from."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from halab.images.cache import Architecture
 
 FILE = "manifest.json"
 FORMAT = 1
-REBUILD_HINT = "make it anew: halab bundle build --force"
+REBUILD_HINT = "make it again: halab bundle build --force"
 
 
 class FileRecord(BaseModel):
-    """One file. `origin`: modules with the checksums that Go's database holds, or addresses with theirs."""
+    """One file. `origin` is Go modules with their checksums from Go's database, or addresses with their checksums."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -17,7 +17,7 @@ from halab.images.image_names import KUBERNETES_IMAGES, image_names
 from halab.images.image_tar import Contents, write_image
 from halab.progress import Step
 
-# Raised when this module makes other files from the same pins.
+# Increased when this module makes other files from the same versions.
 _FORMAT = 1
 _SPACE_BYTES = 6 << 30  # the files, and Go's own cache of modules and objects
 _LIMIT_SECONDS = 1800
@@ -37,7 +37,7 @@ class Program:
 class Group:
     """Programs that are built with one go.mod. The first module's own go.mod decides Go's defaults.
 
-    Groups are apart because their dependencies contradict each other. `staging` is the version of the
+    There are several groups because their dependencies contradict each other. `staging` is the version of the
     modules that the first one keeps in its own repository.
     """
 
@@ -49,7 +49,7 @@ class Group:
 
 
 def minimum_go(release: Release) -> str:
-    """The Go that Kubernetes asks for in its go.mod; containerd's asks for 1.25 beside all of them."""
+    """The Go version that Kubernetes asks for in its go.mod; containerd asks for 1.25 in all cases."""
     return "1.26" if at_least(release.kubernetes, "1.36.0") else "1.25"
 
 
@@ -81,7 +81,7 @@ def groups(release: Release) -> list[Group]:
             {
                 "containerd": Program(f"{containerd}/cmd/containerd", _CONTAINERD_TAGS),
                 "ctr": Program(f"{containerd}/cmd/ctr", _CONTAINERD_TAGS),
-                # as upstream: a shim runs beside every pod, and is smaller without gRPC
+                # as upstream does: a shim runs beside every pod, and is smaller without gRPC
                 "containerd-shim-runc-v2": Program(
                     f"{containerd}/cmd/containerd-shim-runc-v2", (*_CONTAINERD_TAGS, "no_grpc")
                 ),
@@ -110,7 +110,7 @@ def go_mod(group: Group, upstream: ModuleFile) -> str:
 
 
 class Modules:
-    """The maker of bundles from modules."""
+    """Makes bundles from Go modules."""
 
     def __init__(
         self, go: Go | None = None, proxy_base: Callable[[Path], Sequence[str]] = debian.proxy_base
@@ -184,7 +184,7 @@ class _Build:
             return Contents({"/pause": binary}, entrypoint=["/pause"]), ["halab: pause.go"]
         origins = self._program(name, binary, step)
         if name == "coredns":
-            # kubeadm's manifest gives arguments only
+            # kubeadm's manifest has arguments only
             return Contents({"/coredns": binary}, entrypoint=["/coredns"]), origins
         files = {f"{_BIN}/{name}": binary}
         if name == "etcd":
@@ -193,7 +193,7 @@ class _Build:
             }
             return Contents({**files, **tools}), origins
         if name == "kube-proxy":
-            # it calls nft, conntrack and modprobe
+            # it runs nft, conntrack and modprobe
             step.note("unpack Debian packages")
             base = self._workplace.scratch / "kube-proxy-base.tar"
             return Contents(files, base=base), [*origins, *self._proxy_base(base)]
@@ -218,7 +218,7 @@ class _Build:
         return self._origins[group.name]
 
     def _folder(self, group: Group, step: Step) -> Path:
-        """The folder of the group's go.mod."""
+        """The folder with the group's go.mod, which is written at the first call."""
         folder = make_folder(self._workplace.scratch / "modules" / group.name)
         if group.name not in self._origins:
             step.note(f"fetch {group.modules[0]}")
@@ -230,14 +230,14 @@ class _Build:
 
 
 def _kubernetes_version(version: str) -> dict[str, str]:
-    """What Kubernetes' own build sets; the build date stays out of it, so that two builds are the same."""
+    """The variables that Kubernetes' own build sets, without the build date, so that two builds are equal."""
     major, minor, _ = version.split(".")
     values = {
         "gitVersion": f"v{version}",
         "gitMajor": major,
         "gitMinor": minor,
         "gitTreeState": "archive",
-        "gitCommit": "",  # a module does not say
+        "gitCommit": "",  # a module does not have it
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     return {f"{package}.{name}": value for package in packages for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Images out of a registry: one architecture of a multi-architecture image, every digest verified."""
+"""Images from a registry: one architecture of a multi-architecture image, with every digest verified."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Registry:
         self._downloads = downloads
 
     def pull(self, name: str, architecture: Architecture, target: Path, *, blobs: Path, step: Step) -> str:
-        """Write the image of that full name as a tar. Blobs are kept in a folder, for a pull that breaks.
+        """Write the image of that full name as a tar. Blobs stay in a folder, so that a broken pull can continue.
 
-        Returns its origin: the address and the digest that its tag stood for.
+        Returns its origin: the address, and the digest that its tag pointed to.
         """
         repository, _, tag = name.partition("/")[2].rpartition(":")
         index_digest, manifest = self._manifest(repository, tag, architecture)
@@ -67,7 +67,7 @@ class Registry:
         return f"{self._address}/{repository}:{tag}@{index_digest}"
 
     def _manifest(self, repository: str, tag: str, architecture: Architecture) -> tuple[str, ImageManifest]:
-        """The digest of what the tag stands for, and the manifest for the architecture."""
+        """The digest that the tag points to, and the manifest for the architecture."""
         address = f"{self._address}/v2/{repository}/manifests"
         answer = self._downloads.content(f"{address}/{tag}", accept=_ACCEPT)
         index = _parse(_Index, answer.content, f"{address}/{tag}")
@@ -75,14 +75,14 @@ class Registry:
             if (entry.platform.os, entry.platform.architecture) == ("linux", architecture):
                 break
         else:
-            there = ", ".join(sorted({entry.platform.architecture for entry in index.manifests}))
+            available = ", ".join(sorted({entry.platform.architecture for entry in index.manifests}))
             raise HostProblem(
                 f"the image is not made for {architecture}: {repository}:{tag}",
-                hint=f"it is made for {there}",
+                hint=f"it is made for {available}",
             )
         content = self._downloads.content(f"{address}/{entry.digest}", accept=_ACCEPT).content
         if digest_of(content) != entry.digest:
-            raise Corrupted(f"a manifest is not what its digest says: {address}/{entry.digest}")
+            raise Corrupted(f"digest mismatch of a manifest: {address}/{entry.digest}")
         return digest_of(answer.content), ImageManifest(content, entry.mediaType or MANIFEST_TYPE)
 
 
@@ -91,7 +91,7 @@ def _parse(model: type[M], content: bytes, where: str) -> M:
         return model.model_validate_json(content)
     except ValidationError as error:
         raise Corrupted(
-            f"not what a registry answers: {where}", hint="is there a proxy in between that answers?"
+            f"not the answer of a registry: {where}", hint="a proxy may have answered instead of the server"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The source `release`: the official binaries and images, each verified by its published checksum."""
+"""The source `release`: the official binaries and images, verified by their published checksums."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from halab.images.image_tar import extract
 from halab.images.registry import Registry
 from halab.progress import Step
 
-# Raised when this module makes other files from the same pins.
+# Increased when this module makes other files from the same versions.
 _FORMAT = 1
 _SPACE_BYTES = 3 << 30
 _LIMIT_SECONDS = 1800
@@ -34,7 +34,7 @@ _ETCD_TOOLS = ("etcdctl", "etcdutl")
 
 @dataclass(frozen=True)
 class Hosts:
-    """Where the official files are. Tests name a server of their own."""
+    """Where the official files are. Tests use a server of their own."""
 
     binaries: str = "https://dl.k8s.io"
     registry: str = "https://registry.k8s.io"
@@ -42,7 +42,7 @@ class Hosts:
 
 
 class Official:
-    """The maker of bundles from official files."""
+    """Makes bundles from official files."""
 
     def __init__(self, hosts: Hosts | None = None, downloads: Downloads | None = None) -> None:
         self._hosts = hosts or Hosts()
@@ -103,7 +103,7 @@ class _Fetch:
     def containerd(self, name: str) -> Make:
         def make(target: Path, step: Step) -> Sequence[str]:
             version = self.release.containerd
-            # the static one runs on every distribution
+            # the static build runs on every distribution
             archive = f"containerd-static-{version}-linux-{self.architecture}.tar.gz"
             url = f"{self.hosts.containerd}/v{version}/{archive}"
             file, origin = self._checked(url, f"{url}.sha256sum", step)
@@ -130,12 +130,12 @@ class _Fetch:
         return make
 
     def _checked(self, url: str, checksum_url: str, step: Step) -> tuple[Path, str]:
-        """A file that has its checksum beside it, and its origin."""
+        """Download a file whose checksum is published beside it; its path and its origin."""
         said = self.downloads.content(checksum_url).text
         found = re.match(r"[0-9a-f]{64}\b", said)
         if not found:
             raise Corrupted(
-                f"not a checksum: {checksum_url}", hint="is there a proxy in between that answers?"
+                f"not a checksum: {checksum_url}", hint="a proxy may have answered instead of the server"
             )
         file = self.workplace.downloads / url.rpartition("/")[2]
         self.downloads.file(url, file, found[0], step)
@@ -152,6 +152,6 @@ def _copy_member(archive: tarfile.TarFile, path: str, target: Path, where: str) 
     except KeyError:
         source = None
     if source is None:
-        raise Corrupted(f"no {path} in it: {where}")
+        raise Corrupted(f"{path} is missing in {where}")
     with source, target.open("wb") as file:
         shutil.copyfileobj(source, file)

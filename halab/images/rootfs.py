@@ -1,4 +1,4 @@
-"""A root tree: a distribution's packages, our files, and the bundle inside."""
+"""The root file system of a box: a distribution's packages, our files and the bundle."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from halab.images.bundle import Bundle
 from halab.images.containerd_store import store_images
 from halab.progress import Progress
 
-# Raised when this module makes another tree from the same inputs.
+# Increased when this module makes other files from the same inputs.
 FORMAT = 2
 _PACKED = "root.tar"
 
 
 def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> None:
-    """Fill a folder with the root tree of a recipe that has its provider's part merged in."""
+    """Fill a folder with the root file system of a recipe, which its provider's part is merged into."""
     packed = base(recipe, progress)
     tree.mkdir()
     with progress.step("fill the box", limit_seconds=120):
@@ -34,7 +34,7 @@ def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> Non
 
 
 def add_templates(folder: str, tree: Path) -> None:
-    """Our own files, owned by root; a checkout's modes depend on the umask of whoever cloned it: here they are said."""
+    """Add our own files, owned by root. Their modes are set here: in a checkout they depend on the user's umask."""
     source = data.templates() / folder
     shutil.copytree(source, tree, dirs_exist_ok=True)
     for path in source.rglob("*"):
@@ -51,7 +51,7 @@ def run_inside(tree: Path, argv: Sequence[str]) -> None:
 
 
 def base(recipe: Recipe, progress: Progress) -> Path:
-    """The distribution's packages alone: shared by the boxes of all bundles."""
+    """A tar with the distribution's packages alone: the boxes of all bundles share it."""
     digest = hashlib.sha256(
         json.dumps([FORMAT, recipe.suite, sorted(recipe.packages)]).encode()
     ).hexdigest()[:12]
@@ -71,7 +71,7 @@ def base(recipe: Recipe, progress: Progress) -> Path:
 def _mmdebstrap(recipe: Recipe, tar: Path) -> None:
     process.run(
         ["mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}",
-         # documentation is a tenth of the tree, and nobody reads it in a lab
+         # documentation is a tenth of the files, and nobody reads it in a lab
          "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
          "--dpkgopt=path-exclude=/usr/share/locale/*", recipe.suite, tar],
         timeout_seconds=1800, log=tar.parent / "mmdebstrap.log",
@@ -79,7 +79,7 @@ def _mmdebstrap(recipe: Recipe, tar: Path) -> None:
 
 
 def _install(recipe: Recipe, bundle: Bundle, tree: Path) -> None:
-    """Our files, the bundle's binaries, the user and the services."""
+    """Add our files, the bundle's binaries, the user and the services."""
     add_templates("box", tree)
     (tree / "etc/sudoers.d/vagrant").chmod(0o440)
     for binary in bundle.binaries():
@@ -92,6 +92,6 @@ def _install(recipe: Recipe, bundle: Bundle, tree: Path) -> None:
             run_inside(tree, ["systemctl", verb, *units])
     for path in (tree / "etc/ssh").glob("ssh_host_*"):
         path.unlink()
-    # Every machine gets an id of its own at its first start; "uninitialized" would ask questions at a console.
+    # Every machine gets its own id at its first start; with "uninitialized", systemd would ask questions at a console.
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/hostname").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The staging folder of a bundle: finished parts wait here, and a broken build goes on where it ended."""
+"""The staging folder of a bundle: it keeps finished parts, so that an interrupted build continues where it ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from halab.progress import Progress
 
 
 class Staging:
-    """The caller holds the bundle's lock."""
+    """The parts of a bundle that is being made. The caller holds the bundle's lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,7 +26,7 @@ class Staging:
 
     @contextmanager
     def open(self) -> Iterator[Workplace]:
-        """Where parts are made."""
+        """The folders in which parts are made."""
         # Scratch is new each time: a child of a killed build may still write to the old one.
         for leftover in self._folder.glob("scratch-*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -35,7 +35,7 @@ class Staging:
             yield Workplace(self.tree, downloads, Path(scratch))
 
     def ensure(self, part: Part, workplace: Workplace, progress: Progress) -> FileRecord:
-        """The part's record; the part is made where it is not here already, whole."""
+        """The record of a part. The part is made unless a complete one exists."""
         if record := self._done(part):
             return record
         target = self.tree / part.path
@@ -59,10 +59,10 @@ class Staging:
     def _done(self, part: Part) -> FileRecord | None:
         try:
             record = FileRecord.model_validate_json(self._record_file(part).read_bytes())
-            whole = cache.sha256(self.tree / part.path) == record.sha256
+            is_complete = cache.sha256(self.tree / part.path) == record.sha256
         except (OSError, ValidationError):
             return None
-        return record if whole else None
+        return record if is_complete else None
 
     def _write_record(self, part: Part, record: FileRecord) -> None:
         self._record_file(part).parent.mkdir(parents=True, exist_ok=True)

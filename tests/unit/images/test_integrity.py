@@ -12,7 +12,7 @@ import pytest
 from halab.config.lab import ProviderKind
 from halab.errors import Corrupted
 from halab.images.box import Box
-from halab.images.integrity import is_whole
+from halab.images.integrity import is_complete
 
 
 @pytest.fixture(params=[ProviderKind.DOCKER, ProviderKind.LIBVIRT])
@@ -29,20 +29,20 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
     return box
 
 
-def test_a_box_as_it_was_packed_is_whole(box: Box) -> None:
-    assert is_whole(box)
+def test_a_box_as_it_was_packed_is_complete(box: Box) -> None:
+    assert is_complete(box)
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
 def test_a_box_that_is_cut_short_is_not(box: Box, share: float) -> None:
     whole = box.file.read_bytes()
     box.file.write_bytes(whole[: int(len(whole) * share)])
-    assert not is_whole(box)
+    assert not is_complete(box)
 
 
 def test_a_box_that_is_something_else_is_not_whole(box: Box) -> None:
     box.file.write_bytes(b"<html>not found</html>" * 1000)
-    assert not is_whole(box)
+    assert not is_complete(box)
 
 
 @pytest.fixture
@@ -64,12 +64,12 @@ def test_a_single_byte_that_is_another_one_is_noticed(noted: Box) -> None:
         byte = file.read(1)[0]
         file.seek(-1, 1)
         file.write(bytes([byte ^ 1]))
-    assert is_whole(noted)
+    assert is_complete(noted)
     with pytest.raises(Corrupted, match="checksum") as caught:
         noted.require_as_built()
     assert str(noted.file) in caught.value.message
     assert caught.value.hint == (
-        f'build it anew: sudo -E "$(command -v halab)" box build debian-12 --provider {noted.provider} '
+        f'build it again: sudo -E "$(command -v halab)" box build debian-12 --provider {noted.provider} '
         "--kubernetes 1.37.2 --source modules --force"
     )
 

@@ -133,7 +133,7 @@ def test_a_download_that_breaks_again_and_again_fails_and_keeps_what_it_has(
     host.truncate["/big"] = 9
     with pytest.raises(HalabError, match="download failed 4 times") as caught:
         fetch(host, "/big", tmp_path / "big")
-    assert caught.value.hint and "goes on where it ended" in caught.value.hint
+    assert caught.value.hint and "continues where it ended" in caught.value.hint
     assert not (tmp_path / "big").exists()
     host.truncate.clear()
     fetch(host, "/big", tmp_path / "big")
@@ -161,7 +161,7 @@ def test_an_unknown_version_is_bad_usage(host: FakeRelease) -> None:
 
 def test_a_file_that_is_not_there_is_named(host: FakeRelease) -> None:
     del host.files["/v2/pause/manifests/3.10.2"]
-    with pytest.raises(HalabError, match=r"not there: .*/v2/pause/manifests/3\.10\.2"):
+    with pytest.raises(HalabError, match=r"not found: .*/v2/pause/manifests/3\.10\.2"):
         ensure(host)
 
 
@@ -188,7 +188,7 @@ def test_a_manifest_that_is_not_its_digest_is_corrupted(host: FakeRelease) -> No
 
 def test_a_page_instead_of_an_index_is_corrupted(host: FakeRelease) -> None:
     host.files["/v2/pause/manifests/3.10.2"] = b"<html>please log in</html>"
-    with pytest.raises(Corrupted, match="not what a registry answers"):
+    with pytest.raises(Corrupted, match="not the answer of a registry"):
         ensure(host)
 
 
