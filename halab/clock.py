@@ -1,4 +1,4 @@
-"""Time: the one that passes, and waiting with a deadline that says what it last saw."""
+"""Clocks, and waits with a deadline that report what they last saw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RealClock:
 
 
 class NotYet(Exception):
-    """Raised by the check of a wait: go on waiting; the text is what was seen."""
+    """Raised by the check of a wait to continue waiting; the text says what was seen."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,20 @@ def wait_for(what: str, check: Callable[[], T], deadline: Deadline, *, every_sec
 
 
 def within(limit_seconds: float, who: str, call: Callable[[], T]) -> T:
-    """What a call returns that knows no time limit of its own; TimedOut where it takes longer.
+    """The result of a call that has no time limit of its own; TimedOut where it takes longer.
 
-    The call is left behind in a thread that does not keep halab from ending.
+    The call then goes on in a thread, which does not prevent halab from exiting.
     """
     outcome: list[T] = []
     errors: list[Exception] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
             outcome.append(call())
-        except Exception as error:  # raised again below, in the thread that asked
+        except Exception as error:  # raised again below, in the caller's thread
             errors.append(error)
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(limit_seconds)
     if errors:

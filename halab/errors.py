@@ -1,18 +1,18 @@
-"""What halab raises. Errors carry facts; only the command line prints them.
+"""The errors of halab. They carry facts; only the command line prints them.
 
-HalabError             exit 3: halab could not do what it was asked to
-├── BadFile            exit 2: something that a person wrote is wrong, with every problem in it
+HalabError             exit 3: halab could not do what it was asked for
+├── BadFile            exit 2: a file that a person wrote is wrong; lists every problem in it
 ├── BadUsage           exit 2: the command line asks for something that does not exist
-├── HostProblem        this host lacks something: a tool, an engine, disk, memory
+├── HostProblem        this host lacks something: a tool, an engine, disk space, memory
 ├── CommandFailed      a command that halab ran failed
-│   └── BootTimedOut   machines were started, and did not answer over SSH in time
+│   └── BootTimedOut   machines were started and did not answer over SSH in time
 ├── ScriptFailed       a script that provisions a machine failed on it
-├── TimedOut           a wait ended without what it waited for; says what it last saw
-├── Corrupted          a file is not what its checksum says
+├── TimedOut           a wait reached its time limit; says what it last saw
+├── Corrupted          a file does not match its checksum, or cannot be read
 ├── Unreachable        a machine does not answer over SSH
-├── TunnelLost         the way to a lab on another host has gone: nothing is known of the lab itself
-├── LabProblem         the lab is not in a state in which this can be done
-└── Unable             this lab, its provider or its kernel, cannot do what is asked: a scenario is skipped for it
+├── TunnelLost         the tunnel to a lab on another host has ended: nothing is known about the lab itself
+├── LabProblem         the state of the lab does not allow this
+└── Unable             this lab, its provider or its kernel cannot do this: a scenario is skipped
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from halab.printable import brief_line
 
 
 class ExitCode(IntEnum):
-    """What a command of halab ends with."""
+    """The exit codes of halab."""
 
     PASSED = 0
     FAILED = 1  # a scenario failed
@@ -48,7 +48,7 @@ class HalabError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a file: `file:line: field: what is wrong`."""
+    """One problem in a file: `file:line: field: what is wrong`."""
 
     file: str
     line: int
@@ -124,7 +124,7 @@ class Unable(HalabError):
 
 @contextmanager
 def afterwards(act: Callable[[], object]) -> Iterator[None]:
-    """Do something when the block ends. An error of it does not replace what ended the block, such as Ctrl-C."""
+    """Act when the block ends. An error of `act` does not replace the error that ended the block, such as Ctrl-C."""
     try:
         yield
     except BaseException:

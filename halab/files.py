@@ -9,15 +9,15 @@ from pathlib import Path
 
 from halab.errors import BadUsage, HostProblem
 
-# A lab, a scenario, a recipe, a file of checks: what a person writes is far below.
+# For labs, scenarios, recipes and files of checks: what a person writes is far smaller.
 WRITTEN_BYTES = 1_000_000
-# A journal of faults, or what a run says of itself: halab writes them, and anybody may change them.
+# For journals of faults and records of runs: halab writes them, and anybody may change them.
 RECORD_BYTES = 16_000_000
 
 
 def read(path: Path, limit_bytes: int) -> bytes:
-    """The content of a file; OSError where there is none, BadUsage where it is not regular or too large."""
-    # what is at the other end of a pipe is not waited for
+    """The content of a file; OSError where it does not exist, BadUsage where it is not regular or too large."""
+    # do not wait for the writer of a pipe
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _require(path, os.fstat(descriptor), limit_bytes)
@@ -25,13 +25,13 @@ def read(path: Path, limit_bytes: int) -> bytes:
             content = stream.read(limit_bytes + 1)
     finally:
         os.close(descriptor)
-    if len(content) > limit_bytes:  # it has grown meanwhile, or does not say its size, as below /proc
+    if len(content) > limit_bytes:  # it has grown since, or reports no size, as files below /proc
         raise _too_large(path, limit_bytes)
     return content
 
 
 def require_regular(path: Path, limit_bytes: int | None = None) -> None:
-    """As `read`, for a file that somebody else reads."""
+    """The checks of `read`, for a file that another program will read."""
     _require(path, path.stat(), limit_bytes)
 
 
@@ -40,7 +40,8 @@ def _require(path: Path, found: os.stat_result, limit_bytes: int | None) -> None
         raise BadUsage(f"a folder, not a file: {path}")
     if not stat.S_ISREG(found.st_mode):
         raise BadUsage(
-            f"not a regular file: {path}", hint="halab reads no pipes and no devices: save it to a file"
+            f"not a regular file: {path}",
+            hint="halab does not read pipes and devices: save the content to a file",
         )
     if limit_bytes is not None and found.st_size > limit_bytes:
         raise _too_large(path, limit_bytes)
@@ -51,7 +52,7 @@ def _too_large(path: Path, limit_bytes: int) -> BadUsage:
 
 
 def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
-    """Write a file in one step: who reads it sees the old one or the new one, whole."""
+    """Write a file in one step: a reader sees the old content or the new content, never a mixture."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as stream:

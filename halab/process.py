@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from halab.errors import CommandFailed, HostProblem, TimedOut
 
-# Set by people to reach the network or an engine: children need them as they are.
+# Users set these to reach the network or an engine: child processes need them unchanged.
 _PASSED = (
     "HOME", "USER", "LOGNAME", "PATH", "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_CACHE_HOME", "XDG_STATE_HOME",
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -27,13 +27,13 @@ _PASSED = (
     "VAGRANT_HOME",
 )  # fmt: skip
 
-# How long the rest of a group has after its leader has ended.
+# Time for the rest of a process group after its leader has ended.
 _STRAGGLER_SECONDS = 0.5
 
-# Children of `run` that have not ended, whichever thread waits for them.
+# Children of `run` that have not ended, of all threads.
 _running: set[subprocess.Popen[bytes]] = set()
 _stopped: WeakSet[threading.Thread] = WeakSet()
-# Between the look at _stopped and the entry in _running, nobody may interrupt.
+# Held from the check of _stopped to the entry in _running, so that no interrupt comes between them.
 _starting = threading.Lock()
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -49,14 +49,14 @@ class Completed:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a child of halab finds in its environment."""
-    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    return {**kept, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
+    """The environment of a child process of halab."""
+    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return {**passed, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
 
 
 def find(tool: str, *, hint: str) -> str:
-    """The path of a tool; HostProblem with the hint where there is none."""
-    # /usr/sbin is not in the PATH of every user, and Debian puts tools there that need no root
+    """The path of a tool; HostProblem with this hint where it is not installed."""
+    # not every user has /usr/sbin in the PATH, and Debian has tools there that need no root
     path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
     if path is None:
         raise HostProblem(f"not found: {tool}", hint=hint)
@@ -78,8 +78,8 @@ def run(
 
     Its standard input is `input`, or `input_file`, which may be larger than memory.
 
-    The command leads a process group of its own; the whole group ends when the time is over, and when
-    halab is interrupted. Raises CommandFailed (unless `check` is off), TimedOut, HostProblem.
+    The command leads its own process group; the group is ended when the time is over, and when halab is interrupted.
+    Raises CommandFailed (unless `check` is off), TimedOut, HostProblem.
     """
     words = [os.fspath(word) for word in argv]
     data = input.encode() if isinstance(input, str) else input
@@ -123,7 +123,7 @@ def run(
             f"command ended with {done.code}: {pasteable(words)}" + (f"\n{tail}" if tail else ""),
             code=done.code,
             output=tail,
-            hint=f"its whole output: {log}" if log else None,
+            hint=f"all of its output: {log}" if log else None,
         )
     return done
 
@@ -137,10 +137,10 @@ def background(
     with_input: bool = False,
     grace_seconds: float = 0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs while the block lasts, and no longer.
+    """Run a command while the block lasts, and end it afterwards.
 
-    `with_input` gives it a pipe as standard input, which is closed when the block ends: it then has the grace
-    to end by itself.
+    `with_input` gives it a pipe as standard input, which is closed when the block ends: the command then has
+    `grace_seconds` to end by itself.
     """
     child = None
     try:
@@ -160,11 +160,11 @@ def background(
 
 
 def attached(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> int:
-    """Run a command that has the terminal and the whole environment, as from a shell; its exit code."""
+    """Run a command with the terminal and the full environment, as a shell does; its exit code."""
     words = [os.fspath(word) for word in argv]
     with subprocess.Popen(words, env={**os.environ, **(env or {})}) as child:
         while True:
-            # Ctrl-C is sent to both of us: what it means is the command's own matter
+            # Ctrl-C is sent to both processes: the command decides what to do
             with suppress(KeyboardInterrupt):
                 code = child.wait()
                 return code if code >= 0 else 128 - code
@@ -172,38 +172,39 @@ def attached(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Signals that would interrupt halab do so when the block is over.
+    """Delay signals that would interrupt halab until the block ends.
 
-    One that comes while a child is being started would leave it to nobody: its start has raised instead of returned.
+    An interrupt while a child is being started would leave a process that nobody knows: Popen raises instead of
+    returning it.
     """
-    came: list[int] = []
+    delayed: list[int] = []
     handlers = {}
-    # Python runs handlers in its main thread alone, and only there may they be changed
+    # Python runs signal handlers in its main thread, and allows changes of handlers only there
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # what is ignored, as under nohup, is so in the child, too
+            # signals that are ignored, as under nohup, stay so: the child inherits it
             if callable(signal.getsignal(number)):
-                handlers[number] = signal.signal(number, lambda which, _frame: came.append(which))
+                handlers[number] = signal.signal(number, lambda which, _frame: delayed.append(which))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for which in came:
+        for which in delayed:
             signal.raise_signal(which)
 
 
 @contextmanager
 def ended_at_interrupt() -> Iterator[None]:
-    """Commands that threads run are ended when Ctrl-C or a signal leaves the block, and these threads run no other.
+    """End the commands of all threads when Ctrl-C or a signal ends the block; these threads start no others.
 
-    Python interrupts its main thread alone, and then waits for the others: they would go on for minutes.
+    Python interrupts only its main thread, and then waits for the others: they would continue for minutes.
     """
     try:
         yield
     except KeyboardInterrupt:
         with _starting:
-            _stopped.update(each for each in threading.enumerate() if each is not threading.current_thread())
+            _stopped.update(set(threading.enumerate()) - {threading.current_thread()})
             for child in list(_running):
                 if child.poll() is None:
                     _signal_group(child, signal.SIGTERM)
@@ -211,11 +212,11 @@ def ended_at_interrupt() -> Iterator[None]:
 
 
 def end_group(child: subprocess.Popen[bytes], *, grace_seconds: float = 5) -> None:
-    """End a child and all that it started: SIGTERM, then SIGKILL for what is left."""
+    """End a child and its process group: SIGTERM, then SIGKILL for the rest."""
     _signal_group(child, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         child.wait(grace_seconds)
-    # a child that has ended may have left others of its group behind, with our pipes open
+    # processes of its group may outlive the child and hold our pipes open
     deadline = time.monotonic() + _STRAGGLER_SECONDS
     while _signal_group(child, None) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -225,7 +226,7 @@ def end_group(child: subprocess.Popen[bytes], *, grace_seconds: float = 5) -> No
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals | None) -> bool:
-    """Whether there was anybody to signal; None only asks."""
+    """Whether the group still exists; None sends no signal."""
     try:
         os.killpg(child.pid, number or 0)
     except (ProcessLookupError, PermissionError):

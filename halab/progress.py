@@ -1,4 +1,4 @@
-"""How long work tells what it does. The command line shows it; tests and libraries may stay quiet."""
+"""Progress of long work. The command line shows it; tests and libraries may ignore it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Protocol
 
 class Step(Protocol):
     def note(self, text: str) -> None:
-        """What is seen right now: shown beside the step while it lasts."""
+        """Show the present state beside the step while it lasts."""
 
     def done(self, text: str) -> None:
-        """What came of it: shown beside the step when it ends well."""
+        """Show a result beside the step when it ends well."""
 
 
 class Progress(Protocol):
     def step(self, what: str, *, limit_seconds: float | None = None) -> AbstractContextManager[Step]:
-        """One piece of work: it ends well, or with the exception that leaves the block.
+        """Show one piece of work. It fails if an exception leaves the block.
 
-        Steps may run at the same time, from several threads.
+        Several threads may have steps at the same time.
         """
 
     def say(self, text: str) -> None:
-        """A line that stands by itself."""
+        """Show a line that belongs to no step."""
 
 
 class Quiet:

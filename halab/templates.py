@@ -1,7 +1,7 @@
-"""The one home of jinja2: templates to text. Pure: the templates are read, nothing is written.
+"""Templates to text; the only module that uses jinja2. It reads the templates and writes nothing.
 
 Templates loop and print, Python decides. Every value that enters shell, Ruby or OpenSSH's configuration passes a
-quoting filter, and none has a control character in it: one value is one line, whatever it is written into.
+quoting filter, and no value has a control character: a value is always on one line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from halab.printable import printable
 
 
 class Rendered(str):
-    """Text that a template gave: the one value of another template that may have several lines."""
+    """Text that a template has produced: only such a value may have several lines in another template."""
 
     __slots__ = ()
 
@@ -27,39 +27,40 @@ class Rendered(str):
 def text(template: str, **values: Any) -> Rendered:
     """Render a text file; `template` is a path below templates/, or Vagrantfile.j2.
 
-    ValueError where a value has a control character in it. What people write is refused before, with its place.
+    ValueError where a value has a control character. In the files of users such values are refused earlier, with
+    file and line.
     """
     return Rendered(_environment(autoescape=False).get_template(template).render(**values))
 
 
 def page(template: str, **values: Any) -> str:
-    """Render an HTML page: every value is escaped."""
+    """Render an HTML page with every value escaped."""
     return _environment(autoescape=True).get_template(template).render(**values)
 
 
 def ruby(value: object) -> str:
-    """A Ruby string literal. Single quotes: in double ones `#{…}` would be executed."""
+    """A Ruby string literal in single quotes: in double quotes, `#{…}` would be executed."""
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def ssh(value: object) -> str:
-    """A word of OpenSSH's configuration, where `%h` and the like mean something and quotes end at a quote.
+    """A word of OpenSSH's configuration, with `%`, quotes and backslashes escaped.
 
-    ValueError where it cannot be written: nothing escapes a variable of the environment there.
+    ValueError where it has `${`: OpenSSH would put in a variable of the environment, and has no escape for it.
     """
     if "${" in str(value):
-        raise ValueError(f"OpenSSH would put a variable in the place of ${{…}}: {value}")
+        raise ValueError(f"OpenSSH would replace ${{…}} by a variable: {value}")
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
 def below(folder: str) -> list[str]:
-    """The files below a folder of templates/, by their paths in there."""
+    """The paths of the files below a folder of templates/, relative to that folder."""
     root = data.templates() / folder
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
 def fingerprint(*folders: str) -> str:
-    """A short hash of all templates below these folders, for keys of what is built from them."""
+    """A short hash of all templates below these folders: a part of the keys of what is built from them."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted((data.templates() / folder).rglob("*")):
@@ -72,7 +73,7 @@ def fingerprint(*folders: str) -> str:
 @cache
 def _environment(*, autoescape: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
-        # Vagrantfile.j2 lies beside the folder of the templates
+        # Vagrantfile.j2 is beside the folder of the templates
         loader=jinja2.FileSystemLoader([data.templates(), data.root()]),
         undefined=jinja2.StrictUndefined,
         autoescape=autoescape,
@@ -91,12 +92,12 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
 
 
 def _one_line(value: Any) -> Any:
-    """A value as it is; ValueError where it would be more than one line, or is no text at all."""
+    """The value; ValueError where it has a control character."""
     if not isinstance(value, Rendered) and any(unicodedata.category(each) == "Cc" for each in str(value)):
-        raise ValueError(f"a value with a control character in it is not rendered: {str(value)!r:.80}")
+        raise ValueError(f"a value with a control character cannot be rendered: {str(value)!r:.80}")
     return value
 
 
 def _printable(value: Any) -> Any:
-    """What a page shows; what a template gave may be markup, and has no such characters any more."""
+    """The value without control characters. Markup that a template has produced has none."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

@@ -14,7 +14,7 @@ from halab.faults import dead_containers
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.machines.guests import ONLY_ON_A_CLOCK_OF_ITS_OWN
+from halab.machines.guests import REQUIRE_OWN_CLOCK
 
 _EFFECT_SECONDS = 30
 # How far a machine's clock may be from where it was put; how long the question travels is not part of it.
@@ -36,7 +36,7 @@ def _shift(site: Site, entry: Entry) -> str:
     # what keeps the clock would put it right at once; NTP is switched on again at the heal
     site.guests.run(
         entry.machine,
-        f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}systemctl stop systemd-timesyncd.service 2>/dev/null; "
+        f"{REQUIRE_OWN_CLOCK}systemctl stop systemd-timesyncd.service 2>/dev/null; "
         # in one process: between two, a machine that starves loses seconds
         f"date -s 'now {by:+d} seconds'",
     )
@@ -63,7 +63,7 @@ def _set_right(site: Site, entry: Entry) -> None:
     _require_own_clock(site, entry)
     site.guests.run(
         entry.machine,
-        f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}; "
+        f"{REQUIRE_OWN_CLOCK}date -s @{time.time():.3f}; "
         "if systemctl is-enabled -q systemd-timesyncd.service 2>/dev/null; then "
         "systemctl start systemd-timesyncd.service; fi",
     )

@@ -58,7 +58,7 @@ class Box:
         return base_name(self.name, self.key, self.provider)
 
     def require_as_built(self) -> None:
-        """Corrupted where the file has changed since it was built. Reading a GB takes 1 to 3 s, depending on the disk."""
+        """Corrupted where the file has changed since it was built. Reading a GB takes 1 to 3 s."""
         noted = self._noted("kubernetes", "source", "sha256")
         if cache.sha256(self.file) != noted["sha256"]:
             raise Corrupted(

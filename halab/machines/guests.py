@@ -1,7 +1,7 @@
 """Commands inside machines, over OpenSSH with the lab's own ssh_config.
 
-Not through testinfra, whose commands take neither standard input nor a time limit: a frozen machine would hang a
-run (its SshBackend calls communicate() without a timeout). Checks use testinfra with the same ssh_config.
+testinfra is not used here, because its commands have neither standard input nor a time limit: a frozen machine would
+hang a run (its SshBackend calls communicate() without a timeout). Checks use testinfra with the same ssh_config.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from halab.process import Completed
 
 T = TypeVar("T")
 
-# The machine itself is asked, in the command that would set a clock: what the lab says may be wrong.
-ONLY_ON_A_CLOCK_OF_ITS_OWN = (
+# The command that sets a clock first asks the machine itself whether it has one: the lab file may be wrong.
+REQUIRE_OWN_CLOCK = (
     "if systemd-detect-virt -cq; then echo 'a container has the clock of its host' >&2; exit 1; fi; "
 )
 _ANSWER_SECONDS = 60
-# OpenSSH's own failures (no route, refused, a key that does not fit) end with this code.
+# OpenSSH's exit code for its own failures (no route, connection refused, wrong key).
 _SSH_FAILED = 255
 
 
@@ -59,7 +59,7 @@ class SshGuests:
         log: Path | None = None,
         check: bool = True,
     ) -> Completed:
-        # the guest ends the command itself: ours would only end ssh, and leave the command behind
+        # the guest ends the command: a time limit here would only end ssh, and leave the command running
         guarded = f"sudo timeout -k 2 {timeout_seconds:.0f} bash -c {shlex.quote(command)}"
         done = process.run(
             [*self._ssh, machine, "--", guarded],
@@ -79,26 +79,26 @@ class SshGuests:
                 f"on {machine}, a command ended with {done.code}: {_short(command)}\n{tail}",
                 code=done.code,
                 output=tail,
-                hint=f"its whole output: {log}" if log else None,
+                hint=f"all of its output: {log}" if log else None,
             )
         return done
 
     def shell_argv(self, machine: str, command: Iterable[str] = ()) -> list[str]:
-        """What to execute for a person's own session on a machine; the words are the shell's, as with ssh itself."""
+        """The command line of a user's session on a machine; the remote shell reads the words, as with ssh itself."""
         return [*self._ssh, machine, *(["--", *command] if command else [])]
 
 
 def set_clock(guests: Guests, machine: str, clock: Clock, patience: float) -> None:
-    """Put a virtual machine's clock right by this host's, once it answers; what keeps the time then goes on with it."""
+    """Set a virtual machine's clock from this host's, when it answers; its time service continues from there."""
     once_it_answers(
-        guests, machine, lambda: f"{ONLY_ON_A_CLOCK_OF_ITS_OWN}date -s @{time.time():.3f}", clock, patience
+        guests, machine, lambda: f"{REQUIRE_OWN_CLOCK}date -s @{time.time():.3f}", clock, patience
     )
 
 
 def once_it_answers(
     guests: Guests, machine: str, command: Callable[[], str], clock: Clock, patience: float
 ) -> None:
-    """Run a command on a machine that may be booting still, as soon as it is reached. TimedOut where it is not."""
+    """Run a command on a machine that may still be booting, as soon as it answers. TimedOut where it does not."""
 
     def run() -> None:
         try:
@@ -110,7 +110,7 @@ def once_it_answers(
 
 
 def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:
-    """Call with every machine at the same time; the first failure is raised once all have ended."""
+    """Call with every machine at the same time; the first failure is raised when all calls have ended."""
     names = list(machines)
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool, process.ended_at_interrupt():
         futures = {name: pool.submit(call, name) for name in names}

@@ -1,4 +1,4 @@
-"""One thing on a host that belongs to a lab: what `halab list` shows and `halab gc` may remove."""
+"""The things on a host that belong to labs: `halab list` shows them, and `halab gc` may remove them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Holder(StrEnum):
-    """Who has it: a provider, or this host's file system."""
+    """Where a resource is: at a provider, or in this host's file system."""
 
     DOCKER = "docker"
     LIBVIRT = "libvirt"
@@ -17,10 +17,10 @@ class Holder(StrEnum):
 
 
 class ResourceKind(StrEnum):
-    """In the order in which they are removed: what uses another thing goes first."""
+    """In the order of removal: a resource is removed before those that it uses."""
 
     MACHINE = "machine"
-    # one without the label of a machine: what was started for a moment to act on one
+    # a short-lived helper, which has no machine's name in its label
     CONTAINER = "container"
     SNAPSHOT = "snapshot"
     NETWORK = "network"
@@ -33,7 +33,7 @@ class ResourceKind(StrEnum):
 
 @dataclass(frozen=True)
 class Resource:
-    """`key` is what its holder knows it by. `host` is empty where the label is older than that part of it.
+    """One thing that belongs to a lab. `key` identifies it at its holder. `host` is empty where its label is older.
 
     `work` is empty for a disk of a machine that was never defined: such a disk has a name and no label.
     """
@@ -74,11 +74,11 @@ class ResourceOwner(Protocol):
 
 
 def moment(text: object) -> datetime | None:
-    """A time as providers write it; None where it says nothing."""
+    """A time as providers write it; None where there is none."""
     try:
-        found = datetime.fromisoformat(str(text))
+        time = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    # the zero of Go's clock, which engines write for "never"
-    return found if found.year > 1970 else None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    # docker writes Go's zero time for "never"
+    return time if time.year > 1970 else None

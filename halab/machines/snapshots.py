@@ -1,4 +1,4 @@
-"""What a provider keeps of a lab's machines in snapshots."""
+"""The machines that a provider has in snapshots of a lab."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Saved:
-    """One machine in one snapshot; a snapshot is whole when it has every machine of its lab."""
+    """One machine in one snapshot; a snapshot is complete when it has every machine of its lab."""
 
     snapshot: str
     machine: str

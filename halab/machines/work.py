@@ -18,7 +18,7 @@ from halab.files import replace
 
 @dataclass(frozen=True)
 class Work:
-    """Names of what lies in a work folder. It is made 0700: keys and a kubeconfig are in it."""
+    """The paths of the files in a work folder. Its mode is 0700, because it has keys and a kubeconfig."""
 
     path: Path
 
@@ -31,26 +31,26 @@ class Work:
         return cls(lab_file.resolve().parent / ".halab")
 
     def require_own(self) -> None:
-        """LabProblem where others could have put something into it: a Vagrantfile is a program, and keys lie there."""
+        """LabProblem where other users could have written to it: its Vagrantfile is a program, and it has keys."""
         _require_plain(self.path)
         try:
-            found = self.path.lstat()
+            status = self.path.lstat()
         except FileNotFoundError:
             return
         shown = shlex.quote(str(self.path))
-        if stat.S_ISLNK(found.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             raise LabProblem(
                 f"the work folder is a symbolic link: {self.path}",
-                hint=f"remove the link (`rm {shown}`), and put the lab file where its work folder is to be",
+                hint=f"remove the link (`rm {shown}`), and move the lab file to where the work folder should be",
             )
-        if not stat.S_ISDIR(found.st_mode):
-            raise LabProblem(f"not a folder, and halab needs one of this name: {self.path}")
-        if found.st_uid not in _users():
-            raise _of_another(self.path, found.st_uid)
-        if found.st_mode & 0o022:
+        if not stat.S_ISDIR(status.st_mode):
+            raise LabProblem(f"not a folder, but halab needs a folder of this name: {self.path}")
+        if status.st_uid not in _users():
+            raise _of_another(self.path, status.st_uid)
+        if status.st_mode & 0o022:
             raise LabProblem(
-                f"other users may write to the work folder: {self.path} has the mode {found.st_mode & 0o777:04o}",
-                hint=f"look whether all in it is yours (`ls -lA {shown}`), then: chmod 700 {shown}",
+                f"other users may write to the work folder: {self.path} has the mode {status.st_mode & 0o777:04o}",
+                hint=f"check that everything in it is yours (`ls -lA {shown}`), then: chmod 700 {shown}",
             )
 
     @property
@@ -91,45 +91,45 @@ class Work:
 
     @property
     def lock_holder(self) -> Path:
-        """What the command that holds the lock does; it is gone when the lock is free."""
+        """The name of the command that holds the lock; the file does not exist while the lock is free."""
         return self.path / "lock.holder"
 
     @property
     def restoring(self) -> Path:
-        """The name of the snapshot to which the lab is being put back, while it is neither that nor what it was."""
+        """The name of the snapshot that is being restored; the file exists until all machines are restored."""
         return self.path / "restoring"
 
     def of_vagrant(self, machine: str, provider: str = "libvirt") -> Path:
-        """What Vagrant keeps of a machine."""
+        """The folder of Vagrant's files about a machine."""
         return self.path / ".vagrant" / "machines" / machine / provider
 
     def key_of_vagrant(self, machine: str) -> Path:
-        """The private key that Vagrant has made for a virtual machine."""
+        """The private key that Vagrant makes for a virtual machine."""
         return self.of_vagrant(machine) / "private_key"
 
     def has_key_of_vagrant(self, machine: str) -> bool:
-        """Vagrant makes it when a virtual machine answers for the first time: before, nobody gets in."""
+        """Whether Vagrant has made the key: it does so when the machine answers for the first time."""
         key = self.key_of_vagrant(machine)
         return key.exists() and key.stat().st_size > 0
 
     def known_to_vagrant(self, machine: str, provider: str) -> str:
-        """What Vagrant calls a machine at its provider; nothing where it knows none of that name."""
-        known = self.of_vagrant(machine, provider) / "id"
-        return known.read_text() if known.exists() else ""
+        """The id that Vagrant has of a machine at its provider; empty where Vagrant does not know the machine."""
+        file = self.of_vagrant(machine, provider) / "id"
+        return file.read_text() if file.exists() else ""
 
     def tell_vagrant(self, machine: str, provider: str, identity: str) -> None:
-        """Vagrant needs no more than this to go on with a machine that it did not make."""
+        """Record the id of a machine: this is all that Vagrant needs to use a machine that it did not make."""
         if self.known_to_vagrant(machine, provider) != identity:
             folder = self.of_vagrant(machine, provider)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace(folder / "id", identity)
 
     def make(self) -> None:
-        """Make the folder, its key pair and nothing else."""
+        """Make the folder and its key pair, if they do not exist."""
         self.require_own()
         for folder in (self.path, self.private_key.parent, self.logs, self.runs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # a person may have made it, for all to read
+        # the user may have made the folder, readable for all
         self.path.chmod(0o700)
         if not (self.private_key.exists() and self.public_key.exists()):
             self.private_key.unlink(missing_ok=True)
@@ -140,7 +140,7 @@ class Work:
             )  # fmt: skip
 
     def remove_if_empty(self) -> None:
-        """Remove the folder where nothing is in it but a lock that nobody holds, and no recorded run."""
+        """Remove the folder if it has nothing but an unused lock and an empty folder of runs."""
         if self.path.is_dir():
             self.lock.unlink(missing_ok=True)
             for path in (self.runs, self.path):
@@ -148,7 +148,7 @@ class Work:
                     path.rmdir()
 
     def write(self, files: Mapping[str, str], *, executable: str = ".sh") -> list[str]:
-        """Write rendered files where they differ from what is there; the names of those that changed."""
+        """Write rendered files if they changed; the names of those that did."""
         changed = []
         for name, content in files.items():
             path = self.path / name
@@ -161,10 +161,10 @@ class Work:
 
 
 def _users() -> set[int]:
-    """Whose work folder may be used: one's own, and under sudo also that of who called it."""
-    me = os.geteuid()
+    """The users whose work folder may be used: the present one, and under sudo also the one who called sudo."""
+    user = os.geteuid()
     caller = os.environ.get("SUDO_UID", "")
-    return {me, int(caller)} if me == 0 and re.fullmatch("[0-9]{1,10}", caller) else {me}
+    return {user, int(caller)} if user == 0 and re.fullmatch("[0-9]{1,10}", caller) else {user}
 
 
 def _of_another(path: Path, owner: int) -> LabProblem:
@@ -174,23 +174,23 @@ def _of_another(path: Path, owner: int) -> LabProblem:
         name = f"user {owner}"
     if owner == 0:
         hint = (
-            "it was made as root: go on as root, with sudo; or take it over: "
+            "it was made as root: continue as root, with sudo; or take it over: "
             f'sudo chown -R "$(id -un)" {shlex.quote(str(path))}'
         )
     else:
-        hint = f"run halab as {name}, or put a lab file into a folder of your own"
+        hint = f"run halab as {name}, or use a lab file in a folder of your own"
     return LabProblem(f"the work folder belongs to {name}, not to you: {path}", hint=hint)
 
 
 def _require_plain(path: Path) -> None:
-    """BadUsage where no quotes help: the path goes into the Vagrantfile and the configuration of ssh."""
+    """BadUsage where the path cannot be quoted in the Vagrantfile or in the configuration of ssh."""
     if not str(path).isprintable():
         raise BadUsage(
-            f"a lab cannot lie in a folder whose name has a control character in it: {str(path)!r}",
+            f"the path of a lab must not have a control character: {str(path)!r}",
             hint="rename the folder",
         )
     if "${" in str(path):
         raise BadUsage(
-            f"a lab cannot lie in a folder whose name has ${{ in it: {path}",
-            hint="rename the folder: ssh would put a variable in its place",
+            f"the path of a lab must not have ${{ in it: {path}",
+            hint="rename the folder: ssh would replace it by a variable",
         )

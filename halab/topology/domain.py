@@ -1,4 +1,4 @@
-"""How a machine is made as a virtual machine: its networks, its addresses on them, and the label that it carries."""
+"""How a machine is made as a virtual machine: its networks, its addresses on them, and its label."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from xml.sax.saxutils import quoteattr
 from halab.errors import LabProblem
 from halab.topology.lab import Lab, Machine, mac
 
-# Of our element in a network's metadata: a name, not an address that anybody looks up.
+# The XML namespace of our element in a network's metadata: a name, not an address.
 NAMESPACE = "urn:halab:lab"
-# Of the addresses that DHCP could give to a machine that we do not know: there is none.
+# The range that DHCP gives to unknown machines: no machine is unknown.
 _UNKNOWN = (200, 220)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a domain or a network is. `machine` is empty for a network, `host` where the label is older than it."""
+    """The owner of a domain or a network. `machine` is empty for a network, `host` for an old label."""
 
     lab: str
     work: str
@@ -28,9 +28,9 @@ class Owner:
 
 
 def description(lab: Lab, machine: Machine, *, work: str, identity: str) -> str:
-    """The label of a machine: what libvirt keeps as a domain's description.
+    """The label of a machine, which libvirt stores as the domain's description.
 
-    JSON in ASCII without what means something in XML: vagrant-libvirt 0.11.2 writes it into XML as it is.
+    JSON in ASCII, without characters that are special in XML: vagrant-libvirt 0.11.2 does not escape it.
     """
     label = {
         "halab.lab": lab.name,
@@ -45,7 +45,7 @@ def description(lab: Lab, machine: Machine, *, work: str, identity: str) -> str:
 
 
 def owner(text: str) -> Owner | None:
-    """Whose a domain with this description is; None where it is not ours."""
+    """The owner of a domain with this description; None where it is not ours."""
     try:
         label = json.loads(text)
         return Owner(
@@ -56,7 +56,7 @@ def owner(text: str) -> Owner | None:
 
 
 def network_owner(xml: str) -> Owner | None:
-    """Whose a network with this description of libvirt's is; None where it is not ours."""
+    """The owner of a network, from libvirt's XML; None where it is not ours."""
     label = _label(xml)
     return (
         None
@@ -66,13 +66,13 @@ def network_owner(xml: str) -> Owner | None:
 
 
 def network_made(xml: str) -> str:
-    """When a network of ours was made; empty where its label is older than that part of it."""
+    """When a network of ours was made; empty where its label does not say so yet."""
     label = _label(xml)
     return "" if label is None else label.get("made", "")
 
 
 def interface(machine: Machine) -> str:
-    """The host's end of a machine's cable: 15 characters at most, and no two labs share one."""
+    """The name of the host's interface to a machine: 15 characters at most, and unique among all labs."""
     return f"hl{int(machine.address):08x}"
 
 
@@ -105,9 +105,8 @@ def management_mac(lab: Lab, machine: Machine) -> str:
 def networks(lab: Lab, *, work: str, identity: str, made: str) -> dict[str, str]:
     """Name → XML of the two networks of a lab; libvirt's format of networks.
 
-    The lab's own leads nowhere but to this host, which is at its first address, and nothing in it gives out
-    addresses. The other one is the way in over SSH: it outlives every fault, and every machine has its fixed address
-    there.
+    The lab's own network leads only to this host, which has its first address, and has no DHCP. The other network is
+    for SSH: no fault touches it, and DHCP gives every machine a fixed address there.
     """
     label = (
         f"<halab:lab xmlns:halab='{NAMESPACE}' name={quoteattr(lab.name)} work={quoteattr(work)} "

@@ -1,4 +1,4 @@
-"""Every file of a lab's work folder that is rendered, as text. Pure: what is on this host comes in as values."""
+"""The rendered files of a lab's work folder, as text. Pure: facts of this host are passed in as values."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from halab.config.lab import BackendCheck, Balancer, DiskCache, ProviderKind
 from halab.topology import container, domain, stock
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
-# What kubeadm checks and a machine of a lab cannot change: a container's kernel is the host's, so is its swap.
+# Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
 IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")
 
-# The controller-manager signs once it leads: 5 s after init on 2 idle cores.
+# The controller-manager signs when it is the leader: 5 s after init on 2 idle cores.
 _SIGNATURE_SECONDS = 120
 _BOOT_SECONDS = 300
-# Where kubeadm finds what a lab changes of its static pods.
+# Where kubeadm finds a lab's patches of its static pods.
 _PATCHES = "/etc/kubernetes/halab-patches"
 
 
 @dataclass(frozen=True)
 class HostValues:
-    """What rendering needs to know of this host.
+    """Facts of this host for rendering.
 
-    `work` is the work folder, `base` what machines start from: the docker image, or what Vagrant calls the box.
-    `provider_uri` is where libvirt is asked, where that is written; `proxy_command` is ssh's way to containers on
-    another host. `identity` is which host this is, where several share a provider.
+    `work` is the work folder; `base` is what machines start from: the docker image, or the box by Vagrant's name.
+    `provider_uri` is libvirt's address, if the lab file has one; `proxy_command` is ssh's way to machines on another
+    host. `identity` tells this host from others that share the provider.
     """
 
     work: str
@@ -42,10 +42,10 @@ class HostValues:
 
 @dataclass(frozen=True)
 class BalancerSettings:
-    """What may be changed of a load balancer's configuration; what is None stays as the lab has it.
+    """Changes of a load balancer's configuration; None leaves a value as the lab has it.
 
-    `idle_timeout` is a number with a unit that both balancers know (ms, s, m, h); `connections` how many clients are
-    served at once.
+    `idle_timeout` is a number with a unit that both balancers know (ms, s, m, h); `connections` is the number of
+    clients that are served at once.
     """
 
     check: BackendCheck | None = None
@@ -55,7 +55,7 @@ class BalancerSettings:
 
 @dataclass(frozen=True)
 class BalancerFile:
-    """A load balancer's configuration, where it goes, and how it is tested and run; `others` must not run."""
+    """A load balancer's configuration, its path, the command that tests it, and its service; `others` must not run."""
 
     path: str
     text: str
@@ -97,9 +97,9 @@ def ssh_config(
     known_hosts: str,
     proxy_command: str | None = None,
 ) -> str:
-    """OpenSSH's configuration for a lab's machines: where each is reached from this host, and with which key.
+    """OpenSSH's configuration for a lab's machines: their addresses from this host, and their keys.
 
-    `proxy_command` leads to the host that they live on, where that is another one.
+    `proxy_command` leads to the host that they are on, if that is another one.
     """
     return templates.text(
         "ssh_config.j2",
@@ -114,7 +114,7 @@ def ssh_config(
 
 
 def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile:
-    """The configuration of the lab's load balancer: the lab's own, unless settings say otherwise."""
+    """The configuration of the lab's load balancer, with these changes."""
     changed = settings or BalancerSettings()
     kind = lab.load_balancer.kind
     program = _BALANCERS[kind]
@@ -157,7 +157,7 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         management=lab.management,
         management_name=domain.management_name(lab),
         is_emulated=lab.is_emulated,
-        # what the guest flushed is on the disk, or is not: then a power cut means nothing
+        # either what the guest flushed is on the disk, or a power cut tests nothing
         disk_cache="writethrough" if lab.disk_cache is DiskCache.SAFE else "unsafe",
     )
 
@@ -209,7 +209,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
 
 
 def _guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:
-    """The proxies of the environment, with the lab's own networks reached directly."""
+    """The proxies of the environment, and `no_proxy` with the lab's own networks added."""
     if not proxies:
         return {}
     direct = [
@@ -222,7 +222,7 @@ def _guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:
         ".cluster.local",
     ]
     direct += [machine.name for machine in lab.machines]
-    kept = {name: value for name, value in proxies.items() if name.lower() != "no_proxy"}
+    others = {name: value for name, value in proxies.items() if name.lower() != "no_proxy"}
     written = [value for name, value in proxies.items() if name.lower() == "no_proxy" and value]
     no_proxy = ",".join(dict.fromkeys([*written[:1], *direct]))
-    return {**kept, "no_proxy": no_proxy, "NO_PROXY": no_proxy}
+    return {**others, "no_proxy": no_proxy, "NO_PROXY": no_proxy}

@@ -23,7 +23,7 @@ from halab.config.lab import (
 
 API_PORT = 6443
 ETCD_PORT = 2379
-# What HAProxy shows of itself, over HTTP: the port that its documentation uses.
+# HAProxy's statistics over HTTP, at the port that its documentation uses.
 STATS_PORT = 8404
 
 
@@ -39,7 +39,7 @@ _FIRST = {Role.LOAD_BALANCER: 10, Role.CONTROL_PLANE: 11, Role.WORKER: 21}
 
 @dataclass(frozen=True)
 class Machine:
-    """One VM or container. `host_name` is what the provider knows it by, unique on the host."""
+    """One VM or container. `host_name` is its name at the provider, unique on the host."""
 
     name: str
     host_name: str
@@ -58,7 +58,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Lab:
-    """The machines of one `lab.yml`, with everything decided."""
+    """The machines of one `lab.yml`, with a value for every setting."""
 
     name: str
     provider: ProviderKind
@@ -68,7 +68,7 @@ class Lab:
     release: Release
     box: str
     patience: float
-    # By which this host reaches virtual machines over SSH; containers are reached on the engine's bridge.
+    # The network over which this host reaches virtual machines by SSH; containers are reached on the engine's bridge.
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
     disk_cache: DiskCache = DiskCache.SAFE
@@ -98,20 +98,21 @@ class Lab:
 
     @property
     def label(self) -> str:
-        """The name of what is made for the lab as a whole, and the prefix of what its machines are called."""
+        """The name of the lab's network at the provider, and the prefix of its machines' names there."""
         return f"halab-{self.name}"
 
     @property
     def is_emulated(self) -> bool:
-        """Whether its processors are made of software: 10 to 20 times slower, and the more so the busier they are."""
+        """Whether its processors are emulated: 10 to 20 times slower, and slower still when they are busy."""
         return self.provider is ProviderKind.LIBVIRT and self.acceleration is Acceleration.TCG
 
     @property
     def lease_seconds(self) -> int:
         """How long kube-scheduler and kube-controller-manager lead without a renewal: 15 s is Kubernetes' own time.
 
-        Who does not get to renew in time ends, and starts anew. On 2 cores that other work shared, emulated ones did so
-        11 times in 16 minutes, each start took the time that the next renewal lacked, and the lab did not come to rest.
+        A component that cannot renew its lease in time exits and restarts. Emulated on 2 cores with other work, that
+        happened 11 times in 16 minutes: every start used the time that the next renewal needed, and the lab never
+        became steady.
         """
         return 60 if self.is_emulated else 15
 
@@ -119,14 +120,14 @@ class Lab:
     def check_seconds(self) -> int:
         """How often HAProxy asks each API server, and how long it waits for the answer.
 
-        Each question is a TLS handshake, half a second of an emulated processor. Asked every second, an API server that
-        was busy was given up, its clients' connections were cut, and with their handshakes it was busier than before.
+        A check is a TLS handshake, which takes half a second of an emulated processor. With a check every second, a
+        busy API server was marked as down, its clients' connections were cut, and their new handshakes made it busier.
         """
         return 5 if self.is_emulated else 1
 
     @property
     def has_stock_box(self) -> bool:
-        """Whether its machines start from a box that lacks all that halab's own have inside."""
+        """Whether its machines start from a stock box, which has nothing of what halab's own boxes contain."""
         return is_stock(self.box)
 
     @property
@@ -147,7 +148,7 @@ class Lab:
 def plan(
     written: LabFile, *, network: IPv4Network, provider: ProviderKind, management: IPv4Network | None = None
 ) -> Lab:
-    """Derive the lab from what is written and what was decided on this host. Equal input, equal lab."""
+    """Derive the lab from its file and from the decisions for this host. The same input gives the same lab."""
     counts = {
         Role.LOAD_BALANCER: (1, written.machines.lb),
         Role.CONTROL_PLANE: (written.control_planes, written.machines.cp),
@@ -169,7 +170,7 @@ def plan(
         patience=written.patience,
         management=management,
         disk_cache=written.disk_cache,
-        # `auto` is KVM: the doctor proves that it boots a guest before anything is made
+        # `auto` is KVM: before anything is made, the doctor proves that a guest boots with it
         acceleration=Acceleration.TCG if written.accel is Acceleration.TCG else Acceleration.KVM,
     )
 
@@ -190,6 +191,6 @@ def _machine(lab: str, role: Role, number: int, size: Size, network: IPv4Network
 
 
 def mac(of: str) -> str:
-    """A locally administered address that stays the same from one `up` to the next (DHCP leases go by it)."""
+    """A locally administered address that is the same at every `up` (DHCP leases depend on it)."""
     digest = hashlib.sha256(of.encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *digest[:3]))

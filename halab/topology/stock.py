@@ -1,4 +1,4 @@
-"""What a machine of a stock box lacks, as a script: what the recipe of halab's own box would have put into it."""
+"""A script that adds to a machine of a stock box what the recipe of halab's own box has in it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from halab import templates
 from halab.config import box as recipes
 from halab.topology.lab import Lab, Machine
 
-# What a stock box is made into.
+# The recipe that a stock box is made equal to.
 _RECIPE = "debian-12"
 _TREE = "box"
-# A package of the recipe → what brings the same where a distribution has none of that name.
+# A package of the recipe → packages with the same content, for a distribution that has none of that name.
 _INSTEAD = {"nginx-light": ("nginx-core", "nginx"), "netcat-openbsd": ("netcat",), "vim-tiny": ("vim",)}
-# A stock box lets Vagrant in and has its own sudo: what works is left alone.
+# A stock box has its own access for Vagrant and its own sudo rules: they work, and are left alone.
 _NOT_OURS = ("etc/sudoers.d/vagrant",)
-# The recipe's box has it on for both networks; here it is for the lab's alone. Names stay the box's business, too.
+# The recipe's box uses it for both networks; here it is for the lab's network only. DNS stays as the box has it.
 _NETWORK = "systemd-networkd.service"
-# Installs packages behind everybody's back, and holds apt's lock meanwhile: the recipe's box has none.
+# Installs packages in the background and holds apt's lock; the recipe's box does not have it.
 _UPGRADES = "unattended-upgrades.service"
 
 

@@ -83,7 +83,7 @@ def test_a_log_gets_both_streams_and_is_appended_to(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         process.run(sh("echo why; exit 1"), timeout_seconds=LIMIT, log=log)
     assert caught.value.output.endswith("why")
-    assert caught.value.hint == f"its whole output: {log}"
+    assert caught.value.hint == f"all of its output: {log}"
 
 
 def test_a_missing_tool_is_named_with_what_to_do() -> None:

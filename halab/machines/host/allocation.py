@@ -1,4 +1,4 @@
-"""Which lab has which network on this host: held under a lock in the user's state folder."""
+"""The networks that labs on this host hold: a list in the user's state folder, under a lock."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from halab.errors import HostProblem, LabProblem
 from halab.files import replace
 from halab.machines.host import routes
 
-# Out of the way of docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
+# It does not overlap with docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
 _POOL = IPv4Network("10.213.0.0/16")
-# The networks over which virtual machines are reached.
+# The networks over which virtual machines are reached by SSH.
 _MANAGEMENT_POOL = IPv4Network("10.214.0.0/16")
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """A lab's name and networks, and the work folder that they belong to. Only virtual machines have `management`.
+    """A lab's name and networks, and its work folder. Only virtual machines have `management`.
 
-    `host` is empty where the machines are on this one.
+    `host` is empty where the machines are on this host.
     """
 
     name: str
@@ -59,12 +59,12 @@ def held() -> list[Allocation]:
         return []
     except (ValueError, LookupError, TypeError) as error:
         raise HostProblem(
-            f"not a list of allocations: {path}", hint="remove it when no lab is up"
+            f"not a list of allocations: {path}", hint="remove it while no lab is up"
         ) from error
 
 
 def of(work: Path) -> Allocation | None:
-    """What is held for a work folder."""
+    """The allocation of a work folder; None where it has none."""
     return next((each for each in held() if each.work == work), None)
 
 
@@ -79,8 +79,8 @@ def allocate(
 ) -> Allocation:
     """Hold a network for a lab: `wanted`, or for `auto` the first of the pool that nothing on this host uses.
 
-    `taken` are networks that others use (routes, docker, libvirt). A lab that is `managed` gets a second one, for
-    SSH. What the work folder held before is given up.
+    `taken` are networks that others use (routes, docker, libvirt). A `managed` lab gets a second network, for SSH. An
+    earlier allocation of the work folder is released.
     """
     with _locked():
         others = []
@@ -103,7 +103,7 @@ def allocate(
 
 
 def preview(wanted: str, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Network]:
-    """The networks that `allocate` would choose now, the lab's and the one for SSH; nothing is held."""
+    """The networks that `allocate` would choose now: the lab's and the one for SSH. Nothing is held."""
     used = [*taken, *(network for each in held() if each.work.exists() for network in each.networks)]
     network = _choose(wanted, used)
     return network, _first_free(_MANAGEMENT_POOL, [*used, network])
@@ -115,7 +115,7 @@ def release(work: Path) -> None:
 
 
 def host_routes(remote: Remote | None = None) -> list[IPv4Network]:
-    """The IPv4 networks that a host routes somewhere, the default route left out: this one, or the lab's."""
+    """The IPv4 networks with a route on this host, or on the lab's host, without the default route."""
     return [each.network for each in (routes.routes_of(remote) if remote else routes.routes())]
 
 
@@ -125,7 +125,7 @@ def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:
         for each in used:
             if each.overlaps(network):
                 raise HostProblem(
-                    f"the network {network} is in use on this host: {each} is routed or held by another lab",
+                    f"the network {network} is in use on this host: {each} has a route, or another lab holds it",
                     hint="write `network: auto` in the lab file, or a /24 that is free",
                 )
         return network
@@ -147,7 +147,9 @@ def _locked() -> Iterator[None]:
         with FileLock(_folder() / "lock", timeout=30):
             yield
     except Timeout as error:
-        raise HostProblem(f"another halab holds the lock: {_folder() / 'lock'}", hint="try again") from error
+        raise HostProblem(
+            f"another halab process holds the lock: {_folder() / 'lock'}", hint="try again"
+        ) from error
 
 
 def _save(allocations: list[Allocation]) -> None:

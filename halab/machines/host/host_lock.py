@@ -1,4 +1,4 @@
-"""What one halab at a time does to this host, whichever user's it is."""
+"""Locks among all halab processes on this host, also those of other users."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from halab.errors import HostProblem, TimedOut
 
 
 class HostLock(StrEnum):
-    """What nobody may do beside somebody else."""
+    """What only one halab process at a time may change."""
 
     NETWORKS = "networks"
     DISKS = "disks of boxes"
 
 
-# Two networks of libvirt take 2 s to make on a busy host; a disk of 1.1 GB may have to go over a slow line.
+# On a busy host, libvirt makes two networks in 2 s. A disk of 1.1 GB may be copied over a slow line.
 _SECONDS = {HostLock.NETWORKS: 60, HostLock.DISKS: 1800}
 
 
 @contextmanager
 def host_lock(about: HostLock, clock: Clock | None = None) -> Iterator[None]:
-    """Wait until nobody else is at it. HostProblem where somebody always is.
+    """Wait for the lock and hold it. HostProblem where others hold it for too long.
 
-    The lock is a name of the kernel's for sockets, which needs no file that users would have to share, is free when its
-    holder dies, and is known where the networks are: every network namespace has its own.
+    The lock is an abstract Unix socket: users need not share a file, the lock is free when its holder dies, and its
+    scope is that of the networks, because every network namespace has its own names.
     """
     holder = socket.socket(socket.AF_UNIX)
 
@@ -35,12 +35,12 @@ def host_lock(about: HostLock, clock: Clock | None = None) -> Iterator[None]:
         try:
             holder.bind(f"\0halab/{about}")
         except OSError as error:
-            raise NotYet(f"another halab is at its {about}") from error
+            raise NotYet(f"another halab process holds the lock for {about}") from error
 
     with holder:
         try:
             deadline = Deadline.after(clock or RealClock(), _SECONDS[about])
-            wait_for(f"a turn at the {about} of this host", take, deadline, every_seconds=0.2)
+            wait_for(f"the lock for {about} on this host", take, deadline, every_seconds=0.2)
         except TimedOut as error:
-            raise HostProblem(error.message, hint="see what it waits for: `pgrep -a halab`") from error
+            raise HostProblem(error.message, hint="see which process: `pgrep -a halab`") from error
         yield

@@ -1,4 +1,4 @@
-"""Which host this is: what is made at an engine or a libvirt that several hosts share says whose it is."""
+"""The identity of this host: labels have it, because several hosts may share an engine or a libvirt."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 
 def of_this_host() -> str:
-    """The same from one boot to the next, and another one on every host.
+    """A short text that stays the same after a reboot, and is different on every host.
 
-    A hash of the machine id, which its manual page asks not to show as it is. Where there is none, as in many
-    containers, the host name.
+    It is a hash of the machine id, because machine-id(5) asks not to expose the id itself; where there is no machine
+    id, as in many containers, a hash of the host name.
     """
     try:
         known = _MACHINE_ID.read_text().strip()
     except (OSError, ValueError):
         known = ""
-    # `uninitialized` is what an image has that was never booted
+    # an image that was never booted has `uninitialized`
     source = known if known and known != "uninitialized" else socket.gethostname()
     return hashlib.sha256(f"halab:{source}".encode()).hexdigest()[:12]

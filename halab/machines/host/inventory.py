@@ -1,4 +1,4 @@
-"""What this host has of labs beside their providers: allocations, work folders, locks that are held."""
+"""The resources of labs on this host that no provider has: allocations, work folders, held locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from halab.machines.work import Work
 
 
 def read(known: Mapping[str, str]) -> list[Resource]:
-    """Of all allocations of this user, and of the work folders that labels name: work folder → lab."""
+    """The resources of all allocations of this user, and of `known` work folders (path → lab) from labels."""
     held = allocation.held()
     here = identity.of_this_host()
     found = [
@@ -31,10 +31,10 @@ def read(known: Mapping[str, str]) -> list[Resource]:
 
 
 def is_there(work: str) -> bool:
-    """Whether a work folder exists. One that cannot be looked at does: another user's, or on a disk that fails."""
+    """Whether a work folder exists. True if that cannot be found out: another user's folder, or a failing disk."""
     path = Path(work)
     if not path.is_absolute():
-        # not written by halab: nothing can be said of it
+        # halab did not write this path
         return True
     try:
         path.stat()
@@ -67,7 +67,7 @@ def _folder(path: Path, lab: str, here: str) -> list[Resource]:
 
 
 def _made(path: Path) -> datetime:
-    """When the work folder was made: with its keys, which no later command writes."""
+    """When the work folder was made: the time of its keys, which no later command writes."""
     key = Work(path).public_key
     return datetime.fromtimestamp((key if key.exists() else path).stat().st_mtime, UTC)
 

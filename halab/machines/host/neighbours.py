@@ -1,4 +1,4 @@
-"""The networks that this host has already, and whose they are: what a lab's own must not overlap with."""
+"""The networks that this host has already, and their owners: a lab's network must not overlap with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NetworkKind(StrEnum):
 
 @dataclass(frozen=True)
 class Subnet:
-    """A network as docker or libvirt sees it. `device` is this host's end of it; only labs' have `lab` and `work`."""
+    """A network of docker or libvirt. `device` is its interface here; only networks of labs have `lab` and `work`."""
 
     kind: NetworkKind
     name: str
@@ -37,7 +37,7 @@ class Subnet:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One network in use. `name` is the device of a route. `own` is what the asking lab itself has made."""
+    """One network in use. `name` is a network's name, or the device of a route. `own` networks are the lab's own."""
 
     network: IPv4Network
     kind: NetworkKind
@@ -49,14 +49,14 @@ class Neighbour:
 def neighbours(
     routes: Iterable[Route], subnets: Iterable[Subnet], *, lab: str, work: Work
 ) -> list[Neighbour]:
-    """The networks of docker or libvirt by their names, then what else is routed."""
+    """The networks of docker or libvirt, then the other routes."""
     known = list(subnets)
     found = [
         Neighbour(network, each.kind, each.name, each.is_of(lab, work), each.active)
         for each in known
         for network in each.networks
     ]
-    # a subnet's own route is no news; another one through the same device is
+    # the route of a known subnet is left out; another route through the same device is not
     explained = {(network, each.device) for each in known for network in each.networks}
     others = {(each.network, each.device) for each in routes} - explained
     return found + [Neighbour(network, NetworkKind.ROUTE, device) for network, device in sorted(others)]

@@ -1,4 +1,4 @@
-"""The proxies of this host's environment, which the machines of a lab are given. They may hold passwords."""
+"""The proxies of this host's environment, for the machines of a lab. They may contain passwords."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 from halab import process
 from halab.errors import HostProblem
 
-# What ends a value, or begins a comment, in /etc/environment: pam_env knows no way to escape it.
+# Characters that end a value or begin a comment in /etc/environment: pam_env has no escape for them.
 _MEANS_SOMETHING = "\"'\\#"
 
 
 def of_environment() -> dict[str, str]:
-    """Name → value. HostProblem, which does not show the value, where a machine could not be given it."""
+    """Name → value. HostProblem where a value cannot be written on a machine; its message does not show the value."""
     return {name: _checked(name, os.environ[name]) for name in process.PROXIES if os.environ.get(name)}
 
 
@@ -24,7 +24,7 @@ def _checked(name: str, value: str) -> str:
             shown = repr(character) if character.isprintable() else f"U+{ord(character):04X}"
             percent = "".join(f"%{byte:02X}" for byte in character.encode(errors="replace"))
             raise HostProblem(
-                f"the variable {name} has a character in it that the machines of a lab cannot be given: {shown}",
-                hint=f"write {percent} in its place if it belongs to the address, or: unset {name}",
+                f"the variable {name} has a character that cannot be passed to the machines of a lab: {shown}",
+                hint=f"write {percent} instead if it is a part of the address, or: unset {name}",
             )
     return value

@@ -1,4 +1,4 @@
-"""Which other host the environment names for a lab's machines, where it names one that is reached over SSH."""
+"""The other host that the environment names for a lab's machines, if it names one that is reached over SSH."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FORMS = {"DOCKER_HOST": "ssh://USER@HOST", "LIBVIRT_DEFAULT_URI": "qemu+ssh://U
 
 
 def libvirt_address() -> str:
-    """Where libvirt is asked: LIBVIRT_DEFAULT_URI, as its own tools do, or else this host's."""
+    """The address of libvirt: LIBVIRT_DEFAULT_URI, which its own tools use as well, or else this host's."""
     return os.environ.get("LIBVIRT_DEFAULT_URI") or "qemu:///system"
 
 
@@ -21,7 +21,7 @@ def by_docker() -> Remote | None:
 
 
 def by_libvirt(uri: str | None) -> Remote | None:
-    """The host of the libvirt that a lab file names, or else LIBVIRT_DEFAULT_URI."""
+    """The host of the libvirt that a lab file names, or else of LIBVIRT_DEFAULT_URI."""
     return named("LIBVIRT_DEFAULT_URI", uri or os.environ.get("LIBVIRT_DEFAULT_URI"))
 
 

@@ -1,4 +1,4 @@
-"""Where this host sends packets: its IPv4 routes, and the device of each."""
+"""The IPv4 routes of this host or another one, with their devices."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LIST = ("-json", "-4", "route", "show", "table", "all")
 
 
 def routes() -> list[Route]:
-    """The routes of this host, default routes left out."""
+    """The routes of this host, without default routes."""
     ip = process.find("ip", hint="sudo apt-get install iproute2")
     return parse(process.run([ip, *_LIST], timeout_seconds=10).output)
 
 
 def routes_of(remote: Remote) -> list[Route]:
-    """The routes of another host, none where it has no `ip`. HostProblem where it is not reached."""
+    """The routes of another host; empty where it has no `ip`. HostProblem where it cannot be reached."""
     done = tunnel.ask(remote, f"PATH=$PATH:/usr/sbin:/sbin ip {' '.join(_LIST)}")
     try:
         return parse(done.output) if done.code == 0 else []
@@ -38,7 +38,7 @@ def routes_of(remote: Remote) -> list[Route]:
 
 
 def parse(output: str) -> list[Route]:
-    """`ip -json -4 route`. A VPN may route both halves of the internet (a /1 each): that, too, is a default."""
+    """Parse `ip -json -4 route`. A VPN may have a /1 route for each half of the internet: that is a default, too."""
     found = [
         Route(IPv4Network(each["dst"], strict=False), _device(each))
         for each in json.loads(output or "[]")

@@ -225,7 +225,7 @@ def test_render_refuses_a_proxy_that_would_be_two_lines(
     assert main(["render"]) == 3
     said = capsys.readouterr().err
     assert (
-        "the variable http_proxy has a character in it that the machines of a lab cannot be given: U+000A"
+        "the variable http_proxy has a character that cannot be passed to the machines of a lab: U+000A"
         in said
     )
     assert "secret" not in said

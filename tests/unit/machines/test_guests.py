@@ -75,7 +75,7 @@ def test_a_log_gets_what_is_printed(guests: SshGuests, tmp_path: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         guests.run("cp1", "echo why; exit 1", log=log)
     assert caught.value.output.endswith("why")
-    assert caught.value.hint == f"its whole output: {log}"
+    assert caught.value.hint == f"all of its output: {log}"
 
 
 def test_what_is_given_as_input_is_not_shown_in_an_error(guests: SshGuests) -> None:

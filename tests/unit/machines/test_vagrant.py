@@ -60,7 +60,7 @@ def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         Vagrant(folder, ProviderKind.DOCKER, folder / "log").halt()
     assert caught.value.message == "vagrant halt ended with 3:\nthe engine is gone"
-    assert (caught.value.code, caught.value.hint) == (3, f"Vagrant's whole output: {folder / 'log'}")
+    assert (caught.value.code, caught.value.hint) == (3, f"all of Vagrant's output: {folder / 'log'}")
 
 
 TIMED_OUT = """Timed out while waiting for the machine to boot. This means that
@@ -109,7 +109,7 @@ def test_machines_that_do_not_answer_are_named_in_our_own_words(folder: Path) ->
     error = up(folder, several)
     assert isinstance(error, BootTimedOut)
     assert error.message == "started, but no answer over SSH in time: cp1 (host unreachable), w1"
-    assert error.hint == f"Vagrant's whole output: {folder / 'log'}"
+    assert error.hint == f"all of Vagrant's output: {folder / 'log'}"
     assert up(folder, TIMED_OUT, "cp2").message == "started, but no answer over SSH in time: cp2"
 
 
@@ -169,7 +169,7 @@ def test_who_waits_too_long_for_a_box_is_told_where_the_lock_is(
     monkeypatch.setattr(vagrant, "_ADDING_SECONDS", 0)
     with (
         vagrant._adding("a/box"),
-        pytest.raises(HostProblem, match="another halab has been adding the box a/box"),
+        pytest.raises(HostProblem, match="another halab process has been adding the box a/box"),
     ):
         Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("a/box")
 

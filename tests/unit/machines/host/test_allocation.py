@@ -55,7 +55,7 @@ def test_a_network_that_is_routed_is_refused(tmp_path: Path) -> None:
 
 def test_a_network_of_another_lab_is_refused(tmp_path: Path) -> None:
     allocation.allocate("one", "10.50.7.0/24", work(tmp_path, "one"), taken=[])
-    with pytest.raises(HostProblem, match="held by another lab"):
+    with pytest.raises(HostProblem, match="another lab holds it"):
         allocation.allocate("other", "10.50.7.0/24", work(tmp_path, "other"), taken=[])
 
 

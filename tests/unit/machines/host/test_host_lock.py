@@ -12,7 +12,7 @@ from halab.machines.host.host_lock import HostLock, host_lock
 def test_networks_are_chosen_and_made_by_one_halab_at_a_time() -> None:
     with (
         host_lock(HostLock.NETWORKS, FakeClock()),
-        pytest.raises(HostProblem, match="another halab is at its networks"),
+        pytest.raises(HostProblem, match="another halab process holds the lock for networks"),
         host_lock(HostLock.NETWORKS, FakeClock()),
     ):
         pass

@@ -35,7 +35,7 @@ def test_a_character_that_would_end_the_value_is_refused_and_the_value_not_shown
     ) as caught:
         proxies.of_environment()
     hint = caught.value.hint or ""
-    assert hint == f"write {percent} in its place if it belongs to the address, or: unset HTTPS_PROXY"
+    assert hint == f"write {percent} instead if it is a part of the address, or: unset HTTPS_PROXY"
     assert "secret" not in caught.value.message + hint
 
 
