@@ -201,21 +201,21 @@ def test_a_restore_that_did_not_end_keeps_others_off_the_lab_until_it_is_done_ag
 def test_reset_needs_what_up_has_saved(shelf: Shelf, place: LabDir) -> None:
     with pytest.raises(LabProblem, match="no snapshot of the lab ha as `up` left it"):
         snapshot.reset(place, Recorded())
-    snapshot.save_after_up(place, LAB, shelf, Recorded())  # type: ignore[arg-type]
+    snapshot.save_after_up(place, shelf, Recorded())  # type: ignore[arg-type]
     snapshot.reset(place, Recorded())
     assert sorted(shelf.restored) == sorted(NAMES)
 
 
 def test_up_saves_once_and_anew_when_the_lab_has_grown(shelf: Shelf, place: LabDir) -> None:
-    snapshot.save_after_up(place, LAB, shelf, Recorded())  # type: ignore[arg-type]
-    snapshot.save_after_up(place, LAB, shelf, Recorded())  # type: ignore[arg-type]
+    snapshot.save_after_up(place, shelf, Recorded())  # type: ignore[arg-type]
+    snapshot.save_after_up(place, shelf, Recorded())  # type: ignore[arg-type]
     assert len(shelf.kept) == len(NAMES)
-    grown = lab_of(name="ha", workers=1)
-    assert [each.missing for each in snapshot.snapshots(place, grown, shelf)] == [("w1",)]  # type: ignore[arg-type]
+    shelf.lab = lab_of(name="ha", workers=1)
+    assert [each.missing for each in snapshot.snapshots(shelf)] == [("w1",)]  # type: ignore[arg-type]
 
 
 def test_a_lab_that_cannot_be_saved_is_up_all_the_same(shelf: Shelf, place: LabDir) -> None:
     shelf.fails_at = "lb1"
     progress = Recorded()
-    snapshot.save_after_up(place, LAB, shelf, progress)  # type: ignore[arg-type]
+    snapshot.save_after_up(place, shelf, progress)  # type: ignore[arg-type]
     assert "no space left" in progress.lines[-1]

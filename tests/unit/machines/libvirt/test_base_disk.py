@@ -106,8 +106,7 @@ def test_it_has_the_name_that_vagrant_looks_for(disk: Path) -> None:
 
 
 def test_it_is_copied_into_a_pool_that_is_made_where_there_is_none(disk: Path) -> None:
-
-    pools = Pools()
+    pools: Any = Pools()
     assert not base_disk.is_complete(pools, BOX, disk)
     base_disk.copy(pools, BOX, disk)
     assert base_disk.is_complete(pools, BOX, disk)
@@ -116,8 +115,7 @@ def test_it_is_copied_into_a_pool_that_is_made_where_there_is_none(disk: Path) -
 
 
 def test_one_that_was_cut_short_is_not_there_and_is_copied_again(disk: Path) -> None:
-
-    pools = Pools()
+    pools: Any = Pools()
     pools.breaks_after = 5
     with pytest.raises(KeyboardInterrupt):
         base_disk.copy(pools, BOX, disk)

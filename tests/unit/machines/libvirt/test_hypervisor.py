@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, closing
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.fake_libvirt import VIRTUAL, define, libvirt_power
@@ -97,7 +97,7 @@ def test_a_network_that_goes_while_we_look_makes_us_look_again() -> None:
                 found: list[libvirt.virNetwork] = connection.listAllNetworks()
                 return found
 
-        restless = Restless()
+        restless: Any = Restless()
         assert Hypervisor(restless).networks() == Hypervisor(connection).networks()
         assert restless.asked == 2
 
@@ -157,7 +157,8 @@ class Cores:
 
 
 def test_processors_are_limited_or_that_is_refused() -> None:
-    machine, cores = VIRTUAL.machine("cp1"), Cores()
+    machine = VIRTUAL.machine("cp1")
+    cores, unlimited, other = cast(Any, Cores()), cast(Any, Cores(limits=False)), cast(Any, Cores(told=100))
     libvirt_limits.of_cpus(cores, machine, machine.cpus / 4)
     assert cores.set == 25_000
     # control groups v2 call it otherwise than it was called when it was set
@@ -167,9 +168,9 @@ def test_processors_are_limited_or_that_is_refused() -> None:
         assert cores.set == -1
     for cpus in (0.5, None):
         with pytest.raises(Unable, match="cannot limit processors here"):
-            libvirt_limits.of_cpus(Cores(limits=False), machine, cpus)
+            libvirt_limits.of_cpus(unlimited, machine, cpus)
     with pytest.raises(HostProblem, match="cp1 may run 100 µs"):
-        libvirt_limits.of_cpus(Cores(told=100), machine, 0.5)
+        libvirt_limits.of_cpus(other, machine, 0.5)
 
 
 def test_the_networks_of_a_lab_are_made_once_and_known() -> None:
