@@ -1,4 +1,4 @@
-"""libvirt's own test driver: a hypervisor in this process, with machines that are only written down."""
+"""libvirt's own test driver: a hypervisor in this process, whose machines are only descriptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIRTUAL = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
 
 @contextmanager
 def test_driver() -> Iterator[Any]:
-    """A connection without any domain; those of one connection are seen by every other while one is open."""
+    """A connection without domains. While a connection is open, all others see the same domains."""
     import libvirt
 
     connection = libvirt.open("test:///default")
@@ -53,7 +53,7 @@ def define(connection: Any, lab: Lab, work: Work, prefix: str = "") -> None:
 
 @contextmanager
 def libvirt_power(folder: Path) -> Iterator[tuple[LibvirtPower, list[str]]]:
-    """Power over a lab beside another one of the same name; and whose clock was set."""
+    """Power over a lab beside another one of the same name; and the machines whose clock was set."""
     work = Work(folder / ".halab")
     work.path.mkdir()
     with test_driver() as connection:

@@ -1,4 +1,4 @@
-"""Stand-ins for power: one that remembers what is on, and a docker engine for the real one to act on."""
+"""Fakes for power: one that remembers states, and a docker engine for `DockerPower`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.fakes import lab_of
 
 @dataclass
 class FakePower:
-    """Machines that run until something is done to them; `done` is what was, in order."""
+    """Machines that run until something is done to them; `done` is a list of these acts."""
 
     lab: Lab = field(default_factory=lab_of)
     states: dict[str, PowerState] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class FakePower:
 
 @dataclass
 class FakeMachine:
-    """A container as the docker library shows it. The engine refuses what makes no sense, as the real one does."""
+    """A container as the docker library shows it. Like the real engine, it refuses what its state does not allow."""
 
     name: str
     labels: dict[str, str]
@@ -163,7 +163,7 @@ class FakeMachine:
 
 @dataclass
 class FakeDocker:
-    """A docker client with the machines of a lab, and one of somebody else's lab of the same name."""
+    """A docker client with the machines of a lab, and a machine of another owner's lab of the same name."""
 
     work: Path
     machines: list[FakeMachine] = field(default_factory=list)
@@ -190,7 +190,7 @@ class FakeDocker:
 
     @property
     def volumes(self) -> Any:
-        """None that carries a label."""
+        """No volume has a label."""
         return type("Volumes", (), {"list": lambda self, filters: []})()
 
     def ping(self) -> None:
@@ -205,7 +205,7 @@ class FakeDocker:
         ]
 
     def run(self, image: str, arguments: Sequence[str], **options: Any) -> None:
-        """A helper: what it does is `ip link set dev ifN up|down` in the engine's own network."""
+        """A helper that runs `ip link set dev ifN up|down` in the engine's own network."""
         assert (image, arguments[:3]) == ("sha256:box", ["link", "set", "dev"])
         self.helpers.append(options)
         (machine,) = (each for each in self.machines if arguments[3] == f"if{100 + each.index}")

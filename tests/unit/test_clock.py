@@ -30,7 +30,7 @@ def test_a_wait_sleeps_between_tries() -> None:
     assert clock.slept == [2, 2]
 
 
-def test_a_wait_that_ends_says_what_it_last_saw() -> None:
+def test_a_wait_that_times_out_says_what_it_last_saw() -> None:
     clock = FakeClock()
     numbers = iter(range(100))
 
@@ -42,7 +42,7 @@ def test_a_wait_that_ends_says_what_it_last_saw() -> None:
     assert caught.value.message == "waited 3 s for the moon; last seen: look 3"
 
 
-def test_there_is_a_last_look_at_the_deadline() -> None:
+def test_there_is_a_last_check_at_the_deadline() -> None:
     clock = FakeClock()
 
     def at_last() -> bool:
@@ -73,7 +73,7 @@ def test_a_deadline_counts_down_to_nothing() -> None:
     assert (deadline.remaining_seconds, deadline.expired) == (0, True)
 
 
-def test_an_answer_in_time_is_given_and_so_is_an_error() -> None:
+def test_a_result_or_an_error_in_time_is_passed_on() -> None:
     assert within(5, "libvirt", lambda: 7) == 7
 
     def refuse() -> int:
@@ -83,7 +83,7 @@ def test_an_answer_in_time_is_given_and_so_is_an_error() -> None:
         within(5, "libvirt", refuse)
 
 
-def test_who_does_not_answer_is_left_behind() -> None:
+def test_a_call_that_takes_too_long_times_out() -> None:
     end = threading.Event()
     with pytest.raises(TimedOut, match=r"libvirt does not answer within 0\.05 s"):
         within(0.05, "libvirt", end.wait)

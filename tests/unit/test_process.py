@@ -1,4 +1,4 @@
-"""Commands on this host. They are real ones: short, and with time limits far above what they need."""
+"""Commands on this host: real, short commands, with time limits far above what they need."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ def gone_within(pid: int, seconds: float = LIMIT) -> bool:
     return not is_running(pid)
 
 
-def test_output_errors_and_code_come_back() -> None:
+def test_output_errors_and_exit_code_are_returned() -> None:
     done = process.run(sh("echo out; echo err >&2; exit 3"), timeout_seconds=LIMIT, check=False)
     assert (done.code, done.output, done.errors) == (3, "out\n", "err\n")
 
 
-def test_words_are_not_a_shells() -> None:
+def test_no_shell_reads_the_arguments() -> None:
     words = ["$(id)", "a b", "it's", "*"]
     assert process.run(["printf", "%s|", *words], timeout_seconds=LIMIT).output == "$(id)|a b|it's|*|"
 
 
-def test_standard_input_is_what_was_given_or_nothing() -> None:
+def test_standard_input_is_the_given_text_or_empty() -> None:
     assert process.run(["cat"], timeout_seconds=LIMIT, input="text").output == "text"
     assert process.run(["cat"], timeout_seconds=LIMIT, input=b"bytes").output == "bytes"
     assert process.run(["cat"], timeout_seconds=LIMIT).output == ""
 
 
-def test_output_that_is_not_text_is_shown_all_the_same() -> None:
+def test_output_that_is_not_text_is_shown_with_replacements() -> None:
     assert process.run(["printf", r"\377"], timeout_seconds=LIMIT).output == "�"
 
 
-def test_a_failure_shows_command_code_and_the_end_of_what_was_printed() -> None:
+def test_a_failure_shows_command_exit_code_and_the_end_of_the_output() -> None:
     with pytest.raises(CommandFailed) as caught:
         process.run(sh("seq 40 >&2; exit 7"), timeout_seconds=LIMIT)
     assert caught.value.code == 7
@@ -86,7 +86,7 @@ def test_a_log_gets_both_streams_and_is_appended_to(tmp_path: Path) -> None:
     assert caught.value.hint == f"all of its output: {log}"
 
 
-def test_a_missing_tool_is_named_with_what_to_do() -> None:
+def test_a_missing_tool_is_reported_with_a_fix() -> None:
     with pytest.raises(HostProblem, match="not found: no-such-tool"):
         process.run(["no-such-tool"], timeout_seconds=LIMIT)
     with pytest.raises(HostProblem) as caught:
@@ -103,7 +103,7 @@ def test_the_environment_of_a_child_is_clean(monkeypatch: pytest.MonkeyPatch) ->
     assert (found["LANG"], found["https_proxy"], found["MORE"]) == ("C.UTF-8", "http://proxy:1", "1")
 
 
-def test_the_whole_group_ends_when_the_time_is_over(tmp_path: Path) -> None:
+def test_the_process_group_is_ended_at_the_time_limit(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"sleep 1000 & echo $! >{pids}; wait"
     with pytest.raises(TimedOut, match="gave up after 0 s: bash -c"):
@@ -113,7 +113,7 @@ def test_the_whole_group_ends_when_the_time_is_over(tmp_path: Path) -> None:
 
 def test_a_grandchild_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    # the leader ends at SIGTERM, and leaves behind what does not, with our pipe open
+    # the leader ends at SIGTERM, and leaves a process that does not, with our pipe open
     script = f"bash -c 'trap \"\" TERM; echo $$ >{pids}; while :; do sleep 0.1; done' & wait"
     child = subprocess.Popen(sh(script), stdout=subprocess.PIPE, start_new_session=True)
     pid = int(seen_within(pids))
@@ -121,7 +121,7 @@ def test_a_grandchild_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert gone_within(pid)
 
 
-def test_ctrl_c_ends_the_group_and_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_process_group_and_is_raised(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 
     def interrupt() -> None:
@@ -157,7 +157,7 @@ def test_a_background_command_ends_with_its_block(tmp_path: Path) -> None:
     assert gone_within(child.pid)
 
 
-def test_a_background_command_may_end_by_itself_when_its_input_does(tmp_path: Path) -> None:
+def test_a_background_command_may_end_by_itself_when_its_input_is_closed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     reader = [sys.executable, "-c", "import sys; print(sys.stdin.read()); print('done')"]
     with process.background(reader, log=log, with_input=True, grace_seconds=LIMIT, env={"A": "1"}) as child:
@@ -172,7 +172,7 @@ def test_a_long_command_is_shown_short_and_pasteable() -> None:
     assert len(process.pasteable(["x" * 1000])) == 400
 
 
-def test_a_thread_runs_no_other_command_once_the_block_was_interrupted() -> None:
+def test_a_thread_starts_no_command_after_an_interrupt() -> None:
     started, go_on = threading.Event(), threading.Event()
     outcome: list[BaseException] = []
 
@@ -192,13 +192,13 @@ def test_a_thread_runs_no_other_command_once_the_block_was_interrupted() -> None
     go_on.set()
     thread.join(10)
     assert [type(error) for error in outcome] == [KeyboardInterrupt]
-    # and the main thread goes on: it heals
+    # and the main thread continues: it heals
     assert process.run(["true"], timeout_seconds=10).code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("way", ["run", "background"])
-def test_a_signal_while_a_child_is_started_ends_the_child(
+def test_a_signal_during_the_start_of_a_child_ends_the_child(
     way: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
@@ -229,7 +229,7 @@ def test_a_signal_while_a_child_is_started_ends_the_child(
         os.killpg(child.pid, 0)
 
 
-def test_a_signal_that_is_ignored_is_ignored_by_the_child_too() -> None:
+def test_a_child_inherits_ignored_signals() -> None:
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

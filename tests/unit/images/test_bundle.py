@@ -1,4 +1,4 @@
-"""Bundles in the cache: made once, found again, verified, resumed."""
+"""Bundles in the cache: made once, used again, verified, resumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RELEASE = RELEASES["1.37"]
 
 @dataclass
 class FakeMaker:
-    """Two parts of a few bytes; `breaks` names the part at which making fails."""
+    """A maker of two small parts; `breaks` lets one fail."""
 
     name: str = "fake"
     problem: HalabError | None = None
@@ -89,14 +89,14 @@ def test_a_bundle_holds_what_its_maker_made() -> None:
     assert told["components"]["etcd"] == RELEASE.etcd
 
 
-def test_a_cached_bundle_is_taken_as_it_is() -> None:
+def test_a_cached_bundle_is_used() -> None:
     maker = FakeMaker()
     first = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: maker})
     second = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: maker})
     assert (second, maker.made) == (first, ["kubeadm", "etcd"])
 
 
-def test_a_cached_bundle_of_either_source_is_taken_before_a_host_is_asked() -> None:
+def test_a_cached_bundle_of_any_source_is_used_before_a_server_is_asked() -> None:
     bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker("m")})
     silent = FakeMaker("r", problem=HostProblem("asked, though it must not be"))
     makers = {BundleSource.RELEASE: silent, BundleSource.MODULES: FakeMaker("m", problem=silent.problem)}
@@ -130,7 +130,7 @@ def test_a_damaged_manifest_is_corrupted(content: str) -> None:
     assert bundle.installed() == []
 
 
-def test_force_makes_a_corrupted_bundle_anew() -> None:
+def test_force_makes_a_corrupted_bundle_again() -> None:
     makers = {BundleSource.RELEASE: FakeMaker("r"), BundleSource.MODULES: FakeMaker("m")}
     made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers=makers)
     (made.path / "manifest.json").write_text("")
@@ -139,7 +139,7 @@ def test_force_makes_a_corrupted_bundle_anew() -> None:
     again.verify()
 
 
-def test_a_broken_build_leaves_no_bundle_and_goes_on_where_it_ended() -> None:
+def test_an_interrupted_build_leaves_no_bundle_and_continues_where_it_ended() -> None:
     broken = FakeMaker(breaks=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: broken})
@@ -149,7 +149,7 @@ def test_a_broken_build_leaves_no_bundle_and_goes_on_where_it_ended() -> None:
     assert (broken.made, whole.made) == (["kubeadm"], ["etcd"])
 
 
-def test_a_part_that_changed_while_it_waited_is_made_again(cache_folder: Path) -> None:
+def test_a_finished_part_that_changed_is_made_again(cache_folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         bundle.ensure(
             RELEASE,
@@ -163,27 +163,27 @@ def test_a_part_that_changed_while_it_waited_is_made_again(cache_folder: Path) -
     assert whole.made == ["kubeadm", "etcd"]
 
 
-def test_nothing_but_the_bundle_is_left_of_a_build(cache_folder: Path) -> None:
+def test_a_build_leaves_only_the_bundle(cache_folder: Path) -> None:
     made = bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: FakeMaker()})
     files = [path for path in cache_folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert {path.parent for path in files} == {made.path, made.path / "bin", made.path / "images"}
 
 
-def test_a_full_disk_is_a_host_problem_and_leaves_no_half_file(cache_folder: Path) -> None:
+def test_a_full_disk_is_a_host_problem_and_leaves_no_incomplete_file(cache_folder: Path) -> None:
     full = FakeMaker(breaks=OSError(28, "No space left on device"))
     with pytest.raises(HostProblem, match="disk is full"):
         bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: full})
     assert list(cache_folder.rglob("*etcd*")) == []
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_made() -> None:
+def test_too_little_disk_space_is_reported_before_anything_is_made() -> None:
     maker = FakeMaker(room_bytes=1 << 60)
     with pytest.raises(HostProblem, match=r"needs .*, only .* free"):
         bundle.ensure(RELEASE, BundleSource.MODULES, Quiet(), makers={BundleSource.MODULES: maker})
     assert maker.made == []
 
 
-def test_two_at_once_make_it_once() -> None:
+def test_two_processes_at_once_make_a_bundle_once() -> None:
     go_on = threading.Event()
     first = FakeMaker(meanwhile=go_on)
     second = FakeMaker()
@@ -219,7 +219,7 @@ def test_auto_prefers_the_official_files() -> None:
     assert said.lines[0] == "source of Kubernetes 1.37.2: release"
 
 
-def test_auto_takes_modules_where_the_release_host_is_silent_and_says_why() -> None:
+def test_auto_uses_modules_if_the_release_server_is_silent_and_says_why() -> None:
     silent = FakeMaker("r", problem=HostProblem("dl.k8s.io: no answer within 5 s"))
     said = Said()
     made = bundle.ensure(
@@ -232,7 +232,7 @@ def test_auto_takes_modules_where_the_release_host_is_silent_and_says_why() -> N
     assert said.lines[0] == "source of Kubernetes 1.37.2: modules (release: dl.k8s.io: no answer within 5 s)"
 
 
-def test_without_any_source_the_error_says_both_reasons() -> None:
+def test_the_error_without_any_source_gives_both_reasons() -> None:
     makers = {
         BundleSource.RELEASE: FakeMaker(problem=HostProblem("no answer", hint="open the way")),
         BundleSource.MODULES: FakeMaker(problem=HostProblem("no Go", hint="install Go")),
@@ -260,7 +260,7 @@ def test_bundles_are_listed_oldest_version_first() -> None:
     assert [each.manifest.kubernetes for each in bundle.installed()] == ["1.34.4", "1.37.9", "1.37.10"]
 
 
-def test_images_have_the_names_that_kubeadm_looks_for() -> None:
+def test_images_have_the_names_that_kubeadm_expects() -> None:
     names = image_names(RELEASE)
     assert names["kube-apiserver"] == "registry.k8s.io/kube-apiserver:v1.37.2"
     assert names["etcd"] == "registry.k8s.io/etcd:3.7.3-0"

@@ -1,4 +1,4 @@
-"""The cache folder: locks, and folders that are there whole or not at all."""
+"""The cache folder: locks, and folders that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from halab.images import cache
 from halab.progress import Quiet
 
 
-def test_the_environment_names_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_may_name_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALAB_CACHE", str(tmp_path))
     assert cache.folder() == tmp_path
 
 
-def test_without_a_name_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_cache_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HALAB_CACHE", raising=False)
     assert cache.folder().name == "halab"
 
@@ -28,7 +28,7 @@ def test_without_a_name_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch) 
     ("machine", "expected"),
     [("x86_64", "amd64"), ("AMD64", "amd64"), ("aarch64", "arm64"), ("arm64", "arm64")],
 )
-def test_architectures_have_one_name(machine: str, expected: str) -> None:
+def test_names_of_an_architecture_become_one(machine: str, expected: str) -> None:
     assert cache.architecture(machine) == expected
 
 
@@ -37,7 +37,7 @@ def test_an_architecture_without_kubernetes_is_a_host_problem() -> None:
         cache.architecture("riscv64")
 
 
-def test_a_filled_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_a_filled_folder_replaces_the_old_one(tmp_path: Path) -> None:
     place = tmp_path / "box"
     for content in ("old", "new"):
         with cache.replacing(place) as fresh:
@@ -46,7 +46,7 @@ def test_a_filled_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / ".building").iterdir()] == []
 
 
-def test_a_block_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
+def test_a_failed_block_leaves_the_old_folder(tmp_path: Path) -> None:
     place = tmp_path / "box"
     with cache.replacing(place) as fresh:
         (fresh / "file").write_text("old")
@@ -57,14 +57,14 @@ def test_a_block_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
     assert list((tmp_path / ".building").iterdir()) == []
 
 
-def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_build_are_removed(tmp_path: Path) -> None:
     leftover = tmp_path / ".building" / "box.abc123"
     leftover.mkdir(parents=True)
     with cache.replacing(tmp_path / "box"):
         assert not leftover.exists()
 
 
-def test_what_a_child_of_a_killed_build_still_writes_to_goes_in_the_end(
+def test_a_folder_that_a_child_of_a_killed_build_still_writes_to_is_removed_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = tmp_path / ".building" / "box.abc123" / "share"
@@ -79,7 +79,7 @@ def test_what_a_child_of_a_killed_build_still_writes_to_goes_in_the_end(
     monkeypatch.setattr(os, "rmdir", busy)
     with cache.replacing(tmp_path / "box"):
         assert written.exists()
-        # the child has come to its end
+        # the child has ended
         monkeypatch.undo()
     assert (tmp_path / "box").is_dir()
     assert list((tmp_path / ".building").iterdir()) == []
@@ -94,18 +94,20 @@ def test_what_a_child_of_a_killed_build_still_writes_to_goes_in_the_end(
         (CommandFailed("go failed", code=1, output="write x: no space left on device"), "the disk is full"),
     ],
 )
-def test_what_a_disk_refuses_is_said_in_plain_words(failure: Exception, words: str, tmp_path: Path) -> None:
+def test_errors_of_a_disk_are_reported_in_plain_words(
+    failure: Exception, words: str, tmp_path: Path
+) -> None:
     with pytest.raises(HostProblem, match=words) as caught, cache.named_failures(tmp_path):
         raise failure
     assert caught.value.hint and "HALAB_CACHE" in caught.value.hint
 
 
-def test_other_failures_stay_what_they_are(tmp_path: Path) -> None:
+def test_other_failures_are_not_changed(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="go failed"), cache.named_failures(tmp_path):
         raise CommandFailed("go failed", code=1)
 
 
-def test_room_is_asked_of_the_folder_that_will_be(tmp_path: Path) -> None:
+def test_space_is_checked_for_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
     cache.need_space(tmp_path / "not" / "yet", 1)
     with pytest.raises(HostProblem, match=r"needs 1152921504\.6 GB"):
         cache.need_space(tmp_path / "not" / "yet", 1 << 60)
@@ -122,5 +124,5 @@ def test_a_lock_is_free_again_after_a_failure(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("size", "words"), [(1443840, "1 MB"), (119214080, "119 MB"), (2_100_000_000, "2.1 GB"), (512, "1 kB")]
 )
-def test_sizes_are_said_in_words(size: int, words: str) -> None:
+def test_sizes_are_written_for_people(size: int, words: str) -> None:
     assert cache.in_words(size) == words

@@ -1,4 +1,4 @@
-"""The libvirt half of a box: what the recipe gives each provider, and what is known of the box before it is built."""
+"""Boxes of libvirt: what a recipe has for every provider, and what is known before a box is built."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_neither_provider_updates_packages_by_itself() -> None:
         assert {"apt-daily.timer", "e2scrub_reap.service"} <= set(DEBIAN.for_provider(provider).mask)
 
 
-def test_a_virtual_machine_has_all_that_a_container_has_and_more() -> None:
+def test_a_virtual_machine_has_the_packages_of_a_container_and_more() -> None:
     container, machine = (DEBIAN.for_provider(each) for each in (ProviderKind.DOCKER, ProviderKind.LIBVIRT))
     assert container.packages == DEBIAN.packages
     assert set(container.packages) < set(machine.packages)
     assert set(container.enable) < set(machine.enable)
 
 
-def test_a_recipe_may_leave_the_disk_out(tmp_path: Path) -> None:
+def test_a_recipe_need_not_have_a_disk(tmp_path: Path) -> None:
     assert load(written(tmp_path, "packages: [udev]"), Recipe).libvirt.disk == 20
 
 
@@ -56,12 +56,12 @@ def test_the_disk_is_in_gibibytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["8", "8192M", "0G", "-8G", "2G", "8 G", "99999G"])
-def test_an_impossible_disk_is_refused_with_its_line(tmp_path: Path, size: str) -> None:
+def test_an_impossible_disk_is_reported_with_its_line(tmp_path: Path, size: str) -> None:
     with pytest.raises(BadFile, match=r"other\.yml:4: libvirt\.disk: "):
         load(written(tmp_path, f"disk: {size}"), Recipe)
 
 
-def test_the_kernel_is_the_one_of_the_architecture() -> None:
+def test_the_kernel_is_for_the_architecture() -> None:
     assert disk.kernel_package(Architecture.AMD64) == "linux-image-cloud-amd64"
 
 
@@ -71,7 +71,7 @@ def test_an_architecture_without_a_boot_loader_is_a_problem_of_the_host() -> Non
     assert caught.value.hint and "--provider docker" in caught.value.hint
 
 
-def test_a_missing_tool_is_named_with_the_packages_of_all(
+def test_a_missing_tool_is_reported_with_the_packages_of_all_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -80,11 +80,11 @@ def test_a_missing_tool_is_named_with_the_packages_of_all(
     assert caught.value.hint and "fdisk e2fsprogs extlinux qemu-utils" in caught.value.hint
 
 
-def test_vagrant_is_told_the_format_and_the_size() -> None:
+def test_the_metadata_for_vagrant_has_format_and_size() -> None:
     assert json.loads(disk.metadata(20)) == {"provider": "libvirt", "format": "qcow2", "virtual_size": 20}
 
 
-def test_the_two_halves_of_a_box_have_keys_of_their_own() -> None:
+def test_boxes_of_the_two_providers_have_different_keys() -> None:
     assert box.key("debian-12", "b0", ProviderKind.LIBVIRT) != box.key(
         "debian-12", "b0", ProviderKind.DOCKER
     )
@@ -93,7 +93,7 @@ def test_the_two_halves_of_a_box_have_keys_of_their_own() -> None:
     )
 
 
-def test_a_box_of_one_provider_is_none_of_the_other() -> None:
+def test_a_box_of_one_provider_is_not_used_for_the_other() -> None:
     made = folder() / "boxes" / f"debian-12-{box.key('debian-12', 'b0', ProviderKind.LIBVIRT)}"
     made.mkdir(parents=True)
     (made / "libvirt.box").write_bytes(b"12345")
@@ -108,7 +108,7 @@ def test_a_folder_without_a_finished_box_is_not_listed() -> None:
     assert box.installed() == []
 
 
-def test_the_only_way_in_is_the_key_that_vagrant_publishes_and_replaces() -> None:
+def test_only_vagrants_published_key_may_log_in_and_vagrant_replaces_it() -> None:
     keys = data.templates() / disk.TEMPLATES / "home/vagrant/.ssh/authorized_keys"
     lines = [line for line in keys.read_text().splitlines() if not line.startswith("#")]
     assert [line.split(maxsplit=2)[2] for line in lines] == ["vagrant insecure public key"]

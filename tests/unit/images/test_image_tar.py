@@ -1,4 +1,4 @@
-"""Images as files: what `ctr images import` reads."""
+"""Images as files, for `ctr images import`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "registry.k8s.io/coredns/coredns:v1.14.6"
 
 
 class Layout:
-    """An image tar, read back."""
+    """The content of an image tar."""
 
     def __init__(self, path: Path) -> None:
         with tarfile.open(path) as archive:
@@ -65,7 +65,7 @@ def test_every_blob_is_named_by_its_digest(tmp_path: Path) -> None:
     assert all(hashlib.sha256(content).hexdigest() == name for name, content in blobs.items())
 
 
-def test_programs_can_be_run_by_everybody_and_the_folder_for_temporary_files_is_there(
+def test_all_users_may_run_programs_and_there_is_a_folder_for_temporary_files(
     tmp_path: Path,
 ) -> None:
     binary = program(tmp_path, "etcd")
@@ -81,7 +81,7 @@ def test_programs_can_be_run_by_everybody_and_the_folder_for_temporary_files_is_
     }
 
 
-def test_a_base_lies_below_the_programs(tmp_path: Path) -> None:
+def test_a_base_layer_is_below_the_programs(tmp_path: Path) -> None:
     base = tmp_path / "base.tar"
     with tarfile.open(base, "w") as archive:
         archive.add(program(tmp_path, "nft"), "usr/sbin/nft")
@@ -100,7 +100,7 @@ def test_the_same_contents_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
 
 
-def test_a_program_is_taken_out_of_an_image(tmp_path: Path) -> None:
+def test_a_program_is_extracted_from_an_image(tmp_path: Path) -> None:
     base = tmp_path / "base.tar"
     with tarfile.open(base, "w") as archive:
         archive.add(program(tmp_path, "lower", "lower"), "bin/etcdctl")

@@ -1,4 +1,4 @@
-"""A box that was cut short is known by its end, one that is not what was built by its checksum."""
+"""A truncated box is recognized by its end, and a changed one by its checksum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from halab.images.integrity import is_complete
 
 @pytest.fixture(params=[ProviderKind.DOCKER, ProviderKind.LIBVIRT])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
-    """Packed by tar, as halab packs it, with members of sizes that fill no block."""
+    """A box that tar has packed as halab does, with members that do not fill a block."""
     provider = request.param
     box = Box("debian-12", "0123456789ab", tmp_path / "box", provider)
     box.path.mkdir()
@@ -29,18 +29,18 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
     return box
 
 
-def test_a_box_as_it_was_packed_is_complete(box: Box) -> None:
+def test_an_unchanged_box_is_complete(box: Box) -> None:
     assert is_complete(box)
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
-def test_a_box_that_is_cut_short_is_not(box: Box, share: float) -> None:
+def test_a_truncated_box_is_not_complete(box: Box, share: float) -> None:
     whole = box.file.read_bytes()
     box.file.write_bytes(whole[: int(len(whole) * share)])
     assert not is_complete(box)
 
 
-def test_a_box_that_is_something_else_is_not_whole(box: Box) -> None:
+def test_another_file_is_not_a_complete_box(box: Box) -> None:
     box.file.write_bytes(b"<html>not found</html>" * 1000)
     assert not is_complete(box)
 
@@ -53,12 +53,12 @@ def noted(box: Box) -> Box:
     return box
 
 
-def test_a_box_is_what_was_built(noted: Box) -> None:
+def test_an_unchanged_box_has_its_checksum(noted: Box) -> None:
     noted.require_as_built()
 
 
-def test_a_single_byte_that_is_another_one_is_noticed(noted: Box) -> None:
-    """Its size and its ends are as they were: a tar has no checksum for what is in it."""
+def test_one_changed_byte_is_noticed(noted: Box) -> None:
+    """Size and end do not change: a tar has no checksum of its content."""
     with noted.file.open("r+b") as file:
         file.seek(noted.size_bytes // 2)
         byte = file.read(1)[0]
@@ -75,7 +75,7 @@ def test_a_single_byte_that_is_another_one_is_noticed(noted: Box) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"kubernetes": "1.37.2"}'])
-def test_a_box_of_which_nothing_is_noted_is_not_used(box: Box, text: str | None) -> None:
+def test_a_box_without_a_record_is_not_used(box: Box, text: str | None) -> None:
     if text is not None:
         (box.path / "box.json").write_text(text)
     with pytest.raises(Corrupted, match=r"box\.json") as caught:

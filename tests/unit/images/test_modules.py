@@ -1,4 +1,4 @@
-"""The source `modules`: what it asks of Go. A small shell script stands in for the toolchain."""
+"""The source `modules`: what it asks Go to do. A small shell script replaces the toolchain."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_origins_are_modules_with_their_sums(toolchain: Path, workplace: Workpla
     assert origins["images/pause.tar"] == ["halab: pause.go"]
 
 
-def test_each_module_is_fetched_once(toolchain: Path, workplace: Workplace) -> None:
+def test_modules_are_downloaded_once(toolchain: Path, workplace: Workplace) -> None:
     make_all(toolchain, workplace)
     calls = (toolchain / "calls").read_text()
     assert calls.count("download") == 6
@@ -154,12 +154,14 @@ def test_a_version_that_the_proxy_does_not_know_is_bad_usage(toolchain: Path) ->
         ("go1.19.8\n", False),  # knows no toolchains
     ],
 )
-def test_an_old_go_is_refused_unless_it_renews_itself(answer: str, is_enough: bool, toolchain: Path) -> None:
+def test_an_old_go_is_refused_unless_it_downloads_newer_toolchains(
+    answer: str, is_enough: bool, toolchain: Path
+) -> None:
     (toolchain / "go").write_text(f"#!/bin/sh\nprintf '{answer}\\n'\n")
     problem = Go(toolchain / "go").obstacle("1.26")
     assert (problem is None) == is_enough
     assert problem is None or (isinstance(problem, HostProblem) and "go.dev" in str(problem.hint))
 
 
-def test_every_minor_names_the_go_it_needs() -> None:
+def test_the_go_version_depends_on_the_minor_version() -> None:
     assert [minimum_go(release) for release in RELEASES.values()] == ["1.25", "1.25", "1.26", "1.26"]

@@ -1,4 +1,4 @@
-"""The source `release`, against a release host and a registry that the tests start."""
+"""The source `release`, with a release server and a registry that the tests start."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class NoTime:
 
 
 def connect() -> httpx.Client:
-    # no proxy of the environment and no certificates: the server is on this host, and speaks HTTP
+    # without proxies and certificates: the server is on this host, and speaks HTTP
     return httpx.Client(follow_redirects=True, trust_env=False, verify=False)
 
 
@@ -64,7 +64,7 @@ def fetch(host: FakeRelease, path: str, target: Path, sha256: str | None = None)
     Downloads(connect, NoTime()).file(f"{host.address}{path}", target, expected, Quiet())
 
 
-def test_a_bundle_of_official_files_is_whole(host: FakeRelease) -> None:
+def test_a_bundle_of_official_files_is_complete(host: FakeRelease) -> None:
     made = ensure(host)
     made.verify()
     assert [path.name for path in made.binaries()] == [
@@ -102,7 +102,7 @@ def test_redirects_are_followed(host: FakeRelease) -> None:
     assert ensure(host).binary("kubelet").read_text() == "official kubelet"
 
 
-def test_a_wrong_checksum_is_corrupted_and_nothing_of_the_file_stays(
+def test_a_file_with_a_wrong_checksum_is_corrupted_and_removed(
     host: FakeRelease, cache_folder: Path
 ) -> None:
     host.files[host.binary_path("kubectl")] = b"something else"
@@ -112,13 +112,13 @@ def test_a_wrong_checksum_is_corrupted_and_nothing_of_the_file_stays(
     assert bundle.installed() == []
 
 
-def test_a_checksum_file_that_holds_none_is_corrupted(host: FakeRelease) -> None:
+def test_a_checksum_file_without_a_checksum_is_corrupted(host: FakeRelease) -> None:
     host.files[f"{host.binary_path('kubectl')}.sha256"] = b"<html>please log in</html>"
     with pytest.raises(Corrupted, match="not a checksum"):
         ensure(host)
 
 
-def test_a_broken_download_goes_on_where_it_ended(host: FakeRelease, tmp_path: Path) -> None:
+def test_a_broken_download_continues_where_it_ended(host: FakeRelease, tmp_path: Path) -> None:
     host.files["/big"] = bytes(range(256)) * 40
     host.truncate["/big"] = 2
     fetch(host, "/big", tmp_path / "big")
@@ -126,7 +126,7 @@ def test_a_broken_download_goes_on_where_it_ended(host: FakeRelease, tmp_path: P
     assert [ranged for _, ranged in host.asked] == ["", "bytes=5120-", "bytes=7680-"]
 
 
-def test_a_download_that_breaks_again_and_again_fails_and_keeps_what_it_has(
+def test_a_download_that_breaks_every_time_fails_and_keeps_its_partial_file(
     host: FakeRelease, tmp_path: Path
 ) -> None:
     host.files["/big"] = bytes(8192)
@@ -140,7 +140,7 @@ def test_a_download_that_breaks_again_and_again_fails_and_keeps_what_it_has(
     assert host.asked[-1] == ("/big", "bytes=7680-")
 
 
-def test_a_complete_download_is_not_fetched_again(host: FakeRelease, tmp_path: Path) -> None:
+def test_a_complete_file_is_not_downloaded_again(host: FakeRelease, tmp_path: Path) -> None:
     host.files["/big"] = bytes(100)
     (tmp_path / "big.part").write_bytes(bytes(100))
     fetch(host, "/big", tmp_path / "big")
@@ -148,7 +148,7 @@ def test_a_complete_download_is_not_fetched_again(host: FakeRelease, tmp_path: P
     assert host.asked == [("/big", "bytes=100-")]
 
 
-def test_a_host_that_is_busy_is_asked_again(host: FakeRelease) -> None:
+def test_a_busy_server_is_asked_again(host: FakeRelease) -> None:
     host.broken[host.binary_path("kubelet")] = 2
     assert ensure(host).binary("kubelet").read_text() == "official kubelet"
 
@@ -159,7 +159,7 @@ def test_an_unknown_version_is_bad_usage(host: FakeRelease) -> None:
         ensure(host)
 
 
-def test_a_file_that_is_not_there_is_named(host: FakeRelease) -> None:
+def test_a_missing_file_is_named(host: FakeRelease) -> None:
     del host.files["/v2/pause/manifests/3.10.2"]
     with pytest.raises(HalabError, match=r"not found: .*/v2/pause/manifests/3\.10\.2"):
         ensure(host)
@@ -172,27 +172,27 @@ def test_an_image_without_this_architecture_is_a_host_problem(host: FakeRelease)
     assert caught.value.hint == "it is made for s390x"
 
 
-def test_a_layer_that_is_not_its_digest_is_corrupted(host: FakeRelease) -> None:
+def test_a_layer_with_a_wrong_digest_is_corrupted(host: FakeRelease) -> None:
     path = host.add_image("pause:3.10.2", tar_gz({"pause": b"official"}))
     host.files[path] = tar_gz({"pause": b"another"})
     with pytest.raises(Corrupted, match="/v2/pause/blobs/sha256:"):
         ensure(host)
 
 
-def test_a_manifest_that_is_not_its_digest_is_corrupted(host: FakeRelease) -> None:
+def test_a_manifest_with_a_wrong_digest_is_corrupted(host: FakeRelease) -> None:
     for path in [path for path in host.files if path.startswith("/v2/pause/manifests/sha256:")]:
         host.files[path] += b" "
     with pytest.raises(Corrupted, match="/v2/pause/manifests/sha256:"):
         ensure(host)
 
 
-def test_a_page_instead_of_an_index_is_corrupted(host: FakeRelease) -> None:
+def test_a_web_page_instead_of_an_index_is_corrupted(host: FakeRelease) -> None:
     host.files["/v2/pause/manifests/3.10.2"] = b"<html>please log in</html>"
     with pytest.raises(Corrupted, match="not the answer of a registry"):
         ensure(host)
 
 
-def test_a_digest_that_would_leave_the_folder_is_corrupted(host: FakeRelease) -> None:
+def test_a_digest_with_a_path_is_corrupted(host: FakeRelease) -> None:
     manifest = json.dumps({"config": {"digest": "sha256:../../x", "size": 1}, "layers": []}).encode()
     platform = {"os": "linux", "architecture": cache.architecture()}
     index = {"manifests": [{"digest": digest(manifest), "size": 1, "platform": platform}]}
@@ -202,7 +202,7 @@ def test_a_digest_that_would_leave_the_folder_is_corrupted(host: FakeRelease) ->
         ensure(host)
 
 
-def test_a_host_that_does_not_answer_is_an_obstacle() -> None:
+def test_an_unreachable_server_is_an_obstacle() -> None:
     # a closed port of this host
     problem = Official(Hosts(binaries="http://127.0.0.1:9"), Downloads(connect)).obstacle(
         RELEASE, patience_seconds=5
@@ -211,7 +211,7 @@ def test_a_host_that_does_not_answer_is_an_obstacle() -> None:
     assert problem.message.startswith("127.0.0.1:9: ")
 
 
-def test_a_host_that_never_answers_is_given_up_in_time() -> None:
+def test_a_silent_server_is_an_obstacle_after_the_time_limit() -> None:
     never = threading.Event()
 
     def hang() -> httpx.Client:
@@ -223,7 +223,7 @@ def test_a_host_that_never_answers_is_given_up_in_time() -> None:
     assert problem and "no answer within" in problem.message
 
 
-def test_a_download_that_takes_too_long_is_given_up_and_keeps_what_it_has(
+def test_a_download_ends_at_its_time_limit_and_keeps_its_partial_file(
     host: FakeRelease, tmp_path: Path
 ) -> None:
     class Hours(NoTime):
@@ -237,11 +237,11 @@ def test_a_download_that_takes_too_long_is_given_up_and_keeps_what_it_has(
     assert (tmp_path / "kubeadm.part").read_text() == "official kubeadm"
 
 
-def test_a_host_that_answers_in_time_is_none(host: FakeRelease) -> None:
+def test_a_server_that_answers_in_time_is_no_obstacle(host: FakeRelease) -> None:
     assert Official(host.hosts, Downloads(connect)).obstacle(RELEASE, patience_seconds=5) is None
 
 
-def test_a_host_with_an_error_is_an_obstacle(host: FakeRelease) -> None:
+def test_a_server_error_is_an_obstacle(host: FakeRelease) -> None:
     host.broken[f"{host.binary_path('kubeadm')}.sha256"] = 1
     problem = Official(host.hosts, Downloads(connect)).obstacle(RELEASE, patience_seconds=5)
     assert problem and "answers 503" in problem.message

@@ -1,4 +1,4 @@
-"""Commands on machines: a stand-in for ssh runs them here, so that quoting and exit codes are the real ones."""
+"""Commands on machines: a script instead of ssh runs them here, with real quoting and exit codes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_failure_names_machine_command_code_and_output(guests: SshGuests) -> N
     assert caught.value.code == 4
 
 
-def test_a_failure_may_be_an_answer(guests: SshGuests) -> None:
+def test_a_failure_may_be_returned(guests: SshGuests) -> None:
     assert guests.run("cp2", "exit 4", check=False).code == 4
 
 
@@ -63,7 +63,7 @@ def test_a_machine_that_does_not_answer_is_unreachable(guests: SshGuests, tmp_pa
             guests.run("dead", "true", log=log, check=False)
 
 
-def test_a_command_is_given_up_by_the_machine_itself(guests: SshGuests) -> None:
+def test_the_machine_itself_ends_a_command_at_its_time_limit(guests: SshGuests) -> None:
     with pytest.raises(TimedOut, match="gave up after 1 s on cp1: sleep 1000"):
         guests.run("cp1", "sleep 1000", timeout_seconds=1)
 
@@ -78,13 +78,13 @@ def test_a_log_gets_what_is_printed(guests: SshGuests, tmp_path: Path) -> None:
     assert caught.value.hint == f"all of its output: {log}"
 
 
-def test_what_is_given_as_input_is_not_shown_in_an_error(guests: SshGuests) -> None:
+def test_input_is_not_shown_in_an_error(guests: SshGuests) -> None:
     with pytest.raises(CommandFailed) as caught:
         guests.run("cp1", "cat >/dev/null; exit 1", input="secret")
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"
 
 
-def test_a_session_of_a_person_is_plain_ssh(guests: SshGuests) -> None:
+def test_a_users_session_is_plain_ssh(guests: SshGuests) -> None:
     assert guests.shell_argv("cp1")[1:] == ["-F", "/labs/it's/ssh_config", "cp1"]
     assert guests.shell_argv("cp1", ["ls", "-l"])[3:] == ["cp1", "--", "ls", "-l"]
 
@@ -107,14 +107,14 @@ def test_the_first_failure_is_raised_after_all_have_ended() -> None:
     assert sorted(ended) == ["cp2", "cp3"]
 
 
-def test_a_machine_that_boots_still_is_waited_for() -> None:
+def test_a_booting_machine_is_waited_for() -> None:
     refused = Unreachable("cp1 does not answer over SSH: no route")
     guests = FakeGuests({"hello": [refused, refused, ""]})
     once_it_answers(guests, "cp1", lambda: "hello", FakeClock(), 1)
     assert guests.commands("cp1") == ["hello"] * 3
 
 
-def test_a_machine_that_never_answers_is_given_up() -> None:
+def test_the_wait_for_a_silent_machine_ends() -> None:
     guests = FakeGuests({"": Unreachable("cp1 does not answer over SSH: no route")})
     with pytest.raises(TimedOut, match="no route"):
         once_it_answers(guests, "cp1", lambda: "hello", FakeClock(), 1)

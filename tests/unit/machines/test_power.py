@@ -1,4 +1,4 @@
-"""Power: the same promises, kept by the stand-in, by docker's, and by libvirt's over its own test driver."""
+"""Power: the fake, docker's and libvirt's (over its own test driver) keep the same promises."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_promise_is_kept(power: Power, promise: Promise) -> None:
     assert power.state("cp1") is PowerState.RUNNING
 
 
-def test_a_machine_that_was_removed_is_gone(power: Power) -> None:
+def test_a_removed_machine_is_gone(power: Power) -> None:
     power.cut("cp2")
     for act in (power.remove, power.remove, power.cut, power.thaw):
         act("cp2")
@@ -60,14 +60,14 @@ def test_a_machine_that_is_gone_cannot_be_started(power: Power) -> None:
         power.start("cp2")
 
 
-def test_what_is_gone_takes_a_plug_and_loses_limits(power: Power) -> None:
+def test_a_machine_that_is_gone_can_be_plugged_in_and_unlimited(power: Power) -> None:
     power.remove("cp2")
     power.link("cp2", up=True)
     power.limit_cpus("cp2", None)
     power.limit_writes("cp2", None)
 
 
-def test_a_name_that_the_lab_does_not_have_is_no_machine(power: Power) -> None:
+def test_an_unknown_machine_is_an_error(power: Power) -> None:
     with pytest.raises(KeyError):
         power.state("cp9")
 
@@ -82,14 +82,14 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
     assert power.state("cp2") is PowerState.GONE
 
 
-def test_a_start_writes_down_where_every_machine_is_reached(tmp_path: Path) -> None:
+def test_a_start_writes_the_address_of_every_machine(tmp_path: Path) -> None:
     power, _ = docker_power(tmp_path)
     for machine in ("cp1", "cp2"):
         power.cut(machine)
     power.start("cp1")
     config = (tmp_path / ".halab/ssh_config").read_text()
     assert "Host cp1\n  HostName 172.17.0.3\n" in config
-    # what is off has an entry too: OpenSSH must not look for a host of that name anywhere else
+    # a machine that is off has an entry, too: OpenSSH must not look up a host of that name
     assert f"Host cp2\n  HostName {LAB.machine('cp2').address}\n" in config
     power.start("cp2")
     assert "Host cp2\n  HostName 172.17.0.4\n" in (tmp_path / ".halab/ssh_config").read_text()
@@ -103,20 +103,20 @@ def test_a_plug_is_pulled_at_the_engines_end_of_the_cable(tmp_path: Path) -> Non
     assert all(each.plugged for each in docker.machines)
 
 
-def test_what_switches_a_plug_may_do_nothing_else_and_goes_away(tmp_path: Path) -> None:
+def test_the_helper_that_switches_a_plug_has_no_other_rights_and_is_removed(tmp_path: Path) -> None:
     power, docker = docker_power(tmp_path)
     power.link("cp2", up=False)
     (helper,) = docker.helpers
     assert (helper["cap_drop"], helper["cap_add"]) == (["ALL"], ["NET_ADMIN"])
     assert helper["read_only"] and helper["remove"]
-    # a leftover is removed with the lab, and is never taken for a machine
+    # by these labels, a helper that was left over is removed with the lab, and not listed as a machine
     here = identity.of_this_host()
     assert helper["labels"] == {
         "halab.lab": "ha", "halab.work": str(tmp_path / ".halab"), "halab.host": here, "halab.machine": "",
     }  # fmt: skip
 
 
-def test_cores_are_limited_and_given_back(tmp_path: Path) -> None:
+def test_cores_are_limited_and_unlimited_again(tmp_path: Path) -> None:
     power, docker = docker_power(tmp_path)
     power.limit_cpus("cp2", 0.2)
     power.limit_cpus("cp2", None)

@@ -1,4 +1,4 @@
-"""Vagrant, by a stand-in of the same name: what it prints goes to the log, and its failures are shown."""
+"""Vagrant, replaced by a script of the same name: its output goes to the log, and its failures are shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from halab.errors import BootTimedOut, CommandFailed, HostProblem
 from halab.machines import vagrant
 from halab.machines.vagrant import Vagrant
 
-# Of four times the real one, one after another: 12 s on a machine that does nothing else.
+# The real Vagrant runs four times, one after another: 12 s on an idle machine.
 _VAGRANT_SECONDS = 600
 VAGRANT = r"""#!/bin/bash
 echo "$PWD: $* ($VAGRANT_CHECKPOINT_DISABLE, $SECRET)" >>{record}
@@ -92,7 +92,7 @@ def failed(machine: str, why: str, how: str = "An error occurred while") -> str:
 
 
 def up(folder: Path, said: str, machine: str | None = None) -> CommandFailed:
-    """What comes of an `up` at which Vagrant says that, in a log where another one ended in time."""
+    """The error of an `up` that prints this, with a log that already has an `up` that ended well."""
     (folder / "log").write_text(TIMED_OUT)
     (folder / "said").write_text(said)
     (folder / "bin/vagrant").write_text(f"#!/bin/sh\ncat {folder}/said >&2\nexit 1\n")
@@ -113,14 +113,14 @@ def test_machines_that_do_not_answer_are_named_in_our_own_words(folder: Path) ->
     assert up(folder, TIMED_OUT, "cp2").message == "started, but no answer over SSH in time: cp2"
 
 
-def test_a_machine_that_failed_in_another_way_is_told_in_vagrants_words(folder: Path) -> None:
+def test_another_failure_of_a_machine_is_reported_in_vagrants_words(folder: Path) -> None:
     error = up(folder, failed("cp1", TIMED_OUT) + failed("cp2", "the box is broken"))
     assert not isinstance(error, BootTimedOut)
     assert error.message.startswith("vagrant up ended with 1:") and "the box is broken" in error.message
     assert not isinstance(up(folder, "the engine is gone"), BootTimedOut)
 
 
-def test_what_vagrant_did_not_foresee_is_shown_without_its_trace(folder: Path) -> None:
+def test_an_unexpected_problem_of_vagrant_is_shown_without_its_stack_trace(folder: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("no/such")
     assert (
@@ -129,13 +129,13 @@ def test_what_vagrant_did_not_foresee_is_shown_without_its_trace(folder: Path) -
     )
 
 
-def test_a_stock_box_is_fetched_for_the_labs_provider(folder: Path) -> None:
+def test_a_stock_box_is_downloaded_for_the_labs_provider(folder: Path) -> None:
     Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("bento/ubuntu-24.04")
     said = (folder / "record").read_text()
     assert ": box add bento/ubuntu-24.04 bento/ubuntu-24.04 --provider libvirt (" in said
 
 
-# As Vagrant does: it takes away what is there, and is at it for a while.
+# As Vagrant does: it removes what exists, and takes a while.
 ADDING = r"""
 case "$*" in
   'box add'*) mkdir {record}.adding || {{ echo 'two at once' >&2; exit 1; }}
@@ -144,7 +144,7 @@ esac
 """
 
 
-def test_labs_that_start_together_add_a_box_once_and_one_after_another(folder: Path) -> None:
+def test_labs_that_start_together_add_a_box_once(folder: Path) -> None:
     with (folder / "bin" / "vagrant").open("a") as stand_in:
         stand_in.write(ADDING.format(record=folder / "record"))
 
@@ -163,7 +163,7 @@ def test_two_boxes_do_not_wait_for_each_other(folder: Path) -> None:
         Vagrant(folder, ProviderKind.DOCKER, folder / "log").add_box("halab-debian-12", folder / "box")
 
 
-def test_who_waits_too_long_for_a_box_is_told_where_the_lock_is(
+def test_a_wait_for_a_box_that_takes_too_long_names_the_lock(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vagrant, "_ADDING_SECONDS", 0)
@@ -175,10 +175,10 @@ def test_who_waits_too_long_for_a_box_is_told_where_the_lock_is(
 
 
 @pytest.mark.skipif(not shutil.which("vagrant"), reason="not found: vagrant")
-def test_two_halabs_that_add_a_box_by_the_real_vagrant_leave_it_whole(
+def test_two_halabs_add_a_complete_box_by_the_real_vagrant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a lock, the second removes what the first has just put there, and either may fail."""
+    """Without a lock, the second removes what the first has just added, and both may fail."""
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "home"))
     (tmp_path / "metadata.json").write_text('{"provider": "libvirt", "format": "qcow2", "virtual_size": 1}')
     (tmp_path / "box.img").write_bytes(os.urandom(1 << 20))
@@ -212,7 +212,7 @@ def test_states_are_read_by_machine(folder: Path) -> None:
     assert states == {"cp1": "running", "lb1": "not_created"}
 
 
-def test_a_missing_vagrant_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_vagrant_is_reported_with_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostProblem, match="not found: vagrant") as caught:
         Vagrant(tmp_path, ProviderKind.DOCKER, tmp_path / "log")
@@ -220,7 +220,7 @@ def test_a_missing_vagrant_is_named_with_what_to_do(tmp_path: Path, monkeypatch:
 
 
 def test_vagrant_does_not_outlive_a_halab_that_is_killed(folder: Path) -> None:
-    """The stand-in kills who has started it, and would go on for a minute."""
+    """The script kills the process that started it, and would run for a minute."""
     code = "\n".join(
         [
             "from pathlib import Path",
@@ -233,6 +233,6 @@ def test_vagrant_does_not_outlive_a_halab_that_is_killed(folder: Path) -> None:
     assert halab.returncode == -signal.SIGKILL
     stat = Path("/proc", (folder / "record.pid").read_text().strip(), "stat")
     deadline = time.monotonic() + 30
-    # whoever inherits it may take its time to bury it
+    # its new parent may reap it later
     while stat.exists() and " Z " not in stat.read_text():
         assert time.monotonic() < deadline

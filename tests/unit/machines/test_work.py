@@ -1,4 +1,4 @@
-"""The work folder: private, written whole, and only where something changed."""
+"""The work folder: private, with files that are replaced in one step and only if they changed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_it_lies_beside_the_lab_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_beside_the_lab_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Work.beside(Path("lab.yml")).path == tmp_path / ".halab"
 
 
-def test_it_is_for_its_user_alone_and_has_a_key(tmp_path: Path) -> None:
+def test_only_the_user_may_enter_it_and_it_has_a_key(tmp_path: Path) -> None:
     work = Work(tmp_path / "it's a lab" / ".halab")
     work.make()
     assert {mode(path) for path in (work.path, work.logs, work.runs, work.private_key.parent)} == {0o700}
@@ -30,7 +30,7 @@ def test_it_is_for_its_user_alone_and_has_a_key(tmp_path: Path) -> None:
     assert work.public_key.read_text().startswith("ssh-ed25519 ")
 
 
-def test_one_that_a_person_made_becomes_private(tmp_path: Path) -> None:
+def test_a_folder_that_the_user_made_becomes_private(tmp_path: Path) -> None:
     work = Work(tmp_path / ".halab")
     work.path.mkdir()
     work.path.chmod(0o755)
@@ -39,11 +39,11 @@ def test_one_that_a_person_made_becomes_private(tmp_path: Path) -> None:
     assert mode(work.path) == 0o700
 
 
-def test_a_folder_that_is_not_there_yet_is_nobodys(tmp_path: Path) -> None:
+def test_a_missing_folder_is_accepted(tmp_path: Path) -> None:
     Work(tmp_path / ".halab").require_own()
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     (tmp_path / ".halab").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LabProblem, match="the work folder is a symbolic link") as caught:
@@ -52,14 +52,14 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_a_file_of_its_name_is_said(tmp_path: Path) -> None:
+def test_a_file_of_its_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".halab").touch()
     with pytest.raises(LabProblem, match="not a folder"):
         Work(tmp_path / ".halab").require_own()
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o775, 0o722, 0o720, 0o702, 0o1777])
-def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, bits: int) -> None:
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, bits: int) -> None:
     path = tmp_path / ".halab"
     path.mkdir()
     path.chmod(bits)
@@ -86,7 +86,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, bits: int
         (0, "many", 1000, False),
     ],
 )
-def test_only_ones_own_folder_is_used_and_under_sudo_the_callers(
+def test_only_the_users_own_folder_is_used_and_under_sudo_the_callers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, me: int, caller: str, owner: int, fine: bool
 ) -> None:
     path = tmp_path / ".halab"
@@ -105,7 +105,7 @@ def test_only_ones_own_folder_is_used_and_under_sudo_the_callers(
 
 
 @pytest.mark.parametrize("name", ["a\nMatch exec id", "a\x1b[1m", "a\x7f"])
-def test_a_folder_whose_name_no_file_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_cannot_be_quoted_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadUsage, match="control character") as caught:
         Work.beside(tmp_path / name / "lab.yml").require_own()
     assert name not in caught.value.message
@@ -122,7 +122,7 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["private_key", "public_key"])
-def test_half_a_key_pair_is_made_anew(tmp_path: Path, lost: str) -> None:
+def test_an_incomplete_key_pair_is_made_again(tmp_path: Path, lost: str) -> None:
     work = Work(tmp_path / ".halab")
     work.make()
     before = work.public_key.read_text()
@@ -139,7 +139,7 @@ def test_two_labs_have_different_keys(tmp_path: Path) -> None:
     assert one.public_key.read_text() != other.public_key.read_text()
 
 
-def test_only_what_differs_is_written(tmp_path: Path) -> None:
+def test_only_changed_files_are_written(tmp_path: Path) -> None:
     work = Work(tmp_path)
     files = {"Vagrantfile": "one", "provision/cp1/node.sh": "two"}
     assert work.write(files) == list(files)
@@ -148,7 +148,7 @@ def test_only_what_differs_is_written(tmp_path: Path) -> None:
     assert (mode(tmp_path / "Vagrantfile"), mode(tmp_path / "provision/cp1/node.sh")) == (0o600, 0o700)
 
 
-def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_file_is_replaced_in_one_step_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     replace(path, "one")
     replace(path, "two")

@@ -1,4 +1,4 @@
-"""Rendering: pure, and what enters shell, Ruby or OpenSSH's configuration is quoted."""
+"""Rendering: pure, and every value in shell, Ruby or OpenSSH's configuration is quoted."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_a_proxy_is_one_word_of_the_shell(value: str) -> None:
 
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85"])
 @pytest.mark.parametrize("quoting", ["", "| sh", "| ruby", "| ssh"])
-def test_one_value_is_never_two_lines(character: str, quoting: str) -> None:
+def test_a_value_is_always_on_one_line(character: str, quoting: str) -> None:
     template = templates._environment(autoescape=False).from_string(f"x {{{{ value {quoting} }}}}")
     with pytest.raises(ValueError, match="control character"):
         template.render(value=f"a{character}ProxyCommand id")
 
 
-def test_what_a_template_gave_may_have_lines() -> None:
+def test_the_output_of_a_template_may_have_several_lines() -> None:
     inner = templates.text("balancer/nginx.conf.j2", lab=lab_of(), port=1, stats_port=2, check="tcp", idle_timeout=None,
                         connections=None)  # fmt: skip
     template = templates._environment(autoescape=False).from_string("{{ value }}")
@@ -65,16 +65,16 @@ def test_what_a_template_gave_may_have_lines() -> None:
 @pytest.mark.parametrize(
     "name", ["a key", "it's", 'say "x"', "back\\slash", "#1", "a=b", "50%", "$HOME", "é"]
 )
-def test_openssh_reads_a_quoted_word_as_it_was(tmp_path: Path, name: str) -> None:
+def test_openssh_reads_a_quoted_word_unchanged(tmp_path: Path, name: str) -> None:
     (tmp_path / "config").write_text(f"Host x\n  IdentityFile {templates.ssh(f'/k/{name}')}\n")
     done = subprocess.run(
         ["ssh", "-G", "-F", tmp_path / "config", "x"], capture_output=True, text=True, check=True, timeout=30
     )
-    # it shows what is escaped from its own %h as it was written
+    # `ssh -G` shows an escaped %h as it was written
     assert f"identityfile /k/{name.replace('%', '%%')}" in done.stdout.splitlines()
 
 
-def test_what_openssh_would_replace_is_refused() -> None:
+def test_a_variable_that_openssh_would_replace_is_refused() -> None:
     with pytest.raises(ValueError, match="variable"):
         templates.ssh("/k/${HOME}")
 
@@ -91,12 +91,12 @@ def test_a_page_escapes_and_text_does_not() -> None:
         )
 
 
-def test_a_fingerprint_depends_on_what_is_in_the_folders() -> None:
+def test_a_fingerprint_depends_on_the_content_of_the_folders() -> None:
     assert templates.fingerprint("box") == templates.fingerprint("box")
     assert templates.fingerprint("box") != templates.fingerprint("provision")
 
 
-def test_equal_input_gives_equal_files() -> None:
+def test_the_same_input_gives_the_same_files() -> None:
     assert files.work_files(lab_of(), HOST) == files.work_files(lab_of(), HOST)
 
 
@@ -114,7 +114,7 @@ def test_one_template_serves_both_providers() -> None:
     assert "m.vm.provider 'libvirt'" in libvirt and "'docker'" not in libvirt
 
 
-def test_emulation_is_used_only_where_it_was_chosen() -> None:
+def test_emulation_is_used_only_if_it_was_chosen() -> None:
     emulated = files.work_files(lab_of(provider=ProviderKind.LIBVIRT, accel="tcg"), HOST)
     assert "libvirt.driver = 'qemu'" in emulated["Vagrantfile"]
     assert "heartbeat-interval" in emulated["provision/cp1/init.sh"]
@@ -143,7 +143,7 @@ def test_a_label_survives_xml_and_json() -> None:
         assert domain.network_made(xml) == "2026-01-01"
 
 
-def test_only_containers_are_told_that_they_are_containers() -> None:
+def test_only_scripts_of_containers_treat_their_machine_as_a_container() -> None:
     docker = files.work_files(lab_of(), HOST)
     libvirt = files.work_files(lab_of(provider=ProviderKind.LIBVIRT), HOST)
     assert "KubeletInUserNamespace" in docker["provision/cp1/init.sh"]
@@ -163,7 +163,7 @@ def test_routes_lead_to_the_pods_of_the_other_nodes() -> None:
     assert "ip route replace 10.244.12.0/24" not in script
 
 
-def test_guests_reach_the_lab_past_the_proxy() -> None:
+def test_guests_reach_the_lab_without_the_proxy() -> None:
     host = HostValues(
         **{**HOST.__dict__, "proxies": {"HTTPS_PROXY": "http://p:1/$(id)", "NO_PROXY": "corp"}}
     )
@@ -173,11 +173,11 @@ def test_guests_reach_the_lab_past_the_proxy() -> None:
     assert ",lb1,cp1,cp2,cp3\n" in script
 
 
-def test_the_password_of_a_proxy_is_in_files_of_root_alone() -> None:
+def test_only_root_may_read_the_password_of_a_proxy() -> None:
     host = HostValues(**{**HOST.__dict__, "proxies": {"http_proxy": "http://ada:hunter2@p:1"}})
     for provider in ProviderKind.DOCKER, ProviderKind.LIBVIRT:
         rendered = files.work_files(lab_of(provider=provider, workers=1), host)
-        # who may ask an engine, or list processes, sees the arguments of a container
+        # users of the engine, and everybody who lists processes, can see the arguments of a container
         assert "hunter2" not in rendered["Vagrantfile"]
         holding = {name for name, text in rendered.items() if "hunter2" in text}
         assert {name.rpartition("/")[2] for name in holding} == {"node.sh", "load-balancer.sh"}
@@ -187,7 +187,7 @@ def test_the_password_of_a_proxy_is_in_files_of_root_alone() -> None:
             assert "hunter2" not in after.partition("\nEOF\n")[2]
 
 
-def test_kubeadm_is_told_of_no_proxy() -> None:
+def test_kubeadm_gets_no_proxy() -> None:
     for script in files.work_files(lab_of(workers=1), HOST).values():
         before, _, after = script.partition("\nunset ")
         if re.search(r"kubeadm (init|join|certs|token|reset)", script):
@@ -195,17 +195,15 @@ def test_kubeadm_is_told_of_no_proxy() -> None:
             assert not re.search(r"kubeadm (init|join|certs|token|reset)", before)
 
 
-def test_the_key_of_the_certificates_is_no_argument_of_a_program() -> None:
+def test_the_certificate_key_is_not_a_command_line_argument() -> None:
     script = files.work_files(lab_of(), HOST)["provision/cp1/join-material.sh"]
     uses = [line for line in script.splitlines() if re.search(r"\$\{?key\b", line)]
-    # a line of a file, and what the shell itself prints
+    # a line of a file, and the output of the shell
     assert [line.split()[0] for line in uses] == ["certificateKey:", "echo"]
 
 
 @pytest.mark.parametrize(("before", "after"), [("0644", 0o600), ("0600", 0o600)])
-def test_a_file_on_a_machine_gets_the_mode_that_is_wanted_now(
-    tmp_path: Path, before: str, after: int
-) -> None:
+def test_an_existing_file_on_a_machine_gets_the_wanted_mode(tmp_path: Path, before: str, after: int) -> None:
     functions = (data.templates() / "provision/functions.sh").read_text()
     target = tmp_path / "environment"
     for wanted in (before, "0600"):
@@ -215,11 +213,11 @@ def test_a_file_on_a_machine_gets_the_mode_that_is_wanted_now(
     assert (f"changed: {target}" in said.stdout) is (before != "0600")
 
 
-def test_without_a_proxy_the_environment_is_left_alone() -> None:
+def test_the_environment_does_not_change_without_a_proxy() -> None:
     assert "/etc/environment" not in files.work_files(lab_of(), HOST)["provision/cp1/node.sh"]
 
 
-def test_haproxy_asks_readyz_or_only_connects() -> None:
+def test_haproxy_checks_readyz_or_only_connects() -> None:
     asks = files.balancer(lab_of()).text
     connects = files.balancer(lab_of(load_balancer={"check": "tcp"})).text
     assert "uri /readyz" in asks
@@ -228,7 +226,7 @@ def test_haproxy_asks_readyz_or_only_connects() -> None:
     assert "default-server check inter 1s" in connects
 
 
-def test_each_load_balancer_puts_the_other_out_of_service() -> None:
+def test_every_load_balancer_disables_the_other_one() -> None:
     haproxy, nginx = files.balancer(lab_of()), files.balancer(lab_of(load_balancer={"kind": "nginx"}))
     assert (haproxy.service, haproxy.others) == ("haproxy.service", ("nginx.service",))
     assert (nginx.service, nginx.others) == ("nginx.service", ("haproxy.service",))

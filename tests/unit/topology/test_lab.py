@@ -28,7 +28,7 @@ def test_the_default_lab_is_a_load_balancer_and_three_control_planes() -> None:
 
 
 @given(st.sampled_from([1, 3, 5]), st.integers(0, 20), NETWORKS)
-def test_every_machine_has_a_place_of_its_own(
+def test_every_machine_has_its_own_addresses_and_name(
     control_planes: int, workers: int, network: IPv4Network
 ) -> None:
     lab = lab_of(network, control_planes=control_planes, workers=workers)
@@ -51,7 +51,7 @@ def test_every_machine_has_a_place_of_its_own(
 
 
 @given(st.sampled_from(["ha", "a", "x" * 20]), NETWORKS)
-def test_equal_input_gives_an_equal_lab(name: str, network: IPv4Network) -> None:
+def test_the_same_input_gives_the_same_lab(name: str, network: IPv4Network) -> None:
     assert lab_of(network, name=name) == lab_of(network, name=name)
 
 
@@ -63,12 +63,12 @@ def test_two_labs_share_no_name_and_no_hardware_address() -> None:
     assert not {machine.mac for machine in one.machines} & {machine.mac for machine in other.machines}
 
 
-def test_a_hardware_address_is_qemus_and_stays() -> None:
+def test_a_hardware_address_has_qemus_prefix_and_does_not_change() -> None:
     assert lab_of().machine("cp1").mac == lab_of(IPv4Network("10.213.9.0/24")).machine("cp1").mac
     assert lab_of().machine("cp1").mac.startswith("52:54:00:")
 
 
-def test_sizes_come_by_role() -> None:
+def test_sizes_depend_on_the_role() -> None:
     lab = lab_of(workers=1, machines={"cp": {"cpus": 4, "memory": "3G"}, "worker": {"memory": "768M"}})
     sizes = {machine.role: (machine.cpus, machine.memory_mebibytes) for machine in lab.machines}
     assert sizes == {Role.LOAD_BALANCER: (1, 512), Role.CONTROL_PLANE: (4, 3072), Role.WORKER: (1, 768)}
@@ -94,7 +94,7 @@ def pairs(words: list[str], option: str) -> list[str]:
     return [value for word, value in zip(words, words[1:], strict=False) if word == option]
 
 
-def test_a_container_carries_the_labels_it_is_found_by() -> None:
+def test_a_container_has_the_labels_by_which_it_is_found() -> None:
     assert pairs(arguments("cp1"), "--label") == [
         "halab.lab=ha",
         "halab.machine=cp1",

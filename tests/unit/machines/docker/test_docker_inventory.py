@@ -1,4 +1,4 @@
-"""What a docker engine has of labs, read and removed."""
+"""The resources of labs at a docker engine, listed and removed."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def engine(usage: dict[str, Any] | Exception) -> tuple[Engine, Client]:
     return Engine(client), client
 
 
-def test_all_that_carries_the_label_is_read_and_nothing_else() -> None:
+def test_everything_with_the_labels_is_listed_and_nothing_else() -> None:
     found = {each.key: each for each in engine(USAGE)[0].resources()}
     assert {key: (each.kind, each.name) for key, each in found.items()} == {
         "c1": (ResourceKind.MACHINE, "halab-ha-cp1"),
@@ -116,7 +116,7 @@ def test_all_that_carries_the_label_is_read_and_nothing_else() -> None:
     )
     assert (machine.size_bytes, volume.size_bytes, found["n1"].size_bytes) == (7, 12, None)
     assert found["c2"].size_bytes == 0
-    # what it shares with the box is not its own
+    # the layers that it shares with the box do not count
     assert found["sha256:0123456789abcdef"].size_bytes == 10
     assert volume.snapshot == "noon"
     assert volume.created == datetime(2026, 11, 26, 9, tzinfo=UTC)
@@ -124,14 +124,14 @@ def test_all_that_carries_the_label_is_read_and_nothing_else() -> None:
     assert found["sha256:0123456789abcdef"].created is None
 
 
-def test_an_engine_that_cannot_count_now_still_tells_what_it_has() -> None:
+def test_resources_are_listed_without_sizes_if_the_engine_cannot_count() -> None:
     busy = docker.errors.APIError("x", explanation="a disk usage operation is already running")
     found = engine(busy)[0].resources()
     assert len(found) == 5
     assert {each.size_bytes for each in found} == {None}
 
 
-def test_each_kind_is_removed_in_its_way() -> None:
+def test_every_kind_of_resource_is_removed() -> None:
     found, client = engine(USAGE)
     for each in found.resources():
         found.discard(each)
@@ -148,14 +148,14 @@ def one(found: Engine, key: str) -> Resource:
     return next(each for each in found.resources() if each.key == key)
 
 
-def test_what_is_gone_already_is_no_problem() -> None:
+def test_a_resource_that_no_longer_exists_is_no_problem() -> None:
     found, client = engine(USAGE)
     machine = one(found, "c1")
     client.containers.items.clear()
     found.discard(machine)
 
 
-def test_a_volume_of_that_name_that_is_now_anothers_stays() -> None:
+def test_a_volume_that_now_belongs_to_another_owner_stays() -> None:
     found, client = engine(USAGE)
     volume = one(found, "v1")
     client.volumes.items[0].labels = {}
@@ -163,13 +163,13 @@ def test_a_volume_of_that_name_that_is_now_anothers_stays() -> None:
     assert client.volumes.items[0].removed is None
 
 
-def test_what_the_engine_refuses_is_a_problem() -> None:
+def test_an_error_of_the_engine_is_a_host_problem() -> None:
     found, client = engine(USAGE)
     client.networks.items[0].refuses = docker.errors.APIError("x", explanation="has active endpoints")
     with pytest.raises(HostProblem, match="has active endpoints"):
         found.discard(one(found, "n1"))
 
 
-def test_sizes_that_the_engine_does_not_know_are_not_told() -> None:
+def test_unknown_sizes_are_left_out() -> None:
     assert inventory.sizes({"Volumes": [{"Name": "v", "UsageData": {"Size": -1}}]}) == {}
     assert inventory.sizes({"Volumes": None}) == {}

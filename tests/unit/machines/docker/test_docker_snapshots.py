@@ -1,4 +1,4 @@
-"""Snapshots of containers: what is copied, what is made anew from it, and what is removed."""
+"""Snapshots of containers: saved, restored, deleted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Thing:
 
 @dataclass
 class FakeClient:
-    """An engine that writes down what it is told; it holds things of four kinds."""
+    """An engine that records what it is told; it has things of four kinds."""
 
     things: list[Thing] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
@@ -119,7 +119,7 @@ class FakeClient:
             ) -> None:
                 source, target = volumes
                 assert volumes[source]["mode"] == "ro" and volumes[target]["mode"] == "rw"
-                # the image may be a machine's own, whose labels a container has where it says nothing else
+                # a container inherits the labels of its image, which may be a machine's
                 images = [each for each in client.things if image in (each.id, each.name)]
                 client.copies.append(
                     {**(images[0].attrs["Config"]["Labels"] if images else {}), **options["labels"]}
@@ -127,7 +127,7 @@ class FakeClient:
                 client.did.append(f"copy {source} to {target}")
 
             def remove(self, name: str, force: bool) -> None:
-                """An image goes with the last of its names."""
+                """An image is removed with the last of its names."""
                 found = next(each for each in client.things if each.kind == one and name in each.tags)
                 if found.others and name == found.name:
                     found.name = found.others.pop()
@@ -177,7 +177,7 @@ def machines(engine: Engine, work: Work) -> DockerMachines:
     return engine.of(LAB, work)
 
 
-def test_etcds_disk_is_copied_before_the_image_that_says_that_all_is_there(
+def test_etcds_volume_is_copied_before_the_image_is_made(
     client: FakeClient, machines: DockerMachines
 ) -> None:
     machines.save("cp1", "one")
@@ -189,12 +189,12 @@ def test_etcds_disk_is_copied_before_the_image_that_says_that_all_is_there(
     assert (saved.snapshot, saved.machine) == ("one", "cp1")
 
 
-def test_a_load_balancer_has_no_disk_but_its_own(client: FakeClient, machines: DockerMachines) -> None:
+def test_a_load_balancer_has_no_volume_to_copy(client: FakeClient, machines: DockerMachines) -> None:
     machines.save("lb1", "one")
     assert client.did == ["commit halab-ha-lb1 as halab-ha-lb1:one"]
 
 
-def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
+def test_a_restored_machine_is_a_new_container_that_vagrant_knows(
     client: FakeClient, machines: DockerMachines, work: Work
 ) -> None:
     machines.save("cp1", "one")
@@ -209,14 +209,14 @@ def test_a_machine_is_made_anew_from_what_was_saved_and_vagrant_is_told(
     (config,) = client.configs
     assert config["Image"] == "halab-ha-cp1:one"
     assert config["HostConfig"]["Binds"] == ["halab-ha-cp1-etcd:/var/lib/etcd"]
-    # a limit that a fault has set is not kept
+    # the limit of a fault is gone
     assert config["HostConfig"]["NanoCpus"] == 2_000_000_000
     assert config["Env"] == ["HALAB_AUTHORIZED_KEY=key"]
     assert (work.path / ".vagrant/machines/cp1/docker/id").read_text() == "new-halab-ha-cp1"
 
 
 @pytest.mark.parametrize("what_comes_next", ["restore", "make_disks", "delete_snapshot"])
-def test_a_copy_that_a_killed_halab_has_begun_is_ended_first(
+def test_a_copy_that_a_killed_halab_started_is_ended_first(
     what_comes_next: str, client: FakeClient, machines: DockerMachines
 ) -> None:
     machines.make_disks("cp1")
@@ -235,7 +235,7 @@ def test_a_copy_that_a_killed_halab_has_begun_is_ended_first(
     assert "of-another-lab" in client.names("container")
 
 
-def test_what_copies_is_no_machine_though_its_image_is_one_of_a_machine(
+def test_a_helper_that_copies_is_not_listed_as_a_machine(
     client: FakeClient, machines: DockerMachines, work: Work
 ) -> None:
     machines.save("cp1", "one")
@@ -249,29 +249,27 @@ def test_what_copies_is_no_machine_though_its_image_is_one_of_a_machine(
     assert work.known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
 
 
-def test_a_machine_that_is_being_removed_is_waited_for_and_gone(
-    client: FakeClient, machines: DockerMachines
-) -> None:
-    """A killed halab has asked for it, and its name is taken meanwhile."""
+def test_a_machine_that_is_being_removed_is_waited_for(client: FakeClient, machines: DockerMachines) -> None:
+    """A killed halab has asked for the removal; until it ends, the name is in use."""
     found = client.things[0]
     found.attrs["State"]["Status"] = "removing"
     assert machines.state("cp1") is PowerState.GONE
     assert client.did == ["wait until halab-ha-cp1 is removed"]
 
 
-def test_vagrant_is_told_of_a_machine_whose_maker_was_killed_before_it_could(
+def test_a_machine_of_a_killed_halab_is_registered_with_vagrant(
     machines: DockerMachines, work: Work
 ) -> None:
     machines.register_with_vagrant("cp1")
     assert work.known_to_vagrant("cp1", "docker") == "id-of-halab-ha-cp1"
 
 
-def test_of_a_machine_that_is_not_there_vagrant_is_told_nothing(engine: Engine, work: Work) -> None:
+def test_a_missing_machine_is_not_registered_with_vagrant(engine: Engine, work: Work) -> None:
     engine.of(LAB, work).register_with_vagrant("cp2")
     assert not work.path.exists()
 
 
-def test_a_snapshot_is_deleted_with_all_that_it_has_and_no_other(
+def test_a_snapshot_is_deleted_completely_and_others_stay(
     client: FakeClient, machines: DockerMachines
 ) -> None:
     for name in ("one", "two"):
@@ -281,10 +279,10 @@ def test_a_snapshot_is_deleted_with_all_that_it_has_and_no_other(
     assert client.names("volume") == ["pgdata", "halab-ha-cp1-etcd-at-two"]
 
 
-def test_what_a_machine_was_restored_from_outlives_the_snapshot(
+def test_the_image_of_a_restored_machine_outlives_the_snapshot(
     client: FakeClient, engine: Engine, machines: DockerMachines, work: Work
 ) -> None:
-    """The engine is asked for a machine's image at the next snapshot, and when a plug is pulled."""
+    """The next snapshot and the next pulled plug need a machine's image."""
     machines.save("cp1", "one")
     machines.restore("cp1", "one")
     machines.delete_snapshot("one")
@@ -294,7 +292,7 @@ def test_what_a_machine_was_restored_from_outlives_the_snapshot(
     assert client.names("image") == []
 
 
-def test_a_machine_that_is_made_anew_gets_empty_volumes_and_snapshots_stay(
+def test_a_new_machine_gets_empty_volumes_and_snapshots_stay(
     client: FakeClient, machines: DockerMachines
 ) -> None:
     machines.make_disks("cp1")
@@ -307,7 +305,7 @@ def test_a_machine_that_is_made_anew_gets_empty_volumes_and_snapshots_stay(
     ]  # fmt: skip
 
 
-def test_down_removes_the_volumes_and_snapshots_of_the_lab_alone(
+def test_down_removes_only_the_volumes_and_snapshots_of_the_lab(
     client: FakeClient, engine: Engine, machines: DockerMachines, work: Work
 ) -> None:
     machines.make_disks("cp1")

@@ -1,4 +1,4 @@
-"""The docker engine: what carries the lab's labels is ours, and nothing else is touched."""
+"""The docker engine: what has the lab's labels is ours, and nothing else is changed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def engine(
     return Engine(client), client
 
 
-def test_down_removes_what_carries_both_labels_and_nothing_else() -> None:
+def test_down_removes_what_has_both_labels_and_nothing_else() -> None:
     ours = [FakeContainer("halab-ha-cp1", OURS), FakeContainer("halab-ha-lb1", OURS, running=False)]
     others = [
         FakeContainer("halab-ha-cp2", OTHER_WORK),
@@ -130,7 +130,7 @@ def test_a_machine_is_reached_on_the_engines_bridge() -> None:
 
 @pytest.mark.parametrize("labels", [{}, OTHER_WORK])
 @pytest.mark.parametrize("kind", ["container", "network"])
-def test_a_name_that_another_owner_holds_is_refused(kind: str, labels: dict[str, str]) -> None:
+def test_a_name_of_another_owner_is_refused(kind: str, labels: dict[str, str]) -> None:
     name = "halab-ha-cp2" if kind == "container" else "halab-ha"
     there = [FakeContainer(name, labels)]
     found, _ = engine(there) if kind == "container" else engine((), there)
@@ -139,7 +139,7 @@ def test_a_name_that_another_owner_holds_is_refused(kind: str, labels: dict[str,
     assert labels.get("halab.work", "not made by halab") in caught.value.message
 
 
-def test_names_of_the_lab_itself_and_of_strangers_are_no_hindrance() -> None:
+def test_the_labs_own_names_and_unrelated_names_are_accepted() -> None:
     found, _ = engine(
         [FakeContainer("halab-ha-cp2", OURS), FakeContainer("halab-ha-cp9"), FakeContainer("db")],
         [FakeContainer("halab-ha", OURS), FakeContainer("halab-hat"), FakeContainer("bridge")],
@@ -160,7 +160,7 @@ def test_the_network_of_a_lab_is_made_once() -> None:
     assert client.networks.created == []
 
 
-def test_a_network_with_other_addresses_is_made_anew() -> None:
+def test_a_network_with_other_addresses_is_replaced() -> None:
     before = FakeContainer("halab-ha", OURS, subnet="10.213.9.0/24")
     found, client = engine(networks=[before])
     found.of(lab_of(), WORK).make_networks()
@@ -179,7 +179,7 @@ def test_a_machine_is_connected_once_at_its_address() -> None:
     assert container.connected["halab-ha"] == {"IPAddress": "10.213.7.11"}
 
 
-def test_networks_of_others_are_known() -> None:
+def test_networks_of_others_are_listed() -> None:
     found, _ = engine(
         networks=[
             FakeContainer("a", subnet="172.17.0.0/16"),
@@ -201,7 +201,7 @@ def test_networks_of_others_are_known() -> None:
         (requests.exceptions.ConnectionError("gone"), "no docker engine answers: gone"),
     ],
 )
-def test_what_the_library_raises_becomes_a_problem_of_the_host(error: Exception, message: str) -> None:
+def test_errors_of_the_library_become_host_problems(error: Exception, message: str) -> None:
     found, client = engine()
 
     def fail(**options: object) -> None:
@@ -212,7 +212,7 @@ def test_what_the_library_raises_becomes_a_problem_of_the_host(error: Exception,
         found.machines("ha")
 
 
-def test_no_engine_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_reported_with_a_way_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # nobody listens at port 1 of the loopback
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     with pytest.raises(HostProblem, match="no docker engine answers") as caught:
@@ -220,7 +220,7 @@ def test_no_engine_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "scripts/bare-host" in (caught.value.hint or "")
 
 
-def test_networks_are_told_with_their_bridge_and_their_owner() -> None:
+def test_networks_are_listed_with_bridge_and_owner() -> None:
     found, _ = engine([], [FakeContainer("halab-ha", OURS)])
     (subnet,) = found.subnets()
     assert subnet.networks == (IPv4Network("10.213.7.0/24"),)

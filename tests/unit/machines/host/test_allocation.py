@@ -32,19 +32,19 @@ def networks_of(output: str) -> list[IPv4Network]:
     return [each.network for each in routes.parse(output)]
 
 
-def test_two_labs_get_networks_of_their_own(tmp_path: Path) -> None:
+def test_two_labs_get_different_networks(tmp_path: Path) -> None:
     one = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[])
     other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[])
     assert (one.network, other.network) == (network(0), network(1))
     assert allocation.held() == [one, other]
 
 
-def test_what_the_host_uses_is_left_alone(tmp_path: Path) -> None:
+def test_networks_in_use_are_not_chosen(tmp_path: Path) -> None:
     taken = [network(0), IPv4Network("10.213.1.128/25"), IPv4Network("192.168.0.0/16")]
     assert allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=taken).network == network(2)
 
 
-def test_a_network_that_is_routed_is_refused(tmp_path: Path) -> None:
+def test_a_network_with_a_route_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         HostProblem, match=r"10\.50\.7\.0/24 is in use on this host: 10\.50\.0\.0/16"
     ) as caught:
@@ -59,19 +59,19 @@ def test_a_network_of_another_lab_is_refused(tmp_path: Path) -> None:
         allocation.allocate("other", "10.50.7.0/24", work(tmp_path, "other"), taken=[])
 
 
-def test_no_free_network_is_said(tmp_path: Path) -> None:
+def test_a_full_pool_is_reported(tmp_path: Path) -> None:
     with pytest.raises(HostProblem, match="no free /24 in 10.213.0.0/16"):
         allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=[IPv4Network("10.0.0.0/8")])
 
 
-def test_a_name_of_another_lab_is_refused_and_says_where_it_is(tmp_path: Path) -> None:
+def test_the_name_of_another_lab_is_refused_with_its_folder(tmp_path: Path) -> None:
     first = work(tmp_path, "one")
     allocation.allocate("ha", "auto", first, taken=[])
     with pytest.raises(LabProblem, match=f"another lab on this host is called ha: {first}"):
         allocation.allocate("ha", "auto", work(tmp_path, "other"), taken=[])
 
 
-def test_a_lab_whose_folder_is_gone_holds_nothing(tmp_path: Path) -> None:
+def test_a_lab_without_its_folder_holds_nothing(tmp_path: Path) -> None:
     allocation.allocate("ha", "auto", work(tmp_path, "one"), taken=[])
     (tmp_path / "one" / ".halab").rmdir()
     again = allocation.allocate("ha", "auto", work(tmp_path, "other"), taken=[])
@@ -87,7 +87,7 @@ def test_a_work_folder_holds_one_lab(tmp_path: Path) -> None:
     assert allocation.of(folder) == now
 
 
-def test_what_is_released_is_free(tmp_path: Path) -> None:
+def test_a_released_network_is_free(tmp_path: Path) -> None:
     one, other = work(tmp_path, "one"), work(tmp_path, "other")
     allocation.allocate("one", "auto", one, taken=[])
     allocation.allocate("other", "auto", other, taken=[])
@@ -104,7 +104,7 @@ def test_a_preview_holds_nothing(tmp_path: Path) -> None:
     assert allocation.held() == []
 
 
-def test_virtual_machines_have_a_network_for_ssh_that_no_other_lab_has(tmp_path: Path) -> None:
+def test_virtual_machines_have_their_own_network_for_ssh(tmp_path: Path) -> None:
     first = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[], managed=True)
     other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[], managed=True)
     assert first.management == IPv4Network("10.214.0.0/24")
@@ -116,14 +116,14 @@ def test_virtual_machines_have_a_network_for_ssh_that_no_other_lab_has(tmp_path:
 
 
 @given(st.sets(st.integers(0, 255), max_size=255))
-def test_a_preview_is_free_whatever_is_taken(taken: set[int]) -> None:
+def test_a_preview_shows_a_free_network(taken: set[int]) -> None:
     used = [network(third) for third in taken]
     if len(taken) == 256:
         return
     assert allocation.preview("auto", used) not in used
 
 
-def test_labs_that_come_up_at_once_share_nothing(tmp_path: Path) -> None:
+def test_labs_that_come_up_at_once_get_different_networks(tmp_path: Path) -> None:
     def up(name: str) -> None:
         allocation.allocate(name, "auto", work(tmp_path, name), taken=[])
 
@@ -135,7 +135,7 @@ def test_labs_that_come_up_at_once_share_nothing(tmp_path: Path) -> None:
     assert len({each.network for each in allocation.held()}) == len(threads)
 
 
-def test_a_lock_that_is_held_is_waited_for(tmp_path: Path, user_folders: Path) -> None:
+def test_a_held_lock_is_waited_for(tmp_path: Path, user_folders: Path) -> None:
     state = user_folders / "state" / "halab"
     state.mkdir(parents=True)
     done = threading.Event()
@@ -153,7 +153,7 @@ def test_a_lock_that_is_held_is_waited_for(tmp_path: Path, user_folders: Path) -
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"name": "ha"}]', '{"a": 1}'])
-def test_a_state_file_that_is_damaged_is_named(content: str, user_folders: Path) -> None:
+def test_a_damaged_state_file_is_named(content: str, user_folders: Path) -> None:
     path = user_folders / "state" / "halab" / "allocations.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
@@ -161,7 +161,7 @@ def test_a_state_file_that_is_damaged_is_named(content: str, user_folders: Path)
         allocation.held()
 
 
-def test_the_state_folder_is_for_its_user_alone(tmp_path: Path, user_folders: Path) -> None:
+def test_only_the_user_may_enter_the_state_folder(tmp_path: Path, user_folders: Path) -> None:
     allocation.allocate("ha", "auto", work(tmp_path, "a"), taken=[])
     state = user_folders / "state" / "halab"
     assert state.stat().st_mode & 0o777 == 0o700
@@ -178,7 +178,7 @@ def test_routes_of_a_host_are_its_networks() -> None:
     ]
 
 
-def test_no_routes_are_no_networks() -> None:
+def test_no_routes_give_no_networks() -> None:
     assert networks_of("") == []
 
 

@@ -1,4 +1,4 @@
-"""One halab at a time."""
+"""Locks among all halab processes on a host."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from halab.errors import HostProblem
 from halab.machines.host.host_lock import HostLock, host_lock
 
 
-def test_networks_are_chosen_and_made_by_one_halab_at_a_time() -> None:
+def test_one_halab_at_a_time_chooses_and_makes_networks() -> None:
     with (
         host_lock(HostLock.NETWORKS, FakeClock()),
         pytest.raises(HostProblem, match="another halab process holds the lock for networks"),
         host_lock(HostLock.NETWORKS, FakeClock()),
     ):
         pass
-    # who has died, or has ended, keeps nobody waiting
+    # the lock of a process that died or ended is free
     with host_lock(HostLock.NETWORKS, FakeClock()):
         pass
 
 
-def test_who_copies_a_disk_keeps_nobody_from_making_networks() -> None:
+def test_the_lock_for_disks_does_not_block_networks() -> None:
     with host_lock(HostLock.DISKS, FakeClock()), host_lock(HostLock.NETWORKS, FakeClock()):
         pass

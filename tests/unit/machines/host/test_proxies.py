@@ -1,4 +1,4 @@
-"""The proxies that machines of a lab are given: one line each, and never shown."""
+"""The proxies for the machines of a lab: each on one line, and never shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from halab.errors import HostProblem
 from halab.machines.host import proxies
 
 
-def test_what_the_environment_has_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://ada:p$s%23@proxy.example:3128")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://[fd00::1]:1080")
     monkeypatch.setenv("no_proxy", "localhost, 127.0.0.1 ,.corp")
@@ -26,7 +26,7 @@ def test_what_the_environment_has_is_passed_on(monkeypatch: pytest.MonkeyPatch) 
      ("'", '"\'"', "%27"), ('"', "'\"'", "%22"), ("#", "'#'", "%23"), ("\\", r"'\\\\'", "%5C"),
      ("\u2028", "U\\+2028", "%E2%80%A8"), ("\t", "U\\+0009", "%09")],
 )  # fmt: skip
-def test_a_character_that_would_end_the_value_is_refused_and_the_value_not_shown(
+def test_a_character_that_would_end_the_value_is_refused_without_showing_the_value(
     monkeypatch: pytest.MonkeyPatch, character: str, shown: str, percent: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://ada:secret{character}@proxy:3128")

@@ -1,4 +1,4 @@
-"""Labs on another host: whose address it is, and the way there."""
+"""Labs on another host: its address, and the tunnels to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HOST = HostValues(
 )
 
 
-# whose address it is
+# addresses of other hosts
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ HOST = HostValues(
         (None, None),
     ],
 )
-def test_only_what_goes_by_ssh_is_a_remote_host(address: str | None, remote: Remote | None) -> None:
+def test_only_an_address_over_ssh_is_a_remote_host(address: str | None, remote: Remote | None) -> None:
     assert Remote.of(address) == remote
 
 
@@ -68,12 +68,12 @@ def test_only_what_goes_by_ssh_is_a_remote_host(address: str | None, remote: Rem
     ["ssh://", "ssh:///run/docker.sock", "ssh://-oProxyCommand=id", "ssh://-x@farm", "ssh://a:b@farm", "ssh://fa rm",
      "ssh://farm:many", "ssh://$(id)", "qemu+ssh:///system"],
 )  # fmt: skip
-def test_what_ssh_could_take_for_something_else_is_refused(address: str) -> None:
+def test_an_address_that_ssh_could_misread_is_refused(address: str) -> None:
     with pytest.raises(ValueError):
         Remote.of(address)
 
 
-def test_every_word_for_ssh_is_one_word() -> None:
+def test_every_value_is_one_word_for_ssh() -> None:
     remote = Remote("farm", "ada", 2222, "/my keys/50%")
     assert remote.ssh("-N")[-6:] == ["-p", "2222", "-i", "/my keys/50%", "-N", "ada@farm"]
     assert remote.proxy_command.endswith(" -p 2222 -i '/my keys/50%%' -W %h:%p ada@farm")
@@ -89,7 +89,7 @@ def problems(text: str) -> list[str]:
     return [str(each) for each in caught.value.problems]
 
 
-def test_the_address_of_libvirt_is_libvirts_alone() -> None:
+def test_provider_uri_is_for_libvirt_only() -> None:
     uri = "qemu+ssh://ada@farm/system"
     assert loads(f"provider: libvirt\nprovider_uri: {uri}\n", "lab.yml", LabFile).provider_uri == uri
     for provider in ("docker", "auto"):
@@ -102,7 +102,7 @@ def test_the_address_of_libvirt_is_libvirts_alone() -> None:
     ["farm", "http://barn/system", "qemu+ssh://farm", "qemu+ssh://barn/session", "qemu+ssh://-x/system",
      "qemu+tcp://barn/system", "qemu://barn/system", "qemu+ssh://farm:99999/system"],
 )  # fmt: skip
-def test_an_address_that_is_none_of_a_system_is_a_problem_of_its_line(uri: str) -> None:
+def test_an_address_that_is_not_of_a_system_is_reported_with_its_line(uri: str) -> None:
     (said,) = problems(f"provider: libvirt\nprovider_uri: {uri}\n")
     assert said.startswith("lab.yml:2: provider_uri: ")
 
@@ -160,9 +160,7 @@ def test_a_parameter_that_could_do_more_than_name_a_key_is_refused(
     ["qemu+ssh://farm/system\n", "qemu+ssh://fa\nrm/system", "qemu+ssh://farm/sys\ttem", "qemu+ssh://farm%0A/system",
      "qemu+ssh://farm/system#\x1b", "qemu:///system\x00", "qemu+ssh://farm/system?keyfile=/k\u2028"],
 )  # fmt: skip
-def test_an_address_with_a_control_character_is_refused_wherever_it_stands(
-    uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_with_a_control_character_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (said,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
     assert "a character in it that cannot be printed" in said
     with pytest.raises(ValueError, match="cannot be printed"):
@@ -175,11 +173,13 @@ def test_an_address_of_docker_has_no_parameters() -> None:
             Remote.of(address)
 
 
-# what is rendered
+# rendering
 
 
 @pytest.mark.parametrize("provider", ["docker", "libvirt"])
-def test_render_asks_no_other_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+def test_render_does_not_ask_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
     ssh_that(tmp_path, monkeypatch, f'echo "$@" >>"{tmp_path}/asked"; exit 255')
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
     text = "provider: libvirt\nprovider_uri: qemu+ssh://barn/system\n" if provider == "libvirt" else ""
@@ -190,7 +190,7 @@ def test_render_asks_no_other_host(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "asked").exists()
 
 
-def test_machines_on_another_host_are_reached_by_way_of_it() -> None:
+def test_machines_on_another_host_are_reached_through_it() -> None:
     reached = {"cp1": "172.17.0.2"}
     config = files.ssh_config(
         lab_of(), reached, private_keys={"cp1": "/k"}, known_hosts="/h", proxy_command=FARM.proxy_command
@@ -199,7 +199,7 @@ def test_machines_on_another_host_are_reached_by_way_of_it() -> None:
     assert "Proxy" not in files.ssh_config(lab_of(), reached, private_keys={"cp1": "/k"}, known_hosts="/h")
 
 
-def test_vagrant_is_told_the_way_there() -> None:
+def test_the_vagrantfile_has_the_way_to_the_other_host() -> None:
     here = files.work_files(lab_of(), HOST)["Vagrantfile"]
     there = files.work_files(lab_of(), replace(HOST, proxy_command=FARM.proxy_command))["Vagrantfile"]
     assert f"override.ssh.proxy_command = '{FARM.proxy_command}'" in there
@@ -235,7 +235,9 @@ def test_a_lab_stays_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         labs.existing(place)
 
 
-def test_a_lab_of_before_is_on_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_allocation_without_a_host_is_on_this_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = place_in(tmp_path)
     brought_up(tmp_path)
     assert labs.existing(place).network == IPv4Network("10.213.0.0/24")
@@ -245,17 +247,17 @@ def test_a_lab_of_before_is_on_this_host(tmp_path: Path, monkeypatch: pytest.Mon
     assert caught.value.hint == "unset DOCKER_HOST"
 
 
-def test_a_nonsensical_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_with_a_bad_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://")
     with pytest.raises(HostProblem, match="DOCKER_HOST names no host: ssh://"):
         labs.remote_of(place_in(tmp_path).written)
 
 
-# the way there
+# tunnels
 
 
 def ssh_that(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """An ssh that is a script."""
+    """Put a script in the place of ssh."""
     (folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -269,7 +271,7 @@ def ssh_that(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
         ("echo tcp://barn:2375", "docker on farm uses an engine on another host: tcp://barn:2375"),
     ],
 )  # fmt: skip
-def test_why_there_is_no_engine_there_is_said(
+def test_a_missing_engine_on_another_host_is_reported_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
 ) -> None:
     ssh_that(tmp_path, monkeypatch, script)
@@ -279,7 +281,9 @@ def test_why_there_is_no_engine_there_is_said(
     assert caught.value.hint
 
 
-def test_a_tunnel_that_is_refused_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_tunnel_is_reported_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ssh_that(tmp_path, monkeypatch, "echo 'Host key verification failed.' >&2; exit 255")
     with pytest.raises(
         HostProblem, match="cannot reach farm over SSH: Host key verification failed"
@@ -288,7 +292,7 @@ def test_a_tunnel_that_is_refused_says_why(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.hint == "this must work without asking for anything: ssh farm true"
 
 
-# An ssh that is let in: it listens where it is told to until its input ends.
+# An ssh that is logged in: it listens at the given addresses until its input ends.
 LET_IN = """
 import os, socket, sys
 words = sys.argv[1:]
@@ -314,7 +318,7 @@ else:
 
 @pytest.fixture
 def let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What that ssh was told, a line for each call."""
+    """A file with the arguments of that ssh, a line per call."""
     (tmp_path / "let_in.py").write_text(LET_IN)
     told = tmp_path / "told"
     ssh_that(tmp_path, monkeypatch, f'TOLD="{told}" exec "{sys.executable}" "{tmp_path}/let_in.py" "$@"')
@@ -323,7 +327,7 @@ def let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield told
 
 
-def test_a_tunnel_is_open_to_its_user_alone(let_in: Path) -> None:
+def test_only_the_user_may_use_a_tunnel(let_in: Path) -> None:
     found = tunnel.TUNNELS.to(FARM, engine=True)
     assert found.engine is not None
     for path in Path(found.socket), found.engine:
@@ -336,13 +340,13 @@ def test_a_tunnel_is_open_to_its_user_alone(let_in: Path) -> None:
     assert tunnel.TUNNELS.to(FARM, engine=True) is found
 
 
-def test_a_folder_of_a_tunnel_goes_with_the_command(let_in: Path) -> None:
+def test_closed_tunnels_leave_no_folder(let_in: Path) -> None:
     folder = Path(tunnel.TUNNELS.to(FARM).socket).parent
     tunnel.TUNNELS.close()
     assert not folder.exists()
 
 
-def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
+def test_kubectl_gets_a_port_that_leads_only_to_the_api(
     tmp_path: Path, let_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
@@ -358,7 +362,7 @@ def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
     port = server.removeprefix("https://127.0.0.1:")
     assert f"'-L', '127.0.0.1:{port}:10.213.0.10:6443'" in let_in.read_text()
     assert "'-D'" not in let_in.read_text()
-    # the lab's own is for whoever is on that host, and for `halab kubectl` as before
+    # the lab's own kubeconfig, for users on that host and for `halab kubectl`, does not change
     assert place.work.kubeconfig.read_text() == cluster
 
 
@@ -367,7 +371,7 @@ def test_kubectl_gets_a_port_that_leads_to_the_api_alone(
 
 @asynccontextmanager
 async def served_at(serve: Serve) -> AsyncIterator[str]:
-    """A server at a Unix socket; where that is."""
+    """The path of the Unix socket of a server."""
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -384,7 +388,7 @@ async def served_at(serve: Serve) -> AsyncIterator[str]:
 
 
 def proxied(target: Server) -> tuple[Serve, list[bytes]]:
-    """A SOCKS5 proxy that leads to one server, as `ssh -D` does: where that refuses, it closes."""
+    """A SOCKS5 proxy that leads to one server, as `ssh -D` does: it closes if the server refuses."""
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -419,7 +423,7 @@ def test_a_question_goes_through_the_tunnel() -> None:
     assert asyncio.run(ask()) == (Answer(200, b"ok"), [b"10.213.0.10:6443"])
 
 
-def test_who_does_not_listen_there_is_unreachable() -> None:
+def test_a_server_that_does_not_listen_there_is_unreachable() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(3)
 
@@ -451,7 +455,7 @@ def test_the_api_is_asked_through_the_tunnel() -> None:
     assert asyncio.run(ask()) == (200, [b"10.213.0.10:6443"])
 
 
-def test_a_machine_without_power_holds_no_question_for_longer_than_its_limit() -> None:
+def test_a_question_to_a_machine_without_power_ends_at_its_time_limit() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(3)
         writer.write(b"\x05\x00")
@@ -465,7 +469,7 @@ def test_a_machine_without_power_holds_no_question_for_longer_than_its_limit() -
         asyncio.run(asyncio.wait_for(ask(), 10))
 
 
-def test_a_tunnel_that_has_gone_says_nothing_of_the_lab() -> None:
+def test_a_lost_tunnel_says_nothing_about_the_lab() -> None:
     async def closed() -> str:
         async with served_at(saying()) as proxy:
             return proxy

@@ -1,4 +1,4 @@
-"""The disk of a box at libvirt: whole, or made again."""
+"""The disk of a box at libvirt: complete, or copied again."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def disk(tmp_path: Path) -> Path:
     return found
 
 
-def test_it_has_the_name_that_vagrant_looks_for(disk: Path) -> None:
+def test_it_has_the_name_that_vagrant_expects(disk: Path) -> None:
     assert base_disk.volume_name(BOX, disk) == (
         "halab-VAGRANTSLASH-debian-12-0123456789ab_vagrant_box_image_0_1700000000_box.img"
     )
 
 
-def test_it_is_copied_into_a_pool_that_is_made_where_there_is_none(disk: Path) -> None:
+def test_it_is_copied_into_a_pool_that_is_made_if_necessary(disk: Path) -> None:
     pools: Any = Pools()
     assert not base_disk.is_complete(pools, BOX, disk)
     base_disk.copy(pools, BOX, disk)
@@ -114,7 +114,7 @@ def test_it_is_copied_into_a_pool_that_is_made_where_there_is_none(disk: Path) -
     assert pools.made == ["default"]
 
 
-def test_one_that_was_cut_short_is_not_there_and_is_copied_again(disk: Path) -> None:
+def test_an_incomplete_copy_is_made_again(disk: Path) -> None:
     pools: Any = Pools()
     pools.breaks_after = 5
     with pytest.raises(KeyboardInterrupt):

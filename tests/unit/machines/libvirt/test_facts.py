@@ -1,4 +1,4 @@
-"""What libvirt says of itself, asked of its own test driver."""
+"""What libvirt says of itself: libvirt's own test driver."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OURS = Work(Path("/labs/ada/.halab"))
 POOL = "<pool type='dir'><name>{}</name><target><path>/srv/{}</path></target></pool>"
 
 
-def test_a_lab_s_networks_are_told_with_bridge_owner_and_state() -> None:
+def test_networks_of_a_lab_are_listed_with_bridge_owner_and_state() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
         hypervisor.of(VIRTUAL, OURS).make_networks()
@@ -35,7 +35,7 @@ def test_a_lab_s_networks_are_told_with_bridge_owner_and_state() -> None:
         assert facts.version.count(".") == 2
 
 
-def test_a_pool_that_is_not_active_has_no_room_to_tell() -> None:
+def test_an_inactive_pool_has_no_known_space() -> None:
     with driver() as connection:
         pool = connection.storagePoolDefineXML(POOL.format("resting", "resting"))
         try:

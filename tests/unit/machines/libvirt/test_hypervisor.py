@@ -1,4 +1,4 @@
-"""libvirt: what carries the lab's label is ours, and nothing else is touched."""
+"""libvirt: what has the lab's label is ours, and nothing else is changed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_machines_are_found_by_label_and_reached_where_dhcp_puts_them() -> None:
         assert hypervisor.machines("x") == []
 
 
-def test_down_removes_what_carries_the_label_and_nothing_else() -> None:
+def test_down_removes_what_has_the_label_and_nothing_else() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
         hypervisor.of(VIRTUAL, OURS).make_networks()
@@ -55,13 +55,13 @@ def test_down_removes_what_carries_the_label_and_nothing_else() -> None:
         assert hypervisor.remove("ha", OURS) == []
 
 
-def test_a_disk_whose_machine_was_never_made_goes_with_its_lab() -> None:
+def test_a_disk_of_a_machine_that_was_never_defined_is_removed_with_its_lab() -> None:
     with driver() as connection:
         pool = connection.storagePoolLookupByName("default-pool")
         try:
             for name in ("halab-ha-cp2.img", "halab-hat-cp2.img", "halab-ha.img"):
                 pool.createXML(f"<volume><name>{name}</name><capacity>4096</capacity></volume>")
-            # beside somebody else's lab of that name, it may be of a machine that is being made
+            # if another owner has a lab of that name, it may be the disk of a machine that is being made
             Hypervisor(connection).of(VIRTUAL, OTHERS).make_networks()
             assert Hypervisor(connection).remove("ha", OURS) == []
             for each in ("halab-ha", "halab-ha-ssh"):
@@ -77,13 +77,13 @@ def test_a_disk_whose_machine_was_never_made_goes_with_its_lab() -> None:
                 each.delete()
 
 
-def test_a_network_that_goes_while_we_look_makes_us_look_again() -> None:
+def test_networks_are_listed_again_if_one_is_removed_meanwhile() -> None:
     import libvirt
 
     with driver() as connection:
 
         class Restless:
-            """One whose network goes between the list and the look, once."""
+            """A connection whose network is removed once between the list and the look."""
 
             asked = 0
 
@@ -102,7 +102,7 @@ def test_a_network_that_goes_while_we_look_makes_us_look_again() -> None:
         assert restless.asked == 2
 
 
-def test_a_libvirt_that_was_started_anew_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_halab_connects_again_to_a_restarted_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
     import libvirt
 
     class Dead:
@@ -116,7 +116,7 @@ def test_a_libvirt_that_was_started_anew_is_asked_again(monkeypatch: pytest.Monk
         assert hypervisor.facts().driver == "TEST"
 
 
-def test_a_machine_that_could_not_write_is_not_taken_for_a_frozen_one(
+def test_a_machine_with_a_disk_error_is_not_reported_as_frozen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import libvirt
@@ -130,12 +130,12 @@ def test_a_machine_that_could_not_write_is_not_taken_for_a_frozen_one(
             with pytest.raises(HostProblem, match="halab-ha-cp1 was paused because") as caught:
                 hypervisor.of(VIRTUAL, OURS).state("cp1")
             assert "resume halab-ha-cp1" in (caught.value.hint or "")
-            # it can be removed all the same
+            # it can still be removed
             assert "halab-ha-cp1" in hypervisor.remove("ha", OURS)
 
 
 class Cores:
-    """A domain whose share of the processors is what it is told; `limits` is whether libvirt has the means."""
+    """A domain whose processor share can be set; with `limits` off, libvirt has no control groups."""
 
     def __init__(self, *, limits: bool = True, told: int | None = None) -> None:
         self.limits, self.told, self.set = limits, told, 0
@@ -156,12 +156,12 @@ class Cores:
         return 1
 
 
-def test_processors_are_limited_or_that_is_refused() -> None:
+def test_processors_are_limited_or_unable_is_raised() -> None:
     machine = VIRTUAL.machine("cp1")
     cores, unlimited, other = cast(Any, Cores()), cast(Any, Cores(limits=False)), cast(Any, Cores(told=100))
     libvirt_limits.of_cpus(cores, machine, machine.cpus / 4)
     assert cores.set == 25_000
-    # control groups v2 call it otherwise than it was called when it was set
+    # control groups v2 report `no limit` as another number than the one that was set
     for told in (None, 17_592_186_044_415):
         cores.told = told
         libvirt_limits.of_cpus(cores, machine, None)
@@ -173,7 +173,7 @@ def test_processors_are_limited_or_that_is_refused() -> None:
         libvirt_limits.of_cpus(other, machine, 0.5)
 
 
-def test_the_networks_of_a_lab_are_made_once_and_known() -> None:
+def test_the_networks_of_a_lab_are_made_once_and_listed() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
         for _ in range(2):
@@ -193,7 +193,7 @@ def test_a_network_that_was_stopped_is_started_again() -> None:
 
 
 @pytest.mark.parametrize("kind", ["machine", "network"])
-def test_a_name_that_another_owner_holds_is_refused(kind: str) -> None:
+def test_a_name_of_another_owner_is_refused(kind: str) -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
         if kind == "machine":
@@ -215,7 +215,7 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
         assert connection.lookupByName("bob-halab-ha-cp2").isActive()
 
 
-def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None:
+def test_writes_are_limited_by_the_hypervisor_and_unlimited_again(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
 
         def limits(name: str) -> int:
@@ -227,7 +227,7 @@ def test_writes_are_limited_by_the_hypervisor_and_let_go(tmp_path: Path) -> None
         assert limits("halab-ha-cp2") == 0
 
 
-def test_a_machine_that_goes_off_by_itself_is_no_error_for_who_turns_it_off(
+def test_turning_off_a_machine_that_has_just_gone_off_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest may go off after halab asked for its state, and before halab acts on it."""
@@ -243,9 +243,7 @@ def test_a_machine_that_goes_off_by_itself_is_no_error_for_who_turns_it_off(
         assert machines.state("cp2") is PowerState.OFF
 
 
-def test_a_machine_that_is_not_turned_off_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_that_stays_on_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import libvirt
 
     def refuse(found: libvirt.virDomain) -> None:
@@ -258,15 +256,15 @@ def test_a_machine_that_is_not_turned_off_is_an_error(
             LibvirtPower(Hypervisor(connection).of(VIRTUAL, Work(tmp_path))).cut("cp2")
 
 
-def test_a_machine_that_was_reset_is_another_process(tmp_path: Path) -> None:
-    """Libvirt counts them. Its own reset keeps the process, whose firmware may not find itself again."""
+def test_a_reset_starts_a_new_process(tmp_path: Path) -> None:
+    """libvirt counts the processes. Its own reset keeps the process, and the firmware may then hang."""
     with libvirt_power(tmp_path) as (power, _), driver_of(power) as connection:
         before = connection.lookupByName("halab-ha-cp2").ID()
         power.reset("cp2")
         assert connection.lookupByName("halab-ha-cp2").ID() > before
 
 
-def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
+def test_the_clock_of_a_thawed_machine_is_set(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, clocks):
         power.thaw("cp2")
         power.freeze("cp2")
@@ -275,7 +273,7 @@ def test_the_clock_of_a_machine_that_was_thawed_is_set(tmp_path: Path) -> None:
         assert clocks == ["cp2"]
 
 
-def test_a_start_writes_down_where_and_with_which_key_a_machine_is_reached(tmp_path: Path) -> None:
+def test_a_start_writes_address_and_key_into_the_ssh_config(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, _):
         power.cut("cp2")
         power.start("cp2")
@@ -284,7 +282,7 @@ def test_a_start_writes_down_where_and_with_which_key_a_machine_is_reached(tmp_p
         assert f'Host cp2\n  HostName 10.214.7.12\n  HostKeyAlias cp2\n  IdentityFile "{key}"\n' in config
 
 
-def test_what_vagrant_knew_of_a_lost_machine_is_forgotten(tmp_path: Path) -> None:
+def test_vagrants_files_of_a_removed_machine_are_removed(tmp_path: Path) -> None:
     with libvirt_power(tmp_path) as (power, _):
         known = tmp_path / ".halab/.vagrant/machines/cp2/libvirt"
         known.mkdir(parents=True)
@@ -293,8 +291,8 @@ def test_what_vagrant_knew_of_a_lost_machine_is_forgotten(tmp_path: Path) -> Non
         assert not known.exists()
 
 
-def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_removed(tmp_path: Path) -> None:
-    """What `up` starts with, after one that was killed while Vagrant made its machines."""
+def test_machines_are_registered_with_vagrant_and_incomplete_ones_removed(tmp_path: Path) -> None:
+    """The first step of `up`, after an `up` that was killed while Vagrant made its machines."""
     work = Work(tmp_path)
     with driver() as connection:
         machines = Hypervisor(connection).of(VIRTUAL, work)
@@ -314,14 +312,14 @@ def test_a_machine_that_runs_is_made_known_to_vagrant_and_half_a_machine_is_remo
         def seen(name: str) -> tuple[PowerState, str]:
             return machines.state(name), work.known_to_vagrant(name, "libvirt")
 
-        # off and without a key, off, running and called otherwise, running without a key
+        # off and without a key; off; running with another id; running without a key
         assert seen("cp1") == (PowerState.GONE, "")
         assert seen("cp2") == (PowerState.OFF, identities["cp2"])
         assert seen("cp3") == (PowerState.RUNNING, identities["cp3"])
         assert seen("lb1") == (PowerState.GONE, "")
 
 
-def test_a_libvirt_that_does_not_answer_is_a_problem_of_the_host(tmp_path: Path) -> None:
+def test_a_silent_libvirt_is_a_host_problem(tmp_path: Path) -> None:
     with pytest.raises(HostProblem, match=r"libvirt at qemu\+unix:///system\?socket=.* does not answer"):
         Hypervisor(uri=f"qemu+unix:///system?socket={tmp_path}/none")
 
@@ -333,7 +331,7 @@ def driver_of(power: object) -> AbstractContextManager[Any]:
     return closing(libvirt.open("test:///default"))
 
 
-def test_snapshots_are_kept_found_gone_back_to_and_deleted_by_name() -> None:
+def test_snapshots_are_saved_listed_restored_and_deleted_by_name() -> None:
     with driver() as connection:
         hypervisor = Hypervisor(connection)
         hypervisor.of(VIRTUAL, OURS).make_networks()

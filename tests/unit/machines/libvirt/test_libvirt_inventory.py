@@ -1,4 +1,4 @@
-"""What a libvirt has of labs, read and removed: libvirt's own test driver."""
+"""The resources of labs at a libvirt, listed and removed: libvirt's own test driver."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def names(found: list[Resource], kind: ResourceKind) -> list[str]:
     return sorted(each.name for each in found if each.kind is kind)
 
 
-def test_machines_networks_disks_and_snapshots_are_read(connection: Any) -> None:
+def test_machines_networks_disks_and_snapshots_are_listed(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     hypervisor.of(VIRTUAL, OURS).make_networks()
     path = disk(connection, "halab-ha-cp1.img")
@@ -88,14 +88,14 @@ def test_machines_networks_disks_and_snapshots_are_read(connection: Any) -> None
     assert by_kind[ResourceKind.NETWORK].created is not None
 
 
-def test_a_label_without_a_host_is_read(connection: Any) -> None:
+def test_a_label_without_a_host_is_accepted(connection: Any) -> None:
     label = '{"halab.lab": "ha", "halab.machine": "cp1", "halab.work": "/labs"}'
     machine_with(connection, "halab-ha-cp1", label=label)
     (found,) = Hypervisor(connection).resources()
     assert (found.work, found.host) == ("/labs", "")
 
 
-def test_a_disk_that_no_machine_has_is_debris_only_with_the_name_of_a_machines(connection: Any) -> None:
+def test_an_unused_disk_is_listed_only_if_it_has_the_name_of_a_machines_disk(connection: Any) -> None:
     for name in (
         "halab-ha-cp1.img",
         BASE,
@@ -109,12 +109,12 @@ def test_a_disk_that_no_machine_has_is_debris_only_with_the_name_of_a_machines(c
     assert (found.name, found.lab, found.machine, found.work) == ("halab-ha-cp1.img", "ha", "cp1", "")
 
 
-def test_a_disk_of_anybodys_machine_is_no_debris(connection: Any) -> None:
+def test_a_disk_that_any_machine_uses_is_not_listed(connection: Any) -> None:
     machine_with(connection, "somebodys", disk(connection, "halab-ha-cp1.img"))
     assert Hypervisor(connection).resources() == []
 
 
-def test_a_disk_that_a_machine_got_meanwhile_stays(connection: Any) -> None:
+def test_a_disk_that_a_machine_uses_since_then_stays(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     path = disk(connection, "halab-ha-cp1.img")
     (debris,) = hypervisor.resources()
@@ -124,7 +124,7 @@ def test_a_disk_that_a_machine_got_meanwhile_stays(connection: Any) -> None:
     assert [each.name() for each in pool(connection).listAllVolumes()] == ["halab-ha-cp1.img"]
 
 
-def test_all_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None:
+def test_everything_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     hypervisor.of(VIRTUAL, OURS).make_networks()
     attached, path = disk(connection, "precious.img"), disk(connection, "halab-ha-cp1.img")
@@ -137,17 +137,17 @@ def test_all_of_a_lab_is_removed_and_nothing_of_another(connection: Any) -> None
     gone = [each for each in hypervisor.resources() if each.work != str(OTHERS)]
     for each in sorted(gone, key=lambda thing: list(ResourceKind).index(thing.kind)):
         hypervisor.discard(each)
-    # a second time there is nothing to remove, and no problem
+    # the second time there is nothing to remove, and that is no problem
     for each in gone:
         hypervisor.discard(each)
     assert {each.work for each in hypervisor.resources()} == {str(OTHERS)}
     assert len(connection.listAllDomains()) == len(VIRTUAL.machines)
     assert [each.name() for each in connection.listAllNetworks()] == ["default"]
-    # what somebody has attached to a machine is not the machine's
+    # a disk that somebody has attached to a machine stays
     assert sorted(each.name() for each in pool(connection).listAllVolumes()) == [BASE, "precious.img"]
 
 
-def test_a_snapshot_alone_is_removed(connection: Any) -> None:
+def test_one_snapshot_is_removed(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     machine = machine_with(connection, "halab-ha-cp1", label=label_of())
     for name in ("noon", "evening"):
@@ -157,7 +157,7 @@ def test_a_snapshot_alone_is_removed(connection: Any) -> None:
     assert [each.getName() for each in machine.listAllSnapshots()] == ["evening"]
 
 
-def test_a_machine_that_is_now_another_labs_stays(connection: Any) -> None:
+def test_a_machine_that_now_belongs_to_another_lab_stays(connection: Any) -> None:
     hypervisor = Hypervisor(connection)
     before = machine_with(connection, "halab-ha-cp1", label=label_of())
     (found,) = hypervisor.resources()
@@ -169,9 +169,9 @@ def test_a_machine_that_is_now_another_labs_stays(connection: Any) -> None:
     assert [each.name() for each in connection.listAllDomains()] == ["x"]
 
 
-def test_what_goes_while_we_look_makes_us_look_again(connection: Any) -> None:
+def test_resources_are_listed_again_if_one_is_removed_meanwhile(connection: Any) -> None:
     class Restless:
-        """One whose domain goes between the list and the look, a few times."""
+        """A connection whose domain is removed a few times between the list and the look."""
 
         def __init__(self, times: int) -> None:
             self.times = times
