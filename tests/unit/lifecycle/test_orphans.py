@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -33,14 +34,6 @@ MACHINES = ["cp1", "cp2", "cp3", "lb1"]
 
 class Booted(Exception):
     """Raised where machines would be made or started."""
-
-
-class NoMachines:
-    """The machines of a lab, none of which is made."""
-
-    def require_free_names(self) -> None: ...
-
-    def make_networks(self) -> None: ...
 
 
 class Engine:
@@ -76,8 +69,24 @@ class Engine:
     def networks(self) -> list[IPv4Network]:
         return []
 
-    def of(self, lab: Lab, work: Work) -> NoMachines:
-        return NoMachines()
+    def of(self, lab: Lab, work: Work) -> EngineMachines:
+        return EngineMachines(self, lab, work)
+
+
+@dataclass
+class EngineMachines:
+    """The machines of one lab at such an engine."""
+
+    engine: Engine
+    lab: Lab
+    work: Work
+
+    def infos(self) -> list[MachineInfo]:
+        return self.engine.machines(self.lab.name, self.work)
+
+    def require_free_names(self) -> None: ...
+
+    def make_networks(self) -> None: ...
 
 
 @contextmanager
