@@ -35,15 +35,15 @@ def require_regular(path: Path, limit_bytes: int | None = None) -> None:
     _require(path, path.stat(), limit_bytes)
 
 
-def _require(path: Path, found: os.stat_result, limit_bytes: int | None) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _require(path: Path, status: os.stat_result, limit_bytes: int | None) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise BadUsage(f"a folder, not a file: {path}")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise BadUsage(
             f"not a regular file: {path}",
             hint="halab does not read pipes and devices: save the content to a file",
         )
-    if limit_bytes is not None and found.st_size > limit_bytes:
+    if limit_bytes is not None and status.st_size > limit_bytes:
         raise _too_large(path, limit_bytes)
 
 

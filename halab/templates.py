@@ -93,7 +93,9 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
 
 def _one_line(value: Any) -> Any:
     """The value; ValueError where it has a control character."""
-    if not isinstance(value, Rendered) and any(unicodedata.category(each) == "Cc" for each in str(value)):
+    if not isinstance(value, Rendered) and any(
+        unicodedata.category(character) == "Cc" for character in str(value)
+    ):
         raise ValueError(f"a value with a control character cannot be rendered: {str(value)!r:.80}")
     return value
 

@@ -132,14 +132,14 @@ class _Fetch:
     def _checked(self, url: str, checksum_url: str, step: Step) -> tuple[Path, str]:
         """Download a file whose checksum is published beside it; its path and its origin."""
         said = self.downloads.content(checksum_url).text
-        found = re.match(r"[0-9a-f]{64}\b", said)
-        if not found:
+        checksum = re.match(r"[0-9a-f]{64}\b", said)
+        if not checksum:
             raise Corrupted(
                 f"not a checksum: {checksum_url}", hint="a proxy may have answered instead of the server"
             )
         file = self.workplace.downloads / url.rpartition("/")[2]
-        self.downloads.file(url, file, found[0], step)
-        return file, f"{url} sha256:{found[0]}"
+        self.downloads.file(url, file, checksum[0], step)
+        return file, f"{url} sha256:{checksum[0]}"
 
 
 def _binary(hosts: Hosts, release: Release, architecture: Architecture, name: str) -> str:

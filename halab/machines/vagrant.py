@@ -131,7 +131,7 @@ class Vagrant:
     def boxes(self) -> set[str]:
         """The names of the boxes that Vagrant has for this provider."""
         with self._translated("box list"):
-            return {each.name for each in self._vagrant.box_list() if each.provider == self._provider}
+            return {box.name for box in self._vagrant.box_list() if box.provider == self._provider}
 
     def add_box(self, name: str, file: Path) -> None:
         """Add a box from its file, unless another halab process has just added it."""
@@ -161,7 +161,7 @@ class Vagrant:
     def states(self) -> dict[str, str]:
         """Machine → state, in Vagrant's words (`running`, `stopped`, `not_created` …)."""
         with self._translated("status"):
-            return {each.name: each.state for each in self._vagrant.status()}
+            return {machine.name: machine.state for machine in self._vagrant.status()}
 
     @contextmanager
     def _logged(self) -> Iterator[IO[bytes]]:

@@ -119,7 +119,7 @@ def networks(lab: Lab, *, work: str, identity: str, made: str) -> dict[str, str]
         for machine in lab.machines
     )
     way_in = management(lab)
-    first, last = (way_in.network_address + each for each in _UNKNOWN)
+    first, last = (way_in.network_address + byte for byte in _UNKNOWN)
     dhcp = f"    <dhcp>\n      <range start='{first}' end='{last}'/>\n{hosts}    </dhcp>\n"
     bridge = f"hm{int(way_in.network_address):08x}"
     ssh = _network(management_name(lab), bridge, way_in, label, dhcp, forward="  <forward mode='nat'/>\n")

@@ -80,7 +80,7 @@ def infos(client: DockerClient, lab: str | None, work: Work | None) -> list[Mach
     wanted = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
     wanted += [] if work is None else [f"{WORK_LABEL}={work}"]
     containers = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
-    machines = [_info(each.attrs) for each in containers if each.labels[MACHINE_LABEL]]
+    machines = [_info(container.attrs) for container in containers if container.labels[MACHINE_LABEL]]
     return sorted(machines, key=lambda machine: machine.host_name)
 
 

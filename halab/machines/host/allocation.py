@@ -47,13 +47,13 @@ def held() -> list[Allocation]:
     try:
         return [
             Allocation(
-                each["name"],
-                IPv4Network(each["network"]),
-                Path(each["work"]),
-                IPv4Network(each["management"]) if each.get("management") else None,
-                each.get("host", ""),
+                entry["name"],
+                IPv4Network(entry["network"]),
+                Path(entry["work"]),
+                IPv4Network(entry["management"]) if entry.get("management") else None,
+                entry.get("host", ""),
             )
-            for each in json.loads(path.read_text())
+            for entry in json.loads(path.read_text())
         ]
     except FileNotFoundError:
         return []
@@ -65,7 +65,7 @@ def held() -> list[Allocation]:
 
 def of(work: Path) -> Allocation | None:
     """The allocation of a work folder; None where it has none."""
-    return next((each for each in held() if each.work == work), None)
+    return next((allocation for allocation in held() if allocation.work == work), None)
 
 
 def allocate(
@@ -84,17 +84,17 @@ def allocate(
     """
     with _locked():
         others = []
-        for each in held():
-            if each.work == work:
+        for other in held():
+            if other.work == work:
                 continue
-            if each.name == name and each.work.exists():
+            if other.name == name and other.work.exists():
                 raise LabProblem(
-                    f"another lab on this host is called {name}: {each.work}",
+                    f"another lab on this host is called {name}: {other.work}",
                     hint="give this lab another name in its lab file, or take the other one down",
                 )
-            if each.work.exists():
-                others.append(each)
-        used = [*taken, *(network for each in others for network in each.networks)]
+            if other.work.exists():
+                others.append(other)
+        used = [*taken, *(network for other in others for network in other.networks)]
         network = _choose(wanted, used)
         management = _first_free(_MANAGEMENT_POOL, [*used, network]) if managed else None
         allocation = Allocation(name, network, work, management, host)
@@ -104,28 +104,28 @@ def allocate(
 
 def preview(wanted: str, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Network]:
     """The networks that `allocate` would choose now: the lab's and the one for SSH. Nothing is held."""
-    used = [*taken, *(network for each in held() if each.work.exists() for network in each.networks)]
+    used = [*taken, *(network for other in held() if other.work.exists() for network in other.networks)]
     network = _choose(wanted, used)
     return network, _first_free(_MANAGEMENT_POOL, [*used, network])
 
 
 def release(work: Path) -> None:
     with _locked():
-        _save([each for each in held() if each.work != work])
+        _save([other for other in held() if other.work != work])
 
 
 def host_routes(remote: Remote | None = None) -> list[IPv4Network]:
     """The IPv4 networks with a route on this host, or on the lab's host, without the default route."""
-    return [each.network for each in (routes.routes_of(remote) if remote else routes.routes())]
+    return [route.network for route in (routes.routes_of(remote) if remote else routes.routes())]
 
 
 def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:
     if wanted != "auto":
         network = IPv4Network(wanted)
-        for each in used:
-            if each.overlaps(network):
+        for other in used:
+            if other.overlaps(network):
                 raise HostProblem(
-                    f"the network {network} is in use on this host: {each} has a route, or another lab holds it",
+                    f"the network {network} is in use on this host: {other} has a route, or another lab holds it",
                     hint="write `network: auto` in the lab file, or a /24 that is free",
                 )
         return network
@@ -134,7 +134,7 @@ def _choose(wanted: str, used: list[IPv4Network]) -> IPv4Network:
 
 def _first_free(pool: IPv4Network, used: list[IPv4Network]) -> IPv4Network:
     for network in pool.subnets(new_prefix=24):
-        if not any(each.overlaps(network) for each in used):
+        if not any(other.overlaps(network) for other in used):
             return network
     hint = "write a free /24 as `network` in the lab file" if pool == _POOL else "take a lab down"
     raise HostProblem(f"no free /24 in {pool}", hint=hint)
@@ -155,13 +155,13 @@ def _locked() -> Iterator[None]:
 def _save(allocations: list[Allocation]) -> None:
     entries = [
         {
-            "name": each.name,
-            "network": str(each.network),
-            "work": str(each.work),
-            **({"management": str(each.management)} if each.management else {}),
-            **({"host": each.host} if each.host else {}),
+            "name": allocation.name,
+            "network": str(allocation.network),
+            "work": str(allocation.work),
+            **({"management": str(allocation.management)} if allocation.management else {}),
+            **({"host": allocation.host} if allocation.host else {}),
         }
-        for each in allocations
+        for allocation in allocations
     ]
     replace(_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
 

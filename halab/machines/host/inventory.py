@@ -17,17 +17,17 @@ def read(known: Mapping[str, str]) -> list[Resource]:
     """The resources of all allocations of this user, and of `known` work folders (path → lab) from labels."""
     held = allocation.held()
     here = identity.of_this_host()
-    found = [
+    resources = [
         Resource(
-            Holder.HOST, ResourceKind.ALLOCATION, f"{each.name} {each.network}", str(each.work), each.name,
-            str(each.work), here,
+            Holder.HOST, ResourceKind.ALLOCATION, f"{allocated.name} {allocated.network}", str(allocated.work),
+            allocated.name, str(allocated.work), here,
         )
-        for each in held
+        for allocated in held
     ]  # fmt: skip
-    labs = {**known, **{str(each.work): each.name for each in held}}
+    labs = {**known, **{str(allocated.work): allocated.name for allocated in held}}
     for path, lab in sorted(labs.items()):
-        found += _folder(Path(path), lab, here)
-    return found
+        resources += _folder(Path(path), lab, here)
+    return resources
 
 
 def is_there(work: str) -> bool:
@@ -47,26 +47,26 @@ def is_there(work: str) -> bool:
 
 def _folder(path: Path, lab: str, here: str) -> list[Resource]:
     try:
-        size, made = _size(path), _made(path)
+        size, created = _size(path), _created(path)
     except OSError:
         return []
-    found = [
+    resources = [
         Resource(
             Holder.HOST, ResourceKind.WORK_FOLDER, path.name, str(path), lab, str(path), here,
-            created=made, size_bytes=size,
+            created=created, size_bytes=size,
         )
     ]  # fmt: skip
     holder = Work(path).lock_holder
     with suppress(OSError):
-        by, since = holder.read_text().strip(), holder.stat().st_mtime
-        at = datetime.fromtimestamp(since, UTC)
-        found.append(
-            Resource(Holder.HOST, ResourceKind.LOCK, by, str(holder), lab, str(path), here, created=at)
+        by, time = holder.read_text().strip(), holder.stat().st_mtime
+        since = datetime.fromtimestamp(time, UTC)
+        resources.append(
+            Resource(Holder.HOST, ResourceKind.LOCK, by, str(holder), lab, str(path), here, created=since)
         )
-    return found
+    return resources
 
 
-def _made(path: Path) -> datetime:
+def _created(path: Path) -> datetime:
     """When the work folder was made: the time of its keys, which no later command writes."""
     key = Work(path).public_key
     return datetime.fromtimestamp((key if key.exists() else path).stat().st_mtime, UTC)

@@ -51,12 +51,13 @@ def neighbours(
 ) -> list[Neighbour]:
     """The networks of docker or libvirt, then the other routes."""
     known = list(subnets)
-    found = [
-        Neighbour(network, each.kind, each.name, each.is_of(lab, work), each.active)
-        for each in known
-        for network in each.networks
+    of_subnets = [
+        Neighbour(network, subnet.kind, subnet.name, subnet.is_of(lab, work), subnet.active)
+        for subnet in known
+        for network in subnet.networks
     ]
     # the route of a known subnet is left out; another route through the same device is not
-    explained = {(network, each.device) for each in known for network in each.networks}
-    others = {(each.network, each.device) for each in routes} - explained
-    return found + [Neighbour(network, NetworkKind.ROUTE, device) for network, device in sorted(others)]
+    explained = {(network, subnet.device) for subnet in known for network in subnet.networks}
+    others = {(route.network, route.device) for route in routes} - explained
+    of_routes = [Neighbour(network, NetworkKind.ROUTE, device) for network, device in sorted(others)]
+    return of_subnets + of_routes

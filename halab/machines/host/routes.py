@@ -39,12 +39,12 @@ def routes_of(remote: Remote) -> list[Route]:
 
 def parse(output: str) -> list[Route]:
     """Parse `ip -json -4 route`. A VPN may have a /1 route for each half of the internet: that is a default, too."""
-    found = [
-        Route(IPv4Network(each["dst"], strict=False), _device(each))
-        for each in json.loads(output or "[]")
-        if each.get("type", "unicast") == "unicast" and each["dst"] != "default"
+    unicast = [
+        Route(IPv4Network(route["dst"], strict=False), _device(route))
+        for route in json.loads(output or "[]")
+        if route.get("type", "unicast") == "unicast" and route["dst"] != "default"
     ]
-    return [each for each in found if each.network.prefixlen > 1]
+    return [route for route in unicast if route.network.prefixlen > 1]
 
 
 def _device(route: dict[str, object]) -> str:
