@@ -113,7 +113,7 @@ def test_origins_are_modules_with_their_sums(toolchain: Path, workplace: Workpla
     assert origins["images/pause.tar"] == ["halab: pause.go"]
 
 
-def test_modules_are_downloaded_once(toolchain: Path, workplace: Workplace) -> None:
+def test_every_module_is_fetched_once(toolchain: Path, workplace: Workplace) -> None:
     make_all(toolchain, workplace)
     calls = (toolchain / "calls").read_text()
     assert calls.count("download") == 6
