@@ -14,6 +14,7 @@ from cuts import Cut, CutServer, make_credentials
 
 from halab.config.probe import Question, Way
 from halab.scenario.record.events import Sample
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples, figures
 from halab.scenario.record.timeline import read_samples
 from halab.scenario.sampler import launcher
@@ -68,7 +69,7 @@ def errors(folder: Path, server: CutServer) -> None:
         by_kind = defaultdict(list)
         for cut in cuts:
             for number in range(LANES):
-                seen = _longest(samples.of(f"lane-{rate:g}-{number}"), cut)
+                seen = _longest(samples.of(Lane(f"lane-{rate:g}-{number}")), cut)
                 by_kind[cut.how].append((cut.length, 1000 * (seen - (cut.end - cut.start))))
         for how, found in by_kind.items():
             # questions that hung for less than the time limit were answered: no outage

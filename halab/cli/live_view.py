@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from halab.config.leader_roles import LEADER_ROLES
 from halab.printable import printable
-from halab.scenario.record.events import spoken
 from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live, LiveChange
 
 if TYPE_CHECKING:
@@ -96,14 +95,14 @@ def _machines(lab: Lab, live: Live, t: float) -> Table:
 
 def _probes(live: Live, t: float, width: int) -> Table:
     lanes = live.lanes
-    longest = max((len(spoken(lane)) for lane in lanes), default=0)
+    longest = max((len(lane.in_words) for lane in lanes), default=0)
     marks = max(_FEWEST_MARKS, min(_MOST_MARKS, width - longest - _BESIDE_MARKS))
     table = _table("PROBE", "", "", "FAILED", f"LAST {WINDOW_SECONDS:.0f} s")
     table.columns[2].justify = table.columns[3].justify = "right"
     for lane in lanes:
         now = live.now(lane)
         table.add_row(
-            spoken(lane),
+            lane.in_words,
             _styled("ok" if now.ok else "fails", now.ok),
             f"{now.seconds * 1000:.0f} ms",
             f"{live.failed_share(t, lane):.0%}",
@@ -171,7 +170,7 @@ def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
     yield from _exceptions(
         "nodes ready", {each.name: _node(live, t, each.name) for each in lab.nodes}, good="ready"
     )
-    failing = [spoken(lane) for lane in live.lanes if not live.now(lane).ok]
+    failing = [lane.in_words for lane in live.lanes if not live.now(lane).ok]
     yield f"failing: {', '.join(failing)}" if failing else f"{len(live.lanes)} probes answer"
     for fault in live.faults:
         yield f"a fault is open: {fault}"

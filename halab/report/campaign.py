@@ -10,7 +10,6 @@ from halab.config import loading
 from halab.config.scenario import Scenario
 from halab.config.twin import Verdict
 from halab.report import wording
-from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.record.outage import percentile
 from halab.scenario.verdict.decision import Figure, Unit
@@ -193,7 +192,7 @@ def _measured(result: Result) -> Iterator[tuple[str, str, Figure]]:
         for figure in outcome.figures:
             yield outcome.name, outcome.promised, figure
     for impact in result.impacts:
-        name = f"{impact.fault}: {spoken(impact.lane)}"
+        name = f"{impact.fault}: {impact.lane.in_words}"
         yield name, "", Figure("failed after", Unit.SECONDS, impact.failed_after_seconds)
         if impact.good_after_seconds is not None:
             yield name, "", Figure("good after", Unit.SECONDS, impact.good_after_seconds)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from halab.config.leader_roles import LEADER_ROLES
 from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
+from halab.scenario.record.lanes import Lane
 
 # The states that one machine at a time has: who leads.
-LEADERS = {role.leader: f"{role.component} leader" for role in LEADER_ROLES}
+LEADERS = {Lane(role.leader): f"{role.component} leader" for role in LEADER_ROLES}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Act:
 class StateChange:
     """A state that is another than the one known last, `seconds` after what was done last before it."""
 
-    lane: str
+    lane: Lane
     t: float
     before: str | None
     after: str
@@ -50,7 +51,7 @@ class StateChange:
 def acts(history: History) -> list[Act]:
     """Everything that was done to the lab, each name once: a fault may hit several machines."""
     found: dict[str, Act] = {}
-    for fault in history.faults():
+    for fault in history.faults:
         for t, is_heal in ((fault.started, False), (fault.heal_started, True)):
             act = None if t is None else Act(t, fault.name, is_heal)
             if act and (str(act) not in found or act.t < found[str(act)].t):
@@ -58,14 +59,14 @@ def acts(history: History) -> list[Act]:
     return sorted(found.values(), key=lambda act: act.t)
 
 
-def changes(history: History, lane: str) -> list[StateChange]:
+def changes(history: History, lane: Lane) -> list[StateChange]:
     """The changes from one known value to another; a time of which nothing is known is no value."""
     done = acts(history)
     return list(_changes(history.states.changes(lane), lane, done))
 
 
 def _changes(
-    values: Sequence[tuple[float, str | None]], lane: str, done: Sequence[Act]
+    values: Sequence[tuple[float, str | None]], lane: Lane, done: Sequence[Act]
 ) -> list[StateChange]:
     known: str | None = None
     found = []

@@ -119,7 +119,7 @@ def draw(evidence: Evidence, result: Result) -> Pictures:
     groups = list(_groups(history, result, scale))
     bands = [
         scale.bar(window.start, window.end or scale.end, "band")
-        for name in dict.fromkeys(fault.name for fault in history.faults())
+        for name in dict.fromkeys(fault.name for fault in history.faults)
         if (window := history.window(name))
     ]
     moments, levels = _moments(history, scale)
@@ -184,11 +184,11 @@ def _named(strips: Sequence[Strip]) -> Iterator[str]:
 
 def _extent(history: History) -> tuple[float, float]:
     """From the sampler's start to its end: nothing else can be drawn."""
-    bounds = [each.t for each in history.records if isinstance(each.what, events.SamplerStarted)]
-    samples, states, faults = history.samples, history.states, history.faults()
+    bounds = [t for t, _ in history.events(events.SamplerStarted)]
+    samples, states, faults = history.samples, history.states, history.faults
     first = [samples.of(lane)[0].t for lane in samples.lanes] + [fault.started for fault in faults]
     first += [states.of(lane)[0].t for lane in states.lanes]
-    ends = [each.t for each in history.records if isinstance(each.what, events.Steady)]
+    ends = [t for t, _ in history.events(events.Steady)]
     last = [samples.of(lane)[-1].end for lane in samples.lanes]
     last += [states.of(lane)[-1].end for lane in states.lanes]
     last += [fault.healed or fault.started for fault in faults]

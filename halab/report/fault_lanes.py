@@ -24,7 +24,7 @@ _STEPS_OFF_THE_EDGE = 6
 def faults(history: History, scale: Scale) -> Iterator[Strip]:
     """A strip for every fault, on however many machines."""
     by_name: dict[str, list[FaultSpan]] = {}
-    for fault in history.faults():
+    for fault in history.faults:
         by_name.setdefault(fault.name, []).append(fault)
     for name, hit in by_name.items():
         started = min(fault.started for fault in hit)
@@ -62,7 +62,7 @@ def recovery(result: Result, scale: Scale) -> Iterator[Strip]:
 def machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
     """The machines that a fault switched off, froze, removed or cut off, by name."""
     hit = sorted(
-        (fault for fault in history.faults() if facts_of(fault.fault).machine_becomes),
+        (fault for fault in history.faults if facts_of(fault.fault).machine_becomes),
         key=lambda fault: fault.machine,
     )
     for name, group in groupby(hit, key=lambda fault: fault.machine):

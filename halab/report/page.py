@@ -11,8 +11,8 @@ from halab.config.lab import Balancer
 from halab.config.quantities import format_duration
 from halab.report import changes, narrative, wording
 from halab.report.drawing import draw
-from halab.scenario.record.events import spoken
 from halab.scenario.record.folder import Evidence, Meta
+from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 # What the bars of a drawing mean, by their kinds; a kind that explains itself by a word on it is not here.
@@ -49,7 +49,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
     remarkable = [each for each in quiet if each.standing is not PromiseStatus.KEPT]
     checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
     pictures = draw(evidence, result)
-    lanes = sorted(result.lanes, key=lambda lane: ("@" in lane.name, lane.name.partition("@")[::-1]))
+    lanes = sorted(result.lanes, key=lambda figures: (figures.name.machine or "", str(figures.name)))
     return templates.page(
         "report.html",
         result=result,
@@ -64,7 +64,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         checks=checks,
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],
         whole_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
-        impacts=[impact for impact in result.impacts if "@" not in impact.lane],
+        impacts=[impact for impact in result.impacts if impact.lane.machine is None],
         happenings=narrative.narrative(evidence),
         versions=wording.versions(evidence.meta),
         balancer=_balancer(evidence.meta),
@@ -75,7 +75,6 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         limit=wording.limit,
         measured=wording.measured,
         duration=format_duration,
-        spoken=spoken,
         milliseconds=wording.milliseconds,
         share=wording.share,
         started=result.started.replace("T", " at ", 1),
@@ -93,9 +92,9 @@ def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
     worst = wording.worst_for_clients(result)
     if worst:
         outage = worst.longest_outage_seconds
-        note = worst.name if outage else "no sample failed"
+        note = str(worst.name) if outage else "no sample failed"
         yield Tile("longest outage for clients", format_duration(outage) if outage else "none", note)
-    for change in changes.changes(evidence.history, "etcd-leader"):
+    for change in changes.changes(evidence.history, Lane("etcd-leader")):
         if change.act and change.seconds is not None:
             note = f"{change.after} instead of {change.before}, since {change.act}"
             yield Tile("new etcd leader after", format_duration(change.seconds), note)

@@ -10,6 +10,7 @@ from halab.config.step import Expect
 from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
 from halab.scenario.record.events import Sample
 from halab.scenario.record.history import History
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import GAP_SECONDS, Outage, figures
 
 _MOST_LABELS = 8
@@ -23,24 +24,23 @@ def through_balancer(history: History, scale: Scale) -> list[Strip]:
         for step in history.scenario.steps
         if isinstance(step, Expect) and isinstance(step.expectation, ProbeExpectation)
     }
-    lanes = sorted((lane for lane in history.samples.lanes if "@" not in lane), key=_rank)
-    return [_strip(history, lane, scale, is_news=lane in promised) for lane in lanes]
+    lanes = sorted((lane for lane in history.samples.lanes if lane.machine is None), key=_rank)
+    return [_strip(history, lane, scale, is_news=lane.name in promised) for lane in lanes]
 
 
 def direct(history: History, scale: Scale) -> list[Strip]:
-    lanes = [lane for lane in history.samples.lanes if "@" in lane]
-    by_machine = sorted(lanes, key=lambda lane: (lane.partition("@")[2], _rank(lane)))
+    lanes = [lane for lane in history.samples.lanes if lane.machine]
+    by_machine = sorted(lanes, key=lambda lane: (lane.machine or "", _rank(lane)))
     return [_strip(history, lane, scale) for lane in by_machine]
 
 
-def _rank(lane: str) -> tuple[int, str]:
+def _rank(lane: Lane) -> tuple[int, str]:
     """The plain questions first: what a client is told, then what it reads, then what it writes."""
-    known = [number for number, start in enumerate(_ORDER) if lane.startswith(start)]
-    return (known[0] if known else len(_ORDER), lane)
+    known = [number for number, start in enumerate(_ORDER) if lane.name.startswith(start)]
+    return (known[0] if known else len(_ORDER), lane.name)
 
 
-def _strip(history: History, lane: str, scale: Scale, *, is_news: bool = False) -> Strip:
-    probe, _, machine = lane.partition("@")
+def _strip(history: History, lane: Lane, scale: Scale, *, is_news: bool = False) -> Strip:
     samples = history.samples.of(lane)
     found = figures(samples, samples[0].t, samples[-1].end + 1e-6)
     longest = found.longest
@@ -51,11 +51,11 @@ def _strip(history: History, lane: str, scale: Scale, *, is_news: bool = False) 
         for span in scale.merged([*_spans(samples), *out], _is_louder)
     ]
     return Strip(
-        probe,
+        lane.name,
         f"longest {format_duration(longest.seconds)}" if longest else "never out",
         bars,
         _labels(found.outages, scale),
-        machine or None,
+        lane.machine,
         is_quiet=not (found.failed or found.gaps or is_news),
     )
 

@@ -11,6 +11,7 @@ from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
 from halab.report.changes import LEADERS, StateChange, changes
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.history import History
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import GAP_SECONDS
 
 _MOST_LABELS = 6
@@ -46,18 +47,17 @@ def leaders(history: History, scale: Scale) -> Iterator[Strip]:
 
 def of_machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
     """A strip for each state of each machine, with the machine's name."""
-    lanes = [lane.partition("@") for lane in history.states.lanes]
-    for name, (called, values) in _OF_MACHINES.items():
-        for state, _, machine in lanes:
-            if machine and state == name:
-                strip = _of_machine(history, f"{state}@{machine}", called, values, scale)
+    for state, (called, values) in _OF_MACHINES.items():
+        for lane in history.states.lanes:
+            if lane.machine and lane.name == state:
+                strip = _of_machine(history, lane, called, values, scale)
                 # a member that is down cannot say whether it has an alarm: only an alarm is news
                 if state != _ALARM or not strip.is_quiet:
-                    yield machine, strip
+                    yield lane.machine, strip
 
 
 def _of_machine(
-    history: History, lane: str, called: str, values: dict[str, tuple[str, str]], scale: Scale
+    history: History, lane: Lane, called: str, values: dict[str, tuple[str, str]], scale: Scale
 ) -> Strip:
     look = partial(_look, values)
     spans = _spans(history.states.of(lane), look)
@@ -82,7 +82,7 @@ def _of_machine(
         note,
         bars,
         [*above, *_inside([span for span in spans if span.kind == "down"], scale)],
-        lane.partition("@")[2],
+        lane.machine,
         is_quiet=not words and (not blind or called == _OF_MACHINES[_ALARM][0]),
     )
 

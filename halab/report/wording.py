@@ -6,7 +6,7 @@ from halab.config.quantities import format_count, format_duration, format_share
 from halab.config.twin import Verdict
 from halab.scenario.record.folder import Meta
 from halab.scenario.verdict.decision import Figure, Unit
-from halab.scenario.verdict.result import Lane, PromiseOutcome, PromiseStatus, Result
+from halab.scenario.verdict.result import LaneFigures, PromiseOutcome, PromiseStatus, Result
 
 VERDICTS = {
     Verdict.PASS: "Every promise was kept.",
@@ -52,13 +52,13 @@ def milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.0f}ms"
 
 
-def share(lane: Lane) -> str:
+def share(lane: LaneFigures) -> str:
     return format_share(lane.failed / lane.samples) if lane.samples else ""
 
 
-def worst_for_clients(result: Result) -> Lane | None:
+def worst_for_clients(result: Result) -> LaneFigures | None:
     """The lane through the load balancer that was out the longest; None where none was sampled."""
-    through = [lane for lane in result.lanes if "@" not in lane.name]
+    through = [lane for lane in result.lanes if lane.name.machine is None]
     return max(through, key=lambda lane: lane.longest_outage_seconds, default=None)
 
 

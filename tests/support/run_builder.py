@@ -14,7 +14,7 @@ from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import Event, Record, Sample, StateReading, SteadyCheckPoint
 from halab.scenario.record.folder import Evidence, MachineNote, Meta
-from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
+from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.result import Result
@@ -245,7 +245,7 @@ class MadeRun:
     def _samples(self, end: float) -> list[Sample]:
         made = []
         for probe, machine in LANES:
-            lane = events.lane(probe, machine)
+            lane = str(Lane(probe, machine))
             out = self.out.get(lane, [])
             if machine == self.machine and lane not in self.out:
                 # the fault begins at 5.51 s, is real a second later and is healed 12 s after that
@@ -265,7 +265,9 @@ def recounted(evidence: Evidence) -> Evidence:
 
     def counted(event: Event) -> Event:
         if isinstance(event, events.SamplerStopped):
-            return events.SamplerStopped(evidence.samples.counts)
+            return events.SamplerStopped(
+                {str(lane): count for lane, count in evidence.samples.counts.items()}
+            )
         if isinstance(event, events.Ledger):
             return replace(event, written=written, acknowledged=len(acknowledged))
         return event

@@ -1,4 +1,4 @@
-"""What the testinfra checks of a run found: pytest's JUnit file, read back."""
+"""The results of a run's testinfra checks, read from pytest's JUnit file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One test of a check file; `text` is why it did not pass, `detail` the end of what pytest printed."""
+    """One test of a check file; `text` is why it did not pass, `detail` is the end of pytest's output."""
 
     file: str
     name: str
@@ -34,16 +34,16 @@ class CheckResult:
     detail: str = ""
 
     def is_of(self, path: str) -> bool:
-        """Whether it is a test of that file; where that could not be imported, pytest's name is the file's."""
+        """True for a test of that file. If pytest could not import the file, the test has the name of the file."""
         parts = PurePosixPath(path).with_suffix("").parts
         where = f"{self.file}.{self.name}." if self.file else f"{self.name}."
-        # by its name alone in records from before runs kept their check files
+        # earlier versions recorded only the name of the file, without its folder
         return where.startswith((f"{'.'.join(parts)}.", f"{parts[-1]}."))
 
 
 _STATES = {Failure: CheckState.FAILED, Error: CheckState.ERROR, Skipped: CheckState.SKIPPED}
 
-# What pytest puts before a message that is in plain words already.
+# What pytest writes before the message of an assertion.
 _PREFIX = re.compile(r'^(failed on \w+ with ")?(?:AssertionError|Failed|halab\.errors\.\w+): ')
 
 
@@ -62,7 +62,7 @@ def read(path: Path) -> Sequence[CheckResult] | None:
 def _result(case: TestCase) -> CheckResult:
     state, text, detail = CheckState.PASSED, "", ""
     for entry in case.result:
-        # a test can fail and then not be cleaned up either: the failure is what was learned
+        # a test can fail and then also fail to clean up: the first failure counts
         if type(entry) in _STATES and state is not CheckState.FAILED:
             state, text, detail = _STATES[type(entry)], entry.message or "", entry.text or ""
     return CheckResult(

@@ -1,15 +1,17 @@
-"""What a run records: events of the runner and samples of what clients saw.
+"""What a run records: events of the runner, samples of the probes, readings of states.
 
-All times are seconds since the run began, of a monotonic clock (docs/reference/run-folder.md).
+All times are seconds since the run began, on a monotonic clock (docs/reference/run-folder.md).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+from halab.scenario.record.lanes import Lane
 
 
 class SteadyCheckPoint(StrEnum):
@@ -19,14 +21,14 @@ class SteadyCheckPoint(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. The name is what the file calls it."""
+    """Something that happened; `event` is its name in the file."""
 
     event: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """`wall` is the one wall-clock time of a run: ISO 8601 with the zone."""
+    """`wall` is the only wall-clock time of a run: ISO 8601 with the time zone."""
 
     event = "run-started"
     wall: str
@@ -38,7 +40,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class Steady(Event):
-    """The end of a wait for the steady state: reached or not, how long it took, what was seen last."""
+    """The end of a wait for the steady state: if it was reached, how long it took, and what was seen last."""
 
     event = "steady"
     when: SteadyCheckPoint
@@ -49,7 +51,7 @@ class Steady(Event):
 
 @dataclass(frozen=True)
 class LabSet(Event):
-    """The twin's setting of the lab, from before the steady check until the end; `effect` is what was seen of it."""
+    """The losing twin changed a lab setting, from before the steady check until the end; `effect` is what was seen."""
 
     event = "lab-set"
     setting: str
@@ -58,7 +60,7 @@ class LabSet(Event):
 
 @dataclass(frozen=True)
 class StepStarted(Event):
-    """Steps count from 0, as they stand in the scenario's list."""
+    """`index` counts the scenario's steps from 0."""
 
     event = "step-started"
     index: int
@@ -71,8 +73,8 @@ class StepEnded(Event):
 
 
 @dataclass(frozen=True)
-class _OfFault(Event):
-    """A fault with several machines (`all-cp`) has records of its own for each."""
+class FaultEvent(Event):
+    """A fault on several machines (`all-cp`) has one such event per machine."""
 
     name: str
     fault: str
@@ -81,37 +83,37 @@ class _OfFault(Event):
 
 
 @dataclass(frozen=True)
-class FaultStarted(_OfFault):
+class FaultStarted(FaultEvent):
     event = "fault-started"
 
 
 @dataclass(frozen=True)
-class FaultInjected(_OfFault):
-    """The effect is real; `effect` says what was seen of it."""
+class FaultInjected(FaultEvent):
+    """The fault has taken effect; `effect` says what was seen of it."""
 
     event = "fault-injected"
     effect: str
 
 
 @dataclass(frozen=True)
-class HealStarted(_OfFault):
+class HealStarted(FaultEvent):
     event = "heal-started"
 
 
 @dataclass(frozen=True)
-class Healed(_OfFault):
+class Healed(FaultEvent):
     event = "healed"
 
 
 @dataclass(frozen=True)
-class HealFailed(_OfFault):
+class HealFailed(FaultEvent):
     event = "heal-failed"
     why: str
 
 
 @dataclass(frozen=True)
-class FaultRefused(_OfFault):
-    """This lab, its provider or its kernel cannot do it: nothing was done."""
+class FaultRefused(FaultEvent):
+    """This lab, its provider or its kernel does not support the fault: nothing was done."""
 
     event = "fault-refused"
     why: str
@@ -119,7 +121,7 @@ class FaultRefused(_OfFault):
 
 @dataclass(frozen=True)
 class Fact(Event):
-    """A reading. `machine` is None for a fact of the whole lab, `value` where nothing is there to read."""
+    """A reading. `machine` is None for a fact of the lab, `value` is None if there was nothing to read."""
 
     event = "fact"
     fact: str
@@ -129,7 +131,7 @@ class Fact(Event):
 
 @dataclass(frozen=True)
 class ExpectationStarted(Event):
-    """`index` is that of its step."""
+    """`index` is that of the expectation's step."""
 
     event = "expectation-started"
     index: int
@@ -137,7 +139,7 @@ class ExpectationStarted(Event):
 
 @dataclass(frozen=True)
 class ExpectationEnded(Event):
-    """The runner went on. What it thought of the expectation is not recorded: the judge looks for itself."""
+    """The runner went on. Its opinion of the expectation is not recorded: the verdict depends on the evidence alone."""
 
     event = "expectation-ended"
     index: int
@@ -150,7 +152,7 @@ class SamplerStarted(Event):
 
 @dataclass(frozen=True)
 class SamplerStopped(Event):
-    """`samples` are counts by lane: `write-via-lb`, `ready-direct@cp2`."""
+    """`samples` are counts by lane, as in `write-via-lb` and `ready-direct@cp2`."""
 
     event = "sampler-stopped"
     samples: Mapping[str, int]
@@ -158,7 +160,7 @@ class SamplerStopped(Event):
 
 @dataclass(frozen=True)
 class Ledger(Event):
-    """`missing` are the numbers of acknowledged writes that are gone."""
+    """`missing` are the numbers of the acknowledged writes that are lost."""
 
     event = "ledger"
     written: int
@@ -169,9 +171,9 @@ class Ledger(Event):
 
 @dataclass(frozen=True)
 class Members(Event):
-    """What each etcd member itself holds after the recovery, by its machine: at one revision, the hash and the count.
+    """What the etcd members hold after the recovery, by machine: hash and number of keys at one revision.
 
-    `missing` are the numbers of acknowledged writes that a member lacks; only members that lack some are in it.
+    `missing` are the numbers of the acknowledged writes that a member lacks, for members that lack any.
     """
 
     event = "members"
@@ -183,7 +185,7 @@ class Members(Event):
 
 @dataclass(frozen=True)
 class Audit(Event):
-    """What faults have left behind on machines, a line each; nothing should be."""
+    """What faults left behind on machines, one line per leftover; should be empty."""
 
     event = "audit"
     leftovers: tuple[str, ...]
@@ -191,7 +193,7 @@ class Audit(Event):
 
 @dataclass(frozen=True)
 class Checks(Event):
-    """`error` is why they could not run; their results are in checks.xml."""
+    """`error` is why the checks could not run; their results are in checks.xml."""
 
     event = "checks"
     passed: int
@@ -201,7 +203,7 @@ class Checks(Event):
 
 @dataclass(frozen=True)
 class Skipped(Event):
-    """The lab cannot do this scenario: nothing was tried."""
+    """The lab does not support this scenario: nothing was tried."""
 
     event = "skipped"
     why: str
@@ -236,7 +238,7 @@ EVENTS: dict[str, type[Event]] = {
 
 @dataclass(frozen=True)
 class Record:
-    """An event and when it happened."""
+    """An event with its time."""
 
     t: float
     what: Event
@@ -245,11 +247,19 @@ class Record:
         return json.dumps({"t": round(self.t, 4), "event": self.what.event, **asdict(self.what)})
 
 
+E = TypeVar("E", bound=Event)
+
+
+def select(records: Iterable[Record], kind: type[E]) -> list[tuple[float, E]]:
+    """The events of one kind with their times, in the order of the records."""
+    return [(record.t, record.what) for record in records if isinstance(record.what, kind)]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer, or none, to one question. `number` is that of a write in the ledger.
+    """One question of a probe and its answer, if there was one. `number` is the number of a write in the ledger.
 
-    `stalled` is for how long the sampler itself stood still meanwhile: then it could not read an answer.
+    `stalled` is how many seconds the sampler itself stood still meanwhile and could not read an answer.
     """
 
     t: float
@@ -266,8 +276,8 @@ class Sample:
         return self.t + self.seconds
 
     @property
-    def lane(self) -> str:
-        return lane(self.probe, self.machine)
+    def lane(self) -> Lane:
+        return Lane(self.probe, self.machine)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -275,7 +285,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StateReading:
-    """What a state was when it was asked for. `value` is None where it could not be told; `detail` says why."""
+    """The value of a state when it was asked for; None if it is unknown, and `detail` says why."""
 
     t: float
     seconds: float
@@ -289,18 +299,8 @@ class StateReading:
         return self.t + self.seconds
 
     @property
-    def lane(self) -> str:
-        return lane(self.state, self.machine)
+    def lane(self) -> Lane:
+        return Lane(self.state, self.machine)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
-
-
-def lane(probe: str, machine: str | None) -> str:
-    """The samples that belong together: one question to one address. The readings of one state, likewise."""
-    return f"{probe}@{machine}" if machine else probe
-
-
-def spoken(lane: str) -> str:
-    """A lane in a sentence: `ready-direct on cp2`."""
-    return lane.replace("@", " on ")

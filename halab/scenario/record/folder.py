@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,9 +36,9 @@ class MachineNote:
 
 @dataclass(frozen=True)
 class Meta:
-    """What a run was made with. `versions` are of Kubernetes, etcd and what else is worth naming.
+    """The conditions of a run. `versions` are those of Kubernetes, etcd and other components.
 
-    `tunnel` is the other host that the lab was on: every sample went through an ssh to it.
+    `tunnel` is the remote host of the lab: every sample went through an SSH connection to it.
     """
 
     scenario: str
@@ -54,7 +55,7 @@ class Meta:
     versions: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     load_balancer_check: str = ""
-    # what makes the processors of virtual machines; a container has its host's
+    # what runs the processors of virtual machines; None for containers, which use the host's
     acceleration: Acceleration | None = None
     halab: str = ""
     revision: str | None = None
@@ -71,7 +72,7 @@ class Meta:
 
     @property
     def provider_in_words(self) -> str:
-        """With what makes the processors of virtual machines: times under tcg are not those under kvm."""
+        """The provider with its acceleration: times under tcg cannot be compared with those under kvm."""
         return f"{self.provider} ({self.acceleration})" if self.acceleration else str(self.provider)
 
     @property
@@ -91,7 +92,7 @@ class Meta:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a verdict rests on. `scenario` is the one that was played: maybe the twin."""
+    """Everything that a verdict is based on. `scenario` is the one that ran, which may be the losing twin."""
 
     meta: Meta
     scenario: Scenario
@@ -100,7 +101,7 @@ class Evidence:
     checks: Sequence[CheckResult] | None = None
     states: States = field(default_factory=States)
 
-    @property
+    @cached_property
     def history(self) -> History:
         meta = self.meta
         return History(
@@ -116,7 +117,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of what lies in the folder of a run."""
+    """The paths of the files in the folder of a run."""
 
     path: Path
 
@@ -150,7 +151,7 @@ class RunFolder:
 
     @property
     def check_files(self) -> Path:
-        """The testinfra files that are run, and what lies beside them."""
+        """The testinfra files of the scenario, and the Python files beside them."""
         return self.path / "checks"
 
     @property
@@ -174,7 +175,7 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """The folder of a run that was made before; BadUsage where it is not one."""
+        """The folder of a run that exists; BadUsage if it is not one."""
         folder = cls(path)
         for needed in (folder.meta, folder.scenario, folder.timeline):
             if not needed.is_file():
@@ -183,7 +184,7 @@ class RunFolder:
         return folder
 
     def read(self) -> Evidence:
-        """The evidence of a run; Corrupted where it cannot be read."""
+        """The evidence of a run; Corrupted if it cannot be read."""
         meta = self.read_meta()
         scenario = loading.load(self.scenario, Scenario)
         return Evidence(

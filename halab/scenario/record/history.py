@@ -1,10 +1,11 @@
-"""What happened in a run, in the words of its scenario: when a fault began, what a step is measured from."""
+"""What happened in a run, in terms of its scenario: when a fault began, from when a step is measured."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from halab.config.expectation import Expectation, fault_in, is_of_heal
 from halab.config.fault_facts import SNAPSHOT
@@ -12,8 +13,22 @@ from halab.config.lab_traits import LabTraits
 from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Expect, Inject
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
-from halab.scenario.record import events
-from halab.scenario.record.events import Record, Sample
+from halab.scenario.record.events import (
+    E,
+    ExpectationEnded,
+    FaultEvent,
+    FaultInjected,
+    FaultStarted,
+    Healed,
+    HealFailed,
+    HealStarted,
+    Record,
+    Sample,
+    Steady,
+    SteadyCheckPoint,
+    StepEnded,
+    select,
+)
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 
@@ -36,9 +51,9 @@ class FaultSpan:
 
 @dataclass(frozen=True)
 class Window:
-    """From the inject of a fault to its heal, or from the start of its heal to the end of that.
+    """The time from the inject of a fault to its heal, or from the start to the end of its heal, in seconds.
 
-    `effective` is when its effect was real; None: not yet.
+    `effective` is when the fault took effect, or None before that.
     """
 
     start: float
@@ -59,43 +74,32 @@ class History:
     states: States = field(default_factory=States)
 
     def unmet(self, index: int) -> list[str]:
-        """Why a step is left out of this run; empty where it is part of it."""
+        """Why a step is left out of this run; empty if it is not."""
         return self.scenario.left_out(index, self.setting)
 
-    def faults(self) -> list[FaultSpan]:
+    def events(self, kind: type[E]) -> list[tuple[float, E]]:
+        """The events of one kind with their times, in the order in which they were recorded."""
+        return select(self.records, kind)
+
+    @cached_property
+    def faults(self) -> tuple[FaultSpan, ...]:
         """All faults in the order of their injects."""
-        found: dict[tuple[str, str], FaultSpan] = {}
-        for record in self.records:
-            what = record.what
-            if isinstance(what, events.FaultStarted):
-                started = FaultSpan(what.name, what.fault, what.target, what.machine, record.t)
-                found[what.name, what.machine] = started
-                continue
-            if not isinstance(
-                what, (events.FaultInjected, events.HealStarted, events.Healed, events.HealFailed)
-            ):
-                continue
-            key = what.name, what.machine
-            fault = found.get(key)
-            if fault is None:
-                continue
-            if isinstance(what, events.FaultInjected):
-                found[key] = replace(fault, injected=record.t, effect=what.effect)
-            elif isinstance(what, events.HealStarted):
-                found[key] = replace(fault, heal_started=fault.heal_started or record.t)
-            elif isinstance(what, events.Healed):
-                found[key] = replace(fault, healed=record.t, heal_failed=None)
-            else:
-                found[key] = replace(fault, heal_failed=what.why)
-        return list(found.values())
+        spans: dict[tuple[str, str], FaultSpan] = {}
+        for t, event in self.events(FaultEvent):
+            key = event.name, event.machine
+            if isinstance(event, FaultStarted):
+                spans[key] = FaultSpan(event.name, event.fault, event.target, event.machine, t)
+            elif key in spans:
+                spans[key] = _continued(spans[key], t, event)
+        return tuple(spans.values())
 
     def machines_of(self, name: str) -> list[str]:
-        """The machines that a fault hit."""
-        return [fault.machine for fault in self.faults() if fault.name == name]
+        """The machines that the fault of that name hit."""
+        return [fault.machine for fault in self.faults if fault.name == name]
 
     def window(self, during: str) -> Window | None:
-        """That of a fault, or of its heal; None where it was not injected, or nothing of it is being healed yet."""
-        faults = [fault for fault in self.faults() if fault.name == fault_in(during)]
+        """The window of a fault or of its heal; None if the fault was not injected, or its heal has not begun."""
+        faults = [fault for fault in self.faults if fault.name == fault_in(during)]
         if not faults:
             return None
         if is_of_heal(during):
@@ -106,19 +110,19 @@ class History:
         return Window(min(fault.started for fault in faults), effective, min(heals, default=None))
 
     def counts_from(self, index: int) -> float | None:
-        """What `within` counts from: the end of the last step before that did something.
+        """The time from which `within` counts: the end of the last step before that is no expectation.
 
-        Expectations do nothing, so several in a row count from the same moment.
+        So several expectations in a row count from the same time.
         """
         acting = [
             number
             for number, step in enumerate(self.scenario.steps[:index])
             if not isinstance(step, Expect) and not self.unmet(number)
         ]
-        return self._last(events.StepEnded, acting[-1]) if acting else None
+        return self._last(StepEnded, acting[-1]) if acting else None
 
     def fault_before(self, index: int) -> str | None:
-        """The name of the fault that was injected last before a step."""
+        """The name of the last fault that was injected before a step."""
         names = [
             step.name
             for number, step in enumerate(self.scenario.steps[:index])
@@ -128,10 +132,10 @@ class History:
 
     def ended(self, index: int) -> float | None:
         """When the runner went on from an expectation."""
-        return self._last(events.ExpectationEnded, index)
+        return self._last(ExpectationEnded, index)
 
     def machines_asked(self, index: int, expectation: Expectation) -> list[str | None]:
-        """Which machines an expectation is about; None stands for the load balancer or the whole lab."""
+        """The machines that an expectation is about; None stands for the load balancer or for the lab."""
         target = expectation.target
         if target is None:
             return [None]
@@ -148,8 +152,8 @@ class History:
         return sorted(acknowledged - self.given_up()), len(writes)
 
     def given_up(self) -> frozenset[int]:
-        """The writes that a scenario gives up by going back to a snapshot: those from then until all was healed."""
-        faults = self.faults()
+        """The writes that a scenario gives up when it restores a snapshot: those from then until the last heal."""
+        faults = self.faults
         snapshots = [fault.started for fault in faults if fault.fault == SNAPSHOT]
         if self.scenario.ledger is not LedgerScope.UNTIL_SNAPSHOT or not snapshots:
             return frozenset()
@@ -161,26 +165,36 @@ class History:
             if sample.number is not None and sample.end > begun and sample.t < healed
         )
 
-    def steady(self, when: events.SteadyCheckPoint) -> tuple[float, events.Steady] | None:
-        for record in reversed(self.records):
-            if isinstance(record.what, events.Steady) and record.what.when == when:
-                return record.t, record.what
-        return None
+    def steady(self, when: SteadyCheckPoint) -> tuple[float, Steady] | None:
+        """The last wait for the steady state at that point of the run."""
+        waits = [(t, steady) for t, steady in self.events(Steady) if steady.when is when]
+        return waits[-1] if waits else None
 
     def _writes(self) -> list[Sample]:
-        """All of them: what was acknowledged to a sampler that stood still was acknowledged."""
+        """All writes, also void samples: a write acknowledged to a sampler that stood still was acknowledged."""
         lanes = [self.samples.void, *map(self.samples.of, self.samples.lanes)]
         return [sample for lane in lanes for sample in lane if sample.number is not None]
 
-    def _last(self, kind: type[events.StepEnded | events.ExpectationEnded], index: int) -> float | None:
-        for record in reversed(self.records):
-            if isinstance(record.what, kind) and record.what.index == index:
-                return record.t
-        return None
+    def _last(self, kind: type[StepEnded | ExpectationEnded], index: int) -> float | None:
+        times = [t for t, event in self.events(kind) if event.index == index]
+        return times[-1] if times else None
+
+
+def _continued(span: FaultSpan, t: float, event: FaultEvent) -> FaultSpan:
+    match event:
+        case FaultInjected():
+            return replace(span, injected=t, effect=event.effect)
+        case HealStarted():
+            return replace(span, heal_started=span.heal_started or t)
+        case Healed():
+            return replace(span, healed=t, heal_failed=None)
+        case HealFailed():
+            return replace(span, heal_failed=event.why)
+    return span
 
 
 def _heal_window(faults: Sequence[FaultSpan]) -> Window | None:
-    """It is closed when the last machine of the fault is healed."""
+    """From the first heal of a machine to the last; open until all machines are healed."""
     begun = [fault.heal_started for fault in faults if fault.heal_started is not None]
     healed = [fault.healed for fault in faults if fault.healed is not None]
     if not begun:
@@ -189,7 +203,7 @@ def _heal_window(faults: Sequence[FaultSpan]) -> Window | None:
 
 
 def machines_meant(target: str, control_planes: Sequence[str]) -> Sequence[str]:
-    """The machines that an expectation names by themselves; none where it names a fault."""
+    """The machines that an expectation names directly; none if it names a fault."""
     if target == ALL_CONTROL_PLANES:
         return control_planes
     return [target] if kind_of(target) else []

@@ -1,15 +1,40 @@
-"""What was recorded, by lane: each lane in the order of its times; more can be added as it is written."""
+"""Lanes, and records sorted by lane and time; more records can be added while a run goes on."""
 
 from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
-# A client that is patient gives up after this time. It is the same for every probe, so that probes can be compared.
+# A patient client gives up after this time. All probes have the same limit, so that they can be compared.
 TIME_LIMIT_SECONDS = 2.0
 EMULATED_TIME_LIMIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One probe or state and the machine that is asked; None is the load balancer, or the lab as one.
+
+    The files of a run write it as `ready-direct@cp2`, or `write-via-lb` without a machine.
+    """
+
+    name: str
+    machine: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Lane:
+        name, _, machine = text.partition("@")
+        return cls(name, machine or None)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.machine}" if self.machine else self.name
+
+    @property
+    def in_words(self) -> str:
+        """`ready-direct on cp2`."""
+        return f"{self.name} on {self.machine}" if self.machine else self.name
 
 
 class Timed(Protocol):
@@ -19,7 +44,7 @@ class Timed(Protocol):
     def t(self) -> float: ...
 
     @property
-    def lane(self) -> str: ...
+    def lane(self) -> Lane: ...
 
 
 T = TypeVar("T", bound=Timed)
@@ -28,7 +53,7 @@ time_of = attrgetter("t")
 
 class Lanes(Generic[T]):
     def __init__(self, records: Iterable[T] = ()) -> None:
-        self._lanes: dict[str, list[T]] = {}
+        self._lanes: dict[Lane, list[T]] = {}
         self.add(records)
 
     def add(self, records: Iterable[T]) -> None:
@@ -36,15 +61,16 @@ class Lanes(Generic[T]):
             insort(self._lanes.setdefault(record.lane, []), record, key=time_of)
 
     @property
-    def lanes(self) -> tuple[str, ...]:
-        return tuple(sorted(self._lanes))
+    def lanes(self) -> tuple[Lane, ...]:
+        """All lanes that have records, in the order of their names."""
+        return tuple(sorted(self._lanes, key=str))
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How many there are of each lane."""
+    def counts(self) -> dict[Lane, int]:
+        """The number of records by lane."""
         return {lane: len(records) for lane, records in self._lanes.items()}
 
-    def of(self, lane: str) -> Sequence[T]:
+    def of(self, lane: Lane) -> Sequence[T]:
         return self._lanes.get(lane, [])
 
 

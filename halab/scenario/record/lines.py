@@ -1,6 +1,6 @@
-"""A line of a run's record: read strictly, because a verdict rests on it.
+"""Lines of a run's record, read strictly because verdicts are based on them.
 
-A field of a wrong type is not put right: nobody knows what else is wrong with such a line.
+A field of a wrong type is not converted: more may be wrong with such a line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Line = TypeVar("Line")
 
 
 class BadLine(Exception):
-    """What is wrong with a line."""
+    """The message says what is wrong with a line."""
 
 
 def _is_a_time(value: object) -> bool:
@@ -30,7 +30,7 @@ def _is_a_time(value: object) -> bool:
         return False
 
 
-# By the annotation of a field.
+# The check and the description of a type, by the annotation of a field.
 _TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "float": (_is_a_time, "a number of seconds"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
@@ -41,7 +41,7 @@ _TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
         "a whole number or null",
     ),
 }
-# Fields that came later: records from before lack them.
+# Records of earlier versions lack these fields.
 _LATER = frozenset({"stalled"})
 
 
@@ -70,31 +70,31 @@ def record(line: bytes) -> Record:
 
 
 def _flat(kind: type[Line], line: bytes) -> Line:
-    values, found = _mapping(line), {}
-    for each in fields(kind):  # type: ignore[arg-type]
-        name, (fits, what) = each.name, _TYPES[str(each.type)]
-        if name not in values and name in _LATER and each.default is not MISSING:
+    values, arguments = _mapping(line), {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        name, (fits, what) = field.name, _TYPES[str(field.type)]
+        if name not in values and name in _LATER and field.default is not MISSING:
             continue
         if name not in values:
             raise BadLine(f"{name} is missing")
         if not fits(values[name]):
             raise BadLine(f"{name} is not {what}: {_shown(values[name])}")
-        found[name] = values[name]
-    return kind(**found)
+        arguments[name] = values[name]
+    return kind(**arguments)
 
 
 def _mapping(line: bytes) -> dict[str, Any]:
     try:
         values = json.loads(line)
-        # half a character, which JSON can spell, can be written to no file
+        # JSON can spell half of a surrogate pair, which no file can hold
         if b"\\ud" in line.lower():
             json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise BadLine("a text in it has half a character") from error
     except (ValueError, RecursionError) as error:
-        raise BadLine("it is no JSON") from error
+        raise BadLine("it is not JSON") from error
     if not isinstance(values, dict):
-        raise BadLine("it is no JSON object")
+        raise BadLine("it is not a JSON object")
     return values
 
 

@@ -1,6 +1,6 @@
-"""Arithmetic over the samples of one lane: outages, shares, answer times. Pure, and never generous.
+"""Figures of the samples of one lane: outages, shares, answer times. Pure, and never in favour of the lab.
 
-Where there are no samples, nothing is known: a gap is reported as one, and neither good nor bad.
+A time without samples is unknown: it is reported as a gap, and counts neither as good nor as bad.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from halab.scenario.record.events import Sample
-from halab.scenario.record.lanes import Lanes, time_of
+from halab.scenario.record.lanes import Lane, Lanes, time_of
 
 # The sampler asks several times a second, and a slow answer does not delay the next question: two seconds
-# without a question mean that it did not run.
+# without a question mean that the sampler did not run.
 GAP_SECONDS = 2.0
-# A question is given up at its time limit, and that is written down at once: of 12,000 on busy hosts the latest was
-# 40 ms late with a limit of 2 s. Beyond this share of the limit, the sampler stood still.
+# A question is given up at its time limit, and recorded at once: of 12,000 questions on busy hosts, the latest was
+# 40 ms late with a limit of 2 s. If one is later than this share of the limit, the sampler stood still.
 OVERDUE_SHARE = 1 / 8
-# A question that failed is the server's failure only if the sampler could read an answer for most of its limit. On two
-# cores beside other work, the sampler of a steady lab stood still for up to 0.9 s of a question with a limit of 2 s.
+# A failed question counts against the server only if the sampler was able to read for most of the time limit. On two
+# cores with other work, the sampler of a steady lab stood still for up to 0.9 s of a question with a limit of 2 s.
 STALLED_SHARE = 1 / 2
 
 
 @dataclass(frozen=True)
 class Outage:
-    """From the start of the first failed sample to the first answer that was ok, to a question that was asked later.
+    """From the start of the first failed sample to the first ok answer to a question that was asked later.
 
-    Not to the start of that question: one that was asked while the lab hung, and answered when it did no more, would
-    make the outage shorter by all the time that it waited. Where no answer was ok, `is_open`: `end` is as long as it is
-    known to have lasted.
+    It does not end at the start of that question: a question that was asked while the lab hung would make the outage
+    shorter by the time that it waited. If no answer was ok, `is_open` is true, and the outage is known to have lasted
+    until `end`.
     """
 
     start: float
@@ -47,7 +47,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Gap:
-    """A time without samples, longer than the sampler's rate explains."""
+    """A time without samples that is longer than the sampler's rate explains."""
 
     start: float
     end: float
@@ -59,9 +59,9 @@ class Gap:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one lane saw between two moments. Answer times are those of samples that were ok.
+    """Figures of one lane between two times. The percentiles are of the answer times of ok samples.
 
-    `outages` are those that began in that time, each as long as it really lasted.
+    `outages` are those that began in that time, with their full length even if they ended later.
     """
 
     start: float
@@ -87,11 +87,12 @@ class Figures:
 
 
 class Samples(Lanes[Sample]):
-    """Samples by lane, in the order of their starts, as far as they are evidence of the lab.
+    """The samples that are evidence about the lab, by lane and in the order of their starts.
 
-    `void` are those of a sampler that stood still: stopped, or kept from the processor. It could not see an answer, so
-    a failure shows nothing, and the time is a gap. A good answer that it did see is evidence. Records of earlier
-    versions tell it by questions that were given up long after `limit_seconds`, the time that each of them has.
+    `void` holds the others: failures recorded while the sampler stood still, because it was stopped or had no
+    processor. It could not read an answer then, so they show nothing, and their time is a gap. An ok answer that it
+    read is evidence. Earlier versions did not record stalls: there, a question that was given up long after
+    `limit_seconds`, its time limit, is void.
     """
 
     def __init__(self, samples: Iterable[Sample] = (), *, limit_seconds: float = math.inf) -> None:
@@ -111,23 +112,23 @@ class Samples(Lanes[Sample]):
         return was_read and sample.seconds - limit <= OVERDUE_SHARE * limit
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How many were taken of each lane, those that are no evidence among them."""
-        found = Counter(super().counts)
-        found.update(sample.lane for sample in self.void)
-        return dict(found)
+    def counts(self) -> dict[Lane, int]:
+        """The number of samples by lane, including void ones."""
+        counts = Counter(super().counts)
+        counts.update(sample.lane for sample in self.void)
+        return dict(counts)
 
-    def between(self, lane: str, start: float, end: float) -> Sequence[Sample]:
+    def between(self, lane: Lane, start: float, end: float) -> Sequence[Sample]:
         """The samples of a lane that started in [start, end)."""
         samples = self.of(lane)
         return samples[bisect_left(samples, start, key=time_of) : bisect_left(samples, end, key=time_of)]
 
 
 def figures(samples: Sequence[Sample], start: float, end: float) -> Figures:
-    """Figures of the time [start, end) of one lane, by its samples in the order of their starts.
+    """Figures of one lane in [start, end), in seconds; `samples` are in the order of their starts.
 
-    An outage that began in that time and went on is measured to its real end, by the samples that came later. Cut at
-    `end`, it would look as short as the time that was looked at.
+    An outage that began in that time is measured to its real end, by later samples. If it were cut at `end`, a short
+    time would only show short outages.
     """
     later = [sample for sample in samples if start <= sample.t]
     inside = [sample for sample in later if sample.t < end]
@@ -146,31 +147,31 @@ def figures(samples: Sequence[Sample], start: float, end: float) -> Figures:
 
 
 def gaps(samples: Sequence[Sample], start: float, end: float) -> list[Gap]:
-    """The times in [start, end) in which nothing was asked for longer than GAP_SECONDS."""
+    """The times in [start, end) without a question for longer than GAP_SECONDS."""
     moments = [start, *(sample.t for sample in samples if start <= sample.t < end), end]
     return [Gap(first, second) for first, second in pairwise(moments) if second - first > GAP_SECONDS]
 
 
 def outages(samples: Sequence[Sample], end: float) -> list[Outage]:
-    """The outages among samples in the order of their starts. None spans a gap: nothing is known of it."""
-    found: list[Outage] = []
+    """The outages among samples, which are in the order of their starts. An outage ends at a gap, which is unknown."""
+    known: list[Outage] = []
     failing: list[Sample] = []
     answered: float | None = None
     for sample in samples:
         if answered is not None and sample.t >= answered:
-            found.append(_ended(failing, answered, end))
+            known.append(_ended(failing, answered, end))
             failing, answered = [], None
         elif failing and answered is None and sample.t - failing[-1].t > GAP_SECONDS:
-            found.append(_open(failing, min(end, sample.t)))
+            known.append(_open(failing, min(end, sample.t)))
             failing = []
         if not sample.ok:
             failing.append(sample)
         elif failing:
-            # what hung until the end was asked before it: a question that was asked later may be answered sooner
+            # a question that was asked later may be answered earlier than one that hung
             answered = sample.end if answered is None else min(answered, sample.end)
     if failing:
-        found.append(_open(failing, end) if answered is None else _ended(failing, answered, end))
-    return found
+        known.append(_open(failing, end) if answered is None else _ended(failing, answered, end))
+    return known
 
 
 def _ended(failing: Sequence[Sample], answered: float, end: float) -> Outage:
@@ -179,11 +180,11 @@ def _ended(failing: Sequence[Sample], answered: float, end: float) -> Outage:
 
 def _open(failing: Sequence[Sample], end: float) -> Outage:
     last = failing[-1]
-    # the question after the last one is due at once: up to there it goes on, unless the sampler stopped
+    # the next question was due soon: the outage lasted until then, unless the sampler stopped
     known_until = end if end - last.t <= GAP_SECONDS else max(last.t, min(last.end, end))
     return Outage(failing[0].t, known_until, len(failing), is_open=True)
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float | None:
-    """By nearest rank: always a time that was measured."""
+    """By nearest rank: always one of the values, or None without values. `ordered` is sorted."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None

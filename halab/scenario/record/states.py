@@ -1,18 +1,18 @@
-"""States over time: who led, which backends were up, what each machine said of itself."""
+"""States over time: leaders, backends, and what machines report of themselves."""
 
 from __future__ import annotations
 
 from halab.scenario.record.events import StateReading
-from halab.scenario.record.lanes import Lanes
+from halab.scenario.record.lanes import Lane, Lanes
 
 
 class States(Lanes[StateReading]):
-    """Readings by lane, in the order in which they were asked for."""
+    """Readings by lane, in the order of the questions."""
 
-    def changes(self, lane: str) -> list[tuple[float, str | None]]:
-        """When a state became what: the first reading, and each that differs from the one before. None: unknown."""
-        found: list[tuple[float, str | None]] = []
+    def changes(self, lane: Lane) -> list[tuple[float, str | None]]:
+        """Time and value of the first reading and of every one that differs from the one before; None is unknown."""
+        changes: list[tuple[float, str | None]] = []
         for reading in self.of(lane):
-            if not found or found[-1][1] != reading.value:
-                found.append((reading.t, reading.value))
-        return found
+            if not changes or changes[-1][1] != reading.value:
+                changes.append((reading.t, reading.value))
+        return changes

@@ -14,14 +14,14 @@ from halab.errors import Corrupted, HostProblem
 from halab.scenario.record import lines
 from halab.scenario.record.events import Event, Record, Sample, StateReading
 
-# Times are rounded, and what ends at one moment is written one after another.
+# Times are rounded, and samples that end at the same moment are written one after another.
 _OUT_OF_ORDER_SECONDS = 0.1
 
 Line = TypeVar("Line")
 
 
 class Timeline:
-    """Appends records, each on disk before `add` returns. May be used from several threads."""
+    """Appends records; a record is on disk before `add` returns. Several threads may use it."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -53,7 +53,7 @@ class Timeline:
 
 
 class _LineReader(Generic[Line]):
-    """Reads whole lines of a file while they are being written."""
+    """Reads the complete lines of a file that is being written."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], Line]) -> None:
         self._path = path
@@ -62,24 +62,24 @@ class _LineReader(Generic[Line]):
         self._line = 0
 
     def new(self) -> list[Line]:
-        """What was written since the last call, as it was written: in the order of the ends."""
+        """The lines written since the last call, in file order: by the ends of the samples."""
         if not self._path.exists():
             return []
         files.require_regular(self._path)
         with self._path.open("rb") as source:
             source.seek(self._offset)
             content = source.read()
-        whole, _, _half_written = content.rpartition(b"\n")
-        if not whole:
+        complete, _, _half_written = content.rpartition(b"\n")
+        if not complete:
             return []
-        self._offset += len(whole) + 1
-        written = whole.split(b"\n")
-        found = [
+        self._offset += len(complete) + 1
+        written = complete.split(b"\n")
+        new = [
             _read(self._parse, self._path, self._line + number, line)
             for number, line in enumerate(written, 1)
         ]
         self._line += len(written)
-        return found
+        return new
 
 
 class SampleReader(_LineReader[Sample]):
@@ -97,20 +97,20 @@ class StateReader(_LineReader[StateReading]):
 
 
 def read(path: Path) -> list[Record]:
-    """All records of a timeline. A last line that was being written when halab was killed is left out."""
+    """All records of a timeline, without a last line that is incomplete because halab was killed."""
     if not path.exists():
         return []
     files.require_regular(path)
-    whole, _, _half_written = path.read_bytes().rpartition(b"\n")
-    written = whole.split(b"\n") if whole else []
+    complete, _, _half_written = path.read_bytes().rpartition(b"\n")
+    written = complete.split(b"\n") if complete else []
     return [_read(lines.record, path, number, line) for number, line in enumerate(written, 1)]
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """All samples in the order of their starts; Corrupted where the clock went back between two of them."""
+    """All samples in the order of their starts; Corrupted if the clock went back between two of them."""
     written = SampleReader(path).new()
     for number, (before, after) in enumerate(pairwise(written), 2):
-        # each is written when it ends
+        # a sample is written when it ends
         if after.end < before.end - _OUT_OF_ORDER_SECONDS:
             hint = "did the clock of the sampler's host step back, or were lines moved by hand?"
             raise Corrupted(f"time goes back by {before.end - after.end:.1f}s: {path}:{number}", hint=hint)
@@ -118,7 +118,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 
 def read_states(path: Path) -> list[StateReading]:
-    """All readings of states in the order in which they were asked for."""
+    """All readings of states in the order of the questions."""
     return sorted(StateReader(path).new(), key=lambda reading: reading.t)
 
 

@@ -1,6 +1,6 @@
-"""The fixtures of check files: a pytest plugin, and the one home of testinfra.
+"""The fixtures of check files: a pytest plugin, and the only module that uses testinfra.
 
-`host` of testinfra itself is not used: a check says which machine it means (`lb`, `control_planes`, `machine`).
+Testinfra's own `host` is not used: a check names its machine (`lb`, `control_planes`, `machine`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
 from halab.printable import one_line, shortened
-from halab.scenario.record.events import Record, lane
+from halab.scenario.record.events import Record
 from halab.scenario.record.folder import Evidence, RunFolder
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Figures, figures
 from halab.topology.lab import Lab
 
@@ -37,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class MachineHost(Host):  # type: ignore[misc]
-    """Testinfra's host, which says in one plain line why a command failed; its own words are ten lines of internals."""
+    """Testinfra's host with one plain line about a command that failed, instead of ten lines of internals."""
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ class MachineHost(Host):  # type: ignore[misc]
             failed = error.args[0]
             if not isinstance(failed, CommandResult):
                 raise
-            # what ssh warns of comes first
+            # warnings of ssh come before the reason
             why = (failed.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Unreachable(f"{self.name} does not answer over SSH: {one_line(why)}")
 
@@ -59,9 +60,9 @@ class MachineHost(Host):  # type: ignore[misc]
         __tracebackhide__ = True
         done = self.run(command, *args, **kwargs)
         if done.rc not in expected:
-            said = one_line(done.stderr or done.stdout) or "it printed nothing"
-            asked = shortened(" ".join(command.split()))
-            raise AssertionError(f"on {self.name}, a command ended with {done.rc}: {asked}: {said}")
+            output = one_line(done.stderr or done.stdout) or "it printed nothing"
+            shown = shortened(" ".join(command.split()))
+            raise AssertionError(f"on {self.name}, a command ended with {done.rc}: {shown}: {output}")
         return done
 
     def check_output(self, command: str, *args: str, **kwargs: Any) -> str:
@@ -71,7 +72,7 @@ class MachineHost(Host):  # type: ignore[misc]
 
 @pytest.fixture(scope="session")
 def place(request: pytest.FixtureRequest) -> LabDir:
-    # the lab as the run knows it: its file may have been edited since
+    # the lab file as it was at the start of the run
     opened = labs.open_file(RunFolder(Path(request.config.getoption("--halab-run"))).lab)
     return replace(opened, work=Work(Path(request.config.getoption("--halab-work"))))
 
@@ -84,10 +85,10 @@ def lab(place: LabDir) -> Lab:
 
 @pytest.fixture(scope="session")
 def machine(place: LabDir, lab: Lab) -> Iterator[Callable[[str], Host]]:
-    """A machine by its name, as testinfra's host, with root's rights."""
+    """A function from a machine's name to its testinfra host, with root rights."""
     with TemporaryDirectory(prefix="halab-") as sockets:
-        # One connection for the checks of a machine, which nobody kills meanwhile: 0.2 s a command without. testinfra
-        # would keep it for 60 s, and then it would hang what comes after a power cut.
+        # The checks of a machine share one connection, as no fault is open meanwhile: without it, a command takes 0.2 s
+        # more. Testinfra's own default of 60 s would make later commands hang after a power cut.
         shared: dict[str, Any] = {
             "controlpersist": _SHARED_SECONDS,
             "ssh_extra_args": f"-o ControlPath={sockets}/%n",
@@ -99,10 +100,10 @@ def machine(place: LabDir, lab: Lab) -> Iterator[Callable[[str], Host]]:
                 f"ssh://{name}", ssh_config=config, timeout=_CONNECT_SECONDS, sudo=True, **shared
             )
 
-        # All connections at once: one after another, 0.2 s each. Whether one fails is seen by the check that needs it.
+        # Open all connections at once: one after another takes 0.2 s each. The check that uses one reports its failure.
         with ThreadPoolExecutor(max_workers=len(lab.machines)) as pool:
-            for each in lab.machines:
-                pool.submit(connect(each.name).run, "true")
+            for known in lab.machines:
+                pool.submit(connect(known.name).run, "true")
         yield connect
 
 
@@ -115,33 +116,35 @@ def lb(lab: Lab, machine: Callable[[str], Host]) -> Host:
 @pytest.fixture(scope="session")
 def control_planes(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
     """Name → control plane."""
-    return {each.name: machine(each.name) for each in lab.control_planes}
+    return {known.name: machine(known.name) for known in lab.control_planes}
 
 
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest) -> Evidence:
-    """The run so far: its scenario, its records, what clients saw."""
+    """The run so far: its scenario, records and samples."""
     return RunFolder(Path(request.config.getoption("--halab-run"))).read()
 
 
 @pytest.fixture(scope="session")
 def timeline(run: Evidence) -> Sequence[Record]:
-    """The records of the run so far, in the order in which things happened."""
+    """The records of the run so far, in order."""
     return run.records
 
 
 @pytest.fixture(scope="session")
 def outage(run: Evidence) -> Callable[..., Figures]:
-    """What a probe saw: `outage("write-via-lb", during="stopped")`, `outage("ready-direct", on="cp1")`.
+    """The figures of a probe: `outage("write-via-lb", during="stopped")`, `outage("ready-direct", on="cp1")`.
 
-    The figures of halab/scenario/record/outage.py: longest_outage_seconds, failed_share, outages, samples …
+    They are those of halab/scenario/record/outage.py: longest_outage_seconds, failed_share, outages, samples …
     """
 
     def figures_of(probe: str, *, on: str | None = None, during: str | None = None) -> Figures:
-        name = lane(probe, on)
-        samples = run.samples.of(name)
+        lane = Lane(probe, on)
+        samples = run.samples.of(lane)
         if not samples:
-            pytest.fail(f"no sample of {name}; there are {', '.join(run.samples.lanes)}", pytrace=False)
+            pytest.fail(
+                f"no sample of {lane}; the run has {', '.join(map(str, run.samples.lanes))}", pytrace=False
+            )
         window = run.history.window(during) if during else None
         if during and window is None:
             pytest.fail(f"no fault of that name was injected: {during}", pytrace=False)

@@ -1,4 +1,4 @@
-"""Running a scenario's testinfra files, in a process of their own with a time limit."""
+"""Run a scenario's testinfra files in a separate process with a time limit."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from halab.scenario.record.events import Checks
 from halab.scenario.record.folder import RunFolder
 
 _SECONDS = 300
-# pytest's exit code when tests failed; every other one but 0 says that something else went wrong
+# pytest's exit code for failed tests; any other code but 0 means that something else went wrong
 _TESTS_FAILED = 1
 
 
 def run(work: Work, names: Sequence[str], *, folder: RunFolder, patience: float) -> Checks:
-    """Run check files, as the run's folder keeps them, against a lab; their results go to that folder."""
+    """Run the check files in the run's folder against a lab; their results go to the same folder."""
     root = folder.check_files.resolve()
     argv: list[str | Path] = [
         sys.executable, "-m", "pytest", "-q", "-p", "halab.scenario.run.check_fixtures", "-p", "no:cacheprovider",
-        # a project of the user's own around the files must not configure this run
+        # a pytest configuration around the user's files must not apply to this run
         "-c", os.devnull, "--rootdir", root, "--confcutdir", root, f"--junitxml={folder.checks}",
         "--halab-work", work.path, "--halab-run", folder.path, *(root / name for name in names),
     ]  # fmt: skip
@@ -44,5 +44,5 @@ def run(work: Work, names: Sequence[str], *, folder: RunFolder, patience: float)
     why = None
     if code not in (0, _TESTS_FAILED):
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-        why = f"pytest ended with {code}: {last} (see logs/checks.log)"
+        why = f"pytest exited with code {code}: {last} (see logs/checks.log)"
     return Checks(counted[CheckState.PASSED], counted[CheckState.FAILED], why)

@@ -1,4 +1,4 @@
-"""A scenario in words for people, and as data for programs: what it does, what it promises, how it must lose."""
+"""A scenario in words for people and as data for programs: its steps, its promises, its losing twin."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.promises import limits, promised
 
-_KEPT = {
+_LEDGER = {
     LedgerScope.ALL: "Every write that the API acknowledged is still there.",
     LedgerScope.UNTIL_SNAPSHOT: "Every write that the API acknowledged before the snapshot is still there.",
 }
-# A heading and its sentences; whoever shows them wraps them.
+# A heading and its sentences, which are not wrapped yet.
 Paragraph = tuple[str, Sequence[str]]
 
 
 def paragraphs(script: Script) -> Iterator[Paragraph]:
-    """The scenario as a person reads it: headings, each with its sentences."""
+    """The scenario for people: headings with sentences."""
     scenario = script.scenario
     yield f"{script.name}: {scenario.title}", [" ".join(scenario.teaches.split())]
     yield "Needs", list(_needs(scenario)) or ["any lab"]
     yield "Steps", [f"{number}. {step_in_words(step)}" for number, step in enumerate(scenario.steps, 1)]
-    yield "Afterwards", [f"The lab is {recovery(scenario)}.", _KEPT[scenario.ledger], *_checks(scenario)]
+    yield "Afterwards", [f"The lab is {recovery(scenario)}.", _LEDGER[scenario.ledger], *_checks(scenario)]
     yield "Losing twin", [twin_in_words(scenario)]
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
     yield "", [*tags, f"takes at most {format_duration(longest_seconds(scenario))}", f"file: {script.path}"]
 
 
 def as_data(script: Script) -> dict[str, Any]:
-    """The same for programs. Steps are counted from 1, as they stand in the file."""
+    """The scenario for programs. Steps are counted from 1, in file order."""
     scenario = script.scenario
     return {
         "name": script.name,
@@ -71,7 +71,7 @@ def as_data(script: Script) -> dict[str, Any]:
 
 def step_in_words(step: AnyStep) -> str:
     """A step as a sentence: `Inject kill-process on etcd-leader (process=etcd), called dead-leader.`"""
-    return f"{_done(step)}{''.join(f', only with {_condition(when)}' for when in conditions(step))}."
+    return f"{_action(step)}{''.join(f', only with {_condition(when)}' for when in conditions(step))}."
 
 
 def recovery(scenario: Scenario) -> str:
@@ -81,13 +81,13 @@ def recovery(scenario: Scenario) -> str:
 
 
 def twin_in_words(scenario: Scenario) -> str:
-    return f"Played with one change, it must {_LOST[str(scenario.twin.verdict)]}: {_change(scenario)}."
+    return f"With one change, the scenario must {_LOST[str(scenario.twin.verdict)]}: {_change(scenario)}."
 
 
-_LOST = {"fail": "fail", "error": "end in an error"}
+_LOST = {"fail": "fail", "error": "end with an error"}
 
 
-def _done(step: AnyStep) -> str:
+def _action(step: AnyStep) -> str:
     match step:
         case Inject():
             called = f", called {step.name}" if step.name != step.fault else ""
@@ -114,7 +114,7 @@ def _needs(scenario: Scenario) -> Iterator[str]:
     needs: Needs = scenario.needs
     for count, what in ((needs.control_planes, "control plane"), (needs.workers, "worker")):
         if count:
-            yield f"{count} {what}{'s' if count > 1 else ''} or more"
+            yield f"at least {count} {what}{'s' if count > 1 else ''}"
     condition = _condition(needs.condition)
     if condition:
         yield condition
@@ -122,7 +122,7 @@ def _needs(scenario: Scenario) -> Iterator[str]:
 
 
 def _capabilities(scenario: Scenario) -> list[str]:
-    """Its own and those of the faults that it injects on every lab."""
+    """The capabilities that the scenario names and those of the faults that it always injects."""
     always = [step.fault for step in scenario.injects if not conditions(step)]
     return sorted(
         {*map(str, scenario.needs.capabilities), *(need for name in always for need in FAULTS[name].needs)}
@@ -139,7 +139,7 @@ def _change(scenario: Scenario) -> str:
         given = ", ".join(f"{name}={value}" for name, value in twin.settings.items())
         return f"the load balancer has {given} from the beginning"
     if twin.add:
-        added = ", ".join(f"{_fault(each.fault, each.arguments)} on {each.target}" for each in twin.add)
+        added = ", ".join(f"{_fault(step.fault, step.arguments)} on {step.target}" for step in twin.add)
         return f"{added} is injected before the first step"
     return " and ".join(_replaced(scenario, name) for name in twin.replacements)
 
@@ -154,16 +154,16 @@ def _replaced(scenario: Scenario, name: str) -> str:
 
 
 def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:
-    """Every promise with its limits, and last how fast the lab must recover."""
+    """All promises with their limits, and last how fast the lab must recover."""
     for number, step in enumerate(scenario.steps, 1):
         if not isinstance(step, Expect):
             continue
         expectation = step.expectation
-        of = "fact" if isinstance(expectation, FactExpectation) else "probe"
+        kind = "fact" if isinstance(expectation, FactExpectation) else "probe"
         yield {
             "step": number,
             "promised": promised(expectation),
-            of: str(expectation.fact if isinstance(expectation, FactExpectation) else expectation.probe),
+            kind: str(expectation.fact if isinstance(expectation, FactExpectation) else expectation.probe),
             "on": expectation.target,
             "during": expectation.during,
             "limits": [limit.as_data() for limit in limits(expectation)],
@@ -185,5 +185,5 @@ def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:
 
 
 def _plain(model: Needs | Condition | Twin) -> dict[str, Any]:
-    """What is written of it, by the names of the file."""
+    """The fields that the file sets, by their names in the file."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)

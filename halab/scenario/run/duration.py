@@ -1,4 +1,4 @@
-"""How long a scenario takes at most: what a trainer plans with, and what progress shows."""
+"""The longest duration of a scenario, for trainers who plan with it and for progress."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from halab.config.step import AnyStep, Expect, Heal, Inject, Wait
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.verdict.promises import waited_seconds
 
-# Before the fault, the lab must be steady, and samples must show that all is well: two seconds are ten of each probe.
+# Before the fault, the lab must be steady, and samples must show it: in two seconds, every probe has at least ten.
 STEADY_BEFORE_SECONDS = 180.0
 BASELINE_SECONDS = 2.0
-# A recovery is waited for beyond its bound: a late one is a measurement, and the next run needs a steady lab.
+# A run waits for a recovery beyond its bound: a late one is a measurement, and the next run needs a steady lab.
 _BEYOND_BOUND = 2.0
 _RECOVERY_AT_LEAST_SECONDS = 120.0
-# After the limit of an expectation, the answers to the last questions within it come in.
+# After the limit of an expectation, answers to the last questions still arrive.
 EVIDENCE_SECONDS = TIME_LIMIT_SECONDS + 2.0
-# A fault's effect is waited for with a limit of its own: a minute is that of most of them.
+# Faults have their own time limits for taking effect; most have one minute.
 _FAULT_SECONDS = 60.0
 # The ledger and the members are read back, the check files run, the audit asks every machine, logs are collected.
 _READ_BACK_SECONDS = 30.0
@@ -25,10 +25,10 @@ _LOGS_SECONDS = 30.0
 
 
 def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
-    """The sum of all limits. A run that goes well takes a fraction of it."""
+    """The sum of all limits in seconds. A run without problems takes a fraction of it."""
     before = STEADY_BEFORE_SECONDS * patience + BASELINE_SECONDS
     steps = sum(_step_seconds(step, patience) for step in scenario.steps)
-    # what no step heals is healed after the last one
+    # a fault that no step heals is healed after the last step
     unhealed = len(_names(scenario, Inject)) - len(_names(scenario, Heal))
     healing = max(0, unhealed) * _FAULT_SECONDS * patience
     after = _READ_BACK_SECONDS + _AUDIT_SECONDS + _LOGS_SECONDS
@@ -39,7 +39,7 @@ def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
 
 
 def recovery_seconds(bound_seconds: float) -> float:
-    """For how long a lab that ought to be steady within a bound is waited for."""
+    """How many seconds a run waits for a recovery with that bound."""
     return max(bound_seconds * _BEYOND_BOUND, _RECOVERY_AT_LEAST_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Facts that are read off the machines when they are needed, and that show whether a fault really did something."""
+"""Facts that the runner reads from machines when it needs them; they show that a fault took effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from halab.faults.site import Site
 from halab.scenario.record import events
 from halab.scenario.record.timeline import Timeline
 
-# The first process of a machine: of a container it is as old as the container's start.
+# When the first process of the machine started; that of a container starts with the container.
 _MACHINE_STARTED = "sed 's/.*) //' /proc/1/stat | cut -d' ' -f20; cat /proc/sys/kernel/random/boot_id"
 
 
@@ -27,15 +27,15 @@ class Reader:
         self._record(fact, machine, self._value(fact, machine))
 
     def read_again(self, fact: FactName, machine: str, *, final: bool) -> None:
-        """Record what is news; and, when the time is over, that there was none."""
-        # a machine that does not answer now may do so at the next try
+        """Record the value if it changed; at the end of the time (`final`), record it in any case."""
+        # a machine that does not answer now may answer the next time
         with suppress(HalabError):
             value = self._value(fact, machine)
             if final or self._last(fact, machine) != value:
                 self._record(fact, machine, value)
 
     def _value(self, fact: FactName, machine: str) -> str | None:
-        """The value now; None where there is nothing to read: the process does not run."""
+        """The value now; None if the process does not run."""
         if fact is FactName.MACHINE_STARTED:
             return " ".join(self._site.guests.run(machine, _MACHINE_STARTED).output.split())
         if fact is FactName.BALANCER_STARTED:
@@ -48,8 +48,6 @@ class Reader:
         self._timeline.add(events.Fact(str(fact), machine, value))
 
     def _last(self, fact: FactName, machine: str) -> str | None:
-        for record in reversed(self._timeline.records):
-            what = record.what
-            if isinstance(what, events.Fact) and (what.fact, what.machine) == (fact, machine):
-                return what.value
-        return None
+        recorded = events.select(self._timeline.records, events.Fact)
+        values = [read.value for _, read in recorded if (read.fact, read.machine) == (fact, machine)]
+        return values[-1] if values else None

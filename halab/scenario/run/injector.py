@@ -1,4 +1,4 @@
-"""The faults of a run: injected and healed on all their machines at once, in the journal and on the timeline."""
+"""Injects and heals the faults of a run, on all their machines at once, with journal and timeline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from halab.scenario.record.timeline import Timeline
 
 @dataclass(frozen=True)
 class Injected:
-    """A fault that was begun in this run, on one machine."""
+    """A fault of this run on one machine."""
 
     name: str
     target: str
@@ -29,7 +29,7 @@ class Injected:
 
     @property
     def record(self) -> dict[str, str]:
-        """What every event of it says."""
+        """The fields that all events of this fault share."""
         return {
             "name": self.name,
             "fault": self.entry.fault,
@@ -40,7 +40,7 @@ class Injected:
 
 @dataclass
 class Injector:
-    """Injects and heals for one run; `chosen` are the machines of each fault, by its name, for as long as it runs."""
+    """Injects and heals for one run; `chosen` maps the names of faults to their machines, until the end of the run."""
 
     site: Site
     api: Api
@@ -61,36 +61,36 @@ class Injector:
         *,
         before: Callable[[], None] = lambda: None,
     ) -> None:
-        """Inject a fault on all its machines at once. `before` is called when they are known, and nothing was done."""
+        """Inject a fault on all its machines at once. `before` is called when they are chosen, before the inject."""
         target = ", ".join(targets)
-        found = Targets(self.site.lab, self.site.guests, self.api, self.chosen, self.seed)
-        machines = found.machines(targets)
+        resolver = Targets(self.site.lab, self.site.guests, self.api, self.chosen, self.seed)
+        machines = resolver.machines(targets)
         self.chosen[name] = machines
-        faults = [self._planned(fault, name, target, machine, found, options) for machine in machines]
+        faults = [self._planned(fault, name, target, machine, resolver, options) for machine in machines]
         before()
         where = f"{', '.join(machines)} ({target})"
         with self.progress.step(f"inject {fault} on {where}") as shown:
-            for each in faults:
-                started = self.timeline.add(events.FaultStarted(**each.record))
+            for injected in faults:
+                started = self.timeline.add(events.FaultStarted(**injected.record))
                 if self.first_injected_at is None:
                     self.first_injected_at = started.t
-                self.open.append(each)
-            by_machine = {each.entry.machine: each for each in faults}
+                self.open.append(injected)
+            by_machine = {injected.entry.machine: injected for injected in faults}
             effects = on_all(machines, lambda machine: self._inject(by_machine[machine]))
             shown.done("; ".join(dict.fromkeys(effects.values())))
 
     def heal(self, name: str) -> None:
         """Heal a fault on all its machines at once."""
-        self._heal([each for each in self.open if each.name == name])
+        self._heal([injected for injected in self.open if injected.name == name])
 
     def heal_all(self) -> None:
-        """Heal what is open, the youngest first."""
+        """Heal all open faults, the latest first."""
         while self.open:
             self.heal(self.open[-1].name)
 
     def heal_what_can_be(self) -> None:
-        """Heal what is open, however much of it fails; that stays in the journal."""
-        for name in dict.fromkeys(each.name for each in reversed(self.open)):
+        """Heal all open faults even if some heals fail; faults that are not healed stay in the journal."""
+        for name in dict.fromkeys(injected.name for injected in reversed(self.open)):
             with suppress(Exception):
                 self.heal(name)
 
@@ -100,11 +100,11 @@ class Injector:
         name: str,
         target: str,
         machine: str,
-        found: Targets,
+        resolver: Targets,
         options: Mapping[str, str],
     ) -> Injected:
         require_place(FAULTS[fault], machine)
-        resolved = found.options(FAULTS[fault], options, machine)
+        resolved = resolver.options(FAULTS[fault], options, machine)
         try:
             return Injected(name, target, injection.plan(self.site, fault, machine, resolved))
         except Unable as error:
@@ -119,13 +119,13 @@ class Injector:
     def _heal(self, faults: Sequence[Injected]) -> None:
         if not faults:
             return
-        machines = {each.entry.machine: each for each in faults}
+        machines = {injected.entry.machine: injected for injected in faults}
         with self.progress.step(f"heal {faults[0].entry.fault} on {', '.join(machines)}"):
             try:
-                for each in faults:
-                    self.timeline.add(events.HealStarted(**each.record))
+                for injected in faults:
+                    self.timeline.add(events.HealStarted(**injected.record))
             finally:
-                # with a full disk the record has a gap, which is raised; the machine is healed all the same
+                # on a full disk the record has a gap and an error is raised, but the machine is healed
                 on_all(machines, lambda machine: self._heal_one(machines[machine]))
 
     def _heal_one(self, fault: Injected) -> None:

@@ -1,4 +1,4 @@
-"""The ledger: the writes that the API acknowledged. None of them may be lost, by no API server and no etcd member."""
+"""The ledger: the writes that the API acknowledged. No API server and no etcd member may lose any of them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from halab.scenario.record.events import Members
 from halab.topology.lab import Lab
 
 _NAME = "write-"
-# Where the API keeps them in etcd.
+# The key prefix of ConfigMaps in etcd.
 _STORED = "/registry/configmaps/"
-# Of thousands of keys, only the numbers come back.
+# There are thousands of keys: only their numbers are returned.
 _HELD = (
     "set -o pipefail; {hash} && "
     "{get} --count-only --write-out=fields '' | grep Count && "
     "{get} --keys-only {prefix} | sed -n 's/^.*-\\([0-9][0-9]*\\)$/\\1/p'"
 )
-# After a recovery a member may be behind for a moment; the lab was steady before this is asked.
+# A member may be behind for a moment after a recovery, although the lab is steady.
 _AGREE_SECONDS = 30
 _PAGE = 500
-# A page of 500 small objects takes 50 ms; right after a recovery, everything takes longer.
+# A page of 500 small objects takes 50 ms; right after a recovery it takes longer.
 _READ_SECONDS = 15
 
 
 @dataclass(frozen=True)
 class LedgerReading:
-    """What was read back. A write whose answer never came may be there or not: `unacknowledged_found` counts them."""
+    """The writes that were read back. `unacknowledged_found` counts those that exist although their answer was lost."""
 
     acknowledged: int
     missing: tuple[int, ...]
@@ -44,7 +44,7 @@ class LedgerReading:
 
 @dataclass(frozen=True)
 class Held:
-    """What one etcd member holds at a revision. Hashes are comparable where as much was compacted."""
+    """What an etcd member holds at a revision. Hashes can only be compared at equal `compacted` revisions."""
 
     hash: int
     compacted: int
@@ -53,7 +53,7 @@ class Held:
 
 
 def open_namespace(through: Api, name: str) -> None:
-    """A namespace of the run's own: what it writes goes with it."""
+    """Create the namespace of a run; its writes are removed with it."""
     _expect(
         through,
         "POST",
@@ -75,9 +75,9 @@ def read_back(
     *,
     tunnel: str | None = None,
 ) -> LedgerReading:
-    """Ask every API server for every acknowledged write: each of them reads through its own etcd member.
+    """Ask every API server for the acknowledged writes; it reads through the etcd member beside it.
 
-    What one of them misses is missing. LabProblem, or Unreachable, where one does not answer.
+    A write that one API server lacks is missing. LabProblem or Unreachable if one does not answer.
     """
     context = credentials.context()
     readings = []
@@ -95,14 +95,14 @@ def read_back(
 def members(
     guests: Guests, lab: Lab, namespace: str, acknowledged: Collection[int], clock: Clock | None = None
 ) -> Members:
-    """Ask every etcd member for what it holds itself, at one revision that all of them have reached.
+    """Ask every etcd member for its data, at one revision that all of them have reached.
 
-    TimedOut where one does not answer or does not get there, or they do not compact alike.
+    TimedOut if one does not answer or does not reach it, or if the compacted revisions stay different.
     """
     machines = [machine.name for machine in lab.control_planes]
 
     def look() -> Members:
-        revision = max(each.revision for each in _statuses(guests, lab).values())
+        revision = max(member.revision for member in _statuses(guests, lab).values())
         command = _HELD.format(
             hash=etcd.command(f"endpoint hashkv --rev={revision} --write-out=json"),
             get=etcd.command(f"get --prefix --consistency=s --rev={revision}"),
@@ -111,13 +111,15 @@ def members(
         try:
             answers = on_all(machines, lambda name: guests.run(name, command, timeout_seconds=20).output)
         except CommandFailed as error:
-            # a member that is a moment behind does not know the revision yet
+            # a member that is behind does not know the revision yet
             raise NotYet(
                 error.output.strip().splitlines()[-1] if error.output.strip() else str(error)
             ) from error
         held = {name: parse_held(name, output) for name, output in answers.items()}
-        if len({each.compacted for each in held.values()}) > 1:
-            raise NotYet("members that compact at this moment: their hashes cannot be compared")
+        if len({member.compacted for member in held.values()}) > 1:
+            raise NotYet(
+                "the members have compacted to different revisions, so their hashes cannot be compared"
+            )
         return _compared(revision, held, acknowledged)
 
     deadline = Deadline.after(clock or RealClock(), _AGREE_SECONDS * lab.patience)
@@ -125,58 +127,56 @@ def members(
 
 
 def parse_held(machine: str, output: str) -> Held:
-    """What a member printed: its hash as JSON, the number of its keys as a field, a number of a write a line."""
+    """Parse a member's output: its hash as JSON, its number of keys as a field, one number of a write per line."""
     try:
         first, *lines = output.strip().splitlines()
-        said = json.loads(first)[0]["HashKV"]
+        hashed = json.loads(first)[0]["HashKV"]
         (count,) = [line.partition(":")[2] for line in lines if line.startswith('"Count"')]
         numbers = frozenset(int(line) for line in lines if line.isdigit())
-        return Held(said["hash"], said.get("compact_revision", 0), int(count), numbers)
+        return Held(hashed["hash"], hashed.get("compact_revision", 0), int(count), numbers)
     except (ValueError, LookupError, TypeError) as error:
-        raise LabProblem(
-            f"etcdctl on {machine} printed something else than what it holds: {output[:200]!r}"
-        ) from error
+        raise LabProblem(f"unexpected output of etcdctl on {machine}: {output[:200]!r}") from error
 
 
 def _compared(revision: int, held: Mapping[str, Held], acknowledged: Collection[int]) -> Members:
-    missing = {name: tuple(sorted(set(acknowledged) - each.numbers)) for name, each in held.items()}
+    missing = {name: tuple(sorted(set(acknowledged) - member.numbers)) for name, member in held.items()}
     return Members(
         revision=revision,
-        hashes={name: each.hash for name, each in held.items()},
-        keys={name: each.keys for name, each in held.items()},
+        hashes={name: member.hash for name, member in held.items()},
+        keys={name: member.keys for name, member in held.items()},
         missing={name: numbers for name, numbers in missing.items() if numbers},
     )
 
 
 def _statuses(guests: Guests, lab: Lab) -> dict[str, etcd.Member]:
-    found = {}
-    for name, said in etcd.statuses(guests, lab).items():
-        if isinstance(said, HalabError):
-            # one that is starved, on an emulated processor for example, answers the next time
-            raise NotYet(f"etcd on {name} does not answer: {said.message}") from said
-        found[name] = said
-    return found
+    members = {}
+    for name, status in etcd.statuses(guests, lab).items():
+        if isinstance(status, HalabError):
+            # a starved member, for example on an emulated processor, answers the next time
+            raise NotYet(f"etcd on {name} does not answer: {status.message}") from status
+        members[name] = status
+    return members
 
 
 def numbers_found(through: Api, namespace: str) -> set[int]:
-    """The numbers of the writes that the API holds, by a consistent read."""
-    found: set[int] = set()
-    more = ""
+    """The numbers of the writes that the API has, by consistent reads."""
+    numbers: set[int] = set()
+    next_page = ""
     while True:
-        page = through.get(f"/api/v1/namespaces/{namespace}/configmaps?limit={_PAGE}{more}")
+        page = through.get(f"/api/v1/namespaces/{namespace}/configmaps?limit={_PAGE}{next_page}")
         for item in page["items"]:
             prefix, _, number = item["metadata"]["name"].partition(_NAME)
             if not prefix and number.isdigit():
-                found.add(int(number))
+                numbers.add(int(number))
         token = page["metadata"].get("continue")
         if not token:
-            return found
-        more = f"&continue={token}"
+            return numbers
+        next_page = f"&continue={token}"
 
 
-def compare(acknowledged: Collection[int], found: set[int]) -> LedgerReading:
+def compare(acknowledged: Collection[int], present: set[int]) -> LedgerReading:
     promised = set(acknowledged)
-    return LedgerReading(len(promised), tuple(sorted(promised - found)), len(found - promised))
+    return LedgerReading(len(promised), tuple(sorted(promised - present)), len(present - promised))
 
 
 def _expect(
@@ -187,4 +187,4 @@ def _expect(
     except httpx.HTTPError as error:
         raise LabProblem(f"{method} {path}: {api.reason(error)}") from error
     if response.status_code not in codes:
-        raise LabProblem(f"{method} {path}: the API says {response.status_code}: {response.text[:200]}")
+        raise LabProblem(f"{method} {path}: the API answered {response.status_code}: {response.text[:200]}")

@@ -1,4 +1,4 @@
-"""The scenarios there are: those that halab carries, by name, and a user's own, by path."""
+"""Find scenarios: those of halab by name, the user's own by path."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from halab.config.scenario import Scenario
 from halab.errors import BadUsage
 from halab.faults.catalogue import FAULTS
 
-# A file of this name says nothing: its folder's name does.
+# A file of this name is called after its folder.
 _USUAL = "scenario"
 
 
 @dataclass(frozen=True)
 class Script:
-    """A scenario and the files it came from, as they were when they were read.
+    """A scenario with its files as they were when they were read.
 
-    `checks` are the testinfra files that it names, by their paths in `check_files`; that also has what is beside them.
+    `checks` are the paths in `check_files` of the testinfra files that the scenario names. `check_files` also has the
+    Python files beside them.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Script:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is a user's, and not one that halab carries."""
+        """True for a user's scenario, false for one that comes with halab."""
         return self.path.resolve().parent != data.scenarios().resolve()
 
 
@@ -44,7 +45,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Script:
-    """A scenario by its name, or by the path of a file (`./mine.yml`). BadUsage, or BadFile with every problem."""
+    """A scenario by its name, or by the path of its file (`./mine.yml`). BadUsage, or BadFile with all problems."""
     own = name.endswith((".yml", ".yaml")) or "/" in name
     path = Path(name) if own else data.scenarios() / f"{name}.yml"
     if not own and not path.is_file():
@@ -57,21 +58,21 @@ def find(name: str) -> Script:
 
 
 def find_all(names: Sequence[str]) -> list[Script]:
-    """Scenarios as `find` does; of files that share a name, the folders are part of it: reports tell them apart."""
+    """Scenarios as by `find`, with different names: files with the same name get their folders as part of the name."""
     scripts = [find(name) for name in names]
     files = sorted({script.path.resolve() for script in scripts})
     depth = max((len(path.parts) for path in files), default=0)
     for folders in range(1, depth):
-        scripts = _renamed(scripts, {each.path: _name(each.path, folders) for each in scripts})
-    # `a b` and `a-b` are both called a-b
-    numbered = {each.path: f"{each.name}-{files.index(each.path.resolve()) + 1}" for each in scripts}
+        scripts = _renamed(scripts, {script.path: _name(script.path, folders) for script in scripts})
+    # the names of `a b` and `a-b` are both a-b
+    numbered = {script.path: f"{script.name}-{files.index(script.path.resolve()) + 1}" for script in scripts}
     return _renamed(scripts, numbered)
 
 
 def _renamed(scripts: Sequence[Script], other: Mapping[Path, str]) -> list[Script]:
-    """With other names, by path, for a user's own scenarios whose name stands for more than one file."""
+    """Rename the user's scenarios whose name belongs to several files; `other` has the new names by path."""
     files = {(script.name, script.path.resolve()) for script in scripts}
-    counted = Counter(each for each, _ in files)
+    counted = Counter(name for name, _ in files)
     return [
         replace(script, name=other[script.path]) if counted[script.name] > 1 and script.is_own else script
         for script in scripts
@@ -79,15 +80,15 @@ def _renamed(scripts: Sequence[Script], other: Mapping[Path, str]) -> list[Scrip
 
 
 def _name(path: Path, folders: int = 0) -> str:
-    """What a scenario is called: after its file, with so many folders in front. It fits into the name of a folder."""
-    parts = [*path.parent.resolve().parts[1:], path.stem]
-    if path.stem == _USUAL and len(parts) > 1:
-        parts.pop()
-    return re.sub(r"[^\w.-]+", "-", "-".join(parts[-1 - folders :])).strip("-.") or _USUAL
+    """A scenario's name: that of its file, after the names of `folders` folders. It can be part of a folder's name."""
+    names = [*path.parent.resolve().parts[1:], path.stem]
+    if path.stem == _USUAL and len(names) > 1:
+        names.pop()
+    return re.sub(r"[^\w.-]+", "-", "-".join(names[-1 - folders :])).strip("-.") or _USUAL
 
 
 def _checks(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, bytes]]:
-    """The names of check files, and the content of all Python files beside them, by paths below their common folder."""
+    """The names of check files and the content of all Python files beside them; paths are below their common folder."""
     if not paths:
         return (), {}
     named = [path.parent.resolve() / path.name for path in paths]

@@ -1,4 +1,4 @@
-"""Watching a run's evidence while it comes in, to know when it may go on. It judges nothing: the verdict does."""
+"""Watch a run's evidence as it arrives, to know when the run may go on. The verdict is given later, by the judge."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass
 class Observer:
-    """The evidence of a run so far, and the waits for what is expected of it."""
+    """The evidence of a run so far, and the waits for its expectations."""
 
     scenario: Scenario
     setting: LabTraits
@@ -50,7 +50,7 @@ class Observer:
         self._state_reader = StateReader(self.folder.states)
 
     def expect(self, index: int, expectation: Expectation) -> None:
-        """Wait until a `within` is decided. What is promised over a window is judged once the window is closed."""
+        """Wait until a `within` is decided. Promises over a window are judged later, when the window is closed."""
         self.timeline.add(events.ExpectationStarted(index))
         limit = waited_seconds(expectation)
         if limit is not None:
@@ -60,13 +60,13 @@ class Observer:
         self.timeline.add(events.ExpectationEnded(index))
 
     def read_before(self, chosen: Mapping[str, list[str]]) -> None:
-        """Record what facts say before a fault; of machines that no fault has chosen yet, there is nothing to say."""
+        """Record facts before a fault, except of machines that no fault has chosen yet."""
         for expectation in self._facts_to_read():
             for machine in self._machines(expectation.target, chosen):
                 self.facts.read(expectation.fact, machine)
 
     def history(self) -> History:
-        """Everything that is on disk by now."""
+        """The history with everything that is on disk by now."""
         self.read_new()
         return History(
             self.scenario,
@@ -79,19 +79,23 @@ class Observer:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many samples of each lane there are. Read anew: Ctrl-C may have come while new ones were taken in."""
-        return Samples(read_samples(self.folder.samples)).counts
+        """How many samples there are of each lane, as the timeline writes it.
+
+        The file is read anew: Ctrl-C may have come while new samples were taken in.
+        """
+        counts = Samples(read_samples(self.folder.samples)).counts
+        return {str(lane): count for lane, count in counts.items()}
 
     def read_new(self) -> None:
         self.samples.add(self._sample_reader.new())
         self.states.add(self._state_reader.new())
 
     def _until_decided(self, index: int, expectation: Expectation, limit: float) -> str:
-        """What was seen when it was decided, or the evidence was as complete as it gets."""
+        """Wait until the expectation is decided or all evidence has arrived; what was seen then."""
         deadline = Deadline.after(self.clock, limit + duration.EVIDENCE_SECONDS)
         latest = self.timeline.now() + limit
         while True:
-            # a run without a sampler learns nothing more
+            # without the sampler, there is no more evidence
             self.still_sampled()
             self._read_facts(index, final=self.timeline.now() > latest)
             judgement = evaluate(self.history(), index, self.timeline.now())
@@ -100,10 +104,10 @@ class Observer:
             self.clock.sleep(_POLL_SECONDS)
 
     def _read_facts(self, index: int, *, final: bool) -> None:
-        """Read what this expectation is about, and what the ones that follow at once still wait for.
+        """Read the facts of this expectation, and those that directly following expectations still wait for.
 
-        Their time runs already, for it counts from the same moment: read when their turn comes, a process that was
-        back at once would seem to come back late.
+        Their time counts from the same moment. If they were read later, a process that was back at once would seem to
+        be late.
         """
         history = self.history()
         for number, expectation in self._facts_from(history, index):
@@ -117,7 +121,7 @@ class Observer:
 
     @staticmethod
     def _facts_from(history: History, index: int) -> Iterator[tuple[int, FactExpectation]]:
-        """What is expected of facts from that step on, as long as no step that does something comes in between."""
+        """Expectations about facts from that step on, until the next step that is no expectation."""
         for number, step in enumerate(history.scenario.steps[index:], index):
             if history.unmet(number):
                 continue
@@ -136,9 +140,9 @@ class Observer:
             return []
         known = [machine.name for machine in self.lab.machines]
         meant = machines_meant(target, [machine.name for machine in self.lab.control_planes])
-        return chosen.get(target, [each for each in meant if each in known])
+        return chosen.get(target, [name for name in meant if name in known])
 
 
 def _is_read(expectation: Expectation) -> TypeGuard[FactExpectation]:
-    """Whether it is about a fact that is read when it is needed, and not sampled."""
+    """True for a fact that is not sampled: the runner reads it when it is needed."""
     return isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled

@@ -1,4 +1,4 @@
-"""Making a lab fit for the next scenario when one has left it broken."""
+"""Repair a lab that a scenario left broken, for the next scenario."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run.session import Session
 
-# Longer than a lab takes that was switched on again; a lab that is rebuilt from warm caches takes less.
+# Longer than a lab needs after it was switched on; a lab rebuilt from warm caches needs less.
 _STEADY_SECONDS = 120.0
 
-# What a lab lacks, in words; empty where it is as a scenario needs it.
+# Says why a lab is not ready for a scenario; empty if it is ready.
 Look = Callable[[Session], str]
 
 
 def damage(folder: RunFolder) -> str:
-    """Why a run may have left the lab broken, from its record; empty where the lab is as it was before."""
-    whats = [record.what for record in timeline.read(folder.timeline)]
-    touched = any(isinstance(what, events.FaultStarted | events.LabSet) for what in whats)
+    """Why a run may have left the lab broken, by its record; empty if it did not."""
+    records = timeline.read(folder.timeline)
+    touched = bool(events.select(records, events.FaultStarted) or events.select(records, events.LabSet))
     when = SteadyCheckPoint.AFTER if touched else SteadyCheckPoint.BEFORE
-    waits = [what for what in whats if isinstance(what, events.Steady) and what.when is when]
+    waits = [steady for _, steady in events.select(records, events.Steady) if steady.when is when]
     if waits and not waits[-1].ok:
         return waits[-1].seen
     if touched and not waits:
         return "the run ended before the lab was steady again"
-    leftovers = [line for what in whats if isinstance(what, events.Audit) for line in what.leftovers]
-    return f"something is left behind: {'; '.join(leftovers)}" if leftovers else ""
+    leftovers = [line for _, audited in events.select(records, events.Audit) for line in audited.leftovers]
+    return f"faults left something behind: {'; '.join(leftovers)}" if leftovers else ""
 
 
 def look(session: Session) -> str:
-    """Wait a while for the steady state, and see that nothing is left behind."""
+    """Wait for the steady state and check that nothing is left behind; what is wrong, or an empty text."""
     site = session.site
     limit = _STEADY_SECONDS * site.lab.patience
     with session.progress.step("wait until the lab is steady", limit_seconds=limit) as shown:
@@ -51,56 +51,56 @@ def look(session: Session) -> str:
             deadline = Deadline.after(site.clock, limit)
             seen = wait_until_steady(site.guests, session.api, site.lab, deadline, note=shown.note)
         except TimedOut as error:
-            shown.done("it is not")
+            shown.done("not steady")
             return error.message
         shown.done(str(seen))
     return "; ".join(audit.audit(site))
 
 
 def mend(session: Session, *, look: Look = look) -> tuple[list[str], str]:
-    """Heal what is open, switch on what is off, and wait: what was done, and what the lab still lacks after it."""
+    """Heal open faults, start machines, and wait: returns what was done, and what is still wrong."""
     return [*healed(session), *_switched_on(session)], look(session)
 
 
 def healed(session: Session) -> list[str]:
-    """Undo what the run could not; what was undone."""
+    """Heal the faults that the run did not heal; what was healed."""
     entries = Journal(session.place.work.journal).open_faults()
     failed = {entry.id: error for entry, error in session.heal()}
     for entry in entries:
         if entry.id in failed:
-            session.progress.say(f"not healed: {entry}: {failed[entry.id].message}")
+            session.progress.say(f"could not heal {entry}: {failed[entry.id].message}")
     return [f"healed {entry}" for entry in entries if entry.id not in failed]
 
 
 def rebuild(place: LabDir, progress: Progress) -> str:
-    """The last resort: back to how `up` left the lab, or, where that cannot be, all machines anew; what was done.
+    """The last resort: reset the lab to its state after `up`, or else recreate all machines; what was done.
 
-    Nobody may hold the lab.
+    The lab must not be locked.
     """
     try:
         snapshot.reset(place, progress)
     except HalabError as error:
-        progress.say(f"not put back to how `up` left it: {error.message}")
+        progress.say(f"could not reset the lab to its state after `up`: {error.message}")
     else:
-        return "put the lab back to how `up` left it"
+        return "reset the lab to its state after `up`"
     down(place, progress)
     up(place, progress)
     return "rebuilt the lab"
 
 
 def _switched_on(session: Session) -> Iterator[str]:
-    """Start what is off, thaw what is frozen, make anew what is gone. What cannot be is left for the rebuild."""
+    """Start, thaw or recreate machines that do not run; failures are left for the rebuild."""
     power = session.site.power
     acts = {
         PowerState.OFF: ("started", power.start),
         PowerState.FROZEN: ("thawed", power.thaw),
-        PowerState.GONE: ("made anew", session.site.recreate),
+        PowerState.GONE: ("recreated", session.site.recreate),
     }
     for machine in session.site.lab.machines:
         with suppress(HalabError):
             state = power.state(machine.name)
             if state in acts:
-                what, act = acts[state]
-                with session.progress.step(f"{machine.name} is {state}: it is {what}"):
+                done, act = acts[state]
+                with session.progress.step(f"{machine.name} is {state} and will be {done}"):
                     act(machine.name)
-                yield f"{what} {machine.name}"
+                yield f"{done} {machine.name}"

@@ -1,7 +1,7 @@
 """The runner: the only place where faults, probes and time meet.
 
 steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger, checks, audit.
-It records evidence and judges nothing; what it looks at live only tells it when it may go on.
+It records evidence and judges nothing; it only watches the evidence to know when it may go on.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from halab.scenario.sampler import launcher
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run works with: `credentials` are those of the sampler's clients, `checks` files in its folder."""
+    """What a run needs: `credentials` are those of the sampler's clients, `checks` are files in its folder."""
 
     site: Site
     api: Api
@@ -55,25 +55,27 @@ class RunContext:
 class ScenarioRun:
     """One run of one scenario on a lab that is up."""
 
-    def __init__(self, scenario: Scenario, setting: LabTraits, folder: RunFolder, means: RunContext) -> None:
+    def __init__(
+        self, scenario: Scenario, setting: LabTraits, folder: RunFolder, context: RunContext
+    ) -> None:
         self._scenario = scenario
         self._setting = setting
         self._folder = folder
-        self._means = means
-        self._site = means.site
-        self._lab = means.site.lab
-        self._timeline = Timeline(folder.timeline, means.site.clock)
+        self._context = context
+        self._site = context.site
+        self._lab = context.site.lab
+        self._timeline = Timeline(folder.timeline, context.site.clock)
         self._sampled_since = 0.0
         self._injector = Injector(
-            means.site, means.api, means.journal, self._timeline, means.progress, means.seed
+            context.site, context.api, context.journal, self._timeline, context.progress, context.seed
         )
         self._observer = Observer(
-            scenario, setting, self._lab, means.site.clock, self._timeline, folder,
-            facts.Reader(means.site, self._timeline), means.progress,
+            scenario, setting, self._lab, context.site.clock, self._timeline, folder,
+            facts.Reader(context.site, self._timeline), context.progress,
         )  # fmt: skip
 
     def play(self, started: events.RunStarted) -> None:
-        """Play the scenario; what happened is in the folder. Raises only what interrupts halab as a whole."""
+        """Run the scenario and record it in the folder. Raises only errors that end halab."""
         self._timeline.add(started)
         with afterwards(lambda: self._timeline.add(events.RunEnded())):
             try:
@@ -93,21 +95,21 @@ class ScenarioRun:
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """What goes wrong is part of the record, and the run goes on to its end."""
+        """Record an error and go on, so that the run comes to its end."""
         try:
             yield
         except HalabError as error:
             self._timeline.add(events.Error(error.message))
 
     def _observe(self, undo: ExitStack) -> Sequence[Callable[[], None]]:
-        """Play the steps under the sampler's eyes; return what can be looked at afterwards."""
+        """Run the steps while the sampler runs; return the checks that are possible afterwards."""
         namespace = f"halab-{uuid.uuid4().hex[:10]}"
         with self._recorded():
             with self._twin_setting():
                 self._await_steady(
                     SteadyCheckPoint.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience
                 )
-                ledger.open_namespace(self._means.api, namespace)
+                ledger.open_namespace(self._context.api, namespace)
                 undo.callback(self._close, namespace)
                 try:
                     with afterwards(self._count_samples), self._sampling(namespace), self._healing():
@@ -115,7 +117,7 @@ class ScenarioRun:
                         self._injector.heal_all()
                         self._recover()
                 except Unable:
-                    # the timeline says what was refused, and why; nothing of it was done
+                    # the timeline says which fault was refused and why; nothing was done
                     return [self._audit]
             return [partial(self._read_back, namespace), self._check, self._audit]
         return [self._audit]
@@ -124,7 +126,7 @@ class ScenarioRun:
         self._timeline.add(events.SamplerStopped(self._observer.counts()))
 
     def _look_back(self, looks: Sequence[Callable[[], None]]) -> None:
-        """None changes what another looks at, and a second matters: a campaign has fifty runs."""
+        """Run the checks at once: they do not affect each other, and a campaign of fifty runs is faster."""
 
         def take(look: Callable[[], None]) -> None:
             with self._recorded():
@@ -153,7 +155,7 @@ class ScenarioRun:
             self._timeline.add(events.StepEnded(index))
 
     def _look_before(self) -> None:
-        """What facts say before a fault; before the first one, there must be samples that show the lab at its best."""
+        """Read facts before a fault; before the first fault, wait for samples that show the steady lab."""
         self._observer.read_before(self._injector.chosen)
         left = self._sampled_since + duration.BASELINE_SECONDS - self._timeline.now()
         if left > 0:
@@ -161,7 +163,7 @@ class ScenarioRun:
 
     @contextmanager
     def _healing(self) -> Iterator[None]:
-        """Heal always: at a broken expectation, at Ctrl-C, at a bug. What fails here stays in the journal."""
+        """Heal also after an error, Ctrl-C or a bug. A fault that cannot be healed stays in the journal."""
         try:
             yield
         except BaseException:
@@ -170,21 +172,21 @@ class ScenarioRun:
 
     @contextmanager
     def _twin_setting(self) -> Iterator[None]:
-        """The twin's setting of the load balancer, from before the lab is steady until it was so again."""
+        """Apply the twin's load balancer setting from before the first steady check until after the last."""
         options = self._scenario.balancer_options
         if not options:
             yield
             return
-        journal, balancer = self._means.journal, self._lab.balancer.name
+        journal, balancer = self._context.journal, self._lab.balancer.name
         entry = injection.plan(self._site, EDIT_BALANCER, balancer, options)
         shown = ", ".join(f"{name} {value}" for name, value in options.items())
 
-        def set_back() -> None:
-            with self._means.progress.step("set the load balancer back"):
+        def restore() -> None:
+            with self._context.progress.step("restore the load balancer"):
                 injection.heal(self._site, journal, entry)
 
-        with afterwards(set_back):
-            with self._means.progress.step(f"set the load balancer to {shown}"):
+        with afterwards(restore):
+            with self._context.progress.step(f"set the load balancer to {shown}"):
                 self._timeline.add(events.LabSet(shown, injection.inject(self._site, journal, entry)))
             yield
 
@@ -192,16 +194,16 @@ class ScenarioRun:
 
     def _await_steady(self, when: SteadyCheckPoint, limit: float) -> None:
         what = (
-            "see that the lab is steady"
+            "check that the lab is steady"
             if when is SteadyCheckPoint.BEFORE
             else "wait until the lab is steady again"
         )
         begun = self._timeline.now()
-        with self._means.progress.step(what, limit_seconds=limit) as shown:
+        with self._context.progress.step(what, limit_seconds=limit) as shown:
             deadline = Deadline.after(self._site.clock, limit)
             try:
                 seen = wait_until_steady(
-                    self._site.guests, self._means.api, self._lab, deadline, note=shown.note
+                    self._site.guests, self._context.api, self._lab, deadline, note=shown.note
                 )
             except TimedOut as error:
                 self._timeline.add(events.Steady(when, False, self._timeline.now() - begun, error.message))
@@ -221,55 +223,55 @@ class ScenarioRun:
 
     @contextmanager
     def _sampling(self, namespace: str) -> Iterator[None]:
-        order = launcher.order(
-            self._lab, self._means.credentials, self._scenario.probes,
+        config = launcher.sampler_config(
+            self._lab, self._context.credentials, self._scenario.probes,
             origin=self._timeline.origin,
             samples=self._folder.samples,
             states=self._folder.states,
             namespace=namespace,
-            tunnel=self._means.api.tunnel,
+            tunnel=self._context.api.tunnel,
         )  # fmt: skip
-        with launcher.sampling(order, self._folder.logs / "sampler.log") as still_sampled:
+        with launcher.sampling(config, self._folder.logs / "sampler.log") as still_sampled:
             self._observer.still_sampled = still_sampled
             self._sampled_since = self._timeline.add(events.SamplerStarted()).t
             yield
 
     def _wait(self, seconds: float, what: str) -> None:
-        with self._means.progress.step(what, limit_seconds=seconds):
+        with self._context.progress.step(what, limit_seconds=seconds):
             self._site.clock.sleep(seconds)
 
     def _read_back(self, namespace: str) -> None:
-        """What is there of the acknowledged writes, by every API server and in every etcd member."""
+        """Read the acknowledged writes back, through every API server and from every etcd member."""
         acknowledged, written = self._observer.history().ledger()
-        with self._means.progress.step(f"read back {len(acknowledged)} acknowledged writes") as shown:
-            means = self._means
-            found = ledger.read_back(
-                self._lab, means.credentials, namespace, acknowledged, tunnel=means.api.tunnel
+        with self._context.progress.step(f"read back {len(acknowledged)} acknowledged writes") as shown:
+            context = self._context
+            reading = ledger.read_back(
+                self._lab, context.credentials, namespace, acknowledged, tunnel=context.api.tunnel
             )
             self._timeline.add(
-                events.Ledger(written, found.acknowledged, found.missing, found.unacknowledged_found)
+                events.Ledger(written, reading.acknowledged, reading.missing, reading.unacknowledged_found)
             )
             self._timeline.add(ledger.members(self._site.guests, self._lab, namespace, acknowledged))
-            shown.done(f"{len(found.missing)} lost" if found.missing else "none lost")
+            shown.done(f"{len(reading.missing)} lost" if reading.missing else "none lost")
 
     def _check(self) -> None:
-        """Run the testinfra files of the scenario; what they found is in the folder."""
-        if not self._means.checks:
+        """Run the testinfra files of the scenario; their results are in the folder."""
+        if not self._context.checks:
             return
-        with self._means.progress.step(f"run {len(self._means.checks)} check files") as shown:
+        with self._context.progress.step(f"run {len(self._context.checks)} check files") as shown:
             outcome = checks.run(
-                self._means.work, self._means.checks, folder=self._folder, patience=self._lab.patience
+                self._context.work, self._context.checks, folder=self._folder, patience=self._lab.patience
             )
             shown.done(outcome.error or f"{outcome.passed} passed, {outcome.failed} failed")
         self._timeline.add(outcome)
 
     def _audit(self) -> None:
-        with self._means.progress.step("see that nothing is left behind") as shown:
+        with self._context.progress.step("check that nothing is left behind") as shown:
             leftovers = audit.audit(self._site)
-            shown.done("; ".join(leftovers) or "nothing is")
+            shown.done("; ".join(leftovers) or "nothing")
         self._timeline.add(events.Audit(tuple(leftovers)))
 
     def _close(self, namespace: str) -> None:
-        """What a run wrote goes with it; a lab that does not answer keeps it, and loses it with `down`."""
+        """Remove the writes of the run; if the lab does not answer, they stay until `down`."""
         with suppress(HalabError):
-            ledger.close_namespace(self._means.api, namespace)
+            ledger.close_namespace(self._context.api, namespace)

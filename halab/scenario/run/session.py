@@ -1,4 +1,4 @@
-"""Playing scenarios on a lab that is up, each into a folder of its own."""
+"""Run scenarios on a lab that is up; every run has its own folder."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology.lab import Lab
 
-# A name of a folder has 255 bytes, a character up to four.
+# The name of a folder can have 255 bytes, and a character up to four.
 _NAME_CHARACTERS = 50
 
 
 @dataclass(frozen=True)
 class Session:
-    """A lab that is held for scenarios, one after another. `seed` decides among equal targets."""
+    """A lab that is locked for scenarios, one after another. `seed` decides among equal targets."""
 
     place: LabDir
     site: Site
@@ -56,28 +56,28 @@ class Session:
         return self.site.lab
 
     def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
-        """The folder of a run that is about to be played: with all files that it is played from."""
+        """Create the folder of a run with all files that the run needs."""
         now = datetime.now().astimezone()
         folder = RunFolder(
             _free(self.place.work.runs, f"{now:%Y%m%d-%H%M%S}-{script.name[:_NAME_CHARACTERS]}")
         )
         folder.make()
-        # what was read, and not what the files have become since
+        # the content that was read: the files may have changed since
         folder.scenario.write_bytes(script.content)
         folder.lab.write_bytes(self.place.content)
         for name, content in script.check_files.items():
-            kept = folder.check_files / name
-            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            kept.write_bytes(content)
+            path = folder.check_files / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(content)
         folder.meta.write_text(self._meta(script, now.isoformat(timespec="seconds"), twin).to_json())
         return folder
 
     def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
-        """Play a scenario into its folder, logs included. Raises only what ends halab as a whole."""
+        """Run a scenario and record it in its folder, with logs. Raises only errors that end halab."""
         since = datetime.now().astimezone()
         meta = self._meta(script, since.isoformat(timespec="seconds"), twin)
         scenario = script.scenario.losing() if twin else script.scenario
-        means = RunContext(
+        context = RunContext(
             site=self.site,
             api=self.api,
             journal=Journal(self.place.work.journal),
@@ -94,14 +94,14 @@ class Session:
                 logs.collect(self.site.guests, self.lab, folder.logs, since)
 
         with afterwards(collect):
-            ScenarioRun(scenario, self.setting(meta), folder, means).play(started)
+            ScenarioRun(scenario, self.setting(meta), folder, context).play(started)
 
     def setting(self, meta: Meta) -> LabTraits:
-        """What the lab is, and why it lacks what it lacks."""
+        """The traits of the lab, with the reasons for missing capabilities."""
         return replace(meta.setting, lacking=self.capabilities.lacking)
 
     def heal(self) -> list[tuple[Entry, HalabError]]:
-        """Undo what a run could not; what still cannot be undone, and why."""
+        """Heal the faults that a run did not heal; the faults that still cannot be healed, with the errors."""
         journal = Journal(self.place.work.journal)
         return _heal(self.site, journal, journal.open_faults(), self.progress)
 
@@ -138,7 +138,7 @@ class Session:
 
 @contextmanager
 def opened(place: LabDir, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
-    """Hold the lab for a session: no other command changes it meanwhile."""
+    """Lock the lab for a session, so that no other command changes it."""
     with labs.locked(place, f"run, process {os.getpid()}"):
         lab = labs.existing(place)
         open_faults = Journal(place.work.journal).open_faults()
@@ -168,9 +168,9 @@ def inject_by_hand(
     *,
     seed: int | None = None,
 ) -> list[tuple[Entry, str]]:
-    """Inject one fault outside of any scenario, and leave it open; every machine that it hit, and what was seen.
+    """Inject one fault without a scenario and leave it open; journal entries of its machines, and what was seen.
 
-    A fault that is over once it was injected is struck off at once.
+    A fault that has no lasting effect is removed from the journal at once.
     """
     known = _known(fault, options)
     with labs.locked(place, f"inject, process {os.getpid()}"):
@@ -180,33 +180,33 @@ def inject_by_hand(
             lacking = capabilities.probe(site).lacking if known.needs else {}
             for need in sorted(known.needs & lacking.keys()):
                 raise LabProblem(f"this lab cannot do {fault}: {lacking[need]}")
-            found = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
-            machines = found.machines(targets)
+            resolver = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
+            machines = resolver.machines(targets)
             for machine in machines:
                 require_place(known, machine)
             entries = {
-                machine: injection.plan(site, fault, machine, found.options(known, options, machine))
+                machine: injection.plan(site, fault, machine, resolver.options(known, options, machine))
                 for machine in machines
             }
             with progress.step(f"inject {fault} on {', '.join(machines)}"):
-                effects = on_all(machines, lambda each: injection.inject(site, journal, entries[each]))
+                effects = on_all(machines, lambda machine: injection.inject(site, journal, entries[machine]))
             if not known.facts.is_lasting:
-                on_all(machines, lambda each: injection.heal(site, journal, entries[each]))
+                on_all(machines, lambda machine: injection.heal(site, journal, entries[machine]))
         finally:
             api.close()
     return [(entries[machine], effects[machine]) for machine in machines]
 
 
 def heal(place: LabDir, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
-    """Undo what the journal holds, the youngest first; what could not be undone, and why.
+    """Heal the faults in the journal, the latest first; those that could not be healed, with the errors.
 
-    `names` are those of faults, or the beginnings of their ids; without any, everything is undone.
+    `names` are names of faults or the beginnings of their ids; without any, all faults are healed.
     """
     with labs.locked(place, f"heal, process {os.getpid()}"):
         journal = Journal(place.work.journal)
         chosen = _chosen(journal.open_faults(), names)
         if not chosen:
-            progress.say("no fault is open")
+            progress.say("no open faults")
             return []
         return _heal(access.site(place, labs.allocated(place)), journal, chosen, progress)
 
@@ -222,40 +222,42 @@ def _heal(
         except HalabError as error:
             failed.append((entry, error))
         except Exception as error:
-            # a defect of one heal must not keep the others from being tried
+            # a bug in one heal must not prevent the others
             failed.append((entry, LabProblem(f"{type(error).__name__}: {error}")))
     return failed
 
 
 def _chosen(entries: Sequence[Entry], names: Collection[str]) -> list[Entry]:
-    """BadUsage where a name stands for nothing that is open."""
+    """The entries with these names; BadUsage if a name matches no open fault."""
     for name in names:
         if not any(entry.fault == name or entry.id.startswith(name) for entry in entries):
-            what = "; ".join(f"{entry.id} is {entry}" for entry in entries) or "nothing is"
-            raise BadUsage(f"no such open fault: {name}", hint=f"open are: {what}")
+            what = "; ".join(f"{entry.id} is {entry}" for entry in entries) or "none"
+            raise BadUsage(f"no such open fault: {name}", hint=f"open faults: {what}")
     if not names:
         return list(entries)
-    return [each for each in entries if any(each.fault == n or each.id.startswith(n) for n in names)]
+    return [
+        entry for entry in entries if any(entry.fault == name or entry.id.startswith(name) for name in names)
+    ]
 
 
 def _known(fault: str, options: Mapping[str, str]) -> Fault:
-    """A fault of the catalogue that takes these options; BadUsage says what it takes."""
+    """The fault of the catalogue; BadUsage if there is none or it does not take these options."""
     if fault not in FAULTS:
         raise BadUsage(f"no such fault: {fault}{nearest(fault, FAULTS)}", hint="`halab faults` lists them")
     wrong = list(FAULTS[fault].problems_with(options))
     if wrong:
-        raise BadUsage("; ".join(wrong), hint="`halab faults` says what each of them takes")
+        raise BadUsage("; ".join(wrong), hint="`halab faults` lists the options of every fault")
     return FAULTS[fault]
 
 
 def _free(runs: Path, name: str) -> Path:
-    """A folder of that name which is not there yet, with a number where there is one."""
+    """A folder that does not exist yet, with that name and a number if necessary."""
     numbered = (runs / f"{name}-{number}" for number in count(2))
-    return next(each for each in chain([runs / name], numbered) if not each.exists())
+    return next(folder for folder in chain([runs / name], numbered) if not folder.exists())
 
 
 def _revision() -> str | None:
-    """The revision of the project that the command was given in, where it is a git checkout."""
+    """The git revision of the current folder; None if it is not a checkout."""
     with suppress(HalabError):
         return process.run(["git", "describe", "--always", "--dirty"], timeout_seconds=5).output.strip()
     return None

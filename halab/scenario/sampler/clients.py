@@ -1,4 +1,4 @@
-"""Clients of the lab: each asks the question of one probe, again and again."""
+"""Clients of the lab, one for each probe; a client asks its question again and again."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Reply:
 
 class Client(Protocol):
     async def ask(self, number: int | None) -> Reply:
-        """One question; it is cancelled when its time is over. Raises Unreachable where there is no answer."""
+        """Ask one question; the caller cancels it at the time limit. Raises Unreachable without an answer."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks: of the API an administrator, or nobody where anybody may ask; of etcd one of its clients."""
+    """The certificates of the questions: an administrator or an anonymous client of the API, a client of etcd."""
 
     administrator: SSLContext
     anonymous: SSLContext
@@ -41,7 +41,7 @@ class Identity:
     @classmethod
     def in_folder(cls, folder: Path, tunnel: str | None = None) -> Identity:
         credentials = Credentials.in_folder(folder)
-        # without a certificate, the client saves a signature a connection
+        # without a certificate, the client saves one signature per connection
         anonymous = create_default_context(cafile=str(credentials.ca))
         return cls(credentials.context(), anonymous, credentials.of_etcd.context(), tunnel)
 
@@ -55,7 +55,7 @@ class Identity:
 
 
 class NewConnections:
-    """Asks over a new connection each time."""
+    """Asks every question over a new connection."""
 
     def __init__(self, probe: Probe, server: Server, namespace: str) -> None:
         self._probe = probe
@@ -69,17 +69,17 @@ class NewConnections:
 
 
 class KeptConnection:
-    """Asks over one connection, for as long as that holds."""
+    """Asks over one connection as long as it lasts."""
 
     def __init__(self, probe: Probe, server: Server, namespace: str, limit_seconds: float) -> None:
-        self._kept = Kept(server, *request(probe, namespace, None), limit_seconds=limit_seconds)
+        self._connection = Kept(server, *request(probe, namespace, None), limit_seconds=limit_seconds)
 
     async def ask(self, number: int | None) -> Reply:
-        return Reply.of(await self._kept.ask())
+        return Reply.of(await self._connection.ask())
 
 
 def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str, bytes]:
-    """Method, path and body of a question."""
+    """Method, path and body of a probe's request."""
     inside = f"/api/v1/namespaces/{namespace}"
     match probe.question:
         case Question.READY:
@@ -90,5 +90,5 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
             written = {"metadata": {"name": f"write-{number}"}, "data": {"probe": probe.name}}
             return "POST", f"{inside}/configmaps", json.dumps(written).encode()
         case _:
-            # of one object: answered by etcd's quorum, and not from the API server's memory
+            # a read of one object is answered by etcd's quorum, not from the cache of the API server
             return "GET", inside, b""

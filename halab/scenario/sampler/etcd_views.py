@@ -1,4 +1,4 @@
-"""Who leads etcd, by what its members say: each has a view of its own, and some of them are old."""
+"""The etcd leader, by the answers of the members: every member has its own view, and some views are old."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# One space or two: the text form of protobuf differs from build to build, on purpose.
+# One space or two: the text form of protobuf differs between builds on purpose.
 _ALARM = re.compile(r"memberID:(\d+)\s+alarm:(\w+)")
 
 
 @dataclass(frozen=True)
 class MemberView:
-    """What one member said at a moment: ids are those of members, `leader` is 0 where it knows of none."""
+    """One member's answer, asked for at `asked`; ids are member ids, `leader` is 0 if the member knows no leader."""
 
     asked: float
     member: int
@@ -24,19 +24,19 @@ class MemberView:
 
     @classmethod
     def parse(cls, asked: float, body: bytes) -> MemberView:
-        """The answer to POST /v3/maintenance/status (etcd 3.6, 3.7); ValueError where it is something else."""
+        """Parse the answer to POST /v3/maintenance/status (etcd 3.6, 3.7); ValueError if it is something else."""
         try:
-            said = json.loads(body)
-            member = int(said["header"]["member_id"])
-            # an error names a member and its alarm; every member tells those of all
-            alarms = [_ALARM.search(error) for error in said.get("errors") or ()]
-            own = sorted(found[2] for found in alarms if found and int(found[1]) == member)
+            status = json.loads(body)
+            member = int(status["header"]["member_id"])
+            # every member reports the alarms of all members, with their ids
+            alarms = [_ALARM.search(error) for error in status.get("errors") or ()]
+            own = sorted(alarm[2] for alarm in alarms if alarm and int(alarm[1]) == member)
             return cls(
                 asked=asked,
                 member=member,
-                leader=int(said.get("leader", 0)),
-                term=int(said["raftTerm"]),
-                revision=int(said["header"]["revision"]),
+                leader=int(status.get("leader", 0)),
+                term=int(status["raftTerm"]),
+                revision=int(status["header"]["revision"]),
                 alarm="+".join(own) or "none",
             )
         except (LookupError, TypeError, AttributeError) as error:
@@ -44,7 +44,7 @@ class MemberView:
 
 
 class Views:
-    """The last view of each machine's member. Members that have left are remembered by their id."""
+    """The last view of the member on every machine. Ids of members that left stay known."""
 
     def __init__(self, machines: int) -> None:
         self._quorum = machines // 2 + 1
@@ -57,7 +57,7 @@ class Views:
 
     @property
     def asked(self) -> float | None:
-        """When the newest of the answers was asked for."""
+        """When the newest answer was asked for."""
         return max((view.asked for view in self._views.values()), default=None)
 
     def add(self, machine: str, view: MemberView) -> None:
@@ -65,7 +65,7 @@ class Views:
         self._machines[view.member] = machine
 
     def lose(self, machine: str) -> None:
-        """The member of a machine does not answer: what it said last is no view any more."""
+        """Forget the view of a machine whose member does not answer."""
         self._views.pop(machine, None)
 
     @property
@@ -73,10 +73,10 @@ class Views:
         return max((view.term for view in self._views.values()), default=None)
 
     def leader(self) -> tuple[str | None, str]:
-        """The machine that leads; or None, and why it cannot be told.
+        """The machine that leads and an empty text; or None and why the leader is unknown.
 
-        A leader of the highest term was elected by a majority, whatever members say that have not heard of it. It
-        leads no more when a majority of that term has lost it: one that is cut off goes on to believe in itself.
+        A leader of the highest term was elected by a majority, even if some members have not heard of it. It has lost
+        the lead once a majority in that term reports no leader: a leader that is cut off still reports itself.
         """
         newest = [view for view in self._views.values() if view.term == self.term]
         named = {view.leader for view in newest if view.leader}

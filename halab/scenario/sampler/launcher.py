@@ -1,6 +1,6 @@
-"""The sampler: probes at a fixed rate from outside the cluster, in a process of its own.
+"""The sampler: probes at a fixed rate from outside the cluster, in its own process.
 
-This is the side of halab: it says what is to be asked, starts the process (`sampler_process`), and looks after it.
+This is halab's side: it configures and starts the process (sampler/process.py) and checks that it runs.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from halab.scenario.sampler.probes import (
 )
 from halab.topology.lab import Lab
 
-# The process has read its order and its certificates after 0.4 s.
+# The process has read its configuration and its certificates after 0.4 s.
 _START_SECONDS = 20.0
-# What the process ends with when it could not write what it learned: that is a problem of this host.
+# The exit code of the process if it cannot write its files: a problem of this host.
 NOT_WRITTEN = 74
-# And when the tunnel to the lab's host has gone: what it would go on to see says nothing of the lab.
+# Its exit code if the tunnel to the lab's host is lost: later samples would say nothing about the lab.
 TUNNEL_LOST = 75
 
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """What a sampler is told. `origin` is the moment of a run's start on this host's monotonic clock.
+    """What a sampler asks, and where it writes. `origin` is the start of the run on this host's monotonic clock.
 
-    Addresses are by machine, and reached through the SOCKS5 proxy at the socket `tunnel` where the lab is on another
-    host; `statistics` is where the load balancer says what it believes of its backends. A state is asked for no
-    more often than at `state_hertz`.
+    `control_planes` maps machines to addresses. If the lab is on a remote host, they are reached through the SOCKS5
+    proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the state of its backends. No state is
+    read more often than at `state_hertz`.
     """
 
     probes: list[Probe]
@@ -67,18 +67,18 @@ class SamplerConfig:
 
     @classmethod
     def from_json(cls, text: str) -> SamplerConfig:
-        words = json.loads(text)
-        words["probes"] = [
-            Probe(**{**each, "question": Question(each["question"]), "way": Way(each["way"])})
-            for each in words["probes"]
+        values = json.loads(text)
+        values["probes"] = [
+            Probe(**{**probe, "question": Question(probe["question"]), "way": Way(probe["way"])})
+            for probe in values["probes"]
         ]
-        return cls(**words)
+        return cls(**values)
 
 
-def order(
+def sampler_config(
     lab: Lab,
     credentials: Credentials,
-    more: Collection[str] = (),
+    extra: Collection[str] = (),
     *,
     origin: float,
     samples: Path,
@@ -86,9 +86,9 @@ def order(
     namespace: str,
     tunnel: str | None = None,
 ) -> SamplerConfig:
-    """What there is to sample of a lab; `more` are probes beside those that every run is watched with."""
+    """The configuration for a lab; `extra` are probes in addition to those of every run."""
     return SamplerConfig(
-        probes=probes(lab, more),
+        probes=probes(lab, extra),
         origin=origin,
         samples=str(samples),
         states=str(states),
@@ -106,28 +106,28 @@ def order(
 
 
 @contextmanager
-def sampling(order: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
-    """Sample while the block lasts. What it is given raises HalabError if the sampler has ended by itself.
+def sampling(config: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
+    """Run the sampler during the block. The block gets a function that raises HalabError if the sampler has died.
 
-    It begins when the sampler does, and asks at the end as well.
+    The block begins when the sampler has started. The function is also called after the block.
     """
-    credentials = Credentials.in_folder(Path(order.credentials))
-    for each in (credentials, credentials.of_etcd):
-        each.context()
+    credentials = Credentials.in_folder(Path(config.credentials))
+    for certificates in (credentials, credentials.of_etcd):
+        certificates.context()
     argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
-    grace = order.time_limit_seconds + 5
+    grace = config.time_limit_seconds + 5
     with process.background(argv, log=log, env=_paths(), with_input=True, grace_seconds=grace) as child:
 
         def require_alive() -> None:
             if child.poll() is not None:
-                raise _ended(child.returncode, order, log)
+                raise _ended(child.returncode, config, log)
 
         assert child.stdin is not None
-        # that a child has ended already is found by who asks next
+        # if the child has already ended, require_alive reports it
         with suppress(BrokenPipeError):
-            child.stdin.write(order.to_json().encode() + b"\n")
+            child.stdin.write(config.to_json().encode() + b"\n")
             child.stdin.flush()
-        _await_start(Path(order.states), require_alive)
+        _await_start(Path(config.states), require_alive)
         yield require_alive
         require_alive()
 
@@ -136,20 +136,20 @@ def _await_start(states: Path, require_alive: Callable[[], None]) -> None:
     def look() -> None:
         require_alive()
         if not states.exists():
-            raise NotYet("it reads its order")
+            raise NotYet("it is reading its configuration")
 
     wait_for("the sampler", look, Deadline.after(RealClock(), _START_SECONDS), every_seconds=0.02)
 
 
-def _ended(code: int, order: SamplerConfig, log: Path) -> HalabError:
+def _ended(code: int, config: SamplerConfig, log: Path) -> HalabError:
     if code == NOT_WRITTEN:
-        folder = Path(order.samples).parent
+        folder = Path(config.samples).parent
         return HostProblem(f"the sampler could not write into {folder}", hint=f"is the disk full? see {log}")
     if code == TUNNEL_LOST:
-        return TunnelLost("the tunnel to the lab's host has gone", hint=f"see {log}")
-    return HalabError(f"the sampler ended with {code}", hint=f"see {log}")
+        return TunnelLost("the tunnel to the lab's host is lost", hint=f"see {log}")
+    return HalabError(f"the sampler exited with code {code}", hint=f"see {log}")
 
 
 def _paths() -> dict[str, str]:
-    """The child finds the same halab: a checkout may not be installed."""
+    """Lets the child import the same halab, which may be a checkout that is not installed."""
     return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

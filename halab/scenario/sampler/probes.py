@@ -1,4 +1,4 @@
-"""Probes: which questions are asked of which address, how, and how often."""
+"""Probes: which questions are asked, at which addresses, how and how often."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from halab.config.probe import ProbeName, Question, Way
 from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
 
-# An outage is measured by two samples, one at each end: at 10 Hz, half of all measurements are off by less than 30 ms.
-# Questions to single machines are twice as many, and show which one it was: there, 5 Hz are enough.
+# Two samples limit the ends of an outage: at 10 Hz, half of all measurements are off by less than 30 ms.
+# Probes of single machines only show which machine failed: 5 Hz are enough for them.
 RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
-# An emulated processor needs up to half a second for one TLS handshake: asked 45 times a second, an API server that had
-# been killed was not back after 5 minutes on 2 cores; asked 9 times a second, after 25 s, on 2 slower ones not after 8
-# minutes. Once a second for each question is the least that tells how long an outage was (outage.GAP_SECONDS).
+# An emulated processor needs up to half a second for one TLS handshake. With 45 questions a second, an API server that
+# was killed was not back after 5 minutes on 2 cores. With 9 questions a second it was back after 25 s, but on 2 slower
+# cores not after 8 minutes. Once a second per probe is the lowest rate that shows how long an outage was
+# (outage.GAP_SECONDS).
 EMULATED_RATE_HERTZ = 1.0
-# A state that is not told in a second is unknown for as long; the next question does not wait longer for it. Who gives
-# up a handshake before an emulated processor has ended it has it made once more, for nothing; but readings that lie
-# further apart than readings.GAP_SECONDS tell nothing.
+# A state without an answer after a second is unknown. On an emulated processor, a handshake that is given up too early
+# only has to be repeated, so the limit is longer there; but readings that are further apart than facts.GAP_SECONDS
+# show nothing.
 STATE_LIMIT_SECONDS = 1.0
 EMULATED_STATE_LIMIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One question to one address. `machine` is None for the load balancer."""
+    """One question to one address, asked again and again. `machine` is None for the load balancer."""
 
     name: str
     machine: str | None
@@ -45,9 +46,9 @@ _ALWAYS = (
 )
 
 
-def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
-    """What every run is watched with, and what else is named. A question costs CPU, here and on the lab's machines."""
-    wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, more)}]
+def probes(lab: Lab, extra: Collection[str] = ()) -> list[Probe]:
+    """The probes of every run, and the `extra` ones by name. Every question costs CPU, here and on the machines."""
+    wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, extra)}]
     most = most_hertz(lab)
     through = [
         _probe(name, None, lab.balancer, min(RATE_HERTZ, most)) for name in wanted if not name.is_direct
@@ -62,7 +63,7 @@ def probes(lab: Lab, more: Collection[str] = ()) -> list[Probe]:
 
 
 def most_hertz(lab: Lab) -> float:
-    """How often a question may be asked, and a state."""
+    """The highest rate of a probe or a state."""
     return EMULATED_RATE_HERTZ if lab.is_emulated else RATE_HERTZ
 
 

@@ -1,7 +1,7 @@
-"""The process of the sampler: `sampler` starts it, and it ends when its standard input does.
+"""The process of the sampler: sampler/launcher.py starts it, and it exits at the end of its standard input.
 
-So it never outlives a halab that was killed. Every sample is a line on disk before the next is due. It ends with
-NOT_WRITTEN when it cannot write them, and with TUNNEL_LOST when the way to a lab on another host has gone.
+So it does not outlive a halab that was killed. Every sample is a line on disk before the next one is due. The exit code
+is NOT_WRITTEN if it cannot write samples, and TUNNEL_LOST if the tunnel to a lab on another host is lost.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, 
 from halab.scenario.sampler.streams import Stream
 from halab.topology.lab import API_PORT, ETCD_PORT
 
-# In parts of the period: a question comes at any moment of the first half of it. A load balancer that takes backends in
-# turn deals them out to the probes in turn, too. In a steady order, one probe met a broken backend of three in 75 % of
-# its questions and another never (measured with an expired certificate, 220 questions each). Not of the whole of it: a
-# question that is not there yet can be told from one that is not answered yet by the time since the one before.
+# As a share of the period: a question is asked at a random moment in the first half of its period. A round-robin load
+# balancer also gives its backends to the probes in rotation. With questions in a fixed order, one probe got the broken
+# one of three backends in 75 % of its questions and another probe never (measured with an expired certificate, 220
+# questions per probe). Only half of the period is random, so that the time since the last question shows if one is due.
 _JITTER = 0.5
 
 
 class Sink:
-    """A file of lines; each is whole, and in the file, before `write` returns."""
+    """A file of lines, which are complete and in the file before `write` returns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,18 +51,18 @@ class Sink:
         except OSError as error:
             raise HostProblem(f"cannot write {self._path}: {error.strerror}") from error
         if written < len(data):
-            raise HostProblem(f"cannot write {self._path}: no room for a whole line")
+            raise HostProblem(f"cannot write {self._path}: no room for a complete line")
 
 
 class SamplerProcess:
-    """Asks all questions of an order, until it is stopped."""
+    """Runs all probes and reads all states of a configuration until it is stopped."""
 
-    def __init__(self, order: SamplerConfig) -> None:
-        self._order = order
-        self._identity = Identity.in_folder(Path(order.credentials), order.tunnel)
+    def __init__(self, config: SamplerConfig) -> None:
+        self._config = config
+        self._identity = Identity.in_folder(Path(config.credentials), config.tunnel)
         self._numbers = itertools.count(1)
-        self._samples = Sink(Path(order.samples))
-        self._states = Sink(Path(order.states))
+        self._samples = Sink(Path(config.samples))
+        self._states = Sink(Path(config.states))
         self._stop = asyncio.Event()
         self._listening: set[asyncio.Task[None]] = set()
         self._pulse = Pulse()
@@ -76,9 +76,9 @@ class SamplerProcess:
                 *self._read_states(group, questions),
             ]
             await self._stop.wait()
-            # who waits for an event that a stopped sampler does not cause any more has not been refused one
-            for each in [*running, *self._listening]:
-                each.cancel()
+            # a stopped sampler causes no more events: a question that waits for one has not failed
+            for task in [*running, *self._listening]:
+                task.cancel()
 
     def _read_input(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
@@ -86,13 +86,13 @@ class SamplerProcess:
             self._stop.set()
 
     def _ask_probes(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
-        for index, probe in enumerate(self._order.probes):
+        for index, probe in enumerate(self._config.probes):
             client = self._client(probe)
             if isinstance(client, Stream):
                 yield group.create_task(client.run())
-            # spread over the period: all at once, they would wait for each other; those through the balancer are
-            # so by chance, which mixes their order
-            offset = index / len(self._order.probes) / probe.rate_hertz if probe.machine else 0.0
+            # spread over the period, or they would delay each other; probes through the balancer are spread at random,
+            # which also mixes their order
+            offset = index / len(self._config.probes) / probe.rate_hertz if probe.machine else 0.0
             yield group.create_task(
                 at_fixed_rate(probe.rate_hertz, offset, partial(self._begin, questions, probe, client))
             )
@@ -100,8 +100,8 @@ class SamplerProcess:
     def _client(self, probe: Probe) -> Client:
         server, namespace, limit = (
             self._identity.server(probe),
-            self._order.namespace,
-            self._order.time_limit_seconds,
+            self._config.namespace,
+            self._config.time_limit_seconds,
         )
         if probe.way is Way.NEW:
             return NewConnections(probe, server, namespace)
@@ -110,7 +110,7 @@ class SamplerProcess:
         return Stream(probe, server, namespace, limit, partial(self._record_cut, probe))
 
     def _begin(self, questions: TaskGroup, probe: Probe, client: Client) -> None:
-        """A question is a task of its own: a slow answer does not delay the next one."""
+        """Every question is its own task: a slow answer does not delay the next question."""
         task = questions.create_task(self._ask(probe, client))
         if probe.way is Way.WATCH:
             self._listening.add(task)
@@ -120,7 +120,7 @@ class SamplerProcess:
         number = next(self._numbers) if probe.question is Question.WRITE else None
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(self._order.time_limit_seconds):
+            async with asyncio.timeout(self._config.time_limit_seconds):
                 outcome = await client.ask(number)
         except TimeoutError:
             outcome = Reply(False, "timed out")
@@ -129,16 +129,16 @@ class SamplerProcess:
         self._record(probe, begun, outcome, number, stalled=self._pulse.stood_still(begun))
 
     def _record_cut(self, probe: Probe, why: str) -> None:
-        # whoever does not read a stream for so long may have it cut
+        # a stream that the sampler did not read may be cut for that reason
         now = time.monotonic()
-        stalled = self._pulse.stood_still(now - self._order.time_limit_seconds)
+        stalled = self._pulse.stood_still(now - self._config.time_limit_seconds)
         self._record(probe, now, Reply(False, why), stalled=stalled)
 
     def _record(
         self, probe: Probe, begun: float, outcome: Reply, number: int | None = None, *, stalled: float
     ) -> None:
         seconds = round(time.monotonic() - begun, 4)
-        since = round(begun - self._order.origin, 4)
+        since = round(begun - self._config.origin, 4)
         sample = Sample(
             since, seconds, probe.name, probe.machine, outcome.ok, outcome.detail, number, round(stalled, 4)
         )
@@ -147,38 +147,38 @@ class SamplerProcess:
     def _read_states(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
         sources = self._sources()
         for index, source in enumerate(sources):
-            rate_hertz = min(source.rate_hertz, self._order.state_hertz)
+            rate_hertz = min(source.rate_hertz, self._config.state_hertz)
             offset = index / len(sources) / rate_hertz
             reader = StatePoller(source, self._states)
             yield group.create_task(at_fixed_rate(rate_hertz, offset, partial(reader.begin, questions)))
 
     def _sources(self) -> list[StateSource]:
-        order, identity, limit = self._order, self._identity, self._order.state_limit_seconds
-        views = Views(len(order.control_planes))
-        found: list[StateSource] = [
+        config, identity, limit = self._config, self._identity, self._config.state_limit_seconds
+        views = Views(len(config.control_planes))
+        sources: list[StateSource] = [
             EtcdMember(
                 machine,
-                Server(address, ETCD_PORT, identity.etcd, order.tunnel),
+                Server(address, ETCD_PORT, identity.etcd, config.tunnel),
                 views,
-                order.origin,
+                config.origin,
                 limit,
             )
-            for machine, address in order.control_planes.items()
+            for machine, address in config.control_planes.items()
         ]
         servers = [
-            Server(address, API_PORT, identity.administrator, order.tunnel)
-            for address in order.control_planes.values()
+            Server(address, API_PORT, identity.administrator, config.tunnel)
+            for address in config.control_planes.values()
         ]
         if servers:
-            found.append(Cluster(servers, order.nodes, order.origin, limit))
-        if order.statistics:
-            machines = list(order.control_planes)
-            found.append(Backends(order.statistics, machines, order.origin, limit, order.tunnel))
-        return found
+            sources.append(Cluster(servers, config.nodes, config.origin, limit))
+        if config.statistics:
+            machines = list(config.control_planes)
+            sources.append(Backends(config.statistics, machines, config.origin, limit, config.tunnel))
+        return sources
 
 
 class StatePoller:
-    """Reads one source at a time: what is due while it still waits is left out."""
+    """Reads a source again and again; a reading that is due while the last one still waits is left out."""
 
     def __init__(self, source: StateSource, sink: Sink) -> None:
         self._source = source
@@ -190,11 +190,11 @@ class StatePoller:
             self._reading = questions.create_task(self._read())
 
     async def _read(self) -> None:
-        self._sink.write(*(each.to_json() for each in await self._source.read()))
+        self._sink.write(*(reading.to_json() for reading in await self._source.read()))
 
 
 async def at_fixed_rate(hertz: float, offset: float, act: Callable[[], None]) -> None:
-    """Act until this is cancelled. What a busy host has missed is left out, and not made up for in a burst."""
+    """Act until cancelled. Times that a busy host missed are left out, and not made up for in a burst."""
     due = time.monotonic() + offset
     while True:
         await asyncio.sleep(max(0.0, due + random.uniform(0, _JITTER) / hertz - time.monotonic()))
@@ -209,11 +209,11 @@ def main() -> int:
     try:
         asyncio.run(SamplerProcess(SamplerConfig.from_json(sys.stdin.readline())).run())
     except* HostProblem as problems:
-        # the groups of tasks wrap it
-        sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)
+        # task groups wrap exceptions in groups
+        sys.stderr.writelines(f"{problem}\n" for problem in problems.exceptions)
         code = NOT_WRITTEN
     except* TunnelLost as problems:
-        sys.stderr.writelines(f"{each}\n" for each in problems.exceptions)
+        sys.stderr.writelines(f"{problem}\n" for problem in problems.exceptions)
         code = TUNNEL_LOST
     return code
 

@@ -1,7 +1,7 @@
-"""Whether this process stood still: stopped by a signal, or kept from the processor.
+"""Detects that this process stood still: it was stopped by a signal, or had no processor.
 
-A server that answered meanwhile would be blamed for it: when the process goes on, the time limits of its questions are
-over, and the answers have not been read.
+Otherwise servers would be blamed: when the process continues, the time limits of its questions are over, and answers
+that came in time have not been read.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections import deque
 from collections.abc import Callable
 
 _EVERY_SECONDS = 0.1
-# On a busy host every beat is a little late.
+# On a busy host, every beat is a little late.
 _LATE_SECONDS = 0.1
 _WORTH_A_LINE_SECONDS = 0.5
-_KEPT = 100
+_STOPS_REMEMBERED = 100
 
 
 class Pulse:
-    """A beat that should come at a fixed rate; where it is late, the process stood still."""
+    """A beat at a fixed rate: if it is late, the process stood still."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._due = now() + _EVERY_SECONDS
-        self._stops: deque[tuple[float, float]] = deque(maxlen=_KEPT)
+        self._stops: deque[tuple[float, float]] = deque(maxlen=_STOPS_REMEMBERED)
 
     async def run(self) -> None:
-        """Beat until this is cancelled."""
+        """Beat until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             stood_still = self.beat()
@@ -36,7 +36,7 @@ class Pulse:
                 sys.stderr.write(f"the sampler stood still for {stood_still:.1f} s\n")
 
     def beat(self) -> float:
-        """Note for how long the process stood still before this beat."""
+        """Record how many seconds the process stood still before this beat, and return them."""
         now = self._now()
         late = self._late(now)
         if late:
@@ -45,7 +45,7 @@ class Pulse:
         return late
 
     def stood_still(self, since: float) -> float:
-        """For how long it did from a moment until now. The next beat may not have had its turn yet."""
+        """How many seconds the process stood still since a moment. The next beat may still be due."""
         now = self._now()
         stops = [*self._stops, (self._due, now)] if self._late(now) else self._stops
         return sum(max(0.0, until - max(begun, since)) for begun, until in stops)

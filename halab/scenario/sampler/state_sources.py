@@ -1,4 +1,4 @@
-"""Where states are read: each etcd member, the API servers in turn, the load balancer's statistics."""
+"""The sources of states: every etcd member, one API server after another, the load balancer's statistics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from halab.scenario.record.events import StateReading
 from halab.scenario.sampler.etcd_views import MemberView, Views
 
 _STATUS = "POST", "/v3/maintenance/status", b"{}"
-# Lease → the states that it tells: the machine that leads, and the process.
+# Lease → its two states: the machine that leads, and the process.
 _LEASED = {role.lease: (role.leader, role.holder) for role in LEASED_ROLES}
 
 
@@ -28,14 +28,14 @@ class StateSource(Protocol):
     rate_hertz: float
 
     async def read(self) -> list[StateReading]:
-        """Ask once; what cannot be told is a reading without a value."""
+        """Ask once; a state that is unknown is a reading without a value."""
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A moment of asking, on this host's monotonic clock, in a run that began at `origin`."""
+    """The moment of a question, on this host's monotonic clock, in a run that began at `origin`."""
 
     origin: float
     at: float
@@ -46,12 +46,12 @@ class Asked:
 
     def reading(self, state: str, machine: str | None, value: object, detail: str = "") -> StateReading:
         seconds = time.monotonic() - self.at
-        told = None if value is None else str(value)
-        return StateReading(round(self.at - self.origin, 4), round(seconds, 4), state, machine, told, detail)
+        text = None if value is None else str(value)
+        return StateReading(round(self.at - self.origin, 4), round(seconds, 4), state, machine, text, detail)
 
 
 class EtcdMember:
-    """One member, asked for itself; with every answer, what all of them say together is told anew."""
+    """One etcd member; every answer also updates the states that depend on all members."""
 
     rate_hertz = 5.0
 
@@ -73,7 +73,7 @@ class EtcdMember:
             why = str(error)
             self._views.lose(self._machine)
         leader, unclear = self._views.leader()
-        # a slow answer tells nothing newer than the quick ones that were asked for after it
+        # a slow answer is not newer than quick answers to later questions
         together = Asked(self._origin, max(asked.at, self._views.asked or 0.0))
         return [
             asked.reading("etcd-alarm", self._machine, view and view.alarm, why),
@@ -87,7 +87,7 @@ class EtcdMember:
 
 
 class Cluster:
-    """Leaders and nodes, of one API server after another: one that does not answer is passed over."""
+    """Leaders and nodes, from one API server after another; one that does not answer is skipped."""
 
     rate_hertz = 2.0
 
@@ -96,7 +96,7 @@ class Cluster:
     ) -> None:
         self._nodes = nodes
         self._origin = origin
-        self._turns = [
+        self._servers = [
             [
                 Kept(server, "GET", path, limit_seconds=limit_seconds)
                 for path in (kube.LEASES_PATH, "/api/v1/nodes")
@@ -105,26 +105,26 @@ class Cluster:
         ]
 
     async def read(self) -> list[StateReading]:
-        # the one that is asked first this time is the last one next time
-        self._turns.append(self._turns.pop(0))
-        for leases, nodes in self._turns:
+        # the server that is asked first now is asked last the next time
+        self._servers.append(self._servers.pop(0))
+        for leases, nodes in self._servers:
             asked = Asked.now(self._origin)
             try:
                 answers = await asyncio.gather(leases.ask(), nodes.ask())
-                said = [json.loads(_body(each))["items"] for each in answers]
-                return [*leaders(asked, said[0]), *readiness(asked, said[1], self._nodes)]
+                items = [json.loads(_body(answer))["items"] for answer in answers]
+                return [*leaders(asked, items[0]), *readiness(asked, items[1], self._nodes)]
             except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
                 why = str(error)
         unknown = [asked.reading(state, None, None, why) for state in chain(*_LEASED.values())]
         return unknown + [asked.reading("node-ready", node, None, why) for node in self._nodes]
 
     def close(self) -> None:
-        for each in chain(*self._turns):
-            each.close()
+        for connection in chain(*self._servers):
+            connection.close()
 
 
 class Backends:
-    """What HAProxy believes of the API servers behind it."""
+    """HAProxy's view of the API servers behind it."""
 
     rate_hertz = 5.0
 
@@ -157,37 +157,37 @@ class Backends:
 
 
 def leaders(asked: Asked, leases: Sequence[Mapping[str, Any]]) -> list[StateReading]:
-    """Who holds the leases of the controllers. A holder that is gone holds its lease until that has run out."""
-    found = []
+    """The holders of the controllers' leases. A holder that is gone holds its lease until the lease expires."""
+    readings = []
     for lease, holder in kube.holders(list(leases)).items():
         machine, process = _LEASED[lease]
         why = "" if holder else "nobody holds the lease"
-        found.append(asked.reading(machine, None, holder and kube.machine_of(holder), why))
-        found.append(asked.reading(process, None, holder, why))
-    return found
+        readings.append(asked.reading(machine, None, holder and kube.machine_of(holder), why))
+        readings.append(asked.reading(process, None, holder, why))
+    return readings
 
 
 def readiness(
     asked: Asked, nodes: Sequence[Mapping[str, Any]], expected: Sequence[str]
 ) -> list[StateReading]:
-    """The condition Ready of each node: true, false or unknown."""
-    found = {
+    """The condition Ready of every expected node: true, false or unknown."""
+    ready = {
         node["metadata"]["name"]: condition["status"].lower()
         for node in nodes
         for condition in node["status"].get("conditions", [])
         if condition["type"] == "Ready"
     }
     return [
-        asked.reading("node-ready", node, found.get(node), "" if node in found else "no such node")
+        asked.reading("node-ready", node, ready.get(node), "" if node in ready else "no such node")
         for node in expected
     ]
 
 
-def backend(asked: Asked, machine: str, said: str | None, why: str) -> StateReading:
-    """`said` is `up`, or `down (why)`; a state in between counts as what the balancer still does with it."""
-    if said is None:
+def backend(asked: Asked, machine: str, status: str | None, why: str) -> StateReading:
+    """`status` is `up` or `down (why)`; a status in between counts as up while HAProxy still uses the backend."""
+    if status is None:
         return asked.reading("backend", machine, None, why)
-    word, _, rest = said.partition(" (")
+    word, _, rest = status.partition(" (")
     is_up = word.startswith("up")
     return asked.reading("backend", machine, "up" if is_up else "down", rest.rstrip(")"))
 

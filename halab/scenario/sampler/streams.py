@@ -1,4 +1,4 @@
-"""Streams: watches that stay open, and what they are asked: does the next event come, has it been cut?"""
+"""Streams: watches that stay open. A question asks if the next event comes, or if the stream is still open."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from halab.scenario.sampler.clients import Reply
 from halab.scenario.sampler.probes import Probe
 
 _REOPEN_SECONDS = 0.1
-# An object of that name is never written: nothing is ever said of it.
+# No object of that name is ever written, so there are no events.
 _SILENT = "&fieldSelector=metadata.name%3Dnobody-writes-this"
 
 
 class Stream:
-    """A watch of what the sampler writes. It is opened anew when it was cut, and `was_cut` is told why.
+    """A watch of the objects that the sampler writes. After a cut it is opened again, and `was_cut` gets the reason.
 
-    One that is to bring events is also given up, as a patient client would, when none has come for the time limit.
-    On the silent one nobody can tell: it lasts until somebody cuts it.
+    A stream with events is also given up if no event comes within the time limit, as a patient client does. A silent
+    stream lasts until it is cut.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Stream:
         self._waiting: list[asyncio.Future[Reply]] = []
 
     async def ask(self, number: int | None) -> Reply:
-        """Wait for the next event; of the silent stream: whether it is open."""
+        """Wait for the next event; for a silent stream, answer at once if it is open."""
         if self._is_silent:
             await self._opened.wait()
             return Reply(self._trouble is None, self._trouble or "open")
@@ -51,7 +51,7 @@ class Stream:
         return await waiting
 
     async def run(self) -> None:
-        """Keep the stream open, until this is cancelled."""
+        """Keep the stream open until cancelled."""
         while True:
             try:
                 await self._follow()
@@ -75,32 +75,32 @@ class Stream:
             raise Unreachable(why) from error
 
     async def _begin(self, connection: Connection) -> None:
-        """List, and watch from there: a watch without a version begins with all that there is, as if it were new."""
+        """List first, and watch from that version: a watch without a version reports all existing objects as new."""
         selector = _SILENT if self._is_silent else ""
         listed = await connection.ask("GET", f"{self._path}?limit=1{selector}")
         try:
             version = json.loads(listed.body)["metadata"]["resourceVersion"]
         except (ValueError, LookupError, TypeError) as error:
-            raise Unreachable(f"no list, but {listed.status}") from error
+            raise Unreachable(f"the list request got {listed.status}") from error
         status = await connection.begin("GET", f"{self._path}?watch=1&resourceVersion={version}{selector}")
         if status != 200:
-            raise Unreachable(f"no watch, but {status}")
+            raise Unreachable(f"the watch request got {status}")
 
     async def _listen(self, connection: Connection, patience: asyncio.Timeout) -> None:
-        patience.reschedule(None if self._is_silent else self._soon())
+        patience.reschedule(None if self._is_silent else self._give_up_at())
         async for data in connection.content():
             if b'{"type":"ERROR"' in data:
                 raise Unreachable("the API ended the watch with an error")
             if not self._is_silent:
-                patience.reschedule(self._soon())
+                patience.reschedule(self._give_up_at())
                 self._event()
         raise Unreachable("ended by the API")
 
-    def _soon(self) -> float:
+    def _give_up_at(self) -> float:
         return asyncio.get_running_loop().time() + self._limit_seconds
 
     def _event(self) -> None:
-        for each in self._waiting:
-            if not each.done():
-                each.set_result(Reply(True, "event"))
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(Reply(True, "event"))
         self._waiting.clear()

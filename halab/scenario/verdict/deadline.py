@@ -1,4 +1,4 @@
-"""Whether clients were answered as was promised from some moment on: `ok` and `fails`, `within` a limit."""
+"""Promises with a limit: a probe is `ok` or `fails` `within` some seconds of a moment."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from statistics import median
 
 from halab.config.expectation import ProbeExpectation
 from halab.config.quantities import format_duration
-from halab.scenario.record.events import Sample, spoken
+from halab.scenario.record.events import Sample
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import GAP_SECONDS, Samples, gaps
 from halab.scenario.verdict.decision import Citation, Figure, Judgement, JudgementState, Unit
 
-# How many answers in a row are no accident.
+# So many equal answers in a row are no accident.
 OK_IN_A_ROW = 5
 FAILED_IN_A_ROW = 3
 # A question is answered within the sampler's time limit of two seconds, or recorded as timed out soon after.
 _ANSWER_SECONDS = 2.5
-# A question that comes so much later than usual means that the one before it is still without an answer: the sampler
-# asks at any moment of half a period, so that two follow each other after half of one to one and a half.
+# The sampler asks at a random moment in the first half of each period, so two questions are half a period to one and a
+# half periods apart. A longer pause means that the question in between still waits for its answer.
 _LATE = 1.5
 _FEWEST_SPACINGS = 3
 
 
 def answered(samples: Sequence[Sample], now: float) -> Sequence[Sample]:
-    """The samples whose answers were known at `now`, up to the first question that waited for one then.
+    """The samples whose answers were known at `now`, up to the first question that was still waiting then.
 
-    A question that hangs is written down when it times out, after the quick ones that were asked later.
+    A question that hangs is written down when it times out, after quick questions that were asked later.
     Without this, two good answers of three would look like three good ones until then.
 
-    While the lab is watched, such a question shows only by what is missing. The verdict has what was written later,
-    too, and sees whether one was asked: it must not take a pause of the sampler's for a question, and revoke what the
-    run went on by.
+    During the run, such a question shows only as a missing sample. The verdict also has the samples that were written
+    later and knows whether there was a question. It must not mistake a pause of the sampler for a question: that would
+    revoke the decision by which the run went on.
     """
     known = [sample for sample in samples if sample.end <= now]
     waited = [sample.t for sample in samples if sample.t < now < sample.end]
@@ -54,72 +55,76 @@ def answered(samples: Sequence[Sample], now: float) -> Sequence[Sample]:
 def within(
     expectation: ProbeExpectation,
     samples: Samples,
-    name: str,
+    lane: Lane,
     counts_from: float,
     patience: float,
     now: float,
 ) -> Judgement:
-    """A promise with a limit, by the samples of one lane that were known at `now`."""
+    """Judge a promise with a limit by the samples of one lane that were known at `now`; times in seconds."""
     promise = expectation.ok or expectation.fails
     assert promise is not None and promise.within_seconds is not None
-    # a few from before, for the usual time between two questions
-    recent = answered(samples.between(name, counts_from - 2 * GAP_SECONDS, math.inf), now)
+    # also a few earlier samples, to know the usual time between two questions
+    recent = answered(samples.between(lane, counts_from - 2 * GAP_SECONDS, math.inf), now)
     asked = [sample for sample in recent if sample.t >= counts_from]
-    judge = ok_within if expectation.ok else fails_within
-    return judge(asked, name, counts_from, promise.within_seconds * patience)
+    judge_lane = ok_within if expectation.ok else fails_within
+    return judge_lane(asked, lane, counts_from, promise.within_seconds * patience)
 
 
-def ok_within(samples: Sequence[Sample], name: str, counts_from: float, limit_seconds: float) -> Judgement:
-    """An unbroken run of ok samples must begin within the limit, and still go on."""
+def ok_within(samples: Sequence[Sample], lane: Lane, counts_from: float, limit_seconds: float) -> Judgement:
+    """An unbroken series of ok samples must begin within the limit and last until now."""
     latest = counts_from + limit_seconds
     if not samples:
-        return Judgement(JudgementState.OPEN, f"no sample of {spoken(name)}")
+        return Judgement(JudgementState.OPEN, f"no sample of {lane.in_words}")
     first = len(samples)
     while first > 0 and samples[first - 1].ok:
         first -= 1
         if _after_a_gap(samples, first, counts_from):
             break
-    run, before = samples[first:], samples[:first]
+    good, before = samples[first:], samples[:first]
     failed = [sample for sample in before if not sample.ok]
-    # by the first answer, not by its question: that one may have been asked while nobody answered, and waited
+    # counted to the first answer: its question may have been asked, and waited, while nothing answered
     since = (
-        min((sample.end for sample in run), default=math.inf) if failed else (run[0].t if run else math.inf)
+        min((sample.end for sample in good), default=math.inf)
+        if failed
+        else (good[0].t if good else math.inf)
     )
     seconds = since - counts_from
-    if run and since <= latest:
-        if len(run) < OK_IN_A_ROW:
-            return Judgement(JudgementState.OPEN, f"{spoken(name)} ok {len(run)} times in a row")
+    if good and since <= latest:
+        if len(good) < OK_IN_A_ROW:
+            return Judgement(JudgementState.OPEN, f"{lane.in_words} was ok only {len(good)} times in a row")
         seen = (
-            f"{spoken(name)} ok from {format_duration(seconds)} on"
+            f"{lane.in_words} ok after {format_duration(seconds)}"
             if failed
-            else f"{spoken(name)} ok all along"
+            else f"{lane.in_words} ok all along"
         )
         figures = _after("ok after", seconds if failed else 0.0, limit_seconds)
-        return Judgement(JudgementState.MET, seen, run[0].t, (evidence(name, run),), figures)
+        return Judgement(JudgementState.MET, seen, good[0].t, (cite(lane, good),), figures)
     last_failed = failed[-1] if failed else None
-    if last_failed and (last_failed.t > latest or (run and run[0].t - last_failed.t <= GAP_SECONDS)):
-        shown = (evidence(name, failed),)
-        if run:
-            seen = f"{spoken(name)} ok only from {format_duration(seconds)} on: {last_failed.detail} before"
+    if last_failed and (last_failed.t > latest or (good and good[0].t - last_failed.t <= GAP_SECONDS)):
+        cited = (cite(lane, failed),)
+        if good:
+            seen = (
+                f"{lane.in_words} ok only after {format_duration(seconds)}: {last_failed.detail} before that"
+            )
             figures = _after("ok after", seconds, limit_seconds)
-            return Judgement(JudgementState.BROKEN, seen, last_failed.t, shown, figures)
+            return Judgement(JudgementState.BROKEN, seen, last_failed.t, cited, figures)
         lasted = last_failed.t - counts_from
-        seen = f"{spoken(name)} still failed after {format_duration(lasted)}: {last_failed.detail}"
+        seen = f"{lane.in_words} still failed after {format_duration(lasted)}: {last_failed.detail}"
         return Judgement(
-            JudgementState.BROKEN, seen, last_failed.t, shown, _after("ok after", lasted, limit_seconds)
+            JudgementState.BROKEN, seen, last_failed.t, cited, _after("ok after", lasted, limit_seconds)
         )
-    if run:
+    if good:
         return Judgement(
             JudgementState.OPEN,
-            f"no sample of {spoken(name)} before {format_duration(run[0].t - counts_from)}",
+            f"no sample of {lane.in_words} before {format_duration(good[0].t - counts_from)}",
         )
-    return Judgement(JudgementState.OPEN, f"{spoken(name)} failed: {samples[-1].detail}")
+    return Judgement(JudgementState.OPEN, f"{lane.in_words} failed: {samples[-1].detail}")
 
 
 def fails_within(
-    samples: Sequence[Sample], name: str, counts_from: float, limit_seconds: float
+    samples: Sequence[Sample], lane: Lane, counts_from: float, limit_seconds: float
 ) -> Judgement:
-    """A run of failed samples must begin within the limit."""
+    """A series of failed samples must begin within the limit."""
     latest = counts_from + limit_seconds
     failing: list[Sample] = []
     for number, sample in enumerate(samples):
@@ -129,27 +134,27 @@ def fails_within(
             failing.append(sample)
         if len(failing) == FAILED_IN_A_ROW and failing[0].t <= latest:
             seconds = failing[0].t - counts_from
-            seen = f"{spoken(name)} failed from {format_duration(seconds)} on: {failing[0].detail}"
+            seen = f"{lane.in_words} failed after {format_duration(seconds)}: {failing[0].detail}"
             figures = _after("failed after", seconds, limit_seconds)
-            return Judgement(JudgementState.MET, seen, failing[0].t, (evidence(name, failing),), figures)
+            return Judgement(JudgementState.MET, seen, failing[0].t, (cite(lane, failing),), figures)
     if not samples:
-        return Judgement(JudgementState.OPEN, f"no sample of {spoken(name)}")
-    blind = [gap for gap in gaps(samples, counts_from, samples[-1].t) if gap.start < latest]
-    if samples[-1].t > latest and not blind and (not failing or failing[0].t > latest):
+        return Judgement(JudgementState.OPEN, f"no sample of {lane.in_words}")
+    unsampled = [gap for gap in gaps(samples, counts_from, samples[-1].t) if gap.start < latest]
+    if samples[-1].t > latest and not unsampled and (not failing or failing[0].t > latest):
         inside = [sample for sample in samples if sample.t <= latest]
         failed = sum(not sample.ok for sample in inside)
-        seen = f"{spoken(name)} answered: {failed} of {len(inside)} samples failed, never {FAILED_IN_A_ROW} in a row"
-        # with a limit shorter than the sampler's period there may be none within it
-        return Judgement(JudgementState.BROKEN, seen, latest, (evidence(name, inside or samples[:1]),))
-    if samples[-1].t > latest and blind:
+        seen = f"{lane.in_words} answered: {failed} of {len(inside)} samples failed, never {FAILED_IN_A_ROW} in a row"
+        # a limit that is shorter than the sampler's period may have no sample within it
+        return Judgement(JudgementState.BROKEN, seen, latest, (cite(lane, inside or samples[:1]),))
+    if samples[-1].t > latest and unsampled:
         return Judgement(
-            JudgementState.OPEN, f"no sample of {spoken(name)} for {format_duration(blind[0].seconds)}"
+            JudgementState.OPEN, f"no sample of {lane.in_words} for {format_duration(unsampled[0].seconds)}"
         )
-    return Judgement(JudgementState.OPEN, f"{spoken(name)} has not failed {FAILED_IN_A_ROW} times in a row")
+    return Judgement(JudgementState.OPEN, f"{lane.in_words} has not failed {FAILED_IN_A_ROW} times in a row")
 
 
-def evidence(name: str, samples: Sequence[Sample]) -> Citation:
-    return Citation(name, samples[0].t, samples[-1].t, len(samples))
+def cite(lane: Lane, samples: Sequence[Sample]) -> Citation:
+    return Citation(lane, samples[0].t, samples[-1].t, len(samples))
 
 
 def _after(name: str, seconds: float, limit_seconds: float) -> tuple[Figure, ...]:
@@ -157,6 +162,6 @@ def _after(name: str, seconds: float, limit_seconds: float) -> tuple[Figure, ...
 
 
 def _after_a_gap(samples: Sequence[Sample], number: int, counts_from: float) -> bool:
-    """Whether nothing was asked for long before the sample of that number."""
+    """True if there was no question for a long time before this sample; `number` is its index."""
     before = samples[number - 1].t if number > 0 else counts_from
     return samples[number].t - before > GAP_SECONDS

@@ -1,4 +1,4 @@
-"""What is decided of a promise: met, broken or open, what was seen, and which evidence shows it."""
+"""The judgement of one promise: met, broken or open, what was seen, and the evidence that shows it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from halab.config.quantities import Bounds
+from halab.scenario.record.lanes import Lane
 
 
 class JudgementState(StrEnum):
     MET = "met"
     BROKEN = "broken"
-    OPEN = "open"  # cannot be told yet; or, when the run is over, not at all
+    OPEN = "open"  # not known yet; after the end of the run: cannot be known
 
 
 class Unit(StrEnum):
@@ -24,9 +25,9 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Citation:
-    """The samples or readings of one lane that show something, by the starts of the first and the last of them."""
+    """Samples or readings of one lane that show something; `start` and `end` are when the first and the last began."""
 
-    lane: str
+    lane: Lane
     start: float
     end: float
     samples: int
@@ -34,7 +35,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured, and the bounds that were promised for it; `most` is None where there is none."""
+    """A measured value and its promised bounds; `most` is None without an upper bound."""
 
     name: str
     unit: Unit
@@ -48,7 +49,7 @@ class Figure:
 
     @property
     def excess(self) -> float:
-        """How far it is out of its bounds; negative where it is within them. More is worse where there is none."""
+        """How far the value is outside its bounds, negative inside them; without bounds, the value itself."""
         above = [self.value - self.most] if self.most is not None else []
         below = [self.least - self.value] if self.least > 0 else []
         return max(above + below, default=self.value)
@@ -56,7 +57,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Judgement:
-    """`at` is when it was decided; `figures` are what was measured for it."""
+    """`at` is when the promise was met or broken, in seconds; `figures` are what was measured for it."""
 
     state: JudgementState
     seen: str
@@ -66,12 +67,14 @@ class Judgement:
 
 
 def combine(judgements: Sequence[Judgement]) -> Judgement:
-    """All must be met; one that is broken breaks the whole. Of the figures, the worst of each name is kept."""
+    """One judgement for several: met if all are, broken if any is. Of figures with one name, the worst stays."""
     for state in (JudgementState.BROKEN, JudgementState.OPEN, JudgementState.MET):
         deciding = [judgement for judgement in judgements if judgement.state is state]
         if deciding:
             break
-    worst = max(deciding, key=lambda each: max((figure.excess for figure in each.figures), default=0.0))
+    worst = max(
+        deciding, key=lambda judgement: max((figure.excess for figure in judgement.figures), default=0.0)
+    )
     return Judgement(
         state,
         "; ".join(dict.fromkeys(judgement.seen for judgement in deciding)),
@@ -82,8 +85,8 @@ def combine(judgements: Sequence[Judgement]) -> Judgement:
 
 
 def _worst(figures: Iterable[Figure]) -> tuple[Figure, ...]:
-    found: dict[str, Figure] = {}
+    worst: dict[str, Figure] = {}
     for figure in figures:
-        if figure.name not in found or figure.excess > found[figure.name].excess:
-            found[figure.name] = figure
-    return tuple(found.values())
+        if figure.name not in worst or figure.excess > worst[figure.name].excess:
+            worst[figure.name] = figure
+    return tuple(worst.values())

@@ -1,4 +1,4 @@
-"""The figures of a run beside what was promised: what each lane went through, and what each fault did to it."""
+"""Figures of a run beside its promises: the outages of every lane, and the effect of every fault on it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from itertools import dropwhile
 
 from halab.scenario.record.events import Sample
 from halab.scenario.record.history import History, Window
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import GAP_SECONDS, figures
-from halab.scenario.verdict.result import Impact, Lane
+from halab.scenario.verdict.result import Impact, LaneFigures
 
 
-def lanes(history: History) -> Iterator[Lane]:
+def lanes(history: History) -> Iterator[LaneFigures]:
     """The figures of every lane over the whole run."""
-    for name in history.samples.lanes:
-        samples = history.samples.of(name)
-        found = figures(samples, samples[0].t, samples[-1].end + 1e-6)
-        yield Lane(
-            name=name,
-            samples=found.samples,
-            failed=found.failed,
-            outages=len(found.outages),
-            longest_outage_seconds=found.longest_outage_seconds,
-            longest_outage_start=found.longest.start if found.longest else None,
-            p50_seconds=found.p50_seconds,
-            p95_seconds=found.p95_seconds,
-            unsampled_seconds=sum(gap.seconds for gap in found.gaps),
+    for lane in history.samples.lanes:
+        samples = history.samples.of(lane)
+        over_run = figures(samples, samples[0].t, samples[-1].end + 1e-6)
+        yield LaneFigures(
+            name=lane,
+            samples=over_run.samples,
+            failed=over_run.failed,
+            outages=len(over_run.outages),
+            longest_outage_seconds=over_run.longest_outage_seconds,
+            longest_outage_start=over_run.longest.start if over_run.longest else None,
+            p50_seconds=over_run.p50_seconds,
+            p95_seconds=over_run.p95_seconds,
+            unsampled_seconds=sum(gap.seconds for gap in over_run.gaps),
         )
 
 
 def impacts(history: History) -> Iterator[Impact]:
-    """What each fault did to each lane, up to the fault after it; nothing of lanes that never failed."""
-    names = list(dict.fromkeys(fault.name for fault in history.faults()))
+    """The effect of every fault on every lane, until the next fault; lanes that did not fail are left out."""
+    names = list(dict.fromkeys(fault.name for fault in history.faults))
     windows = [(name, window) for name in names if (window := history.window(name))]
     starts = [window.start for _name, window in windows]
     for (name, window), until in zip(windows, [*starts[1:], math.inf], strict=False):
@@ -40,14 +41,14 @@ def impacts(history: History) -> Iterator[Impact]:
             samples = history.samples.between(lane, window.start, until)
             before = history.samples.between(lane, window.start - GAP_SECONDS, window.start)
             if before and not before[-1].ok:
-                # what was out when the fault began is not its doing
+                # an outage that was there when the fault began is not its effect
                 samples = list(dropwhile(lambda sample: not sample.ok, samples))
-            found = _impact(name, lane, window, samples)
-            if found:
-                yield found
+            impact = _impact(name, lane, window, samples)
+            if impact:
+                yield impact
 
 
-def _impact(name: str, lane: str, window: Window, samples: Sequence[Sample]) -> Impact | None:
+def _impact(name: str, lane: Lane, window: Window, samples: Sequence[Sample]) -> Impact | None:
     failed = [sample for sample in samples if not sample.ok]
     if not failed:
         return None

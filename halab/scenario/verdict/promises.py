@@ -1,4 +1,4 @@
-"""What was promised, in words, and for how long a run waits to see it."""
+"""Expectations in words, their limits, and how long a run waits for them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def promised(expectation: Expectation) -> str:
     where = f" on {expectation.target}" if expectation.target else ""
     during = f" during {expectation.during}" if expectation.during else ""
     if isinstance(expectation, FactExpectation):
-        return f"{expectation.fact}{where} {_of_a_fact(expectation)}{during}"
-    return f"{expectation.probe}{where} {', '.join(_of_a_probe(expectation))}{during}"
+        return f"{expectation.fact}{where} {_fact_promise(expectation)}{during}"
+    return f"{expectation.probe}{where} {', '.join(_probe_promises(expectation))}{during}"
 
 
 def waiting(expectation: Expectation) -> Promise | None:
-    """The promise that a run waits for, with a limit that patience stretches; None over a window."""
+    """The promise that a run waits for, with a limit that patience stretches; None for promises over a window."""
     if isinstance(expectation, FactExpectation):
         return expectation.changed or expectation.reached
     promise = expectation.ok or expectation.fails
@@ -29,7 +29,7 @@ def waiting(expectation: Expectation) -> Promise | None:
 
 
 def waited_seconds(expectation: Expectation) -> float | None:
-    """The limit of that promise; 0 for what is only looked at once more. None: nothing is waited for."""
+    """How long a run waits for an expectation; 0 if it only looks once more, None if it does not wait at all."""
     promise = waiting(expectation)
     if promise is not None:
         return promise.within_seconds
@@ -38,7 +38,7 @@ def waited_seconds(expectation: Expectation) -> float | None:
 
 
 def limit_seconds(expectation: Expectation) -> float | None:
-    """The bound in seconds that a promise has, if it has one."""
+    """The upper bound of an expectation in seconds, if it has one."""
     promise = waiting(expectation)
     if promise is not None:
         return promise.within_seconds
@@ -48,7 +48,7 @@ def limit_seconds(expectation: Expectation) -> float | None:
 
 @dataclass(frozen=True)
 class Limit:
-    """The bounds of one amount that is promised; `most` is None where there is none."""
+    """The bounds of one promised amount; `most` is None without an upper bound."""
 
     what: str
     unit: Unit
@@ -60,7 +60,7 @@ class Limit:
 
 
 def limits(expectation: Expectation) -> list[Limit]:
-    """Every limit that a promise has; none for what must always hold, or must not change."""
+    """All limits of an expectation; none for `always` and `unchanged`."""
     if isinstance(expectation, FactExpectation):
         waits = {"changed": expectation.changed, "reached": expectation.reached}
         amounts = {"increase": (Unit.COUNT, expectation.increase)}
@@ -85,7 +85,7 @@ def limits(expectation: Expectation) -> list[Limit]:
     ]
 
 
-def _of_a_fact(expectation: FactExpectation) -> str:
+def _fact_promise(expectation: FactExpectation) -> str:
     if expectation.changed:
         return f"changed {expectation.changed}"
     if expectation.increase:
@@ -95,16 +95,16 @@ def _of_a_fact(expectation: FactExpectation) -> str:
     return f"is {expectation.value}" + (f" {expectation.reached}" if expectation.reached else "")
 
 
-def _of_a_probe(expectation: ProbeExpectation) -> list[str]:
-    parts = []
+def _probe_promises(expectation: ProbeExpectation) -> list[str]:
+    promises = []
     if expectation.ok:
-        parts.append(f"ok {expectation.ok}")
+        promises.append(f"ok {expectation.ok}")
     if expectation.fails:
-        parts.append(f"fails {expectation.fails}")
+        promises.append(f"fails {expectation.fails}")
     if expectation.longest_outage:
-        parts.append(f"longest outage {expectation.longest_outage.in_words(format_duration)}")
+        promises.append(f"longest outage {expectation.longest_outage.in_words(format_duration)}")
     if expectation.failed_share:
-        parts.append(f"failed share {expectation.failed_share.in_words(format_share)}")
+        promises.append(f"failed share {expectation.failed_share.in_words(format_share)}")
     if expectation.outages:
-        parts.append(f"outages {expectation.outages.in_words(format_count)}")
-    return parts
+        promises.append(f"outages {expectation.outages.in_words(format_count)}")
+    return promises

@@ -1,12 +1,13 @@
-"""What came of a run: the model of result.json."""
+"""The result of a run: the model of result.json."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from halab.config.twin import Verdict
+from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.decision import Citation, Figure, Unit
 
 SCHEMA = 1
@@ -26,7 +27,7 @@ class PromiseKind(StrEnum):
 
 
 class PromiseStatus(StrEnum):
-    """What became of a promise."""
+    """The status of a promise after a run."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -36,10 +37,10 @@ class PromiseStatus(StrEnum):
 
 @dataclass(frozen=True)
 class PromiseOutcome:
-    """One thing that had to be judged; `limit_seconds` as promised, `patient_seconds` as stretched.
+    """One promise and what came of it; `limit_seconds` as promised, `patient_seconds` stretched by the lab's patience.
 
-    `figures` are all that was measured for it. `measured` is the first of them: in seconds, for a failed share a
-    number from 0 to 1.
+    `figures` is everything that was measured for it. `measured` is the most important figure: seconds, or for a
+    failed share a number from 0 to 1.
     """
 
     kind: PromiseKind
@@ -58,10 +59,10 @@ class PromiseOutcome:
 
 
 @dataclass(frozen=True)
-class Lane:
-    """The figures of one probe over the whole run."""
+class LaneFigures:
+    """The figures of one lane over the whole run; `name` is the lane."""
 
-    name: str
+    name: Lane
     samples: int
     failed: int
     outages: int
@@ -74,13 +75,13 @@ class Lane:
 
 @dataclass(frozen=True)
 class Impact:
-    """What clients of one lane saw of one fault, in seconds from its inject: the first failure, good again for good.
+    """What clients of one lane saw of one fault, in seconds since its inject: first failure, first lasting recovery.
 
-    `good_after_heal_seconds` is the same moment counted from the start of the heal, below 0 where it came before.
+    `good_after_heal_seconds` is that recovery counted from the start of the heal: negative if it came before the heal.
     """
 
     fault: str
-    lane: str
+    lane: Lane
     failed_after_seconds: float
     good_after_seconds: float | None
     good_after_heal_seconds: float | None
@@ -88,7 +89,7 @@ class Impact:
 
 @dataclass(frozen=True)
 class Result:
-    """The verdict of a run and everything that it rests on."""
+    """The verdict of a run and everything it is based on."""
 
     scenario: str
     title: str
@@ -101,7 +102,7 @@ class Result:
     is_twin: bool
     is_interrupted: bool
     outcomes: tuple[PromiseOutcome, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[LaneFigures, ...]
     recovery_seconds: float | None
     impacts: tuple[Impact, ...] = ()
     provider: str = ""  # with the acceleration of virtual machines: times under tcg are not those under kvm
@@ -111,12 +112,17 @@ class Result:
         return [outcome for outcome in self.outcomes if outcome.standing in standings]
 
     def to_json(self) -> str:
-        values = asdict(self)
-        return json.dumps({"schema": values.pop("schema"), **values}, indent=2, ensure_ascii=False) + "\n"
+        values = {"schema": self.schema, **vars(self)}
+        return json.dumps(values, default=_as_json, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_json(value: object) -> object:
+    """A lane is a text in files; any other dataclass is an object."""
+    return str(value) if isinstance(value, Lane) else vars(value)
 
 
 def measured(figures: tuple[Figure, ...]) -> float | None:
-    """The one figure that stands for all: seconds where there are any, else a share."""
+    """The most important figure: the first in seconds, else the first share; None without either."""
     for unit in (Unit.SECONDS, Unit.SHARE):
         for figure in figures:
             if figure.unit is unit:

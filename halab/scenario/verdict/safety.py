@@ -1,4 +1,4 @@
-"""Whether anything that was acknowledged is lost: the ledger, what each etcd member holds, and its revisions."""
+"""Promises that no acknowledged write is lost: the ledger, the data of every etcd member, and its revisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halab.scenario.verdict.decision import Citation
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _REVISION = "etcd-revision"
-_SHOWN = 10
+_MOST_LISTED = 10
 
 
 def outcomes(history: History) -> Iterator[PromiseOutcome]:
@@ -27,24 +27,23 @@ def outcomes(history: History) -> Iterator[PromiseOutcome]:
 def _ledger(history: History) -> PromiseOutcome:
     promised = "no acknowledged write is lost"
     if history.scenario.ledger is LedgerScope.UNTIL_SNAPSHOT:
-        promised += ", but for those between the snapshot and the last heal"
-    outcome = PromiseOutcome(PromiseKind.LEDGER, "ledger", promised, "not read back", PromiseStatus.UNJUDGED)
+        promised += ", except those between the snapshot and the last heal"
+    outcome = PromiseOutcome(
+        PromiseKind.LEDGER, "ledger", promised, "the writes were not read back", PromiseStatus.UNJUDGED
+    )
     given_up = history.given_up()
-    for record in history.records:
-        read = record.what
-        if not isinstance(read, events.Ledger):
-            continue
-        outcome = replace(outcome, at=record.t)
+    for t, read in history.events(events.Ledger):
+        outcome = replace(outcome, at=t)
         missing = [number for number in read.missing if number not in given_up]
         contradiction = _contradiction(history, read, missing)
         if missing and not contradiction:
-            seen = f"{len(missing)} of {read.acknowledged} acknowledged writes are lost: {_shown(missing)}"
-            # a later reading does not bring back what an earlier one did not find
+            seen = f"{len(missing)} of {read.acknowledged} acknowledged writes are lost: {_listed(missing)}"
+            # a later reading cannot undo a loss that an earlier one saw
             return replace(outcome, standing=PromiseStatus.BROKEN, seen=seen)
         if contradiction:
             outcome = replace(outcome, standing=PromiseStatus.UNJUDGED, seen=contradiction)
         elif read.acknowledged == 0:
-            seen = "no write was acknowledged: there is nothing to read back"
+            seen = "no write was acknowledged, so there is nothing to read back"
             outcome = replace(outcome, standing=PromiseStatus.UNJUDGED, seen=seen)
         else:
             seen = f"all {read.acknowledged} acknowledged writes are there"
@@ -53,25 +52,22 @@ def _ledger(history: History) -> PromiseOutcome:
 
 
 def _contradiction(history: History, read: events.Ledger, missing: Sequence[int]) -> str:
-    """What the ledger and the samples do not agree on; empty where they do.
+    """How the ledger and the samples contradict each other; empty if they do not.
 
-    Samples that are gone excuse no write that is lost.
+    Missing samples are no excuse for a lost write.
     """
     acknowledged, written = history.ledger()
     if (read.written, read.acknowledged) != (written, len(acknowledged)):
         counted = f"the ledger has {read.acknowledged} acknowledged writes of {read.written}"
-        return "" if missing else f"{counted}, the samples have {len(acknowledged)} of {written}"
+        return "" if missing else f"{counted}, but the samples have {len(acknowledged)} of {written}"
     never = sorted(set(missing) - set(acknowledged))
-    return f"the ledger misses writes that were never acknowledged: {_shown(never)}" if never else ""
+    return f"the ledger lacks writes that were never acknowledged: {_listed(never)}" if never else ""
 
 
 def _members(history: History) -> Iterator[PromiseOutcome]:
-    """Nothing where it was not asked: runs of earlier versions did not."""
-    promised = "every etcd member holds the same, with every acknowledged write in it"
-    for record in history.records:
-        held = record.what
-        if not isinstance(held, events.Members):
-            continue
+    """Nothing if the members were not asked: earlier versions did not do that."""
+    promised = "every etcd member holds the same data, with every acknowledged write"
+    for t, held in history.events(events.Members):
         broken = list(_differences(held, history.given_up()))
         silent = [
             name for name in history.control_planes if name not in held.hashes or name not in held.keys
@@ -80,62 +76,61 @@ def _members(history: History) -> Iterator[PromiseOutcome]:
             standing, seen = PromiseStatus.BROKEN, "; ".join(broken)
         elif silent or not held.hashes:
             standing = PromiseStatus.UNJUDGED
-            seen = f"not told by {', '.join(silent)}" if silent else "no member was asked"
+            seen = f"no answer from {', '.join(silent)}" if silent else "no member was asked"
         else:
             keys = next(iter(held.keys.values()))
             standing, seen = (
                 PromiseStatus.KEPT,
-                f"{keys} keys in each of {len(held.keys)} at revision {held.revision}",
+                f"all {len(held.keys)} hold the same {keys} keys at revision {held.revision}",
             )
-        yield PromiseOutcome(PromiseKind.MEMBERS, "members", promised, seen, standing, at=record.t)
+        yield PromiseOutcome(PromiseKind.MEMBERS, "members", promised, seen, standing, at=t)
 
 
 def _differences(held: events.Members, given_up: Collection[int]) -> Iterator[str]:
     for machine, numbers in sorted(held.missing.items()):
         lacking = [number for number in numbers if number not in given_up]
         if lacking:
-            yield f"{machine} lacks {len(lacking)} of the acknowledged writes: {_shown(lacking)}"
+            yield f"{machine} lacks {len(lacking)} of the acknowledged writes: {_listed(lacking)}"
     for what, values in (("hash", held.hashes), ("number of keys", held.keys)):
         if len(set(values.values())) > 1:
-            yield f"the {what} differs at revision {held.revision}: {_each(values)}"
+            yield f"the {what} differs at revision {held.revision}: {_values_by_machine(values)}"
 
 
 def _revision(history: History) -> Iterator[PromiseOutcome]:
-    lanes = [name for name in history.states.lanes if name.partition("@")[0] == _REVISION]
+    lanes = [lane for lane in history.states.lanes if lane.name == _REVISION]
     if not lanes:
         return
     outcome = PromiseOutcome(
         PromiseKind.REVISION, "revision", "no etcd member's revision goes backwards", "", PromiseStatus.KEPT
     )
     seen: list[str] = []
-    shown: list[Citation] = []
+    citations: list[Citation] = []
     count = 0
     for lane in lanes:
         readings = [reading for reading in history.states.of(lane) if _number(reading) is not None]
         count += len(readings)
-        machine = lane.partition("@")[2]
         steps = list(_backward(readings))
-        if _begins_anew(history, machine):
+        if _begins_anew(history, lane.machine):
             steps = [step for step in steps if step[1] is readings[-1]]
         if steps:
             higher, lower = steps[0]
-            seen.append(f"{machine} went from {higher.value} back to {lower.value} at {lower.t:.1f}s")
-            shown.append(Citation(lane, higher.t, lower.t, 2))
+            seen.append(f"{lane.machine} went from {higher.value} back to {lower.value} at {lower.t:.1f}s")
+            citations.append(Citation(lane, higher.t, lower.t, 2))
     if seen:
-        at = min(each.end for each in shown)
+        at = min(citation.end for citation in citations)
         yield replace(
-            outcome, standing=PromiseStatus.BROKEN, seen="; ".join(seen), at=at, evidence=tuple(shown)
+            outcome, standing=PromiseStatus.BROKEN, seen="; ".join(seen), at=at, evidence=tuple(citations)
         )
     elif count:
-        yield replace(outcome, seen=f"none did in {count} readings")
+        yield replace(outcome, seen=f"no revision went back in {count} readings")
     else:
-        yield replace(outcome, standing=PromiseStatus.UNJUDGED, seen="no member told its revision")
+        yield replace(outcome, standing=PromiseStatus.UNJUDGED, seen="no member reported its revision")
 
 
 def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, StateReading]]:
-    """Each reading that is lower than one that was answered before it was asked for, with the highest of those.
+    """Pairs of readings: a higher one, and one that was asked for after the answer to the higher one and is lower.
 
-    All of them are numbers.
+    All values must be numbers.
     """
     by_end = sorted(readings, key=lambda reading: reading.end)
     answered, highest = 0, None
@@ -149,9 +144,9 @@ def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, 
             yield highest, reading
 
 
-def _begins_anew(history: History, machine: str) -> bool:
+def _begins_anew(history: History, machine: str | None) -> bool:
     """Whether a fault took that member's data: then it may have been behind for a while, but not at the end."""
-    losses = [(facts_of(fault.fault).loses_data, fault.machine) for fault in history.faults()]
+    losses = [(facts_of(fault.fault).loses_data, fault.machine) for fault in history.faults]
     return any(
         loss is DataLoss.EVERY_MEMBER or (loss is DataLoss.OWN_MEMBER and hit == machine)
         for loss, hit in losses
@@ -169,12 +164,12 @@ def _known(reading: StateReading) -> int:
     return number
 
 
-def _shown(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:_SHOWN])) + (" …" if len(numbers) > _SHOWN else "")
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:_MOST_LISTED])) + (" …" if len(numbers) > _MOST_LISTED else "")
 
 
-def _each(values: Mapping[str, int]) -> str:
-    """Most members first, so that the odd one out stands last."""
-    often = Counter(values.values())
-    ordered = sorted(values.items(), key=lambda item: (-often[item[1]], item[0]))
+def _values_by_machine(values: Mapping[str, int]) -> str:
+    """The most frequent value first, so that the odd one out is last."""
+    frequency = Counter(values.values())
+    ordered = sorted(values.items(), key=lambda item: (-frequency[item[1]], item[0]))
     return ", ".join(f"{value} on {machine}" for machine, value in ordered)

@@ -1,7 +1,6 @@
 """The verdict on a run: pure, from its evidence alone.
 
-Fail if a promise was broken on sound evidence; else error if anything that had to be judged was not; else
-pass.
+Fail if sound evidence shows a broken promise; else error if a promise could not be judged; else pass.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _STANDINGS = {
 
 
 def judge(evidence: Evidence) -> Result:
-    """The verdict, and what became of every promise."""
+    """The verdict, and the outcome of every promise."""
     skipped = _skipped(evidence.history)
     if skipped:
         return _result(evidence, Verdict.SKIP, skipped, ())
@@ -49,13 +48,13 @@ def judge(evidence: Evidence) -> Result:
 
 
 def _skipped(history: History) -> tuple[str, ...]:
-    """Why nothing was done: the lab lacks what is needed, or the first fault was refused. Empty where something was."""
-    lacking = tuple(each.what.why for each in history.records if isinstance(each.what, events.Skipped))
-    refused = tuple(each.seen for each in postconditions.refusals(history))
-    disturbed = any(postconditions.run(history)) or any(
-        each.standing is not PromiseStatus.KEPT for each in postconditions.audit(history)
+    """Why the run did nothing: the lab lacks what is needed, or the first fault was refused. Else empty."""
+    lacking = tuple(skipped.why for _, skipped in history.events(events.Skipped))
+    refused = tuple(refusal.seen for refusal in postconditions.refusals(history))
+    disturbed = any(postconditions.completeness(history)) or any(
+        audit.standing is not PromiseStatus.KEPT for audit in postconditions.audit(history)
     )
-    return lacking or (() if history.faults() or disturbed else refused)
+    return lacking or (() if history.faults or disturbed else refused)
 
 
 def _outcomes(evidence: Evidence) -> Iterator[PromiseOutcome]:
@@ -69,27 +68,27 @@ def _outcomes(evidence: Evidence) -> Iterator[PromiseOutcome]:
         *safety.outcomes(history),
         *postconditions.checks(evidence),
         *postconditions.refusals(history),
-        *postconditions.run(history),
-        *postconditions.judged(history),
+        *postconditions.completeness(history),
+        *postconditions.fault_is_shown(history),
         *postconditions.audit(history),
     ]
     if before.standing is PromiseStatus.KEPT:
         yield from rest
         return
-    # what a lab did that was not steady before shows nothing about the scenario
+    # a lab that was not steady before the run shows nothing about the scenario
     for outcome in rest:
         if outcome.standing is PromiseStatus.LEFT_OUT:
             yield outcome
         else:
-            seen = f"not judged, the lab was not steady before: {outcome.seen}"
+            seen = f"not judged, because the lab was not steady before: {outcome.seen}"
             yield replace(outcome, standing=PromiseStatus.UNJUDGED, seen=seen)
 
 
 def _steady_before(history: History) -> PromiseOutcome:
-    found = history.steady(SteadyCheckPoint.BEFORE)
-    seen = found[1].seen if found else "the run ended before the lab was seen to be steady"
-    standing = PromiseStatus.KEPT if found and found[1].ok else PromiseStatus.UNJUDGED
-    at = found[0] if found else None
+    waited = history.steady(SteadyCheckPoint.BEFORE)
+    seen = waited[1].seen if waited else "the run ended before the lab was steady"
+    standing = PromiseStatus.KEPT if waited and waited[1].ok else PromiseStatus.UNJUDGED
+    at = waited[0] if waited else None
     return PromiseOutcome(PromiseKind.STEADY, "steady before", "the lab is steady", seen, standing, at=at)
 
 
@@ -104,7 +103,7 @@ def _expectation(history: History, index: int, expectation: Expectation) -> Prom
     stretch = history.patience if waiting(expectation) else 1.0
     outcome = PromiseOutcome(
         PromiseKind.EXPECTATION,
-        # as the steps are counted in the file: those that a twin adds are not in it
+        # numbered as in the file, which has no steps that a twin adds
         f"step {index + 1 - history.scenario.added}",
         promised(expectation),
         "",
@@ -118,17 +117,17 @@ def _expectation(history: History, index: int, expectation: Expectation) -> Prom
         return replace(outcome, seen="; ".join(unmet))
     ended = history.ended(index)
     if ended is None:
-        return replace(outcome, standing=PromiseStatus.UNJUDGED, seen="the run did not come so far")
-    # a window may be closed long after the runner went on; what was waited for is judged as of then
-    judged = evaluate(history, index, _end(history) if expectation.during is not None else ended)
+        return replace(outcome, standing=PromiseStatus.UNJUDGED, seen="the run did not reach this step")
+    # a window may close long after the runner went on; a wait is judged by what was known when it ended
+    judgement = evaluate(history, index, _end(history) if expectation.during is not None else ended)
     return replace(
         outcome,
-        seen=judged.seen,
-        standing=_STANDINGS[judged.state],
-        at=judged.at,
-        measured=measured(judged.figures),
-        evidence=judged.evidence,
-        figures=judged.figures,
+        seen=judgement.seen,
+        standing=_STANDINGS[judgement.state],
+        at=judgement.at,
+        measured=measured(judgement.figures),
+        evidence=judgement.evidence,
+        figures=judgement.figures,
     )
 
 
@@ -147,7 +146,7 @@ def _result(
         seconds=_end(history),
         patience=meta.patience,
         is_twin=meta.is_twin,
-        is_interrupted=any(isinstance(each.what, events.RunInterrupted) for each in evidence.records),
+        is_interrupted=bool(history.events(events.RunInterrupted)),
         outcomes=outcomes,
         lanes=tuple(impact.lanes(history)),
         recovery_seconds=recovery.measured if recovery else None,

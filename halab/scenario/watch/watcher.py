@@ -1,4 +1,4 @@
-"""Watching a lab from beside it: a sampler of our own, power states and open faults. Holds no lock, changes nothing."""
+"""Watch a lab with a separate sampler, its power states and open faults. Holds no lock and changes nothing."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from halab.scenario.sampler.probes import Probe
 from halab.scenario.watch.live import Live
 from halab.topology.lab import Lab
 
-# The engine is asked so often for every machine; it answers in some 10 ms.
+# How often the provider is asked for the power states; it answers in about 10 ms.
 _POWER_SECONDS = 1.0
-# There on every cluster: what is read where nothing is written.
+# Exists on every cluster: read probes use it if nothing is written.
 _READ_NAMESPACE = "kube-system"
 
-# Brings a live view up to date.
+# Updates a live view.
 Refresh = Callable[[Live], None]
 
 
 @contextmanager
 def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) -> Iterator[Refresh]:
-    """Sample while the block lasts. Times count from `origin`, a moment of this host's monotonic clock.
+    """Sample during the block. Times count from `origin`, a moment of this host's monotonic clock.
 
-    Unless `writes` are asked for, nothing is written to the cluster; those go into a namespace that is removed.
+    With `writes`, probes also write, into a namespace that is removed at the end; else nothing is written.
     """
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
         namespace = undo.enter_context(_namespace(access.api(place, lab))) if writes else _READ_NAMESPACE
         there = access.tunnel_of(place)
-        order = launcher.order(
+        config = launcher.sampler_config(
             lab,
             access.credentials(place),
             origin=origin,
@@ -53,12 +53,11 @@ def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) ->
             namespace=namespace,
             tunnel=there.socket if there else None,
         )
-        order = replace(
-            order, probes=[_rarer(each) for each in order.probes if writes or not needs_writes(each)]
-        )
-        require_alive = undo.enter_context(launcher.sampling(order, folder / "sampler.log"))
-        powers = undo.enter_context(_asked(providers.machines(place, lab).power(), lab))
-        samples, states = SampleReader(Path(order.samples)), StateReader(Path(order.states))
+        probes = [_slower(probe) for probe in config.probes if writes or not needs_writes(probe)]
+        config = replace(config, probes=probes)
+        require_alive = undo.enter_context(launcher.sampling(config, folder / "sampler.log"))
+        powers = undo.enter_context(_polled(providers.machines(place, lab).power(), lab))
+        samples, states = SampleReader(Path(config.samples)), StateReader(Path(config.states))
         journal = Journal(place.work.journal)
 
         def refresh(live: Live) -> None:
@@ -73,35 +72,35 @@ def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) ->
 
 
 def needs_writes(probe: Probe) -> bool:
-    """Whether a probe writes, or watches what others write."""
+    """True if a probe writes, or watches the writes of others."""
     return probe.question in (Question.WRITE, Question.EVENTS)
 
 
-def _rarer(probe: Probe) -> Probe:
-    """For an eye, half as often is enough: a run beside it wants the processors for itself."""
+def _slower(probe: Probe) -> Probe:
+    """At half the rate, which is enough for a person and leaves the processors to a run."""
     return replace(probe, rate_hertz=probe.rate_hertz / 2)
 
 
 @dataclass
 class Powers:
-    """The power states as they were told last; empty until the engine has answered."""
+    """The last known power states, by machine; empty until the provider has answered."""
 
     states: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
-def _asked(power: Power, lab: Lab) -> Iterator[Powers]:
-    """Ask for power states in a thread of its own: an engine that is slow does not hold up the view."""
-    found, ended = Powers(), threading.Event()
+def _polled(power: Power, lab: Lab) -> Iterator[Powers]:
+    """Ask for power states in a separate thread, so that a slow provider does not block the view."""
+    powers, ended = Powers(), threading.Event()
 
     def ask() -> None:
         while not ended.is_set():
-            found.states = {machine.name: _state(power, machine.name) for machine in lab.machines}
+            powers.states = {machine.name: _state(power, machine.name) for machine in lab.machines}
             ended.wait(_POWER_SECONDS)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        yield found
+        yield powers
     finally:
         ended.set()
 
@@ -121,7 +120,7 @@ def _namespace(api: Api) -> Iterator[str]:
         try:
             yield name
         finally:
-            # a lab that does not answer keeps it, and loses it with `down`
+            # if the lab does not answer, the namespace stays until `down`
             with suppress(HalabError):
                 ledger.close_namespace(api, name)
     finally:

@@ -17,6 +17,7 @@ from halab.report.state_lanes import leaders
 from halab.scenario.record import events
 from halab.scenario.record.events import Record, Sample, StateReading
 from halab.scenario.record.folder import Evidence
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.verdict import judge
@@ -174,8 +175,8 @@ def test_every_lane_is_drawn_and_a_single_failure_can_be_seen() -> None:
 
 def test_an_outage_is_drawn_until_its_end_though_the_answer_was_asked_for_before() -> None:
     def hanging(taken: list[Sample]) -> list[Sample]:
-        first_good = next(each for each in taken if each.lane == "write-via-lb" and each.t >= 10)
-        kept = [each for each in taken if each.lane != "write-via-lb" or not 10 <= each.t < 12]
+        first_good = next(each for each in taken if each.probe == "write-via-lb" and each.t >= 10)
+        kept = [each for each in taken if each.probe != "write-via-lb" or not 10 <= each.t < 12]
         return [*kept, replace(first_good, seconds=1.9)]
 
     run = MadeRun(out={"write-via-lb": [(9, 10)]}, changed_samples=hanging)
@@ -272,7 +273,7 @@ def test_a_fault_that_was_never_healed_goes_on_to_the_end() -> None:
 
 
 def test_changes_of_a_lane_that_was_never_read_are_none() -> None:
-    assert changes(power_cut().history, "no-such-state") == []
+    assert changes(power_cut().history, Lane("no-such-state")) == []
 
 
 def test_thousands_of_changes_are_a_few_hundred_bars() -> None:

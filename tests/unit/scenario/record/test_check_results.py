@@ -1,4 +1,4 @@
-"""What pytest's JUnit file says of the checks, read back."""
+"""pytest's JUnit file, read back as results of checks."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def read(path: Path, *cases: str) -> Sequence[CheckResult]:
         ("<failure/>", CheckState.FAILED, "", ""),
     ],
 )
-def test_what_came_of_a_check(
+def test_the_result_of_a_check(
     entries: str, state: CheckState, text: str, detail: str, tmp_path: Path
 ) -> None:
     (found,) = read(tmp_path / "checks.xml", entries)
     assert found == CheckResult("checks.test_etcd", "test_it", state, 0.0, text, detail)
 
 
-def test_of_what_pytest_printed_the_first_line_says_why_and_the_last_forty_are_kept(tmp_path: Path) -> None:
+def test_the_first_line_of_pytests_output_says_why_and_the_last_forty_are_quoted(tmp_path: Path) -> None:
     lines = "\n".join(f"line {number}" for number in range(50))
     (found,) = read(tmp_path / "checks.xml", f'<failure message="first&#10;second">{lines}</failure>')
     assert found.text == "first"
@@ -73,7 +73,7 @@ def test_without_a_file_or_with_an_empty_one_no_checks_ran(content: bytes | None
 
 
 @pytest.mark.parametrize("content", ["<", "<testsuites><testsuite>", "<html/>"])
-def test_what_is_no_such_file_is_refused_by_its_name(content: str, tmp_path: Path) -> None:
+def test_another_kind_of_file_is_refused_by_its_name(content: str, tmp_path: Path) -> None:
     path = tmp_path / "checks.xml"
     path.write_text(content)
     with pytest.raises(Corrupted, match="cannot read .*checks.xml"):

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from support.run_builder import samples
 
 from halab.scenario.record.events import Sample
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Gap, Outage, Samples, figures, gaps, outages, percentile
+
+P = Lane("p")
 
 
 def test_an_outage_lasts_from_the_first_failed_start_to_the_first_answer() -> None:
@@ -22,7 +25,7 @@ def asked(*answers: tuple[float, float, bool]) -> list[Sample]:
     return [Sample(start, end - start, "p", None, ok, "") for start, end, ok in answers]
 
 
-def test_what_hung_until_the_end_of_an_outage_does_not_shorten_it() -> None:
+def test_a_question_that_hung_until_the_end_of_an_outage_does_not_shorten_it() -> None:
     hung = asked((0, 0.1, True), (1, 3, False), (2, 4, False), (3, 5, True), (4, 5, True), (5, 5.1, True))
     assert outages(hung, 6) == [Outage(start=1, end=5, failed=2, is_open=False)]
 
@@ -32,7 +35,7 @@ def test_a_later_question_that_is_answered_sooner_ends_an_outage() -> None:
     assert outages(waited, 4) == [Outage(start=1, end=2.1, failed=1, is_open=False)]
 
 
-def test_what_was_asked_before_the_first_failure_does_not_end_an_outage() -> None:
+def test_a_question_from_before_the_first_failure_does_not_end_an_outage() -> None:
     under_way = asked((0.5, 1.5, True), (1, 3, False), (2.5, 2.6, True))
     assert outages(under_way, 4) == [Outage(start=1, end=2.6, failed=1, is_open=False)]
 
@@ -104,7 +107,7 @@ def test_an_outage_that_began_in_the_window_is_measured_to_its_real_end() -> Non
     assert still.is_open
 
 
-def test_nothing_sampled_is_a_gap_and_no_outage() -> None:
+def test_a_time_without_samples_is_a_gap_and_no_outage() -> None:
     found = figures([], 0, 10)
     assert found.gaps == (Gap(0, 10),)
     assert (found.samples, found.outages, found.p50_seconds) == (0, (), None)
@@ -126,20 +129,20 @@ def test_gaps_are_found_at_the_edges_as_well(
     assert gaps(samples(end=10, missing=missing), 0, 10) == expected
 
 
-def test_answer_times_are_measured_ones_of_ok_samples() -> None:
+def test_answer_times_are_those_of_ok_samples() -> None:
     made = [Sample(t / 5, t / 100, "p", None, t != 99, "") for t in range(100)]
     found = figures(made, 0, 100)
     assert (found.p50_seconds, found.p95_seconds) == (0.49, 0.94)
 
 
-def test_samples_are_sorted_as_they_come() -> None:
+def test_samples_are_sorted_as_they_arrive() -> None:
     late, early = Sample(1, 0, "p", None, True, ""), Sample(0, 2, "p", None, False, "")
     held = Samples([late])
     held.add([early, Sample(0.5, 0, "q", "cp1", True, "")])
-    assert held.of("p") == [early, late]
-    assert held.lanes == ("p", "q@cp1")
-    assert held.between("p", 0.5, 1.5) == [late]
-    assert held.counts == {"p": 2, "q@cp1": 1}
+    assert held.of(P) == [early, late]
+    assert held.lanes == (P, Lane("q", "cp1"))
+    assert held.between(P, 0.5, 1.5) == [late]
+    assert held.counts == {P: 2, Lane("q", "cp1"): 1}
 
 
 @pytest.mark.parametrize(
@@ -161,9 +164,9 @@ def test_a_sampler_that_stood_still_gives_no_evidence(
 ) -> None:
     made = Sample(1, seconds, "p", "cp1", ok, "200" if ok else "timed out", stalled=stalled)
     held = Samples([made], limit_seconds=2.0)
-    assert list(held.of("p@cp1")) == [made] * is_evidence
+    assert list(held.of(Lane("p", "cp1"))) == [made] * is_evidence
     assert held.void == [made] * (not is_evidence)
-    assert held.counts == {"p@cp1": 1}
+    assert held.counts == {Lane("p", "cp1"): 1}
     assert Samples([made]).void == []
 
 
@@ -195,7 +198,7 @@ def test_a_further_failure_shortens_no_outage_and_lowers_no_share(oks: list[bool
 
 
 @given(answers, st.sets(st.integers(0, 79)))
-def test_what_is_not_sampled_lengthens_no_outage(oks: list[bool], lost: set[int]) -> None:
+def test_a_time_without_samples_lengthens_no_outage(oks: list[bool], lost: set[int]) -> None:
     """Samples that are lost may hide an outage, and a gap then says so; they never make one."""
     made = lane(oks)
     some = [sample for number, sample in enumerate(made) if number not in lost]
@@ -237,7 +240,9 @@ def test_outages_come_in_order_and_begin_in_the_window(
 
 
 @given(mixed, st.integers(0, 1000))
-def test_when_it_was_asked_changes_no_figure(answers: list[tuple[bool, float, float]], shift: int) -> None:
+def test_shifting_all_samples_changes_no_figure(
+    answers: list[tuple[bool, float, float]], shift: int
+) -> None:
     end = sum(pause for _ok, _seconds, pause in answers) + 1
     here, there = hanging(answers), [replace(each, t=each.t + shift) for each in hanging(answers)]
     before, after = figures(here, 0, end), figures(there, shift, end + shift)
@@ -262,13 +267,13 @@ def answer(t: float, seconds: float = 0.01, *, ok: bool = True) -> Sample:
     return Sample(t, seconds, "p", None, ok, "200" if ok else "refused")
 
 
-def test_two_seconds_between_two_questions_are_no_gap_yet() -> None:
+def test_two_seconds_between_two_questions_are_not_a_gap_yet() -> None:
     (found,) = outages([answer(0, ok=False), answer(2.0, ok=False), answer(2.2)], 5.0)
     assert (found.start, found.end, found.failed) == (0, 2.21, 2)
     assert len(outages([answer(0, ok=False), answer(2.1, ok=False), answer(2.2)], 5.0)) == 2
 
 
-def test_a_question_of_the_moment_of_the_answer_was_asked_after_it() -> None:
+def test_a_question_at_the_moment_of_the_answer_counts_as_after_it() -> None:
     found = outages([answer(0, ok=False), answer(0.5, 0.5), answer(1.0, ok=False), answer(1.2)], 5.0)
     assert [(each.start, each.end) for each in found] == [(0, 1.0), (1.0, 1.21)]
 
@@ -288,7 +293,7 @@ def test_an_outage_goes_on_to_the_end_where_that_comes_within_two_seconds() -> N
     assert outages([answer(0, ok=False)], 2.1)[0].end == 0.01
 
 
-def test_of_a_time_without_samples_nothing_failed() -> None:
+def test_a_time_without_samples_has_no_failures() -> None:
     assert figures([], 0.0, 10.0).failed_share == 0.0
 
 

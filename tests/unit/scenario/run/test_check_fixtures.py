@@ -1,4 +1,4 @@
-"""Checks on machines: what fails there is said in one plain line."""
+"""Checks on machines: a failure is reported in one plain line."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def test_a_machine_that_is_gone_does_not_answer(ssh: Path) -> None:
 @pytest.mark.parametrize(
     "ask", [lambda host: host.check_output(LONG), lambda host: host.run_expect([0], LONG)]
 )
-def test_a_command_that_failed_is_named_with_what_it_said(
-    ask: Callable[[MachineHost], object], ssh: Path
-) -> None:
+def test_a_failed_command_is_quoted_with_its_output(ask: Callable[[MachineHost], object], ssh: Path) -> None:
     host = answer(ssh, "echo 'no such unit' >&2; exit 4")
     with pytest.raises(AssertionError) as caught:
         ask(host)
@@ -59,13 +57,13 @@ def test_a_command_that_failed_is_named_with_what_it_said(
     assert len(line) < 200
 
 
-def test_what_a_command_prints_is_given_back(ssh: Path) -> None:
+def test_the_output_of_a_command_is_returned(ssh: Path) -> None:
     host = answer(ssh, "echo one; echo two")
     assert host.check_output("x") == "one\ntwo"
     assert host.run_test("x").rc == 0
 
 
-def test_the_result_of_a_check_says_so_in_one_line(ssh: Path, tmp_path: Path) -> None:
+def test_a_failed_check_has_a_reason_of_one_line(ssh: Path, tmp_path: Path) -> None:
     answer(ssh, GONE)
     folder = RunFolder(tmp_path / "run")
     folder.make()

@@ -1,4 +1,4 @@
-"""`halab scenarios`: what a scenario does, promises and must lose by, for people and for programs."""
+"""`halab scenarios`: steps, promises and losing twin of a scenario, for people and for programs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def listed(capsys: Shown, *words: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_programs_find_all_that_a_scenario_needs_does_and_promises(mine: Path, capsys: Shown) -> None:
+def test_the_data_for_programs_has_needs_steps_and_promises(mine: Path, capsys: Shown) -> None:
     (found,) = listed(capsys, str(mine))
     assert (found["name"], found["title"], found["tags"]) == ("mine", "The leader dies", ["etcd", "first"])
     assert found["file"] == str(mine)
@@ -90,12 +90,12 @@ def test_programs_find_all_that_a_scenario_needs_does_and_promises(mine: Path, c
     assert found["bounds"][-1]["promised"] == "steady within 2m30s, counted from the first inject"
 
 
-def test_a_person_reads_sentences(mine: Path, capsys: Shown) -> None:
+def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
     assert main(["scenarios", str(mine)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(
         "mine: The leader dies\n  A majority elects a new leader.\n\n"
-        "Needs\n  3 control planes or more\n  1 worker or more\n  Kubernetes >=1.35, load balancer haproxy\n"
+        "Needs\n  at least 3 control planes\n  at least 1 worker\n  Kubernetes >=1.35, load balancer haproxy\n"
         "  the capability nft-numgen\n  the capability own-kernel\n\n"
         "Steps\n"
         "  1. Inject kill-process (process=etcd, signal=KILL) on etcd-leader, called dead.\n"
@@ -107,7 +107,7 @@ def test_a_person_reads_sentences(mine: Path, capsys: Shown) -> None:
         "  7. Expect read-via-lb ok always during lose-packets.\n\n"
         "Afterwards\n  The lab is steady within 2m30s, counted from the first inject.\n"
         "  Every write that the API acknowledged is still there.\n\n"
-        "Losing twin\n  Played with one change, it must end in an error: dead is freeze instead of kill-process\n"
+        "Losing twin\n  With one change, the scenario must end with an error: dead is freeze instead of kill-process\n"
         "  (process=etcd, signal=KILL) and lose-packets does nothing.\n\n"
         "tags: etcd, first\ntakes at most "
     )
@@ -122,13 +122,13 @@ def test_a_person_reads_sentences(mine: Path, capsys: Shown) -> None:
         ("{set: {load_balancer: {check: tcp}}}", "the load balancer has check=tcp from the beginning"),
     ],
 )
-def test_every_kind_of_twin_is_told(twin: str, change: str, tmp_path: Path) -> None:
+def test_every_kind_of_twin_is_described(twin: str, change: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text(STOP.replace("{replace: {stopped: nothing}}", twin))
     found = description.as_data(library.find(str(tmp_path / "mine.yml")))
     assert (found["twin"]["change"], found["twin"]["verdict"]) == (change, "fail")
 
 
-def test_the_whole_catalogue_is_told(capsys: Shown) -> None:
+def test_all_scenarios_are_described(capsys: Shown) -> None:
     found = {each["name"]: each for each in listed(capsys)}
     assert sorted(found) == library.names()
     for name, each in found.items():
@@ -151,6 +151,6 @@ def test_without_names_it_is_a_table(capsys: Shown) -> None:
     assert [line.split()[0] for line in lines] == library.names()
 
 
-def test_a_name_that_is_none_is_a_usage_error(capsys: Shown) -> None:
+def test_an_unknown_name_is_a_usage_error(capsys: Shown) -> None:
     assert main(["scenarios", "kill-etcd-membre"]) == 2
     assert "did you mean kill-etcd-member?" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How long a scenario takes at most."""
+"""The longest duration of a scenario."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def test_the_limits_of_all_steps_are_in_it() -> None:
     assert more == pytest.approx(290 + 110)
 
 
-def test_a_recovery_is_waited_for_beyond_its_bound() -> None:
+def test_a_run_waits_for_a_recovery_beyond_its_bound() -> None:
     longer = TEXT.replace("within 90s", "within 5m")
     more = longest_seconds(script("b", longer).scenario) - longest_seconds(SCENARIO)
     assert more == pytest.approx(2 * 300 - 2 * 90)
 
 
-def test_what_no_step_heals_is_healed_after_the_last() -> None:
+def test_a_fault_that_no_step_heals_is_healed_after_the_last_step() -> None:
     without = TEXT.replace("  - heal: stopped\n", "")
     assert longest_seconds(script("b", without).scenario) == pytest.approx(longest_seconds(SCENARIO))
 

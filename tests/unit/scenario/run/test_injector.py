@@ -71,7 +71,7 @@ def recorded(injector: Injector, kind: type[events.Event]) -> list[str]:
     return sorted(found)
 
 
-def test_a_fault_hits_all_its_machines_and_each_has_its_records(injector: Injector, fault: Burning) -> None:
+def test_a_fault_hits_all_its_machines_with_separate_records(injector: Injector, fault: Burning) -> None:
     injector.inject("burn", "fire", ["cp1", "cp3"], {})
     assert sorted(fault.burning) == ["cp1", "cp3"]
     assert recorded(injector, events.FaultStarted) == ["fire on cp1", "fire on cp3"]
@@ -95,7 +95,7 @@ def test_a_later_fault_finds_the_machines_of_an_earlier_one(injector: Injector, 
     assert injector.chosen == {"fire": ["cp2"], "more": ["cp2"]}
 
 
-def test_what_is_read_before_a_fault_is_read_when_its_machines_are_known(injector: Injector) -> None:
+def test_facts_before_a_fault_are_read_when_its_machines_are_known(injector: Injector) -> None:
     seen: list[object] = []
     injector.inject(
         "burn",
@@ -113,7 +113,9 @@ def test_options_in_the_journal_name_machines(injector: Injector) -> None:
     assert entry.options == {"whom": "cp1,cp3"}
 
 
-def test_what_cannot_be_done_on_one_machine_is_done_on_none(injector: Injector, fault: Burning) -> None:
+def test_a_fault_that_one_machine_does_not_support_is_injected_on_none(
+    injector: Injector, fault: Burning
+) -> None:
     fault.refused = {"cp3"}
     with pytest.raises(Unable, match="cannot burn: cp3"):
         injector.inject("burn", "fire", ["cp1", "cp3"], {})
@@ -140,7 +142,7 @@ def test_a_fault_without_effect_on_one_machine_is_still_open_on_all(
     assert injector.journal.open_faults() == []
 
 
-def test_faults_are_healed_the_youngest_first(injector: Injector) -> None:
+def test_the_latest_faults_are_healed_first(injector: Injector) -> None:
     injector.inject("burn", "one", ["cp1"], {})
     injector.inject("burn", "two", ["cp2", "cp3"], {})
     injector.heal_all()
@@ -150,7 +152,7 @@ def test_faults_are_healed_the_youngest_first(injector: Injector) -> None:
     assert healed == ["two", "two", "one"]
 
 
-def test_what_cannot_be_healed_does_not_keep_the_rest_from_it(injector: Injector, fault: Burning) -> None:
+def test_a_failed_heal_does_not_prevent_the_others(injector: Injector, fault: Burning) -> None:
     injector.inject("burn", "one", ["cp1"], {})
     injector.inject("burn", "two", ["cp2", "cp3"], {})
     fault.broken = {"cp3"}
@@ -162,7 +164,7 @@ def test_what_cannot_be_healed_does_not_keep_the_rest_from_it(injector: Injector
         injector.heal_all()
 
 
-def test_healing_what_was_not_injected_does_nothing(injector: Injector) -> None:
+def test_healing_a_fault_that_was_not_injected_does_nothing(injector: Injector) -> None:
     injector.heal("fire")
     assert injector.timeline.records == ()
 
@@ -202,7 +204,7 @@ def test_a_record_that_cannot_be_written_stops_no_heal(
     assert injector.journal.open_faults() == []
 
 
-def test_a_defect_of_one_heal_stops_no_other(
+def test_a_bug_in_one_heal_stops_no_other(
     injector: Injector, fault: Burning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     injector.inject("burn", "one", ["cp1"], {})

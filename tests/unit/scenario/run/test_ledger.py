@@ -1,4 +1,4 @@
-"""The ledger: which writes count, and what members hold of them."""
+"""The ledger: the writes that count, and the data of the etcd members."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def members(machines: FakeGuests, acknowledged: set[int], clock: FakeClock | Non
     return ledger.members(machines, lab_of(), "space", acknowledged, clock or FakeClock())
 
 
-def test_what_each_member_holds_is_told() -> None:
+def test_the_data_of_every_member_is_recorded() -> None:
     machines = guests(cp1=printed(1, 2, 3), cp2=printed(1, 3), cp3=printed(1, 2, 3, hash=8, count=299))
     found = members(machines, {1, 2})
     assert found.hashes == {"cp1": 7, "cp2": 7, "cp3": 8}
@@ -69,20 +69,20 @@ def test_keys_of_the_namespace_are_read_from_the_member_itself() -> None:
     assert "/registry/configmaps/space/write-" in command
 
 
-def test_a_member_that_is_a_moment_behind_is_waited_for() -> None:
+def test_a_member_that_is_a_moment_behind_gets_time() -> None:
     clock = FakeClock()
     machines = guests(cp1=printed(1), cp2=[FUTURE, printed(1)], cp3=printed(1))
     assert members(machines, {1}, clock).missing == {}
     assert len(clock.slept) == 1
 
 
-def test_hashes_are_compared_where_as_much_was_compacted() -> None:
+def test_hashes_are_compared_at_equal_compacted_revisions() -> None:
     machines = guests(cp1=printed(hash=1, compacted=9), cp2=[printed(), printed(hash=1, compacted=9)],
                       cp3=printed(hash=1, compacted=9))  # fmt: skip
     assert set(members(machines, set()).hashes.values()) == {1}
 
 
-def test_a_member_that_never_gets_there_is_named_by_its_error() -> None:
+def test_a_member_that_never_reaches_the_revision_is_named_with_its_error() -> None:
     with pytest.raises(TimedOut, match="future revision"):
         members(guests(cp1=printed(), cp2=FUTURE, cp3=printed()), set())
 
@@ -105,8 +105,8 @@ def test_a_member_that_does_not_answer_once_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize("output", ["", "nonsense", "[]", "[{}]\n1", printed(1).partition("\n")[0]])
-def test_something_else_than_a_members_keys_is_a_problem(output: str) -> None:
-    with pytest.raises(LabProblem, match="etcdctl on cp1 printed something else"):
+def test_unexpected_output_about_keys_is_a_problem(output: str) -> None:
+    with pytest.raises(LabProblem, match="unexpected output of etcdctl on cp1"):
         ledger.parse_held("cp1", output)
 
 
@@ -114,11 +114,11 @@ def test_numbers_hash_and_count_are_read() -> None:
     assert ledger.parse_held("cp1", printed(12, 3)) == Held(7, 3, 300, frozenset({3, 12}))
 
 
-def test_an_unacknowledged_write_may_be_there() -> None:
+def test_an_unacknowledged_write_may_exist() -> None:
     assert ledger.compare({1, 2}, {2, 3}) == LedgerReading(2, (1,), 1)
 
 
-def test_of_two_reasons_why_members_are_not_there_yet_the_last_line_is_told() -> None:
+def test_the_last_line_of_a_members_error_is_reported() -> None:
     error = CommandFailed("x", code=1, output="a warning\nError: not yet\n")
     with pytest.raises(TimedOut, match="Error: not yet"):
         members(guests(cp1=error, cp2=error, cp3=error), set())
@@ -166,7 +166,7 @@ class Server:
         return httpx.Response(self.code, json={"items": items, "metadata": more})
 
 
-def test_the_numbers_of_all_pages_are_found_and_nothing_else() -> None:
+def test_the_numbers_of_all_pages_are_read_and_nothing_else() -> None:
     server = Server("write-1", "write-20", "kube-root-ca.crt", "rewrite-7", "write-x", "write-300")
     assert ledger.numbers_found(server.api, "space") == {1, 20, 300}
     assert server.asked == ["GET /api/v1/namespaces/space/configmaps"] * 3
@@ -180,7 +180,7 @@ def test_the_numbers_of_all_pages_are_found_and_nothing_else() -> None:
         (ledger.close_namespace, "DELETE /api/v1/namespaces/space", {200, 202, 404, 409}),
     ],
 )
-def test_a_namespace_is_made_and_goes_and_may_be_there_or_gone_already(
+def test_a_namespace_may_already_exist_or_be_gone(
     act: Callable[[Api, str], None], asked: str, accepted: set[int]
 ) -> None:
     for code in (*range(199, 204), *range(403, 411)):
@@ -188,14 +188,14 @@ def test_a_namespace_is_made_and_goes_and_may_be_there_or_gone_already(
         if code in accepted:
             act(server.api, "space")
         else:
-            with pytest.raises(LabProblem, match=f"the API says {code}"):
+            with pytest.raises(LabProblem, match=f"the API answered {code}"):
                 act(server.api, "space")
         assert server.asked == [asked]
     with pytest.raises(LabProblem, match="refused"):
         act(Server(fails=True).api, "space")
 
 
-def test_what_one_api_server_misses_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_one_api_server_lacks_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not acknowledged is counted where most of it is."""
     servers = {"cp1": Server("write-1", "write-2", "write-8"), "cp2": Server("write-1"),
                "cp3": Server("write-2", "write-8", "write-9")}  # fmt: skip

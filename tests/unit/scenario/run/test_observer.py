@@ -1,4 +1,4 @@
-"""What a run reads while it waits, and when."""
+"""The facts that a run reads while it waits."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def test_a_fact_whose_time_runs_already_is_read_while_the_run_waits_for_another(stage: Stage) -> None:
+def test_a_fact_whose_limit_has_begun_is_read_while_the_run_waits_for_another(stage: Stage) -> None:
     stage.expect(1)
     assert stage.clock.now() >= stage.killed_at + 90
     stage.expect(2)
@@ -98,20 +98,20 @@ def test_a_fact_whose_time_runs_already_is_read_while_the_run_waits_for_another(
     assert found.figures[0].value < 2
 
 
-def test_what_was_read_in_time_is_not_read_again(stage: Stage) -> None:
+def test_a_fact_that_was_read_in_time_is_not_read_again(stage: Stage) -> None:
     stage.expect(1)
     assert stage.asked("etcd") > 400
     assert stage.asked("kube-apiserver") < 10
 
 
-def test_what_comes_after_another_step_is_not_read_before_it(stage: Stage) -> None:
+def test_a_fact_after_another_step_is_not_read_before_it(stage: Stage) -> None:
     before = stage.asked("kubelet")
     stage.expect(1)
     stage.expect(2)
     assert stage.asked("kubelet") == before
 
 
-def test_samples_are_counted_whole_after_an_interrupt_while_they_were_read(
+def test_all_samples_are_counted_after_an_interrupt_during_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage(tmp_path)

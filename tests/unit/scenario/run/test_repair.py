@@ -1,4 +1,4 @@
-"""What a run may have left of a lab, and how the lab is made fit for the next."""
+"""The damage that a run may leave, and the repair of the lab for the next run."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
         ),
         pytest.param(
             [BEFORE, STARTED, AGAIN, events.Audit(("nft table halab_1 on cp2",))],
-            "something is left behind: nft table halab_1 on cp2", id="left something behind",
+            "faults left something behind: nft table halab_1 on cp2", id="left something behind",
         ),
         pytest.param(
             [events.LabSet("check tcp", "set")], "the run ended before the lab was steady again", id="a set lab"
@@ -135,9 +135,9 @@ class Broken:
         return repair.mend(cast(Session, self), look=lambda session: lacking)
 
 
-def test_what_is_off_is_started_what_is_frozen_thawed_and_what_is_gone_made_anew(tmp_path: Path) -> None:
+def test_machines_are_started_thawed_or_recreated(tmp_path: Path) -> None:
     broken = Broken(tmp_path, {"cp1": PowerState.OFF, "cp2": PowerState.FROZEN, "cp3": PowerState.GONE})
-    assert broken.mend() == (["started cp1", "thawed cp2", "made anew cp3"], "")
+    assert broken.mend() == (["started cp1", "thawed cp2", "recreated cp3"], "")
     assert broken.site.power.did == ["start cp1", "thaw cp2", "recreate cp3"]
 
 
@@ -147,11 +147,11 @@ def test_a_lab_that_only_needs_time_is_left_alone(tmp_path: Path) -> None:
     assert broken.site.power.did == []
 
 
-def test_open_faults_are_healed_first_and_those_that_cannot_be_are_said(tmp_path: Path) -> None:
+def test_open_faults_are_healed_first_and_failures_are_reported(tmp_path: Path) -> None:
     broken = Broken(tmp_path, {}, open_faults=2)
     broken.unhealed = {"id1"}
     assert broken.mend("cp2 does not answer") == (["healed freeze on cp1"], "cp2 does not answer")
-    assert broken.progress.lines == ["not healed: freeze on cp2: no way in"]
+    assert broken.progress.lines == ["could not heal freeze on cp2: no way in"]
 
 
 def test_a_machine_that_cannot_be_started_is_left_for_the_rebuild(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is played is what was read, and what was read is what is kept, whatever becomes of the files meanwhile."""
+"""A run uses and stores the files as they were read, even if they change meanwhile."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def kept(folder: RunFolder) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("change", [edit_all, lambda folder: (folder / "mine.yml").unlink()])
-def test_every_run_keeps_what_was_read_even_if_the_files_change(
+def test_every_run_stores_the_files_as_they_were_read(
     change: Callable[[Path], object], tmp_path: Path, session: Session, script: Script
 ) -> None:
     first = kept(session.prepare(script))
@@ -104,7 +104,7 @@ def test_a_check_of_an_edited_lab_file_sees_the_lab_of_the_run(tmp_path: Path, s
     assert (outcome.passed, outcome.error) == (1, None)
 
 
-def test_runs_of_the_same_second_have_folders_of_their_own(session: Session, script: Script) -> None:
+def test_runs_of_the_same_second_have_different_folders(session: Session, script: Script) -> None:
     folders = [session.prepare(script).path for _ in range(3)]
     # on a slow machine, a new second may begin between two of them
     assert len(set(folders)) == 3
@@ -134,7 +134,7 @@ def test_a_file_called_scenario_is_named_after_its_folder(file: str, name: str, 
     assert library.find(written(tmp_path / file)).name == name
 
 
-def test_a_file_called_scenario_is_named_after_the_folder_one_stands_in(
+def test_a_file_called_scenario_is_named_after_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(tmp_path / "02-stale-read" / "scenario.yml")
@@ -142,13 +142,13 @@ def test_a_file_called_scenario_is_named_after_the_folder_one_stands_in(
     assert library.find("scenario.yml").name == "02-stale-read"
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_files_with_the_same_name_are_distinguished_by_their_folders(tmp_path: Path) -> None:
     files = ["a/x/scenario.yml", "b/x/scenario.yml", "a/mine.yml", "b/mine.yml", "c/alone.yml"]
     found = library.find_all([written(tmp_path / file) for file in files])
     assert [each.name for each in found] == ["a-x", "b-x", "a-mine", "b-mine", "alone"]
 
 
-def test_a_file_called_like_a_scenario_of_halab_is_told_apart_from_it(tmp_path: Path) -> None:
+def test_a_file_named_like_a_scenario_of_halab_gets_another_name(tmp_path: Path) -> None:
     own = written(tmp_path / "own" / "stop-kubelet.yml")
     assert [each.name for each in library.find_all(["stop-kubelet", own])] == [
         "stop-kubelet", "own-stop-kubelet",
@@ -160,7 +160,7 @@ def test_a_file_that_is_named_twice_is_one_scenario(tmp_path: Path) -> None:
     assert [each.name for each in library.find_all([file, f"{tmp_path}/./mine.yml"])] == ["mine", "mine"]
 
 
-def test_folders_whose_names_differ_in_a_space_are_told_apart(tmp_path: Path) -> None:
+def test_folders_whose_names_differ_in_a_space_are_distinguished(tmp_path: Path) -> None:
     found = library.find_all(
         [written(tmp_path / "a b" / "mine.yml"), written(tmp_path / "a-b" / "mine.yml")]
     )

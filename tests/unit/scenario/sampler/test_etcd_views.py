@@ -1,4 +1,4 @@
-"""Who leads etcd, by what members say that do not all know the same."""
+"""The etcd leader, by members whose views differ."""
 
 from __future__ import annotations
 
@@ -40,13 +40,15 @@ def views(*said: tuple[str, int, int]) -> Views:
         ([], None),
     ],
 )
-def test_the_highest_term_says_who_leads(said: list[tuple[str, int, int]], leader: str | None) -> None:
+def test_the_leader_is_that_of_the_highest_term(
+    said: list[tuple[str, int, int]], leader: str | None
+) -> None:
     found, why = views(*said).leader()
     assert found == leader
     assert bool(why) == (leader is None)
 
 
-def test_a_leader_that_was_never_met_cannot_be_named() -> None:
+def test_a_leader_that_never_answered_has_no_name() -> None:
     assert views(("cp1", 171, 5)).leader() == (None, "unknown member ab")
 
 
@@ -87,6 +89,6 @@ def test_a_member_has_its_own_alarms_and_not_those_of_others() -> None:
 @pytest.mark.parametrize(
     "said", [b"", b"[]", b"{}", b'{"header": 1}', b"<html>", b'{"header": {}}', b"null"]
 )
-def test_nonsense_is_no_status(said: bytes) -> None:
+def test_an_unreadable_status_is_refused(said: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         MemberView.parse(0, said)

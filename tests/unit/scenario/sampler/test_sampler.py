@@ -1,4 +1,4 @@
-"""The sampler: what it is told to ask, the process that asks, and how that one ends."""
+"""The sampler: its configuration, its process, and how the process ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_run_has_three_probes_through_the_balancer_and_two_of_each_control
     assert len(found) == 3 + 2 * 3
 
 
-def test_other_probes_are_asked_where_they_are_named() -> None:
+def test_other_probes_run_only_if_they_are_named() -> None:
     found = probes.probes(lab_of(control_planes=1), tuple(ProbeName))
     assert {each.name for each in found} == set(ProbeName)
     ways = {each.name: each.way for each in found}
@@ -73,8 +73,8 @@ def test_a_read_is_of_one_object() -> None:
 
 
 @pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
-def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
-    order = launcher.order(
+def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
+    order = launcher.sampler_config(
         lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
@@ -85,7 +85,7 @@ def test_an_order_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: P
 @pytest.mark.parametrize("accel", ["kvm", "tcg"])
 def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
     """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
-    order = launcher.order(
+    order = launcher.sampler_config(
         lab_of(provider=ProviderKind.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_full_disk_is_a_problem_of_the_host() -> None:
         Sink(Path("/dev/full")).write("one")
 
 
-def test_a_rate_is_kept_however_long_the_answers_take() -> None:
+def test_slow_answers_do_not_change_the_rate() -> None:
     async def acts() -> list[float]:
         times: list[float] = []
         pace = asyncio.create_task(at_fixed_rate(100, 0, lambda: times.append(time.monotonic())))
@@ -155,7 +155,7 @@ def until(happened: bool) -> None:
         raise NotYet("not yet")
 
 
-def test_a_sampler_samples_while_the_block_lasts(keys: Path, tmp_path: Path) -> None:
+def test_a_sampler_runs_during_the_block(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path)
     samples = Path(told.samples)
     with launcher.sampling(told, tmp_path / "log") as still_sampled:
@@ -170,7 +170,7 @@ def test_a_sampler_samples_while_the_block_lasts(keys: Path, tmp_path: Path) -> 
     assert (tmp_path / "log").read_text() == ""
 
 
-def test_a_sampler_whose_tunnel_has_gone_ends(keys: Path, tmp_path: Path) -> None:
+def test_a_sampler_without_its_tunnel_ends(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path, tunnel=str(tmp_path / "gone"))
     with pytest.raises(TunnelLost), launcher.sampling(told, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
@@ -194,13 +194,13 @@ def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None
     assert "cannot write /dev/full: No space left on device" in (tmp_path / "log").read_text()
 
 
-def test_a_sampler_that_was_killed_is_missed(keys: Path, tmp_path: Path) -> None:
+def test_a_killed_sampler_is_noticed(keys: Path, tmp_path: Path) -> None:
     told = order(keys, tmp_path)
     with pytest.raises(HalabError) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
         (child,) = [each for each in children() if "halab.scenario.sampler.process" in each[1]]
         os.kill(child[0], signal.SIGKILL)
         until_it_ends(still_sampled)
-    assert caught.value.message == "the sampler ended with -9"
+    assert caught.value.message == "the sampler exited with code -9"
 
 
 class Slow(BaseHTTPRequestHandler):
@@ -236,7 +236,9 @@ def healthy(keys: Path) -> Iterator[Probe]:
     thread.join()
 
 
-def test_a_sampler_that_stood_still_blames_nobody(keys: Path, healthy: Probe, tmp_path: Path) -> None:
+def test_a_sampler_that_stood_still_is_no_evidence_against_the_lab(
+    keys: Path, healthy: Probe, tmp_path: Path
+) -> None:
     """Stopped for longer than its limit, it gave up questions whose answers it had not read."""
     limit, stopped = 1.5, 2.0
     told = order(keys, tmp_path, probes=[healthy], time_limit_seconds=limit)

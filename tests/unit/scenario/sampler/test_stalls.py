@@ -1,4 +1,4 @@
-"""Whether the sampler stood still, by beats that come late."""
+"""Late beats show that the sampler stood still."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def beating(moment: Moment, *moments: float) -> Pulse:
     return pulse
 
 
-def test_a_pulse_that_keeps_its_time_never_stood_still(moment: Moment) -> None:
+def test_a_process_whose_beats_are_in_time_never_stood_still(moment: Moment) -> None:
     pulse = beating(moment, 100.1, 100.21, 100.33, 100.5)
     assert pulse.stood_still(100.0) == 0
     moment.now = 100.65
     assert pulse.stood_still(100.0) == 0
 
 
-def test_a_beat_that_came_late_tells_for_how_long(moment: Moment) -> None:
+def test_a_late_beat_shows_how_long_the_process_stood_still(moment: Moment) -> None:
     pulse = beating(moment, 100.1, 103.2, 103.3)
     assert pulse.stood_still(100.0) == pytest.approx(3.0)
     assert pulse.stood_still(102.2) == pytest.approx(1.0)
     assert pulse.stood_still(103.25) == 0
 
 
-def test_who_goes_on_before_the_next_beat_knows_it_too(moment: Moment) -> None:
+def test_a_stall_is_known_before_the_next_beat(moment: Moment) -> None:
     """Both are due at once when a stopped process goes on."""
     pulse = beating(moment, 100.1)
     moment.now = 103.2

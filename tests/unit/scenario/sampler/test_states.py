@@ -1,4 +1,4 @@
-"""States over time, and where they come from."""
+"""States over time, and their sources."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from support.http_server import Serve, saying, served
 
 from halab.scenario.record import timeline
 from halab.scenario.record.events import StateReading
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.states import States
 from halab.scenario.sampler import state_sources
 from halab.scenario.sampler.etcd_views import Views
@@ -28,7 +29,7 @@ def reading(
 
 
 def told(readings: list[StateReading]) -> dict[str, str | None]:
-    return {each.lane: each.value for each in readings}
+    return {str(each.lane): each.value for each in readings}
 
 
 def http(body: bytes | str, status: str = "200 OK") -> bytes:
@@ -45,9 +46,9 @@ async def once(source: StateSource) -> list[StateReading]:
 
 def test_readings_are_sorted_by_lane_and_time() -> None:
     states = States([reading(2, "cp2"), reading(1, "cp1"), reading(1, "up", "backend", "cp1")])
-    assert states.lanes == ("backend@cp1", "etcd-leader")
-    assert [each.value for each in states.of("etcd-leader")] == ["cp1", "cp2"]
-    assert (sum(states.counts.values()), states.of("nothing")) == (3, [])
+    assert tuple(map(str, states.lanes)) == ("backend@cp1", "etcd-leader")
+    assert [each.value for each in states.of(Lane("etcd-leader"))] == ["cp1", "cp2"]
+    assert (sum(states.counts.values()), states.of(Lane("nothing"))) == (3, [])
 
 
 def test_a_change_is_a_reading_that_differs_from_the_one_before() -> None:
@@ -57,7 +58,7 @@ def test_a_change_is_a_reading_that_differs_from_the_one_before() -> None:
     assert states.changes("nothing") == []
 
 
-def test_states_are_read_back_in_the_order_of_asking(tmp_path: Path) -> None:
+def test_states_are_read_back_in_the_order_of_the_questions(tmp_path: Path) -> None:
     path = tmp_path / "states.jsonl"
     slow, quick = reading(0, None), reading(1, "cp1")
     path.write_text(f'{quick.to_json()}\n{slow.to_json()}\n{{"t": 2')
@@ -85,7 +86,7 @@ def test_nobody_leads_without_a_lease() -> None:
 def test_a_node_is_ready_or_not_or_not_there() -> None:
     items = json.loads(captured("nodes.json"))["items"]
     found = state_sources.readiness(ASKED, items, ["cp1", "cp9"])
-    assert [(each.lane, each.value, each.detail) for each in found] == [
+    assert [(str(each.lane), each.value, each.detail) for each in found] == [
         ("node-ready@cp1", "true", ""),
         ("node-ready@cp9", None, "no such node"),
     ]
@@ -116,7 +117,7 @@ def test_the_statistics_of_the_balancer_are_read() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["", "a,b\n1", "\0\0", "pxname,svname\ncontrol-planes,cp1\n"])
-def test_nonsense_in_place_of_statistics_is_nothing_known(nonsense: str) -> None:
+def test_unreadable_statistics_make_the_states_unknown(nonsense: str) -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(nonsense))) as server:
             return await once(
@@ -126,7 +127,7 @@ def test_nonsense_in_place_of_statistics_is_nothing_known(nonsense: str) -> None
     assert told(asyncio.run(read())) == {"backend@cp1": None}
 
 
-def test_every_answer_of_a_member_tells_who_leads() -> None:
+def test_every_answer_of_a_member_updates_the_leader() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(captured("maintenance-status.json")))) as server:
             member = EtcdMember("cp1", server, Views(3), 0.0, LIMIT_SECONDS)
@@ -153,7 +154,7 @@ def each_for_itself(*answers: bytes) -> Serve:
     return serve
 
 
-def test_an_api_server_that_does_not_answer_is_passed_over() -> None:
+def test_an_api_server_that_does_not_answer_is_skipped() -> None:
     good = each_for_itself(http(captured("leases.json")), http(captured("nodes.json")))
 
     async def read() -> list[StateReading]:
@@ -166,7 +167,7 @@ def test_an_api_server_that_does_not_answer_is_passed_over() -> None:
     assert found["kcm-leader"]
 
 
-def test_where_no_api_server_answers_nothing_is_known() -> None:
+def test_states_are_unknown_if_no_api_server_answers() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http("", "503 Unavailable"))) as broken:
             return await once(Cluster([broken], ["cp1"], 0.0, LIMIT_SECONDS))

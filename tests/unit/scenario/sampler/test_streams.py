@@ -1,4 +1,4 @@
-"""Watches against a server on the loopback: an event answers, a cut is told, the stream is opened anew."""
+"""Watches of a server on the loopback: events answer, cuts are reported, streams are opened again."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_question_is_answered_by_the_next_event() -> None:
 
 
 @pytest.mark.parametrize("question", [Question.EVENTS, Question.SILENCE])
-def test_a_cut_is_told_once_and_the_stream_is_opened_anew(question: Question) -> None:
+def test_a_cut_is_reported_once_and_the_stream_is_opened_again(question: Question) -> None:
     async def play(watched: Watched, stream: Stream) -> None:
         await watched.opened(1)
         if question is Question.SILENCE:
@@ -131,7 +131,7 @@ def test_an_error_in_the_stream_is_a_cut() -> None:
     assert played(Question.EVENTS, play)[1] == ["cut: the API ended the watch with an error"]
 
 
-def test_a_list_that_is_nonsense_opens_no_stream() -> None:
+def test_an_unreadable_list_opens_no_stream() -> None:
     async def play(watched: Watched, stream: Stream) -> None:
         watched.list = b"<html>"
         await until(lambda: len(watched.paths) > 1)

@@ -1,8 +1,8 @@
-"""Verdicts on runs whose truth is known: a simulated lab writes the folder, and an oracle says what may come out.
+"""Verdicts on runs whose truth is known: a simulated lab writes the folder, an oracle says which verdicts are right.
 
 The oracle is written from what halab promises (docs/explanation/concepts.md and docs/reference/run-folder.md), and
-shares no code with the judge: pass only if every promise was kept and the evidence is sound; fail only if a promise was broken; whatever is
-not sound evidence is an error, or a fail where what is left of it shows one, and never a pass.
+shares no code with the judge. A run passes only if every promise was kept and the evidence is sound. It fails only if a
+promise was broken. Unsound evidence is an error, or a fail if its sound rest shows one, and never a pass.
 """
 
 from __future__ import annotations
@@ -134,13 +134,13 @@ def truths(draw: st.DrawFn) -> Truth:
 @example(Truth())
 @example(Truth(writes_out=(Outage(4.0, 7.0),)))
 @example(Truth(wait=0.5, bound=5.0))
-def test_sound_evidence_is_judged_as_the_lab_was(truth: Truth) -> None:
+def test_sound_evidence_gets_the_verdict_that_the_lab_deserves(truth: Truth) -> None:
     assert verdict_on(simulate(truth)) in allowed(truth, is_sound=True)
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 @pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
-def test_a_lab_that_kept_all_is_an_error_by_evidence_that_is_not_sound(defect: str, where: float) -> None:
+def test_unsound_evidence_of_a_lab_that_kept_its_promises_is_an_error(defect: str, where: float) -> None:
     files = simulate(Truth())
     assert verdict_on(files) is Verdict.PASS
     DEFECTS[defect](files, where)
@@ -148,7 +148,7 @@ def test_a_lab_that_kept_all_is_an_error_by_evidence_that_is_not_sound(defect: s
 
 
 @given(truths().filter(not_on_the_edge), st.sampled_from(sorted(DEFECTS)), st.floats(0, 1))
-def test_evidence_that_is_not_sound_never_passes_and_blames_no_lab_that_kept_all(
+def test_unsound_evidence_never_passes_and_never_fails_a_lab_that_kept_its_promises(
     truth: Truth, defect: str, where: float
 ) -> None:
     files = simulate(truth)
@@ -156,7 +156,7 @@ def test_evidence_that_is_not_sound_never_passes_and_blames_no_lab_that_kept_all
     assert verdict_on(files) in allowed(truth, is_sound=False)
 
 
-def test_the_simulated_lab_is_recorded_as_it_was() -> None:
+def test_the_record_of_the_simulated_lab_is_true() -> None:
     """A question that waits for the end of an outage is answered then, unless it is given up before."""
     files = simulate(Truth(writes_out=(Outage(4.0, 3.0, hangs=True),)))
     asked = [each for each in files.samples if each["probe"] == "write-via-lb" and 4 <= each["t"] < 7]

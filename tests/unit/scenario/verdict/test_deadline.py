@@ -1,4 +1,4 @@
-"""`ok` and `fails` within a limit, at the edges: what counts, what may still hang, and what is told."""
+"""`ok` and `fails` within a limit, at the edges: samples that count, questions that may still hang, and texts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import pytest
 
 from halab.config.expectation import ProbeExpectation
 from halab.scenario.record.events import Sample
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.deadline import answered, fails_within, ok_within, within
 from halab.scenario.verdict.decision import JudgementState
+
+P = Lane("p")
 
 
 def answer(t: float, seconds: float = 0.01, *, ok: bool = True, detail: str = "refused") -> Sample:
@@ -32,7 +35,7 @@ def known(samples: Iterable[Sample], now: float) -> list[float]:
 # which answers were known, and which question may still wait for one
 
 
-def test_an_answer_is_known_when_it_comes() -> None:
+def test_an_answer_is_known_when_it_arrives() -> None:
     assert known([answer(0, 1.0)], 1.0) == [0]
     assert known([answer(0, 1.0)], 0.9) == []
 
@@ -49,18 +52,16 @@ def test_an_answer_is_known_when_it_comes() -> None:
         (5.1, [0, 0.2, 0.4, 5.0, 5.2]),
     ],
 )
-def test_what_comes_after_a_question_that_hangs_is_not_known_yet(
-    asked: float, expected: list[float]
-) -> None:
+def test_answers_after_a_hanging_question_are_not_known_yet(asked: float, expected: list[float]) -> None:
     assert known([*good(0, 0.2, 0.4, 5.0, 5.2), answer(asked, 9.0)], 5.5) == expected
 
 
-def test_the_usual_time_between_two_questions_is_told_by_four_of_them() -> None:
+def test_four_questions_show_the_usual_time_between_two() -> None:
     assert known([*good(0, 0.2, 0.4, 5.0), answer(0.6, 9.0)], 5.1) == [0, 0.2, 0.4]
     assert known([*good(0, 0.2, 5.0), answer(0.4, 9.0)], 5.1) == [0, 0.2, 5.0]
 
 
-def test_a_question_is_late_after_more_than_one_and_a_half_of_the_usual_time() -> None:
+def test_a_question_is_late_after_more_than_one_and_a_half_usual_times() -> None:
     assert known([*good(0, 1, 2, 3.5), answer(2.5, 9.0)], 4.0) == [0, 1, 2, 3.5]
     assert known([*good(0, 1, 2, 3.6), answer(2.5, 9.0)], 4.0) == [0, 1, 2]
 
@@ -74,20 +75,20 @@ def test_a_question_is_late_after_more_than_one_and_a_half_of_the_usual_time() -
         (4.6, [0, 1, 2]),
     ],
 )
-def test_a_question_that_hangs_is_written_down_two_and_a_half_seconds_later(
+def test_a_hanging_question_is_recorded_within_two_and_a_half_seconds(
     now: float, expected: list[float]
 ) -> None:
     assert known(good(0, 1, 2, 4.5), now) == expected
 
 
-def test_what_was_written_later_shows_that_no_question_hung() -> None:
+def test_later_samples_show_that_no_question_hung() -> None:
     assert known([*good(0, 1, 2, 4.5), answer(5.4, 3.0)], 4.6) == [0, 1, 2, 4.5]
 
 
 def test_the_first_question_after_the_step_counts() -> None:
     """Four of five would not be enough."""
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 5s"})
-    found = within(expectation, Samples(good(10, 10.2, 10.4, 10.6, 10.8)), "p", 10.0, 1.0, 11.0)
+    found = within(expectation, Samples(good(10, 10.2, 10.4, 10.6, 10.8)), P, 10.0, 1.0, 11.0)
     assert (found.state, found.at) == (JudgementState.MET, 10)
 
 
@@ -98,10 +99,15 @@ def test_the_first_question_after_the_step_counts() -> None:
     ("samples", "limit", "state", "seen"),
     [
         (good(10, 10.2, 10.4, 10.6, 10.8), 2, JudgementState.MET, "p ok all along"),
-        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, JudgementState.MET, "p ok from 210ms on"),
+        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, JudgementState.MET, "p ok after 210ms"),
         # it begins within the limit, and goes on after it
         (good(11.9, 12.1, 12.3, 12.5, 12.7), 2, JudgementState.MET, "p ok all along"),
-        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8)], 2, JudgementState.OPEN, "p ok 4 times in a row"),
+        (
+            [*bad(10), *good(10.2, 10.4, 10.6, 10.8)],
+            2,
+            JudgementState.OPEN,
+            "p was ok only 4 times in a row",
+        ),
         (good(13, 13.2, 13.4, 13.6, 13.8), 2, JudgementState.OPEN, "no sample of p before 3s"),
         (bad(10, 15), 2, JudgementState.BROKEN, "p still failed after 5s: refused"),
         # at the last moment it may still become good
@@ -112,7 +118,7 @@ def test_the_first_question_after_the_step_counts() -> None:
             [*bad(11.5), *good(13.5, 13.7, 13.9, 14.1, 14.3)],
             2,
             JudgementState.BROKEN,
-            "p ok only from 3.5s on: refused before",
+            "p ok only after 3.5s: refused before that",
         ),
         (
             [*bad(11), *good(13.5, 13.7, 13.9, 14.1, 14.3)],
@@ -123,25 +129,27 @@ def test_the_first_question_after_the_step_counts() -> None:
         ([], 2, JudgementState.OPEN, "no sample of p"),
     ],
 )
-def test_good_again_within_a_limit(
+def test_ok_again_within_a_limit(
     samples: list[Sample], limit: float, state: JudgementState, seen: str
 ) -> None:
-    found = ok_within(samples, "p", 10.0, limit)
+    found = ok_within(samples, P, 10.0, limit)
     assert (found.state, found.seen) == (state, seen)
 
 
-def test_good_again_is_shown_by_the_run_of_good_answers_and_not_yet_by_what_failed_last() -> None:
+def test_ok_again_cites_the_series_of_ok_answers_and_not_the_last_failure() -> None:
     samples = [*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)]
-    met = ok_within(samples, "p", 10.0, 2.0)
+    met = ok_within(samples, P, 10.0, 2.0)
     assert (met.at, [(each.start, each.end, each.samples) for each in met.evidence]) == (
         10.2,
         [(10.2, 11, 5)],
     )
-    late = ok_within(samples, "p", 10.0, 0.1)
+    late = ok_within(samples, P, 10.0, 0.1)
     assert (late.at, [(each.start, each.end, each.samples) for each in late.evidence]) == (10, [(10, 10, 1)])
     two = [answer(10, ok=False, detail="first"), answer(10.2, ok=False, detail="last")]
-    assert ok_within(two, "p", 10.0, 5.0).seen == "p failed: last"
-    assert ok_within([*two, *good(10.4, 10.6, 10.8, 11, 11.2)], "p", 10.0, 0.1).seen.endswith("last before")
+    assert ok_within(two, P, 10.0, 5.0).seen == "p failed: last"
+    assert ok_within([*two, *good(10.4, 10.6, 10.8, 11, 11.2)], P, 10.0, 0.1).seen.endswith(
+        "last before that"
+    )
 
 
 # fails within
@@ -150,8 +158,8 @@ def test_good_again_is_shown_by_the_run_of_good_answers_and_not_yet_by_what_fail
 @pytest.mark.parametrize(
     ("samples", "limit", "state", "seen"),
     [
-        (bad(10, 10.2, 10.4), 2, JudgementState.MET, "p failed from 0s on: refused"),
-        ([*good(10), *bad(12, 12.2, 12.4)], 2, JudgementState.MET, "p failed from 2s on: refused"),
+        (bad(10, 10.2, 10.4), 2, JudgementState.MET, "p failed after 0s: refused"),
+        ([*good(10), *bad(12, 12.2, 12.4)], 2, JudgementState.MET, "p failed after 2s: refused"),
         ([*good(10), *bad(12.1, 12.3, 12.5)], 2, JudgementState.OPEN, "no sample of p for 2.1s"),
         ([*good(10, 11.9), *bad(12.1, 12.3, 12.5)], 2, JudgementState.BROKEN,
          "p answered: 0 of 2 samples failed, never 3 in a row"),
@@ -173,27 +181,27 @@ def test_good_again_is_shown_by_the_run_of_good_answers_and_not_yet_by_what_fail
 def test_failed_within_a_limit(
     samples: list[Sample], limit: float, state: JudgementState, seen: str
 ) -> None:
-    found = fails_within(samples, "p", 10.0, limit)
+    found = fails_within(samples, P, 10.0, limit)
     assert (found.state, found.seen) == (state, seen)
 
 
-def test_failing_is_shown_by_its_first_three_failures_and_answering_by_what_was_asked_in_time() -> None:
-    met = fails_within([*good(10), *bad(10.2, 10.4, 10.6, 10.8)], "p", 10.0, 2.0)
+def test_failing_cites_its_first_three_failures_and_answering_cites_the_questions_within_the_limit() -> None:
+    met = fails_within([*good(10), *bad(10.2, 10.4, 10.6, 10.8)], P, 10.0, 2.0)
     assert (met.at, [(each.start, each.end, each.samples) for each in met.evidence]) == (
         10.2,
         [(10.2, 10.6, 3)],
     )
-    wrong = fails_within(good(10, 11.8, 12, 12.4), "p", 10.0, 2.0)
+    wrong = fails_within(good(10, 11.8, 12, 12.4), P, 10.0, 2.0)
     assert (wrong.at, [(each.start, each.end, each.samples) for each in wrong.evidence]) == (
         12,
         [(10, 12, 3)],
     )
     # with a limit shorter than the time between two questions, the first one after it
-    none = fails_within(good(10.2, 10.4), "p", 10.0, 0.1)
+    none = fails_within(good(10.2, 10.4), P, 10.0, 0.1)
     assert [(each.start, each.end, each.samples) for each in none.evidence] == [(10.2, 10.2, 1)]
 
 
-def test_the_first_failure_of_the_run_and_the_first_gap_are_told() -> None:
+def test_the_first_failure_of_the_series_and_the_first_gap_are_reported() -> None:
     run = [answer(10 + number / 5, ok=False, detail=f"answer {number}") for number in range(3)]
-    assert fails_within(run, "p", 10.0, 2.0).seen == "p failed from 0s on: answer 0"
-    assert fails_within(good(10, 13, 17), "p", 10.0, 4.0).seen == "no sample of p for 3s"
+    assert fails_within(run, P, 10.0, 2.0).seen == "p failed after 0s: answer 0"
+    assert fails_within(good(10, 13, 17), P, 10.0, 4.0).seen == "no sample of p for 3s"

@@ -1,4 +1,4 @@
-"""What many judgements come to together, and which of their figures stands for all."""
+"""Several judgements combined into one, and the figure that stands for all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import pytest
 
 from halab.config.quantities import Bounds
+from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.decision import Citation, Figure, Judgement, JudgementState, Unit, combine
 
 MET, BROKEN, OPEN = (
@@ -27,20 +28,20 @@ def seconds(value: float, most: float | None = 5.0, least: float = 0.0) -> Figur
         ([OPEN, BROKEN, MET], JudgementState.BROKEN),
     ],
 )
-def test_one_that_is_broken_breaks_the_whole_and_one_that_is_open_leaves_it_open(
+def test_one_broken_judgement_breaks_all_and_one_open_one_leaves_all_open(
     judgements: list[Judgement], state: JudgementState
 ) -> None:
     found = combine(judgements)
     assert (found.state, found.seen) == (state, state.value)
 
 
-def test_what_was_seen_of_those_that_decide_is_told_each_once() -> None:
+def test_the_deciding_judgements_are_quoted_once() -> None:
     lanes = [Judgement(JudgementState.BROKEN, words) for words in ("cp1 failed", "cp2 failed", "cp1 failed")]
     assert combine([MET, *lanes]).seen == "cp1 failed; cp2 failed"
 
 
-def test_the_moment_is_that_of_the_worst_and_the_evidence_that_of_all_that_decide() -> None:
-    shown = [Citation(lane, 0.0, 1.0, 5) for lane in ("a", "b", "c")]
+def test_the_time_is_that_of_the_worst_judgement_and_the_evidence_that_of_all_deciding_ones() -> None:
+    shown = [Citation(Lane(lane), 0.0, 1.0, 5) for lane in ("a", "b", "c")]
     mild = Judgement(JudgementState.BROKEN, "mild", 3.0, (shown[0],), (seconds(6),))
     bad = Judgement(JudgementState.BROKEN, "bad", 4.0, (shown[1],), (seconds(9),))
     fine = Judgement(JudgementState.MET, "fine", 1.0, (shown[2],), (seconds(20, most=30),))
@@ -60,7 +61,7 @@ def test_the_moment_is_that_of_the_worst_and_the_evidence_that_of_all_that_decid
         ((seconds(1), seconds(9)), 2.0),
     ],
 )
-def test_the_moment_is_that_of_the_judgement_with_the_worst_figure(
+def test_the_time_is_that_of_the_judgement_with_the_worst_figure(
     figures: tuple[Figure, ...], at: float
 ) -> None:
     without, measured = (
@@ -70,7 +71,7 @@ def test_the_moment_is_that_of_the_judgement_with_the_worst_figure(
     assert combine([without, measured]).at == at
 
 
-def test_of_figures_that_are_equally_bad_the_first_is_kept_and_other_names_stay_beside_it() -> None:
+def test_of_equally_bad_figures_the_first_stays_and_figures_of_other_names_stay_too() -> None:
     share = Figure("failed share", Unit.SHARE, 0.1, 0.5)
     first, second = seconds(6), seconds(4, most=3.0)
     found = combine(
@@ -96,7 +97,7 @@ def test_of_figures_that_are_equally_bad_the_first_is_kept_and_other_names_stay_
         (seconds(1, most=None, least=3), 2),
     ],
 )
-def test_how_far_a_figure_is_out_of_its_bounds(figure: Figure, excess: float) -> None:
+def test_how_far_a_figure_is_outside_its_bounds(figure: Figure, excess: float) -> None:
     assert figure.excess == excess
 
 
@@ -105,6 +106,6 @@ def test_a_figure_without_a_lower_bound_has_none_and_says_so() -> None:
     assert Figure("outage", Unit.SECONDS, 1.0).most is None
 
 
-def test_a_bound_that_only_says_at_least_has_no_upper_one() -> None:
+def test_an_at_least_bound_has_no_upper_bound() -> None:
     assert Figure.within("outages", Unit.COUNT, 2, Bounds(math.inf, 1)).most is None
     assert Figure.within("outages", Unit.COUNT, 2, Bounds(4, 1)) == Figure("outages", Unit.COUNT, 2, 4, 1)

@@ -1,4 +1,4 @@
-"""What is promised of facts: changed, unchanged, a value, an increase; by what was read, and by what was not."""
+"""Promises about facts: changed, unchanged, a value, an increase; with known, unknown and missing readings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from halab.config.quantities import Bounds
 from halab.scenario.record.history import Window
+from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.decision import Judgement, JudgementState, Unit
 from halab.scenario.verdict.facts import FactReading, Track, changed, held, increased, reached, unchanged
 
@@ -30,12 +31,14 @@ def track(pattern: str, *, sampled: bool = True, start: float = 0.0) -> Track:
         for number, mark in enumerate(pattern)
         if mark != "."
     ]
-    return Track("fact@cp1", made, sampled)
+    return Track(Lane("fact", "cp1"), made, sampled)
 
 
 def read(*values: tuple[float, str | None]) -> Track:
     """Of a fact that is read when it is needed."""
-    return Track("etcd-started@cp1", [FactReading(t, t, value) for t, value in values], is_sampled=False)
+    return Track(
+        Lane("etcd-started", "cp1"), [FactReading(t, t, value) for t, value in values], is_sampled=False
+    )
 
 
 def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
@@ -46,26 +49,30 @@ def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
     ("pattern", "state", "seen"),
     [
         # the step before ends a second after the fault begins
-        ("aaaaaaaaaabbbb", JudgementState.MET, "fact on cp1 was a and is b after 1s"),
-        ("bbbb", JudgementState.MET, "fact on cp1 was a and is b after 0s"),
-        ("aaaaabbbbb", JudgementState.MET, "fact on cp1 was a and is b after 0s"),
-        ("a" * 15 + "b", JudgementState.MET, "fact on cp1 was a and is b after 2s"),
-        ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 was a and is b only after 2.6s"),
+        ("aaaaaaaaaabbbb", JudgementState.MET, "fact on cp1 changed from a to b after 1s"),
+        ("bbbb", JudgementState.MET, "fact on cp1 changed from a to b after 0s"),
+        ("aaaaabbbbb", JudgementState.MET, "fact on cp1 changed from a to b after 0s"),
+        ("a" * 15 + "b", JudgementState.MET, "fact on cp1 changed from a to b after 2s"),
+        ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 changed from a to b only after 2.6s"),
         ("a" * 30, JudgementState.BROKEN, "fact on cp1 is still a after 4.8s"),
         ("aaaaaaaa", JudgementState.OPEN, "fact on cp1 is a so far"),
-        ("", JudgementState.OPEN, "fact on cp1 is not known so far"),
+        ("", JudgementState.OPEN, "fact on cp1 is unknown so far"),
         # what is not known has not changed
-        ("aaaaa?????bbb", JudgementState.MET, "fact on cp1 was a and is b after 1s"),
-        ("aaaaa" + "?" * 15 + "bbb", JudgementState.BROKEN, "fact on cp1 was a and is b only after 3s"),
+        ("aaaaa?????bbb", JudgementState.MET, "fact on cp1 changed from a to b after 1s"),
+        ("aaaaa" + "?" * 15 + "bbb", JudgementState.BROKEN, "fact on cp1 changed from a to b only after 3s"),
         ("aaaaa" + "?" * 15 + "aaa", JudgementState.BROKEN, "fact on cp1 is still a after 3.4s"),
-        ("aaaaa" + "?" * 25, JudgementState.OPEN, "fact on cp1 could not be told: no answer"),
+        ("aaaaa" + "?" * 25, JudgementState.OPEN, "fact on cp1 is unknown: no answer"),
         # what nobody asked for may have changed meanwhile
         ("aaaaa" + "." * 30 + "bbb", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
         ("aaaaa" + "." * 30 + "aaa", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
-        ("a" * 20 + "." * 30 + "bbb", JudgementState.BROKEN, "fact on cp1 was a and is b only after 9s"),
-        ("aaaaa" + "." * 8 + "bbb", JudgementState.MET, "fact on cp1 was a and is b after 1.6s"),
+        (
+            "a" * 20 + "." * 30 + "bbb",
+            JudgementState.BROKEN,
+            "fact on cp1 changed from a to b only after 9s",
+        ),
+        ("aaaaa" + "." * 8 + "bbb", JudgementState.MET, "fact on cp1 changed from a to b after 1.6s"),
         # it was another, if only for a while
-        ("aaaaabaaaaaaaaaaaaaaaa", JudgementState.MET, "fact on cp1 was a and is b after 0s"),
+        ("aaaaabaaaaaaaaaaaaaaaa", JudgementState.MET, "fact on cp1 changed from a to b after 0s"),
     ],
 )
 def test_a_state_that_should_change(pattern: str, state: JudgementState, seen: str) -> None:
@@ -74,7 +81,7 @@ def test_a_state_that_should_change(pattern: str, state: JudgementState, seen: s
 
 
 @pytest.mark.parametrize("before", ["", "?" * 50, "." * 50, "a" * 10 + "." * 40, "a" * 10 + "?" * 40])
-def test_what_was_not_known_right_before_the_fault_cannot_have_changed(before: str) -> None:
+def test_a_state_that_was_unknown_right_before_the_fault_cannot_have_changed(before: str) -> None:
     lane = track(before.ljust(50, ".") + "b" * 40)
     for found in (
         changed(lane, WINDOW, COUNTS_FROM, 5, NOW),
@@ -82,11 +89,11 @@ def test_what_was_not_known_right_before_the_fault_cannot_have_changed(before: s
     ):
         assert (found.state, found.seen) == (
             JudgementState.OPEN,
-            "fact on cp1 was not known before the fault",
+            "fact on cp1 was unknown before the fault",
         )
 
 
-def test_a_reading_that_was_under_way_when_the_fault_began_is_of_neither_side() -> None:
+def test_a_reading_across_the_start_of_the_fault_counts_for_neither_side() -> None:
     straddling = FactReading(FAULT - 0.1, FAULT + 0.5, "b")
     lane = track(BEFORE + "aaaaaaaaaa")
     lane = Track(lane.lane, sorted([*lane.readings, straddling], key=lambda each: each.t), True)
@@ -106,19 +113,24 @@ def test_how_long_a_change_took_is_measured_with_its_limit() -> None:
 @pytest.mark.parametrize(
     ("before", "later", "state", "seen"),
     [
-        ("100", [(12.0, "250")], JudgementState.MET, "etcd-started on cp1 was 100 and is 250 after 1s"),
-        ("100", [(12.0, None)], JudgementState.OPEN, "etcd-started on cp1 is not known so far"),
-        ("100", [(12.0, None), (13.5, "250")], JudgementState.BROKEN, "was 100 and is 250 only after 2.5s"),
+        ("100", [(12.0, "250")], JudgementState.MET, "etcd-started on cp1 changed from 100 to 250 after 1s"),
+        ("100", [(12.0, None)], JudgementState.OPEN, "etcd-started on cp1 is unknown so far"),
+        (
+            "100",
+            [(12.0, None), (13.5, "250")],
+            JudgementState.BROKEN,
+            "changed from 100 to 250 only after 2.5s",
+        ),
         ("100", [(12.0, "100"), (13.5, "100")], JudgementState.BROKEN, "is still 100 after 2.5s"),
         (
             "100",
             [(12.0, None), (13.5, None)],
             JudgementState.BROKEN,
-            "is gone, and was not seen again after 2.5s",
+            "is gone, and has not come back after 2.5s",
         ),
-        (None, [(12.0, "250")], JudgementState.OPEN, "was not known before the fault"),
+        (None, [(12.0, "250")], JudgementState.OPEN, "was unknown before the fault"),
         # nobody reads it while nobody waits for it: that is no gap
-        ("100", [(30.0, "250")], JudgementState.BROKEN, "was 100 and is 250 only after 19s"),
+        ("100", [(30.0, "250")], JudgementState.BROKEN, "changed from 100 to 250 only after 19s"),
     ],
 )
 def test_a_start_that_should_change(
@@ -137,7 +149,7 @@ def test_a_start_that_should_change(
         ("aaaaaaaaaabbbb", JudgementState.MET, "fact on cp1 is b after 1s"),
         ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 is b only after 2.6s"),
         ("a" * 30, JudgementState.BROKEN, "fact on cp1 is still a after 4.8s"),
-        ("?" * 30, JudgementState.OPEN, "fact on cp1 could not be told: no answer"),
+        ("?" * 30, JudgementState.OPEN, "fact on cp1 is unknown: no answer"),
         ("aaaaaaaa", JudgementState.OPEN, "fact on cp1 is a so far"),
         ("aaaaa" + "." * 30 + "bbb", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
         # what it was before the step does not count
@@ -193,7 +205,7 @@ def test_a_value_is_held_from_the_effect_of_a_fault_to_its_heal() -> None:
     ("pattern", "state", "seen"),
     [
         (SAME, JudgementState.MET, "fact on cp1 is still a"),
-        ("aaab" + SAME, JudgementState.BROKEN, "fact on cp1 was a and is b at 10.6s"),
+        ("aaab" + SAME, JudgementState.BROKEN, "fact on cp1 changed from a to b at 10.6s"),
         ("a?a?" * 15, JudgementState.MET, "fact on cp1 is still a"),
         ("?" * 60, JudgementState.OPEN, "fact on cp1 was known in only 0 of"),
         ("a" * 10 + "." * 30 + SAME, JudgementState.OPEN, "no reading of fact on cp1 for 6.2s"),
@@ -222,7 +234,7 @@ def test_without_a_window_a_state_stays_the_same_until_it_is_looked_at() -> None
     ("later", "state", "seen"),
     [
         ([(12.0, "100")], JudgementState.MET, "etcd-started on cp1 is still 100"),
-        ([(12.0, "250")], JudgementState.BROKEN, "etcd-started on cp1 was 100 and is 250 at 12.0s"),
+        ([(12.0, "250")], JudgementState.BROKEN, "etcd-started on cp1 changed from 100 to 250 at 12.0s"),
         ([(12.0, None)], JudgementState.BROKEN, "etcd-started on cp1 was 100 and is gone at 12.0s"),
         ([], JudgementState.OPEN, "etcd-started on cp1 was not read after the fault"),
     ],
@@ -237,46 +249,66 @@ def test_a_start_that_should_stay_the_same(
 @pytest.mark.parametrize(
     ("pattern", "bounds", "state", "seen"),
     [
-        ("3" * 20 + "4" * 40, Bounds(2, 1), JudgementState.MET, "fact on cp1 went from 3 to 4: by 1"),
+        (
+            "3" * 20 + "4" * 40,
+            Bounds(2, 1),
+            JudgementState.MET,
+            "fact on cp1 went from 3 to 4, an increase of 1",
+        ),
         ("3" * 60, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all along"),
         (
             "3" * 60,
             Bounds(2, 1),
             JudgementState.BROKEN,
-            "fact on cp1 went from 3 to 3: by only 0, at least 1 was promised",
+            "fact on cp1 went from 3 to 3, an increase of only 0, at least 1 was promised",
         ),
         (
             "3" * 20 + "7" * 40,
             Bounds(2),
             JudgementState.BROKEN,
-            "fact on cp1 went from 3 to 7: by 4, at most 2 was promised",
+            "fact on cp1 went from 3 to 7, an increase of 4, at most 2 was promised",
         ),
         # it counts from before the fault, up to the start of the heal
-        ("5" * 60, Bounds(2, 1), JudgementState.MET, "fact on cp1 went from 3 to 5: by 2"),
+        ("5" * 60, Bounds(2, 1), JudgementState.MET, "fact on cp1 went from 3 to 5, an increase of 2"),
         ("3" * 56 + "9" * 9, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all along"),
         # what is not known between does not matter, what is not known at the ends does
-        ("3" * 5 + "?" * 40 + "4" * 15, Bounds(2), JudgementState.MET, "fact on cp1 went from 3 to 4: by 1"),
-        ("3" * 5 + "." * 40 + "4" * 15, Bounds(2), JudgementState.MET, "fact on cp1 went from 3 to 4: by 1"),
+        (
+            "3" * 5 + "?" * 40 + "4" * 15,
+            Bounds(2),
+            JudgementState.MET,
+            "fact on cp1 went from 3 to 4, an increase of 1",
+        ),
+        (
+            "3" * 5 + "." * 40 + "4" * 15,
+            Bounds(2),
+            JudgementState.MET,
+            "fact on cp1 went from 3 to 4, an increase of 1",
+        ),
         (
             "3" * 10 + "?" * 50,
             Bounds(2),
             JudgementState.OPEN,
-            "fact on cp1 was not known at both ends of the window",
+            "fact on cp1 was unknown at the start or the end of the window",
         ),
-        ("3" * 10 + "." * 50, Bounds(2, 1), JudgementState.OPEN, "fact on cp1 was not known at both ends"),
+        (
+            "3" * 10 + "." * 50,
+            Bounds(2, 1),
+            JudgementState.OPEN,
+            "fact on cp1 was unknown at the start or the end of the window",
+        ),
         (
             "9" * 10 + "." * 50,
             Bounds(2),
             JudgementState.BROKEN,
-            "fact on cp1 went from 3 to 9: by 6, at most 2",
+            "fact on cp1 went from 3 to 9, an increase of 6, at most 2",
         ),
-        ("?" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was not known"),
-        ("x" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was not known"),
+        ("?" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was unknown"),
+        ("x" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was unknown"),
         (
             "3" * 20 + "1" * 40,
             Bounds(2, 1),
             JudgementState.BROKEN,
-            "fact on cp1 went from 3 to 1: by only -2",
+            "fact on cp1 went from 3 to 1, an increase of only -2",
         ),
     ],
 )
@@ -300,7 +332,7 @@ PATTERNS = st.text("ab?.", max_size=80)
 
 
 @given(PATTERNS, st.floats(0.5, 8))
-def test_what_is_unknown_or_unread_is_never_held_against_anyone(pattern: str, limit: float) -> None:
+def test_unknown_or_missing_readings_never_break_a_promise(pattern: str, limit: float) -> None:
     lane = track(BEFORE + pattern)
     if "b" not in pattern:
         assert unchanged(lane, WINDOW, NOW, over_window=True).state is not JudgementState.BROKEN
@@ -322,7 +354,7 @@ def test_a_reading_that_turns_out_unknown_never_breaks_a_value_that_was_held(
 
 
 @given(PATTERNS, st.floats(0.5, 8), st.floats(10, 30), st.floats(0, 10))
-def test_what_was_decided_of_a_change_stays_so(pattern: str, limit: float, now: float, more: float) -> None:
+def test_a_decision_about_a_change_is_final(pattern: str, limit: float, now: float, more: float) -> None:
     """The runner goes on as soon as it is decided."""
     lane = track(BEFORE + pattern)
     judges: tuple[Callable[[float], Judgement], ...] = (
@@ -350,7 +382,7 @@ def test_shifting_all_times_changes_nothing(pattern: str, shift: int) -> None:
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=80), st.integers(0, 5), st.integers(0, 5))
-def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
+def test_a_number_that_grew_too_much_is_broken_even_with_few_readings(
     digits: list[int], least: int, more: int
 ) -> None:
     found = increased(track("0" * 50 + "".join(map(str, digits))), Bounds(least + more, least), WINDOW, NOW)
@@ -367,7 +399,9 @@ def test_a_number_that_grew_too_far_is_broken_however_little_else_is_known(
 def sampled(*values: tuple[float, str | None], takes: float = 0.0) -> Track:
     """Readings at these times."""
     return Track(
-        "fact@cp1", [FactReading(t, t + takes, value, "no answer") for t, value in values], is_sampled=True
+        Lane("fact", "cp1"),
+        [FactReading(t, t + takes, value, "no answer") for t, value in values],
+        is_sampled=True,
     )
 
 
@@ -375,7 +409,7 @@ def steadily(value: str, *times: float) -> list[tuple[float, str | None]]:
     return [(t, value) for t in times]
 
 
-def test_five_seconds_without_a_reading_are_no_gap_yet() -> None:
+def test_five_seconds_without_a_reading_are_not_a_gap_yet() -> None:
     times = (8.0, 12.0, 17.0, 20.0)
     assert (
         unchanged(sampled(*steadily("a", *times)), WINDOW, 22.0, over_window=True).state
@@ -386,13 +420,13 @@ def test_five_seconds_without_a_reading_are_no_gap_yet() -> None:
     assert (found.state, found.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.1s")
 
 
-def test_of_several_gaps_the_longest_is_told() -> None:
+def test_the_longest_of_several_gaps_is_reported() -> None:
     window = Window(FAULT, FAULT, FAULT + 30)
     found = unchanged(sampled(*steadily("a", 9, 11, 18, 24, 39)), window, 45.0, over_window=True)
     assert found.seen == "no reading of fact on cp1 for 15s"
 
 
-def test_what_is_known_in_half_of_three_readings_or_more_is_known() -> None:
+def test_a_state_is_known_if_at_least_three_readings_and_half_of_all_are_known() -> None:
     def over(*values: str | None) -> JudgementState:
         made = [(9.0, "a"), *((11.0 + number, value) for number, value in enumerate(values))]
         return unchanged(sampled(*made), WINDOW, 22.0, over_window=True).state
@@ -409,7 +443,7 @@ def test_what_is_known_in_half_of_three_readings_or_more_is_known() -> None:
     assert unchanged(sampled((9, "a"), *twelve), WINDOW, 22.0, over_window=True).state is JudgementState.OPEN
 
 
-def test_a_reading_of_the_moment_of_the_fault_is_none_from_before_it() -> None:
+def test_a_reading_at_the_moment_of_the_fault_is_not_from_before_it() -> None:
     assert (
         unchanged(read((FAULT, "a"), (12, "a")), WINDOW, 20, over_window=False).state is JudgementState.OPEN
     )
@@ -417,11 +451,13 @@ def test_a_reading_of_the_moment_of_the_fault_is_none_from_before_it() -> None:
 
 
 def test_a_reading_that_was_answered_when_the_fault_began_is_from_before_it() -> None:
-    late = Track("fact@cp1", [FactReading(9.5, FAULT, "a"), FactReading(12.0, 12.0, "b")], is_sampled=True)
+    late = Track(
+        Lane("fact", "cp1"), [FactReading(9.5, FAULT, "a"), FactReading(12.0, 12.0, "b")], is_sampled=True
+    )
     assert changed(late, WINDOW, COUNTS_FROM, 5.0, 20.0).state is JudgementState.MET
 
 
-def test_what_was_known_five_seconds_before_the_fault_still_counts() -> None:
+def test_a_value_from_five_seconds_before_the_fault_still_counts() -> None:
     assert (
         changed(sampled((5.0, "a"), (12.0, "b")), WINDOW, COUNTS_FROM, 5.0, 20.0).state is JudgementState.MET
     )
@@ -453,7 +489,7 @@ def test_a_limit_is_over_only_after_its_last_moment() -> None:
     assert [(each.start, each.end, each.samples) for each in late.evidence] == [(14.0, 15.0, 2)]
 
 
-def test_a_gap_after_the_limit_hides_nothing_and_the_first_one_before_it_is_told() -> None:
+def test_a_gap_after_the_limit_hides_nothing_and_the_first_gap_before_it_is_reported() -> None:
     after = sampled((11.5, "a"), (13.0, "a"), (19.0, "b"))
     assert reached(after, "b", COUNTS_FROM, 2.0, 20.0).state is JudgementState.BROKEN
     twice = sampled((11.5, "a"), (17.0, "a"), (27.0, "a"))
@@ -461,7 +497,7 @@ def test_a_gap_after_the_limit_hides_nothing_and_the_first_one_before_it_is_told
     assert (found.state, found.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.5s")
 
 
-def test_what_held_and_what_did_not_is_shown_by_its_readings() -> None:
+def test_the_readings_that_decide_are_cited() -> None:
     window = Window(FAULT, FAULT, FAULT + 5)
     kept = held(sampled(*steadily("a", 10, 12, 14)), "a", window, 20.0)
     assert (kept.state, kept.at) == (JudgementState.MET, 10)
@@ -477,7 +513,7 @@ def test_a_value_cannot_hold_before_the_fault_has_an_effect() -> None:
     assert (found.state, found.seen) == (JudgementState.OPEN, "fact on cp1: the fault has no effect yet")
 
 
-def test_what_stayed_is_decided_by_its_last_reading() -> None:
+def test_an_unchanged_fact_is_decided_by_its_last_reading() -> None:
     found = unchanged(sampled((9, "a"), *steadily("a", 12, 14, 16, 20)), WINDOW, 22.0, over_window=True)
     assert found.at == 20
     assert [(each.start, each.end, each.samples) for each in found.evidence] == [(12, 20, 4)]
@@ -496,7 +532,7 @@ def test_a_number_breaks_its_bound_when_it_first_goes_beyond_it() -> None:
     assert (found.state, found.at) == (JudgementState.BROKEN, 14)
 
 
-def test_a_number_of_nineteen_digits_is_one_and_a_longer_one_is_not() -> None:
+def test_a_number_has_at_most_nineteen_digits() -> None:
     def of_digits(count: int) -> JudgementState:
         return increased(sampled((9, "1" * count), (20, "1" * count)), Bounds(3), WINDOW, 30.0).state
 

@@ -1,4 +1,4 @@
-"""The figures of a run beside its promises: lanes, and when clients noticed a fault and its end."""
+"""Figures of a run beside its promises: lanes, and the effect of faults on clients."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BEGUN, HEAL = 5.51, 18.51
 
 
 def found(run: MadeRun) -> dict[str, Impact]:
-    return {each.lane: each for each in impacts(run.evidence().history)}
+    return {str(each.lane): each for each in impacts(run.evidence().history)}
 
 
-def test_what_clients_noticed_counts_from_the_inject() -> None:
+def test_the_effect_on_clients_counts_from_the_inject() -> None:
     impact = found(MadeRun(out={"write-via-lb": [(7, 8), (10, 11)]}))["write-via-lb"]
     assert impact.fault == "stopped"
     assert impact.failed_after_seconds == pytest.approx(7.0 - BEGUN)
@@ -33,37 +33,37 @@ def test_the_end_may_come_after_the_heal() -> None:
     assert impact.good_after_heal_seconds == pytest.approx(22.0 - HEAL, abs=0.11)
 
 
-def test_a_lane_that_never_failed_is_not_among_them() -> None:
+def test_a_lane_that_never_failed_has_no_impact() -> None:
     assert "write-via-lb" not in found(MadeRun())
     assert "write-via-lb" not in found(MadeRun(out={"write-via-lb": [(1, 3)]}))
 
 
-def test_what_never_was_good_again_has_no_such_time() -> None:
+def test_a_lane_that_did_not_recover_has_no_recovery_time() -> None:
     impact = found(MadeRun(out={"write-via-lb": [(7, 99)]}))["write-via-lb"]
     assert (impact.good_after_seconds, impact.good_after_heal_seconds) == (None, None)
 
 
-def test_what_was_out_when_the_fault_began_is_not_its_doing() -> None:
+def test_an_outage_from_before_the_fault_is_not_its_effect() -> None:
     impact = found(MadeRun(out={"write-via-lb": [(4, 9), (12, 13)]}))["write-via-lb"]
     assert impact.failed_after_seconds == pytest.approx(12.0 - BEGUN, abs=0.11)
     at_once = found(MadeRun(out={"write-via-lb": [(5.5, 9)]}))["write-via-lb"]
     assert at_once.failed_after_seconds == pytest.approx(0.09, abs=0.11)
 
 
-def test_each_fault_has_the_time_up_to_the_next() -> None:
+def test_the_impact_of_a_fault_ends_at_the_next_fault() -> None:
     second = "  - inject: nothing\n    name: second\n    on: stopped\n  - wait: 5s\nrecover:"
     text = STOP.replace("recover:", second)
     run = MadeRun(text=text, out={"write-via-lb": [(7, 8), (21, 22)]})
-    both = [each for each in impacts(run.evidence().history) if each.lane == "write-via-lb"]
+    both = [each for each in impacts(run.evidence().history) if str(each.lane) == "write-via-lb"]
     assert [each.fault for each in both] == ["stopped", "second"]
     assert both[0].good_after_seconds == pytest.approx(8.0 - BEGUN, abs=0.11)
 
 
-def test_a_run_without_faults_has_none() -> None:
+def test_a_run_without_faults_has_no_impacts() -> None:
     assert found(MadeRun(drop=lambda event: hasattr(event, "fault"))) == {}
 
 
-def test_everything_that_was_measured_can_be_compared_between_runs() -> None:
+def test_all_measurements_can_be_compared_between_runs() -> None:
     figures = measured(judge(MadeRun(out={"write-via-lb": [(7, 8)]}).evidence()))
     assert figures["recovery: steady after"] == pytest.approx(12.5)
     assert figures["step 5: longest outage"] == pytest.approx(1.02)

@@ -1,4 +1,4 @@
-"""Which arithmetic an expectation is judged by, and what leaves it open: by the record up to a moment."""
+"""How expectations are judged by the record up to a moment, and what leaves them open."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def test_an_expectation_of_machines_that_no_fault_has_hit_is_open() -> None:
     found = at(dropping(MadeRun().evidence(), events.FaultStarted), 5)
     assert (found.state, found.seen) == (
         JudgementState.OPEN,
-        "no fault hit a machine that others could mean",
+        "no fault hit a machine that others can refer to",
     )
 
 
 @pytest.mark.parametrize(
     "words", ["probe: write-via-lb, ok: within 10s", "fact: etcd-leader, changed: within 5s"]
 )
-def test_what_counts_from_a_step_that_did_not_end_is_open(words: str) -> None:
+def test_an_expectation_that_counts_from_an_unfinished_step_is_open(words: str) -> None:
     evidence = dropping(MadeRun(text=waiting(words), states=leaders()).evidence(), events.StepEnded)
     found = at(evidence, 1)
-    assert (found.state, found.seen) == (JudgementState.OPEN, "the step before did not end")
+    assert (found.state, found.seen) == (JudgementState.OPEN, "the step before this one did not end")
 
 
 def test_a_fact_whose_fault_is_not_in_the_record_is_open() -> None:
@@ -51,7 +51,7 @@ def test_a_fact_whose_fault_is_not_in_the_record_is_open() -> None:
     assert at(dropping(made, events.FaultStarted), 1).state is JudgementState.OPEN
 
 
-def test_what_stays_over_a_window_may_change_after_it_and_what_just_stays_may_not() -> None:
+def test_unchanged_during_a_window_allows_later_changes_and_unchanged_alone_does_not() -> None:
     """The fault begins at 5.51 s and is healed from 18.51 s on."""
     states = readings("etcd-leader", None, {0: "cp2", 20: "cp3"})
     assert (
@@ -64,6 +64,6 @@ def test_what_stays_over_a_window_may_change_after_it_and_what_just_stays_may_no
 
 
 @pytest.mark.parametrize(("value", "state"), [("cp3", JudgementState.MET), ("cp1", JudgementState.BROKEN)])
-def test_a_value_is_waited_for(value: str, state: JudgementState) -> None:
+def test_a_run_waits_for_a_value(value: str, state: JudgementState) -> None:
     text = waiting(f"fact: etcd-leader, value: {value}, reached: within 5s")
     assert at(MadeRun(text=text, states=leaders()).evidence(), 1).state is state

@@ -1,4 +1,4 @@
-"""What had to come after the steps of a scenario: recovery at its bounds, checks, the record's own end."""
+"""Promises about the time after the steps: recovery at its bounds, checks, a complete record."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_a_recovery_without_a_heal_says_what_is_missing() -> None:
     made = MadeRun().evidence()
     healed = [each for each in made.records if isinstance(each.what, events.Healed)]
     open_ = replace(made, records=[each for each in made.records if each not in healed])
-    assert postconditions.recovery(open_.history).seen == "not everything was healed"
-    assert postconditions.recovery(replace(made, records=[]).history).seen == "nothing was injected"
+    assert postconditions.recovery(open_.history).seen == "some faults were not healed"
+    assert postconditions.recovery(replace(made, records=[]).history).seen == "no fault was injected"
 
 
 CHECKED = f"{STOP}checks: [checks/test_etcd.py]\n"
@@ -93,7 +93,7 @@ def checked(*found: CheckResult) -> list[PromiseOutcome]:
         (CheckState.SKIPPED, PromiseStatus.LEFT_OUT),
     ],
 )
-def test_every_check_has_the_standing_of_what_came_of_it(state: CheckState, standing: PromiseStatus) -> None:
+def test_every_check_has_the_status_of_its_result(state: CheckState, standing: PromiseStatus) -> None:
     one = replace(PASSED, name="test_another", state=state)
     passed, other = [each for each in checked(PASSED, one) if ": " in each.name]
     assert (passed.standing, other.standing) == (PromiseStatus.KEPT, standing)
@@ -105,14 +105,14 @@ def test_a_check_says_why_it_did_not_pass_or_else_only_its_state() -> None:
     assert seen == {"test_etcd: test members are healthy": "passed", "test_etcd: test told": "assert 2 == 3"}
 
 
-def test_checks_that_contradict_the_timeline_are_not_judged_by_either() -> None:
+def test_checks_that_contradict_the_timeline_are_not_judged() -> None:
     made = MadeRun(text=CHECKED, checks=[PASSED]).evidence()
     two = replace(PASSED, name="test_two")
     found = list(postconditions.checks(replace(made, checks=[PASSED, two])))
     assert [each.standing for each in found] == [PromiseStatus.UNJUDGED] * 3
 
 
-def test_each_check_file_needs_a_test_and_not_every_test_is_of_each_file() -> None:
+def test_every_check_file_needs_a_test_of_its_own() -> None:
     text = f"{STOP}checks: [checks/test_etcd.py, checks/test_lb.py]\n"
     other = replace(PASSED, file="checks.test_lb")
     found = list(postconditions.checks(MadeRun(text=text, checks=[PASSED, other]).evidence()))
@@ -120,7 +120,7 @@ def test_each_check_file_needs_a_test_and_not_every_test_is_of_each_file() -> No
     missing, _ = postconditions.checks(MadeRun(text=text, checks=[PASSED]).evidence())
     assert (missing.standing, missing.seen.partition(":")[0]) == (
         PromiseStatus.UNJUDGED,
-        "no check ran of checks/test_lb.py",
+        "no check of checks/test_lb.py ran",
     )
 
 
@@ -135,16 +135,16 @@ def test_checks_without_a_result_or_without_an_event_did_not_run() -> None:
 
 
 def ends(evidence: Evidence) -> list[str]:
-    return [each.seen for each in postconditions.run(evidence.history)]
+    return [each.seen for each in postconditions.completeness(evidence.history)]
 
 
-def test_a_record_of_two_moments_that_are_equal_goes_back_nowhere() -> None:
+def test_two_records_at_the_same_moment_do_not_go_back_in_time() -> None:
     made = MadeRun().evidence()
     (last,) = [each for each in made.records if isinstance(each.what, events.RunEnded)]
     assert ends(replace(made, records=[*made.records, replace(last, what=events.Audit(()))])) == []
 
 
-def test_a_sample_of_the_moment_in_which_the_sampler_stopped_is_not_late() -> None:
+def test_a_sample_at_the_moment_the_sampler_stopped_is_not_late() -> None:
     (stopped,) = [
         each.t for each in MadeRun().evidence().records if isinstance(each.what, events.SamplerStopped)
     ]
@@ -157,21 +157,21 @@ def test_a_sample_of_the_moment_in_which_the_sampler_stopped_is_not_late() -> No
 
     assert moved(0.0) == []
     assert moved(0.1) == [
-        f"a sample of write-direct on cp3 is from {stopped + 0.1:.1f}s, and the sampler stopped at {stopped:.1f}s"
+        f"a sample of write-direct on cp3 is from {stopped + 0.1:.1f}s, but the sampler stopped at {stopped:.1f}s"
     ]
 
 
 @pytest.mark.parametrize(
     ("taken", "seen"),
     [
-        ({"a": 1, "p": 2}, "0 samples of a are there, 1 were taken"),
-        ({"p": 3, "q": 1}, "2 samples of p are there, 3 were taken"),
-        ({}, "2 samples of p are there, 0 were taken"),
+        ({"a": 1, "p": 2}, "the record has 0 samples of a, but 1 were taken"),
+        ({"p": 3, "q": 1}, "the record has 2 samples of p, but 3 were taken"),
+        ({}, "the record has 2 samples of p, but 0 were taken"),
         ({"p": 2, "q": 0}, ""),
         ({"p": 2}, ""),
     ],
 )
-def test_every_sample_that_was_taken_is_there_and_no_other(taken: dict[str, int], seen: str) -> None:
+def test_the_record_has_the_samples_that_were_taken_and_no_others(taken: dict[str, int], seen: str) -> None:
     """The first lane that is miscounted is named."""
     made = MadeRun().evidence()
     (stopped,) = [each for each in made.records if isinstance(each.what, events.SamplerStopped)]
@@ -184,4 +184,6 @@ def test_one_sample_of_a_lane_that_was_not_counted_is_one_too_many() -> None:
     made = MadeRun().evidence()
     one = Samples([Sample(1.0, 0.01, "p", None, True, "200")])
     records = [Record(2.0, events.SamplerStopped({})), Record(99.0, events.RunEnded())]
-    assert ends(replace(made, records=records, samples=one)) == ["1 samples of p are there, 0 were taken"]
+    assert ends(replace(made, records=records, samples=one)) == [
+        "the record has 1 samples of p, but 0 were taken"
+    ]

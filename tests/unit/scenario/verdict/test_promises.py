@@ -1,4 +1,4 @@
-"""What was promised, in words and in limits, and for how long a run waits for it."""
+"""Expectations in words and limits, and how long a run waits for them."""
 
 from __future__ import annotations
 

@@ -50,18 +50,18 @@ def measured(result: Result, step: int) -> float | None:
 
 
 @pytest.mark.parametrize("name", ["stop-apiserver-haproxy", "stop-apiserver-nginx"])
-def test_what_passed_passes_again(name: str, copy_of: Callable[[str], RunFolder]) -> None:
+def test_a_run_that_passed_passes_again(name: str, copy_of: Callable[[str], RunFolder]) -> None:
     result = report.render(copy_of(name))
     assert result.verdict is Verdict.PASS, result.reasons
 
 
-def test_what_passed_although_its_fault_was_too_short_is_an_error_now(
+def test_a_run_that_passed_although_its_fault_was_too_short_is_an_error_now(
     copy_of: Callable[[str], RunFolder],
 ) -> None:
     """Its first fault was healed after 1.5 s, and its bound is 5 s."""
     result = report.render(copy_of("kill-etcd-member-nginx"))
     assert result.verdict is Verdict.ERROR
-    assert result.reasons == ("step 4: killed lasted 1.5s: an outage of 5s had no room",)
+    assert result.reasons == ("step 4: killed lasted only 1.5s, too short for an outage of 5s",)
 
 
 def test_an_outage_that_the_heal_of_a_short_fault_did_not_end_breaks_its_bound(
@@ -87,7 +87,7 @@ def test_the_figures_of_an_etcd_member_that_was_held_down_behind_nginx(
     assert result.recovery_seconds == pytest.approx(129.0, abs=0.01)
     (left_out,) = result.of(PromiseStatus.LEFT_OUT)
     assert left_out.step == 10
-    lanes = {lane.name: lane for lane in result.lanes}
+    lanes = {str(lane.name): lane for lane in result.lanes}
     assert (lanes["read-via-lb"].failed, lanes["read-via-lb"].outages) == (240, 36)
     assert lanes["ready-direct@cp3"].longest_outage_seconds == pytest.approx(142.8, abs=0.5)
 
@@ -135,7 +135,7 @@ LED = waiting("fact: etcd-leader, changed: within 5s")
 
 
 @pytest.mark.parametrize("twin", [False, True])
-def test_what_is_judged_in_memory_is_judged_alike_from_files(twin: bool, tmp_path: Path) -> None:
+def test_evidence_in_memory_and_in_files_is_judged_alike(twin: bool, tmp_path: Path) -> None:
     text = LED.replace(
         "{replace: {stopped: nothing}}", "{add: [{inject: freeze, name: frozen, on: cp1}], verdict: fail}"
     )
@@ -161,7 +161,7 @@ def test_a_run_without_a_file_of_states_is_judged_without_them(tmp_path: Path) -
     folder.states.unlink()
     result = report.render(folder)
     assert result.verdict is Verdict.ERROR
-    assert result.reasons == ("step 2: etcd-leader was not known before the fault",)
+    assert result.reasons == ("step 2: etcd-leader was unknown before the fault",)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
@@ -204,7 +204,7 @@ def test_a_campaign_is_judged_again_and_says_the_same(
     assert (campaign.seed, campaign.verdict) == (42, Verdict.ERROR)
 
 
-def test_a_run_of_a_campaign_that_is_judged_otherwise_changes_the_whole(
+def test_a_run_with_another_verdict_changes_that_of_its_campaign(
     tmp_path: Path, copy_of: Callable[[str], RunFolder]
 ) -> None:
     run = copy_of("stop-apiserver-haproxy")

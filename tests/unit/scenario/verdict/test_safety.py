@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost: the ledger, what each etcd member holds, and its revisions."""
+"""No acknowledged write is lost: the ledger, the data of the etcd members, and their revisions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from support.run_builder import STOP, MadeRun, ledger, readings, with_values
 from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.events import Event, Record, Sample, StateReading
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
@@ -33,9 +34,12 @@ def held(members: events.Members) -> MadeRun:
     return MadeRun(extra=[Record(40.0, members)])
 
 
-def test_members_that_hold_the_same_keep_the_promise() -> None:
+def test_members_that_hold_the_same_data_keep_the_promise() -> None:
     found = outcome(held(ALIKE), PromiseKind.MEMBERS)
-    assert (found.standing, found.seen) == (PromiseStatus.KEPT, "900 keys in each of 3 at revision 5000")
+    assert (found.standing, found.seen) == (
+        PromiseStatus.KEPT,
+        "all 3 hold the same 900 keys at revision 5000",
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,9 +60,13 @@ def test_members_that_hold_the_same_keep_the_promise() -> None:
             PromiseStatus.BROKEN,
             "cp2 lacks 2 of the acknowledged writes: 17, 18",
         ),
-        (replace(ALIKE, missing={"cp2": ()}), PromiseStatus.KEPT, "900 keys in each of 3 at revision 5000"),
-        (events.Members(1, {}, {}), PromiseStatus.UNJUDGED, "not told by cp1, cp2, cp3"),
-        (events.Members(1, {"cp1": 7, "cp2": 7}, KEYS), PromiseStatus.UNJUDGED, "not told by cp3"),
+        (
+            replace(ALIKE, missing={"cp2": ()}),
+            PromiseStatus.KEPT,
+            "all 3 hold the same 900 keys at revision 5000",
+        ),
+        (events.Members(1, {}, {}), PromiseStatus.UNJUDGED, "no answer from cp1, cp2, cp3"),
+        (events.Members(1, {"cp1": 7, "cp2": 7}, KEYS), PromiseStatus.UNJUDGED, "no answer from cp3"),
         # what two of them say is enough to see that they differ
         (
             events.Members(1, {"cp1": 7, "cp2": 8}, {"cp1": 1, "cp2": 1}),
@@ -78,7 +86,7 @@ def test_what_members_hold(members: events.Members, standing: PromiseStatus, see
     assert judge(held(members).evidence()).verdict is verdicts[standing]
 
 
-def test_a_run_that_asked_no_member_and_no_state_is_judged_without() -> None:
+def test_a_run_without_members_and_states_is_judged_without_them() -> None:
     assert {each.kind for each in outcomes(MadeRun().evidence().history)} == {PromiseKind.LEDGER}
 
 
@@ -92,7 +100,7 @@ def revision(*values: tuple[float, str | None], machine: str = "cp2") -> list[St
 @pytest.mark.parametrize(
     ("states", "standing", "seen"),
     [
-        (revision((0, "100"), (10, "250")), PromiseStatus.KEPT, "none did in 200 readings"),
+        (revision((0, "100"), (10, "250")), PromiseStatus.KEPT, "no revision went back in 200 readings"),
         (
             revision((0, "100"), (10, "250"), (20, "180")),
             PromiseStatus.BROKEN,
@@ -103,18 +111,26 @@ def revision(*values: tuple[float, str | None], machine: str = "cp2") -> list[St
             PromiseStatus.BROKEN,
             "cp2 went from 250 back to 249 at 20.0s",
         ),
-        (revision((0, "250"), (10, None), (20, "250")), PromiseStatus.KEPT, "none did in 150 readings"),
+        (
+            revision((0, "250"), (10, None), (20, "250")),
+            PromiseStatus.KEPT,
+            "no revision went back in 150 readings",
+        ),
         (
             revision((0, "100"), (5, "50"), (10, "900")),
             PromiseStatus.BROKEN,
             "cp2 went from 100 back to 50 at 5.0s",
         ),
-        (revision((0, None)), PromiseStatus.UNJUDGED, "no member told its revision"),
-        (revision((0, "none")), PromiseStatus.UNJUDGED, "no member told its revision"),
+        (revision((0, None)), PromiseStatus.UNJUDGED, "no member reported its revision"),
+        (revision((0, "none")), PromiseStatus.UNJUDGED, "no member reported its revision"),
         # by number, not by letter
-        (revision((0, "99"), (10, "100")), PromiseStatus.KEPT, "none did in 200 readings"),
+        (revision((0, "99"), (10, "100")), PromiseStatus.KEPT, "no revision went back in 200 readings"),
         # a restored snapshot is bumped
-        (revision((0, "100"), (10, "1000000100")), PromiseStatus.KEPT, "none did in 200 readings"),
+        (
+            revision((0, "100"), (10, "1000000100")),
+            PromiseStatus.KEPT,
+            "no revision went back in 200 readings",
+        ),
     ],
 )
 def test_a_revision_never_goes_backwards(
@@ -133,11 +149,11 @@ def test_every_member_that_went_back_is_named_with_its_readings() -> None:
     found = outcome(MadeRun(states=states), PromiseKind.REVISION)
     assert found.seen == "cp1 went from 9 back to 3 at 5.0s; cp2 went from 9 back to 8 at 10.0s"
     assert found.at == 5.0
-    assert [each.lane for each in found.evidence] == ["etcd-revision@cp1", "etcd-revision@cp2"]
+    assert [str(each.lane) for each in found.evidence] == ["etcd-revision@cp1", "etcd-revision@cp2"]
     assert judge(MadeRun(states=states).evidence()).verdict is Verdict.FAIL
 
 
-def test_an_answer_that_was_slow_is_newer_than_its_question() -> None:
+def test_a_slow_answer_may_be_newer_than_its_question() -> None:
     """Asked at 1.0 and answered at 2.5: a quick one that was asked in between saw less."""
     slow = StateReading(1.0, 1.5, "etcd-revision", "cp1", "105")
     quick = StateReading(1.2, 0.02, "etcd-revision", "cp1", "103")
@@ -165,7 +181,9 @@ def with_fault(fault: str) -> MadeRun:
         ("kill-process", "cp2", PromiseStatus.BROKEN),
     ],
 )
-def test_a_member_that_begins_anew_catches_up(fault: str, machine: str, standing: PromiseStatus) -> None:
+def test_a_member_that_starts_without_data_catches_up(
+    fault: str, machine: str, standing: PromiseStatus
+) -> None:
     """The fault is on cp2."""
     run = with_fault(fault)
     caught_up = revision((0, "100"), (8, None), (10, "4"), (12, "130"), machine=machine)
@@ -193,30 +211,30 @@ SNAPSHOT = STOP.replace("hold-static-pod", "snapshot-etcd").replace(
 )
 
 
-def test_what_counts_are_the_writes_that_were_acknowledged() -> None:
+def test_only_acknowledged_writes_count() -> None:
     acknowledged, written = MadeRun(out={"write-via-lb": [(7, 8)]}).evidence().history.ledger()
     assert written - len(acknowledged) == 5
     assert 0 in acknowledged
 
 
-def test_what_was_written_between_the_snapshot_and_the_last_heal_does_not_count() -> None:
+def test_writes_between_the_snapshot_and_the_last_heal_do_not_count() -> None:
     """The snapshot begins at 5.51 s, the heal ends at 19.01 s."""
     history = MadeRun(text=SNAPSHOT).evidence().history
     acknowledged, written = history.ledger()
     gone = set(range(written)) - set(acknowledged)
     assert gone == history.given_up()
-    writes = {sample.number: sample for sample in history.samples.of("write-via-lb")}
+    writes = {sample.number: sample for sample in history.samples.of(Lane("write-via-lb"))}
     assert min(writes[number].end for number in gone if number is not None) > 5.51
     assert max(writes[number].t for number in gone if number is not None) < 19.01
     assert len(gone) == pytest.approx(13.5 * 5, abs=2)
 
 
-def test_without_saying_so_every_write_counts() -> None:
+def test_every_write_counts_by_default() -> None:
     run = MadeRun(text=SNAPSHOT.replace("ledger: until-snapshot\n", ""))
     assert run.evidence().history.given_up() == frozenset()
 
 
-def test_while_a_fault_is_open_nothing_after_the_snapshot_counts() -> None:
+def test_while_a_fault_is_open_writes_after_the_snapshot_do_not_count() -> None:
     drop = lambda event: isinstance(event, events.HealStarted | events.Healed)  # noqa: E731
     history = MadeRun(text=SNAPSHOT, drop=drop).evidence().history
     acknowledged, _written = history.ledger()
@@ -228,7 +246,7 @@ def test_a_write_that_was_given_up_may_be_lost(number: int, standing: PromiseSta
     run = MadeRun(text=SNAPSHOT, change=ledger(missing=(number,)))
     found = outcome(run, PromiseKind.LEDGER)
     assert found.standing is standing
-    assert found.promised.endswith("but for those between the snapshot and the last heal")
+    assert found.promised.endswith("except those between the snapshot and the last heal")
     members = replace(ALIKE, missing={"cp1": (number,)})
     assert outcome(replace(run, extra=[Record(40.0, members)]), PromiseKind.MEMBERS).standing is standing
 
@@ -254,7 +272,11 @@ def test_a_sample_that_is_lost_does_not_excuse_a_write() -> None:
 
 def test_a_ledger_that_was_not_read_back_is_not_judged() -> None:
     found = outcome(MadeRun(drop=lambda event: isinstance(event, events.Ledger)), PromiseKind.LEDGER)
-    assert (found.standing, found.seen, found.at) == (PromiseStatus.UNJUDGED, "not read back", None)
+    assert (found.standing, found.seen, found.at) == (
+        PromiseStatus.UNJUDGED,
+        "the writes were not read back",
+        None,
+    )
 
 
 def test_a_ledger_is_judged_when_it_was_read_back() -> None:
@@ -274,7 +296,7 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
     found = outcome(only(0), PromiseKind.LEDGER)
     assert (found.standing, found.seen) == (
         PromiseStatus.UNJUDGED,
-        "no write was acknowledged: there is nothing to read back",
+        "no write was acknowledged, so there is nothing to read back",
     )
     assert outcome(only(1), PromiseKind.LEDGER).standing is PromiseStatus.KEPT
 
@@ -284,10 +306,10 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
     [
         (
             {"acknowledged": 143},
-            "the ledger has 143 acknowledged writes of 153, the samples have 153 of 153",
+            "the ledger has 143 acknowledged writes of 153, but the samples have 153 of 153",
         ),
-        ({"written": 160}, "the ledger has 153 acknowledged writes of 160, the samples have 153 of 153"),
-        ({"missing": (999,)}, "the ledger misses writes that were never acknowledged: 999"),
+        ({"written": 160}, "the ledger has 153 acknowledged writes of 160, but the samples have 153 of 153"),
+        ({"missing": (999,)}, "the ledger lacks writes that were never acknowledged: 999"),
     ],
 )
 def test_a_ledger_that_contradicts_the_samples_is_not_judged(changes: dict[str, object], seen: str) -> None:

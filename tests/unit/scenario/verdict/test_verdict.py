@@ -12,11 +12,14 @@ from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import Event, Record, Sample, SteadyCheckPoint
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.deadline import answered, fails_within, ok_within
 from halab.scenario.verdict.decision import JudgementState
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.scenario.verdict.verdict import judge
+
+P = Lane("p")
 
 
 def judged(run: MadeRun) -> Result:
@@ -69,7 +72,7 @@ def test_a_fault_that_did_nothing_loses_by_a_named_expectation() -> None:
     )
 
 
-def test_the_twin_is_judged_as_it_was_played() -> None:
+def test_the_twin_is_judged_by_its_own_scenario() -> None:
     run = MadeRun(out={"ready-direct@cp2": []}, expect_seconds=13, meta=replace(META, is_twin=True))
     evidence = run.evidence()
     assert {r.what.fault for r in evidence.records if isinstance(r.what, events.FaultStarted)} == {"nothing"}
@@ -83,7 +86,7 @@ def test_a_lab_that_cannot_do_it_is_skipped_with_the_reason(words: str) -> None:
     assert (result.verdict, result.reasons, result.outcomes) == (Verdict.SKIP, (words,), ())
 
 
-def test_nothing_recorded_is_an_error() -> None:
+def test_an_empty_record_is_an_error() -> None:
     result = judge(replace(MadeRun().evidence(), records=[], samples=Samples()))
     assert result.verdict is Verdict.ERROR
     assert not result.of(PromiseStatus.KEPT, PromiseStatus.BROKEN)
@@ -109,7 +112,7 @@ def test_a_lab_that_was_not_steady_before_is_an_error_whatever_else_was_seen() -
     assert not result.of(PromiseStatus.BROKEN)
 
 
-def test_what_a_lab_that_was_not_steady_did_is_told_and_not_judged() -> None:
+def test_what_an_unsteady_lab_did_is_reported_but_not_judged() -> None:
     """What does not apply to this lab is left out, steady or not."""
     text = STOP.replace(
         "recover:", "  - expect: {fact: backend, on: stopped, value: down, during: stopped}\n"
@@ -131,7 +134,7 @@ def test_what_a_lab_that_was_not_steady_did_is_told_and_not_judged() -> None:
     for each in rest:
         left_out = expected[each.name] is PromiseStatus.LEFT_OUT
         assert each.standing is (PromiseStatus.LEFT_OUT if left_out else PromiseStatus.UNJUDGED)
-        assert each.seen.startswith("not judged, the lab was not steady before: ") is not left_out
+        assert each.seen.startswith("not judged, because the lab was not steady before: ") is not left_out
     assert sum(each.standing is PromiseStatus.LEFT_OUT for each in rest) == 1
 
 
@@ -163,7 +166,7 @@ def test_an_outage_beyond_its_bound_says_what_was_promised_and_seen_and_which_sa
     assert outcome.seen == "write-via-lb was out for 6s, from 7.0s (connection refused)"
     assert outcome.at == pytest.approx(7.0)
     (shown,) = outcome.evidence
-    assert (shown.lane, shown.samples) == ("write-via-lb", 30)
+    assert (str(shown.lane), shown.samples) == ("write-via-lb", 30)
     assert shown.start == pytest.approx(7.0)
     assert shown.end == pytest.approx(12.8)
 
@@ -186,13 +189,13 @@ def test_an_outage_that_is_within_its_bound_when_the_samples_end_is_not_judged()
     made = MadeRun(out={"write-via-lb": [(18, 99)]}, recover_seconds=2.0)
     result = judged(made)
     assert result.verdict is Verdict.ERROR
-    assert step(result, 5).seen == "write-via-lb was out for 3s and went on: no sample of it after 21.0s"
+    assert step(result, 5).seen == "write-via-lb was out for at least 3s: no sample of it after 21.0s"
 
 
 def test_a_fault_that_was_shorter_than_the_bound_is_not_judged() -> None:
     result = judged(MadeRun(text=STOP.replace("wait: 10s", "wait: 1s")))
     assert result.verdict is Verdict.ERROR
-    assert result.reasons == ("step 5: stopped lasted 4s: an outage of 5s had no room",)
+    assert result.reasons == ("step 5: stopped lasted only 4s, too short for an outage of 5s",)
 
 
 def test_always_ok_is_broken_by_one_sample() -> None:
@@ -200,16 +203,16 @@ def test_always_ok_is_broken_by_one_sample() -> None:
     assert step(result, 6).standing is PromiseStatus.BROKEN
     assert (
         step(result, 6).seen
-        == "ready-direct on cp3 failed in 1 of 65 samples, first connection refused at 9.0s"
+        == "ready-direct on cp3 failed in 1 of 65 samples, first at 9.0s (connection refused)"
     )
 
 
 def test_the_fault_itself_is_not_among_the_others() -> None:
     outcome = step(judged(MadeRun()), 6)
-    assert {each.lane for each in outcome.evidence} == {"ready-direct@cp1", "ready-direct@cp3"}
+    assert {str(each.lane) for each in outcome.evidence} == {"ready-direct@cp1", "ready-direct@cp3"}
 
 
-def test_always_failing_counts_from_the_moment_the_effect_is_real() -> None:
+def test_always_failing_counts_from_the_effect_of_the_fault() -> None:
     text = expecting("probe: ready-direct, on: stopped, fails: always, during: stopped")
     assert judged(MadeRun(text=text)).verdict is Verdict.PASS
     late = judged(MadeRun(text=text, out={"ready-direct@cp2": [(7, 30)]}))
@@ -233,7 +236,7 @@ OVER_THE_HEAL = expecting("probe: write-via-lb, longest_outage: 3s, during: heal
         ((12, 40), PromiseStatus.BROKEN),
     ],
 )
-def test_what_a_repair_costs_is_judged_over_the_time_of_the_heal(
+def test_the_cost_of_a_heal_is_judged_over_the_window_of_the_heal(
     out: tuple[float, float], standing: PromiseStatus
 ) -> None:
     made = MadeRun(text=OVER_THE_HEAL, heal_seconds=8.0, recover_seconds=20.0, out={"write-via-lb": [out]})
@@ -266,7 +269,7 @@ def test_a_heal_that_did_not_begin_or_did_not_end_is_not_judged() -> None:
         "probe: write-via-lb, ok: always, during: stopped",
     ],
 )
-def test_a_sampler_that_stood_still_blames_nobody(words: str, is_told: bool) -> None:
+def test_a_sampler_that_stood_still_is_no_evidence_against_the_lab(words: str, is_told: bool) -> None:
     """For 3 s; earlier versions did not tell, and gave up the questions that were on their way."""
 
     def stood_still(taken: list[Sample]) -> list[Sample]:
@@ -284,7 +287,7 @@ def test_a_sampler_that_stood_still_blames_nobody(words: str, is_told: bool) -> 
 
 def test_a_write_that_was_acknowledged_to_a_sampler_that_stood_still_is_in_the_ledger() -> None:
     def numbered(taken: list[Sample]) -> list[Sample]:
-        writes = [each for each in taken if each.lane == "write-via-lb"]
+        writes = [each for each in taken if each.probe == "write-via-lb"]
         late = replace(writes[3], seconds=3.05)
         return [replace(late if each is writes[3] else each, number=n) for n, each in enumerate(writes)]
 
@@ -301,7 +304,7 @@ def test_a_share_is_judged_over_the_window(share: str, standing: PromiseStatus) 
     assert outcome.measured == pytest.approx(5 / 65)
 
 
-def test_of_two_amounts_one_broken_breaks_the_expectation_and_seconds_are_reported() -> None:
+def test_one_broken_amount_of_two_breaks_the_expectation_and_seconds_are_reported() -> None:
     text = expecting("probe: write-via-lb, longest_outage: 3s, failed_share: 5%, during: stopped")
     outcome = step(judged(MadeRun(text=text, out={"write-via-lb": [(7, 8), (9, 10)]})), 5)
     assert outcome.standing is PromiseStatus.BROKEN
@@ -314,7 +317,7 @@ def test_a_gap_in_the_window_is_not_judged() -> None:
     assert step(result, 5).seen == "no sample of write-via-lb for 4.2s during stopped"
 
 
-def test_a_gap_does_not_hide_what_was_seen_to_be_broken() -> None:
+def test_a_gap_does_not_hide_a_broken_promise() -> None:
     result = judged(MadeRun(missing={"write-via-lb": [(6, 9)]}, out={"write-via-lb": [(10, 16)]}))
     assert result.verdict is Verdict.FAIL
 
@@ -369,7 +372,7 @@ def test_a_fault_that_was_never_healed_leaves_its_window_open() -> None:
     ],
 )
 def test_ok_within(pattern: str, limit: float, state: JudgementState, measured: float | None) -> None:
-    found = ok_within(lane(pattern), "p", 0.0, limit)
+    found = ok_within(lane(pattern), P, 0.0, limit)
     assert found.state is state
     if measured is not None:
         assert found.figures[0].value == pytest.approx(measured)
@@ -393,10 +396,10 @@ def test_ok_within(pattern: str, limit: float, state: JudgementState, measured: 
     ],
 )
 def test_fails_within(pattern: str, limit: float, state: JudgementState) -> None:
-    assert fails_within(lane(pattern), "p", 0.0, limit).state is state
+    assert fails_within(lane(pattern), P, 0.0, limit).state is state
 
 
-def test_a_question_that_hangs_is_waited_for() -> None:
+def test_a_run_waits_for_a_hanging_question() -> None:
     """A balancer with one hung backend of three: two quick answers, one that times out after two seconds."""
     made = lane("+" * 20 + "++h" * 10)
     seen = [sample for sample in made if sample.t >= 4]
@@ -404,11 +407,11 @@ def test_a_question_that_hangs_is_waited_for() -> None:
         written = [sample for sample in made if sample.end <= now]
         for evidence in (made, written):
             known = [sample for sample in answered(evidence, now) if sample.t >= 4]
-            assert ok_within(known, "p", 4.0, 5).state is JudgementState.OPEN, now
-    assert ok_within(seen, "p", 4.0, 1).state is JudgementState.BROKEN
+            assert ok_within(known, P, 4.0, 5).state is JudgementState.OPEN, now
+    assert ok_within(seen, P, 4.0, 1).state is JudgementState.BROKEN
 
 
-def test_what_a_busy_host_left_out_long_ago_is_not_waited_for() -> None:
+def test_a_run_does_not_wait_for_a_question_that_a_busy_host_left_out_long_ago() -> None:
     made = lane("+++++++..+++++++++++++++++")
     assert list(answered(made, 99)) == made
 
@@ -417,7 +420,7 @@ def asked_at(*moments: float) -> list[Sample]:
     return [Sample(moment, 0.02, "p", None, True, "201", None) for moment in moments]
 
 
-def test_a_pause_of_the_sampler_is_no_question_that_waits_as_soon_as_the_evidence_tells() -> None:
+def test_a_pause_of_the_sampler_is_not_taken_for_a_hanging_question_once_the_evidence_shows_it() -> None:
     made = asked_at(0.0, 0.2, 0.4, 0.6, 0.91, 1.1, 1.3, 1.5, 1.7, 1.9, 2.1, 2.3, 2.5, 2.7, 2.9, 3.1, 3.3)
     now = 2.0
     written = [sample for sample in made if sample.end <= now]
@@ -425,7 +428,7 @@ def test_a_pause_of_the_sampler_is_no_question_that_waits_as_soon_as_the_evidenc
     assert list(answered(made, now)) == written
 
 
-def test_one_more_answer_does_not_revoke_what_a_run_went_on_by() -> None:
+def test_one_more_answer_does_not_revoke_a_decision_of_the_run() -> None:
     """As it was seen: the answer that came 20 ms later made the sampler's usual pause a little shorter."""
     made = asked_at(
         62.2608, 62.4536, 62.6138, 62.7887, 63.0198, 63.2642, 63.376, 63.6258, 63.8411, 64.0467, 64.2089,
@@ -434,7 +437,7 @@ def test_one_more_answer_does_not_revoke_what_a_run_went_on_by() -> None:
     )  # fmt: skip
     for now in (67.4, 67.4067, 67.42):
         asked = [sample for sample in answered(made, now) if sample.t >= 66.0623]
-        assert ok_within(asked, "p", 66.0623, 3.0).state is JudgementState.MET, now
+        assert ok_within(asked, P, 66.0623, 3.0).state is JudgementState.MET, now
 
 
 def test_expectations_in_a_row_count_from_the_same_moment() -> None:
@@ -446,13 +449,13 @@ def test_expectations_in_a_row_count_from_the_same_moment() -> None:
     assert step(result, 3).standing is PromiseStatus.KEPT
 
 
-def test_what_happens_after_the_runner_went_on_breaks_nothing_that_was_waited_for() -> None:
+def test_events_after_the_runner_went_on_do_not_break_a_promise_with_a_limit() -> None:
     text = waiting("probe: write-via-lb, ok: within 3s")
     result = judged(MadeRun(text=text, out={"write-via-lb": [(12, 13)]}))
     assert step(result, 2).standing is PromiseStatus.KEPT
 
 
-def test_a_limit_that_was_not_waited_for_is_not_judged() -> None:
+def test_a_limit_that_the_run_did_not_wait_for_is_not_judged() -> None:
     result = judged(MadeRun(out={"ready-direct@cp2": [(9, 22)]}, expect_seconds=1))
     assert step(result, 2).standing is PromiseStatus.UNJUDGED
     assert result.verdict is Verdict.ERROR
@@ -461,7 +464,7 @@ def test_a_limit_that_was_not_waited_for_is_not_judged() -> None:
 def test_a_step_that_was_not_reached_is_not_judged() -> None:
     result = judged(MadeRun(drop=without(events.ExpectationEnded)))
     assert result.verdict is Verdict.ERROR
-    assert step(result, 2).seen == "the run did not come so far"
+    assert step(result, 2).seen == "the run did not reach this step"
 
 
 # facts
@@ -502,7 +505,7 @@ def test_a_fact_that_was_never_read_is_not_judged(text: str) -> None:
 # conditions
 
 
-def test_what_does_not_apply_is_left_out_and_does_not_count() -> None:
+def test_an_expectation_that_does_not_apply_is_left_out_and_does_not_count() -> None:
     text = STOP.replace(
         "longest_outage: 5s, during", "longest_outage: 1s, when: {load_balancer: nginx}, during"
     )
@@ -515,7 +518,7 @@ def test_what_does_not_apply_is_left_out_and_does_not_count() -> None:
     assert on_nginx.verdict is Verdict.FAIL
 
 
-def test_what_is_expected_of_a_fault_that_is_left_out_is_left_out_with_it() -> None:
+def test_expectations_about_a_fault_that_is_left_out_are_left_out_too() -> None:
     text = STOP.replace(
         "with: {pod: kube-apiserver}", "with: {pod: kube-apiserver}\n    when: {load_balancer: nginx}"
     )
@@ -557,7 +560,7 @@ def test_a_late_recovery_fails_with_the_time_it_took() -> None:
     assert result.recovery_seconds == pytest.approx(100.5)
 
 
-def test_no_recovery_at_all_fails_when_its_bound_was_waited_for() -> None:
+def test_no_recovery_fails_if_the_run_waited_for_its_bound() -> None:
     change = steady_after(ok=False, seen="node cp2 is not Ready")
     assert judged(MadeRun(change=change, recover_seconds=91)).verdict is Verdict.FAIL
     assert judged(MadeRun(change=change, recover_seconds=40)).verdict is Verdict.ERROR
@@ -612,7 +615,7 @@ def test_a_fault_on_several_machines_has_one_window_and_all_must_be_healed() -> 
     out = {"ready-direct@cp3": [(7, 22)]}
     whole = judged(MadeRun(extra=[*begun, *healed], out=out))
     assert whole.verdict is Verdict.PASS
-    assert {each.lane for each in step(whole, 6).evidence} == {"ready-direct@cp1"}
+    assert {str(each.lane) for each in step(whole, 6).evidence} == {"ready-direct@cp1"}
     assert judged(MadeRun(extra=begun, out=out)).verdict is Verdict.ERROR
 
 
@@ -629,7 +632,7 @@ def test_patience_stretches_waiting_limits_and_recovery_and_both_figures_are_rep
     assert (recovery.limit_seconds, recovery.patient_seconds) == (90, 180)
 
 
-def test_patience_never_stretches_what_is_promised_over_a_window() -> None:
+def test_patience_never_stretches_promises_over_a_window() -> None:
     run = MadeRun(out={"write-via-lb": [(7, 13)]}, meta=replace(META, patience=10.0))
     result = judged(run)
     assert result.verdict is Verdict.FAIL
@@ -645,7 +648,7 @@ def test_a_lost_acknowledged_write_fails_whatever_else_passed() -> None:
     assert result.reasons == ("ledger: 2 of 153 acknowledged writes are lost: 17, 18",)
 
 
-def test_an_unacknowledged_write_may_be_there_or_not() -> None:
+def test_an_unacknowledged_write_may_exist_or_not() -> None:
     assert judged(MadeRun(change=ledger(unacknowledged_found=10))).verdict is Verdict.PASS
 
 
@@ -702,15 +705,15 @@ def counting(passed: int, failed: int) -> Callable[[Event], Event]:
         ((0, 2), [FAILED]),
     ],
 )
-def test_checks_that_the_timeline_tells_otherwise_are_an_error(
+def test_checks_that_the_timeline_contradicts_are_an_error(
     counted: tuple[int, int], checks: list[CheckResult]
 ) -> None:
     result = judged(MadeRun(text=CHECKED, checks=checks, change=counting(*counted)))
     assert result.verdict is Verdict.ERROR
-    assert f"checks: {counted[0]} passed and {counted[1]} failed in the timeline, " in result.reasons[0]
+    assert f"checks: the timeline has {counted[0]} passed and {counted[1]} failed checks, " in result.reasons[0]
 
 
-def test_checks_that_no_scenario_asked_for_are_judged_all_the_same() -> None:
+def test_checks_are_judged_even_if_the_scenario_names_none() -> None:
     assert judged(MadeRun(checks=[FAILED])).verdict is Verdict.ERROR
     there = Record(40.0, events.Checks(0, 1))
     assert judged(MadeRun(checks=[FAILED], extra=[there])).verdict is Verdict.FAIL
@@ -735,7 +738,7 @@ def test_a_check_file_without_a_test_is_an_error(files: str, verdict: Verdict) -
     if verdict is Verdict.ERROR:
         missed = files.rpartition(", ")[2]
         assert result.reasons == (
-            f"checks: no check ran of {missed}: has it a function whose name begins with test_?",
+            f"checks: no check of {missed} ran: does it have a function whose name begins with test_?",
         )
 
 
@@ -775,19 +778,19 @@ def test_a_disturbed_run_that_broke_a_promise_before_still_fails() -> None:
 
 
 @pytest.mark.parametrize("kind", [events.RunEnded, events.SamplerStopped])
-def test_a_record_that_breaks_off_is_an_error(kind: type[Event]) -> None:
+def test_an_incomplete_record_is_an_error(kind: type[Event]) -> None:
     assert judged(MadeRun(drop=without(kind))).verdict is Verdict.ERROR
 
 
-def test_samples_that_were_taken_and_are_not_there_are_an_error() -> None:
+def test_samples_that_are_missing_from_the_record_are_an_error() -> None:
     evidence = MadeRun().evidence()
     kept = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)][1:]
     result = judge(replace(evidence, samples=Samples(kept)))
     assert result.verdict is Verdict.ERROR
-    assert " are there, " in result.reasons[0]
+    assert " were taken" in result.reasons[0]
 
 
-def test_as_many_samples_of_another_lane_are_not_those_that_were_taken() -> None:
+def test_samples_of_another_lane_do_not_replace_missing_ones() -> None:
     def swapped(taken: list[Sample]) -> list[Sample]:
         return [replace(each, probe="read-via-lb") if each is taken[-1] else each for each in taken]
 
@@ -795,7 +798,7 @@ def test_as_many_samples_of_another_lane_are_not_those_that_were_taken() -> None
     made = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)]
     result = judge(replace(evidence, samples=Samples(swapped(made))))
     assert result.verdict is Verdict.ERROR
-    assert " are there, " in result.reasons[0]
+    assert " were taken" in result.reasons[0]
 
 
 def test_a_sample_from_after_the_sampler_stopped_is_an_error() -> None:
@@ -806,7 +809,7 @@ def test_a_sample_from_after_the_sampler_stopped_is_an_error() -> None:
 
     result = judged(MadeRun(changed_samples=stepped))
     assert result.verdict is Verdict.ERROR
-    assert any("and the sampler stopped at" in reason for reason in result.reasons)
+    assert any("but the sampler stopped at" in reason for reason in result.reasons)
 
 
 def test_a_timeline_that_goes_back_in_time_is_an_error() -> None:
@@ -824,10 +827,10 @@ def test_a_timeline_that_goes_back_in_time_is_an_error() -> None:
         ("with: {pod: kube-apiserver}", "with: {pod: kube-apiserver}\n    when: {load_balancer: nginx}"),
     ],
 )
-def test_a_run_in_which_nothing_that_shows_the_fault_was_expected_is_an_error(old: str, new: str) -> None:
+def test_a_run_without_an_expectation_that_shows_the_fault_is_an_error(old: str, new: str) -> None:
     result = judged(MadeRun(text=STOP.replace(old, new)))
     assert result.verdict is Verdict.ERROR
-    seen = "nothing that was expected shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
+    seen = "no expectation shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
     assert f"run: {seen}" in result.reasons
 
 
@@ -866,13 +869,13 @@ def test_a_refused_fault_that_left_nothing_behind_is_still_a_skip() -> None:
         events.Audit(("nft table halab_1 on cp2",)),
     ],
 )
-def test_a_refused_fault_hides_no_trouble(trouble: Event) -> None:
+def test_a_refused_fault_does_not_hide_other_problems(trouble: Event) -> None:
     result = judged(MadeRun(drop=nothing_done, extra=[REFUSED, Record(7.0, trouble)]))
     assert result.verdict is Verdict.ERROR
     assert "stopped: shift-clock was refused on cp2: the clock is the host's" in result.reasons
 
 
-def test_a_record_that_breaks_off_after_a_refused_fault_is_no_skip() -> None:
+def test_an_incomplete_record_with_a_refused_fault_is_not_a_skip() -> None:
     run = MadeRun(drop=lambda event: nothing_done(event) or isinstance(event, events.RunEnded))
     assert judged(replace(run, extra=[REFUSED])).verdict is Verdict.ERROR
 
@@ -883,7 +886,7 @@ def test_a_later_fault_that_is_refused_is_an_error() -> None:
     assert result.reasons == ("stopped: shift-clock was refused on cp2: the clock is the host's",)
 
 
-def test_a_promise_that_was_broken_before_a_fault_was_refused_is_broken() -> None:
+def test_a_promise_broken_before_a_fault_was_refused_stays_broken() -> None:
     run = MadeRun(extra=[replace(REFUSED, t=16.0)], out={"write-via-lb": [(7, 15)]})
     assert judged(run).verdict is Verdict.FAIL
 
@@ -892,7 +895,7 @@ def audited(*leftovers: str) -> Result:
     return judged(MadeRun(extra=[Record(40.0, events.Audit(leftovers))]))
 
 
-def test_what_faults_left_behind_is_an_error_that_names_it() -> None:
+def test_leftovers_of_faults_are_an_error_that_names_them() -> None:
     result = audited("nft table halab_1 on cp2", "stopped process etcd on cp1")
     assert result.verdict is Verdict.ERROR
     assert result.reasons == ("audit: left behind: nft table halab_1 on cp2; stopped process etcd on cp1",)
@@ -905,7 +908,7 @@ def test_a_clean_audit_passes() -> None:
     assert of_kind(result, PromiseKind.AUDIT).seen == "nothing is left behind"
 
 
-def test_what_is_left_behind_does_not_hide_a_broken_promise() -> None:
+def test_leftovers_do_not_hide_a_broken_promise() -> None:
     run = MadeRun(extra=[Record(40.0, events.Audit(("x",)))], out={"write-via-lb": [(7, 13)]})
     assert judged(run).verdict is Verdict.FAIL
 
@@ -915,11 +918,11 @@ def test_what_is_left_behind_does_not_hide_a_broken_promise() -> None:
 LED = waiting("fact: etcd-leader, changed: within 5s")
 
 
-def test_a_new_leader_is_read_off_the_states() -> None:
+def test_a_new_leader_is_read_from_the_states() -> None:
     result = judged(MadeRun(text=LED, states=leaders()))
     outcome = step(result, 2)
     assert result.verdict is Verdict.PASS
-    assert outcome.seen == "etcd-leader was cp2 and is cp3 after 1.7s"
+    assert outcome.seen == "etcd-leader changed from cp2 to cp3 after 1.7s"
     assert outcome.measured == pytest.approx(8.2 - 6.51)
     assert (outcome.limit_seconds, outcome.promised) == (5, "etcd-leader changed within 5s")
 
@@ -927,12 +930,12 @@ def test_a_new_leader_is_read_off_the_states() -> None:
 def test_a_leader_that_changes_too_late_fails() -> None:
     text = LED.replace("within 5s", "within 1s")
     result = judged(MadeRun(text=text, states=leaders()))
-    assert result.reasons == ("step 2: etcd-leader was cp2 and is cp3 only after 1.7s",)
+    assert result.reasons == ("step 2: etcd-leader changed from cp2 to cp3 only after 1.7s",)
     patient = judged(MadeRun(text=text, states=leaders(), meta=replace(META, patience=2.0)))
     assert patient.verdict is Verdict.PASS
 
 
-def test_states_that_nobody_sampled_are_not_judged() -> None:
+def test_states_that_were_not_sampled_are_not_judged() -> None:
     assert step(judged(MadeRun(text=LED)), 2).standing is PromiseStatus.UNJUDGED
     blind = leaders(missing=[(4, 15)])
     assert (
@@ -1001,7 +1004,7 @@ def test_every_form_of_a_fact(words: str, states: dict[float, str | None], stand
     assert step(judged(MadeRun(text=text, states=made, expect_seconds=3)), 2).standing is standing
 
 
-def test_a_fact_of_several_machines_holds_on_each_of_them() -> None:
+def test_a_fact_of_several_machines_must_hold_on_all() -> None:
     text = waiting("fact: node-ready, on: all-cp, value: true, during: stopped")
     good = [
         reading for name in ("cp1", "cp2", "cp3") for reading in readings("node-ready", name, {0: "true"})

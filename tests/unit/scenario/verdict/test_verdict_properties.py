@@ -1,4 +1,4 @@
-"""What holds of every verdict, whatever was seen."""
+"""Properties of every verdict."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.events import Event, Record, Sample
 from halab.scenario.record.folder import Evidence
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.deadline import fails_within, ok_within, within
 from halab.scenario.verdict.decision import JudgementState
 from halab.scenario.verdict.result import Result
 from halab.scenario.verdict.verdict import judge
+
+P = Lane("p")
 
 RUN = MadeRun(expect_seconds=2).evidence()
 ALL = [sample for name in RUN.samples.lanes for sample in RUN.samples.of(name)]
@@ -64,7 +67,7 @@ def test_one_more_failure_never_turns_fail_into_pass(failed: list[int], another:
 
 
 @given(st.randoms(use_true_random=False))
-def test_what_a_run_went_on_by_still_holds_when_it_is_judged(chance: random.Random) -> None:
+def test_decisions_of_the_run_still_hold_in_the_verdict(chance: random.Random) -> None:
     """Asked as the sampler asks, at any moment of half a period, and answered at once and well."""
     made = [
         Sample(number * 0.2 + chance.uniform(0, 0.1), 0.02, "p", None, True, "201", None)
@@ -72,9 +75,9 @@ def test_what_a_run_went_on_by_still_holds_when_it_is_judged(chance: random.Rand
     ]
     for poll in (chance.uniform(5, 8) for _ in range(20)):
         written = Samples(sample for sample in made if sample.end <= poll)
-        if within(OK, written, "p", 4.0, 1.0, poll).state is JudgementState.MET:
+        if within(OK, written, P, 4.0, 1.0, poll).state is JudgementState.MET:
             for later in (poll, poll + 0.02, poll + 0.1):
-                assert within(OK, Samples(made), "p", 4.0, 1.0, later).state is JudgementState.MET
+                assert within(OK, Samples(made), P, 4.0, 1.0, later).state is JudgementState.MET
 
 
 @given(st.randoms(use_true_random=False))
@@ -84,9 +87,9 @@ def test_the_order_of_lines_changes_nothing(order: random.Random) -> None:
     assert rejudged(RUN, shuffled) == rejudged(RUN, ALL)
 
 
-@given(st.sets(st.sampled_from(sorted({sample.lane for sample in ALL}))))
+@given(st.sets(st.sampled_from(sorted({str(sample.lane) for sample in ALL}))))
 def test_a_lane_that_is_missing_never_helps(lost: set[str]) -> None:
-    kept = [sample for sample in ALL if sample.lane not in lost]
+    kept = [sample for sample in ALL if str(sample.lane) not in lost]
     result = rejudged(RUN, kept)
     asked = {"write-via-lb", "ready-direct@cp1", "ready-direct@cp2", "ready-direct@cp3"}
     assert result.verdict is (Verdict.ERROR if lost & asked else Verdict.PASS)
@@ -165,7 +168,7 @@ def test_a_verdict_is_never_pass_with_a_fault_that_is_open(lost: set[type[Event]
 
 
 @given(st.sets(st.integers(0, len(RICH.records) - 1)))
-def test_no_record_that_is_missing_makes_a_run_worse_than_nothing(lost: set[int]) -> None:
+def test_a_missing_record_never_makes_a_run_fail(lost: set[int]) -> None:
     """What is not known is never held against a lab: without any record, a run is an error and no failure."""
     records = [record for number, record in enumerate(RICH.records) if number not in lost]
     assert judge(replace(RICH, records=records)).verdict is not Verdict.FAIL
@@ -196,9 +199,9 @@ def test_one_more_lost_write_never_turns_fail_into_pass(first: int, second: int)
 
 
 @given(st.text("+-.", max_size=60), st.floats(0.2, 10))
-def test_a_promise_to_be_ok_and_one_to_fail_are_judged_by_samples_alone(pattern: str, limit: float) -> None:
+def test_ok_and_fails_are_judged_by_samples_alone(pattern: str, limit: float) -> None:
     made = lane(pattern)
-    ok, fails = ok_within(made, "p", 0.0, limit), fails_within(made, "p", 0.0, limit)
+    ok, fails = ok_within(made, P, 0.0, limit), fails_within(made, P, 0.0, limit)
     if ok.state is JudgementState.MET:
         assert pattern.replace(".", "").endswith("+" * 5)
     if fails.state is JudgementState.MET:
@@ -217,9 +220,9 @@ def test_a_promise_to_be_ok_and_one_to_fail_are_judged_by_samples_alone(pattern:
 def test_what_is_broken_stays_broken(pattern: str, later: str, limit: float) -> None:
     """The runner may go on as soon as a promise is broken: nothing that comes later mends it."""
     for judge_lane in (ok_within, fails_within):
-        if judge_lane(lane(pattern), "p", 0.0, limit).state is JudgementState.BROKEN:
-            assert judge_lane(lane(pattern + later), "p", 0.0, limit).state is JudgementState.BROKEN
+        if judge_lane(lane(pattern), P, 0.0, limit).state is JudgementState.BROKEN:
+            assert judge_lane(lane(pattern + later), P, 0.0, limit).state is JudgementState.BROKEN
 
 
-def test_made_samples_are_at_the_rate_they_claim() -> None:
+def test_built_samples_have_the_rate_that_they_claim() -> None:
     assert len(samples(end=10)) == 50

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from halab.config.expectation import ProbeExpectation
 from halab.scenario.record.events import Sample
 from halab.scenario.record.history import Window
+from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.decision import Figure, Judgement, JudgementState, Unit, combine
 from halab.scenario.verdict.window import during
+
+P = Lane("p")
 
 MET, BROKEN, OPEN = JudgementState.MET, JudgementState.BROKEN, JudgementState.OPEN
 
@@ -38,7 +41,7 @@ def judged(
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
     length = len(pattern) / HERTZ
     window = Window(0.0, effective, length if end == -1 else end)
-    return during(expectation, Samples(lane(pattern + after)), "p", window, length)
+    return during(expectation, Samples(lane(pattern + after)), P, window, length)
 
 
 OUT_2S = "+++++" + "-" * 10 + "+++++"
@@ -92,7 +95,7 @@ OUT_2S = "+++++" + "-" * 10 + "+++++"
             "+++++" + "-" * 5,
             {"longest_outage": "at least 1s"},
             MET,
-            "p was out for 1s, at least, from 1.0s (refused)",
+            "p was out for at least 1s, from 1.0s (refused)",
         ),
         # shares
         ("+++++---++", {"failed_share": "30%"}, MET, "p failed in 30% of 10 samples"),
@@ -122,18 +125,18 @@ OUT_2S = "+++++" + "-" * 10 + "+++++"
             "++++-+++++",
             {"ok": "always"},
             BROKEN,
-            "p failed in 1 of 10 samples, first refused at 0.8s",
+            "p failed in 1 of 10 samples, first at 0.8s (refused)",
         ),
         ("-----", {"fails": "always"}, MET, "p answered in 0 of 5 samples"),
         (
             "--+--",
             {"fails": "always"},
             BROKEN,
-            "p answered in 1 of 5 samples, first refused at 0.4s",
+            "p answered in 1 of 5 samples, first at 0.4s (refused)",
         ),
     ],
 )
-def test_a_window_that_was_seen_whole(
+def test_a_window_without_gaps(
     pattern: str, promised: dict[str, Any], state: JudgementState, seen: str
 ) -> None:
     found = judged(pattern, **promised)
@@ -220,14 +223,14 @@ def test_a_window_that_is_not_closed_yet(
     [
         ("-" * 20 + "+++", {"longest_outage": "2s"}, BROKEN, "p was out for 5s, from 1.0s (refused)"),
         ("-" * 4 + "+++", {"longest_outage": "2s"}, MET, "p was out for 1.8s, from 1.0s (refused)"),
-        ("-" * 20 + "+++", {"longest_outage": "at least 3s"}, OPEN, "f lasted 2s: an outage of 3s had no room"),
+        ("-" * 20 + "+++", {"longest_outage": "at least 3s"}, OPEN, "f lasted only 2s, too short for an outage of 3s"),
         # one that begins later is no matter of this window
         ("++" + "-" * 20 + "+++", {"longest_outage": "2s"}, MET, "p was out for 1s, from 1.0s (refused)"),
         # nobody knows how long it was
-        ("---", {"longest_outage": "2s"}, OPEN, "p was out for 1.4s and went on: no sample of it after 2.4s"),
-        ("", {"longest_outage": "2s"}, OPEN, "p was out for 1s and went on: no sample of it after 2.0s"),
-        ("..." * 15 + "+", {"longest_outage": "2s"}, OPEN, "p was out for 810ms and went on: no sample of it"),
-        ("-" * 20, {"longest_outage": "2s"}, BROKEN, "p was out for 4.8s, at least, from 1.0s (refused)"),
+        ("---", {"longest_outage": "2s"}, OPEN, "p was out for at least 1.4s: no sample of it after 2.4s"),
+        ("", {"longest_outage": "2s"}, OPEN, "p was out for at least 1s: no sample of it after 2.0s"),
+        ("..." * 15 + "+", {"longest_outage": "2s"}, OPEN, "p was out for at least 810ms: no sample of it"),
+        ("-" * 20, {"longest_outage": "2s"}, BROKEN, "p was out for at least 4.8s, from 1.0s (refused)"),
     ],
 )  # fmt: skip
 def test_an_outage_that_began_in_a_window_counts_to_its_real_end(
@@ -237,18 +240,18 @@ def test_an_outage_that_began_in_a_window_counts_to_its_real_end(
     assert (found.state, found.seen[: len(seen)]) == (state, seen)
 
 
-def test_a_gap_over_the_end_of_a_window_hides_how_long_an_outage_was() -> None:
+def test_a_gap_over_the_end_of_a_window_hides_the_length_of_an_outage() -> None:
     """Of the window only half a second is missing; what began then may have lasted far longer than that."""
     blind = "......." + "." * 5
     for after in ("+++", "-----+++"):
         found = judged("+++++++...", blind + after, longest_outage="2s")
-        assert (found.state, found.seen) == (OPEN, "no sample of p for 3.2s from 1.2s on")
+        assert (found.state, found.seen) == (OPEN, "no sample of p for 3.2s after 1.2s")
         assert judged("+++++++...", blind + after, ok="always").state is MET
         assert judged("+++++++...", blind + after, failed_share="50%").state is MET
     assert judged("+++++++...", "......+++", longest_outage="2s").state is MET
 
 
-def test_the_samples_after_the_window_change_nothing_but_how_long_an_outage_lasted() -> None:
+def test_samples_after_the_window_only_change_the_length_of_an_outage() -> None:
     for promised in ({"failed_share": "50%"}, {"outages": 1}, {"ok": "always"}, {"fails": "always"}):
         for pattern in ("+++++-----", "-" * 10, "+" * 10):
             here, there = judged(pattern, "+" * 20, **promised), judged(pattern, "+-" * 20, **promised)
@@ -273,7 +276,7 @@ def test_a_fault_that_is_shorter_than_a_bound_shows_nothing_about_it(
     assert judged(pattern, "+++++", **promised).state is state
 
 
-def test_a_short_heal_shows_what_it_costs_because_its_end_mends_nothing() -> None:
+def test_a_short_heal_still_shows_its_cost() -> None:
     assert judged(WHOLE, "+++++", during="heal f", longest_outage="9s").state is MET
     assert judged("+++++-----", "-" * 60 + "+", during="heal f", longest_outage="9s").state is BROKEN
 
@@ -283,17 +286,17 @@ def test_a_fault_without_an_effect_breaks_no_promise_to_fail() -> None:
     assert (found.state, found.seen) == (OPEN, "f has no effect yet")
 
 
-def test_what_was_answered_before_the_effect_breaks_no_promise_to_fail() -> None:
+def test_an_answer_before_the_effect_breaks_no_promise_to_fail() -> None:
     assert judged("+++-----", effective=0.6, fails="always").state is MET
 
 
-def test_what_was_asked_before_the_heal_and_answered_after_it_breaks_no_promise_to_fail() -> None:
+def test_a_question_before_the_heal_answered_after_it_breaks_no_promise_to_fail() -> None:
     """A frozen machine answers when it thaws."""
     assert judged("----h----h", fails="always").state is MET
     assert judged("h" + "-" * 15, fails="always").state is BROKEN
 
 
-def test_of_several_amounts_all_that_are_broken_are_named() -> None:
+def test_all_broken_amounts_are_named() -> None:
     found = judged("+-+-+-++++", longest_outage="1s to 2s", failed_share="10%", outages="4 to 5")
     assert found.state is BROKEN
     assert "out for only" in found.seen
@@ -327,7 +330,7 @@ PROMISES = st.sampled_from(
 
 
 @given(PATTERNS, PROMISES, st.integers(0, 79))
-def test_another_failure_never_mends_what_is_promised_at_most(
+def test_another_failure_never_repairs_an_upper_bound(
     pattern: str, promised: dict[str, Any], place: int
 ) -> None:
     """A count of outages is not among them: two may become one."""
@@ -342,13 +345,13 @@ def test_another_failure_never_mends_what_is_promised_at_most(
 
 
 @given(PATTERNS, PROMISES)
-def test_what_is_lost_never_makes_a_promise_met(pattern: str, promised: dict[str, Any]) -> None:
+def test_lost_samples_never_make_a_promise_met(pattern: str, promised: dict[str, Any]) -> None:
     """Where two seconds of samples are missing, a promise over the window is broken, or nobody can tell."""
     assert judged(pattern + "." * 15 + "+", **promised).state is not MET
 
 
 @given(PATTERNS, PROMISES)
-def test_whatever_comes_of_a_window_is_explained(pattern: str, promised: dict[str, Any]) -> None:
+def test_every_judgement_of_a_window_is_explained(pattern: str, promised: dict[str, Any]) -> None:
     found = judged(pattern, **promised)
     assert found.seen
     if found.state is not OPEN:
@@ -363,7 +366,7 @@ def test_shifting_all_times_changes_nothing(pattern: str, promised: dict[str, An
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
     length = len(pattern) / HERTZ
     shifted = Window(shift, shift, shift + length)
-    found = during(expectation, Samples(lane(pattern, start=shift)), "p", shifted, shift + length)
+    found = during(expectation, Samples(lane(pattern, start=shift)), P, shifted, shift + length)
     assert found.state is judged(pattern, **promised).state
 
 
@@ -378,7 +381,7 @@ def test_shifting_all_times_changes_nothing(pattern: str, promised: dict[str, An
         ((3.0, 4.0), None, 0.0, 4.0),
     ],
 )
-def test_of_several_lanes_the_worst_figure_is_kept(
+def test_the_worst_figure_of_several_lanes_stays(
     values: tuple[float, ...], most: float | None, least: float, worst: float
 ) -> None:
     each = [Judgement(MET, "", figures=(Figure("f", Unit.SECONDS, value, most, least),)) for value in values]
@@ -391,12 +394,12 @@ def test_of_several_lanes_the_worst_figure_is_kept(
 GAP = "." * 12
 
 
-def test_of_two_promises_one_that_is_open_is_not_outweighed_by_one_that_is_met() -> None:
+def test_an_open_promise_is_not_outweighed_by_a_met_one() -> None:
     assert judged("+++++-----", longest_outage="2s", failed_share="60%").state is OPEN
     assert judged(OUT_2S, longest_outage="1s", failed_share="90%").state is BROKEN
 
 
-def test_what_is_asked_when_the_window_ends_is_asked_after_it() -> None:
+def test_a_question_at_the_end_of_the_window_is_outside_it() -> None:
     assert judged(WHOLE, "-", ok="always").state is MET
 
 
@@ -406,25 +409,25 @@ def test_an_answer_at_the_very_start_of_the_heal_was_not_given_because_of_it() -
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "fails": "always"}
     )
-    found = during(expectation, Samples([*failing, answered]), "p", Window(0.0, 0.0, 2.0), 2.0)
+    found = during(expectation, Samples([*failing, answered]), P, Window(0.0, 0.0, 2.0), 2.0)
     assert found.state is BROKEN
 
 
-def test_what_hangs_beyond_the_heal_has_failed() -> None:
+def test_a_question_that_hangs_beyond_the_heal_has_failed() -> None:
     hanging = [Sample(number / HERTZ, 2.0, "p", None, False, "timed out") for number in range(5)]
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "fails": "always"}
     )
-    assert during(expectation, Samples(hanging), "p", Window(0.0, 0.0, 1.0), 1.0).state is MET
+    assert during(expectation, Samples(hanging), P, Window(0.0, 0.0, 1.0), 1.0).state is MET
 
 
-def test_a_gap_that_ends_with_the_window_is_none_if_it_was_asked_then() -> None:
+def test_a_question_at_the_end_of_the_window_closes_the_gap_before_it() -> None:
     """Two seconds without a question, up to one at the very end of the window."""
     assert judged("+++++++.........", "+++", longest_outage="2s").state is MET
 
 
 @pytest.mark.parametrize("promised", [{"longest_outage": "0s"}, {"failed_share": "0%"}, {"outages": "0"}])
-def test_nothing_at_all_is_promised_and_not_seen_over_a_gap(promised: dict[str, Any]) -> None:
+def test_zero_outages_cannot_be_shown_over_a_gap(promised: dict[str, Any]) -> None:
     assert judged("+" * 10 + GAP + "+" * 10, **promised).state is OPEN
 
 
@@ -439,19 +442,21 @@ def test_nothing_at_all_is_promised_and_not_seen_over_a_gap(promised: dict[str, 
         ("-" * 20 + GAP, "50%", BROKEN),
     ],
 )
-def test_what_was_not_asked_counts_as_answered(pattern: str, bound: str, state: JudgementState) -> None:
+def test_questions_missing_in_a_gap_count_as_answered(
+    pattern: str, bound: str, state: JudgementState
+) -> None:
     assert judged(pattern, failed_share=bound).state is state
 
 
-def test_questions_that_were_all_asked_at_once_tell_nothing_of_the_rate() -> None:
+def test_questions_asked_at_the_same_time_show_no_rate() -> None:
     at_once = [Sample(0.0, 0.01, "p", None, False, "refused") for _ in range(5)]
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "failed_share": "10%"}
     )
-    assert during(expectation, Samples(at_once), "p", Window(0.0, 0.0, 5.0), 5.0).state is OPEN
+    assert during(expectation, Samples(at_once), P, Window(0.0, 0.0, 5.0), 5.0).state is OPEN
 
 
-def test_two_outages_that_a_gap_lies_between_may_be_one() -> None:
+def test_two_outages_with_a_gap_between_them_may_be_one() -> None:
     assert judged("+-+-" + GAP + "-+++", outages="2").state is OPEN
     assert judged("+-+-" + GAP + "-+++", outages="1").state is BROKEN
 
@@ -468,8 +473,8 @@ def test_a_window_counts_from_its_start_whenever_that_is() -> None:
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "longest_outage": "5s"}
     )
-    found = during(expectation, Samples(lane(WHOLE, start=100)), "p", Window(100.0, 100.0, 102.0), 102.0)
-    assert (found.state, found.seen) == (OPEN, "f lasted 2s: an outage of 5s had no room")
+    found = during(expectation, Samples(lane(WHOLE, start=100)), P, Window(100.0, 100.0, 102.0), 102.0)
+    assert (found.state, found.seen) == (OPEN, "f lasted only 2s, too short for an outage of 5s")
 
 
 TWO_OUTAGES = "+-++---+++"
@@ -485,21 +490,21 @@ TWO_OUTAGES = "+-++---+++"
         ({"longest_outage": "1500ms"}, 0.8, 3),
     ],
 )
-def test_what_is_shown_for_a_judgement(promised: dict[str, Any], at: float, shown: int) -> None:
+def test_the_samples_cited_for_a_judgement(promised: dict[str, Any], at: float, shown: int) -> None:
     found = judged(TWO_OUTAGES, **promised)
     assert (found.at, [each.samples for each in found.evidence]) == (at, [shown])
     calm = judged(WHOLE, **promised)
     assert (calm.at, [each.samples for each in calm.evidence]) == (0.0, [10])
 
 
-def test_the_first_failure_is_the_one_that_is_told() -> None:
+def test_the_first_failure_is_quoted() -> None:
     samples = lane("+++---+++++")
     told = [
         Sample(each.t, 0.01, "p", None, each.ok, f"answer {number}") for number, each in enumerate(samples)
     ]
     for promised, seen in (
-        ({"ok": "always"}, "p failed in 3 of 11 samples, first answer 3 at 0.6s"),
+        ({"ok": "always"}, "p failed in 3 of 11 samples, first at 0.6s (answer 3)"),
         ({"longest_outage": "2s"}, "p was out for 610ms, from 0.6s (answer 3)"),
     ):
         expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
-        assert during(expectation, Samples(told), "p", Window(0.0, 0.0, 2.2), 2.2).seen == seen
+        assert during(expectation, Samples(told), P, Window(0.0, 0.0, 2.2), 2.2).seen == seen

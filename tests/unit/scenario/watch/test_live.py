@@ -1,8 +1,9 @@
-"""What a live view knows: probes of the last minute, states, and what changed."""
+"""The live view: probes of the last minute, states and changes."""
 
 from __future__ import annotations
 
 from halab.scenario.record.events import Sample, StateReading
+from halab.scenario.record.lanes import Lane
 from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live
 
 
@@ -18,48 +19,48 @@ def said(live: Live) -> list[str]:
     return [change.text for change in live.changes(100)]
 
 
-def test_a_probe_that_fails_says_so_once_and_again_when_it_answers() -> None:
+def test_a_failing_probe_is_reported_once_and_again_when_it_recovers() -> None:
     live = Live()
     live.add_samples([sample(0), sample(1, ok=False), sample(2, ok=False), *map(sample, (3, 4, 5, 6))])
     assert said(live) == ["read-via-lb fails: timed out", "read-via-lb answers again, after 4.0 s"]
     assert [change.is_bad for change in live.changes(2)] == [True, False]
 
 
-def test_one_good_answer_between_failures_is_no_recovery() -> None:
+def test_one_ok_answer_between_failures_is_not_a_recovery() -> None:
     live = Live()
     live.add_samples([sample(1, ok=False), sample(2), sample(3, ok=False)])
     assert said(live) == ["read-via-lb fails: timed out"]
-    now = live.now("read-via-lb")
+    now = live.now(Lane("read-via-lb"))
     assert (now.ok, now.since, now.detail) == (False, 1, "timed out")
 
 
-def test_the_last_minute_is_cut_into_cells_the_oldest_first() -> None:
+def test_the_last_minute_is_divided_into_cells_with_the_oldest_first() -> None:
     live = Live()
     live.add_samples([sample(1), sample(58.5), sample(59.1, ok=False), sample(59.2)])
-    cells = live.cells(59.9, "read-via-lb", 60)
+    cells = live.cells(59.9, Lane("read-via-lb"), 60)
     assert (cells[-1].asked, cells[-1].failed) == (2, 1)
     assert cells[-2] == Cell(1, 0, 0.005)
     assert cells[1].asked == 1
     assert sum(cell.asked for cell in cells) == 4
 
 
-def test_a_cell_that_was_drawn_moves_on_as_it_is() -> None:
+def test_a_drawn_cell_does_not_change_when_it_moves() -> None:
     live = Live()
     live.add_samples([sample(10 + number / 10, ok=number % 7 != 0) for number in range(100)])
-    earlier = live.cells(20.3, "read-via-lb", 60)
-    assert live.cells(21.3, "read-via-lb", 60)[:-1] == earlier[1:]
+    earlier = live.cells(20.3, Lane("read-via-lb"), 60)
+    assert live.cells(21.3, Lane("read-via-lb"), 60)[:-1] == earlier[1:]
 
 
 def test_the_failed_share_is_of_the_last_minute() -> None:
     live = Live()
     live.add_samples([sample(0, ok=False), sample(70), sample(71, ok=False), sample(72), sample(73)])
-    assert live.failed_share(73, "read-via-lb") == 0.25
+    assert live.failed_share(73, Lane("read-via-lb")) == 0.25
 
 
 def test_old_samples_are_forgotten() -> None:
     live = Live()
     live.add_samples(map(sample, range(1000)))
-    assert len(live._lanes["read-via-lb"].samples) <= 2 * WINDOW_SECONDS + 1
+    assert len(live._lanes[Lane("read-via-lb")].samples) <= 2 * WINDOW_SECONDS + 1
 
 
 def test_probes_through_the_load_balancer_come_first() -> None:
@@ -67,7 +68,7 @@ def test_probes_through_the_load_balancer_come_first() -> None:
     live.add_samples([
         sample(1, probe="ready-direct", machine="cp1"), sample(1), sample(1, probe="etcd-direct", machine="cp2")
     ])  # fmt: skip
-    assert live.lanes == ("read-via-lb", "etcd-direct@cp2", "ready-direct@cp1")
+    assert tuple(map(str, live.lanes)) == ("read-via-lb", "etcd-direct@cp2", "ready-direct@cp1")
 
 
 def test_a_new_leader_is_a_change_with_both_names() -> None:
@@ -77,7 +78,7 @@ def test_a_new_leader_is_a_change_with_both_names() -> None:
     assert live.state(3.5, "etcd-leader") == "cp2"
 
 
-def test_what_nobody_could_tell_lately_is_unknown() -> None:
+def test_a_state_without_a_recent_answer_is_unknown() -> None:
     live = Live()
     live.add_readings([leader(1, "cp1"), leader(6, None)])
     assert live.state(2, "etcd-leader") == "cp1"
@@ -96,7 +97,7 @@ def test_a_backend_that_goes_down_is_bad_and_one_that_comes_up_is_not() -> None:
     ]
 
 
-def test_a_term_that_counts_up_is_no_news() -> None:
+def test_a_new_term_is_not_reported_as_a_change() -> None:
     live = Live()
     live.add_readings([StateReading(t, 0, "etcd-term", None, str(t)) for t in (1, 2, 3)])
     assert said(live) == []
@@ -113,7 +114,7 @@ def test_machines_and_faults_that_come_and_go_are_changes() -> None:
     assert (live.machine("cp1"), live.machine("cp9"), live.faults) == ("off", "", ("freeze on cp1",))
 
 
-def test_changes_are_told_once_each() -> None:
+def test_every_change_is_reported_once() -> None:
     live = Live()
     live.see_machines(1, {"cp1": "running"})
     live.see_machines(2, {"cp1": "off"})

@@ -1,4 +1,4 @@
-"""`halab watch`: what is drawn, and when it ends."""
+"""`halab watch`: its screen, and how it ends."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
 
 
-def test_the_screen_shows_each_machine_with_what_it_is_and_leads() -> None:
+def test_the_screen_shows_machines_with_their_states_and_leaders() -> None:
     shown = rows(drawn(live_lab(cp2_down=True)))
     assert shown["lb1"] == ["lb1", "running"]
     assert shown["cp1"] == ["cp1", "running", "ready", "up", "etcd,", "scheduler"]
@@ -76,7 +76,7 @@ def test_the_screen_shows_each_machine_with_what_it_is_and_leads() -> None:
     assert shown["lab"][:5] == ["lab", "ha,", "Kubernetes", LAB.release.kubernetes + ",", "haproxy"]
 
 
-def test_the_screen_shows_each_probe_with_its_marks_readable_without_colour() -> None:
+def test_the_screen_shows_probes_with_marks_that_are_readable_without_colour() -> None:
     text = drawn(live_lab(cp2_down=True))
     line = next(line for line in text.splitlines() if line.startswith("ready-direct on cp2"))
     assert "fails" in line
@@ -100,17 +100,17 @@ def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
         assert len(lines) <= height
 
 
-def test_a_screen_of_nothing_yet_is_drawn() -> None:
+def test_a_screen_without_data_is_drawn() -> None:
     assert rows(drawn(Live()))["cp1"] == ["cp1", "?", "unknown"]
 
 
-def test_colour_only_repeats_what_is_written() -> None:
+def test_colour_only_repeats_the_text() -> None:
     coloured = drawn(live_lab(cp2_down=True), colour=True)
     assert "\x1b[" in coloured
     assert "\x1b[" not in drawn(live_lab(cp2_down=True))
 
 
-def test_a_summary_is_one_line_with_the_exceptions_by_name() -> None:
+def test_a_summary_is_one_line_that_names_the_exceptions() -> None:
     assert summary(VIEW, live_lab(), 60) == (
         "10:16:00  4 running; leaders: etcd cp1, controller-manager cp3, scheduler cp1; 3 backends up; "
         "3 nodes ready; 3 probes answer"
@@ -123,7 +123,7 @@ def test_a_summary_is_one_line_with_the_exceptions_by_name() -> None:
     assert change_line(VIEW, LiveChange(61.5, "cp2: off → running")) == "10:16:01  cp2: off → running"
 
 
-def test_lines_are_every_change_and_a_summary_every_five_seconds(capsys: Shown) -> None:
+def test_there_is_a_line_for_every_change_and_a_summary_every_five_seconds(capsys: Shown) -> None:
     live = live_lab()
     with watch.in_lines(VIEW) as show:
         for t in (0.5, 2.0, 3.0, 8.0):
@@ -135,7 +135,7 @@ def test_lines_are_every_change_and_a_summary_every_five_seconds(capsys: Shown) 
     assert lines[-1].endswith("cp1: running → off")
 
 
-def test_frames_end_with_the_time_and_are_cut_into_legs() -> None:
+def test_frames_stop_at_the_end_time_and_come_in_legs() -> None:
     frames = watch.Frames(FakeClock(), 2 * watch._LEG_SECONDS)
     assert len(list(frames.of_a_leg())) == watch._LEG_SECONDS / watch._FRAME_SECONDS
     assert not frames.over
@@ -176,14 +176,14 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(tmp_path, monkeypatch)
 
 
-def test_watch_ends_by_itself_after_so_many_seconds(watched: Watched) -> None:
+def test_watch_ends_after_the_given_seconds(watched: Watched) -> None:
     assert main(["watch", "--seconds", "0.01"]) == 0
     assert (watched.writes, watched.ended) == (False, True)
     assert main(["watch", "--seconds", "0.01", "--writes"]) == 0
     assert watched.writes is True
 
 
-def test_ctrl_c_is_how_a_view_is_ended_and_a_signal_is_an_interrupt(watched: Watched) -> None:
+def test_ctrl_c_ends_a_view_and_a_signal_interrupts_it(watched: Watched) -> None:
     watched.end = KeyboardInterrupt()
     assert main(["watch"]) == 0
     assert watched.ended
@@ -191,7 +191,7 @@ def test_ctrl_c_is_how_a_view_is_ended_and_a_signal_is_an_interrupt(watched: Wat
     assert main(["watch"]) == 130
 
 
-def test_a_view_ends_with_its_reader(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_ends_when_its_output_is_closed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BufferedWriter(streams._Output(writer))))
@@ -200,7 +200,7 @@ def test_a_view_ends_with_its_reader(watched: Watched, monkeypatch: pytest.Monke
     os.close(writer)
 
 
-def test_nothing_is_written_unless_asked_for() -> None:
+def test_nothing_is_written_without_the_option() -> None:
     asked = [
         probe.name
         for probe in probes(LAB, ["watch-via-lb", "read-kept-via-lb"])
@@ -220,7 +220,7 @@ class SilentPower:
         return PowerState.RUNNING
 
 
-def test_a_machine_whose_power_cannot_be_told_is_unknown() -> None:
+def test_a_machine_whose_power_state_cannot_be_read_is_unknown() -> None:
     power = SilentPower()
     assert watcher._state(power, "cp1") == "running"  # type: ignore[arg-type]
     assert watcher._state(power, "cp2") == "unknown"  # type: ignore[arg-type]
