@@ -710,7 +710,9 @@ def test_checks_that_the_timeline_contradicts_are_an_error(
 ) -> None:
     result = judged(MadeRun(text=CHECKED, checks=checks, change=counting(*counted)))
     assert result.verdict is Verdict.ERROR
-    assert f"checks: the timeline has {counted[0]} passed and {counted[1]} failed checks, " in result.reasons[0]
+    assert (
+        f"checks: the timeline has {counted[0]} passed and {counted[1]} failed checks, " in result.reasons[0]
+    )
 
 
 def test_checks_are_judged_even_if_the_scenario_names_none() -> None:
