@@ -29,6 +29,7 @@ from halab.config.probe import ProbeName, Question, Way
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario.record import outage, timeline
 from halab.scenario.record.events import Sample
+from halab.scenario.record.lanes import Lane
 from halab.scenario.sampler import launcher, probes
 from halab.scenario.sampler.clients import request
 from halab.scenario.sampler.launcher import NOT_WRITTEN, SamplerConfig
@@ -263,8 +264,8 @@ def test_a_sampler_that_stood_still_is_no_evidence_against_the_lab(
     # without their `stalled`, these would be failures of the server
     assert any(not each.ok and each.detail == "timed out" for each in held.void)
     assert max(each.stalled for each in held.void) > stopped - limit
-    assert {(each.ok, each.detail) for each in held.of("ready-via-lb")} == {(True, "200")}
-    starts = [each.t for each in held.of("ready-via-lb")]
+    assert {(each.ok, each.detail) for each in held.of(Lane("ready-via-lb"))} == {(True, "200")}
+    starts = [each.t for each in held.of(Lane("ready-via-lb"))]
     assert max(second - first for first, second in itertools.pairwise(starts)) > stopped
     assert "the sampler stood still for " in (tmp_path / "log").read_text()
 

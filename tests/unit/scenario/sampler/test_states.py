@@ -54,7 +54,7 @@ def test_readings_are_sorted_by_lane_and_time() -> None:
 def test_a_change_is_a_reading_that_differs_from_the_one_before() -> None:
     values = ["cp1", "cp1", None, None, "cp2", "cp1"]
     states = States(reading(t, value) for t, value in enumerate(values))
-    assert states.changes("etcd-leader") == [(0, "cp1"), (2, None), (4, "cp2"), (5, "cp1")]
+    assert states.changes(Lane("etcd-leader")) == [(0, "cp1"), (2, None), (4, "cp2"), (5, "cp1")]
     assert states.changes("nothing") == []
 
 
