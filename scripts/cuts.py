@@ -72,8 +72,8 @@ class CutServer:
     async def _end(self) -> None:
         """Release the dropped requests: no client waits for them any more."""
         await self._close()
-        for each in self._dropped:
-            each.set()
+        for event in self._dropped:
+            event.set()
         await asyncio.sleep(0.1)
 
     async def _hold(self) -> float:

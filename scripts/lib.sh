@@ -33,10 +33,10 @@ need_packages() {
 
 # Find a Python that is new enough and can make a virtual environment.
 find_python() {
-  local each
-  for each in python3.13 python3.12 python3.11 python3; do
-    if "$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      command -v "$each"
+  local python
+  for python in python3.13 python3.12 python3.11 python3; do
+    if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$python"
       return
     fi
   done

@@ -86,7 +86,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
         # parse the statement alone: much faster than the complete module
         yield from _of_statement(module, "".join(lines[first - 1 : node.end_lineno]), first)
 
@@ -144,13 +144,13 @@ class SwapMembership(Operator):  # type: ignore[misc]
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "comparison":
-            for each in node.children[1::2]:
-                if self._words(each) in (["in"], ["not", "in"]):
-                    yield each.start_pos, each.end_pos
+            for operator in node.children[1::2]:
+                if self._words(operator) in (["in"], ["not", "in"]):
+                    yield operator.start_pos, operator.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
         places = [
-            number for number, each in enumerate(node.children) if number % 2 and "in" in self._words(each)
+            number for number, child in enumerate(node.children) if number % 2 and "in" in self._words(child)
         ]
         was = self._words(node.children[places[index]])
         node.children[places[index]] = parso.parse(" not in" if was == ["in"] else " in")
@@ -267,7 +267,7 @@ class _Bare(ast.NodeTransformer):
 def _described(module: str, source: str, changed: str, line: int) -> Mutant:
     before, after = source.splitlines(), changed.splitlines()
     matched = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    edits = [each for each in matched if each[0] != "equal"]
+    edits = [edit for edit in matched if edit[0] != "equal"]
     (_, start, _, new_start, _), (_, _, end, _, new_end) = edits[0], edits[-1]
     return Mutant(
         module=module,
@@ -289,7 +289,7 @@ def place_of(source: str, line: int) -> str:
     names: list[str] = []
     around: ast.AST | None = ast.parse(source)
     while around is not None:
-        around = next((each for each in ast.iter_child_nodes(around) if _holds(each, line)), None)
+        around = next((node for node in ast.iter_child_nodes(around) if _holds(node, line)), None)
         names += [around.name] if isinstance(around, ast.FunctionDef | ast.ClassDef) else []
     return ".".join(names)
 

@@ -118,7 +118,7 @@ def test_a_bare_host_that_others_use_goes_on_and_is_no_failure(tmp_path: Path) -
         f"root={tmp_path}; unset HALAB_BARE_HOST\nuse_bare_host demo-1\nis_bare_host() {{ true; }}\nleave_bare_host",
     )
     code, errors = shell.end()
-    assert (code, "the bare host demo-1 goes on" in errors) == (0, True)
+    assert (code, "the bare host demo-1 keeps running" in errors) == (0, True)
 
 
 def test_two_scripts_at_once_make_one_environment(tmp_path: Path) -> None:
