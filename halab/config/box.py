@@ -18,7 +18,7 @@ Word = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9@.+_-]*$")]
 def _gibibytes(value: Any) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,3})G", value) if isinstance(value, str) else None
     if not found:
-        raise ValueError("a size such as 20G")
+        raise ValueError("should be a size such as 20G")
     return int(found[1])
 
 

@@ -60,26 +60,26 @@ class ExpectationRules:
         if fact.is_of_a_machine and expectation.target is None:
             yield (*self.path, "fact"), f"{fact} needs `on`"
         if not fact.is_of_a_machine and expectation.target is not None:
-            yield (*self.path, "fact"), f"{fact} is of the whole lab and takes no `on`"
+            yield (*self.path, "fact"), f"{fact} is of the whole lab: leave `on` out"
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
         asked = [self.cast.needs.load_balancer, *(each.load_balancer for each in self.conditions)]
         if fact is FactName.BACKEND and Balancer.NGINX in asked:
-            yield (*self.path, "fact"), "only HAProxy tells of its backends, and this is for nginx"
+            yield (*self.path, "fact"), "only HAProxy reports its backends, and this step is for nginx"
         elif fact is FactName.BACKEND and Balancer.HAPROXY not in asked:
-            what = "only HAProxy tells of its backends: add `when: {load_balancer: haproxy}`"
+            what = "only HAProxy reports its backends: add `when: {load_balancer: haproxy}`"
             yield (*self.path, "fact"), what
 
     def _value(self, fact: FactName, value: str) -> Iterator[str]:
         if fact.is_a_number:
-            yield f"nobody knows beforehand what {fact} is: promise an `increase` of it"
+            yield f"the value of {fact} cannot be known in advance: expect an `increase`"
         elif not fact.is_sampled:
-            yield f"nobody knows beforehand when something started: promise that {fact} changed"
+            yield f"a start time cannot be known in advance: expect {fact} `changed`"
         elif fact.values is not None and value not in fact.values:
-            yield f"{fact} is {_listed(sorted(fact.values))}, never {value}"
+            yield f"{fact} should be {_listed(sorted(fact.values))}, not {value}"
         elif fact.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
-            yield f"{fact} is the name of a control plane, such as cp1, never {value}"
+            yield f"{fact} should be a control plane, such as cp1, not {value}"
         else:
             yield from self.cast.missing_machine(value)
 
@@ -104,16 +104,16 @@ class ExpectationRules:
         fits = _CONTROL_PLANE if isinstance(expectation, ProbeExpectation) else expectation.fact.kinds
         if fits and self.cast.kinds(target) and not self.cast.kinds(target) <= fits:
             asked = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
-            yield f"{asked} is asked of a {_listed(sorted(fits))}, which this may not be: {target}"
+            yield f"{asked} needs a {_listed(sorted(fits))}, and this may be another machine: {target}"
 
     def _others(self, expectation: Expectation) -> Iterator[str]:
         """The control planes that a fault did not hit: the one that is named, or the last before."""
         if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
-            yield "a fact like this is read off machines that are named: name one, or a fault"
+            yield "this fact is read from named machines only: write a machine or a fault"
         yield from self.cast.missing_machine(OTHERS)
         named = expectation.fault or next(reversed(self.cast.injected), "")
         if named in self.cast.injected and self.cast.injected[named].hits_all:
-            yield f"there are none: {named} hits every control plane"
+            yield f"there are no others: {named} hits every control plane"
 
 
 def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
@@ -122,11 +122,11 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
     amounts = amounts_of(expectation)
     given = [name for name, value in (("ok", ok), ("fails", fails)) if value is not None]
     if not given and not amounts:
-        yield f"should promise something: ok, fails, {_listed(AMOUNTS)}"
+        yield f"should expect something: ok, fails, {_listed(AMOUNTS)}"
     if len(given) == 2:
-        yield "cannot promise both ok and fails"
+        yield "cannot expect both ok and fails"
     elif given and amounts:
-        yield f"cannot promise both {given[0]} and {next(iter(amounts))}"
+        yield f"cannot expect both {given[0]} and {next(iter(amounts))}"
     for promise in filter(None, (ok, fails)):
         if promise.always and during is None:
             yield "always needs a window: add `during` and the name of a fault"
@@ -138,7 +138,7 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
     some = [name for name, bounds in amounts.items() if bounds.least > 0]
     none = [name for name, bounds in amounts.items() if bounds.most == 0]
     if some and none:
-        yield f"cannot promise both some {some[0]} and none by {none[0]}"
+        yield f"cannot expect both some {some[0]} and none by {none[0]}"
 
 
 def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
@@ -150,17 +150,17 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
         return
     (form,) = forms
     if form == "value" and (expectation.reached is None) == (during is None):
-        yield "a value should be `reached: within` a time, or held `during` a fault"
+        yield "a value needs `reached: within` a time, or `during` a fault"
     if form != "value" and expectation.reached is not None:
         yield f"reached goes with a value, not with {form}"
     if form == "changed" and during is not None:
         yield "within counts from the step before, not over a window: leave `during` out"
     if form == "increase" and not fact.is_a_number:
-        yield f"{fact} is no number: it cannot increase"
+        yield f"{fact} is not a number and cannot increase"
     if form == "increase" and during is None:
         yield "increase needs a window: add `during` and the name of a fault"
     if form == "unchanged" and during is not None and not fact.is_sampled:
-        yield f"{fact} is not read all the time, so nobody can tell over a window: leave `during` out"
+        yield f"{fact} is not sampled, so it is unknown over a window: leave `during` out"
 
 
 def amounts_of(expectation: ProbeExpectation) -> dict[str, Bounds]:

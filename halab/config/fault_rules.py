@@ -59,16 +59,16 @@ class KnownFaults:
         for number, target in enumerate(step.targets):
             at = (*path, "on") if isinstance(step.on, str) else (*path, "on", number)
             if target in step.targets[:number]:
-                yield at, f"is named twice: {target}"
+                yield at, f"is listed twice: {target}"
                 continue
             for what in self._target_problems(step.fault, target):
                 yield at, what
         if step.name in self.injected:
             earlier = self.injected[step.name].index
-            where = f"step {earlier + 1}" if earlier >= 0 else "an entry before"
-            yield (*path, "name"), f"is already the fault of {where}: {step.name}"
+            where = f"step {earlier + 1}" if earlier >= 0 else "an earlier entry"
+            yield (*path, "name"), f"is already the name of the fault of {where}: {step.name}"
         elif kinds_of(step.name) or step.name in (OTHERS, EVERYONE):
-            yield (*path, "name"), f"means a machine: {step.name}"
+            yield (*path, "name"), f"is a machine or a role; choose another name: {step.name}"
         hits_all = any(
             self.injected[target].hits_all if target in self.injected else target in ("all", "all-cp")
             for target in step.targets
@@ -80,14 +80,14 @@ class KnownFaults:
         if step.name not in self.injected:
             yield (*path, "heal"), self.unknown_fault(step.name, later)
         elif step.name in self.healed:
-            yield (*path, "heal"), f"healed already in step {self.healed[step.name] + 1}: {step.name}"
+            yield (*path, "heal"), f"is already healed in step {self.healed[step.name] + 1}: {step.name}"
         self.healed.setdefault(step.name, index)
 
     def unknown_fault(self, name: str, later: Mapping[str, int]) -> str:
         """Why a name that should be that of an earlier fault is none."""
         if name in later:
             return f"is injected later, in step {later[name] + 1}: {name}"
-        return f"no fault of that name is injected before: {name}{nearest(name, self.injected)}"
+        return f"no earlier step injects a fault of that name: {name}{nearest(name, self.injected)}"
 
     def option_problems(self, fault: str, options: Options, targets: tuple[str, ...]) -> Iterator[str]:
         """What is wrong with the options of a fault, those that name machines included."""
@@ -99,7 +99,7 @@ class KnownFaults:
                 continue
             if not self.kinds(value):
                 known = [EVERYONE, OTHERS, *ROLES, "cp1", *self.injected]
-                yield f"{name} is no target: {value}{nearest(value, known)}"
+                yield f"{name} is not a target: {value}{nearest(value, known)}"
             elif targets == (value,) and value not in SEVERAL and value not in self.injected:
                 yield f"{name} means the machine that the fault is on: {value}"
             else:
@@ -109,8 +109,8 @@ class KnownFaults:
         """Where the place of a fault rules a target out."""
         place, kinds = self.faults[fault].place, self.kinds(target)
         if kinds and not kinds <= place.kinds:
-            none = not kinds & place.kinds
-            yield f"{fault} needs {place}, which {'this is not' if none else 'not all of these are'}: {target}"
+            verb = "is" if not kinds & place.kinds else "may be"
+            yield f"{fault} needs {place}, and this {verb} another machine: {target}"
 
     def missing_machine(self, name: str) -> Iterator[str]:
         """Where a lab that has all that the scenario needs may not have this machine."""
@@ -118,11 +118,11 @@ class KnownFaults:
         if kind is TargetKind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
             yield f"no lab has more than {MOST_CONTROL_PLANES} control planes: {name}"
         elif kind is TargetKind.CONTROL_PLANE and number > self.needs.control_planes:
-            yield f"needs a lab that has it: write needs: {{control_planes: …}}: {name}"
+            yield f"a lab may lack it: write needs: {{control_planes: {number}}}: {name}"
         elif kind is TargetKind.WORKER and number > MOST_WORKERS:
             yield f"no lab has more than {MOST_WORKERS} workers: {name}"
         elif kind is TargetKind.WORKER and number > self.needs.workers:
-            yield f"needs a lab that has it: write needs: {{workers: …}}: {name}"
+            yield f"a lab may lack it: write needs: {{workers: {number}}}: {name}"
         elif name in ("etcd-follower", "etcd-followers", OTHERS) and self.needs.control_planes == 1:
             yield f"needs a lab of several control planes: write needs: {{control_planes: 3}}: {name}"
 

@@ -55,11 +55,7 @@ def _name(value: str) -> str:
 
 def _odd(value: int) -> int:
     if value in (2, 4):
-        survives = (value - 1) // 2
-        raise ValueError(
-            f"{value} members survive the loss of {survives}, no more than {value - 1} do, "
-            f"and one more can fail: write 1, 3 or 5"
-        )
+        raise ValueError("an even number adds no fault tolerance: write 1, 3 or 5")
     if value not in (1, 3, 5):
         raise ValueError("must be 1, 3 or 5")
     return value
@@ -97,11 +93,11 @@ def is_stock(box: str) -> bool:
 def _box(value: str, info: ValidationInfo) -> str:
     if is_stock(value) and info.data.get("provider") in (ProviderKind.AUTO, ProviderKind.DOCKER):
         raise ValueError(
-            f"a box of Vagrant's is a virtual machine, and `provider: {info.data['provider']}` makes containers: "
+            f"a Vagrant box is a virtual machine, but `provider: {info.data['provider']}` creates containers: "
             f"write `provider: libvirt`, or a box that halab builds, such as debian-12"
         )
     if not is_stock(value) and value not in data.box_names():
-        raise ValueError(f"is no box that halab builds{nearest(value, data.box_names())}")
+        raise ValueError(f"is not a box that halab builds{nearest(value, data.box_names())}")
     return value
 
 
@@ -169,17 +165,17 @@ class LabFile(Model):
 
     name: Annotated[str, AfterValidator(_name)] = Field(
         "ha",
-        description="auto: a name of its own for each folder, such as demo-3f9a2c for a folder called demo",
+        description="auto: a separate name for each folder, such as demo-3f9a2c for a folder called demo",
     )
     provider: ProviderKind = ProviderKind.AUTO
     provider_uri: Annotated[str, AfterValidator(remote.provider_uri)] | None = Field(
         None,
-        description="libvirt: where it is asked, such as qemu+ssh://ada@farm/system; else by LIBVIRT_DEFAULT_URI",
+        description="libvirt: its address, such as qemu+ssh://ada@farm/system; without it, LIBVIRT_DEFAULT_URI",
     )
     accel: Acceleration = Acceleration.AUTO
     disk_cache: DiskCache = Field(
         DiskCache.SAFE,
-        description="libvirt: unsafe is faster, and loses at a power cut what a guest has flushed",
+        description="libvirt: unsafe is faster, but a power cut loses data that a guest has flushed",
     )
     control_planes: Annotated[int, AfterValidator(_odd)] = 3
     workers: int = Field(0, ge=0, le=20)
@@ -190,7 +186,7 @@ class LabFile(Model):
     box: Annotated[str, AfterValidator(_box)] = Field(
         "debian-12",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
-        description="of halab's recipes, or owner/name of Vagrant's stock boxes (libvirt only)",
+        description="a recipe of halab, or owner/name of a stock Vagrant box (libvirt only)",
     )
     patience: float = Field(1.0, ge=0.5, le=60)
 
@@ -199,5 +195,5 @@ class LabFile(Model):
     def _is_of_libvirt(cls, value: str | None, info: ValidationInfo) -> str | None:
         # a provider that is wrong itself is not there
         if value is not None and info.data.get("provider", ProviderKind.LIBVIRT) is not ProviderKind.LIBVIRT:
-            raise ValueError("is libvirt's alone: write `provider: libvirt`; docker has DOCKER_HOST")
+            raise ValueError("is for libvirt only: write `provider: libvirt`; for docker, set DOCKER_HOST")
         return value

@@ -97,8 +97,8 @@ class Condition(Model):
 class Needs(Model):
     """What a lab must have for this scenario; otherwise it is skipped."""
 
-    control_planes: int = Field(1, ge=1, le=5, description="at least so many")
-    workers: int = Field(0, ge=0, le=20, description="at least so many")
+    control_planes: int = Field(1, ge=1, le=5, description="at least this many")
+    workers: int = Field(0, ge=0, le=20, description="at least this many")
     kubernetes: VersionCondition | None = None
     provider: Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT] | None = None
     load_balancer: Balancer | None = None

@@ -99,7 +99,7 @@ def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
         if isinstance(text, str) and text.startswith(_AT_LEAST):
             least = amount_of(text.removeprefix(_AT_LEAST).strip())
             if not least:
-                raise ValueError(f'should be more than nothing, not "{text}"')
+                raise ValueError(f'should be more than 0, not "{text}"')
             return Bounds(math.inf, least)
         first, to, second = text.partition(" to ") if isinstance(text, str) else (text, "", "")
         if not to:

@@ -17,19 +17,19 @@ _PATH = r"/[\w ./@+=,:-]+"
 _SCHEMES = ("qemu", "qemu+ssh", "qemu+unix")
 # What of libvirt's own parameters halab, Vagrant and libvirt all understand, and what may be written for each.
 _PARAMETERS = {
-    "keyfile": (_PATH, "a path from / on, of letters, digits, spaces and ./@+=,:-_"),
+    "keyfile": (_PATH, "an absolute path of letters, digits, spaces and ./@+=,:-_"),
     "mode": ("auto|direct|legacy", "auto, direct or legacy"),
     "no_tty": ("0|1", "0 or 1"),
     "proxy": ("auto|native|netcat", "auto, native or netcat"),
-    "socket": (_PATH, "a path from / on, of letters, digits, spaces and ./@+=,:-_"),
+    "socket": (_PATH, "an absolute path of letters, digits, spaces and ./@+=,:-_"),
 }
 _REFUSED = {
-    "command": "it names a program that would be run on this host",
-    "netcat": "it names a program that would be run on the other host",
-    "no_verify": "halab always verifies the key of a host: log in once by hand, so that it is known",
+    "command": "it would run a program on this host",
+    "netcat": "it would run a program on the other host",
+    "no_verify": "halab always verifies the key of a host: log in once by hand to accept it",
     "known_hosts": "libvirt does not read it with qemu+ssh: the known hosts are those of your ssh",
     "known_hosts_verify": "libvirt does not read it with qemu+ssh: halab always verifies the key of a host",
-    "sshauth": "libvirt does not read it with qemu+ssh: your configuration of ssh says how to log in",
+    "sshauth": "libvirt does not read it with qemu+ssh: configure the login in your ssh configuration",
 }
 # It must not wait for somebody to type, nor for a host that has gone.
 _OPTIONS = (
@@ -64,11 +64,11 @@ class Remote:
         if not re.fullmatch(_HOST, host):
             raise ValueError("names no host")
         if user is not None and not re.fullmatch(_USER, user):
-            raise ValueError(f"names no user that ssh can be told: {user}")
+            raise ValueError(f"has a user name that ssh does not accept: {user}")
         if parts.password is not None:
             raise ValueError("has a password in it: use a key")
         if parts.scheme == "ssh" and (parts.query or parts.fragment):
-            raise ValueError("has more in it than a user, a host and a port")
+            raise ValueError("may contain only a user, a host and a port")
         return cls(host, user, parts.port, _parameters(parts).get("keyfile"))
 
     @property
@@ -104,26 +104,26 @@ def provider_uri(value: str) -> str:
     except ValueError as error:
         raise ValueError(f"{error}: {_FORM}") from error
     if remote is None and parts.netloc:
-        raise ValueError(f"names a host, which only qemu+ssh reaches: {_FORM}")
+        raise ValueError(f"names a host, which needs qemu+ssh: {_FORM}")
     if parts.path != "/system":
-        raise ValueError(f"must end with /system: a session of one user makes no networks; {_FORM}")
+        raise ValueError(f"must end with /system: a user session cannot create networks; {_FORM}")
     return value
 
 
-_FORM = "write qemu+ssh://USER@HOST/system (?keyfile=FILE for a key of its own), or qemu:///system"
+_FORM = "write qemu+ssh://USER@HOST/system (?keyfile=FILE for a separate key), or qemu:///system"
 
 
 def _require_printable(address: str) -> None:
     # also what is only there once %0A and the like are decoded
     for character in address + unquote(address):
         if not character.isprintable():
-            raise ValueError(f"has a character in it that cannot be printed (U+{ord(character):04X})")
+            raise ValueError(f"contains a character that cannot be printed (U+{ord(character):04X})")
 
 
 def _parameters(parts: SplitResult) -> dict[str, str]:
     """What follows the `?`; ValueError names what halab does not take."""
     if parts.fragment:
-        raise ValueError(f"has a part after # that means nothing: {parts.fragment}")
+        raise ValueError(f"has a part after #, which is not supported: {parts.fragment}")
     if "+" in parts.query:
         # a plus for libvirt, and a space for Vagrant
         raise ValueError("has a + in its parameters: write %20 for a space, %2B for a plus")
@@ -132,7 +132,7 @@ def _parameters(parts: SplitResult) -> dict[str, str]:
         if name in _REFUSED:
             raise ValueError(f"has the parameter {name}, which halab refuses: {_REFUSED[name]}")
         if name not in _PARAMETERS:
-            raise ValueError(f"has a parameter that is not known: {name}{nearest(name, _PARAMETERS)}")
+            raise ValueError(f"has an unknown parameter: {name}{nearest(name, _PARAMETERS)}")
         if name in found:
             raise ValueError(f"has the parameter {name} twice")
         pattern, wanted = _PARAMETERS[name]

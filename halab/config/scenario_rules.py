@@ -62,7 +62,7 @@ def findings(scenario: Scenario, known_faults: Mapping[str, FaultSpec]) -> Itera
         elif isinstance(step, Heal):
             yield from cast.heal(path, index, step, later)
         elif isinstance(step, Expect) and not cast.injected:
-            yield (*path, "expect"), "stands before the first inject: nothing has happened yet"
+            yield (*path, "expect"), "comes before the first inject, when nothing has happened yet"
         elif isinstance(step, Expect):
             rules = ExpectationRules((*path, "expect"), cast, later, tuple(conditions(step)))
             yield from rules.problems(step.expectation)
@@ -87,34 +87,37 @@ def _conditions(scenario: Scenario) -> Iterator[Finding]:
         asked = conditions(step)
         for when in asked:
             if not when.versions:
-                yield ("steps", index), f"never happens: {_no_version(when)}"
+                yield ("steps", index), f"can never apply: {_no_version(when)}"
             elif needs.versions and not when.may_hold_with(needs):
-                yield ("steps", index), f"never happens: {_disagreement(when, needs, 'needs says')}"
+                yield ("steps", index), f"can never apply: {_disagreement(when, needs, 'needs says')}"
         for one, other in combinations(asked, 2):
             if one.versions and other.versions and not one.may_hold_with(other):
-                yield ("steps", index), f"never happens: {_disagreement(one, other, 'its expectation')}"
+                yield (
+                    ("steps", index),
+                    f"can never apply: {_disagreement(one, other, 'its expectation says')}",
+                )
 
 
 def _no_version(when: Condition) -> str:
-    return f"halab knows Kubernetes {', '.join(kubernetes.RELEASES)}, and none is {when.kubernetes}"
+    return f"no Kubernetes version that halab knows is {when.kubernetes}: {', '.join(kubernetes.RELEASES)}"
 
 
 def _disagreement(when: Condition, other: Condition, whose: str) -> str:
     for name in ("provider", "load_balancer"):
         mine, theirs = getattr(when, name), getattr(other, name)
         if mine and theirs and mine != theirs:
-            return f"when says {name}: {mine}, and {whose} {theirs}"
-    return f"when says kubernetes: {when.kubernetes}, and {whose} {other.kubernetes}"
+            return f"when says {name}: {mine}, but {whose} {theirs}"
+    return f"when says kubernetes: {when.kubernetes}, but {whose} {other.kubernetes}"
 
 
 def _whole(scenario: Scenario) -> Iterator[Finding]:
     if not scenario.injects:
-        yield ("steps",), "nothing is injected"
+        yield ("steps",), "no step injects a fault"
     elif unshown := [lab for lab in scenario.needs.labs if not scenario.shows_a_fault_on(lab)]:
         everywhere = len(unshown) == len(list(scenario.needs.labs))
         where = "" if everywhere else f" on a lab with {unshown[0].in_words}"
-        what = f"nothing shows that the fault happened{where}"
-        yield ("steps",), f"{what}: add an expectation with `changed`, `fails` or a least amount"
+        what = f"no expectation shows that the fault had an effect{where}"
+        yield ("steps",), f"{what}: add one with `changed`, `fails` or a least amount"
     if scenario.ledger is LedgerScope.UNTIL_SNAPSHOT and all(
         step.fault != SNAPSHOT for step in scenario.injects
     ):

@@ -39,7 +39,7 @@ def _replaced(name: str, by: Replacement, injects: dict[str, Inject], cast: Know
     step = injects[name]
     options = by.options_after(step)
     if (by.fault, options) == (step.fault, step.options):
-        yield f"is {by.fault} already: nothing changes"
+        yield f"changes nothing: the fault is {by.fault} already"
         return
     yield from cast.option_problems(by.fault, options, step.targets)
     for target in step.targets:
@@ -53,10 +53,10 @@ def _added(added: tuple[Inject, ...], cast: KnownFaults) -> Iterator[Finding]:
         path: Path = ("twin", "add", number)
         if step.name in cast.injected:
             earlier = cast.injected[step.name].index + 1
-            yield (*path, "name"), f"is already the fault of step {earlier}: {step.name}"
+            yield (*path, "name"), f"is already the name of the fault of step {earlier}: {step.name}"
         yield from ahead.inject(path, -1, step)
         if step.fault == NOTHING:
-            yield (*path, "inject"), "does nothing: nothing changes"
+            yield (*path, "inject"), "changes nothing: this fault does nothing"
 
 
 def _set(scenario: Scenario, cast: KnownFaults) -> Iterator[str]:
@@ -66,6 +66,6 @@ def _set(scenario: Scenario, cast: KnownFaults) -> Iterator[str]:
         return
     yield from cast.faults[EDIT_BALANCER].problems_with(settings)
     if settings.get("check") and scenario.needs.load_balancer is Balancer.NGINX:
-        yield "only HAProxy checks its backends, and the scenario needs nginx"
+        yield "only HAProxy checks its backends, but the scenario needs nginx"
     if dict(settings) == {"check": str(BackendCheck.READYZ)}:
-        yield f"is what a lab has anyway: nothing changes: {BackendCheck.READYZ}"
+        yield f"changes nothing: a lab has this setting anyway: {BackendCheck.READYZ}"

@@ -55,6 +55,6 @@ def _what(scenario: Scenario, fault: str, needed: float, waited: float, lab: Lab
     where = f"before `heal: {fault}`" if is_healed else f"after the inject of {fault}"
     on = f" on a lab with {lab.in_words}" if lab else ""
     return (
-        f"{fault} must last {format_duration(needed)} to show that, and the waits while it does add up to"
+        f"{fault} must last {format_duration(needed)} to show this, but the waits while it lasts add up to"
         f" {format_duration(waited)}{on}: add `wait: {math.ceil(needed - waited)}s` {where}"
     )

@@ -25,11 +25,11 @@ _WORDS = {"true": True, "false": False}
 # What PyYAML says, and what a person would.
 _IN_PLAIN_WORDS = {
     "found character '\\t' that cannot start any token": "a tab cannot indent: use spaces",
-    "mapping values are not allowed here": "a ':' where none can be: text with a ':' in it needs quotes",
-    "could not find expected ':'": "a name without a ':' behind it",
+    "mapping values are not allowed here": "a ':' in the wrong place: text that contains a ':' needs quotes",
+    "could not find expected ':'": "a name without a ':' after it",
     "expected <block end>, but found '<block mapping start>'": "indented differently from the lines before",
     "expected <block end>, but found '<block sequence start>'": "indented differently from the lines before",
-    "but found another document": "a second document begins: one file holds one",
+    "but found another document": "a second document begins here: a file must hold one",
 }
 
 
@@ -94,7 +94,7 @@ def parse(text: str, name: str) -> YamlSource:
     except (ValueError, OverflowError):
         # PyYAML hands the number of an escape to `chr` as it is
         line = loader.line + 1 if loader else 1
-        source.problems.append(Problem(name, line, "", "an escape (\\U…) that stands for no character"))
+        source.problems.append(Problem(name, line, "", "an escape (\\U…) that is not a character"))
     else:
         if node is not None and not (isinstance(node, yaml.ScalarNode) and node.value == ""):
             source.value = _Reading(source).value(node, ())
@@ -150,7 +150,7 @@ class _Reading:
             self._join_surrogates(node, path)
             self._source.texts[path] = node.value
             return self._scalar(node, path)
-        self._source.add_problem(path, f"has a YAML tag, and none is known: {node.tag}")
+        self._source.add_problem(path, f"has a YAML tag, which halab does not support: {node.tag}")
         return None
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Mapping:
@@ -198,7 +198,7 @@ class _Reading:
             if kind == "float":
                 return float(text)
         except (ValueError, KeyError):
-            self._source.add_problem(path, f"is tagged as {kind}, and is not one: {text}")
+            self._source.add_problem(path, f"is tagged as {kind}, but is not one: {text}")
             return None
-        self._source.add_problem(path, f"has a YAML tag, and none is known: {node.tag}")
+        self._source.add_problem(path, f"has a YAML tag, which halab does not support: {node.tag}")
         return None

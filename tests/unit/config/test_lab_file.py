@@ -68,11 +68,10 @@ def test_an_odd_number_of_members_is_accepted(count: int) -> None:
     assert LabFile(control_planes=count).control_planes == count
 
 
-@pytest.mark.parametrize(("count", "survives"), [(2, 0), (4, 1)])
-def test_an_even_number_of_members_is_refused_with_the_reason(count: int, survives: int) -> None:
-    (said,) = problems(f"control_planes: {count}")
-    assert f"{count} members survive the loss of {survives}" in said
-    assert "write 1, 3 or 5" in said
+@pytest.mark.parametrize("count", [2, 4])
+def test_an_even_number_of_members_is_refused_with_the_reason(count: int) -> None:
+    (problem,) = problems(f"control_planes: {count}")
+    assert "an even number adds no fault tolerance: write 1, 3 or 5" in problem
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "7", "three", "3.5", "true"])
@@ -136,9 +135,9 @@ def test_a_network_with_a_mask_is_kept_as_a_slash_24() -> None:
 
 def test_an_unknown_box_of_halab_is_refused_with_the_nearest() -> None:
     (said,) = problems("name: ha\nbox: debian-21\n")
-    assert said == "lab.yml:2: box: is no box that halab builds; did you mean debian-12?"
+    assert said == "lab.yml:2: box: is not a box that halab builds; did you mean debian-12?"
     (said,) = problems("name: ha\nbox: typo\n")
-    assert said == "lab.yml:2: box: is no box that halab builds; known here: debian-12"
+    assert said == "lab.yml:2: box: is not a box that halab builds; known here: debian-12"
 
 
 def test_a_stock_box_may_have_any_name() -> None:

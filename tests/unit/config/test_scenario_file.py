@@ -106,24 +106,29 @@ def test_options_become_text() -> None:
         (
             "on: any-cp",
             "on: cp4",
-            "s.yml:8: steps[1].on: needs a lab that has it: write needs: {control_planes: …}: cp4",
+            "s.yml:8: steps[1].on: a lab may lack it: write needs: {control_planes: 4}: cp4",
         ),
         ("on: any-cp", "on: cp9", "s.yml:8: steps[1].on: no lab has more than 5 control planes: cp9"),
-        ("name: stopped\n    on", "name: cp1\n    on", "s.yml:7: steps[1].name: means a machine: cp1"),
+        (
+            "name: stopped\n    on",
+            "name: cp1\n    on",
+            "s.yml:7: steps[1].name: is a machine or a role; choose another name: cp1",
+        ),
         (
             "heal: stopped",
             "heal: stoped",
-            "s.yml:12: steps[4].heal: no fault of that name is injected before: stoped; did you mean stopped?",
+            "s.yml:12: steps[4].heal: no earlier step injects a fault of that name: stoped; did you mean stopped?",
         ),
         (
             "  - heal: stopped\n",
             "  - heal: stopped\n  - heal: stopped\n",
-            "s.yml:13: steps[5].heal: healed already in step 4: stopped",
+            "s.yml:13: steps[5].heal: is already healed in step 4: stopped",
         ),
         (
             "5s, during: stopped",
             "5s, during: started",
-            "s.yml:13: steps[5].expect.during: no fault of that name is injected before: started; known here: stopped",
+            "s.yml:13: steps[5].expect.during: no earlier step injects a fault of that name: started; "
+            "known here: stopped",
         ),
         (
             "{replace: {stopped: nothing}}",
@@ -138,7 +143,7 @@ def test_options_become_text() -> None:
         (
             "{replace: {stopped: nothing}}",
             "{replace: {stopped: hold-static-pod}}",
-            "s.yml:16: twin.replace.stopped: is hold-static-pod already: nothing changes",
+            "s.yml:16: twin.replace.stopped: changes nothing: the fault is hold-static-pod already",
         ),
         (
             "{replace: {stopped: nothing}}",
@@ -186,7 +191,11 @@ def test_options_become_text() -> None:
             "on: stoped, fails",
             "s.yml:10: steps[2].expect.on: no such machine or fault: stoped; did you mean stopped?",
         ),
-        ("fails: within 10s", "ok: within 10s", "s.yml:5: steps: nothing shows that the fault happened"),
+        (
+            "fails: within 10s",
+            "ok: within 10s",
+            "s.yml:5: steps: no expectation shows that the fault had an effect",
+        ),
         ("title:", "tittle:", "s.yml:2: tittle: is not known; did you mean title?"),
         (
             "needs: {control_planes: 3}",
@@ -204,15 +213,15 @@ def test_what_is_wrong_is_said_with_its_line(old: str, new: str, said: str | Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("probe: write-via-lb", "should promise something"),
-        ("probe: write-via-lb, ok: within 5s, fails: within 5s", "cannot promise both ok and fails"),
+        ("probe: write-via-lb", "should expect something"),
+        ("probe: write-via-lb, ok: within 5s, fails: within 5s", "cannot expect both ok and fails"),
         ("probe: write-via-lb, ok: always", "always needs a window"),
         ("probe: write-via-lb, longest_outage: 3s", "longest_outage needs a window"),
         ("probe: write-via-lb, failed_share: 3%", "failed_share needs a window"),
         ("probe: write-via-lb, ok: within 5s, during: stopped", "leave `during` out"),
         (
             "probe: write-via-lb, ok: always, longest_outage: 3s, during: stopped",
-            "cannot promise both ok and",
+            "cannot expect both ok and",
         ),
         ("probe: read-via-lb, fails: always, during: stopped", None),
         ("probe: write-via-lb, failed_share: 101%, during: stopped", "a share from 0% to 100%"),
@@ -225,10 +234,10 @@ def test_what_is_wrong_is_said_with_its_line(old: str, new: str, said: str | Non
         ),
         ("fact: etcd-started, on: stopped, unchanged: false", "should be true"),
         ("fact: etcd-started, changed: within 5s", "etcd-started needs `on`"),
-        ("fact: etcd-leader, on: stopped, unchanged: true", "takes no `on`"),
+        ("fact: etcd-leader, on: stopped, unchanged: true", "is of the whole lab: leave `on` out"),
         (
             "fact: etcd-started, on: others, unchanged: true",
-            "is read off machines that are named: name one, or a fault",
+            "is read from named machines only: write a machine or a fault",
         ),
         ("fact: etcd-leader, unchanged: true", None),
         ("fact: etcd-leader, changed: within 5s, when: {kubernetes: 1.33}", 'such as ">=1.33"'),
@@ -254,12 +263,14 @@ def test_a_condition_that_the_needs_exclude_is_refused(tmp_path: Path) -> None:
     text = STOP.replace("control_planes: 3", "control_planes: 3, load_balancer: haproxy")
     text = text.replace("wait: 10s", "wait: 10s\n  - wait: 1s\n    when: {load_balancer: nginx}")
     (found,) = problems(text, tmp_path)
-    assert "never happens: when says load_balancer: nginx, and needs says haproxy" in found
+    assert "can never apply: when says load_balancer: nginx, but needs says haproxy" in found
 
 
 def test_an_expectation_before_the_first_fault_is_refused(tmp_path: Path) -> None:
     found = changed("steps:\n", "steps:\n  - expect: {probe: write-via-lb, ok: within 5s}\n", tmp_path)
-    assert found == ["s.yml:6: steps[1].expect: stands before the first inject: nothing has happened yet"]
+    assert found == [
+        "s.yml:6: steps[1].expect: comes before the first inject, when nothing has happened yet"
+    ]
 
 
 def test_all_problems_of_meaning_are_said_at_once(tmp_path: Path) -> None:

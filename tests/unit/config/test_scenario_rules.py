@@ -60,28 +60,28 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
     [
         ("inject: kill-process, name: b, on: [cp1, cp2], with: {process: etcd}", None),
         ("inject: kill-process, name: b, on: [stopped, lb], with: {process: etcd}", None),
-        ("inject: kill-process, name: b, on: [cp1, cp1], with: {process: etcd}", "on[2]: is named twice: cp1"),
-        ("inject: kill-process, name: b, on: [cp1, cp5], with: {process: etcd}", "on[2]: needs a lab that has it"),
+        ("inject: kill-process, name: b, on: [cp1, cp1], with: {process: etcd}", "on[2]: is listed twice: cp1"),
+        ("inject: kill-process, name: b, on: [cp1, cp5], with: {process: etcd}", "on[2]: a lab may lack it"),
         ("inject: kill-process, name: b, on: [cp1, c3], with: {process: etcd}", "on[2]: no such target: c3"),
         ("inject: kill-process, name: b, on: b, with: {process: etcd}", "on: no such target: b"),
-        ("inject: kill-process, name: b, on: w1, with: {process: etcd}", "write needs: {workers: …}: w1"),
+        ("inject: kill-process, name: b, on: w1, with: {process: etcd}", "write needs: {workers: 1}: w1"),
         ("inject: kill-process, name: b, on: w30, with: {process: etcd}", "no lab has more than 20 workers: w30"),
         ("inject: kill-process, name: b, on: all, with: {process: etcd}", None),
         # places
         (
             "inject: hold-static-pod, name: b, on: lb, with: {pod: etcd}",
-            "on: hold-static-pod needs a control plane, which this is not: lb",
+            "on: hold-static-pod needs a control plane, and this is another machine: lb",
         ),
-        ("inject: hold-static-pod, name: b, on: lb1, with: {pod: etcd}", "which this is not: lb1"),
+        ("inject: hold-static-pod, name: b, on: lb1, with: {pod: etcd}", "and this is another machine: lb1"),
         (
             "inject: hold-static-pod, name: b, on: all, with: {pod: etcd}",
-            "on: hold-static-pod needs a control plane, which not all of these are: all",
+            "on: hold-static-pod needs a control plane, and this may be another machine: all",
         ),
         ("inject: hold-static-pod, name: b, on: all-cp, with: {pod: etcd}", None),
         ("inject: hold-static-pod, name: b, on: stopped, with: {pod: etcd}", None),
-        ("inject: stop-service, name: b, on: lb, with: {service: kubelet}", "needs a node, which this is not: lb"),
-        ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "needs the load balancer, which this is not"),
-        ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "which this is not: stopped"),
+        ("inject: stop-service, name: b, on: lb, with: {service: kubelet}", "and this is another machine: lb"),
+        ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "and this is another machine: cp1"),
+        ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "and this is another machine: stopped"),
         ("inject: edit-balancer, name: b, on: lb, with: {check: http}", "check should be readyz or tcp, not http"),
         # options that name machines
         ("inject: partition, name: b, on: cp1, with: {from: others}", None),
@@ -90,14 +90,14 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: partition, name: b, on: cp1, with: {from: stopped}", None),
         ("inject: partition, name: b, on: cp1, with: {from: etcd-leader}", None),
         ("inject: partition, name: b, on: all-cp, with: {from: all-cp}", None),
-        ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with: needs a lab that has it"),
+        ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with: a lab may lack it"),
         ("inject: partition, name: b, on: cp1, with: {from: cp1}", "from means the machine that the fault is on: cp1"),
-        ("inject: partition, name: b, on: cp1, with: {from: evryone}", "no target: evryone; did you mean everyone?"),
+        ("inject: partition, name: b, on: cp1, with: {from: evryone}", "not a target: evryone; did you mean everyone?"),
         # names
-        ("inject: nothing, name: others, on: cp1", "name: means a machine: others"),
-        ("inject: nothing, name: everyone, on: cp1", "name: means a machine: everyone"),
-        ("inject: nothing, name: all-cp, on: cp1", "name: means a machine: all-cp"),
-        ("inject: nothing, name: stopped, on: cp1", "name: is already the fault of step 1: stopped"),
+        ("inject: nothing, name: others, on: cp1", "name: is a machine or a role; choose another name: others"),
+        ("inject: nothing, name: everyone, on: cp1", "name: is a machine or a role; choose another name: everyone"),
+        ("inject: nothing, name: all-cp, on: cp1", "name: is a machine or a role; choose another name: all-cp"),
+        ("inject: nothing, name: stopped, on: cp1", "name: is already the name of the fault of step 1: stopped"),
     ],
 )  # fmt: skip
 def test_faults_and_their_targets(words: str, said: str | None, tmp_path: Path) -> None:
@@ -149,11 +149,11 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("probe: write-via-lb, longest_outage: 5s, during: heal stoped", "did you mean stopped?"),
         ("probe: write-via-lb, ok: within 5s, during: heal stopped", "leave `during` out"),
         ("probe: write-via-lb, outages: 2", "outages needs a window"),
-        ("probe: write-via-lb, ok: always, outages: 2, during: stopped", "cannot promise both ok and outages"),
+        ("probe: write-via-lb, ok: always, outages: 2, during: stopped", "cannot expect both ok and outages"),
         ("probe: write-via-lb, longest_outage: 9s to 1s, during: stopped", "should go from less to more"),
         (
             "probe: write-via-lb, longest_outage: 1s to 5s, failed_share: 0%, during: stopped",
-            "cannot promise both some longest_outage and none by failed_share",
+            "cannot expect both some longest_outage and none by failed_share",
         ),
         ("probe: etcd-direct, on: stopped, fails: within 5s", None),
         ("probe: etcd-direct, fails: within 5s", "etcd-direct needs `on`"),
@@ -162,41 +162,41 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("probe: ready-direct, on: lb, ok: within 5s", "no such machine or fault: lb1"),
         ("probe: ready-direct, on: w1, ok: within 5s", "no such machine or fault: w1"),
         ("probe: ready-direct, on: etcd-leader, ok: within 5s", "no such machine or fault: etcd-leader"),
-        ("probe: ready-direct, on: cp4, ok: within 5s", "needs a lab that has it"),
+        ("probe: ready-direct, on: cp4, ok: within 5s", "a lab may lack it"),
         # facts and the machines they are of
         ("fact: balancer-started, on: lb, unchanged: true", None),
-        ("fact: balancer-started, on: cp1, unchanged: true", "is asked of a load balancer, which this may not be: cp1"),
-        ("fact: etcd-started, on: lb, unchanged: true", "is asked of a control plane, which this may not be: lb1"),
+        ("fact: balancer-started, on: cp1, unchanged: true", "and this may be another machine: cp1"),
+        ("fact: etcd-started, on: lb, unchanged: true", "needs a control plane, and this may be another machine: lb1"),
         ("fact: machine-started, on: lb, unchanged: true", None),
         ("fact: etcd-started, on: all-cp, changed: within 5s", None),
-        ("fact: etcd-started, on: others, changed: within 5s", "is read off machines that are named"),
+        ("fact: etcd-started, on: others, changed: within 5s", "is read from named machines only"),
         ("fact: node-ready, on: others, value: true, during: stopped", None),
         ("fact: node-ready, value: true, during: stopped", "node-ready needs `on`"),
-        ("fact: kcm-leader, on: cp1, changed: within 5s", "is of the whole lab and takes no `on`"),
+        ("fact: kcm-leader, on: cp1, changed: within 5s", "is of the whole lab: leave `on` out"),
         # their forms
         ("fact: etcd-leader, changed: within 5s, value: cp1", "should say one of changed, unchanged, value"),
         ("fact: etcd-leader, value: cp1, reached: within 5s", None),
         ("fact: etcd-leader, value: cp1, during: stopped", None),
-        ("fact: etcd-leader, value: cp1", "a value should be `reached: within` a time, or held `during` a fault"),
-        ("fact: etcd-leader, value: cp1, reached: within 5s, during: stopped", "a value should be `reached"),
+        ("fact: etcd-leader, value: cp1", "a value needs `reached: within` a time, or `during` a fault"),
+        ("fact: etcd-leader, value: cp1, reached: within 5s, during: stopped", "a value needs `reached"),
         ("fact: etcd-leader, reached: within 5s", "should say one of"),
         ("fact: etcd-leader, changed: within 5s, reached: within 5s", "reached goes with a value, not with changed"),
         ("fact: etcd-leader, changed: within 5s, during: stopped", "leave `during` out"),
         ("fact: etcd-leader, changed: always", '"within" and a time'),
         ("fact: etcd-leader, unchanged: true, during: stopped", None),
-        ("fact: etcd-started, on: stopped, unchanged: true, during: stopped", "nobody can tell over a window"),
+        ("fact: etcd-started, on: stopped, unchanged: true, during: stopped", "is unknown over a window"),
         ("fact: etcd-term, increase: 1 to 5, during: stopped", None),
         ("fact: etcd-term, increase: 5", "increase needs a window"),
-        ("fact: etcd-leader, increase: 5, during: stopped", "etcd-leader is no number: it cannot increase"),
+        ("fact: etcd-leader, increase: 5, during: stopped", "etcd-leader is not a number and cannot increase"),
         ("fact: etcd-term, increase: 5 to 1, during: stopped", "should go from less to more"),
         # their values
-        ("fact: etcd-leader, value: cp4, reached: within 5s", "value: needs a lab that has it"),
-        ("fact: etcd-leader, value: up, reached: within 5s", "is the name of a control plane, such as cp1, never up"),
-        ("fact: node-ready, on: stopped, value: maybe, reached: within 5s", "is false, true or unknown, never maybe"),
+        ("fact: etcd-leader, value: cp4, reached: within 5s", "value: a lab may lack it"),
+        ("fact: etcd-leader, value: up, reached: within 5s", "should be a control plane, such as cp1, not up"),
+        ("fact: node-ready, on: stopped, value: maybe, reached: within 5s", "be false, true or unknown, not maybe"),
         ("fact: node-ready, on: stopped, value: unknown, reached: within 5s", None),
         ("fact: etcd-alarm, on: stopped, value: NOSPACE, reached: within 5s", None),
-        ("fact: etcd-term, value: 5, during: stopped", "nobody knows beforehand what etcd-term is"),
-        ("fact: etcd-started, on: stopped, value: 5, reached: within 5s", "nobody knows beforehand when"),
+        ("fact: etcd-term, value: 5, during: stopped", "the value of etcd-term cannot be known in advance"),
+        ("fact: etcd-started, on: stopped, value: 5, reached: within 5s", "a start time cannot be known in advance"),
         ("fact: node-ready, on: stopped, value: [true], during: stopped", "should be one word"),
         # HAProxy's alone
         ("fact: backend, on: stopped, value: down, reached: within 5s", "add `when: {load_balancer: haproxy}`"),
@@ -217,21 +217,21 @@ def test_backends_are_those_of_haproxy(balancer: str, wrong: bool, tmp_path: Pat
     needs = f"{{control_planes: 3, load_balancer: {balancer}}}"
     found = expecting("fact: backend, on: stopped, value: down, reached: within 5s", tmp_path, needs=needs)
     assert bool(found) is wrong
-    assert not wrong or "only HAProxy tells of its backends, and this is for nginx" in found[0]
+    assert not wrong or "only HAProxy reports its backends, and this step is for nginx" in found[0]
 
 
 def test_a_fault_that_hits_every_control_plane_leaves_no_others(tmp_path: Path) -> None:
     for target in ("all-cp", "all", "[cp1, all-cp]"):
         found = changed({"on: any-cp": f"on: {target}", "hold-static-pod": "kill-process",
                          "{pod: kube-apiserver}": "{process: etcd}"}, tmp_path)  # fmt: skip
-        assert any("there are none: stopped hits every control plane" in each for each in found)
+        assert any("there are no others: stopped hits every control plane" in each for each in found)
 
 
 def test_an_expectation_of_a_fault_that_hit_the_load_balancer_asks_no_api_server(tmp_path: Path) -> None:
     found = changed({"on: any-cp": "on: lb", "hold-static-pod": "kill-process",
                      "{pod: kube-apiserver}": "{process: haproxy}"}, tmp_path)  # fmt: skip
     assert any(
-        "ready-direct is asked of a control plane, which this may not be: stopped" in e for e in found
+        "ready-direct needs a control plane, and this may be another machine: stopped" in e for e in found
     )
 
 
@@ -246,17 +246,17 @@ SHORT = "s.yml:13: steps[5].expect.longest_outage: stopped must last"
         ({"wait: 10s": "wait: 5s"}, None),
         (
             {"wait: 10s": "wait: 1500ms"},
-            f"{SHORT} 5s to show that, and the waits while it does add up to 1.5s:"
+            f"{SHORT} 5s to show this, but the waits while it lasts add up to 1.5s:"
             " add `wait: 4s` before `heal: stopped`",
         ),
-        ({"longest_outage: 5s": "longest_outage: 1s to 11s"}, f"{SHORT} 11s to show that"),
-        ({"longest_outage: 5s": "longest_outage: at least 11s"}, f"{SHORT} 11s to show that"),
+        ({"longest_outage: 5s": "longest_outage: 1s to 11s"}, f"{SHORT} 11s to show this"),
+        ({"longest_outage: 5s": "longest_outage: at least 11s"}, f"{SHORT} 11s to show this"),
         ({"longest_outage: 5s": "longest_outage: at least 1s"}, None),
         ({"longest_outage: 5s": "longest_outage: 20s", "during: stopped}": "during: heal stopped}"}, None),
         # waits before and after count for nothing
         (
             {"steps:\n": "steps:\n  - wait: 9s\n", "wait: 10s\n  - heal: stopped": "heal: stopped\n  - wait: 9s"},
-            "and the waits while it does add up to 0s: add `wait: 5s` before `heal: stopped`",
+            "but the waits while it lasts add up to 0s: add `wait: 5s` before `heal: stopped`",
         ),
         # an expectation may take long, and may end at once
         ({"wait: 10s": "expect: {probe: read-via-lb, ok: within 60s}"}, "add up to 0s: add `wait: 5s`"),
@@ -368,18 +368,18 @@ def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) 
     [
         (
             {"wait: 10s": "wait: 10s\n  - wait: 1s\n    when: {kubernetes: '<1.30'}"},
-            "s.yml:12: steps[4]: never happens: halab knows Kubernetes 1.34",
+            "s.yml:12: steps[4]: can never apply: no Kubernetes version that halab knows is",
         ),
         (
             {"{control_planes: 3}": "{control_planes: 3, kubernetes: '<1.30'}"},
-            "s.yml:4: needs.kubernetes: halab knows",
+            "s.yml:4: needs.kubernetes: no Kubernetes version that halab knows is",
         ),
         (
             {
                 "{control_planes: 3}": "{control_planes: 3, kubernetes: '>=1.36'}",
                 "wait: 10s": "wait: 10s\n  - wait: 1s\n    when: {kubernetes: '<1.36'}",
             },
-            "never happens: when says kubernetes: <1.36, and needs says >=1.36",
+            "can never apply: when says kubernetes: <1.36, but needs says >=1.36",
         ),
         (
             {
@@ -387,7 +387,7 @@ def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) 
                 "when: {load_balancer: nginx}}\n    when: {load_balancer: haproxy}\n"
                 "  - expect: {probe: ready-direct, on: others"
             },
-            "never happens: when says load_balancer: haproxy, and its expectation nginx",
+            "can never apply: when says load_balancer: haproxy, but its expectation says nginx",
         ),
         ({"title:": "ledger: until-snapshot\ntitle:"}, "ledger: until-snapshot needs a step that injects"),
         ({"title:": "ledger: some\ntitle:"}, "ledger: should be all or until-snapshot, not"),
@@ -434,7 +434,7 @@ def test_the_whole(changes: dict[str, str], said: str, tmp_path: Path) -> None:
 def test_a_scenario_must_show_that_its_fault_happened(words: str, shows: bool, tmp_path: Path) -> None:
     found = changed({"probe: ready-direct, on: stopped, fails: within 10s": words}, tmp_path)
     assert bool(found) is not shows, found
-    assert shows or "nothing shows that the fault happened: add an expectation" in found[0]
+    assert shows or "no expectation shows that the fault had an effect: add one" in found[0]
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_a_fault_must_show_on_every_lab_that_can_play_it(
     assert len(found) == (where is not None), found
     if where is not None:
         assert (
-            f"nothing shows that the fault happened on a lab with Kubernetes {where}: add an expectation"
+            f"no expectation shows that the fault had an effect on a lab with Kubernetes {where}: add one"
             in found[0]
         )
 
@@ -487,20 +487,20 @@ def test_a_fault_must_show_on_every_lab_that_can_play_it(
         ("{replace: {stopped: {fault: kill-process, with: {process: etcd}}}}", None),
         ("{replace: {stopped: {fault: kill-process, with: {}}}}", "kill-process needs the option process"),
         ("{replace: {stopped: {fault: hold-static-pod, with: {pod: etcd}}}}", None),
-        ("{replace: {stopped: {fault: hold-static-pod, with: {pod: kube-apiserver}}}}", "nothing changes"),
+        ("{replace: {stopped: {fault: hold-static-pod, with: {pod: kube-apiserver}}}}", "changes nothing"),
         ("{replace: {stopped: {fault: hold-static-pod, with: {}}}}", "hold-static-pod needs the option pod"),
-        ("{replace: {stopped: {fault: edit-balancer, with: {check: tcp}}}}", "which this is not: any-cp"),
+        ("{replace: {stopped: {fault: edit-balancer, with: {check: tcp}}}}", "and this is another machine: any-cp"),
         ("{replace: {stopped: nothing}, add: [{inject: partition, on: cp1}]}", "should say one of replace"),
         ("{verdict: fail}", "twin: should say one of replace, add or set"),
         ("{add: [{inject: partition, name: cut, on: [cp1, cp2]}]}", None),
         ("{add: [{inject: partition, name: cut, on: stopped}]}", "twin.add[1].on: no such target: stopped"),
-        ("{add: [{inject: partition, name: stopped, on: cp1}]}", "twin.add[1].name: is already the fault of step 1"),
+        ("{add: [{inject: partition, name: stopped, on: cp1}]}", "is already the name of the fault of step 1"),
         ("{add: [{inject: partition, on: cp1}, {inject: partition, on: cp2}]}", "twin.add[2].name: is already"),
         ("{add: [{inject: partition, on: cp9}]}", "no lab has more than 5 control planes: cp9"),
-        ("{add: [{inject: nothing, on: cp1}]}", "twin.add[1].inject: does nothing: nothing changes"),
+        ("{add: [{inject: nothing, on: cp1}]}", "twin.add[1].inject: changes nothing: this fault does nothing"),
         ("{add: [{inject: partitoin, on: cp1}]}", "no such fault: partitoin; did you mean partition?"),
         ("{set: {load_balancer: {check: tcp}}}", None),
-        ("{set: {load_balancer: {check: readyz}}}", "is what a lab has anyway: nothing changes: readyz"),
+        ("{set: {load_balancer: {check: readyz}}}", "changes nothing: a lab has this setting anyway: readyz"),
         ("{set: {load_balancer: {chekc: tcp}}}", "edit-balancer has no option chekc"),
         ("{set: {load_balancer: {check: http}}}", "check should be readyz or tcp, not http"),
     ],
@@ -521,7 +521,7 @@ def test_only_haproxy_can_be_set_to_another_check(tmp_path: Path) -> None:
         },
         tmp_path,
     )
-    assert "only HAProxy checks its backends, and the scenario needs nginx" in found[0]
+    assert "only HAProxy checks its backends, but the scenario needs nginx" in found[0]
 
 
 # whatever a person may write
