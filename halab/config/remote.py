@@ -117,7 +117,7 @@ def _require_printable(address: str) -> None:
     # also what is only there once %0A and the like are decoded
     for character in address + unquote(address):
         if not character.isprintable():
-            raise ValueError(f"contains a character that cannot be printed (U+{ord(character):04X})")
+            raise ValueError(f"has a character that cannot be printed (U+{ord(character):04X})")
 
 
 def _parameters(parts: SplitResult) -> dict[str, str]:

@@ -94,7 +94,7 @@ def test_provider_uri_is_for_libvirt_only() -> None:
     assert loads(f"provider: libvirt\nprovider_uri: {uri}\n", "lab.yml", LabFile).provider_uri == uri
     for provider in ("docker", "auto"):
         (said,) = problems(f"provider: {provider}\nprovider_uri: {uri}\n")
-        assert said.startswith("lab.yml:2: provider_uri: is libvirt's alone: write `provider: libvirt`")
+        assert said.startswith("lab.yml:2: provider_uri: is for libvirt only: write `provider: libvirt`")
 
 
 @pytest.mark.parametrize(
@@ -120,23 +120,23 @@ def test_known_parameters_of_libvirt_are_passed_on(query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("command=/tmp/x", "the parameter command, which halab refuses: it names a program that would be run on this"),
+        ("command=/tmp/x", "the parameter command, which halab refuses: it would run a program on this"),
         ("keyfile=/k&command=/tmp/x", "the parameter command, which halab refuses"),
         ("%63ommand=/tmp/x", "the parameter command, which halab refuses"),
         ("netcat=/bin/sh", "the parameter netcat, which halab refuses"),
         ("no_verify=1", "the parameter no_verify, which halab refuses: halab always verifies"),
-        ("keyfle=/k", "a parameter that is not known: keyfle; did you mean keyfile?"),
-        ("tls_priority=x", "a parameter that is not known: tls_priority; known here: keyfile, mode, no_tty"),
-        ("keyfile", "keyfile=, which should be a path"),
-        ("keyfile=k", "keyfile=k, which should be a path from / on"),
-        ("keyfile=/k';id;'", "which should be a path"),
-        ("keyfile=/k%27%3Bid", "which should be a path"),
-        ("keyfile=/k$(id)", "which should be a path"),
-        ("keyfile=/50%25", "which should be a path"),
-        ("keyfile=/k;command=/x", "which should be a path"),
+        ("keyfle=/k", "an unknown parameter: keyfle; did you mean keyfile?"),
+        ("tls_priority=x", "an unknown parameter: tls_priority; known here: keyfile, mode, no_tty"),
+        ("keyfile", "keyfile=, which should be an absolute path"),
+        ("keyfile=k", "keyfile=k, which should be an absolute path"),
+        ("keyfile=/k';id;'", "which should be an absolute path"),
+        ("keyfile=/k%27%3Bid", "which should be an absolute path"),
+        ("keyfile=/k$(id)", "which should be an absolute path"),
+        ("keyfile=/50%25", "which should be an absolute path"),
+        ("keyfile=/k;command=/x", "which should be an absolute path"),
         ("keyfile=/a+b", "a + in its parameters: write %20 for a space, %2B for a plus"),
         ("keyfile=/a&keyfile=/b", "the parameter keyfile twice"),
-        ("keyfile=/k%0AMatch%20exec%20id", "a character in it that cannot be printed (U+000A)"),
+        ("keyfile=/k%0AMatch%20exec%20id", "a character that cannot be printed (U+000A)"),
         ("mode=any", "mode=any, which should be auto, direct or legacy"),
     ],
 )  # fmt: skip
@@ -162,14 +162,14 @@ def test_a_parameter_that_could_do_more_than_name_a_key_is_refused(
 )  # fmt: skip
 def test_an_address_with_a_control_character_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (said,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
-    assert "a character in it that cannot be printed" in said
+    assert "a character that cannot be printed" in said
     with pytest.raises(ValueError, match="cannot be printed"):
         Remote.of(uri.replace("qemu+ssh", "ssh"))
 
 
 def test_an_address_of_docker_has_no_parameters() -> None:
     for address in ("ssh://farm?keyfile=/k", "ssh://farm#x"):
-        with pytest.raises(ValueError, match="more in it than a user, a host and a port"):
+        with pytest.raises(ValueError, match="only a user, a host and a port"):
             Remote.of(address)
 
 
