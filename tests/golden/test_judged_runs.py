@@ -6,20 +6,17 @@ the judge. `pytest tests/golden --regenerate` rewrites both; read the diff.
 
 from __future__ import annotations
 
-import gzip
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.recorded_runs import NAMES, copy_run
 
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.verdict import judge
 
-RUNS = Path(__file__).parents[1] / "support/runs"
-NAMES = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
 FOLDER = Path(__file__).parent / "judged"
 
 
@@ -58,10 +55,8 @@ CHANGES: dict[str, Callable[[RunFolder], None]] = {
 }
 
 
-def judged(name: str, change: Callable[[RunFolder], None], folder: RunFolder) -> dict[str, Any]:
-    """result.json of a recorded run, as it would be written."""
-    shutil.copytree(RUNS / name, folder.path)
-    folder.samples.write_bytes(gzip.decompress((folder.path / "samples.jsonl.gz").read_bytes()))
+def judged(folder: RunFolder, change: Callable[[RunFolder], None]) -> dict[str, Any]:
+    """result.json of a recorded run with a change, as it would be written."""
     change(folder)
     values: dict[str, Any] = json.loads(judge(folder.read()).to_json())
     return values
@@ -83,7 +78,7 @@ def split(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_recorded_runs_are_judged_as_reviewed(
     name: str, change: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    figures, texts = split(judged(name, CHANGES[change], RunFolder(tmp_path / "run")))
+    figures, texts = split(judged(copy_run(name, tmp_path / "run"), CHANGES[change]))
     for part, now in (("figures", figures), ("texts", texts)):
         path = FOLDER / f"{name}.{change}.{part}.json"
         written = json.dumps(now, indent=2, ensure_ascii=False) + "\n"
