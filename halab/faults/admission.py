@@ -21,7 +21,7 @@ _CLOSED_PORT = 9
 _REFUSED = "failed calling webhook"
 _KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s"
 RESOURCES = Option(
-    "the resources that cannot be created, joined by commas",
+    "the resources that cannot be created, separated by commas",
     r"[a-z]+(/[a-z]+)?(,[a-z]+(/[a-z]+)?)*",
     "configmaps",
 )
@@ -99,7 +99,7 @@ def _name(entry: Entry) -> str:
 FAULTS = (
     Fault(
         "deny-by-webhook",
-        "Have a webhook asked before some resources are created, which does not answer, and counts as a no.",
+        "Require a webhook that never answers, so that some resources cannot be created, until it is healed.",
         _deny,
         _allow,
         {"resources": RESOURCES},

@@ -23,7 +23,7 @@ def _require_settings(site: Site, entry: Entry) -> None:
     if not entry.options:
         raise BadUsage(f"{EDIT_BALANCER} changes nothing: give it check, idle_timeout or connections")
     if "check" in entry.options and site.lab.load_balancer.kind is not Balancer.HAPROXY:
-        raise BadUsage("check is HAProxy's alone: open-source NGINX checks passively")
+        raise BadUsage("only HAProxy has the option check: open-source NGINX checks passively")
 
 
 def _edit(site: Site, entry: Entry) -> str:
@@ -91,15 +91,17 @@ def push(site: Site, machine: str, configuration: BalancerFile) -> None:
 FAULTS = (
     Fault(
         EDIT_BALANCER,
-        "Let the load balancer run with other settings than the lab's, until it is healed.",
+        "Run the load balancer with settings other than the lab's, until it is healed.",
         _edit,
         _restore,
         {
             "check": Option(
-                "readyz or tcp, how HAProxy checks API servers", "|".join(BackendCheck), "tcp", ""
+                "readyz or tcp: how HAProxy checks the API servers", "|".join(BackendCheck), "tcp", ""
             ),
-            "idle_timeout": Option("how long a connection may be idle", r"[1-9][0-9]*(ms|s|m|h)", "5s", ""),
-            "connections": Option("how many clients are served at once", r"[1-9][0-9]{0,3}", "20", ""),
+            "idle_timeout": Option(
+                "the time that a connection may be idle", r"[1-9][0-9]*(ms|s|m|h)", "5s", ""
+            ),
+            "connections": Option("the number of clients served at once", r"[1-9][0-9]{0,3}", "20", ""),
         },
         place=FaultTarget.BALANCER,
         check=_require_settings,

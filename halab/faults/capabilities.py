@@ -11,11 +11,11 @@ from halab.faults.disk import DISK, ETCD_DATA
 from halab.faults.site import Site
 
 _OF_A_CONTAINER = {
-    "own-clock": "a container has the clock of its host",
-    "own-kernel": "a container has the kernel of its host",
-    "own-disk": "a container writes to the disk of its host",
+    "own-clock": "a container shares the clock of its host",
+    "own-kernel": "a container shares the kernel of its host",
+    "own-disk": "a container shares the disk of its host",
 }
-_UNSAFE = "the lab file says disk_cache: unsafe, and what a machine has flushed is not on its disk"
+_UNSAFE = "the lab file says disk_cache: unsafe, so flushed data may not be on the disk"
 _TRIED = {
     "netem": "the kernel cannot delay packets",
     "tbf": "the kernel cannot limit the rate of packets",

@@ -33,7 +33,7 @@ def _do_nothing(site: Site, entry: Entry) -> str:
 
 _NOTHING = Fault(
     NOTHING,
-    "Do nothing, and wait for no effect: shows that a scenario can fail.",
+    "Do nothing: shows that a scenario fails without its fault.",
     _do_nothing,
     nothing_to_heal,
     place=FaultTarget.ANY,

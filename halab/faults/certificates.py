@@ -78,11 +78,12 @@ def _require_key(site: Site, entry: Entry) -> None:
     certificate = _certificate(entry)
     key, name = f"{_PKI}/{certificate.ca}.key", entry.options["certificate"]
     if site.guests.run(entry.machine, f"test -e {key}", check=False).code != 0:
-        raise Unable(f"{entry.machine} lacks the key of the CA, so that none can be signed there: {key}")
+        raise Unable(f"{entry.machine} lacks the CA's key, so no certificate can be signed there: {key}")
     others = site.guests.run(entry.machine, f"ls {HELD}/*/{name}.crt 2>/dev/null || true")
     if others.output.strip():
         raise BadUsage(
-            f"another fault has replaced it on {entry.machine}: {name}", hint="heal that one first"
+            f"another fault has already replaced this certificate on {entry.machine}: {name}",
+            hint="heal that one first",
         )
 
 
@@ -101,7 +102,7 @@ def _expire(site: Site, entry: Entry) -> str:
     def shown() -> str:
         now = processes.started(site.guests, entry.machine, certificate.component)
         if now == before:
-            raise NotYet(f"{certificate.component} is that of before")
+            raise NotYet(f"{certificate.component} has not restarted yet")
         if certificate.port is None:
             return _refused(site, entry, certificate)
         return _served(site, entry, certificate, certificate.port)
@@ -176,7 +177,7 @@ def _original(entry: Entry) -> str:
 FAULTS = (
     Fault(
         "expire-certificate",
-        "Have a component use a certificate that has expired, until it is healed.",
+        "Give a component a certificate that has expired, until it is healed.",
         _expire,
         _renew,
         {"certificate": Option("a certificate of kubeadm", "|".join(_CERTIFICATES), "apiserver")},

@@ -81,10 +81,10 @@ def seconds(shift: str) -> int:
 FAULTS = (
     Fault(
         "shift-clock",
-        "Set a machine's clock ahead of the others or behind, until it is healed.",
+        "Set a machine's clock ahead or behind, until it is healed.",
         _shift,
         _set_right,
-        {"by": Option("how far, ahead or behind", _SHIFT.pattern, "+1h")},
+        {"by": Option("a shift ahead or behind", _SHIFT.pattern, "+1h")},
         place=FaultTarget.NODE,
         needs=frozenset({"own-clock"}),
         check=_require_own_clock,

@@ -77,10 +77,14 @@ def _let_go(site: Site, entry: Entry) -> None:
 FAULTS = (
     Fault(
         "hold-connections",
-        "Keep idle connections to the load balancer open, from a machine, until it is healed.",
+        "Keep idle connections from a machine to the load balancer open, until it is healed.",
         _hold,
         _let_go,
-        {"count": Option("how many connections, up to 4000", r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|4000", "200")},
+        {
+            "count": Option(
+                "a number of connections, up to 4000", r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|4000", "200"
+            )
+        },
         place=FaultTarget.ANY,
     ),
 )

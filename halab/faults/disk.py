@@ -51,7 +51,7 @@ limit() {
 
 def _require_own_disk(site: Site, entry: Entry) -> None:
     if site.lab.provider is ProviderKind.DOCKER:
-        raise Unable("a container's disk is the host's: to fill it would fill the host")
+        raise Unable("a container uses the host's disk: the fault would fill the host")
 
 
 def _fill(site: Site, entry: Entry) -> str:
@@ -138,17 +138,17 @@ FAULTS = (
     ),
     Fault(
         "throttle-disk",
-        "Let a machine, or one of its processes, write to etcd's disk only so many times a second, until it is healed.",
+        "Limit how often a machine, or one of its processes, may write to etcd's disk, until it is healed.",
         _throttle,
         _let_write,
         {
             "process": Option(
-                "the name of a process; without it all of a virtual machine's disk, and etcd in a container",
+                "the name of a process; without it, the whole disk of a virtual machine, or etcd in a container",
                 processes.PROCESS.pattern,
                 "etcd",
                 "",
             ),
-            "iops": Option("how many writes a second", r"[1-9][0-9]{0,4}", "20"),
+            "iops": Option("a number of writes a second", r"[1-9][0-9]{0,4}", "20"),
         },
         needs=frozenset({"disk-throttle"}),
     ),

@@ -50,7 +50,7 @@ def _move_leader(site: Site, entry: Entry) -> str:
         if name != entry.machine and isinstance(member, etcd.Member) and not member.is_learner
     ]
     if not others:
-        raise LabProblem(f"no other member of etcd can take the lead from {entry.machine}")
+        raise LabProblem(f"no other etcd member can become leader in place of {entry.machine}")
     taker = max(others, key=lambda member: member.index)
     site.guests.run(entry.machine, etcd.command(f"move-leader {taker.member_id:x}"))
 
@@ -67,7 +67,7 @@ def _move_leader(site: Site, entry: Entry) -> str:
 def _require_leader(site: Site, entry: Entry) -> None:
     if not etcd.status(site.guests, entry.machine).leads:
         raise BadUsage(
-            f"etcd does not lead on {entry.machine}", hint="the target etcd-leader is the one that does"
+            f"the etcd member on {entry.machine} is not the leader", hint="use the target etcd-leader"
         )
 
 
@@ -83,10 +83,10 @@ def _lose_data(site: Site, entry: Entry) -> str:
         try:
             member = etcd.status(site.guests, machine)
         except HalabError as error:
-            raise NotYet("it has neither failed nor been let in again") from error
+            raise NotYet("it has neither failed nor rejoined") from error
         if not member.leader_id:
             raise NotYet("it knows no leader")
-        return f"etcd on {machine} was let in again without what it had promised, in term {member.term}"
+        return f"etcd on {machine} rejoined without its data, in term {member.term}"
 
     deadline = site.deadline(_EFFECT_SECONDS)
     return wait_for(f"etcd on {machine} to be started without its data", seen, deadline, every_seconds=0.3)
@@ -121,21 +121,21 @@ def etcd_last_words(site: Site, entry: Entry) -> str | None:
 FAULTS = (
     Fault(
         "move-etcd-leader",
-        "Have the etcd member that leads hand over to another one.",
+        "Make the etcd leader hand over to another member.",
         _move_leader,
         nothing_to_heal,
         check=_require_leader,
     ),
     Fault(
         "lose-etcd-data",
-        "Kill an etcd member, remove its data and have it started; healing puts a new member in its place.",
+        "Kill an etcd member and remove its data before it starts again; healing adds a new member in its place.",
         _lose_data,
         members.recover,
         check=members.require_others,
     ),
     Fault(
         "corrupt-wal",
-        "Kill an etcd member, flip a byte of its write-ahead log; healing puts a new one in its place.",
+        "Kill an etcd member and flip a byte in its write-ahead log; healing adds a new member in its place.",
         _corrupt,
         members.recover,
         check=members.require_others,

@@ -32,6 +32,8 @@ def inject(site: Site, journal: Journal, entry: Entry) -> str:
 def heal(site: Site, journal: Journal, entry: Entry) -> None:
     """Undo a fault and strike it off. It stays in the journal where that fails."""
     if entry.fault not in FAULTS:
-        raise LabProblem(f"the journal names a fault that this halab does not know: {entry.fault}")
+        raise LabProblem(
+            f"the journal contains a fault that this version of halab does not know: {entry.fault}"
+        )
     FAULTS[entry.fault].heal(site, entry)
     journal.closed(entry)

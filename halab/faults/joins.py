@@ -108,13 +108,13 @@ def _rejoin(site: Site, entry: Entry) -> None:
 def _require_another(site: Site, entry: Entry) -> None:
     """A control plane is joined to the others: the only one would take the cluster with it."""
     if [machine.name for machine in site.lab.control_planes] == [entry.machine]:
-        raise BadUsage(f"the only control plane of the lab cannot be joined anew: {entry.machine}")
+        raise BadUsage(f"the lab's only control plane cannot leave and join again: {entry.machine}")
 
 
 FAULTS = (
     Fault(
         "lose-machine",
-        "Destroy a machine with its disks; healed by a new one that joins in its place.",
+        "Destroy a machine and its disks; healing creates a new one that joins in its place.",
         _lose,
         _rejoin,
         place=FaultTarget.ANY,
@@ -122,12 +122,12 @@ FAULTS = (
     ),
     Fault(
         "leave-cluster",
-        "Drain a control plane's node, reset it with kubeadm and delete it; healed by a join.",
+        "Drain a control plane's node, reset it with kubeadm and delete it; healing joins it again.",
         _leave,
         _rejoin,
         {
             "join": Option(
-                "in-turn, or at-once: how several that left join again",
+                "in-turn or at-once: how several machines join again",
                 f"in-turn|{_AT_ONCE}",
                 example=_AT_ONCE,
                 default="in-turn",
@@ -146,7 +146,7 @@ FAULTS = (
     ),
     Fault(
         "join-with-expired-key",
-        "Destroy a control plane and let a new one try to join when its certificate key has expired.",
+        "Destroy a control plane and let a new one try to join after its certificate key has expired.",
         _join_with_expired_key,
         _rejoin,
         place=FaultTarget.CONTROL_PLANE,

@@ -178,7 +178,7 @@ def _backup(pod: str) -> str:
 FAULTS = (
     Fault(
         "hold-static-pod",
-        "Take a static pod's manifest away, so that the kubelet stops the pod until it is healed.",
+        "Remove a static pod's manifest, so that the kubelet stops the pod, until it is healed.",
         lambda site, entry: hold(site, entry.machine, entry.options["pod"]),
         lambda site, entry: let_go(site, entry.machine, entry.options["pod"]),
         {"pod": POD},
@@ -194,7 +194,7 @@ FAULTS = (
     ),
     Fault(
         "stray-manifest",
-        "Leave a stale backup of a static pod's manifest beside it, which the kubelet takes for the pod.",
+        "Leave a stale backup of a static pod's manifest beside it: the kubelet runs the backup instead.",
         _add_stray,
         _remove_stray,
         {"pod": POD},

@@ -45,7 +45,7 @@ def require_others(site: Site, entry: Entry) -> None:
     ]
     needed = len(said) // 2 + 1
     if len(others) < needed:
-        raise BadUsage(f"{needed} other members have to keep the data, and {len(others)} can")
+        raise BadUsage(f"other members needed to keep the data: {needed}; healthy now: {len(others)}")
 
 
 def damage(site: Site, entry: Entry, machine: str, command: str) -> None:

@@ -161,7 +161,7 @@ def _require_no_shaper(site: Site, entry: Entry) -> None:
         found = [str(each["kind"]) for each in json.loads(output) if each["kind"] in _SHAPERS]
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(
-            f"`tc` on {entry.machine} printed something else than queues: {output[:200]!r}"
+            f"`tc` on {entry.machine} did not print a list of queues: {output[:200]!r}"
         ) from error
     if found:
         raise BadUsage(f"{nic} of {entry.machine} is limited or delayed already: {', '.join(found)}")
@@ -187,13 +187,13 @@ FAULTS = (
     ),
     Fault(
         "partition",
-        "Drop all packets between a machine and others, or those of one port, both ways or one way.",
+        "Drop all packets between a machine and others, or only those of one port, in both directions or one.",
         _partition,
         _remove_filter,
         {
             "from": _FROM,
             "direction": Option(
-                "both, in or out, as the machine sees it", "both|in|out", "in", Direction.BOTH
+                "both, in or out, seen from the machine", "both|in|out", "in", Direction.BOTH
             ),
             "port": _PORT,
         },
@@ -201,7 +201,7 @@ FAULTS = (
     ),
     Fault(
         "lose-packets",
-        "Drop a share of the packets between a machine and others, of either direction.",
+        "Drop a share of the packets between a machine and others, in both directions.",
         _lose_packets,
         _remove_filter,
         {
@@ -214,12 +214,12 @@ FAULTS = (
     ),
     Fault(
         "delay-packets",
-        "Hold back every packet that a machine sends on the lab's network: a round trip takes that much longer.",
+        "Delay every packet that a machine sends on the lab's network: round trips take that much longer.",
         _delay_packets,
         _unshape,
         {
             "by": Option("a time", _DELAY, "100ms"),
-            "jitter": Option("how much that varies", _DELAY, "20ms", default=""),
+            "jitter": Option("a time by which the delay varies", _DELAY, "20ms", default=""),
         },
         place=FaultTarget.ANY,
         needs=frozenset({"netem"}),
@@ -227,7 +227,7 @@ FAULTS = (
     ),
     Fault(
         "limit-rate",
-        "Let a machine send no more than so many bits a second on the lab's network.",
+        "Limit how many bits a second a machine sends on the lab's network.",
         _limit_rate,
         _unshape,
         {"rate": Option("bits a second", r"[1-9]\d*(kbit|mbit|gbit)", "1mbit")},
@@ -237,11 +237,11 @@ FAULTS = (
     ),
     Fault(
         "drop-large-packets",
-        "Drop packets above a size, as a line with a smaller MTU does whose ICMP messages get lost.",
+        "Drop packets above a size, like a path with a smaller MTU whose ICMP messages are lost.",
         _drop_large_packets,
         _remove_filter,
         {
-            "over": Option("bytes, 500 to 1499: below a full packet", r"[5-9]\d\d|1[0-4]\d\d", "1400"),
+            "over": Option("bytes, 500 to 1499 (a full packet has 1500)", r"[5-9]\d\d|1[0-4]\d\d", "1400"),
             "from": _FROM,
             "port": _PORT,
         },

@@ -77,9 +77,7 @@ def nic_of(guests: Guests, lab: Lab, machine: str) -> str:
             if any(each["local"] == address for each in nic["addr_info"]):
                 return str(nic["ifname"])
     except (ValueError, LookupError, TypeError) as error:
-        raise LabProblem(
-            f"`ip` on {machine} printed something else than addresses: {output[:200]!r}"
-        ) from error
+        raise LabProblem(f"`ip` on {machine} did not print a list of addresses: {output[:200]!r}") from error
     raise LabProblem(f"no NIC of {machine} has its address on the lab's network: {address}")
 
 
@@ -99,9 +97,7 @@ def dropped(guests: Guests, machine: str, table: str) -> int:
             int(each["counter"]["packets"]) for each in json.loads(output)["nftables"] if "counter" in each
         )
     except (ValueError, LookupError, TypeError) as error:
-        raise LabProblem(
-            f"`nft` on {machine} printed something else than a counter: {output[:200]!r}"
-        ) from error
+        raise LabProblem(f"`nft` on {machine} did not print a counter: {output[:200]!r}") from error
 
 
 def answering(guests: Guests, machine: str, addresses: Sequence[IPv4Address], port: str) -> list[str]:

@@ -110,7 +110,7 @@ def _thaw(site: Site, entry: Entry) -> None:
 FAULTS = (
     Fault(
         "cut-power",
-        "Pull a machine's plug: nothing in it is told, and it stays off until it is healed.",
+        "Cut a machine's power without a shutdown; it stays off until it is healed.",
         _cut,
         _switch_on,
         place=FaultTarget.ANY,
@@ -118,7 +118,7 @@ FAULTS = (
     ),
     Fault(
         "reset",
-        "Press a machine's reset button: it is off at once, and starts again.",
+        "Press a machine's reset button: it stops at once and starts again.",
         _reset,
         _switch_on,
         place=FaultTarget.ANY,
@@ -126,14 +126,14 @@ FAULTS = (
     ),
     Fault(
         "reboot",
-        "Shut a machine down in good order, and start it again.",
+        "Shut a machine down cleanly and start it again.",
         _reboot,
         _switch_on,
         place=FaultTarget.ANY,
     ),
     Fault(
         FREEZE,
-        "Stop every process of a machine where it stands, as a hypervisor that hangs, until it is healed.",
+        "Freeze a whole machine, as if its hypervisor hung, until it is healed.",
         _freeze,
         _thaw,
         place=FaultTarget.ANY,

@@ -85,7 +85,7 @@ def _go_on(site: Site, entry: Entry) -> None:
 FAULTS = (
     Fault(
         "kill-process",
-        "Send a signal to a process; what supervises it starts it again.",
+        "Send a signal to a process; its supervisor starts it again.",
         _kill,
         nothing_to_heal,
         {
@@ -96,7 +96,7 @@ FAULTS = (
     ),
     Fault(
         "pause-process",
-        "Stop every process of that name where it stands, until it is healed.",
+        "Pause every process of that name, until it is healed.",
         _pause,
         _go_on,
         {"process": PROCESS},

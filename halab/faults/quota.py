@@ -42,7 +42,7 @@ def _exhaust(site: Site, entry: Entry) -> str:
                 f"{', '.join(member.problems)}: etcd on {entry.machine} has "
                 f"{member.database_bytes} of {quota} bytes"
             )
-    raise LabProblem(f"etcd on {entry.machine} took {_MOST_VALUES} values, and raised no alarm")
+    raise LabProblem(f"etcd on {entry.machine} took {_MOST_VALUES} values, but raised no alarm")
 
 
 def _make_room(site: Site, entry: Entry) -> None:
@@ -97,7 +97,7 @@ def _prefix(entry: Entry) -> str:
 FAULTS = (
     Fault(
         "exhaust-etcd-quota",
-        "Give one etcd member a small quota and fill it, so that none takes writes; healing makes room.",
+        "Give one etcd member a small quota and fill it, so that no member accepts writes; healing frees the space.",
         _exhaust,
         _make_room,
         check=lambda site, entry: manifests.require_untouched(site, entry.machine, "etcd"),

@@ -86,7 +86,9 @@ def _require_memory_limit(site: Site, entry: Entry) -> None:
         raise BadUsage(f"a machine needs {_LEAST_MEBIBYTES}M to be healed: {leave}M")
     limit, free = site.guests.run(entry.machine, f"{_MEMORY}memory").output.split()
     if limit == "none":
-        raise Unable(f"{entry.machine} has no memory limit of its own: all of the host's would be taken")
+        raise Unable(
+            f"{entry.machine} has no memory limit of its own: the fault would take all of the host's memory"
+        )
     if int(free) <= leave:
         raise BadUsage(f"{entry.machine} has {free}M of its {limit}M free: {leave}M is not less")
 
@@ -138,19 +140,19 @@ def _mebibytes(entry: Entry) -> int:
 FAULTS = (
     Fault(
         "starve-cpu",
-        "Let a machine have fewer cores than the lab file gives it, until it is healed.",
+        "Give a machine fewer cores than the lab file does, until it is healed.",
         _starve_of_cpus,
         _give_cpus,
-        {"cpus": Option("how many cores it still has", r"[1-9]?[0-9]*(\.[0-9]+)?(?<=[1-9])0*", "0.2")},
+        {"cpus": Option("the number of cores that are left", r"[1-9]?[0-9]*(\.[0-9]+)?(?<=[1-9])0*", "0.2")},
         place=FaultTarget.ANY,
         check=_require_fewer_cpus,
     ),
     Fault(
         "starve-memory",
-        "Fill a machine's memory up to what is left to it, until it is healed.",
+        "Fill a machine's memory and leave only a little free, until it is healed.",
         _starve_of_memory,
         _give_memory,
-        {"leave": Option("how much memory stays free", r"[1-9][0-9]{0,5}M", "100M")},
+        {"leave": Option("the memory that stays free", r"[1-9][0-9]{0,5}M", "100M")},
         place=FaultTarget.ANY,
         check=_require_memory_limit,
     ),

@@ -70,7 +70,7 @@ def _restart(site: Site, entry: Entry) -> str:
     def restarted() -> str:
         now = _invocation(site, entry)
         if now in ("", before):
-            raise NotYet(f"{service} is that of before")
+            raise NotYet(f"{service} has not restarted yet")
         return f"{service} was started anew"
 
     deadline = site.deadline(_EFFECT_SECONDS)

@@ -44,9 +44,9 @@ def _remove(site: Site, entry: Entry) -> None:
 
 def _require_snapshot(site: Site, entry: Entry) -> None:
     if len(site.lab.control_planes) == 1:
-        raise BadUsage("the lab has one member of etcd: it cannot lose the others")
+        raise BadUsage("the lab has only one etcd member, so there are no others to lose")
     if not _newest_snapshot(site, entry.machine):
-        raise BadUsage(f"{entry.machine} has no snapshot of etcd", hint=f"inject {SNAPSHOT} on it before")
+        raise BadUsage(f"{entry.machine} has no snapshot of etcd", hint=f"inject {SNAPSHOT} on it first")
     for machine in site.lab.control_planes:
         for pod in ("etcd", _API_SERVER):
             manifests.require_untouched(site, machine.name, pod)
@@ -155,7 +155,7 @@ FAULTS = (
     Fault(SNAPSHOT, "Save a snapshot of etcd on the machine; healing removes it.", _save, _remove),
     Fault(
         "lose-etcd-quorum",
-        "Destroy the data of all etcd members but that of the machine with a snapshot; healing restores the snapshot.",
+        "Destroy the data of all etcd members except the one beside a snapshot; healing restores the snapshot.",
         _destroy,
         _restore,
         check=_require_snapshot,

@@ -44,7 +44,7 @@ class Targets:
         names = [each.name for each in self.lab.machines] if target == OTHERS else self._machines(target)
         others = [name for name in names if name != machine]
         if not others:
-            raise BadUsage(f"means {machine} itself, and no other machine: {target}")
+            raise BadUsage(f"is no other machine than {machine} itself: {target}")
         return others
 
     def _machines(self, target: str) -> list[str]:
@@ -85,4 +85,4 @@ class Targets:
 def require_place(fault: Fault, machine: str) -> None:
     """Raise BadUsage if a fault makes no sense on a machine."""
     if kind_of(machine) not in fault.place.kinds:
-        raise BadUsage(f"{fault.name} needs {fault.place}, and {machine} is none")
+        raise BadUsage(f"{fault.name} needs {fault.place}, and this is another machine: {machine}")

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 # The command that sets a clock first asks the machine itself whether it has one: the lab file may be wrong.
 REQUIRE_OWN_CLOCK = (
-    "if systemd-detect-virt -cq; then echo 'a container has the clock of its host' >&2; exit 1; fi; "
+    "if systemd-detect-virt -cq; then echo 'a container shares the clock of its host' >&2; exit 1; fi; "
 )
 _ANSWER_SECONDS = 60
 # OpenSSH's exit code for its own failures (no route, connection refused, wrong key).

@@ -101,7 +101,7 @@ def test_a_bad_lab_file_is_shown_line_by_line(folder: Path, capsys: Shown) -> No
     lab_file(folder, 'control_planes: 2\nname: "a$(id)"\n')
     assert main(["render"]) == 2
     shown = capsys.readouterr()
-    assert shown.err.startswith("error: lab.yml:1: control_planes: 2 members survive")
+    assert shown.err.startswith("error: lab.yml:1: control_planes: an even number")
     assert "\nlab.yml:2: name: must match" in shown.err
     assert "Traceback" not in shown.err
 

@@ -30,7 +30,7 @@ def test_what_a_kernel_lacks_is_said_with_the_reason() -> None:
 
 def test_a_container_never_has_a_clock_of_its_own() -> None:
     said = PROBED.replace("container yes", "container no")
-    assert probe(said).lacking["own-clock"] == "a container has the clock of its host"
+    assert probe(said).lacking["own-clock"] == "a container shares the clock of its host"
     assert "own-clock" in probe(PROBED, provider=ProviderKind.LIBVIRT).lacking
 
 
@@ -110,5 +110,5 @@ def test_a_power_cut_means_something_only_where_disks_keep_what_was_flushed() ->
     unsafe = probe(virtual, provider=ProviderKind.LIBVIRT, disk_cache="unsafe")
     assert unsafe.lacking["safe-disk"].startswith("the lab file says disk_cache: unsafe")
     assert "safe-disk" in probe(virtual, provider=ProviderKind.LIBVIRT).has
-    # a container writes to the disk of its host, whatever is written there
+    # a container shares the disk of its host, whatever is written there
     assert "safe-disk" in probe(PROBED, disk_cache="unsafe").has

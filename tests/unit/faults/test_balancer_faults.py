@@ -109,7 +109,7 @@ def test_a_balancer_is_not_edited_for_nothing() -> None:
 
 
 def test_nginx_has_no_check_to_edit() -> None:
-    with pytest.raises(BadUsage, match="HAProxy's alone"):
+    with pytest.raises(BadUsage, match="only HAProxy has the option check"):
         inject(site_of(FakeGuests(), **NGINX), "edit-balancer", "lb1", check="tcp")
 
 

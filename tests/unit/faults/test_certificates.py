@@ -138,7 +138,7 @@ def test_a_certificate_has_expired_once_it_is_served() -> None:
 
 
 def test_a_component_that_was_not_started_again_has_not_loaded_it() -> None:
-    with pytest.raises(TimedOut, match="kube-apiserver is that of before"):
+    with pytest.raises(TimedOut, match="kube-apiserver has not restarted yet"):
         inject(
             site_of(FakeGuests({"pgrep -o": "1000\n", "s_client": EXPIRED})),
             "expire-certificate",
@@ -170,14 +170,16 @@ def test_a_client_s_certificate_has_expired_once_etcd_refuses_it() -> None:
 )
 def test_without_the_key_of_the_ca_none_is_signed(certificate: str, key: str) -> None:
     guests = FakeGuests({"test -e": Completed(1, "", "")})
-    with pytest.raises(Unable, match=f"cp2 lacks the key of the CA.*: /etc/kubernetes/pki/{key}"):
+    with pytest.raises(Unable, match=f"cp2 lacks the CA's key.*: /etc/kubernetes/pki/{key}"):
         inject(site_of(guests), "expire-certificate", certificate=certificate)
     assert len(guests.calls) == 1
 
 
 def test_what_another_fault_has_replaced_is_not_replaced_again() -> None:
     guests = FakeGuests({"ls ": "/etc/kubernetes/halab-held/77/apiserver.crt\n"})
-    with pytest.raises(BadUsage, match="another fault has replaced it on cp2: apiserver"):
+    with pytest.raises(
+        BadUsage, match="another fault has already replaced this certificate on cp2: apiserver"
+    ):
         inject(site_of(guests), "expire-certificate", certificate="apiserver")
 
 

@@ -113,7 +113,7 @@ def test_a_limit_is_written_as_its_control_group_wants_it(
 
 def test_a_container_has_no_disk_to_fill() -> None:
     guests = FakeGuests()
-    with pytest.raises(Unable, match="to fill it would fill the host"):
+    with pytest.raises(Unable, match="the fault would fill the host"):
         inject(site_of(guests), "fill-disk")
     assert guests.calls == []
 
