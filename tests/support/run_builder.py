@@ -1,4 +1,4 @@
-"""Runs made up second by second, for tests of what is judged and drawn."""
+"""Build runs second by second, for tests of verdicts and drawings."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def samples(
     hertz: float = RATE_HERTZ,
     timeout: float = 0.002,
 ) -> list[Sample]:
-    """Samples at a fixed rate; those that start in `out` fail, in `missing` there are none."""
+    """Samples at a fixed rate; those that start in `out` fail, and there are none in `missing`."""
     out, missing = list(out), list(missing)
     made = []
     for number in range(round((end - start) * hertz)):
@@ -101,7 +101,7 @@ def readings(
     missing: Iterable[tuple[float, float]] = (),
     hertz: float = RATE_HERTZ,
 ) -> list[StateReading]:
-    """Readings at a fixed rate; `values` are what it was from when on."""
+    """Readings at a fixed rate; `values` maps the start of every value to the value."""
     missing = list(missing)
     made = []
     for number in range(round((end - min(values)) * hertz)):
@@ -129,7 +129,7 @@ def leaders(**options: Any) -> list[StateReading]:
 
 
 def waiting(words: str) -> str:
-    """The scenario with another expectation right after its fault."""
+    """The scenario with another expectation directly after its fault."""
     return STOP.replace("probe: ready-direct, on: stopped, fails: within 10s", words)
 
 
@@ -143,7 +143,7 @@ def with_values(event: Event, **values: Any) -> Event:
 
 
 def measured(result: Result) -> dict[str, float]:
-    """Everything that was measured, by what it is."""
+    """All measured values by name."""
     found = {
         f"{outcome.name}: {figure.name}": figure.value
         for outcome in result.outcomes
@@ -159,7 +159,7 @@ def measured(result: Result) -> dict[str, float]:
 
 @dataclass
 class MadeRun:
-    """A run of `stop-apiserver` on cp2 that passes, unless something is changed."""
+    """A run of `stop-apiserver` on cp2 that passes unless a field is changed."""
 
     text: str = STOP
     machine: str = "cp2"
@@ -260,7 +260,7 @@ class MadeRun:
 
 
 def recounted(evidence: Evidence) -> Evidence:
-    """With what a run counts of its samples at its end made to agree with them."""
+    """The evidence with counts at the end of the run that agree with its samples."""
     acknowledged, written = evidence.history.ledger()
 
     def counted(event: Event) -> Event:

@@ -1,7 +1,7 @@
-"""A lab on paper: from what truly happened, the folder that halab would have written of it.
+"""A simulated lab: from what really happened, the folder that halab would have written.
 
-Nothing of the judge is used here. What the lab did is placed first (outages, lost writes, failed checks); every answer
-follows from it. spoiled_evidence.py then spoils the files.
+This uses no code of the judge. What the lab did (outages, lost writes, failed checks) is decided first, and all answers
+follow from it. spoiled_evidence.py then spoils the files.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ twin: {{replace: {{stopped: nothing}}}}
 
 @dataclass(frozen=True)
 class Outage:
-    """Nobody answered from `start` on, for so long. What hangs is answered when it is over, if anybody still waits."""
+    """No answers for `seconds` from `start` on. If it `hangs`, questions that still wait are answered at its end."""
 
     start: float
     seconds: float
@@ -73,7 +73,7 @@ class Truth:
 
     @property
     def looked_at(self) -> float:
-        """For how long the run waited to see the fault."""
+        """How many seconds the run waited to see the fault."""
         return 1.5 if self.fault_works else 14.5
 
     @property
@@ -123,7 +123,7 @@ class Files:
 
 
 def simulate(truth: Truth) -> Files:
-    """What a sampler that works and a runner that is not disturbed record of that truth."""
+    """What a working sampler and an undisturbed runner record of that truth."""
     samples = _samples(truth)
     return Files(
         truth=truth,
@@ -139,7 +139,7 @@ def simulate(truth: Truth) -> Files:
 
 
 def _samples(truth: Truth) -> list[Line]:
-    """In the order in which a sampler writes them: when they end."""
+    """In the order in which a sampler writes them: by their ends."""
     found: list[Line] = []
     lanes: Sequence[tuple[str, str | None]] = (
         (WRITES, None),

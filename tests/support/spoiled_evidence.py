@@ -1,6 +1,6 @@
-"""What spoils the evidence of a run: a host that stood still, a clock that stepped, a full disk, an editor.
+"""Defects of a run's evidence: a host that stood still, a clock that stepped, a full disk, an edited file.
 
-Each takes the files of a simulated run, and a number from 0 to 1 that says where.
+A defect takes the files of a simulated run, and a number from 0 to 1 that says where it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ Defect = Callable[[Files, float], None]
 
 
 def in_window(files: Files, where: float, margin: float = 0.3) -> float:
-    """A moment while the fault lasted."""
+    """A moment during the fault."""
     start, end = FAULT_AT + margin, files.truth.healed_from - margin
     return start + where * (end - start)
 
 
 def recounted(files: Files) -> None:
-    """The sampler counted what it wrote: only what was lost afterwards contradicts its count."""
+    """Update the counts to the samples: the sampler counts what it wrote, so only later losses contradict it."""
     counts: dict[str, int] = {}
     for each in files.samples:
         lane = f"{each['probe']}@{each['machine']}" if each["machine"] else each["probe"]
@@ -32,14 +32,14 @@ def recounted(files: Files) -> None:
 
 
 def nobody_asked(files: Files, where: float) -> None:
-    """No questions for 2.5 s while the fault lasted, on any lane."""
+    """No questions for 2.5 s during the fault, on any lane."""
     start = in_window(files, where) - 1.25
     files.samples = [each for each in files.samples if not start <= each["t"] < start + 2.5]
     recounted(files)
 
 
 def sampler_stood_still(files: Files, where: float, length: float = 3.0) -> None:
-    """Stopped and continued by the host: what was under way then looks as if it had timed out."""
+    """Stopped and continued by the host: questions of that time look as if they had timed out."""
     start = in_window(files, where)
     under_way = [each for each in files.samples if start - PERIOD <= each["t"] < start]
     for each in under_way:
@@ -51,11 +51,11 @@ def sampler_stood_still(files: Files, where: float, length: float = 3.0) -> None
 
 
 def sampler_stood_still_for_no_longer_than_its_limit(files: Files, where: float) -> None:
-    """Only what it noted itself tells that, for no sample took longer than a question may."""
+    """Only `stalled` shows it, because no sample took longer than its limit."""
     sampler_stood_still(files, where, TIME_LIMIT - 0.01)
 
 
-def sampler_stood_still_and_noted_nothing(files: Files, where: float) -> None:
+def sampler_stood_still_without_recording_it(files: Files, where: float) -> None:
     """As in runs of earlier versions."""
     sampler_stood_still(files, where)
     for each in files.samples:
@@ -63,7 +63,7 @@ def sampler_stood_still_and_noted_nothing(files: Files, where: float) -> None:
 
 
 def only_one_sample(files: Files, where: float) -> None:
-    """Of each lane, one question was asked while the fault lasted."""
+    """Every lane has only one question during the fault."""
     moment = in_window(files, where)
     kept: set[tuple[str, str | None]] = set()
     left = []
@@ -87,7 +87,7 @@ def timeline_cut_off(files: Files, where: float) -> None:
 
 
 def timeline_steps_back(files: Files, where: float) -> None:
-    """Its clock was set back, by more than lies between two records there."""
+    """The clock was set back by more than the time between two records."""
     first = 3 + int(where * (len(files.timeline) - 4))
     files.timeline[first:] = [{**each, "t": round(each["t"] - 3.0, 4)} for each in files.timeline[first:]]
     while files.timeline[first]["t"] >= files.timeline[first - 1]["t"]:
@@ -139,7 +139,7 @@ def an_expectation_is_missing(files: Files, where: float) -> None:
 
 
 def lanes_miscounted(files: Files, _where: float) -> None:
-    """As many as were counted, but not of the same lanes."""
+    """As many samples as were counted, but of other lanes."""
     counts = files.event("sampler-stopped")["samples"]
     counts[WRITES] += 5
     counts["ready-direct@cp1"] -= 5
@@ -196,7 +196,7 @@ DEFECTS: Mapping[str, Defect] = {
     "nobody asked": nobody_asked,
     "the sampler stood still": sampler_stood_still,
     "the sampler stood still for no longer than its limit": sampler_stood_still_for_no_longer_than_its_limit,
-    "the sampler stood still and noted nothing": sampler_stood_still_and_noted_nothing,
+    "the sampler stood still and noted nothing": sampler_stood_still_without_recording_it,
     "one sample of each lane": only_one_sample,
     "samples cut off": samples_cut_off,
     "timeline cut off": timeline_cut_off,

@@ -1,4 +1,4 @@
-"""A run with everything on its page, made up: leaders, backends, nodes, an alarm, and lanes by the dozen."""
+"""A built run with everything on its page: leaders, backends, nodes, an alarm, and dozens of lanes."""
 
 from __future__ import annotations
 

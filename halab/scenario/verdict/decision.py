@@ -68,10 +68,10 @@ class Judgement:
 
 def combine(judgements: Sequence[Judgement]) -> Judgement:
     """One judgement for several: met if all are, broken if any is. Of figures with one name, the worst stays."""
-    for state in (JudgementState.BROKEN, JudgementState.OPEN, JudgementState.MET):
-        deciding = [judgement for judgement in judgements if judgement.state is state]
-        if deciding:
-            break
+    states = {judgement.state for judgement in judgements}
+    by_weight = (JudgementState.BROKEN, JudgementState.OPEN, JudgementState.MET)
+    state = next(state for state in by_weight if state in states)
+    deciding = [judgement for judgement in judgements if judgement.state is state]
     worst = max(
         deciding, key=lambda judgement: max((figure.excess for figure in judgement.figures), default=0.0)
     )

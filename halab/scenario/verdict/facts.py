@@ -64,8 +64,6 @@ class Track:
         return [Gap(first, second) for first, second in pairwise(moments) if second - first > GAP_SECONDS]
 
     def cite(self, readings: Sequence[FactReading]) -> tuple[Citation, ...]:
-        if not readings:
-            return ()
         return (Citation(self.lane, readings[0].t, readings[-1].t, len(readings)),)
 
 
