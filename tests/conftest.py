@@ -1,4 +1,4 @@
-"""Options and settings of all tests."""
+"""Options, settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import Phase, settings
 
-# Equal examples in every run, and no limit on one of them: machines of tests may be slow.
+# The same examples in every run, and no time limit for one example: the host may be slow.
 settings.register_profile("halab", deadline=None, derandomize=True, database=None, max_examples=60)
-# Others in every run, and many more; a failure prints how to see it again.
+# Many more examples, and new ones in every run; a failure prints how to repeat it.
 settings.register_profile("nightly", deadline=None, database=None, max_examples=2000, print_blob=True)
-# Whether a test fails is all that counts there, and not by which example it is shown best.
+# Only the failure counts there, so no time is spent on a simpler example.
 settings.register_profile(
     "mutants", settings.get_profile("halab"), phases=[Phase.explicit, Phase.generate], max_examples=15
 )
 settings.load_profile(os.environ.get("HALAB_TEST_PROFILE", "halab"))
-# What a shell starts in the background ignores Ctrl-C, and so do its children: the tests that send it would wait.
+# A shell lets its background processes ignore Ctrl-C, and their children inherit that: tests that send it would hang.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Allocations of the tests are not the user's."""
+    """A folder for the allocations of tests, instead of the user's own."""
     before = os.environ.get("XDG_STATE_HOME")
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     yield

@@ -1,4 +1,4 @@
-"""The pages of reports as a browser draws them: readable, nothing over anything, nothing loaded.
+"""The pages of reports in a browser: they are readable, nothing overlaps, and nothing is loaded.
 
 A browser that is missing here is a skip with a reason; with CI=true it is a failure.
 """
@@ -28,10 +28,10 @@ from halab.scenario.verdict.verdict import judge
 RUNS = Path(__file__).parents[1] / "support/runs"
 RECORDED = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
 LOOK = (Path(__file__).parent / "look.js").read_text()
-# What a page may load: nothing. A browser tells what it refused for that.
+# A page may load nothing. A browser reports what it refused to load.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 DESK, PROJECTOR, PHONE = 1280, 1920, 420
-# High enough that all of a page is in sight: only what is in sight has a colour behind it.
+# So high that the whole page is visible: only visible things have a background colour.
 HEIGHT = 9000
 LIGHT, DARK = "1", "0"
 
@@ -48,7 +48,7 @@ def browser() -> str:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One page of everything: recorded runs, one with dozens of lanes, one of several runs."""
+    """The pages of recorded runs, of a run with dozens of lanes, and of a campaign."""
     folder = tmp_path_factory.mktemp("pages")
     runs = []
     for name in RECORDED:
@@ -65,7 +65,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def look(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """What a browser says of a copy of a page, with everything on it unfolded."""
+    """What a browser measures on a copy of a page, with all details open."""
 
     def look(source: Path, *, width: int = DESK, scheme: str = LIGHT) -> dict[str, Any]:
         text = re.sub("<details( class=[^>]*)?>", "<details open>", source.read_text())
@@ -86,7 +86,7 @@ def look(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 
 def run(browser: str, folder: Path, *arguments: str) -> str:
-    # no sandbox of its own as root, where a browser has none; what it shows is ours
+    # a browser has no sandbox as root; it shows only our own pages
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     argv = [
         browser, "--headless", *sandbox, "--hide-scrollbars", "--disable-gpu", "--disable-dev-shm-usage",
@@ -129,7 +129,7 @@ def test_a_page_can_be_printed(name: str, pages: dict[str, Path], browser: str, 
     assert content.startswith(b"%PDF")
     boxes = re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", content)
     assert 1 <= len(boxes) <= 5
-    # A4 across: 297 by 210 mm, in points
+    # A4 landscape: 297 by 210 mm, in points
     for wide, high in boxes:
         assert (float(wide), float(high)) == pytest.approx((841.9, 595.3), abs=2)
 

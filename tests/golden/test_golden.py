@@ -1,4 +1,4 @@
-"""Every rendered file of a lab, whole. `pytest tests/golden --regenerate` rewrites them; read the diff."""
+"""All rendered files of some labs. `pytest tests/golden --regenerate` rewrites them; read the diff."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOST = HostValues(
 
 @dataclass(frozen=True)
 class Case:
-    """A lab file, and what was decided on the host."""
+    """A lab file, and the values that come from the host."""
 
     folder: str
     lab_file: str

@@ -1,4 +1,4 @@
-"""The files for users' CI: valid for their runners, and every command in them one that halab has."""
+"""The CI files for users are valid for their runners, and halab has every command in them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read(name: str) -> Any:
 
 
 def steps(name: str) -> Iterator[str]:
-    """The shell of each step, with what the runner puts in made plain words."""
+    """The shell commands of every step; a plain word replaces each expression of the runner."""
     jobs = read(name)["jobs"].values() if name in WORKFLOWS else [read(name)["halab"]]
     for job in jobs:
         for step in job.get("steps", []):

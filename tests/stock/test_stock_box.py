@@ -1,4 +1,4 @@
-"""A stock box of Debian 12, made into a machine of a lab: in a tree of that distribution instead of a machine.
+"""A stock box of Debian 12 is provisioned, in the root file system of that distribution instead of a machine.
 
 Needs root and a way to the distribution's packages, so it runs outside of a bare host's network.
 """
@@ -33,7 +33,7 @@ from halab.topology import files
 from halab.topology.files import HostValues
 from halab.topology.lab import plan
 
-# What a stock box has: a way in, and not much else.
+# What a stock box has: SSH, and not much else.
 STOCK = Recipe(
     suite="bookworm",
     packages=(
@@ -51,7 +51,7 @@ mount --rbind /dev "$1/dev"
 chroot "$1" bash -c "$2"
 exit $?
 """
-# Nothing runs in the tree: only what is on its disk counts.
+# No service runs in the tree: only the files on its disk count.
 SYSTEMCTL = """#!/bin/bash
 case $1 in
   start | stop | restart | reload-or-restart | daemon-reload) exit 0 ;;
@@ -65,7 +65,7 @@ FSTAB = "LABEL=root / ext4 errors=remount-ro 0 1\nUUID=1234 none swap sw 0 0\n"
 
 
 class Tree:
-    """Guests, of whom there is one: commands run in its tree, with the network of this host and no systemd."""
+    """Guests with one machine: commands run in its tree, with the network of this host and without systemd."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -123,7 +123,7 @@ def unpacked(folder: Path) -> Tree:
     path = folder / "tree"
     path.mkdir()
     subprocess.run(["tar", "-C", path, "-xpf", rootfs.base(STOCK, Quiet())], check=True, timeout=120)
-    # this host's way to packages; an init system to start services there is none
+    # use the package sources of this host; there is no init system that could start services
     shutil.copytree("/etc/apt/apt.conf.d", path / "etc/apt/apt.conf.d", dirs_exist_ok=True)
     shutil.copyfile("/etc/resolv.conf", path / "etc/resolv.conf")
     if "VERSION_CODENAME=bookworm" in Path("/etc/os-release").read_text():

@@ -1,4 +1,4 @@
-"""Several runs of one command, made up from runs that have a report."""
+"""Campaigns made of runs that have a report."""
 
 from __future__ import annotations
 

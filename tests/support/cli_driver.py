@@ -1,4 +1,4 @@
-"""halab as its users use it, by its command line: a lab in a folder, and the commands that are given there."""
+"""The command line of halab, as users call it in the folder of a lab."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Done:
 
 @dataclass(frozen=True)
 class UserLab:
-    """A lab file in a folder, and the commands that a user gives there."""
+    """A folder with a lab file, and the halab commands that a user runs there."""
 
     folder: Path
     command_seconds: float = COMMAND_SECONDS
@@ -45,7 +45,7 @@ class UserLab:
             [HALAB, *words], cwd=self.folder, capture_output=True, text=True, timeout=self.command_seconds, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        # kept by pytest and shown when a test fails; `-s` shows it while it happens
+        # pytest shows this when a test fails, and `-s` shows it at once
         print(f"$ halab {' '.join(words)}\n{done.stderr}{done.stdout}")
         assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
@@ -56,12 +56,12 @@ class UserLab:
         return done.output
 
     def power(self) -> Power:
-        """What acts on the machines from outside, over the docker engine or libvirt that halab itself asks."""
+        """The power of the lab's machines, over the same docker engine or libvirt that halab uses."""
         place = open_file(self.folder / "lab.yml")
         return providers.machines(place, existing(place)).power()
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
-        """A command that goes on beside the test, in a group of its own as from a shell."""
+        """Start a command that runs beside the test, in a process group of its own, as from a shell."""
         return subprocess.Popen(
             [HALAB, *words], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -83,7 +83,7 @@ class UserLab:
     def wait_for_event(
         self, name: str, child: subprocess.Popen[str], known: set[Path], seconds: float = 240
     ) -> Path:
-        """The folder of a run that was not known before, once its timeline has an event."""
+        """Wait until the timeline of a new run has an event; the folder of the run."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and child.poll() is None:
             for run in set(self.runs()) - known:
@@ -100,7 +100,7 @@ class UserLab:
 
 
 def interrupt(child: subprocess.Popen[str], at: str = "") -> None:
-    """Send Ctrl-C once a command has said something, or at once, and see that it ends as one that was interrupted."""
+    """Send Ctrl-C when a command has printed `at`, or at once, and check that it ends as interrupted."""
     assert child.stdout is not None
     said = ""
     if at:
@@ -108,7 +108,7 @@ def interrupt(child: subprocess.Popen[str], at: str = "") -> None:
             said += line
             if at in line:
                 break
-    # a group that has ended gets nothing: what it said shows why
+    # a process that has ended cannot be interrupted; its output shows why it ended
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGINT)
     said += child.communicate(timeout=120)[0]
@@ -125,7 +125,7 @@ def end(child: subprocess.Popen[str]) -> None:
 
 
 def engine_names(kind: str, lab: str) -> str:
-    """What the engine holds of a lab: `container` or `network`."""
+    """The IDs of a lab's containers or networks, one per line; `kind` is `container` or `network`."""
     listing = ["ps", "--all"] if kind == "container" else ["network", "ls"]
     argv = ["docker", *listing, "--filter", f"label=halab.lab={lab}", "--format", "{{.ID}}"]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
@@ -156,7 +156,7 @@ def lab_in(
 
 
 def keep_evidence(lab: UserLab) -> None:
-    """Where HALAB_EVIDENCE names a folder, the recorded runs are copied there (artefacts of a CI job)."""
+    """Copy the recorded runs to the folder in HALAB_EVIDENCE, if it is set: the artefacts of a CI job."""
     target = os.environ.get("HALAB_EVIDENCE")
     runs = lab.folder / ".halab/runs"
     if target and runs.is_dir():

@@ -1,4 +1,4 @@
-"""A host that is as its fields say; as made, it lacks nothing."""
+"""A host for the doctor whose fields say what it has. By default, it has everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines that answer the scripts of provisioning as a lab does."""
+"""Machines that answer the scripts of provisioning as those of a real lab."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Special = str | Completed | HalabError | Callable[[], str | Completed | None]
 
 
 def kind_of(call: Call) -> str:
-    """A call in one word: set-up, joined?, init, members, forget, material, expire, deliver, join"""
+    """One word for a call: set-up, joined?, init, members, forget, material, expire, deliver or join."""
     text = f"{call.command}\n{call.input or ''}"
     for pattern, kind in (
         (r"^test -e .*halab-joined", "joined?"),
@@ -39,7 +39,7 @@ def kind_of(call: Call) -> str:
 
 
 class Machines(FakeGuests):
-    """A lab that behaves: a machine that has joined says so, and its member votes once its join was begun."""
+    """A lab that works: a machine that has joined says so, and its member votes as soon as its join has begun."""
 
     def __init__(self, *joined: str, stale: str | None = None, **answers: Special) -> None:
         super().__init__({"": self._answer})
@@ -55,7 +55,7 @@ class Machines(FakeGuests):
         kind = kind_of(call)
         special = self.special.get(f"{call.machine}_{kind}", self.special.get(kind))
         if kind == "join" and not isinstance(special, Completed):
-            # a member votes long before its join ends; that of a join which fails never does
+            # a member votes long before its join ends; if the join fails, it never votes
             peer = f"https://{ADDRESSES[call.machine]}:2380"
             self.voting.append({"ID": 1, "name": call.machine, "peerURLs": [peer]})
         if callable(special):

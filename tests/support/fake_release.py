@@ -1,4 +1,4 @@
-"""A small release host and registry on 127.0.0.1: what the source `release` asks, with faults to order."""
+"""A small release host and registry on 127.0.0.1 for the source `release`, which can be told to fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tar_gz(files: Mapping[str, bytes]) -> bytes:
 
 
 class FakeRelease:
-    """What is served, by path. `truncate` and `broken` count the answers that are cut in half or fail."""
+    """The content by path. `truncate` and `broken` are the numbers of answers that are cut in half or fail."""
 
     def __init__(self, release: Release, architecture: str) -> None:
         self.release = release
@@ -60,7 +60,7 @@ class FakeRelease:
         return f"/release/v{self.release.kubernetes}/bin/linux/{self.architecture}/{name}"
 
     def add_image(self, name: str, layer: bytes, *, architecture: str | None = None) -> str:
-        """Serve an image of one layer; the path of that layer."""
+        """Serve an image with one layer; the path of that layer."""
         repository, _, tag = name.rpartition(":")
         config = json.dumps({"architecture": architecture or self.architecture, "os": "linux"}).encode()
         manifest = json.dumps(

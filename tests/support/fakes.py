@@ -1,4 +1,4 @@
-"""Stand-ins for what unit tests must not touch: machines, time, the API. And labs to use them on."""
+"""Fakes for what unit tests must not use: machines, time and the API. And labs for them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANAGEMENT = IPv4Network("10.214.7.0/24")
 
 
 def captured(name: str) -> str:
-    """What a tool printed on a real lab of three control planes."""
+    """The output of a tool that was captured on a real lab of three control planes."""
     return (CAPTURED / name).read_text()
 
 
@@ -39,7 +39,7 @@ def lab_of(
 
 
 def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "docker") -> Work:
-    """The work folder of a lab with nothing special in its file, as `up` leaves it on this side of the machines."""
+    """The work folder of a lab with default values, as `up` leaves it, but without machines."""
     work = Work(folder / ".halab")
     work.make()
     held = allocation.allocate(name, "auto", work.path, taken=[], host=host, managed=provider == "libvirt")
@@ -48,7 +48,7 @@ def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "
 
 
 class FakeClock:
-    """A clock on which sleeping takes no time. `then` is called at every sleep: it changes what is waited for."""
+    """A clock whose sleep takes no time. Every sleep calls `then`, which can change what the code waits for."""
 
     def __init__(self, then: Callable[[], None] = lambda: None) -> None:
         self.at = 1000.0
@@ -66,7 +66,7 @@ class FakeClock:
 
 @dataclass(frozen=True)
 class Call:
-    """What a machine was told to run, in the order of the telling."""
+    """One command that a machine was told to run."""
 
     machine: str
     command: str
@@ -76,13 +76,13 @@ class Call:
     input_file: Path | None = None
 
 
-# Output; output by the machine's name; a failure; or all of these one after another, the last one for ever.
+# Output, a failure, or a function of the call. A list gives one after another, and the last one for ever.
 Answer = str | Completed | HalabError | Callable[[Call], str | Completed]
 
 
 @dataclass
 class FakeGuests:
-    """Machines with scripted answers: the first pattern that is found in `MACHINE: COMMAND` gives the answer.
+    """Machines with scripted answers. The first pattern that matches in `MACHINE: COMMAND` gives the answer.
 
     What a script prints when it is run with a log goes into the log, as over SSH. Anything that no pattern
     matches ends with code 0 and prints nothing.
@@ -133,7 +133,7 @@ class FakeGuests:
 
 
 class FakeApi:
-    """The Kubernetes API with fixed objects by path; a HalabError among them is raised."""
+    """The Kubernetes API with fixed objects by path. It raises an object that is a HalabError."""
 
     tunnel: str | None = None
 
@@ -151,7 +151,7 @@ class FakeApi:
 
 @dataclass
 class Recorded:
-    """Progress as it was shown: `begin WHAT`, `end WHAT: OUTCOME`, `fail WHAT`."""
+    """Progress that records what it would show: `begin WHAT`, `end WHAT: OUTCOME`, `fail WHAT`."""
 
     lines: list[str] = field(default_factory=list)
 

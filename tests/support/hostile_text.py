@@ -1,4 +1,4 @@
-"""Text that would steer a terminal or fill the screen, and how it is shown."""
+"""Text that would control a terminal or fill the screen, and the harmless form that is shown instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server on the loopback that answers what a test tells it to."""
+"""A server on the loopback whose answers a test chooses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def served(serve: Serve) -> AsyncIterator[Server]:
 
 
 def saying(*answers: bytes) -> Serve:
-    """Answers one request after another, and goes away."""
+    """Give these answers to one request after another, then close."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:

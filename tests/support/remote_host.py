@@ -1,4 +1,4 @@
-"""Another host for tests, and the environment in which its ssh is found: see `tests/support/remote-host`."""
+"""Another host for tests, with an `ssh` in PATH that reaches it: see `tests/support/remote-host`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "farm"
 
 @contextmanager
 def remote_host(folder: Path, *what: str) -> Iterator[str]:
-    """A host that `ssh farm` reaches while the block lasts; its name."""
+    """Start a host that `ssh farm` reaches during the block; its name."""
     path = os.environ["PATH"]
     try:
         subprocess.run([_SCRIPT, "start", folder, *what], check=True, timeout=300)

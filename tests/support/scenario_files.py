@@ -1,4 +1,4 @@
-"""Scenario files of tests: the faults they may name, and the problems that are found in them."""
+"""Scenario files for tests: the faults that they may name, and the problems that validation finds."""
 
 from __future__ import annotations
 

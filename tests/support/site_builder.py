@@ -1,4 +1,4 @@
-"""A site for faults: machines with scripted answers, or a shell of their own; power that does what it is told."""
+"""A site for faults: machines with scripted answers or with a real shell, and a fake power."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from halab.machines.power import PowerState
 from halab.process import Completed
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 
-# Where a command meant for a machine would do harm on the host that the tests run on.
+# Paths at which a command for a machine would do harm on the host of the tests.
 _HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|root|run|srv|sys|usr|var)\b")
 
 
 @dataclass
 class FakePower:
-    """Machines that run unless `states` says otherwise; what was asked for, in words."""
+    """Machines that run unless `states` says otherwise; the acts are recorded as text."""
 
     states: dict[str, PowerState] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class FakePower:
 
 @dataclass(frozen=True)
 class Shell:
-    """An answer of FakeGuests: the command is run for real, in a folder that stands in for the machine's own.
+    """An answer of FakeGuests that really runs the command, in a folder instead of the machine's root.
 
     None of it reaches the host: tools are scripts of the test, which note in `did` how they were called, and a command
     that names a folder of the host is not run at all.
@@ -55,7 +55,7 @@ class Shell:
     def __post_init__(self) -> None:
         for folder in ("bin", "etc/kubernetes/manifests", "var/lib/etcd/member"):
             (self.root / folder).mkdir(parents=True)
-        # nothing runs that could be killed
+        # no process runs that could be killed
         self.add_tool("pkill", "exit 1")
         self.add_tool("systemctl")
 
@@ -100,7 +100,7 @@ def site_of(guests: FakeGuests, power: FakePower | None = None, **written: Any) 
 
 
 def inject(site: Site, fault: str, machine: str = "cp2", **options: str) -> tuple[Entry, str]:
-    """A fault that was planned and injected without a journal, and what was seen of it."""
+    """Plan and inject a fault without a journal; the entry, and the effect that was seen."""
     entry = injection.plan(site, fault, machine, options)
     return entry, FAULTS[fault].inject(site, entry)
 

@@ -1,4 +1,4 @@
-"""Unit tests touch nothing of the user's: state and cache are folders of their own, and no proxy is set."""
+"""Unit tests do not touch the user's files: they have their own folders for state and cache, and no proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from halab.process import PROXIES
 
 @pytest.fixture(autouse=True)
 def user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's state and cache are."""
+    """The folder with the state and the cache of a test."""
     folder = tmp_path_factory.mktemp("user")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.setenv("HALAB_CACHE", str(folder / "cache"))

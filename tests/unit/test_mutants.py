@@ -1,4 +1,4 @@
-"""What scripts/mutants changes, and that a mutant really takes the place of what it was made of."""
+"""scripts/mutants: which changes it makes, and that a mutant really replaces the original code."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_what_no_program_can_show_is_no_change(mutations: Any) -> None:
 def test_a_mutant_takes_the_place_of_what_it_was_made_of(
     script: Any, mutations: Any, place: str, show: Callable[[], object]
 ) -> None:
-    """In a fork, as always: this process keeps what it has."""
+    """In a fork, so this process keeps the original code."""
     found = [each for each in mutations.mutants("record.outage", OUTAGE_SOURCE) if each.place == place]
     (dropped,) = [each for each in found if each.becomes == "pass"]
     before = show()

@@ -1,4 +1,4 @@
-"""What the scripts share: two of them at once get folders, names and an environment of their own, or take turns."""
+"""scripts/lib.sh: two scripts at once have their own folders and names, or one waits for the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 LIB = Path(__file__).parents[2] / "scripts" / "lib.sh"
-# As `python -m venv FOLDER`, and the pip in it: each fails where another one is at work in the same folder.
+# As `python -m venv FOLDER` and its pip: both fail if another one works in the same folder.
 PYTHON = """#!/bin/sh
 [ "$1" = -m ] || exit 0
 mkdir "$3.busy" || exit 1
@@ -24,7 +24,7 @@ echo made >>"$3/../made"
 
 
 class Shell:
-    """A script that goes on until its standard input ends."""
+    """A script that runs until its standard input ends."""
 
     def __init__(self, cache: Path, text: str) -> None:
         self._child = subprocess.Popen(
@@ -77,7 +77,7 @@ def test_the_name_of_a_folder_is_one_for_a_lab_and_for_an_engine(tmp_path: Path)
     names = [Shell(tmp_path, f"name_for test {each}") for each in (*folders, folders[0])]
     first, second, again = (each.line() for each in names)
     assert first == again != second
-    # with what tests put behind it for their other host
+    # with the suffix for the remote host of tests
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,19}", f"{first}-far")
     assert [each.end()[0] for each in names] == [0, 0, 0]
 
