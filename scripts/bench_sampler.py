@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,16 +56,16 @@ def errors(folder: Path, server: CutServer) -> None:
         for rate in RATES_HERTZ
         for number in range(LANES)
     ]
-    order = _order(folder, probes)
+    config = _config(folder, probes)
     cuts = []
-    with launcher.sampling(order, folder / "sampler.log"):
+    with launcher.sampling(config, folder / "sampler.log"):
         time.sleep(1)
         for how in Cut:
             for length in LENGTHS_SECONDS:
                 start, end = server.cut(how, length)
-                cuts.append(Known(how, length, start - order.origin, end - order.origin))
+                cuts.append(Known(how, length, start - config.origin, end - config.origin))
                 time.sleep(_BETWEEN_SECONDS)
-    samples = Samples(read_samples(Path(order.samples)))
+    samples = Samples(read_samples(Path(config.samples)))
     for rate in RATES_HERTZ:
         by_kind = defaultdict(list)
         for cut in cuts:
@@ -74,7 +75,9 @@ def errors(folder: Path, server: CutServer) -> None:
         for how, found in by_kind.items():
             # questions that hung for less than the time limit were answered: no outage
             counted = [
-                error for length, error in found if how is not Cut.HANGS or length > order.time_limit_seconds
+                error
+                for length, error in found
+                if how is not Cut.HANGS or length > config.time_limit_seconds
             ]
             off = sorted(map(abs, counted))
             show = f"p50 {statistics.median(off):4.0f}, worst {off[-1]:4.0f}, mean {statistics.mean(counted):+5.0f}"
@@ -84,15 +87,15 @@ def errors(folder: Path, server: CutServer) -> None:
 def cost(folder: Path, port: int) -> None:
     """Print the CPU time of one probe at 10 Hz, in percent of a core, without the start of the process."""
     probes = [_probe(f"lane-{number}", port, 10.0) for number in range(LANES)]
-    started = _cpu_seconds(_order(folder, []), 0.0)
-    used = _cpu_seconds(_order(folder, probes), _COST_SECONDS) - started
+    started = _cpu_seconds(_config(folder, []), 0.0)
+    used = _cpu_seconds(_config(folder, probes), _COST_SECONDS) - started
     share = 100 * used / _COST_SECONDS / len(probes)
     print(f"{'sampler: a probe at 10 Hz, % of a core':<44} {share:8.1f}", flush=True)
 
 
-def _cpu_seconds(order: launcher.SamplerConfig, seconds: float) -> float:
+def _cpu_seconds(config: launcher.SamplerConfig, seconds: float) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with launcher.sampling(order, Path(order.credentials) / "sampler.log"):
+    with launcher.sampling(config, Path(config.credentials) / "sampler.log"):
         time.sleep(seconds)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -102,7 +105,7 @@ def _probe(name: str, port: int, rate_hertz: float) -> Probe:
     return Probe(name, None, Question.READ, Way.NEW, "127.0.0.1", port, rate_hertz)
 
 
-def _order(folder: Path, probes: list[Probe]) -> launcher.SamplerConfig:
+def _config(folder: Path, probes: list[Probe]) -> launcher.SamplerConfig:
     names = f"{time.monotonic_ns()}"
     return launcher.SamplerConfig(
         probes=probes,
@@ -117,7 +120,7 @@ def _order(folder: Path, probes: list[Probe]) -> launcher.SamplerConfig:
     )
 
 
-def _longest(samples: list[Sample], cut: Known) -> float:
+def _longest(samples: Sequence[Sample], cut: Known) -> float:
     return figures(samples, cut.start - 0.3, cut.end + _BETWEEN_SECONDS - 0.4).longest_outage_seconds
 
 

@@ -8,11 +8,13 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, TypeVar
 
+_T = TypeVar("_T")
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -55,8 +57,8 @@ class CutServer:
         ended = self._call(self._open() if how is Cut.REFUSES else self._release(answer=how is Cut.HANGS))
         return begun, ended
 
-    def _call(self, what):
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+    def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _open(self) -> float:
         self._server = await asyncio.start_server(
@@ -66,6 +68,7 @@ class CutServer:
         return time.monotonic()
 
     async def _close(self) -> float:
+        assert self._server is not None
         self._server.close()
         return time.monotonic()
 
@@ -82,6 +85,7 @@ class CutServer:
 
     async def _release(self, *, answer: bool) -> float:
         held, self._held = self._held, None
+        assert held is not None
         if answer:
             held.set()
         else:

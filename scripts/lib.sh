@@ -12,6 +12,9 @@ die() {
   exit 3
 }
 
+# Print the comment at the top of the script that runs: its usage.
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # Run a command as root while no other script of halab installs packages: `apt-get update` does not wait by itself.

@@ -112,7 +112,7 @@ def _operators() -> tuple[Operator, ...]:
     return (*made, SwapName(), SwapMembership(), NegateFilter(), DropStatement())
 
 
-class SwapName(Operator):  # type: ignore[misc]
+class SwapName(Operator):
     """`min` for `max`, `JudgementState.MET` for `JudgementState.OPEN`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
@@ -139,7 +139,7 @@ class SwapName(Operator):  # type: ignore[misc]
         return ()
 
 
-class SwapMembership(Operator):  # type: ignore[misc]
+class SwapMembership(Operator):
     """`in` for `not in`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
@@ -165,7 +165,7 @@ class SwapMembership(Operator):  # type: ignore[misc]
         return ()
 
 
-class NegateFilter(Operator):  # type: ignore[misc]
+class NegateFilter(Operator):
     """Negate the condition of a comprehension."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
@@ -181,7 +181,7 @@ class NegateFilter(Operator):  # type: ignore[misc]
         return ()
 
 
-class DropStatement(Operator):  # type: ignore[misc]
+class DropStatement(Operator):
     """Replace a simple statement of a function by `pass`."""
 
     _KEPT = (
@@ -295,5 +295,4 @@ def place_of(source: str, line: int) -> str:
 
 
 def _holds(node: ast.AST, line: int) -> bool:
-    end = getattr(node, "end_lineno", None)
-    return end is not None and node.lineno <= line <= end  # type: ignore[attr-defined]
+    return isinstance(node, ast.stmt | ast.expr) and node.lineno <= line <= (node.end_lineno or node.lineno)

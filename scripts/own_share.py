@@ -16,7 +16,7 @@ def needed_seconds(run: Path) -> float | None:
     return round(steady[-1] - faults[0], 1) if faults and steady else None
 
 
-def shown(whole_seconds: float, needed: Sequence[float]) -> str:
+def summary(whole_seconds: float, needed: Sequence[float]) -> str:
     """Format both times, and the share that halab adds."""
     own = sum(needed)
     share = f"{100 * (whole_seconds - own) / own:.0f} %" if own else "nothing to compare"

@@ -1,4 +1,4 @@
-"""Linters as tests, over our code and over what is rendered from it.
+"""Linters as tests, for our code and for the files that it renders.
 
 A tool that is missing here is a skip with a reason; with CI=true it is a failure.
 """
@@ -32,7 +32,7 @@ MAXIMUM_LINES = 350
 
 # Where each library that reaches outside is imported: a module, or a package with all of its modules.
 HOMES = {
-    # vagrant.py names an exception of it, which python-vagrant raises
+    # python-vagrant raises an exception of it, which vagrant.py catches
     "subprocess": {"halab.process", "halab.machines.vagrant"},
     "vagrant": {"halab.machines.vagrant"},
     "docker": {"halab.machines.docker"},
@@ -53,7 +53,7 @@ SCRIPTS = sorted(
 
 
 def tool(name: str) -> str:
-    """The path of a tool, that of this Python's environment first."""
+    """The path of a tool; this Python's environment comes first."""
     path = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
     )
@@ -95,7 +95,7 @@ def test_imports_point_down() -> None:
 
 
 def test_yaml_files_are_tidy() -> None:
-    # `on` is a name in a scenario, and no `true` of YAML 1.1: our loader knows
+    # in a scenario, `on` is a name and not the `true` of YAML 1.1; our loader knows that
     rules = "{line-length: {max: 120}, document-start: disable, truthy: {check-keys: false}}"
     require_clean(
         [tool("yamllint"), "--strict", "-d", f"{{extends: default, rules: {rules}}}", "boxes", "scenarios"]
@@ -112,13 +112,13 @@ def test_rendered_shell_scripts_are_clean(lab: Path) -> None:
     require_clean([tool("shellcheck"), *sorted(lab.rglob("*.sh"))])
 
 
-# What reads a pipe and may end before it has read all.
+# Commands that may end before they have read all of a pipe.
 HASTY_READER = re.compile(r"[|] *(grep (-\S+ )*-\w*q|head\b)")
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
 def test_no_rendered_shell_script_pipes_into_what_reads_not_to_the_end(lab: Path) -> None:
-    # Its writer may find it gone, and has failed then (pipefail): 25 to 126 times of 500 with `ip address show`.
+    # With pipefail, the writer of the pipe may fail then: `ip address show` failed 25 to 126 times of 500.
     found = [
         f"{script.relative_to(GOLDEN)}:{number}: {line.strip()}"
         for script in sorted(lab.rglob("*.sh"))
@@ -136,14 +136,14 @@ def test_rendered_vagrantfile_is_ruby(lab: Path) -> None:
 @pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
 def test_vagrant_accepts_rendered_vagrantfile(lab: Path, tmp_path: Path) -> None:
     vagrant = tool("vagrant")
-    # Vagrant wants the key to be there. Its path is what a person's folder may be called.
+    # Vagrant requires the key to exist. Its path has all that a user's folder may have in its name.
     key = tmp_path / 'it\'s a \\ "lab" #{1}' / "id_ed25519"
     key.parent.mkdir()
     key.touch()
     text, replaced = re.subn(
         r"(private_key_path = ).*", lambda match: match[1] + ruby(key), (lab / "Vagrantfile").read_text()
     )
-    # a virtual machine gets a key of its own, which Vagrant makes
+    # Vagrant makes a key for every virtual machine
     assert replaced == text.count("m.vm.provider 'docker'")
     (tmp_path / "Vagrantfile").write_text(text)
     environment = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
@@ -151,7 +151,7 @@ def test_vagrant_accepts_rendered_vagrantfile(lab: Path, tmp_path: Path) -> None
 
 
 def heredoc(script: str, path: str) -> str:
-    """What a rendered script writes to a path."""
+    """The text that a rendered script writes to a path."""
     found = re.search(rf"^put \d+ {re.escape(path)} <<'EOF'\n(.*?)^EOF$", script, re.DOTALL | re.MULTILINE)
     assert found, f"the script does not write {path}"
     return found[1]
@@ -177,7 +177,7 @@ def test_rendered_network_configuration_is_json(lab: Path) -> None:
 def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path) -> None:
     script = (lab / "provision" / "lb1" / "load-balancer.sh").read_text()
     config = tmp_path / "balancer.cfg"
-    # what is only on a machine of the lab: the user of the service, and the place of its log and its pid
+    # replace what only a machine of the lab has: the user of the service, and the folders of its log and pid
     if "/etc/haproxy/haproxy.cfg" in script:
         text = re.sub(
             r"^  (user|group) .*\n", "", heredoc(script, "/etc/haproxy/haproxy.cfg"), flags=re.MULTILINE
@@ -191,7 +191,7 @@ def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path)
 
 
 def optional(name: str) -> str:
-    """A tool that is part of a box and need not be on the host: the end-to-end tests use it there."""
+    """The path of a tool that the box has and the host may lack: the end-to-end tests use it in the lab."""
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or pytest.skip(
         f"not installed: {name}"
     )
@@ -209,7 +209,7 @@ def test_ruby_reads_what_was_quoted(words: list[str]) -> None:
         [tool("ruby"), "-"], input=program.encode(), capture_output=True, check=True, timeout=60
     )
     expected = [*words, "it's", "#{1}", "\\", "\\'", "'; exit; '", "a\nb"]
-    # a line feed is what Ruby makes of any line end in its source
+    # Ruby reads every line end in its source as a line feed
     assert json.loads(done.stdout) == [word.replace("\r\n", "\n") for word in expected]
 
 
@@ -224,7 +224,7 @@ def test_openssh_reads_a_path_as_it_is(folder: str, tmp_path: Path) -> None:
 
 
 def imports(module: Path) -> Iterator[str]:
-    """The top-level packages that a module imports, anywhere in it."""
+    """The top-level packages that a module imports, also inside functions."""
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
@@ -270,6 +270,6 @@ def test_license_is_the_one_that_is_declared() -> None:
 
 
 def test_one_module_prints() -> None:
-    """It makes what files and machines say harmless to a terminal."""
+    """That module makes the text of files and machines harmless for a terminal."""
     printing = [path.name for path in MODULES if "click.echo" in path.read_text()]
     assert printing == ["console.py"]

@@ -35,7 +35,7 @@ def test_driver() -> Iterator[Any]:
 
 
 def define(connection: Any, lab: Lab, work: Work, prefix: str = "") -> None:
-    """The machines of a lab as Vagrant leaves them: running, with halab's description."""
+    """Define the machines of a lab as Vagrant does: running, with halab's description."""
     for machine in lab.machines:
         label = escape(domain.description(lab, machine, work=str(work), identity=identity.of_this_host()))
         xml = (
