@@ -1,4 +1,4 @@
-"""After any failure has healed: every component of the control plane runs where it should, and nothing is left over."""
+"""After the heal, every component of the control plane runs where it should, and the fault left nothing behind."""
 
 import json
 
