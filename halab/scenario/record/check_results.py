@@ -48,7 +48,7 @@ _PREFIX = re.compile(r'^(failed on \w+ with ")?(?:AssertionError|Failed|halab\.e
 
 
 def read(path: Path) -> Sequence[CheckResult] | None:
-    """The results, or None where no checks ran."""
+    """The results; None if no checks ran, Corrupted if they cannot be read."""
     if not path.is_file() or path.stat().st_size == 0:
         return None
     try:

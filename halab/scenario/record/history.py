@@ -63,7 +63,7 @@ class Window:
 
 @dataclass(frozen=True)
 class History:
-    """A run so far: the scenario, what the lab is, and the evidence."""
+    """A run so far: its scenario, its lab and its evidence."""
 
     scenario: Scenario
     setting: LabTraits

@@ -145,7 +145,7 @@ def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, 
 
 
 def _begins_anew(history: History, machine: str | None) -> bool:
-    """Whether a fault took that member's data: then it may have been behind for a while, but not at the end."""
+    """True if a fault took that member's data: it may have been behind for a while, but not at the end."""
     losses = [(facts_of(fault.fault).loses_data, fault.machine) for fault in history.faults]
     return any(
         loss is DataLoss.EVERY_MEMBER or (loss is DataLoss.OWN_MEMBER and hit == machine)

@@ -16,8 +16,8 @@ P = Lane("p")
 
 
 def test_an_outage_lasts_from_the_first_failed_start_to_the_first_answer() -> None:
-    (found,) = outages(samples(end=10, out=[(3, 5)]), 10)
-    assert found == Outage(start=3.0, end=5.02, failed=10, is_open=False)
+    (outage,) = outages(samples(end=10, out=[(3, 5)]), 10)
+    assert outage == Outage(start=3.0, end=5.02, failed=10, is_open=False)
 
 
 def asked(*answers: tuple[float, float, bool]) -> list[Sample]:
@@ -51,26 +51,26 @@ def test_an_answer_after_the_window_leaves_an_outage_open() -> None:
 
 
 def test_a_single_failed_sample_is_an_outage_of_one_period() -> None:
-    (found,) = outages(samples(end=10, out=[(3, 3.1)]), 10)
-    assert found.seconds == pytest.approx(0.22)
+    (outage,) = outages(samples(end=10, out=[(3, 3.1)]), 10)
+    assert outage.seconds == pytest.approx(0.22)
 
 
 def test_an_outage_without_an_end_is_open_and_lasts_to_the_end_of_the_window() -> None:
-    (found,) = outages(samples(end=10, out=[(8, 99)]), 10)
-    assert found == Outage(start=8.0, end=10, failed=10, is_open=True)
+    (outage,) = outages(samples(end=10, out=[(8, 99)]), 10)
+    assert outage == Outage(start=8.0, end=10, failed=10, is_open=True)
 
 
 def test_a_slow_failure_does_not_lengthen_an_outage_beyond_the_window() -> None:
-    (found,) = outages(samples(end=10, out=[(8, 99)], timeout=5), 10)
-    assert found.end == 10
+    (outage,) = outages(samples(end=10, out=[(8, 99)], timeout=5), 10)
+    assert outage.end == 10
 
 
 def test_an_outage_that_meets_a_gap_is_open_and_counts_no_second_of_the_gap() -> None:
     made = samples(end=20, out=[(3, 5)], missing=[(5, 12)])
-    (found,) = outages(made, 20)
-    assert found.is_open
-    assert found.start == 3.0
-    assert found.end == pytest.approx(4.802)
+    (outage,) = outages(made, 20)
+    assert outage.is_open
+    assert outage.start == 3.0
+    assert outage.end == pytest.approx(4.802)
 
 
 def test_failures_on_both_sides_of_a_gap_are_two_outages() -> None:
@@ -79,28 +79,28 @@ def test_failures_on_both_sides_of_a_gap_are_two_outages() -> None:
 
 
 def test_flapping_is_many_outages_and_the_longest_is_named() -> None:
-    found = figures(samples(end=20, out=[(3, 3.5), (6, 8), (10, 10.4)]), 0, 20)
-    assert len(found.outages) == 3
-    assert found.longest is not None
-    assert found.longest.start == 6.0
-    assert found.longest_outage_seconds == pytest.approx(2.02)
+    result = figures(samples(end=20, out=[(3, 3.5), (6, 8), (10, 10.4)]), 0, 20)
+    assert len(result.outages) == 3
+    assert result.longest is not None
+    assert result.longest.start == 6.0
+    assert result.longest_outage_seconds == pytest.approx(2.02)
 
 
 def test_a_share_counts_samples() -> None:
-    found = figures(samples(end=10, out=[(0, 1)]), 0, 10)
-    assert (found.samples, found.failed, found.failed_share) == (50, 5, 0.1)
+    result = figures(samples(end=10, out=[(0, 1)]), 0, 10)
+    assert (result.samples, result.failed, result.failed_share) == (50, 5, 0.1)
 
 
 def test_only_samples_that_start_in_the_window_count() -> None:
-    found = figures(samples(end=10, out=[(0, 3)]), 2, 4)
-    assert (found.samples, found.failed) == (10, 5)
+    result = figures(samples(end=10, out=[(0, 3)]), 2, 4)
+    assert (result.samples, result.failed) == (10, 5)
 
 
 def test_an_outage_that_began_in_the_window_is_measured_to_its_real_end() -> None:
     made = samples(end=30, out=[(0, 1), (3, 13), (20, 22)])
-    (found,) = figures(made, 2, 4).outages
-    assert (found.start, found.is_open) == (3.0, False)
-    assert found.end == pytest.approx(13.02)
+    (outage,) = figures(made, 2, 4).outages
+    assert (outage.start, outage.is_open) == (3.0, False)
+    assert outage.end == pytest.approx(13.02)
     assert figures(made, 14, 19).outages == ()
     (still,) = figures(made[: 12 * 5], 2, 4).outages
     assert still.end == pytest.approx(11.802)
@@ -108,9 +108,9 @@ def test_an_outage_that_began_in_the_window_is_measured_to_its_real_end() -> Non
 
 
 def test_a_time_without_samples_is_a_gap_and_no_outage() -> None:
-    found = figures([], 0, 10)
-    assert found.gaps == (Gap(0, 10),)
-    assert (found.samples, found.outages, found.p50_seconds) == (0, (), None)
+    result = figures([], 0, 10)
+    assert result.gaps == (Gap(0, 10),)
+    assert (result.samples, result.outages, result.p50_seconds) == (0, (), None)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_gaps_are_found_at_the_edges_as_well(
 
 def test_answer_times_are_those_of_ok_samples() -> None:
     made = [Sample(t / 5, t / 100, "p", None, t != 99, "") for t in range(100)]
-    found = figures(made, 0, 100)
-    assert (found.p50_seconds, found.p95_seconds) == (0.49, 0.94)
+    result = figures(made, 0, 100)
+    assert (result.p50_seconds, result.p95_seconds) == (0.49, 0.94)
 
 
 def test_samples_are_sorted_as_they_arrive() -> None:
@@ -180,10 +180,10 @@ def lane(oks: list[bool]) -> list[Sample]:
 @given(answers)
 def test_every_failed_sample_lies_in_exactly_one_outage(oks: list[bool]) -> None:
     made = lane(oks)
-    found = outages(made, len(made) / 5)
-    assert sum(outage.failed for outage in found) == oks.count(False)
+    result = outages(made, len(made) / 5)
+    assert sum(outage.failed for outage in result) == oks.count(False)
     for sample in made:
-        inside = [outage for outage in found if outage.start <= sample.t < outage.end]
+        inside = [outage for outage in result if outage.start <= sample.t < outage.end]
         assert len(inside) == (not sample.ok)
 
 
@@ -230,13 +230,13 @@ def test_outages_come_in_order_and_begin_in_the_window(
     answers: list[tuple[bool, float, float]], end: float
 ) -> None:
     made = hanging(answers)
-    found = figures(made, 0, end)
-    assert all(0 <= outage.start <= outage.end and outage.start < end for outage in found.outages)
-    assert all(first.end <= second.start for first, second in pairwise(found.outages))
-    assert sum(outage.failed for outage in found.outages) >= found.failed
+    result = figures(made, 0, end)
+    assert all(0 <= outage.start <= outage.end and outage.start < end for outage in result.outages)
+    assert all(first.end <= second.start for first, second in pairwise(result.outages))
+    assert sum(outage.failed for outage in result.outages) >= result.failed
     whole = figures(made, 0, 1e6).outages
-    assert [each.start for each in found.outages] == [each.start for each in whole if each.start < end]
-    assert bool(found.outages) is bool(found.failed)
+    assert [each.start for each in result.outages] == [each.start for each in whole if each.start < end]
+    assert bool(result.outages) is bool(result.failed)
 
 
 @given(mixed, st.integers(0, 1000))
@@ -268,24 +268,24 @@ def answer(t: float, seconds: float = 0.01, *, ok: bool = True) -> Sample:
 
 
 def test_two_seconds_between_two_questions_are_not_a_gap_yet() -> None:
-    (found,) = outages([answer(0, ok=False), answer(2.0, ok=False), answer(2.2)], 5.0)
-    assert (found.start, found.end, found.failed) == (0, 2.21, 2)
+    (outage,) = outages([answer(0, ok=False), answer(2.0, ok=False), answer(2.2)], 5.0)
+    assert (outage.start, outage.end, outage.failed) == (0, 2.21, 2)
     assert len(outages([answer(0, ok=False), answer(2.1, ok=False), answer(2.2)], 5.0)) == 2
 
 
 def test_a_question_at_the_moment_of_the_answer_counts_as_after_it() -> None:
-    found = outages([answer(0, ok=False), answer(0.5, 0.5), answer(1.0, ok=False), answer(1.2)], 5.0)
-    assert [(each.start, each.end) for each in found] == [(0, 1.0), (1.0, 1.21)]
+    result = outages([answer(0, ok=False), answer(0.5, 0.5), answer(1.0, ok=False), answer(1.2)], 5.0)
+    assert [(each.start, each.end) for each in result] == [(0, 1.0), (1.0, 1.21)]
 
 
 def test_an_answer_at_the_very_end_ends_an_outage() -> None:
-    (found,) = outages([answer(0, ok=False), answer(0.5, 0.5)], 1.0)
-    assert (found.end, found.is_open) == (1.0, False)
+    (outage,) = outages([answer(0, ok=False), answer(0.5, 0.5)], 1.0)
+    assert (outage.end, outage.is_open) == (1.0, False)
 
 
 def test_an_outage_whose_last_question_hangs_into_a_gap_is_known_until_the_next_question() -> None:
-    found = outages([answer(0, 10.0, ok=False), answer(5.0)], 20.0)
-    assert [(each.end, each.is_open) for each in found] == [(5.0, True)]
+    result = outages([answer(0, 10.0, ok=False), answer(5.0)], 20.0)
+    assert [(each.end, each.is_open) for each in result] == [(5.0, True)]
 
 
 def test_an_outage_goes_on_to_the_end_where_that_comes_within_two_seconds() -> None:

@@ -88,8 +88,8 @@ def test_later_samples_show_that_no_question_hung() -> None:
 def test_the_first_question_after_the_step_counts() -> None:
     """Four of five would not be enough."""
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 5s"})
-    found = within(expectation, Samples(good(10, 10.2, 10.4, 10.6, 10.8)), P, 10.0, 1.0, 11.0)
-    assert (found.state, found.at) == (JudgementState.MET, 10)
+    judgement = within(expectation, Samples(good(10, 10.2, 10.4, 10.6, 10.8)), P, 10.0, 1.0, 11.0)
+    assert (judgement.state, judgement.at) == (JudgementState.MET, 10)
 
 
 # ok within
@@ -132,8 +132,8 @@ def test_the_first_question_after_the_step_counts() -> None:
 def test_ok_again_within_a_limit(
     samples: list[Sample], limit: float, state: JudgementState, seen: str
 ) -> None:
-    found = ok_within(samples, P, 10.0, limit)
-    assert (found.state, found.seen) == (state, seen)
+    judgement = ok_within(samples, P, 10.0, limit)
+    assert (judgement.state, judgement.seen) == (state, seen)
 
 
 def test_ok_again_cites_the_series_of_ok_answers_and_not_the_last_failure() -> None:
@@ -181,8 +181,8 @@ def test_ok_again_cites_the_series_of_ok_answers_and_not_the_last_failure() -> N
 def test_failed_within_a_limit(
     samples: list[Sample], limit: float, state: JudgementState, seen: str
 ) -> None:
-    found = fails_within(samples, P, 10.0, limit)
-    assert (found.state, found.seen) == (state, seen)
+    judgement = fails_within(samples, P, 10.0, limit)
+    assert (judgement.state, judgement.seen) == (state, seen)
 
 
 def test_failing_cites_its_first_three_failures_and_answering_cites_the_questions_within_the_limit() -> None:

@@ -31,8 +31,8 @@ def seconds(value: float, most: float | None = 5.0, least: float = 0.0) -> Figur
 def test_one_broken_judgement_breaks_all_and_one_open_one_leaves_all_open(
     judgements: list[Judgement], state: JudgementState
 ) -> None:
-    found = combine(judgements)
-    assert (found.state, found.seen) == (state, state.value)
+    combined = combine(judgements)
+    assert (combined.state, combined.seen) == (state, state.value)
 
 
 def test_the_deciding_judgements_are_quoted_once() -> None:
@@ -45,10 +45,10 @@ def test_the_time_is_that_of_the_worst_judgement_and_the_evidence_that_of_all_de
     mild = Judgement(JudgementState.BROKEN, "mild", 3.0, (shown[0],), (seconds(6),))
     bad = Judgement(JudgementState.BROKEN, "bad", 4.0, (shown[1],), (seconds(9),))
     fine = Judgement(JudgementState.MET, "fine", 1.0, (shown[2],), (seconds(20, most=30),))
-    found = combine([fine, mild, bad])
-    assert (found.at, found.evidence) == (4.0, (shown[0], shown[1]))
+    combined = combine([fine, mild, bad])
+    assert (combined.at, combined.evidence) == (4.0, (shown[0], shown[1]))
     # of those that do not decide, too, but none of them is as far out of its bounds
-    assert found.figures == (seconds(9),)
+    assert combined.figures == (seconds(9),)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_the_time_is_that_of_the_judgement_with_the_worst_figure(
 def test_of_equally_bad_figures_the_first_stays_and_figures_of_other_names_stay_too() -> None:
     share = Figure("failed share", Unit.SHARE, 0.1, 0.5)
     first, second = seconds(6), seconds(4, most=3.0)
-    found = combine(
+    combined = combine(
         [
             Judgement(JudgementState.MET, "", figures=(first, share)),
             Judgement(JudgementState.MET, "", figures=(second,)),
         ]
     )
-    assert found.figures == (first, share)
+    assert combined.figures == (first, share)
 
 
 @pytest.mark.parametrize(

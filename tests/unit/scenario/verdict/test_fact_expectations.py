@@ -76,18 +76,18 @@ def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
     ],
 )
 def test_a_state_that_should_change(pattern: str, state: JudgementState, seen: str) -> None:
-    found = change(pattern)
-    assert (found.state, found.seen) == (state, seen)
+    judgement = change(pattern)
+    assert (judgement.state, judgement.seen) == (state, seen)
 
 
 @pytest.mark.parametrize("before", ["", "?" * 50, "." * 50, "a" * 10 + "." * 40, "a" * 10 + "?" * 40])
 def test_a_state_that_was_unknown_right_before_the_fault_cannot_have_changed(before: str) -> None:
     lane = track(before.ljust(50, ".") + "b" * 40)
-    for found in (
+    for judgement in (
         changed(lane, WINDOW, COUNTS_FROM, 5, NOW),
         unchanged(lane, WINDOW, NOW, over_window=False),
     ):
-        assert (found.state, found.seen) == (
+        assert (judgement.state, judgement.seen) == (
             JudgementState.OPEN,
             "fact on cp1 was unknown before the fault",
         )
@@ -137,9 +137,9 @@ def test_a_start_that_should_change(
     before: str | None, later: list[tuple[float, str | None]], state: JudgementState, seen: str
 ) -> None:
     lane = read((1.0, before), *later)
-    found = changed(lane, WINDOW, COUNTS_FROM, 2.0, NOW)
-    assert found.state is state
-    assert seen in found.seen
+    judgement = changed(lane, WINDOW, COUNTS_FROM, 2.0, NOW)
+    assert judgement.state is state
+    assert seen in judgement.seen
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_a_start_that_should_change(
     ],
 )
 def test_a_value_that_should_be_reached(pattern: str, state: JudgementState, seen: str) -> None:
-    found = reached(track(BEFORE + pattern), "b", COUNTS_FROM, 2.0, NOW)
-    assert (found.state, found.seen) == (state, seen)
+    judgement = reached(track(BEFORE + pattern), "b", COUNTS_FROM, 2.0, NOW)
+    assert (judgement.state, judgement.seen) == (state, seen)
 
 
 SAME = "a" * 60
@@ -184,9 +184,9 @@ SAME = "a" * 60
     ],
 )
 def test_a_value_that_should_be_held(pattern: str, state: JudgementState, seen: str) -> None:
-    found = held(track(BEFORE + pattern), "a", WINDOW, NOW)
-    assert found.state is state
-    assert found.seen.startswith(seen)
+    judgement = held(track(BEFORE + pattern), "a", WINDOW, NOW)
+    assert judgement.state is state
+    assert judgement.seen.startswith(seen)
 
 
 def test_a_value_is_held_from_the_effect_of_a_fault_to_its_heal() -> None:
@@ -216,9 +216,9 @@ def test_a_value_is_held_from_the_effect_of_a_fault_to_its_heal() -> None:
 def test_a_state_that_should_stay_the_same_over_a_window(
     pattern: str, state: JudgementState, seen: str
 ) -> None:
-    found = unchanged(track(BEFORE + pattern), WINDOW, NOW, over_window=True)
-    assert found.state is state
-    assert found.seen.startswith(seen)
+    judgement = unchanged(track(BEFORE + pattern), WINDOW, NOW, over_window=True)
+    assert judgement.state is state
+    assert judgement.seen.startswith(seen)
 
 
 def test_without_a_window_a_state_stays_the_same_until_it_is_looked_at() -> None:
@@ -242,8 +242,8 @@ def test_without_a_window_a_state_stays_the_same_until_it_is_looked_at() -> None
 def test_a_start_that_should_stay_the_same(
     later: list[tuple[float, str | None]], state: JudgementState, seen: str
 ) -> None:
-    found = unchanged(read((1.0, "100"), *later), WINDOW, NOW, over_window=False)
-    assert (found.state, found.seen) == (state, seen)
+    judgement = unchanged(read((1.0, "100"), *later), WINDOW, NOW, over_window=False)
+    assert (judgement.state, judgement.seen) == (state, seen)
 
 
 @pytest.mark.parametrize(
@@ -313,15 +313,15 @@ def test_a_start_that_should_stay_the_same(
     ],
 )
 def test_a_number_that_should_grow(pattern: str, bounds: Bounds, state: JudgementState, seen: str) -> None:
-    found = increased(track("3" * 50 + pattern), bounds, WINDOW, NOW)
-    assert found.state is state
-    assert found.seen.startswith(seen)
+    judgement = increased(track("3" * 50 + pattern), bounds, WINDOW, NOW)
+    assert judgement.state is state
+    assert judgement.seen.startswith(seen)
 
 
 def test_a_number_may_still_grow_while_the_fault_lasts() -> None:
     lane = track("3" * 110)
-    found = increased(lane, Bounds(2, 1), Window(FAULT, FAULT, None), FAULT + 9)
-    assert (found.state, found.seen) == (JudgementState.OPEN, "the fault is not healed yet")
+    judgement = increased(lane, Bounds(2, 1), Window(FAULT, FAULT, None), FAULT + 9)
+    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, "the fault is not healed yet")
     unknown_before = increased(track("." * 50 + "3" * 30 + "4" * 30), Bounds(1), WINDOW, NOW)
     assert (unknown_before.state, unknown_before.figures[0].value) == (JudgementState.MET, 1)
     late = increased(track("." * 85 + "3" * 30), Bounds(1), WINDOW, NOW)
@@ -385,12 +385,14 @@ def test_shifting_all_times_changes_nothing(pattern: str, shift: int) -> None:
 def test_a_number_that_grew_too_much_is_broken_even_with_few_readings(
     digits: list[int], least: int, more: int
 ) -> None:
-    found = increased(track("0" * 50 + "".join(map(str, digits))), Bounds(least + more, least), WINDOW, NOW)
+    judgement = increased(
+        track("0" * 50 + "".join(map(str, digits))), Bounds(least + more, least), WINDOW, NOW
+    )
     # those that were answered before the heal, 11 s after the fault
     if max(digits[: 11 * HERTZ], default=0) > least + more:
-        assert found.state is JudgementState.BROKEN
-    if found.state is JudgementState.MET:
-        assert least <= found.figures[0].value <= least + more
+        assert judgement.state is JudgementState.BROKEN
+    if judgement.state is JudgementState.MET:
+        assert least <= judgement.figures[0].value <= least + more
 
 
 # at the edges, and what is shown
@@ -416,14 +418,14 @@ def test_five_seconds_without_a_reading_are_not_a_gap_yet() -> None:
         is JudgementState.MET
     )
     late = (*times[:2], 17.1, 20.0)
-    found = unchanged(sampled(*steadily("a", *late)), WINDOW, 22.0, over_window=True)
-    assert (found.state, found.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.1s")
+    judgement = unchanged(sampled(*steadily("a", *late)), WINDOW, 22.0, over_window=True)
+    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.1s")
 
 
 def test_the_longest_of_several_gaps_is_reported() -> None:
     window = Window(FAULT, FAULT, FAULT + 30)
-    found = unchanged(sampled(*steadily("a", 9, 11, 18, 24, 39)), window, 45.0, over_window=True)
-    assert found.seen == "no reading of fact on cp1 for 15s"
+    judgement = unchanged(sampled(*steadily("a", 9, 11, 18, 24, 39)), window, 45.0, over_window=True)
+    assert judgement.seen == "no reading of fact on cp1 for 15s"
 
 
 def test_a_state_is_known_if_at_least_three_readings_and_half_of_all_are_known() -> None:
@@ -493,8 +495,8 @@ def test_a_gap_after_the_limit_hides_nothing_and_the_first_gap_before_it_is_repo
     after = sampled((11.5, "a"), (13.0, "a"), (19.0, "b"))
     assert reached(after, "b", COUNTS_FROM, 2.0, 20.0).state is JudgementState.BROKEN
     twice = sampled((11.5, "a"), (17.0, "a"), (27.0, "a"))
-    found = reached(twice, "b", COUNTS_FROM, 9.0, 30.0)
-    assert (found.state, found.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.5s")
+    judgement = reached(twice, "b", COUNTS_FROM, 9.0, 30.0)
+    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, "no reading of fact on cp1 for 5.5s")
 
 
 def test_the_readings_that_decide_are_cited() -> None:
@@ -509,14 +511,17 @@ def test_the_readings_that_decide_are_cited() -> None:
 
 
 def test_a_value_cannot_hold_before_the_fault_has_an_effect() -> None:
-    found = held(sampled(*steadily("a", 10, 12, 14)), "a", Window(FAULT, None, None), 20.0)
-    assert (found.state, found.seen) == (JudgementState.OPEN, "fact on cp1: the fault has no effect yet")
+    judgement = held(sampled(*steadily("a", 10, 12, 14)), "a", Window(FAULT, None, None), 20.0)
+    assert (judgement.state, judgement.seen) == (
+        JudgementState.OPEN,
+        "fact on cp1: the fault has no effect yet",
+    )
 
 
 def test_an_unchanged_fact_is_decided_by_its_last_reading() -> None:
-    found = unchanged(sampled((9, "a"), *steadily("a", 12, 14, 16, 20)), WINDOW, 22.0, over_window=True)
-    assert found.at == 20
-    assert [(each.start, each.end, each.samples) for each in found.evidence] == [(12, 20, 4)]
+    judgement = unchanged(sampled((9, "a"), *steadily("a", 12, 14, 16, 20)), WINDOW, 22.0, over_window=True)
+    assert judgement.at == 20
+    assert [(each.start, each.end, each.samples) for each in judgement.evidence] == [(12, 20, 4)]
 
 
 def test_a_number_is_known_at_both_ends_of_a_window_if_it_was_within_five_seconds_of_them() -> None:
@@ -528,8 +533,8 @@ def test_a_number_is_known_at_both_ends_of_a_window_if_it_was_within_five_second
 
 
 def test_a_number_breaks_its_bound_when_it_first_goes_beyond_it() -> None:
-    found = increased(sampled((9, "1"), (12, "2"), (14, "9"), (20, "12")), Bounds(3), WINDOW, 30.0)
-    assert (found.state, found.at) == (JudgementState.BROKEN, 14)
+    judgement = increased(sampled((9, "1"), (12, "2"), (14, "9"), (20, "12")), Bounds(3), WINDOW, 30.0)
+    assert (judgement.state, judgement.at) == (JudgementState.BROKEN, 14)
 
 
 def test_a_number_has_at_most_nineteen_digits() -> None:

@@ -15,12 +15,12 @@ from halab.scenario.verdict.verdict import judge
 BEGUN, HEAL = 5.51, 18.51
 
 
-def found(run: MadeRun) -> dict[str, Impact]:
+def impacts_by_lane(run: MadeRun) -> dict[str, Impact]:
     return {str(each.lane): each for each in impacts(run.evidence().history)}
 
 
 def test_the_effect_on_clients_counts_from_the_inject() -> None:
-    impact = found(MadeRun(out={"write-via-lb": [(7, 8), (10, 11)]}))["write-via-lb"]
+    impact = impacts_by_lane(MadeRun(out={"write-via-lb": [(7, 8), (10, 11)]}))["write-via-lb"]
     assert impact.fault == "stopped"
     assert impact.failed_after_seconds == pytest.approx(7.0 - BEGUN)
     # good again for good: not between the two
@@ -29,24 +29,24 @@ def test_the_effect_on_clients_counts_from_the_inject() -> None:
 
 
 def test_the_end_may_come_after_the_heal() -> None:
-    impact = found(MadeRun())["ready-direct@cp2"]
+    impact = impacts_by_lane(MadeRun())["ready-direct@cp2"]
     assert impact.good_after_heal_seconds == pytest.approx(22.0 - HEAL, abs=0.11)
 
 
 def test_a_lane_that_never_failed_has_no_impact() -> None:
-    assert "write-via-lb" not in found(MadeRun())
-    assert "write-via-lb" not in found(MadeRun(out={"write-via-lb": [(1, 3)]}))
+    assert "write-via-lb" not in impacts_by_lane(MadeRun())
+    assert "write-via-lb" not in impacts_by_lane(MadeRun(out={"write-via-lb": [(1, 3)]}))
 
 
 def test_a_lane_that_did_not_recover_has_no_recovery_time() -> None:
-    impact = found(MadeRun(out={"write-via-lb": [(7, 99)]}))["write-via-lb"]
+    impact = impacts_by_lane(MadeRun(out={"write-via-lb": [(7, 99)]}))["write-via-lb"]
     assert (impact.good_after_seconds, impact.good_after_heal_seconds) == (None, None)
 
 
 def test_an_outage_from_before_the_fault_is_not_its_effect() -> None:
-    impact = found(MadeRun(out={"write-via-lb": [(4, 9), (12, 13)]}))["write-via-lb"]
+    impact = impacts_by_lane(MadeRun(out={"write-via-lb": [(4, 9), (12, 13)]}))["write-via-lb"]
     assert impact.failed_after_seconds == pytest.approx(12.0 - BEGUN, abs=0.11)
-    at_once = found(MadeRun(out={"write-via-lb": [(5.5, 9)]}))["write-via-lb"]
+    at_once = impacts_by_lane(MadeRun(out={"write-via-lb": [(5.5, 9)]}))["write-via-lb"]
     assert at_once.failed_after_seconds == pytest.approx(0.09, abs=0.11)
 
 
@@ -60,7 +60,7 @@ def test_the_impact_of_a_fault_ends_at_the_next_fault() -> None:
 
 
 def test_a_run_without_faults_has_no_impacts() -> None:
-    assert found(MadeRun(drop=lambda event: hasattr(event, "fault"))) == {}
+    assert impacts_by_lane(MadeRun(drop=lambda event: hasattr(event, "fault"))) == {}
 
 
 def test_all_measurements_can_be_compared_between_runs() -> None:

@@ -30,8 +30,8 @@ def over(words: str) -> str:
 
 
 def test_an_expectation_of_machines_that_no_fault_has_hit_is_open() -> None:
-    found = at(dropping(MadeRun().evidence(), events.FaultStarted), 5)
-    assert (found.state, found.seen) == (
+    judgement = at(dropping(MadeRun().evidence(), events.FaultStarted), 5)
+    assert (judgement.state, judgement.seen) == (
         JudgementState.OPEN,
         "no fault hit a machine that others can refer to",
     )
@@ -42,8 +42,8 @@ def test_an_expectation_of_machines_that_no_fault_has_hit_is_open() -> None:
 )
 def test_an_expectation_that_counts_from_an_unfinished_step_is_open(words: str) -> None:
     evidence = dropping(MadeRun(text=waiting(words), states=leaders()).evidence(), events.StepEnded)
-    found = at(evidence, 1)
-    assert (found.state, found.seen) == (JudgementState.OPEN, "the step before this one did not end")
+    judgement = at(evidence, 1)
+    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, "the step before this one did not end")
 
 
 def test_a_fact_whose_fault_is_not_in_the_record_is_open() -> None:

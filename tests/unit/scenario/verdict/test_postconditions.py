@@ -55,9 +55,9 @@ def recovery(
 def test_a_recovery_at_its_bound(
     steady_at: float, is_steady: bool, patience: float, standing: PromiseStatus
 ) -> None:
-    found = recovery(steady_at=steady_at, is_steady=is_steady, patience=patience)
-    assert found.standing is standing
-    assert found.figures[0].most == 90 * patience
+    outcome = recovery(steady_at=steady_at, is_steady=is_steady, patience=patience)
+    assert outcome.standing is standing
+    assert outcome.figures[0].most == 90 * patience
 
 
 def test_a_recovery_counts_from_the_last_heal_or_from_the_first_inject() -> None:
@@ -80,8 +80,8 @@ def test_a_recovery_without_a_heal_says_what_is_missing() -> None:
 CHECKED = f"{STOP}checks: [checks/test_etcd.py]\n"
 
 
-def checked(*found: CheckResult) -> list[PromiseOutcome]:
-    return list(postconditions.checks(MadeRun(text=CHECKED, checks=list(found)).evidence()))
+def checked(*results: CheckResult) -> list[PromiseOutcome]:
+    return list(postconditions.checks(MadeRun(text=CHECKED, checks=list(results)).evidence()))
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,15 @@ def test_a_check_says_why_it_did_not_pass_or_else_only_its_state() -> None:
 def test_checks_that_contradict_the_timeline_are_not_judged() -> None:
     made = MadeRun(text=CHECKED, checks=[PASSED]).evidence()
     two = replace(PASSED, name="test_two")
-    found = list(postconditions.checks(replace(made, checks=[PASSED, two])))
-    assert [each.standing for each in found] == [PromiseStatus.UNJUDGED] * 3
+    outcomes = list(postconditions.checks(replace(made, checks=[PASSED, two])))
+    assert [each.standing for each in outcomes] == [PromiseStatus.UNJUDGED] * 3
 
 
 def test_every_check_file_needs_a_test_of_its_own() -> None:
     text = f"{STOP}checks: [checks/test_etcd.py, checks/test_lb.py]\n"
     other = replace(PASSED, file="checks.test_lb")
-    found = list(postconditions.checks(MadeRun(text=text, checks=[PASSED, other]).evidence()))
-    assert [each.standing for each in found] == [PromiseStatus.KEPT] * 2
+    outcomes = list(postconditions.checks(MadeRun(text=text, checks=[PASSED, other]).evidence()))
+    assert [each.standing for each in outcomes] == [PromiseStatus.KEPT] * 2
     missing, _ = postconditions.checks(MadeRun(text=text, checks=[PASSED]).evidence())
     assert (missing.standing, missing.seen.partition(":")[0]) == (
         PromiseStatus.UNJUDGED,

@@ -26,8 +26,8 @@ ALIKE = events.Members(5000, HASHES, KEYS)
 
 
 def outcome(run: MadeRun, kind: PromiseKind) -> PromiseOutcome:
-    (found,) = [each for each in outcomes(run.evidence().history) if each.kind is kind]
-    return found
+    (promise,) = [each for each in outcomes(run.evidence().history) if each.kind is kind]
+    return promise
 
 
 def held(members: events.Members) -> MadeRun:
@@ -35,8 +35,8 @@ def held(members: events.Members) -> MadeRun:
 
 
 def test_members_that_hold_the_same_data_keep_the_promise() -> None:
-    found = outcome(held(ALIKE), PromiseKind.MEMBERS)
-    assert (found.standing, found.seen) == (
+    promise = outcome(held(ALIKE), PromiseKind.MEMBERS)
+    assert (promise.standing, promise.seen) == (
         PromiseStatus.KEPT,
         "all 3 hold the same 900 keys at revision 5000",
     )
@@ -76,8 +76,8 @@ def test_members_that_hold_the_same_data_keep_the_promise() -> None:
     ],
 )
 def test_what_members_hold(members: events.Members, standing: PromiseStatus, seen: str) -> None:
-    found = outcome(held(members), PromiseKind.MEMBERS)
-    assert (found.standing, found.seen) == (standing, seen)
+    promise = outcome(held(members), PromiseKind.MEMBERS)
+    assert (promise.standing, promise.seen) == (standing, seen)
     verdicts = {
         PromiseStatus.KEPT: Verdict.PASS,
         PromiseStatus.BROKEN: Verdict.FAIL,
@@ -136,8 +136,8 @@ def revision(*values: tuple[float, str | None], machine: str = "cp2") -> list[St
 def test_a_revision_never_goes_backwards(
     states: list[StateReading], standing: PromiseStatus, seen: str
 ) -> None:
-    found = outcome(MadeRun(states=states), PromiseKind.REVISION)
-    assert (found.standing, found.seen) == (standing, seen)
+    promise = outcome(MadeRun(states=states), PromiseKind.REVISION)
+    assert (promise.standing, promise.seen) == (standing, seen)
 
 
 def test_every_member_that_went_back_is_named_with_its_readings() -> None:
@@ -146,10 +146,10 @@ def test_every_member_that_went_back_is_named_with_its_readings() -> None:
         *revision((0, "9"), (5, "3"), machine="cp1"),
         *revision((0, "9"), machine="cp3"),
     ]
-    found = outcome(MadeRun(states=states), PromiseKind.REVISION)
-    assert found.seen == "cp1 went from 9 back to 3 at 5.0s; cp2 went from 9 back to 8 at 10.0s"
-    assert found.at == 5.0
-    assert [str(each.lane) for each in found.evidence] == ["etcd-revision@cp1", "etcd-revision@cp2"]
+    promise = outcome(MadeRun(states=states), PromiseKind.REVISION)
+    assert promise.seen == "cp1 went from 9 back to 3 at 5.0s; cp2 went from 9 back to 8 at 10.0s"
+    assert promise.at == 5.0
+    assert [str(each.lane) for each in promise.evidence] == ["etcd-revision@cp1", "etcd-revision@cp2"]
     assert judge(MadeRun(states=states).evidence()).verdict is Verdict.FAIL
 
 
@@ -200,8 +200,8 @@ def test_a_member_is_blamed_only_if_its_numbers_fall(values: list[int], order: o
     ]
     order.shuffle(states)  # type: ignore[attr-defined]
     evidence = replace(MadeRun().evidence(), states=States(states))
-    (found,) = [each for each in outcomes(evidence.history) if each.kind is PromiseKind.REVISION]
-    assert (found.standing is PromiseStatus.KEPT) is (values == sorted(values))
+    (promise,) = [each for each in outcomes(evidence.history) if each.kind is PromiseKind.REVISION]
+    assert (promise.standing is PromiseStatus.KEPT) is (values == sorted(values))
 
 
 # the ledger, and the writes that a scenario gives up
@@ -244,9 +244,9 @@ def test_while_a_fault_is_open_writes_after_the_snapshot_do_not_count() -> None:
 @pytest.mark.parametrize(("number", "standing"), [(3, PromiseStatus.BROKEN), (60, PromiseStatus.KEPT)])
 def test_a_write_that_was_given_up_may_be_lost(number: int, standing: PromiseStatus) -> None:
     run = MadeRun(text=SNAPSHOT, change=ledger(missing=(number,)))
-    found = outcome(run, PromiseKind.LEDGER)
-    assert found.standing is standing
-    assert found.promised.endswith("except those between the snapshot and the last heal")
+    promise = outcome(run, PromiseKind.LEDGER)
+    assert promise.standing is standing
+    assert promise.promised.endswith("except those between the snapshot and the last heal")
     members = replace(ALIKE, missing={"cp1": (number,)})
     assert outcome(replace(run, extra=[Record(40.0, members)]), PromiseKind.MEMBERS).standing is standing
 
@@ -259,20 +259,20 @@ def test_a_lost_write_stays_lost_whatever_is_read_later() -> None:
 @given(st.sets(st.integers(0, 100), max_size=12))
 def test_any_acknowledged_write_that_is_missing_is_a_failure(missing: set[int]) -> None:
     run = MadeRun(change=ledger(missing=tuple(sorted(missing))))
-    found = outcome(run, PromiseKind.LEDGER)
-    assert (found.standing is PromiseStatus.BROKEN) is bool(missing)
+    promise = outcome(run, PromiseKind.LEDGER)
+    assert (promise.standing is PromiseStatus.BROKEN) is bool(missing)
 
 
 def test_a_sample_that_is_lost_does_not_excuse_a_write() -> None:
     evidence = MadeRun(text=SNAPSHOT, change=ledger(missing=(60,))).evidence()
     without = replace(evidence, samples=Samples())
-    (found,) = [each for each in outcomes(without.history) if each.kind is PromiseKind.LEDGER]
-    assert found.standing is PromiseStatus.BROKEN
+    (promise,) = [each for each in outcomes(without.history) if each.kind is PromiseKind.LEDGER]
+    assert promise.standing is PromiseStatus.BROKEN
 
 
 def test_a_ledger_that_was_not_read_back_is_not_judged() -> None:
-    found = outcome(MadeRun(drop=lambda event: isinstance(event, events.Ledger)), PromiseKind.LEDGER)
-    assert (found.standing, found.seen, found.at) == (
+    promise = outcome(MadeRun(drop=lambda event: isinstance(event, events.Ledger)), PromiseKind.LEDGER)
+    assert (promise.standing, promise.seen, promise.at) == (
         PromiseStatus.UNJUDGED,
         "the writes were not read back",
         None,
@@ -282,8 +282,8 @@ def test_a_ledger_that_was_not_read_back_is_not_judged() -> None:
 def test_a_ledger_is_judged_when_it_was_read_back() -> None:
     made = MadeRun().evidence()
     (read,) = [each for each in made.records if isinstance(each.what, events.Ledger)]
-    found = outcome(MadeRun(), PromiseKind.LEDGER)
-    assert (found.standing, found.at) == (PromiseStatus.KEPT, read.t)
+    promise = outcome(MadeRun(), PromiseKind.LEDGER)
+    assert (promise.standing, promise.at) == (PromiseStatus.KEPT, read.t)
 
 
 def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_enough() -> None:
@@ -293,8 +293,8 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
 
         return MadeRun(changed_samples=acknowledged)
 
-    found = outcome(only(0), PromiseKind.LEDGER)
-    assert (found.standing, found.seen) == (
+    promise = outcome(only(0), PromiseKind.LEDGER)
+    assert (promise.standing, promise.seen) == (
         PromiseStatus.UNJUDGED,
         "no write was acknowledged, so there is nothing to read back",
     )
@@ -313,8 +313,8 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
     ],
 )
 def test_a_ledger_that_contradicts_the_samples_is_not_judged(changes: dict[str, object], seen: str) -> None:
-    found = outcome(MadeRun(change=ledger(**changes)), PromiseKind.LEDGER)
-    assert (found.standing, found.seen) == (PromiseStatus.UNJUDGED, seen)
+    promise = outcome(MadeRun(change=ledger(**changes)), PromiseKind.LEDGER)
+    assert (promise.standing, promise.seen) == (PromiseStatus.UNJUDGED, seen)
 
 
 def test_ten_of_the_lost_writes_are_named() -> None:
@@ -337,8 +337,8 @@ def told(
     ]
     records = [Record(0.0, each) for each in faults]
     history = replace(MadeRun().evidence(), states=States(states), records=records).history
-    (found,) = [each for each in outcomes(history) if each.kind is PromiseKind.REVISION]
-    return found
+    (promise,) = [each for each in outcomes(history) if each.kind is PromiseKind.REVISION]
+    return promise
 
 
 def started(fault: str, machine: str) -> Event:

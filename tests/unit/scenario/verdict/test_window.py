@@ -139,9 +139,9 @@ OUT_2S = "+++++" + "-" * 10 + "+++++"
 def test_a_window_without_gaps(
     pattern: str, promised: dict[str, Any], state: JudgementState, seen: str
 ) -> None:
-    found = judged(pattern, **promised)
-    assert (found.state, found.seen) == (state, seen)
-    assert found.evidence
+    judgement = judged(pattern, **promised)
+    assert (judgement.state, judgement.seen) == (state, seen)
+    assert judgement.evidence
 
 
 GAP = "+++++" + "." * 15
@@ -212,10 +212,10 @@ def test_a_window_with_a_gap(pattern: str, promised: dict[str, Any], state: Judg
 def test_a_window_that_is_not_closed_yet(
     pattern: str, promised: dict[str, Any], state: JudgementState
 ) -> None:
-    found = judged(pattern, end=None, **promised)
-    assert found.state is state
+    judgement = judged(pattern, end=None, **promised)
+    assert judgement.state is state
     if state is OPEN:
-        assert found.seen == "f is not healed yet"
+        assert judgement.seen == "f is not healed yet"
 
 
 @pytest.mark.parametrize(
@@ -236,16 +236,16 @@ def test_a_window_that_is_not_closed_yet(
 def test_an_outage_that_began_in_a_window_counts_to_its_real_end(
     after: str, promised: dict[str, Any], state: JudgementState, seen: str
 ) -> None:
-    found = judged("+++++-----", after, **promised)
-    assert (found.state, found.seen[: len(seen)]) == (state, seen)
+    judgement = judged("+++++-----", after, **promised)
+    assert (judgement.state, judgement.seen[: len(seen)]) == (state, seen)
 
 
 def test_a_gap_over_the_end_of_a_window_hides_the_length_of_an_outage() -> None:
     """Of the window only half a second is missing; what began then may have lasted far longer than that."""
     blind = "......." + "." * 5
     for after in ("+++", "-----+++"):
-        found = judged("+++++++...", blind + after, longest_outage="2s")
-        assert (found.state, found.seen) == (OPEN, "no sample of p for 3.2s after 1.2s")
+        judgement = judged("+++++++...", blind + after, longest_outage="2s")
+        assert (judgement.state, judgement.seen) == (OPEN, "no sample of p for 3.2s after 1.2s")
         assert judged("+++++++...", blind + after, ok="always").state is MET
         assert judged("+++++++...", blind + after, failed_share="50%").state is MET
     assert judged("+++++++...", "......+++", longest_outage="2s").state is MET
@@ -282,8 +282,8 @@ def test_a_short_heal_still_shows_its_cost() -> None:
 
 
 def test_a_fault_without_an_effect_breaks_no_promise_to_fail() -> None:
-    found = judged(WHOLE, effective=None, fails="always")
-    assert (found.state, found.seen) == (OPEN, "f has no effect yet")
+    judgement = judged(WHOLE, effective=None, fails="always")
+    assert (judgement.state, judgement.seen) == (OPEN, "f has no effect yet")
 
 
 def test_an_answer_before_the_effect_breaks_no_promise_to_fail() -> None:
@@ -297,21 +297,21 @@ def test_a_question_before_the_heal_answered_after_it_breaks_no_promise_to_fail(
 
 
 def test_all_broken_amounts_are_named() -> None:
-    found = judged("+-+-+-++++", longest_outage="1s to 2s", failed_share="10%", outages="4 to 5")
-    assert found.state is BROKEN
-    assert "out for only" in found.seen
-    assert "failed in 30%" in found.seen
-    assert "out only 3 times" in found.seen
+    judgement = judged("+-+-+-++++", longest_outage="1s to 2s", failed_share="10%", outages="4 to 5")
+    assert judgement.state is BROKEN
+    assert "out for only" in judgement.seen
+    assert "failed in 30%" in judgement.seen
+    assert "out only 3 times" in judgement.seen
 
 
 def test_every_amount_is_measured_with_its_bounds() -> None:
-    found = judged(OUT_2S, longest_outage="1s to 3s", failed_share="60%", outages=1)
-    assert [(each.name, each.unit, each.least, each.most) for each in found.figures] == [
+    judgement = judged(OUT_2S, longest_outage="1s to 3s", failed_share="60%", outages=1)
+    assert [(each.name, each.unit, each.least, each.most) for each in judgement.figures] == [
         ("longest outage", Unit.SECONDS, 1.0, 3.0),
         ("failed share", Unit.SHARE, 0.0, 0.6),
         ("outages", Unit.COUNT, 0.0, 1),
     ]
-    assert [each.value for each in found.figures] == [pytest.approx(2.01), 0.5, 1]
+    assert [each.value for each in judgement.figures] == [pytest.approx(2.01), 0.5, 1]
 
 
 PATTERNS = st.text("+-.", min_size=1, max_size=80)
@@ -352,12 +352,12 @@ def test_lost_samples_never_make_a_promise_met(pattern: str, promised: dict[str,
 
 @given(PATTERNS, PROMISES)
 def test_every_judgement_of_a_window_is_explained(pattern: str, promised: dict[str, Any]) -> None:
-    found = judged(pattern, **promised)
-    assert found.seen
-    if found.state is not OPEN:
-        assert found.evidence
-    if found.state is BROKEN:
-        bounds = [each for each in found.figures if each.excess > 0]
+    judgement = judged(pattern, **promised)
+    assert judgement.seen
+    if judgement.state is not OPEN:
+        assert judgement.evidence
+    if judgement.state is BROKEN:
+        bounds = [each for each in judgement.figures if each.excess > 0]
         assert bounds or "ok" in promised or "fails" in promised
 
 
@@ -366,8 +366,8 @@ def test_shifting_all_times_changes_nothing(pattern: str, promised: dict[str, An
     expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "during": "f", **promised})
     length = len(pattern) / HERTZ
     shifted = Window(shift, shift, shift + length)
-    found = during(expectation, Samples(lane(pattern, start=shift)), P, shifted, shift + length)
-    assert found.state is judged(pattern, **promised).state
+    judgement = during(expectation, Samples(lane(pattern, start=shift)), P, shifted, shift + length)
+    assert judgement.state is judged(pattern, **promised).state
 
 
 @pytest.mark.parametrize(
@@ -409,8 +409,8 @@ def test_an_answer_at_the_very_start_of_the_heal_was_not_given_because_of_it() -
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "fails": "always"}
     )
-    found = during(expectation, Samples([*failing, answered]), P, Window(0.0, 0.0, 2.0), 2.0)
-    assert found.state is BROKEN
+    judgement = during(expectation, Samples([*failing, answered]), P, Window(0.0, 0.0, 2.0), 2.0)
+    assert judgement.state is BROKEN
 
 
 def test_a_question_that_hangs_beyond_the_heal_has_failed() -> None:
@@ -473,8 +473,8 @@ def test_a_window_counts_from_its_start_whenever_that_is() -> None:
     expectation = ProbeExpectation.model_validate(
         {"probe": "write-via-lb", "during": "f", "longest_outage": "5s"}
     )
-    found = during(expectation, Samples(lane(WHOLE, start=100)), P, Window(100.0, 100.0, 102.0), 102.0)
-    assert (found.state, found.seen) == (OPEN, "f lasted only 2s, too short for an outage of 5s")
+    judgement = during(expectation, Samples(lane(WHOLE, start=100)), P, Window(100.0, 100.0, 102.0), 102.0)
+    assert (judgement.state, judgement.seen) == (OPEN, "f lasted only 2s, too short for an outage of 5s")
 
 
 TWO_OUTAGES = "+-++---+++"
@@ -491,8 +491,8 @@ TWO_OUTAGES = "+-++---+++"
     ],
 )
 def test_the_samples_cited_for_a_judgement(promised: dict[str, Any], at: float, shown: int) -> None:
-    found = judged(TWO_OUTAGES, **promised)
-    assert (found.at, [each.samples for each in found.evidence]) == (at, [shown])
+    judgement = judged(TWO_OUTAGES, **promised)
+    assert (judgement.at, [each.samples for each in judgement.evidence]) == (at, [shown])
     calm = judged(WHOLE, **promised)
     assert (calm.at, [each.samples for each in calm.evidence]) == (0.0, [10])
 
