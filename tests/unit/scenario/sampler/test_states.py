@@ -55,7 +55,7 @@ def test_a_change_is_a_reading_that_differs_from_the_one_before() -> None:
     values = ["cp1", "cp1", None, None, "cp2", "cp1"]
     states = States(reading(t, value) for t, value in enumerate(values))
     assert states.changes(Lane("etcd-leader")) == [(0, "cp1"), (2, None), (4, "cp2"), (5, "cp1")]
-    assert states.changes("nothing") == []
+    assert states.changes(Lane("nothing")) == []
 
 
 def test_states_are_read_back_in_the_order_of_the_questions(tmp_path: Path) -> None:
