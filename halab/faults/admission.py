@@ -1,4 +1,4 @@
-"""Faults of admission: a webhook that nobody answers, and that the API servers ask all the same."""
+"""Faults of admission: the API servers ask a webhook that never answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halab.faults.site import Site
 from halab.topology.lab import API_PORT
 
 _EFFECT_SECONDS = 60
-# The discard port: no machine of a lab listens on it, so that a connection is refused at once.
+# The discard port: no machine of a lab listens on it, so a connection is refused at once.
 _CLOSED_PORT = 9
 _REFUSED = "failed calling webhook"
 _KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s"
@@ -45,7 +45,7 @@ def _deny(site: Site, entry: Entry) -> str:
 
 
 def configuration(entry: Entry, url: str) -> Mapping[str, Any]:
-    """The webhook; and a second one for a label that nothing bears, to see whether an API server knows of them."""
+    """The webhook, and a second one for a label that nothing has: it shows whether an API server knows both."""
     asked = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["CREATE"], "scope": "*"}
     common = {
         "admissionReviewVersions": ["v1"],
@@ -68,7 +68,7 @@ def configuration(entry: Entry, url: str) -> Mapping[str, Any]:
 
 
 def _try_to_create(site: Site, entry: Entry) -> dict[str, str]:
-    """What each API server says to something with the label, without making it."""
+    """The answer of each API server to a dry run that creates an object with the label."""
     labelled = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -87,7 +87,7 @@ def _try_to_create(site: Site, entry: Entry) -> dict[str, str]:
 
 def _allow(site: Site, entry: Entry) -> None:
     key = f"/registry/validatingwebhookconfigurations/{_name(entry)}"
-    # where its creation may still be on its way
+    # its creation may still be running
     site.guests.run(entry.machine, scratch.locked("true"))
     etcd.through_any(site.guests, site.lab, entry.machine, f"del {key}")
 

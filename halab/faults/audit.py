@@ -1,4 +1,4 @@
-"""What healed faults may have left behind: a lab that has any of it is not what the next scenario takes it for."""
+"""Look for what healed faults may have left behind, which would spoil the next scenario."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from halab.topology.lab import Machine
 
 _AUDIT_SECONDS = 30
 
-# What no machine should have, a line each. The lab's own units are files in /etc/systemd; a fault's are transient.
+# Prints a line for everything that no machine should have. The lab's own units are files in /etc/systemd; units of
+# faults are transient.
 _ANYWHERE = f"""
 shopt -s nullglob
 nft list tables 2>/dev/null | awk '$3 ~ /^halab/ {{ print "nft table " $2 " " $3 }}'
@@ -52,7 +53,7 @@ for pod in {" ".join(STATIC_PODS)}; do [ -e {MANIFESTS}/$pod.yaml ] || echo "mis
 
 
 def audit(site: Site) -> list[str]:
-    """What a healed lab still has that it should not, or lacks: a line each, and none where all is well."""
+    """Return a line for everything that a healed lab has but should not have, or lacks."""
 
     def of_machine(name: str) -> list[str]:
         return _machine(site, site.lab.machine(name))
@@ -73,7 +74,7 @@ def _machine(site: Site, machine: Machine) -> list[str]:
 
 
 def script(site: Site, machine: Machine) -> str:
-    """What a machine is asked: one command, which prints what it finds, and fails where it cannot look."""
+    """The command that a machine runs. It prints what it finds, and fails if it cannot look."""
     parts: list[Callable[[Site, Machine], str]] = [_network, _cpus, _services]
     if machine == site.lab.balancer:
         parts.append(_balancer)
@@ -112,7 +113,7 @@ for name in {names}; do systemctl is-active -q $name || echo "service $name is n
 
 
 def _balancer(site: Site, machine: Machine) -> str:
-    """That it is configured as the lab says; a fault would wait for the balancer to run with what it writes."""
+    """Compare its configuration with that of the lab."""
     configuration = files.balancer(site.lab)
     digest = hashlib.sha256(configuration.text.encode()).hexdigest()
     return f"""

@@ -1,4 +1,4 @@
-"""Faults of the load balancer: other settings than the lab's, and connections that take up its room."""
+"""The fault of the load balancer: it runs with settings other than the lab's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halab.topology import files
 from halab.topology.files import BalancerFile, BalancerSettings
 
 _EFFECT_SECONDS = 60
-# One `name=value` a line, in the folder of each fault that is open: several may change settings at once.
+# Lines of `name=value`, in the folder of every open fault: several faults may change settings at the same time.
 _SETTINGS = "balancer-settings"
 
 
@@ -39,7 +39,7 @@ def _edit(site: Site, entry: Entry) -> str:
 
 def _restore(site: Site, entry: Entry) -> None:
     folder = scratch.folder(entry)
-    # the folder goes last: while it is there, the balancer may run with what was in it
+    # remove the folder last: while it exists, the balancer may still run with its settings
     command = f"if [ -d {folder} ]; then rm -f {folder}/{_SETTINGS}; echo changed; fi"
     if site.guests.run(entry.machine, command).output.strip():
         _apply(site, entry.machine)
@@ -47,7 +47,7 @@ def _restore(site: Site, entry: Entry) -> None:
 
 
 def _apply(site: Site, machine: str) -> None:
-    """Render what is wanted now, the younger fault last, and wait until the balancer runs with it."""
+    """Render the settings of all open faults, the newest last, and wait until the balancer runs with them."""
     found = site.guests.run(
         machine, f"cat $(ls -tr {scratch.KEPT}/*/{_SETTINGS} 2>/dev/null) </dev/null"
     ).output
@@ -66,13 +66,13 @@ def _settings(written: dict[str, str]) -> BalancerSettings:
 
 
 def push(site: Site, machine: str, configuration: BalancerFile) -> None:
-    """Put a configuration in place, and wait until every worker of the balancer was started with it."""
+    """Install a configuration, and wait until all workers of the balancer have started with it."""
     path, service = configuration.path, configuration.service
     workers = f"pgrep -P $(systemctl show -p MainPID --value {service})"
     before = site.guests.run(
         machine,
         f"cat >{path}.halab-new && mv -f {path}.halab-new {path} && {configuration.test} && "
-        # one that does not run reads it when it starts
+        # a balancer that is stopped reads it when it starts
         f"if systemctl is-active -q {service}; then {workers}; systemctl reload {service}; fi",
         input=configuration.text,
     ).output.split()

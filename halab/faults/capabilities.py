@@ -1,4 +1,4 @@
-"""What a lab's machines can really do: probed on one of them, never assumed."""
+"""What the machines of a lab can really do. It is probed on one of them, and never assumed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _TRIED = {
     "disk-throttle": "the kernel does not limit writes to the disk",
 }
 _PROBE_SECONDS = 30
-# At 4 writes a second the first 4 of 8 may pass at once: by qemu-io they took 760 ms, and 17 ms without a limit.
+# At 4 writes a second, the first 4 of 8 may pass at once. With qemu-io, 8 took 760 ms, and 17 ms without a limit.
 _WRITES, _WRITES_A_SECOND, _DELAYED_MILLISECONDS = 8, 4, 500
-# Of 3 writes at 10 a second: the first may pass at once, and a machine may be slow by itself.
+# For 3 writes at 10 a second: the first may pass at once, and a machine may be slow without a limit.
 _SLOW_MILLISECONDS = 150
 
-# A line each: NAME, and `yes` or the reason why not. Rules and queues are tried in a network namespace that is gone
-# with its process; the disk in a control group that is removed: unlimited, 3 writes of a block took 5 ms.
+# Prints lines of NAME and `yes`, or NAME and the reason why not. Rules and queues are tried in a network namespace that
+# ends with its process. The disk is tried in a control group that is removed again: unlimited, 3 writes of a block took
+# 5 ms.
 _PROBE = f"""{DISK}
 tell() {{ echo "$1 ${{2:-yes}}"; }}
 failed() {{ local said; said=$("$@" 2>&1) || head -n 1 <<<"${{said:-it failed}}" | sed "s|^Error: ||; s|[.]$||"; }}
@@ -39,7 +40,7 @@ throttle() {{
   local group=/sys/fs/cgroup/blkio/halab-probe file={ETCD_DATA}/halab-probe disk begin took
   disk=$(disk {ETCD_DATA})
   [ -d /sys/fs/cgroup/blkio ] || group=/sys/fs/cgroup/halab-probe
-  # the kernel lets go of a control group a moment after its last process
+  # the kernel releases a control group a moment after its last process
   trap "rm -f $file; rmdir $group 2>/dev/null || {{ sleep 0.2; rmdir $group; }}" RETURN
   mkdir -p $group || return
   if [ -e $group/io.max ]; then
@@ -62,7 +63,7 @@ tell nft-numgen "$(alone 'nft add table inet halab_probe && nft add chain inet h
 tell disk-throttle "$(failed throttle)"
 """
 
-# How many milliseconds writes took that the disk has to take one by one.
+# Prints how many milliseconds synchronous writes to the disk took.
 _WRITE = f"""
 file=/var/lib/halab-probe
 trap "rm -f $file" EXIT
@@ -74,14 +75,14 @@ echo $((($(date +%s%N) - begin) / 1000000))
 
 @dataclass(frozen=True)
 class Capabilities:
-    """`has` are the names of what can be done here; `lacking` says why the others cannot, in words."""
+    """`has` are the names of the capabilities of a lab; `lacking` says why it lacks the others."""
 
     has: frozenset[str]
     lacking: Mapping[str, str]
 
 
 def probe(site: Site) -> Capabilities:
-    """Try each on the first control plane, with nothing left of it; the others are its equals."""
+    """Try every capability on the first control plane, and leave nothing behind. The other machines are equal to it."""
     machine = site.lab.control_planes[0].name
     said = site.guests.run(machine, _PROBE, timeout_seconds=_PROBE_SECONDS).output
     found = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
@@ -96,7 +97,7 @@ def probe(site: Site) -> Capabilities:
     if not is_container:
         results["disk-throttle"] = _throttled(site)
     results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}
-    # both providers keep a lab, each by its own means
+    # both providers can save and restore a lab
     results["snapshot"] = "yes"
     results["safe-disk"] = (
         _UNSAFE
@@ -110,7 +111,7 @@ def probe(site: Site) -> Capabilities:
 
 
 def _throttled(site: Site) -> str:
-    """Whether the hypervisor limits writes: tried on the balancer, whose disk is like the others' and keeps no etcd."""
+    """`yes`, or why the hypervisor does not limit writes. Tried on the balancer: its disk has no etcd."""
     machine = site.lab.balancer.name
 
     def write() -> int:

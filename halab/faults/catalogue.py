@@ -1,4 +1,4 @@
-"""The faults there are, by name."""
+"""All faults, by name."""
 
 from __future__ import annotations
 

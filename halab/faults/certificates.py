@@ -1,4 +1,4 @@
-"""Faults of certificates: one that has expired, in place of one that is valid."""
+"""The fault of certificates: an expired one in place of a valid one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from halab.faults.manifests import HELD
 from halab.faults.site import Site
 from halab.topology.lab import API_PORT, ETCD_PORT
 
-# A component that was killed is back after 2 s, or after 10 to 20 s where it was killed before.
+# A component that was killed is back after 2 s, or after 10 to 20 s if it was killed before.
 _EFFECT_SECONDS = 90
 _PKI = "/etc/kubernetes/pki"
 
 
 @dataclass(frozen=True)
 class _Certificate:
-    """`path` and `ca` without their endings; the component that loads it, and where it is served, if it is."""
+    """`path` and `ca` have no file endings. `component` loads the certificate; `port` serves it, or is None."""
 
     path: str
     ca: str
@@ -36,7 +36,8 @@ _CERTIFICATES = {
     "apiserver-etcd-client": _Certificate("apiserver-etcd-client", "etcd/ca", "kube-apiserver", None),
 }
 
-# What is valid becomes a request with the same key, subject, names and usages; the CA signs it for a time gone by.
+# Turns the valid certificate into a request with the same key, subject, names and usages, and signs it with the CA for
+# a time in the past.
 _EXPIRED = """
 set -eu
 pki=$1 kept=$2 original=$3 path=$4 ca=$5
@@ -69,8 +70,8 @@ mv new.crt $pki/$path.crt
 rm -rf $kept/work
 """
 _KILL = "pkill -KILL -x {process} || [ $? -eq 1 ]"
-# The kubelet waits longer each time before it starts again what has ended; a new one knows nothing of that. It asks its
-# API server about each static pod, though, and would wait minutes for one that hangs without etcd.
+# The kubelet waits longer before each restart of a container; a restarted kubelet does not. But it asks its API server
+# about every static pod, and would wait minutes for an API server that hangs without etcd.
 _NEW_KUBELET = "systemctl restart kubelet"
 
 
@@ -112,7 +113,7 @@ def _expire(site: Site, entry: Entry) -> str:
 
 
 def _served(site: Site, entry: Entry, certificate: _Certificate, port: int) -> str:
-    """When the certificate that is served expired: it need not be the one on the disk."""
+    """When the served certificate expired. It may differ from the one on the disk."""
     address = site.lab.machine(entry.machine).address
     client = f"-cert {_PKI}/{certificate.path}.crt -key {_PKI}/{certificate.path}.key"
     said = site.guests.run(
@@ -130,7 +131,7 @@ def _served(site: Site, entry: Entry, certificate: _Certificate, port: int) -> s
 
 
 def _refused(site: Site, entry: Entry, certificate: _Certificate) -> str:
-    """How etcd refuses who comes with the expired certificate."""
+    """The error of etcd for a client with the expired certificate."""
     address = site.lab.machine(entry.machine).address
     said = site.guests.run(
         entry.machine,
@@ -146,7 +147,7 @@ def _refused(site: Site, entry: Entry, certificate: _Certificate) -> str:
 
 def _renew(site: Site, entry: Entry) -> None:
     folder, original, path = _kept(entry), _original(entry), f"{_PKI}/{_certificate(entry).path}.crt"
-    # the original stays until the component has been restarted: a heal that was killed is then done again
+    # keep the original until the component has restarted, so that a heal that was killed can be repeated
     put_back = f"cp -p {original} {folder}/again && mv -f {folder}/again {path} && echo there"
     there = site.guests.run(entry.machine, scratch.locked(f"if [ -e {original} ]; then {put_back}; fi"))
     if there.output.strip():

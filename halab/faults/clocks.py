@@ -1,5 +1,4 @@
-"""The fault of a machine's clock: it runs ahead of the others, or behind. Never for containers, whose clock is the
-host's."""
+"""The fault of a machine's clock: it is ahead of the others, or behind. Containers share the clock of their host."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from halab.faults.site import Site
 from halab.machines.guests import REQUIRE_OWN_CLOCK
 
 _EFFECT_SECONDS = 30
-# How far a machine's clock may be from where it was put; how long the question travels is not part of it.
+# How far the clock may be from the time it was set to, without the time that the question takes.
 _NEAR_SECONDS = 5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHIFT = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])")
@@ -33,18 +32,18 @@ def _require_own_clock(site: Site, entry: Entry) -> None:
 def _shift(site: Site, entry: Entry) -> str:
     _require_own_clock(site, entry)
     by = seconds(entry.options["by"])
-    # what keeps the clock would put it right at once; NTP is switched on again at the heal
+    # the time service would correct the clock at once; the heal starts it again
     site.guests.run(
         entry.machine,
         f"{REQUIRE_OWN_CLOCK}systemctl stop systemd-timesyncd.service 2>/dev/null; "
-        # in one process: between two, a machine that starves loses seconds
+        # in one process: a machine that is short of CPU loses seconds between two
         f"date -s 'now {by:+d} seconds'",
     )
 
     def shifted() -> str:
         asked = time.time()
         told = float(site.guests.run(entry.machine, "date +%s.%N").output)
-        # it was told at some moment between the question and now
+        # the clock was read at some moment between the question and now
         least, most = told - time.time(), told - asked
         off = f"its clock is {round((least + most) / 2):+d} s from the host's"
         if not least - _NEAR_SECONDS <= by <= most + _NEAR_SECONDS:
@@ -56,10 +55,7 @@ def _shift(site: Site, entry: Entry) -> str:
 
 
 def _set_right(site: Site, entry: Entry) -> None:
-    """By the host's clock: what a machine in doubt says of its own time is no ground to stand on.
-
-    What was created at the wrong time is put in order, too.
-    """
+    """Set the clock by that of the host, and repair what was created at the wrong time."""
     _require_own_clock(site, entry)
     site.guests.run(
         entry.machine,

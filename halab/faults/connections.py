@@ -1,4 +1,4 @@
-"""The fault of idle connections that take up the load balancer's room."""
+"""The fault of idle connections that use up the connections of the load balancer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from halab.faults.site import Site
 from halab.topology.lab import API_PORT
 
 _EFFECT_SECONDS = 60
-# A balancer that is full does not answer: a connection takes 0.2 s on a busy machine, so this is the end of it.
+# A full balancer does not answer. A connection takes 0.2 s on a busy machine: after this time, no more are accepted.
 _NO_MORE_SECONDS = 4
-# Who asks for nothing is cut by the API server after 32 s: what has ended is opened anew. Bash alone, since machines
-# have no Python. A connection that ended is one that can be read from; TLS says nothing to who says nothing.
+# The API server closes an idle connection after 32 s: the script opens a new one. It is Bash, because machines have no
+# Python. A closed connection is readable; an open one is not, because TLS sends nothing to a silent client.
 _HOLD = """
 open() { exec {fd}<>"/dev/tcp/$1/$2" && held[$fd]=$fd; }
 declare -A held
@@ -50,7 +50,7 @@ def _hold(site: Site, entry: Entry) -> str:
             most, since = now, site.clock.now()
         if now >= count:
             return f"{now} connections are open"
-        # what was reached may be all that there is room for
+        # this may be the maximum that the balancer accepts
         if most and site.clock.now() - since > _NO_MORE_SECONDS * site.lab.patience:
             return f"{now} connections are open, of {count} that were tried: no more are taken"
         raise NotYet(f"{now} connections are open")
@@ -60,7 +60,7 @@ def _hold(site: Site, entry: Entry) -> str:
 
 
 def _held(site: Site, entry: Entry) -> int:
-    """How many connections the unit's process has, as the kernel of its machine sees it."""
+    """The number of connections of the unit's process, as its machine's kernel counts them."""
     command = (
         f"pid=$(systemctl show -p MainPID --value {_unit(entry)}); "
         f'ss -Htnp state established dst {site.lab.balancer.address} dport = {API_PORT} | grep -c "pid=$pid," || true'

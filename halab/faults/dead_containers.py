@@ -1,9 +1,9 @@
-"""Dead containers that a kubelet takes for the latest ones, because the clock was another one when they were made.
+"""Dead containers that a kubelet mistakes for the latest ones, because the clock was wrong when they were created.
 
-A kubelet counts a container's restarts from the one that was created last, by the time that is written in it. What
-was started anew while the clock was behind is older on paper than its dead predecessor: the kubelet wants to start what
-runs already, containerd has that name, and the pod stays in CreateContainerError for ever (kubernetes#83050,
-kubernetes#134153). Seen with Kubernetes 1.37.2, containerd 2.2.9: there for 24 minutes, gone 45 s after the repair.
+A kubelet takes the container with the newest creation time for the current one. A container that was started while the
+clock was behind has an older time than its dead predecessor. So the kubelet tries to start a container that runs
+already, containerd refuses the name, and the pod stays in CreateContainerError forever (kubernetes#83050,
+kubernetes#134153). Seen with Kubernetes 1.37.2 and containerd 2.2.9 for 24 minutes; gone 45 s after the repair.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from halab.faults.site import Site
 
 _SECONDS = 60
 _CTR = "ctr --namespace k8s.io"
-# a line for each task, a line with `=`, then a line of JSON for each container; one may go while we look
+# prints a line for each task, a line with `=`, then a line of JSON for each container; a container may go meanwhile
 _LOOK = (
     "systemctl is-active -q containerd || exit 0; "
     f"{_CTR} tasks ls; echo =; "
@@ -26,12 +26,12 @@ _LOOK = (
 
 
 def forget(site: Site, machine: str) -> None:
-    """Remove those of a machine, and let containerd read anew what it has: the containers that run go on meanwhile."""
+    """Remove those of a machine and restart containerd. Running containers continue meanwhile."""
     limit = _SECONDS * site.lab.patience
     tasks, _, containers = site.guests.run(machine, _LOOK, timeout_seconds=limit).output.partition("=\n")
     dead = mistaken(tasks.splitlines(), containers.splitlines())
     if dead:
-        # a kubelet removes dead containers, too, and may be the first
+        # the kubelet removes dead containers too, and may be faster
         remove = (
             f"for each in {' '.join(dead)}; do "
             f"{_CTR} containers rm $each || ! {_CTR} containers info $each >/dev/null || exit 1; done; "
@@ -41,10 +41,9 @@ def forget(site: Site, machine: str) -> None:
 
 
 def mistaken(tasks: Iterable[str], containers: Iterable[str]) -> list[str]:
-    """The ids of those, by what `ctr tasks ls` says (ID PID STATUS) and by the JSON of `ctr containers info`.
+    """The ids of those, from the lines of `ctr tasks ls` (ID PID STATUS) and the JSON of `ctr containers info`.
 
-    Of containers of the same name in the same pod, the dead ones if the one that was created last is among them. A name
-    with a single container has nothing to be mistaken for.
+    Among containers of the same name in the same pod, these are the dead ones, if the newest of all is dead.
     """
     living = {words[0] for line in tasks if (words := line.split())[-1:] not in ([], ["STOPPED"])}
     alike: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
@@ -52,7 +51,7 @@ def mistaken(tasks: Iterable[str], containers: Iterable[str]) -> list[str]:
         told = json.loads(line)
         labels = told["Labels"]
         name = labels["io.kubernetes.pod.uid"], labels["io.kubernetes.container.name"]
-        # RFC 3339 in UTC: sorted as text it is sorted by time, to the second
+        # RFC 3339 in UTC: the order of the texts is the order of the times, to the second
         alike[name].append((told["CreatedAt"], told["ID"]))
     found: list[str] = []
     for same in alike.values():

@@ -16,10 +16,10 @@ from halab.faults.site import Site
 ETCD_DATA = "/var/lib/etcd"
 _EFFECT_SECONDS = 60
 _PROCESS = "etcd"
-# A write goes on at 200 MB/s: what a disk of 40 GB needs where fallocate cannot take it all.
+# A write runs at 200 MB/s: this is enough for a disk of 40 GB if fallocate cannot fill it.
 _FILL_SECONDS = 200
 
-# The whole disk that a folder is on, as MAJOR:MINOR: limits are the disk's, and refused for a partition of it.
+# Prints the disk that a folder is on, as MAJOR:MINOR. The kernel accepts limits for a disk, not for a partition.
 DISK = """
 disk() {
   local number
@@ -29,7 +29,7 @@ disk() {
 }
 """
 
-# The file that limits the disk writes of a process, and the words that set a limit and take it away.
+# The file that limits the disk writes of a process, and the function that sets a limit or removes it (0).
 LIMIT = """
 limit_file() {
   local path
@@ -61,9 +61,9 @@ def _fill(site: Site, entry: Entry) -> str:
 
 
 def fill_script(folder: str, data: str = ETCD_DATA) -> str:
-    """Fill the disk that etcd writes to, from a folder on it, and see that nothing can be written beside its data.
+    """The script that fills the disk of etcd from a folder on it, and checks that nothing more can be written.
 
-    fallocate takes what it can at once, and leaves a thin disk thin; the rest is written until there is none.
+    fallocate takes most at once and keeps a thin disk thin; the rest is written.
     """
     return f"""
 set -u
@@ -75,8 +75,8 @@ for size in 1M 4k; do dd if=/dev/zero bs=$size oflag=append conv=notrunc of={fol
 sync -f {folder}
 if dd if=/dev/zero of={data}/halab-probe bs=64k count=1 conv=fsync 2>/dev/null; then full=no; else full=yes; fi
 rm -f {data}/halab-probe
-[ $full = yes ] || {{ echo 'there still is room' >&2; exit 1; }}
-echo "$(du -m {folder}/fill | cut -f 1)M were taken, and nothing can be written to {data}"
+[ $full = yes ] || {{ echo 'the disk is not full' >&2; exit 1; }}
+echo "$(du -m {folder}/fill | cut -f 1)M were written, and nothing more can be written to {data}"
 """
 
 
@@ -85,7 +85,7 @@ def _make_room(site: Site, entry: Entry) -> None:
 
 
 def _throttle(site: Site, entry: Entry) -> str:
-    """The disk itself where the machine has one of its own, and no process was named; else a process's use of it."""
+    """Limit the machine's own disk if it has one and no process is given, else the writes of a process."""
     if "process" not in entry.options:
         limit = int(entry.options["iops"])
         with suppress(Unable):
@@ -96,7 +96,7 @@ def _throttle(site: Site, entry: Entry) -> str:
 
 def _throttle_process(site: Site, entry: Entry) -> str:
     process, limit = entry.options.get("process", _PROCESS), entry.options["iops"]
-    # what is about to be limited is written down before it is, a line each: heal takes all of them back
+    # record every limit before it is set: the heal removes all of them
     command = f"""{DISK}{LIMIT}
 {scratch.make(entry)}
 disk=$(disk {ETCD_DATA})
@@ -120,7 +120,7 @@ done
 def _let_write(site: Site, entry: Entry) -> None:
     site.power.limit_writes(entry.machine, None)
     limits = f"{scratch.folder(entry)}/limits"
-    # a control group that has gone has taken its limit along
+    # a control group that no longer exists has no limit either
     command = f"""{LIMIT}
 [ ! -e {limits} ] || sort -u {limits} | while read -r file disk; do [ ! -e "$file" ] || limit "$file" "$disk" 0; done
 """

@@ -1,4 +1,4 @@
-"""Faults of what etcd keeps: a member's data lost or corrupted, its room used up; and the leader moved."""
+"""Faults of etcd members: data that is lost or corrupt, and a leader that is moved."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from halab.faults.journal import Entry
 from halab.faults.scratch import folder
 from halab.faults.site import Site
 
-# The kubelet starts a member again 2 s after it was killed, or 10 to 20 s where that was not the first time.
+# The kubelet starts a member again 2 s after it was killed, or after 10 to 20 s if it was killed before.
 _EFFECT_SECONDS = 120
 
-# Records of a log are 8 bytes of length (the upper byte: padding) and a message that ends with its data; zeros follow
-# the last one, up to 64 MB. The record in the middle: a torn last one would be repaired, and is no corruption.
+# A record of the log is 8 bytes of length (the upper byte: padding) and a message that ends with its data. Zeros follow
+# the last record, up to 64 MB. The record in the middle is changed: etcd repairs a torn last record.
 _CORRUPT = r"""
 perl -we '
   use strict;
@@ -72,7 +72,7 @@ def _require_leader(site: Site, entry: Entry) -> None:
 
 
 def _lose_data(site: Site, entry: Entry) -> str:
-    """A leader that knew the member sees what it lacks, and the member ends; one elected since lets it in again."""
+    """A leader that knew the member sees that data is missing, and the member ends. A newer leader accepts it."""
     machine = entry.machine
     members.crash_and_damage_for_good(site, entry, f"rm -rf {members.DATA}")
 
@@ -106,7 +106,7 @@ def _corrupt(site: Site, entry: Entry) -> str:
 
 
 def etcd_last_words(site: Site, entry: Entry) -> str | None:
-    """Why etcd ended, by its logs since its data was damaged; None where it did not."""
+    """Why etcd ended, from its logs since its data was damaged; None if it did not end."""
     command = (
         f"find /var/log/pods/kube-system_etcd-*/etcd -name '*.log' -newer {folder(entry)} "
         """-exec grep -hE '"level":"(panic|fatal)"' {} + | tail -n 1"""

@@ -1,9 +1,9 @@
 """What a fault is: a pair of functions, the options it takes, and what it needs.
 
-`inject` returns when its effect is real and says what it saw. `heal` undoes it, from the journal's entry alone: it
-may be called for a fault that was only about to be injected, that was half injected, or that was healed already.
-Both act over SSH, the provider or etcd, never through the Kubernetes API that they break. A pair and not a generator:
-what has to be healed after halab was killed cannot be resumed.
+`inject` returns when its effect is real, and says what it saw. `heal` undoes it from the journal's entry alone: the
+fault may have been injected, half injected, only recorded, or healed already. Both act over SSH, the provider or etcd,
+never through the Kubernetes API that they break. A fault is a pair and not a generator, because a generator cannot be
+resumed after halab was killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from halab.faults.site import Site
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a fault. Without a default it must be given; `is_target` means a machine, found at run time."""
+    """One option of a fault. Without a default it must be given. `means` describes its value in an error.
+
+    `is_target`: the value names machines, which are found at run time.
+    """
 
     means: str
     pattern: str = r".+"
@@ -51,7 +54,7 @@ class Fault:
         return FAULT_FACTS[self.name]
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]:
-        """What is wrong with options as they are written, a line each."""
+        """Yield a line for everything that is wrong with the options as written."""
         for name, option in sorted(self.options.items()):
             if name not in given and option.default is None:
                 yield f"{self.name} needs the option {name} ({option.means})"
@@ -63,13 +66,13 @@ class Fault:
                 yield f"{name} should be {self.options[name].means}{such_as}, not {value}"
 
     def complete(self, given: Mapping[str, str]) -> dict[str, str]:
-        """The options with the defaults of those that were not given; an empty default stays away."""
-        defaults = {name: each.default for name, each in self.options.items() if each.default}
+        """The options, with the defaults of those that were not given. An option with an empty default is left out."""
+        defaults = {name: option.default for name, option in self.options.items() if option.default}
         return {**defaults, **given}
 
 
 def nothing_to_heal(site: Site, entry: Entry) -> None:
-    """What supervises the process starts it again."""
+    """The fault is over, or its supervisor starts the process again."""
 
 
 def _known(options: Mapping[str, Option]) -> str:

@@ -1,4 +1,4 @@
-"""Injecting and healing with the journal kept: every fault that acts is written down before it does."""
+"""Inject and heal faults, and keep the journal: a fault is recorded before it acts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from halab.faults.site import Site
 
 
 def plan(site: Site, fault: str, machine: str, options: Mapping[str, str]) -> Entry:
-    """A fault that can be injected now; Unable where this lab cannot do it, BadUsage where it makes no sense."""
+    """An entry for a fault that can be injected now.
+
+    Raises Unable if this lab cannot do it, and BadUsage if it makes no sense.
+    """
     entry = Entry(uuid.uuid4().hex[:12], fault, machine, FAULTS[fault].complete(options))
     check = FAULTS[fault].check
     if check:
@@ -21,16 +24,16 @@ def plan(site: Site, fault: str, machine: str, options: Mapping[str, str]) -> En
 
 
 def inject(site: Site, journal: Journal, entry: Entry) -> str:
-    """Write a fault down, inject it, and wait for its effect; what was seen of it.
+    """Record a fault, inject it, wait for its effect, and return what was seen of it.
 
-    From the first moment on it counts as open, whether it acts or not.
+    The fault counts as open from its record on, even if it did not act.
     """
     journal.opened(entry)
     return FAULTS[entry.fault].inject(site, entry)
 
 
 def heal(site: Site, journal: Journal, entry: Entry) -> None:
-    """Undo a fault and strike it off. It stays in the journal where that fails."""
+    """Undo a fault and remove it from the journal. If the heal fails, it stays in the journal."""
     if entry.fault not in FAULTS:
         raise LabProblem(
             f"the journal contains a fault that this version of halab does not know: {entry.fault}"

@@ -1,6 +1,6 @@
-"""Faults of leaving and joining: a machine that is lost, one that is taken out, joins with something in their way.
+"""Faults of leaving and joining: a machine is lost, leaves the cluster, or fails to join it.
 
-All of them are healed by a join as `halab up` does it, of a machine that is made anew where it is gone.
+All of them are healed by a join, as `halab up` does it. A machine that is gone is created anew before.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _EFFECT_SECONDS = 30
 # asks a member that is gone for 2 minutes (timeouts.etcdAPICall), and then gives up the join (up to 1.36) or that
 # member (1.37 needs a quorum only).
 _FAILING_JOIN_SECONDS = 60
-# Without the mark of what has joined, healing joins the machine again, however much of this was done.
+# Without this mark, the heal joins the machine again, however far the fault came.
 _UNMARK = "rm -f /etc/kubernetes/halab-joined"
 _RESET = "kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock"
 _AT_ONCE = "at-once"
-# Whoever leaves needs another control plane to be drained by, and that one must not be about to leave itself.
+# A machine that leaves is drained through another control plane, which must not leave at the same time.
 _one_leaves = threading.Lock()
 
 
@@ -43,22 +43,22 @@ def _lose(site: Site, entry: Entry) -> str:
 
 
 def _leave(site: Site, entry: Entry) -> str:
-    """In the order of kubeadm's manual: drained, reset, deleted. Of several machines, one leaves after another."""
+    """In the order of kubeadm's manual: drain, reset, delete. Several machines leave one after another."""
     with _one_leaves:
         return _leave_now(site, entry)
 
 
 def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
-    guide = etcd.healthy_peer(site.guests, site.lab, machine.name)
+    peer = etcd.healthy_peer(site.guests, site.lab, machine.name)
     site.guests.run(machine.name, _UNMARK)
     drain = f"{_KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
-    site.guests.run(guide, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
+    site.guests.run(peer, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
     site.guests.run(machine.name, scratch.locked(_RESET), timeout_seconds=_RESET_SECONDS)
-    site.guests.run(guide, f"{_KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
+    site.guests.run(peer, f"{_KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
 
     def left() -> str:
-        if etcd.members_of(site.guests, guide, str(machine.address)):
+        if etcd.members_of(site.guests, peer, str(machine.address)):
             raise NotYet("its member is still listed")
         return f"{machine.name} is drained and reset, and is neither a node nor a member of etcd"
 
@@ -100,13 +100,13 @@ def _fail_to_join(site: Site, entry: Entry, join: JoinOptions, reason: str) -> s
 
 def _rejoin(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is PowerState.RUNNING:
-        # what takes it out may still be at work
+        # the reset that takes it out of the cluster may still run
         site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=_RESET_SECONDS)
     site.recreate(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
 
 
 def _require_another(site: Site, entry: Entry) -> None:
-    """A control plane is joined to the others: the only one would take the cluster with it."""
+    """A control plane joins through another one. Without the only one there is no cluster."""
     if [machine.name for machine in site.lab.control_planes] == [entry.machine]:
         raise BadUsage(f"the lab's only control plane cannot leave and join again: {entry.machine}")
 

@@ -1,4 +1,4 @@
-"""The journal of faults not yet healed: it outlives halab, so that `halab heal` can undo what a killed run left."""
+"""The journal of faults that are not healed yet. With it, `halab heal` can undo the faults of a run that was killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REPAIR = "was it changed by hand? `halab reset` puts the lab back to how `halab
 
 @dataclass(frozen=True)
 class Entry:
-    """One fault as it was injected: enough to heal it without anything else."""
+    """One fault as it was injected, with all that its heal needs."""
 
     id: str
     fault: str
@@ -27,11 +27,11 @@ class Entry:
 
     @classmethod
     def of(cls, written: dict[str, Any]) -> Entry:
-        """An entry as it was written; TypeError or AttributeError where it is none."""
+        """Read an entry. Raises TypeError or AttributeError if it is not one."""
         entry = cls(**written)
         texts = (entry.id, entry.fault, entry.machine, *entry.options, *entry.options.values())
-        if not all(isinstance(each, str) for each in texts):
-            raise TypeError("an entry is made of texts")
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("all values of an entry are texts")
         return entry
 
     def __str__(self) -> str:
@@ -40,9 +40,9 @@ class Entry:
 
 
 class Journal:
-    """Append-only: a line when a fault is about to be injected, a line when it has been healed.
+    """Append-only: one line before a fault is injected, and one line after it was healed.
 
-    May be used from several threads: a fault hits several machines at once.
+    Safe to use from several threads: a fault may hit several machines at the same time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Journal:
         self._closed: set[str] = set()
 
     def opened(self, entry: Entry) -> None:
-        """Written before the fault acts: after a crash it may be there without its fault, never the reverse."""
+        """Record a fault before it acts: after a crash there may be an entry without a fault, but not the reverse."""
         with self._lock:
             self._append({"open": asdict(entry)})
 
@@ -61,28 +61,28 @@ class Journal:
             if self.open_faults():
                 self._append({"closed": entry.id})
             else:
-                # takes no room: a full disk may have kept the lines of others from being written
+                # removing the file needs no space: the lines of other heals may be missing because the disk was full
                 self._path.unlink(missing_ok=True)
 
     def open_faults(self) -> list[Entry]:
-        """Faults that were injected, or were about to be, and not healed; the oldest first."""
+        """The faults that were recorded and not healed, the oldest first."""
         try:
-            # what follows the last line feed was cut short by a crash, and never followed by its fault
+            # a line without a line feed was cut short by a crash, before its fault acted
             lines = files.read(self._path, files.RECORD_BYTES).split(b"\n")[:-1]
         except FileNotFoundError:
             return []
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
                 if "open" in record:
                     entry = Entry.of(record["open"])
-                    found[entry.id] = entry
+                    entries[entry.id] = entry
                 else:
-                    found.pop(record["closed"], None)
+                    entries.pop(record["closed"], None)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 raise LabProblem(f"not a line of a journal: {self._path}:{number}", hint=_REPAIR) from error
-        return [entry for entry in found.values() if entry.id not in self._closed]
+        return [entry for entry in entries.values() if entry.id not in self._closed]
 
     def _append(self, record: dict[str, object]) -> None:
         try:
@@ -97,6 +97,6 @@ class Journal:
             raise HostProblem(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
 
     def _drop_partial_line(self) -> None:
-        """A line that a crash cut short must not swallow the next one."""
+        """Remove a line that a crash cut short, so that the next one begins on a line of its own."""
         with suppress(FileNotFoundError), self._path.open("rb+") as stream:
             stream.truncate(stream.read().rfind(b"\n") + 1)

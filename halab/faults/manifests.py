@@ -1,4 +1,4 @@
-"""Faults of static pods: what the kubelet finds in its folder of manifests."""
+"""Faults of static pods: changes in the kubelet's folder of manifests."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from halab.faults.journal import Entry
 from halab.faults.site import Site
 
 MANIFESTS = "/etc/kubernetes/manifests"
-# Beside, and never inside: kubelet reads every file in there that has no leading dot (kubernetes#129364).
+# Beside that folder, never inside: the kubelet reads every file there without a leading dot (kubernetes#129364).
 HELD = "/etc/kubernetes/halab-held"
 _REMOVE_IF_EMPTY = f"rmdir {HELD} 2>/dev/null || true"
-# A kubelet ends a static pod and starts what its new manifest says in 14 s; in 42 s for an API server, which ends
-# slowly; in 55 s for etcd, without which its own API server lets it wait for 34 s. Three times that, when it is busy.
+# A kubelet replaces a static pod in 14 s; an API server in 42 s, because it ends slowly; etcd in 55 s, because the
+# kubelet waits 34 s for its own API server, which hangs without etcd. This is three times that, for busy machines.
 _EFFECT_SECONDS = 150
 POD = Option("a static pod of kubeadm", "|".join(STATIC_PODS), "etcd")
 FLAG = Option("a command-line flag", r"--[a-z][a-z0-9-]*(=[^\s\"'#]*)?", "--anonymous-auth=false")
-# What a stale backup says: harmless, and to be seen in the command line of what runs.
+# The flag in a stale backup: harmless, and visible in the command line of the process.
 _STALE = {**dict.fromkeys(STATIC_PODS, "--v=1"), "etcd": "--log-level=warn"}
 
 
 def hold(site: Site, machine: str, pod: str, *, at_once: bool = False) -> str:
-    """Take a static pod's manifest away and wait until its process has ended; `at_once`, it is killed."""
+    """Remove a static pod's manifest and wait until its process has ended. With `at_once`, the process is killed."""
     manifest, held = _path(pod), f"{HELD}/{pod}.yaml"
     site.guests.run(
         machine,
@@ -46,15 +46,15 @@ def hold(site: Site, machine: str, pod: str, *, at_once: bool = False) -> str:
 
 
 def let_go(site: Site, machine: str, pod: str) -> None:
-    """Put the manifest back; nothing is held where it was only about to be."""
+    """Put the manifest back. If it was never removed, nothing changes."""
     manifest, held = _path(pod), f"{HELD}/{pod}.yaml"
     site.guests.run(machine, f"if [ -e {held} ]; then mv -f {held} {manifest}; fi; {_REMOVE_IF_EMPTY}")
 
 
 def edit(site: Site, entry: Entry, pod: str, flag: str) -> str:
-    """Give a static pod another command-line flag, and wait until the process of before has ended.
+    """Give a static pod another command-line flag, and wait until the old process has ended.
 
-    The original is kept in the entry's folder, complete before the manifest is touched.
+    A complete copy of the original is in the entry's folder before the manifest changes.
     """
     kept, manifest = f"{HELD}/{entry.id}", _path(pod)
     original = site.guests.run(entry.machine, f"cat {manifest}").output
@@ -66,9 +66,9 @@ def edit(site: Site, entry: Entry, pod: str, flag: str) -> str:
 
 
 def restore(site: Site, entry: Entry, pod: str) -> None:
-    """Put the original back; there is none where it was only about to be replaced.
+    """Put the original back. There is none if the manifest was never replaced.
 
-    Where a fault that came later holds the manifest, the original takes its place there.
+    If a later fault has removed the manifest, the original replaces the copy that this fault holds.
     """
     kept, held = f"{HELD}/{entry.id}", f"{HELD}/{pod}.yaml"
     site.guests.run(
@@ -79,19 +79,19 @@ def restore(site: Site, entry: Entry, pod: str) -> None:
 
 
 def with_flag(manifest: str, flag: str) -> str:
-    """A manifest whose command has a flag, in place of one of the same name."""
+    """The manifest with a flag added to its command. It replaces a flag of the same name."""
     name, item = flag.partition("=")[0], f"    - {flag}\n"
     others = re.sub(rf"^    - {re.escape(name)}(=.*)?\n", "", manifest, flags=re.MULTILINE)
     changed, found = re.subn(
         r"^(  - command:\n    - [^-].*\n)", rf"\g<1>{item}", others, count=1, flags=re.MULTILINE
     )
     if not found:
-        raise LabProblem("kubeadm's manifest has no command to give a flag to")
+        raise LabProblem("the manifest of kubeadm has no command that could take a flag")
     return changed
 
 
 def _add_stray(site: Site, entry: Entry) -> str:
-    """The kubelet keeps one manifest of a pod, and reads files in the order of their names: the backup wins."""
+    """The kubelet reads files in the order of their names, one manifest for each pod: the backup wins."""
     pod = entry.options["pod"]
     original = site.guests.run(entry.machine, f"cat {_path(pod)}").output
     stale = _STALE[pod]
@@ -101,8 +101,8 @@ def _add_stray(site: Site, entry: Entry) -> str:
 
 def _remove_stray(site: Site, entry: Entry) -> None:
     pod, kept = entry.options["pod"], f"{HELD}/{entry.id}"
-    # With the backup the kubelet forgets the pod, and reads the manifest at its next look, up to 20 s later: a file
-    # that is put there is read at once.
+    # When the backup goes, the kubelet drops the pod and reads the manifest at its next scan, up to 20 s later. It
+    # reads a new file at once, so the manifest is replaced by a copy.
     site.guests.run(
         entry.machine,
         f"if [ -d {kept} ]; then rm -f {_backup(pod)}; if [ -e {_path(pod)} ]; then "
@@ -112,9 +112,9 @@ def _remove_stray(site: Site, entry: Entry) -> None:
 
 
 def _replace(site: Site, entry: Entry, pod: str, flag: str, path: str, text: str) -> str:
-    """Put a manifest in place, and wait until the kubelet has acted on it: what became of the pod's process.
+    """Install a manifest, wait until the kubelet has acted on it, and return what happened to the pod's process.
 
-    The new process runs; or it ends as often as it starts, and is seldom met: then its log tells of it.
+    Either the new process runs, or it ends soon after each start: then its log has the reason.
     """
     machine, new = entry.machine, f"{HELD}/{entry.id}/new"
     *_, logs = _look(site, machine, pod, flag)
@@ -126,9 +126,9 @@ def _replace(site: Site, entry: Entry, pod: str, flag: str, path: str, text: str
         if is_changed:
             return f"{pod} runs with {flag}"
         if runs:
-            raise NotYet(f"{pod} still runs as before")
+            raise NotYet(f"{pod} still runs without it")
         if not fresh:
-            raise NotYet(f"{pod} has stopped, and was not started yet")
+            raise NotYet(f"{pod} has stopped and has not started again yet")
         said = site.guests.run(
             machine, f"grep -v '^ *$' {fresh[-1]} | tail -n 1 | cut -d ' ' -f 4-"
         ).output.strip()
@@ -139,7 +139,7 @@ def _replace(site: Site, entry: Entry, pod: str, flag: str, path: str, text: str
 
 
 def _look(site: Site, machine: str, pod: str, flag: str) -> tuple[bool, bool, frozenset[str]]:
-    """Whether a static pod's process runs, whether it has a flag, and the logs of it that are not empty."""
+    """Return whether a static pod's process runs, whether it has the flag, and the paths of its non-empty logs."""
     command = (
         f"if pid=$(pgrep -o -x {processes.short(pod)}); then echo runs; "
         f"tr '\\0' '\\n' 2>/dev/null </proc/$pid/cmdline | grep -qxF -e {shlex.quote(flag)} && echo changed; fi; "
@@ -150,10 +150,12 @@ def _look(site: Site, machine: str, pod: str, flag: str) -> tuple[bool, bool, fr
 
 
 def require_untouched(site: Site, machine: str, pod: str) -> None:
-    """A manifest that another fault holds or has replaced cannot be put back by two faults in any order."""
+    """Refuse a manifest that another fault has removed or replaced: two faults cannot put it back in any order."""
     command = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {_backup(pod)} 2>/dev/null || true"
     if site.guests.run(machine, command).output.strip():
-        raise BadUsage(f"another fault has the manifest of {pod} on {machine}", hint="heal that one first")
+        raise BadUsage(
+            f"another fault has changed the manifest of {pod} on {machine}", hint="heal that one first"
+        )
 
 
 def _require_untouched(site: Site, entry: Entry) -> None:

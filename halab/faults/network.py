@@ -1,6 +1,6 @@
-"""Faults of a machine's network: the plug, partitions, and a line that loses packets or is slow.
+"""Faults of a machine's network: a pulled plug, partitions, lost or slow packets.
 
-All of them act on the NIC of the lab's network alone. The way in over SSH is another network, and stays.
+All of them act only on the NIC of the lab's network. SSH uses another network and keeps working.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from halab.faults.site import Site
 from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30
-# nft counts in steps of a hundredth of a percent.
+# The resolution of a share in nft: a hundredth of a percent.
 _STEPS = 10_000
-# A bucket holds 10 ms of what it lets through, and never less than some full packets.
+# A bucket holds 10 ms of traffic, and never less than a few full packets.
 _BURST_SECONDS = 0.01
 _SMALLEST_BURST_BYTES = 10_000
 _UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
@@ -63,7 +63,7 @@ def _partition(site: Site, entry: Entry) -> str:
     def cut_off() -> str:
         left = packet_filter.answering(site.guests, entry.machine, addresses, loaded.port)
         if left:
-            raise NotYet(f"these still answer: {', '.join(left)}")
+            raise NotYet(f"still answering: {', '.join(left)}")
         dropped = packet_filter.dropped(site.guests, entry.machine, loaded.table)
         return f"no answer from {', '.join(map(str, addresses))}; packets dropped: {dropped}"
 
@@ -110,7 +110,7 @@ def _load(site: Site, entry: Entry, condition: str) -> Filter:
 
 
 def _addresses(site: Site, entry: Entry, loaded: Filter) -> list[IPv4Address]:
-    """Whom a filter keeps from the machine: of everyone, the host and the other machines."""
+    """The addresses that a filter blocks. For `everyone`: the host and the other machines."""
     others = [machine.address for machine in site.lab.machines if machine.name != entry.machine]
     return [peer.address for peer in loaded.peers] or [site.lab.gateway, *others]
 
@@ -137,14 +137,14 @@ def _delay_packets(site: Site, entry: Entry) -> str:
 
 
 def _shape(site: Site, entry: Entry, discipline: str) -> str:
-    """Give what the machine sends a queue of its own; refused by the kernel where there is one already."""
+    """Add a queue for what the machine sends. The kernel refuses a second one."""
     nic = nic_of(site.guests, site.lab, entry.machine)
     site.guests.run(entry.machine, f"tc qdisc add dev {nic} root handle {_handle(entry)}: {discipline}")
     return f"{nic} sends through {discipline}"
 
 
 def _unshape(site: Site, entry: Entry) -> None:
-    """Remove our queue and no other: the handle is that of the fault."""
+    """Remove only our own queue: its handle comes from the fault's id."""
     if not _is_off(site, entry):
         nic, handle = nic_of(site.guests, site.lab, entry.machine), _handle(entry)
         site.guests.run(
@@ -158,22 +158,22 @@ def _require_no_shaper(site: Site, entry: Entry) -> None:
     nic = nic_of(site.guests, site.lab, entry.machine)
     output = site.guests.run(entry.machine, f"tc -json qdisc show dev {nic} root").output
     try:
-        found = [str(each["kind"]) for each in json.loads(output) if each["kind"] in _SHAPERS]
+        kinds = [str(queue["kind"]) for queue in json.loads(output) if queue["kind"] in _SHAPERS]
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(
             f"`tc` on {entry.machine} did not print a list of queues: {output[:200]!r}"
         ) from error
-    if found:
-        raise BadUsage(f"{nic} of {entry.machine} is limited or delayed already: {', '.join(found)}")
+    if kinds:
+        raise BadUsage(f"{nic} of {entry.machine} is already limited or delayed: {', '.join(kinds)}")
 
 
 def _handle(entry: Entry) -> str:
-    """Four hexadecimal digits; small numbers and ffff mean something to the kernel."""
+    """Four hexadecimal digits. Small numbers and ffff are reserved by the kernel."""
     return f"{0x1000 + int(entry.id, 16) % 0xE000:x}"
 
 
 def _is_off(site: Site, entry: Entry) -> bool:
-    """A kernel forgets filters and queues with its machine."""
+    """Filters and queues are gone when the machine is off."""
     return site.power.state(entry.machine) in (PowerState.OFF, PowerState.GONE)
 
 

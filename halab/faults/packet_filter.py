@@ -1,4 +1,4 @@
-"""What a machine drops on its NIC of the lab's network: one nftables table for each fault, loaded and removed whole."""
+"""Drop packets on a machine's NIC of the lab's network: one nftables table for each fault."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class Filter:
-    """Drops packets from and to `peers`, or from and to everyone; of one port or all, and where `condition` holds."""
+    """Drops packets from and to `peers`, or everyone if there are none.
+
+    `port` limits it to one port, and `condition` (in nft's language) to some packets.
+    """
 
     table: str
     nic: str
@@ -33,11 +36,11 @@ class Filter:
     condition: str = ""
 
     def text(self) -> str:
-        """For `nft -f`.
+        """The table as input of `nft -f`.
 
-        Priorities are before those of connection tracking and of kube-proxy (-200 and -100), so that packets of
-        existing connections are dropped too; outgoing ones are seen behind kube-proxy, with the address that a
-        Service was replaced by, and those of pods among them.
+        Its priority is before connection tracking and kube-proxy (-200 and -100), so that packets of existing
+        connections are dropped too. Outgoing packets, those of pods included, are seen after kube-proxy has replaced
+        the address of a Service.
         """
         chains = []
         if self.direction is not Direction.OUT:
@@ -50,7 +53,7 @@ class Filter:
         words = [f'{nic} "{self.nic}"']
         if self.peers:
             words.append(f"ip {side} {{ {', '.join(self._networks())} }}")
-        # a port is that of the one who serves, and that may be either side
+        # a port is that of the server, which may be either side
         ports = [f"meta l4proto {{ tcp, udp }} th {end} {self.port} " for end in ("dport", "sport")]
         condition = f"{self.condition} " if self.condition else ""
         rules = "".join(
@@ -69,12 +72,12 @@ class Filter:
 
 
 def nic_of(guests: Guests, lab: Lab, machine: str) -> str:
-    """The name of a machine's NIC on the lab's network: the one that has its address."""
+    """The name of a machine's NIC on the lab's network: the NIC with its address."""
     output = guests.run(machine, "ip -json -4 address show").output
     address = str(lab.machine(machine).address)
     try:
         for nic in json.loads(output):
-            if any(each["local"] == address for each in nic["addr_info"]):
+            if any(info["local"] == address for info in nic["addr_info"]):
                 return str(nic["ifname"])
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(f"`ip` on {machine} did not print a list of addresses: {output[:200]!r}") from error
@@ -90,24 +93,24 @@ def remove(guests: Guests, machine: str, table: str) -> None:
 
 
 def dropped(guests: Guests, machine: str, table: str) -> int:
-    """How many packets a table has dropped."""
+    """The number of packets that a table has dropped."""
     output = guests.run(machine, f"nft -j list counter inet {table} dropped").output
     try:
         return sum(
-            int(each["counter"]["packets"]) for each in json.loads(output)["nftables"] if "counter" in each
+            int(item["counter"]["packets"]) for item in json.loads(output)["nftables"] if "counter" in item
         )
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(f"`nft` on {machine} did not print a counter: {output[:200]!r}") from error
 
 
 def answering(guests: Guests, machine: str, addresses: Sequence[IPv4Address], port: str) -> list[str]:
-    """Which of these addresses answer a machine: a ping, or a connection to a port."""
+    """Those of the addresses that answer a machine: to a ping, or to a connection if there is a port."""
     ask = f'nc -z -w 1 "$each" {port}' if port else 'ping -q -c 1 -W 0.5 "$each"'
     return _for_each(guests, machine, addresses, f'{ask} && echo "$each"')
 
 
 def knock(guests: Guests, machine: str, addresses: Sequence[IPv4Address], port: str) -> None:
-    """Send every address something for a filter to drop: many packets, and large ones."""
+    """Send many and large packets to every address, so that a filter has something to drop."""
     if port:
         ask = f'for i in 1 2; do head -c 6000 /dev/zero | nc -w 1 "$each" {port}; done'
     else:

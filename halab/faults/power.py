@@ -1,4 +1,4 @@
-"""Faults of whole machines: the plug pulled, the reset button, a machine that hangs."""
+"""Faults of whole machines: power cut, reset, reboot, freeze."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from halab.machines.guests import Guests, set_clock
 from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30
-# Without one, a machine may lose at a power cut what it has been promised to keep: nothing is learned from that.
+# On an unsafe disk, a power cut may lose flushed data: a run would prove nothing.
 _SAFE_DISK = frozenset({"safe-disk"})
 # A container answers over SSH 0.7 s after its start, a virtual machine under KVM after 10 to 20 s.
 _BOOT_SECONDS = 120
-# Ends with 1 where a unit has failed, too.
-_HOW_IT_RUNS = "systemctl is-system-running"
+# Also exits with 1 if a unit has failed.
+_SYSTEM_STATE = "systemctl is-system-running"
 
 
 def incarnation(guests: Guests, machine: str) -> str:
-    """Changes whenever the machine is started: its kernel's boot, and when its init started.
+    """A text that changes with every start of the machine: the id of the kernel's boot, and the start time of init.
 
-    A container has its host's kernel, and the init of a virtual machine starts as long after each boot: it takes both.
+    Both are needed: a container shares its host's kernel, and the init of a virtual machine always starts at the same
+    time after the boot.
     """
     command = "cat /proc/sys/kernel/random/boot_id && sed 's/.*) //' /proc/1/stat | cut -d' ' -f20"
     return "/".join(guests.run(machine, command).output.split())
 
 
 def wait_until_started(site: Site, machine: str, *, after: str = "") -> None:
-    """Until a machine answers over SSH, and is another incarnation than the one before.
+    """Wait until a machine answers over SSH and is another incarnation than `after`.
 
-    One that was shutting down when it was told to start, because halab was killed meanwhile, is off a moment later.
+    If halab was killed during a reboot, the machine may still be shutting down: it is started when it is off.
     """
 
     def answer() -> None:
@@ -42,8 +43,8 @@ def wait_until_started(site: Site, machine: str, *, after: str = "") -> None:
             site.power.start(machine)
         try:
             if incarnation(site.guests, machine) == after:
-                raise NotYet("it was not started anew")
-            if site.guests.run(machine, _HOW_IT_RUNS, check=False).output.strip() == "stopping":
+                raise NotYet("it has not restarted yet")
+            if site.guests.run(machine, _SYSTEM_STATE, check=False).output.strip() == "stopping":
                 raise NotYet("it is shutting down")
         except Unreachable as error:
             raise NotYet(error.message) from error
@@ -76,20 +77,20 @@ def _reset(site: Site, entry: Entry) -> str:
     before = incarnation(site.guests, entry.machine)
     site.power.reset(entry.machine)
     wait_until_started(site, entry.machine, after=before)
-    return f"{entry.machine} was reset, and has started anew"
+    return f"{entry.machine} was reset and has started again"
 
 
 def _reboot(site: Site, entry: Entry) -> str:
     before = incarnation(site.guests, entry.machine)
     site.power.shut_down(entry.machine)
-    return _start_anew(site, entry.machine, before)
+    return _start_again(site, entry.machine, before)
 
 
-def _start_anew(site: Site, machine: str, before: str) -> str:
+def _start_again(site: Site, machine: str, before: str) -> str:
     wait_for_state(site, machine, PowerState.OFF)
     site.power.start(machine)
     wait_until_started(site, machine, after=before)
-    return f"{machine} was off, and has started anew"
+    return f"{machine} was off and has started again"
 
 
 def _freeze(site: Site, entry: Entry) -> str:
@@ -103,7 +104,7 @@ def _thaw(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is PowerState.RUNNING:
         wait_until_started(site, entry.machine)
     if was is PowerState.RUNNING and site.lab.provider is ProviderKind.LIBVIRT:
-        # a heal that was ended before it came to its clock, which stood still; a container has its host's
+        # an interrupted heal did not set the clock, which had stopped; a container shares its host's clock
         set_clock(site.guests, entry.machine, site.clock, site.lab.patience)
 
 

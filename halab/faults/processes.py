@@ -1,4 +1,4 @@
-"""Faults of processes, and the processes of a machine's components: whether they run, and since when."""
+"""Faults of processes, and the start times of processes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from halab.machines.guests import Guests
 
 # The kernel keeps 15 characters of a process's name.
 _NAME_LENGTH = 15
-# An API server that is asked to end takes 61 s, for requests that are still on their way (1.37).
+# An API server that gets SIGTERM takes 61 s to end, because of open requests (1.37).
 _EFFECT_SECONDS = 150
-_OUR_WAY_IN = ("sshd", "systemd", "sudo", "bash", "pkill")
+_NEEDED_TO_HEAL = ("sshd", "systemd", "sudo", "bash", "pkill")
 PROCESS = Option("the name of a process", r"[a-z][a-z0-9-]*", "etcd")
 
 
 def short(name: str) -> str:
-    """The name as the kernel knows it: `kube-controller-manager` is `kube-controller`."""
+    """The name as the kernel stores it: `kube-controller-manager` is `kube-controller`."""
     return name[:_NAME_LENGTH]
 
 
 def started(guests: Guests, machine: str, name: str) -> str | None:
-    """When the oldest process of that name started, in clock ticks since boot; None where none runs."""
+    """The start time of the oldest process of that name, in clock ticks since boot; None if none runs."""
     command = (
         f"pid=$(pgrep -o -x {shlex.quote(short(name))}) || exit 0; "
         "sed 's/.*) //' /proc/$pid/stat 2>/dev/null | cut -d' ' -f20"
@@ -50,8 +50,8 @@ def _kill(site: Site, entry: Entry) -> str:
     return wait_for(f"{name} on {entry.machine} to be gone", gone, deadline, every_seconds=0.2)
 
 
-def _require_other_than_our_way_in(site: Site, entry: Entry) -> None:
-    if short(entry.options["process"]) in _OUR_WAY_IN:
+def _require_not_needed_to_heal(site: Site, entry: Entry) -> None:
+    if short(entry.options["process"]) in _NEEDED_TO_HEAL:
         raise BadUsage(f"halab itself needs it to heal {entry.machine}: {entry.options['process']}")
 
 
@@ -60,7 +60,7 @@ def _pause(site: Site, entry: Entry) -> str:
     quoted = shlex.quote(short(name))
 
     def paused() -> str:
-        # again and again: what supervises it may just be starting another
+        # repeat it: the supervisor may be starting another process at this moment
         command = f"pkill -STOP -x {quoted}; ps -o stat= -C {quoted} || true"
         states = [
             state for state in site.guests.run(entry.machine, command).output.split() if state[0] != "Z"
@@ -76,7 +76,7 @@ def _pause(site: Site, entry: Entry) -> str:
 
 
 def _go_on(site: Site, entry: Entry) -> None:
-    # 1: no such process. What supervises it may have ended it meanwhile, and started another
+    # 1 means no such process: the supervisor may have replaced it
     site.guests.run(
         entry.machine, f"pkill -CONT -x {shlex.quote(short(entry.options['process']))} || [ $? -eq 1 ]"
     )
@@ -101,6 +101,6 @@ FAULTS = (
         _go_on,
         {"process": PROCESS},
         place=FaultTarget.ANY,
-        check=_require_other_than_our_way_in,
+        check=_require_not_needed_to_heal,
     ),
 )

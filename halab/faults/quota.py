@@ -1,4 +1,4 @@
-"""etcd's room used up: one member's quota is small, and full; no member takes writes while an alarm tells of it."""
+"""The fault of etcd's quota: one member is full, and no member accepts writes while it raises an alarm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from halab.faults.site import Site
 
 _EFFECT_SECONDS = 120
 _HEAL_SECONDS = 240
-# Above what a member's database has now: what the cluster itself writes does not fill it, and a few values do.
+# Above the size of the member's database: a few large values fill it, the writes of the cluster itself do not.
 _ROOM_BYTES = 8 << 20
 # etcd takes requests of up to 1.5 MiB.
 _VALUE_BYTES = 1 << 20
@@ -29,7 +29,7 @@ def _exhaust(site: Site, entry: Entry) -> str:
         site.deadline(_EFFECT_SECONDS),
     )
     for number in range(_MOST_VALUES):
-        # etcd refuses the one that is too much, and that is what raises the alarm
+        # etcd refuses the value that does not fit, and raises the alarm
         put = etcd.command(f"put {_prefix(entry)}{number}")
         site.guests.run(
             entry.machine,
@@ -46,10 +46,10 @@ def _exhaust(site: Site, entry: Entry) -> str:
 
 
 def _make_room(site: Site, entry: Entry) -> None:
-    """What filled it is deleted before room is made; the quota comes last, as it restarts the member."""
+    """Delete the values, free the space, and restore the quota last, because that restarts the member."""
     deadline = site.deadline(_HEAL_SECONDS)
-    what = "etcd to have room and no alarm"
-    # a value may still be on its way
+    what = "etcd to have free space and no alarm"
+    # a write of a value may still run
     site.guests.run(entry.machine, scratch.locked("true"))
     wait_for(what, lambda: _free(site, entry), deadline)
     manifests.restore(site, entry, "etcd")
@@ -61,13 +61,13 @@ def _free(site: Site, entry: Entry) -> None:
         if deleted == "0" and not _ask(site, entry, "alarm list").strip():
             return
         _compact(site, entry)
-        # one after another: a member that defragments answers nobody
+        # one after another: a member does not answer while it defragments
         for machine in site.lab.control_planes:
             site.guests.run(machine.name, etcd.command("defrag", limit_seconds=30), timeout_seconds=40)
         _ask(site, entry, "alarm disarm")
     except HalabError as error:
         raise NotYet(error.message.splitlines()[-1][:200]) from error
-    raise NotYet("an alarm was disarmed, and may be raised again")
+    raise NotYet("an alarm was disarmed and may be raised again")
 
 
 def _compact(site: Site, entry: Entry) -> None:

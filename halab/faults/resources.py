@@ -1,4 +1,4 @@
-"""Faults of processor and memory: a machine that has less of them than the lab file gives it."""
+"""Faults of CPU and memory: a machine has less of them than the lab file gives it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from halab.faults.journal import Entry
 from halab.faults.site import Site
 
 _EFFECT_SECONDS = 60
-# What is needed to come in over SSH and heal, with room for what the machine itself does meanwhile.
+# Enough to log in over SSH and heal, while the machine does its other work.
 _LEAST_MEBIBYTES = 64
-# Memory is taken and given back all the time: how far from the mark is good enough.
+# The use of memory changes all the time: this far from the target is close enough.
 _NEAR_MEBIBYTES = 16
 
-# How many cores a container may use, by its own control group: the kernel's word for what the engine was told.
+# The CPU limit of a container, from its own control group: what the kernel really applies.
 CPUS = """
 cpus() {
   local quota period
@@ -29,8 +29,8 @@ cpus() {
 }
 """
 
-# The machine's own limit, and what of it is neither used nor a cache that the kernel gives back. In MiB.
-# A container without a limit has none: all of the host's memory would be at stake.
+# Prints the machine's memory limit, and how much of it is neither used nor a cache that the kernel can drop, in MiB.
+# Prints `none` for a container without a limit: the fault would fill the host's memory.
 _MEMORY = """
 memory() {
   local limit used file group=/sys/fs/cgroup
@@ -56,7 +56,7 @@ def _require_fewer_cpus(site: Site, entry: Entry) -> None:
     if float(entry.options["cpus"]) >= given:
         raise BadUsage(f"{entry.machine} has {given} cores: {entry.options['cpus']} is not fewer")
     if site.lab.provider is ProviderKind.LIBVIRT:
-        # Unable where no limit can be taken away: none is set there
+        # raises Unable if the host cannot remove a limit, and so must not set one
         site.power.limit_cpus(entry.machine, None)
 
 
@@ -98,7 +98,7 @@ def _starve_of_memory(site: Site, entry: Entry) -> str:
     site.guests.run(
         entry.machine, f"mkdir -p {held} && mount -t tmpfs -o size=100%,mode=700 halab-memory {held}"
     )
-    # a file in memory counts against the control group of who writes it, and no kernel takes it back
+    # a file in memory counts for the control group of its writer, and the kernel cannot drop it
     take = f"""
 {_MEMORY}
 read -r limit free < <(memory)
@@ -122,7 +122,7 @@ memory
 
 def _give_memory(site: Site, entry: Entry) -> None:
     held = _held(entry)
-    # a power cut has taken the mount away with all that was in memory
+    # after a power cut the mount is gone
     site.guests.run(
         entry.machine,
         f"while mountpoint -q {held}; do umount {held}; done; rmdir {held} 2>/dev/null || true",

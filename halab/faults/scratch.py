@@ -1,4 +1,4 @@
-"""What a fault keeps on a machine until it is healed: a folder of its own, which the audit finds."""
+"""The folder in which a fault keeps its files on a machine until it is healed. The audit reports what is left."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def folder(entry: Entry) -> str:
 
 
 def make(entry: Entry) -> str:
-    """The shell command that makes the folder."""
+    """The shell command that creates the folder."""
     return f"mkdir -p {folder(entry)}"
 
 
 def forget(entry: Entry) -> str:
-    """The shell command that removes the folder, and the one above once it is empty."""
+    """The shell command that removes the folder, and its parent if that is empty."""
     return f"rm -rf {folder(entry)}; rmdir {KEPT} 2>/dev/null || true"
 
 
 def locked(command: str) -> str:
-    """The shell command, once no other such command runs on the machine: that of a halab that was killed may."""
+    """The shell command under a lock of the machine. It waits for such a command of a halab that was killed."""
     return f"exec 9</var/lib && flock 9 && {{ {command}; }}"

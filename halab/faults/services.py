@@ -14,8 +14,8 @@ from halab.faults.site import Site
 # systemd gives a service 90 s to stop before it kills it.
 _SYSTEMD_SECONDS = 100
 _EFFECT_SECONDS = 60
-_OUR_WAY_IN = ("ssh", "sshd", "halab-machine")
-# What a scenario calls the service that the lab file chose.
+_NEEDED_TO_HEAL = ("ssh", "sshd", "halab-machine")
+# The name in scenarios for the service of the lab's load balancer.
 _BALANCER = "load-balancer"
 SERVICE = Option(
     f"the name of a systemd service, or {_BALANCER} for haproxy or nginx", r"[a-z][a-z0-9@._-]*", "kubelet"
@@ -28,9 +28,9 @@ def _service(site: Site, entry: Entry) -> str:
 
 
 def _require_active(site: Site, entry: Entry) -> None:
-    """Only what runs can be stopped, so that to heal is to start."""
+    """Refuse a service that does not run: the heal would start it."""
     service = entry.options["service"]
-    if service.removesuffix(".service") in _OUR_WAY_IN:
+    if service.removesuffix(".service") in _NEEDED_TO_HEAL:
         raise BadUsage(f"halab itself needs it to heal {entry.machine}: {service}")
     done = site.guests.run(entry.machine, f"systemctl is-active {_service(site, entry)}", check=False)
     state = done.output.strip() or "unknown"
@@ -56,7 +56,7 @@ def _stop(site: Site, entry: Entry) -> str:
 
 
 def _start(site: Site, entry: Entry) -> None:
-    # a service that was started too often in vain is refused until that is forgotten
+    # systemd refuses a service that failed to start too often, until its counter is reset
     command = f"systemctl reset-failed {_service(site, entry)} 2>/dev/null; systemctl start {_service(site, entry)}"
     site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
 
@@ -71,14 +71,14 @@ def _restart(site: Site, entry: Entry) -> str:
         now = _invocation(site, entry)
         if now in ("", before):
             raise NotYet(f"{service} has not restarted yet")
-        return f"{service} was started anew"
+        return f"{service} was restarted"
 
     deadline = site.deadline(_EFFECT_SECONDS)
-    return wait_for(f"{service} on {entry.machine} to start anew", restarted, deadline, every_seconds=0.2)
+    return wait_for(f"{service} on {entry.machine} to restart", restarted, deadline, every_seconds=0.2)
 
 
 def _invocation(site: Site, entry: Entry) -> str:
-    """systemd's name for this start of a service; empty where it does not run."""
+    """systemd's id of the current start of a service; empty if it does not run."""
     service = _service(site, entry)
     command = f"systemctl is-active -q {service} && systemctl show -p InvocationID --value {service}"
     return site.guests.run(entry.machine, command, check=False).output.strip()

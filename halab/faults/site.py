@@ -1,4 +1,4 @@
-"""What a fault may touch."""
+"""What a fault may act on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot of etcd, and the loss of all members but the one that has it: what only the snapshot brings back."""
+"""Faults of etcd snapshots: save one, and lose a majority that only a restore brings back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _SNAPSHOT_SECONDS = 60
 _EFFECT_SECONDS = 60
 # A restored member starts as any static pod does: 8 to 14 s.
 _SERVE_SECONDS = 120
-# Clients have seen revisions that the snapshot does not have: all that come after it must be higher. The figure of
-# etcd's guide to disaster recovery: a week of 1500 writes a second.
+# Clients have seen revisions that are newer than the snapshot: new revisions must be higher. The figure is from etcd's
+# guide to disaster recovery: a week of 1500 writes a second.
 _BUMP = 1_000_000_000
 
 
@@ -59,7 +59,7 @@ def _newest_snapshot(site: Site, machine: str) -> str:
 
 
 def _destroy(site: Site, entry: Entry) -> str:
-    """The last member is left without a majority. A link keeps the snapshot, even where its own fault is healed."""
+    """Leave the last member without a majority. A hard link keeps the snapshot when its own fault is healed."""
     snapshot = _newest_snapshot(site, entry.machine)
     site.guests.run(entry.machine, f"{scratch.make(entry)} && ln -f {snapshot} {_source(entry)}")
     on_all(_others(site, entry), lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
@@ -78,10 +78,10 @@ def _destroy(site: Site, entry: Entry) -> str:
 
 
 def _restore(site: Site, entry: Entry) -> None:
-    """A cluster of one from the snapshot, and the others taken in again one after another.
+    """Restore a cluster of one from the snapshot, and add the other members one after another.
 
-    API servers are stopped meanwhile, as etcd's and Kubernetes' guides have it: none may go on with what it
-    remembers of the time after the snapshot.
+    All API servers are stopped meanwhile, as the guides of etcd and Kubernetes say: their caches are newer than the
+    snapshot.
     """
     machine, others = entry.machine, _others(site, entry)
     if any(on_all(others, lambda name: members.is_marked(site, entry, name)).values()):
@@ -97,21 +97,21 @@ def _restore(site: Site, entry: Entry) -> None:
                 members.replace(site, name, machine)
                 members.unmark(site, entry, name)
     on_all([machine, *others], lambda name: members.let_go(site, name))
-    # the machine with the snapshot last: what is left to do is told by its folder
+    # the machine with the snapshot last: its folder shows what is left to do
     on_all(others, lambda name: site.guests.run(name, scratch.forget(entry)))
     site.guests.run(machine, scratch.forget(entry))
 
 
 def _start(site: Site, machine: str, pod: str) -> None:
-    """The kubelet waits longer each time before it starts again what has ended; a new one knows nothing of that."""
+    """Start a pod at once. The kubelet waits longer before each restart of a container; a new kubelet does not."""
     manifests.let_go(site, machine, pod)
     site.guests.run(machine, "systemctl restart kubelet", timeout_seconds=60)
 
 
 def _restore_command(site: Site, entry: Entry) -> str:
-    """Done in full or not at all: data that has been started from is never put in place a second time.
+    """Restore completely or not at all: restored data that a member has used must not be restored a second time.
 
-    A token of its own makes another cluster of it, which members of the old one cannot talk to.
+    A new token makes it another cluster, which members of the old one cannot talk to.
     """
     name, url = entry.machine, etcd.peer_url(site.lab.machine(entry.machine))
     restored = f"{members.FOLDER}/halab-{entry.id}"

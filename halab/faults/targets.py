@@ -1,4 +1,4 @@
-"""Which machines a fault hits: by name, or by their role at this moment."""
+"""Find the machines that a fault hits: by name, or by their role at this moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from halab.topology.lab import Lab
 
 @dataclass(frozen=True)
 class Targets:
-    """Finds machines. `chosen` are those of earlier faults, by the fault's name; `seed` decides among equals."""
+    """Finds machines. `chosen` are the machines of earlier faults, by name; `seed` decides among equal machines."""
 
     lab: Lab
     guests: Guests
@@ -28,20 +28,22 @@ class Targets:
     seed: int
 
     def machines(self, targets: Sequence[str]) -> list[str]:
-        """The machines that targets mean now, each once, in the order of the targets."""
-        found = [machine for target in targets for machine in self._machines(target)]
-        return list(dict.fromkeys(found))
+        """The machines that the targets mean now, without duplicates, in the order of the targets."""
+        machines = (machine for target in targets for machine in self._machines(target))
+        return list(dict.fromkeys(machines))
 
     def options(self, fault: Fault, given: Mapping[str, str], machine: str) -> dict[str, str]:
-        """The options of a fault for one machine, with names of machines in place of targets."""
-        found = dict(fault.complete(given))
+        """The options of a fault for one machine, with targets replaced by the names of machines."""
+        options = dict(fault.complete(given))
         for name, option in fault.options.items():
-            if option.is_target and name in found and found[name] != EVERYONE:
-                found[name] = ",".join(self._apart_from(machine, found[name]))
-        return found
+            if option.is_target and name in options and options[name] != EVERYONE:
+                options[name] = ",".join(self._others_than(machine, options[name]))
+        return options
 
-    def _apart_from(self, machine: str, target: str) -> list[str]:
-        names = [each.name for each in self.lab.machines] if target == OTHERS else self._machines(target)
+    def _others_than(self, machine: str, target: str) -> list[str]:
+        names = (
+            [machine.name for machine in self.lab.machines] if target == OTHERS else self._machines(target)
+        )
         others = [name for name in names if name != machine]
         if not others:
             raise BadUsage(f"is no other machine than {machine} itself: {target}")

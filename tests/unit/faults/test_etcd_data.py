@@ -175,7 +175,7 @@ def test_the_only_member_keeps_its_data() -> None:
 @pytest.mark.parametrize("pod", ["etcd", "kube-apiserver"])
 def test_a_member_whose_manifest_another_fault_has_is_left_alone(pod: str) -> None:
     guests = healthy(**{f"ls -d .*/{pod}.yaml": f"/etc/kubernetes/halab-held/{pod}.yaml\n"})
-    with pytest.raises(BadUsage, match=f"another fault has the manifest of {pod} on cp2"):
+    with pytest.raises(BadUsage, match=f"another fault has changed the manifest of {pod} on cp2"):
         inject(site_of(guests), "corrupt-wal")
 
 

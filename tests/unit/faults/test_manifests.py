@@ -53,7 +53,7 @@ def test_a_held_pod_is_waited_for_until_it_stopped() -> None:
 
 def test_a_pod_that_another_fault_holds_is_not_held_twice() -> None:
     guests = FakeGuests({"ls -d": f"{HELD}/etcd.yaml\n"})
-    with pytest.raises(BadUsage, match="another fault has the manifest of etcd on cp2"):
+    with pytest.raises(BadUsage, match="another fault has changed the manifest of etcd on cp2"):
         inject(site_of(guests), "hold-static-pod", pod="etcd")
 
 
@@ -116,7 +116,7 @@ def test_a_process_that_dies_of_its_flag_is_known_by_its_log() -> None:
 
 
 def test_a_kubelet_that_does_nothing_is_a_fault_without_effect() -> None:
-    with pytest.raises(TimedOut, match="last seen: kube-scheduler still runs as before"):
+    with pytest.raises(TimedOut, match="last seen: kube-scheduler still runs without it"):
         inject(site_of(machines("runs\n")), "edit-manifest", pod="kube-scheduler", flag="--v=4")
 
 
@@ -131,7 +131,7 @@ def test_a_manifest_that_another_fault_has_is_left_alone(fault: str) -> None:
     guests = machines("runs\n", **{"ls -d": f"{HELD}/0123/kube-scheduler.yaml\n"})
     options = {"pod": "kube-scheduler"} | ({"flag": "--v=4"} if fault == "edit-manifest" else {})
     guests.answers = {"ls -d": f"{HELD}/0123/kube-scheduler.yaml\n", **guests.answers}
-    with pytest.raises(BadUsage, match="another fault has the manifest of kube-scheduler on cp2"):
+    with pytest.raises(BadUsage, match="another fault has changed the manifest of kube-scheduler on cp2"):
         inject(site_of(guests), fault, **options)
 
 

@@ -112,7 +112,7 @@ def test_a_partition_of_one_port_is_one_of_either_sides_port() -> None:
 
 
 def test_a_partition_is_waited_for_until_nobody_answers() -> None:
-    with pytest.raises(TimedOut, match=r"cp2 to be cut off; last seen: these still answer: 10\.213\.7\.11"):
+    with pytest.raises(TimedOut, match=r"cp2 to be cut off; last seen: still answering: 10\.213\.7\.11"):
         inject(Network(answer="10.213.7.11\n"), "partition", from_="cp1")
 
 
@@ -171,7 +171,7 @@ def test_packets_are_delayed_with_or_without_jitter() -> None:
 @pytest.mark.parametrize("queue", ["tbf", "netem"])
 def test_one_nic_is_limited_or_delayed_once(queue: str) -> None:
     for fault, options in (("limit-rate", {"rate": "1mbit"}), ("delay-packets", {"by": "1s"})):
-        with pytest.raises(BadUsage, match=f"eth1 of cp2 is limited or delayed already: {queue}"):
+        with pytest.raises(BadUsage, match=f"eth1 of cp2 is already limited or delayed: {queue}"):
             inject(Network(queue=queue), fault, **options)
 
 

@@ -22,7 +22,7 @@ from halab.machines.power import PowerState
 
 
 def no_recreate(machine: str, **options: object) -> None:
-    raise AssertionError(f"{machine} is not made anew by a fault of power")
+    raise AssertionError(f"{machine} is not created anew by a fault of power")
 
 
 class Started(FakeGuests):
@@ -86,9 +86,9 @@ def test_a_machine_that_never_answers_again_is_not_healed() -> None:
     ("fault", "seen", "done"),
     [("reset", "cp2 was reset", ["reset cp2"]), ("reboot", "cp2 was off", ["shut down cp2", "start cp2"])],
 )
-def test_a_machine_that_starts_anew_is_another_incarnation(fault: str, seen: str, done: list[str]) -> None:
+def test_a_machine_that_starts_again_is_another_incarnation(fault: str, seen: str, done: list[str]) -> None:
     found = stage()
-    assert found.inject(fault) == f"{seen}, and has started anew"
+    assert found.inject(fault) == f"{seen} and has started again"
     assert found.power.done == done
     assert not FAULTS[fault].facts.is_lasting
 
@@ -123,7 +123,7 @@ def test_a_reboot_that_was_interrupted_while_it_shut_down_is_healed_once_it_is_o
 
 def test_an_init_that_is_the_old_one_is_waited_for() -> None:
     found = stage(lambda power: FakeGuests({"": "one-kernel\n1000\n"}))
-    with pytest.raises(TimedOut, match="it was not started anew"):
+    with pytest.raises(TimedOut, match="it has not restarted yet"):
         found.inject("reset")
 
 

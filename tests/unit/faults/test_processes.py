@@ -125,7 +125,7 @@ def test_the_load_balancer_s_service_is_the_one_of_the_lab_file(kind: str) -> No
 def test_a_restarted_service_is_another_start_of_it() -> None:
     guests = FakeGuests({"InvocationID": ["a1\n", "a1\n", "", "b2\n"], "is-active": "active\n"})
     _, seen = inject(site_of(guests), "restart-service", service="containerd")
-    assert seen == "containerd was started anew"
+    assert seen == "containerd was restarted"
     assert "systemctl restart containerd.service" in guests.commands("cp2")
 
 

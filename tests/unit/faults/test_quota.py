@@ -87,7 +87,7 @@ def test_nothing_is_written_before_the_member_serves_with_its_quota() -> None:
 
 def test_a_manifest_that_another_fault_has_keeps_its_quota() -> None:
     guests = FakeGuests({"ls -d": "/etc/kubernetes/halab-held/etcd.yaml\n"})
-    with pytest.raises(BadUsage, match="another fault has the manifest of etcd on cp2"):
+    with pytest.raises(BadUsage, match="another fault has changed the manifest of etcd on cp2"):
         inject(site_of(guests), "exhaust-etcd-quota")
 
 
@@ -103,7 +103,7 @@ def test_where_nothing_was_filled_no_member_is_disturbed() -> None:
 
 def test_a_quota_stays_small_until_there_is_room() -> None:
     guests = FakeGuests({"etcdctl": Unreachable("no member answers")})
-    with pytest.raises(TimedOut, match="etcd to have room and no alarm; last seen: no member answers"):
+    with pytest.raises(TimedOut, match="etcd to have free space and no alarm; last seen: no member answers"):
         heal(site_of(guests), ENTRY)
     assert not any("halab-held" in call.command for call in guests.calls)
 

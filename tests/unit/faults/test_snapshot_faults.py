@@ -97,9 +97,9 @@ def test_the_others_lose_their_data_and_the_last_one_is_alone() -> None:
         ({"ls -t": ""}, 3, "cp2 has no snapshot of etcd"),
         ({}, 1, "there are no others to lose"),
         ({"ls -d /etc/kubernetes/halab-held/kube-apiserver": "/etc/kubernetes/halab-held/kube-apiserver.yaml\n"}, 3,
-         "another fault has the manifest of kube-apiserver on cp1"),
+         "another fault has changed the manifest of kube-apiserver on cp1"),
         ({"cp3: ls -d /etc/kubernetes/halab-held/etcd": "/etc/kubernetes/halab-held/etcd.yaml\n"}, 3,
-         "another fault has the manifest of etcd on cp3"),
+         "another fault has changed the manifest of etcd on cp3"),
     ],
 )  # fmt: skip
 def test_what_could_not_be_restored_is_not_destroyed(
