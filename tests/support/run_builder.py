@@ -144,7 +144,7 @@ def with_values(event: Event, **values: Any) -> Event:
 
 def measured(result: Result) -> dict[str, float]:
     """All measured values by name."""
-    found = {
+    values = {
         f"{outcome.name}: {figure.name}": figure.value
         for outcome in result.outcomes
         for figure in outcome.figures
@@ -153,8 +153,8 @@ def measured(result: Result) -> dict[str, float]:
         for name in ("failed_after_seconds", "good_after_seconds", "good_after_heal_seconds"):
             value = getattr(impact, name)
             if value is not None:
-                found[f"{impact.fault}: {impact.lane} {name}"] = value
-    return found
+                values[f"{impact.fault}: {impact.lane} {name}"] = value
+    return values
 
 
 @dataclass

@@ -50,34 +50,38 @@ def mine(tmp_path: Path) -> Path:
 
 def listed(capsys: Shown, *words: str) -> list[dict[str, Any]]:
     assert main(["scenarios", *words, "--json"]) == 0
-    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-    return found
+    described: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return described
 
 
 def test_the_data_for_programs_has_needs_steps_and_promises(mine: Path, capsys: Shown) -> None:
-    (found,) = listed(capsys, str(mine))
-    assert (found["name"], found["title"], found["tags"]) == ("mine", "The leader dies", ["etcd", "first"])
-    assert found["file"] == str(mine)
-    assert found["needs"] == {
+    (described,) = listed(capsys, str(mine))
+    assert (described["name"], described["title"], described["tags"]) == (
+        "mine",
+        "The leader dies",
+        ["etcd", "first"],
+    )
+    assert described["file"] == str(mine)
+    assert described["needs"] == {
         "control_planes": 3,
         "workers": 1,
         "kubernetes": ">=1.35",
         "load_balancer": "haproxy",
         "capabilities": ["nft-numgen", "own-kernel"],
     }
-    assert found["faults"] == [
+    assert described["faults"] == [
         {"step": 1, "name": "dead", "fault": "kill-process", "on": ["etcd-leader"],
          "with": {"process": "etcd", "signal": "KILL"}},
         {"step": 4, "name": "lose-packets", "fault": "lose-packets", "on": ["cp1", "cp2"],
          "with": {"share": "30%", "from": "cp3"}},
     ]  # fmt: skip
-    assert found["conditions"] == [{"step": 2, "when": {"kubernetes": ">=1.36", "provider": "docker"}}]
-    assert found["twin"] == {
+    assert described["conditions"] == [{"step": 2, "when": {"kubernetes": ">=1.36", "provider": "docker"}}]
+    assert described["twin"] == {
         "change": "dead is freeze instead of kill-process (process=etcd, signal=KILL) and lose-packets does nothing",
         "verdict": "error",
         "replace": {"dead": {"fault": "freeze", "with": {}}, "lose-packets": "nothing"},
     }
-    limits = {bound["step"]: bound["limits"] for bound in found["bounds"]}
+    limits = {bound["step"]: bound["limits"] for bound in described["bounds"]}
     assert limits == {
         2: [{"what": "changed within", "unit": "seconds", "least": 0.0, "most": 5.0}],
         6: [
@@ -87,7 +91,7 @@ def test_the_data_for_programs_has_needs_steps_and_promises(mine: Path, capsys: 
         7: [],
         None: [{"what": "steady", "unit": "seconds", "least": 0.0, "most": 150.0}],
     }
-    assert found["bounds"][-1]["promised"] == "steady within 2m30s, counted from the first inject"
+    assert described["bounds"][-1]["promised"] == "steady within 2m30s, counted from the first inject"
 
 
 def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
@@ -124,21 +128,21 @@ def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
 )
 def test_every_kind_of_twin_is_described(twin: str, change: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text(STOP.replace("{replace: {stopped: nothing}}", twin))
-    found = description.as_data(library.find(str(tmp_path / "mine.yml")))
-    assert (found["twin"]["change"], found["twin"]["verdict"]) == (change, "fail")
+    described = description.as_data(library.find(str(tmp_path / "mine.yml")))
+    assert (described["twin"]["change"], described["twin"]["verdict"]) == (change, "fail")
 
 
 def test_all_scenarios_are_described(capsys: Shown) -> None:
-    found = {each["name"]: each for each in listed(capsys)}
-    assert sorted(found) == library.names()
-    for name, each in found.items():
+    described = {each["name"]: each for each in listed(capsys)}
+    assert sorted(described) == library.names()
+    for name, each in described.items():
         scenario = library.find(name).scenario
         expected = [number for number, step in enumerate(scenario.steps, 1) if isinstance(step, Expect)]
         assert [bound["step"] for bound in each["bounds"]] == [*expected, None]
         assert len(each["faults"]) == sum(isinstance(step, Inject) for step in scenario.steps)
         assert len(each["conditions"]) == sum(len(conditions(step)) for step in scenario.steps)
         assert each["twin"]["verdict"] in ("fail", "error")
-    assert main(["scenarios", *found]) == 0
+    assert main(["scenarios", *described]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 200
     assert not [line for line in lines if "Verdict." in line or "None" in line or line.strip() == "."]

@@ -63,12 +63,12 @@ def injector(tmp_path: Path, fault: Burning) -> Injector:
 
 
 def recorded(injector: Injector, kind: type[events.Event]) -> list[str]:
-    found = []
+    open_faults = []
     for record in injector.timeline.records:
         if isinstance(record.what, kind):
             what: Any = record.what
-            found.append(f"{what.name} on {what.machine}")
-    return sorted(found)
+            open_faults.append(f"{what.name} on {what.machine}")
+    return sorted(open_faults)
 
 
 def test_a_fault_hits_all_its_machines_with_separate_records(injector: Injector, fault: Burning) -> None:

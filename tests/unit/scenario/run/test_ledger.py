@@ -43,22 +43,22 @@ def members(machines: FakeGuests, acknowledged: set[int], clock: FakeClock | Non
 
 def test_the_data_of_every_member_is_recorded() -> None:
     machines = guests(cp1=printed(1, 2, 3), cp2=printed(1, 3), cp3=printed(1, 2, 3, hash=8, count=299))
-    found = members(machines, {1, 2})
-    assert found.hashes == {"cp1": 7, "cp2": 7, "cp3": 8}
-    assert found.keys == {"cp1": 300, "cp2": 300, "cp3": 299}
-    assert found.missing == {"cp2": (2,)}
+    reading = members(machines, {1, 2})
+    assert reading.hashes == {"cp1": 7, "cp2": 7, "cp3": 8}
+    assert reading.keys == {"cp1": 300, "cp2": 300, "cp3": 299}
+    assert reading.missing == {"cp2": (2,)}
 
 
 def test_all_members_are_asked_at_the_same_revision() -> None:
     machines = guests(cp1=printed(), cp2=printed(), cp3=printed())
-    found = members(machines, set())
+    reading = members(machines, set())
     asked = {
         number
         for call in machines.calls
         if "hashkv" in call.command
         for number in re.findall(r"--rev=(\d+)", call.command)
     }
-    assert asked == {str(found.revision)}
+    assert asked == {str(reading.revision)}
 
 
 def test_keys_of_the_namespace_are_read_from_the_member_itself() -> None:
@@ -203,6 +203,6 @@ def test_a_write_that_one_api_server_lacks_is_missing(monkeypatch: pytest.Monkey
     by_address = {api.url(machine): servers[machine.name] for machine in lab.control_planes}
     monkeypatch.setattr(ledger, "Api", lambda url, context, **_options: by_address[url].api)
     credentials: Any = SimpleNamespace(context=ssl.create_default_context)
-    found = ledger.read_back(lab, credentials, "space", {1, 2, 3})
-    assert found == LedgerReading(3, (1, 2, 3), 2)
+    reading = ledger.read_back(lab, credentials, "space", {1, 2, 3})
+    assert reading == LedgerReading(3, (1, 2, 3), 2)
     assert all(server.api._client.is_closed for server in servers.values())

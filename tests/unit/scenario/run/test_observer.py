@@ -93,9 +93,9 @@ def test_a_fact_whose_limit_has_begun_is_read_while_the_run_waits_for_another(st
     stage.expect(1)
     assert stage.clock.now() >= stage.killed_at + 90
     stage.expect(2)
-    found = evaluate(stage.observer.history(), 2, stage.timeline.now())
-    assert found.state is JudgementState.MET
-    assert found.figures[0].value < 2
+    judged = evaluate(stage.observer.history(), 2, stage.timeline.now())
+    assert judged.state is JudgementState.MET
+    assert judged.figures[0].value < 2
 
 
 def test_a_fact_that_was_read_in_time_is_not_read_again(stage: Stage) -> None:

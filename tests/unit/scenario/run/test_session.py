@@ -54,7 +54,7 @@ def edit_all(folder: Path) -> None:
     (folder / "checks" / "test_mine.py").write_text("def test_other():\n    assert False\n")
 
 
-def kept(folder: RunFolder) -> dict[str, bytes]:
+def stored(folder: RunFolder) -> dict[str, bytes]:
     return {
         path.relative_to(folder.path).as_posix(): path.read_bytes()
         for path in folder.path.rglob("*")
@@ -66,10 +66,10 @@ def kept(folder: RunFolder) -> dict[str, bytes]:
 def test_every_run_stores_the_files_as_they_were_read(
     change: Callable[[Path], object], tmp_path: Path, session: Session, script: Script
 ) -> None:
-    first = kept(session.prepare(script))
+    first = stored(session.prepare(script))
     change(tmp_path)
     second = session.prepare(script)
-    assert kept(second) == first
+    assert stored(second) == first
     assert sorted(first) == [
         "checks/beside.py", "checks/conftest.py", "checks/test_mine.py", "lab.yml", "scenario.yml",
     ]  # fmt: skip
@@ -144,8 +144,8 @@ def test_a_file_called_scenario_is_named_after_the_current_folder(
 
 def test_files_with_the_same_name_are_distinguished_by_their_folders(tmp_path: Path) -> None:
     files = ["a/x/scenario.yml", "b/x/scenario.yml", "a/mine.yml", "b/mine.yml", "c/alone.yml"]
-    found = library.find_all([written(tmp_path / file) for file in files])
-    assert [each.name for each in found] == ["a-x", "b-x", "a-mine", "b-mine", "alone"]
+    scripts = library.find_all([written(tmp_path / file) for file in files])
+    assert [each.name for each in scripts] == ["a-x", "b-x", "a-mine", "b-mine", "alone"]
 
 
 def test_a_file_named_like_a_scenario_of_halab_gets_another_name(tmp_path: Path) -> None:
@@ -161,10 +161,10 @@ def test_a_file_that_is_named_twice_is_one_scenario(tmp_path: Path) -> None:
 
 
 def test_folders_whose_names_differ_in_a_space_are_distinguished(tmp_path: Path) -> None:
-    found = library.find_all(
+    scripts = library.find_all(
         [written(tmp_path / "a b" / "mine.yml"), written(tmp_path / "a-b" / "mine.yml")]
     )
-    assert len({each.name for each in found}) == 2
+    assert len({each.name for each in scripts}) == 2
 
 
 def test_a_long_name_fits_into_the_name_of_a_folder(tmp_path: Path, session: Session) -> None:

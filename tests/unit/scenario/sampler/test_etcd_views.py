@@ -16,13 +16,13 @@ IDS = {"cp1": 1, "cp2": 2, "cp3": 3}
 
 def views(*said: tuple[str, int, int]) -> Views:
     """Views of (machine, leader's id, term), of members that have all been met before."""
-    found = Views(3)
+    known = Views(3)
     for machine, member in IDS.items():
-        found.add(machine, MemberView(0.0, member, 0, 1, 1, "none"))
-        found.lose(machine)
+        known.add(machine, MemberView(0.0, member, 0, 1, 1, "none"))
+        known.lose(machine)
     for number, (machine, leader, term) in enumerate(said):
-        found.add(machine, MemberView(float(number), IDS[machine], leader, term, 1, "none"))
-    return found
+        known.add(machine, MemberView(float(number), IDS[machine], leader, term, 1, "none"))
+    return known
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def views(*said: tuple[str, int, int]) -> Views:
 def test_the_leader_is_that_of_the_highest_term(
     said: list[tuple[str, int, int]], leader: str | None
 ) -> None:
-    found, why = views(*said).leader()
-    assert found == leader
+    known, why = views(*said).leader()
+    assert known == leader
     assert bool(why) == (leader is None)
 
 
@@ -53,8 +53,8 @@ def test_a_leader_that_never_answered_has_no_name() -> None:
 
 
 def test_the_term_is_the_highest_and_the_moment_the_latest() -> None:
-    found = views(("cp1", 1, 5), ("cp2", 1, 7))
-    assert (found.term, found.asked) == (7, 1.0)
+    known = views(("cp1", 1, 5), ("cp2", 1, 7))
+    assert (known.term, known.asked) == (7, 1.0)
     assert (Views(3).term, Views(3).asked) == (None, None)
 
 
@@ -66,8 +66,8 @@ members = st.lists(
 
 @given(members)
 def test_no_leader_of_an_earlier_term_is_named(said: list[tuple[str, int, int]]) -> None:
-    found, _ = views(*said).leader()
-    assert found is None or (IDS[found], max(term for *_, term in said)) in {each[1:] for each in said}
+    known, _ = views(*said).leader()
+    assert known is None or (IDS[known], max(term for *_, term in said)) in {each[1:] for each in said}
 
 
 def test_a_status_of_a_real_member_is_read() -> None:

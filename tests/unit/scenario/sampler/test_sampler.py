@@ -42,24 +42,24 @@ REFUSED = Probe("write-via-lb", None, Question.WRITE, Way.NEW, "127.0.0.1", 1, 5
 
 
 def test_every_run_has_three_probes_through_the_balancer_and_two_of_each_control_plane() -> None:
-    found = probes.probes(lab_of())
-    assert [each.name for each in found if each.machine is None] == [
+    asked = probes.probes(lab_of())
+    assert [each.name for each in asked if each.machine is None] == [
         "ready-via-lb",
         "read-via-lb",
         "write-via-lb",
     ]
-    assert [each.name for each in found if each.machine == "cp2"] == ["ready-direct", "write-direct"]
-    assert len(found) == 3 + 2 * 3
+    assert [each.name for each in asked if each.machine == "cp2"] == ["ready-direct", "write-direct"]
+    assert len(asked) == 3 + 2 * 3
 
 
 def test_other_probes_run_only_if_they_are_named() -> None:
-    found = probes.probes(lab_of(control_planes=1), tuple(ProbeName))
-    assert {each.name for each in found} == set(ProbeName)
-    ways = {each.name: each.way for each in found}
+    asked = probes.probes(lab_of(control_planes=1), tuple(ProbeName))
+    assert {each.name for each in asked} == set(ProbeName)
+    ways = {each.name: each.way for each in asked}
     assert (ways["read-kept-via-lb"], ways["quiet-watch-via-lb"], ways["etcd-direct"]) == (
         Way.KEPT, Way.WATCH, Way.NEW,
     )  # fmt: skip
-    assert {each.port for each in found if each.name == "etcd-direct"} == {2379}
+    assert {each.port for each in asked if each.name == "etcd-direct"} == {2379}
 
 
 def test_a_write_is_an_object_with_its_number() -> None:
@@ -75,29 +75,29 @@ def test_a_read_is_of_one_object() -> None:
 
 @pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
 def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
-    order = launcher.sampler_config(
+    config = launcher.sampler_config(
         lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
-    assert SamplerConfig.from_json(order.to_json()) == order
-    assert bool(order.statistics) == has_statistics
+    assert SamplerConfig.from_json(config.to_json()) == config
+    assert bool(config.statistics) == has_statistics
 
 
 @pytest.mark.parametrize("accel", ["kvm", "tcg"])
 def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
     """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
-    order = launcher.sampler_config(
+    config = launcher.sampler_config(
         lab_of(provider=ProviderKind.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
     )  # fmt: skip
     emulated = accel == "tcg"
-    limits = order.time_limit_seconds, order.state_limit_seconds
+    limits = config.time_limit_seconds, config.state_limit_seconds
     assert limits == ((10, 2) if emulated else (2, 1))
-    rates = {order.state_hertz, *(probe.rate_hertz for probe in order.probes)}
+    rates = {config.state_hertz, *(probe.rate_hertz for probe in config.probes)}
     assert rates == ({1} if emulated else {5, 10})
     # further apart, samples and readings would tell nothing
     assert 2 / min(rates) <= outage.GAP_SECONDS
-    assert order.state_limit_seconds + 1 / order.state_hertz < facts.GAP_SECONDS
+    assert config.state_limit_seconds + 1 / config.state_hertz < facts.GAP_SECONDS
 
 
 def test_a_line_is_on_disk_when_write_returns(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def order(keys: Path, folder: Path, **changed: object) -> SamplerConfig:
+def config_of(keys: Path, folder: Path, **changed: object) -> SamplerConfig:
     made = SamplerConfig(
         probes=[REFUSED], origin=time.monotonic(), samples=str(folder / "samples"), states=str(folder / "states"),
         namespace="space", credentials=str(keys), control_planes={}, nodes=[], statistics=None,
@@ -157,9 +157,9 @@ def until(happened: bool) -> None:
 
 
 def test_a_sampler_runs_during_the_block(keys: Path, tmp_path: Path) -> None:
-    told = order(keys, tmp_path)
-    samples = Path(told.samples)
-    with launcher.sampling(told, tmp_path / "log") as still_sampled:
+    config = config_of(keys, tmp_path)
+    samples = Path(config.samples)
+    with launcher.sampling(config, tmp_path / "log") as still_sampled:
         deadline = Deadline.after(RealClock(), 30)
         wait_for(
             "samples", lambda: until(samples.exists() and len(timeline.read_samples(samples)) > 3), deadline
@@ -172,10 +172,10 @@ def test_a_sampler_runs_during_the_block(keys: Path, tmp_path: Path) -> None:
 
 
 def test_a_sampler_without_its_tunnel_ends(keys: Path, tmp_path: Path) -> None:
-    told = order(keys, tmp_path, tunnel=str(tmp_path / "gone"))
-    with pytest.raises(TunnelLost), launcher.sampling(told, tmp_path / "log") as still_sampled:
+    config = config_of(keys, tmp_path, tunnel=str(tmp_path / "gone"))
+    with pytest.raises(TunnelLost), launcher.sampling(config, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
-    assert not Path(told.samples).exists() or Path(told.samples).read_text() == ""
+    assert not Path(config.samples).exists() or Path(config.samples).read_text() == ""
     assert f"the tunnel at {tmp_path}/gone has gone" in (tmp_path / "log").read_text()
 
 
@@ -187,8 +187,8 @@ def until_it_ends(still_sampled: Callable[[], None]) -> None:
 
 
 def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None:
-    told = order(keys, tmp_path, samples="/dev/full")
-    with pytest.raises(HostProblem) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
+    config = config_of(keys, tmp_path, samples="/dev/full")
+    with pytest.raises(HostProblem) as caught, launcher.sampling(config, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
     assert caught.value.message == "the sampler could not write into /dev"
     assert caught.value.hint == f"is the disk full? see {tmp_path / 'log'}"
@@ -196,8 +196,8 @@ def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None
 
 
 def test_a_killed_sampler_is_noticed(keys: Path, tmp_path: Path) -> None:
-    told = order(keys, tmp_path)
-    with pytest.raises(HalabError) as caught, launcher.sampling(told, tmp_path / "log") as still_sampled:
+    config = config_of(keys, tmp_path)
+    with pytest.raises(HalabError) as caught, launcher.sampling(config, tmp_path / "log") as still_sampled:
         (child,) = [each for each in children() if "halab.scenario.sampler.process" in each[1]]
         os.kill(child[0], signal.SIGKILL)
         until_it_ends(still_sampled)
@@ -242,8 +242,8 @@ def test_a_sampler_that_stood_still_is_no_evidence_against_the_lab(
 ) -> None:
     """Stopped for longer than its limit, it gave up questions whose answers it had not read."""
     limit, stopped = 1.5, 2.0
-    told = order(keys, tmp_path, probes=[healthy], time_limit_seconds=limit)
-    path = Path(told.samples)
+    config = config_of(keys, tmp_path, probes=[healthy], time_limit_seconds=limit)
+    path = Path(config.samples)
 
     def taken() -> list[Sample]:
         return timeline.read_samples(path) if path.exists() else []
@@ -251,7 +251,7 @@ def test_a_sampler_that_stood_still_is_no_evidence_against_the_lab(
     def wait_until(happened: Callable[[], bool]) -> None:
         wait_for("it", lambda: until(happened()), Deadline.after(RealClock(), 30), every_seconds=0.05)
 
-    with launcher.sampling(told, tmp_path / "log"):
+    with launcher.sampling(config, tmp_path / "log"):
         (child,) = [each[0] for each in children() if "halab.scenario.sampler.process" in each[1]]
         wait_until(lambda: len(taken()) > 5)
         os.kill(child, signal.SIGSTOP)
@@ -287,16 +287,16 @@ def children() -> Iterator[tuple[int, str]]:
 def test_a_sampler_without_credentials_is_not_started(keys: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(LabProblem, match="no usable credentials"),
-        launcher.sampling(order(keys, tmp_path, credentials=str(tmp_path)), tmp_path / "log"),
+        launcher.sampling(config_of(keys, tmp_path, credentials=str(tmp_path)), tmp_path / "log"),
     ):
         raise AssertionError("it was started")
 
 
 def test_the_process_ends_with_its_input(keys: Path, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
-    told = order(keys, tmp_path).to_json() + "\n"
-    assert subprocess.run(argv, input=told, text=True, timeout=60, check=False).returncode == 0
-    full = order(keys, tmp_path, samples="/dev/full").to_json() + "\n"
+    config = config_of(keys, tmp_path).to_json() + "\n"
+    assert subprocess.run(argv, input=config, text=True, timeout=60, check=False).returncode == 0
+    full = config_of(keys, tmp_path, samples="/dev/full").to_json() + "\n"
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert child.stdin
     child.stdin.write(full)

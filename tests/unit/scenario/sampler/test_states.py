@@ -28,7 +28,7 @@ def reading(
     return StateReading(t, 0.01, state, machine, value)
 
 
-def told(readings: list[StateReading]) -> dict[str, str | None]:
+def values_of(readings: list[StateReading]) -> dict[str, str | None]:
     return {str(each.lane): each.value for each in readings}
 
 
@@ -68,25 +68,25 @@ def test_states_are_read_back_in_the_order_of_the_questions(tmp_path: Path) -> N
 
 def test_leaders_are_those_who_hold_the_leases() -> None:
     items = json.loads(captured("leases.json"))["items"]
-    found = told(state_sources.leaders(ASKED, items))
-    assert found.keys() == {"kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder"}
+    values = values_of(state_sources.leaders(ASKED, items))
+    assert values.keys() == {"kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder"}
     for role in ("kcm", "scheduler"):
-        machine, process = found[f"{role}-leader"], found[f"{role}-holder"]
+        machine, process = values[f"{role}-leader"], values[f"{role}-holder"]
         assert machine
         assert process
         assert process.startswith(f"{machine}_")
 
 
 def test_nobody_leads_without_a_lease() -> None:
-    found = state_sources.leaders(ASKED, [])
-    assert len(found) == 4
-    assert all((each.value, each.detail) == (None, "nobody holds the lease") for each in found)
+    readings = state_sources.leaders(ASKED, [])
+    assert len(readings) == 4
+    assert all((each.value, each.detail) == (None, "nobody holds the lease") for each in readings)
 
 
 def test_a_node_is_ready_or_not_or_not_there() -> None:
     items = json.loads(captured("nodes.json"))["items"]
-    found = state_sources.readiness(ASKED, items, ["cp1", "cp9"])
-    assert [(str(each.lane), each.value, each.detail) for each in found] == [
+    readings = state_sources.readiness(ASKED, items, ["cp1", "cp9"])
+    assert [(str(each.lane), each.value, each.detail) for each in readings] == [
         ("node-ready@cp1", "true", ""),
         ("node-ready@cp9", None, "no such node"),
     ]
@@ -102,8 +102,8 @@ def test_a_node_is_ready_or_not_or_not_there() -> None:
     ],
 )
 def test_a_backend_is_up_or_down(said: str | None, value: str | None, detail: str) -> None:
-    found = state_sources.backend(ASKED, "cp1", said, "timed out")
-    assert (found.value, found.detail) == (value, detail)
+    reading = state_sources.backend(ASKED, "cp1", said, "timed out")
+    assert (reading.value, reading.detail) == (value, detail)
 
 
 def test_the_statistics_of_the_balancer_are_read() -> None:
@@ -113,7 +113,7 @@ def test_the_statistics_of_the_balancer_are_read() -> None:
                 Backends(f"http://{server.host}:{server.port}/;csv", ["cp1", "cp9"], 0.0, LIMIT_SECONDS)
             )
 
-    assert told(asyncio.run(read())) == {"backend@cp1": "up", "backend@cp9": None}
+    assert values_of(asyncio.run(read())) == {"backend@cp1": "up", "backend@cp9": None}
 
 
 @pytest.mark.parametrize("nonsense", ["", "a,b\n1", "\0\0", "pxname,svname\ncontrol-planes,cp1\n"])
@@ -124,7 +124,7 @@ def test_unreadable_statistics_make_the_states_unknown(nonsense: str) -> None:
                 Backends(f"http://{server.host}:{server.port}/;csv", ["cp1"], 0.0, LIMIT_SECONDS)
             )
 
-    assert told(asyncio.run(read())) == {"backend@cp1": None}
+    assert values_of(asyncio.run(read())) == {"backend@cp1": None}
 
 
 def test_every_answer_of_a_member_updates_the_leader() -> None:
@@ -134,7 +134,7 @@ def test_every_answer_of_a_member_updates_the_leader() -> None:
             first = await member.read()
             return first + await once(member)
 
-    first, second = (told(each) for each in _halves(asyncio.run(read())))
+    first, second = (values_of(each) for each in _halves(asyncio.run(read())))
     assert first == {
         "etcd-alarm@cp1": "none",
         "etcd-revision@cp1": "13018",
@@ -162,9 +162,9 @@ def test_an_api_server_that_does_not_answer_is_skipped() -> None:
             # the first of the list is the last to be asked at first
             return await once(Cluster([answers, broken], ["cp1"], 0.0, LIMIT_SECONDS))
 
-    found = told(asyncio.run(read()))
-    assert found["node-ready@cp1"] == "true"
-    assert found["kcm-leader"]
+    values = values_of(asyncio.run(read()))
+    assert values["node-ready@cp1"] == "true"
+    assert values["kcm-leader"]
 
 
 def test_states_are_unknown_if_no_api_server_answers() -> None:
@@ -172,11 +172,11 @@ def test_states_are_unknown_if_no_api_server_answers() -> None:
         async with served(saying(http("", "503 Unavailable"))) as broken:
             return await once(Cluster([broken], ["cp1"], 0.0, LIMIT_SECONDS))
 
-    found = asyncio.run(read())
-    assert told(found) == dict.fromkeys(
+    readings = asyncio.run(read())
+    assert values_of(readings) == dict.fromkeys(
         ["kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder", "node-ready@cp1"]
     )
-    assert {each.detail for each in found} == {"503"}
+    assert {each.detail for each in readings} == {"503"}
 
 
 def _halves(readings: list[StateReading]) -> tuple[list[StateReading], list[StateReading]]:
