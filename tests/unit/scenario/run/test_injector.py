@@ -62,13 +62,9 @@ def injector(tmp_path: Path, fault: Burning) -> Injector:
     return Injector(site, unused, journal, timeline, Recorded(), seed=1)
 
 
-def recorded(injector: Injector, kind: type[events.Event]) -> list[str]:
-    open_faults = []
-    for record in injector.timeline.records:
-        if isinstance(record.what, kind):
-            what: Any = record.what
-            open_faults.append(f"{what.name} on {what.machine}")
-    return sorted(open_faults)
+def recorded(injector: Injector, kind: type[events.FaultEvent]) -> list[str]:
+    faults = events.select(injector.timeline.records, kind)
+    return sorted(f"{fault.name} on {fault.machine}" for _, fault in faults)
 
 
 def test_a_fault_hits_all_its_machines_with_separate_records(injector: Injector, fault: Burning) -> None:
