@@ -150,7 +150,7 @@ def refusals(history: History) -> Iterator[PromiseOutcome]:
 
 
 def completeness(history: History) -> Iterator[PromiseOutcome]:
-    """What makes the record of the run incomplete; nothing if it is complete."""
+    """Problems of the run itself: errors, an interrupt, a record with gaps; nothing without problems."""
     problems: dict[type[events.Event], str] = {}
     for record in history.records:
         match record.what:
@@ -169,7 +169,7 @@ def completeness(history: History) -> Iterator[PromiseOutcome]:
     reversed_time = "" if backwards is None else f"the timeline goes back in time at {backwards:.1f}s"
     for seen in filter(None, [*problems.values(), reversed_time]):
         yield PromiseOutcome(
-            PromiseKind.RUN, "run", "the record of the run is complete", seen, PromiseStatus.UNJUDGED
+            PromiseKind.RUN, "run", "the run completes without problems", seen, PromiseStatus.UNJUDGED
         )
 
 
