@@ -94,7 +94,7 @@ def save_held(place: LabDir, machines: LabMachines, name: str, progress: Progres
     running = _require_alike(site)
     open_faults = Journal(place.work.journal).open_faults()
     if open_faults:
-        raise LabProblem(f"a fault is open: {open_faults[0]}", hint="undo it first: `halab heal`")
+        raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
     try:
         with (
             progress.step(f"save the snapshot {name}", limit_seconds=_SAVE_SECONDS * lab.patience),

@@ -90,7 +90,7 @@ def _mapping(line: bytes) -> dict[str, Any]:
         if b"\\ud" in line.lower():
             json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise BadLine("a text in it has half a character") from error
+        raise BadLine("a text in it has an incomplete character") from error
     except (ValueError, RecursionError) as error:
         raise BadLine("it is not JSON") from error
     if not isinstance(values, dict):

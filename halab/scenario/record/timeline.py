@@ -127,4 +127,6 @@ def _read(parse: Callable[[bytes], Line], path: Path, number: int, line: bytes) 
         return parse(line)
     except lines.BadLine as error:
         hint = "was it changed by hand, or made by another version?"
-        raise Corrupted(f"not a line of a run's record: {path}:{number}: {error}", hint=hint) from error
+        raise Corrupted(
+            f"cannot read a line of the run's record: {path}:{number}: {error}", hint=hint
+        ) from error

@@ -145,7 +145,7 @@ def opened(place: LabDir, progress: Progress, *, seed: int | None = None) -> Ite
         if open_faults:
             raise LabProblem(
                 f"a fault of an earlier run is still open: {open_faults[0]}",
-                hint="undo it first: `halab heal`",
+                hint="heal it first: `halab heal`",
             )
         access.kubeconfig(place)
         site = access.site(place, lab)
@@ -179,7 +179,7 @@ def inject_by_hand(
         try:
             lacking = capabilities.probe(site).lacking if known.needs else {}
             for need in sorted(known.needs & lacking.keys()):
-                raise LabProblem(f"this lab cannot do {fault}: {lacking[need]}")
+                raise LabProblem(f"this lab does not support {fault}: {lacking[need]}")
             resolver = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
             machines = resolver.machines(targets)
             for machine in machines:
