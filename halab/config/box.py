@@ -1,4 +1,4 @@
-"""What people write in `boxes/*.yml`: the recipe of a base box."""
+"""The recipe of a box, `boxes/*.yml`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Word = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9@.+_-]*$")]
 
 
 def _gibibytes(value: Any) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,3})G", value) if isinstance(value, str) else None
-    if not found:
+    match = re.fullmatch(r"([1-9][0-9]{0,3})G", value) if isinstance(value, str) else None
+    if not match:
         raise ValueError("should be a size such as 20G")
-    return int(found[1])
+    return int(match[1])
 
 
 Disk = Annotated[int, BeforeValidator(_gibibytes), Field(ge=4)]
 
 
 class Container(Model):
-    """What only the machines of the docker provider get."""
+    """Only for containers."""
 
     mask: tuple[Word, ...] = ()
 
 
 class VirtualMachine(Model):
-    """What only the machines of the libvirt provider get, beside a kernel. `disk` is in gibibytes."""
+    """Only for virtual machines, in addition to a kernel. `disk` is in gibibytes."""
 
     disk: Disk = 20
     packages: tuple[Word, ...] = ()
@@ -40,7 +40,7 @@ class VirtualMachine(Model):
 
 
 class Recipe(Model):
-    """A base box: what is installed, and which services its machines start with."""
+    """A box: its packages, and the services that its machines start with."""
 
     suite: Word
     packages: tuple[Word, ...]
@@ -51,7 +51,7 @@ class Recipe(Model):
     libvirt: VirtualMachine = VirtualMachine()
 
     def for_provider(self, provider: ProviderKind) -> Recipe:
-        """The recipe with what only this provider's machines get merged in."""
+        """The recipe with the parts for one provider merged in."""
         if provider is ProviderKind.LIBVIRT:
             merged = {
                 "packages": (*self.packages, *self.libvirt.packages),
@@ -63,7 +63,7 @@ class Recipe(Model):
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a box by its name; BadUsage where halab has none of that name."""
+    """The recipe of a box by its name. Raises BadUsage if there is none."""
     if name not in names():
         raise BadUsage(f"no such box: {name}", hint=f"halab builds {', '.join(names())}")
     return load(data.boxes() / f"{name}.yml", Recipe)

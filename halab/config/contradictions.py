@@ -1,4 +1,4 @@
-"""Expectations of one scenario that cannot both hold."""
+"""Find expectations of a scenario that cannot both be met."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from halab.config.step import Expect, Inject, conditions
 
 
 def problems(scenario: Scenario) -> Iterator[Finding]:
-    """Every expectation that an earlier one excludes, on some lab that has both."""
+    """Yield every expectation that contradicts an earlier one, if some lab has both."""
     earlier: list[tuple[int, Expect]] = []
     for index, step in enumerate(scenario.steps):
         if not isinstance(step, Expect):
             continue
         for number, other in earlier:
-            injected = any(isinstance(each, Inject) for each in scenario.steps[number:index])
+            injected = any(isinstance(between, Inject) for between in scenario.steps[number:index])
             if _may_meet(conditions(other), conditions(step)) and _exclude(
                 other.expectation, step.expectation, injected
             ):
@@ -35,7 +35,7 @@ def _may_meet(one: list[Condition], other: list[Condition]) -> bool:
 
 
 def _exclude(one: Expectation, other: Expectation, injected: bool) -> bool:
-    """`injected` tells whether a fault lies between them."""
+    """`injected` is true if a fault is injected between them."""
     if (one.target, one.during) != (other.target, other.during):
         return False
     if isinstance(one, ProbeExpectation) and isinstance(other, ProbeExpectation):
@@ -47,16 +47,16 @@ def _exclude(one: Expectation, other: Expectation, injected: bool) -> bool:
 
 def _answers_exclude(one: ProbeExpectation, other: ProbeExpectation) -> bool:
     for first, second in ((one, other), (other, one)):
-        if first.ok and (second.fails or any(each.least > 0 for each in amounts_of(second).values())):
+        if first.ok and (second.fails or any(bounds.least > 0 for bounds in amounts_of(second).values())):
             return True
-        if first.fails and any(_is_little(name, each) for name, each in amounts_of(second).items()):
+        if first.fails and any(_is_little(*amount) for amount in amounts_of(second).items()):
             return True
     mine, theirs = amounts_of(one), amounts_of(other)
     return any(not mine[name].meet(theirs[name]) for name in mine.keys() & theirs.keys())
 
 
 def _is_little(name: str, bounds: Bounds) -> bool:
-    """Whether a bound is there to be broken by what fails all the time, however long the window is."""
+    """True if a probe that always fails exceeds the bound in any window."""
     if bounds.least > 0:
         return False
     return {"longest_outage": True, "failed_share": bounds.most < 1, "outages": bounds.most < 1}[name]
@@ -68,7 +68,7 @@ def _values_exclude(one: FactExpectation, other: FactExpectation, injected: bool
             return one.value != other.value
         if one.increase and other.increase:
             return not one.increase.meet(other.increase)
-        grows = [each.increase for each in (one, other) if each.increase and each.increase.least > 0]
-        return bool(grows) and bool(one.unchanged or other.unchanged)
-    # what has changed since the last fault is not unchanged since then
+        increases = [bounds for bounds in (one.increase, other.increase) if bounds and bounds.least > 0]
+        return bool(increases) and bool(one.unchanged or other.unchanged)
+    # both count from the last fault
     return not injected and one.changed is not None and other.unchanged is not None

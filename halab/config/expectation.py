@@ -1,4 +1,4 @@
-"""What a scenario promises: of the answers that clients get, and of what is read off the lab."""
+"""What a scenario expects: of the answers that clients get, and of facts that are read from the lab."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class FactName(StrEnum):
-    """What is known of the lab from its inside: when something started, who leads, what a member says of itself."""
+    """What is read from inside the lab: when something started, who leads, the state of a member."""
 
     ETCD_STARTED = "etcd-started"
     API_SERVER_STARTED = "kube-apiserver-started"
@@ -41,7 +41,7 @@ class FactName(StrEnum):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether it is a state that the sampler asks for all the time; else it is read when it is needed."""
+        """True for a state that the sampler reads all the time. Other facts are read when they are needed."""
         return not self.endswith("-started")
 
     @property
@@ -54,24 +54,24 @@ class FactName(StrEnum):
 
     @property
     def grows_by_itself(self) -> int:
-        """How much a lab to which nothing happens may add to it during a run; 0 where it then stays as it is."""
+        """How much it may grow during a run without any fault; 0 if it does not grow by itself."""
         return _GROWTH.get(self, 0)
 
     @property
     def kinds(self) -> frozenset[TargetKind]:
-        """The machines that it can be read of; none where it is of the whole lab."""
+        """The kinds of machines that it is read from; empty for a fact of the whole lab."""
         if not self.is_of_a_machine:
             return frozenset()
         return _KINDS.get(self, frozenset({TargetKind.CONTROL_PLANE}))
 
     @property
     def values(self) -> frozenset[str] | None:
-        """What it can be where that is known beforehand."""
+        """Its possible values, if they are known in advance."""
         return _VALUES.get(self)
 
     @property
     def good_value(self) -> str | None:
-        """What it is while all is well."""
+        """Its value in a healthy lab."""
         return _GOOD.get(self)
 
 
@@ -86,7 +86,7 @@ _OF_THE_LAB = frozenset(
     }
 )
 _NUMBERS = frozenset({FactName.ETCD_TERM, FactName.ETCD_REVISION})
-# Each write adds to the revision, and the sampler writes all the time: no lab makes so many of them in a day.
+# Every write increments the revision, and the sampler writes all the time. No lab makes this many writes in a day.
 _GROWTH = {FactName.ETCD_REVISION: 10_000_000}
 _NODES = frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER})
 _KINDS = {
@@ -105,7 +105,7 @@ _GOOD = {FactName.NODE_READY: "true", FactName.BACKEND: "up", FactName.ETCD_ALAR
 
 
 def _word(value: Any) -> Any:
-    """YAML has `true` and `5` as what they are; facts are text."""
+    """YAML reads `true` and `5` as a boolean and a number; facts are text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -116,11 +116,11 @@ def _word(value: Any) -> Any:
 
 
 Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": ["string", "boolean", "number"]})]
-# `lb` is a role among targets; what is promised is promised of the one machine that has it.
+# `lb` is a role; expectations are about the one machine that has it.
 Asked = Annotated[Text, AfterValidator(lambda name: "lb1" if name == "lb" else name)]
 
 
-# `during: heal NAME` is the time in which a fault is healed, `during: NAME` that from its inject to then.
+# `during: NAME` is the time from the inject of a fault to its heal, `during: heal NAME` the time of its heal.
 _HEAL = "heal "
 
 
@@ -129,7 +129,7 @@ def is_of_heal(during: str) -> bool:
 
 
 def fault_in(during: str) -> str:
-    """The name of the fault that a window is of."""
+    """The name of the fault in the window."""
     return during.removeprefix(_HEAL)
 
 
@@ -142,14 +142,14 @@ class _Expectation(Model):
 
     @property
     def fault(self) -> str | None:
-        """The fault whose window it is about."""
+        """The fault in its window."""
         return fault_in(self.during) if self.during else None
 
 
 class ProbeExpectation(_Expectation):
-    """What clients see: within a limit, or over the window from a fault's inject to its heal (`during`).
+    """What clients see: within a time limit, or over the window from a fault's inject to its heal (`during`).
 
-    Of an amount, `5s` is the most; `2s to 20s` is the least that shows the fault, and the most.
+    An amount such as `5s` is an upper bound. `2s to 20s` adds a lower bound, which shows that the fault had an effect.
     """
 
     probe: ProbeName
@@ -161,9 +161,9 @@ class ProbeExpectation(_Expectation):
 
     @property
     def fault_seconds(self) -> float:
-        """How long its fault must last, so that an outage as long as its bound has room; 0 where it need not.
+        """How long its fault must last for an outage of the bound's length to be possible; 0 if there is no such bound.
 
-        The heal of a fault ends outages, so a short fault would keep any bound. The end of a heal ends none.
+        The heal of a fault ends outages, so a short fault would meet any bound. The end of a heal ends no outage.
         """
         bounds = self.longest_outage
         if bounds is None or self.during is None or is_of_heal(self.during):
@@ -172,15 +172,15 @@ class ProbeExpectation(_Expectation):
 
     @property
     def shows_a_fault(self) -> bool:
-        """Whether it cannot hold where nothing happened."""
+        """True if it cannot be met without a fault."""
         amounts = (self.longest_outage, self.failed_share, self.outages)
         return self.fails is not None or any(bounds is not None and bounds.least > 0 for bounds in amounts)
 
 
 class FactExpectation(_Expectation):
-    """What is known from the inside: another value than before the fault, the same one, or a certain one.
+    """What a fact must be: changed since the fault, unchanged, or a given value.
 
-    `unchanged` counts from the fault before, or with `during` over that fault's window.
+    `unchanged` counts from the previous fault or, with `during`, over that fault's window.
     """
 
     fact: FactName
@@ -192,9 +192,9 @@ class FactExpectation(_Expectation):
 
     @property
     def shows_a_fault(self) -> bool:
-        """Whether it cannot hold where nothing happened.
+        """True if it cannot be met without a fault.
 
-        A machine that is named may lead without any fault, so a value shows one only where the good value is known.
+        A named machine may lead without any fault. So a value shows a fault only if the healthy value is known.
         """
         by_itself = self.fact.grows_by_itself
         if self.value is not None:

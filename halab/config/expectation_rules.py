@@ -1,4 +1,4 @@
-"""Rules for one expectation of a scenario file: that it promises something, and that it can be judged."""
+"""Rules for one expectation of a scenario file: it must be complete, and it must be possible to judge it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _CONTROL_PLANE = frozenset({TargetKind.CONTROL_PLANE})
 
 @dataclass(frozen=True)
 class ExpectationRules:
-    """The rules at one step; `path` is that of its `expect`, `later` are the faults that are yet to come."""
+    """The rules for one step. `path` is the path of its `expect`; `later` are the faults of later steps."""
 
     path: Path
-    cast: KnownFaults
+    known: KnownFaults
     later: Mapping[str, int]
     conditions: tuple[Condition, ...]
 
@@ -38,8 +38,8 @@ class ExpectationRules:
             yield from self._probe(expectation)
         else:
             yield from self._fact(expectation)
-        if expectation.fault is not None and expectation.fault not in self.cast.injected:
-            yield (*self.path, "during"), self.cast.unknown_fault(expectation.fault, self.later)
+        if expectation.fault is not None and expectation.fault not in self.known.injected:
+            yield (*self.path, "during"), self.known.unknown_fault(expectation.fault, self.later)
         if expectation.target is not None:
             for what in self._target(expectation, expectation.target):
                 yield (*self.path, "on"), what
@@ -64,10 +64,13 @@ class ExpectationRules:
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
-        asked = [self.cast.needs.load_balancer, *(each.load_balancer for each in self.conditions)]
-        if fact is FactName.BACKEND and Balancer.NGINX in asked:
+        balancers = [
+            self.known.needs.load_balancer,
+            *(condition.load_balancer for condition in self.conditions),
+        ]
+        if fact is FactName.BACKEND and Balancer.NGINX in balancers:
             yield (*self.path, "fact"), "only HAProxy reports its backends, and this step is for nginx"
-        elif fact is FactName.BACKEND and Balancer.HAPROXY not in asked:
+        elif fact is FactName.BACKEND and Balancer.HAPROXY not in balancers:
             what = "only HAProxy reports its backends: add `when: {load_balancer: haproxy}`"
             yield (*self.path, "fact"), what
 
@@ -81,7 +84,7 @@ class ExpectationRules:
         elif fact.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
             yield f"{fact} should be a control plane, such as cp1, not {value}"
         else:
-            yield from self.cast.missing_machine(value)
+            yield from self.known.missing_machine(value)
 
     def _target(self, expectation: Expectation, target: str) -> Iterator[str]:
         is_probe = isinstance(expectation, ProbeExpectation)
@@ -89,35 +92,35 @@ class ExpectationRules:
             yield from self._others(expectation)
             return
         if (
-            target not in self.cast.injected
+            target not in self.known.injected
             and target != ALL_CONTROL_PLANES
             and (not kind_of(target) or is_probe and kind_of(target) is not TargetKind.CONTROL_PLANE)
         ):
             if target in self.later:
-                yield self.cast.unknown_fault(target, self.later)
+                yield self.known.unknown_fault(target, self.later)
             else:
-                known = [OTHERS, ALL_CONTROL_PLANES, "cp1", *self.cast.injected]
+                known = [OTHERS, ALL_CONTROL_PLANES, "cp1", *self.known.injected]
                 yield f"no such machine or fault: {target}{nearest(target, known)}"
             return
-        if target not in self.cast.injected:
-            yield from self.cast.missing_machine(target)
+        if target not in self.known.injected:
+            yield from self.known.missing_machine(target)
         fits = _CONTROL_PLANE if isinstance(expectation, ProbeExpectation) else expectation.fact.kinds
-        if fits and self.cast.kinds(target) and not self.cast.kinds(target) <= fits:
+        if fits and self.known.kinds(target) and not self.known.kinds(target) <= fits:
             asked = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
             yield f"{asked} needs a {_listed(sorted(fits))}, and this may be another machine: {target}"
 
     def _others(self, expectation: Expectation) -> Iterator[str]:
-        """The control planes that a fault did not hit: the one that is named, or the last before."""
+        """Rules for `others`: the control planes that a fault did not hit (that of `during`, or the one before)."""
         if isinstance(expectation, FactExpectation) and not expectation.fact.is_sampled:
             yield "this fact is read from named machines only: write a machine or a fault"
-        yield from self.cast.missing_machine(OTHERS)
-        named = expectation.fault or next(reversed(self.cast.injected), "")
-        if named in self.cast.injected and self.cast.injected[named].hits_all:
+        yield from self.known.missing_machine(OTHERS)
+        named = expectation.fault or next(reversed(self.known.injected), "")
+        if named in self.known.injected and self.known.injected[named].hits_all:
             yield f"there are no others: {named} hits every control plane"
 
 
 def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
-    """What is wrong with the conditions of one expectation of a probe, taken together."""
+    """Yield what is wrong with the combined conditions of one expectation of a probe."""
     ok, fails, during = expectation.ok, expectation.fails, expectation.during
     amounts = amounts_of(expectation)
     given = [name for name, value in (("ok", ok), ("fails", fails)) if value is not None]
@@ -142,7 +145,7 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
 
 
 def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
-    """What is wrong with the conditions of one expectation of a fact, taken together."""
+    """Yield what is wrong with the combined conditions of one expectation of a fact."""
     fact, during = expectation.fact, expectation.during
     forms = [name for name in _FORMS if getattr(expectation, name) is not None]
     if len(forms) != 1:
@@ -164,9 +167,9 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
 
 
 def amounts_of(expectation: ProbeExpectation) -> dict[str, Bounds]:
-    """The amounts that it promises, by name."""
-    found = {name: getattr(expectation, name) for name in AMOUNTS}
-    return {name: bounds for name, bounds in found.items() if bounds is not None}
+    """Its bounds on amounts, by name."""
+    amounts = {name: getattr(expectation, name) for name in AMOUNTS}
+    return {name: bounds for name, bounds in amounts.items() if bounds is not None}
 
 
 def _listed(names: tuple[str, ...] | list[TargetKind] | list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What each fault does to its machine and to etcd's data, as far as judging and drawing a run depend on it.
+"""What each fault does to its machine and to etcd's data, as far as a verdict or a report depends on it.
 
 A verdict and a report must not import the faults themselves (halab/faults): those act on machines. So these facts are
 here, and a fault refers to its entry by its name.

@@ -1,4 +1,4 @@
-"""Rules for the faults of a scenario file: that they exist, take such options, and fit the machines they are for."""
+"""Rules for the faults of a scenario file: they must exist, take the given options, and fit their machines."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from halab.config.targets import (
 )
 from halab.config.yaml_source import Path
 
-# What is wrong, and where: the path from the top of the file.
+# Where (the path from the top of the file), and what is wrong.
 Finding = tuple[Path, str]
 
 
 @dataclass(frozen=True)
 class Known:
-    """A fault that was injected in a step before; `hits_all` if it leaves no control plane alone."""
+    """A fault of an earlier step. `hits_all` is true if it hits every control plane."""
 
     index: int
     kinds: frozenset[TargetKind]
@@ -38,7 +38,7 @@ class Known:
 
 @dataclass
 class KnownFaults:
-    """The faults so far, by their names, while the steps of a file are gone through in order."""
+    """The faults of the catalogue, and the faults of the steps so far, by their names in the scenario."""
 
     faults: Mapping[str, FaultSpec]
     needs: Needs
@@ -46,11 +46,11 @@ class KnownFaults:
     healed: dict[str, int] = field(default_factory=dict)
 
     def kinds(self, target: str) -> frozenset[TargetKind]:
-        """What kinds of machines a target can mean; none where it is no target."""
+        """The kinds of machines that a target can mean; empty if it is not a target."""
         return self.injected[target].kinds if target in self.injected else kinds_of(target)
 
     def inject(self, path: Path, index: int, step: Inject) -> Iterator[Finding]:
-        """Rules for one fault; from here on it is known by its name."""
+        """Check one fault and remember its name."""
         if step.fault not in self.faults:
             yield (*path, "inject"), f"no such fault: {step.fault}{nearest(step.fault, self.faults)}"
         else:
@@ -84,13 +84,13 @@ class KnownFaults:
         self.healed.setdefault(step.name, index)
 
     def unknown_fault(self, name: str, later: Mapping[str, int]) -> str:
-        """Why a name that should be that of an earlier fault is none."""
+        """The problem with a name that should be the name of an earlier fault."""
         if name in later:
             return f"is injected later, in step {later[name] + 1}: {name}"
         return f"no earlier step injects a fault of that name: {name}{nearest(name, self.injected)}"
 
     def option_problems(self, fault: str, options: Options, targets: tuple[str, ...]) -> Iterator[str]:
-        """What is wrong with the options of a fault, those that name machines included."""
+        """Yield what is wrong with the options of a fault, including options that name machines."""
         spec, given = self.faults[fault], format_options(options)
         yield from spec.problems_with(given)
         for name, option in sorted(spec.options.items()):
@@ -106,14 +106,14 @@ class KnownFaults:
                 yield from self.missing_machine(value)
 
     def place_problems(self, fault: str, target: str) -> Iterator[str]:
-        """Where the place of a fault rules a target out."""
+        """Yield a problem if the fault makes no sense on the target."""
         place, kinds = self.faults[fault].place, self.kinds(target)
         if kinds and not kinds <= place.kinds:
             verb = "is" if not kinds & place.kinds else "may be"
             yield f"{fault} needs {place}, and this {verb} another machine: {target}"
 
     def missing_machine(self, name: str) -> Iterator[str]:
-        """Where a lab that has all that the scenario needs may not have this machine."""
+        """Yield a problem if a lab that meets the needs of the scenario may lack this machine."""
         kind, number = kind_of(name), number_of(name)
         if kind is TargetKind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
             yield f"no lab has more than {MOST_CONTROL_PLANES} control planes: {name}"

@@ -1,4 +1,4 @@
-"""The Kubernetes versions that halab knows, with the components that belong to each."""
+"""The Kubernetes versions that halab knows, with the versions of their components."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ DEFAULT = "1.37"
 class BundleSource(StrEnum):
     """Where a bundle comes from."""
 
-    AUTO = "auto"  # release where the release host answers, else modules
+    AUTO = "auto"  # release if the release host answers, else modules
     RELEASE = "release"  # the official binaries and images
     MODULES = "modules"  # built here from the Go modules
 
 
 @dataclass(frozen=True)
 class Release:
-    """One Kubernetes version and what runs with it; versions without a leading `v`.
+    """One Kubernetes version and the versions of its components, without a leading `v`.
 
-    CoreDNS and pause are those that kubeadm of that version uses (its constants.go). etcd is the newest patch of the
-    minor that kubeadm uses: its own choice may lack fixes (GHSA-6vch-q96h-7gc3 is fixed in 3.6.14 and 3.7.1, the stale
-    reads of etcd#20418 in 3.6.9).
+    CoreDNS and pause are the versions in the constants.go of that kubeadm. etcd is the newest patch of the minor that
+    kubeadm uses, because kubeadm's own choice may lack fixes (GHSA-6vch-q96h-7gc3 is fixed in 3.6.14 and 3.7.1, the
+    stale reads of etcd#20418 in 3.6.9).
     """
 
     kubernetes: str
@@ -51,7 +51,7 @@ RELEASES = {
 
 
 def resolve(version: str) -> Release:
-    """`1.37` is its pinned patch, `1.37.1` that patch with the components of 1.37, `latest` the newest."""
+    """The release of `1.37` (its pinned patch), `1.37.1` (this patch, other components of 1.37) or `latest`."""
     if version == "latest":
         return max(RELEASES.values(), key=lambda release: _numbers(release.kubernetes))
     known = ", ".join(RELEASES)

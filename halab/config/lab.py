@@ -1,4 +1,4 @@
-"""What people write in `lab.yml`. Every field has a default: an empty file is a valid lab."""
+"""The lab file, `lab.yml`. Every field has a default: an empty file is a valid lab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halab.config.loading import Model, nearest
 from halab.errors import BadUsage
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
-# Stands for a name that is made of the folder's.
+# Means a name that halab derives from the folder.
 AUTO = "auto"
 
 
@@ -77,7 +77,7 @@ def _network(value: str) -> str:
         raise ValueError(f"must be auto or a /24 such as 10.213.7.0/24 ({error})") from error
     if network.prefixlen != 24:
         raise ValueError("must be auto or a /24")
-    if not any(network.subnet_of(each) for each in PRIVATE):
+    if not any(network.subnet_of(private) for private in PRIVATE):
         raise ValueError(f"must be a private network (RFC 1918): a /24 in {', '.join(map(str, PRIVATE))}")
     for name, taken in RESERVED.items():
         if network.overlaps(taken):
@@ -86,7 +86,7 @@ def _network(value: str) -> str:
 
 
 def is_stock(box: str) -> bool:
-    """Whether a box is one that Vagrant fetches by itself (`owner/name`), and not built from a recipe of ours."""
+    """True for a box that Vagrant downloads (`owner/name`), false for one that halab builds from a recipe."""
     return "/" in box
 
 
@@ -109,9 +109,9 @@ def _version(value: str) -> str:
     return value
 
 
-# RFC 1918 and no more: 100.64.0.0/10 (RFC 6598) belongs to internet providers, and VPNs use it.
+# Only RFC 1918: 100.64.0.0/10 (RFC 6598) belongs to internet providers, and VPNs use it.
 PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-# kubeadm's default for Services; the pods' network is the one most guides use. Every machine has a /24 of it.
+# kubeadm's default for Services; the network that most guides use for pods. Every machine has a /24 of it.
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")
 PODS = ipaddress.IPv4Network("10.244.0.0/16")
 RESERVED = {"service": SERVICES, "pod": PODS}
@@ -193,7 +193,7 @@ class LabFile(Model):
     @field_validator("provider_uri")
     @classmethod
     def _is_of_libvirt(cls, value: str | None, info: ValidationInfo) -> str | None:
-        # a provider that is wrong itself is not there
+        # info.data has no provider if that is invalid itself
         if value is not None and info.data.get("provider", ProviderKind.LIBVIRT) is not ProviderKind.LIBVIRT:
             raise ValueError("is for libvirt only: write `provider: libvirt`; for docker, set DOCKER_HOST")
         return value

@@ -1,4 +1,4 @@
-"""What a lab is as far as scenarios may ask, and what they ask of it: needs and conditions."""
+"""The traits of a lab that scenarios may depend on, and the needs and conditions that use them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from halab.printable import shortened
 
 
 class Capability(StrEnum):
-    """What a provider or a kernel may be able to do, and is asked for before it is used."""
+    """What a provider or a kernel may be able to do. It is probed before a fault uses it."""
 
     OWN_CLOCK = "own-clock"
     OWN_KERNEL = "own-kernel"
@@ -33,7 +33,7 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True)
 class LabTraits:
-    """What a lab is. `lacking` says why it lacks the capabilities that it has not, as far as that is known."""
+    """The traits of a lab. `lacking` gives the known reasons why it lacks capabilities."""
 
     kubernetes: str
     provider: ProviderKind
@@ -45,7 +45,7 @@ class LabTraits:
 
     @property
     def in_words(self) -> str:
-        """What conditions can tell labs apart by."""
+        """The traits that conditions can compare, in words."""
         return f"Kubernetes {self.kubernetes}, {self.provider} and {self.load_balancer}"
 
 
@@ -67,7 +67,7 @@ class Condition(Model):
     load_balancer: Balancer | None = None
 
     def fails_in(self, setting: LabTraits) -> list[str]:
-        """The conditions that do not hold, in words; none where all do."""
+        """The conditions that are not met, in words; empty if all are."""
         unmet = []
         if self.kubernetes and not _compares(setting.kubernetes, self.kubernetes):
             unmet.append(f"Kubernetes is {setting.kubernetes}, not {self.kubernetes}")
@@ -79,12 +79,14 @@ class Condition(Model):
 
     @property
     def versions(self) -> frozenset[str]:
-        """The minors among those that halab knows for which it can hold."""
+        """The Kubernetes minors known to halab that meet it."""
         known = kubernetes.RELEASES
-        return frozenset(each for each in known if not self.kubernetes or _compares(each, self.kubernetes))
+        return frozenset(
+            minor for minor in known if not self.kubernetes or _compares(minor, self.kubernetes)
+        )
 
     def may_hold_with(self, other: Condition) -> bool:
-        """Whether there is a lab for which both hold."""
+        """True if some lab meets both conditions."""
         for mine, theirs in (
             (self.provider, other.provider),
             (self.load_balancer, other.load_balancer),
@@ -95,7 +97,7 @@ class Condition(Model):
 
 
 class Needs(Model):
-    """What a lab must have for this scenario; otherwise it is skipped."""
+    """What a lab must have for this scenario. On other labs the scenario is skipped."""
 
     control_planes: int = Field(1, ge=1, le=5, description="at least this many")
     workers: int = Field(0, ge=0, le=20, description="at least this many")
@@ -106,7 +108,7 @@ class Needs(Model):
 
     @property
     def labs(self) -> Iterator[LabTraits]:
-        """Every kind of lab that may have it: known minors, providers and load balancers. The rest is the least."""
+        """Yield every kind of lab that meets the needs, over all known minors, providers and load balancers."""
         for version, provider, balancer in product(
             kubernetes.RELEASES, (ProviderKind.DOCKER, ProviderKind.LIBVIRT), Balancer
         ):
@@ -116,13 +118,13 @@ class Needs(Model):
 
     @property
     def condition(self) -> Condition:
-        """Those of them that a condition can state, too."""
+        """The needs that a condition can express."""
         return Condition(
             kubernetes=self.kubernetes, provider=self.provider, load_balancer=self.load_balancer
         )
 
     def lacking_in(self, setting: LabTraits, capabilities: Iterable[str] = ()) -> list[str]:
-        """Why a lab cannot do it, in words; empty where it can. `capabilities` are needed besides its own."""
+        """Why a lab does not meet the needs, in words; empty if it does. `capabilities` are needed in addition."""
         lacking = self.condition.fails_in(setting)
         if setting.control_planes < self.control_planes:
             lacking.append(f"the lab has {setting.control_planes} control planes, not {self.control_planes}")

@@ -18,7 +18,8 @@ class LeasedRole(LeaderRole):
     """A component that elects its leader with a lease of the Kubernetes API.
 
     `lease` is the name of the lease, and of the component's process and static pod. `holder` is the sampled state that
-    means the process of the leader, which changes with each restart. `metrics_port` serves the component's own word.
+    means the process of the leader, which changes with each restart. The component says on `metrics_port` whether it
+    leads.
     """
 
     lease: str

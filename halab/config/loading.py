@@ -1,4 +1,4 @@
-"""Files that people write → frozen models, with everything wrong in them said at once, line by line."""
+"""Read files that people write into frozen models, and report all problems at once, with their lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from halab.printable import shortened
 
 
 class Model(BaseModel):
-    """The base of what people write: frozen, and every name in it must be known."""
+    """The base of all models of files: frozen, and without unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,7 +40,7 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
 
 @dataclass(frozen=True)
 class Written(Generic[M]):
-    """A model with the file it came from, for checks that need more than the file, and what was read of it."""
+    """A model together with its source and the bytes of its file, for checks that need the lines."""
 
     value: M
     source: YamlSource
@@ -51,23 +51,23 @@ class Written(Generic[M]):
 
 
 def load(path: Path, model: type[M]) -> M:
-    """Read a file. BadFile names every problem in it, BadUsage says why it cannot be read at all."""
+    """Read a file. Raises BadFile with all problems in it, or BadUsage if the file cannot be read."""
     return read(path, model).value
 
 
 def loads(text: str, name: str, model: type[M]) -> M:
-    """Read text; `name` is what its problems call it."""
+    """Read text. Problems call it `name`."""
     return _validated(text.encode(), text, name, model).value
 
 
 def read(path: Path, model: type[M]) -> Written[M]:
-    """As `load`, with the lines kept."""
+    """Like `load`, with the lines."""
     content = content_of(path)
     return _validated(content, _text(content, path), str(path), model)
 
 
 def content_of(path: Path) -> bytes:
-    """What a file holds; BadUsage says why it cannot be read."""
+    """The bytes of a file. Raises BadUsage if it cannot be read."""
     try:
         return files.read(path, files.WRITTEN_BYTES)
     except FileNotFoundError as error:
@@ -85,7 +85,7 @@ def _text(content: bytes, path: Path) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or what there is to choose from."""
+    """`; did you mean …?`, or the list of known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, 1)
     if close:
@@ -109,48 +109,48 @@ def _validated(content: bytes, text: str, name: str, model: type[M]) -> Written[
 
 
 class _Reading:
-    """What pydantic finds wrong, in plain words and with lines."""
+    """Turns the errors of pydantic into problems in plain words, with lines."""
 
     def __init__(self, source: YamlSource) -> None:
         self._source = source
         self._readers: dict[yaml_source.Path, type[BaseModel]] = {}
-        self._told = {(each.line, each.field) for each in source.problems}
+        self._reported = {(problem.line, problem.field) for problem in source.problems}
 
     def read_by(self, model: type[BaseModel], mapping: yaml_source.Mapping) -> None:
         self._readers[mapping.path] = model
         for field_name, field in model.model_fields.items():
             name = field.alias or field_name
-            if any(isinstance(each, BeforeValidator) for each in field.metadata):
-                continue  # written in a form of its own (`2G`, `1m30s`)
+            if any(isinstance(item, BeforeValidator) for item in field.metadata):
+                continue  # has its own notation (`2G`, `1m30s`)
             if name not in mapping:
                 continue
             path, value, wanted = (*mapping.path, name), mapping[name], _plain_type(field.annotation)
             if value is None:
-                # where a value may be left out, pydantic takes none at all as well
+                # pydantic would accept null for an optional value
                 self._add(self._source.problem(path, _NO_VALUE))
             elif wanted in _NAMES and not _fits(value, wanted):
-                # it takes true for 1 and "3" for 3, too; whoever wrote that meant something else
-                self._add(self._source.problem(path, self._not_what_is_there(path, _NAMES[wanted], value)))
+                # pydantic would accept true for 1 and "3" for 3, which is never meant
+                self._add(self._source.problem(path, self._wrong_value(path, _NAMES[wanted], value)))
 
     def add(self, error: ValidationError) -> None:
-        for each in error.errors(include_url=False):
-            path = self._path(each["loc"])
-            if each["type"] == "too_short" and len(each["input"]) >= each["ctx"]["min_length"]:
-                continue  # pydantic counts only entries without a problem, and each problem is told by itself
-            if each["type"] == "missing":
-                self._add(self._source.problem((*path, each["loc"][-1]), "is missing"))
+        for detail in error.errors(include_url=False):
+            path = self._path(detail["loc"])
+            if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+                continue  # pydantic counts only valid entries, and the invalid ones have problems of their own
+            if detail["type"] == "missing":
+                self._add(self._source.problem((*path, detail["loc"][-1]), "is missing"))
             else:
-                self._add(self._source.problem(path, self._what(path, each)))
+                self._add(self._source.problem(path, self._what(path, detail)))
 
     def _add(self, problem: Problem) -> None:
-        """One problem of a field is enough: a second is mostly the same in other words."""
+        """Keep one problem for each field: a second one mostly repeats the first."""
         where = (problem.line, problem.field)
-        if where not in self._told:
-            self._told.add(where)
+        if where not in self._reported:
+            self._reported.add(where)
             self._source.problems.append(problem)
 
     def _path(self, location: tuple[int | str, ...]) -> yaml_source.Path:
-        """Pydantic's location without the names of the branches that it tried."""
+        """Pydantic's location without the names of union branches."""
         path: yaml_source.Path = ()
         for part in location:
             if (*path, part) in self._source.lines:
@@ -175,18 +175,18 @@ class _Reading:
             )
             return f"should have {bound} entries, not {context['actual_length']}"
         if kind in _EXPECTED:
-            return self._not_what_is_there(path, _EXPECTED[kind](context), value)
+            return self._wrong_value(path, _EXPECTED[kind](context), value)
         return str(error["msg"])
 
     def _known_beside(self, path: yaml_source.Path) -> list[str]:
         model = self._readers.get(path[:-1])
         return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
-    def _not_what_is_there(self, path: yaml_source.Path, expected: str, value: Any) -> str:
+    def _wrong_value(self, path: yaml_source.Path, expected: str, value: Any) -> str:
         return f"should be {expected}, not {_shown(value, self._source.texts.get(path))}"
 
 
-# What should have been there, by pydantic's name of the error.
+# The expected value in words, by pydantic's type of error.
 _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda context: "text",
     "string_pattern_mismatch": lambda context: f"text that matches {context['pattern']}",
@@ -222,7 +222,7 @@ def _plain_names(expected: str) -> str:
 def _plain_type(annotation: Any) -> Any:
     """`int` of `int` and of `int | None`."""
     if get_origin(annotation) in (Union, types.UnionType):
-        rest = [each for each in get_args(annotation) if each is not type(None)]
+        rest = [member for member in get_args(annotation) if member is not type(None)]
         return rest[0] if len(rest) == 1 else None
     return annotation
 

@@ -1,4 +1,4 @@
-"""Quantities as people write them in scenario files: durations, shares, promises."""
+"""Quantities as people write them in scenario files: durations, shares, bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DAY_SECONDS = 24 * 3600
 
 
 def seconds_of(text: Any) -> float:
-    """`1m30s` is 90; ValueError where it is not a duration."""
+    """The seconds of a duration: 90 for `1m30s`. Raises ValueError if it is not one."""
     match = _TIME_PARTS.fullmatch(text) if isinstance(text, str) and text else None
     if match is None:
         raise ValueError(f"should be a time such as 500ms, 5s or 1m30s, not {_quoted(text)}")
@@ -33,7 +33,7 @@ def seconds_of(text: Any) -> float:
 
 
 def share_of(text: Any) -> float:
-    """`5%` is 0.05; ValueError where it is not a share."""
+    """The share as a fraction: 0.05 for `5%`. Raises ValueError if it is not one."""
     share = float(text[:-1]) if isinstance(text, str) and re.fullmatch(_SHARE, text, re.ASCII) else None
     if share is None or share > 100:
         raise ValueError(f"should be a share from 0% to 100%, not {_quoted(text)}")
@@ -41,7 +41,7 @@ def share_of(text: Any) -> float:
 
 
 def count_of(value: Any) -> int:
-    """A whole number, as YAML has it or as text; ValueError where it is not one."""
+    """A whole number, from a number or text. Raises ValueError if it is not one."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not re.fullmatch(_COUNT, text, re.ASCII):
         raise ValueError(f"should be a whole number up to 9999999999, not {_quoted(value)}")
@@ -67,10 +67,7 @@ def format_share(share: float) -> str:
 
 @dataclass(frozen=True)
 class Bounds:
-    """That an amount is no more than `most`, and no less than `least`: at least so much must be seen.
-
-    `most` is infinite where only the least is promised.
-    """
+    """An amount must be at least `least` and at most `most`. Without an upper bound, `most` is infinite."""
 
     most: float
     least: float = 0.0
@@ -79,7 +76,7 @@ class Bounds:
         return self.least <= amount <= self.most
 
     def meet(self, other: Bounds) -> bool:
-        """Whether some amount is within both."""
+        """True if some amount is within both bounds."""
         return self.least <= other.most and other.least <= self.most
 
     def in_words(self, spell: Callable[[float], str]) -> str:
@@ -93,7 +90,7 @@ def format_count(count: float) -> str:
 
 
 def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
-    """`5s` is at most so much, `2s to 20s` at least and at most, `at least 2s` has no upper bound."""
+    """Read `5s` (an upper bound), `2s to 20s` (both bounds) or `at least 2s` (a lower bound)."""
 
     def read(text: Any) -> Bounds:
         if isinstance(text, str) and text.startswith(_AT_LEAST):
@@ -114,7 +111,7 @@ def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
 
 @dataclass(frozen=True)
 class Promise:
-    """That something holds: from some moment within a limit on, or, without one, always."""
+    """Something must hold from a moment within the limit on; without a limit, always."""
 
     within_seconds: float | None
 

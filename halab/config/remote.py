@@ -1,4 +1,4 @@
-"""Another machine that the machines of a lab live on, reached over SSH."""
+"""Another host that runs the machines of a lab, reached over SSH."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from halab.config.loading import nearest
 
 _HOST = r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*"
 _USER = r"[A-Za-z_][A-Za-z0-9._-]*"
-# Vagrant's plugin for libvirt puts the path of a key between single quotes into a shell command, without a look at it:
-# only what means nothing to a shell and to OpenSSH may be in a path.
+# vagrant-libvirt puts the path of a key between single quotes into a shell command, without any check. So a path may
+# contain only characters that have no meaning for a shell or for OpenSSH.
 _PATH = r"/[\w ./@+=,:-]+"
 _SCHEMES = ("qemu", "qemu+ssh", "qemu+unix")
-# What of libvirt's own parameters halab, Vagrant and libvirt all understand, and what may be written for each.
+# The parameters of libvirt that halab, Vagrant and libvirt all understand, with a pattern and a description of values.
 _PARAMETERS = {
     "keyfile": (_PATH, "an absolute path of letters, digits, spaces and ./@+=,:-_"),
     "mode": ("auto|direct|legacy", "auto, direct or legacy"),
@@ -31,7 +31,7 @@ _REFUSED = {
     "known_hosts_verify": "libvirt does not read it with qemu+ssh: halab always verifies the key of a host",
     "sshauth": "libvirt does not read it with qemu+ssh: configure the login in your ssh configuration",
 }
-# It must not wait for somebody to type, nor for a host that has gone.
+# ssh must not wait for input, nor for a host that is gone.
 _OPTIONS = (
     "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
@@ -39,7 +39,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Remote:
-    """What `ssh` is told; all else is the user's own configuration of it. `key` is the file of a private key."""
+    """The arguments of `ssh`; all else is in the user's ssh configuration. `key` is the file of a private key."""
 
     host: str
     user: str | None = None
@@ -48,9 +48,9 @@ class Remote:
 
     @classmethod
     def of(cls, address: str | None) -> Remote | None:
-        """The machine that an address of docker (`ssh://`) or libvirt (`qemu+ssh://`) names; None for all others.
+        """The host of a docker address (`ssh://`) or libvirt address (`qemu+ssh://`); None for other addresses.
 
-        ValueError says what is wrong with it.
+        Raises ValueError for an address that is not valid.
         """
         address = address or ""
         _require_printable(address)
@@ -58,7 +58,7 @@ class Remote:
         if parts.scheme != "ssh" and not parts.scheme.endswith("+ssh"):
             return None
         host, user = parts.hostname or "", parts.username
-        # urlsplit makes it lower-case, and the user's configuration of ssh may not be
+        # urlsplit makes it lower-case, but the user's ssh configuration may distinguish case
         written = re.search(re.escape(host), parts.netloc, re.IGNORECASE)
         host = written[0] if written else host
         if not re.fullmatch(_HOST, host):
@@ -79,20 +79,20 @@ class Remote:
         return f"{self.destination}:{self.port}" if self.port else self.destination
 
     def ssh(self, *options: str) -> list[str]:
-        """The words of an ssh to it."""
+        """The command line of an ssh to the host."""
         port = ["-p", str(self.port)] if self.port else []
         key = ["-i", self.key] if self.key else []
         return ["ssh", *_OPTIONS, *port, *key, *options, self.destination]
 
     @property
     def proxy_command(self) -> str:
-        """ssh's ProxyCommand for what is reached by way of it."""
+        """The ProxyCommand of ssh for machines behind the host."""
         escaped = [word.replace("%", "%%") for word in self.ssh()]
         return shlex.join([*escaped[:-1], "-W"]) + f" %h:%p {shlex.quote(escaped[-1])}"
 
 
 def provider_uri(value: str) -> str:
-    """An address of libvirt in a lab file; ValueError says what is wrong with it."""
+    """Check the address of libvirt in a lab file. Raises ValueError if it is not valid."""
     try:
         _require_printable(value)
         parts = urlsplit(value)
@@ -114,29 +114,29 @@ _FORM = "write qemu+ssh://USER@HOST/system (?keyfile=FILE for a separate key), o
 
 
 def _require_printable(address: str) -> None:
-    # also what is only there once %0A and the like are decoded
+    # also after %0A and the like are decoded
     for character in address + unquote(address):
         if not character.isprintable():
             raise ValueError(f"has a character that cannot be printed (U+{ord(character):04X})")
 
 
 def _parameters(parts: SplitResult) -> dict[str, str]:
-    """What follows the `?`; ValueError names what halab does not take."""
+    """The parameters after the `?`. Raises ValueError for one that halab does not accept."""
     if parts.fragment:
         raise ValueError(f"has a part after #, which is not supported: {parts.fragment}")
     if "+" in parts.query:
-        # a plus for libvirt, and a space for Vagrant
+        # libvirt reads it as a plus, Vagrant as a space
         raise ValueError("has a + in its parameters: write %20 for a space, %2B for a plus")
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in _REFUSED:
             raise ValueError(f"has the parameter {name}, which halab refuses: {_REFUSED[name]}")
         if name not in _PARAMETERS:
             raise ValueError(f"has an unknown parameter: {name}{nearest(name, _PARAMETERS)}")
-        if name in found:
+        if name in parameters:
             raise ValueError(f"has the parameter {name} twice")
         pattern, wanted = _PARAMETERS[name]
         if not re.fullmatch(pattern, value):
             raise ValueError(f"has {name}={value}, which should be {wanted}")
-        found[name] = value
-    return found
+        parameters[name] = value
+    return parameters

@@ -38,7 +38,7 @@ class LedgerScope(StrEnum):
     """Which acknowledged writes must still be there at the end."""
 
     ALL = "all"
-    UNTIL_SNAPSHOT = "until-snapshot"  # not those after it: the scenario goes back to it on purpose
+    UNTIL_SNAPSHOT = "until-snapshot"  # writes after the snapshot may be lost: the scenario restores it
 
 
 class Scenario(Model):
@@ -56,12 +56,12 @@ class Scenario(Model):
 
     @property
     def added(self) -> int:
-        """How many steps stand in front of those that are written in the file."""
+        """The number of steps that were added before the steps of the file."""
         return 0
 
     @property
     def balancer_options(self) -> Mapping[str, str]:
-        """Options of the fault edit-balancer that holds for the whole run; mostly none."""
+        """Options of the fault edit-balancer for the whole run; mostly none."""
         return {}
 
     @property
@@ -74,49 +74,53 @@ class Scenario(Model):
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """The probes that are expected of, each once."""
-        probes = {str(each.probe) for each in self.expectations if isinstance(each, ProbeExpectation)}
+        """The probes of all expectations, without duplicates."""
+        probes = {
+            str(expectation.probe)
+            for expectation in self.expectations
+            if isinstance(expectation, ProbeExpectation)
+        }
         return tuple(sorted(probes))
 
     def left_out(self, index: int, setting: LabTraits) -> list[str]:
-        """Why a step is not part of a run on such a lab; empty where it is."""
+        """Why a step is left out of a run on such a lab; empty if it is not."""
         step = self.steps[index]
-        found = unmet(step, setting)
+        reasons = unmet(step, setting)
         if isinstance(step, Expect):
-            # what is expected of a fault goes with the fault
+            # an expectation of a fault is left out together with the fault
             names = named(step.expectation)
             for number, other in enumerate(self.steps[:index]):
                 if isinstance(other, Inject) and other.name in names:
-                    found += self.left_out(number, setting)
-        return found
+                    reasons += self.left_out(number, setting)
+        return reasons
 
     def shows_a_fault_on(self, setting: LabTraits) -> bool:
-        """Whether anything that is expected on such a lab cannot hold where nothing happened."""
+        """True if some expectation for such a lab cannot be met without a fault."""
         return any(
             isinstance(step, Expect) and step.expectation.shows_a_fault and not self.left_out(index, setting)
             for index, step in enumerate(self.steps)
         )
 
     def lacking_in(self, setting: LabTraits, faults: Mapping[str, FaultSpec]) -> list[str]:
-        """Why a lab cannot play it, in words: by its needs, and by those of the faults that it would inject there."""
+        """Why a lab cannot run it, in words: the needs of the scenario and of the faults that it would inject there."""
         names = [step.fault for step in self.injects if not unmet(step, setting)]
         names += [EDIT_BALANCER] if self.balancer_options else []
         lacking = self.needs.lacking_in(
             setting, [need for name in names for need in sorted(faults[name].needs)]
         )
         if not lacking and not self.shows_a_fault_on(setting):
-            lacking.append(f"nothing in it shows a fault on a lab with {setting.in_words}")
+            lacking.append(f"no expectation shows a fault on a lab with {setting.in_words}")
         return lacking
 
     def losing(self) -> Losing:
-        """The twin: the same scenario with its one change made."""
+        """The twin: the same scenario with its one change."""
         values: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         values["steps"] = (*(self.twin.add or ()), *map(self.twin.replaced, self.steps))
         return Losing.model_construct(**values)
 
 
 class Losing(Scenario):
-    """The twin of a scenario, as it is played: the faults that it adds stand in front of the steps of the file."""
+    """The twin of a scenario as it is run. The faults that it adds come before the steps of the file."""
 
     @property
     def added(self) -> int:

@@ -1,4 +1,4 @@
-"""What a scenario file must obey beyond its form: known faults, names that exist, no contradictions."""
+"""Rules for a scenario file beyond its form: known faults, existing names, no contradictions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from halab.errors import BadFile, BadUsage, Problem
 
 
 def read(path: Path, known_faults: Mapping[str, FaultSpec]) -> Written[Scenario]:
-    """Read a scenario file and hold it against the rules; BadFile names every problem."""
+    """Read and check a scenario file. Raises BadFile with all problems."""
     written = loading.read(path, Scenario)
     _refuse([*_problems(written, known_faults), *_missing_checks(written, path.parent)])
     return written
 
 
 def validate(written: Written[Scenario], known_faults: Mapping[str, FaultSpec]) -> None:
-    """Hold a scenario against the rules that need no other files; BadFile names every problem."""
+    """Check a scenario by the rules that need no other files. Raises BadFile with all problems."""
     _refuse(_problems(written, known_faults))
 
 
@@ -51,35 +51,35 @@ def _missing_checks(written: Written[Scenario], folder: Path) -> Iterator[Proble
 
 
 def findings(scenario: Scenario, known_faults: Mapping[str, FaultSpec]) -> Iterator[Finding]:
-    """Everything that is wrong, in one walk over the steps."""
-    cast = KnownFaults(known_faults, scenario.needs)
+    """Yield all problems, in the order of the steps."""
+    known = KnownFaults(known_faults, scenario.needs)
     yield from _conditions(scenario)
     for index, step in enumerate(scenario.steps):
         path = ("steps", index)
         later = _later(scenario, index)
         if isinstance(step, Inject):
-            yield from cast.inject(path, index, step)
+            yield from known.inject(path, index, step)
         elif isinstance(step, Heal):
-            yield from cast.heal(path, index, step, later)
-        elif isinstance(step, Expect) and not cast.injected:
+            yield from known.heal(path, index, step, later)
+        elif isinstance(step, Expect) and not known.injected:
             yield (*path, "expect"), "comes before the first inject, when nothing has happened yet"
         elif isinstance(step, Expect):
-            rules = ExpectationRules((*path, "expect"), cast, later, tuple(conditions(step)))
+            rules = ExpectationRules((*path, "expect"), known, later, tuple(conditions(step)))
             yield from rules.problems(step.expectation)
     yield from contradictions.problems(scenario)
     yield from window_rules.problems(scenario)
-    yield from _whole(scenario)
-    yield from twin_rules.problems(scenario, cast)
+    yield from _scenario_problems(scenario)
+    yield from twin_rules.problems(scenario, known)
 
 
 def _later(scenario: Scenario, index: int) -> dict[str, int]:
-    """The faults that are injected after a step."""
+    """The faults of the steps after a step, with the indexes of their steps."""
     rest = list(enumerate(scenario.steps))[index + 1 :]
     return {step.name: number for number, step in reversed(rest) if isinstance(step, Inject)}
 
 
 def _conditions(scenario: Scenario) -> Iterator[Finding]:
-    """Conditions that hold for no lab that the scenario can be played on."""
+    """Yield conditions that no lab can meet on which the scenario can run."""
     needs = scenario.needs.condition
     if not needs.versions:
         yield ("needs", "kubernetes"), _no_version(needs)
@@ -110,7 +110,7 @@ def _disagreement(when: Condition, other: Condition, whose: str) -> str:
     return f"when says kubernetes: {when.kubernetes}, but {whose} {other.kubernetes}"
 
 
-def _whole(scenario: Scenario) -> Iterator[Finding]:
+def _scenario_problems(scenario: Scenario) -> Iterator[Finding]:
     if not scenario.injects:
         yield ("steps",), "no step injects a fault"
     elif unshown := [lab for lab in scenario.needs.labs if not scenario.shows_a_fault_on(lab)]:

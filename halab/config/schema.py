@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write, for editors that complete and check them."""
+"""JSON Schemas of the lab file and the scenario file, for editors."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ def scenario_schema() -> str:
 
 
 def _schema(model: type[BaseModel], title: str) -> str:
-    """The schema of what a file may hold. What only shows in the whole of it, halab says when it reads it."""
+    """The schema of a file. Rules that need the whole file are checked when halab reads it."""
     schema = _tidy(model.model_json_schema(mode="validation", by_alias=True))
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return json.dumps({**schema, **head}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(schema: Any) -> Any:
-    """Without what is true of the models and not of the files: that a field may be null, how a size is kept."""
+    """Remove what applies to the models and not to the files: null for a field, sizes as numbers."""
     if isinstance(schema, list):
-        return [_tidy(each) for each in schema]
+        return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {name: _tidy(value) for name, value in schema.items() if not _is_noise(name, value)}
-    branches = [each for each in _flat(kept.get("anyOf", [])) if each != {"type": "null"}]
+    tidy = {name: _tidy(value) for name, value in schema.items() if not _is_noise(name, value)}
+    branches = [branch for branch in _flat(tidy.get("anyOf", [])) if branch != {"type": "null"}]
     if len(branches) > 1:
-        kept["anyOf"] = branches
+        tidy["anyOf"] = branches
     elif branches:
-        kept = {**branches[0], **{name: value for name, value in kept.items() if name != "anyOf"}}
-    if kept.get("type") == "string" and isinstance(kept.get("default"), int):
-        kept["default"] = f"{kept['default']}M"
-    return kept
+        tidy = {**branches[0], **{name: value for name, value in tidy.items() if name != "anyOf"}}
+    if tidy.get("type") == "string" and isinstance(tidy.get("default"), int):
+        tidy["default"] = f"{tidy['default']}M"
+    return tidy
 
 
 def _flat(branches: list[Any]) -> Iterator[Any]:
-    for each in branches:
-        if each.keys() == {"anyOf"}:
-            yield from _flat(each["anyOf"])
+    for branch in branches:
+        if branch.keys() == {"anyOf"}:
+            yield from _flat(branch["anyOf"])
         else:
-            yield each
+            yield branch
 
 
 def _is_noise(name: str, value: Any) -> bool:

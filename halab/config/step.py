@@ -17,17 +17,17 @@ Options = dict[str, str | int | float | bool]
 
 
 def format_options(options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
-    """Options as the catalogue of faults takes them: text."""
+    """Options as text, which the faults expect."""
     words = {True: "true", False: "false"}
     return {name: words[value] if isinstance(value, bool) else str(value) for name, value in options.items()}
 
 
 def one_of(*names: str) -> Callable[[Any], str | None]:
-    """Tells which of these names a mapping has; None unless it is exactly one."""
+    """A function that returns which of the names a mapping has; None unless it has exactly one."""
 
     def chosen(value: Any) -> str | None:
-        found = [name for name in names if isinstance(value, dict) and name in value]
-        return f"<{found[0]}>" if len(found) == 1 else None
+        present = [name for name in names if isinstance(value, dict) and name in value]
+        return f"<{present[0]}>" if len(present) == 1 else None
 
     return chosen
 
@@ -57,7 +57,7 @@ class Inject(_Step):
 
     @property
     def target(self) -> str:
-        """All its targets, as the record of a run has them."""
+        """All its targets in one text, as in the record of a run."""
         return ", ".join(self.targets)
 
     @property
@@ -101,16 +101,16 @@ Step = Annotated[
 
 
 def conditions(step: AnyStep) -> list[Condition]:
-    """Everything that a step depends on."""
+    """All conditions of a step."""
     within = [step.expectation.when] if isinstance(step, Expect) else []
-    return [each for each in (step.when, *within) if each is not None]
+    return [condition for condition in (step.when, *within) if condition is not None]
 
 
 def unmet(step: AnyStep, setting: LabTraits) -> list[str]:
-    """Why a step is left out on a lab, by its own conditions; empty where it is not."""
+    """Why the conditions of a step leave it out on a lab; empty if they do not."""
     return [what for when in conditions(step) for what in when.fails_in(setting)]
 
 
 def named(expectation: Expectation) -> set[str]:
-    """The names that an expectation rests on: machines, roles and faults."""
+    """The names that an expectation refers to: machines, roles and faults."""
     return {name for name in (expectation.target, expectation.fault) if name}

@@ -1,4 +1,4 @@
-"""The words for machines in scenario files: their names, and their roles at run time."""
+"""The targets in scenario files: names of machines, and roles that are resolved at run time."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ _KINDS = {"cp": TargetKind.CONTROL_PLANE, "w": TargetKind.WORKER, None: TargetKi
 
 
 def kind_of(name: str) -> TargetKind | None:
-    """The kind of a machine by its name; None where it is not the name of one."""
+    """The kind of a machine by its name; None if it is not the name of a machine."""
     match = _MACHINE.fullmatch(name)
     return _KINDS[match["kind"]] if match else None
 
 
 def number_of(name: str) -> int:
-    """3 of `cp3`; the load balancer is number one of its kind."""
+    """3 for `cp3`, 1 for the load balancer."""
     match = _MACHINE.fullmatch(name)
     return int(match["number"] or 1) if match else 0
 
 
 def kinds_of(target: str) -> frozenset[TargetKind]:
-    """What kinds of machines a name or a role can mean; none where it is neither."""
+    """The kinds of machines that a name or a role can mean; empty if it is neither."""
     kind = kind_of(target)
     return frozenset({kind}) if kind else ROLES.get(target, frozenset())

@@ -1,4 +1,4 @@
-"""The losing twin of a scenario: one change under which it must lose, and how."""
+"""The losing twin of a scenario: one change after which the scenario must fail (a negative control)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 class Replacement(Model):
-    """Another fault in the place of one. Without `with`, it takes the options of the one it replaces."""
+    """A fault that replaces another one. Without `with`, it takes the options of that fault."""
 
     fault: Text
     options: Options | None = Field(None, alias="with")
@@ -34,7 +34,7 @@ class Replacement(Model):
 
 
 class LabSettings(Model):
-    """Settings that leave the lab steady; they are set before that is looked at."""
+    """Settings of the lab, which must leave it steady. They are set before the steady check."""
 
     load_balancer: Options = Field(min_length=1, description="options of the fault edit-balancer")
 
@@ -58,12 +58,12 @@ class Twin(Model):
 
     @property
     def changes(self) -> list[str]:
-        """Which kinds of changes are written; it should be one."""
+        """The kinds of changes in the file; it must be exactly one."""
         return [name for name in ("replace", "add", "set") if getattr(self, name) is not None]
 
     @property
     def replacements(self) -> dict[str, Replacement]:
-        """By the name of the fault that is replaced."""
+        """The replacements, by the name of the replaced fault."""
         return {
             name: Replacement(fault=fault) if isinstance(fault, str) else fault
             for name, fault in (self.replace or {}).items()
@@ -71,11 +71,11 @@ class Twin(Model):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Options of the fault edit-balancer, to be set before the lab is seen to be steady; mostly none."""
+        """Options of the fault edit-balancer, which are set before the steady check; mostly none."""
         return format_options(self.set.load_balancer) if self.set else {}
 
     def replaced(self, step: AnyStep) -> AnyStep:
-        """A step as the twin plays it. Its fault keeps its name."""
+        """The step as the twin runs it. Its fault keeps its name."""
         if not isinstance(step, Inject) or step.name not in self.replacements:
             return step
         by = self.replacements[step.name]

@@ -1,4 +1,4 @@
-"""Rules for the losing twin of a scenario: that it is one change, that can be made, and that changes something."""
+"""Rules for the losing twin of a scenario: it must be exactly one change, possible, and different from the scenario."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from halab.config.twin import Replacement
 from halab.config.yaml_source import Path
 
 
-def problems(scenario: Scenario, cast: KnownFaults) -> Iterator[Finding]:
-    """`cast` are all faults of the scenario."""
+def problems(scenario: Scenario, known: KnownFaults) -> Iterator[Finding]:
+    """`known` has all faults of the scenario."""
     twin = scenario.twin
     if len(twin.changes) != 1:
         yield ("twin",), "should say one of replace, add or set"
     injects = {step.name: step for step in reversed(scenario.injects)}
     for name, replacement in twin.replacements.items():
-        for what in _replaced(name, replacement, injects, cast):
+        for what in _replaced(name, replacement, injects, known):
             yield ("twin", "replace", name), what
-    yield from _added(twin.add or (), cast)
+    yield from _added(twin.add or (), known)
     if twin.set is not None:
-        for what in _set(scenario, cast):
+        for what in _set(scenario, known):
             yield ("twin", "set", "load_balancer"), what
 
 
-def _replaced(name: str, by: Replacement, injects: dict[str, Inject], cast: KnownFaults) -> Iterator[str]:
+def _replaced(name: str, by: Replacement, injects: dict[str, Inject], known: KnownFaults) -> Iterator[str]:
     if name not in injects:
         yield f"no fault of that name is injected: {name}{nearest(name, injects)}"
         return
-    if by.fault not in cast.faults:
-        yield f"no such fault: {by.fault}{nearest(by.fault, cast.faults)}"
+    if by.fault not in known.faults:
+        yield f"no such fault: {by.fault}{nearest(by.fault, known.faults)}"
         return
     step = injects[name]
     options = by.options_after(step)
     if (by.fault, options) == (step.fault, step.options):
         yield f"changes nothing: the fault is {by.fault} already"
         return
-    yield from cast.option_problems(by.fault, options, step.targets)
+    yield from known.option_problems(by.fault, options, step.targets)
     for target in step.targets:
-        yield from cast.place_problems(by.fault, target)
+        yield from known.place_problems(by.fault, target)
 
 
-def _added(added: tuple[Inject, ...], cast: KnownFaults) -> Iterator[Finding]:
-    # they come first: of the scenario's own faults they know nothing but that the names are taken
-    ahead = KnownFaults(cast.faults, cast.needs)
+def _added(added: tuple[Inject, ...], known: KnownFaults) -> Iterator[Finding]:
+    # they come first, so they cannot refer to the faults of the scenario, but must not use their names
+    ahead = KnownFaults(known.faults, known.needs)
     for number, step in enumerate(added):
         path: Path = ("twin", "add", number)
-        if step.name in cast.injected:
-            earlier = cast.injected[step.name].index + 1
+        if step.name in known.injected:
+            earlier = known.injected[step.name].index + 1
             yield (*path, "name"), f"is already the name of the fault of step {earlier}: {step.name}"
         yield from ahead.inject(path, -1, step)
         if step.fault == NOTHING:
             yield (*path, "inject"), "changes nothing: this fault does nothing"
 
 
-def _set(scenario: Scenario, cast: KnownFaults) -> Iterator[str]:
+def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
     settings = scenario.twin.settings
-    if EDIT_BALANCER not in cast.faults:
+    if EDIT_BALANCER not in known.faults:
         yield f"no such fault: {EDIT_BALANCER}"
         return
-    yield from cast.faults[EDIT_BALANCER].problems_with(settings)
+    yield from known.faults[EDIT_BALANCER].problems_with(settings)
     if settings.get("check") and scenario.needs.load_balancer is Balancer.NGINX:
         yield "only HAProxy checks its backends, but the scenario needs nginx"
     if dict(settings) == {"check": str(BackendCheck.READYZ)}:

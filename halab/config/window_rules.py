@@ -1,6 +1,6 @@
-"""Whether a fault lasts long enough for what is promised of the longest outage while it lasts.
+"""Check that a fault lasts long enough for the bound on the longest outage while it lasts.
 
-An `expect … within` ends as soon as it is met, so that only the waits say how long a fault lasts at least.
+An `expect … within` ends as soon as it is met, so only the waits guarantee how long a fault lasts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from halab.config.step import Expect, Heal, Inject, Wait
 
 
 def problems(scenario: Scenario) -> Iterator[Finding]:
-    """Every longest outage for which its fault may be too short, on some lab that can play the scenario."""
+    """Yield every `longest_outage` whose fault may be too short, on some lab that can run the scenario."""
     labs = list(scenario.needs.labs)
     for index, step in enumerate(scenario.steps):
         if not isinstance(step, Expect) or not isinstance(step.expectation, ProbeExpectation):
@@ -27,15 +27,15 @@ def problems(scenario: Scenario) -> Iterator[Finding]:
             continue
         played = [lab for lab in labs if not scenario.left_out(index, lab)]
         waits = [(_waited(scenario, fault, lab), lab) for lab in played]
-        waited, lab = min(waits, key=lambda each: each[0], default=(needed, None))
+        waited, lab = min(waits, key=lambda wait: wait[0], default=(needed, None))
         if waited < needed:
             path = ("steps", index, "expect", "longest_outage")
-            is_everywhere = all(each == waited for each, _lab in waits)
+            is_everywhere = all(seconds == waited for seconds, _lab in waits)
             yield path, _what(scenario, fault, needed, waited, None if is_everywhere else lab)
 
 
 def _waited(scenario: Scenario, fault: str, lab: LabTraits) -> float:
-    """The sum of the waits from the inject of a fault to its heal, or to the last step where no step heals it."""
+    """The seconds of all waits from the inject of a fault to its heal, or to the last step if no step heals it."""
     seconds, lasts = 0.0, False
     for index, step in enumerate(scenario.steps):
         if scenario.left_out(index, lab):
@@ -46,7 +46,7 @@ def _waited(scenario: Scenario, fault: str, lab: LabTraits) -> float:
             break
         elif isinstance(step, Wait) and lasts:
             seconds += step.seconds
-    # a name that no inject has is a problem of its own
+    # a name without an inject is reported elsewhere
     return seconds if lasts else math.inf
 
 

@@ -1,6 +1,6 @@
-"""YAML text as plain values that remember the lines they stand on.
+"""Parse YAML text into plain values, with the line of every value.
 
-The rules for plain words are those of YAML 1.2: `on`, `yes`, `1:30` and dates are text, `010` is ten.
+Plain words follow YAML 1.2: `on`, `yes`, `1:30` and dates are text, `010` is ten.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from halab.errors import Problem
 
 Path = tuple[str | int, ...]
 
-# A file that a person wrote is far below both; what is above was not meant for us, or means harm.
+# Files that people write are far below both limits. Anything above is a mistake or an attack.
 _MAXIMUM_CHARACTERS = 1_000_000
 _MAXIMUM_DEPTH = 50
 
 _PREFIX = "tag:yaml.org,2002:"
 _WORDS = {"true": True, "false": False}
 
-# What PyYAML says, and what a person would.
+# Messages of PyYAML, in plain words.
 _IN_PLAIN_WORDS = {
     "found character '\\t' that cannot start any token": "a tab cannot indent: use spaces",
     "mapping values are not allowed here": "a ':' in the wrong place: text that contains a ':' needs quotes",
@@ -34,7 +34,7 @@ _IN_PLAIN_WORDS = {
 
 
 class Mapping(dict[str, Any]):
-    """A mapping that knows where in the file it stands."""
+    """A mapping with its path in the file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Mapping(dict[str, Any]):
 
 @dataclass
 class YamlSource:
-    """A parsed file: its value, and the line and the text of everything in it by path."""
+    """A parsed file: its value, and the line and the text of every part by its path."""
 
     name: str
     value: Any = field(default_factory=lambda: Mapping(()))
@@ -55,8 +55,8 @@ class YamlSource:
         self.problems.append(self.problem(path, what))
 
     def problem(self, path: Path, what: str) -> Problem:
-        """A problem of what stands at a path, or would if it were there."""
-        return Problem(self.name, self.line_of(path), spelled(path), what)
+        """A problem at a path, which may be missing in the file."""
+        return Problem(self.name, self.line_of(path), path_text(path), what)
 
     def line_of(self, path: Path) -> int:
         while path and path not in self.lines:
@@ -64,8 +64,8 @@ class YamlSource:
         return self.lines.get(path, 1)
 
 
-def spelled(path: Path) -> str:
-    """`steps[2].expect.ok`: items of a list are counted from one, as people and reports do."""
+def path_text(path: Path) -> str:
+    """A path as text: `steps[2].expect.ok`. Items of a list count from one, as in reports."""
     text = ""
     for part in path:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
@@ -73,7 +73,7 @@ def spelled(path: Path) -> str:
 
 
 def parse(text: str, name: str) -> YamlSource:
-    """Read YAML; what is wrong with it is among the source's problems. An empty file is an empty mapping."""
+    """Read YAML. What is wrong is in `problems` of the source. An empty file is an empty mapping."""
     source = YamlSource(name)
     if len(text) > _MAXIMUM_CHARACTERS:
         source.problems.append(Problem(name, 1, "", f"larger than {_MAXIMUM_CHARACTERS // 1_000_000} MB"))
@@ -84,15 +84,15 @@ def parse(text: str, name: str) -> YamlSource:
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = error.problem or error.context or "cannot be read"
-        what = f"malformed YAML: {_IN_PLAIN_WORDS.get(said, said)}"
+        message = error.problem or error.context or "cannot be read"
+        what = f"malformed YAML: {_IN_PLAIN_WORDS.get(message, message)}"
         source.problems.append(Problem(name, mark.line + 1 if mark else 1, "", what))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"a character that YAML does not allow: {chr(int(error.character))}"
         source.problems.append(Problem(name, line, "", what))
     except (ValueError, OverflowError):
-        # PyYAML hands the number of an escape to `chr` as it is
+        # PyYAML passes the number of an escape to `chr` unchecked
         line = loader.line + 1 if loader else 1
         source.problems.append(Problem(name, line, "", "an escape (\\U…) that is not a character"))
     else:
@@ -102,7 +102,7 @@ def parse(text: str, name: str) -> YamlSource:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only, so nothing is constructed that a file names."""
+    """Composes nodes only: it constructs no objects that a file could name."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     _depth = 0
@@ -111,7 +111,7 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         refused = ""
         if self.check_event(yaml.AliasEvent):
-            # a few aliases of aliases would be gigabytes
+            # a few nested aliases can expand to gigabytes
             refused = "an alias (*): write the value out"
         elif self._depth >= _MAXIMUM_DEPTH:
             refused = "nested too deeply"
@@ -134,13 +134,13 @@ for _tag, _pattern, _first in (
 
 
 class _Reading:
-    """Nodes to values; lines and texts are noted on the way."""
+    """Turns nodes into values, and records lines and texts."""
 
     def __init__(self, source: YamlSource) -> None:
         self._source = source
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        # an item of a mapping stands where its name does
+        # the line of an item of a mapping is the line of its name
         self._source.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_PREFIX}map":
             return self._mapping(node, path)
@@ -159,7 +159,7 @@ class _Reading:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or not key.value:
                 self._source.problems.append(
-                    Problem(self._source.name, line, spelled(path), "a name should be text")
+                    Problem(self._source.name, line, path_text(path), "a name should be text")
                 )
                 continue
             self._join_surrogates(key, path)
@@ -167,21 +167,21 @@ class _Reading:
             if key.value in mapping:
                 first = self._source.lines[there]
                 what = f"already set on line {first}"
-                self._source.problems.append(Problem(self._source.name, line, spelled(there), what))
+                self._source.problems.append(Problem(self._source.name, line, path_text(there), what))
                 continue
             self._source.lines[there] = line
             mapping[key.value] = self.value(item, there)
         return mapping
 
     def _join_surrogates(self, node: yaml.ScalarNode, path: Path) -> None:
-        """JSON writes one character as two escapes; half of one is no character, and can be written to no file."""
+        """JSON writes some characters as two escapes. Half of such a pair is not a character and cannot be saved."""
         try:
             node.value = node.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
             line = node.start_mark.line + 1
-            half = next(each for each in node.value if "\ud800" <= each <= "\udfff")
+            half = next(character for character in node.value if "\ud800" <= character <= "\udfff")
             what = f"\\u{ord(half):04x} is half of a character: write the character itself"
-            self._source.problems.append(Problem(self._source.name, line, spelled(path), what))
+            self._source.problems.append(Problem(self._source.name, line, path_text(path), what))
             node.value = node.value.encode("ascii", "backslashreplace").decode()
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:

@@ -292,7 +292,7 @@ def test_a_lab_on_which_nothing_would_show_a_fault_cannot_play_it(step: str) -> 
     """Where the fault is left out, so is what is expected of it."""
     text = STOP.replace(step, f"{step}\n    when: {{load_balancer: nginx}}")
     assert scenario(text).lacking_in(lab(), KNOWN) == [
-        "nothing in it shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
+        "no expectation shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
     ]
     assert scenario(text).lacking_in(lab(load_balancer=Balancer.NGINX), KNOWN) == []
 
