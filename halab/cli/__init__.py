@@ -15,10 +15,10 @@ import click
 from halab import __version__
 from halab.cli import streams
 from halab.cli.console import echo
-from halab.errors import HalabError
+from halab.errors import ExitCode, HalabError
 from halab.printable import brief
 
-# Command → module. Loaded when asked for, so that `halab --help` need not wait for what one command needs.
+# Command → module. A module is imported only when its command runs, so that `halab --help` stays fast.
 _COMMANDS = {
     "init": "lab",
     "doctor": "doctor",
@@ -50,14 +50,12 @@ _COMMANDS = {
     "completion": "access",
 }
 
-_INTERRUPTED = 130
-_ERROR = 3
-# Signals that come so close after each other are of one event.
+# Signals that arrive within this time of each other count as one event.
 _ONE_EVENT_SECONDS = 1.0
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: ends a command the way Ctrl-C does, healing on the way out."""
+    """SIGTERM or SIGHUP. Ends a command as Ctrl-C does: faults are healed on the way out."""
 
 
 class _Commands(click.Group):
@@ -80,11 +78,11 @@ class _Commands(click.Group):
         except click.UsageError as error:
             import difflib
 
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            if not near:
+            matches = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if not matches:
                 raise
             raise click.UsageError(
-                f"no such command: {args[0]}; did you mean {near[0]}?", context
+                f"no such command: {args[0]}; did you mean {matches[0]}?", context
             ) from error
 
 
@@ -92,24 +90,24 @@ class _Commands(click.Group):
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, "--version", message="halab %(version)s")
-@click.option("--debug", is_flag=True, help="Show where in halab an error came from.")
+@click.option("--debug", is_flag=True, help="Show the Python traceback of an error.")
 def cli(debug: bool) -> None:
-    """Build a highly available Kubernetes control plane on this machine, and break it on purpose.
+    """Build a highly available Kubernetes control plane on this machine and break it on purpose.
 
     \b
-    Begin with:
-      halab init       write a lab.yml
-      halab doctor     see whether this host can run it
-      halab up         three control planes behind a load balancer
-      halab run --all  break them, and see what a client saw
-      halab down       remove everything
+    First steps:
+      halab init       Write a lab.yml
+      halab doctor     Check whether this host can run the lab
+      halab up         Build three control planes behind a load balancer
+      halab run --all  Break them and report what a client saw
+      halab down       Remove everything
     """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; its exit code: 0 well, 1 a scenario failed, 2 usage, 3 error, 130 interrupted.
+    """Run one command and return its exit code (see ExitCode).
 
-    Without `argv` it is the whole process: its streams, its signals and its exit are halab's.
+    Without `argv`, run as the whole process: set up streams and signal handlers, and exit with the code.
     """
     if argv is not None:
         return _run(argv)
@@ -122,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         result = cli.main(arguments, prog_name="halab", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return result if isinstance(result, int) else ExitCode.PASSED
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -130,31 +128,31 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         echo("\nhalab: interrupted", err=True)
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
     except HalabError as error:
         return _show(error, arguments)
     except SystemExit as end:
-        # click makes this of any broken pipe; that of an output never comes so far
+        # click turns every broken pipe into SystemExit; broken pipes of our own output are caught in `streams`
         if isinstance(end.__context__, OSError):
             return _show_defect(end.__context__, arguments)
-        return end.code if isinstance(end.code, int) else 0
+        return end.code if isinstance(end.code, int) else ExitCode.PASSED
     except Exception as error:
         return _show_defect(error, arguments)
 
 
 def _code_with_output(code: int) -> int:
-    """3 where data was lost on the way to standard output, though its reader is there."""
+    """The code, or ExitCode.ERROR if data for standard output was lost while its reader was still there."""
     lost = streams.lost_data()
-    if lost is None or code == _INTERRUPTED:
+    if lost is None or code == ExitCode.INTERRUPTED:
         return code
-    why = "it is closed" if lost.errno == errno.EBADF else (lost.strerror or str(lost)).lower()
-    echo(f"error: cannot write to standard output: {why}", err=True)
-    return _ERROR
+    reason = "it is closed" if lost.errno == errno.EBADF else (lost.strerror or str(lost)).lower()
+    echo(f"error: cannot write to standard output: {reason}", err=True)
+    return ExitCode.ERROR
 
 
 def _show(error: HalabError, arguments: list[str]) -> int:
     if "--debug" in arguments:
-        _show_where(error)
+        _show_traceback(error)
     echo(f"error: {brief(error.message)}", err=True)
     if error.hint:
         echo(f"\nhint: {brief(error.hint)}", err=True)
@@ -162,26 +160,27 @@ def _show(error: HalabError, arguments: list[str]) -> int:
 
 
 def _show_defect(error: Exception, arguments: list[str]) -> int:
-    """Something that halab did not foresee: a defect of halab, and said to be one."""
+    """Report an unforeseen exception: an OSError as a plain message, any other as an internal error."""
     if isinstance(error, OSError) and error.strerror and "--debug" not in arguments:
-        where = f": {error.filename}" if error.filename else ""
-        echo(brief(f"error: {error.strerror.lower()}{where}"), err=True)
-        return _ERROR
+        file = f": {error.filename}" if error.filename else ""
+        echo(brief(f"error: {error.strerror.lower()}{file}"), err=True)
+        return ExitCode.ERROR
     if "--debug" in arguments:
-        _show_where(error)
-    what = brief(f"{type(error).__name__}: {error}")
-    echo(f"error: halab failed in a way it should not: {what}", err=True)
+        _show_traceback(error)
+    echo(f"error: internal error: {brief(f'{type(error).__name__}: {error}')}", err=True)
     if "--debug" not in arguments:
-        echo("\nhint: please report it with the output of the same command after `halab --debug`", err=True)
-    return _ERROR
+        echo(
+            "\nhint: run the command again as `halab --debug …` and report the bug with its output", err=True
+        )
+    return ExitCode.ERROR
 
 
-def _show_where(error: Exception) -> None:
+def _show_traceback(error: Exception) -> None:
     echo("".join(traceback.format_exception(error)), err=True, nl=False)
 
 
 def _take_signals() -> None:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored, as SIGHUP is under nohup."""
+    """Make SIGTERM and SIGHUP end a command as Ctrl-C does. An ignored signal (SIGHUP under nohup) stays so."""
     state = _Signals()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -189,9 +188,9 @@ def _take_signals() -> None:
 
 
 class _Signals:
-    """Ends a command once. What follows may not stop a heal that is under way, except for a second Ctrl-C.
+    """Interrupts a command once. Later signals must not stop a heal in progress, except for a second Ctrl-C.
 
-    One event sends several: a terminal that hangs up does so through the kernel and through the shell.
+    One event can send several signals: when a terminal hangs up, both the kernel and the shell send SIGHUP.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Verbs that give a person a way into the lab."""
+"""Commands that give a person access to the lab: ssh, kubectl, kubeconfig, logs; and shell completion."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from halab.cli.complete import machines
-from halab.cli.console import echo, echo_as_it_is
-from halab.cli.lab import file_option, place_of
+from halab.cli.console import echo, echo_raw
+from halab.cli.lab import file_option, lab_dir_of
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -31,10 +31,10 @@ def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
     from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     labs.require_machine(labs.existing(place), machine)
     words = command[1:] if command[:1] == ("--",) else command
-    _become(access.guests(place).shell_argv(machine, words))
+    _exec(access.guests(place).shell_argv(machine, words))
 
 
 @click.command("kubectl", context_settings=_PASS_ON)
@@ -51,7 +51,7 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
     from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     labs.existing(place)
     kubeconfig = access.kubeconfig(place)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
@@ -59,9 +59,9 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
     remote = labs.remote_of(place.written)
     if remote is None:
         os.environ["KUBECONFIG"] = str(kubeconfig)
-        _become(argv)
+        _exec(argv)
         return None
-    # the way there is ours, and must outlive kubectl
+    # the tunnel belongs to this process, so it must stay alive while kubectl runs
     return process.attached(argv, {"KUBECONFIG": str(access.tunnelled_kubeconfig(place, remote))})
 
 
@@ -76,24 +76,24 @@ def kubeconfig_command(file: Path) -> None:
     """
     from halab.lifecycle import access
 
-    place = place_of(file)
-    echo_as_it_is(access.kubeconfig(place))
-    way = access.way_in(place)
-    if way:
-        echo(way, err=True)
+    place = lab_dir_of(file)
+    echo_raw(access.kubeconfig(place))
+    instructions = access.tunnel_instructions(place)
+    if instructions:
+        echo(instructions, err=True)
 
 
 @click.command("logs")
 @file_option
 @click.argument("machine", required=False, shell_complete=machines)
 @click.option(
-    "-u", "--unit", help="A systemd unit (kubelet, containerd, haproxy …), or a static pod (etcd …)."
+    "-u", "--unit", help="Show only this systemd unit (kubelet, haproxy …) or static pod (etcd …)."
 )
-@click.option("-n", "--lines", default=100, show_default=True, help="How many lines from the end.")
+@click.option("-n", "--lines", default=100, show_default=True, help="Show this many lines from the end.")
 def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) -> None:
-    """Show the log of a machine; without one, the logs of the last `halab up`.
+    """Show the log of a machine or, without a machine, the logs of the last `halab up`.
 
-    A terminal shows control characters as escapes such as \\x1b; a pipe or a file gets them as they were logged.
+    On a terminal, control characters are shown as escapes such as \\x1b. A pipe or a file gets the original bytes.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
     from halab.lifecycle import access, logs
     from halab.lifecycle import lab as labs
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     if machine is None:
         for path, text in logs.of_up(place.work, lines):
             _show_log(f"==> {path} <==\n{text}\n")
@@ -113,17 +113,17 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
 
 
 def _show_log(text: str) -> None:
-    """On a terminal, what machines logged cannot steer it; a program that reads gets every byte."""
+    """Escape control characters on a terminal, so that a log cannot control it. A program gets every byte."""
     if sys.stdout.isatty():
         echo(text, nl=False)
     else:
-        echo_as_it_is(text, nl=False, color=True)
+        echo_raw(text, nl=False, color=True)
 
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
     \b
     Example:
@@ -133,13 +133,13 @@ def completion_command(shell: str) -> None:
 
     from halab.cli import cli
 
-    found = get_completion_class(shell)
-    assert found is not None
-    echo_as_it_is(found(cli, {}, "halab", "_HALAB_COMPLETE").source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None
+    echo_raw(completion_class(cli, {}, "halab", "_HALAB_COMPLETE").source())
 
 
-def _become(argv: list[str]) -> None:
-    """Let a tool take over the terminal, its signals and the exit code."""
-    # Python ignores it, and what takes over would go on writing to a reader who has gone
+def _exec(argv: list[str]) -> None:
+    """Replace this process by a tool, which gets the terminal, the signals and the exit code."""
+    # Python ignores SIGPIPE, and the tool would inherit that and keep writing to a reader that is gone
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execvp(argv[0], argv)

@@ -1,31 +1,34 @@
-"""`halab box`: the base that machines start from."""
+"""`halab box`: the base images that machines start from."""
 
 from __future__ import annotations
 
 import click
 
-from halab.cli.console import echo_as_it_is
+from halab.cli.console import echo_raw
 from halab.cli.lab import json_option, print_json
 
 
 @click.group("box")
 def box_command() -> None:
-    """The base that machines start from: a distribution with Kubernetes inside."""
+    """Build and list boxes, the base images that machines start from."""
 
 
 @box_command.command("build")
 @click.argument("name", default="debian-12")
-@click.option("--kubernetes", "version", default=None, help="A version: a minor, a patch, or latest.")
 @click.option(
-    "--source", default="auto", type=click.Choice(["auto", "release", "modules"]), show_default=True
+    "--kubernetes", "version", default=None, help="Use this Kubernetes version: a minor, a patch or latest."
 )
 @click.option(
-    "--provider", default="docker", type=click.Choice(["docker", "libvirt"]), show_default=True,
-    help="Whose machines start from it.",
+    "--source", default="auto", type=click.Choice(["auto", "release", "modules"]), show_default=True,
+    help="Use official files (release) or build from Go modules.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Build it even if it is in the cache.")
+@click.option(
+    "--provider", default="docker", type=click.Choice(["docker", "libvirt"]), show_default=True,
+    help="Build for the machines of this provider.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Rebuild the box even if it is in the cache.")
 def build(name: str, version: str | None, source: str, provider: str, force: bool) -> None:
-    """Build a box, with its bundle, into the cache.
+    """Build a box and its bundle and store them in the cache.
 
     \b
     Example:
@@ -41,7 +44,7 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
     payload = bundle.ensure(release, kubernetes.BundleSource(source), show)
     built = box.ensure(name, payload, show, provider=ProviderKind(provider), force=force)
-    echo_as_it_is(built.path)
+    echo_raw(built.path)
 
 
 @box_command.command("list")
@@ -56,14 +59,23 @@ def list_boxes(as_json: bool) -> None:
     from halab.cli.console import table
     from halab.images import box
 
-    boxes = box.installed()
+    installed = box.installed()
     if as_json:
         print_json([
-            {"name": each.name, "key": each.key, "provider": str(each.provider), "kubernetes": each.kubernetes,
-             "path": str(each.path)}
-            for each in boxes
+            {"name": built.name, "key": built.key, "provider": str(built.provider), "kubernetes": built.kubernetes,
+             "path": str(built.path)}
+            for built in installed
         ])  # fmt: skip
     else:
-        rows = [(each.name, each.key, each.provider, each.kubernetes, f"{each.size_bytes / 1e6:.0f} MB", each.path)
-                for each in boxes]  # fmt: skip
+        rows = [
+            (
+                built.name,
+                built.key,
+                built.provider,
+                built.kubernetes,
+                f"{built.size_bytes / 1e6:.0f} MB",
+                built.path,
+            )
+            for built in installed
+        ]
         table(["NAME", "KEY", "PROVIDER", "KUBERNETES", "SIZE", "PATH"], rows)

@@ -1,27 +1,29 @@
-"""`halab bundle`: the Kubernetes that labs run."""
+"""`halab bundle`: the Kubernetes versions that labs run."""
 
 from __future__ import annotations
 
 import click
 
-from halab.cli.console import echo_as_it_is
+from halab.cli.console import echo_raw
 from halab.cli.lab import json_option, print_json
 
 
 @click.group("bundle")
 def bundle_command() -> None:
-    """The Kubernetes that labs run: binaries and images of one version, with checksums."""
+    """Build and list bundles, the binaries and images of one Kubernetes version."""
 
 
 @bundle_command.command("build")
-@click.option("--kubernetes", "version", default=None, help="A version: a minor, a patch, or latest.")
+@click.option(
+    "--kubernetes", "version", default=None, help="Use this Kubernetes version: a minor, a patch or latest."
+)
 @click.option(
     "--source", default="auto", type=click.Choice(["auto", "release", "modules"]), show_default=True,
-    help="Official files, or built here from Go modules.",
+    help="Use official files (release) or build from Go modules.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Make it even if it is in the cache.")
+@click.option("--force", is_flag=True, help="Rebuild the bundle even if it is in the cache.")
 def build(version: str | None, source: str, force: bool) -> None:
-    """Put a bundle into the cache, and print where it is.
+    """Build a bundle, store it in the cache and print its path.
 
     \b
     Example:
@@ -32,8 +34,8 @@ def build(version: str | None, source: str, force: bool) -> None:
     from halab.images import bundle
 
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
-    made = bundle.ensure(release, kubernetes.BundleSource(source), progress(), force=force)
-    echo_as_it_is(made.path)
+    built = bundle.ensure(release, kubernetes.BundleSource(source), progress(), force=force)
+    echo_raw(built.path)
 
 
 @bundle_command.command("list")
@@ -48,12 +50,14 @@ def list_bundles(as_json: bool) -> None:
     from halab.cli.console import table
     from halab.images import bundle, cache
 
-    bundles = bundle.installed()
+    installed = bundle.installed()
     if as_json:
-        print_json([{"path": str(each.path), **each.manifest.model_dump(mode="json")} for each in bundles])
+        print_json(
+            [{"path": str(built.path), **built.manifest.model_dump(mode="json")} for built in installed]
+        )
         return
     table(
         ["KUBERNETES", "SOURCE", "ARCHITECTURE", "KEY", "SIZE", "PATH"],
-        [(each.manifest.kubernetes, each.manifest.source, each.manifest.architecture, each.key,
-          cache.in_words(each.size_bytes), each.path) for each in bundles],
+        [(built.manifest.kubernetes, built.manifest.source, built.manifest.architecture, built.key,
+          cache.in_words(built.size_bytes), built.path) for built in installed],
     )  # fmt: skip

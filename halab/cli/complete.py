@@ -1,4 +1,4 @@
-"""What the shell offers at the Tab key: names that exist. It never fails, and never asks a machine."""
+"""Shell completion with names that exist. It never fails and never contacts a machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from click.shell_completion import CompletionItem
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def _offering(names: Callable[[click.Context], Iterable[str]]) -> Completer:
-    """The names that begin with what was typed; none where they cannot be known: a broken file is no matter here."""
+def _completer(names: Callable[[click.Context], Iterable[str]]) -> Completer:
+    """Completes names by prefix. Completes nothing if the names are unknown, for example with a broken lab file."""
 
     def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
         from halab.errors import HalabError
@@ -26,7 +26,7 @@ def _offering(names: Callable[[click.Context], Iterable[str]]) -> Completer:
 
 
 def scenario_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Those that halab carries; files once a path is begun."""
+    """Built-in scenarios, or files as soon as the word looks like a path."""
     from halab.scenario.run import library
 
     if "/" in typed or typed.startswith("."):
@@ -47,10 +47,10 @@ def _faults(context: click.Context) -> list[str]:
 
 
 def _options(context: click.Context) -> list[str]:
-    """The options of the fault that stands on the line already, up to the sign of equality."""
+    """Options of the fault on the command line, each with its equals sign."""
     from halab.faults.catalogue import FAULTS
 
-    # an option whose value is still to come keeps click from assigning the arguments: they are as they were typed
+    # while an option still lacks its value, click has not assigned the arguments yet: they are in context.args
     words = [context.params.get("fault"), *context.args]
     fault = next((FAULTS[word] for word in words if word in FAULTS), None)
     return [f"{name}=" for name in sorted(fault.options)] if fault else []
@@ -73,17 +73,17 @@ def _open_faults(context: click.Context) -> list[str]:
     from halab.faults.journal import Journal
     from halab.lifecycle import lab as labs
 
-    found = Journal(labs.open_file(_file(context)).work.journal).open_faults()
-    return sorted({entry.fault for entry in found})
+    entries = Journal(labs.open_file(_file(context)).work.journal).open_faults()
+    return sorted({entry.fault for entry in entries})
 
 
 def _file(context: click.Context) -> Path:
     return Path(context.params.get("file") or "lab.yml")
 
 
-tags = _offering(_tags)
-fault_names = _offering(_faults)
-fault_options = _offering(_options)
-targets = _offering(_targets)
-machines = _offering(_machines)
-open_faults = _offering(_open_faults)
+tags = _completer(_tags)
+fault_names = _completer(_faults)
+fault_options = _completer(_options)
+targets = _completer(_targets)
+machines = _completer(_machines)
+open_faults = _completer(_open_faults)

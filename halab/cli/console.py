@@ -1,4 +1,4 @@
-"""What the terminal shows: progress on standard error, tables and data on standard output."""
+"""Output on the terminal: progress on standard error, tables and data on standard output."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 _WAITING_LINE_SECONDS = 30
-# The spinner, the time and the limit of a live line.
+# Columns that a live line needs for the spinner, the time and the limit.
 _LIVE_COLUMNS = 26
-# What showing may raise; rich makes an exit of a broken pipe.
+# What printing may raise. rich raises SystemExit for a broken pipe.
 _DROPPED = (Exception, SystemExit)
 
 
 def progress() -> Progress:
-    """Live lines where somebody looks at a terminal, plain ones elsewhere. Showing them never ends the work."""
+    """Live lines on a terminal, plain lines elsewhere. An error while printing never stops the work."""
     is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return _Harmless(_Live() if is_live else _Plain())
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print text that a file or a machine may have a part in: it cannot steer the terminal."""
+    """Print text that may contain data from files or machines, with control characters escaped."""
     click.echo(printable(str(text)), err=err, nl=nl)
 
 
-def echo_as_it_is(text: object, *, nl: bool = True, color: bool | None = None) -> None:
-    """Print to standard output what is data for programs, or has halab's own colours in it.
+def echo_raw(text: object, *, nl: bool = True, color: bool | None = None) -> None:
+    """Print data for programs, or text with halab's own colours, to standard output without escaping.
 
-    Colours are left out where standard output is not a terminal, unless `color` is true.
+    Colours are removed if standard output is not a terminal, unless `color` is true.
     """
     click.echo(str(text), nl=nl, color=color)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print aligned columns to standard output; plain text, so that `grep` and `awk` can read it."""
+    """Print aligned columns to standard output, as plain text that `grep` and `awk` can read."""
     lines = [[printable(str(cell)) for cell in row] for row in [columns, *rows]]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
@@ -67,7 +67,7 @@ def _limit(seconds: float | None) -> str:
 
 
 class _Harmless:
-    """Drops what showing raises: whether a fault is healed does not depend on a terminal."""
+    """Drops errors of the progress display: healing a fault must not depend on a terminal."""
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
@@ -108,7 +108,7 @@ class _HarmlessStep:
 
 
 class _Noted:
-    """A step that remembers what was last said of it."""
+    """A step that remembers its last note and its outcome."""
 
     def __init__(self) -> None:
         self.last = ""
@@ -122,7 +122,7 @@ class _Noted:
 
 
 class _Plain:
-    """A line when a step begins, one when it ends, and one now and then while it lasts."""
+    """Prints a line when a step begins, a line when it ends, and a reminder every 30 s in between."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -156,7 +156,7 @@ class _Plain:
 
 
 class _Live:
-    """Steps that run are drawn in place; those that ended scroll up as lines."""
+    """Draws running steps in place; finished steps scroll up as lines."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -180,7 +180,7 @@ class _Live:
 
         class Drawn(_Noted):
             def note(self, text: str) -> None:
-                # what is left of the line: what is done matters more than what is seen of it
+                # the note gets the rest of the line: the name of the step matters more
                 room = max(0, bars.console.width - len(what) - _LIVE_COLUMNS)
                 text = one_line(text)
                 bars.update(task, note=text if len(text) <= room else text[: max(0, room - 1)] + "…")

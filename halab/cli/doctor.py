@@ -1,4 +1,4 @@
-"""`halab doctor`: whether this host can run the lab, and what to do where it cannot."""
+"""`halab doctor`: check whether this host can run the lab and suggest fixes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from halab.cli.console import echo_as_it_is
+from halab.cli.console import echo_raw
 from halab.cli.lab import json_option, print_json
+from halab.errors import ExitCode
 from halab.printable import brief, printable
 
 if TYPE_CHECKING:
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
-# The longest of a guest that does not come to its end.
+# How long the test guest of a check may take.
 _LIMIT_SECONDS = 15
 
 
 @click.command("doctor")
 @click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), default=None,
-    help="The lab file.  [default: lab.yml, or a lab of defaults where there is none]",
+    help="Check this lab file.  [default: lab.yml, or a lab of defaults if it does not exist]",
 )  # fmt: skip
 @json_option
 def doctor_command(file: Path | None, as_json: bool) -> int:
-    """Look whether this host can run the lab, and say what to do where it cannot (exit 3).
+    """Check whether this host can run the lab and suggest fixes (exit 3 if not).
 
     \b
     Example:
@@ -43,14 +44,14 @@ def doctor_command(file: Path | None, as_json: bool) -> int:
     from halab.doctor import examine
 
     place = _place(file)
-    with progress().step("look at this host", limit_seconds=_LIMIT_SECONDS):
+    with progress().step("check this host", limit_seconds=_LIMIT_SECONDS):
         report = examine(place)
     if as_json:
         print_json(report.as_json())
     else:
         for line in report_lines(report, _width()):
-            echo_as_it_is(line, color=False if os.environ.get("NO_COLOR") else None)
-    return 0 if report.could_run else 3
+            echo_raw(line, color=False if os.environ.get("NO_COLOR") else None)
+    return ExitCode.PASSED if report.could_run else ExitCode.ERROR
 
 
 def _width() -> int:
@@ -62,16 +63,16 @@ def _place(file: Path | None) -> LabDir:
     from halab.lifecycle.lab import LabDir, open_file
     from halab.machines.work import Work
 
-    usual = Path("lab.yml")
-    if file or usual.exists():
-        return open_file(file or usual)
-    work = Work.beside(usual)
+    default = Path("lab.yml")
+    if file or default.exists():
+        return open_file(file or default)
+    work = Work.beside(default)
     work.require_own()
-    return LabDir(usual, LabFile(), work)
+    return LabDir(default, LabFile(), work)
 
 
 def report_lines(report: Report, width: int) -> Iterator[str]:
-    """What the lab needs first, then what it does not; a fix may be longer than the width."""
+    """The report as lines: first the checks that the lab needs, then the others. A fix may exceed the width."""
     names = max(len(result.name) for result in report.results)
     needed = [result for result in report.results if result.needed]
     others = [result for result in report.results if not result.needed]
@@ -87,7 +88,7 @@ def report_lines(report: Report, width: int) -> Iterator[str]:
 
 
 def _result_lines(result: CheckResult, names: int, width: int) -> Iterator[str]:
-    """What was seen and, where it is not well, why that matters and what to do."""
+    """One result as lines: what was seen and, unless it is ok, why it matters and how to fix it."""
     mark = click.style(_MARKS[result.state], fg=_COLORS[result.state])
     indent = " " * (names + 4)
     below = " " * 4
@@ -100,7 +101,7 @@ def _result_lines(result: CheckResult, names: int, width: int) -> Iterator[str]:
     yield from textwrap.wrap(
         f"why: {result.why}", width, initial_indent=below, subsequent_indent=f"{below}     "
     )
-    # a fix stays on one line, however long, so that it can be pasted
+    # a fix stays on one line, whatever its length, so that it can be pasted
     for word, fix in zip(("fix:", *[" or:"] * len(result.fixes)), result.fixes, strict=False):
         yield f"{below}{word} {printable(fix)}"
 
@@ -109,9 +110,13 @@ def _summary(report: Report) -> str:
     from halab.doctor.check import CheckState
 
     warnings, failures = report.count(CheckState.WARNING), report.count(CheckState.FAILED)
-    noted = f", {warnings} to look at" if warnings else ""
+    details = f", {_count(warnings, 'warning')}" if warnings else ""
     if report.hidden:
-        noted += f"; not looked at without root: {', '.join(report.hidden)}"
+        details += f"; not checked without root: {', '.join(report.hidden)}"
     if report.could_run:
-        return f"this host can run the lab {report.lab}{noted}"
-    return f"this host cannot run the lab {report.lab}: {failures} to put right{noted}"
+        return f"this host can run the lab {report.lab}{details}"
+    return f"this host cannot run the lab {report.lab}: {_count(failures, 'problem')} to fix{details}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"

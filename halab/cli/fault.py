@@ -1,4 +1,4 @@
-"""Verbs for a trainer at the board: one fault at a time, by hand, and undoing it."""
+"""Commands that list, inject and heal single faults by hand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 
 from halab.cli.complete import fault_names, fault_options, open_faults, targets
 from halab.cli.console import echo
-from halab.cli.lab import file_option, json_option, place_of, print_json
-from halab.errors import HalabError
+from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
+from halab.errors import ExitCode, HalabError
 
 if TYPE_CHECKING:
     from halab.faults.fault import Fault, Option
@@ -26,7 +26,7 @@ _WIDTH = 100
 @click.argument("names", nargs=-1, shell_complete=fault_names)
 @json_option
 def faults_command(names: tuple[str, ...], as_json: bool) -> None:
-    """List the faults there are, with their options, where they make sense, and what they need.
+    """List the faults with their options, their targets and what they need.
 
     \b
     Example:
@@ -36,7 +36,7 @@ def faults_command(names: tuple[str, ...], as_json: bool) -> None:
     from halab.faults.catalogue import FAULTS
 
     wanted = [FAULTS[_require_known(name)] for name in names] or sorted(
-        FAULTS.values(), key=lambda each: each.name
+        FAULTS.values(), key=lambda fault: fault.name
     )
     if as_json:
         print_json([_as_json(fault) for fault in wanted])
@@ -51,18 +51,18 @@ def faults_command(names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("fault", shell_complete=fault_names)
 @click.option(
     "--on", "on", multiple=True, required=True, shell_complete=targets,
-    help="A machine, or its role now: cp2, lb, etcd-leader, any-cp …; may be given again.",
+    help="Select a machine by name or by role: cp2, lb, etcd-leader, any-cp … (repeatable).",
 )  # fmt: skip
 @click.option(
     "--with", "options", multiple=True, metavar="NAME=VALUE", shell_complete=fault_options,
-    help="An option of the fault; may be given again.",
+    help="Set an option of the fault (repeatable).",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), help="Decides among equal targets.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed for random target choice.")
 @json_option
 def inject_command(
     file: Path, fault: str, on: tuple[str, ...], options: tuple[str, ...], seed: int | None, as_json: bool
 ) -> None:
-    """Inject one fault by hand, and leave it open until `halab heal`.
+    """Inject one fault by hand and leave it open until `halab heal`.
 
     \b
     Example:
@@ -74,40 +74,40 @@ def inject_command(
     from halab.scenario.run import session
 
     given = dict(_pair(option) for option in options)
-    place = place_of(file)
+    place = lab_dir_of(file)
     _require_known(fault)
     with _undoable(place):
-        done = session.inject_by_hand(place, progress(), fault, on, given, seed=seed)
+        injected = session.inject_by_hand(place, progress(), fault, on, given, seed=seed)
     is_open = FAULTS[fault].facts.is_lasting
     if as_json:
         print_json([
             {"id": entry.id, "fault": entry.fault, "machine": entry.machine, "options": entry.options,
              "seen": seen, "is_open": is_open}
-            for entry, seen in done
+            for entry, seen in injected
         ])  # fmt: skip
         return
-    for entry, seen in done:
+    for entry, seen in injected:
         echo(f"{entry}: {seen}")
     if not is_open:
-        echo("over already: there is nothing to undo", err=True)
-    elif done:
+        echo("the fault is already over; there is nothing to undo", err=True)
+    elif injected:
         echo(f"undo it with `halab heal {fault}`", err=True)
 
 
 @contextmanager
 def _undoable(place: LabDir) -> Iterator[None]:
-    """A fault that failed half-way, or was interrupted, says how what is open of it is undone."""
+    """If the injection fails or is interrupted, print the faults that are open and how to undo them."""
     try:
         yield
     except BaseException:
-        say_what_is_open(place)
+        print_open_faults(place)
         raise
 
 
-def say_what_is_open(place: LabDir) -> None:
+def print_open_faults(place: LabDir) -> None:
     from halab.faults.journal import Journal
 
-    # what ended the command is told next: a journal that cannot be read must not replace it
+    # the error that ended the command is shown next: an unreadable journal must not replace it
     with suppress(HalabError):
         for entry in Journal(place.work.journal).open_faults():
             echo(f"a fault is open: {entry} (undo it with `halab heal`)", err=True)
@@ -117,9 +117,9 @@ def say_what_is_open(place: LabDir) -> None:
 @file_option
 @click.argument("names", nargs=-1, shell_complete=open_faults)
 def heal_command(file: Path, names: tuple[str, ...]) -> int:
-    """Undo faults that are open: those injected by hand, and those that a killed run has left.
+    """Undo open faults: those injected by hand and those left by a killed run.
 
-    Without a name all of them, the youngest first; a name is that of a fault, or the beginning of an id.
+    Without NAMES, undo all open faults, newest first. A name is the name of a fault or the beginning of an id.
 
     \b
     Example:
@@ -129,14 +129,14 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
     from halab.cli.console import progress
     from halab.scenario.run import session
 
-    failed = session.heal(place_of(file), progress(), names)
+    failed = session.heal(lab_dir_of(file), progress(), names)
     for entry, error in failed:
         echo(f"not healed: {entry}: {error.message}", err=True)
-    return 3 if failed else 0
+    return ExitCode.ERROR if failed else ExitCode.PASSED
 
 
 def fault_lines(fault: Fault) -> Iterator[str]:
-    """What it does, where and what it needs, and its options."""
+    """A fault as lines: name, target, needs, what it does, and its options."""
     needs = f", needs {', '.join(sorted(fault.needs))}" if fault.needs else ""
     lasts = "" if fault.facts.is_lasting else ", over at once"
     yield f"{fault.name}  (on {fault.place}{needs}{lasts})"
@@ -144,15 +144,15 @@ def fault_lines(fault: Fault) -> Iterator[str]:
     given = {name: f"{name}={option.default or ''}" for name, option in fault.options.items()}
     width = max(map(len, given.values()), default=0)
     for name, option in fault.options.items():
-        said = textwrap.wrap(_said_of(option), max(40, _WIDTH - width - 10)) or [""]
-        yield f"        {given[name].ljust(width)}  {said[0]}".rstrip()
-        for line in said[1:]:
+        description = textwrap.wrap(_describe(option), max(40, _WIDTH - width - 10)) or [""]
+        yield f"        {given[name].ljust(width)}  {description[0]}".rstrip()
+        for line in description[1:]:
             yield f"        {' ' * width}  {line}"
 
 
-def _said_of(option: Option) -> str:
-    such_as = f", such as {option.example}" if option.example else ""
-    return f"{option.means}{such_as}{' (must be given)' if option.default is None else ''}"
+def _describe(option: Option) -> str:
+    example = f", such as {option.example}" if option.example else ""
+    return f"{option.means}{example}{' (required)' if option.default is None else ''}"
 
 
 def _as_json(fault: Fault) -> dict[str, Any]:
@@ -164,18 +164,18 @@ def _as_json(fault: Fault) -> dict[str, Any]:
         "is_lasting": fault.facts.is_lasting,
         "options": {
             name: {
-                "means": each.means,
-                "example": each.example,
-                "default": each.default,
-                "is_target": each.is_target,
+                "means": option.means,
+                "example": option.example,
+                "default": option.default,
+                "is_target": option.is_target,
             }
-            for name, each in fault.options.items()
+            for name, option in fault.options.items()
         },
     }
 
 
 def _require_known(name: str) -> str:
-    """BadUsage where the catalogue has no fault of that name."""
+    """The name, or BadUsage if the catalogue has no fault with this name."""
     from halab.config.loading import nearest
     from halab.errors import BadUsage
     from halab.faults.catalogue import FAULTS
@@ -190,5 +190,5 @@ def _pair(option: str) -> tuple[str, str]:
 
     name, sign, value = option.partition("=")
     if not sign or not name:
-        raise BadUsage(f"--with should be NAME=VALUE, such as process=etcd, not {option}")
+        raise BadUsage(f"--with expects NAME=VALUE, such as process=etcd, not {option}")
     return name, value

@@ -1,4 +1,4 @@
-"""`halab list` and `halab gc`: what labs have, and what is left of those that are gone."""
+"""`halab list` and `halab gc`: show what labs own, and remove what belongs to no living lab."""
 
 from __future__ import annotations
 
@@ -23,126 +23,126 @@ _COLUMNS = ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK FOLDER"]
 @click.command("list")
 @json_option
 def list_command(as_json: bool) -> int:
-    """List all that labs have: machines, volumes, networks, snapshots, allocations, work folders.
+    """List the machines, networks, disks and other resources of all labs.
 
-    A lab is living while its work folder exists; what has none is orphaned, and `halab gc` removes it. What another
-    host has made is elsewhere, and left alone.
+    The state is `living` while the lab's work folder exists. Without a work folder it is `orphaned`, and `halab gc`
+    removes it. The state `elsewhere` means that another host made it; halab leaves it alone.
 
     \b
     Example:
       halab list --json | jq '.[] | select(.state == "orphaned") | .name'
     """
-    from halab.lifecycle import inventory
+    from halab.lifecycle.inventory import read_inventory
 
-    listed = inventory.look()
-    _say_who_is_silent(listed)
+    inventory = read_inventory()
+    _warn_of_silent_providers(inventory)
     if as_json:
-        print_json(_as_json(listed.found))
-    elif listed.found:
-        _show(listed.found)
+        print_json(_as_json(inventory.resources))
+    elif inventory.resources:
+        _show(inventory.resources)
     else:
-        echo("no lab has anything here", err=True)
-    return ExitCode.ERROR if listed.is_blind else ExitCode.PASSED
+        echo("no lab owns anything on this host", err=True)
+    return ExitCode.ERROR if inventory.is_blind else ExitCode.PASSED
 
 
 @click.command("gc")
-@click.option("--yes", is_flag=True, help="Remove it without a question.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def gc_command(yes: bool, as_json: bool) -> int:
-    """Remove what belongs to no living lab, after showing it.
+    """Show what belongs to no living lab, and remove it after a confirmation.
 
-    Only what carries a label of halab is touched. Boxes and bundles in the cache are no lab's, and stay.
+    Only resources with a label of halab are touched. Boxes and bundles in the cache belong to no lab and stay.
 
     \b
     Example:
       halab gc
       halab gc --yes
     """
-    from halab.lifecycle import inventory
+    from halab.lifecycle.inventory import read_inventory, remove
     from halab.lifecycle.ownership import Ownership
 
-    listed = inventory.look()
-    _say_who_is_silent(listed)
-    orphaned = [each for each in listed.found if each.standing is Ownership.ORPHANED]
+    inventory = read_inventory()
+    _warn_of_silent_providers(inventory)
+    orphaned = [owned for owned in inventory.resources if owned.ownership is Ownership.ORPHANED]
     if not as_json and orphaned:
         _show(orphaned)
     removals: list[Removal] = []
     if not orphaned:
-        echo("nothing is left of labs that are gone", err=True)
+        echo("nothing to remove", err=True)
     elif yes or (not as_json and _confirmed(len(orphaned))):
-        for removal in inventory.remove(listed.orphaned):
+        for removal in remove(inventory.orphaned):
             removals.append(removal)
-            echo(_became(removal), err=True)
+            echo(_removal_line(removal), err=True)
     if as_json:
         print_json(
-            {"orphaned": _as_json(orphaned), "removals": [_removal_as_json(each) for each in removals]}
+            {"orphaned": _as_json(orphaned), "removals": [_removal_as_json(removal) for removal in removals]}
         )
-    failed = listed.is_blind or any(each.problem for each in removals)
+    failed = inventory.is_blind or any(removal.problem for removal in removals)
     return ExitCode.ERROR if failed else ExitCode.PASSED
 
 
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
-        echo("nothing was removed: `halab gc --yes` removes it", err=True)
+        echo("nothing was removed: there is no terminal to ask on; use `halab gc --yes`", err=True)
         return False
-    things = "this" if count == 1 else f"these {count}"
-    if click.confirm(f"remove {things}?", err=True):
+    what = "this resource" if count == 1 else f"these {count} resources"
+    if click.confirm(f"remove {what}?", err=True):
         return True
     echo("nothing was removed", err=True)
     return False
 
 
-def _say_who_is_silent(listed: Inventory) -> None:
-    for holder, problem in listed.silent.items():
-        echo(f"not asked: {holder}: {problem.message}", err=True)
+def _warn_of_silent_providers(inventory: Inventory) -> None:
+    for holder, problem in inventory.silent.items():
+        echo(f"warning: {holder} is not included: {problem.message}", err=True)
 
 
-def _show(found: Sequence[OwnedResource]) -> None:
+def _show(resources: Sequence[OwnedResource]) -> None:
     from halab.cli.console import table
 
     now = datetime.now(UTC)
     rows = []
-    for each in found:
-        thing = each.belonging
+    for owned in resources:
+        resource = owned.resource
         rows.append((
-            thing.kind, thing.name, thing.lab, each.standing, _age(thing.created, now), _size(thing.size_bytes),
-            thing.holder, thing.work or "-",
+            resource.kind, resource.name, resource.lab, owned.ownership, _age(resource.created, now),
+            _size(resource.size_bytes), resource.holder, resource.work or "-",
         ))  # fmt: skip
     table(_COLUMNS, rows)
 
 
-def _became(removal: Removal) -> str:
-    what = f"{removal.belonging.kind} {removal.belonging.name}"
+def _removal_line(removal: Removal) -> str:
+    what = f"{removal.resource.kind} {removal.resource.name}"
     if removal.problem:
         return f"not removed: {what}: {removal.problem.message}"
     if removal.spared:
-        return f"not removed: {what}: its lab has come back"
+        return f"not removed: {what}: its lab is up again"
     return f"removed {what}"
 
 
-def _as_json(found: Sequence[OwnedResource]) -> list[dict[str, object]]:
+def _as_json(resources: Sequence[OwnedResource]) -> list[dict[str, object]]:
     now = datetime.now(UTC)
-    shown: list[dict[str, object]] = []
-    for each in found:
-        thing = each.belonging
-        age = None if thing.created is None else round((now - thing.created).total_seconds())
-        shown.append({
-            "kind": thing.kind, "name": thing.name, "on": thing.holder, "key": thing.key,
-            "lab": thing.lab, "machine": thing.machine or None, "snapshot": thing.snapshot or None,
-            "state": each.standing, "work": thing.work or None, "host": thing.host or None,
-            "created": thing.created.astimezone(UTC).isoformat(timespec="seconds") if thing.created else None,
-            "age_seconds": age, "size_bytes": thing.size_bytes,
+    records: list[dict[str, object]] = []
+    for owned in resources:
+        resource, created = owned.resource, owned.resource.created
+        records.append({
+            "kind": resource.kind, "name": resource.name, "on": resource.holder, "key": resource.key,
+            "lab": resource.lab, "machine": resource.machine or None, "snapshot": resource.snapshot or None,
+            "state": owned.ownership, "work": resource.work or None, "host": resource.host or None,
+            "created": created.astimezone(UTC).isoformat(timespec="seconds") if created else None,
+            "age_seconds": round((now - created).total_seconds()) if created else None,
+            "size_bytes": resource.size_bytes,
         })  # fmt: skip
-    return shown
+    return records
 
 
 def _removal_as_json(removal: Removal) -> dict[str, object]:
-    thing = removal.belonging
+    resource = removal.resource
     return {
-        "kind": thing.kind,
-        "name": thing.name,
-        "on": thing.holder,
-        "key": thing.key,
+        "kind": resource.kind,
+        "name": resource.name,
+        "on": resource.holder,
+        "key": resource.key,
         "removed": removal.problem is None and not removal.spared,
         "problem": removal.problem.message if removal.problem else None,
     }

@@ -1,4 +1,4 @@
-"""Verbs that make, show and remove a lab."""
+"""Commands that build, show and remove a lab."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from halab.cli.console import echo, echo_as_it_is
+from halab.cli.console import echo, echo_raw
+from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
@@ -20,26 +21,26 @@ file_option = click.option(
     type=click.Path(path_type=Path),
     default="lab.yml",
     show_default=True,
-    help="The lab file.",
+    help="Use this lab file.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-def place_of(file: Path) -> LabDir:
+def lab_dir_of(file: Path) -> LabDir:
     from halab.lifecycle.lab import open_file
 
     return open_file(file)
 
 
 def print_json(value: Any) -> None:
-    echo_as_it_is(json.dumps(value, indent=2))
+    echo_raw(json.dumps(value, indent=2))
 
 
 @click.command("init")
 @file_option
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init_command(file: Path, force: bool) -> None:
-    """Write a lab file with every setting explained.
+    """Write a lab file that explains every setting.
 
     \b
     Example:
@@ -50,7 +51,7 @@ def init_command(file: Path, force: bool) -> None:
 
     if file.exists() and not force:
         raise BadUsage(
-            f"there is a lab file already: {file}", hint="use it as it is, or replace it with --force"
+            f"the lab file already exists: {file}", hint="use it as it is, or overwrite it with --force"
         )
     from halab.config import kubernetes, schema
 
@@ -58,13 +59,13 @@ def init_command(file: Path, force: bool) -> None:
     file.write_text(
         templates.text("lab.yml.j2", schema=schema.LAB_SCHEMA, versions=list(kubernetes.RELEASES))
     )
-    echo(f"wrote {file}; bring it up with `halab up`", err=True)
+    echo(f"wrote {file}; build the lab with `halab up`", err=True)
 
 
 @click.command("schema")
 @click.argument("kind", type=click.Choice(["lab", "scenario"]))
 def schema_command(kind: str) -> None:
-    """Print the JSON Schema of a lab file or a scenario file.
+    """Print the JSON Schema of lab files or scenario files.
 
     \b
     Example:
@@ -72,16 +73,16 @@ def schema_command(kind: str) -> None:
     """
     from halab.config import schema
 
-    echo_as_it_is(schema.lab_schema() if kind == "lab" else schema.scenario_schema(), nl=False)
+    echo_raw(schema.lab_schema() if kind == "lab" else schema.scenario_schema(), nl=False)
 
 
 @click.command("render")
 @file_option
 @json_option
 def render_command(file: Path, as_json: bool) -> None:
-    """Write the Vagrantfile and the scripts of a lab; touch no machine and no other host.
+    """Write the lab's Vagrantfile and scripts without touching any machine or other host.
 
-    A lab that is not up yet has no network of its own: `up` may choose another one than is shown here.
+    A lab that is not up yet holds no network: `halab up` may choose a different one from the one shown here.
 
     \b
     Example:
@@ -89,7 +90,7 @@ def render_command(file: Path, as_json: bool) -> None:
     """
     from halab.lifecycle.workfiles import preview
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     lab, changed = preview(place)
     if as_json:
         print_json({"work": str(place.work.path), "network": str(lab.network), "changed": changed})
@@ -101,7 +102,7 @@ def render_command(file: Path, as_json: bool) -> None:
 @file_option
 @json_option
 def up_command(file: Path, as_json: bool) -> None:
-    """Bring the lab up, and return when it is steady. A second `up` changes nothing.
+    """Build the lab and wait until it is steady. A second `halab up` changes nothing.
 
     \b
     Example:
@@ -110,26 +111,26 @@ def up_command(file: Path, as_json: bool) -> None:
     from halab import doctor
     from halab.cli.console import progress
 
-    place = place_of(file)
-    # before the rest is imported: it may be a library that is missing
+    place = lab_dir_of(file)
+    # checked before the imports below, because a library may be missing
     for result in doctor.require(place):
         echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)
     from halab.lifecycle import up
 
     with doctor.explained(place):
-        brought = up.up(place, progress())
+        built = up.up(place, progress())
     if as_json:
-        print_json({"lab": brought.lab.name, "endpoint": brought.lab.endpoint, "leaders": brought.seen.leaders,
-                    "changes": brought.changes, "kubeconfig": str(place.work.kubeconfig)})  # fmt: skip
+        print_json({"lab": built.lab.name, "endpoint": built.lab.endpoint, "leaders": built.seen.leaders,
+                    "changes": built.changes, "kubeconfig": str(place.work.kubeconfig)})  # fmt: skip
     else:
-        changed = "nothing had to be changed" if brought.changes == 0 else f"{brought.changes} changes"
-        echo(f"the lab {brought.lab.name} is steady behind {brought.lab.endpoint}; {changed}", err=True)
+        changes = "nothing to change" if built.changes == 0 else f"{built.changes} changes"
+        echo(f"the lab {built.lab.name} is steady behind {built.lab.endpoint}; {changes}", err=True)
 
 
 @click.command("start")
 @file_option
 def start_command(file: Path) -> None:
-    """Start a stopped lab, and return when it is steady.
+    """Start a stopped lab and wait until it is steady.
 
     \b
     Example:
@@ -139,7 +140,7 @@ def start_command(file: Path) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import up
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     with doctor.explained(place):
         up.start(place, progress())
 
@@ -147,7 +148,7 @@ def start_command(file: Path) -> None:
 @click.command("stop")
 @file_option
 def stop_command(file: Path) -> None:
-    """Stop the machines of the lab for the night; their disks stay.
+    """Stop the lab's machines and keep their disks.
 
     \b
     Example:
@@ -156,14 +157,14 @@ def stop_command(file: Path) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import up
 
-    up.stop(place_of(file), progress())
+    up.stop(lab_dir_of(file), progress())
 
 
 @click.command("down")
 @file_option
-@click.option("--runs", is_flag=True, help="Remove the recorded runs as well.")
+@click.option("--runs", is_flag=True, help="Remove the recorded runs too.")
 def down_command(file: Path, runs: bool) -> None:
-    """Remove the lab: machines, network, keys. What its runs recorded stays.
+    """Remove the lab's machines, network and keys. The recorded runs stay.
 
     \b
     Example:
@@ -172,24 +173,24 @@ def down_command(file: Path, runs: bool) -> None:
     from halab.cli.console import progress
     from halab.lifecycle.down import down
 
-    removed = down(place_of(file), progress(), runs=runs)
-    echo(f"removed {', '.join(removed)}" if removed else "there was nothing to remove", err=True)
+    removed = down(lab_dir_of(file), progress(), runs=runs)
+    echo(f"removed {', '.join(removed)}" if removed else "nothing to remove", err=True)
 
 
 @click.command("status")
 @file_option
 @json_option
 def status_command(file: Path, as_json: bool) -> int:
-    """Show the machines, who leads, and what the lab lacks to be steady (exit 3 if it lacks something).
+    """Show the machines, the leaders and why the lab is not steady (exit 3 if it is not).
 
     \b
     Example:
       halab status --json | jq .leaders
     """
     from halab.cli.console import table
-    from halab.lifecycle.status import look
+    from halab.lifecycle.status import read_status
 
-    status = look(place_of(file))
+    status = read_status(lab_dir_of(file))
     if as_json:
         print_json(status.as_json())
     else:
@@ -198,4 +199,4 @@ def status_command(file: Path, as_json: bool) -> int:
             echo(f"a fault is open: {fault} (undo it with `halab heal`)")
         for line in status.missing:
             echo(f"not steady: {line}")
-    return 0 if status.steady else 3
+    return ExitCode.PASSED if status.steady else ExitCode.ERROR

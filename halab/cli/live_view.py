@@ -1,4 +1,4 @@
-"""How a live lab is drawn: a screen for terminals, one line for everything else. Readable without colour."""
+"""Draws a live lab: a screen on terminals, one line elsewhere. Readable without colour."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from halab.topology.lab import Lab
 
 _NODES = {"true": "ready", "false": "not ready"}
-# An answer in less than so many seconds: 3, 10 and 30 ms are usual, more than a second is nearly a failure.
+# A mark for answers faster than this many seconds: 3, 10 and 30 ms are usual, over a second is nearly a failure.
 _LEVELS = ((0.01, "▁"), (0.03, "▂"), (0.1, "▃"), (0.3, "▄"), (1.0, "▅"))
 _SLOWEST = "▆"
 _FAILED, _NOT_ASKED = "×", "·"
 _MOST_MARKS, _FEWEST_MARKS = 60, 10
-# What stands beside the marks: the gaps, `fails`, `12 ms`, `100 %`.
+# Columns beside the marks: the gaps, `fails`, `12 ms`, `100 %`.
 _BESIDE_MARKS = 26
 _FEWEST_CHANGES = 3
 
 
 @dataclass(frozen=True)
 class LiveScreen:
-    """What is looked at; `began` is the wall-clock time of the view's zero."""
+    """The lab on the screen. `began` is the wall-clock time at second 0 of the view."""
 
     lab: Lab
     began: datetime
@@ -41,7 +41,7 @@ class LiveScreen:
 
 
 def screen(view: LiveScreen, live: Live, t: float, width: int, height: int) -> RenderableType:
-    """Machines, probes, and as many of the last changes as there is room for."""
+    """Machines, probes, and as many of the last changes as fit."""
     from rich.console import Group
     from rich.text import Text
 
@@ -58,16 +58,16 @@ def screen(view: LiveScreen, live: Live, t: float, width: int, height: int) -> R
         Text(printable(f"a fault is open: {fault}"), "bold red", no_wrap=True, overflow="ellipsis")
         for fault in live.faults
     ]
-    # head, two empty lines and a last one, two headings
+    # the title, two empty lines, an empty last line and two table headings
     used = 6 + len(lab.machines) + len(live.lanes) + len(live.faults)
     changes = live.changes(max(_FEWEST_CHANGES, height - used - 1))
     if changes:
-        parts += [Text(), *(_change(view, each) for each in changes)]
+        parts += [Text(), *(_change(view, change) for change in changes)]
     return Group(*parts)
 
 
 def summary(view: LiveScreen, live: Live, t: float) -> str:
-    """Everything in one line, the exceptions by name."""
+    """The whole lab in one line, with exceptions by name."""
     return f"{view.clock(t)}  " + "; ".join(_summed(view.lab, live, t))
 
 
@@ -129,7 +129,7 @@ def _marks(cells: Sequence[Cell]) -> Text:
         if cell.failed:
             drawn.append(_FAILED, "bold red" if cell.failed == cell.asked else "yellow")
         elif not cell.asked:
-            # what is newer than the last answer may still be under way
+            # probes newer than the last answer may still be running
             drawn.append(_NOT_ASKED if index < last else " ", "dim")
         else:
             level = next((mark for limit, mark in _LEVELS if cell.slowest_seconds < limit), _SLOWEST)
@@ -160,16 +160,17 @@ def _node(live: Live, t: float, machine: str) -> str:
 
 
 def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
-    yield from _exceptions("running", {each.name: live.machine(each.name) or "?" for each in lab.machines})
+    yield from _exceptions(
+        "running", {machine.name: live.machine(machine.name) or "?" for machine in lab.machines}
+    )
     leaders = [f"{role.component} {live.state(t, role.leader) or 'unknown'}" for role in LEADER_ROLES]
     yield f"leaders: {', '.join(leaders)}"
-    backends = {each.name: live.state(t, "backend", each.name) for each in lab.control_planes}
+    backends = {machine.name: live.state(t, "backend", machine.name) for machine in lab.control_planes}
     known = {name: state for name, state in backends.items() if state}
     if known:
         yield from _exceptions("backends up", known, good="up")
-    yield from _exceptions(
-        "nodes ready", {each.name: _node(live, t, each.name) for each in lab.nodes}, good="ready"
-    )
+    nodes = {machine.name: _node(live, t, machine.name) for machine in lab.nodes}
+    yield from _exceptions("nodes ready", nodes, good="ready")
     failing = [lane.in_words for lane in live.lanes if not live.now(lane).ok]
     yield f"failing: {', '.join(failing)}" if failing else f"{len(live.lanes)} probes answer"
     for fault in live.faults:

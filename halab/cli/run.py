@@ -1,4 +1,4 @@
-"""Verbs that play scenarios: `run` judges the lab, `prove` judges the scenarios."""
+"""Commands that run scenarios: `run` judges the lab, `prove` judges the scenarios."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from halab.cli.complete import scenario_names, tags
-from halab.cli.console import echo, echo_as_it_is
-from halab.cli.fault import say_what_is_open
-from halab.cli.lab import file_option, json_option, place_of, print_json
+from halab.cli.console import echo, echo_raw
+from halab.cli.fault import print_open_faults
+from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
 from halab.errors import HalabError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What both verbs take: what is played, and how a campaign goes on."""
+    """Options of both commands: which scenarios to run and how to continue after each."""
 
     file: Path
     names: tuple[str, ...]
@@ -39,17 +39,21 @@ class Choice:
 _OPTIONS = (
     file_option,
     click.argument("names", nargs=-1, shell_complete=scenario_names),
-    click.option("--all", "run_all", is_flag=True, help="Every scenario that halab carries, in a random order."),
-    click.option("--tag", "tags", multiple=True, shell_complete=tags, help="Those with a tag; again for more."),
-    click.option("--seed", type=click.IntRange(min=0), help="Decides the order, and among equal targets."),
-    click.option("--fail-fast", is_flag=True, help="End after the first that does not end as it should."),
-    click.option("--keep", is_flag=True, help="End, and repair nothing, when one leaves the lab broken."),
+    click.option("--all", "run_all", is_flag=True, help="Run every built-in scenario in random order."),
+    click.option(
+        "--tag", "tags", multiple=True, shell_complete=tags, help="Run scenarios with this tag (repeatable)."
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), help="Seed for the order and for random target choice."
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first unexpected verdict."),
+    click.option("--keep", is_flag=True, help="Stop without repairing if a scenario leaves the lab broken."),
     json_option,
 )  # fmt: skip
 
 
 def _choosing(command: Callable[..., int]) -> Callable[..., int]:
-    """Gives a verb these options, as one Choice before its own."""
+    """Add the common options to a command, which gets them as one Choice before its own options."""
 
     @functools.wraps(command)
     def chosen(
@@ -71,15 +75,16 @@ def _choosing(command: Callable[..., int]) -> Callable[..., int]:
 @click.command("run")
 @_choosing
 @click.option(
-    "--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Play all so many times."
-)
-@click.option("--twin", is_flag=True, help="Run the losing twin instead: its verdict must not be pass.")
+    "--repeat", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Run the selection this many times.",
+)  # fmt: skip
+@click.option("--twin", is_flag=True, help="Run the losing twin instead; its verdict must not be pass.")
 def run_command(choice: Choice, repeat: int, twin: bool) -> int:
-    """Run scenarios on the lab: by name, by tag, or a file of your own.
+    """Run scenarios on the lab, selected by name, by file or by tag.
 
-    A lab that one of them leaves broken is mended before the next: healed, switched on, put back, or rebuilt. More
-    than one run makes one report of all of them. Exit code: 0 all passed, 1 one failed, 3 a run ended in an error or
-    nothing ran, 130 interrupted; of several, 130 before 3 before 1.
+    If a scenario leaves the lab broken, halab repairs the lab before the next one: it heals faults, starts machines,
+    restores the snapshot or rebuilds the lab. Several runs get one common report. Exit code: 0 all passed, 1 one
+    failed, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 wins over 3, and 3 over 1.
 
     \b
     Example:
@@ -92,19 +97,19 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     def show(run: CampaignRun) -> None:
         print_result(run.folder, run.result)
 
-    played = _play(choice, show, repeat=repeat, twin=twin)
+    outcome = _run_campaign(choice, show, repeat=repeat, twin=twin)
     if choice.as_json:
-        print_results([(run.folder, run.result) for run in played.runs])
-    return _ended(played, [str(run.result.verdict) for run in played.runs])
+        print_results([(run.folder, run.result) for run in outcome.runs])
+    return _exit_code(outcome, [str(run.result.verdict) for run in outcome.runs])
 
 
 @click.command("prove")
 @_choosing
 def prove_command(choice: Choice) -> int:
-    """Prove that scenarios can lose: run the losing twin of each.
+    """Prove that scenarios can fail by running the losing twin of each.
 
-    Succeeds only where each verdict is the one that the twin promises. Exit code: 0 all lost as promised, 1 a twin did
-    not, 3 a run ended in an error or nothing ran, 130 interrupted; of several, 130 before 3 before 1.
+    The command succeeds only if every run ends with the verdict that its twin declares. Exit code: 0 all did, 1 one did
+    not, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 wins over 3, and 3 over 1.
 
     \b
     Example:
@@ -116,14 +121,14 @@ def prove_command(choice: Choice) -> int:
     def show(run: CampaignRun) -> None:
         print_proof(Proof(run), run.folder)
 
-    played = _play(choice, show, twin=True, proving=True)
-    proofs = [Proof(run) for run in played.runs]
+    outcome = _run_campaign(choice, show, twin=True, proving=True)
+    proofs = [Proof(run) for run in outcome.runs]
     if choice.as_json:
         print_json([proof.as_json() for proof in proofs])
-    return _ended(played, [proof.verdict for proof in proofs])
+    return _exit_code(outcome, [proof.verdict for proof in proofs])
 
 
-def _play(
+def _run_campaign(
     choice: Choice,
     show: Callable[[CampaignRun], None],
     *,
@@ -131,14 +136,14 @@ def _play(
     twin: bool = False,
     proving: bool = False,
 ) -> CampaignOutcome:
-    """Play what was chosen, and show each run as soon as it has ended; JSON is printed at the end."""
+    """Run the chosen scenarios and show each run as soon as it ends. JSON is printed at the end."""
     from halab.campaign.outcome import write_overview
     from halab.campaign.plan import announcement, planned_runs
     from halab.campaign.play import CampaignOptions, as_halab_error, play
     from halab.cli.console import progress
     from halab.report import table
 
-    place = place_of(choice.file)
+    place = lab_dir_of(choice.file)
     scripts = scripts_of(choice)
     seed = secrets.randbelow(10**6) if choice.seed is None else choice.seed
     planned = planned_runs(scripts, seed, repeat=repeat, twin=twin, shuffled=not choice.names)
@@ -146,50 +151,50 @@ def _play(
     if len(planned) > 1:
         shown.say(announcement(planned, seed, place.written.patience))
     options = CampaignOptions(choice.fail_fast, choice.keep, proving)
-    played = play(
+    outcome = play(
         place, planned, shown, options, seed=seed, on_run=(lambda run: None) if choice.as_json else show
     )
-    if played.was_interrupted:
-        say_what_is_open(place)
-    if played.needs_overview:
+    if outcome.was_interrupted:
+        print_open_faults(place)
+    if outcome.needs_overview:
         try:
-            page = write_overview(place, played)
+            page = write_overview(place, outcome)
         except (HalabError, OSError) as error:
-            played.error = played.error or as_halab_error(error)
-            return played
+            outcome.error = outcome.error or as_halab_error(error)
+            return outcome
         if not choice.as_json:
-            echo_as_it_is(table.overview(played.campaign))
+            echo_raw(table.overview(outcome.campaign))
         echo(f"report of all: {page}", err=True)
-    return played
+    return outcome
 
 
 def scripts_of(choice: Choice) -> list[Script]:
-    """The scenarios that are asked for: by name, or all, or by tag."""
+    """The chosen scenarios: by name, all, or by tag. BadUsage if none or more than one of these ways is given."""
     from halab.config.loading import nearest
     from halab.errors import BadUsage
     from halab.scenario.run import library
 
-    given = {"names": choice.names, "--all": choice.run_all, "--tag": choice.tags}
-    ways = [way for way, value in given.items() if value]
-    if not ways:
-        hint = "name one (`halab scenarios` lists them), or give --tag or --all"
-        raise BadUsage("no scenario named", hint=hint)
-    if len(ways) > 1:
-        raise BadUsage(f"give one of {', '.join(ways)}, not several")
+    selectors = {"names": choice.names, "--all": choice.run_all, "--tag": choice.tags}
+    given = [selector for selector, value in selectors.items() if value]
+    if not given:
+        hint = "name one (`halab scenarios` lists them), or use --tag or --all"
+        raise BadUsage("no scenario selected", hint=hint)
+    if len(given) > 1:
+        raise BadUsage(f"use only one of {', '.join(given)}")
     scripts = library.find_all(choice.names or library.names())
     known = sorted({tag for script in scripts for tag in script.scenario.tags})
     for tag in choice.tags:
         if tag not in known:
             raise BadUsage(f"no scenario has the tag {tag}{nearest(tag, known)}")
-    return [each for each in scripts if not choice.tags or set(choice.tags) & set(each.scenario.tags)]
+    return [script for script in scripts if not choice.tags or set(choice.tags) & set(script.scenario.tags)]
 
 
-def _ended(played: CampaignOutcome, verdicts: Sequence[str]) -> int:
-    """The exit code of a campaign. The error that ended it early is raised, to be shown."""
+def _exit_code(outcome: CampaignOutcome, verdicts: Sequence[str]) -> int:
+    """The exit code of a campaign. If an error ended it early, raise that error."""
     from halab.cli.verdicts import exit_code
 
-    if played.was_interrupted:
+    if outcome.was_interrupted:
         echo("halab: interrupted", err=True)
-    elif played.error:
-        raise played.error
-    return exit_code(verdicts, was_interrupted=played.was_interrupted)
+    elif outcome.error:
+        raise outcome.error
+    return exit_code(verdicts, was_interrupted=outcome.was_interrupted)

@@ -1,4 +1,4 @@
-"""Verbs that need no lab: which scenarios there are, and what a recorded run came to."""
+"""Commands that need no lab: list scenarios, and judge a recorded run again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.complete import scenario_names
-from halab.cli.console import echo, echo_as_it_is
+from halab.cli.console import echo, echo_raw
 from halab.cli.lab import json_option, print_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _WIDTH = 100
 @click.argument("names", nargs=-1, shell_complete=scenario_names)
 @json_option
 def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
-    """List the scenarios that halab carries; with names, or the paths of your own, tell what each does and promises.
+    """List the built-in scenarios, or describe the scenarios with these names or paths.
 
     \b
     Example:
@@ -36,20 +36,20 @@ def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
     from halab.cli.console import table
     from halab.scenario.run import description, library
 
-    found = library.find_all(names or library.names())
+    scripts = library.find_all(names or library.names())
     if as_json:
-        print_json([description.as_data(each) for each in found])
+        print_json([description.as_data(script) for script in scripts])
     elif names:
-        echo("\n\n".join("\n".join(_told(each)) for each in found))
+        echo("\n\n".join("\n".join(_description_lines(script)) for script in scripts))
     else:
         table(
             ["NAME", "TITLE", "TAGS"],
-            [(s.name, s.scenario.title, ", ".join(s.scenario.tags)) for s in found],
+            [(s.name, s.scenario.title, ", ".join(s.scenario.tags)) for s in scripts],
         )
 
 
-def _told(script: Script) -> Iterator[str]:
-    """A scenario as a person reads it, wrapped."""
+def _description_lines(script: Script) -> Iterator[str]:
+    """A scenario in prose, wrapped to lines."""
     from halab.scenario.run import description
 
     for number, (heading, sentences) in enumerate(description.paragraphs(script)):
@@ -59,7 +59,7 @@ def _told(script: Script) -> Iterator[str]:
             yield heading
         indent = "  " if heading else ""
         for sentence in sentences:
-            # what follows the number of a step stands below its first word
+            # later lines of a numbered step are indented to its first word
             number_of_step = re.match(r"\d+\. ", sentence)
             below = indent + " " * (number_of_step.end() if number_of_step else 0)
             yield from textwrap.wrap(
@@ -72,7 +72,7 @@ def _told(script: Script) -> Iterator[str]:
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option
 def report_command(folder: Path, as_json: bool) -> int:
-    """Judge a recorded run, or all of a campaign, again and write the reports anew; no lab is needed.
+    """Judge a recorded run or campaign again and rewrite its reports. No lab is needed.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def report_command(folder: Path, as_json: bool) -> int:
         if as_json:
             print_results(campaign.runs)
         else:
-            echo_as_it_is(table.overview(campaign))
+            echo_raw(table.overview(campaign))
         return exit_code([str(verdict) for verdict in campaign.against_expected])
     run = RunFolder.existing(folder)
     result = render(run)

@@ -1,4 +1,4 @@
-"""Verbs that keep a lab as it is, and put it back."""
+"""Commands that save the state of a lab and restore it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from halab.cli.console import echo
-from halab.cli.lab import file_option, json_option, place_of, print_json
+from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
 
 
 @click.group("snapshot")
 def snapshot_command() -> None:
-    """Keep the whole lab as it is now, and put it back to that later.
+    """Save the state of the whole lab and restore it later.
 
-    All machines are frozen, saved and go on, so that a snapshot has them at one moment. Virtual machines go on
-    where they were; containers start again with the disks of that moment.
+    A save freezes all machines, saves them and lets them continue: a snapshot has all of them at one moment.
+    After a restore, virtual machines continue where they were; containers boot from the disks of that moment.
 
     \b
     Example:
@@ -28,7 +28,7 @@ def snapshot_command() -> None:
 @file_option
 @click.argument("name")
 def save_command(file: Path, name: str) -> None:
-    """Save the lab under a name, and return when it is steady again.
+    """Save the lab under a name and wait until it is steady again.
 
     \b
     Example:
@@ -37,14 +37,14 @@ def save_command(file: Path, name: str) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    snapshot.save(place_of(file), name, progress())
+    snapshot.save(lab_dir_of(file), name, progress())
 
 
 @snapshot_command.command("list")
 @file_option
 @json_option
 def list_command(file: Path, as_json: bool) -> None:
-    """List the snapshots of the lab, the oldest first.
+    """List the lab's snapshots, oldest first.
 
     \b
     Example:
@@ -53,35 +53,35 @@ def list_command(file: Path, as_json: bool) -> None:
     from halab.cli.console import table
     from halab.lifecycle import snapshot
 
-    found = snapshot.of_lab(place_of(file))
+    snapshots = snapshot.of_lab(lab_dir_of(file))
     if as_json:
         print_json(
             [
                 {
-                    "name": each.name,
-                    "created": each.created.isoformat(timespec="seconds"),
-                    "missing": each.missing,
+                    "name": saved.name,
+                    "created": saved.created.isoformat(timespec="seconds"),
+                    "missing": saved.missing,
                 }
-                for each in found
+                for saved in snapshots
             ]
         )
         return
     rows = [
         (
-            each.name,
-            f"{each.created.astimezone():%Y-%m-%d %H:%M:%S}",
-            "yes" if each.is_whole else f"no: {', '.join(each.missing)} missing",
+            saved.name,
+            f"{saved.created.astimezone():%Y-%m-%d %H:%M:%S}",
+            "yes" if saved.is_complete else f"no: {', '.join(saved.missing)} missing",
         )
-        for each in found
+        for saved in snapshots
     ]
-    table(["SNAPSHOT", "SAVED", "WHOLE"], rows)
+    table(["SNAPSHOT", "SAVED", "COMPLETE"], rows)
 
 
 @snapshot_command.command("restore")
 @file_option
 @click.argument("name")
 def restore_command(file: Path, name: str) -> None:
-    """Put the lab back to a snapshot, and return when it is steady. What came after is lost.
+    """Restore a snapshot and wait until the lab is steady. Later changes are lost.
 
     \b
     Example:
@@ -91,7 +91,7 @@ def restore_command(file: Path, name: str) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     with doctor.explained(place):
         snapshot.restore(place, name, progress())
 
@@ -100,7 +100,7 @@ def restore_command(file: Path, name: str) -> None:
 @file_option
 @click.argument("name")
 def delete_command(file: Path, name: str) -> None:
-    """Remove a snapshot of the lab.
+    """Delete a snapshot of the lab.
 
     \b
     Example:
@@ -108,14 +108,14 @@ def delete_command(file: Path, name: str) -> None:
     """
     from halab.lifecycle import snapshot
 
-    snapshot.delete(place_of(file), name)
-    echo(f"removed the snapshot {name}", err=True)
+    snapshot.delete(lab_dir_of(file), name)
+    echo(f"deleted the snapshot {name}", err=True)
 
 
 @click.command("reset")
 @file_option
 def reset_command(file: Path) -> None:
-    """Put the lab back to how `halab up` left it, and return when it is steady.
+    """Restore the state that `halab up` saved and wait until the lab is steady.
 
     \b
     Example:
@@ -125,6 +125,6 @@ def reset_command(file: Path) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     with doctor.explained(place):
         snapshot.reset(place, progress())

@@ -1,8 +1,8 @@
-"""The standard streams of halab: what cannot be shown ends no work.
+"""The standard streams of halab. An error while writing output never stops the work.
 
 A reader may end (`halab run … | head`), a terminal may hang up, a disk may be full, a stream may be closed. The error
-is dropped where the bytes leave halab, below everything that prints: click, rich, warnings, and Python's own flush at
-the exit. Only output is lost. `main` asks afterwards whether data was lost that somebody waits for.
+is dropped at the lowest level, below everything that prints: click, rich, warnings, and Python's own flush at exit.
+Only output is lost. Before it exits, `main` checks whether data for standard output was lost.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import select
 import sys
 from typing import Any, TextIO
 
-# A pipe that is ready takes this much without blocking.
+# A pipe that is ready for writing accepts this much without blocking.
 _CHUNK_BYTES = select.PIPE_BUF
-# How long messages wait for a reader who has stopped reading: `| less`, or Ctrl-S.
+# How long messages wait for a reader that stopped reading: `| less`, or Ctrl-S.
 _STALL_SECONDS = 5.0
 
 
 class _Output(io.FileIO):
-    """A file descriptor to write to; from the first error on it takes everything and writes nothing.
+    """A file descriptor for output. After the first error, it accepts all data and writes nothing.
 
-    With `stall_seconds`, what a reader does not take in that time is left out: it may not hold up a heal.
+    With `stall_seconds`, data that a reader does not read within that time is dropped, so that it cannot block a heal.
     """
 
     def __init__(self, descriptor: int, stall_seconds: float | None = None) -> None:
@@ -39,7 +39,7 @@ class _Output(io.FileIO):
         size = left.nbytes
         try:
             while left and self.error is None and self._is_ready():
-                # None where another process made the stream non-blocking, and it is full
+                # write returns None if another process made the stream non-blocking and it is full
                 left = left[super().write(left[:_CHUNK_BYTES]) or 0 :]
         except OSError as error:
             self.error = error
@@ -47,9 +47,9 @@ class _Output(io.FileIO):
 
     @property
     def has_lost_data(self) -> bool:
-        """Whether output is missing though somebody may wait for it; a reader who left does not."""
-        gone = (errno.EPIPE, errno.EIO) if self._is_terminal else (errno.EPIPE,)
-        return self.error is not None and self.error.errno not in gone
+        """True if output was lost although its reader may still wait for it. A reader that has gone does not count."""
+        reader_is_gone = (errno.EPIPE, errno.EIO) if self._is_terminal else (errno.EPIPE,)
+        return self.error is not None and self.error.errno not in reader_is_gone
 
     def _is_ready(self) -> bool:
         if self._stall_seconds is None:
@@ -63,7 +63,7 @@ class _Output(io.FileIO):
 
 
 def protect() -> None:
-    """Put streams in place of Python's own that survive what happens to the other end."""
+    """Replace Python's standard streams by streams that survive the loss of the other end."""
     for descriptor in range(3):
         _reserve(descriptor)
     if sys.stdin is None:
@@ -74,7 +74,7 @@ def protect() -> None:
 
 
 def use_utf8() -> None:
-    """Start Python again in its UTF-8 mode where the locale is of another encoding.
+    """Restart Python in UTF-8 mode if the locale has another encoding.
 
     The files of halab, and those that people write for it, are UTF-8 in every locale.
     """
@@ -83,13 +83,13 @@ def use_utf8() -> None:
 
 
 def has_reader() -> bool:
-    """Whether standard output still goes anywhere; a view without an end asks."""
+    """False as soon as writing to standard output has failed. An endless view asks this to know when to stop."""
     output = _raw(sys.stdout)
     return output is None or output.error is None
 
 
 def lost_data() -> OSError | None:
-    """Why data on standard output was lost, if it was."""
+    """The error that lost data on standard output, or None."""
     sys.stdout.flush()
     output = _raw(sys.stdout)
     return output.error if output and output.has_lost_data else None
@@ -100,7 +100,7 @@ def _reserve(descriptor: int) -> None:
     try:
         os.fstat(descriptor)
     except OSError:
-        # standard output is opened for reading: to write there fails, and is told
+        # standard output is opened for reading only: writing fails, and `main` reports it
         os.open(os.devnull, os.O_WRONLY if descriptor == 2 else os.O_RDONLY)
         os.set_inheritable(descriptor, True)
 
@@ -117,13 +117,13 @@ def _text(descriptor: int, old: TextIO | None, raw: _Output, errors: str) -> io.
 
 
 def _raw(stream: TextIO) -> _Output | None:
-    """What is below a stream; None where a test has put another in its place."""
+    """The raw output below a stream; None if a test replaced the stream."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw if isinstance(raw, _Output) else None
 
 
 def _as_it_was_or_escaped(error: UnicodeError) -> tuple[str | bytes, int]:
-    """File names that are not UTF-8 keep their bytes; what no encoding has is written as `\\ud83d`."""
+    """Keep the bytes of file names that are not UTF-8. Write other unencodable characters as `\\ud83d`."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""What came of runs, printed: a table or JSON, and the exit code that they make together."""
+"""Prints the results of runs as tables or JSON, and computes their common exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from halab.cli.console import echo, echo_as_it_is
+from halab.cli.console import echo, echo_raw
 from halab.cli.lab import print_json
 from halab.errors import ExitCode
 from halab.printable import one_line
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from halab.scenario.record.folder import RunFolder
     from halab.scenario.verdict.result import Result
 
-# Of the promises that a twin broke; the rest stands in its report.
+# How many of the broken promises of a twin are printed. Its report has all of them.
 _SHOWN_REASONS = 3
 _PAST = {"pass": "passed", "fail": "failed", "error": "ended in an error", "skip": "was skipped"}
 
@@ -25,17 +25,17 @@ _PAST = {"pass": "passed", "fail": "failed", "error": "ended in an error", "skip
 def print_result(folder: RunFolder, result: Result) -> None:
     from halab.report import table
 
-    echo_as_it_is(table.text(result))
+    echo_raw(table.text(result))
     echo(f"report: {folder.page}\n", err=True)
 
 
 def print_results(runs: Sequence[tuple[RunFolder, Result]]) -> None:
-    """As JSON."""
+    """Print the results as JSON."""
     print_json([{"folder": str(folder.path), **json.loads(result.to_json())} for folder, result in runs])
 
 
 def exit_code(verdicts: Sequence[str], *, was_interrupted: bool = False) -> ExitCode:
-    """The exit code of several runs: interrupted before an error (or nothing ran) before a failure before a pass."""
+    """The exit code of several runs. INTERRUPTED wins over ERROR (also if nothing ran), and ERROR over FAILED."""
     if was_interrupted:
         return ExitCode.INTERRUPTED
     if "error" in verdicts or not set(verdicts) - {"skip"}:
@@ -45,7 +45,7 @@ def exit_code(verdicts: Sequence[str], *, was_interrupted: bool = False) -> Exit
 
 @dataclass(frozen=True)
 class Proof:
-    """What the run of a losing twin says about its scenario."""
+    """Tells from the run of a losing twin whether its scenario can fail."""
 
     run: CampaignRun
 
@@ -55,32 +55,34 @@ class Proof:
 
     @property
     def verdict(self) -> str:
-        """On the scenario: a pass where its twin lost as it must."""
+        """The verdict on the scenario: `pass` if its twin got the verdict that it declares."""
         from halab.report.campaign import against
 
         return str(against(self.run.result.verdict, self.run.planned.script.scenario.twin.verdict))
 
     @property
     def holds(self) -> bool | None:
-        """Whether the twin lost as it must; None where this lab cannot play it."""
+        """True if the twin got the verdict that it declares; None if this lab cannot run it."""
         return None if self.verdict == "skip" else self.verdict == "pass"
 
     @property
     def reasons(self) -> list[str]:
-        """By what it lost: the promises that were broken; where none was, why there was no sound verdict."""
+        """The promises that the twin broke, or the reasons of its verdict if it broke none."""
         from halab.scenario.verdict.result import PromiseStatus
 
         result = self.run.result
-        broken = [f"{each.promised}: {one_line(each.seen)}" for each in result.of(PromiseStatus.BROKEN)]
+        broken = [
+            f"{outcome.promised}: {one_line(outcome.seen)}" for outcome in result.of(PromiseStatus.BROKEN)
+        ]
         return broken or list(result.reasons)
 
     def text(self) -> str:
-        """A line for the verdict, and one for each of the first reasons."""
+        """One line for the verdict and one line for each of the first reasons."""
         mark = {True: "✓", False: "✗", None: "-"}[self.holds]
         verdict = _PAST[str(self.run.result.verdict)]
-        must = f"its twin must {'fail' if self.promised == 'fail' else 'end in an error'}"
-        came = f"and it {'did' if self.holds else verdict}"
-        lines = [f"{mark} {self.run.planned.script.name}: {must}, {came}"]
+        expected = f"its twin must {'fail' if self.promised == 'fail' else 'end in an error'}"
+        actual = f"and it {'did' if self.holds else verdict}"
+        lines = [f"{mark} {self.run.planned.script.name}: {expected}, {actual}"]
         more = len(self.reasons) - _SHOWN_REASONS
         lines += [f"    {reason}" for reason in self.reasons[:_SHOWN_REASONS]]
         return "\n".join([*lines, f"    and {more} more"] if more > 0 else lines)

@@ -1,4 +1,4 @@
-"""`halab watch`: a lab as it is right now, beside a run or a fault by hand. It holds no lock and changes nothing."""
+"""`halab watch`: show a lab live, beside a run or a fault injected by hand. It takes no lock and changes nothing."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.console import echo
-from halab.cli.lab import file_option, place_of
+from halab.cli.lab import file_option, lab_dir_of
 
 if TYPE_CHECKING:
     from halab.cli.live_view import LiveScreen
     from halab.clock import Clock
     from halab.scenario.watch.live import Live
 
-# An eye sees no more than that, and a terminal over SSH takes it.
+# Fast enough for the eye, and slow enough for a terminal over SSH.
 _FRAME_SECONDS = 0.25
 _LINE_SECONDS = 5.0
-# By then every probe has answered, and power was asked for.
+# By then every probe has answered and the power state of every machine is known.
 _FIRST_LINE_SECONDS = 1.5
-# Samples go to a temporary folder, some 20 kB a second: after so long the file is begun anew.
-_LEG_SECONDS = 3600.0
+# Samples go to a temporary folder, about 20 kB per second. After this time, halab starts a new file.
+_SAMPLES_FILE_SECONDS = 3600.0
 
 Show = Callable[["Live", float], None]
 
 
 @click.command("watch")
 @file_option
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this many seconds.")
 @click.option(
-    "--writes", is_flag=True, help="Probe writes as well: in a namespace of its own, removed at the end."
+    "--writes",
+    is_flag=True,
+    help="Probe writes too, in a namespace of their own that is removed at the end.",
 )
 def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
-    """Watch the lab live: machines, leaders, backends, and the probes of the last minute.
+    """Watch the lab live: machines, leaders, backends and the probes of the last minute.
 
-    Ctrl-C ends it. It runs beside `halab run` or `halab inject` in another terminal: it does not hold the lab, and
-    without --writes it changes nothing. Where there is no terminal it prints lines: every change, and a summary
-    every 5 s.
+    Press Ctrl-C to stop. The command runs beside `halab run` or `halab inject` in another terminal: it does not lock
+    the lab and, without --writes, changes nothing. Without a terminal it prints every change, and a summary every 5 s.
 
     \b
     Example:
@@ -56,14 +57,14 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     from halab.scenario.watch.live import Live
     from halab.scenario.watch.watcher import watching
 
-    place = place_of(file)
+    place = lab_dir_of(file)
     lab = labs.existing(place)
     live, view, frames = Live(), LiveScreen(lab, datetime.now()), Frames(RealClock(), seconds)
     try:
         with on_screen(view) if _has_screen() else in_lines(view) as show:
             while not frames.over:
                 with watching(place, lab, frames.origin, writes=writes) as refresh:
-                    for t in frames.of_a_leg():
+                    for t in frames.of_one_samples_file():
                         refresh(live)
                         show(live, t)
                         if not streams.has_reader():
@@ -71,12 +72,12 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     except Interrupted:
         raise
     except KeyboardInterrupt:
-        # how a view is ended: nothing was cut short
+        # Ctrl-C is the normal way to stop the view
         echo(err=True)
 
 
 class Frames:
-    """When to draw: times since the view began."""
+    """The moments at which to draw, in seconds since the view began."""
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
         self._clock = clock
@@ -87,10 +88,10 @@ class Frames:
     def over(self) -> bool:
         return self._seconds is not None and self._now >= self._seconds
 
-    def of_a_leg(self) -> Iterator[float]:
-        """The frames until the end of the view, or until its samples should be begun anew."""
-        leg_ends = self._now + _LEG_SECONDS
-        while not self.over and self._now < leg_ends:
+    def of_one_samples_file(self) -> Iterator[float]:
+        """The frames until the view ends or needs a new samples file."""
+        file_ends = self._now + _SAMPLES_FILE_SECONDS
+        while not self.over and self._now < file_ends:
             yield self._now
             self._clock.sleep(_FRAME_SECONDS)
 
@@ -101,7 +102,7 @@ class Frames:
 
 @contextmanager
 def on_screen(view: LiveScreen) -> Iterator[Show]:
-    """Draw in place; what was seen last stays on the terminal."""
+    """Draw in place. The last frame stays on the terminal."""
     from rich.console import Console
     from rich.live import Live as Drawing
 
@@ -118,7 +119,7 @@ def on_screen(view: LiveScreen) -> Iterator[Show]:
 
 @contextmanager
 def in_lines(view: LiveScreen) -> Iterator[Show]:
-    """A line for every change, and a summary now and then."""
+    """Print a line for every change, and a summary every 5 s."""
     from halab.cli.live_view import change_line, summary
 
     seen = 0

@@ -1,7 +1,7 @@
-"""The Kubernetes API as seen from outside the cluster: the one home of its HTTP client for the lab's API servers.
+"""The Kubernetes API as seen from outside the cluster: the only module with an HTTP client for the lab's API servers.
 
-A new connection for every question, and a short time limit: kept connections to a dead API server would hang, and
-what is measured is what a new client sees.
+Every request opens a new connection and has a short time limit. A reused connection to a dead API server would hang,
+and halab measures what a new client sees.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpcore
 import httpx
@@ -24,14 +25,14 @@ from halab.files import replace
 from halab.topology.lab import API_PORT, Lab, Machine
 
 _TIMEOUT_SECONDS = 5
-# A look at a lab asks four things at once, with a TLS handshake each: after a fault, an emulated API server that was
-# well did not get to the end of them in 5 s for two minutes.
+# An observation of a lab sends four requests at once, each with a TLS handshake. After a fault, a healthy API server on
+# an emulated processor did not complete them within 5 s for two minutes.
 _EMULATED_TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Files with a CA and a client's certificate and key: an administrator's, or those of a client of etcd."""
+    """Files with a CA certificate, a client certificate and its key, for the Kubernetes API or for etcd."""
 
     ca: Path
     certificate: Path
@@ -47,13 +48,13 @@ class Credentials:
 
     @property
     def of_etcd(self) -> Credentials:
-        """Those that its members take from a client, in the same folder."""
+        """The credentials for etcd clients, in the same folder."""
         return Credentials(
             self.folder / "etcd-ca.crt", self.folder / "etcd-client.crt", self.folder / "etcd-client.key"
         )
 
     def save(self, kubeconfig: str) -> None:
-        """Take the three out of a kubeconfig of kubeadm."""
+        """Extract the credentials from a kubeconfig that kubeadm wrote, and write them to the files."""
         parsed = yaml.safe_load(kubeconfig)
         cluster, user = parsed["clusters"][0]["cluster"], parsed["users"][0]["user"]
         encoded = (
@@ -61,7 +62,7 @@ class Credentials:
             user["client-certificate-data"],
             user["client-key-data"],
         )
-        self.write(*(b64decode(each).decode() for each in encoded))
+        self.write(*(b64decode(data).decode() for data in encoded))
 
     def write(self, ca: str, certificate: str, key: str) -> None:
         replace(self.ca, ca)
@@ -69,6 +70,7 @@ class Credentials:
         replace(self.key, key)
 
     def context(self) -> ssl.SSLContext:
+        """A TLS context with these credentials. Raises LabProblem if they are missing or invalid."""
         try:
             context = ssl.create_default_context(cafile=str(self.ca))
             context.load_cert_chain(self.certificate, self.key)
@@ -84,9 +86,9 @@ def url(machine: Machine) -> str:
 
 
 class Api:
-    """One address of the API: the load balancer's or a control plane's own. May be used from several threads.
+    """A client for one address of the API: the load balancer's or a control plane's. Several threads may share it.
 
-    `tunnel` is the socket of the SOCKS5 proxy by which it is reached, None on this host.
+    `tunnel` is the socket of a SOCKS5 proxy that reaches the address; None if this host reaches it directly.
     """
 
     def __init__(
@@ -99,35 +101,43 @@ class Api:
             timeout=timeout_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"Connection": "close", "User-Agent": "halab"},
-            # the lab is on this host, or behind our own tunnel: a proxy of the environment cannot reach it
+            # ignore proxies of the environment: they cannot reach the lab, which is local or behind our own tunnel
             trust_env=False,
             transport=_Tunnelled(context, tunnel) if tunnel else None,
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        """One request; raises httpx.HTTPError where there is no answer."""
+        """Send one request. Raises httpx.HTTPError if there is no answer."""
         return self._client.request(method, path, json=body)
 
     def get(self, path: str) -> dict[str, Any]:
-        """An object or a list; raises Unreachable where the API does not give it."""
+        """Get an object or a list. Raises Unreachable if there is no answer or its status is not 200."""
         try:
             response = self.ask("GET", path)
         except httpx.HTTPError as error:
             raise Unreachable(f"no answer from {self._client.base_url}: {reason(error)}") from error
         if response.status_code != 200:
-            raise Unreachable(f"{self._client.base_url}{path} says {response.status_code}")
-        found: dict[str, Any] = response.json()
-        return found
-
-    def close(self) -> None:
-        self._client.close()
+            raise Unreachable(f"{self._client.base_url}{path} answers {response.status_code}")
+        content: dict[str, Any] = response.json()
+        return content
 
 
 class _Tunnelled(httpx.HTTPTransport):
-    """Connections by way of a SOCKS5 proxy, with the time limit of the question.
+    """Connects through a SOCKS5 proxy and applies the time limit of the request to the proxy's answer.
 
-    The client's own support has no limit for the proxy's answer, and that of ssh comes when the machine behind it has
-    answered: one whose power was cut would hold a question for minutes.
+    httpx's own SOCKS support has no limit for that answer. ssh, our proxy, answers only after the target has answered,
+    so that a request to a machine without power would hang for minutes.
     """
 
     def __init__(self, context: ssl.SSLContext, tunnel: str) -> None:
@@ -138,7 +148,7 @@ class _Tunnelled(httpx.HTTPTransport):
 
 
 def connect(lab: Lab, credentials: Credentials, *, tunnel: str | None = None) -> Api:
-    """The API through the load balancer; `tunnel` is the socket of a SOCKS5 proxy that reaches it."""
+    """A client for the API through the load balancer; `tunnel` is the socket of a SOCKS5 proxy that reaches it."""
     limit = _EMULATED_TIMEOUT_SECONDS if lab.is_emulated else _TIMEOUT_SECONDS
     return Api(url(lab.balancer), credentials.context(), timeout_seconds=limit, tunnel=tunnel)
 
@@ -148,7 +158,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "timed out"
     for cause in _causes(error):
-        # an error of TLS counts as one of the system, with numbers of its own
+        # an SSLError is an OSError too, but its errno is not a number of the system
         if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno is not None:
             return os.strerror(cause.errno).lower()
     if isinstance(error, httpx.RemoteProtocolError):
@@ -157,10 +167,10 @@ def reason(error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it; the HTTP client wraps what the system said several times."""
+    """An error and its causes. The HTTP client wraps an error of the system several times."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
-            for each in error.exceptions:
-                yield from _causes(each)
+            for member in error.exceptions:
+                yield from _causes(member)
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""What the load balancer says of the API servers behind it."""
+"""The state of the API servers as the load balancer sees it."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ _SHOW_STAT = "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.so
 
 
 def backends(guests: Guests, lab: Lab) -> dict[str, str]:
-    """Control plane → `up`, or why it is not.
+    """Control plane → `up`, or the reason why it is not up.
 
-    HAProxy says what it believes. Open-source NGINX shows no state of its backends: they are asked from lb1.
+    HAProxy reports its own view. Open-source NGINX does not show the state of its backends, so that the request for
+    /readyz is sent to each backend from lb1.
     """
     if lab.load_balancer.kind is Balancer.HAPROXY:
         return parse_haproxy(guests.run(lab.balancer.name, _SHOW_STAT, timeout_seconds=8).output)
-    asked = " ".join(
+    requests = " ".join(
         f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
         f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
         for machine in lab.control_planes
     )
     running = "systemctl is-active -q nginx.service || { echo 'nginx is not running' >&2; exit 1; };"
-    return parse_codes(guests.run(lab.balancer.name, running + asked, timeout_seconds=15).output)
+    return parse_codes(guests.run(lab.balancer.name, running + requests, timeout_seconds=15).output)
 
 
 def statistics_url(lab: Lab) -> str:
-    """Where HAProxy tells over HTTP what `parse_haproxy` reads; nothing can be changed there."""
+    """The read-only page of HAProxy's statistics over HTTP, in the format of `parse_haproxy`."""
     return f"http://{lab.balancer.address}:{STATS_PORT}/;csv"
 
 
 def parse_haproxy(output: str) -> dict[str, str]:
-    """`show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP; from 2.6 on."""
+    """Parse `show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP (HAProxy 2.6 and later)."""
     rows = csv.DictReader(io.StringIO(output.lstrip("# ")))
     return {
-        row["svname"]: "up" if row["status"].startswith("UP") else _why(row)
+        row["svname"]: "up" if row["status"].startswith("UP") else _reason(row)
         for row in rows
         if row["pxname"] == "control-planes" and row["svname"] != "BACKEND"
     }
 
 
 def parse_codes(output: str) -> dict[str, str]:
-    """Lines of `MACHINE HTTP-CODE`."""
+    """Parse lines of `MACHINE HTTP-CODE`."""
     pairs = [line.split() for line in output.splitlines() if line.strip()]
-    return {pair[0]: "up" if pair[-1] == "200" else f"/readyz says {pair[-1]}" for pair in pairs}
+    return {
+        pair[0]: "up" if pair[-1] == "200" else f"not ready (/readyz answers {pair[-1]})" for pair in pairs
+    }
 
 
-def _why(row: dict[str, str]) -> str:
+def _reason(row: dict[str, str]) -> str:
     return f"{row['status'].lower()} ({row.get('check_desc') or row.get('check_status') or 'no check yet'})"

@@ -1,7 +1,7 @@
-"""A connection to an HTTP server of the lab, for who asks many times a second.
+"""A connection to an HTTP server of the lab, for clients that send many requests per second.
 
-It is h11 over asyncio's streams: a question over a new TLS connection costs 2 to 3 ms of CPU, and 5.2 ms with httpx,
-which would be more than 5 % of a core at ten questions a second (`scripts/bench` prints what a probe costs).
+It uses h11 over asyncio's streams. A request over a new TLS connection costs 2 to 3 ms of CPU, but 5.2 ms with httpx,
+which is more than 5 % of a core at ten requests per second (`scripts/bench` prints the cost of a probe).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import h11
 from halab.cluster import socks
 from halab.errors import TunnelLost, Unreachable
 
-# Far more than anything that is asked for: the nodes of a lab of five take 40 kB.
+# Far more than any expected answer: the list of nodes of a lab with five nodes takes 40 kB.
 _MAXIMUM_BYTES = 4 * 2**20
 _CHUNK_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where to connect; without a context, it is plain HTTP. `tunnel` is the socket of a SOCKS5 proxy."""
+    """The address of a server. Without a context, use plain HTTP. `tunnel` is the socket of a SOCKS5 proxy."""
 
     host: str
     port: int
@@ -45,7 +45,7 @@ class Answer:
 
 
 class Connection:
-    """One connection, for one question after another. Whatever goes wrong is raised as Unreachable."""
+    """One connection for consecutive requests. Every failure is raised as Unreachable."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server = server
@@ -59,8 +59,8 @@ class Connection:
             if server.tunnel is None:
                 streams = await asyncio.open_connection(server.host, server.port, ssl=server.context)
             else:
-                through = await socks.connect(server.tunnel, server.host, server.port)
-                streams = await _speak(through, server)
+                proxied = await socks.connect(server.tunnel, server.host, server.port)
+                streams = await _streams_over(proxied, server)
         except OSError as error:
             raise Unreachable(reason(error)) from error
         return cls(server, *streams)
@@ -74,7 +74,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """At once: a server that hangs is not waited for."""
+        """Close at once, without waiting for a server that hangs."""
         self._writer.transport.abort()
 
     @property
@@ -82,19 +82,19 @@ class Connection:
         return self._http.our_state is h11.IDLE
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
-        """One question and its whole answer."""
+        """Send one request and read the whole answer."""
         status = await self.begin(method, path, body)
         content = bytearray()
         async for data in self.content():
             content += data
             if len(content) > _MAXIMUM_BYTES:
-                raise Unreachable("an answer without an end")
+                raise Unreachable(f"answer longer than {_MAXIMUM_BYTES} bytes")
         if self._http.our_state is self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         return Answer(status, bytes(content))
 
     async def begin(self, method: str, path: str, body: bytes = b"") -> int:
-        """Ask, and wait for the status of the answer only: a stream has no end."""
+        """Send a request and return the status of the answer. `content` yields its body, which may be endless."""
         headers = [("Host", self._server.host), ("User-Agent", "halab"), ("Accept", "application/json")]
         if body:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -108,7 +108,7 @@ class Connection:
                 return event.status_code
 
     async def content(self) -> AsyncIterator[bytes]:
-        """What comes after the status, as it comes."""
+        """The body of the answer, as it arrives."""
         while not isinstance(event := await self._next(), h11.EndOfMessage):
             if isinstance(event, h11.Data):
                 yield bytes(event.data)
@@ -120,8 +120,8 @@ class Connection:
                 data = await self._reader.read(_CHUNK_BYTES)
                 self._http.receive_data(data)
         except h11.RemoteProtocolError as error:
-            # an end in the middle of an answer is no nonsense: the other side has gone
-            raise Unreachable("disconnected" if data == b"" else f"nonsense: {error}") from error
+            # if the data ends in the middle of an answer, the answer is not invalid: the server has disconnected
+            raise Unreachable("disconnected" if data == b"" else f"invalid answer: {error}") from error
         except OSError as error:
             raise Unreachable(reason(error)) from error
         if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
@@ -129,11 +129,11 @@ class Connection:
         return event
 
 
-class Kept:
-    """One connection, kept from question to question; after a failure it is closed, and opened anew by the next.
+class RepeatedRequest:
+    """The same request again and again over one connection. After a failure, the next request opens a new connection.
 
-    While one question is on its way, others wait, and the next request answers them all: they are the same question.
-    A request has a time limit of its own, so that who gives up does not end it for those who still wait.
+    Callers that ask while a request is in flight wait, and share the answer of the next request.
+    The request has a time limit of its own, so that a caller that gives up does not cancel it for the others.
     """
 
     def __init__(
@@ -144,37 +144,38 @@ class Kept:
         self._limit_seconds = limit_seconds
         self._connection: Connection | None = None
         self._waiting: list[asyncio.Future[Answer]] = []
-        self._flight: asyncio.Task[None] | None = None
+        self._sender: asyncio.Task[None] | None = None
 
     async def ask(self) -> Answer:
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fly())
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._serve_waiting())
         return await waiting
 
     def close(self) -> None:
-        if self._flight:
-            self._flight.cancel()
-        self._drop()
+        if self._sender:
+            self._sender.cancel()
+        self._disconnect()
 
-    async def _fly(self) -> None:
+    async def _serve_waiting(self) -> None:
+        """Send requests until no caller is waiting."""
         try:
-            while asked := [each for each in self._waiting if not each.done()]:
+            while callers := [future for future in self._waiting if not future.done()]:
                 self._waiting.clear()
                 try:
                     answer = await self._answer()
                 except (Unreachable, TunnelLost) as error:
-                    self._drop()
-                    for each in asked:
-                        if not each.done():
-                            each.set_exception(error)
+                    self._disconnect()
+                    for future in callers:
+                        if not future.done():
+                            future.set_exception(error)
                 else:
-                    for each in asked:
-                        if not each.done():
-                            each.set_result(answer)
+                    for future in callers:
+                        if not future.done():
+                            future.set_result(answer)
         finally:
-            self._flight = None
+            self._sender = None
 
     async def _answer(self) -> Answer:
         try:
@@ -185,24 +186,24 @@ class Kept:
         except TimeoutError as error:
             raise Unreachable("timed out") from error
         if not self._connection.is_reusable:
-            self._drop()
+            self._disconnect()
         return answer
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection:
             self._connection.close()
             self._connection = None
 
 
-async def _speak(
-    through: socket.socket, server: Server
+async def _streams_over(
+    connected: socket.socket, server: Server
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Over a connection that is there already, as `open_connection` does over one that it makes."""
+    """Like `asyncio.open_connection`, over a socket that is connected already."""
     name = server.host if server.context else None
     try:
-        return await asyncio.open_connection(sock=through, ssl=server.context, server_hostname=name)
+        return await asyncio.open_connection(sock=connected, ssl=server.context, server_hostname=name)
     except BaseException:
-        through.close()
+        connected.close()
         raise
 
 
@@ -211,9 +212,9 @@ def reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return "disconnected"
     if isinstance(error, ssl.SSLError):
-        # both are there only where OpenSSL itself has failed
-        why = getattr(error, "verify_message", None) or getattr(error, "reason", None) or "tls failed"
-        return str(why).lower().replace("_", " ")
+        # both attributes exist only if OpenSSL itself failed
+        text = getattr(error, "verify_message", None) or getattr(error, "reason", None) or "tls failed"
+        return str(text).lower().replace("_", " ")
     if error.errno is not None:
         return os.strerror(error.errno).lower()
     return "disconnected"

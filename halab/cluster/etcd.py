@@ -1,4 +1,4 @@
-"""etcd, asked on its own machines: members, leader, raft indexes. Works while the Kubernetes API is down."""
+"""etcd as seen from its own machines: members, leader, raft indexes. Works while the Kubernetes API is down."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _ETCDCTL = (
 )
 _DIAL_SECONDS = 2
 _LIMIT_SECONDS = 3
-# To connect, and in all: an emulated processor takes half a second for a TLS handshake, and starts etcdctl meanwhile. A
-# member that was well was taken for silent, 10 s after the lab had been steady.
+# For the connection and for the whole command. An emulated processor takes half a second for a TLS handshake, and must
+# start etcdctl too: with shorter limits, a healthy member counted as silent 10 s after the lab had been steady.
 _EMULATED_LIMIT_SECONDS = 8
-# Beyond etcdctl's own limit, for SSH.
-_WAY_SECONDS = 5
-_EMULATED_WAY_SECONDS = 12
+# Added to etcdctl's own limit, for SSH.
+_SSH_SECONDS = 5
+_EMULATED_SSH_SECONDS = 12
 
 
 @dataclass(frozen=True)
 class Member:
-    """What one etcd member says of itself."""
+    """The status that one etcd member reports."""
 
     machine: str
     member_id: int
@@ -51,43 +51,41 @@ class Member:
 def command(
     arguments: str, *, limit_seconds: float = _LIMIT_SECONDS, dial_seconds: float = _DIAL_SECONDS
 ) -> str:
-    """An etcdctl command line for the member of the machine that it runs on."""
+    """An etcdctl command line that asks the member of the machine on which it runs."""
     return f"{_ETCDCTL} --dial-timeout={dial_seconds:g}s --command-timeout={limit_seconds:g}s {arguments}"
 
 
 def status(guests: Guests, machine: str, *, is_emulated: bool = False) -> Member:
-    """The member of one machine; raises a HalabError where it does not answer."""
-    dial, limit, way = _DIAL_SECONDS, _LIMIT_SECONDS, _WAY_SECONDS
+    """The status of one machine's member. Raises a HalabError if the member does not answer."""
+    dial, limit, ssh = _DIAL_SECONDS, _LIMIT_SECONDS, _SSH_SECONDS
     if is_emulated:
-        dial, limit, way = _EMULATED_LIMIT_SECONDS, _EMULATED_LIMIT_SECONDS, _EMULATED_WAY_SECONDS
-    asked = command("endpoint status --write-out=json", limit_seconds=limit, dial_seconds=dial)
-    return parse_status(machine, guests.run(machine, asked, timeout_seconds=limit + way).output)
+        dial, limit, ssh = _EMULATED_LIMIT_SECONDS, _EMULATED_LIMIT_SECONDS, _EMULATED_SSH_SECONDS
+    status_command = command("endpoint status --write-out=json", limit_seconds=limit, dial_seconds=dial)
+    return parse_status(machine, guests.run(machine, status_command, timeout_seconds=limit + ssh).output)
 
 
 def parse_status(machine: str, output: str) -> Member:
-    """`etcdctl endpoint status --write-out=json` of one endpoint (etcd 3.6 and 3.7)."""
+    """Parse `etcdctl endpoint status --write-out=json` of one endpoint (etcd 3.6 and 3.7)."""
     try:
-        said = json.loads(output)[0]["Status"]
+        report = json.loads(output)[0]["Status"]
         return Member(
             machine=machine,
-            member_id=said["header"]["member_id"],
-            leader_id=said.get("leader", 0),
-            term=said["raftTerm"],
-            index=said["raftIndex"],
-            applied_index=said.get("raftAppliedIndex", said["raftIndex"]),
-            revision=said["header"].get("revision", 0),
-            is_learner=said.get("isLearner", False),
-            problems=tuple(" ".join(error.split()) for error in said.get("errors") or ()),
-            database_bytes=said.get("dbSize", 0),
+            member_id=report["header"]["member_id"],
+            leader_id=report.get("leader", 0),
+            term=report["raftTerm"],
+            index=report["raftIndex"],
+            applied_index=report.get("raftAppliedIndex", report["raftIndex"]),
+            revision=report["header"].get("revision", 0),
+            is_learner=report.get("isLearner", False),
+            problems=tuple(" ".join(error.split()) for error in report.get("errors") or ()),
+            database_bytes=report.get("dbSize", 0),
         )
     except (ValueError, LookupError, TypeError) as error:
-        raise LabProblem(
-            f"etcdctl on {machine} printed something else than a status: {output[:200]!r}"
-        ) from error
+        raise LabProblem(f"etcdctl on {machine} did not print a valid status: {output[:200]!r}") from error
 
 
 def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
-    """Every member, or why it does not answer."""
+    """Machine → the status of its member, or the error if the member does not answer."""
 
     def ask(machine: str) -> Member | HalabError:
         try:
@@ -99,18 +97,21 @@ def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
 
 
 def healthy_peer(guests: Guests, lab: Lab, machine: str) -> str:
-    """Another control plane whose member knows a leader: through it the members can be changed."""
+    """Another control plane whose member knows a leader, so that the list of members can be changed through it.
+
+    Raises LabProblem if there is none.
+    """
     for name, member in statuses(guests, lab).items():
         if name != machine and isinstance(member, Member) and member.leader_id and not member.is_learner:
             return name
     raise LabProblem(
-        f"no etcd but that of {machine} has a leader, so that none can take it in",
-        hint="heal what else is broken first, or make the lab anew: `halab down`, `halab up`",
+        f"no other etcd member has a leader, so {machine} cannot rejoin",
+        hint="heal the other faults first, or rebuild the lab: `halab down && halab up`",
     )
 
 
 def through_any(guests: Guests, lab: Lab, first: str, arguments: str) -> str:
-    """What etcdctl says on the first machine where it succeeds; the others are only asked if `first` fails."""
+    """Run etcdctl on `first` and, if that fails, on the other control planes. Return its output."""
     names = [first, *(machine.name for machine in lab.control_planes if machine.name != first)]
     for name in names[:-1]:
         with suppress(HalabError):
@@ -123,37 +124,37 @@ def peer_url(machine: Machine) -> str:
 
 
 def initial_cluster(guests: Guests, lab: Lab, machine: str) -> str:
-    """etcd's `--initial-cluster` of all members that `machine`'s etcd has in its list, started or not."""
+    """etcd's `--initial-cluster` with all members in the list of `machine`'s etcd, started or not."""
     output = _member_list(guests, machine)
-    listed = [each for each in lab.control_planes if parse_members_of(output, str(each.address))]
-    return ",".join(f"{each.name}={peer_url(each)}" for each in listed)
+    members = [peer for peer in lab.control_planes if parse_members_of(output, str(peer.address))]
+    return ",".join(f"{peer.name}={peer_url(peer)}" for peer in members)
 
 
 def leader(guests: Guests, lab: Lab) -> str:
-    """The machine whose member leads; LabProblem where none does."""
+    """The machine whose member is the leader. Raises LabProblem if there is no leader."""
     for machine, member in statuses(guests, lab).items():
         if isinstance(member, Member) and member.leads:
             return machine
-    raise LabProblem("no etcd member leads")
+    raise LabProblem("etcd has no leader")
 
 
 def members_of(guests: Guests, machine: str, joining: str) -> list[str]:
-    """Ids (hexadecimal) of members that stand for `joining`, by name or address, in the list of `machine`'s etcd."""
+    """Ids (hexadecimal) of the members with the name or address `joining` in the list of `machine`'s etcd."""
     return [f"{member['ID']:x}" for member in parse_members_of(_member_list(guests, machine), joining)]
 
 
 def votes(guests: Guests, machine: str, joining: str) -> bool:
-    """Whether `machine`'s etcd counts on a member that stands for `joining`: it has started and is no learner."""
-    found = parse_members_of(_member_list(guests, machine), joining)
-    return any(member.get("name") and not member.get("isLearner") for member in found)
+    """True if `machine`'s etcd lists a voting member with the name or address `joining`: started and no learner."""
+    members = parse_members_of(_member_list(guests, machine), joining)
+    return any(member.get("name") and not member.get("isLearner") for member in members)
 
 
 def parse_members_of(output: str, name_or_address: str) -> list[Mapping[str, Any]]:
-    """From `etcdctl member list --write-out=json`; a member that has not started has no name."""
+    """Select members of `etcdctl member list --write-out=json`. A member that has not started has no name."""
     try:
-        return [each for each in json.loads(output)["members"] if name_or_address in _names(each)]
+        return [member for member in json.loads(output)["members"] if name_or_address in _names(member)]
     except (ValueError, LookupError, TypeError) as error:
-        raise LabProblem(f"etcdctl printed something else than members: {output[:200]!r}") from error
+        raise LabProblem(f"etcdctl did not print a valid member list: {output[:200]!r}") from error
 
 
 def _names(member: Mapping[str, Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the Kubernetes API says of nodes, pods and leaders."""
+"""Nodes, pods and leaders as reported by the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ STATIC_PODS = ("etcd", "kube-apiserver", *(role.lease for role in LEASED_ROLES))
 
 
 def nodes_not_ready(api: Api, expected: set[str]) -> list[str]:
-    """What is missing for all expected nodes to be Ready, a line each."""
+    """One line for every expected node that is missing or not Ready."""
     return missing_nodes(api.get(f"{_CORE}/nodes"), expected)
 
 
 def missing_nodes(nodes: Mapping[str, Any], expected: set[str]) -> list[str]:
     ready = {}
     for node in nodes["items"]:
-        conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
+        conditions = {entry["type"]: entry["status"] for entry in node["status"].get("conditions", [])}
         ready[node["metadata"]["name"]] = conditions.get("Ready") == "True"
     missing = [f"no node {name}" for name in sorted(expected - ready.keys())]
     return missing + [
@@ -34,7 +34,7 @@ def missing_nodes(nodes: Mapping[str, Any], expected: set[str]) -> list[str]:
 
 
 def pods_not_running(api: Api, expected: set[str]) -> list[str]:
-    """What is missing for every pod of kube-system to run, `expected` static pods among them."""
+    """One line for every pod of kube-system that is missing or not running. `expected` are names of static pods."""
     return missing_pods(api.get(f"{_CORE}/namespaces/kube-system/pods"), expected)
 
 
@@ -49,23 +49,23 @@ def missing_pods(pods: Mapping[str, Any], expected: set[str]) -> list[str]:
             missing.append(f"pod {name}: {waiting}")
         elif status.get("phase") != "Running":
             missing.append(f"pod {name} is {status.get('phase', 'unknown')}")
-        elif not all(each.get("ready") for each in status.get("containerStatuses", [])):
+        elif not all(container.get("ready") for container in status.get("containerStatuses", [])):
             missing.append(f"pod {name} is not ready")
     if not any(name.startswith("coredns-") for name in names):
-        missing.append("no pod of CoreDNS")
+        missing.append("no CoreDNS pod")
     return missing + [f"no pod {name}" for name in sorted(expected - names)]
 
 
 def _waiting(status: Mapping[str, Any]) -> str | None:
-    """Why a container waits (CrashLoopBackOff …): a restart in back-off would slow the next scenario."""
-    for each in status.get("containerStatuses", []):
-        if "waiting" in each.get("state", {}):
-            return str(each["state"]["waiting"].get("reason", "waiting"))
+    """Why a container waits (CrashLoopBackOff …), or None. A restart in back-off would slow the next scenario."""
+    for container in status.get("containerStatuses", []):
+        if "waiting" in container.get("state", {}):
+            return str(container["state"]["waiting"].get("reason", "waiting"))
     return None
 
 
 def leaders(api: Api) -> dict[str, str | None]:
-    """Lease → the machine that holds it; None where nobody does."""
+    """Lease → the machine that holds it; None if no machine holds it."""
     return {
         lease: holder and machine_of(holder)
         for lease, holder in holders(api.get(LEASES_PATH)["items"]).items()
@@ -73,14 +73,14 @@ def leaders(api: Api) -> dict[str, str | None]:
 
 
 def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
-    """Lease → the identity of its holder, `MACHINE_UUID`, new with each process; None where it was released."""
-    found: dict[str, str | None] = dict.fromkeys(LEASES)
+    """Lease → the identity of its holder, `MACHINE_UUID` (new for every process); None if it was released."""
+    identities: dict[str, str | None] = dict.fromkeys(LEASES)
     for lease in leases:
         name = lease["metadata"]["name"]
-        if name in found:
-            # it is released as the empty string
-            found[name] = lease["spec"].get("holderIdentity") or None
-    return found
+        if name in identities:
+            # a released lease has an empty string
+            identities[name] = lease["spec"].get("holderIdentity") or None
+    return identities
 
 
 def machine_of(holder: str) -> str:
@@ -88,5 +88,5 @@ def machine_of(holder: str) -> str:
 
 
 def expected_pods(control_planes: list[str]) -> set[str]:
-    """The static pods that kubeadm makes."""
+    """The static pods that kubeadm creates."""
     return {f"{component}-{machine}" for component in STATIC_PODS for machine in control_planes}

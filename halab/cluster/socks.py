@@ -1,4 +1,4 @@
-"""Connections by way of a SOCKS5 proxy (RFC 1928) at a Unix socket: a tunnel to another host, of `ssh -D`."""
+"""Connections through a SOCKS5 proxy (RFC 1928) at a Unix socket: a tunnel to another host, opened by `ssh -D`."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from halab.errors import TunnelLost
 
 _NO_AUTHENTICATION = b"\x05\x01\x00"
 _CONNECT_TO_A_NAME = b"\x05\x01\x00\x03"
-# OpenSSH answers with an IPv4 address, and before it knows whether anybody is there: a refusal is an early end.
+# OpenSSH answers with an IPv4 address, before it knows whether the target accepts. A refusal ends the connection early.
 _REPLY_BYTES = 10
 
 
 async def connect(proxy: str, host: str, port: int) -> socket.socket:
-    """A connection to `host`. TunnelLost where the proxy itself does not answer, OSError where it refuses."""
+    """Connect to a host. Raises TunnelLost if the proxy itself does not answer, OSError if it refuses."""
     loop = asyncio.get_running_loop()
-    made = socket.socket(socket.AF_UNIX)
-    made.setblocking(False)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)
     try:
         try:
-            await loop.sock_connect(made, proxy)
+            await loop.sock_connect(connection, proxy)
         except OSError as error:
-            raise TunnelLost(f"the tunnel at {proxy} has gone") from error
-        await loop.sock_sendall(made, _NO_AUTHENTICATION)
-        await _read(made, 2)
-        await loop.sock_sendall(made, _target(host, port))
-        reply = await _read(made, _REPLY_BYTES)
+            raise TunnelLost(f"the tunnel at {proxy} is closed") from error
+        await loop.sock_sendall(connection, _NO_AUTHENTICATION)
+        await _read(connection, 2)
+        await loop.sock_sendall(connection, _target(host, port))
+        reply = await _read(connection, _REPLY_BYTES)
         if reply[1] != 0:
-            raise ConnectionRefusedError(f"refused by the proxy: {reply[1]}")
+            raise ConnectionRefusedError(f"refused by the proxy with code {reply[1]}")
     except BaseException:
-        made.close()
+        connection.close()
         raise
-    return made
+    return connection
 
 
-async def _read(made: socket.socket, count: int) -> bytes:
+async def _read(connection: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
-        more = await asyncio.get_running_loop().sock_recv(made, count - len(data))
+        more = await asyncio.get_running_loop().sock_recv(connection, count - len(data))
         if not more:
             raise ConnectionResetError("disconnected")
         data += more
@@ -49,7 +49,7 @@ async def _read(made: socket.socket, count: int) -> bytes:
 
 
 class Backend(httpcore.SyncBackend):
-    """The same for a client that waits: its time limit holds for every answer of the proxy."""
+    """The same for a synchronous client. Its time limit applies to every answer of the proxy."""
 
     def __init__(self, proxy: str) -> None:
         self._proxy = proxy
@@ -65,9 +65,9 @@ class Backend(httpcore.SyncBackend):
         stream = self.connect_unix_socket(self._proxy, timeout, socket_options)
         try:
             stream.write(_NO_AUTHENTICATION, timeout)
-            _take(stream, 2, timeout)
+            _receive(stream, 2, timeout)
             stream.write(_target(host, port), timeout)
-            if _take(stream, _REPLY_BYTES, timeout)[1] != 0:
+            if _receive(stream, _REPLY_BYTES, timeout)[1] != 0:
                 raise httpcore.ConnectError("refused by the proxy")
         except httpcore.ReadTimeout as error:
             stream.close()
@@ -78,7 +78,7 @@ class Backend(httpcore.SyncBackend):
         return stream
 
 
-def _take(stream: httpcore.NetworkStream, count: int, timeout: float | None) -> bytes:
+def _receive(stream: httpcore.NetworkStream, count: int, timeout: float | None) -> bytes:
     data = b""
     while len(data) < count:
         more = stream.read(count - len(data), timeout)

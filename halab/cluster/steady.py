@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from halab import process
 from halab.clock import Deadline, NotYet, wait_for
@@ -15,27 +16,29 @@ from halab.errors import HalabError
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
 
-# A member further behind would slow the next scenario: it is still catching up (design, run guarantees).
+# A member that is further behind is still catching up, and would slow the next scenario (design, run guarantees).
 _MAXIMUM_LAG = 100
-# A look costs the machines some work: those that are slow are given the time to get on with theirs.
-_LOOK_SECONDS = 0.5
-# What runs beside etcd on a control plane, with the 15 characters that the kernel keeps of a name. A pod is Ready to
-# the API for some time after its process has ended: a component that lost its lease, and is started again later.
+# An observation costs the machines some work. Slow machines get more time between two of them.
+_OBSERVE_EVERY_SECONDS = 0.5
+# The components beside etcd on a control plane, by the 15 characters of a process name that the kernel keeps. The API
+# shows a pod as Ready for some time after its process has ended, for example after the component lost its lease.
 _COMPONENTS = {pod[:15]: pod for pod in kube.STATIC_PODS if pod != "etcd"}
-_ABSENT = f"for each in {' '.join(_COMPONENTS)}; do pgrep -x $each >/dev/null || echo $each; done"
-# Connections whose data was sent three times and more in vain. After a link was down for 55 s, followers of etcd had
-# such a one between them for 53 s more, while all else was well: had the leader gone, none could have been elected.
+_ABSENT = f"for name in {' '.join(_COMPONENTS)}; do pgrep -x $name >/dev/null || echo $name; done"
+# Connections whose data was retransmitted three times or more without success. After a link was down for 55 s, two
+# followers of etcd had such a connection for 53 s more, while everything else was healthy: if the leader had failed
+# then, no new one could have been elected.
 _STALLED = (
     f"ss -Htno state established '( sport = :{etcd.PEER_PORT} or dport = :{etcd.PEER_PORT} )' | "
     r"awk -F '[ :]+' '/timer:\(on,[^,]*,([3-9]|[0-9][0-9])\)/ { print $5 }'"
 )
+_SHOWN_LINES = 4
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of a lab at one moment. `missing` is what it lacks to be steady, a line each."""
+    """The state of a lab, or a part of it, at one moment. `missing` has one line per reason why it is not steady."""
 
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
     leaders: dict[str, str | None] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     backends: dict[str, str] = field(default_factory=dict)
@@ -47,70 +50,102 @@ class Observation:
     def __str__(self) -> str:
         if self.steady:
             return ", ".join(f"{role} on {machine}" for role, machine in self.leaders.items())
-        shown = "; ".join(self.missing[:4])
-        return shown if len(self.missing) <= 4 else f"{shown}; and {len(self.missing) - 4} more"
+        shown = "; ".join(self.missing[:_SHOWN_LINES])
+        more = len(self.missing) - _SHOWN_LINES
+        return shown if more <= 0 else f"{shown}; and {more} more"
 
 
 def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
-    """Ask etcd, the load balancer and the API, all at once, then who leads. Never raises for a lab that is silent."""
-    missing: list[str] = []
-    members: dict[str, Member] = {}
-    backends: dict[str, str] = {}
-    leaders: dict[str, str | None] = {"etcd": None}
-    control_planes = [machine.name for machine in lab.control_planes]
+    """Observe etcd, the machines, the load balancer and the API at the same time, then the acting leaders.
 
-    def ask_etcd() -> list[str]:
-        said = etcd.statuses(guests, lab)
-        members.update({name: each for name, each in said.items() if isinstance(each, Member)})
-        leaders["etcd"] = next((name for name, each in members.items() if each.leads), None)
-        silent = [
-            f"etcd on {name} does not answer" for name, each in said.items() if isinstance(each, HalabError)
-        ]
-        return silent + missing_in_etcd(members)
-
-    def ask_machines() -> list[str]:
-        found = on_all(control_planes, lambda name: _found_on(guests, name))
-        return [line for name, words in found.items() for line in _missing_on(lab, name, words)]
-
-    def ask_balancer() -> list[str]:
-        backends.update(balancer.backends(guests, lab))
-        silent = [
-            f"{lab.balancer.name} has no backend {name}" for name in control_planes if name not in backends
-        ]
-        return silent + [f"backend {name} is {state}" for name, state in backends.items() if state != "up"]
-
-    def ask_nodes() -> list[str]:
-        return kube.nodes_not_ready(api, {machine.name for machine in lab.nodes})
-
-    def ask_pods() -> list[str]:
-        return kube.pods_not_running(api, kube.expected_pods(control_planes))
-
-    def ask_leaders() -> list[str]:
-        held = kube.leaders(api)
-        leaders.update(held)
-        return [f"nobody leads {lease}" for lease, machine in held.items() if machine is None]
-
-    def ask_who_acts() -> list[str]:
-        return leadership.missing_leaders(leaders, leadership.acting(guests, lab))
-
-    def answered(ask: Callable[[], list[str]]) -> list[str]:
-        try:
-            return ask()
-        except HalabError as error:
-            return [error.message.splitlines()[0]]
-
-    with ThreadPoolExecutor(max_workers=6) as pool, process.ended_at_interrupt():
-        questions = (ask_etcd, ask_machines, ask_balancer, ask_nodes, ask_pods, ask_leaders)
-        for lines in pool.map(answered, questions):
-            missing += [line for line in lines if line not in missing]
-    if not missing:
-        # only now: it costs a machine more than the rest, and of what does not answer nothing is learnt
-        missing += answered(ask_who_acts)
-    return Observation(tuple(missing), leaders, members, backends)
+    Never raises for a lab that does not answer: a part that fails to answer becomes a line of `missing`.
+    """
+    parts = (
+        partial(_observe_etcd, guests, lab),
+        partial(_observe_machines, guests, lab),
+        partial(_observe_balancer, guests, lab),
+        partial(_observe_nodes, api, lab),
+        partial(_observe_pods, api, lab),
+        partial(_observe_leases, api),
+    )
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool, process.ended_at_interrupt():
+        seen = _merge(pool.map(_error_as_missing, parts))
+    if seen.missing:
+        return seen
+    # last, because it costs a machine more than the rest, and is of no use while a part of the lab does not answer
+    acting = _error_as_missing(partial(_observe_acting_leaders, guests, lab, seen.leaders))
+    return replace(seen, missing=acting.missing)
 
 
-def _found_on(guests: Guests, machine: str) -> list[str]:
-    """What a machine lacks, a word each; nothing of one that is not reached: etcd's silence tells of it."""
+def _error_as_missing(part: Callable[[], Observation]) -> Observation:
+    try:
+        return part()
+    except HalabError as error:
+        return Observation((error.message.splitlines()[0],))
+
+
+def _merge(parts: Iterable[Observation]) -> Observation:
+    """Merge observations of parts. Several parts may miss the same thing, such as a machine: one line is enough."""
+    merged = Observation(leaders={"etcd": None})
+    for part in parts:
+        merged = Observation(
+            missing=tuple(dict.fromkeys([*merged.missing, *part.missing])),
+            leaders=merged.leaders | part.leaders,
+            members=merged.members | part.members,
+            backends=merged.backends | part.backends,
+        )
+    return merged
+
+
+def _observe_etcd(guests: Guests, lab: Lab) -> Observation:
+    statuses = etcd.statuses(guests, lab)
+    members = {name: status for name, status in statuses.items() if isinstance(status, Member)}
+    silent = [f"etcd on {name} does not answer" for name in statuses if name not in members]
+    leader = next((name for name, member in members.items() if member.leads), None)
+    return Observation((*silent, *missing_in_etcd(members)), leaders={"etcd": leader}, members=members)
+
+
+def _observe_machines(guests: Guests, lab: Lab) -> Observation:
+    words = on_all(
+        [machine.name for machine in lab.control_planes], lambda name: _check_machine(guests, name)
+    )
+    return Observation(tuple(line for name in words for line in _missing_on(lab, name, words[name])))
+
+
+def _observe_balancer(guests: Guests, lab: Lab) -> Observation:
+    backends = balancer.backends(guests, lab)
+    names = [machine.name for machine in lab.control_planes]
+    unknown = [f"{lab.balancer.name} has no backend {name}" for name in names if name not in backends]
+    not_up = [f"backend {name} is {state}" for name, state in backends.items() if state != "up"]
+    return Observation((*unknown, *not_up), backends=backends)
+
+
+def _observe_nodes(api: Api, lab: Lab) -> Observation:
+    return Observation(tuple(kube.nodes_not_ready(api, {machine.name for machine in lab.nodes})))
+
+
+def _observe_pods(api: Api, lab: Lab) -> Observation:
+    expected = kube.expected_pods([machine.name for machine in lab.control_planes])
+    return Observation(tuple(kube.pods_not_running(api, expected)))
+
+
+def _observe_leases(api: Api) -> Observation:
+    leaders = kube.leaders(api)
+    return Observation(
+        tuple(f"{lease} has no leader" for lease, machine in leaders.items() if machine is None),
+        leaders=leaders,
+    )
+
+
+def _observe_acting_leaders(guests: Guests, lab: Lab, holders: dict[str, str | None]) -> Observation:
+    return Observation(tuple(leadership.missing_leaders(holders, leadership.acting(guests, lab))))
+
+
+def _check_machine(guests: Guests, machine: str) -> list[str]:
+    """Names of components that do not run on a machine, and addresses of peers whose data does not arrive.
+
+    Empty for a machine that does not answer: its etcd does not answer either, and that is reported.
+    """
     try:
         return guests.run(machine, f"{_ABSENT}; {_STALLED}").output.split()
     except HalabError:
@@ -118,15 +153,15 @@ def _found_on(guests: Guests, machine: str) -> list[str]:
 
 
 def _missing_on(lab: Lab, machine: str, words: list[str]) -> list[str]:
-    """Names of processes that do not run, and addresses of peers that are not reached."""
-    peers = {str(each.address): each.name for each in lab.control_planes}
+    """The words of `_check_machine` as lines of `missing`."""
+    peers = {str(peer.address): peer.name for peer in lab.control_planes}
     absent = [f"{_COMPONENTS[word]} does not run on {machine}" for word in words if word in _COMPONENTS]
     stalled = sorted({peers[word] for word in words if word in peers})
-    return absent + [f"what etcd on {machine} sends to {peer} does not arrive yet" for peer in stalled]
+    return absent + [f"data from etcd on {machine} does not reach etcd on {peer} yet" for peer in stalled]
 
 
 def missing_in_etcd(members: dict[str, Member]) -> list[str]:
-    """What members that answer lack: a leader that all agree on, and being in step."""
+    """What the members that answer lack: a leader on which all agree, full membership, and a small lag."""
     missing = [f"etcd on {name} is still a learner" for name, member in members.items() if member.is_learner]
     missing += [
         f"etcd on {name}: {problem}" for name, member in members.items() for problem in member.problems
@@ -134,7 +169,7 @@ def missing_in_etcd(members: dict[str, Member]) -> list[str]:
     if members and len({member.leader_id for member in members.values()}) > 1:
         missing.append("etcd members do not agree on a leader")
     elif members and not any(member.leads for member in members.values()):
-        missing.append("no etcd member leads")
+        missing.append("etcd has no leader")
     indexes = [member.applied_index for member in members.values()]
     if indexes and max(indexes) - min(indexes) > _MAXIMUM_LAG:
         behind = min(members.values(), key=lambda member: member.applied_index)
@@ -148,17 +183,20 @@ def wait_until_steady(
     lab: Lab,
     deadline: Deadline,
     *,
-    note: Callable[[str], None] = lambda text: None,
+    show: Callable[[str], None] = lambda text: None,
 ) -> Observation:
-    """Wait until the lab is steady; TimedOut says what it last lacked."""
+    """Observe the lab until it is steady, and `show` what is missing meanwhile. Raises TimedOut at the deadline."""
 
-    def look() -> Observation:
+    def observe_steady() -> Observation:
         seen = observe(guests, api, lab)
         if not seen.steady:
-            note(str(seen))
+            show(str(seen))
             raise NotYet(str(seen))
         return seen
 
     return wait_for(
-        f"the lab {lab.name} to be steady", look, deadline, every_seconds=_LOOK_SECONDS * lab.patience
+        f"the lab {lab.name} to be steady",
+        observe_steady,
+        deadline,
+        every_seconds=_OBSERVE_EVERY_SECONDS * lab.patience,
     )

@@ -1,4 +1,4 @@
-"""Ways into a lab that is up: its machines, its API, its kubeconfig."""
+"""Access to a lab that is up: its machines, its API, its kubeconfig."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from halab.machines.host import tunnel
 from halab.machines.host.tunnel import Tunnel
 from halab.topology.lab import API_PORT, Lab
 
-# The usual one of a SOCKS proxy.
-_PORT_OF_A_PERSON = 1080
+# The usual port of a SOCKS proxy.
+_SOCKS_PORT = 1080
 
 
 def guests(place: LabDir) -> SshGuests:
@@ -34,13 +34,13 @@ def guests(place: LabDir) -> SshGuests:
 
 
 def api(place: LabDir, lab: Lab) -> Api:
-    """The API through the load balancer, as an administrator."""
-    there = tunnel_of(place)
-    return connect(lab, credentials(place), tunnel=there.socket if there else None)
+    """A client for the API through the load balancer, as an administrator. The caller closes it."""
+    remote_tunnel = tunnel_of(place)
+    return connect(lab, credentials(place), tunnel=remote_tunnel.socket if remote_tunnel else None)
 
 
 def tunnel_of(place: LabDir) -> Tunnel | None:
-    """The way to the addresses of a lab on another host; None where that is this one."""
+    """The tunnel to the addresses of a lab on another host; None for a lab on this host."""
     remote = labs.remote_of(place.written)
     return (
         tunnel.TUNNELS.to(remote, engine=labs.provider_of(place.written) is ProviderKind.DOCKER)
@@ -53,20 +53,20 @@ def credentials(place: LabDir) -> Credentials:
     return Credentials.in_folder(place.work.private_key.parent)
 
 
-def way_in(place: LabDir) -> str | None:
-    """What a person does to reach the API of a lab on another host by the kubeconfig; None on this one."""
+def tunnel_instructions(place: LabDir) -> str | None:
+    """How a person uses the kubeconfig of a lab on another host; None for a lab on this host."""
     remote = labs.remote_of(place.written)
     if remote is None:
         return None
     return (
-        f"the lab is on {remote}: `halab kubectl` reaches it by itself; for other clients, open a tunnel\n"
-        f"  {tunnel.command(remote, _PORT_OF_A_PERSON)} &\n"
-        f"  export HTTPS_PROXY=socks5://{tunnel.LOOPBACK}:{_PORT_OF_A_PERSON}"
+        f"the lab is on {remote}: `halab kubectl` opens its own tunnel; for other clients, open one\n"
+        f"  {tunnel.command(remote, _SOCKS_PORT)} &\n"
+        f"  export HTTPS_PROXY=socks5://{tunnel.LOOPBACK}:{_SOCKS_PORT}"
     )
 
 
 def site(place: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
-    """All that faults may touch. Whoever uses it holds the lab's lock."""
+    """Everything that faults may touch. The caller must hold the lab's lock."""
     one_at_a_time = threading.Lock()
 
     def recreated(machine: str, *, join: JoinOptions | None = None, in_turn: bool = True) -> None:
@@ -77,6 +77,7 @@ def site(place: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
 
 
 def kubeconfig(place: LabDir) -> Path:
+    """The path of the lab's kubeconfig. Raises LabProblem if there is none yet."""
     existing(place)
     if not place.work.kubeconfig.exists():
         raise LabProblem(f"the lab {place.name} has no kubeconfig yet", hint="run `halab up`")
@@ -84,23 +85,23 @@ def kubeconfig(place: LabDir) -> Path:
 
 
 def tunnelled_kubeconfig(place: LabDir, remote: Remote) -> Path:
-    """The kubeconfig of a lab on another host, with a way there that is open while this command runs.
+    """A kubeconfig for a lab on another host, with a tunnel that is open while this command runs.
 
-    kubectl knows no SOCKS proxy at a Unix socket. The port that it gets instead leads to the API of the lab and nowhere
-    else, and that asks for a certificate.
+    kubectl cannot use a SOCKS proxy at a Unix socket. It gets a local TCP port instead, which leads only to the API of
+    the lab; the API requires a client certificate.
     """
     lab, written = existing(place), kubeconfig(place).read_text()
     port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), API_PORT)
-    there = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
+    tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
     path = tunnel.TUNNELS.folder() / "kubeconfig"
-    replace(path, written.replace(f"server: https://{lab.endpoint}", there))
+    replace(path, written.replace(f"server: https://{lab.endpoint}", tunnelled))
     return path
 
 
 def kubectl(place: LabDir) -> Path:
-    """The kubectl of the lab's own version where its bundle is in the cache, else the one of this host."""
+    """The kubectl of the lab's version if its bundle is in the cache, else the kubectl of this host."""
     lab = existing(place)
     bundle = bundles.find(lab.release, place.written.kubernetes.source)
     if bundle:
         return bundle.binary("kubectl")
-    return Path(process.find("kubectl", hint="`halab bundle build` brings one of the lab's version"))
+    return Path(process.find("kubectl", hint="`halab bundle build` provides one of the lab's version"))

@@ -1,4 +1,4 @@
-"""Machines that run, on the lab's network, and reached over SSH: the first step of `up`, `start` and a new machine."""
+"""Boots machines and connects them to the lab's network: the first step of `up`, `start` and a recreated machine."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from halab.machines.provider import LabMachines
 from halab.progress import Progress
 from halab.topology.lab import Machine
 
-# On a machine that does nothing else; a lab's patience stretches it.
+# For a host that does nothing else; a lab's patience stretches it.
 _BOOT_SECONDS = 300
 
 
 def require_thawed(machines: LabMachines) -> None:
-    """LabProblem where machines stand still: nothing would answer, for as long as anybody waits."""
+    """Raise LabProblem if machines are frozen: they would never answer."""
     frozen = [info.machine for info in machines.infos() if info.paused]
     if frozen:
         raise LabProblem(
-            f"frozen: {', '.join(frozen)}",
-            hint="`halab heal` lets go on what halab has frozen, and `halab status` shows it",
+            f"these machines are frozen: {', '.join(frozen)}",
+            hint="run `halab heal`; `halab status` shows the machines",
         )
 
 
 def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine | None = None) -> int:
-    """Start what does not run, connect it, and write down where it is reached; how many machines were started."""
+    """Start the machines that do not run, connect them and record their addresses. Return how many were started."""
     lab = machines.lab
     wanted = lab.machines if only is None else (only,)
     for machine in wanted:
@@ -38,7 +38,7 @@ def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine
         if machines.state(machine.name) is PowerState.GONE:
             machines.make_disks(machine.name)
     if missing:
-        # a machine that is made anew has another host key
+        # a recreated machine has a new host key
         place.work.known_hosts.unlink(missing_ok=True)
         limit = _BOOT_SECONDS * lab.patience
         what = f"{len(missing)} machines" if len(missing) > 1 else missing[0]
@@ -46,15 +46,16 @@ def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine
             try:
                 vagrant(place, lab).up(only.name if only else None)
             except CommandFailed:
-                # a provider that has gone meanwhile says so itself
+                # if the provider itself is gone, this raises a clearer error
                 machines.infos()
                 raise
     for machine in wanted:
         machines.connect(machine.name)
     without_address = set(addresses.note(machines))
-    lost = [machine.name for machine in wanted if machine.name in without_address]
-    if lost:
+    stopped = [machine.name for machine in wanted if machine.name in without_address]
+    if stopped:
         raise LabProblem(
-            f"no longer running: {', '.join(lost)}", hint=f"see {place.work.logs / 'vagrant.log'}"
+            f"these machines stopped again: {', '.join(stopped)}",
+            hint=f"see {place.work.logs / 'vagrant.log'}",
         )
     return len(missing)

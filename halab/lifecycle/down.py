@@ -1,4 +1,4 @@
-"""Taking a lab down: the host is as it was before `up`, but for the runs, which stay."""
+"""`halab down`: remove everything that `up` created. Recorded runs stay."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from halab.progress import Progress
 
 
 def down(place: LabDir, progress: Progress, *, runs: bool = False) -> list[str]:
-    """Remove the machines, the network and the work folder of a lab; names of what was removed.
+    """Remove the machines, the network and the work folder of a lab. Return the names of what was removed.
 
-    Machines are found by their label, and not only in Vagrant's records: those may be lost, or older than what an
-    interrupted `up` made. So may the work folder be; one that was moved takes the machines with it.
+    Machines are found by their label and not only by Vagrant's records, which may be lost or older than an interrupted
+    `up`. The work folder may be lost too. For a moved work folder, the machines of its old path are removed as well.
     """
-    # the machines are where they were made, whatever the file says now
+    # the machines are at the provider that created them, whatever the file says now
     kind = machine_info.provider(place.work) or labs.provider_of(place.written)
     place = replace(place, written=place.written.model_copy(update={"provider": kind}))
     held = allocation.of(place.work.path)
@@ -32,14 +32,14 @@ def down(place: LabDir, progress: Progress, *, runs: bool = False) -> list[str]:
     except HostProblem:
         if held or place.work.path.exists():
             raise
-        progress.say(f"{kind} does not answer, and cannot say whether it has machines of this lab")
+        progress.say(f"{kind} does not answer, so halab does not know whether it has machines of this lab")
         return []
     with labs.locked(place, f"down, process {os.getpid()}", amid_restore=True):
         with progress.step("remove the machines", limit_seconds=120) as step:
-            before = machine_info.moved_from(place.work)
-            works = [place.work, *([before] if before else [])]
+            old_work = machine_info.moved_from(place.work)
+            works = [place.work, *([old_work] if old_work else [])]
             removed = [name for work in works for name in _remove(place, provider, work)]
-            step.done(", ".join(removed) or "there were none")
+            step.done(", ".join(removed) or "there are none")
         workfiles.clear(place, runs=runs)
         for work in works:
             allocation.release(work.path)

@@ -1,4 +1,4 @@
-"""All that labs have on this host and at its providers, and the removal of what no living lab has."""
+"""Everything that labs own on this host and at its providers, and the removal of orphaned resources."""
 
 from __future__ import annotations
 
@@ -7,92 +7,98 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halab.errors import HalabError, HostProblem
-from halab.lifecycle.ownership import OwnedResource, Ownership, judge
+from halab.lifecycle.ownership import OwnedResource, Ownership, determine_ownership
 from halab.machines.docker.engine import Engine
 from halab.machines.host import allocation, identity, inventory
 from halab.machines.inventory import Holder, Resource, ResourceKind, ResourceOwner
 from halab.machines.libvirt.hypervisor import Hypervisor
 
-# An engine that hangs must not keep the other provider's from being seen.
+# A docker engine that hangs must not hide the resources of libvirt.
 _ENGINE_SECONDS = 60
 _ORDER = list(ResourceKind)
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What was found, and which providers did not answer, and why."""
+    """The resources of all labs. `silent` are the providers that did not answer, with their errors."""
 
-    found: tuple[OwnedResource, ...]
+    resources: tuple[OwnedResource, ...]
     silent: dict[Holder, HostProblem]
 
     @property
     def orphaned(self) -> list[Resource]:
-        """In the order in which it is to be removed."""
-        wanted = [each.belonging for each in self.found if each.standing is Ownership.ORPHANED]
-        return sorted(wanted, key=lambda each: _ORDER.index(each.kind))
+        """Orphaned resources in the order of their removal."""
+        orphaned = [owned.resource for owned in self.resources if owned.ownership is Ownership.ORPHANED]
+        return sorted(orphaned, key=lambda resource: _ORDER.index(resource.kind))
 
     @property
     def is_blind(self) -> bool:
-        """Whether no provider answers."""
+        """True if no provider answers."""
         return {Holder.DOCKER, Holder.LIBVIRT} <= self.silent.keys()
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of one belonging; `problem` is why it is there still, `spared` that its lab came back meanwhile."""
+    """The result for one resource. `problem` is why it was not removed; `spared` means that its lab is up again."""
 
-    belonging: Resource
+    resource: Resource
     problem: HalabError | None = None
     spared: bool = False
 
 
-def look() -> Inventory:
-    found: list[Resource] = []
+def read_inventory() -> Inventory:
+    """Ask both providers and this host for the resources of all labs."""
+    resources: list[Resource] = []
     silent: dict[Holder, HostProblem] = {}
     for holder in (Holder.DOCKER, Holder.LIBVIRT):
         try:
-            found += keeper(holder).resources()
+            resources += owner_of(holder).resources()
         except HostProblem as error:
             silent[holder] = error
     here = identity.of_this_host()
-    works = {each.work: each.lab for each in found if each.work and each.host in ("", here)}
-    found += inventory.read(works)
-    judged = judge(found, here=here, is_there=inventory.is_there)
-    judged.sort(key=lambda each: _place(each.belonging))
-    return Inventory(tuple(judged), silent)
+    works = {
+        resource.work: resource.lab
+        for resource in resources
+        if resource.work and resource.host in ("", here)
+    }
+    resources += inventory.read(works)
+    owned = determine_ownership(resources, here=here, is_there=inventory.is_there)
+    owned.sort(key=lambda each: _sort_key(each.resource))
+    return Inventory(tuple(owned), silent)
 
 
 def remove(orphaned: Iterable[Resource]) -> Iterator[Removal]:
-    """Remove one after another; what cannot be removed keeps nothing else from it."""
-    keepers: dict[Holder, ResourceOwner] = {}
-    for each in orphaned:
-        if _has_come_back(each):
-            yield Removal(each, spared=True)
+    """Remove resources one after another. A failed removal does not stop the others."""
+    owners: dict[Holder, ResourceOwner] = {}
+    for resource in orphaned:
+        if _is_used_again(resource):
+            yield Removal(resource, spared=True)
             continue
         try:
-            if each.kind is ResourceKind.ALLOCATION:
-                allocation.release(Path(each.key))
+            if resource.kind is ResourceKind.ALLOCATION:
+                allocation.release(Path(resource.key))
             else:
-                if each.holder not in keepers:
-                    keepers[each.holder] = keeper(each.holder)
-                keepers[each.holder].discard(each)
-            yield Removal(each)
+                if resource.holder not in owners:
+                    owners[resource.holder] = owner_of(resource.holder)
+                owners[resource.holder].discard(resource)
+            yield Removal(resource)
         except HalabError as error:
-            yield Removal(each, error)
+            yield Removal(resource, error)
 
 
-def keeper(holder: Holder) -> ResourceOwner:
+def owner_of(holder: Holder) -> ResourceOwner:
+    """The provider that holds resources. Raises HostProblem if it does not answer."""
     return Engine(timeout_seconds=_ENGINE_SECONDS) if holder is Holder.DOCKER else Hypervisor()
 
 
-def _has_come_back(belonging: Resource) -> bool:
-    """Whether somebody has brought the lab up since we looked: people take their time to say yes."""
-    if not belonging.is_debris:
-        return inventory.is_there(belonging.work)
+def _is_used_again(resource: Resource) -> bool:
+    """True if the lab was brought up after the inventory was read: people take their time to confirm."""
+    if not resource.is_debris:
+        return inventory.is_there(resource.work)
     return any(
-        each.name == belonging.lab and inventory.is_there(str(each.work)) for each in allocation.held()
+        held.name == resource.lab and inventory.is_there(str(held.work)) for held in allocation.held()
     )
 
 
-def _place(belonging: Resource) -> tuple[str, str, int, str]:
-    return belonging.lab, belonging.work, _ORDER.index(belonging.kind), belonging.name
+def _sort_key(resource: Resource) -> tuple[str, str, int, str]:
+    return resource.lab, resource.work, _ORDER.index(resource.kind), resource.name

@@ -1,4 +1,4 @@
-"""A lab on this host: its file, its place, its machines."""
+"""A lab on this host: its file, its work folder, its networks, its lock."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from halab.machines.host.allocation import Allocation
 from halab.machines.work import Work
 from halab.topology.lab import Lab, plan
 
-NO_KEYS = "the keys of the lab's machines are not in {work}: nobody can log in to them any more"
-_NO_KEYS_HINT = "`halab up` makes the lab anew, `halab down` removes what is left of it"
+NO_KEYS = "the keys of the lab's machines are missing from {work}, so nobody can log in to the machines"
+_NO_KEYS_HINT = "rebuild the lab with `halab up`, or remove it with `halab down`"
 
 
 @dataclass(frozen=True)
 class LabDir:
-    """A lab file and the work folder beside it. `content` is what was read, even if the file has changed since."""
+    """A lab file and the work folder beside it. `content` is the file as it was read, even if it has changed since."""
 
     file: Path
     written: LabFile
@@ -41,64 +41,66 @@ class LabDir:
 
 
 def open_file(path: Path) -> LabDir:
-    """Read a lab file. BadUsage where there is none, BadFile where something in it is wrong.
+    """Read a lab file. Raises BadUsage if it does not exist and BadFile if its content is wrong.
 
-    LabProblem where its work folder is not one's own.
+    Raises LabProblem if other users may write to its work folder.
     """
     if not path.exists():
         raise BadUsage(
-            f"no such lab file: {path}", hint="write one with `halab init`, or name it with -f FILE"
+            f"no such lab file: {path}",
+            hint="write one with `halab init`, or name another file with -f FILE",
         )
-    found, work = read(path, LabFile), Work.beside(path)
+    source, work = read(path, LabFile), Work.beside(path)
     work.require_own()
-    written = found.value
+    written = source.value
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})
-    return LabDir(path, written, work, found.content)
+    return LabDir(path, written, work, source.content)
 
 
 def name_of(folder: Path) -> str:
-    """What `name: auto` means: the folder's name, and what tells it from all others, also of other hosts."""
+    """The name for `name: auto`: the folder's name and a hash that is unique per folder and host."""
     words = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).lstrip("-0123456789").rstrip("-")
-    which = hashlib.sha256(f"{identity.of_this_host()}:{folder}".encode()).hexdigest()[:6]
-    return f"{words[:13].rstrip('-') or 'lab'}-{which}"
+    unique = hashlib.sha256(f"{identity.of_this_host()}:{folder}".encode()).hexdigest()[:6]
+    return f"{words[:13].rstrip('-') or 'lab'}-{unique}"
 
 
 def existing(place: LabDir) -> Lab:
-    """The lab as it was brought up; LabProblem where it is not up, is another one now, or nobody gets into it."""
+    """The lab as `up` built it. Raises LabProblem if it is not up, differs from its file, or its keys are missing."""
     lab = allocated(place)
-    if not machine_info.opens(place.work):
+    if not machine_info.has_keys(place.work):
         raise LabProblem(NO_KEYS.format(work=place.work.path), hint=_NO_KEYS_HINT)
     machine_info.require_same(place.file, place.work, lab)
     return lab
 
 
 def allocated(place: LabDir) -> Lab:
-    """The lab that networks are held for, whatever state it is in; LabProblem where there are none."""
+    """The lab for which networks are allocated, in whatever state. Raises LabProblem if there are none."""
     held = allocation.of(place.work.path)
     if held is None:
         raise _not_up(place)
     if held.name != place.name:
         raise LabProblem(
-            f"the lab beside {place.file} was brought up as {held.name}, and is now called {place.name}",
-            hint=f"write `name: {held.name}` again, or take it down first: `halab down`",
+            f"the lab is up under the name {held.name}, but {place.file} now calls it {place.name}",
+            hint=f"write `name: {held.name}` again, or remove the lab first with `halab down`",
         )
     if place.written.network not in ("auto", str(held.network)):
         raise LabProblem(
-            f"the lab {place.name} is up on {held.network}, and {place.file} now says {place.written.network}",
-            hint="take it down first: `halab down`",
+            f"the lab {place.name} is up on the network {held.network}, but {place.file} now names "
+            f"{place.written.network}",
+            hint="remove the lab first with `halab down`",
         )
     require_same_host(place, held)
     return planned(place, held)
 
 
 def moved(place: LabDir, origin: Work) -> LabProblem:
-    """The machines of a lab name the folder that was moved by its path of before, and cannot be told another."""
+    """The error for a work folder that was moved: its machines carry the old path, which cannot be changed."""
     here, before = place.work.path, origin.path
     source, target = (here, before) if before.parent.exists() else (here.parent, before.parent)
     return LabProblem(
-        f"the lab {place.name} was made in {before.parent}, and its folder was moved since",
-        hint=f"move it back, `mv {shlex.quote(str(source))} {shlex.quote(str(target))}`, or make the lab anew: "
+        f"the lab {place.name} was built in {before.parent}, but its folder was moved since",
+        hint=f"move it back with `mv {shlex.quote(str(source))} {shlex.quote(str(target))}`, or rebuild the lab with "
         f"`halab down && halab up`",
     )
 
@@ -107,17 +109,17 @@ def _not_up(place: LabDir) -> LabProblem:
     before = machine_info.moved_from(place.work)
     if before:
         return moved(place, before)
-    other = next((each.work for each in allocation.held() if each.name == place.name), None)
+    other = next((held.work for held in allocation.held() if held.name == place.name), None)
     if other and other.exists():
         return LabProblem(
-            f"the lab {place.name} that is up is that of another folder: {other.parent}",
-            hint=f"go there, or give this lab another name in {place.file} (`name: auto` makes one up)",
+            f"another folder has a lab called {place.name}: {other.parent}",
+            hint=f"go there, or give this lab another name in {place.file} (`name: auto` chooses one)",
         )
     return LabProblem(f"the lab {place.name} is not up", hint="run `halab up`")
 
 
 def require_same_host(place: LabDir, held: Allocation) -> None:
-    """LabProblem where another host is named now: the machines would not be found there, and left behind here."""
+    """Raise LabProblem if the settings name another host now: the machines would be left behind on the old one."""
     remote = remote_of(place.written)
     named = str(remote) if remote else ""
     if named == held.host:
@@ -125,15 +127,15 @@ def require_same_host(place: LabDir, held: Allocation) -> None:
     if provider_of(place.written) is ProviderKind.DOCKER:
         hint = f"export DOCKER_HOST=ssh://{held.host}" if held.host else "unset DOCKER_HOST"
     else:
-        hint = "write `provider_uri`, or export LIBVIRT_DEFAULT_URI, as it was"
+        hint = "set `provider_uri` or LIBVIRT_DEFAULT_URI back to its old value"
     raise LabProblem(
-        f"the lab {place.name} is up on {held.host or 'this host'}, and {named or 'this host'} is asked now",
+        f"the lab {place.name} is up on {held.host or 'this host'}, but the settings now name {named or 'this host'}",
         hint=hint,
     )
 
 
 def planned(place: LabDir, held: Allocation) -> Lab:
-    """The lab of a file on the networks that are held for it."""
+    """The lab of a file on its allocated networks."""
     return plan(
         place.written,
         network=held.network,
@@ -143,19 +145,19 @@ def planned(place: LabDir, held: Allocation) -> Lab:
 
 
 def provider_of(written: LabFile) -> ProviderKind:
-    """Which provider `auto` means: docker, which needs no KVM and starts in a tenth of the time."""
+    """The provider of a lab file. `auto` means docker, which needs no KVM and starts in a tenth of the time."""
     return ProviderKind.DOCKER if written.provider is ProviderKind.AUTO else written.provider
 
 
 def remote_of(written: LabFile) -> Remote | None:
-    """The other host that the machines live on, by DOCKER_HOST or the address of libvirt; None for this one."""
+    """The other host that runs the machines, from DOCKER_HOST or libvirt's address; None for this host."""
     if provider_of(written) is ProviderKind.DOCKER:
         return remote_env.by_docker()
     return remote_env.by_libvirt(written.provider_uri)
 
 
 def restoring(place: LabDir) -> str:
-    """The snapshot to which the lab was being put back when that was ended; empty where it was not."""
+    """The name of a snapshot whose restore was interrupted; empty if there is none."""
     try:
         return place.work.restoring.read_text().strip()
     except FileNotFoundError:
@@ -163,7 +165,7 @@ def restoring(place: LabDir) -> str:
 
 
 def require_machine(lab: Lab, name: str) -> None:
-    """BadUsage where the lab has no machine of that name."""
+    """Raise BadUsage if the lab has no machine with this name."""
     known = [machine.name for machine in lab.machines]
     if name not in known:
         raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
@@ -171,9 +173,9 @@ def require_machine(lab: Lab, name: str) -> None:
 
 @contextmanager
 def locked(place: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
-    """Only one command changes a lab at a time; the others are told who does.
+    """Lock the lab: only one command may change it at a time. Raises LabProblem if another command holds the lock.
 
-    A lab whose machines are partly those of a snapshot is left alone by all but what ends that state.
+    After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
     """
     is_new = not place.work.path.exists()
     place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,22 +184,22 @@ def locked(place: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        by = holder.read_text().strip() if holder.exists() else "another halab"
+        by = holder.read_text().strip() if holder.exists() else "another halab process"
         raise LabProblem(
-            f"the lab {place.name} is in use: {by}", hint="wait for it to end, or interrupt it"
+            f"the lab {place.name} is in use: {by}", hint="wait until it ends, or interrupt it"
         ) from error
     try:
         holder.write_text(doing + "\n")
         name = restoring(place)
         if name and not amid_restore:
             raise LabProblem(
-                f"the lab {place.name} was being put back to its snapshot {name}, and that did not end",
-                hint=f"do it again: `halab snapshot restore {name}`; or take the lab down: `halab down`",
+                f"restoring the lab {place.name} to the snapshot {name} was interrupted",
+                hint=f"restore it again with `halab snapshot restore {name}`, or remove the lab with `halab down`",
             )
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
         if is_new:
-            # a command that came to nothing must not make a lab look like one that somebody can use
+            # a failed command must not leave a work folder that makes the lab look usable
             place.work.remove_if_empty()

@@ -1,4 +1,4 @@
-"""Logs of machines: for a person, and as evidence of a run."""
+"""Logs of machines, for `halab logs` and as evidence of a run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
 from halab.topology.lab import Lab
 
-# Static pods log into files of the kubelet; the newest restart is the one with the highest number.
+# The kubelet writes the logs of static pods to files. The newest restart has the highest number.
 _POD_LOGS = "/var/log/pods/kube-system_{pod}-*/{pod}/*.log"
 _COLLECTED_LINES = 4000
 
 
 def of_machine(guests: Guests, machine: str, unit: str | None, lines: int) -> str:
-    """The end of a machine's journal, of one unit, or of a static pod."""
+    """The last lines of a machine's journal, of one unit, or of a static pod."""
     if unit is None:
         return guests.run(machine, f"journalctl --no-pager -n {lines}").output
     pods = _POD_LOGS.format(pod=shlex.quote(unit))
@@ -30,21 +30,21 @@ def of_machine(guests: Guests, machine: str, unit: str | None, lines: int) -> st
 
 
 def of_up(work: Work, lines: int) -> list[tuple[Path, str]]:
-    """The end of each log that `up` wrote."""
-    found = []
-    for path in sorted(work.logs.glob("*.log")):
-        found.append((path, "\n".join(path.read_text(errors="replace").splitlines()[-lines:])))
-    return found
+    """The path and the last lines of every log that `up` wrote."""
+    return [
+        (path, "\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+        for path in sorted(work.logs.glob("*.log"))
+    ]
 
 
 def collect(guests: Guests, lab: Lab, folder: Path, since: datetime) -> None:
-    """Save what every machine logged since a moment: journal and pods' logs. Times in them are UTC.
+    """Save what every machine has logged since a moment, journal and pod logs, with times in UTC.
 
-    A machine that does not answer leaves a note in place of its log: that, too, is evidence.
+    For a machine that does not answer, save the error instead of its log: that is evidence too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = (
-        # in seconds since the epoch: the machine may live in another time zone than this host
+        # seconds since the epoch, because the machine may use another time zone than this host
         f"journalctl --no-pager --utc -o short-iso-precise --since @{math.floor(since.timestamp())} "
         f"-n {_COLLECTED_LINES}; "
         'for log in /var/log/pods/kube-system_*/*/*.log; do [ -e "$log" ] || continue; '

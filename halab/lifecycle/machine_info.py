@@ -1,4 +1,4 @@
-"""What the machines of a lab were made with, and where: some settings cannot change under a lab that is up."""
+"""Records the settings and the work folder with which a lab was built: some must not change while it is up."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from halab.machines.work import Work
 from halab.topology.lab import Lab
 
 _FILE = "made.json"
-# The work folder's own path: another one in a folder that was moved or copied.
+# The path of the work folder when the lab was built. It differs from the current path after a move or copy.
 _WORK = "work"
 
 
-def note(work: Work, lab: Lab) -> dict[str, str]:
-    """The file of the work folder that remembers it."""
+def record(work: Work, lab: Lab) -> dict[str, str]:
+    """The content of the record, as file name → text."""
     return {_FILE: json.dumps({_WORK: str(work.path), **_settings(lab)}, indent=2) + "\n"}
 
 
 def require_same(file: Path, work: Work, lab: Lab) -> None:
-    """LabProblem where the lab file now asks for machines other than those that are there; new ones may be added."""
-    before, now = _noted(work), _settings(lab)
+    """Raise LabProblem if the lab file contradicts the machines that exist. It may add new machines."""
+    before, now = _read_record(work), _settings(lab)
     before.pop(_WORK, None)
     changed = [
-        f"{name} is {value} there, and {now[name]} in the file"
+        f"{name} is {value} in the lab and {now[name]} in the file"
         for name, value in before.items()
         if now.get(name, value) != value
     ]
-    changed += [f"{name} is there, and not in the file" for name in before if name not in now]
+    changed += [f"{name} is missing from the file" for name in before if name not in now]
     if changed:
         raise LabProblem(
             f"{file} does not describe the lab that is up: {'; '.join(changed)}",
-            hint=f"make the lab anew, `halab down && halab up`, or write in {file} what is there",
+            hint=f"rebuild the lab with `halab down && halab up`, or change {file} back",
         )
 
 
-def opens(work: Work) -> bool:
-    """Whether a work folder lets somebody into the machines that were made from it.
+def has_keys(work: Work) -> bool:
+    """True if the keys in a work folder open the machines that were built from it.
 
-    Keys alone do not say so: `halab render` makes some, too.
+    The presence of keys is not enough, because `halab render` creates keys too.
     """
     return (work.path / _FILE).exists() and origin(work) is None and work.private_key.exists()
 
 
 def provider(work: Work) -> ProviderKind | None:
-    """Where the machines are, whatever the lab file says now; None where none were made."""
-    noted = _noted(work).get("provider")
-    return ProviderKind(noted) if noted else None
+    """The provider that has the machines, whatever the lab file says now; None if no machines were built."""
+    recorded = _read_record(work).get("provider")
+    return ProviderKind(recorded) if recorded else None
 
 
 def origin(work: Work) -> Work | None:
-    """The work folder whose machines a moved or copied one knows; None for one that lies where it was made."""
-    path = Path(_noted(work).get(_WORK, work.path))
+    """The original of a work folder that was moved or copied; None if it is at its original path."""
+    path = Path(_read_record(work).get(_WORK, work.path))
     return Work(path) if path != work.path else None
 
 
 def moved_from(work: Work) -> Work | None:
-    """The work folder that this one was before somebody moved it; None where nobody has."""
+    """The original of a work folder that was moved; None if it was not moved."""
     before = origin(work)
     return before if before and not inventory.is_there(str(before)) else None
 
 
-def _noted(work: Work) -> dict[str, str]:
+def _read_record(work: Work) -> dict[str, str]:
     path = work.path / _FILE
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

@@ -1,7 +1,7 @@
-"""Labs and work folders that have lost each other: removed, moved or copied under a lab that is up.
+"""Labs that have lost their work folder: it was removed, moved or copied while the lab was up.
 
-A machine carries the name of its lab and the path of its work folder, and keeps both for good. Whoever has not the keys
-that lie in that folder does not get into it any more.
+The labels of a machine have the name of its lab and the path of its work folder, and never change. Without the keys in
+that folder, nobody can log in to the machine.
 """
 
 from __future__ import annotations
@@ -20,80 +20,80 @@ from halab.progress import Progress
 
 
 def reclaim(place: LabDir, provider: Provider, progress: Progress) -> None:
-    """Make room for the lab of a place, before anything of it is made.
+    """Make room for a lab before `up` creates anything: remove machines of this work folder whose keys are lost.
 
-    Its machines without keys are removed. LabProblem where its name belongs to a lab of another folder, or where it is
-    not sure that nobody can use what is there.
+    Raises LabProblem if a lab of another folder has the same name, or if somebody may still use the machines.
     """
-    machines = _made_here(provider.machines(None, place.work))
-    if not machine_info.opens(place.work):
-        _require_nobody_elses(place, provider)
+    machines = _of_this_host(provider.machines(None, place.work))
+    if not machine_info.has_keys(place.work):
+        _require_not_of_another_host(place, provider)
         if machines:
             _remove(place, provider, machines, progress)
     elif machines and allocation.of(place.work.path) is None:
         raise LabProblem(
-            f"the lab {place.name} is up, and this user holds no network for it",
-            hint="give the command as the user who brought it up, or make it anew: `halab down && halab up`",
+            f"the lab {place.name} is up, but this user has no network allocated for it",
+            hint="run the command as the user who built the lab, or rebuild it with `halab down && halab up`",
         )
     moved = machine_info.moved_from(place.work)
     if moved and provider.machines(None, moved):
         raise labs.moved(place, moved)
-    for each in provider.machines(place.name):
-        if each.work != str(place.work):
-            raise _taken(place, each)
+    for machine in provider.machines(place.name):
+        if machine.work != str(place.work):
+            raise _name_taken(place, machine)
 
 
 def names(place: LabDir, provider: Provider, work: Work) -> list[str]:
-    """The labs that machines of a work folder belong to, its present one first: a name in a lab file may change."""
+    """The names of all labs built from a work folder, the current one first: the name in a lab file may change."""
     held = allocation.of(work.path)
-    found = sorted(each.lab for each in _made_here(provider.machines(None, work)))
-    return list(dict.fromkeys([held.name if held else place.name, *found]))
+    built = sorted(machine.lab for machine in _of_this_host(provider.machines(None, work)))
+    return list(dict.fromkeys([held.name if held else place.name, *built]))
 
 
-def _made_here(machines: Iterable[MachineInfo]) -> list[MachineInfo]:
-    """Other hosts that share a provider may have work folders of the same path."""
-    return [each for each in machines if each.host in ("", identity.of_this_host())]
+def _of_this_host(machines: Iterable[MachineInfo]) -> list[MachineInfo]:
+    """Leave out machines of other hosts, which may share the provider and have work folders with the same path."""
+    return [machine for machine in machines if machine.host in ("", identity.of_this_host())]
 
 
-def _require_nobody_elses(place: LabDir, provider: Provider) -> None:
+def _require_not_of_another_host(place: LabDir, provider: Provider) -> None:
     machines = provider.machines(place.name, place.work)
-    elsewhere = [each.host_name for each in machines if each not in _made_here(machines)]
-    if elsewhere:
+    foreign = [machine.host_name for machine in machines if machine not in _of_this_host(machines)]
+    if foreign:
         raise LabProblem(
-            f"another host has made these machines, from a work folder of the same path, {place.work.path}, and this "
-            f"one has not their keys: {', '.join(elsewhere)}",
-            hint=f"`halab down` removes them, if nobody uses them any more; or {_rename(place)}",
+            f"another host created these machines from a work folder with the same path, {place.work.path}, and this "
+            f"host does not have their keys: {', '.join(foreign)}",
+            hint=f"remove them with `halab down` if nobody uses them any more, or {_rename_hint(place)}",
         )
 
 
-def _rename(place: LabDir) -> str:
-    return f"give this lab another name in {place.file} (`name: auto` makes one up)"
+def _rename_hint(place: LabDir) -> str:
+    return f"give this lab another name in {place.file} (`name: auto` chooses one)"
 
 
 def _remove(place: LabDir, provider: Provider, machines: Sequence[MachineInfo], progress: Progress) -> None:
-    known = sorted({each.lab for each in machines})
-    snapshots = {saved.snapshot for name in known for saved in provider.saved(name, place.work)}
+    labs_here = sorted({machine.lab for machine in machines})
+    snapshots = {saved.snapshot for lab in labs_here for saved in provider.saved(lab, place.work)}
     progress.say(
-        f"the keys of {', '.join(each.host_name for each in machines)} are not in {place.work.path}: nobody can log in "
-        f"to them any more, and the lab is made anew"
-        + (f", without its snapshots: {', '.join(sorted(snapshots))}" if snapshots else "")
+        f"the keys of {', '.join(machine.host_name for machine in machines)} are missing from {place.work.path}; "
+        f"nobody can log in to these machines, so halab rebuilds the lab"
+        + (f" without its snapshots: {', '.join(sorted(snapshots))}" if snapshots else "")
     )
     with progress.step("remove the machines without keys", limit_seconds=120) as step:
-        step.done(", ".join(one for name in known for one in provider.remove(name, place.work)))
-    # it may be called otherwise now
+        step.done(", ".join(removed for lab in labs_here for removed in provider.remove(lab, place.work)))
+    # the lab may have a new name now
     allocation.release(place.work.path)
 
 
-def _taken(place: LabDir, machine: MachineInfo) -> LabProblem:
+def _name_taken(place: LabDir, machine: MachineInfo) -> LabProblem:
     folder = Path(machine.work).parent
     if machine.host not in ("", identity.of_this_host()):
         return LabProblem(
-            f"another host has a lab called {machine.lab} there: {folder}", hint=_rename(place)
+            f"another host already has a lab called {machine.lab}, in its folder {folder}",
+            hint=_rename_hint(place),
         )
     if inventory.is_there(machine.work):
-        hint = f"{_rename(place)}, or take the other one down: `cd {folder} && halab down`"
+        hint = f"{_rename_hint(place)}, or remove the other lab with `cd {folder} && halab down`"
         return LabProblem(f"another lab on this host is called {machine.lab}: {folder}", hint=hint)
     return LabProblem(
-        f"the lab {machine.lab} is up, and the work folder that it was made from is gone: {machine.work}",
-        hint="if the folder was moved, move it back; if it was removed, `halab gc` removes the machines",
+        f"the lab {machine.lab} is up, but its work folder is gone: {machine.work}",
+        hint="if the folder was moved, move it back; if it was removed, remove the machines with `halab gc`",
     )

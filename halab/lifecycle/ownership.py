@@ -1,4 +1,4 @@
-"""Whether what belongs to a lab is still somebody's. Pure: which work folders exist comes in as an answer."""
+"""Determines whether a resource belongs to a living lab. Pure: the caller tells which work folders exist."""
 
 from __future__ import annotations
 
@@ -10,43 +10,48 @@ from halab.machines.inventory import Resource
 
 
 class Ownership(StrEnum):
-    # its lab's work folder exists on this host
+    # the work folder of its lab exists on this host
     LIVING = "living"
-    # it does not: nobody can use this any more
+    # the work folder is gone, so that nobody can use the resource any more
     ORPHANED = "orphaned"
-    # made by another host, whose folders we cannot see
+    # created by another host, whose work folders are not visible here
     ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True)
 class OwnedResource:
-    belonging: Resource
-    standing: Ownership
+    resource: Resource
+    ownership: Ownership
 
 
-def judge(found: Iterable[Resource], *, here: str, is_there: Callable[[str], bool]) -> list[OwnedResource]:
-    """`here` is this host's identity, `is_there` whether a work folder exists.
+def determine_ownership(
+    resources: Iterable[Resource], *, here: str, is_there: Callable[[str], bool]
+) -> list[OwnedResource]:
+    """`here` is this host's identity; `is_there` returns True for a work folder that exists.
 
-    What says no host is of this one, unless something of the same lab and work folder says another. A disk that says
-    nothing belongs to whoever has a lab of the name that it bears.
+    A resource whose label names no host belongs to this host, unless another resource of the same lab and work folder
+    names another host. A disk without any label belongs to the lab whose name is in the name of the disk.
     """
-    all_found = list(found)
-    foreign = {(each.lab, each.work) for each in all_found if each.host not in ("", here)}
+    resources = list(resources)
+    foreign = {(resource.lab, resource.work) for resource in resources if resource.host not in ("", here)}
 
-    def stands(each: Resource) -> Ownership:
-        if each.host != here and (each.lab, each.work) in foreign:
+    def by_label(resource: Resource) -> Ownership:
+        if resource.host != here and (resource.lab, resource.work) in foreign:
             return Ownership.ELSEWHERE
-        return Ownership.LIVING if is_there(each.work) else Ownership.ORPHANED
+        return Ownership.LIVING if is_there(resource.work) else Ownership.ORPHANED
 
-    labelled = {each: stands(each) for each in all_found if not each.is_debris}
-    by_name: dict[str, set[Ownership]] = {}
-    for each, standing in labelled.items():
-        by_name.setdefault(each.lab, set()).add(standing)
+    labelled = {resource: by_label(resource) for resource in resources if not resource.is_debris}
+    of_lab: dict[str, set[Ownership]] = {}
+    for resource, ownership in labelled.items():
+        of_lab.setdefault(resource.lab, set()).add(ownership)
 
-    def of_that_name(lab: str) -> Ownership:
-        known = by_name.get(lab, set())
+    def by_lab_name(lab: str) -> Ownership:
+        known = of_lab.get(lab, set())
         return next(
-            (each for each in (Ownership.LIVING, Ownership.ELSEWHERE) if each in known), Ownership.ORPHANED
+            (kind for kind in (Ownership.LIVING, Ownership.ELSEWHERE) if kind in known), Ownership.ORPHANED
         )
 
-    return [OwnedResource(each, labelled.get(each) or of_that_name(each.lab)) for each in all_found]
+    return [
+        OwnedResource(resource, labelled.get(resource) or by_lab_name(resource.lab))
+        for resource in resources
+    ]

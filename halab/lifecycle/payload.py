@@ -1,4 +1,4 @@
-"""The Kubernetes payload of a machine whose box has none: the bundle, sent over SSH and checked where it arrives."""
+"""Sends the Kubernetes bundle over SSH to machines whose box lacks it, and verifies it on arrival."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from halab.images.bundle import Bundle
 from halab.machines.guests import Guests
 
 PROGRAMS = PurePosixPath("/usr/local/bin")
-# Where images wait for containerd.
+# Images are stored here until containerd imports them.
 IMAGES = PurePosixPath("/var/lib/halab/images")
-# Written last: which bundle a machine has, whole.
+# Written last: the key of the bundle that a machine has completely.
 MARK = PurePosixPath("/var/lib/halab/bundle")
 
-# 120 MB are the largest file: through an emulated processor, ssh carries a few MB a second.
+# The largest file has 120 MB. With an emulated processor, ssh transfers a few MB per second.
 _FILE_SECONDS = 120
 _IMPORT_SECONDS = 300
 
-# A file that is there already is told by its checksum: what an interrupted `up` has sent is not sent again. Else it
-# comes by standard input, and takes its place when it is whole.
+# A file that the machine already has is recognized by its checksum, so that it is not sent again after an interrupted
+# `up`. Otherwise it is sent over standard input to a temporary name, and renamed when it is complete.
 _HAS = "echo {sum}'  '{path} | sha256sum --check --status 2>/dev/null"
 _RECEIVE = (
     "set -e; umask 022; mkdir -p {folder}; cat >{path}.part; "
     "echo {sum}'  '{path}.part | sha256sum --check --status || "
-    "{{ rm -f {path}.part; echo 'not what was sent' >&2; exit 1; }}; "
+    "{{ rm -f {path}.part; echo 'checksum mismatch' >&2; exit 1; }}; "
     "chmod {mode} {path}.part; mv -f {path}.part {path}"
 )
-# Layers are dropped once they are unpacked, as in halab's own box: nothing pushes images from a lab.
+# As in halab's own box, layers are discarded after they were unpacked: nothing pushes images from a lab.
 _IMPORT = (
     "set -e; for image in {images}/*.tar; do "
     "ctr --namespace k8s.io images import --local --discard-unpacked-layers $image; rm $image; done; "
@@ -37,31 +37,31 @@ _IMPORT = (
 
 
 class Payload:
-    """A bundle on its way to machines."""
+    """A bundle that can be sent to machines."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
     def is_there(self, guests: Guests, machine: str) -> bool:
-        """Whether the machine has all of it: then nothing is sent, and nothing read back."""
-        said = guests.run(machine, f"cat {MARK} 2>/dev/null", check=False)
-        return said.output.strip() == self._bundle.key
+        """True if the machine has the complete bundle: then nothing needs to be sent."""
+        mark = guests.run(machine, f"cat {MARK} 2>/dev/null", check=False)
+        return mark.output.strip() == self._bundle.key
 
     def send(self, guests: Guests, machine: str, patience: float) -> int:
-        """Programs to their place, images to where containerd gets them; how many files were sent."""
+        """Send programs and images to their folders. Return how many files were sent."""
         sent = 0
         for file in self._bundle.binaries():
-            sent += self._file(guests, machine, file, PROGRAMS / file.name, "0755", patience)
+            sent += self._send_file(guests, machine, file, PROGRAMS / file.name, "0755", patience)
         for file in self._bundle.images():
-            sent += self._file(guests, machine, file, IMAGES / file.name, "0644", patience)
+            sent += self._send_file(guests, machine, file, IMAGES / file.name, "0644", patience)
         return sent
 
     def import_images(self, guests: Guests, machine: str, patience: float, *, log: Path) -> None:
-        """Into the containerd that runs there."""
+        """Import the images into the machine's containerd."""
         command = _IMPORT.format(images=IMAGES, key=shlex.quote(self._bundle.key), mark=MARK)
         guests.run(machine, command, timeout_seconds=_IMPORT_SECONDS * patience, log=log)
 
-    def _file(
+    def _send_file(
         self, guests: Guests, machine: str, file: Path, path: PurePosixPath, mode: str, patience: float
     ) -> int:
         record = self._bundle.manifest.files[file.relative_to(self._bundle.path).as_posix()]
@@ -78,7 +78,7 @@ class Payload:
             guests.run(machine, _RECEIVE.format(**words), timeout_seconds=seconds, input_file=file)
         except CommandFailed as error:
             raise LabProblem(
-                f"{machine} did not take {file.name} of the bundle: {error.output or error.message}",
-                hint="is its disk full? If not, the file itself may be broken: halab bundle build --force",
+                f"cannot send {file.name} of the bundle to {machine}: {error.output or error.message}",
+                hint="check whether its disk is full; if not, the file may be damaged: `halab bundle build --force`",
             ) from error
         return 1

@@ -1,4 +1,4 @@
-"""Which provider makes a lab's machines, and what they start from."""
+"""The provider of a lab's machines, and the box or image from which they start."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from halab.machines.vagrant import Vagrant, disk_of
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
-# Some seconds here; to another host, as its line is.
+# Takes some seconds on this host. To another host it depends on the connection.
 _COPY_SECONDS = 1800
 
 
 def connect(place: LabDir) -> Provider:
-    """Connect to what runs the lab's machines, on the host that the lab file or the environment names."""
+    """Connect to the provider of a lab's machines, on the host that the lab file or the environment names."""
     if labs.provider_of(place.written) is ProviderKind.DOCKER:
         return Engine()
     return Hypervisor(uri=place.written.provider_uri)
@@ -36,72 +36,72 @@ def machines(place: LabDir, lab: Lab) -> LabMachines:
 
 def vagrant(place: LabDir, lab: Lab) -> Vagrant:
     address = docker_client.address() if lab.provider is ProviderKind.DOCKER else None
-    # over the tunnel that is open already: the docker command would open a connection for every question
+    # the address of the open tunnel: the docker command would open a new connection for every request
     env = {"DOCKER_HOST": address} if address else {}
     return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log", env=env)
 
 
 def base(place: LabDir, lab: Lab, progress: Progress) -> str:
-    """What the lab's machines start from, made and known to their provider: a docker image, a box of Vagrant's."""
+    """The docker image or Vagrant box from which the lab's machines start. It is built and imported if needed."""
     if lab.has_stock_box:
-        # before the box is fetched: machines without their payload are of no use
+        # before the box is downloaded, because machines are of no use without their bundle
         source = place.written.kubernetes.source
         bundles.find(lab.release, source) or bundles.ensure(lab.release, source, progress)
         return _stock_box(place, lab, progress)
     box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
     if lab.provider is ProviderKind.DOCKER:
-        known_images = Engine()
-        if not known_images.has_image(box.base):
+        docker_engine = Engine()
+        if not docker_engine.has_image(box.base):
             with progress.step("import the box into docker", limit_seconds=180):
                 box.require_as_built()
-                known_images.import_image(box.file, box.base)
+                docker_engine.import_image(box.file, box.base)
     else:
         place.work.make()
-        known = vagrant(place, lab)
-        if box.base not in known.boxes():
+        tool = vagrant(place, lab)
+        if box.base not in tool.boxes():
             with progress.step("add the box to Vagrant", limit_seconds=300):
                 box.require_as_built()
-                known.add_box(box.base, box.file)
-        _give_disk(place, box.base, progress)
+                tool.add_box(box.base, box.file)
+        _copy_disk(place, box.base, progress)
     return box.base
 
 
 def payload(place: LabDir, lab: Lab) -> Payload | None:
-    """What machines of a stock box are sent; None where it is in the box."""
+    """The bundle to send to machines with a stock box; None if the box contains it."""
     if not lab.has_stock_box:
         return None
     bundle = bundles.find(lab.release, place.written.kubernetes.source)
     if bundle is None:
         raise LabProblem(
-            f"the bundle is not in the cache any more: Kubernetes {lab.release.kubernetes}",
-            hint=f"halab bundle build --kubernetes {lab.release.kubernetes}",
+            f"the bundle of Kubernetes {lab.release.kubernetes} is no longer in the cache",
+            hint=f"build it with `halab bundle build --kubernetes {lab.release.kubernetes}`",
         )
     return Payload(bundle)
 
 
-def _give_disk(place: LabDir, box: str, progress: Progress) -> None:
-    """The disk of the box, whole at libvirt, before Vagrant looks for it."""
+def _copy_disk(place: LabDir, box: str, progress: Progress) -> None:
+    """Copy the disk of the box to libvirt before Vagrant looks for it."""
     disk, hypervisor = disk_of(box), Hypervisor(uri=place.written.provider_uri)
     if disk is None or hypervisor.has_base(box, disk):
         return
-    what = f"give libvirt the disk of the box, {disk.stat().st_size >> 20} MiB"
+    what = f"copy the disk of the box to libvirt, {disk.stat().st_size >> 20} MiB"
     with progress.step(what, limit_seconds=_COPY_SECONDS), host_lock(HostLock.DISKS):
-        # whoever had the turn before may have done it
+        # another process may have copied it while this one waited for the lock
         if not hypervisor.has_base(box, disk):
             hypervisor.copy_base(box, disk)
 
 
 def _stock_box(place: LabDir, lab: Lab, progress: Progress) -> str:
     place.work.make()
-    known = vagrant(place, lab)
-    if lab.box not in known.boxes():
+    tool = vagrant(place, lab)
+    if lab.box not in tool.boxes():
         try:
-            with progress.step(f"fetch the box {lab.box}", limit_seconds=1800):
-                known.fetch_box(lab.box)
+            with progress.step(f"download the box {lab.box}", limit_seconds=1800):
+                tool.fetch_box(lab.box)
         except CommandFailed as error:
             error.hint = (
-                f"is that its name, and does it exist for {lab.provider}? Where there is no way to it from here, bring "
-                f"its file: vagrant box add --name {lab.box} FILE; or let halab build one: `box: debian-12` in "
+                f"check that the box has this name and exists for {lab.provider}; without a network, add its file: "
+                f"`vagrant box add --name {lab.box} FILE`, or let halab build a box: write `box: debian-12` in "
                 f"{place.file}"
             )
             raise

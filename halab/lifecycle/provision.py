@@ -1,4 +1,4 @@
-"""Provisioning, in order: every machine, the first control plane, then the others one after another."""
+"""Provisioning in order: set up every machine, init the first control plane, then join the others one by one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from halab.topology.lab import Lab, Machine
 # Measured on 2 cores: a node's own set-up takes 2 s, init 8 s.
 _NODE_SECONDS = 180
 _INIT_SECONDS = 420
-# What a stock box lacks comes from its distribution, over the network.
+# A stock box downloads missing packages from its distribution.
 _BASE_SECONDS = 900
-_FORGET_SECONDS = 90
-# Every line of a log with its time: where kubeadm waits is read off there.
+_REMOVE_MEMBER_SECONDS = 90
+# Prefix every line of the log with its time, to see where kubeadm waits.
 _TIMED = (
     "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
 )
-_FORGET_NODE = (
+_DELETE_NODE = (
     "export KUBECONFIG=/etc/kubernetes/admin.conf; "
     "kubectl get node {node} --ignore-not-found -o name | grep -q . || exit 0; "
     "kubectl delete node {node}; "
@@ -37,7 +37,7 @@ _FORGET_NODE = (
 )
 _TAIL_LINES = 12
 _JOINED = "/etc/kubernetes/halab-joined"
-# What kubeadm makes for its own health checks may ask a member for its status, and that is all it is used for.
+# kubeadm's client certificate for its own health checks. halab uses it only to ask members for their status.
 _ETCD_CLIENT = (
     "cd /etc/kubernetes/pki/etcd && "
     "for file in ca.crt healthcheck-client.crt healthcheck-client.key; do base64 -w0 $file; echo; done"
@@ -45,7 +45,7 @@ _ETCD_CLIENT = (
 
 
 class Provisioner:
-    """Runs the rendered scripts of a lab on its machines. What has been done already is left alone."""
+    """Runs the rendered scripts of a lab on its machines. The scripts skip what is done already."""
 
     def __init__(
         self,
@@ -62,16 +62,16 @@ class Provisioner:
         self._work = work
         self._guests = guests
         self._progress = progress
-        # through it the others join
+        # the control plane through which the others join
         self._guide = lab.control_planes[0].name
 
     def run(self) -> int:
-        """How many things were changed on the machines."""
+        """Provision all machines. Return the number of changes."""
         changes = self._set_up_machines()
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
         members = [machine.name for machine in self._lab.control_planes if joined[machine.name]]
         if members:
-            # not always the first control plane: that one may have been lost, and then joins the others
+            # not always the first control plane: if that one was lost, it joins the others
             self._guide = members[0]
         else:
             with self._progress.step(
@@ -89,7 +89,7 @@ class Provisioner:
         if machine.is_node and not self._has_joined(machine.name):
             self._guide = etcd.healthy_peer(self._guests, self._lab, machine.name)
             if options.forget_lost:
-                self._forget(machine)
+                self._remove_from_cluster(machine)
             self._join(machine, options)
 
     def kubeconfig(self) -> str:
@@ -102,7 +102,7 @@ class Provisioner:
         try:
             ca, certificate, key = (b64decode(line, validate=True).decode() for line in lines)
         except ValueError as error:
-            raise LabProblem(f"{self._guide} gave no client certificate of etcd") from error
+            raise LabProblem(f"{self._guide} did not print a client certificate for etcd") from error
         return ca, certificate, key
 
     def _set_up_machines(self) -> int:
@@ -114,7 +114,7 @@ class Provisioner:
 
     def _set_up(self, name: str) -> int:
         machine = self._lab.machine(name)
-        # it runs, and an `up` that was ended may have started it a moment ago
+        # the machine runs, but an interrupted `up` may have started it a moment ago
         once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
         changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
         if not machine.is_node:
@@ -123,7 +123,7 @@ class Provisioner:
         if payload is None or payload.is_there(self._guests, name):
             return changes + self._script(name, "node.sh", _NODE_SECONDS)
         changes += payload.send(self._guests, name, self._lab.patience)
-        # the programs run from here on, and containerd takes the images
+        # from here on the programs run, and containerd accepts images
         changes += self._script(name, "node.sh", _NODE_SECONDS)
         payload.import_images(self._guests, name, self._lab.patience, log=self._work.logs / f"{name}.log")
         return changes + 1
@@ -131,15 +131,15 @@ class Provisioner:
     def _join_in_turn(self, machines: Sequence[Machine]) -> int:
         """Join one machine after another: etcd takes one learner at a time.
 
-        The next one begins as soon as the member before it votes, and not when that machine's join has ended: what
-        is left of a join then, the wait for its own API server and controllers, disturbs no other (5 s each).
+        The next join begins as soon as the previous member has a vote, before the previous join has ended: the rest
+        of a join, its wait for the machine's own API server and controllers (5 s), disturbs no other join.
         """
         with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool, process.ended_at_interrupt():
             joins: list[Future[int]] = []
             for machine in machines:
                 if any(join.done() and join.exception() for join in joins):
                     break
-                self._forget(machine)
+                self._remove_from_cluster(machine)
                 joins.append(pool.submit(self._join, machine, JoinOptions()))
                 if machine in self._lab.control_planes:
                     self._wait_for_vote(machine, joins[-1])
@@ -147,7 +147,7 @@ class Provisioner:
         return sum(join.result() for join in joins)
 
     def _wait_for_vote(self, machine: Machine, join: Future[int]) -> None:
-        """Until the member of a machine that joins has a vote, or its join has ended, well or badly."""
+        """Wait until the etcd member of a joining machine has a vote, or until its join has succeeded or failed."""
         while not join.done():
             with suppress(HalabError):
                 if etcd.votes(self._guests, self._guide, str(machine.address)):
@@ -161,7 +161,7 @@ class Provisioner:
     def _join(self, machine: Machine, options: JoinOptions) -> int:
         seconds = options.limit_seconds
         with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
-            command = self._material(self._guide)
+            command = self._join_command(self._guide)
             if options.before_join:
                 options.before_join(self._guide)
             self._guests.run(
@@ -169,35 +169,35 @@ class Provisioner:
             )
             return self._script(machine.name, "join.sh", seconds)
 
-    def _forget(self, machine: Machine) -> None:
-        """What an interrupted join has left in the cluster would mislead the next one.
+    def _remove_from_cluster(self, machine: Machine) -> None:
+        """Remove what a lost machine or an interrupted join left in the cluster: it would mislead the next join.
 
-        A member that will never start, or whose vote would be taken for that of the new one; and a node with pods
-        whose last state nobody corrects any more.
+        That is a member that will never start, or whose vote would count as that of the new member; and a node with
+        pods whose state nothing updates any more.
         """
         if machine in self._lab.control_planes:
-            deadline = Deadline.after(self._clock, self._limit(_FORGET_SECONDS))
-            what = f"etcd on {self._guide} to forget {machine.name}"
+            deadline = Deadline.after(self._clock, self._limit(_REMOVE_MEMBER_SECONDS))
+            what = f"etcd on {self._guide} to remove the member {machine.name}"
             wait_for(what, lambda: self._remove_members(machine), deadline, every_seconds=1)
-        self._guests.run(self._guide, _FORGET_NODE.format(node=machine.name), timeout_seconds=60)
+        self._guests.run(self._guide, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
 
     def _remove_members(self, machine: Machine) -> None:
-        """etcd refuses to change its members while one has been connected for less than 5 s (HealthInterval)."""
+        """Remove the members. Raises NotYet if etcd refuses, as within 5 s of a connection (HealthInterval)."""
         try:
             for member in etcd.members_of(self._guests, self._guide, str(machine.address)):
                 self._guests.run(self._guide, etcd.command(f"member remove {member}"))
         except CommandFailed as error:
             raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
 
-    def _material(self, first: str) -> str:
-        """The join command: it holds secrets, so it is neither logged nor shown when it fails."""
+    def _join_command(self, first: str) -> str:
+        """The join command. It contains secrets, so it is neither logged nor shown in an error."""
         path = self._work.path / "provision" / first / "join-material.sh"
         limit = self._limit(_NODE_SECONDS)
         done = self._guests.run(first, "bash -s", input=path.read_text(), timeout_seconds=limit, check=False)
         command = done.output.strip().splitlines()[-1] if done.output.strip() else ""
         if done.code != 0 or not command.startswith("kubeadm join "):
-            why = (done.errors.strip().splitlines() or ["no reason given"])[-1]
-            raise LabProblem(f"{first} gave no join command: {why}", hint="run `halab up` again")
+            reason = (done.errors.strip().splitlines() or ["no error message"])[-1]
+            raise LabProblem(f"{first} did not print a join command: {reason}", hint="run `halab up` again")
         return command + "\n"
 
     def _script(self, machine: str, script: str, seconds: float) -> int:
@@ -213,15 +213,15 @@ class Provisioner:
                 f"{script} failed on {machine}:\n{error.output}",
                 script=script,
                 output=error.output,
-                hint=f"the whole log: {log}",
+                hint=f"see the whole log: {log}",
             ) from error
         except TimedOut as error:
             tail = "\n".join(log.read_text(errors="replace").rstrip().splitlines()[-_TAIL_LINES:])
             raise ScriptFailed(
-                f"{script} did not end on {machine} within {self._limit(seconds):.0f} s:\n{tail}",
+                f"{script} did not finish on {machine} within {self._limit(seconds):.0f} s:\n{tail}",
                 script=script,
                 output=tail,
-                hint=f"the whole log: {log}",
+                hint=f"see the whole log: {log}",
             ) from error
         with log.open("rb") as stream:
             stream.seek(before)

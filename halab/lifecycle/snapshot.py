@@ -1,4 +1,4 @@
-"""Snapshots of a whole lab: all machines as they were at one moment, and back to it."""
+"""Snapshots of a whole lab: save all machines at one moment, and restore them."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ from halab.machines.provider import LabMachines
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
-# What `up` saves when it has made the lab, and `reset` goes back to.
+# The snapshot that `up` saves and `reset` restores.
 AFTER_UP = "up"
-# It is a part of names and tags at docker and libvirt.
+# A snapshot's name is part of names and tags in docker and libvirt.
 _NAME = r"[a-z0-9][a-z0-9-]{0,29}"
-# Of 2 GiB of memory, and of an etcd's disk: seconds. The limits are for a disk that others use, too.
+# 2 GiB of memory and the disk of an etcd take seconds. The limits allow for a disk that is busy.
 _SAVE_SECONDS = 300
 _RESTORE_SECONDS = 300
-# Beyond a lease. Seen on an emulated lab: steady 5.5 s after its clocks were stepped, and a moment later no answer from
-# the API.
+# Added to the length of a lease. Seen on an emulated lab: it was steady 5.5 s after its clocks were stepped, but soon
+# after that the API did not answer.
 _AFTER_LEASE_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`missing` are machines of the lab that are not in it, because saving them did not end, or they are newer."""
+    """`missing` are machines of the lab that the snapshot lacks: they were added later, or saving them failed."""
 
     name: str
     created: datetime
     missing: tuple[str, ...]
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return not self.missing
 
 
 def snapshots(machines: LabMachines) -> list[Snapshot]:
-    """The snapshots of a lab, the oldest first."""
-    found: dict[str, dict[str, datetime]] = {}
+    """The snapshots of a lab, oldest first."""
+    created: dict[str, dict[str, datetime]] = {}
     for saved in machines.saved():
-        found.setdefault(saved.snapshot, {})[saved.machine] = saved.created
-    every = [
+        created.setdefault(saved.snapshot, {})[saved.machine] = saved.created
+    result = [
         Snapshot(
             name,
-            max(created.values()),
-            tuple(each.name for each in machines.lab.machines if each.name not in created),
+            max(times.values()),
+            tuple(machine.name for machine in machines.lab.machines if machine.name not in times),
         )
-        for name, created in found.items()
+        for name, times in created.items()
     ]
-    return sorted(every, key=lambda each: (each.created, each.name))
+    return sorted(result, key=lambda snapshot: (snapshot.created, snapshot.name))
 
 
 def of_lab(place: LabDir) -> list[Snapshot]:
@@ -75,23 +75,26 @@ def of_lab(place: LabDir) -> list[Snapshot]:
 
 
 def save(place: LabDir, name: str, progress: Progress) -> None:
-    """Keep the whole lab as it is now: all machines are frozen, saved, and go on; or all are off."""
+    """Save the whole lab: freeze all machines, save them and let them continue. Machines that are off stay off.
+
+    Raises BadUsage for an invalid or existing name, and LabProblem if the lab cannot be saved in its state.
+    """
     if not re.fullmatch(_NAME, name):
-        raise BadUsage(f"not a name for a snapshot: {name}", hint=f"it matches {_NAME}")
+        raise BadUsage(f"invalid name for a snapshot: {name}", hint=f"a name matches {_NAME}")
     with labs.locked(place, f"snapshot save, process {os.getpid()}"):
         machines = providers.machines(place, labs.existing(place))
-        if any(each.name == name for each in snapshots(machines)):
+        if any(snapshot.name == name for snapshot in snapshots(machines)):
             raise BadUsage(
-                f"there is a snapshot {name} already", hint=f"`halab snapshot delete {name}` removes it"
+                f"the snapshot {name} already exists", hint=f"delete it with `halab snapshot delete {name}`"
             )
-        save_held(place, machines, name, progress)
+        save_locked(place, machines, name, progress)
 
 
-def save_held(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
-    """As `save`, for who holds the lab's lock. What was saved of a snapshot that fails is removed."""
+def save_locked(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
+    """Like `save`, for a caller that holds the lab's lock. If it fails, the incomplete snapshot is deleted."""
     lab = machines.lab
     site = access.site(place, lab)
-    running = _require_alike(site)
+    running = _all_run_or_all_off(site)
     open_faults = Journal(place.work.journal).open_faults()
     if open_faults:
         raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
@@ -110,67 +113,66 @@ def save_held(place: LabDir, machines: LabMachines, name: str, progress: Progres
 
 
 def delete(place: LabDir, name: str) -> None:
-    """Remove a snapshot, or what was saved of one that did not come to its end."""
+    """Delete a snapshot, complete or not. Raises BadUsage if it does not exist."""
     with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
         machines = providers.machines(place, labs.existing(place))
-        _known(snapshots(machines), name)
+        _by_name(snapshots(machines), name)
         machines.delete_snapshot(name)
 
 
 def restore(place: LabDir, name: str, progress: Progress) -> Observation:
-    """Put the whole lab back to a snapshot, and wait until it is steady.
+    """Restore the whole lab to a snapshot and wait until it is steady. Open faults are gone afterwards.
 
-    Faults that were open are gone with the state that they were in. What interrupts it leaves a lab that only another
-    restore, or `down`, may touch.
+    After an interruption, only another restore or `down` may change the lab.
     """
     with labs.locked(place, f"snapshot restore, process {os.getpid()}", amid_restore=True):
         lab = labs.existing(place)
         machines = providers.machines(place, lab)
-        wanted = _known(snapshots(machines), name)
-        if not wanted.is_whole:
+        snapshot = _by_name(snapshots(machines), name)
+        if not snapshot.is_complete:
             raise LabProblem(
-                f"the snapshot {name} is not whole: {', '.join(wanted.missing)} is not in it",
-                hint=f"`halab snapshot delete {name}` removes what there is of it",
+                f"the snapshot {name} is incomplete: {', '.join(snapshot.missing)} missing",
+                hint=f"delete it with `halab snapshot delete {name}`",
             )
-        _put_back(place, machines, name, progress)
-        # containers have started anew; who goes on with a clock that was stepped has leases that run out only now
+        _restore_machines(place, machines, name, progress)
+        # containers have restarted; virtual machines continue with a stepped clock, and their leases expire only now
         hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
         return wait_steady(place, lab, progress, hold_seconds=hold)
 
 
 def reset(place: LabDir, progress: Progress) -> Observation:
-    """Put the lab back to how `up` left it."""
-    if not any(each.name == AFTER_UP for each in of_lab(place)):
+    """Restore the snapshot that `up` saved. Raises LabProblem if there is none."""
+    if not any(snapshot.name == AFTER_UP for snapshot in of_lab(place)):
         raise LabProblem(
-            f"there is no snapshot of the lab {place.name} as `up` left it",
-            hint="make the lab anew: `halab down && halab up`",
+            f"the lab {place.name} has no snapshot that `halab up` saved",
+            hint="rebuild the lab with `halab down && halab up`",
         )
     return restore(place, AFTER_UP, progress)
 
 
 def save_after_up(place: LabDir, machines: LabMachines, progress: Progress) -> None:
-    """Keep what `up` has made, for `reset`; once. A lab that cannot be saved is up all the same.
+    """Save the lab for `reset`, unless `up` saved it before. A lab that cannot be saved is up nevertheless.
 
-    A snapshot of a lab that had fewer machines is replaced.
+    A snapshot from before machines were added is replaced.
     """
-    known = [each for each in snapshots(machines) if each.name == AFTER_UP]
-    if known and known[0].is_whole:
+    saved = [snapshot for snapshot in snapshots(machines) if snapshot.name == AFTER_UP]
+    if saved and saved[0].is_complete:
         return
     try:
-        if known:
+        if saved:
             machines.delete_snapshot(AFTER_UP)
-        save_held(place, machines, AFTER_UP, progress)
+        save_locked(place, machines, AFTER_UP, progress)
     except HalabError as error:
-        progress.say(f"the lab was not saved, and `halab reset` has nothing to go back to: {error.message}")
+        progress.say(f"the lab was not saved, so `halab reset` is not available: {error.message}")
 
 
-def _put_back(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
+def _restore_machines(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
     lab, work, power = machines.lab, place.work, machines.power()
     replace(work.restoring, name + "\n")
     if any(machines.state(machine) is PowerState.GONE for machine in _names(lab)):
         boot(place, machines, progress)
 
-    def go_on(machine: str) -> None:
+    def resume(machine: str) -> None:
         if power.state(machine) is PowerState.FROZEN:
             power.thaw(machine)
         else:
@@ -179,41 +181,41 @@ def _put_back(place: LabDir, machines: LabMachines, name: str, progress: Progres
     with progress.step(f"restore the snapshot {name}", limit_seconds=_RESTORE_SECONDS * lab.patience):
         on_all(_names(lab), lambda machine: machines.restore(machine, name))
         work.known_hosts.unlink(missing_ok=True)
-        on_all(_names(lab), go_on)
+        on_all(_names(lab), resume)
     work.journal.unlink(missing_ok=True)
     work.restoring.unlink()
 
 
 @contextmanager
 def _frozen(place: LabDir, site: Site) -> Iterator[None]:
-    """All machines stand still while the block lasts. It is in the journal: whatever ends halab, `heal` thaws them."""
+    """Freeze all machines for the block. The journal records it, so that `halab heal` can thaw them after a crash."""
     journal = Journal(place.work.journal)
-    entries = {each: injection.plan(site, FREEZE, each, {}) for each in _names(site.lab)}
+    entries = {machine: injection.plan(site, FREEZE, machine, {}) for machine in _names(site.lab)}
     try:
-        on_all(entries, lambda each: injection.inject(site, journal, entries[each]))
+        on_all(entries, lambda machine: injection.inject(site, journal, entries[machine]))
         yield
     finally:
-        on_all(entries, lambda each: injection.heal(site, journal, entries[each]))
+        on_all(entries, lambda machine: injection.heal(site, journal, entries[machine]))
 
 
-def _require_alike(site: Site) -> bool:
-    """Whether all machines run; LabProblem where some do and others do not."""
-    states = {each: site.power.state(each) for each in _names(site.lab)}
+def _all_run_or_all_off(site: Site) -> bool:
+    """True if all machines run, False if all are off. Raises LabProblem if they differ or are in another state."""
+    states = {machine: site.power.state(machine) for machine in _names(site.lab)}
     if len(set(states.values())) > 1 or not set(states.values()) <= {PowerState.RUNNING, PowerState.OFF}:
         seen = ", ".join(f"{machine} is {state}" for machine, state in states.items())
         raise LabProblem(
-            f"a snapshot has all machines running, or all of them off: {seen}",
-            hint="`halab status` shows more; `halab up` starts what is off",
+            f"for a snapshot, all machines must run or all must be off: {seen}",
+            hint="see `halab status`, and start the machines with `halab up`",
         )
     return PowerState.RUNNING in states.values()
 
 
-def _known(every: Sequence[Snapshot], name: str) -> Snapshot:
-    for each in every:
-        if each.name == name:
-            return each
-    known = ", ".join(each.name for each in every) or "none"
-    raise BadUsage(f"no such snapshot: {name}", hint=f"there are: {known}")
+def _by_name(saved: Sequence[Snapshot], name: str) -> Snapshot:
+    for snapshot in saved:
+        if snapshot.name == name:
+            return snapshot
+    known = ", ".join(snapshot.name for snapshot in saved) or "none"
+    raise BadUsage(f"no such snapshot: {name}", hint=f"existing snapshots: {known}")
 
 
 def _names(lab: Lab) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `halab status` shows: machines, leaders, and what the lab lacks to be steady."""
+"""The content of `halab status`: machines, leaders, and why the lab is not steady."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Status:
         return self.seen.missing
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Machine, address, state, what it leads or serves."""
+        """Machine, address, state, and roles (leader of …, backend …, load balancer)."""
         return [
             (
                 machine.name,
@@ -74,29 +74,30 @@ class Status:
         return roles
 
 
-def look(place: LabDir) -> Status:
-    """Ask the provider and, where machines run, the cluster."""
+def read_status(place: LabDir) -> Status:
+    """Ask the provider and, if all machines run, the cluster."""
     lab = labs.allocated(place)
     machine_info.require_same(place.file, place.work, lab)
     machines = {info.machine: info for info in providers.machines(place, lab).infos()}
-    down = [
+    not_running = [
         machine.name
         for machine in lab.machines
         if not (machine.name in machines and machines[machine.name].running)
     ]
     restoring = labs.restoring(place)
-    if machines and not machine_info.opens(place.work):
-        seen = Observation((labs.NO_KEYS.format(work=place.work.path) + "; `halab up` makes the lab anew",))
+    if machines and not machine_info.has_keys(place.work):
+        seen = Observation(
+            (labs.NO_KEYS.format(work=place.work.path) + "; rebuild the lab with `halab up`",)
+        )
     elif restoring:
-        seen = Observation((f"it was being put back to its snapshot {restoring}, and that did not end",))
-    elif down:
-        seen = Observation(tuple(f"{name} does not run" for name in down))
+        seen = Observation((f"restoring the snapshot {restoring} was interrupted",))
+    elif not_running:
+        seen = Observation(tuple(f"{name} does not run" for name in not_running))
     elif not place.work.kubeconfig.exists():
-        seen = Observation(("`halab up` has not ended yet, or failed",))
+        seen = Observation(("`halab up` is still running or has failed",))
     else:
-        api = access.api(place, lab)
-        seen = observe(access.guests(place), api, lab)
-        api.close()
+        with access.api(place, lab) as api:
+            seen = observe(access.guests(place), api, lab)
     return Status(
         lab, machines, seen, tuple(str(entry) for entry in Journal(place.work.journal).open_faults())
     )

@@ -28,7 +28,7 @@ from halab.topology.lab import Lab
 
 @dataclass(frozen=True)
 class UpResult:
-    """What `up` came to: the lab, what it looked like when it was steady, and what had to be changed."""
+    """The result of `up`: the lab, its observation when it was steady, and the number of changes."""
 
     lab: Lab
     seen: Observation
@@ -36,11 +36,11 @@ class UpResult:
 
 
 def up(place: LabDir, progress: Progress) -> UpResult:
-    """Make the lab and wait until it is steady. A second call changes nothing; an interrupted one is taken up."""
+    """Build the lab and wait until it is steady. A second call changes nothing. After an interruption, it continues."""
     with labs.locked(place, f"up, process {os.getpid()}"):
         provider = providers.connect(place)
         orphans.reclaim(place, provider, progress)
-        # until its networks are there to be seen, nobody else may choose theirs
+        # until the networks of this lab exist, no other halab process may choose networks
         with host_lock(HostLock.NETWORKS):
             is_new = allocation.of(place.work.path) is None
             lab = _allocate(place, provider)
@@ -48,20 +48,20 @@ def up(place: LabDir, progress: Progress) -> UpResult:
             try:
                 machines.require_free_names()
             except HalabError:
-                # nothing of it is made: it may be called otherwise at the next `up`
+                # nothing was created yet, so the lab may have another name at the next `up`
                 if is_new:
                     allocation.release(place.work.path)
                 raise
             machines.make_networks()
         if is_new:
-            # what is in it is of a lab that is gone, or of another folder's: no key, no fault, no machine of this one
+            # the files in the work folder belong to a lab that is gone or to another folder: keys, journal, machines
             workfiles.clear(place)
         require_thawed(machines)
         base = providers.base(place, lab, progress)
         place.work.make()
-        with _kept(place):
+        with _explained_failure(place):
             place.work.write(
-                {**workfiles.rendered(place, lab, base=base), **machine_info.note(place.work, lab)}
+                {**workfiles.rendered(place, lab, base=base), **machine_info.record(place.work, lab)}
             )
             started = boot(place, machines, progress)
             payload = providers.payload(place, lab)
@@ -69,25 +69,31 @@ def up(place: LabDir, progress: Progress) -> UpResult:
             changes = provisioner.run()
             _save_credentials(place, provisioner)
             seen = wait_steady(place, lab, progress)
-            # also where nothing had to be changed: an `up` before may have ended before it came to this
+            # even if nothing was changed: an earlier `up` may have ended before it saved the lab
             snapshot.save_after_up(place, machines, progress)
             return UpResult(lab, seen, started + changes)
 
 
 def start(place: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
-    with labs.locked(place, f"start, process {os.getpid()}"), _kept(place):
+    with labs.locked(place, f"start, process {os.getpid()}"), _explained_failure(place):
         lab = labs.existing(place)
         machines = providers.machines(place, lab)
-        gone = [each.name for each in lab.machines if machines.state(each.name) is PowerState.GONE]
+        gone = [machine.name for machine in lab.machines if machines.state(machine.name) is PowerState.GONE]
         if gone:
             raise LabProblem(
-                f"nothing is left to start of {', '.join(gone)}", hint="`halab up` makes them anew"
+                f"these machines no longer exist: {', '.join(gone)}",
+                hint="create them again with `halab up`",
             )
         if lab.provider is ProviderKind.LIBVIRT:
-            half = [each.name for each in lab.machines if not place.work.has_key_of_vagrant(each.name)]
-            if half:
-                raise LabProblem(f"not made to its end: {', '.join(half)}", hint="`halab up` makes it anew")
+            incomplete = [
+                machine.name for machine in lab.machines if not place.work.has_key_of_vagrant(machine.name)
+            ]
+            if incomplete:
+                raise LabProblem(
+                    f"the creation of these machines was interrupted: {', '.join(incomplete)}",
+                    hint="create them again with `halab up`",
+                )
         require_thawed(machines)
         boot(place, machines, progress)
         return wait_steady(place, lab, progress)
@@ -104,17 +110,17 @@ def stop(place: LabDir, progress: Progress) -> None:
 def _allocate(place: LabDir, provider: Provider) -> Lab:
     if allocation.of(place.work.path):
         lab = labs.allocated(place)
-        elsewhere = machine_info.provider(place.work) not in (None, lab.provider)
-        if elsewhere or provider.machines(lab.name, place.work):
+        has_other_provider = machine_info.provider(place.work) not in (None, lab.provider)
+        if has_other_provider or provider.machines(lab.name, place.work):
             machine_info.require_same(place.file, place.work, lab)
         return lab
     taken = [*allocation.host_routes(provider.remote), *provider.networks()]
     managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT
     host = str(provider.remote) if provider.remote else ""
-    got = allocation.allocate(
+    allocated = allocation.allocate(
         place.name, place.written.network, place.work.path, taken=taken, managed=managed, host=host
     )
-    return labs.planned(place, got)
+    return labs.planned(place, allocated)
 
 
 def _save_credentials(place: LabDir, provisioner: Provisioner) -> None:
@@ -125,11 +131,12 @@ def _save_credentials(place: LabDir, provisioner: Provisioner) -> None:
 
 
 @contextmanager
-def _kept(place: LabDir) -> Iterator[None]:
-    """What failed stays for a look: the error says where the logs are and how to go on."""
+def _explained_failure(place: LabDir) -> Iterator[None]:
+    """Add to an error that the machines were kept, where the logs are, and how to continue."""
     try:
         yield
     except HalabError as error:
-        kept = f"the machines are kept; logs: {place.work.logs}; go on with `halab up`, or remove all with `halab down`"
-        error.hint = f"{error.hint}\n{kept}" if error.hint else kept
+        hint = f"the machines still exist; see the logs in {place.work.logs}, then continue with `halab up` or remove "
+        hint += "everything with `halab down`"
+        error.hint = f"{error.hint}\n{hint}" if error.hint else hint
         raise

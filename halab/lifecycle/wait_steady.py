@@ -1,4 +1,4 @@
-"""Waiting until a lab is steady, after whatever has made it anew, started it or put it back."""
+"""Waits until a lab is steady after it was built, started, restored or repaired."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 from halab.topology.lab import Lab
 
-# On a machine that does nothing else; a lab's patience stretches it.
+# For a host that does nothing else; a lab's patience stretches it.
 _STEADY_SECONDS = 240
-_HOLD_LOOK_SECONDS = 2
+_OBSERVE_EVERY_SECONDS = 2
 
 
 def wait_steady(place: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
-    """Wait until the lab is steady, and has been at every look for so long."""
+    """Wait until the lab is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the limit."""
     limit = _STEADY_SECONDS * lab.patience
-    api = access.api(place, lab)
-    with progress.step("wait until the lab is steady", limit_seconds=limit) as step:
+    with (
+        access.api(place, lab) as api,
+        progress.step("wait until the lab is steady", limit_seconds=limit) as step,
+    ):
         guests, clock = access.guests(place), RealClock()
         deadline = Deadline.after(clock, limit)
-        seen = wait_until_steady(guests, api, lab, deadline, note=step.note)
+        seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
         since = clock.now()
         while clock.now() < since + hold_seconds:
-            clock.sleep(_HOLD_LOOK_SECONDS)
+            clock.sleep(_OBSERVE_EVERY_SECONDS)
             if not observe(guests, api, lab).steady:
-                seen = wait_until_steady(guests, api, lab, deadline, note=step.note)
+                seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
                 since = clock.now()
         step.done(str(seen))
-    api.close()
     return seen

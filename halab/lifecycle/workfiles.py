@@ -16,12 +16,12 @@ from halab.topology import files
 from halab.topology.files import HostValues
 from halab.topology.lab import Lab
 
-# Held while we are here.
+# Files of the lock, which is held while the folder is cleared.
 _LOCKS = ("lock", "lock.holder")
 
 
 def rendered(place: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
-    """Path in the work folder → content; the keys of the lab must be there."""
+    """Path in the work folder → content. The keys of the lab must exist."""
     remote = labs.remote_of(place.written)
     host = HostValues(
         work=str(place.work.path),
@@ -31,14 +31,14 @@ def rendered(place: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
         public_key=place.work.public_key.read_text().strip(),
         proxies=proxies.of_environment(),
         provider_uri=place.written.provider_uri,
-        # Vagrant's plugin for libvirt finds its own way
+        # Vagrant's plugin for libvirt opens its own connection
         proxy_command=remote.proxy_command if remote and lab.provider is ProviderKind.DOCKER else None,
     )
     return files.work_files(lab, host)
 
 
 def clear(place: LabDir, *, runs: bool = False) -> None:
-    """Remove what a lab has in its work folder; its recorded runs only where that is said."""
+    """Remove the content of the work folder, but keep recorded runs unless `runs` is true."""
     for path in place.work.path.iterdir():
         if path.name not in _LOCKS and (runs or path != place.work.runs):
             _remove(path)
@@ -55,10 +55,10 @@ def _remove(path: Path) -> None:
 
 
 def preview(place: LabDir) -> tuple[Lab, list[str]]:
-    """Write the work folder, and touch no machine and no other host; the lab, and the files that changed."""
+    """Write the work folder without touching any machine or other host. Return the lab and the changed files."""
     held = allocation.of(place.work.path)
     if held is None:
-        # what another host routes is asked at `up`, which may choose another network then
+        # another host is asked for its routes only by `up`, which may then choose a different network
         taken = [] if labs.remote_of(place.written) else allocation.host_routes()
         network, management = allocation.preview(place.written.network, taken)
         managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT

@@ -102,7 +102,7 @@ def test_what_belongs_to_no_living_lab_is_removed_and_nothing_else(
     assert "e2e-gc-unlabelled" not in user.ok("list")
 
     shown = user.halab("gc")
-    assert (shown.code, "`halab gc --yes` removes it" in shown.errors) == (0, True)
+    assert (shown.code, "use `halab gc --yes`" in shown.errors) == (0, True)
     assert "e2e-gc-orphan" in shown.output and "e2e-gc-living" not in shown.output
     assert things["orphan"].left == whole
 

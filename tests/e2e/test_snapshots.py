@@ -61,7 +61,7 @@ def test_a_restore_that_was_killed_can_be_repeated(haproxy_lab: UserLab) -> None
     end(child)
     if restoring.exists():
         refused = haproxy_lab.halab("up")
-        assert refused.code == 3 and "was being put back to its snapshot two" in refused.errors
+        assert refused.code == 3 and "to the snapshot two was interrupted" in refused.errors
     haproxy_lab.ok("snapshot", "restore", "two")
     assert haproxy_lab.status()["steady"]
 

@@ -73,11 +73,11 @@ def test_up_replaces_a_lab_whose_work_folder_was_removed(small_lab: UserLab) -> 
     shutil.rmtree(small_lab.folder / ".halab")
     status = small_lab.halab("status")
     assert status.code == 3
-    assert "not steady: the keys of the lab's machines are not in" in status.output
+    assert "not steady: the keys of the lab's machines are missing from" in status.output
     began = time.monotonic()
     up = small_lab.halab("up")
     assert up.code == 0, str(up)
-    assert "the lab is made anew" in up.errors
+    assert "halab rebuilds the lab" in up.errors
     assert time.monotonic() - began < _BOOT_SECONDS
     assert small_lab.status()["steady"]
     assert before.isdisjoint(containers(small_lab))

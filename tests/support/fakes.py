@@ -43,7 +43,7 @@ def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "
     work = Work(folder / ".halab")
     work.make()
     held = allocation.allocate(name, "auto", work.path, taken=[], host=host, managed=provider == "libvirt")
-    work.write(machine_info.note(work, lab_of(held.network, ProviderKind(provider), name=name)))
+    work.write(machine_info.record(work, lab_of(held.network, ProviderKind(provider), name=name)))
     return work
 
 
@@ -142,7 +142,7 @@ class FakeApi:
 
     def get(self, path: str) -> Any:
         if path not in self.objects:
-            raise Unreachable(f"{path} says 404")
+            raise Unreachable(f"{path} answers 404")
         found = self.objects[path]
         if isinstance(found, HalabError):
             raise found

@@ -59,7 +59,7 @@ def make_networks(place: LabDir) -> Lab:
     host = str(provider.remote)
     allocation.allocate(place.name, "auto", place.work.path, taken=taken, managed=True, host=host)
     lab = labs.allocated(place)
-    place.work.write(machine_info.note(place.work, lab))
+    place.work.write(machine_info.record(place.work, lab))
     provider.of(lab, place.work).make_networks()
     return lab
 

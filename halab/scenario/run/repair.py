@@ -49,7 +49,7 @@ def look(session: Session) -> str:
     with session.progress.step("wait until the lab is steady", limit_seconds=limit) as shown:
         try:
             deadline = Deadline.after(site.clock, limit)
-            seen = wait_until_steady(site.guests, session.api, site.lab, deadline, note=shown.note)
+            seen = wait_until_steady(site.guests, session.api, site.lab, deadline, show=shown.note)
         except TimedOut as error:
             shown.done("not steady")
             return error.message

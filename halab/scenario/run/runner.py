@@ -203,7 +203,7 @@ class ScenarioRun:
             deadline = Deadline.after(self._site.clock, limit)
             try:
                 seen = wait_until_steady(
-                    self._site.guests, self._context.api, self._lab, deadline, note=shown.note
+                    self._site.guests, self._context.api, self._lab, deadline, show=shown.note
                 )
             except TimedOut as error:
                 self._timeline.add(events.Steady(when, False, self._timeline.now() - begun, error.message))

@@ -149,14 +149,11 @@ def opened(place: LabDir, progress: Progress, *, seed: int | None = None) -> Ite
             )
         access.kubeconfig(place)
         site = access.site(place, lab)
-        api = access.api(place, lab)
-        try:
+        with access.api(place, lab) as api:
             has = capabilities.probe(site)
             yield Session(
                 place, site, api, secrets.randbelow(10**6) if seed is None else seed, progress, has
             )
-        finally:
-            api.close()
 
 
 def inject_by_hand(
@@ -175,8 +172,8 @@ def inject_by_hand(
     known = _known(fault, options)
     with labs.locked(place, f"inject, process {os.getpid()}"):
         lab = labs.existing(place)
-        site, journal, api = access.site(place, lab), Journal(place.work.journal), access.api(place, lab)
-        try:
+        site, journal = access.site(place, lab), Journal(place.work.journal)
+        with access.api(place, lab) as api:
             lacking = capabilities.probe(site).lacking if known.needs else {}
             for need in sorted(known.needs & lacking.keys()):
                 raise LabProblem(f"this lab does not support {fault}: {lacking[need]}")
@@ -192,8 +189,6 @@ def inject_by_hand(
                 effects = on_all(machines, lambda machine: injection.inject(site, journal, entries[machine]))
             if not known.facts.is_lasting:
                 on_all(machines, lambda machine: injection.heal(site, journal, entries[machine]))
-        finally:
-            api.close()
     return [(entries[machine], effects[machine]) for machine in machines]
 
 

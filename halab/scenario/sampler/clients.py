@@ -9,7 +9,7 @@ from ssl import SSLContext, create_default_context
 from typing import Protocol
 
 from halab.cluster.api import Credentials
-from halab.cluster.connection import Answer, Connection, Kept, Server
+from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
 from halab.config.probe import Question
 from halab.scenario.sampler.probes import Probe
 
@@ -72,7 +72,9 @@ class KeptConnection:
     """Asks over one connection as long as it lasts."""
 
     def __init__(self, probe: Probe, server: Server, namespace: str, limit_seconds: float) -> None:
-        self._connection = Kept(server, *request(probe, namespace, None), limit_seconds=limit_seconds)
+        self._connection = RepeatedRequest(
+            server, *request(probe, namespace, None), limit_seconds=limit_seconds
+        )
 
     async def ask(self, number: int | None) -> Reply:
         return Reply.of(await self._connection.ask())

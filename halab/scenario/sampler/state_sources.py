@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from halab.cluster import balancer, kube
-from halab.cluster.connection import Answer, Kept, Server
+from halab.cluster.connection import Answer, RepeatedRequest, Server
 from halab.config.leader_roles import ETCD, LEASED_ROLES
 from halab.errors import Unreachable
 from halab.scenario.record.events import StateReading
@@ -61,7 +61,7 @@ class EtcdMember:
         self._machine = machine
         self._views = views
         self._origin = origin
-        self._status = Kept(server, *_STATUS, limit_seconds=limit_seconds)
+        self._status = RepeatedRequest(server, *_STATUS, limit_seconds=limit_seconds)
 
     async def read(self) -> list[StateReading]:
         asked = Asked.now(self._origin)
@@ -98,7 +98,7 @@ class Cluster:
         self._origin = origin
         self._servers = [
             [
-                Kept(server, "GET", path, limit_seconds=limit_seconds)
+                RepeatedRequest(server, "GET", path, limit_seconds=limit_seconds)
                 for path in (kube.LEASES_PATH, "/api/v1/nodes")
             ]
             for server in servers
@@ -140,7 +140,7 @@ class Backends:
         self._origin = origin
         where = urlsplit(url)
         server = Server(where.hostname or "", where.port or 80, tunnel=tunnel)
-        self._statistics = Kept(server, "GET", where.path, limit_seconds=limit_seconds)
+        self._statistics = RepeatedRequest(server, "GET", where.path, limit_seconds=limit_seconds)
 
     async def read(self) -> list[StateReading]:
         asked = Asked.now(self._origin)

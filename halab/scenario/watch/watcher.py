@@ -115,7 +115,7 @@ def _state(power: Power, machine: str) -> str:
 @contextmanager
 def _namespace(api: Api) -> Iterator[str]:
     name = f"halab-watch-{uuid.uuid4().hex[:8]}"
-    try:
+    with api:
         ledger.open_namespace(api, name)
         try:
             yield name
@@ -123,5 +123,3 @@ def _namespace(api: Api) -> Iterator[str]:
             # if the lab does not answer, the namespace stays until `down`
             with suppress(HalabError):
                 ledger.close_namespace(api, name)
-    finally:
-        api.close()

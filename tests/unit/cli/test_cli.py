@@ -1,4 +1,4 @@
-"""The command line: exit codes, messages, what is data and what is not."""
+"""The command line: exit codes, messages, and which output goes to standard output."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Shown = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current folder; the handlers of signals are put back."""
+    """An empty current folder; signal handlers are restored afterwards."""
     monkeypatch.chdir(tmp_path)
-    # nobody listens at port 1 of the loopback
+    # no process listens on port 1 of the loopback
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield tmp_path
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def routes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that routes nothing: a stand-in for `ip`."""
+    """A fake `ip` that prints no routes."""
     tools = folder / "bin"
     tools.mkdir()
     (tools / "ip").write_text("#!/bin/sh\necho '[]'\n")
@@ -54,16 +54,16 @@ def lab_file(folder: Path, text: str = "") -> Path:
 
 def test_without_arguments_help_is_shown_as_a_usage_error(capsys: Shown) -> None:
     assert main([]) == 2
-    assert "Begin with:" in capsys.readouterr().err
+    assert "First steps:" in capsys.readouterr().err
 
 
-def test_the_version_is_the_packages(capsys: Shown) -> None:
+def test_the_version_is_that_of_the_package(capsys: Shown) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr() == (f"halab {__version__}\n", "")
 
 
 @pytest.mark.parametrize("verb", list(_COMMANDS))
-def test_every_verb_has_help_with_an_example(verb: str, capsys: Shown) -> None:
+def test_every_command_has_help_with_an_example(verb: str, capsys: Shown) -> None:
     command = cli.cli.get_command(click.Context(cli.cli), verb)
     words = [[verb]]
     if isinstance(command, click.Group):
@@ -75,7 +75,7 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: Shown) -> None:
         assert "halab" in shown.split("Example", 1)[1]
 
 
-def test_an_unknown_verb_is_a_usage_error_and_suggests_the_nearest(capsys: Shown) -> None:
+def test_an_unknown_command_is_a_usage_error_and_suggests_the_nearest(capsys: Shown) -> None:
     assert main(["statu"]) == 2
     shown = capsys.readouterr()
     assert "did you mean status?" in shown.err
@@ -89,11 +89,11 @@ def test_an_unknown_option_is_a_usage_error(capsys: Shown) -> None:
     assert "--fast" in capsys.readouterr().err
 
 
-def test_a_missing_lab_file_says_how_to_write_one(capsys: Shown) -> None:
+def test_a_missing_lab_file_is_an_error_with_a_hint(capsys: Shown) -> None:
     assert main(["status"]) == 2
     assert capsys.readouterr() == (
         "",
-        "error: no such lab file: lab.yml\n\nhint: write one with `halab init`, or name it with -f FILE\n",
+        "error: no such lab file: lab.yml\n\nhint: write one with `halab init`, or name another file with -f FILE\n",
     )
 
 
@@ -109,24 +109,24 @@ def test_a_bad_lab_file_is_shown_line_by_line(folder: Path, capsys: Shown) -> No
 @pytest.mark.parametrize(
     "verb", [["ssh", "cp1"], ["kubectl", "get", "nodes"], ["kubeconfig"], ["logs", "cp1"], ["stop"]]
 )
-def test_a_lab_that_is_not_up_says_so(verb: list[str], folder: Path, capsys: Shown) -> None:
+def test_a_lab_that_is_not_up_is_an_error_with_a_hint(verb: list[str], folder: Path, capsys: Shown) -> None:
     lab_file(folder)
     assert main(verb) == 3
     assert capsys.readouterr().err == "error: the lab ha is not up\n\nhint: run `halab up`\n"
 
 
-def test_a_lab_that_was_renamed_while_up_says_what_to_do(folder: Path, capsys: Shown) -> None:
+def test_a_lab_renamed_while_up_is_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
     brought_up(folder)
     lab_file(folder, "name: other\n")
     assert main(["kubeconfig"]) == 3
-    assert "was brought up as ha, and is now called other" in capsys.readouterr().err
+    assert "is up under the name ha, but lab.yml now calls it other" in capsys.readouterr().err
 
 
-def test_a_lab_whose_network_was_changed_while_up_says_what_to_do(folder: Path, capsys: Shown) -> None:
+def test_a_network_changed_while_up_is_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
     brought_up(folder)
     lab_file(folder, "network: 10.213.9.0/24\n")
     assert main(["kubeconfig"]) == 3
-    assert "is up on 10.213.0.0/24" in capsys.readouterr().err
+    assert "is up on the network 10.213.0.0/24" in capsys.readouterr().err
 
 
 def test_an_unknown_machine_is_a_usage_error(folder: Path, capsys: Shown) -> None:
@@ -138,7 +138,7 @@ def test_an_unknown_machine_is_a_usage_error(folder: Path, capsys: Shown) -> Non
     )
 
 
-def test_the_path_of_the_kubeconfig_is_data(folder: Path, capsys: Shown) -> None:
+def test_the_path_of_the_kubeconfig_is_printed_to_standard_output(folder: Path, capsys: Shown) -> None:
     lab_file(folder)
     work = brought_up(folder)
     assert main(["kubeconfig"]) == 3
@@ -173,7 +173,7 @@ def test_up_ends_early_on_a_host_that_cannot_have_virtual_machines(
     assert not (folder / ".halab").exists()
 
 
-def test_a_lab_in_use_says_by_whom(folder: Path, capsys: Shown) -> None:
+def test_the_error_for_a_lab_in_use_names_the_other_command(folder: Path, capsys: Shown) -> None:
     from halab.lifecycle import lab as labs
 
     place = labs.open_file(lab_file(folder))
@@ -184,16 +184,16 @@ def test_a_lab_in_use_says_by_whom(folder: Path, capsys: Shown) -> None:
     assert not (folder / ".halab" / "lock.holder").exists()
 
 
-def test_down_of_nothing_is_well(folder: Path, capsys: Shown) -> None:
+def test_down_succeeds_if_there_is_nothing_to_remove(folder: Path, capsys: Shown) -> None:
     lab_file(folder)
     assert main(["down"]) == 0
-    said = "docker does not answer, and cannot say whether it has machines of this lab\nthere was nothing to remove\n"
+    said = "docker does not answer, so halab does not know whether it has machines of this lab\nnothing to remove\n"
     assert capsys.readouterr() == ("", said)
     assert not (folder / ".halab").exists()
 
 
 @pytest.mark.usefixtures("routes")
-def test_render_writes_the_work_folder_and_then_changes_nothing(folder: Path, capsys: Shown) -> None:
+def test_a_second_render_changes_nothing(folder: Path, capsys: Shown) -> None:
     lab_file(folder)
     assert main(["render", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
@@ -207,7 +207,9 @@ def test_render_writes_the_work_folder_and_then_changes_nothing(folder: Path, ca
 
 
 @pytest.mark.parametrize("verb", ["render", "up", "status", "down", "doctor", "heal"])
-def test_no_verb_uses_a_work_folder_that_others_may_write_to(folder: Path, capsys: Shown, verb: str) -> None:
+def test_no_command_uses_a_work_folder_that_others_may_write_to(
+    folder: Path, capsys: Shown, verb: str
+) -> None:
     lab_file(folder)
     (folder / ".halab").mkdir()
     (folder / ".halab").chmod(0o777)
@@ -244,7 +246,7 @@ def test_a_folder_may_have_quotes_and_spaces(folder: Path, capsys: Shown) -> Non
     assert "files written" in capsys.readouterr().err
 
 
-def test_init_writes_a_lab_file_once(folder: Path, capsys: Shown) -> None:
+def test_init_does_not_overwrite_a_lab_file(folder: Path, capsys: Shown) -> None:
     assert main(["init"]) == 0
     assert capsys.readouterr().out == ""
     before = (folder / "lab.yml").read_text()
@@ -252,7 +254,7 @@ def test_init_writes_a_lab_file_once(folder: Path, capsys: Shown) -> None:
     assert named
     assert json.loads((folder / named[1]).read_text())
     assert main(["init"]) == 2
-    assert "there is a lab file already: lab.yml" in capsys.readouterr().err
+    assert "the lab file already exists: lab.yml" in capsys.readouterr().err
     assert (folder / "lab.yml").read_text() == before
     assert main(["init", "--force"]) == 0
 
@@ -264,19 +266,19 @@ def test_a_schema_is_json(kind: str, capsys: Shown) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_a_script_of_the_shell(shell: str, capsys: Shown) -> None:
+def test_completion_prints_a_script_for_the_shell(shell: str, capsys: Shown) -> None:
     assert main(["completion", shell]) == 0
     assert "_HALAB_COMPLETE" in capsys.readouterr().out
 
 
-def test_lists_are_json_where_a_program_reads(capsys: Shown) -> None:
+def test_lists_can_be_printed_as_json(capsys: Shown) -> None:
     for verb in (["bundle", "list"], ["box", "list"]):
         assert main([*verb, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == []
 
 
 class Failing:
-    """A verb that ends as it is told."""
+    """A command that raises the given error."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -304,21 +306,19 @@ def test_an_interrupt_is_130(failing: Failing, capsys: Shown) -> None:
     assert "Traceback" not in shown
 
 
-def test_a_defect_is_said_to_be_one_without_a_traceback(failing: Failing, capsys: Shown) -> None:
+def test_an_internal_error_is_reported_without_a_traceback(failing: Failing, capsys: Shown) -> None:
     assert failing(ZeroDivisionError("division by zero")) == 3
     shown = capsys.readouterr().err
-    assert shown.startswith(
-        "error: halab failed in a way it should not: ZeroDivisionError: division by zero\n\nhint: "
-    )
+    assert shown.startswith("error: internal error: ZeroDivisionError: division by zero\n\nhint: ")
     assert "Traceback" not in shown
 
 
-def test_debug_shows_where_it_came_from(failing: Failing, capsys: Shown) -> None:
+def test_debug_shows_a_traceback(failing: Failing, capsys: Shown) -> None:
     assert failing(ZeroDivisionError("x"), "--debug") == 3
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_named_as_what_it_is(failing: Failing, capsys: Shown) -> None:
+def test_a_full_disk_is_a_plain_error(failing: Failing, capsys: Shown) -> None:
     assert failing(OSError(28, "No space left on device", "/labs/x")) == 3
     assert capsys.readouterr().err == "error: no space left on device: /labs/x\n"
 
@@ -331,7 +331,7 @@ def run_halab(*arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
     child = run_halab("completion", "bash")
     assert child.stdout is not None
     child.stdout.close()
@@ -341,7 +341,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (child.wait(60), errors) == (0, "")
 
 
-def test_a_program_sees_the_exit_code() -> None:
+def test_the_process_ends_with_the_exit_code() -> None:
     child = run_halab("status")
     output, errors = child.communicate(timeout=60)
     assert (child.returncode, output) == (2, "")
@@ -349,7 +349,9 @@ def test_a_program_sees_the_exit_code() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_halab_and_what_it_runs(number: signal.Signals, folder: Path, routes: None) -> None:
+def test_a_signal_ends_halab_and_its_child_processes(
+    number: signal.Signals, folder: Path, routes: None
+) -> None:
     lab_file(folder)
     (folder / "bin" / "ip").write_text(f"#!/bin/sh\necho $$ >{folder}/pid\nexec sleep 1000\n")
     child = run_halab("render")

@@ -1,4 +1,4 @@
-"""What the shell offers at the Tab key."""
+"""Shell completion."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def offered(*words: str) -> list[str]:
-    """For the last of these words."""
+def completions(*words: str) -> list[str]:
+    """The completions of the last word."""
     return [
         each.value
         for each in ShellComplete(cli, {}, "halab", "_X").get_completions(list(words[:-1]), words[-1])
@@ -33,41 +33,41 @@ def bring_up(folder: Path) -> Work:
     return brought_up(folder)
 
 
-def test_scenarios_are_offered_by_name_and_files_once_a_path_is_begun() -> None:
-    assert "kill-etcd-member" in offered("run", "kill")
-    assert "stop-apiserver" not in offered("prove", "kill")
+def test_scenarios_complete_by_name_and_paths_as_files() -> None:
+    assert "kill-etcd-member" in completions("run", "kill")
+    assert "stop-apiserver" not in completions("prove", "kill")
     [item] = ShellComplete(cli, {}, "halab", "_X").get_completions(["run"], "./mi")
     assert item.type == "file"
 
 
-def test_tags_of_the_scenarios_are_offered() -> None:
-    assert "etcd" in offered("run", "--tag", "")
+def test_tags_complete() -> None:
+    assert "etcd" in completions("run", "--tag", "")
 
 
-def test_faults_and_their_options_are_offered() -> None:
-    assert offered("inject", "") == sorted(FAULTS)
-    assert offered("faults", "kill") == ["kill-process"]
-    assert offered("inject", "kill-process", "--with", "") == ["process=", "signal="]
-    assert offered("inject", "--with", "") == []
+def test_faults_and_their_options_complete() -> None:
+    assert completions("inject", "") == sorted(FAULTS)
+    assert completions("faults", "kill") == ["kill-process"]
+    assert completions("inject", "kill-process", "--with", "") == ["process=", "signal="]
+    assert completions("inject", "--with", "") == []
 
 
-def test_targets_are_the_machines_of_the_lab_and_roles(folder: Path) -> None:
-    assert offered("inject", "freeze", "--on", "cp") == []
+def test_targets_complete_with_machines_and_roles(folder: Path) -> None:
+    assert completions("inject", "freeze", "--on", "cp") == []
     bring_up(folder)
-    assert offered("inject", "freeze", "--on", "cp") == ["cp1", "cp2", "cp3"]
-    assert "etcd-leader" in offered("inject", "freeze", "--on", "etcd")
-    assert offered("ssh", "c") == ["cp1", "cp2", "cp3"]
+    assert completions("inject", "freeze", "--on", "cp") == ["cp1", "cp2", "cp3"]
+    assert "etcd-leader" in completions("inject", "freeze", "--on", "etcd")
+    assert completions("ssh", "c") == ["cp1", "cp2", "cp3"]
 
 
-def test_open_faults_are_offered_to_heal(folder: Path) -> None:
+def test_heal_completes_open_faults(folder: Path) -> None:
     journal = Journal(bring_up(folder).journal)
     journal.opened(Entry("1", "freeze", "cp1"))
-    assert offered("heal", "") == ["freeze"]
+    assert completions("heal", "") == ["freeze"]
 
 
-def test_a_broken_lab_file_offers_nothing_and_says_nothing(
+def test_a_broken_lab_file_completes_nothing_silently(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "lab.yml").write_text("control_planes: many\n")
-    assert offered("heal", "") == []
+    assert completions("heal", "") == []
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""What the terminal shows: data on standard output, everything else on standard error."""
+"""Output on the terminal: data on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_failed_step_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.splitlines()[1].startswith("✗ boot, after 0.")
 
 
-def test_a_line_stands_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_say_prints_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     console.progress().say("hello")
     assert capsys.readouterr() == ("", "hello\n")
 
@@ -80,7 +80,7 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class Lost(io.StringIO):
-    """A stream that raises whatever is written to it."""
+    """A stream whose writes raise an error."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Lost(io.StringIO):
     ],
     ids=lambda error: type(error).__name__ + str(getattr(error, "errno", "")),
 )
-def test_progress_that_cannot_be_shown_stops_no_work(
+def test_an_error_of_the_display_does_not_stop_the_work(
     make: Callable[[], Progress], error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr", Lost(error))

@@ -1,4 +1,4 @@
-"""`halab doctor` as it is read: by people, by programs, by its exit code."""
+"""`halab doctor`: text, JSON and exit code."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
     return [click.unstyle(line) for line in report_lines(examine(place_of(), host), width)]
 
 
-def test_a_check_that_is_well_is_one_line() -> None:
+def test_a_passed_check_is_one_line() -> None:
     text = lines(FakeHost())
     assert "✓ python            3.11.2" in text
     assert text[-1] == "this host can run the lab ha"
 
 
-def test_what_is_not_well_has_its_reason_and_its_fix_below() -> None:
+def test_a_failed_check_shows_its_reason_and_its_fix() -> None:
     host = FakeHost()
     host.tools.remove("ip")
     text = lines(host)
     at = text.index("✗ iproute2          not found: ip")
     assert text[at + 1].startswith("    why: a lab's network")
     assert "    fix: sudo apt-get install -y --no-install-recommends iproute2" in text[at:]
-    assert text[-1] == "this host cannot run the lab ha: 1 to put right"
+    assert text[-1] == "this host cannot run the lab ha: 1 problem to fix"
 
 
-def test_a_second_way_to_put_it_right_is_another_one() -> None:
+def test_a_second_fix_is_an_alternative() -> None:
     host = FakeHost()
     host.tools.remove("vagrant")
     text = lines(host)
     assert "     or: get it from https://developer.hashicorp.com/vagrant/install" in text
 
 
-def test_lines_fit_the_terminal_but_for_a_fix() -> None:
+def test_all_lines_but_fixes_fit_the_terminal() -> None:
     host = FakeHost(there=set(), engine_facts=HostProblem("no docker engine answers: " + "because " * 30))
     text = lines(host, width=60)
     assert [line for line in text if len(line) > 60 and "fix:" not in line and "or:" not in line] == []
     assert f"    fix: {LONG}" in text
 
 
-def test_what_the_lab_does_not_need_stands_apart() -> None:
+def test_checks_that_the_lab_does_not_need_are_listed_separately() -> None:
     text = lines(FakeHost(libvirt_facts=HostProblem("no libvirt answers")))
     apart = text.index("not needed by a lab on docker:")
     assert text.index("✗ libvirt           no libvirt answers") > apart
     assert text[-1] == "this host can run the lab ha"
 
 
-def test_the_table_says_what_was_not_looked_at_without_root() -> None:
+def test_the_table_names_checks_that_need_root() -> None:
     def table(host: FakeHost) -> list[str]:
         report = examine(place_of(provider="libvirt"), host)
         return [click.unstyle(line) for line in report_lines(report, 80)]
@@ -77,14 +77,14 @@ def test_the_table_says_what_was_not_looked_at_without_root() -> None:
     at = text.index("- firewall          not looked at: only root can see it")
     assert text[at + 1].startswith("    why: ")
     assert '    fix: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml' in text[at:]
-    assert text[-1] == "this host can run the lab ha; not looked at without root: firewall"
+    assert text[-1] == "this host can run the lab ha; not checked without root: firewall"
     assert table(FakeHost(is_root=True))[-1] == "this host can run the lab ha"
     told = examine(place_of(provider="libvirt"), FakeHost()).as_json()["checks"]
     assert isinstance(told, list)
     assert [each["name"] for each in told if each["needs_root"]] == ["firewall"]
 
 
-def test_json_says_what_the_text_says() -> None:
+def test_json_has_the_same_content_as_the_text() -> None:
     told = examine(place_of(), FakeHost(machines_up=0, there=set())).as_json()
     assert told["could_run"] is False
     checks = told["checks"]
@@ -93,12 +93,12 @@ def test_json_says_what_the_text_says() -> None:
     assert (access["state"], access["needed"], access["fixes"]) == ("failed", True, [LONG])
 
 
-def test_a_lab_file_that_is_named_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_lab_file_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "-f", str(tmp_path / "none.yml")]) == 2
     assert "no such lab file" in capsys.readouterr().err
 
 
-def test_up_says_what_is_worth_a_word_and_goes_on(
+def test_up_prints_warnings_and_continues(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lab.yml").write_text("")
@@ -124,7 +124,7 @@ def test_up_says_what_is_worth_a_word_and_goes_on(
         (["snapshot", "restore", "one"], lifecycle_snapshot, "restore"),
     ],
 )
-def test_whoever_boots_machines_says_why_they_may_be_silent(
+def test_commands_that_boot_machines_explain_missing_answers(
     words: list[str], module: ModuleType, verb: str,
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -142,10 +142,10 @@ def test_whoever_boots_machines_says_why_they_may_be_silent(
     )
 
 
-def test_what_this_host_is_asked_is_answered_without_a_crash(
+def test_all_questions_to_the_real_host_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever this host is like: the questions themselves work. No guest is booted, no engine needed."""
+    """The questions work on any host. No guest is booted, and no engine is needed."""
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
     host = RealHost()
     place = replace(place_of(provider="libvirt"), work=Work(tmp_path))

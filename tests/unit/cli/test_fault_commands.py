@@ -1,4 +1,4 @@
-"""`halab faults`, `inject` and `heal`: a fault by hand, and undoing it."""
+"""`halab faults`, `inject` and `heal`: faults by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEEN = "etcd has no process on cp2"
 
 
 class Board:
-    """A lab at which faults are injected by hand, with no machine behind it."""
+    """A lab without machines that records injected and healed faults."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "lab.yml").write_text("name: ha\n")
@@ -59,9 +59,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     return Board(tmp_path, monkeypatch)
 
 
-def test_what_was_done_where_and_what_was_seen_is_said_and_how_to_undo_it(
-    board: Board, capsys: Shown
-) -> None:
+def test_inject_prints_the_fault_its_effect_and_how_to_undo_it(board: Board, capsys: Shown) -> None:
     assert (
         main(["inject", "hold-static-pod", "--on", "etcd-leader", "--with", "pod=etcd", "--seed", "3"]) == 0
     )
@@ -80,10 +78,10 @@ def test_several_targets_and_options_may_be_given(board: Board) -> None:
 def test_a_fault_that_is_over_at_once_has_nothing_to_undo(board: Board, capsys: Shown) -> None:
     assert not FAULTS["kill-process"].facts.is_lasting
     assert main(["inject", "kill-process", "--on", "cp2", "--with", "process=etcd"]) == 0
-    assert capsys.readouterr().err == "over already: there is nothing to undo\n"
+    assert capsys.readouterr().err == "the fault is already over; there is nothing to undo\n"
 
 
-def test_injecting_is_json_where_a_program_reads(board: Board, capsys: Shown) -> None:
+def test_injected_faults_can_be_printed_as_json(board: Board, capsys: Shown) -> None:
     assert main(["inject", "hold-static-pod", "--on", "cp2", "--with", "pod=etcd", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
         {"id": "3fa4b5c6d7e8", "fault": "hold-static-pod", "machine": "cp2", "options": {"pod": "etcd"},
@@ -105,7 +103,7 @@ def test_an_option_without_a_value_and_a_fault_without_a_target_are_usage_errors
     board: Board, capsys: Shown
 ) -> None:
     assert main(["inject", "kill-process", "--on", "cp2", "--with", "etcd"]) == 2
-    assert "--with should be NAME=VALUE, such as process=etcd, not etcd" in capsys.readouterr().err
+    assert "--with expects NAME=VALUE, such as process=etcd, not etcd" in capsys.readouterr().err
     assert main(["inject", "kill-process", "--with", "process=etcd"]) == 2
     assert "--on" in capsys.readouterr().err
 
@@ -113,7 +111,7 @@ def test_an_option_without_a_value_and_a_fault_without_a_target_are_usage_errors
 @pytest.mark.parametrize(
     ("error", "code"), [(CommandFailed("no way in", code=255), 3), (KeyboardInterrupt(), 130)]
 )
-def test_what_failed_half_way_says_that_it_is_open(
+def test_a_failed_injection_prints_the_open_fault(
     error: BaseException, code: int, board: Board, capsys: Shown
 ) -> None:
     board.error = error
@@ -122,7 +120,7 @@ def test_what_failed_half_way_says_that_it_is_open(
     assert said in capsys.readouterr().err
 
 
-def test_heal_passes_names_on_and_says_what_could_not_be_undone(board: Board, capsys: Shown) -> None:
+def test_heal_passes_names_on_and_prints_faults_that_stay_open(board: Board, capsys: Shown) -> None:
     assert main(["heal"]) == 0
     assert main(["heal", "freeze", "3fa4"]) == 0
     assert board.asked == [[], ["freeze", "3fa4"]]
@@ -131,7 +129,7 @@ def test_heal_passes_names_on_and_says_what_could_not_be_undone(board: Board, ca
     assert capsys.readouterr().err == "not healed: freeze on cp2: no engine\n"
 
 
-def test_the_catalogue_shows_what_each_fault_does_where_and_with_what(capsys: Shown) -> None:
+def test_the_catalogue_shows_every_fault_with_its_options(capsys: Shown) -> None:
     assert main(["faults"]) == 0
     shown = capsys.readouterr().out
     for name, fault in FAULTS.items():
@@ -140,7 +138,7 @@ def test_the_catalogue_shows_what_each_fault_does_where_and_with_what(capsys: Sh
     assert max(map(len, shown.splitlines())) <= 110
 
 
-def test_the_catalogue_may_be_asked_for_some(capsys: Shown) -> None:
+def test_the_catalogue_can_be_limited_to_names(capsys: Shown) -> None:
     assert main(["faults", "kill-process"]) == 0
     assert len(re_names(capsys.readouterr().out)) == 1
 
@@ -149,7 +147,7 @@ def re_names(shown: str) -> list[str]:
     return [line for line in shown.splitlines() if line and not line.startswith(" ")]
 
 
-def test_the_catalogue_is_json_where_a_program_reads(capsys: Shown) -> None:
+def test_the_catalogue_can_be_printed_as_json(capsys: Shown) -> None:
     assert main(["faults", "--json"]) == 0
     found = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
     assert found.keys() == FAULTS.keys()
@@ -166,6 +164,6 @@ def test_a_fault_is_shown_with_its_needs_and_its_options() -> None:
     assert list(fault_lines(fault)) == [
         "delay-packets  (on any machine, needs netem)",
         "    Hold packets back.",
-        "        by=    a time, such as 100ms (must be given)",
+        "        by=    a time, such as 100ms (required)",
         "        port=  a port",
     ]

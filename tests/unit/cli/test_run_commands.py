@@ -1,4 +1,4 @@
-"""`halab run` and `halab prove`: what is chosen, what is printed, and the exit code."""
+"""`halab run` and `halab prove`: selection, output and exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TAGS = {"kill-etcd": "[etcd]", "stop-apiserver": "[api, first]", "cut-power": "[
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Three scenarios, played on a stage."""
+    """Three scenarios on a simulated lab."""
     staged = Stage(tmp_path)
 
     def find(name: str) -> Script:
@@ -45,7 +45,7 @@ def run_names(stage: Stage) -> list[str]:
     return [line.split()[1] for line in stage.did if line.startswith("play ")]
 
 
-def test_scenarios_that_are_named_are_played_in_that_order(stage: Stage, capsys: Shown) -> None:
+def test_named_scenarios_run_in_the_given_order(stage: Stage, capsys: Shown) -> None:
     assert main(["run", "stop-apiserver", "kill-etcd", "--seed", "42"]) == 0
     assert run_names(stage) == ["stop-apiserver", "kill-etcd"]
     shown = capsys.readouterr()
@@ -56,7 +56,7 @@ def test_scenarios_that_are_named_are_played_in_that_order(stage: Stage, capsys:
     assert "seed 42, in this order: stop-apiserver, kill-etcd" in shown.err
 
 
-def test_all_are_played_in_the_order_of_the_seed_which_is_printed(stage: Stage, capsys: Shown) -> None:
+def test_all_run_in_the_order_of_the_printed_seed(stage: Stage, capsys: Shown) -> None:
     assert main(["run", "--all", "--seed", "5"]) == 0
     first = run_names(stage)
     assert sorted(first) == sorted(TAGS)
@@ -66,7 +66,7 @@ def test_all_are_played_in_the_order_of_the_seed_which_is_printed(stage: Stage, 
     assert run_names(stage) == first
 
 
-def test_tags_choose_those_that_have_one_of_them(stage: Stage) -> None:
+def test_tags_select_scenarios_with_any_of_them(stage: Stage) -> None:
     assert main(["run", "--tag", "first"]) == 0
     assert sorted(run_names(stage)) == ["cut-power", "stop-apiserver"]
     stage.did.clear()
@@ -74,7 +74,7 @@ def test_tags_choose_those_that_have_one_of_them(stage: Stage) -> None:
     assert sorted(run_names(stage)) == ["cut-power", "kill-etcd"]
 
 
-def test_repeat_plays_everything_again_with_the_next_seed(stage: Stage) -> None:
+def test_repeat_runs_everything_again_with_the_next_seed(stage: Stage) -> None:
     assert main(["run", "kill-etcd", "--repeat", "3", "--seed", "42"]) == 0
     assert [line for line in stage.did if line.startswith("play")] == [
         "play kill-etcd 42", "play kill-etcd 43", "play kill-etcd 44",
@@ -84,15 +84,15 @@ def test_repeat_plays_everything_again_with_the_next_seed(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no scenario named"),
-        (["kill-etcd", "--all"], "give one of names, --all, not several"),
-        (["--all", "--tag", "etcd"], "give one of --all, --tag, not several"),
+        ([], "no scenario selected"),
+        (["kill-etcd", "--all"], "use only one of names, --all"),
+        (["--all", "--tag", "etcd"], "use only one of --all, --tag"),
         (["--tag", "frist"], "no scenario has the tag frist"),
         (["kill-etcd", "--repeat", "0"], "--repeat"),
         (["kill-etcd", "--seed", "x"], "--seed"),
     ],
 )
-def test_what_makes_no_sense_is_a_usage_error(
+def test_contradicting_arguments_are_a_usage_error(
     words: list[str], said: str, stage: Stage, capsys: Shown
 ) -> None:
     assert main(["run", *words]) == 2
@@ -100,7 +100,7 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert stage.did == []
 
 
-def test_a_file_that_lacks_is_said_before_anything_is_asked_of_the_lab(
+def test_a_missing_file_is_an_error_before_the_lab_is_contacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -119,7 +119,7 @@ def test_a_file_that_lacks_is_said_before_anything_is_asked_of_the_lab(
         ([], 3),
     ],
 )
-def test_verdicts_make_one_exit_code(verdicts: list[str], code: int) -> None:
+def test_several_verdicts_give_one_exit_code(verdicts: list[str], code: int) -> None:
     assert exit_code(verdicts) == code
 
 
@@ -132,7 +132,7 @@ def test_an_interrupt_wins_over_an_error(stage: Stage, capsys: Shown) -> None:
     assert shown.err.endswith("halab: interrupted\n")
 
 
-def test_an_interrupt_wins_over_a_report_of_all_that_cannot_be_written(
+def test_an_interrupt_wins_over_an_unwritable_campaign_report(
     stage: Stage, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> Path:
@@ -145,7 +145,7 @@ def test_an_interrupt_wins_over_a_report_of_all_that_cannot_be_written(
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 130
 
 
-def test_what_an_interrupted_run_has_left_open_is_named(stage: Stage, capsys: Shown) -> None:
+def test_an_interrupted_run_prints_its_open_faults(stage: Stage, capsys: Shown) -> None:
     Journal(stage.place.work.journal).opened(Entry("1", "cut-power", "cp2"))
     stage.errors["play kill-etcd"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd"]) == 130
@@ -153,7 +153,7 @@ def test_what_an_interrupted_run_has_left_open_is_named(stage: Stage, capsys: Sh
     assert capsys.readouterr().err.endswith(said)
 
 
-def test_what_ended_a_campaign_is_shown_after_what_it_came_to(stage: Stage, capsys: Shown) -> None:
+def test_the_error_that_ended_a_campaign_is_shown_after_its_results(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     stage.errors["play stop-apiserver"] = HostProblem("no docker engine answers", hint="start docker")
     assert main(["run", "kill-etcd", "stop-apiserver"]) == 3
@@ -162,7 +162,7 @@ def test_what_ended_a_campaign_is_shown_after_what_it_came_to(stage: Stage, caps
     assert shown.err.endswith("error: no docker engine answers\n\nhint: start docker\n")
 
 
-def test_results_are_json_where_a_program_reads(stage: Stage, capsys: Shown) -> None:
+def test_results_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     assert main(["run", "kill-etcd", "stop-apiserver", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
@@ -172,15 +172,13 @@ def test_results_are_json_where_a_program_reads(stage: Stage, capsys: Shown) -> 
     }
 
 
-def test_a_twin_may_be_run_and_loses_as_any_run_does(stage: Stage) -> None:
+def test_a_failed_twin_is_a_failed_run(stage: Stage) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     assert main(["run", "kill-etcd", "--twin", "--seed", "1"]) == 1
     assert "play kill-etcd twin 1" in stage.did
 
 
-def test_a_proof_succeeds_where_the_twin_lost_as_it_must_and_says_by_what(
-    stage: Stage, capsys: Shown
-) -> None:
+def test_a_proof_succeeds_if_the_twin_fails_and_prints_the_reason(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     assert main(["prove", "kill-etcd", "--seed", "1"]) == 0
     assert stage.did[1] == "play kill-etcd twin 1"
@@ -190,14 +188,14 @@ def test_a_proof_succeeds_where_the_twin_lost_as_it_must_and_says_by_what(
 
 
 @pytest.mark.parametrize("verdict", ["pass", "error"])
-def test_a_twin_that_ended_otherwise_is_no_proof(verdict: str, stage: Stage, capsys: Shown) -> None:
+def test_a_twin_with_another_verdict_is_no_proof(verdict: str, stage: Stage, capsys: Shown) -> None:
     stage.verdicts = {"kill-etcd": verdict, "stop-apiserver": "fail"}
     assert main(["prove", "kill-etcd", "stop-apiserver"]) == {"pass": 1, "error": 3}[verdict]
     said = {"pass": "passed", "error": "ended in an error"}[verdict]
     assert f"✗ kill-etcd: its twin must fail, and it {said}" in capsys.readouterr().out
 
 
-def test_a_twin_that_this_lab_cannot_play_proves_nothing(stage: Stage, capsys: Shown) -> None:
+def test_a_skipped_twin_proves_nothing(stage: Stage, capsys: Shown) -> None:
     stage.verdicts = {"kill-etcd": "skip", "stop-apiserver": "fail"}
     assert main(["prove", "kill-etcd", "stop-apiserver"]) == 0
     assert main(["prove", "kill-etcd"]) == 3
@@ -212,7 +210,7 @@ def test_an_interrupted_proof_is_130(stage: Stage) -> None:
     assert main(["prove", "kill-etcd"]) == 130
 
 
-def test_proofs_are_json_where_a_program_reads(stage: Stage, capsys: Shown) -> None:
+def test_proofs_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     assert main(["prove", "kill-etcd", "--json", "--seed", "9"]) == 0
     [found] = json.loads(capsys.readouterr().out)
@@ -222,7 +220,7 @@ def test_proofs_are_json_where_a_program_reads(stage: Stage, capsys: Shown) -> N
     assert found["reasons"] == ["ready-direct on stopped fails within 10s: it answered"]
 
 
-def test_of_many_reasons_the_first_are_shown(tmp_path: Path) -> None:
+def test_only_the_first_reasons_are_printed(tmp_path: Path) -> None:
     from dataclasses import replace
 
     stage = Stage(tmp_path, verdicts={"a": "fail"})

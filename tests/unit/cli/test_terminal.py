@@ -1,4 +1,4 @@
-"""What is printed on a terminal: nothing that a file or a machine says can steer it."""
+"""Output on a terminal: no text from a file or a machine can control it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "words", [["run", "./mine.yml"], ["--debug", "run", "./mine.yml"], ["run", "-f", "mine.yml", "--all"],
               ["render", "-f", "mine.yml"], ["doctor", "-f", "mine.yml"], ["report", "."]],
 )  # fmt: skip
-def test_a_problem_of_a_file_cannot_steer_the_terminal(words: list[str], lab: Path, capsys: Shown) -> None:
+def test_an_error_about_a_file_cannot_control_the_terminal(
+    words: list[str], lab: Path, capsys: Shown
+) -> None:
     (lab / "mine.yml").write_text('"\\e]0;title\\a": 1\nname: "\\e[31mred"\ntitle: "\\u202e"\n')
     (lab / "meta.json").write_text('{"scenario": "\\u001b[31m", "\\u001b[31m": 1}')
     (lab / "scenario.yml").write_text("x")
@@ -40,7 +42,7 @@ def test_a_problem_of_a_file_cannot_steer_the_terminal(words: list[str], lab: Pa
     assert printable(shown.err) == shown.err
 
 
-def test_an_error_is_shown_whole_but_for_what_steers_and_what_fills_the_screen(
+def test_an_error_is_escaped_and_its_long_words_are_shortened(
     lab: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*given: object) -> None:
@@ -88,7 +90,7 @@ def test_a_state_on_the_live_screen_shows_escapes() -> None:
     assert _styled("\x1b[31m", False).plain == "\\x1b[31m"
 
 
-def test_logs_are_raw_for_programs_and_harmless_on_a_terminal(
+def test_logs_are_raw_for_programs_and_escaped_on_a_terminal(
     capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _show_log(HOSTILE)

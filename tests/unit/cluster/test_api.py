@@ -1,4 +1,4 @@
-"""The API's client: short words for failures, credentials that stay in their folder."""
+"""The API client: short reasons for failures, and private files for credentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.fakes import lab_of
 
 from halab.cluster import api
 from halab.cluster.api import Api, Credentials
-from halab.errors import LabProblem, Unreachable
+from halab.errors import LabProblem, TimedOut, Unreachable
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,34 +35,43 @@ def client() -> Iterator[Api]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    found = Api(f"http://127.0.0.1:{server.server_port}", ssl.create_default_context(), timeout_seconds=30)
-    yield found
-    found.close()
+    with Api(
+        f"http://127.0.0.1:{server.server_port}", ssl.create_default_context(), timeout_seconds=30
+    ) as client:
+        yield client
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def test_every_question_has_a_connection_of_its_own(client: Api) -> None:
+def test_every_request_opens_a_new_connection(client: Api) -> None:
     assert client.get("/nodes") == {"connection": "close"}
 
 
-def test_another_answer_than_200_is_unreachable(client: Api) -> None:
-    with pytest.raises(Unreachable, match="/pods says 503"):
+def test_a_status_other_than_200_is_unreachable(client: Api) -> None:
+    with pytest.raises(Unreachable, match="/pods answers 503"):
         client.get("/pods")
     assert client.ask("GET", "/pods").status_code == 503
 
 
-def test_nobody_who_listens_is_unreachable() -> None:
-    # port 1 of the loopback: nobody listens there, and the kernel refuses at once
-    nobody = Api("http://127.0.0.1:1", ssl.create_default_context(), timeout_seconds=30)
-    with pytest.raises(Unreachable, match=r"no answer from http://127.0.0.1:1/?: connection refused"):
-        nobody.get("/nodes")
-    nobody.close()
+def test_a_closed_port_is_unreachable() -> None:
+    # no process listens on port 1 of the loopback, and the kernel refuses at once
+    with (
+        Api("http://127.0.0.1:1", ssl.create_default_context(), timeout_seconds=30) as closed_port,
+        pytest.raises(Unreachable, match=r"no answer from http://127.0.0.1:1/?: connection refused"),
+    ):
+        closed_port.get("/nodes")
+
+
+def test_the_client_is_closed_after_an_error(client: Api) -> None:
+    with pytest.raises(TimedOut), client:
+        raise TimedOut("waited 5 s")
+    with pytest.raises(RuntimeError, match="closed"):
+        client.get("/nodes")
 
 
 def after(cause: OSError) -> httpx.ConnectError:
-    """What the client raises for what the system said."""
+    """The error that the client raises for an error of the system."""
     try:
         raise httpx.ConnectError("all attempts failed") from cause
     except httpx.ConnectError as error:
@@ -103,7 +112,7 @@ def kubeconfig() -> str:
     )
 
 
-def test_credentials_come_out_of_a_kubeconfig_and_stay_private(tmp_path: Path) -> None:
+def test_credentials_are_extracted_from_a_kubeconfig_into_private_files(tmp_path: Path) -> None:
     credentials = Credentials.in_folder(tmp_path)
     credentials.save(kubeconfig())
     assert credentials.ca.read_text() == "ca"
@@ -112,7 +121,7 @@ def test_credentials_come_out_of_a_kubeconfig_and_stay_private(tmp_path: Path) -
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_credentials_of_etcd_lie_beside_those_of_the_api_and_stay_private(tmp_path: Path) -> None:
+def test_credentials_for_etcd_are_private_files_in_the_same_folder(tmp_path: Path) -> None:
     of_etcd = Credentials.in_folder(tmp_path).of_etcd
     of_etcd.write("ca", "crt", "key")
     assert of_etcd.folder == tmp_path
@@ -129,7 +138,7 @@ def test_credentials_of_etcd_lie_beside_those_of_the_api_and_stay_private(tmp_pa
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_credentials_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
+def test_unusable_credentials_are_an_error_with_a_hint(tmp_path: Path) -> None:
     credentials = Credentials.in_folder(tmp_path)
     for saved in (False, True):
         if saved:

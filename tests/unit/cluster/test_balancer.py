@@ -1,4 +1,4 @@
-"""What the load balancer says of its backends."""
+"""The state of the backends as the load balancer sees it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def test_backends_that_haproxy_uses_are_up() -> None:
     assert balancer.parse_haproxy(STAT) == {"cp1": "up", "cp2": "up", "cp3": "up"}
 
 
-def test_a_backend_that_is_out_says_why() -> None:
+def test_a_backend_that_is_down_has_a_reason() -> None:
     row = next(line for line in STAT.splitlines() if line.startswith("control-planes,cp2,"))
     down = row.replace(",UP,", ",DOWN,", 1).replace("Layer7 check passed", "Layer7 wrong status")
     assert balancer.parse_haproxy(STAT.replace(row, down))["cp2"] == "down (Layer7 wrong status)"
 
 
-def test_a_backend_on_its_way_down_still_serves() -> None:
+def test_a_backend_that_is_going_down_is_up() -> None:
     assert balancer.parse_haproxy(STAT.replace(",UP,", ",UP 1/2,", 1))["cp1"] == "up"
 
 
@@ -28,23 +28,23 @@ def test_a_backend_without_a_check_is_not_up() -> None:
     assert balancer.parse_haproxy(text) == {"cp1": "no check (no check yet)"}
 
 
-def test_no_answer_is_no_backend() -> None:
+def test_an_empty_answer_has_no_backend() -> None:
     assert balancer.parse_haproxy("") == {}
     assert balancer.parse_codes("") == {}
 
 
-def test_haproxy_is_asked_at_its_socket() -> None:
+def test_haproxy_is_asked_over_its_socket() -> None:
     guests = FakeGuests({"lb1: .*show stat": STAT})
     assert set(balancer.backends(guests, lab_of())) == {"cp1", "cp2", "cp3"}
 
 
-def test_behind_nginx_the_backends_are_asked_from_the_load_balancer() -> None:
+def test_behind_nginx_the_load_balancer_requests_readyz() -> None:
     guests = FakeGuests({"lb1: ": "cp1 200\ncp2 500\ncp3 000\n"})
     lab = lab_of(load_balancer={"kind": "nginx"})
     assert balancer.backends(guests, lab) == {
         "cp1": "up",
-        "cp2": "/readyz says 500",
-        "cp3": "/readyz says 000",
+        "cp2": "not ready (/readyz answers 500)",
+        "cp3": "not ready (/readyz answers 000)",
     }
     (command,) = guests.commands("lb1")
     assert "systemctl is-active -q nginx.service" in command

@@ -1,4 +1,4 @@
-"""Connections to a server on the loopback: whatever it does, there is an answer or a short reason."""
+"""Connections to a server on the loopback: every request ends with an answer or a short reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 import pytest
 from support.http_server import OK, saying, served
 
-from halab.cluster.connection import Answer, Connection, Kept, Server, reason
+from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server, reason
 from halab.errors import Unreachable
 
 
@@ -24,7 +24,7 @@ def test_an_answer_has_a_status_and_a_body() -> None:
     assert asked(OK) == [Answer(200, b"ok")]
 
 
-def test_one_connection_carries_one_question_after_another() -> None:
+def test_one_connection_carries_consecutive_requests() -> None:
     failed = b"HTTP/1.1 503 Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"
     answers = asked(OK, failed, times=2)
     assert answers == [Answer(200, b"ok"), Answer(503, b"no")]
@@ -36,23 +36,23 @@ def test_one_connection_carries_one_question_after_another() -> None:
     [
         (b"", "disconnected"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "disconnected"),
-        (b"\x15\x03\x01 what?\r\n\r\n", "nonsense: "),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "nonsense: "),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "nonsense: "),
+        (b"\x15\x03\x01 what?\r\n\r\n", "invalid answer: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "invalid answer: "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "invalid answer: "),
     ],
 )
-def test_half_an_answer_and_nonsense_are_no_answer(answer: bytes, why: str) -> None:
+def test_incomplete_and_invalid_answers_are_unreachable(answer: bytes, why: str) -> None:
     with pytest.raises(Unreachable, match=f"^{why}"):
         asked(answer)
 
 
-def test_an_answer_without_an_end_is_given_up() -> None:
-    with pytest.raises(Unreachable, match="an answer without an end"):
+def test_an_answer_that_is_too_long_is_unreachable() -> None:
+    with pytest.raises(Unreachable, match="answer longer than"):
         asked(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(5 * 2**20))
 
 
-def test_where_nobody_listens_the_connection_is_refused() -> None:
-    # port 1 of the loopback: nobody listens there, and the kernel refuses at once
+def test_a_closed_port_refuses_the_connection() -> None:
+    # no process listens on port 1 of the loopback, and the kernel refuses at once
     with pytest.raises(Unreachable, match="^connection refused$"):
         asyncio.run(Connection.open(Server("127.0.0.1", 1)))
 
@@ -75,7 +75,7 @@ def test_a_body_is_sent_with_its_length() -> None:
 
 
 class Counting:
-    """A server that counts its connections and requests, and answers when it is told to."""
+    """A server that counts its connections and requests, and answers while `may_answer` is set."""
 
     def __init__(self) -> None:
         self.connections = self.requests = 0
@@ -92,67 +92,67 @@ class Counting:
             await writer.drain()
 
 
-def test_a_kept_connection_is_used_again() -> None:
+def test_a_repeated_request_reuses_its_connection() -> None:
     async def ask() -> tuple[int, int]:
         counting = Counting()
         async with served(counting) as server:
-            kept = Kept(server, "GET", "/", limit_seconds=30)
+            request = RepeatedRequest(server, "GET", "/", limit_seconds=30)
             for _ in range(3):
-                assert (await kept.ask()).is_ok
-            kept.close()
+                assert (await request.ask()).is_ok
+            request.close()
         return counting.connections, counting.requests
 
     assert asyncio.run(ask()) == (1, 3)
 
 
-def test_questions_that_wait_are_answered_by_the_next_request() -> None:
+def test_waiting_callers_share_the_answer_of_the_next_request() -> None:
     async def ask() -> int:
         counting = Counting()
         counting.may_answer.clear()
         async with served(counting) as server:
-            kept = Kept(server, "GET", "/", limit_seconds=30)
-            first = asyncio.create_task(kept.ask())
+            request = RepeatedRequest(server, "GET", "/", limit_seconds=30)
+            first = asyncio.create_task(request.ask())
             while not counting.requests:
                 await asyncio.sleep(0)
-            others = [asyncio.create_task(kept.ask()) for _ in range(5)]
+            others = [asyncio.create_task(request.ask()) for _ in range(5)]
             await asyncio.sleep(0)
             counting.may_answer.set()
             assert all(answer.is_ok for answer in await asyncio.gather(first, *others))
-            kept.close()
+            request.close()
         return counting.requests
 
     assert asyncio.run(ask()) == 2
 
 
-def test_a_kept_connection_is_opened_anew_after_a_failure() -> None:
+def test_a_repeated_request_reconnects_after_a_failure() -> None:
     async def ask() -> int:
         counting = Counting()
         counting.may_answer.clear()
         async with served(counting) as server:
-            kept = Kept(server, "GET", "/", limit_seconds=0.05)
+            request = RepeatedRequest(server, "GET", "/", limit_seconds=0.05)
             with pytest.raises(Unreachable, match="timed out"):
-                await kept.ask()
+                await request.ask()
             counting.may_answer.set()
-            assert (await kept.ask()).is_ok
-            kept.close()
+            assert (await request.ask()).is_ok
+            request.close()
         return counting.connections
 
     assert asyncio.run(ask()) == 2
 
 
-def test_who_gives_up_does_not_end_the_request_for_others() -> None:
+def test_a_caller_that_gives_up_does_not_cancel_the_request() -> None:
     async def ask() -> int:
         counting = Counting()
         counting.may_answer.clear()
         async with served(counting) as server:
-            kept = Kept(server, "GET", "/", limit_seconds=30)
-            impatient, patient = asyncio.create_task(kept.ask()), asyncio.create_task(kept.ask())
+            request = RepeatedRequest(server, "GET", "/", limit_seconds=30)
+            impatient, patient = asyncio.create_task(request.ask()), asyncio.create_task(request.ask())
             while not counting.requests:
                 await asyncio.sleep(0)
             impatient.cancel()
             counting.may_answer.set()
             assert (await patient).is_ok
-            kept.close()
+            request.close()
         return counting.requests
 
     assert asyncio.run(ask()) in (1, 2)

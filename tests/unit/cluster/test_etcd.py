@@ -1,4 +1,4 @@
-"""etcd's answers, from what etcdctl printed on a real lab."""
+"""Parsing of etcdctl's output, captured on a real lab."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ def test_a_learner_and_its_problems_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accel", "etcdctl", "way_seconds"),
+    ("accel", "etcdctl", "ssh_seconds"),
     [
         ("kvm", "--dial-timeout=2s --command-timeout=3s", 8),
         ("tcg", "--dial-timeout=8s --command-timeout=8s", 20),
     ],
 )
-def test_an_emulated_member_is_given_more_time(accel: str, etcdctl: str, way_seconds: float) -> None:
+def test_an_emulated_member_gets_more_time(accel: str, etcdctl: str, ssh_seconds: float) -> None:
     guests = FakeGuests({"endpoint status": STATUS})
     etcd.statuses(guests, lab_of(provider=ProviderKind.LIBVIRT, accel=accel))
     assert len(guests.calls) == 3
     for call in guests.calls:
         assert f" {etcdctl} endpoint status" in call.command
-        # etcdctl itself says what was wrong before its connection is given up
-        assert call.timeout_seconds == way_seconds
+        # etcdctl reports its own error before SSH times out
+        assert call.timeout_seconds == ssh_seconds
 
 
 @pytest.mark.parametrize(
     "output", ["", "[]", "{}", "null", '[{"Status": {}}]', "Error: context deadline exceeded"]
 )
-def test_something_else_than_a_status_is_a_problem_of_the_lab(output: str) -> None:
-    with pytest.raises(LabProblem, match="etcdctl on cp1 printed something else than a status"):
+def test_an_invalid_status_is_a_lab_problem(output: str) -> None:
+    with pytest.raises(LabProblem, match="etcdctl on cp1 did not print a valid status"):
         etcd.parse_status("cp1", output)
 
 
-def test_every_member_answers_or_says_why_not() -> None:
+def test_every_member_has_a_status_or_an_error() -> None:
     gone = Unreachable("cp3 does not answer")
     guests = FakeGuests({"cp1: ": status(1, 2), "cp2: ": status(2, 2), "cp3: ": gone})
     said = etcd.statuses(guests, lab_of())
@@ -77,8 +77,8 @@ def test_every_member_answers_or_says_why_not() -> None:
     assert etcd.leader(guests, lab_of()) == "cp2"
 
 
-def test_no_leader_is_a_problem_of_the_lab() -> None:
-    with pytest.raises(LabProblem, match="no etcd member leads"):
+def test_no_leader_is_a_lab_problem() -> None:
+    with pytest.raises(LabProblem, match="etcd has no leader"):
         etcd.leader(FakeGuests({"endpoint status": status(1, 0)}), lab_of())
 
 
@@ -114,6 +114,6 @@ def test_a_member_votes_when_it_has_started_and_is_no_learner(
 
 
 @pytest.mark.parametrize("output", ["", "{}", "[]", "null", "Error: context deadline exceeded"])
-def test_something_else_than_members_is_a_problem_of_the_lab(output: str) -> None:
-    with pytest.raises(LabProblem, match="etcdctl printed something else than members"):
+def test_an_invalid_member_list_is_a_lab_problem(output: str) -> None:
+    with pytest.raises(LabProblem, match="etcdctl did not print a valid member list"):
         etcd.parse_members_of(output, "cp1")

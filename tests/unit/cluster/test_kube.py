@@ -1,4 +1,4 @@
-"""Nodes, pods and leaders, from what the API of a real lab said."""
+"""Nodes, pods and leaders, from objects captured on a real lab."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_a_steady_lab_lacks_nothing(nodes: Any, pods: Any) -> None:
     assert missing(pods) == []
 
 
-def test_a_node_that_is_not_there_is_missed(nodes: Any) -> None:
+def test_an_absent_node_is_missing(nodes: Any) -> None:
     assert kube.missing_nodes(nodes, {*CONTROL_PLANES, "w1"}) == ["no node w1"]
 
 
 @pytest.mark.parametrize("status", ["False", "Unknown"])
-def test_a_node_that_is_not_ready_is_missed(nodes: Any, status: str) -> None:
+def test_a_node_that_is_not_ready_is_missing(nodes: Any, status: str) -> None:
     for condition in nodes["items"][1]["status"]["conditions"]:
         if condition["type"] == "Ready":
             condition["status"] = status
@@ -60,40 +60,40 @@ def test_a_node_that_never_reported_is_not_ready(nodes: Any) -> None:
     assert kube.missing_nodes(nodes, set(CONTROL_PLANES)) == ["node cp1 is not Ready"]
 
 
-def test_kubeadm_makes_four_pods_a_control_plane() -> None:
+def test_kubeadm_creates_four_pods_per_control_plane() -> None:
     assert len(kube.expected_pods(CONTROL_PLANES)) == 12
     assert "kube-controller-manager-cp2" in kube.expected_pods(CONTROL_PLANES)
 
 
-def test_a_static_pod_that_is_not_there_is_missed(pods: Any) -> None:
+def test_an_absent_static_pod_is_missing(pods: Any) -> None:
     pods["items"].remove(pod(pods, "etcd-cp3"))
     assert missing(pods) == ["no pod etcd-cp3"]
 
 
-def test_a_pod_in_back_off_says_so(pods: Any) -> None:
+def test_a_pod_in_back_off_is_missing(pods: Any) -> None:
     container = pod(pods, "kube-scheduler-cp1")["status"]["containerStatuses"][0]
     container.update(ready=False, state={"waiting": {"reason": "CrashLoopBackOff"}})
     assert missing(pods) == ["pod kube-scheduler-cp1: CrashLoopBackOff"]
 
 
-def test_a_pod_that_is_pending_or_not_ready_is_missed(pods: Any) -> None:
+def test_a_pod_that_is_pending_or_not_ready_is_missing(pods: Any) -> None:
     pod(pods, "etcd-cp1")["status"]["containerStatuses"][0]["ready"] = False
     pod(pods, "etcd-cp2")["status"] = {"phase": "Pending"}
     assert missing(pods) == ["pod etcd-cp1 is not ready", "pod etcd-cp2 is Pending"]
 
 
-def test_coredns_belongs_to_a_lab(pods: Any) -> None:
+def test_absent_coredns_is_missing(pods: Any) -> None:
     pods["items"] = [each for each in pods["items"] if not each["metadata"]["name"].startswith("coredns-")]
-    assert missing(pods) == ["no pod of CoreDNS"]
+    assert missing(pods) == ["no CoreDNS pod"]
 
 
 def test_leaders_are_read_from_their_leases(leases: Any) -> None:
-    found = kube.holders(leases["items"])
-    assert {lease: kube.machine_of(holder or "") for lease, holder in found.items()} == {
+    holders = kube.holders(leases["items"])
+    assert {lease: kube.machine_of(holder or "") for lease, holder in holders.items()} == {
         "kube-scheduler": "cp1",
         "kube-controller-manager": "cp1",
     }
-    assert len(set(found.values())) == 2
+    assert len(set(holders.values())) == 2
 
 
 def test_a_lease_that_was_released_has_no_holder(leases: Any) -> None:
@@ -104,7 +104,7 @@ def test_a_lease_that_was_released_has_no_holder(leases: Any) -> None:
     assert kube.holders([]) == {"kube-scheduler": None, "kube-controller-manager": None}
 
 
-def test_the_api_is_asked_for_each(nodes: Any, pods: Any, leases: Any) -> None:
+def test_nodes_pods_and_leaders_are_read_from_the_api(nodes: Any, pods: Any, leases: Any) -> None:
     api: Any = FakeApi({
         "/api/v1/nodes": nodes,
         "/api/v1/namespaces/kube-system/pods": pods,

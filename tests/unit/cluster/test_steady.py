@@ -1,4 +1,4 @@
-"""The steady state: what a lab lacks, as it is seen from outside."""
+"""The steady state: why a lab is not steady, as seen from outside."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 
 def acting(leads: str) -> str:
-    """Lines of the pages of metrics of a scheduler and a controller-manager."""
+    """Lines of the metrics of a scheduler and a controller-manager."""
     return captured("leader-metrics.txt").replace("} 1", f"}} {leads}")
 
 
@@ -72,69 +72,67 @@ def test_a_lab_that_lacks_nothing_is_steady(guests: FakeGuests, api: Any) -> Non
     assert str(seen) == "etcd on cp1, kube-scheduler on cp1, kube-controller-manager on cp1"
 
 
-def test_a_component_that_waits_to_be_started_again_is_missed(guests: FakeGuests, api: Any) -> None:
-    """As seen on 1.37 after all members of etcd were killed: its pod was still Ready to the API."""
+def test_a_component_that_waits_for_its_restart_is_missing(guests: FakeGuests, api: Any) -> None:
+    """Seen with 1.37 after all members of etcd were killed: the API still showed the pod as Ready."""
     guests.answers = {"cp3: .*pgrep": "kube-controller\n", **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("kube-controller-manager does not run on cp3",)
 
 
-def test_a_leader_whose_lease_went_to_another_is_missed_until_it_has_given_up(
-    guests: FakeGuests, api: Any
-) -> None:
-    """As seen on 1.37 for 10 s after a frozen machine had been thawed: then its scheduler ended, and was missed."""
+def test_an_acting_leader_without_the_lease_is_reported(guests: FakeGuests, api: Any) -> None:
+    """Seen with 1.37 for 10 s after a frozen machine was thawed. Then its scheduler exited and was missing."""
     guests.answers = {"cp3: .*/metrics": acting("1").replace("} 1", "} 0", 1), **guests.answers}
     missing = observe(guests, api, lab_of()).missing
-    assert missing == ("kube-controller-manager on cp3 still leads, though the lease went to cp1",)
+    assert missing == ("kube-controller-manager on cp3 still acts as leader, although cp1 holds the lease",)
 
 
-def test_a_lease_of_a_process_that_has_ended_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_lease_of_an_ended_process_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers["cp1: .*/metrics"] = acting("0")
     assert observe(guests, api, lab_of()).missing == (
-        "kube-scheduler on cp1 has the lease, but does not lead",
-        "kube-controller-manager on cp1 has the lease, but does not lead",
+        "kube-scheduler on cp1 holds the lease but does not act as leader",
+        "kube-controller-manager on cp1 holds the lease but does not act as leader",
     )
 
 
-def test_a_lease_of_a_machine_that_is_gone_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_lease_of_a_lost_machine_is_reported(guests: FakeGuests, api: Any) -> None:
     leases = json.dumps(api.objects[LEASES]).replace("cp1_c108", "cp9_c108")
     api.objects[LEASES] = json.loads(leases)
     guests.answers["cp1: .*/metrics"] = acting("1").replace("} 1", "} 0", 1)
     assert observe(guests, api, lab_of()).missing == (
-        "kube-scheduler on cp9 has the lease, but does not lead",
+        "kube-scheduler on cp9 holds the lease but does not act as leader",
     )
 
 
-def test_a_component_that_does_not_say_whether_it_leads_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_component_without_leader_metrics_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp2: .*/metrics": "", **guests.answers}
     assert observe(guests, api, lab_of()).missing == (
-        "kube-scheduler on cp2 does not say whether it leads",
-        "kube-controller-manager on cp2 does not say whether it leads",
+        "kube-scheduler on cp2 does not report whether it leads",
+        "kube-controller-manager on cp2 does not report whether it leads",
     )
 
 
-def test_a_machine_that_falls_silent_when_asked_who_leads_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_machine_that_stops_answering_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp2: .*/metrics": Unreachable("cp2 does not answer over SSH"), **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("cp2 does not answer over SSH",)
 
 
-def test_who_leads_is_asked_only_of_a_lab_that_lacks_nothing_else(guests: FakeGuests, api: Any) -> None:
+def test_acting_leaders_are_observed_only_if_nothing_else_is_missing(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp3: .*pgrep": "kube-scheduler\n", **guests.answers}
     observe(guests, api, lab_of())
     assert not [command for command in guests.commands("cp1") if "/metrics" in command]
 
 
-def test_a_connection_between_members_that_still_waits_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_stalled_connection_between_members_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp1: .*:2380": "10.213.7.13\n10.213.7.13\n192.0.2.1\n", **guests.answers}
     missing = observe(guests, api, lab_of()).missing
-    assert missing == ("what etcd on cp1 sends to cp3 does not arrive yet",)
+    assert missing == ("data from etcd on cp1 does not reach etcd on cp3 yet",)
 
 
-def test_a_dead_machine_is_missed_once_a_line(guests: FakeGuests, api: Any) -> None:
+def test_a_dead_machine_is_reported_once(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"cp2: ": Unreachable("cp2 does not answer over SSH"), **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("etcd on cp2 does not answer",)
 
 
-def test_a_dead_api_is_said_once(guests: FakeGuests, api: Any) -> None:
+def test_a_dead_api_is_reported_once(guests: FakeGuests, api: Any) -> None:
     for path in api.objects:
         api.objects[path] = Unreachable("no answer from https://10.213.7.10:6443: connection refused")
     seen = observe(guests, api, lab_of())
@@ -142,63 +140,63 @@ def test_a_dead_api_is_said_once(guests: FakeGuests, api: Any) -> None:
     assert seen.leaders["etcd"] == "cp1"
 
 
-def test_a_dead_load_balancer_is_said(guests: FakeGuests, api: Any) -> None:
+def test_a_dead_load_balancer_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers = {"lb1: ": Unreachable("lb1 does not answer over SSH: timed out"), **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("lb1 does not answer over SSH: timed out",)
 
 
-def test_a_backend_that_is_out_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_backend_that_is_down_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers["lb1: .*show stat"] = captured("show-stat.csv").replace(",UP,", ",DOWN,", 1)
     assert observe(guests, api, lab_of()).missing == ("backend cp1 is down (Layer7 check passed)",)
 
 
-def test_a_backend_the_load_balancer_does_not_know_is_missed(guests: FakeGuests, api: Any) -> None:
+def test_a_backend_that_the_load_balancer_does_not_list_is_reported(guests: FakeGuests, api: Any) -> None:
     guests.answers["lb1: .*show stat"] = ""
     assert "lb1 has no backend cp3" in observe(guests, api, lab_of()).missing
 
 
-def test_members_that_agree_and_are_in_step_lack_nothing() -> None:
+def test_members_with_one_leader_and_a_small_lag_lack_nothing() -> None:
     assert missing_in_etcd(members(member("cp1"), member("cp2"), member("cp3", index=200))) == []
 
 
-def test_a_member_that_lags_is_missed() -> None:
+def test_a_member_that_lags_is_reported() -> None:
     lagging = members(member("cp1", index=201), member("cp2", index=100))
     assert missing_in_etcd(lagging) == ["etcd on cp2 is 101 entries behind"]
 
 
-def test_members_that_disagree_on_the_leader_are_missed() -> None:
+def test_members_that_disagree_on_the_leader_are_reported() -> None:
     assert missing_in_etcd(members(member("cp1"), member("cp2", leader=2))) == [
         "etcd members do not agree on a leader"
     ]
 
 
-def test_without_a_leader_nobody_leads() -> None:
+def test_no_leader_is_reported() -> None:
     assert missing_in_etcd(members(member("cp1", leader=0), member("cp2", leader=0))) == [
-        "no etcd member leads"
+        "etcd has no leader"
     ]
 
 
-def test_learners_and_what_members_complain_of_are_missed() -> None:
+def test_learners_and_problems_of_members_are_reported() -> None:
     seen = missing_in_etcd(members(member("cp1", problems=("NOSPACE",)), member("cp2", is_learner=True)))
     assert seen == ["etcd on cp2 is still a learner", "etcd on cp1: NOSPACE"]
 
 
-def test_no_member_is_no_complaint_of_its_own() -> None:
+def test_no_members_report_nothing() -> None:
     assert missing_in_etcd({}) == []
 
 
-def test_a_wait_for_steady_goes_on_until_it_is(guests: FakeGuests, api: Any) -> None:
+def test_the_wait_ends_when_the_lab_is_steady(guests: FakeGuests, api: Any) -> None:
     good = guests.answers["lb1: .*show stat"]
     guests.answers["lb1: .*show stat"] = ["", "", str(good)]
     notes: list[str] = []
     clock = FakeClock()
-    seen = wait_until_steady(guests, api, lab_of(), Deadline.after(clock, 60), note=notes.append)
+    seen = wait_until_steady(guests, api, lab_of(), Deadline.after(clock, 60), show=notes.append)
     assert seen.steady
     assert len(notes) == 2
     assert notes[0].startswith("lb1 has no backend cp1; ")
 
 
-def test_a_wait_that_ends_says_what_the_lab_last_lacked(guests: FakeGuests, api: Any) -> None:
+def test_a_timeout_reports_what_the_lab_lacked_last(guests: FakeGuests, api: Any) -> None:
     guests.answers["lb1: .*show stat"] = captured("show-stat.csv").replace(",UP,", ",DOWN,", 1)
     with pytest.raises(
         TimedOut, match="waited 5 s for the lab ha to be steady; last seen: backend cp1 is down"
@@ -206,5 +204,5 @@ def test_a_wait_that_ends_says_what_the_lab_last_lacked(guests: FakeGuests, api:
         wait_until_steady(guests, api, lab_of(), Deadline.after(FakeClock(), 5))
 
 
-def test_only_the_first_of_many_lacks_are_shown() -> None:
+def test_only_the_first_missing_lines_are_shown() -> None:
     assert str(Observation(tuple("abcdef"))) == "a; b; c; d; and 2 more"

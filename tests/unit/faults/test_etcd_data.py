@@ -259,7 +259,7 @@ def test_a_change_of_members_that_etcd_refuses_is_tried_again() -> None:
 def test_a_member_that_nobody_can_take_in_stays_marked() -> None:
     guests = healthy(damaged="marked\n", **{"endpoint status": Unreachable("no answer")})
     guests.answers = {"endpoint status": Unreachable("no answer"), **guests.answers}
-    with pytest.raises(LabProblem, match="no etcd but that of cp2 has a leader"):
+    with pytest.raises(LabProblem, match="no other etcd member has a leader, so cp2 cannot rejoin"):
         heal(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
     assert not any("rm -rf" in call.command for call in guests.calls)
 

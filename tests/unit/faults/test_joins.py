@@ -224,7 +224,7 @@ def test_a_member_that_takes_a_moment_to_go_is_waited_for() -> None:
 
 def test_nobody_leaves_a_cluster_without_a_leader() -> None:
     found = stage({"endpoint status": status(leader=0)})
-    with pytest.raises(LabProblem, match="no etcd but that of cp2 has a leader"):
+    with pytest.raises(LabProblem, match="no other etcd member has a leader, so cp2 cannot rejoin"):
         found.inject("leave-cluster")
     assert not found.did("cp2", "kubeadm reset")
 

@@ -1,4 +1,4 @@
-"""`halab list` and `halab gc`, over providers that only say what they have."""
+"""`halab list` and `halab gc` with fake providers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Shown = pytest.CaptureFixture[str]
 
 
 @dataclass
-class FakeKeeper:
-    """One that holds things, or does not answer; what it refuses to remove stays."""
+class FakeOwner:
+    """A provider with resources. With `silence` it does not answer; it refuses to remove `refused`."""
 
     things: list[Resource] = field(default_factory=list)
     silence: str = ""
@@ -41,20 +41,20 @@ class FakeKeeper:
         self.removed.append(belonging.name)
 
 
-Keepers = dict[Holder, FakeKeeper]
+Owners = dict[Holder, FakeOwner]
 
 
 @pytest.fixture
-def keepers(monkeypatch: pytest.MonkeyPatch) -> Keepers:
-    found = {Holder.DOCKER: FakeKeeper(), Holder.LIBVIRT: FakeKeeper()}
+def owners(monkeypatch: pytest.MonkeyPatch) -> Owners:
+    owners = {Holder.DOCKER: FakeOwner(), Holder.LIBVIRT: FakeOwner()}
 
-    def keeper(holder: Holder) -> FakeKeeper:
-        if found[holder].silence:
-            raise HostProblem(found[holder].silence)
-        return found[holder]
+    def owner_of(holder: Holder) -> FakeOwner:
+        if owners[holder].silence:
+            raise HostProblem(owners[holder].silence)
+        return owners[holder]
 
-    monkeypatch.setattr(lab_inventory, "keeper", keeper)
-    return found
+    monkeypatch.setattr(lab_inventory, "owner_of", owner_of)
+    return owners
 
 
 def thing(work: Path, name: str = "halab-ha-cp1", kind: ResourceKind = ResourceKind.MACHINE) -> Resource:
@@ -73,11 +73,11 @@ def living(folder: Path) -> Path:
 
 
 def test_a_lab_is_listed_with_its_folder_and_its_allocation(
-    tmp_path: Path, keepers: Keepers, capsys: Shown
+    tmp_path: Path, owners: Owners, capsys: Shown
 ) -> None:
     work = living(tmp_path)
     (work / "lock.holder").write_text("up, process 12\n")
-    keepers[Holder.DOCKER].things = [thing(work), replace(thing(work, "far"), host="another")]
+    owners[Holder.DOCKER].things = [thing(work), replace(thing(work, "far"), host="another")]
     assert main(["list", "--json"]) == 0
     found = {each["kind"]: each for each in json.loads(capsys.readouterr().out) if each["name"] != "far"}
     assert set(found) == {"machine", "work folder", "allocation", "lock"}
@@ -90,8 +90,8 @@ def test_a_lab_is_listed_with_its_folder_and_its_allocation(
     assert (found["lock"]["name"], found["allocation"]["name"]) == ("up, process 12", "ha 10.213.0.0/24")
 
 
-def test_the_table_is_for_people(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
-    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone/.halab")]
+def test_list_prints_a_table(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
+    owners[Holder.DOCKER].things = [thing(tmp_path / "gone/.halab")]
     assert main(["list"]) == 0
     header, line = capsys.readouterr().out.splitlines()
     assert header.split() == ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK", "FOLDER"]
@@ -99,48 +99,48 @@ def test_the_table_is_for_people(tmp_path: Path, keepers: Keepers, capsys: Shown
     assert line.split() == [*expected, str(tmp_path / "gone/.halab")]
 
 
-def test_nothing_is_said_to_be_nothing(keepers: Keepers, capsys: Shown) -> None:
+def test_an_empty_inventory_is_a_message(owners: Owners, capsys: Shown) -> None:
     assert main(["list"]) == 0
-    assert capsys.readouterr() == ("", "no lab has anything here\n")
+    assert capsys.readouterr() == ("", "no lab owns anything on this host\n")
     assert main(["gc", "--yes"]) == 0
-    assert capsys.readouterr() == ("", "nothing is left of labs that are gone\n")
+    assert capsys.readouterr() == ("", "nothing to remove\n")
 
 
 @pytest.mark.parametrize("verb", [["list"], ["gc", "--yes"]])
-def test_a_provider_that_does_not_answer_hides_nothing_of_the_other(
-    verb: list[str], tmp_path: Path, keepers: Keepers, capsys: Shown
+def test_a_silent_provider_does_not_hide_the_other(
+    verb: list[str], tmp_path: Path, owners: Owners, capsys: Shown
 ) -> None:
-    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
-    keepers[Holder.LIBVIRT].silence = "libvirt is not there"
+    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    owners[Holder.LIBVIRT].silence = "libvirt is not there"
     assert main(verb) == 0
     shown = capsys.readouterr()
-    assert "not asked: libvirt: libvirt is not there\n" in shown.err
+    assert "warning: libvirt is not included: libvirt is not there\n" in shown.err
     assert "halab-ha-cp1" in shown.out
-    keepers[Holder.DOCKER].silence = "no docker engine answers"
+    owners[Holder.DOCKER].silence = "no docker engine answers"
     assert main(verb) == 3
 
 
-def test_gc_without_a_terminal_only_shows(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
-    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+def test_gc_without_a_terminal_removes_nothing(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
+    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
     assert main(["gc"]) == 0
     shown = capsys.readouterr()
-    assert "halab-ha-cp1" in shown.out and "`halab gc --yes` removes it" in shown.err
-    assert keepers[Holder.DOCKER].removed == []
+    assert "halab-ha-cp1" in shown.out and "use `halab gc --yes`" in shown.err
+    assert owners[Holder.DOCKER].removed == []
 
 
 @pytest.mark.parametrize(("answer", "removed"), [("y", ["halab-ha-cp1"]), ("n", []), ("", [])])
-def test_gc_asks_at_a_terminal(
-    answer: str, removed: list[str], tmp_path: Path, keepers: Keepers, monkeypatch: pytest.MonkeyPatch
+def test_gc_asks_on_a_terminal(
+    answer: str, removed: list[str], tmp_path: Path, owners: Owners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda text: answer)
     assert main(["gc"]) == 0
-    assert keepers[Holder.DOCKER].removed == removed
+    assert owners[Holder.DOCKER].removed == removed
 
 
-def test_gc_removes_what_uses_another_thing_first_and_only_orphans(
-    tmp_path: Path, keepers: Keepers, capsys: Shown
+def test_gc_removes_only_orphans_users_before_what_they_use(
+    tmp_path: Path, owners: Owners, capsys: Shown
 ) -> None:
     gone = tmp_path / "gone"
     things = [
@@ -148,35 +148,35 @@ def test_gc_removes_what_uses_another_thing_first_and_only_orphans(
         for kind in (ResourceKind.IMAGE, ResourceKind.VOLUME, ResourceKind.NETWORK, ResourceKind.MACHINE)
     ]
     spared = [thing(living(tmp_path), "living"), replace(thing(gone, "far"), host="another")]
-    keepers[Holder.DOCKER].things = [*things, *spared]
-    keepers[Holder.LIBVIRT].silence = "no"
+    owners[Holder.DOCKER].things = [*things, *spared]
+    owners[Holder.LIBVIRT].silence = "no"
     assert main(["gc", "--yes", "--json"]) == 0
-    assert keepers[Holder.DOCKER].removed == ["a machine", "a network", "a volume", "a image"]
-    assert keepers[Holder.DOCKER].things == spared
+    assert owners[Holder.DOCKER].removed == ["a machine", "a network", "a volume", "a image"]
+    assert owners[Holder.DOCKER].things == spared
     told = json.loads(capsys.readouterr().out)
     assert len(told["orphaned"]) == 4
     assert [each["removed"] for each in told["removals"]] == [True] * 4
     assert [each.name for each in allocation.held()] == ["ha"]
 
 
-def test_gc_in_json_only_shows_without_yes(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
-    keepers[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+def test_gc_as_json_removes_nothing_without_yes(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
+    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
     assert main(["gc", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in told["orphaned"]] == ["halab-ha-cp1"]
     assert told["removals"] == []
 
 
-def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path, keepers: Keepers, capsys: Shown) -> None:
+def test_a_failed_removal_does_not_stop_the_others(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
     gone = tmp_path / "gone"
-    keepers[Holder.DOCKER].things = [thing(gone), thing(gone, "net", ResourceKind.NETWORK)]
-    keepers[Holder.DOCKER].refused = {"halab-ha-cp1"}
+    owners[Holder.DOCKER].things = [thing(gone), thing(gone, "net", ResourceKind.NETWORK)]
+    owners[Holder.DOCKER].refused = {"halab-ha-cp1"}
     assert main(["gc", "--yes"]) == 3
-    assert keepers[Holder.DOCKER].removed == ["net"]
+    assert owners[Holder.DOCKER].removed == ["net"]
     assert "not removed: machine halab-ha-cp1: it is in use" in capsys.readouterr().err
 
 
-def test_an_allocation_whose_folder_is_gone_is_given_up(tmp_path: Path, keepers: Keepers) -> None:
+def test_gc_releases_an_allocation_without_a_work_folder(tmp_path: Path, owners: Owners) -> None:
     work = living(tmp_path)
     assert main(["gc", "--yes"]) == 0
     assert len(allocation.held()) == 1
@@ -185,17 +185,17 @@ def test_an_allocation_whose_folder_is_gone_is_given_up(tmp_path: Path, keepers:
     assert allocation.held() == []
 
 
-def test_a_lab_that_came_back_while_somebody_thought_is_spared(tmp_path: Path, keepers: Keepers) -> None:
+def test_gc_spares_a_lab_that_is_up_again(tmp_path: Path, owners: Owners) -> None:
     work = tmp_path / "living/.halab"
     debris = Resource(Holder.LIBVIRT, ResourceKind.VOLUME, "halab-ha-cp1.img", "/p", "ha", "")
     things = [thing(work), debris]
-    keepers[Holder.DOCKER].things = things
+    owners[Holder.DOCKER].things = things
     living(tmp_path)
     assert [each.spared for each in lab_inventory.remove(things)] == [True, True]
-    assert keepers[Holder.DOCKER].removed == []
+    assert owners[Holder.DOCKER].removed == []
 
 
-def test_a_folder_that_cannot_be_looked_at_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_counts_as_existing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert inventory.is_there(str(tmp_path))
     assert not inventory.is_there(str(tmp_path / "none"))
     (tmp_path / "file").touch()
@@ -209,7 +209,7 @@ def test_a_folder_that_cannot_be_looked_at_is_there(tmp_path: Path, monkeypatch:
     assert inventory.is_there(str(tmp_path / "none"))
 
 
-def test_a_host_keeps_its_identity_and_no_other_has_it(
+def test_the_identity_of_a_host_is_stable_and_unique(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = tmp_path / "machine-id"

@@ -1,4 +1,4 @@
-"""Logs of machines: for a person, and as evidence."""
+"""Logs of machines, for `halab logs` and as evidence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_name_of_a_unit_is_quoted() -> None:
     assert "-*/'a; id'/*.log" in command
 
 
-def test_the_logs_of_up_are_shown_from_their_end(tmp_path: Path) -> None:
+def test_the_last_lines_of_the_logs_of_up_are_shown(tmp_path: Path) -> None:
     work = Work(tmp_path)
     work.logs.mkdir()
     (work.logs / "vagrant.log").write_text("one\ntwo\nthree\n")
@@ -46,7 +46,7 @@ def test_the_logs_of_up_are_shown_from_their_end(tmp_path: Path) -> None:
     assert logs.of_up(work, 2) == [(work.logs / "cp1.log", "x"), (work.logs / "vagrant.log", "two\nthree")]
 
 
-def test_a_machine_that_does_not_answer_leaves_a_note(tmp_path: Path) -> None:
+def test_the_error_of_a_silent_machine_is_saved(tmp_path: Path) -> None:
     guests = FakeGuests({"cp2: ": Unreachable("cp2 does not answer"), "": "journal of it\n"})
     folder = tmp_path / "run" / "logs"
     logs.collect(guests, lab_of(), folder, BEGAN)
@@ -56,7 +56,7 @@ def test_a_machine_that_does_not_answer_leaves_a_note(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Sao_Paulo", "UTC"])
-def test_logs_are_asked_for_since_a_moment_that_is_the_same_in_every_time_zone(
+def test_logs_begin_at_the_same_moment_in_every_time_zone(
     zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", zone)

@@ -33,11 +33,11 @@ MACHINES = ["cp1", "cp2", "cp3", "lb1"]
 
 
 class Booted(Exception):
-    """Raised where machines would be made or started."""
+    """Raised instead of creating or starting machines."""
 
 
 class Engine:
-    """A docker engine of labels and names."""
+    """A docker engine that knows only labels and names."""
 
     remote = None
 
@@ -109,7 +109,7 @@ def of_libvirt() -> Iterator[tuple[Provider, Callable[..., None]]]:
 
 
 class Host:
-    """A host with one provider, on which labs come up without a machine being booted."""
+    """A host with one provider, on which `up` ends before it boots a machine."""
 
     def __init__(self, folder: Path, kind: str, provider: Provider, add: Callable[..., None]) -> None:
         self.folder, self.kind, self.provider, self._add = folder, kind, provider, add
@@ -129,7 +129,7 @@ class Host:
         return place
 
     def up(self, place: LabDir) -> None:
-        """As far as to where machines would be booted."""
+        """Run `up` until it would boot machines."""
         with pytest.raises(Booted):
             up.up(place, self.progress)
 
@@ -157,23 +157,21 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 # removed
 
 
-def test_a_lab_whose_work_folder_was_removed_is_made_anew_and_it_is_said(host: Host) -> None:
+def test_a_lab_whose_work_folder_was_removed_is_rebuilt_with_a_message(host: Host) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
     host.up(place)
     assert host.machines == []
     said = host.progress.lines[0]
-    assert "the keys of halab-ha-cp1, halab-ha-cp2, halab-ha-cp3, halab-ha-lb1 are not in" in said
-    assert "the lab is made anew" in said
+    assert "the keys of halab-ha-cp1, halab-ha-cp2, halab-ha-cp3, halab-ha-lb1 are missing from" in said
+    assert "halab rebuilds the lab" in said
     (removed,) = [
         each for each in host.progress.lines if each.startswith("end remove the machines without keys")
     ]
     assert all(f"halab-ha-{name}" in removed for name in MACHINES)
 
 
-def test_keys_that_render_has_made_since_do_not_pass_for_those_of_the_machines(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_that_render_created_later_do_not_count(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
     workfiles.preview(place)
@@ -183,7 +181,7 @@ def test_keys_that_render_has_made_since_do_not_pass_for_those_of_the_machines(
 
 
 @pytest.mark.parametrize("part", ["keys", "made.json"])
-def test_half_a_work_folder_is_none(host: Host, part: str) -> None:
+def test_an_incomplete_work_folder_counts_as_lost(host: Host, part: str) -> None:
     place = host.lab("a")
     path = place.work.path / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -191,7 +189,7 @@ def test_half_a_work_folder_is_none(host: Host, part: str) -> None:
     assert host.machines == []
 
 
-def test_a_lab_that_is_whole_is_left_as_it_is(host: Host) -> None:
+def test_a_complete_lab_is_left_alone(host: Host) -> None:
     place = host.lab("a")
     key = place.work.private_key.read_text()
     host.up(place)
@@ -199,24 +197,24 @@ def test_a_lab_that_is_whole_is_left_as_it_is(host: Host) -> None:
     assert place.work.private_key.read_text() == key
 
 
-def test_another_kubernetes_than_the_one_that_runs_is_said_at_once_by_every_command(host: Host) -> None:
+def test_every_command_refuses_another_kubernetes_version_in_the_file(host: Host) -> None:
     place = host.lab("a")
     place.file.write_text(place.file.read_text() + 'kubernetes: {version: "1.35.1"}\n')
     place = open_file(place.file)
     for ask in (
         lambda: up.up(place, host.progress),
         lambda: labs.existing(place),
-        lambda: status.look(place),
+        lambda: status.read_status(place),
     ):
         with pytest.raises(
-            LabProblem, match=r"Kubernetes is 1\.37\.\d+ there, and 1\.35\.1 in the file"
+            LabProblem, match=r"Kubernetes is 1\.37\.\d+ in the lab and 1\.35\.1 in the file"
         ) as caught:
             ask()
         assert "`halab down && halab up`" in (caught.value.hint or "")
     assert [name for name, _ in host.machines] == MACHINES
 
 
-def test_another_provider_than_the_one_that_has_the_machines_is_refused_and_down_asks_the_right_one(
+def test_up_refuses_another_provider_and_down_uses_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
@@ -226,7 +224,7 @@ def test_another_provider_than_the_one_that_has_the_machines_is_refused_and_down
     mine.lab("a")
     mine.kind = "libvirt"
     place = mine.place("a")
-    with pytest.raises(LabProblem, match="provider is docker there, and libvirt in the file"):
+    with pytest.raises(LabProblem, match="provider is docker in the lab and libvirt in the file"):
         up.up(place, mine.progress)
     assert sorted(mine.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
 
@@ -241,7 +239,7 @@ def test_a_lost_lab_may_have_another_name_and_another_kubernetes_in_its_file(hos
     assert [each.name for each in allocation.held()] == ["other"]
 
 
-def test_a_lost_lab_without_an_allocation_is_made_anew_too(host: Host) -> None:
+def test_a_lost_lab_without_an_allocation_is_rebuilt_too(host: Host) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
     allocation.release(place.work.path)
@@ -249,9 +247,7 @@ def test_a_lost_lab_without_an_allocation_is_made_anew_too(host: Host) -> None:
     assert host.machines == []
 
 
-def test_snapshots_that_go_with_a_lost_lab_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lost_snapshots_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with of_docker() as (provider, add):
         assert isinstance(provider, Engine)
         mine = Host(tmp_path, "docker", provider, add)
@@ -263,19 +259,19 @@ def test_snapshots_that_go_with_a_lost_lab_are_named(
         assert any("without its snapshots: mine, up" in each for each in mine.progress.lines)
 
 
-def test_machines_of_another_host_are_not_removed_for_want_of_keys(host: Host) -> None:
+def test_machines_of_another_host_are_not_removed_although_keys_are_missing(host: Host) -> None:
     place = host.lab("a", host="another")
     shutil.rmtree(place.work.path)
-    with pytest.raises(LabProblem, match="another host has made these machines") as caught:
+    with pytest.raises(LabProblem, match="another host created these machines") as caught:
         up.up(place, host.progress)
-    assert "`halab down` removes them" in (caught.value.hint or "")
+    assert "remove them with `halab down`" in (caught.value.hint or "")
     assert [name for name, _ in host.machines] == MACHINES
     host.down(place)
     assert host.machines == []
 
 
-def test_another_hosts_lab_of_another_name_is_in_nobodys_way(host: Host) -> None:
-    """Containers of CI have the same paths, and share an engine."""
+def test_a_lab_of_another_host_with_another_name_does_not_matter(host: Host) -> None:
+    """CI containers have the same paths and share an engine."""
     host.lab("a", "theirs", host="another")
     shutil.rmtree(host.folder / "a" / ".halab")
     allocation.release(host.folder / "a" / ".halab")
@@ -297,7 +293,7 @@ def test_down_needs_no_work_folder(host: Host, is_held: bool) -> None:
     assert not place.work.path.exists()
 
 
-def test_down_finds_what_the_folder_has_made_under_another_name(host: Host) -> None:
+def test_down_removes_machines_with_an_old_name_of_the_lab(host: Host) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
     allocation.release(place.work.path)
@@ -305,34 +301,34 @@ def test_down_finds_what_the_folder_has_made_under_another_name(host: Host) -> N
     assert host.machines == []
 
 
-def test_status_says_what_is_lost_and_what_to_do(host: Host) -> None:
+def test_status_reports_lost_keys_and_what_to_do(host: Host) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
-    seen = status.look(place)
+    seen = status.read_status(place)
     assert not seen.steady
     assert seen.missing == (
-        f"the keys of the lab's machines are not in {place.work.path}: nobody can log in to them any more; "
-        f"`halab up` makes the lab anew",
+        f"the keys of the lab's machines are missing from {place.work.path}, so nobody can log in to the machines; "
+        f"rebuild the lab with `halab up`",
     )
     assert not place.work.path.exists()
-    with pytest.raises(LabProblem, match="the keys of the lab's machines are not in") as caught:
+    with pytest.raises(LabProblem, match="the keys of the lab's machines are missing from") as caught:
         labs.existing(place)
-    assert caught.value.hint == "`halab up` makes the lab anew, `halab down` removes what is left of it"
+    assert caught.value.hint == "rebuild the lab with `halab up`, or remove it with `halab down`"
 
 
-def test_a_command_that_came_to_nothing_leaves_a_lost_lab_to_gc(host: Host) -> None:
+def test_a_failed_command_leaves_no_work_folder(host: Host) -> None:
     place = host.lab("a")
     shutil.rmtree(place.work.path)
     for command in (up.start, up.stop):
-        with pytest.raises(LabProblem, match="the keys of the lab's machines are not in"):
+        with pytest.raises(LabProblem, match="the keys of the lab's machines are missing from"):
             command(place, host.progress)
     assert not place.work.path.exists()
 
 
-def test_a_user_who_holds_nothing_does_not_take_a_lab_over(host: Host) -> None:
+def test_a_user_without_the_allocation_cannot_take_over_a_lab(host: Host) -> None:
     place = host.lab("a")
     allocation.release(place.work.path)
-    with pytest.raises(LabProblem, match="this user holds no network for it") as caught:
+    with pytest.raises(LabProblem, match="this user has no network allocated for it") as caught:
         up.up(place, host.progress)
     assert "halab down && halab up" in (caught.value.hint or "")
     assert [name for name, _ in host.machines] == MACHINES
@@ -348,24 +344,24 @@ def moved(host: Host) -> LabDir:
     return open_file(host.folder / "b" / "lab.yml")
 
 
-def test_a_lab_whose_folder_was_moved_says_how_to_move_it_back(host: Host, moved: LabDir) -> None:
+def test_the_error_for_a_moved_folder_says_how_to_move_it_back(host: Host, moved: LabDir) -> None:
     for ask in (
         lambda: up.up(moved, host.progress),
         lambda: labs.existing(moved),
-        lambda: status.look(moved),
+        lambda: status.read_status(moved),
     ):
         with pytest.raises(
-            LabProblem, match=f"was made in {host.folder}/a, and its folder was moved"
+            LabProblem, match=f"was built in {host.folder}/a, but its folder was moved"
         ) as caught:
             ask()
         assert f"`mv {host.folder}/b {host.folder}/a`" in (caught.value.hint or "")
     assert [name for name, _ in host.machines] == MACHINES
-    # as it says
+    # follow the hint
     (host.folder / "b").rename(host.folder / "a")
     assert labs.existing(open_file(host.folder / "a" / "lab.yml")).name == "ha"
 
 
-def test_a_work_folder_that_was_moved_by_itself_is_moved_back_by_itself(host: Host) -> None:
+def test_a_work_folder_that_was_moved_alone_is_moved_back_alone(host: Host) -> None:
     place, other = host.lab("a"), host.place("b")
     place.work.path.rename(other.work.path)
     with pytest.raises(LabProblem) as caught:
@@ -373,16 +369,14 @@ def test_a_work_folder_that_was_moved_by_itself_is_moved_back_by_itself(host: Ho
     assert f"`mv {other.work.path} {place.work.path}`" in (caught.value.hint or "")
 
 
-def test_a_lab_whose_folder_was_moved_is_taken_down_from_where_that_is_now(
-    host: Host, moved: LabDir
-) -> None:
+def test_down_works_in_a_moved_folder(host: Host, moved: LabDir) -> None:
     assert sorted(host.down(moved)) == [f"halab-ha-{name}" for name in MACHINES]
     assert host.machines == []
     assert allocation.held() == []
     host.up(moved)
 
 
-def test_a_moved_folder_whose_machines_are_gone_begins_anew(host: Host, moved: LabDir) -> None:
+def test_up_in_a_moved_folder_without_machines_builds_a_new_lab(host: Host, moved: LabDir) -> None:
     host.provider.remove("ha", Work(host.folder / "a" / ".halab"))
     key = moved.work.private_key.read_text()
     moved.work.journal.write_text("a fault of a lab that is gone")
@@ -391,13 +385,13 @@ def test_a_moved_folder_whose_machines_are_gone_begins_anew(host: Host, moved: L
     assert not moved.work.private_key.exists() or moved.work.private_key.read_text() != key
 
 
-def test_a_name_that_a_lab_without_a_folder_has_is_not_given_away(host: Host) -> None:
+def test_the_name_of_a_lab_without_a_folder_is_taken(host: Host) -> None:
     host.lab("a")
     (host.folder / "a").rename(host.folder / "elsewhere")
-    with pytest.raises(LabProblem, match="the work folder that it was made from is gone") as caught:
+    with pytest.raises(LabProblem, match="its work folder is gone") as caught:
         up.up(host.place("b"), host.progress)
-    assert "`halab gc` removes the machines" in (caught.value.hint or "")
-    # who moves it back has it as it was
+    assert "remove the machines with `halab gc`" in (caught.value.hint or "")
+    # after the folder was moved back, the lab is usable
     (host.folder / "elsewhere").rename(host.folder / "a")
     assert labs.existing(open_file(host.folder / "a" / "lab.yml")).name == "ha"
 
@@ -413,26 +407,24 @@ def copied(host: Host) -> LabDir:
     return open_file(host.folder / "b" / "lab.yml")
 
 
-def test_a_copy_is_told_whose_the_lab_is(host: Host, copied: LabDir) -> None:
+def test_the_error_for_a_copy_names_the_original_folder(host: Host, copied: LabDir) -> None:
     with pytest.raises(
         LabProblem, match=f"another lab on this host is called ha: {host.folder}/a"
     ) as caught:
         up.up(copied, host.progress)
     assert f"`cd {host.folder}/a && halab down`" in (caught.value.hint or "")
-    with pytest.raises(LabProblem, match=f"is that of another folder: {host.folder}/a"):
+    with pytest.raises(LabProblem, match=f"another folder has a lab called ha: {host.folder}/a"):
         labs.existing(copied)
     assert [name for name, _ in host.machines] == MACHINES
 
 
-def test_a_copy_is_taken_down_without_the_lab_that_it_was_copied_from(host: Host, copied: LabDir) -> None:
+def test_down_in_a_copy_does_not_touch_the_original_lab(host: Host, copied: LabDir) -> None:
     assert host.down(copied) == []
     assert [name for name, _ in host.machines] == MACHINES
     assert labs.existing(open_file(host.folder / "a" / "lab.yml")).name == "ha"
 
 
-def test_a_copy_under_a_name_of_its_own_takes_no_key_and_no_fault_with_it(
-    host: Host, copied: LabDir
-) -> None:
+def test_a_renamed_copy_inherits_no_keys_and_no_faults(host: Host, copied: LabDir) -> None:
     key = copied.work.private_key.read_text()
     known = copied.work.of_vagrant("cp1", host.kind) / "id"
     known.parent.mkdir(parents=True)
@@ -447,7 +439,7 @@ def test_a_copy_under_a_name_of_its_own_takes_no_key_and_no_fault_with_it(
 # names
 
 
-def test_a_name_made_up_is_the_same_for_a_folder_and_another_one_for_every_other(host: Host) -> None:
+def test_an_automatic_name_is_stable_and_unique_per_folder(host: Host) -> None:
     one, other = host.place("my Lab_2", "auto"), host.place("my lab 2", "auto")
     assert one.name != other.name
     assert {one.name.rpartition("-")[0], other.name.rpartition("-")[0]} == {"my-lab-2"}
@@ -457,27 +449,27 @@ def test_a_name_made_up_is_the_same_for_a_folder_and_another_one_for_every_other
 @pytest.mark.parametrize(
     "folder", ["/", "/labs/ä", "/labs/3", "/labs/-", "/labs/a-long-name-of-a-folder", "/x/a.b"]
 )
-def test_every_folder_gives_a_name_that_a_lab_may_have(folder: str) -> None:
+def test_every_folder_gives_a_valid_name(folder: str) -> None:
     from halab.config.lab import LabFile
 
     name = labs.name_of(Path(folder))
     assert LabFile(name=name).name == name
 
 
-def test_another_hosts_folder_of_the_same_path_gives_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_path_on_another_host_gives_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     here = labs.name_of(Path("/builds/ha"))
     monkeypatch.setattr(identity, "of_this_host", lambda: "another")
     assert labs.name_of(Path("/builds/ha")) != here
 
 
-def test_labs_with_names_made_up_live_side_by_side(host: Host) -> None:
+def test_labs_with_automatic_names_live_side_by_side(host: Host) -> None:
     host.lab("a", "auto")
     host.up(host.place("b", "auto"))
     assert len({each.name for each in allocation.held()}) == 2
     assert [name for name, _ in host.machines] == MACHINES
 
 
-def test_down_of_a_lab_that_is_known_fails_where_nobody_answers(
+def test_down_of_a_known_lab_fails_if_the_provider_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent(place: LabDir) -> Provider:

@@ -1,4 +1,4 @@
-"""Provisioning: in order, taken up where it was interrupted, and silent about secrets."""
+"""Provisioning: its order, how it continues after an interruption, and that it never logs secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | Non
     return Provisioner(lab, work, guests, progress or Recorded(), FakeClock()).run()
 
 
-def test_machines_then_init_then_joins_one_after_another(work: Work) -> None:
+def test_set_up_then_init_then_joins_one_by_one(work: Work) -> None:
     guests = Machines()
     assert provision(lab_of(workers=1), work, guests) == 5 + 4
     order = guests.happened("set-up", "init", "join")
@@ -45,7 +45,7 @@ def test_machines_then_init_then_joins_one_after_another(work: Work) -> None:
     assert [machine for machine, kind in order[6:] if kind == "join"] == ["cp2", "cp3", "w1"]
 
 
-def test_each_join_has_fresh_material_of_the_first_control_plane(work: Work) -> None:
+def test_every_join_gets_a_new_command_from_the_first_control_plane(work: Work) -> None:
     guests = Machines()
     provision(lab_of(), work, guests)
     assert guests.happened("material", "deliver", "join") == [
@@ -54,7 +54,7 @@ def test_each_join_has_fresh_material_of_the_first_control_plane(work: Work) -> 
     ]  # fmt: skip
 
 
-def test_the_next_join_begins_when_the_member_before_it_votes(work: Work) -> None:
+def test_the_next_join_begins_when_the_previous_member_votes(work: Work) -> None:
     next_has_begun = threading.Event()
 
     def join_of_cp2() -> str:
@@ -78,13 +78,13 @@ def test_a_second_run_changes_nothing(work: Work) -> None:
     assert progress.lines == ["begin set up 4 machines", "end set up 4 machines: nothing to change"]
 
 
-def test_an_interrupted_run_is_taken_up_where_it_was(work: Work) -> None:
+def test_an_interrupted_run_is_continued(work: Work) -> None:
     guests = Machines("cp1", "cp2")
     assert provision(lab_of(), work, guests) == 1
     assert guests.happened("init", "join") == [("cp3", "join")]
 
 
-def test_a_member_that_an_interrupted_join_left_is_forgotten_first(work: Work) -> None:
+def test_the_member_of_an_interrupted_join_is_removed_first(work: Work) -> None:
     guests = Machines("cp1", stale="10.213.7.12")
     provision(lab_of(), work, guests)
     order = guests.happened("forget", "join")
@@ -93,30 +93,30 @@ def test_a_member_that_an_interrupted_join_left_is_forgotten_first(work: Work) -
     assert any("member remove ab" in command for command in guests.commands("cp1"))
 
 
-def test_a_removal_that_etcd_refuses_is_tried_again(work: Work) -> None:
+def test_a_refused_member_removal_is_repeated(work: Work) -> None:
     refusals = iter([Completed(1, "", "Error: etcdserver: unhealthy cluster"), None])
     guests = Machines("cp1", stale="10.213.7.12", forget=lambda: next(refusals))
     provision(lab_of(), work, guests)
     assert guests.happened("forget", "join")[:3] == [("cp1", "forget"), ("cp1", "forget"), ("cp2", "join")]
 
 
-def test_a_worker_has_no_member_to_forget(work: Work) -> None:
+def test_a_worker_has_no_member_to_remove(work: Work) -> None:
     guests = Machines("cp1", stale="10.213.7.21")
     provision(lab_of(control_planes=1, workers=1), work, guests)
     assert guests.happened("members", "forget") == []
     assert guests.happened("join") == [("w1", "join")]
 
 
-def test_a_failed_join_ends_it_and_names_script_machine_and_log(work: Work) -> None:
+def test_the_error_of_a_failed_join_names_script_machine_and_log(work: Work) -> None:
     guests = Machines(cp2_join=Completed(1, "12:00:01 error: no space left\n", ""))
     with pytest.raises(HalabError) as caught:
         provision(lab_of(), work, guests)
     assert caught.value.message.startswith("join.sh failed on cp2:")
-    assert caught.value.hint == f"the whole log: {work.logs / 'cp2.log'}"
+    assert caught.value.hint == f"see the whole log: {work.logs / 'cp2.log'}"
     assert ("cp3", "join") not in guests.happened("join")
 
 
-def test_a_failed_init_ends_it_before_any_join(work: Work) -> None:
+def test_no_join_follows_a_failed_init(work: Work) -> None:
     guests = Machines(init=Completed(1, "", ""))
     progress = Recorded()
     with pytest.raises(HalabError, match=r"init\.sh failed on cp1"):
@@ -149,7 +149,7 @@ def test_a_missing_join_command_is_an_error_without_secrets(work: Work, answer: 
     with pytest.raises(LabProblem) as caught:
         provision(lab_of(), work, Machines(material=answer))
     said = f"{caught.value.message}{caught.value.hint}"
-    assert "cp1 gave no join command: error: the controller-manager did not sign" in said
+    assert "cp1 did not print a join command: error: the controller-manager did not sign" in said
     assert not any(secret in said for secret in SECRETS)
 
 
@@ -166,7 +166,7 @@ def test_only_what_a_run_itself_changed_is_counted(work: Work) -> None:
     assert provision(lab_of(), work, Machines("cp1", "cp2", "cp3")) == 0
 
 
-def test_the_kubeconfig_is_the_first_control_planes(work: Work) -> None:
+def test_the_kubeconfig_is_read_from_the_first_control_plane(work: Work) -> None:
     guests = FakeGuests({"cp1: cat /etc/kubernetes/admin.conf": "a kubeconfig"})
     assert Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).kubeconfig() == "a kubeconfig"
 
@@ -177,7 +177,7 @@ def test_a_client_certificate_of_etcd_comes_from_a_control_plane(work: Work) -> 
 
 
 @pytest.mark.parametrize("printed", ["", "Y2E=\nY3J0\n", "Y2E=\nY3J0\n!\n"])
-def test_something_else_than_certificates_is_a_problem(printed: str, work: Work) -> None:
+def test_invalid_certificates_are_a_lab_problem(printed: str, work: Work) -> None:
     guests = FakeGuests({"healthcheck-client": printed})
-    with pytest.raises(LabProblem, match="cp1 gave no client certificate of etcd"):
+    with pytest.raises(LabProblem, match="cp1 did not print a client certificate for etcd"):
         Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).etcd_client()

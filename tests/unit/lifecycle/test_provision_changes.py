@@ -1,4 +1,4 @@
-"""What machines were made with must not change under a lab that is up."""
+"""Settings that must not change while a lab is up."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def lab(**written: Any) -> Lab:
 def place(tmp_path: Path) -> LabDir:
     work = Work(tmp_path / ".halab")
     work.make()
-    work.write(machine_info.note(work, lab()))
+    work.write(machine_info.record(work, lab()))
     return LabDir(tmp_path / "lab.yml", LabFile(), work)
 
 
-def test_the_same_lab_and_more_machines_are_well(place: LabDir) -> None:
+def test_the_same_lab_with_more_machines_is_accepted(place: LabDir) -> None:
     machine_info.require_same(place.file, place.work, lab())
     machine_info.require_same(place.file, place.work, lab(workers=2))
 
 
-def test_a_lab_that_was_never_made_is_well(place: LabDir) -> None:
+def test_a_lab_without_a_record_is_accepted(place: LabDir) -> None:
     (place.work.path / "made.json").unlink()
     machine_info.require_same(place.file, place.work, lab(control_planes=5))
 
@@ -41,15 +41,15 @@ def test_a_lab_that_was_never_made_is_well(place: LabDir) -> None:
 @pytest.mark.parametrize(
     ("written", "what"),
     [
-        ({"control_planes": 1}, "cp3 is there, and not in the file"),
+        ({"control_planes": 1}, "cp3 is missing from the file"),
         (
             {"machines": {"cp": {"cpus": 4}}},
-            "cp1 is 2 CPUs and 2048 MiB there, and 4 CPUs and 2048 MiB in the file",
+            "cp1 is 2 CPUs and 2048 MiB in the lab and 4 CPUs and 2048 MiB in the file",
         ),
-        ({"kubernetes": {"version": "1.36.1"}}, "Kubernetes is 1.37.2 there, and 1.36.1 in the file"),
+        ({"kubernetes": {"version": "1.36.1"}}, "Kubernetes is 1.37.2 in the lab and 1.36.1 in the file"),
     ],
 )
-def test_another_lab_is_refused_and_says_what_changed(
+def test_the_error_for_a_changed_lab_names_the_changes(
     place: LabDir, written: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(LabProblem) as caught:

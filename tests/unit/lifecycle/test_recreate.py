@@ -1,4 +1,4 @@
-"""A machine that was lost is set up and joined anew, through whichever control plane is left."""
+"""A lost machine is set up and joined again, through a control plane that is left."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def rejoin(guests: Machines, work: Work, machine: str, options: JoinOptions | No
     return progress
 
 
-def test_what_was_lost_is_forgotten_and_joins_through_another(work: Work) -> None:
+def test_a_lost_machine_is_removed_and_joins_through_another(work: Work) -> None:
     guests = Cluster("cp2", "cp3", led=("cp1", "cp3"), stale="10.213.7.11")
     rejoin(guests, work, "cp1")
     assert guests.happened("set-up", "forget", "material", "join") == [
@@ -66,7 +66,7 @@ def test_what_was_lost_is_forgotten_and_joins_through_another(work: Work) -> Non
     ]  # fmt: skip
 
 
-def test_a_machine_that_has_joined_is_left_in_the_cluster(work: Work) -> None:
+def test_a_machine_that_has_joined_is_not_joined_again(work: Work) -> None:
     guests = Cluster("cp1", "cp2", "cp3", led=("cp1",))
     rejoin(guests, work, "cp2")
     assert guests.happened("forget", "join") == []
@@ -78,9 +78,9 @@ def test_a_load_balancer_joins_nothing(work: Work) -> None:
     assert guests.happened("set-up", "joined?", "join") == [("lb1", "set-up")]
 
 
-def test_nobody_takes_a_machine_in_without_a_leader(work: Work) -> None:
+def test_no_machine_can_rejoin_without_a_leader(work: Work) -> None:
     guests = Cluster("cp3", led=())
-    with pytest.raises(LabProblem, match="no etcd but that of cp1 has a leader"):
+    with pytest.raises(LabProblem, match="no other etcd member has a leader, so cp1 cannot rejoin"):
         rejoin(guests, work, "cp1")
     assert guests.happened("forget", "join") == []
 

@@ -1,4 +1,4 @@
-"""Starting a lab again: what is gone cannot be started, and nothing is begun then."""
+"""`halab start`, and when it refuses to start anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RefusedMachines:
 
 
 class EngineThatRefuses:
-    """An engine where somebody else has a name of the lab's."""
+    """An engine on which another owner uses a name of the lab."""
 
     remote = None
 
@@ -63,9 +63,7 @@ class MachinesWithout:
         return PowerState.GONE if machine in self._gone else PowerState.OFF
 
 
-def test_what_is_gone_is_named_and_no_machine_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_refuses_if_machines_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
     monkeypatch.setattr(providers, "machines", lambda place, lab: MachinesWithout("cp2", "lb1"))
@@ -74,26 +72,22 @@ def test_what_is_gone_is_named_and_no_machine_is_started(
     with pytest.raises(LabProblem) as raised:
         up.start(open_file(tmp_path / "lab.yml"), progress)
 
-    assert raised.value.message == "nothing is left to start of lb1, cp2"
+    assert raised.value.message == "these machines no longer exist: lb1, cp2"
     assert raised.value.hint is not None
-    assert "`halab up` makes them anew" in raised.value.hint
+    assert "create them again with `halab up`" in raised.value.hint
     assert progress.lines == []
 
 
-def test_what_stands_still_is_named_and_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_refuses_if_machines_are_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
     monkeypatch.setattr(providers, "machines", lambda place, lab: FrozenMachines())
-    with pytest.raises(LabProblem, match="frozen: cp1, cp2") as raised:
+    with pytest.raises(LabProblem, match="these machines are frozen: cp1, cp2") as raised:
         up.start(open_file(tmp_path / "lab.yml"), Recorded())
     assert "halab heal" in (raised.value.hint or "")
 
 
-def test_a_lab_whose_name_is_taken_may_be_called_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lab_whose_name_is_taken_can_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "connect", lambda place: EngineThatRefuses())
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
     for name in ("ha", "other"):
@@ -103,10 +97,10 @@ def test_a_lab_whose_name_is_taken_may_be_called_otherwise(
         assert allocation.held() == []
 
 
-def test_a_virtual_machine_that_was_not_made_to_its_end_is_not_started(
+def test_start_refuses_a_virtual_machine_whose_creation_was_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can log in to it; `up` makes it anew, and sets it up."""
+    """Nobody can log in to such a machine. `up` creates it again and sets it up."""
     (tmp_path / "lab.yml").write_text("name: ha\nprovider: libvirt\n")
     lab = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
     monkeypatch.setattr(labs, "existing", lambda place: lab)
@@ -115,6 +109,6 @@ def test_a_virtual_machine_that_was_not_made_to_its_end_is_not_started(
     for machine in lab.machines:
         place.work.of_vagrant(machine.name).mkdir(parents=True)
         place.work.key_of_vagrant(machine.name).write_text("" if machine.name == "cp3" else "key")
-    with pytest.raises(LabProblem, match="not made to its end: cp3") as raised:
+    with pytest.raises(LabProblem, match="the creation of these machines was interrupted: cp3") as raised:
         up.start(place, Recorded())
-    assert "`halab up` makes it anew" in (raised.value.hint or "")
+    assert "create them again with `halab up`" in (raised.value.hint or "")

@@ -1,4 +1,4 @@
-"""What `status` makes of what was seen."""
+"""`halab status`, from an observation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def status(*missing: str, open_faults: tuple[str, ...] = (), stopped: str = "", 
     return Status(lab_of(), containers, seen, open_faults)
 
 
-def test_every_machine_has_a_row_with_what_it_does() -> None:
+def test_every_machine_has_a_row_with_its_roles() -> None:
     assert status(stopped="cp2", gone="cp3").rows() == [
         ("lb1", "10.213.7.10", "running", "haproxy"),
         ("cp1", "10.213.7.11", "running", "etcd leader, kube-scheduler leader, backend up"),
@@ -33,13 +33,13 @@ def test_every_machine_has_a_row_with_what_it_does() -> None:
     ]
 
 
-def test_an_open_fault_is_not_steady() -> None:
+def test_a_lab_with_an_open_fault_is_not_steady() -> None:
     assert status().steady
     assert not status("node cp1 is not Ready").steady
     assert not status(open_faults=("hold-static-pod on cp1",)).steady
 
 
-def test_programs_read_all_of_it() -> None:
+def test_the_whole_status_is_in_the_json() -> None:
     said = json.loads(json.dumps(status("no node w1", open_faults=("f",)).as_json()))
     assert (said["lab"], said["endpoint"], said["steady"]) == ("ha", "10.213.7.10:6443", False)
     assert (said["missing"], said["open_faults"]) == (["no node w1"], ["f"])

@@ -1,4 +1,4 @@
-"""Stock boxes: who may have one, and what their machines get beside the lab's own scripts."""
+"""Stock boxes: which labs may use them, and what their machines get in addition."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ def test_containers_have_no_stock_box(provider: str) -> None:
 
 
 @pytest.mark.parametrize("box", ["a/b/c", "/b", "a/", "../b", "a/.."])
-def test_a_name_that_vagrant_would_not_know_is_refused(box: str) -> None:
+def test_an_invalid_box_name_is_refused(box: str) -> None:
     with pytest.raises(BadFile):
         loads(f"provider: libvirt\nbox: {box}\n", "lab.yml", LabFile)
 
 
-def test_vagrant_is_given_the_name() -> None:
+def test_vagrant_gets_the_name_of_the_box() -> None:
     assert f"override.vm.box = '{UBUNTU}'" in rendered(stock_lab())["Vagrantfile"]
     release = kubernetes.resolve("1.37")
     assert boxes.expected_base(UBUNTU, release, kubernetes.BundleSource.AUTO, ProviderKind.LIBVIRT) == UBUNTU
 
 
-def test_only_machines_of_a_stock_box_are_made_up_for() -> None:
+def test_only_machines_with_a_stock_box_get_base_sh() -> None:
     assert {name for name in rendered(stock_lab()) if name.endswith("/base.sh")} == {
         "provision/lb1/base.sh",
         "provision/cp1/base.sh",
@@ -94,7 +94,7 @@ def test_only_nodes_lose_their_swap() -> None:
     assert "/etc/fstab" not in scripts["provision/lb1/base.sh"]
 
 
-def test_the_way_in_is_the_boxs_own() -> None:
+def test_the_stock_box_keeps_its_own_login() -> None:
     script = rendered(stock_lab())["provision/cp1/base.sh"]
     written = re.findall(r"^put \d+ (\S+)", script, re.MULTILINE)
     assert "/etc/systemd/system/kubelet.service" in written
@@ -102,7 +102,7 @@ def test_the_way_in_is_the_boxs_own() -> None:
 
 
 class NewMachines(Machines):
-    """Machines of a stock box: they have nothing of the bundle, until they are given it."""
+    """Machines with a stock box: they lack the bundle until it is sent."""
 
     def __init__(self, *joined: str, key: str = "") -> None:
         super().__init__(*joined)
@@ -139,7 +139,7 @@ def test_a_node_gets_packages_then_programs_then_images_then_a_cluster(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     guests = NewMachines()
-    # base.sh and the set-up of both, three files, the images, init
+    # base.sh and the set-up of both machines, three files, the images, init
     assert provisioned(guests, bundle, tmp_path) == 2 + 2 + 3 + 1 + 1
     sent = [("cp1", "has"), ("cp1", "sent")] * 3
     steps = [step for step in guests.steps if step[0] == "cp1"]
@@ -152,7 +152,7 @@ def test_a_node_gets_packages_then_programs_then_images_then_a_cluster(
     ]
 
 
-def test_what_a_machine_has_is_not_sent_again(bundle: Bundle, tmp_path: Path) -> None:
+def test_files_that_a_machine_has_are_not_sent_again(bundle: Bundle, tmp_path: Path) -> None:
     guests = NewMachines("cp1", key=f"{bundle.key}\n")
     provisioned(guests, bundle, tmp_path)
     assert not {"has", "sent", "import"} & {step for _, step in guests.steps}
@@ -165,7 +165,7 @@ class Here(FakeGuests):
         return process.run(["bash", "-c", command], **options)
 
 
-def test_a_file_that_arrives_broken_takes_no_place(
+def test_a_file_that_arrives_damaged_is_not_installed(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = tmp_path / "a machine's"
@@ -173,7 +173,7 @@ def test_a_file_that_arrives_broken_takes_no_place(
     monkeypatch.setattr("halab.lifecycle.payload.IMAGES", machine / "images")
     payload = Payload(bundle)
     bundle.binary("kubelet").write_bytes(b"something else")
-    with pytest.raises(LabProblem, match="cp1 did not take kubelet of the bundle: not what was sent"):
+    with pytest.raises(LabProblem, match="cannot send kubelet of the bundle to cp1: checksum mismatch"):
         payload.send(Here(), "cp1", 1)
     assert [path.name for path in (machine / "bin").iterdir()] == ["ctr"]
 

@@ -21,7 +21,7 @@ from support.fakes import brought_up, lab_of
 from support.http_server import OK, Serve, saying, served
 
 from halab.cluster.api import Api
-from halab.cluster.connection import Answer, Connection, Kept, Server
+from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
 from halab.config.remote import Remote
@@ -227,11 +227,11 @@ def test_a_lab_stays_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     brought_up(tmp_path, host="farm")
     assert labs.existing(place).name == "ha"
     monkeypatch.setenv("DOCKER_HOST", "ssh://ada@barn")
-    with pytest.raises(LabProblem, match="is up on farm, and ada@barn is asked now") as caught:
+    with pytest.raises(LabProblem, match="is up on farm, but the settings now name ada@barn") as caught:
         labs.existing(place)
     assert caught.value.hint == "export DOCKER_HOST=ssh://farm"
     monkeypatch.delenv("DOCKER_HOST")
-    with pytest.raises(LabProblem, match="and this host is asked now"):
+    with pytest.raises(LabProblem, match="but the settings now name this host"):
         labs.existing(place)
 
 
@@ -242,7 +242,7 @@ def test_an_allocation_without_a_host_is_on_this_host(
     brought_up(tmp_path)
     assert labs.existing(place).network == IPv4Network("10.213.0.0/24")
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
-    with pytest.raises(LabProblem, match="is up on this host, and farm is asked now") as caught:
+    with pytest.raises(LabProblem, match="is up on this host, but the settings now name farm") as caught:
         labs.existing(place)
     assert caught.value.hint == "unset DOCKER_HOST"
 
@@ -475,10 +475,10 @@ def test_a_lost_tunnel_says_nothing_about_the_lab() -> None:
             return proxy
 
     async def ask(proxy: str) -> None:
-        await Kept(Server("10.213.0.10", 6443, tunnel=proxy), "GET", "/", limit_seconds=2).ask()
+        await RepeatedRequest(Server("10.213.0.10", 6443, tunnel=proxy), "GET", "/", limit_seconds=2).ask()
 
     proxy = asyncio.run(closed())
-    with pytest.raises(TunnelLost, match=f"the tunnel at {proxy} has gone"):
+    with pytest.raises(TunnelLost, match=f"the tunnel at {proxy} is closed"):
         asyncio.run(ask(proxy))
 
 

@@ -176,7 +176,7 @@ def test_a_sampler_without_its_tunnel_ends(keys: Path, tmp_path: Path) -> None:
     with pytest.raises(TunnelLost), launcher.sampling(config, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
     assert not Path(config.samples).exists() or Path(config.samples).read_text() == ""
-    assert f"the tunnel at {tmp_path}/gone has gone" in (tmp_path / "log").read_text()
+    assert f"the tunnel at {tmp_path}/gone is closed" in (tmp_path / "log").read_text()
 
 
 def until_it_ends(still_sampled: Callable[[], None]) -> None:

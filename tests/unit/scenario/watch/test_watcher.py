@@ -135,13 +135,13 @@ def test_there_is_a_line_for_every_change_and_a_summary_every_five_seconds(capsy
     assert lines[-1].endswith("cp1: running → off")
 
 
-def test_frames_stop_at_the_end_time_and_come_in_legs() -> None:
-    frames = watch.Frames(FakeClock(), 2 * watch._LEG_SECONDS)
-    assert len(list(frames.of_a_leg())) == watch._LEG_SECONDS / watch._FRAME_SECONDS
+def test_frames_stop_at_the_end_time_and_come_in_samples_files() -> None:
+    frames = watch.Frames(FakeClock(), 2 * watch._SAMPLES_FILE_SECONDS)
+    assert len(list(frames.of_one_samples_file())) == watch._SAMPLES_FILE_SECONDS / watch._FRAME_SECONDS
     assert not frames.over
-    assert list(frames.of_a_leg())
+    assert list(frames.of_one_samples_file())
     assert frames.over
-    assert list(frames.of_a_leg()) == []
+    assert list(frames.of_one_samples_file()) == []
 
 
 class Watched:

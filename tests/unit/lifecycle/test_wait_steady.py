@@ -1,0 +1,72 @@
+"""Waiting until a lab is steady: how long, and that the connection to the API is closed in any case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import FakeApi, FakeClock, FakeGuests, Recorded, lab_of
+
+from halab.cluster.steady import Observation
+from halab.errors import TimedOut
+from halab.lifecycle import access, wait_steady
+from halab.lifecycle.lab import LabDir, open_file
+
+STEADY, NOT_STEADY = Observation(), Observation(("node cp1 is not Ready",))
+
+
+class ClosableApi(FakeApi):
+    is_closed = False
+
+    def __enter__(self) -> ClosableApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
+    api = ClosableApi({})
+    monkeypatch.setattr(access, "api", lambda place, lab: api)
+    monkeypatch.setattr(access, "guests", lambda place: FakeGuests({}))
+    monkeypatch.setattr(wait_steady, "RealClock", FakeClock)
+    return api
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> LabDir:
+    (tmp_path / "lab.yml").write_text("name: ha\n")
+    return open_file(tmp_path / "lab.yml")
+
+
+def test_the_api_is_closed_after_a_timeout(
+    api: ClosableApi, place: LabDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_out(*_: Any, **__: Any) -> Observation:
+        raise TimedOut("waited 240 s for the lab ha to be steady")
+
+    monkeypatch.setattr(wait_steady, "wait_until_steady", time_out)
+    with pytest.raises(TimedOut):
+        wait_steady.wait_steady(place, lab_of(), Recorded())
+    assert api.is_closed
+
+
+def test_a_lab_must_stay_steady_for_the_whole_hold(
+    api: ClosableApi, place: LabDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[Observation] = []
+    observations = iter([STEADY, NOT_STEADY, STEADY, STEADY, STEADY])
+
+    def wait(*_: Any, **__: Any) -> Observation:
+        waits.append(STEADY)
+        return STEADY
+
+    monkeypatch.setattr(wait_steady, "wait_until_steady", wait)
+    monkeypatch.setattr(wait_steady, "observe", lambda guests, api, lab: next(observations))
+    assert wait_steady.wait_steady(place, lab_of(), Recorded(), hold_seconds=5).steady
+    # the second wait follows the observation that was not steady, and the hold begins again
+    assert len(waits) == 2
+    assert list(observations) == []
+    assert api.is_closed
