@@ -1,4 +1,4 @@
-"""`scripts/bare-host stop` removes no lab and ends no command that somebody else has begun."""
+"""`scripts/bare-host stop` removes no lab and ends no command of others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_stop_refuses_while_labs_live_there_and_names_them(bare_host: BareHost) 
     image = bare_host.docker("import", "-", empty_file=True)
     for machine, lab in (("cp1", "ha"), ("cp2", "ha"), ("lb1", "other")):
         labels = [f"halab.lab={lab}", f"halab.machine={machine}", f"halab.work=/labs/{lab}/.halab"]
-        bare_host.docker("create", *(f"--label={each}" for each in labels), image, "sh")
+        bare_host.docker("create", *(f"--label={label}" for label in labels), image, "sh")
     bare_host.docker("create", "--name=of-no-lab", image, "sh")
 
     refused = bare_host("stop")
@@ -80,7 +80,7 @@ def test_stop_refuses_while_a_command_runs_there(bare_host: BareHost) -> None:
         assert ": bash -c echo begun" in refused.stderr
         assert bare_host("status").returncode == 0
         child.communicate("\n", timeout=30)
-    # the engine itself, which such a command may have started, is no command
+    # the engine, which the command may have started, does not count as a command
     assert bare_host("stop").returncode == 0
     assert bare_host("status").returncode == 1
 

@@ -1,4 +1,4 @@
-"""What labs leave behind, at a real engine: listed, and removed where nobody can use it any more."""
+"""On a real engine, `list` shows what labs left behind, and `gc` removes what belongs to no lab any more."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def labels(work: Path, host: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Things:
-    """A container, a network and a volume of the same name; an image with it, where it says so."""
+    """A container, a network and a volume of the same name, and an image on request."""
 
     name: str
 
     def make(self, arguments: list[str], *, with_image: bool = False) -> None:
-        # an image of nothing: nothing of it is ever started
+        # an empty image, because no container of it is started
         base = docker("import", "-", "e2e-gc-empty:latest", input=b"\0" * 1024)
         docker("create", "--name", self.name, "--volume", "/anonymous", *arguments, base, "nothing")
         docker("network", "create", *arguments, self.name)
@@ -61,16 +61,17 @@ class Things:
 @pytest.fixture
 def things() -> Iterator[dict[str, Things]]:
     kinds = ("orphan", "older", "living", "elsewhere", "unlabelled")
-    made = {kind: Things(f"e2e-gc-{kind}") for kind in kinds}
-    yield made
-    for each in made.values():
-        each.remove()
+    things = {kind: Things(f"e2e-gc-{kind}") for kind in kinds}
+    yield things
+    for of_kind in things.values():
+        of_kind.remove()
     subprocess.run(["docker", "image", "rm", "-f", "e2e-gc-empty:latest"], capture_output=True, timeout=60)
 
 
 def listed(user: UserLab) -> dict[tuple[str, str], dict[str, Any]]:
-    found = json.loads(user.ok("list", "--json"))
-    return {(each["name"].split(":")[0], each["kind"]): each for each in found if each["lab"] == LAB}
+    """The things of the lab in `halab list`, by name and kind."""
+    things = json.loads(user.ok("list", "--json"))
+    return {(thing["name"].split(":")[0], thing["kind"]): thing for thing in things if thing["lab"] == LAB}
 
 
 def test_what_belongs_to_no_living_lab_is_removed_and_nothing_else(
@@ -84,37 +85,37 @@ def test_what_belongs_to_no_living_lab_is_removed_and_nothing_else(
     things["living"].make(labels(living, here), with_image=True)
     things["elsewhere"].make(labels(gone, "another-host"), with_image=True)
     things["unlabelled"].make([])
-    whole = {"container", "network", "volume", "image"}
+    all_kinds = {"container", "network", "volume", "image"}
 
-    found = listed(user)
+    shown = listed(user)
     states = {
-        name: {each["state"] for (known, _), each in found.items() if known == name} for name, _ in found
+        name: {thing["state"] for (other, _), thing in shown.items() if other == name} for name, _ in shown
     }
     assert states == {
         "e2e-gc-orphan": {"orphaned"}, "e2e-gc-older": {"orphaned"}, "e2e-gc-living": {"living"},
         "e2e-gc-elsewhere": {"elsewhere"}, ".halab": {"living"},
     }  # fmt: skip
-    assert {kind for name, kind in found if name == "e2e-gc-orphan"} == whole
-    for kind in whole:
-        each = found["e2e-gc-orphan", kind]
-        assert 0 <= each["age_seconds"] < 300 or kind == "image", each
-    assert found["e2e-gc-orphan", "volume"]["size_bytes"] == 0
+    assert {kind for name, kind in shown if name == "e2e-gc-orphan"} == all_kinds
+    for kind in all_kinds:
+        thing = shown["e2e-gc-orphan", kind]
+        assert 0 <= thing["age_seconds"] < 300 or kind == "image", thing
+    assert shown["e2e-gc-orphan", "volume"]["size_bytes"] == 0
     assert "e2e-gc-unlabelled" not in user.ok("list")
 
-    shown = user.halab("gc")
-    assert (shown.code, "use `halab gc --yes`" in shown.errors) == (0, True)
-    assert "e2e-gc-orphan" in shown.output and "e2e-gc-living" not in shown.output
-    assert things["orphan"].left == whole
+    preview = user.halab("gc")
+    assert (preview.code, "use `halab gc --yes`" in preview.errors) == (0, True)
+    assert "e2e-gc-orphan" in preview.output and "e2e-gc-living" not in preview.output
+    assert things["orphan"].left == all_kinds
 
-    # nobody answers here, so --yes; what has no label, or another's, must be left
+    # `--yes` because there is no terminal; what has no label, or that of another host, must stay
     before = len(docker("volume", "ls", "-q").split())
     user.ok("gc", "--yes")
     assert things["orphan"].left == set()
     assert things["older"].left == set()
-    # with their anonymous volumes
+    # the anonymous volumes are removed as well
     assert len(docker("volume", "ls", "-q").split()) == before - 4
-    assert things["living"].left == whole
-    assert things["elsewhere"].left == whole
+    assert things["living"].left == all_kinds
+    assert things["elsewhere"].left == all_kinds
     assert things["unlabelled"].left == {"container", "network", "volume"}
     again = user.halab("gc", "--yes")
     assert (again.code, "e2e-gc" in again.output) == (0, False)
