@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,7 +47,7 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
 # kubeadm init on cp1, behind the load balancer at 10.213.0.10:6443.
@@ -88,7 +88,7 @@ containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 resolvConf: /etc/halab/resolv.conf
 failSwapOn: false
 failCgroupV1: false
-# A lab lives on the host's disk: how full that is says nothing about a node.
+# The disk is the host's: how full it is says nothing about a node.
 evictionHard:
   imagefs.available: 0%
   nodefs.available: 0%
@@ -100,11 +100,11 @@ featureGates:
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: nftables
-# The bridge is where pods are: everything else comes from outside.
+# Pods are on the bridge; all other traffic comes from outside.
 detectLocalMode: BridgeInterface
 detectLocal:
   bridgeInterface: cni0
-# The connection table is the host's.
+# The connection table belongs to the host.
 conntrack:
   maxPerCore: 0
   min: 0
@@ -123,7 +123,7 @@ nodeRegistration:
   kubeletExtraArgs:
     - name: node-ip
       value: 10.213.0.11
-  # Without workers, pods have nowhere else to go.
+  # Without workers, pods must run on the control planes.
   taints: []
 bootstrapTokens: []
 EOF

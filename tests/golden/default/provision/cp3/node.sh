@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,10 +47,10 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# What every machine of the lab ha has: the names of the others, and the lab's network.
+# Sets up every machine of the lab ha: the names of the other machines, and the lab's network.
 # Machine: cp3
 
 put 0644 /etc/halab/hosts <<'EOF'
@@ -60,8 +60,7 @@ put 0644 /etc/halab/hosts <<'EOF'
 10.213.0.12 cp2
 10.213.0.13 cp3
 EOF
-# The engine mounts /etc/hosts into a container, and writes its own into it at every start: it can be written, not
-# replaced.
+# The engine mounts /etc/hosts into a container and rewrites it at every start. The file can be written, not replaced.
 put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
 [Unit]
 Description=Names of the machines of the lab
@@ -79,18 +78,18 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
 has_address() { [ -n "$(ip -4 -o address show to 10.213.0.13/32)" ]; }
 
-has_address || fail 'this machine lacks its address on the network of the lab: 10.213.0.13'
+has_address || fail 'this machine has no address on the network of the lab: 10.213.0.13'
 
 end_remembered_group
 
-# What a Kubernetes node has before kubeadm: routes to the pods of the others, a bridge for its own, containerd.
+# Prepares a Kubernetes node for kubeadm: routes to the pods of other nodes, a bridge for its own pods, containerd.
 
 put 0755 /usr/local/lib/halab/pod-routes <<'EOF'
 #!/bin/bash
-# Pods of the other nodes are behind them. A restart of the machine loses routes: this runs at every start.
+# Routes to the pods of the other nodes. A restart of the machine loses them, so this runs at every start.
 set -euo pipefail
 ip route replace 10.244.11.0/24 via 10.213.0.11
 ip route replace 10.244.12.0/24 via 10.213.0.12
@@ -132,7 +131,7 @@ put 0644 /etc/cni/net.d/10-halab.conflist <<'EOF'
 }
 EOF
 
-# Pods must not inherit a resolver on the loopback: CoreDNS would ask itself for ever, and its `loop` plugin ends it.
+# Pods must not inherit a resolver on the loopback: CoreDNS would ask itself forever, and its `loop` plugin ends it.
 put 0644 /etc/halab/resolv.conf <<'EOF'
 nameserver 10.213.0.1
 EOF
@@ -148,7 +147,7 @@ version = 3
 
 [plugins.'io.containerd.cri.v1.runtime']
   disable_apparmor = true
-  # the engine that runs this machine may not let it lower scores
+  # the container engine may not allow lower scores
   restrict_oom_score_adj = true
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]

@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,10 +47,10 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# What every machine of the lab ha has: the names of the others, and the lab's network.
+# Sets up every machine of the lab ha: the names of the other machines, and the lab's network.
 # Machine: lb1
 
 put 0644 /etc/halab/hosts <<'EOF'
@@ -60,8 +60,7 @@ put 0644 /etc/halab/hosts <<'EOF'
 10.213.0.12 cp2
 10.213.0.13 cp3
 EOF
-# The engine mounts /etc/hosts into a container, and writes its own into it at every start: it can be written, not
-# replaced.
+# The engine mounts /etc/hosts into a container and rewrites it at every start. The file can be written, not replaced.
 put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
 [Unit]
 Description=Names of the machines of the lab
@@ -79,10 +78,10 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
 has_address() { [ -n "$(ip -4 -o address show to 10.213.0.10/32)" ]; }
 
-has_address || fail 'this machine lacks its address on the network of the lab: 10.213.0.10'
+has_address || fail 'this machine has no address on the network of the lab: 10.213.0.10'
 
 # The load balancer: haproxy.
 
@@ -91,8 +90,8 @@ put 0644 /etc/haproxy/haproxy.cfg <<'EOF'
 global
   log stdout format raw local0
   maxconn 4096
-  # A reload leaves the old worker with the connections it has, and with no checks: it would keep them to a server
-  # that died. Both generations side by side are no lesson: the old one goes.
+  # After a reload, the old worker keeps its connections but runs no health checks: it would keep connections to a dead
+  # server. So it ends soon.
   hard-stop-after 2s
   stats socket /run/haproxy/admin.sock mode 660 level admin
   user haproxy
@@ -107,7 +106,7 @@ defaults
   retries 2
   timeout connect 1s
   timeout check 1s
-  # watches, logs and exec idle for long: a short limit cuts them
+  # watches, logs and exec may be idle for a long time: a short limit would cut them
   timeout client 1h
   timeout server 1h
   timeout tunnel 24h
@@ -118,7 +117,7 @@ frontend kube-apiserver
 
 backend control-planes
   balance roundrobin
-  # An API server that accepts connections may be far from ready: ask it.
+  # An API server that accepts connections may not be ready: ask for its readiness.
   option httpchk
   http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kube-apiserver
   http-check expect status 200
@@ -127,9 +126,9 @@ backend control-planes
   server cp2 10.213.0.12:6443
   server cp3 10.213.0.13:6443
 
-# What it believes of its servers, to be read and no more: http://10.213.0.10:8404/;csv
+# The states of the servers, read-only: http://10.213.0.10:8404/;csv
 frontend statistics
-  # transparent: an address that is not there yet must not keep the API servers' frontend from starting
+  # transparent: if the address does not exist yet, HAProxy must start anyway
   bind 10.213.0.10:8404 transparent
   mode http
   option dontlog-normal
@@ -138,7 +137,7 @@ frontend statistics
   stats enable
   stats uri /
 EOF
-haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer refuses its configuration: /etc/haproxy/haproxy.cfg'
+haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer rejects its configuration: /etc/haproxy/haproxy.cfg'
 systemctl disable -q --now nginx.service
 case $changed in
   */etc/haproxy/haproxy.cfg*) systemctl restart haproxy.service ;;

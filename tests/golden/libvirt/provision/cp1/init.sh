@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,7 +47,7 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
 # kubeadm init on cp1, behind the load balancer at 10.213.0.10:6443.
@@ -61,11 +61,11 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
-# kubeadm has the kubelet ask each second whether these two are ready (1.32 and later, kubernetes#126945). Each question is
-# a TLS handshake, which takes an emulated processor up to half a second.
+# kubeadm makes the kubelet probe the readiness of these two every second (1.32 and later, kubernetes#126945). Each
+# probe is a TLS handshake, which takes up to half a second on an emulated processor.
 #
-# The kubelet restarts what fails 8 liveness probes in a row: after 80 s. An API server that waits for an emulated etcd is
-# late for longer than that, and its restart makes etcd later still.
+# The kubelet restarts a container after 8 failed liveness probes, which is 80 s. An API server that waits for an
+# emulated etcd takes longer, and its restart delays etcd even more.
 mkdir -p /etc/kubernetes/halab-patches
 for component in kube-apiserver kube-scheduler; do
   cat >"/etc/kubernetes/halab-patches/$component.yaml" <<EOF
@@ -88,20 +88,20 @@ kind: ClusterConfiguration
 clusterName: "five"
 kubernetesVersion: v1.37.2
 controlPlaneEndpoint: 10.213.0.10:6443
-# An emulated processor makes an RSA key, and signs a TLS handshake with it, many times slower than an ECDSA one.
+# On an emulated processor, RSA keys and TLS handshakes with them are many times slower than ECDSA.
 encryptionAlgorithm: ECDSA-P256
 networking:
   serviceSubnet: 10.96.0.0/12
 etcd:
   local:
     imageTag: 3.7.3-0
-    # etcd asks 10 times a second by default, and elects anew after one without an answer: an emulated processor is late.
+    # By default etcd sends 10 heartbeats a second, and elects after a second without one: too fast for an emulated CPU.
     extraArgs:
       - name: heartbeat-interval
         value: "1000"
       - name: election-timeout
         value: "10000"
-# Four times what they have by default: who is too late to renew its lease ends, and its start makes the others late.
+# Four times the defaults: a component that renews its lease too late exits, and its restart delays the others.
 controllerManager:
   extraArgs:
     - name: leader-elect-lease-duration
@@ -133,7 +133,7 @@ containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 resolvConf: /etc/halab/resolv.conf
 failSwapOn: false
 failCgroupV1: false
-# A lab lives on the host's disk: how full that is says nothing about a node.
+# The disk is the host's: how full it is says nothing about a node.
 evictionHard:
   imagefs.available: 0%
   nodefs.available: 0%
@@ -143,7 +143,7 @@ imageGCHighThresholdPercent: 100
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: nftables
-# The bridge is where pods are: everything else comes from outside.
+# Pods are on the bridge; all other traffic comes from outside.
 detectLocalMode: BridgeInterface
 detectLocal:
   bridgeInterface: cni0
@@ -160,11 +160,11 @@ nodeRegistration:
   kubeletExtraArgs:
     - name: node-ip
       value: 10.213.0.11
-  # Without workers, pods have nowhere else to go.
+  # Without workers, pods must run on the control planes.
   taints: []
 patches:
   directory: /etc/kubernetes/halab-patches
-# kubeadm's own limits, stretched by the lab's patience as all others are.
+# kubeadm's own limits, stretched by the lab's patience like all others.
 timeouts:
   controlPlaneComponentHealthCheck: 960s
   kubeletHealthCheck: 960s

@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,17 +47,17 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# On a control plane, for a machine that is about to join: prints the join command. Its secrets are never logged.
+# Runs on a control plane before another machine joins, and prints the join command. Its secrets are never logged.
 
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
-# The certificates are uploaded for every join: whatever lies there now may be another control plane's, or has expired.
-# The key that encrypts them on their way stays the same until a reboot: with another one, a machine that joins at the
-# same time could not read them any more. Without the address, kubeadm takes that of the default route, which the API
-# server's certificate does not have; without the version, it asks the internet for one.
+# The certificates are uploaded for every join: the uploaded ones may be of another control plane, or expired. The key
+# that encrypts them stays the same until a reboot, because a machine that joins at the same time needs it too. Without
+# the address, kubeadm takes that of the default route, which is not in the API server's certificate; without the
+# version, it asks the internet for one.
 umask 077
 mkdir -p /run/halab
 exec 9>/run/halab/join-material.lock
@@ -84,7 +84,7 @@ exec 9>&-
 command=$(kubeadm token create --ttl 1h --print-join-command)
 token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
 
-# A join that comes before the controller-manager has signed the token waits in steps of five seconds: wait here.
+# Wait here until the controller-manager has signed the token: a join would wait in steps of five seconds.
 deadline=$((SECONDS + 480))
 date +"%T token made" >&2
 until [ -n "$(kubectl -n kube-public get configmap cluster-info -o jsonpath="{.data.jws-kubeconfig-$token}")" ]; do
@@ -92,5 +92,5 @@ until [ -n "$(kubectl -n kube-public get configmap cluster-info -o jsonpath="{.d
   sleep 0.3
 done
 date +"%T token signed" >&2
-# By the shell itself: the processes of a container are in its host's list, with their arguments.
+# echo is a builtin of the shell: the host's process list shows the processes of containers with their arguments.
 echo "$command --control-plane --certificate-key $key"

@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,10 +47,10 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# What every machine of the lab five has: the names of the others, and the lab's network.
+# Sets up every machine of the lab five: the names of the other machines, and the lab's network.
 # Machine: lb1
 
 put 0644 /etc/halab/hosts <<'EOF'
@@ -62,8 +62,7 @@ put 0644 /etc/halab/hosts <<'EOF'
 10.213.0.14 cp4
 10.213.0.15 cp5
 EOF
-# The engine mounts /etc/hosts into a container, and writes its own into it at every start: it can be written, not
-# replaced.
+# The engine mounts /etc/hosts into a container and rewrites it at every start. The file can be written, not replaced.
 put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
 [Unit]
 Description=Names of the machines of the lab
@@ -81,13 +80,13 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
 has_address() { [ -n "$(ip -4 -o address show to 10.213.0.10/32)" ]; }
 
-# Vagrant takes the published key away once its own is in: an `up` that was ended in between has left it.
+# Vagrant replaces its published key by its own. An interrupted `up` may have left the published one.
 sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
 
-# The address stays while the plug is out, as on a host whose cable is pulled.
+# Keep the address while the plug is out, as a real host does.
 put 0644 /etc/systemd/network/20-halab.network <<'EOF'
 [Match]
 MACAddress=52:54:00:0f:4b:8e
@@ -109,7 +108,7 @@ for _ in $(seq 50); do
   ! has_address || break
   sleep 0.2
 done
-has_address || fail 'this machine lacks its address on the network of the lab: 10.213.0.10'
+has_address || fail 'this machine has no address on the network of the lab: 10.213.0.10'
 
 # The load balancer: haproxy.
 
@@ -118,8 +117,8 @@ put 0644 /etc/haproxy/haproxy.cfg <<'EOF'
 global
   log stdout format raw local0
   maxconn 4096
-  # A reload leaves the old worker with the connections it has, and with no checks: it would keep them to a server
-  # that died. Both generations side by side are no lesson: the old one goes.
+  # After a reload, the old worker keeps its connections but runs no health checks: it would keep connections to a dead
+  # server. So it ends soon.
   hard-stop-after 2s
   stats socket /run/haproxy/admin.sock mode 660 level admin
   user haproxy
@@ -134,7 +133,7 @@ defaults
   retries 2
   timeout connect 1s
   timeout check 5s
-  # watches, logs and exec idle for long: a short limit cuts them
+  # watches, logs and exec may be idle for a long time: a short limit would cut them
   timeout client 1h
   timeout server 1h
   timeout tunnel 24h
@@ -145,7 +144,7 @@ frontend kube-apiserver
 
 backend control-planes
   balance roundrobin
-  # A connection is all that is asked for: an API server that hangs stays in.
+  # Only a connection is checked: an API server that hangs stays in use.
   default-server check inter 5s fall 2 rise 1 on-marked-down shutdown-sessions
   server cp1 10.213.0.11:6443
   server cp2 10.213.0.12:6443
@@ -153,9 +152,9 @@ backend control-planes
   server cp4 10.213.0.14:6443
   server cp5 10.213.0.15:6443
 
-# What it believes of its servers, to be read and no more: http://10.213.0.10:8404/;csv
+# The states of the servers, read-only: http://10.213.0.10:8404/;csv
 frontend statistics
-  # transparent: an address that is not there yet must not keep the API servers' frontend from starting
+  # transparent: if the address does not exist yet, HAProxy must start anyway
   bind 10.213.0.10:8404 transparent
   mode http
   option dontlog-normal
@@ -164,7 +163,7 @@ frontend statistics
   stats enable
   stats uri /
 EOF
-haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer refuses its configuration: /etc/haproxy/haproxy.cfg'
+haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer rejects its configuration: /etc/haproxy/haproxy.cfg'
 systemctl disable -q --now nginx.service
 case $changed in
   */etc/haproxy/haproxy.cfg*) systemctl restart haproxy.service ;;

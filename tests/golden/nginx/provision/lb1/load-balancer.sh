@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,10 +47,10 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# What every machine of the lab small has: the names of the others, and the lab's network.
+# Sets up every machine of the lab small: the names of the other machines, and the lab's network.
 # Machine: lb1
 
 put 0644 /etc/halab/hosts <<'EOF'
@@ -60,8 +60,7 @@ put 0644 /etc/halab/hosts <<'EOF'
 192.168.77.21 w1
 192.168.77.22 w2
 EOF
-# The engine mounts /etc/hosts into a container, and writes its own into it at every start: it can be written, not
-# replaced.
+# The engine mounts /etc/hosts into a container and rewrites it at every start. The file can be written, not replaced.
 put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
 [Unit]
 Description=Names of the machines of the lab
@@ -79,26 +78,26 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-# For those who log in: PAM reads it as root, and nobody else may. A proxy's address may have a password in it.
+# For logins: PAM reads the file as root. Only root may read it, because the address of a proxy may contain a password.
 put 0600 /etc/environment <<'EOF'
 http_proxy=http://proxy.example:3128
 https_proxy=http://proxy.example:3128
 no_proxy=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
 NO_PROXY=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
 EOF
-# Not piped into grep -q: ip writes line by line, and one that finds the reader gone has failed (pipefail).
+# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
 has_address() { [ -n "$(ip -4 -o address show to 192.168.77.10/32)" ]; }
 
-has_address || fail 'this machine lacks its address on the network of the lab: 192.168.77.10'
+has_address || fail 'this machine has no address on the network of the lab: 192.168.77.10'
 
 # The load balancer: nginx.
 
 put 0644 /etc/nginx/nginx.conf <<'EOF'
 # The API servers of the lab small, behind 192.168.77.10:6443.
-# Open-source NGINX checks passively: a connection that fails takes its server out for fail_timeout.
+# Open-source NGINX checks passively: a failed connection takes its server out of use for fail_timeout.
 include /etc/nginx/modules-enabled/*.conf;
 worker_processes auto;
-# A reload leaves the old workers with the connections they have: two generations side by side are no lesson.
+# After a reload, the old workers keep their connections. End them soon.
 worker_shutdown_timeout 2s;
 pid /run/nginx.pid;
 error_log stderr warn;
@@ -121,12 +120,12 @@ stream {
     proxy_connect_timeout 1s;
     proxy_next_upstream on;
     proxy_next_upstream_timeout 5s;
-    # watches, logs and exec idle for long: a short limit cuts them
+    # watches, logs and exec may be idle for a long time: a short limit would cut them
     proxy_timeout 1h;
   }
 }
 EOF
-nginx -t -q || fail 'the load balancer refuses its configuration: /etc/nginx/nginx.conf'
+nginx -t -q || fail 'the load balancer rejects its configuration: /etc/nginx/nginx.conf'
 systemctl disable -q --now haproxy.service
 case $changed in
   */etc/nginx/nginx.conf*) systemctl restart nginx.service ;;

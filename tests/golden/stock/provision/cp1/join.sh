@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,11 +47,11 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
 # kubeadm join of cp1 (control plane).
-# The join command of join-material.sh comes in /run/halab/join-command.
+# The join command of join-material.sh is in /run/halab/join-command.
 
 if [ -e /etc/kubernetes/halab-joined ]; then
   exit 0
@@ -74,7 +74,7 @@ while [ ${#words[@]} -gt 1 ]; do
   words=("${words[@]:1}")
 done
 if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
-  fail 'the join command lacks a token, a hash or a key'
+  fail 'the join command has no token, no hash or no key'
 fi
 
 umask 077

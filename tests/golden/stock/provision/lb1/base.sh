@@ -2,10 +2,10 @@
 set -euo pipefail
 umask 022
 
-# kubeadm would write them, with their passwords, into the manifests of the control plane.
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
 
-# Write standard input to a file if that changes it or its mode: put MODE PATH. Says so, and remembers it in $changed.
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
 changed=''
 put() {
   local new
@@ -29,8 +29,8 @@ fail() {
   exit 1
 }
 
-# kubeadm runs for long. Where halab is interrupted, its ssh ends and kubeadm goes on: remember it, to end it before
-# the next try, which would get in its way.
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
 running=/run/halab/kubeadm.group
 remember_group() {
   mkdir -p "${running%/*}"
@@ -47,18 +47,18 @@ end_remembered_group() {
     sleep 0.1
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  did 'ended a kubeadm that an interrupted halab had left running'
+  did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# What the box bento/ubuntu-24.04 lacks of a machine of a lab: packages, files and services of halab's own box.
-# Kernel modules, sysctls and addresses come with the next script; Kubernetes comes over SSH.
+# Installs what the box bento/ubuntu-24.04 lacks: the packages, files and services of halab's own box.
+# The next script sets kernel modules, sysctls and addresses. Kubernetes comes over SSH.
 # Machine: lb1
 
 # shellcheck source=/dev/null
 [ ! -r /etc/os-release ] || . /etc/os-release
 case " ${ID:-unknown} ${ID_LIKE:-} " in
   *' debian '* | *' ubuntu '*) ;;
-  *) fail "halab sets up boxes of Debian and Ubuntu, and this one is of ${PRETTY_NAME:-an unknown distribution}" ;;
+  *) fail "halab supports boxes of Debian and Ubuntu only, and this box has ${PRETTY_NAME:-an unknown distribution}" ;;
 esac
 command -v apt-get >/dev/null || fail "this box of ${PRETTY_NAME:-$ID} has no apt-get"
 
@@ -66,10 +66,10 @@ export https_proxy=http://proxy.example:3128
 export no_proxy=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 export NO_PROXY=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 export DEBIAN_FRONTEND=noninteractive
-# Without the standard input: that is this script.
+# Without standard input, which is this script.
 apt_get() { apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null; }
 is_installed() {
-  # one word for each architecture; what dpkg only knows by name is not-installed
+  # prints one word for each architecture; not-installed for a package that dpkg knows only by name
   case $(dpkg-query --show --showformat ' ${db:Status-Status} ' "$1" 2>/dev/null) in
     *' installed '*) ;;
     *) return 1 ;;
@@ -78,7 +78,7 @@ is_installed() {
 is_known() { [ -n "$(apt-cache madison "$1" 2>/dev/null)" ]; }
 is() { [ "$(systemctl is-enabled "$2" 2>/dev/null)" = "$1" ]; }
 
-# What installs packages by itself would hold apt's lock: it goes first.
+# First, stop the units that install packages by themselves: they would hold apt's lock.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer logrotate.timer man-db.timer unattended-upgrades.service; do
   ! is masked "$unit" || continue
   systemctl stop "$unit" "${unit%.*}.service" 2>/dev/null || true
@@ -86,7 +86,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
   did "masked $unit"
 done
 
-# One line each: what the package is called in Debian 12, then elsewhere.
+# Each line has the names of one package: in Debian 12, then in other distributions.
 wanted=(
   systemd-sysv
   dbus
@@ -125,7 +125,7 @@ for names in "${wanted[@]}"; do
   lacking+=("$names")
 done
 if [ ${#lacking[@]} != 0 ]; then
-  # what an interrupted run has left half done
+  # finish what an interrupted run left behind
   dpkg --configure -a </dev/null
   apt_get update
   packages=()
@@ -136,13 +136,13 @@ if [ ${#lacking[@]} != 0 ]; then
         continue 2
       fi
     done
-    fail "apt of ${PRETTY_NAME:-$ID} knows none of: $names"
+    fail "apt of ${PRETTY_NAME:-$ID} has none of these packages: $names"
   done
   apt_get install --no-install-recommends "${packages[@]}"
   did "installed ${packages[*]}"
 fi
 
-# A package starts its service when it is installed. Once only: later, this machine's role decides.
+# Packages start their services when they are installed. Stop them once; later, the role of this machine decides.
 if [ ! -e /var/lib/halab/services ]; then
   systemctl disable -q --now haproxy.service nginx.service nftables.service
   put 0644 /var/lib/halab/services </dev/null
@@ -267,9 +267,9 @@ if systemd-detect-virt --quiet --container; then
   mount --make-rshared /
 fi
 EOF
-# The lab's network does not count as being online (its plug may be out), and the box may have its other one set up by
-# something else than networkd, which would then wait for two minutes at every start. What comes after that, kubelet
-# and the routes to pods, needs the address in the lab.
+# The lab's network does not count as online, because its plug may be out. If networkd does not manage the other network
+# of the box, it would wait for two minutes at every start. The units that start after it, kubelet and the routes to
+# pods, need the address in the lab.
 put 0755 /usr/lib/halab/wait-for-address <<'EOF'
 #!/bin/bash
 for _ in {1..100}; do
