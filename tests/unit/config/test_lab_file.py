@@ -162,7 +162,7 @@ def test_another_network_is_refused_with_the_reason(network: str, reason: str) -
         LabFile(network=network)
 
 
-def test_all_problems_are_said_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     said = problems("nam: ha\ncontrol_planes: 2\nworkers: many\nload_balancer: {kind: envoy}\n")
     assert [line.split(": ")[0] for line in said] == ["lab.yml:1", "lab.yml:2", "lab.yml:3", "lab.yml:4"]
     assert "did you mean name?" in said[0]
@@ -223,7 +223,7 @@ def test_an_unknown_box_names_the_known_ones() -> None:
     assert (caught.value.message, caught.value.hint) == ("no such box: plan9", "halab builds debian-12")
 
 
-def test_what_lies_beside_the_package_is_found() -> None:
+def test_files_beside_the_package_are_found() -> None:
     assert (data.templates() / "Vagrantfile.j2").is_file() or (data.root() / "Vagrantfile.j2").is_file()
     assert data.boxes().is_dir()
     assert data.scenarios().is_dir()

@@ -81,7 +81,7 @@ def test_ten_times_as_many_unknown_names_are_ten_times_the_work() -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_not_regular_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "lab.yml"
     if kind == "pipe":
         os.mkfifo(path)
@@ -115,7 +115,7 @@ def test_an_empty_file_is_an_empty_mapping(text: str) -> None:
     assert loads(text.removeprefix("\ufeff"), "f.yml", Outer) == Outer()
 
 
-def test_every_problem_is_said_at_once_in_the_order_of_lines() -> None:
+def test_all_problems_are_reported_in_the_order_of_lines() -> None:
     text = "count: three\ninner:\n  colour: green\n  sise: 4\nname: [a]\nunknown: 1\n"
     assert problems(text) == [
         'f.yml:1: count: should be a whole number, not "three"',
@@ -155,7 +155,7 @@ def test_every_problem_is_said_at_once_in_the_order_of_lines() -> None:
         ("just text", 'should be a mapping (name: value), not "just text"'),
     ],
 )
-def test_what_is_wrong_is_said_in_plain_words(text: str, said: str) -> None:
+def test_problems_are_reported_in_plain_words(text: str, said: str) -> None:
     assert problems(text) == [f"f.yml:1: {said}"]
 
 
@@ -188,7 +188,7 @@ def test_what_is_missing_is_named() -> None:
         ('name: x\n"\\udc00": 1', 2, "\\udc00 is half of a character"),
     ],
 )
-def test_malformed_yaml_is_said_with_its_line_and_nothing_else(text: str, line: int, said: str) -> None:
+def test_malformed_yaml_is_the_only_problem_and_has_its_line(text: str, line: int, said: str) -> None:
     (found,) = problems(text)
     assert found.startswith(f"f.yml:{line}: ")
     assert said in found
@@ -220,7 +220,7 @@ def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path: Path) -> Non
     assert load(path, Outer).name == "ä"
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match=r"no such file: .*none\.yml"):
         load(tmp_path / "none.yml", Outer)
     with pytest.raises(BadUsage, match="a folder, not a file"):

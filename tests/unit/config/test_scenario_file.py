@@ -205,7 +205,7 @@ def test_options_become_text() -> None:
         ("needs: {control_planes: 3}", "needs: {control_planes: 3, load_balancer: nginx}", None),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(old: str, new: str, said: str | None, tmp_path: Path) -> None:
+def test_problems_have_their_line(old: str, new: str, said: str | None, tmp_path: Path) -> None:
     found = changed(old, new, tmp_path)
     assert found == [] if said is None else any(said in each for each in found)
 
@@ -273,7 +273,7 @@ def test_an_expectation_before_the_first_fault_is_refused(tmp_path: Path) -> Non
     ]
 
 
-def test_all_problems_of_meaning_are_said_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_meaning_are_reported_at_once(tmp_path: Path) -> None:
     text = STOP.replace("hold-static-pod", "explode").replace("heal: stopped", "heal: x")
     assert len(problems(text, tmp_path)) == 2
 
@@ -298,7 +298,7 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "5", "5 s", "s", "-5s", "5s1m", "1d", "fast", 5, None, True, "25h", "1m1m"]
 )
-def test_what_is_no_duration_is_refused(text: object) -> None:
+def test_an_invalid_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="should be"):
         seconds_of(text)
 
@@ -316,7 +316,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         (0.9986, "1s"),
     ],
 )
-def test_durations_are_spelled(seconds: float, text: str) -> None:
+def test_durations_are_formatted(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
@@ -347,7 +347,7 @@ def test_every_condition_must_hold() -> None:
     ]
 
 
-def test_what_a_lab_lacks_is_said() -> None:
+def test_the_needs_that_a_lab_lacks_are_reported() -> None:
     needs = Needs(control_planes=5, capabilities=("own-clock",))
     assert needs.lacking_in(META.setting) == [
         "the lab has 3 control planes, not 5",
@@ -362,7 +362,7 @@ def test_the_schema_beside_the_reference_is_the_one_of_the_models() -> None:
     )
 
 
-def test_schemas_tell_of_the_file_and_not_of_the_models() -> None:
+def test_schemas_describe_the_file_and_not_the_models() -> None:
     for text in (schema.lab_schema(), schema.scenario_schema()):
         assert "null" not in text
         assert '"title": "Control Planes"' not in text

@@ -64,13 +64,13 @@ def test_a_fault_is_on_one_target_or_on_several(words: str, targets: tuple[str, 
         ("name: other", "steps[1].on: is missing"),
     ],
 )
-def test_what_is_no_target_is_refused(words: str, said: str) -> None:
+def test_an_invalid_target_is_refused(words: str, said: str) -> None:
     with pytest.raises(BadFile) as raised:
         injected(words)
     assert said in str(raised.value)
 
 
-def test_machines_are_told_by_their_names() -> None:
+def test_the_kind_of_a_machine_is_in_its_name() -> None:
     assert (kind_of("cp3"), kind_of("w12"), kind_of("lb1")) == (
         TargetKind.CONTROL_PLANE,
         TargetKind.WORKER,
@@ -149,7 +149,7 @@ def test_amounts_are_bounds(words: dict[str, Any], bounds: Bounds, text: str) ->
         ("longest_outage", "٣s"),
     ],
 )
-def test_what_is_no_amount_is_refused_in_words(field: str, value: object) -> None:
+def test_an_invalid_amount_is_refused_in_words(field: str, value: object) -> None:
     with pytest.raises(ValueError, match="should "):
         expectation(probe="write-via-lb", during="f", **{field: value})
 
@@ -217,7 +217,7 @@ def test_probes_ask_the_load_balancer_or_one_machine() -> None:
         ),
     ],
 )
-def test_what_is_promised_is_said_and_waited_for(
+def test_promises_have_a_text_and_a_limit(
     words: dict[str, Any], text: str, limit: float | None, waited: float | None
 ) -> None:
     found = expectation(**words)
@@ -252,7 +252,7 @@ def test_a_scenario_names_its_probes_once() -> None:
     assert scenario().probes == ("ready-direct", "write-via-lb")
 
 
-def test_the_ledger_is_whole_unless_a_scenario_says_otherwise() -> None:
+def test_the_ledger_covers_all_writes_by_default() -> None:
     assert scenario().ledger is LedgerScope.ALL
     assert scenario(f"ledger: until-snapshot\n{STOP}").ledger is LedgerScope.UNTIL_SNAPSHOT
 
@@ -312,7 +312,7 @@ def test_every_need_is_named_once_with_its_reason() -> None:
     ]
 
 
-def test_a_capability_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_capability_is_refused() -> None:
     with pytest.raises(
         BadFile, match=r"needs.capabilities\[1\]: should be own-clock, .*, not \"own-clocks\""
     ):
@@ -371,7 +371,7 @@ def test_a_twin_may_set_the_load_balancer() -> None:
         ("{replace: {stopped: nothing}, verdict: pass}", "twin.verdict: should be"),
     ],
 )  # fmt: skip
-def test_what_is_no_twin_is_refused(words: str, said: str) -> None:
+def test_an_invalid_twin_is_refused(words: str, said: str) -> None:
     with pytest.raises(BadFile) as raised:
         with_twin(words)
     assert said in str(raised.value)

@@ -108,7 +108,7 @@ def test_faults_and_their_targets(words: str, said: str | None, tmp_path: Path) 
         assert found[0].startswith("s.yml:11: steps[3]")
 
 
-def test_a_role_that_a_lab_of_one_has_not_is_refused(tmp_path: Path) -> None:
+def test_a_role_that_needs_several_control_planes_is_refused(tmp_path: Path) -> None:
     found = changed({"on: any-cp": "on: etcd-follower", "needs: {control_planes: 3}\n": ""}, tmp_path)
     assert (
         "needs a lab of several control planes: write needs: {control_planes: 3}: etcd-follower" in found[0]
@@ -397,7 +397,7 @@ def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) 
         ),
     ],
 )
-def test_the_whole(changes: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_rules_for_the_whole_file(changes: dict[str, str], said: str, tmp_path: Path) -> None:
     found = changed(changes, tmp_path)
     assert len(found) == 1, found
     assert said in found[0]

@@ -48,12 +48,12 @@ def test_the_fault_is_real_once_no_api_server_allows_what_it_denies() -> None:
 @pytest.mark.parametrize(
     "said", [answers(cp1=REFUSED, cp2=REFUSED, cp3=ALLOWED), answers(cp1="no", cp2="no", cp3="no"), ""]
 )
-def test_one_that_allows_or_none_that_answers_is_no_effect(said: str) -> None:
+def test_an_api_server_that_allows_or_no_answer_at_all_is_no_effect(said: str) -> None:
     with pytest.raises(TimedOut, match="the webhook of cp2 to be asked"):
         inject(site_of(FakeGuests({"dryRun": said})), "deny-by-webhook", resources="configmaps")
 
 
-def test_each_api_server_is_asked_for_itself_and_its_last_line_counts(tmp_path: Path) -> None:
+def test_every_api_server_is_asked_and_the_last_line_of_its_answer_counts(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "machine")
     said = f"echo 'W: a warning' >&2; echo '{REFUSED}' >&2"
     shell.add_tool("kubectl", f'read -r asked; echo "$asked" >>"{shell.root}/asked"; {said}; exit 1')
@@ -88,7 +88,7 @@ def test_what_is_written_is_what_the_option_names() -> None:
     assert json.loads(written)["webhooks"][0]["rules"][0]["resources"] == ["leases"]
 
 
-def test_it_is_removed_from_etcd_and_after_a_creation_that_is_on_its_way() -> None:
+def test_the_webhook_is_removed_from_etcd_after_a_creation_that_still_runs() -> None:
     guests = FakeGuests()
     heal(site_of(guests), ENTRY)
     lock, removal = (call.command for call in guests.calls)
@@ -100,5 +100,5 @@ def test_it_is_removed_from_etcd_and_after_a_creation_that_is_on_its_way() -> No
 @pytest.mark.parametrize(
     ("resources", "fits"), [("pods,configmaps", True), ("pods/status", True), ("Pods", False)]
 )
-def test_resources_are_spelled_as_the_api_does(resources: str, fits: bool) -> None:
+def test_resources_have_the_names_of_the_api(resources: str, fits: bool) -> None:
     assert (list(FAULTS["deny-by-webhook"].problems_with({"resources": resources})) == []) is fits

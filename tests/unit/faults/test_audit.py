@@ -22,7 +22,7 @@ def probe(said: str, **written: Any) -> capabilities.Capabilities:
     return capabilities.probe(site_of(FakeGuests({"cp1": said}), **written))
 
 
-def test_what_a_kernel_lacks_is_said_with_the_reason() -> None:
+def test_a_missing_capability_has_a_reason() -> None:
     found = probe(PROBED)
     assert found.has == {"tbf", "nft-numgen", "disk-throttle", "safe-disk", "snapshot"}
     assert found.lacking["netem"] == "the kernel cannot delay packets: qdisc kind is unknown"
@@ -48,9 +48,7 @@ def test_a_virtual_machine_has_what_a_container_lacks() -> None:
         (["50\n", "dd: no space\n"], "invalid literal"),
     ],
 )
-def test_the_throttle_of_a_hypervisor_is_believed_once_writes_take_longer(
-    took: list[str], why: str | None
-) -> None:
+def test_a_hypervisor_can_throttle_if_writes_take_longer(took: list[str], why: str | None) -> None:
     power = FakePower(has_disks=True)
     guests = FakeGuests({"^cp1": PROBED.replace("container yes", "container no"), "^lb1": [*took]})
     found = capabilities.probe(site_of(guests, power, provider=ProviderKind.LIBVIRT))
@@ -67,36 +65,36 @@ def test_every_capability_that_a_fault_needs_is_probed() -> None:
         assert fault.needs <= found.has | set(found.lacking), fault.name
 
 
-def test_a_machine_that_says_nothing_is_not_taken_to_be_able() -> None:
+def test_a_machine_without_an_answer_is_an_error() -> None:
     with pytest.raises(LabProblem, match="cp1 did not say whether it can do 'container'"):
         probe("")
 
 
-def test_a_lab_that_is_as_it_was_has_nothing_left_behind() -> None:
+def test_an_unchanged_lab_has_nothing_left_behind() -> None:
     guests = FakeGuests()
     assert audit(site_of(guests)) == []
     assert sorted(call.machine for call in guests.calls) == ["cp1", "cp2", "cp3", "lb1"]
 
 
-def test_what_is_left_behind_is_said_with_its_machine() -> None:
+def test_leftovers_are_reported_with_their_machine() -> None:
     guests = FakeGuests({"cp2": "stopped process etcd\nunit halab-hold-42.service\n"})
     assert audit(site_of(guests)) == ["stopped process etcd on cp2", "unit halab-hold-42.service on cp2"]
 
 
-def test_a_machine_that_is_off_or_frozen_is_left_behind() -> None:
+def test_a_machine_that_is_off_or_frozen_is_reported() -> None:
     guests = FakeGuests()
     power = FakePower({"cp2": PowerState.OFF, "cp3": PowerState.FROZEN})
     assert audit(site_of(guests, power)) == ["not running: cp2 (off)", "not running: cp3 (frozen)"]
     assert sorted(call.machine for call in guests.calls) == ["cp1", "lb1"]
 
 
-def test_a_machine_that_does_not_answer_is_not_taken_to_be_clean() -> None:
+def test_a_machine_that_does_not_answer_is_reported() -> None:
     guests = FakeGuests({"cp3": Unreachable("cp3 does not answer over SSH")})
     assert audit(site_of(guests)) == ["not audited: cp3 (cp3 does not answer over SSH)"]
 
 
 @pytest.mark.parametrize("machine", ["lb1", "cp1", "w1"])
-def test_each_kind_of_machine_is_asked_for_what_it_should_be(machine: str) -> None:
+def test_every_kind_of_machine_is_checked_for_its_own_role(machine: str) -> None:
     site = site_of(FakeGuests(), workers=1)
     text = script(site, site.lab.machine(machine))
     subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=10)
@@ -105,7 +103,7 @@ def test_each_kind_of_machine_is_asked_for_what_it_should_be(machine: str) -> No
     assert ("for name in containerd kubelet" in text) is (machine != "lb1")
 
 
-def test_a_power_cut_means_something_only_where_disks_keep_what_was_flushed() -> None:
+def test_a_power_cut_needs_disks_that_keep_flushed_data() -> None:
     virtual = PROBED.replace("container yes", "container no")
     unsafe = probe(virtual, provider=ProviderKind.LIBVIRT, disk_cache="unsafe")
     assert unsafe.lacking["safe-disk"].startswith("the lab file says disk_cache: unsafe")

@@ -50,7 +50,7 @@ def test_nginx_is_rendered_with_other_settings() -> None:
         assert line in text
 
 
-def test_the_room_for_statistics_is_not_that_of_clients() -> None:
+def test_the_limit_of_clients_does_not_apply_to_statistics() -> None:
     text = balancer(lab_of(), BalancerSettings(connections=5)).text
     assert (
         text.index("frontend kube-apiserver")
@@ -86,7 +86,7 @@ def test_settings_of_several_faults_hold_at_once() -> None:
     assert "timeout client 5s" in pushed(guests)
 
 
-def test_a_healed_balancer_has_what_faults_still_open_say() -> None:
+def test_a_healed_balancer_keeps_the_settings_of_open_faults() -> None:
     guests = lb("idle_timeout=5s\n")
     guests.answers = {"echo changed": "changed\n", **guests.answers}
     heal(site_of(guests), Entry("42", "edit-balancer", "lb1", {"check": "tcp"}))
@@ -103,7 +103,7 @@ def test_a_balancer_that_was_never_edited_is_not_reloaded() -> None:
     assert len(guests.calls) == 1
 
 
-def test_a_balancer_is_not_edited_for_nothing() -> None:
+def test_an_edit_without_settings_is_refused() -> None:
     with pytest.raises(BadUsage, match="changes nothing"):
         inject(site_of(FakeGuests()), "edit-balancer", "lb1")
 
@@ -113,7 +113,7 @@ def test_nginx_has_no_check_to_edit() -> None:
         inject(site_of(FakeGuests(), **NGINX), "edit-balancer", "lb1", check="tcp")
 
 
-def test_connections_are_held_once_the_kernel_counts_them() -> None:
+def test_connections_are_held_when_the_kernel_counts_them() -> None:
     guests = FakeGuests({"ss -Htnp": ["0\n", "120\n", "300\n"]})
     entry, seen = inject(site_of(guests), "hold-connections", "cp2", count="300")
     assert seen == "300 connections are open"
@@ -122,7 +122,7 @@ def test_connections_are_held_once_the_kernel_counts_them() -> None:
     assert "10.213.7.10 6443 300" in start
 
 
-def test_a_full_balancer_takes_no_more_and_that_is_an_effect() -> None:
+def test_a_full_balancer_is_an_effect() -> None:
     guests = FakeGuests({"ss -Htnp": ["10\n", "37\n"]})
     site = site_of(guests)
     _, seen = inject(site, "hold-connections", "cp2", count="300")
@@ -136,7 +136,7 @@ def test_no_connection_at_all_is_no_effect() -> None:
         inject(site_of(FakeGuests({"ss -Htnp": "0\n"})), "hold-connections", "cp2", count="300")
 
 
-def test_held_connections_are_let_go_and_nothing_is_kept() -> None:
+def test_a_heal_closes_the_connections_and_removes_the_files() -> None:
     guests = FakeGuests({"": ""})
     heal(site_of(guests), Entry("42", "hold-connections", "cp2", {"count": "300"}))
     (call,) = guests.calls

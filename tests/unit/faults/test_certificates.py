@@ -62,7 +62,7 @@ def shown(pki: Path, certificate: Path, *what: str) -> str:
     return openssl("x509", "-in", certificate, "-noout", *what, folder=pki)
 
 
-def test_what_has_expired_differs_in_nothing_but_its_time(pki: Path, tmp_path: Path) -> None:
+def test_an_expired_certificate_differs_only_in_its_time(pki: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     valid = (pki / "apiserver.crt").read_bytes()
     what = ("-subject", "-issuer", "-pubkey", "-ext", "subjectAltName,extendedKeyUsage")
@@ -89,7 +89,7 @@ def machine_of(pki: Path, root: Path) -> tuple[FakeGuests, Shell]:
     ), shell
 
 
-def test_the_certificate_of_before_comes_back_and_nothing_else_is_left(pki: Path, tmp_path: Path) -> None:
+def test_the_original_certificate_comes_back_and_nothing_is_left_behind(pki: Path, tmp_path: Path) -> None:
     guests, shell = machine_of(pki, tmp_path)
     files = {path.name: path.read_bytes() for path in shell.path("/etc/kubernetes/pki").iterdir()}
     entry, _ = inject(site_of(guests), "expire-certificate", certificate="apiserver")
@@ -116,7 +116,7 @@ def test_a_heal_that_ended_before_the_restart_is_done_again(pki: Path, tmp_path:
     assert not shell.path("/etc/kubernetes/halab-held").exists()
 
 
-def test_what_cannot_be_signed_replaces_nothing(pki: Path, tmp_path: Path) -> None:
+def test_a_failed_signature_replaces_nothing(pki: Path, tmp_path: Path) -> None:
     guests, shell = machine_of(pki, tmp_path)
     certificate = shell.path("/etc/kubernetes/pki/apiserver.crt")
     valid = certificate.read_bytes()
@@ -130,14 +130,14 @@ def test_what_cannot_be_signed_replaces_nothing(pki: Path, tmp_path: Path) -> No
 # the fault
 
 
-def test_a_certificate_has_expired_once_it_is_served() -> None:
+def test_the_effect_is_real_when_the_expired_certificate_is_served() -> None:
     silent = Completed(1, "", "")
     guests = FakeGuests({"s_client": [silent, VALID, EXPIRED], "pgrep -o": list(STARTED)})
     _, seen = inject(site_of(guests), "expire-certificate", certificate="apiserver")
     assert seen == "kube-apiserver serves a certificate that expired at Nov 22 10:00:00 2026 GMT"
 
 
-def test_a_component_that_was_not_started_again_has_not_loaded_it() -> None:
+def test_a_component_that_did_not_restart_has_not_loaded_it() -> None:
     with pytest.raises(TimedOut, match="kube-apiserver has not restarted yet"):
         inject(
             site_of(FakeGuests({"pgrep -o": "1000\n", "s_client": EXPIRED})),
@@ -147,16 +147,14 @@ def test_a_component_that_was_not_started_again_has_not_loaded_it() -> None:
 
 
 @pytest.mark.parametrize(("certificate", "with_kubelet"), [("apiserver", True), ("etcd-peer", False)])
-def test_the_kubelet_is_restarted_where_no_answer_of_its_api_server_hangs(
-    certificate: str, with_kubelet: bool
-) -> None:
+def test_the_kubelet_is_restarted_except_for_etcd(certificate: str, with_kubelet: bool) -> None:
     guests = FakeGuests({"s_client": EXPIRED, "pgrep -o": list(STARTED)})
     inject(site_of(guests), "expire-certificate", certificate=certificate)
     (kill,) = [command for command in guests.commands("cp2") if "pkill -KILL" in command]
     assert ("systemctl restart kubelet" in kill) is with_kubelet
 
 
-def test_a_client_s_certificate_has_expired_once_etcd_refuses_it() -> None:
+def test_a_client_certificate_has_expired_when_etcd_refuses_it() -> None:
     said = "curl: (56) OpenSSL SSL_read: sslv3 alert certificate expired\n"
     guests = FakeGuests(
         {"curl": [Completed(0, '{"health":"true"}', ""), Completed(56, said, "")], "pgrep -o": list(STARTED)}
@@ -168,14 +166,14 @@ def test_a_client_s_certificate_has_expired_once_etcd_refuses_it() -> None:
 @pytest.mark.parametrize(
     ("certificate", "key"), [("apiserver", "ca.key"), ("apiserver-etcd-client", "etcd/ca.key")]
 )
-def test_without_the_key_of_the_ca_none_is_signed(certificate: str, key: str) -> None:
+def test_without_the_key_of_the_ca_no_certificate_is_signed(certificate: str, key: str) -> None:
     guests = FakeGuests({"test -e": Completed(1, "", "")})
     with pytest.raises(Unable, match=f"cp2 lacks the CA's key.*: /etc/kubernetes/pki/{key}"):
         inject(site_of(guests), "expire-certificate", certificate=certificate)
     assert len(guests.calls) == 1
 
 
-def test_what_another_fault_has_replaced_is_not_replaced_again() -> None:
+def test_a_certificate_that_another_fault_replaced_is_refused() -> None:
     guests = FakeGuests({"ls ": "/etc/kubernetes/halab-held/77/apiserver.crt\n"})
     with pytest.raises(
         BadUsage, match="another fault has already replaced this certificate on cp2: apiserver"
@@ -184,7 +182,7 @@ def test_what_another_fault_has_replaced_is_not_replaced_again() -> None:
 
 
 @pytest.mark.parametrize("there", ["there\n", ""])
-def test_a_component_is_started_again_with_the_valid_one_where_there_is_one(there: str) -> None:
+def test_a_component_is_restarted_if_there_is_a_valid_certificate(there: str) -> None:
     guests = FakeGuests({"&& echo there": there})
     heal(site_of(guests), Entry("1", "expire-certificate", "cp2", {"certificate": "apiserver"}))
     commands = guests.commands("cp2")

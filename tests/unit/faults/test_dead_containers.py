@@ -28,13 +28,13 @@ def tasks(*running: str, stopped: str = "") -> list[str]:
     return [HEADER, *lines, *([f"{stopped}    1235    STOPPED"] if stopped else []), ""]
 
 
-def test_what_was_started_anew_while_the_clock_was_behind_runs_and_its_predecessor_hides_it() -> None:
+def test_a_dead_container_with_a_newer_time_hides_the_running_one() -> None:
     seen = [container("dead", AT_FIRST), container("runs", BEHIND)]
     assert dead_containers.mistaken(tasks("runs"), seen) == ["dead"]
     assert dead_containers.mistaken(tasks("runs", stopped="dead"), seen) == ["dead"]
 
 
-def test_where_none_runs_all_are_forgotten() -> None:
+def test_if_no_container_runs_all_are_removed() -> None:
     """The kubelet would count on from the first, and the second has that name."""
     seen = [container("first", AT_FIRST), container("second", BEHIND)]
     assert dead_containers.mistaken(tasks(), seen) == ["first", "second"]
@@ -52,11 +52,11 @@ def test_where_none_runs_all_are_forgotten() -> None:
         [container("runs", BEHIND), container("dead", LATER, name="etcd")],
     ],
 )  # fmt: skip
-def test_all_others_are_left_alone(seen: list[str]) -> None:
+def test_other_containers_are_left_alone(seen: list[str]) -> None:
     assert dead_containers.mistaken(tasks("runs"), seen) == []
 
 
-def test_they_are_removed_and_containerd_reads_anew_what_it_has() -> None:
+def test_dead_containers_are_removed_and_containerd_restarts() -> None:
     told = "\n".join([*tasks("runs"), "=", container("dead", AT_FIRST), container("runs", BEHIND), ""])
     guests = FakeGuests({"tasks ls": told})
     dead_containers.forget(site_of(guests, provider=ProviderKind.LIBVIRT), "cp2")
@@ -71,7 +71,7 @@ def test_they_are_removed_and_containerd_reads_anew_what_it_has() -> None:
     [(0, 0, 0, "restart containerd"), (1, 1, 0, "restart containerd"), (1, 0, 1, "")],
     ids=["removed", "gone meanwhile", "still there"],
 )
-def test_one_that_its_kubelet_removed_meanwhile_is_no_failure(
+def test_a_container_that_the_kubelet_removed_meanwhile_is_no_failure(
     removes: int, is_there: int, code: int, said: str
 ) -> None:
     told = "\n".join([*tasks("runs"), "=", container("dead", AT_FIRST), container("runs", BEHIND), ""])
@@ -87,7 +87,7 @@ def test_one_that_its_kubelet_removed_meanwhile_is_no_failure(
     assert (done.returncode, done.stdout.strip()) == (code, said)
 
 
-def test_a_machine_whose_containerd_does_not_run_has_nothing_to_be_put_in_order() -> None:
+def test_without_containerd_there_is_nothing_to_repair() -> None:
     guests = FakeGuests()
     dead_containers.forget(site_of(guests, provider=ProviderKind.LIBVIRT), "cp2")
     assert len(guests.calls) == 1

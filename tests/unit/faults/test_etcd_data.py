@@ -124,7 +124,7 @@ def test_a_member_that_goes_on_with_its_damaged_log_is_a_fault_without_effect() 
         inject(site_of(healthy()), "corrupt-wal")
 
 
-def test_a_member_without_data_is_told_to_join_and_never_to_found_a_cluster() -> None:
+def test_a_member_without_data_joins_and_never_founds_a_cluster() -> None:
     guests = healthy(panic=PANIC)
     _, seen = inject(site_of(guests), "lose-etcd-data")
     assert seen.startswith("etcd on cp2 ends as soon as it is started")
@@ -135,7 +135,7 @@ def test_a_member_without_data_is_told_to_join_and_never_to_found_a_cluster() ->
     assert "for process in etcd kube-apiserver" in strike.command
 
 
-def test_a_member_without_data_may_be_let_in_again() -> None:
+def test_a_member_without_data_may_rejoin() -> None:
     # started, it looks for a leader first
     looks = [status(2), status(2, leader=0), status(2, leader=3)]
 
@@ -148,7 +148,7 @@ def test_a_member_without_data_may_be_let_in_again() -> None:
     assert looks == []
 
 
-def test_data_that_nobody_else_has_is_not_destroyed() -> None:
+def test_data_without_another_copy_is_not_destroyed() -> None:
     guests = healthy(**{"cp3: .*endpoint status": Unreachable("cp3 does not answer over SSH")})
     with pytest.raises(BadUsage, match="other members needed to keep the data: 2; healthy now: 1"):
         inject(site_of(guests), "lose-etcd-data")
@@ -162,7 +162,7 @@ def test_data_that_nobody_else_has_is_not_destroyed() -> None:
         ("cp1", {"cp1: .*endpoint status": LabProblem("not a status")}),
     ],
 )
-def test_a_member_that_knows_no_leader_keeps_no_data_for_others(machine: str, said: dict[str, Any]) -> None:
+def test_a_member_without_a_leader_does_not_count_as_a_copy(machine: str, said: dict[str, Any]) -> None:
     with pytest.raises(BadUsage, match="other members needed to keep the data: 2; healthy now: 1"):
         inject(site_of(healthy(**said)), "corrupt-wal")
 
@@ -179,7 +179,7 @@ def test_a_member_whose_manifest_another_fault_has_is_left_alone(pod: str) -> No
         inject(site_of(guests), "corrupt-wal")
 
 
-def test_a_member_that_was_stopped_is_told_to_join_the_cluster_that_exists() -> None:
+def test_a_stopped_member_joins_the_existing_cluster() -> None:
     guests = healthy()
     members.start(site_of(guests), "cp2", "cp1=https://10.213.7.11:2380")
     (written,) = [call.input for call in guests.calls if call.input]
@@ -229,7 +229,7 @@ def test_the_api_server_comes_back_once_its_member_votes_and_answers() -> None:
     assert answers[-1] < index_of(commands, "mv -f /etc/kubernetes/halab-held/kube-apiserver.yaml")
 
 
-def test_a_mark_is_looked_for_once_nothing_damages_the_member_any_more() -> None:
+def test_the_mark_is_read_after_the_damage_has_ended() -> None:
     guests = FakeGuests()
     members.is_marked(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}), "cp2")
     (command,) = guests.commands("cp2")
@@ -256,7 +256,7 @@ def test_a_change_of_members_that_etcd_refuses_is_tried_again() -> None:
     ]
 
 
-def test_a_member_that_nobody_can_take_in_stays_marked() -> None:
+def test_a_member_that_cannot_be_replaced_stays_marked() -> None:
     guests = healthy(damaged="marked\n", **{"endpoint status": Unreachable("no answer")})
     guests.answers = {"endpoint status": Unreachable("no answer"), **guests.answers}
     with pytest.raises(LabProblem, match="no other etcd member has a leader, so cp2 cannot rejoin"):
@@ -264,7 +264,7 @@ def test_a_member_that_nobody_can_take_in_stays_marked() -> None:
     assert not any("rm -rf" in call.command for call in guests.calls)
 
 
-def test_what_was_only_about_to_be_damaged_is_let_go_and_no_member_is_changed() -> None:
+def test_without_damage_the_heal_changes_no_member() -> None:
     guests = healthy()
     heal(site_of(guests), Entry("1", "lose-etcd-data", "cp2", {}))
     said = " ".join(call.command for call in guests.calls)
@@ -293,7 +293,7 @@ def moving(*after: str, **more: str) -> FakeGuests:
     return FakeGuests(answers)
 
 
-def test_the_member_with_most_of_the_log_takes_the_lead() -> None:
+def test_the_member_with_the_longest_log_becomes_leader() -> None:
     # for a moment nobody leads
     guests = moving(status(2, leader=0), status(2, leader=3))
     _, seen = inject(site_of(guests), "move-etcd-leader")
@@ -302,13 +302,13 @@ def test_the_member_with_most_of_the_log_takes_the_lead() -> None:
     assert seen.startswith("etcd on cp3 leads, in term")
 
 
-def test_a_learner_cannot_take_the_lead() -> None:
+def test_a_learner_cannot_become_leader() -> None:
     guests = moving(status(2, leader=1), cp3=status(3, leader=2, index=100, is_learner=True))
     inject(site_of(guests), "move-etcd-leader")
     assert any("move-leader 1" in command for command in guests.commands("cp2"))
 
 
-def test_nobody_is_left_to_take_the_lead() -> None:
+def test_without_another_member_the_lead_cannot_move() -> None:
     learner = status(3, leader=2, is_learner=True)
     guests = moving(status(2, leader=2), cp1=status(1, leader=2, is_learner=True), cp3=learner)
     with pytest.raises(LabProblem, match="no other etcd member can become leader in place of cp2"):

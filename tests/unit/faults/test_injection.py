@@ -28,7 +28,7 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "journal.jsonl")
 
 
-def test_a_fault_is_written_down_before_it_acts(journal: Journal) -> None:
+def test_a_fault_is_recorded_before_it_acts(journal: Journal) -> None:
     def answer(call: Call) -> str:
         assert [entry.fault for entry in journal.open_faults()] == ["hold-static-pod"]
         return ""
@@ -51,7 +51,7 @@ def test_a_fault_that_cannot_be_healed_stays_in_the_journal(journal: Journal) ->
     assert journal.open_faults() == []
 
 
-def test_a_fault_of_another_version_is_said_and_kept(journal: Journal) -> None:
+def test_a_fault_of_another_version_stays_in_the_journal(journal: Journal) -> None:
     entry = Entry("1", "set-fire", "cp1")
     journal.opened(entry)
     with pytest.raises(LabProblem, match="set-fire"):
@@ -59,7 +59,7 @@ def test_a_fault_of_another_version_is_said_and_kept(journal: Journal) -> None:
     assert journal.open_faults() == [entry]
 
 
-def test_what_a_lab_cannot_do_is_refused_before_it_is_written_down(
+def test_an_impossible_fault_is_refused_before_it_is_recorded(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(site: Site, entry: Entry) -> None:
@@ -89,7 +89,7 @@ def test_options_that_were_not_given_have_their_defaults() -> None:
         ({"pod": "etcd", "from": "anything"}, []),
     ],
 )
-def test_options_are_held_against_what_the_fault_takes(given: dict[str, str], problems: list[str]) -> None:
+def test_options_are_checked(given: dict[str, str], problems: list[str]) -> None:
     options = {
         "pod": Option("a pod", "[a-z]+", "etcd"),
         "from": Option("whom", "[A-Z]", default="", is_target=True),

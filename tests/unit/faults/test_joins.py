@@ -99,7 +99,7 @@ def test_the_only_control_plane_does_not_leave(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", NAMES)
-def test_what_was_only_about_to_happen_is_healed_by_a_join_that_has_nothing_to_do(fault: str) -> None:
+def test_a_fault_that_never_happened_is_healed_by_a_join_without_changes(fault: str) -> None:
     found = stage()
     found.heal(fault)
     assert found.recreations.calls == [("cp2", None)]
@@ -166,7 +166,7 @@ def test_a_join_that_succeeds_is_no_effect(fault: str) -> None:
 # leaving
 
 
-def test_who_leaves_is_drained_by_another_reset_and_deleted() -> None:
+def test_a_leaving_machine_is_drained_through_another_one_reset_and_deleted() -> None:
     found = stage()
     effect = found.inject("leave-cluster")
     assert effect == "cp2 is drained and reset, and is neither a node nor a member of etcd"
@@ -182,7 +182,7 @@ def test_who_leaves_is_drained_by_another_reset_and_deleted() -> None:
     assert [did[number][0] for number in (drain, reset, delete)] == ["cp1", "cp2", "cp1"]
 
 
-def test_the_mark_of_what_has_joined_goes_before_anything_else_does() -> None:
+def test_the_mark_of_a_joined_machine_is_removed_first() -> None:
     """Killed in the middle, the machine is joined again; one that has the mark would be left as it is."""
     found = stage()
     found.inject("leave-cluster")
@@ -204,14 +204,14 @@ def test_a_heal_waits_for_a_reset_that_still_runs() -> None:
     assert "flock" in wait.command
 
 
-def test_a_machine_that_is_gone_is_waited_for_by_nobody() -> None:
+def test_the_heal_does_not_wait_for_a_machine_that_is_gone() -> None:
     found = stage()
     found.recreations.power.states["cp2"] = PowerState.GONE
     found.heal("lose-machine")
     assert found.guests.calls == []
 
 
-def test_who_is_still_a_member_has_not_left() -> None:
+def test_a_machine_that_is_still_a_member_has_not_left() -> None:
     found = stage({"member list": members("cp1", "cp2", "cp3")})
     with pytest.raises(TimedOut, match="its member is still listed"):
         found.inject("leave-cluster")
@@ -222,7 +222,7 @@ def test_a_member_that_takes_a_moment_to_go_is_waited_for() -> None:
     assert found.inject("leave-cluster").startswith("cp2 is drained")
 
 
-def test_nobody_leaves_a_cluster_without_a_leader() -> None:
+def test_no_machine_leaves_a_cluster_without_a_leader() -> None:
     found = stage({"endpoint status": status(leader=0)})
     with pytest.raises(LabProblem, match="no other etcd member has a leader, so cp2 cannot rejoin"):
         found.inject("leave-cluster")
@@ -261,7 +261,7 @@ def test_several_leave_one_after_another() -> None:
 @pytest.mark.parametrize(
     ("options", "at_once"), [({}, []), ({"join": "in-turn"}, []), ({"join": "at-once"}, ["cp2"])]
 )
-def test_who_left_joins_in_turn_or_at_once(options: dict[str, str], at_once: list[str]) -> None:
+def test_machines_that_left_join_in_turn_or_at_once(options: dict[str, str], at_once: list[str]) -> None:
     found = stage()
     found.heal("leave-cluster", **options)
     assert found.recreations.calls == [("cp2", None)]

@@ -135,7 +135,7 @@ def test_a_manifest_that_another_fault_has_is_left_alone(fault: str) -> None:
         inject(site_of(guests), fault, **options)
 
 
-def test_an_original_comes_back_to_its_place_or_to_who_holds_it() -> None:
+def test_an_original_comes_back_to_its_place_or_to_the_fault_that_holds_it() -> None:
     guests = FakeGuests()
     heal(site_of(guests), Entry("42", "edit-manifest", "cp2", {"pod": "etcd", "flag": "--x"}))
     (command,) = guests.commands("cp2")
@@ -144,7 +144,7 @@ def test_an_original_comes_back_to_its_place_or_to_who_holds_it() -> None:
 
 
 @pytest.mark.parametrize("pod", STATIC_PODS)
-def test_a_stray_manifest_lies_beside_the_other_and_says_something_older(pod: str) -> None:
+def test_a_stray_manifest_is_beside_the_original_with_another_flag(pod: str) -> None:
     guests = machines("runs\n", "runs\nchanged\n")
     _, seen = inject(site_of(guests), "stray-manifest", pod=pod)
     path, text = written(guests)
@@ -153,7 +153,7 @@ def test_a_stray_manifest_lies_beside_the_other_and_says_something_older(pod: st
     assert seen.startswith(f"{pod} runs with --")
 
 
-def test_a_stray_manifest_goes_before_the_other_is_put_there_again() -> None:
+def test_a_stray_manifest_is_removed_before_the_original_is_written_again() -> None:
     guests = FakeGuests()
     heal(site_of(guests), Entry("42", "stray-manifest", "cp2", {"pod": "etcd"}))
     (command,) = guests.commands("cp2")

@@ -82,7 +82,7 @@ def rules(text: str) -> list[str]:
     return re.findall(r"^ +(\S+ \"eth1\".*)$", text, re.MULTILINE)
 
 
-def test_a_partition_from_everyone_drops_all_that_comes_and_goes() -> None:
+def test_a_partition_from_everyone_drops_all_packets() -> None:
     network = Network()
     assert inject(network, "partition").endswith("packets dropped: 7")
     assert rules(network.loaded) == [
@@ -192,7 +192,7 @@ def test_a_queue_is_removed_by_its_own_handle() -> None:
 
 @pytest.mark.parametrize("state", [PowerState.OFF, PowerState.GONE])
 @pytest.mark.parametrize("fault", ["partition", "lose-packets", "limit-rate", "delay-packets", "cut-link"])
-def test_a_machine_that_is_off_has_forgotten_its_network_faults(fault: str, state: PowerState) -> None:
+def test_a_machine_that_is_off_has_no_network_faults_to_heal(fault: str, state: PowerState) -> None:
     network = Network()
     network.power.states["cp2"] = state
     assert heal(network, fault) == []
@@ -216,7 +216,7 @@ def test_a_nic_is_found_by_the_address_of_the_machine() -> None:
 
 
 @pytest.mark.parametrize("printed", ["", "no such file", "{}", "[{}]"])
-def test_what_a_tool_prints_instead_of_an_answer_is_shown(printed: str) -> None:
+def test_unexpected_output_of_a_tool_is_shown(printed: str) -> None:
     with pytest.raises(LabProblem):
         packet_filter.nic_of(FakeGuests({"": printed}), LAB, "cp2")
     if printed != "[{}]":

@@ -70,7 +70,7 @@ def test_a_cut_machine_is_off_and_healed_when_it_answers() -> None:
 @pytest.mark.parametrize(
     "fault", sorted(each.name for each in FAULTS.values() if "power" in str(each.inject.__module__))
 )
-def test_a_fault_that_was_only_about_to_be_injected_is_healed_by_nothing(fault: str) -> None:
+def test_a_fault_that_never_acted_has_nothing_to_heal(fault: str) -> None:
     found = stage()
     found.heal(fault)
     assert found.power.done == []

@@ -27,7 +27,7 @@ def test_a_killed_process_need_not_come_back() -> None:
     assert "pkill -TERM -x etcd" in guests.commands("cp2")
 
 
-def test_a_process_that_did_not_run_is_said_and_not_waited_for() -> None:
+def test_a_process_that_did_not_run_is_reported_and_not_waited_for() -> None:
     guests = FakeGuests()
     _, seen = inject(site_of(guests), "kill-process", process="etcd")
     assert seen == "etcd was not running"
@@ -47,7 +47,7 @@ def test_patience_stretches_the_wait_for_an_effect() -> None:
         inject(site_of(FakeGuests({"pgrep": "1\n"}), patience=2), "kill-process", process="etcd")
 
 
-def test_what_is_killed_is_quoted() -> None:
+def test_the_name_of_a_process_is_quoted() -> None:
     guests = FakeGuests({"pgrep": ["1\n", ""]})
     inject(site_of(guests), "kill-process", process="a; id")
     assert guests.commands("cp2")[1] == "pkill -KILL -x 'a; id'"
@@ -87,7 +87,7 @@ def test_a_paused_process_goes_on_and_need_not_be_there_any_more() -> None:
         ("restart-service", {"service": "halab-machine"}),
     ],
 )
-def test_our_own_way_in_stays_open(fault: str, options: dict[str, str]) -> None:
+def test_the_services_that_halab_needs_are_refused(fault: str, options: dict[str, str]) -> None:
     guests = FakeGuests()
     with pytest.raises(BadUsage, match="halab itself needs it to heal cp2"):
         inject(site_of(guests), fault, **options)

@@ -50,7 +50,7 @@ def test_a_member_gets_a_quota_of_little_more_than_it_has() -> None:
     assert "--quota-backend-bytes=12582912" in written
 
 
-def test_a_member_that_takes_everything_is_no_endless_work() -> None:
+def test_a_member_that_accepts_all_values_is_an_error() -> None:
     guests = full_after(values=10_000)
     with pytest.raises(LabProblem, match="took 16 values, but raised no alarm"):
         inject(site_of(guests), "exhaust-etcd-quota")
@@ -91,7 +91,7 @@ def test_a_manifest_that_another_fault_has_keeps_its_quota() -> None:
         inject(site_of(guests), "exhaust-etcd-quota")
 
 
-def test_where_nothing_was_filled_no_member_is_disturbed() -> None:
+def test_without_values_the_heal_disturbs_no_member() -> None:
     guests = FakeGuests({"del --prefix": "0\n", "alarm list": ""})
     heal(site_of(guests), ENTRY)
     commands = [call.command for call in guests.calls]
@@ -121,7 +121,7 @@ def test_another_member_is_asked_where_the_full_one_is_down() -> None:
     assert any("del --prefix /halab/fill/1/" in command for command in guests.commands("cp1"))
 
 
-def test_room_is_made_in_the_order_that_keeps_it() -> None:
+def test_space_is_freed_in_the_right_order() -> None:
     guests = FakeGuests({"del --prefix": ["4\n", "0\n"], "alarm list": "", "endpoint status": status()})
     heal(site_of(guests), ENTRY)
     asked = [f"{call.machine}: {call.command}" for call in guests.calls]

@@ -61,7 +61,7 @@ def test_a_snapshot_is_whole_or_not_there() -> None:
     assert save.index("snapshot save") < save.index(f"mv /var/lib/halab/{entry.id}/part {path}")
 
 
-def test_a_snapshot_goes_with_what_may_still_be_saving_it() -> None:
+def test_a_heal_waits_for_a_snapshot_that_is_being_saved() -> None:
     machines = FakeGuests()
     heal(site_of(machines), Entry("3", "snapshot-etcd", "cp2", {}))
     lock, removal = machines.calls
@@ -102,7 +102,7 @@ def test_the_others_lose_their_data_and_the_last_one_is_alone() -> None:
          "another fault has changed the manifest of etcd on cp3"),
     ],
 )  # fmt: skip
-def test_what_could_not_be_restored_is_not_destroyed(
+def test_data_that_could_not_be_restored_is_not_destroyed(
     said: dict[str, Any], control_planes: int, why: str
 ) -> None:
     machines = guests(**said)
@@ -152,7 +152,7 @@ def test_no_other_member_goes_on_with_the_old_cluster_while_one_is_restored() ->
     assert lines[-1].startswith("cp2: rm -rf /var/lib/halab/7")
 
 
-def test_a_member_is_struck_off_once_it_is_replaced_and_not_replaced_again() -> None:
+def test_a_replaced_member_is_not_replaced_again() -> None:
     machines = guests(
         **{
             r"cp1: .*\[ -e .*damaged": "",
@@ -167,7 +167,7 @@ def test_a_member_is_struck_off_once_it_is_replaced_and_not_replaced_again() -> 
     assert added < struck
 
 
-def test_a_restored_member_that_does_not_serve_takes_nobody_in() -> None:
+def test_other_members_wait_for_the_restored_member() -> None:
     down = CommandFailed("on cp2\ncontext deadline exceeded", code=1)
     machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": "", "endpoint health": down})
     with pytest.raises(TimedOut, match="serve what was restored; last seen: context deadline exceeded"):
@@ -210,7 +210,7 @@ def test_watchers_never_take_the_restored_cluster_for_the_one_of_before() -> Non
     assert "--initial-cluster-token halab-7" in restore
 
 
-def test_what_has_been_restored_is_not_restored_a_second_time() -> None:
+def test_data_is_not_restored_a_second_time() -> None:
     """Data that was started from may have been written to since: a heal that was killed goes on behind it."""
     machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": "restored\n"})
     heal(site_of(machines), ENTRY)
@@ -220,7 +220,7 @@ def test_what_has_been_restored_is_not_restored_a_second_time() -> None:
     assert any("member add cp1" in line for line in lines)
 
 
-def test_where_nothing_was_destroyed_nothing_is_restored() -> None:
+def test_without_destroyed_data_nothing_is_restored() -> None:
     machines = guests()
     heal(site_of(machines), ENTRY)
     lines = asked(machines)
@@ -234,7 +234,7 @@ def test_where_nothing_was_destroyed_nothing_is_restored() -> None:
     )
 
 
-def test_a_member_that_cannot_say_so_is_alone_too() -> None:
+def test_a_member_that_does_not_answer_is_alone() -> None:
     machines = guests(**{"cp2: .*endpoint status": Unreachable("cp2: context deadline exceeded")})
     _, seen = inject(site_of(machines), "lose-etcd-quorum")
     assert seen == "etcd on cp2 does not answer: cp2: context deadline exceeded"

@@ -77,7 +77,7 @@ def test_a_lab_of_one_has_no_follower(guests: FakeGuests) -> None:
         resolve("etcd-follower", alone, control_planes=1)
 
 
-def test_nobody_who_leads_is_a_problem_of_the_lab(guests: FakeGuests) -> None:
+def test_a_missing_leader_is_a_problem_of_the_lab(guests: FakeGuests) -> None:
     with pytest.raises(LabProblem, match="kube-scheduler has no leader"):
         resolve("scheduler-leader", guests, leases={"items": []})
 
