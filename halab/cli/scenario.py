@@ -91,7 +91,7 @@ def report_command(folder: Path, as_json: bool) -> int:
             print_results(campaign.runs)
         else:
             echo_raw(table.overview(campaign))
-        return exit_code([str(verdict) for verdict in campaign.against_expected])
+        return exit_code([str(verdict) for verdict in campaign.compared_with_expected])
     run = RunFolder.existing(folder)
     result = render(run)
     if as_json:

@@ -56,9 +56,11 @@ class Proof:
     @property
     def verdict(self) -> str:
         """The verdict on the scenario: `pass` if its twin got the verdict that it declares."""
-        from halab.report.campaign import against
+        from halab.report.campaign import compare_with_expected
 
-        return str(against(self.run.result.verdict, self.run.planned.script.scenario.twin.verdict))
+        return str(
+            compare_with_expected(self.run.result.verdict, self.run.planned.script.scenario.twin.verdict)
+        )
 
     @property
     def holds(self) -> bool | None:

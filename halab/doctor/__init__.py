@@ -1,6 +1,6 @@
-"""Checks of this host, each with the exact fix."""
+"""Checks of this host, with the exact fix for every problem."""
 
-from halab.doctor.examination import Report, examine, require
-from halab.doctor.silence import explained
+from halab.doctor.boot_hints import explained
+from halab.doctor.run_checks import Report, examine, require
 
 __all__ = ["Report", "examine", "explained", "require"]

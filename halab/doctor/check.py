@@ -1,4 +1,4 @@
-"""What a check of the host is, and what it finds."""
+"""A check of the host, its findings and its result."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from halab.topology.lab import Machine, plan
 
 class CheckState(StrEnum):
     OK = "ok"
-    WARNING = "warning"  # the lab runs, and something may bite
+    WARNING = "warning"  # the lab runs, but may have problems
     FAILED = "failed"
-    SKIPPED = "skipped"  # nothing was learned
+    SKIPPED = "skipped"  # the check could not be made
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check saw. Each fix by itself puts it right: a command to paste, or an edit to make."""
+    """What a check saw. Every fix works on its own: a command to paste, or an edit to make."""
 
     state: CheckState
     seen: str
@@ -52,17 +52,17 @@ def skipped(seen: str, *fixes: str, needs_root: bool = False) -> Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """The lab that the host is looked at for."""
+    """The lab for which the host is checked."""
 
-    place: LabDir
+    lab_dir: LabDir
 
     @property
     def written(self) -> LabFile:
-        return self.place.written
+        return self.lab_dir.written
 
     @property
     def file(self) -> Path:
-        return self.place.file
+        return self.lab_dir.file
 
     @property
     def provider(self) -> ProviderKind:
@@ -83,36 +83,40 @@ class Subject:
 
 
 class Pace(Enum):
-    QUICK = auto()  # a fifth of a second at most: asked before every `up` as well
+    QUICK = auto()  # a fifth of a second at most: `up` runs the check too
     SLOW = auto()
-    LONG = auto()  # many seconds: asked where Ctrl-C ends it at once
+    LONG = auto()  # many seconds: the check runs in the main thread, where Ctrl-C ends it at once
+
+
+DOCKER_ONLY = frozenset({ProviderKind.DOCKER})
+LIBVIRT_ONLY = frozenset({ProviderKind.LIBVIRT})
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question to the host. `up` asks what is quick or long, or `asked_at_up`; `told_at_up`: warnings, too.
+    """`up` runs the checks that are quick or long, or that say `runs_at_up`. It prints warnings of `warns_at_up`.
 
-    `of_the_machines_host` is asked in vain where the machines are on another one. `when_silent` says why this may be
-    the reason when a machine that was started does not answer.
+    A check `about_machines_host` is skipped if the machines are on another host. `boot_reason` says why the problem
+    can keep a machine that was started from answering.
     """
 
     name: str
     why: str
     look: Callable[[Host, Subject], Finding]
-    needed_by: frozenset[ProviderKind] = frozenset({ProviderKind.DOCKER, ProviderKind.LIBVIRT})
+    needed_by: frozenset[ProviderKind] = DOCKER_ONLY | LIBVIRT_ONLY
     pace: Pace = Pace.SLOW
-    asked_at_up: bool = False
-    told_at_up: bool = False
-    of_the_machines_host: bool = False
-    when_silent: str = ""
+    runs_at_up: bool = False
+    warns_at_up: bool = False
+    about_machines_host: bool = False
+    boot_reason: str = ""
 
     @property
     def is_for_up(self) -> bool:
-        return self.asked_at_up or self.pace is not Pace.SLOW
+        return self.runs_at_up or self.pace is not Pace.SLOW
 
 
 def remote(host: Host, subject: Subject) -> Remote | None:
-    """The other host that the lab's machines are on, or would be; None for this one."""
+    """The other host where the lab's machines are, or would be; None if that is this host."""
     if subject.provider is ProviderKind.DOCKER:
         return remote_env.named("DOCKER_HOST", host.variable("DOCKER_HOST"))
     written = subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI")
@@ -121,7 +125,7 @@ def remote(host: Host, subject: Subject) -> Remote | None:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one check; `needed` where the lab's provider cannot do without."""
+    """The result of one check. `needed`: the lab's provider depends on it."""
 
     name: str
     state: CheckState

@@ -5,25 +5,34 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from halab.config.lab import ProviderKind
 from halab.doctor import fix
-from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, remote, skipped, warning
-from halab.doctor.host import Host
+from halab.doctor.check import (
+    DOCKER_ONLY,
+    Check,
+    Finding,
+    Pace,
+    Subject,
+    failed,
+    ok,
+    remote,
+    skipped,
+    warning,
+)
+from halab.doctor.host import Host, System
 from halab.errors import HalabError
 
 _LOCAL = Path("/var/run/docker.sock")
 _UNIX = "unix://"
-_BARE_HOST = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
-_DOCKER = frozenset({ProviderKind.DOCKER})
+_BARE_HOST = "scripts/bare-host run halab up  # in a checkout: starts an engine of its own"
 
 
 def access(host: Host, subject: Subject) -> Finding:
-    """Whether there is a socket, and this user may use it."""
+    """The socket exists, and this user may use it."""
     socket = local_socket(host)
     if socket is None:
-        return ok(f"not by a socket of this host: DOCKER_HOST={host.variable('DOCKER_HOST')}")
-    if not host.is_there(socket):
-        return failed(f"no such socket: {socket}", *_start(host))
+        return ok(f"not a local socket: DOCKER_HOST={host.variable('DOCKER_HOST')}")
+    if not host.exists(socket):
+        return failed(f"no such socket: {socket}", *_start_fixes(host))
     if not host.may_use(socket):
         return failed(
             f"{host.user} may not use {socket}",
@@ -34,22 +43,24 @@ def access(host: Host, subject: Subject) -> Finding:
 
 def answer(host: Host, subject: Subject) -> Finding:
     socket = local_socket(host)
-    if socket and not (host.is_there(socket) and host.may_use(socket)):
-        return skipped("not asked, for want of access")
+    if socket and not (host.exists(socket) and host.may_use(socket)):
+        return skipped("not asked: no access")
     try:
-        facts = host.engine()
+        facts = host.docker()
     except HalabError as error:
         if remote(host, subject):
             return failed(error.message, *([error.hint] if error.hint else []))
-        return failed(error.message, *_start(host))
-    seen = f"{facts.version}, cgroup v{facts.cgroup_version}{_by_way_of(host)}"
+        return failed(error.message, *_start_fixes(host))
+    seen = f"{facts.version}, cgroup v{facts.cgroup_version}{_from_environment(host)}"
     if facts.is_rootless:
-        return failed(f"{seen}, rootless", "unset DOCKER_HOST; docker context use default", *_start(host))
+        return failed(
+            f"{seen}, rootless", "unset DOCKER_HOST; docker context use default", *_start_fixes(host)
+        )
     return ok(seen)
 
 
 def same_engine(host: Host, subject: Subject) -> Finding:
-    """Vagrant runs the docker command, which follows docker's contexts; halab's library does not."""
+    """Vagrant runs the docker command, which follows docker's contexts; halab's docker library does not."""
     program = host.tool("docker")
     if program is None:
         return failed("not found: docker", fix.install(host, "docker.io"))
@@ -57,45 +68,45 @@ def same_engine(host: Host, subject: Subject) -> Finding:
     if context in (None, "default") or host.variable("DOCKER_HOST"):
         return ok(program)
     return failed(
-        f"the docker command uses the context {context}, and halab the engine of this host",
+        f"the docker command uses the context {context}, but halab uses the engine of this host",
         "unset DOCKER_CONTEXT; docker context use default",
     )
 
 
 def reach(host: Host, subject: Subject) -> Finding:
-    """Machines are reached at their own addresses: on this host, or through an ssh to theirs."""
+    """halab connects to the machines' own addresses: on this host, or through SSH to the engine's host."""
     address = host.variable("DOCKER_HOST")
     if address is None or address.startswith(_UNIX):
         return ok("on this host")
-    if there := remote(host, subject):
-        return ok(f"on {there}, by ssh")
+    if engine_host := remote(host, subject):
+        return ok(f"on {engine_host}, over SSH")
     return warning(f"on another host: {address}", "export DOCKER_HOST=ssh://USER@HOST", "unset DOCKER_HOST")
 
 
-def local_socket(host: Host) -> Path | None:
-    """The socket by which the engine is asked; None where DOCKER_HOST names another way."""
-    address = host.variable("DOCKER_HOST")
+def local_socket(system: System) -> Path | None:
+    """The socket of the engine; None if DOCKER_HOST names something else than a socket."""
+    address = system.variable("DOCKER_HOST")
     if address is None:
         return _LOCAL
     return Path(address.removeprefix(_UNIX)) if address.startswith(_UNIX) else None
 
 
-def _by_way_of(host: Host) -> str:
+def _from_environment(system: System) -> str:
+    address = system.variable("DOCKER_HOST")
+    return f", from DOCKER_HOST={address}" if address else ""
+
+
+def _start_fixes(host: Host) -> list[str]:
+    """Fixes that give access to an engine."""
     address = host.variable("DOCKER_HOST")
-    return f", by DOCKER_HOST={address}" if address else ""
-
-
-def _start(host: Host) -> list[str]:
-    """How to come to an engine that answers."""
-    named = host.variable("DOCKER_HOST")
-    ways = [f"unset DOCKER_HOST  # it is {named}"] if named else []
-    if not host.is_there(Path("/run/systemd/system")):
-        ways.append(_BARE_HOST)
+    fixes = [f"unset DOCKER_HOST  # it is {address}"] if address else []
+    if not host.exists(Path("/run/systemd/system")):
+        fixes.append(_BARE_HOST)
     elif host.tool("dockerd") is None:
-        ways.append(fix.install(host, "docker.io"))
+        fixes.append(fix.install(host, "docker.io"))
     else:
-        ways.append(fix.as_root(host, "systemctl enable --now docker"))
-    return ways
+        fixes.append(fix.as_root(host, "systemctl enable --now docker"))
+    return fixes
 
 
 def _configured_context(host: Host) -> str | None:
@@ -108,11 +119,11 @@ def _configured_context(host: Host) -> str | None:
 
 
 CHECKS = (
-    Check("docker command", "Vagrant's docker provider runs it", same_engine, _DOCKER, pace=Pace.QUICK),
-    Check("docker access", "machines are containers: halab and Vagrant ask the engine for them", access, _DOCKER,
-          pace=Pace.QUICK),
-    Check("docker engine", "machines are containers that run systemd, with all but a few capabilities", answer,
-          _DOCKER, pace=Pace.QUICK),
-    Check("docker host", "halab and the load of a run reach machines at addresses of the engine's host", reach,
-          _DOCKER),
+    Check("docker command", "Vagrant's docker provider runs it", same_engine, DOCKER_ONLY, pace=Pace.QUICK),
+    Check("docker access", "halab and Vagrant need the engine, which runs the machines as containers", access,
+          DOCKER_ONLY, pace=Pace.QUICK),
+    Check("docker engine", "machines are containers that run systemd with almost all capabilities", answer,
+          DOCKER_ONLY, pace=Pace.QUICK),
+    Check("docker host", "halab and the clients of a run connect to machines at addresses on the engine's host", reach,
+          DOCKER_ONLY),
 )  # fmt: skip

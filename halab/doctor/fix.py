@@ -1,25 +1,25 @@
-"""Commands that put a host right, as this host wants them."""
+"""Commands that fix a host, in the form that this host needs."""
 
 from __future__ import annotations
 
 import re
 import sys
 
-from halab.doctor.host import Host
+from halab.doctor.host import Host, System
 
 
-def as_root(host: Host, command: str) -> str:
-    return command if host.is_root else f"sudo {command}"
+def as_root(system: System, command: str) -> str:
+    return command if system.is_root else f"sudo {command}"
 
 
-def as_root_with_environment(host: Host, command: str) -> str:
-    """With the user's proxies and cache folder. sudo has a path of its own, without the user's environments."""
+def as_root_with_environment(system: System, command: str) -> str:
+    """Keep the user's proxies and cache folder. The PATH of sudo does not include the user's virtual environments."""
     name, rest = command.split(" ", 1)
-    return command if host.is_root else f'sudo -E "$(command -v {name})" {rest}'
+    return command if system.is_root else f'sudo -E "$(command -v {name})" {rest}'
 
 
 def install(host: Host, *packages: str) -> str:
-    """By Debian's names, which elsewhere are a good start for a search."""
+    """`packages` are Debian's names; on other systems they are a good start for a search."""
     names = " ".join(packages)
     if host.tool("apt-get"):
         return as_root(host, f"apt-get install -y --no-install-recommends {names}")
@@ -27,20 +27,20 @@ def install(host: Host, *packages: str) -> str:
 
 
 def install_python(requirement: str) -> str:
-    """Into the environment that halab itself runs in."""
+    """Install into the environment that halab itself runs in."""
     *options, last = requirement.split(" ")
     return " ".join([sys.executable, "-m pip install", *options, f"'{last}'"])
 
 
 def join_group(host: Host, group: str) -> str:
-    """For somebody who is in it already, a new login is enough."""
-    line = re.search(rf"^{group}:[^:]*:[^:]*:(.*)$", host.text("/etc/group") or "", re.MULTILINE)
-    if line and host.user in line[1].split(",") and group not in host.groups:
+    """If the user is already a member, a new login is enough."""
+    entry = re.search(rf"^{group}:[^:]*:[^:]*:(.*)$", host.text("/etc/group") or "", re.MULTILINE)
+    if entry and host.user in entry[1].split(",") and group not in host.groups:
         return f"newgrp {group}  # or log in again: you joined the group after this login"
     return f"sudo usermod -aG {group} {host.user}  # then log in again"
 
 
-def sysctl(host: Host, setting: str, value: int) -> str:
-    """Now, and after every boot."""
-    keep = as_root(host, "tee -a /etc/sysctl.d/60-halab.conf")
-    return f"{as_root(host, f'sysctl -w {setting}={value}')} | {keep}"
+def sysctl(system: System, setting: str, value: int) -> str:
+    """Set it now and after every boot."""
+    save = as_root(system, "tee -a /etc/sysctl.d/60-halab.conf")
+    return f"{as_root(system, f'sysctl -w {setting}={value}')} | {save}"

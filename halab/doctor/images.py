@@ -12,73 +12,73 @@ from halab.images import cache
 from halab.images.bundle import Bundle
 
 
-def bundle(host: Host, subject: Subject) -> Finding:
-    """Whether it is there with all its files, or else can be made."""
+def check_bundle(host: Host, subject: Subject) -> Finding:
+    """The bundle is in the cache with all its files, or can be built."""
     build = f"halab bundle build{_options(subject)}"
     try:
-        found = host.bundle(subject.release, subject.written.kubernetes.source)
+        bundle = host.bundle(subject.release, subject.written.kubernetes.source)
     except Corrupted as error:
         return failed(error.message, f"{build} --force")
-    if found is None:
-        return _to_be_made(host, subject, build)
-    broken = _broken_files(found)
+    if bundle is None:
+        return _missing_bundle(host, subject, build)
+    broken = _broken_files(bundle)
     if broken:
-        return failed(f"missing or cut short: {', '.join(broken)}", f"{build} --force")
-    seen = f"Kubernetes {found.manifest.kubernetes}, {found.manifest.source}, {cache.in_words(found.size_bytes)}"
+        return failed(f"missing or truncated: {', '.join(broken)}", f"{build} --force")
+    seen = f"Kubernetes {bundle.manifest.kubernetes}, {bundle.manifest.source}, {cache.in_words(bundle.size_bytes)}"
     return ok(seen)
 
 
-def box(host: Host, subject: Subject) -> Finding:
-    """Whether it is there, or else can be built."""
+def check_box(host: Host, subject: Subject) -> Finding:
+    """The box is in the cache, or can be built."""
     name = subject.written.box
     if is_stock(name):
         return _stock_box(host, name)
-    there = host.bundle(subject.release, subject.written.kubernetes.source)
+    bundle = host.bundle(subject.release, subject.written.kubernetes.source)
     build = fix.as_root_with_environment(
         host, f"halab box build {name}{_for_provider(subject)}{_options(subject)}"
     )
     try:
-        found = host.box(name, there, subject.provider) if there else None
+        box = host.box(name, bundle, subject.provider) if bundle else None
     except Corrupted as error:
         return failed(error.message, f"{build} --force")
-    if found:
-        return ok(f"{name}, {found.key}, {cache.in_words(found.size_bytes)}")
+    if box:
+        return ok(f"{name}, {box.key}, {cache.in_words(box.size_bytes)}")
     if host.tool("mmdebstrap") is None:
         return failed(
-            "not in the cache, and not found: mmdebstrap, which builds it",
+            "not in the cache, and mmdebstrap, which builds it, is not installed",
             f"{fix.install(host, 'mmdebstrap')} && {build}",
         )
     obstacle = host.box_obstacle(subject.provider)
     if obstacle:
         return failed(
-            f"not in the cache, and nothing to build it with: {obstacle.message}",
+            f"not in the cache, and it cannot be built: {obstacle.message}",
             f"{obstacle.hint} && {build}" if obstacle.hint else build,
         )
     if not host.is_root:
         return failed(f"not in the cache, and building it needs root: {name}", build)
-    return warning(f"not in the cache, `halab up` builds it (1 to 3 min): {name}", build)
+    return warning(f"not in the cache; `halab up` builds it (1 to 3 min): {name}", build)
 
 
 def _stock_box(host: Host, name: str) -> Finding:
-    """Whether Vagrant has it already. Whether it could fetch it is known only by trying."""
+    """Vagrant has the box already. Whether it could download it is not checked."""
     if host.tool("vagrant") is None:
-        return failed("not found: vagrant, which fetches it", fix.install(host, "vagrant"))
+        return failed("not found: vagrant, which downloads it", fix.install(host, "vagrant"))
     listed = host.output("vagrant", "box", "list").splitlines()
     if any(line.split(" (")[0].strip() == name and "(libvirt" in line for line in listed):
-        return ok(f"{name}, a stock box that Vagrant has; the bundle is sent to its machines")
+        return ok(f"{name}, a stock box that Vagrant has; `halab up` copies the bundle to the machines")
     return warning(
-        f"a stock box that Vagrant does not have, `halab up` lets it fetch it: {name}",
+        f"a stock box that Vagrant does not have yet; `halab up` downloads it: {name}",
         f"vagrant box add {name} --provider libvirt",
     )
 
 
-def _to_be_made(host: Host, subject: Subject, build: str) -> Finding:
-    """The first source that can be used, in the order in which a build prefers them."""
-    asked = subject.written.kubernetes.source
-    sources = [BundleSource.RELEASE, BundleSource.MODULES] if asked is BundleSource.AUTO else [asked]
+def _missing_bundle(host: Host, subject: Subject, build: str) -> Finding:
+    """Try the sources in the order in which a build prefers them."""
+    wanted = subject.written.kubernetes.source
+    sources = [BundleSource.RELEASE, BundleSource.MODULES] if wanted is BundleSource.AUTO else [wanted]
     problems: dict[BundleSource, HalabError] = {}
     for source in sources:
-        problem = host.obstacle(subject.release, source)
+        problem = host.bundle_obstacle(subject.release, source)
         if problem is None:
             how = (
                 "downloads it"
@@ -86,22 +86,22 @@ def _to_be_made(host: Host, subject: Subject, build: str) -> Finding:
                 else "builds it with Go (10 to 15 min on 2 cores)"
             )
             return warning(
-                f"not in the cache, `halab up` {how}: Kubernetes {subject.release.kubernetes}", build
+                f"not in the cache; `halab up` {how}: Kubernetes {subject.release.kubernetes}", build
             )
         problems[source] = problem
     reasons = "; ".join(f"{source}: {problem.message}" for source, problem in problems.items())
     hints = [f"{source}: {problem.hint}" for source, problem in problems.items() if problem.hint]
-    return failed(f"not in the cache, and no source for it: {reasons}", *hints)
+    return failed(f"not in the cache, and no source is available: {reasons}", *hints)
 
 
-def _broken_files(found: Bundle) -> list[str]:
-    """By size alone: checksums take seconds, and are compared whenever the bundle is used."""
+def _broken_files(bundle: Bundle) -> list[str]:
+    """Compare only sizes: checksums take seconds, and every use of the bundle compares them."""
 
-    def whole(name: str, size: int) -> bool:
-        path = found.path / name
+    def is_complete(name: str, size: int) -> bool:
+        path = bundle.path / name
         return path.is_file() and path.stat().st_size == size
 
-    return [name for name, record in found.manifest.files.items() if not whole(name, record.size)]
+    return [name for name, record in bundle.manifest.files.items() if not is_complete(name, record.size)]
 
 
 def _for_provider(subject: Subject) -> str:
@@ -115,6 +115,6 @@ def _options(subject: Subject) -> str:
 
 
 CHECKS = (
-    Check("bundle", "the Kubernetes that the lab runs comes from it", bundle),
-    Check("box", "machines start from it; the bundle is inside", box),
+    Check("bundle", "it holds the Kubernetes that the lab runs", check_bundle),
+    Check("box", "machines start from it; it contains the bundle", check_box),
 )

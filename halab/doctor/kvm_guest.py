@@ -1,8 +1,8 @@
 """The smallest guest that shows whether KVM runs guests: one disk sector (amd64) or a few words of code (arm64).
 
-A device that opens proves nothing: some hosts emulate every instruction of a guest, and a kernel never comes to
-its end there. So the guest does what a kernel's start does, BIOS calls included, and then enough plain work that
-only a processor can do it in time. It writes a letter to the serial port after every stage, and ends qemu.
+A device that opens proves nothing: some hosts emulate every instruction of a guest, and no kernel ever finishes its
+boot there. So the guest does what a kernel does at its start, with BIOS calls, and then so much plain work that only
+a real processor can finish in time. It writes a letter to the serial port after every stage, and then ends qemu.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from halab import process
 from halab.errors import TimedOut
 from halab.images.cache import Architecture
 
-# It takes 0.6 s where qemu emulates by itself (accel tcg) on a slow core, and much less under a KVM that runs.
+# The guest takes 0.6 s under qemu's own emulation (accel tcg) on a slow core, and much less under a working KVM.
 LIMIT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Guest:
-    """`stages` in the order in which the guest comes through them, by the letter it writes.
+    """`stages` are in the order of the boot, by the letter that the guest writes after them.
 
-    In `arguments`, `{image}` is the file that holds the code.
+    In `arguments`, `{image}` is replaced by the file that holds the code.
     """
 
     qemu: str
@@ -37,7 +37,7 @@ class Guest:
 
 @dataclass(frozen=True)
 class Boot:
-    """What a guest came to: the stages behind it, and how it ended where it did not end by itself."""
+    """How far a guest came: the completed stages and, if it did not finish, where and why it stopped."""
 
     passed: Sequence[str]
     stopped_before: str | None
@@ -51,12 +51,12 @@ class Boot:
 def boot(
     guest: Guest, program: str, *, accelerator: str = "kvm", limit_seconds: float = LIMIT_SECONDS
 ) -> Boot:
-    """Run the guest; nothing is left behind. HostProblem where qemu itself cannot be started."""
+    """Run the guest and remove its files. Raises HostProblem if qemu itself cannot start."""
     with tempfile.TemporaryDirectory(prefix="halab-guest-") as folder:
         image, serial = Path(folder, "image"), Path(folder, "serial")
         image.write_bytes(guest.code)
         own = [argument.format(image=image) for argument in guest.arguments]
-        # `timeout` ends it even where halab itself is killed: a guest that hangs would turn for ever
+        # `timeout` ends the guest even if halab itself is killed: a guest that hangs would run forever
         last_resort = ["timeout", "--signal=KILL", f"{limit_seconds + 2:.0f}"]
         argv = [*last_resort, program, "-accel", accelerator, *_COMMON, *own, "-serial", f"file:{serial}"]
         code, complaint = _run(argv, limit_seconds)
@@ -181,7 +181,7 @@ e0088052 20000039     mov w0, 'G'; strb w0, [x1]
 
 
 def _code(listing: str) -> bytes:
-    """The machine code of a listing: the groups of hexadecimal digits that begin each line."""
+    """The machine code of a listing: the hexadecimal digits at the start of every line."""
     code = bytearray()
     for line in listing.strip().splitlines():
         code += bytes.fromhex(line.split("  ", 1)[0])

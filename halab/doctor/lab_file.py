@@ -1,4 +1,4 @@
-"""Checks of what the lab file chooses: the provider, the name."""
+"""Checks of the provider and the name in the lab file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from halab.doctor.host import Host
 
 
 def provider(host: Host, subject: Subject) -> Finding:
-    chosen = "chosen by auto" if subject.written.provider is ProviderKind.AUTO else "as written"
-    return ok(f"{subject.provider}, {chosen}")
+    origin = "chosen by auto" if subject.written.provider is ProviderKind.AUTO else "from the lab file"
+    return ok(f"{subject.provider}, {origin}")
 
 
-def free_name(host: Host, subject: Subject) -> Finding:
+def unused_name(host: Host, subject: Subject) -> Finding:
     name = subject.written.name
-    other = host.namesake(subject.place)
+    other = host.lab_of_same_name(subject.lab_dir)
     if other is None:
         return ok(name)
     return failed(
@@ -25,6 +25,13 @@ def free_name(host: Host, subject: Subject) -> Finding:
 
 
 CHECKS = (
-    Check("provider", "it decides what the lab's machines are", provider, pace=Pace.QUICK),
-    Check("name", "machines are known to the host by the name of their lab", free_name, pace=Pace.QUICK),
+    Check(
+        "provider",
+        "it decides whether the machines are virtual machines or containers",
+        provider,
+        pace=Pace.QUICK,
+    ),
+    Check(
+        "name", "docker and libvirt know the machines by the name of their lab", unused_name, pace=Pace.QUICK
+    ),
 )

@@ -1,4 +1,4 @@
-"""The check of this host's clock. It is read, never set."""
+"""The check of this host's clock. It only reads the clock."""
 
 from __future__ import annotations
 
@@ -16,44 +16,48 @@ _COMPARE = "date --utc  # compare it with a clock that you trust"
 
 
 def clock(host: Host, subject: Subject) -> Finding:
-    """The first that knows tells."""
-    for who, ask in (("systemd", _systemd), ("chrony", _chrony), ("systemd-timesyncd", _timesyncd)):
-        in_step = ask(host)
-        if in_step:
-            return ok(f"in step, says {who}")
-        if in_step is False:
-            return warning(f"not in step with any other clock, says {who}", *_fixes(host))
-    return skipped("nothing here tells whether it is in step: neither systemd nor chrony", _COMPARE)
+    """Ask the time services one after another, until one knows."""
+    for service, is_synchronized in (
+        ("systemd", _systemd),
+        ("chrony", _chrony),
+        ("systemd-timesyncd", _timesyncd),
+    ):
+        answer = is_synchronized(host)
+        if answer:
+            return ok(f"synchronized, according to {service}")
+        if answer is False:
+            return warning(f"not synchronized, according to {service}", *_fixes(host))
+    return skipped("unknown: neither systemd nor chrony says whether it is synchronized", _COMPARE)
 
 
 def _systemd(host: Host) -> bool | None:
-    """`timedatectl` asks the kernel, so that it does not matter who keeps the clock."""
-    if not host.is_there(_SYSTEMD):
+    """`timedatectl` asks the kernel, so it does not matter which service sets the clock."""
+    if not host.exists(_SYSTEMD):
         return None
-    told = _said(host, "timedatectl", "show", "--property=NTPSynchronized")
-    found = re.search(r"^NTPSynchronized=(yes|no)$", told, re.MULTILINE)
-    return found[1] == "yes" if found else None
+    output = _output(host, "timedatectl", "show", "--property=NTPSynchronized")
+    line = re.search(r"^NTPSynchronized=(yes|no)$", output, re.MULTILINE)
+    return line[1] == "yes" if line else None
 
 
 def _chrony(host: Host) -> bool | None:
-    found = re.search(
-        r"^Leap status\s*:\s*(.+?)\s*$", _said(host, "chronyc", "-n", "tracking"), re.MULTILINE
+    line = re.search(
+        r"^Leap status\s*:\s*(.+?)\s*$", _output(host, "chronyc", "-n", "tracking"), re.MULTILINE
     )
-    return found[1].lower() != "not synchronised" if found else None
+    return line[1].lower() != "not synchronised" if line else None
 
 
 def _timesyncd(host: Host) -> bool | None:
-    return True if host.is_there(_TIMESYNCD) else None
+    return True if host.exists(_TIMESYNCD) else None
 
 
 def _fixes(host: Host) -> list[str]:
     if host.tool("chronyc"):
         return [fix.as_root(host, "chronyc makestep")]
-    begin = fix.as_root(host, "timedatectl set-ntp true")
-    return [begin, f"{fix.install(host, 'systemd-timesyncd')} && {begin}"]
+    enable = fix.as_root(host, "timedatectl set-ntp true")
+    return [enable, f"{fix.install(host, 'systemd-timesyncd')} && {enable}"]
 
 
-def _said(host: Host, *argv: str) -> str:
+def _output(host: Host, *argv: str) -> str:
     if host.tool(argv[0]) is None:
         return ""
     try:
@@ -63,5 +67,5 @@ def _said(host: Host, *argv: str) -> str:
 
 
 CHECKS = (
-    Check("clock", "machines start with this host's time, and certificates are valid from now on", clock),
+    Check("clock", "machines start with this host's time, and their certificates are valid from that time on", clock),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, warnin
 from halab.doctor.host import Host
 
 _PYTHON = (3, 11)
-# The oldest one that brought up a lab; Debian 12 has it.
+# The oldest version that worked with halab; Debian 12 has it.
 _VAGRANT = (2, 3, 4)
 _VAGRANT_PAGE = "get it from https://developer.hashicorp.com/vagrant/install"
 _PYTHON_VAGRANT = "python-vagrant>=1.0,<1.1"
@@ -28,10 +28,10 @@ def python(host: Host, subject: Subject) -> Finding:
 def vagrant(host: Host, subject: Subject) -> Finding:
     if host.tool("vagrant") is None:
         return failed("not found: vagrant", fix.install(host, "vagrant"), _VAGRANT_PAGE)
-    told = host.output("vagrant", "--version").strip()
-    version = numbers(told)
+    output = host.output("vagrant", "--version").strip()
+    version = numbers(output)
     if not version:
-        return warning(f"it does not say its version: {told or 'nothing at all'}", "vagrant --version")
+        return warning(f"unknown version: {output or 'no output'}", "vagrant --version")
     seen = dotted(version)
     if version >= _VAGRANT:
         return ok(seen)
@@ -43,11 +43,11 @@ def python_vagrant(host: Host, subject: Subject) -> Finding:
     if version is None:
         return failed("not installed: python-vagrant", fix.install_python(_PYTHON_VAGRANT))
     if numbers(version)[:2] != (1, 0):
-        return failed(f"{version}, not a 1.0", fix.install_python(_PYTHON_VAGRANT))
+        return failed(f"{version}, but halab needs 1.0", fix.install_python(_PYTHON_VAGRANT))
     problem = host.import_problem("vagrant")
     if problem:
         again = f"--force-reinstall {_PYTHON_VAGRANT}"
-        return failed(f"{version} is installed and cannot be imported: {problem}", fix.install_python(again))
+        return failed(f"{version} is installed but cannot be imported: {problem}", fix.install_python(again))
     return ok(version)
 
 
@@ -60,19 +60,19 @@ def iproute(host: Host, subject: Subject) -> Finding:
 
 
 def _tools(host: Host, packages: dict[str, str]) -> Finding:
-    """Whether all of these commands are there; each is brought by a package."""
+    """All of these commands are installed. `packages` gives the package of every command."""
     paths = {name: host.tool(name) for name in packages}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
-        wanted = sorted({packages[name] for name in missing})
-        return failed(f"not found: {', '.join(missing)}", fix.install(host, *wanted))
+        needed = sorted({packages[name] for name in missing})
+        return failed(f"not found: {', '.join(missing)}", fix.install(host, *needed))
     return ok(", ".join(str(path) for path in paths.values()))
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """The first version in a text; empty where there is none."""
-    found = re.search(r"\d+(\.\d+)+", text)
-    return tuple(map(int, found[0].split("."))) if found else ()
+    """The first version in a text; empty if there is none."""
+    version = re.search(r"\d+(\.\d+)+", text)
+    return tuple(map(int, version[0].split("."))) if version else ()
 
 
 def dotted(version: tuple[int, ...]) -> str:
@@ -80,16 +80,24 @@ def dotted(version: tuple[int, ...]) -> str:
 
 
 CHECKS = (
-    Check("python", "halab is written for Python 3.11 and newer", python, pace=Pace.QUICK),
-    Check("vagrant", "Vagrant makes and removes the machines", vagrant, pace=Pace.QUICK),
+    Check("python", "halab needs Python 3.11 or newer", python, pace=Pace.QUICK),
+    Check("vagrant", "Vagrant creates and removes the machines", vagrant, pace=Pace.QUICK),
     Check(
         "python-vagrant",
         "halab talks to Vagrant through it; later versions hide Vagrant's failures",
         python_vagrant,
         pace=Pace.QUICK,
     ),
-    Check("ssh", "machines are set up and watched over SSH, with a key made per lab", ssh, pace=Pace.QUICK),
     Check(
-        "iproute2", "a lab's network must not be one that this host routes already", iproute, pace=Pace.QUICK
+        "ssh",
+        "halab sets up and watches the machines over SSH, with a key per lab",
+        ssh,
+        pace=Pace.QUICK,
+    ),
+    Check(
+        "iproute2",
+        "halab reads the host's routes with `ip`, to find a free network",
+        iproute,
+        pace=Pace.QUICK,
     ),
 )

@@ -1,4 +1,4 @@
-"""A run's folder → what people and programs read: table, JUnit, JSON, HTML. No lab is needed."""
+"""Reports from a run's folder: table, JUnit, JSON, HTML. They need no lab."""
 
 from halab.report.render import render
 

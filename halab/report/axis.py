@@ -1,4 +1,4 @@
-"""The time axis of a drawing: seconds to places, and room for words beside them."""
+"""The time axis of a drawing: seconds to x coordinates, and space for labels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from itertools import groupby
 WIDTH = 1200
 LEFT = 260
 RIGHT = 24
-# Of a character of the page's 12 px text, about: DejaVu Sans, the widest that a browser may take, has 7.2.
+# The approximate width of a character in the page's 12 px text. DejaVu Sans, the widest likely font, has 7.2.
 CHARACTER = 7.3
-# At this resolution a lane of any number of samples is a few hundred bars at most.
+# The resolution of a lane: however many samples it has, it is drawn with a few hundred bars at most.
 _COLUMNS = 900
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _MOST_TICKS = 14
@@ -20,7 +20,7 @@ _MOST_TICKS = 14
 
 @dataclass(frozen=True)
 class Bar:
-    """`kind` is a class of the page's style; a thin one is as it should be, and steps back."""
+    """`kind` is a CSS class of the page. A thin bar shows the normal state, in the background."""
 
     x: float
     width: float
@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Label:
-    """`is_above`: over the bars of its lane, else on their height."""
+    """A text in a lane, above its bars if `is_above`, else at their height."""
 
     x: float
     text: str
@@ -42,7 +42,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Span:
-    """A time in which something was the same. `value` is what the bar says, where there is room."""
+    """A time with the same state. `value` is the text on the bar, if it fits."""
 
     start: float
     end: float
@@ -52,7 +52,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Strip:
-    """A lane before it has its place. What is quiet may be folded: nothing happened in it."""
+    """A lane without its y coordinate. If it `is_quiet`, nothing happened in it, and it may be folded."""
 
     what: str
     note: str
@@ -67,7 +67,7 @@ class Strip:
 
 
 class Scale:
-    """Seconds of a run to the drawing's width, with some room before `first` and after `last`."""
+    """Convert seconds of a run to x coordinates, with a margin before `first` and after `last`."""
 
     def __init__(self, first: float, last: float) -> None:
         self.first, self.last = first, last
@@ -93,30 +93,30 @@ class Scale:
 
     def ticks(self) -> Iterator[Label]:
         span = self.end - self.start
-        step = next((each for each in _STEPS if span / each <= _MOST_TICKS), _STEPS[-1])
+        step = next((seconds for seconds in _STEPS if span / seconds <= _MOST_TICKS), _STEPS[-1])
         t = math.ceil(self.start / step) * step
         while t <= self.end:
             yield Label(self(t), f"{t}s" if span < 600 else f"{t // 60}:{t % 60:02d}")
             t += step
 
-    def merged(self, spans: Sequence[Span], louder: Callable[[Span, Span], bool]) -> Iterator[Span]:
-        """Neighbours that say the same as one, and where several share a column, the loudest of them."""
+    def merged(self, spans: Sequence[Span], outranks: Callable[[Span, Span], bool]) -> Iterator[Span]:
+        """Join neighbours of the same state. If several share a column, the one that outranks the others is drawn."""
         second = (self.end - self.start) / _COLUMNS
         columns: list[Span | None] = [None] * (_COLUMNS + 1)
         for span in spans:
             first = self._column(span.start, second)
             last = max(first, self._column(span.end, second) - 1)
             for number in range(first, last + 1):
-                there = columns[number]
-                if there is None or louder(span, there):
+                current = columns[number]
+                if current is None or outranks(span, current):
                     columns[number] = span
-        place = 0
-        for says, group in groupby(columns, key=lambda span: (span.kind, span.value) if span else None):
+        column = 0
+        for state, group in groupby(columns, key=lambda span: (span.kind, span.value) if span else None):
             length = len(list(group))
-            if says is not None:
-                start = self.start + place * second
-                yield Span(start, start + length * second, *says)
-            place += length
+            if state is not None:
+                start = self.start + column * second
+                yield Span(start, start + length * second, *state)
+            column += length
 
     def _column(self, t: float, second: float) -> int:
         return min(_COLUMNS, max(0, math.floor((t - self.start) / second)))
@@ -128,32 +128,32 @@ def width_of(text: str) -> float:
 
 @dataclass
 class Line:
-    """A line of text that words are put on, as long as there is room for them."""
+    """A line of text, and the intervals of x that texts already occupy."""
 
     taken: list[tuple[float, float]] = field(default_factory=list)
 
     def take(self, start: float, end: float) -> bool:
-        """Whether there was room, which is taken now."""
+        """Occupy an interval, and return True, if it is free."""
         free = all(end <= low or start >= high for low, high in self.taken)
         if free:
             self.taken.append((start, end))
         return free
 
 
-def placed(wanted: Iterable[Label], *, most: int) -> list[Label]:
-    """Labels above a lane, the first ones first: what finds no room is left out, as the lane still shows it."""
+def place_labels(wanted: Iterable[Label], *, most: int) -> list[Label]:
+    """Place at most `most` labels above a lane, in the order of importance. Labels without space are left out."""
     line = Line()
-    found: list[Label] = []
-    for each in wanted:
-        label = inside(each)
+    placed: list[Label] = []
+    for unplaced in wanted:
+        label = inside(unplaced)
         start, end = extent(label)
-        if len(found) < most and line.take(start - 4, end + 4):
-            found.append(label)
-    return sorted(found, key=lambda label: label.x)
+        if len(placed) < most and line.take(start - 4, end + 4):
+            placed.append(label)
+    return sorted(placed, key=lambda label: label.x)
 
 
 def inside(label: Label) -> Label:
-    """The same label, moved so far that none of it stands outside of the drawing."""
+    """The same label, moved so that it does not reach outside of the drawing."""
     start, end = extent(label)
     shift = max(0.0, LEFT - start) - max(0.0, end - WIDTH)
     return Label(round(label.x + shift, 1), label.text, label.anchor, label.kind, label.is_above)

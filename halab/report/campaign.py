@@ -1,4 +1,4 @@
-"""Several runs of one command, and the figures that they make together."""
+"""Several runs of one command, and their figures together."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from halab.scenario.record.outage import percentile
 from halab.scenario.verdict.decision import Figure, Unit
 from halab.scenario.verdict.result import Result
 
-# Of several verdicts, what stands for all of them: what was seen to fail counts more than what was not seen.
-GRAVEST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP)
+# The first of these among several verdicts stands for all of them. An observed failure weighs more than an error.
+BY_SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP)
 CLIENTS = "longest outage for clients"
 RECOVERY = "recovery"
 
 
 @dataclass(frozen=True)
 class NotRun:
-    """A planned run that did not take place, and why: interrupted, or an earlier failure."""
+    """A planned run that did not take place, and why: an interrupt, or an earlier failure."""
 
     name: str
     why: str
@@ -31,7 +31,7 @@ class NotRun:
 
 @dataclass(frozen=True)
 class Spread:
-    """One thing that was measured in each of several runs; `most` and `least` are what was promised of it."""
+    """One figure measured in several runs. `most` and `least` are its promised bounds."""
 
     name: str
     promised: str
@@ -57,9 +57,9 @@ class Spread:
         return max(self.values)
 
     def _percentile(self, percent: int) -> float:
-        found = percentile(sorted(self.values), percent)
-        assert found is not None
-        return found
+        value = percentile(sorted(self.values), percent)
+        assert value is not None
+        return value
 
 
 @dataclass(frozen=True)
@@ -83,23 +83,23 @@ class Tally:
 
     @property
     def verdict(self) -> Verdict:
-        return gravest([result.verdict for result in self.results])
+        return most_severe([result.verdict for result in self.results])
 
     @cached_property
     def expected(self) -> Verdict:
-        """What the verdict has to be: a pass, of a losing twin what the scenario says of it."""
+        """A pass; for a losing twin the verdict that its scenario promises."""
         if not self.is_twin:
             return Verdict.PASS
         return Verdict(loading.load(self.runs[0][0].scenario, Scenario).twin.verdict)
 
     @property
-    def as_expected(self) -> int:
+    def as_expected_count(self) -> int:
         return sum(result.verdict is self.expected for result in self.results)
 
     @property
-    def against_expected(self) -> list[Verdict]:
-        """Of each run, a pass where it came out as it had to."""
-        return [against(result.verdict, self.expected) for result in self.results]
+    def compared_with_expected(self) -> list[Verdict]:
+        """One verdict per run: a pass if the run ended as expected."""
+        return [compare_with_expected(result.verdict, self.expected) for result in self.results]
 
     @property
     def seconds(self) -> float:
@@ -107,7 +107,7 @@ class Tally:
 
     @property
     def reasons(self) -> list[str]:
-        """Why it was not a pass, each reason once."""
+        """The reasons of all runs that did not pass, without repetition."""
         return list(dict.fromkeys(reason for result in self.results for reason in result.reasons))
 
     def spread(self, name: str) -> Spread | None:
@@ -115,20 +115,23 @@ class Tally:
 
     @cached_property
     def spreads(self) -> list[Spread]:
-        """Everything that was measured, each over all runs."""
+        """All measured figures, over all runs."""
         outages = [
-            lane.longest_outage_seconds for each in self.results if (lane := wording.worst_for_clients(each))
+            lane.longest_outage_seconds
+            for result in self.results
+            if (lane := wording.worst_for_clients(result))
         ]
         clients = [Spread(CLIENTS, "", Unit.SECONDS, tuple(outages))] if outages else []
-        found: dict[tuple[str, str, str], list[Figure]] = {}
-        for name, promised, figure in (each for result in self.results for each in _measured(result)):
-            found.setdefault((name, promised, figure.name), []).append(figure)
-        return clients + [_spread(name, promised, same) for (name, promised, _), same in found.items()]
+        groups: dict[tuple[str, str, str], list[Figure]] = {}
+        for result in self.results:
+            for name, promised, figure in _measured(result):
+                groups.setdefault((name, promised, figure.name), []).append(figure)
+        return clients + [_spread(name, promised, same) for (name, promised, _), same in groups.items()]
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What one command played: `order` as it was planned, `started` in ISO 8601, `seconds` from begin to end."""
+    """The runs of one command. `order` is the planned order, `started` is in ISO 8601, `seconds` the total time."""
 
     name: str
     seed: int
@@ -141,29 +144,29 @@ class Campaign:
 
     @cached_property
     def tallies(self) -> list[Tally]:
-        """The scenarios in the order in which they were played first."""
-        found: dict[tuple[str, bool], list[tuple[RunFolder, Result]]] = {}
+        """The scenarios, in the order of their first runs."""
+        groups: dict[tuple[str, bool], list[tuple[RunFolder, Result]]] = {}
         for folder, result in self.runs:
-            found.setdefault((result.scenario, result.is_twin), []).append((folder, result))
-        return [Tally(scenario, is_twin, tuple(runs)) for (scenario, is_twin), runs in found.items()]
+            groups.setdefault((result.scenario, result.is_twin), []).append((folder, result))
+        return [Tally(scenario, is_twin, tuple(runs)) for (scenario, is_twin), runs in groups.items()]
 
     @property
     def totals(self) -> dict[Verdict, int]:
-        """How many runs had which verdict."""
-        return {verdict: sum(each.verdict is verdict for _, each in self.runs) for verdict in Verdict}
+        """The number of runs per verdict."""
+        return {verdict: sum(result.verdict is verdict for _, result in self.runs) for verdict in Verdict}
 
     @property
-    def against_expected(self) -> list[Verdict]:
-        """Of each run, a pass where it came out as it had to; an error if runs are missing and none failed."""
-        found = [verdict for tally in self.tallies for verdict in tally.against_expected]
-        if self.not_run and not {Verdict.FAIL, Verdict.ERROR} & set(found):
-            found.append(Verdict.ERROR)
-        return found
+    def compared_with_expected(self) -> list[Verdict]:
+        """One verdict per run: a pass if it ended as expected. One error more if runs are missing and none failed."""
+        verdicts = [verdict for tally in self.tallies for verdict in tally.compared_with_expected]
+        if self.not_run and not {Verdict.FAIL, Verdict.ERROR} & set(verdicts):
+            verdicts.append(Verdict.ERROR)
+        return verdicts
 
     @property
     def verdict(self) -> Verdict:
-        """Of the whole: a pass where every run came out as it had to, and every planned run took place."""
-        return gravest(self.against_expected or [Verdict.SKIP])
+        """The verdict of the campaign: a pass if every planned run took place and ended as expected."""
+        return most_severe(self.compared_with_expected or [Verdict.SKIP])
 
     @property
     def is_repeated(self) -> bool:
@@ -171,23 +174,23 @@ class Campaign:
 
     @cached_property
     def meta(self) -> Meta | None:
-        """What the first run was made with: lab and versions are those of all."""
+        """The description of the first run: all runs have the same lab and versions."""
         return self.runs[0][0].read_meta() if self.runs else None
 
 
-def against(verdict: Verdict, expected: Verdict) -> Verdict:
-    """A pass where a run came out as it had to, a fail where it passed and must not; else what it came to."""
+def compare_with_expected(verdict: Verdict, expected: Verdict) -> Verdict:
+    """A pass if the verdict is the expected one, a fail for an unexpected pass, else the verdict itself."""
     if verdict is expected:
         return Verdict.PASS
     return Verdict.FAIL if verdict is Verdict.PASS else verdict
 
 
-def gravest(verdicts: Sequence[Verdict]) -> Verdict:
-    return min(verdicts, key=GRAVEST.index)
+def most_severe(verdicts: Sequence[Verdict]) -> Verdict:
+    return min(verdicts, key=BY_SEVERITY.index)
 
 
 def _measured(result: Result) -> Iterator[tuple[str, str, Figure]]:
-    """What was measured for promises, and what each fault meant for clients."""
+    """The figures of the promises, and the effects of faults on clients: (name, promise, figure)."""
     for outcome in result.outcomes:
         for figure in outcome.figures:
             yield outcome.name, outcome.promised, figure

@@ -1,4 +1,4 @@
-"""What changed its state, and how long after the fault or the heal before it."""
+"""Changes of state, and the time since the fault or the heal before them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
 
-# The states that one machine at a time has: who leads.
+# The states that name the leading machine.
 LEADERS = {Lane(role.leader): f"{role.component} leader" for role in LEADER_ROLES}
 
 
 @dataclass(frozen=True)
 class Act:
-    """A fault that was injected, or its heal."""
+    """An injected fault, or its heal. `t` is in seconds since the start of the run."""
 
     t: float
     name: str
@@ -28,7 +28,7 @@ class Act:
 
 @dataclass(frozen=True)
 class StateChange:
-    """A state that is another than the one known last, `seconds` after what was done last before it."""
+    """A change from the last known value. `act` is the last act before it, `seconds` the time since then."""
 
     lane: Lane
     t: float
@@ -42,39 +42,38 @@ class StateChange:
 
     @property
     def when(self) -> str:
-        """`1.3s after the fault`, counted from the start of its inject, or of its heal."""
+        """`1.3s after the fault`, counted from the start of the inject or of the heal."""
         if self.act is None or self.seconds is None:
             return f"at {self.t:.1f}s"
         return f"{format_duration(self.seconds)} after the {'heal' if self.act.is_heal else 'fault'}"
 
 
 def acts(history: History) -> list[Act]:
-    """Everything that was done to the lab, each name once: a fault may hit several machines."""
-    found: dict[str, Act] = {}
+    """Injects and heals by time. A fault on several machines counts once, with its first inject and heal."""
+    first: dict[str, Act] = {}
     for fault in history.faults:
         for t, is_heal in ((fault.started, False), (fault.heal_started, True)):
             act = None if t is None else Act(t, fault.name, is_heal)
-            if act and (str(act) not in found or act.t < found[str(act)].t):
-                found[str(act)] = act
-    return sorted(found.values(), key=lambda act: act.t)
+            if act and (str(act) not in first or act.t < first[str(act)].t):
+                first[str(act)] = act
+    return sorted(first.values(), key=lambda act: act.t)
 
 
 def changes(history: History, lane: Lane) -> list[StateChange]:
-    """The changes from one known value to another; a time of which nothing is known is no value."""
-    done = acts(history)
-    return list(_changes(history.states.changes(lane), lane, done))
+    """The changes from one known value to another. Times without a known value are passed over."""
+    return _changes(history.states.changes(lane), lane, acts(history))
 
 
 def _changes(
-    values: Sequence[tuple[float, str | None]], lane: Lane, done: Sequence[Act]
+    values: Sequence[tuple[float, str | None]], lane: Lane, acts: Sequence[Act]
 ) -> list[StateChange]:
     known: str | None = None
-    found = []
+    changes = []
     for t, value in values:
         if value is None:
             continue
         if known is not None and value != known:
-            act = next((act for act in reversed(done) if act.t <= t), None)
-            found.append(StateChange(lane, t, known, value, act))
+            act = next((act for act in reversed(acts) if act.t <= t), None)
+            changes.append(StateChange(lane, t, known, value, act))
         known = value
-    return found
+    return changes

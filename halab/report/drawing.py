@@ -1,4 +1,4 @@
-"""The swim lanes of a run as geometry: what the page draws, decided here so that the template only loops."""
+"""The geometry of the swim lanes of a run, so that the template only has to loop."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
 from halab.scenario.verdict.result import Result
 
-_AXIS = 24  # the height of the numbers above all
-_LEVEL = 15  # of a line of what was done
+_AXIS = 24  # the height of the axis labels at the top
+_LEVEL = 15  # the height of a line of texts for injects and heals
 _MOST_LEVELS = 6
 _HEAD = 28
 _ROW = 26
-_LABELS = 12  # more, for a row with words above its bars
-_SMALL = 6.4  # of a character in the notes, about
+_LABELS = 12  # the additional height of a row with labels above its bars
+_SMALL = 6.4  # the approximate width of a character in the notes
 _INDENT = 10
 
 
 @dataclass(frozen=True)
 class Row:
-    """A lane, or the head of some. `middle` is that of its bars, from its top."""
+    """A lane, or the heading of a group. `middle` is the y coordinate of the middle of its bars, from its top."""
 
     y: float
     height: float
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Moment:
-    """A line through all lanes; its text stands right of it, or left."""
+    """A vertical line through all lanes, with its text on the right, or on the left if `is_left`."""
 
     x: float
     y: float
@@ -55,7 +55,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Drawing:
-    """`top` is where the lanes begin, `kinds` are those of all bars: what a legend has to explain."""
+    """`top` is the y coordinate of the first lane, `kinds` are the kinds of bars that a legend has to explain."""
 
     height: float
     top: float = _AXIS
@@ -77,9 +77,9 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is worth a look, and lane by lane the rest: of both, the same times stand at the same place.
+    """`main` shows the lanes where something happened, `quiet` the others, on the same axis.
 
-    `folded` names the lanes of the rest: `backend, node: cp1, cp3`.
+    `folded` names the quiet lanes: `backend, node: cp1, cp3`.
     """
 
     main: Drawing
@@ -94,26 +94,26 @@ class _Group:
 
     @property
     def quiet(self) -> list[Strip]:
-        """What is folded; one alone is as short as what would stand for it."""
+        """The lanes to fold. A single one is not folded, as that would save no space."""
         quiet = [strip for strip in self.strips if strip.is_quiet]
         return quiet if len(quiet) > 1 else []
 
     def folded(self) -> _Group:
-        """The quiet strips in one."""
+        """The group with its quiet strips replaced by one."""
         quiet = self.quiet
         shown = [strip for strip in self.strips if strip not in quiet]
         if quiet:
-            number = f"{len(quiet)} others" if shown else f"all {len(quiet)}"
+            name = f"{len(quiet)} others" if shown else f"all {len(quiet)}"
             notes = list(dict.fromkeys(strip.note for strip in quiet))
             first, last = quiet[0].bars[0], quiet[0].bars[-1]
             bar = Bar(first.x, round(last.x + last.width - first.x, 1), first.kind, is_thin=True)
-            note = notes[0] if len(notes) == 1 else "fine all along"
-            shown.append(Strip(number, note, [bar]))
+            note = notes[0] if len(notes) == 1 else "always fine"
+            shown.append(Strip(name, note, [bar]))
         return _Group(self.name, shown)
 
 
 def draw(evidence: Evidence, result: Result) -> Pictures:
-    """The lanes of a run on one axis of seconds: what was done, who led, what machines were, what clients saw."""
+    """Draw the lanes of a run on one time axis: faults, leaders, states of machines, probes."""
     history = evidence.history
     scale = Scale(*_extent(history))
     groups = list(_groups(history, result, scale))
@@ -128,21 +128,21 @@ def draw(evidence: Evidence, result: Result) -> Pictures:
     return Pictures(
         main=_drawing([group.folded() for group in groups], scale, top, bands, moments),
         quiet=_drawing(quiet, scale, _AXIS, bands, ()),
-        folded=tuple(words for group in quiet for words in _named(group.strips)),
+        folded=tuple(text for group in quiet for text in _lane_names(group.strips)),
     )
 
 
 def _groups(history: History, result: Result, scale: Scale) -> Iterator[_Group]:
     yield _Group(
-        "What was done", [*fault_lanes.faults(history, scale), *fault_lanes.recovery(result, scale)]
+        "Faults and recovery", [*fault_lanes.faults(history, scale), *fault_lanes.recovery(result, scale)]
     )
-    yield _Group("Who leads", list(state_lanes.leaders(history, scale)))
+    yield _Group("Leaders", list(state_lanes.leaders(history, scale)))
     machines = [*fault_lanes.machines(history, scale), *state_lanes.of_machines(history, scale)]
-    # stable: of one machine, what happened to it comes before how it looked to others
-    in_order = [strip for _, strip in sorted(machines, key=lambda each: each[0])]
+    # the sort is stable: the lane of a machine's faults stays before the lanes of its states
+    in_order = [strip for _, strip in sorted(machines, key=lambda named: named[0])]
     yield _Group("Machines", in_order)
     yield _Group("Through the load balancer", probe_lanes.through_balancer(history, scale))
-    yield _Group("Asked directly", probe_lanes.direct(history, scale))
+    yield _Group("Direct to the machines", probe_lanes.direct(history, scale))
 
 
 def _drawing(
@@ -170,21 +170,21 @@ def _row(strip: Strip, y: float) -> Row:
     return Row(y, height, name, note, tuple(strip.bars), tuple(strip.labels), tip=tip)
 
 
-def _named(strips: Sequence[Strip]) -> Iterator[str]:
-    """Lanes in few words: those of the same machines together."""
+def _lane_names(strips: Sequence[Strip]) -> Iterator[str]:
+    """The names of lanes, with lanes of the same machines together."""
     machines: dict[str, list[str]] = {}
     for strip in strips:
         machines.setdefault(strip.what, []).extend([strip.machine] if strip.machine else [])
     same: dict[tuple[str, ...], list[str]] = {}
-    for what, asked in machines.items():
-        same.setdefault(tuple(asked), []).append(what)
-    for names, whats in same.items():
-        yield ", ".join(whats) + (f": {', '.join(names)}" if names else "")
+    for what, names in machines.items():
+        same.setdefault(tuple(names), []).append(what)
+    for lane_machines, whats in same.items():
+        yield ", ".join(whats) + (f": {', '.join(lane_machines)}" if lane_machines else "")
 
 
 def _extent(history: History) -> tuple[float, float]:
-    """From the sampler's start to its end: nothing else can be drawn."""
-    bounds = [t for t, _ in history.events(events.SamplerStarted)]
+    """The first and the last moment to draw, in seconds since the start of the run."""
+    starts = [t for t, _ in history.events(events.SamplerStarted)]
     samples, states, faults = history.samples, history.states, history.faults
     first = [samples.of(lane)[0].t for lane in samples.lanes] + [fault.started for fault in faults]
     first += [states.of(lane)[0].t for lane in states.lanes]
@@ -193,26 +193,26 @@ def _extent(history: History) -> tuple[float, float]:
     last += [states.of(lane)[-1].end for lane in states.lanes]
     last += [fault.healed or fault.started for fault in faults]
     if not first:
-        return 0.0, max([each.t for each in history.records], default=1.0)
-    return min([*bounds, *first]), max([*last, *ends])
+        return 0.0, max([record.t for record in history.records], default=1.0)
+    return min([*starts, *first]), max([*last, *ends])
 
 
 def _moments(history: History, scale: Scale) -> tuple[list[Moment], int]:
-    """The lines of what was done, and how many lines of text that takes above the lanes."""
-    done = [(act.t, str(act), "act") for act in acts(history)]
+    """The lines for injects, heals and recovery, and the number of text lines they need above the lanes."""
+    marks = [(act.t, str(act), "act") for act in acts(history)]
     after = history.steady(SteadyCheckPoint.AFTER)
     if after and after[1].ok:
-        done.append((after[0], "steady again", "steady"))
+        marks.append((after[0], "steady again", "steady"))
     lines: list[Line] = []
-    found = []
-    for t, text, kind in sorted(done):
+    moments = []
+    for t, text, kind in sorted(marks):
         x, width = scale(t), width_of(text) + 8
         is_left = x + width > WIDTH
         start, end = (x - width, x) if is_left else (x, x + width)
-        # what would be written over its neighbour goes a line down
+        # a text that would overlap with another one moves down a line
         level = next((number for number, line in enumerate(lines) if line.take(start, end)), len(lines))
         if level == len(lines) < _MOST_LEVELS:
             lines.append(Line([(start, end)]))
         shown = text if level < len(lines) else ""
-        found.append(Moment(x, _AXIS + _LEVEL * min(level, len(lines)), shown, kind, is_left))
-    return found, len(lines)
+        moments.append(Moment(x, _AXIS + _LEVEL * min(level, len(lines)), shown, kind, is_left))
+    return moments, len(lines)

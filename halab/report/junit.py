@@ -1,4 +1,4 @@
-"""A result as JUnit XML: a test case for every promise, so that CI shows which one was broken."""
+"""A result as JUnit XML: one test case per promise, so that CI shows the broken ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _RESULTS = {PromiseStatus.BROKEN: Failure, PromiseStatus.UNJUDGED: Error, Promis
 
 
 def text(result: Result) -> str:
-    """The XML of one run, its checks among the promises."""
-    return _joined("halab", [_suite(result, result.scenario)])
+    """The XML of one run. Checks are test cases too."""
+    return _xml("halab", [_suite(result, result.scenario)])
 
 
 def merged(campaign: Campaign) -> str:
-    """The XML of several runs: a suite for each, and one for what was planned and did not run."""
+    """The XML of several runs: a suite for every run, and one for the runs that did not take place."""
     suites = []
     for tally in campaign.tallies:
         name = f"{tally.scenario} (losing twin)" if tally.is_twin else tally.scenario
@@ -37,10 +37,10 @@ def merged(campaign: Campaign) -> str:
             suite.add_testcase(case)
         suite.update_statistics()
         suites.append(suite)
-    return _joined(campaign.name, suites)
+    return _xml(campaign.name, suites)
 
 
-def _joined(name: str, suites: Sequence[TestSuite]) -> str:
+def _xml(name: str, suites: Sequence[TestSuite]) -> str:
     xml = JUnitXml(printable(name))
     for suite in suites:
         xml.add_testsuite(suite)
@@ -65,13 +65,13 @@ def _suite(result: Result, name: str) -> TestSuite:
 
 
 def _properties(result: Result) -> dict[str, str]:
-    named = {"title": result.title, "lab": result.lab, "verdict": str(result.verdict)}
-    return named | ({"provider": result.provider} if result.provider else {})
+    properties = {"title": result.title, "lab": result.lab, "verdict": str(result.verdict)}
+    return properties | ({"provider": result.provider} if result.provider else {})
 
 
 def _case(result: Result, outcome: PromiseOutcome) -> TestCase:
-    named = outcome.kind in (PromiseKind.CHECK, PromiseKind.STEADY)
-    name = outcome.name if named else f"{outcome.name}: {outcome.promised}"
+    has_own_name = outcome.kind in (PromiseKind.CHECK, PromiseKind.STEADY)
+    name = outcome.name if has_own_name else f"{outcome.name}: {outcome.promised}"
     case = TestCase(printable(name), printable(f"halab.{result.scenario}"))
     seconds = [figure.value for figure in outcome.figures if figure.unit is Unit.SECONDS]
     if seconds:
@@ -87,18 +87,18 @@ def _case(result: Result, outcome: PromiseOutcome) -> TestCase:
 
 
 def explained(outcome: PromiseOutcome) -> str:
-    """What was promised, what was seen, when, and which samples show it; a line each."""
+    """Lines for the promise, what was seen, the time, the limit and the samples that show it."""
     lines = [f"promised: {outcome.promised}", f"seen: {outcome.seen}"]
     if outcome.at is not None:
-        lines.append(f"when: {outcome.at:.2f}s after the run began")
+        lines.append(f"when: {outcome.at:.2f}s after the start of the run")
     if outcome.patient_seconds and outcome.patient_seconds != outcome.limit_seconds:
         written, stretched = (
             format_duration(outcome.limit_seconds or 0),
             format_duration(outcome.patient_seconds),
         )
-        lines.append(f"limit: {written}, {stretched} with the patience of the lab")
+        lines.append(f"limit: {written}, {stretched} with the lab's patience")
     lines += [
-        f"samples: {each.samples} of {each.lane} from {each.start:.2f}s to {each.end:.2f}s"
-        for each in outcome.evidence
+        f"samples: {shown.samples} of {shown.lane} from {shown.start:.2f}s to {shown.end:.2f}s"
+        for shown in outcome.evidence
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Several runs as one report: a page with a row for every scenario, one JUnit file, one JSON file."""
+"""One report of several runs: a page with a row per scenario, a JUnit file, a JSON file."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.files import replace
 from halab.report import junit, wording
-from halab.report.campaign import CLIENTS, GRAVEST, RECOVERY, Campaign, Spread, Tally, gravest
+from halab.report.campaign import BY_SEVERITY, CLIENTS, RECOVERY, Campaign, Spread, Tally, most_severe
 from halab.report.page import Tile
 
 SCHEMA = 1
 PAGE, JUNIT, JSON = "overview.html", "junit.xml", "campaign.json"
 MEANINGS = {
-    Verdict.PASS: "Every run came out as it had to.",
+    Verdict.PASS: "Every run ended as expected.",
     Verdict.FAIL: "A promise was broken, or a losing twin did not lose.",
-    Verdict.ERROR: "Not all of it is known: something was not run, or could not be judged.",
-    Verdict.SKIP: "This lab can do none of it.",
+    Verdict.ERROR: "The result is incomplete: a run did not take place, or could not be judged.",
+    Verdict.SKIP: "This lab cannot run any of these scenarios.",
 }
 
 
 @dataclass(frozen=True)
 class Amount:
-    """A figure as it is shown: one value, or p50 and p95 of several; how far it comes to its bound."""
+    """A figure on the page: one value, or p50 and p95 of several. `filled`: the worst value divided by its bound."""
 
     value: str
     note: str
@@ -39,7 +39,7 @@ class Amount:
 
 
 def write(folder: Path, campaign: Campaign) -> Path:
-    """Write the merged report into a folder; the path of its page."""
+    """Write the report of all runs into a folder, and return the path of its page."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace(folder / JSON, text(folder, campaign))
     replace(folder / JUNIT, junit.merged(campaign))
@@ -48,7 +48,7 @@ def write(folder: Path, campaign: Campaign) -> Path:
 
 
 def html(folder: Path, campaign: Campaign) -> str:
-    """The page, with links to the pages of the runs relative to its folder."""
+    """The page. Its links to the pages of the runs are relative to `folder`."""
 
     def link(run: Path) -> str:
         return Path(os.path.relpath(run, folder)).as_posix()
@@ -57,15 +57,17 @@ def html(folder: Path, campaign: Campaign) -> str:
     return templates.page(
         "overview.html",
         campaign=campaign,
-        # what needs a look comes first, else in the order in which it was played
-        tallies=sorted(campaign.tallies, key=lambda tally: GRAVEST.index(gravest(tally.against_expected))),
+        # unexpected verdicts come first; the sort keeps the order of the runs otherwise
+        tallies=sorted(
+            campaign.tallies, key=lambda tally: BY_SEVERITY.index(most_severe(tally.compared_with_expected))
+        ),
         meta=meta,
         versions=[] if meta is None else wording.versions(meta),
         verdicts=[(verdict, count) for verdict, count in campaign.totals.items() if count],
         tiles=list(_tiles(campaign)),
         verdict=campaign.verdict,
         meaning=MEANINGS[campaign.verdict],
-        colour=lambda tally: gravest(tally.against_expected),
+        colour=lambda tally: most_severe(tally.compared_with_expected),
         command=shlex.join(meta.command) if meta else "",
         link=link,
         clients=lambda tally: _amount(tally.spread(CLIENTS)),
@@ -77,7 +79,7 @@ def html(folder: Path, campaign: Campaign) -> str:
 
 
 def text(folder: Path, campaign: Campaign) -> str:
-    """The same for programs."""
+    """The same report as JSON, for programs."""
     meta = campaign.meta
     values = {
         "schema": SCHEMA,
@@ -90,7 +92,7 @@ def text(folder: Path, campaign: Campaign) -> str:
         "versions": {} if meta is None else dict(wording.versions(meta)),
         "totals": {str(verdict): count for verdict, count in campaign.totals.items()},
         "scenarios": [_scenario(folder, tally) for tally in campaign.tallies],
-        "not_run": [{"scenario": each.name, "why": each.why} for each in campaign.not_run],
+        "not_run": [{"scenario": run.name, "why": run.why} for run in campaign.not_run],
         "repairs": list(campaign.repairs),
     }
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
@@ -115,37 +117,41 @@ def _scenario(folder: Path, tally: Tally) -> dict[str, Any]:
         ],
         "figures": [
             {
-                "name": each.name, "what": each.promised, "unit": str(each.unit), "least": each.least,
-                "most": each.most, "p50": each.p50, "p95": each.p95, "worst": each.worst,
-                "values": list(each.values),
+                "name": spread.name, "what": spread.promised, "unit": str(spread.unit), "least": spread.least,
+                "most": spread.most, "p50": spread.p50, "p95": spread.p95, "worst": spread.worst,
+                "values": list(spread.values),
             }
-            for each in tally.spreads
+            for spread in tally.spreads
         ],
     }  # fmt: skip
 
 
 def _tiles(campaign: Campaign) -> Iterator[Tile]:
     tallies = campaign.tallies
-    good = sum(tally.as_expected == len(tally.runs) for tally in tallies)
+    expected = sum(tally.as_expected_count == len(tally.runs) for tally in tallies)
     skipped = sum(tally.verdict is Verdict.SKIP for tally in tallies)
-    left = {planned.name for planned in campaign.not_run} - {str(tally) for tally in tallies}
-    judged = len(tallies) - skipped + len(left)
-    twins = bool(tallies) and all(tally.is_twin for tally in tallies)
-    name = "twins that lost as they must" if twins else "scenarios that came out as they must"
-    notes = [f"{skipped} skipped"] * bool(skipped) + [f"{len(left)} not run"] * bool(left)
-    yield Tile(name, f"{good} of {judged}", ", ".join(notes), "good" if good == judged > 0 else "bad")
+    missing = {run.name for run in campaign.not_run} - {str(tally) for tally in tallies}
+    judged = len(tallies) - skipped + len(missing)
+    are_twins = bool(tallies) and all(tally.is_twin for tally in tallies)
+    name = "losing twins that lost as expected" if are_twins else "scenarios that ended as expected"
+    notes = [f"{skipped} skipped"] * bool(skipped) + [f"{len(missing)} not run"] * bool(missing)
+    yield Tile(
+        name, f"{expected} of {judged}", ", ".join(notes), "good" if expected == judged > 0 else "bad"
+    )
     if campaign.is_repeated:
         yield Tile("runs", str(len(campaign.runs)), f"of {len(tallies)} scenarios")
     outages = [(spread.worst, tally) for tally in tallies if (spread := tally.spread(CLIENTS))]
-    if outages and not twins:
-        worst, tally = max(outages, key=lambda each: each[0])
+    if outages and not are_twins:
+        worst, tally = max(outages, key=lambda outage: outage[0])
         yield Tile(CLIENTS, format_duration(worst) if worst else "none", tally.scenario)
     recoveries = [(spread.worst, tally) for tally in tallies if (spread := tally.spread(RECOVERY))]
-    if recoveries and not twins:
-        worst, tally = max(recoveries, key=lambda each: each[0])
+    if recoveries and not are_twins:
+        worst, tally = max(recoveries, key=lambda recovery: recovery[0])
         yield Tile("longest recovery", format_duration(worst), tally.scenario)
     yield Tile(
-        "time in all", format_duration(campaign.seconds), f"begun {campaign.started.replace('T', ' at ', 1)}"
+        "total time",
+        format_duration(campaign.seconds),
+        f"started {campaign.started.replace('T', ' at ', 1)}",
     )
 
 

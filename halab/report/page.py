@@ -1,4 +1,4 @@
-"""A result as one self-contained HTML page, for someone who was not there."""
+"""A result as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from halab.scenario.record.folder import Evidence, Meta
 from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
-# What the bars of a drawing mean, by their kinds; a kind that explains itself by a word on it is not here.
-_KEY = {
-    "ok": "answers, or is as it should be",
-    "failed": "fails, with the length of the outage",
-    "fault": "a fault holds",
+# The legend of the bars, by their kinds. Kinds with a word on the bar need no legend.
+_LEGEND = {
+    "ok": "answers, or is in its normal state",
+    "failed": "fails; the label is the length of the outage",
+    "fault": "the fault is active",
     "changing": "being injected or healed",
     "recovering": "recovering",
-    "down": "taken out, or not ready",
-    "unknown": "not known",
+    "down": "out of the load balancer, or not ready",
+    "unknown": "unknown",
 }
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure that a reader should see first."""
+    """An important figure at the top of the page."""
 
     name: str
     value: str
@@ -38,16 +38,13 @@ class Tile:
 
 
 def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
-    """The page of one run. `logs` are paths relative to its folder."""
-    shown = [
-        each
-        for each in result.outcomes
-        if each.kind not in (PromiseKind.CHECK, PromiseKind.STEADY, PromiseKind.HEAL)
-    ]
-    # what went as it should is not worth a row: steady before, healing, a whole run
-    quiet = [each for each in result.outcomes if each.kind in (PromiseKind.STEADY, PromiseKind.HEAL)]
-    remarkable = [each for each in quiet if each.standing is not PromiseStatus.KEPT]
-    checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
+    """The page of one run. `logs` are paths relative to the run's folder."""
+    checks = _of_kind(result, PromiseKind.CHECK)
+    preconditions = _of_kind(result, PromiseKind.STEADY, PromiseKind.HEAL)
+    # that the lab was steady and the faults were healed deserves a row only if it went wrong
+    unmet = [outcome for outcome in preconditions if outcome.standing is not PromiseStatus.KEPT]
+    shown_elsewhere = (PromiseKind.CHECK, PromiseKind.STEADY, PromiseKind.HEAL)
+    others = [outcome for outcome in result.outcomes if outcome.kind not in shown_elsewhere]
     pictures = draw(evidence, result)
     lanes = sorted(result.lanes, key=lambda figures: (figures.name.machine or "", str(figures.name)))
     return templates.page(
@@ -59,13 +56,13 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         twin_verdict=evidence.scenario.twin.verdict if result.is_twin else None,
         tiles=list(_tiles(result, evidence)),
         pictures=pictures,
-        key=[(kind, text) for kind, text in _KEY.items() if kind in pictures.main.kinds],
-        promises=[*remarkable, *shown],
+        legend=[(kind, text) for kind, text in _LEGEND.items() if kind in pictures.main.kinds],
+        promises=[*unmet, *others],
         checks=checks,
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],
-        whole_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
+        good_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
         impacts=[impact for impact in result.impacts if impact.lane.machine is None],
-        happenings=narrative.narrative(evidence),
+        narrative=narrative.narrative(evidence),
         versions=wording.versions(evidence.meta),
         balancer=_balancer(evidence.meta),
         command=shlex.join(evidence.meta.command),
@@ -82,13 +79,16 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
 
 
 def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
-    expectations = [each for each in result.outcomes if each.kind is PromiseKind.EXPECTATION]
-    judged = [each for each in expectations if each.standing is not PromiseStatus.LEFT_OUT]
-    kept = [each for each in judged if each.standing is PromiseStatus.KEPT]
+    judged = [
+        outcome
+        for outcome in _of_kind(result, PromiseKind.EXPECTATION)
+        if outcome.standing is not PromiseStatus.LEFT_OUT
+    ]
     if judged:
-        unjudged = sum(each.standing is PromiseStatus.UNJUDGED for each in judged)
+        kept = _count(judged, PromiseStatus.KEPT)
+        unjudged = _count(judged, PromiseStatus.UNJUDGED)
         note = f"{unjudged} could not be judged" if unjudged else ""
-        yield Tile("expectations kept", f"{len(kept)} of {len(judged)}", note, _kind_of_all(judged))
+        yield Tile("expectations kept", f"{kept} of {len(judged)}", note, _kind_of_all(judged))
     worst = wording.worst_for_clients(result)
     if worst:
         outage = worst.longest_outage_seconds
@@ -96,7 +96,7 @@ def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
         yield Tile("longest outage for clients", format_duration(outage) if outage else "none", note)
     for change in changes.changes(evidence.history, Lane("etcd-leader")):
         if change.act and change.seconds is not None:
-            note = f"{change.after} instead of {change.before}, since {change.act}"
+            note = f"{change.after} replaces {change.before}; counted from {change.act}"
             yield Tile("new etcd leader after", format_duration(change.seconds), note)
             break
     for outcome in result.outcomes:
@@ -110,11 +110,19 @@ def _tiles(result: Result, evidence: Evidence) -> Iterator[Tile]:
                 outcome.standing, "unknown"
             )
             yield Tile("acknowledged writes lost", lost, outcome.seen, _kind(outcome))
-    checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
+    checks = _of_kind(result, PromiseKind.CHECK)
     if checks:
-        passed = sum(each.standing is PromiseStatus.KEPT for each in checks)
-        note = "testinfra, on the machines"
+        passed = _count(checks, PromiseStatus.KEPT)
+        note = "testinfra checks on the machines"
         yield Tile("checks passed", f"{passed} of {len(checks)}", note, _kind_of_all(checks))
+
+
+def _of_kind(result: Result, *kinds: PromiseKind) -> list[PromiseOutcome]:
+    return [outcome for outcome in result.outcomes if outcome.kind in kinds]
+
+
+def _count(outcomes: Sequence[PromiseOutcome], status: PromiseStatus) -> int:
+    return sum(outcome.standing is status for outcome in outcomes)
 
 
 def _kind(outcome: PromiseOutcome) -> str:
@@ -128,5 +136,5 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 
 def _balancer(meta: Meta) -> str:
     if meta.load_balancer is Balancer.NGINX:
-        return "nginx, learns of a bad backend from clients that fail"
-    return f"{meta.load_balancer}, asks every backend ({meta.load_balancer_check})"
+        return "nginx, which notices a bad backend when requests fail"
+    return f"{meta.load_balancer}, which checks every backend ({meta.load_balancer_check})"

@@ -1,4 +1,4 @@
-"""The lanes of what clients saw: one for every probe and every machine that it asks."""
+"""The lanes of probes: one per probe, and one per machine for probes that ask machines directly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from halab.config.expectation import ProbeExpectation
 from halab.config.quantities import format_duration
 from halab.config.step import Expect
-from halab.report.axis import Label, Scale, Span, Strip, placed, width_of
+from halab.report.axis import Label, Scale, Span, Strip, place_labels, width_of
 from halab.scenario.record.events import Sample
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
@@ -18,14 +18,14 @@ _ORDER = ("ready-", "read-via", "read-direct", "write-")
 
 
 def through_balancer(history: History, scale: Scale) -> list[Strip]:
-    """What was promised of a lane is shown even where nothing failed: that it did not is the news."""
+    """A lane with a promise is shown even if nothing failed in it: that is what the reader wants to know."""
     promised = {
         str(step.expectation.probe)
         for step in history.scenario.steps
         if isinstance(step, Expect) and isinstance(step.expectation, ProbeExpectation)
     }
     lanes = sorted((lane for lane in history.samples.lanes if lane.machine is None), key=_rank)
-    return [_strip(history, lane, scale, is_news=lane.name in promised) for lane in lanes]
+    return [_strip(history, lane, scale, is_promised=lane.name in promised) for lane in lanes]
 
 
 def direct(history: History, scale: Scale) -> list[Strip]:
@@ -35,33 +35,33 @@ def direct(history: History, scale: Scale) -> list[Strip]:
 
 
 def _rank(lane: Lane) -> tuple[int, str]:
-    """The plain questions first: what a client is told, then what it reads, then what it writes."""
-    known = [number for number, start in enumerate(_ORDER) if lane.name.startswith(start)]
-    return (known[0] if known else len(_ORDER), lane.name)
+    """Readiness first, then reads, then writes, then everything else."""
+    ranks = [number for number, prefix in enumerate(_ORDER) if lane.name.startswith(prefix)]
+    return (ranks[0] if ranks else len(_ORDER), lane.name)
 
 
-def _strip(history: History, lane: Lane, scale: Scale, *, is_news: bool = False) -> Strip:
+def _strip(history: History, lane: Lane, scale: Scale, *, is_promised: bool = False) -> Strip:
     samples = history.samples.of(lane)
-    found = figures(samples, samples[0].t, samples[-1].end + 1e-6)
-    longest = found.longest
-    # an outage goes on until a question is answered, which was asked before its end
-    out = [Span(outage.start, outage.end, "failed") for outage in found.outages]
+    measured = figures(samples, samples[0].t, samples[-1].end + 1e-6)
+    longest = measured.longest
+    # an outage ends with an answer; the request for that answer began during the outage
+    out = [Span(outage.start, outage.end, "failed") for outage in measured.outages]
     bars = [
         scale.bar(span.start, span.end, span.kind, thin=span.kind == "ok")
-        for span in scale.merged([*_spans(samples), *out], _is_louder)
+        for span in scale.merged([*_spans(samples), *out], _outranks)
     ]
     return Strip(
         lane.name,
-        f"longest {format_duration(longest.seconds)}" if longest else "never out",
+        f"longest {format_duration(longest.seconds)}" if longest else "no outage",
         bars,
-        _labels(found.outages, scale),
+        _labels(measured.outages, scale),
         lane.machine,
-        is_quiet=not (found.failed or found.gaps or is_news),
+        is_quiet=not (measured.failed or measured.gaps or is_promised),
     )
 
 
 def _spans(samples: Sequence[Sample]) -> Iterator[Span]:
-    """A sample stands for the time until the next one, where that comes in time."""
+    """A sample covers the time until the next one, or only its own duration if the next one is late."""
     for number, sample in enumerate(samples):
         following = samples[number + 1].t if number + 1 < len(samples) else sample.end
         end = following
@@ -71,17 +71,17 @@ def _spans(samples: Sequence[Sample]) -> Iterator[Span]:
         yield Span(sample.t, end, "ok" if sample.ok else "failed")
 
 
-def _is_louder(span: Span, other: Span) -> bool:
-    """A column in which anything failed shows it, and one in which anything was asked shows the answer."""
-    volume = {"unknown": 0, "ok": 1, "failed": 2}
-    return volume[span.kind] > volume[other.kind]
+def _outranks(span: Span, other: Span) -> bool:
+    """A failed sample outranks a good one, and any sample outranks a gap."""
+    rank = {"unknown": 0, "ok": 1, "failed": 2}
+    return rank[span.kind] > rank[other.kind]
 
 
 def _labels(outages: Sequence[Outage], scale: Scale) -> list[Label]:
-    """How long each outage was, on its bar or above; the longest first, for there may not be room for all."""
+    """The lengths of outages, on their bars or above; the longest first, as there may not be space for all."""
     labels = [_label(outage, scale) for outage in sorted(outages, key=lambda outage: -outage.seconds)]
     above = [label for label in labels if label.is_above]
-    return [*(label for label in labels if not label.is_above), *placed(above, most=_MOST_LABELS)]
+    return [*(label for label in labels if not label.is_above), *place_labels(above, most=_MOST_LABELS)]
 
 
 def _label(outage: Outage, scale: Scale) -> Label:

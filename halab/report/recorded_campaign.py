@@ -1,4 +1,4 @@
-"""A campaign as it was written down: read from its folder again, and judged anew."""
+"""Read a recorded campaign from its folder, and judge it again."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class _Scenario:
 
 
 @dataclass(frozen=True)
-class _Left:
+class _NotRun:
     scenario: str
     why: str
 
 
 @dataclass(frozen=True)
-class _Written:
-    """What campaign.json says that its runs do not say themselves."""
+class _CampaignFile:
+    """The fields of campaign.json that the folders of the runs do not have."""
 
     schema: int
     name: str
@@ -42,7 +42,7 @@ class _Written:
     started: str
     seconds: float
     scenarios: tuple[_Scenario, ...]
-    not_run: tuple[_Left, ...]
+    not_run: tuple[_NotRun, ...]
     repairs: tuple[str, ...]
 
 
@@ -51,7 +51,7 @@ def is_campaign(folder: Path) -> bool:
 
 
 def render_campaign(folder: Path) -> Campaign:
-    """Judge every run of a campaign again, and write their reports and the one of all anew."""
+    """Judge all runs of a campaign again, and write their reports and the overview."""
     written = _read(folder / overview.JSON)
     runs = [
         RunFolder.existing(folder / run.folder) for scenario in written.scenarios for run in scenario.runs
@@ -63,21 +63,21 @@ def render_campaign(folder: Path) -> Campaign:
         [(RunFolder(run.path.resolve()), render(run)) for run in runs],
         written.started,
         written.seconds,
-        [NotRun(left.scenario, left.why) for left in written.not_run],
+        [NotRun(run.scenario, run.why) for run in written.not_run],
         written.repairs,
     )
     overview.write(folder.resolve(), campaign)
     return campaign
 
 
-def _read(path: Path) -> _Written:
+def _read(path: Path) -> _CampaignFile:
     try:
-        written = TypeAdapter(_Written).validate_json(files.read(path, files.RECORD_BYTES))
+        written = TypeAdapter(_CampaignFile).validate_json(files.read(path, files.RECORD_BYTES))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise Corrupted(f"cannot read {path}: {where}: {first['msg'].lower()}") from error
     if written.schema != overview.SCHEMA:
-        hint = "read it with the halab that made it"
+        hint = "open it with the version of halab that wrote it"
         raise Corrupted(f"made by another version of halab: {path}", hint=hint)
     return written

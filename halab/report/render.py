@@ -1,4 +1,4 @@
-"""Judging a recorded run and writing its report beside the record."""
+"""Judge a recorded run and write its report into the run's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from halab.scenario.verdict.verdict import judge
 
 
 def render(folder: RunFolder) -> Result:
-    """Judge a run from its folder alone; result.json, junit.xml and report.html are written anew."""
+    """Judge a run from its folder alone, and write result.json, junit.xml and report.html."""
     evidence = folder.read()
     result = judge(evidence)
     replace(folder.result, result.to_json())
@@ -20,6 +20,6 @@ def render(folder: RunFolder) -> Result:
 
 
 def _logs(folder: RunFolder) -> list[str]:
-    """What lies in the folder for a closer look, by paths relative to it."""
-    files = [path for path in folder.logs.rglob("*") if path.is_file()] if folder.logs.is_dir() else []
-    return sorted(path.relative_to(folder.path).as_posix() for path in files)
+    """The log files of the run, as paths relative to its folder."""
+    paths = [path for path in folder.logs.rglob("*") if path.is_file()] if folder.logs.is_dir() else []
+    return sorted(path.relative_to(folder.path).as_posix() for path in paths)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_WITHOUT_TERMINAL = 120
+_DEFAULT_WIDTH = 120
 _STYLES = {
     PromiseStatus.KEPT: "green",
     PromiseStatus.BROKEN: "bold red",
@@ -37,7 +37,7 @@ _VERDICT_STYLES = {
 
 
 def text(result: Result) -> str:
-    """The verdict, every promise with what was seen of it, and why where it is not a pass."""
+    """The verdict, all promises with what was seen, and the reasons if it is not a pass."""
     from rich.text import Text
 
     sink, console = _console()
@@ -47,7 +47,7 @@ def text(result: Result) -> str:
     console.print(_verdict(result.verdict), _text(f"{title}{where}"))
     table = _table(("", "", "promised", "seen"), ("measured", "bound"))
     for outcome in result.outcomes:
-        # of many checks, those that passed are a number below
+        # there may be many checks: those that passed are only counted below
         if outcome.kind is PromiseKind.CHECK and outcome.standing is PromiseStatus.KEPT:
             continue
         mark = Text(f"{wording.MARKS[outcome.standing]} {outcome.standing}", _STYLES[outcome.standing])
@@ -56,9 +56,9 @@ def text(result: Result) -> str:
         table.add_row(mark, *map(_text, cells))
     if result.outcomes:
         console.print(table)
-    checks = [each for each in result.outcomes if each.kind is PromiseKind.CHECK]
+    checks = [outcome for outcome in result.outcomes if outcome.kind is PromiseKind.CHECK]
     if checks:
-        passed = sum(each.standing is PromiseStatus.KEPT for each in checks)
+        passed = sum(check.standing is PromiseStatus.KEPT for check in checks)
         console.print(Text(f"checks: {passed} of {len(checks)} passed"))
     for reason in result.reasons:
         console.print(_text(f"why: {reason}"))
@@ -66,18 +66,18 @@ def text(result: Result) -> str:
 
 
 def overview(campaign: Campaign) -> str:
-    """A line for every scenario, and how many runs had which verdict."""
+    """A line per scenario, the reasons for unexpected verdicts, and the number of runs per verdict."""
     from rich.text import Text
 
     sink, console = _console()
     table = _table(("", "scenario"), ("runs", "outage", "p95", "recovery", "p95", "bound", "time"))
     for tally in campaign.tallies:
-        twin = f" (its losing twin, must be {tally.expected})" if tally.is_twin else ""
+        twin = f" (its losing twin, expected: {tally.expected})" if tally.is_twin else ""
         outage, recovery = tally.spread(CLIENTS), tally.spread(RECOVERY)
         bound = recovery.bounds if recovery else ""
         cells = (
             f"{tally.scenario}{twin}",
-            f"{tally.as_expected} of {len(tally.runs)}" if len(tally.runs) > 1 else "",
+            f"{tally.as_expected_count} of {len(tally.runs)}" if len(tally.runs) > 1 else "",
             *_amounts(outage),
             *_amounts(recovery),
             bound,
@@ -88,7 +88,7 @@ def overview(campaign: Campaign) -> str:
         table.add_row(Text("NOT RUN", "dim"), _text(f"{planned.name}: {planned.why}"))
     console.print(table)
     for tally in campaign.tallies:
-        if tally.as_expected < len(tally.runs):
+        if tally.as_expected_count < len(tally.runs):
             for reason in tally.reasons:
                 console.print(_text(f"why {tally.scenario}: {reason}"))
     totals = ", ".join(f"{count} {verdict}" for verdict, count in campaign.totals.items() if count)
@@ -99,14 +99,14 @@ def overview(campaign: Campaign) -> str:
 
 
 def _amounts(spread: Spread | None) -> tuple[str, str]:
-    """p50, and p95 where there are several values."""
+    """The p50, and the p95 of several values."""
     if spread is None:
         return "", ""
     return format_duration(spread.p50), format_duration(spread.p95) if len(spread.values) > 1 else ""
 
 
 def _text(text: str) -> Text:
-    """What a file or a machine may have a part in."""
+    """Text that may come from a file or a machine: control characters are escaped."""
     from rich.text import Text
 
     return Text(printable(text))
@@ -122,16 +122,16 @@ def _console() -> tuple[io.StringIO, Console]:
     from rich.console import Console
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size((_WITHOUT_TERMINAL, 0)).columns
+    width = shutil.get_terminal_size((_DEFAULT_WIDTH, 0)).columns
     sink = io.StringIO()
     return sink, Console(file=sink, width=width, force_terminal=colour, no_color=not colour, highlight=False)
 
 
-def _table(words_of: Sequence[str], figures: Sequence[str]) -> Table:
+def _table(texts: Sequence[str], figures: Sequence[str]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in words_of:
+    for name in texts:
         table.add_column(name, overflow="fold")
     for name in figures:
         table.add_column(name, justify="right", overflow="fold")

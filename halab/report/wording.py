@@ -1,4 +1,4 @@
-"""How reports say what came of a promise; the same words on a page and in a terminal."""
+"""The words for results, shared by the page and the terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from halab.scenario.verdict.result import LaneFigures, PromiseOutcome, PromiseSt
 VERDICTS = {
     Verdict.PASS: "Every promise was kept.",
     Verdict.FAIL: "A promise was broken.",
-    Verdict.ERROR: "Nothing can be concluded: something that had to be judged was not.",
-    Verdict.SKIP: "This lab cannot do it.",
+    Verdict.ERROR: "No verdict is possible: a promise could not be judged.",
+    Verdict.SKIP: "This lab cannot run the scenario.",
 }
 MARKS = {
     PromiseStatus.KEPT: "✓",
@@ -23,12 +23,12 @@ MARKS = {
 
 
 def amount(unit: Unit, value: float) -> str:
-    spell = {Unit.SECONDS: format_duration, Unit.SHARE: format_share, Unit.COUNT: format_count}
-    return spell[unit](value)
+    formats = {Unit.SECONDS: format_duration, Unit.SHARE: format_share, Unit.COUNT: format_count}
+    return formats[unit](value)
 
 
 def bounds(figure: Figure) -> str:
-    """What was promised for a figure: at most, at least, or between."""
+    """The bounds promised for a figure: `5s`, `at least 5s`, `5s to 10s`; empty if there are none."""
     least = amount(figure.unit, figure.least)
     if figure.most is None:
         return f"at least {least}" if figure.least > 0 else ""
@@ -37,7 +37,7 @@ def bounds(figure: Figure) -> str:
 
 
 def limit(outcome: PromiseOutcome) -> str:
-    """The bounds of a promise; with patience both figures."""
+    """The bounds of a promise. If the lab's patience stretches a limit, both values."""
     stretched = "" if outcome.patient_seconds is None else format_duration(outcome.patient_seconds)
     if outcome.limit_seconds is not None and outcome.patient_seconds != outcome.limit_seconds:
         return f"{format_duration(outcome.limit_seconds)} (with patience {stretched})"
@@ -57,12 +57,12 @@ def share(lane: LaneFigures) -> str:
 
 
 def worst_for_clients(result: Result) -> LaneFigures | None:
-    """The lane through the load balancer that was out the longest; None where none was sampled."""
-    through = [lane for lane in result.lanes if lane.name.machine is None]
-    return max(through, key=lambda lane: lane.longest_outage_seconds, default=None)
+    """The lane through the load balancer with the longest outage; None if no such lane was sampled."""
+    lanes = [lane for lane in result.lanes if lane.name.machine is None]
+    return max(lanes, key=lambda lane: lane.longest_outage_seconds, default=None)
 
 
 def versions(meta: Meta) -> list[tuple[str, str]]:
-    """What a run was made with, by name."""
-    known = {"kubernetes": meta.kubernetes, **meta.versions}
-    return [(name, version) for name, version in known.items() if version]
+    """The versions of the components of a run, by name."""
+    by_name = {"kubernetes": meta.kubernetes, **meta.versions}
+    return [(name, version) for name, version in by_name.items() if version]

@@ -1,4 +1,4 @@
-// What a person would see wrong on a page: words over words, words out of sight, words too pale to read.
+// Find what a reader would see wrong on a page: overlapping texts, cut-off texts, texts with too little contrast.
 const refused = [];
 addEventListener("securitypolicyviolation", (event) => refused.push(event.blockedURI));
 addEventListener("load", () => {

@@ -1,6 +1,6 @@
-"""The pages of reports in a browser: they are readable, nothing overlaps, and nothing is loaded.
+"""The pages of reports in a real browser: readable, without overlaps, and nothing loaded.
 
-A browser that is missing here is a skip with a reason; with CI=true it is a failure.
+Without a browser the tests are skipped; with CI=true they fail.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from halab.scenario.verdict.verdict import judge
 RUNS = Path(__file__).parents[1] / "support/runs"
 RECORDED = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
 LOOK = (Path(__file__).parent / "look.js").read_text()
-# A page may load nothing. A browser reports what it refused to load.
+# A page may load nothing. The browser reports what it refused because of this policy.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 DESK, PROJECTOR, PHONE = 1280, 1920, 420
-# So high that the whole page is visible: only visible things have a background colour.
+# High enough to show the whole page: the colours behind a text are known only if it is visible.
 HEIGHT = 9000
 LIGHT, DARK = "1", "0"
 
@@ -39,8 +39,8 @@ LIGHT, DARK = "1", "0"
 @pytest.fixture(scope="session")
 def browser() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     if os.environ.get("CI") == "true":
         pytest.fail("not installed: chromium")
     pytest.skip("not installed: chromium")
@@ -65,7 +65,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def look(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """What a browser measures on a copy of a page, with all details open."""
+    """What look.js finds on a copy of a page, with all details open."""
 
     def look(source: Path, *, width: int = DESK, scheme: str = LIGHT) -> dict[str, Any]:
         text = re.sub("<details( class=[^>]*)?>", "<details open>", source.read_text())
@@ -79,14 +79,14 @@ def look(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         dumped = run(browser, tmp_path, *window, "--dump-dom", copy.as_uri())
         match = re.search(r'<pre id="found">(.*?)</pre>', dumped, re.DOTALL)
         assert match, dumped[-2000:]
-        found: dict[str, Any] = json.loads(html.unescape(match[1]))
-        return found
+        problems: dict[str, Any] = json.loads(html.unescape(match[1]))
+        return problems
 
     return look
 
 
 def run(browser: str, folder: Path, *arguments: str) -> str:
-    # a browser has no sandbox as root; it shows only our own pages
+    # as root the browser has no sandbox; it only shows our own pages
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     argv = [
         browser, "--headless", *sandbox, "--hide-scrollbars", "--disable-gpu", "--disable-dev-shm-usage",
@@ -106,23 +106,23 @@ def run(browser: str, folder: Path, *arguments: str) -> str:
         ("overview", PHONE, DARK),
     ],
 )  # fmt: skip
-def test_a_page_can_be_read(
+def test_a_page_is_readable(
     name: str, width: int, scheme: str, pages: dict[str, Path], look: Callable[..., dict[str, Any]]
 ) -> None:
-    found = look(pages[name], width=width, scheme=scheme)
-    assert found["looked_at"] == found["texts"] > 50
-    assert found["overlaps"] == []
-    assert found["outside"] == []
-    assert found["pale"] == []
-    assert not found["is_wider"]
-    assert found["loaded"] == []
-    assert found["is_dark"] == (scheme == DARK)
-    brightness = sum(map(int, re.findall(r"\d+", found["ground"])[:3]))
+    problems = look(pages[name], width=width, scheme=scheme)
+    assert problems["looked_at"] == problems["texts"] > 50
+    assert problems["overlaps"] == []
+    assert problems["outside"] == []
+    assert problems["pale"] == []
+    assert not problems["is_wider"]
+    assert problems["loaded"] == []
+    assert problems["is_dark"] == (scheme == DARK)
+    brightness = sum(map(int, re.findall(r"\d+", problems["ground"])[:3]))
     assert brightness < 120 if scheme == DARK else brightness > 600
 
 
 @pytest.mark.parametrize("name", ["busy", "overview", RECORDED[0]])
-def test_a_page_can_be_printed(name: str, pages: dict[str, Path], browser: str, tmp_path: Path) -> None:
+def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tmp_path: Path) -> None:
     printed = tmp_path / "page.pdf"
     run(browser, tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={printed}", pages[name].as_uri())
     content = printed.read_bytes()
@@ -135,7 +135,7 @@ def test_a_page_can_be_printed(name: str, pages: dict[str, Path], browser: str, 
 
 
 @pytest.mark.parametrize("name", ["busy", "overview", *RECORDED])
-def test_a_page_names_nothing_outside_of_its_folder(name: str, pages: dict[str, Path]) -> None:
+def test_a_page_links_nothing_outside_of_its_folder(name: str, pages: dict[str, Path]) -> None:
     text = pages[name].read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", text)
     links = re.findall(r'(?:href|src)="([^"]*)"', text)
@@ -152,12 +152,14 @@ WRONG = f"""<!doctype html><html><head><meta name="color-scheme" content="light 
 <img src="https://example.org/picture.png"></section></main></body></html>"""
 
 
-def test_what_is_wrong_with_a_page_is_seen(look: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_look_js_finds_the_problems_of_a_bad_page(
+    look: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     source = tmp_path / "wrong.html"
     source.write_text(WRONG)
-    found = look(source)
-    assert found["overlaps"] == ["first words / second words"]
-    assert [text[:6] for text in found["outside"]] == ["a line"]
-    assert [text.partition(":")[0] for text in found["pale"]] == ["pale words"]
-    assert found["is_wider"]
-    assert found["loaded"] == ["https://example.org/picture.png"]
+    problems = look(source)
+    assert problems["overlaps"] == ["first words / second words"]
+    assert [text[:6] for text in problems["outside"]] == ["a line"]
+    assert [text.partition(":")[0] for text in problems["pale"]] == ["pale words"]
+    assert problems["is_wider"]
+    assert problems["loaded"] == ["https://example.org/picture.png"]

@@ -1,4 +1,4 @@
-"""Campaigns made of runs that have a report."""
+"""A campaign built from runs that have a report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from halab.scenario.verdict.result import Result
 LEFT = "freeze-the-machine-of-the-etcd-leader"
 
 
-def campaign_of(runs: Sequence[tuple[RunFolder, Result]], *, is_whole: bool = False) -> Campaign:
+def campaign_of(runs: Sequence[tuple[RunFolder, Result]], *, is_complete: bool = False) -> Campaign:
     return Campaign(
         name="halab run --all",
         seed=42,
@@ -19,6 +19,8 @@ def campaign_of(runs: Sequence[tuple[RunFolder, Result]], *, is_whole: bool = Fa
         runs=runs,
         started="2026-11-23T10:15:00+01:00",
         seconds=912.5,
-        not_run=() if is_whole else (NotRun(LEFT, "interrupted by SIGINT"),),
-        repairs=() if is_whole else ("after 20261123-101500-stop-apiserver: restarted the kubelet on cp2",),
+        not_run=() if is_complete else (NotRun(LEFT, "interrupted by SIGINT"),),
+        repairs=()
+        if is_complete
+        else ("after 20261123-101500-stop-apiserver: restarted the kubelet on cp2",),
     )

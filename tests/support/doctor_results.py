@@ -1,4 +1,4 @@
-"""Results of the checks of a fake host."""
+"""Run one check on a fake host."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from halab.doctor.check import CheckResult
 from support.fake_host import FakeHost, place_of
 
 
-def found(name: str, host: FakeHost, **written: Any) -> CheckResult:
+def run_check(name: str, host: FakeHost, **written: Any) -> CheckResult:
     report = examine(place_of(**written), host)
     return next(result for result in report.results if result.name == name)

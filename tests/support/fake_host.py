@@ -1,4 +1,4 @@
-"""A host for the doctor whose fields say what it has. By default, it has everything."""
+"""A host whose answers are its fields. By default every check passes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ class FakeHost:
             "/proc/cpuinfo": "processor\t: 0\nflags\t\t: fpu svm\n",
         }
     )
-    there: set[Path] = field(default_factory=lambda: {SOCKET, DATA, KVM, SYSTEMD, LIBVIRT_SOCKET, Path("/")})
+    existing: set[Path] = field(
+        default_factory=lambda: {SOCKET, DATA, KVM, SYSTEMD, LIBVIRT_SOCKET, Path("/")}
+    )
     forbidden: set[Path] = field(default_factory=set)
     free: int = 100 * GIB
     engine_facts: EngineFacts | HalabError = EngineFacts(
@@ -106,8 +108,8 @@ class FakeHost:
     has_box: bool | HalabError = True
     box_lacks: HalabError | None = None
     unimportable: dict[str, str] = field(default_factory=dict)
-    holds: Allocation | None = None
-    around: list[Neighbour] = field(default_factory=list)
+    allocated: Allocation | None = None
+    other_networks: list[Neighbour] = field(default_factory=list)
     obstacles: dict[BundleSource, HalabError] = field(default_factory=dict)
     libvirt_facts: LibvirtFacts | HalabError = LIBVIRT
     booted: Boot = Boot(["real mode"], None)
@@ -120,7 +122,7 @@ class FakeHost:
         return f"/usr/bin/{name}" if name in self.tools else None
 
     def output(self, *argv: str) -> str:
-        return _said(self.outputs[" ".join([Path(argv[0]).name, *argv[1:]])])
+        return _answer(self.outputs[" ".join([Path(argv[0]).name, *argv[1:]])])
 
     def package(self, name: str) -> str | None:
         return self.packages.get(name)
@@ -131,8 +133,8 @@ class FakeHost:
     def text(self, path: str) -> str | None:
         return self.texts.get(path)
 
-    def is_there(self, path: Path) -> bool:
-        return path in self.there
+    def exists(self, path: Path) -> bool:
+        return path in self.existing
 
     def may_use(self, path: Path) -> bool:
         return path not in self.forbidden
@@ -140,51 +142,51 @@ class FakeHost:
     def free_bytes(self, path: Path) -> int:
         return self.free
 
-    def engine(self) -> EngineFacts:
-        return _said(self.engine_facts)
+    def docker(self) -> EngineFacts:
+        return _answer(self.engine_facts)
 
-    def running(self, place: LabDir) -> int:
-        if place.written.provider is ProviderKind.LIBVIRT:
+    def running_machines(self, lab_dir: LabDir) -> int:
+        if lab_dir.written.provider is ProviderKind.LIBVIRT:
             self.libvirt()
         else:
-            self.engine()
+            self.docker()
         return self.machines_up
 
-    def namesake(self, place: LabDir) -> Path | None:
+    def lab_of_same_name(self, lab_dir: LabDir) -> Path | None:
         return self.other_lab
 
-    def held(self, place: LabDir) -> Allocation | None:
-        return self.holds
+    def allocation(self, lab_dir: LabDir) -> Allocation | None:
+        return self.allocated
 
-    def neighbours(self, place: LabDir) -> list[Neighbour]:
-        return self.around
+    def neighbours(self, lab_dir: LabDir) -> list[Neighbour]:
+        return self.other_networks
 
-    def network(self, place: LabDir) -> IPv4Network:
-        return _said(self.lab_network)
+    def network(self, lab_dir: LabDir) -> IPv4Network:
+        return _answer(self.lab_network)
 
     def bundle(self, release: Release, source: BundleSource) -> Bundle | None:
         if isinstance(self.cached_bundle, bool):
             return bundle_of(release) if self.cached_bundle else None
-        return _said(self.cached_bundle)
+        return _answer(self.cached_bundle)
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
-        return FakeBox(name, "ba9876543210", Path("/cache/box"), provider) if _said(self.has_box) else None
+        return FakeBox(name, "ba9876543210", Path("/cache/box"), provider) if _answer(self.has_box) else None
 
     def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
         return self.box_lacks
 
-    def obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
+    def bundle_obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
         return self.obstacles.get(source)
 
     def libvirt(self) -> LibvirtFacts:
-        return _said(self.libvirt_facts)
+        return _answer(self.libvirt_facts)
 
-    def boot(self, guest: Guest, program: str) -> Boot:
+    def boot_guest(self, guest: Guest, program: str) -> Boot:
         self.guests.append(guest)
         return self.booted
 
 
-def _said(answer: T | HalabError) -> T:
+def _answer(answer: T | HalabError) -> T:
     if isinstance(answer, HalabError):
         raise answer
     return answer

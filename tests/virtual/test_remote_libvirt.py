@@ -67,7 +67,7 @@ def make_networks(place: LabDir) -> Lab:
 def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     import libvirt
 
-    assert "on another host, by ssh" in lab.halab("doctor").output
+    assert "on another host, over SSH" in lab.halab("doctor").output
     lab.ok("render")
     status = subprocess.run(
         ["vagrant", "status"],

@@ -15,16 +15,16 @@ from halab import doctor
 from halab.cli import main
 from halab.cli.doctor import report_lines
 from halab.config.lab import ProviderKind
-from halab.doctor import examine, silence
+from halab.doctor import boot_hints, examine
 from halab.doctor.check import CheckResult, CheckState
-from halab.doctor.examination import CHECKS
-from halab.doctor.host import RealHost
+from halab.doctor.real_host import RealHost
+from halab.doctor.run_checks import CHECKS
 from halab.errors import BootTimedOut, HostProblem
 from halab.lifecycle import snapshot as lifecycle_snapshot
 from halab.lifecycle import up as lifecycle_up
 from halab.machines.work import Work
 
-LONG = "scripts/bare-host run halab up  # in a checkout: with an engine of its own"
+LONG = "scripts/bare-host run halab up  # in a checkout: starts an engine of its own"
 
 
 def lines(host: FakeHost, *, width: int = 80) -> Sequence[str]:
@@ -42,7 +42,7 @@ def test_a_failed_check_shows_its_reason_and_its_fix() -> None:
     host.tools.remove("ip")
     text = lines(host)
     at = text.index("✗ iproute2          not found: ip")
-    assert text[at + 1].startswith("    why: a lab's network")
+    assert text[at + 1].startswith("    why: halab reads the host's routes")
     assert "    fix: sudo apt-get install -y --no-install-recommends iproute2" in text[at:]
     assert text[-1] == "this host cannot run the lab ha: 1 problem to fix"
 
@@ -55,7 +55,7 @@ def test_a_second_fix_is_an_alternative() -> None:
 
 
 def test_all_lines_but_fixes_fit_the_terminal() -> None:
-    host = FakeHost(there=set(), engine_facts=HostProblem("no docker engine answers: " + "because " * 30))
+    host = FakeHost(existing=set(), engine_facts=HostProblem("no docker engine answers: " + "because " * 30))
     text = lines(host, width=60)
     assert [line for line in text if len(line) > 60 and "fix:" not in line and "or:" not in line] == []
     assert f"    fix: {LONG}" in text
@@ -74,7 +74,7 @@ def test_the_table_names_checks_that_need_root() -> None:
         return [click.unstyle(line) for line in report_lines(report, 80)]
 
     text = table(FakeHost())
-    at = text.index("- firewall          not looked at: only root can see it")
+    at = text.index("- firewall          not checked: only root can read it")
     assert text[at + 1].startswith("    why: ")
     assert '    fix: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml' in text[at:]
     assert text[-1] == "this host can run the lab ha; not checked without root: firewall"
@@ -85,7 +85,7 @@ def test_the_table_names_checks_that_need_root() -> None:
 
 
 def test_json_has_the_same_content_as_the_text() -> None:
-    told = examine(place_of(), FakeHost(machines_up=0, there=set())).as_json()
+    told = examine(place_of(), FakeHost(machines_up=0, existing=set())).as_json()
     assert told["could_run"] is False
     checks = told["checks"]
     assert isinstance(checks, list)
@@ -134,11 +134,11 @@ def test_commands_that_boot_machines_explain_missing_answers(
         raise BootTimedOut("started, but no answer over SSH in time: cp1", code=1, hint="the log")
 
     monkeypatch.setattr(doctor, "require", lambda place: [])
-    monkeypatch.setattr(silence, "reasons", lambda place, host: ["firewall: not looked at"])
+    monkeypatch.setattr(boot_hints, "possible_reasons", lambda lab_dir, host: ["firewall: not checked"])
     monkeypatch.setattr(module, verb, silent)
     assert main([*words, "-f", str(tmp_path / "lab.yml")]) == 3
     assert capsys.readouterr().err == (
-        "error: started, but no answer over SSH in time: cp1\n\nhint: the log\nfirewall: not looked at\n"
+        "error: started, but no answer over SSH in time: cp1\n\nhint: the log\nfirewall: not checked\n"
     )
 
 
@@ -150,7 +150,7 @@ def test_all_questions_to_the_real_host_are_answered(
     host = RealHost()
     place = replace(place_of(provider="libvirt"), work=Work(tmp_path))
     assert host.cores >= 1
-    assert host.held(place) is None
+    assert host.allocation(place) is None
     assert host.import_problem("halab") is None
     assert "nothing_of_that_name" in (host.import_problem("nothing_of_that_name") or "")
     assert all(isinstance(group, str) for group in host.groups)

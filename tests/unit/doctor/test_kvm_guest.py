@@ -1,4 +1,4 @@
-"""The guest that proves KVM: what it is made of, that it can pass, and how it is judged when it does not."""
+"""The guest that tests KVM: its code, a boot that completes, and boots that fail."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_the_disk_begins_with_a_sector_that_a_bios_boots() -> None:
     assert len(AMD64.code) % 512 == 0
 
 
-def test_the_code_of_arm64_is_whole_words() -> None:
+def test_the_code_for_arm64_consists_of_complete_words() -> None:
     assert len(guest_for(Architecture.ARM64).code) % 4 == 0
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_the_guest_comes_to_its_end_where_qemu_emulates(architecture: Architecture) -> None:
+def test_the_guest_completes_under_emulation(architecture: Architecture) -> None:
     guest = guest_for(architecture)
     program = shutil.which(guest.qemu)
     if program is None:
@@ -53,7 +53,7 @@ def test_a_guest_that_wrote_everything_and_powered_off_is_complete(qemu: Path) -
     assert boot(AMD64, program).is_complete
 
 
-def test_a_guest_that_hangs_is_ended_and_tells_how_far_it_came(qemu: Path) -> None:
+def test_a_guest_that_hangs_is_ended_and_its_last_stage_reported(qemu: Path) -> None:
     program = body(qemu, 'printf ABCD >"$serial"; exec sleep 60')
     result = boot(AMD64, program, limit_seconds=0.5)
     assert (result.passed[-1], result.stopped_before) == ("protected mode", "paging and long mode")
@@ -71,7 +71,7 @@ def test_a_qemu_that_refuses_is_quoted_without_its_warnings(qemu: Path) -> None:
     assert (list(result.passed), result.complaint) == ([], "qemu: no KVM for you")
 
 
-def test_every_piece_of_the_sector_lies_where_the_others_jump_to() -> None:
+def test_every_piece_of_the_sector_is_at_its_jump_target() -> None:
     assert AMD64.code[0x80:0x85] == bytes.fromhex("b810000000")
     assert AMD64.code[0x100:0x104] == bytes.fromhex("66baf803")
     assert AMD64.code[0x180:0x187] == bytes.fromhex("50b020e6205848")

@@ -1,4 +1,4 @@
-"""The lab's network against every other one: before `up`, and when something comes later."""
+"""Conflicts of the lab's network with others, before `up` and later."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from support.doctor_results import found
+from support.doctor_results import run_check
 from support.fake_host import FakeHost, place_of
 
 from halab.doctor import require
@@ -29,49 +29,50 @@ def route(network: str, device: str) -> Neighbour:
     return Neighbour(IPv4Network(network), NetworkKind.ROUTE, device)
 
 
-def test_what_the_lab_has_made_is_no_collision() -> None:
-    around = [Neighbour(OWN, NetworkKind.DOCKER, "halab-ha", own=True), route("192.0.2.0/24", "eth0")]
-    result = found("network", FakeHost(holds=HELD, around=around))
+def test_the_networks_of_the_lab_itself_are_no_conflict() -> None:
+    networks = [Neighbour(OWN, NetworkKind.DOCKER, "halab-ha", own=True), route("192.0.2.0/24", "eth0")]
+    result = run_check("network", FakeHost(allocated=HELD, other_networks=networks))
     assert (result.state, result.seen) == (CheckState.OK, "10.213.0.0/24")
 
 
 def test_a_lab_of_virtual_machines_has_two_networks() -> None:
     held = Allocation("ha", OWN, WORK, SSH)
-    assert found("network", FakeHost(holds=held), provider="libvirt").seen == "10.213.0.0/24, 10.214.0.0/24"
-    late = FakeHost(holds=held, around=[route("10.214.0.0/16", "tun0")])
-    assert found("network", late, provider="libvirt").seen == (
-        "10.214.0.0/24 is held for this lab, and something has come since: "
-        "10.214.0.0/16, the route of a VPN, over tun0"
+    assert (
+        run_check("network", FakeHost(allocated=held), provider="libvirt").seen
+        == "10.213.0.0/24, 10.214.0.0/24"
+    )
+    late = FakeHost(allocated=held, other_networks=[route("10.214.0.0/16", "tun0")])
+    assert run_check("network", late, provider="libvirt").seen == (
+        "10.214.0.0/24 belongs to this lab, but something else uses it too: "
+        "10.214.0.0/16, a VPN route over tun0"
     )
 
 
 @pytest.mark.parametrize(
     ("other", "who", "remedy"),
     [
-        (route("10.213.0.0/16", "wg0"), "the route of a VPN, over wg0", "sudo wg-quick down wg0"),
-        (route("10.213.0.128/25", "tun0"), "the route of a VPN, over tun0",
+        (route("10.213.0.0/16", "wg0"), "a VPN route over wg0", "sudo wg-quick down wg0"),
+        (route("10.213.0.128/25", "tun0"), "a VPN route over tun0",
          "sudo ip route del 10.213.0.128/25 dev tun0  # if nothing needs it"),
-        (route("10.213.0.0/24", "br-0123456789ab"), "the route of a docker network, over br-0123456789ab",
+        (route("10.213.0.0/24", "br-0123456789ab"), "the route of a docker network over br-0123456789ab",
          "docker network rm 0123456789ab  # if nothing needs it"),
-        (route("10.213.0.0/24", "virbr1"), "the route of a network of libvirt, over virbr1",
+        (route("10.213.0.0/24", "virbr1"), "the route of a libvirt network over virbr1",
          "sudo ip route del 10.213.0.0/24 dev virbr1  # if nothing needs it"),
-        (route("10.213.0.0/24", "hl0ad50000"), "the route of a lab's network, over hl0ad50000",
+        (route("10.213.0.0/24", "hl0ad50000"), "the route of a lab's network over hl0ad50000",
          "sudo ip route del 10.213.0.0/24 dev hl0ad50000  # if nothing needs it"),
         (route("10.213.0.0/24", "eth1"), "a route over eth1",
          "sudo ip route del 10.213.0.0/24 dev eth1  # if nothing needs it"),
-        (Neighbour(OWN, NetworkKind.DOCKER, "shop"), "docker's network shop",
+        (Neighbour(OWN, NetworkKind.DOCKER, "shop"), "the docker network shop",
          "docker network rm shop  # if nothing needs it"),
-        (Neighbour(OWN, NetworkKind.LIBVIRT, "farm", active=False), "libvirt's network farm, which is not active",
+        (Neighbour(OWN, NetworkKind.LIBVIRT, "farm", active=False), "the libvirt network farm, not active",
          "virsh -c qemu:///system net-undefine farm  # if nothing needs it"),
     ],
 )  # fmt: skip
-def test_what_came_after_the_lab_is_named_with_both_ways_out(
-    other: Neighbour, who: str, remedy: str
-) -> None:
-    result = found("network", FakeHost(holds=HELD, around=[other]))
+def test_a_network_that_appeared_later_fails_with_two_fixes(other: Neighbour, who: str, remedy: str) -> None:
+    result = run_check("network", FakeHost(allocated=HELD, other_networks=[other]))
     assert result.state is CheckState.FAILED
     assert result.seen == (
-        f"10.213.0.0/24 is held for this lab, and something has come since: {other.network}, {who}"
+        f"10.213.0.0/24 belongs to this lab, but something else uses it too: {other.network}, {who}"
     )
     assert list(result.fixes) == [
         "halab down -f /labs/ha/lab.yml && halab up -f /labs/ha/lab.yml  # the lab gets another network",
@@ -79,34 +80,36 @@ def test_what_came_after_the_lab_is_named_with_both_ways_out(
     ]
 
 
-def test_what_came_on_another_host_gets_out_of_the_way_there() -> None:
-    around = [route("10.213.0.0/24", "eth1"), Neighbour(OWN, NetworkKind.LIBVIRT, "farm")]
+def test_a_network_on_another_host_is_removed_there() -> None:
+    networks = [route("10.213.0.0/24", "eth1"), Neighbour(OWN, NetworkKind.LIBVIRT, "farm")]
     uri = "qemu+ssh://barn/system"
-    result = found("network", FakeHost(holds=HELD, around=around), provider="libvirt", provider_uri=uri)
-    way, network = result.fixes[1:]
-    assert way.startswith("ssh ") and way.endswith(
+    result = run_check(
+        "network", FakeHost(allocated=HELD, other_networks=networks), provider="libvirt", provider_uri=uri
+    )
+    remove_route, remove_network = result.fixes[1:]
+    assert remove_route.startswith("ssh ") and remove_route.endswith(
         "barn 'sudo ip route del 10.213.0.0/24 dev eth1'  # if nothing needs it"
     )
     assert (
-        network
+        remove_network
         == f"virsh -c {uri} net-destroy farm && virsh -c {uri} net-undefine farm  # if nothing needs it"
     )
 
 
-def test_a_network_that_is_written_down_has_to_be_changed_there() -> None:
-    host = FakeHost(holds=HELD, around=[route("10.213.0.0/24", "eth1")])
-    first, *_ = found("network", host, network="10.213.0.0/24").fixes
+def test_the_fix_of_a_network_in_the_lab_file_changes_the_file() -> None:
+    host = FakeHost(allocated=HELD, other_networks=[route("10.213.0.0/24", "eth1")])
+    first, *_ = run_check("network", host, network="10.213.0.0/24").fixes
     assert first == (
         "halab down -f /labs/ha/lab.yml  # then write `network: auto` in /labs/ha/lab.yml, "
         "and run `halab up -f /labs/ha/lab.yml`"
     )
 
 
-def test_a_written_network_that_is_in_use_says_by_what() -> None:
-    host = FakeHost(around=[route("10.50.0.0/16", "tun0")])
-    result = found("network", host, network="10.50.7.0/24")
+def test_a_network_in_the_lab_file_fails_with_what_uses_it() -> None:
+    host = FakeHost(other_networks=[route("10.50.0.0/16", "tun0")])
+    result = run_check("network", host, network="10.50.7.0/24")
     assert result.seen == (
-        "the network 10.50.7.0/24 is in use on this host: 10.50.0.0/16, the route of a VPN, over tun0"
+        "the network 10.50.7.0/24 is in use on this host: 10.50.0.0/16, a VPN route over tun0"
     )
     assert result.fixes[0] == "network: auto  # in /labs/ha/lab.yml, or a /24 that is free"
 
@@ -114,49 +117,54 @@ def test_a_written_network_that_is_in_use_says_by_what() -> None:
 def test_a_wide_route_beside_a_lab_that_is_up_is_a_warning() -> None:
     own = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True)
     wide = route("10.0.0.0/8", "tun0")
-    result = found("network", FakeHost(holds=HELD, around=[own, wide]))
+    result = run_check("network", FakeHost(allocated=HELD, other_networks=[own, wide]))
     assert result.state is CheckState.WARNING
-    assert result.seen.endswith("the lab's is the narrower one, and hides its part of the other")
-    resting = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True, active=False)
-    assert found("network", FakeHost(holds=HELD, around=[resting, wide])).state is CheckState.FAILED
+    assert result.seen.endswith("the lab's route is narrower and hides this part of the other network")
+    inactive = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True, active=False)
+    assert (
+        run_check("network", FakeHost(allocated=HELD, other_networks=[inactive, wide])).state
+        is CheckState.FAILED
+    )
 
 
 @pytest.mark.parametrize("provider", ["docker", "libvirt"])
-def test_up_stops_at_what_came_later(provider: str) -> None:
-    host = FakeHost(holds=HELD, around=[route("10.213.0.0/24", "eth1")])
-    with pytest.raises(HostProblem, match="something has come since: 10.213.0.0/24, a route over eth1"):
+def test_up_stops_at_a_network_that_appeared_later(provider: str) -> None:
+    host = FakeHost(allocated=HELD, other_networks=[route("10.213.0.0/24", "eth1")])
+    with pytest.raises(HostProblem, match="something else uses it too: 10.213.0.0/24, a route over eth1"):
         require(place_of(provider=provider), host)
 
 
-def test_up_tells_of_a_wide_route_and_goes_on() -> None:
+def test_up_warns_of_a_wide_route_and_goes_on() -> None:
     own = Neighbour(OWN, NetworkKind.DOCKER, "halab-ha", own=True)
-    (told,) = require(place_of(), FakeHost(holds=HELD, around=[own, route("10.0.0.0/8", "tun0")]))
-    assert (told.name, told.state) == ("network", CheckState.WARNING)
+    (result,) = require(
+        place_of(), FakeHost(allocated=HELD, other_networks=[own, route("10.0.0.0/8", "tun0")])
+    )
+    assert (result.name, result.state) == ("network", CheckState.WARNING)
 
 
-def test_routes_of_known_networks_are_told_once() -> None:
+def test_the_route_of_a_known_network_is_listed_once() -> None:
     shop, ours = IPv4Network("172.18.0.0/16"), OWN
     subnets = [
         Subnet(NetworkKind.DOCKER, "shop", (shop,), "br-0123456789ab"),
         Subnet(NetworkKind.DOCKER, "halab-ha", (ours,), "hl0ad50000", lab="ha", work=str(WORK)),
     ]
-    there = [Route(shop, "br-0123456789ab"), Route(ours, "hl0ad50000"), Route(ours, "tun0")]
-    assert neighbours(there, subnets, lab="ha", work=Work(WORK)) == [
+    host_routes = [Route(shop, "br-0123456789ab"), Route(ours, "hl0ad50000"), Route(ours, "tun0")]
+    assert neighbours(host_routes, subnets, lab="ha", work=Work(WORK)) == [
         Neighbour(shop, NetworkKind.DOCKER, "shop"),
         Neighbour(ours, NetworkKind.DOCKER, "halab-ha", own=True),
         Neighbour(ours, NetworkKind.ROUTE, "tun0"),
     ]
 
 
-def test_a_lab_of_the_same_name_elsewhere_is_another_one() -> None:
+def test_a_network_of_a_lab_in_another_folder_is_not_our_own() -> None:
     subnet = Subnet(
         NetworkKind.DOCKER, "halab-ha", (OWN,), "hl0ad50000", lab="ha", work="/labs/other/.halab"
     )
-    (there,) = neighbours([], [subnet], lab="ha", work=Work(WORK))
-    assert not there.own
+    (neighbour,) = neighbours([], [subnet], lab="ha", work=Work(WORK))
+    assert not neighbour.own
 
 
-def test_a_route_names_its_device_or_that_of_its_first_hop() -> None:
-    told = [{"dst": "10.1.0.0/16", "dev": "tun0"}, {"dst": "10.2.0.0/16", "nexthops": [{"dev": "eth0"}]},
+def test_a_route_has_its_device_or_that_of_its_first_hop() -> None:
+    output = [{"dst": "10.1.0.0/16", "dev": "tun0"}, {"dst": "10.2.0.0/16", "nexthops": [{"dev": "eth0"}]},
             {"dst": "10.3.0.0/16"}]  # fmt: skip
-    assert [each.device for each in routes.parse(json.dumps(told))] == ["tun0", "eth0", ""]
+    assert [route.device for route in routes.parse(json.dumps(output))] == ["tun0", "eth0", ""]

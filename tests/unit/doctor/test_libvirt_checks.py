@@ -1,4 +1,4 @@
-"""What the checks of virtual machines make of a host."""
+"""What the checks for virtual machines report about a host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.doctor_results import found as found_on
+from support.doctor_results import run_check as run_check_on
 from support.fake_host import GIB, LIBVIRT, LIBVIRT_SOCKET, SYSTEMD, FakeHost, place_of
 
 from halab.doctor.check import CheckResult, CheckState
@@ -18,23 +18,23 @@ from halab.machines.libvirt.facts import LibvirtFacts, Pool
 WORK = str(place_of().work.path)
 
 
-def found(name: str, host: FakeHost, **written: Any) -> CheckResult:
-    return found_on(name, host, **{"provider": "libvirt", **written})
+def run_check(name: str, host: FakeHost, **written: Any) -> CheckResult:
+    return run_check_on(name, host, **{"provider": "libvirt", **written})
 
 
 def state(name: str, host: FakeHost, **written: Any) -> CheckState:
-    return found(name, host, **written).state
+    return run_check(name, host, **written).state
 
 
-def test_a_provider_of_virtual_machines_is_as_good_as_another() -> None:
-    assert found("provider", FakeHost()).seen == "libvirt, as written"
+def test_the_libvirt_provider_passes() -> None:
+    assert run_check("provider", FakeHost()).seen == "libvirt, from the lab file"
 
 
 # access, the library, the answer
 
 
-def test_no_socket_says_how_libvirt_is_started() -> None:
-    result = found("libvirt access", FakeHost(there={SYSTEMD}))
+def test_the_fix_of_a_missing_libvirt_socket_starts_libvirt() -> None:
+    result = run_check("libvirt access", FakeHost(existing={SYSTEMD}))
     assert (result.state, result.seen) == (
         CheckState.FAILED,
         "no such socket: /var/run/libvirt/libvirt-sock",
@@ -42,89 +42,89 @@ def test_no_socket_says_how_libvirt_is_started() -> None:
     assert list(result.fixes) == ["sudo systemctl enable --now libvirtd"]
 
 
-def test_the_daemon_for_qemu_alone_is_known() -> None:
-    host = FakeHost(there={SYSTEMD})
+def test_the_daemon_for_qemu_only_is_accepted() -> None:
+    host = FakeHost(existing={SYSTEMD})
     host.tools = host.tools - {"libvirtd"} | {"virtqemud"}
-    assert list(found("libvirt access", host).fixes) == ["sudo systemctl enable --now virtqemud"]
-    host.there.add(Path("/var/run/libvirt/virtqemud-sock"))
+    assert list(run_check("libvirt access", host).fixes) == ["sudo systemctl enable --now virtqemud"]
+    host.existing.add(Path("/var/run/libvirt/virtqemud-sock"))
     assert state("libvirt access", host) is CheckState.OK
 
 
-def test_without_an_init_system_a_libvirt_of_its_own_is_offered() -> None:
-    (way,) = found("libvirt access", FakeHost(there=set())).fixes
-    assert way.startswith("scripts/bare-host virt halab up")
+def test_without_an_init_system_the_libvirt_fix_is_bare_host() -> None:
+    (fix,) = run_check("libvirt access", FakeHost(existing=set())).fixes
+    assert fix.startswith("scripts/bare-host virt halab up")
 
 
-def test_a_libvirt_that_is_not_installed_is_installed_with_qemu() -> None:
-    host = FakeHost(there=set())
+def test_the_fix_of_a_missing_libvirt_installs_qemu_too() -> None:
+    host = FakeHost(existing=set())
     host.tools.remove("libvirtd")
-    assert list(found("libvirt access", host).fixes) == [
+    assert list(run_check("libvirt access", host).fixes) == [
         "sudo apt-get install -y --no-install-recommends libvirt-daemon-system qemu-system-x86"
     ]
 
 
-def test_a_socket_of_others_says_how_to_join_the_group() -> None:
+def test_the_fix_of_a_forbidden_libvirt_socket_joins_the_group() -> None:
     host = FakeHost(forbidden={LIBVIRT_SOCKET}, groups=frozenset({"ada"}))
     join = "sudo usermod -aG libvirt ada  # then log in again"
-    assert list(found("libvirt access", host).fixes) == [join]
-    assert found("libvirt", host).seen == "not asked, for want of access"
+    assert list(run_check("libvirt access", host).fixes) == [join]
+    assert run_check("libvirt", host).seen == "not asked: no access"
 
 
-def test_who_joined_the_group_after_the_login_need_not_join_it_again() -> None:
+def test_a_member_who_joined_after_the_login_only_needs_a_new_login() -> None:
     host = FakeHost(forbidden={LIBVIRT_SOCKET}, groups=frozenset({"ada"}))
     host.texts["/etc/group"] = "root:x:0:\nlibvirt:x:118:eve,ada\n"
-    (way,) = found("libvirt access", host).fixes
-    assert way.startswith("newgrp libvirt")
+    (fix,) = run_check("libvirt access", host).fixes
+    assert fix.startswith("newgrp libvirt")
 
 
-def test_the_group_that_gives_access_is_seen() -> None:
-    assert found("libvirt access", FakeHost()).seen.endswith("by the group libvirt")
-    assert found("libvirt access", FakeHost(is_root=True)).seen.endswith("as root")
-    assert found("libvirt access", FakeHost(groups=frozenset())).seen.endswith("open to all")
+def test_libvirt_access_shows_why_it_is_granted() -> None:
+    assert run_check("libvirt access", FakeHost()).seen.endswith("through the group libvirt")
+    assert run_check("libvirt access", FakeHost(is_root=True)).seen.endswith("as root")
+    assert run_check("libvirt access", FakeHost(groups=frozenset())).seen.endswith("open to everyone")
 
 
-def test_a_libvirt_elsewhere_has_no_socket_here() -> None:
-    host = FakeHost(variables={"LIBVIRT_DEFAULT_URI": "qemu+ssh://ada@farm/system"}, there=set())
+def test_libvirt_on_another_host_needs_no_local_socket() -> None:
+    host = FakeHost(variables={"LIBVIRT_DEFAULT_URI": "qemu+ssh://ada@farm/system"}, existing=set())
     assert state("libvirt access", host) is CheckState.OK
-    assert found("libvirt", host).seen.endswith("on another host, by ssh")
-    assert found("kvm", host).seen == "not asked: machines are on ada@farm"
+    assert run_check("libvirt", host).seen.endswith("on another host, over SSH")
+    assert run_check("kvm", host).seen == "not checked: the machines are on ada@farm"
     host.variables["LIBVIRT_DEFAULT_URI"] = "qemu+tls://barn/system"
-    result = found("libvirt", host)
+    result = run_check("libvirt", host)
     assert (result.state, result.fixes[1]) == (CheckState.WARNING, "unset LIBVIRT_DEFAULT_URI")
 
 
-def test_a_library_that_is_missing_is_built_with_its_headers() -> None:
+def test_the_fix_of_a_missing_library_installs_its_headers() -> None:
     host = FakeHost(packages={"python-vagrant": "1.0.0"})
-    result = found("libvirt-python", host)
+    result = run_check("libvirt-python", host)
     assert (result.state, result.seen) == (CheckState.FAILED, "not installed: libvirt-python")
     assert "libvirt-dev" in result.fixes[0]
     assert "pip install 'libvirt-python>=9.0'" in result.fixes[0]
-    assert found("libvirt", host).seen == "not asked, for want of libvirt-python"
+    assert run_check("libvirt", host).seen == "not asked: libvirt-python is missing"
 
 
-def test_a_library_that_cannot_be_imported_says_why() -> None:
+def test_a_library_that_cannot_be_imported_fails_with_the_error() -> None:
     host = FakeHost(unimportable={"libvirt": "libvirt.so.0: cannot open shared object file"})
-    result = found("libvirt-python", host)
+    result = run_check("libvirt-python", host)
     assert result.state is CheckState.FAILED
     assert "libvirt.so.0" in result.seen
     assert result.fixes[0].endswith("--force-reinstall --no-cache-dir 'libvirt-python>=9.0'")
 
 
-def test_a_libvirt_that_does_not_answer_offers_the_group_first() -> None:
+def test_the_first_fix_of_a_silent_libvirt_joins_the_group() -> None:
     host = FakeHost(libvirt_facts=HostProblem("authentication unavailable"), groups=frozenset({"ada"}))
-    result = found("libvirt", host)
+    result = run_check("libvirt", host)
     assert (result.state, result.seen) == (CheckState.FAILED, "authentication unavailable")
     assert [fix.split("  #")[0] for fix in result.fixes] == [
         "sudo usermod -aG libvirt ada", "sudo systemctl enable --now libvirtd",
     ]  # fmt: skip
 
 
-def test_an_address_that_does_not_answer_can_be_forgotten() -> None:
+def test_the_first_fix_of_a_wrong_address_unsets_it() -> None:
     host = FakeHost(
         libvirt_facts=HostProblem("no route to host"),
         variables={"LIBVIRT_DEFAULT_URI": "qemu+tcp://barn/system"},
     )
-    assert found("libvirt", host).fixes[0].startswith("unset LIBVIRT_DEFAULT_URI")
+    assert run_check("libvirt", host).fixes[0].startswith("unset LIBVIRT_DEFAULT_URI")
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,19 @@ def test_an_address_that_does_not_answer_can_be_forgotten() -> None:
     [("qemu:///system", "QEMU", CheckState.OK), ("qemu:///session", "QEMU", CheckState.FAILED),
      ("test:///default", "TEST", CheckState.FAILED)],
 )  # fmt: skip
-def test_only_the_qemu_of_the_system_makes_labs(uri: str, driver: str, state: CheckState) -> None:
+def test_labs_need_the_system_connection_of_qemu(uri: str, driver: str, state: CheckState) -> None:
     host = FakeHost(libvirt_facts=replace(LIBVIRT, driver=driver), variables={"LIBVIRT_DEFAULT_URI": uri})
-    assert found("libvirt", host).state is state
+    assert run_check("libvirt", host).state is state
 
 
 # qemu, the plugin, the processor
 
 
-def test_qemu_and_its_tool_for_disks_are_both_needed() -> None:
+def test_qemu_and_qemu_img_are_both_needed() -> None:
     host = FakeHost()
-    assert found("qemu", host).seen == "7.2.22, /usr/bin/qemu-system-x86_64"
+    assert run_check("qemu", host).seen == "7.2.22, /usr/bin/qemu-system-x86_64"
     host.tools.remove("qemu-img")
-    result = found("qemu", host)
+    result = run_check("qemu", host)
     assert result.seen == "not found: qemu-img"
     assert list(result.fixes) == ["sudo apt-get install -y --no-install-recommends qemu-utils"]
 
@@ -161,16 +161,16 @@ def test_qemu_and_its_tool_for_disks_are_both_needed() -> None:
         ("0.12.2", "2.3.7", CheckState.WARNING),
     ],
 )
-def test_plugin_and_vagrant_must_fit(plugin: str, vagrant: str, expected: CheckState) -> None:
+def test_plugin_and_vagrant_must_work_together(plugin: str, vagrant: str, expected: CheckState) -> None:
     host = FakeHost()
     host.outputs["vagrant plugin list"] = f"vagrant-libvirt ({plugin}, global)\n"
     host.outputs["vagrant --version"] = f"Vagrant {vagrant}\n"
-    result = found("vagrant-libvirt", host)
+    result = run_check("vagrant-libvirt", host)
     assert result.state is expected
     assert bool(result.fixes) is (expected is not CheckState.OK)
 
 
-def test_a_plugin_that_is_missing_counts_for_virtual_machines_alone() -> None:
+def test_a_missing_plugin_fails_only_for_virtual_machines() -> None:
     host = FakeHost()
     host.outputs["vagrant plugin list"] = "No plugins installed.\n"
     assert state("vagrant-libvirt", host) is CheckState.FAILED
@@ -188,7 +188,7 @@ def test_a_plugin_that_is_missing_counts_for_virtual_machines_alone() -> None:
         ("", CheckState.SKIPPED),
     ],
 )
-def test_a_host_that_is_a_virtual_machine_says_whether_it_may_nest(flags: str, expected: CheckState) -> None:
+def test_nested_kvm_is_checked_on_a_virtual_machine(flags: str, expected: CheckState) -> None:
     host = FakeHost()
     host.texts["/proc/cpuinfo"] = (
         f"processor\t: 0\nflags\t\t: {flags}\n" if flags else "Features\t: fp asimd\n"
@@ -197,15 +197,15 @@ def test_a_host_that_is_a_virtual_machine_says_whether_it_may_nest(flags: str, e
     assert state("nested kvm", host, accel="tcg") is CheckState.SKIPPED
 
 
-def test_a_guest_that_fails_leaves_two_ways_to_go_on() -> None:
-    host = FakeHost(there=set())
+def test_without_kvm_the_fixes_offer_docker_and_tcg() -> None:
+    host = FakeHost(existing=set())
     host.texts["/proc/cpuinfo"] = "flags: fpu\n"
-    fixes = found("kvm", host).fixes
+    fixes = run_check("kvm", host).fixes
     assert any(fix.startswith("provider: docker") for fix in fixes)
     assert any(fix.startswith("accel: tcg  # in the lab file") for fix in fixes)
 
 
-def test_emulated_control_planes_want_more_than_a_core_each() -> None:
+def test_emulated_control_planes_need_more_than_one_core_each() -> None:
     assert state("processors", FakeHost(cores=2), accel="tcg") is CheckState.WARNING
     assert state("processors", FakeHost(cores=2), accel="tcg", control_planes=1) is CheckState.OK
     assert state("processors", FakeHost(cores=4), accel="tcg") is CheckState.OK
@@ -222,20 +222,20 @@ def with_pool(pool: Pool) -> LibvirtFacts:
 POOL = Pool("default", True, True, Path("/var/lib/libvirt/images"), 100 * GIB)
 
 
-def test_a_pool_with_room_is_well() -> None:
-    assert found("storage pool", FakeHost()).seen == "107.4 GB free: default in /var/lib/libvirt/images"
+def test_a_pool_with_free_space_passes() -> None:
+    assert run_check("storage pool", FakeHost()).seen == "107.4 GB free: default in /var/lib/libvirt/images"
 
 
-def test_a_pool_that_is_not_active_is_started_for_good() -> None:
-    resting = replace(POOL, active=False, available_bytes=None)
-    result = found("storage pool", FakeHost(libvirt_facts=with_pool(resting)))
+def test_the_fix_of_an_inactive_pool_also_sets_autostart() -> None:
+    inactive = replace(POOL, active=False, available_bytes=None)
+    result = run_check("storage pool", FakeHost(libvirt_facts=with_pool(inactive)))
     assert result.state is CheckState.FAILED
     virsh = "virsh -c qemu:///system"
     assert list(result.fixes) == [f"{virsh} pool-start default && {virsh} pool-autostart default"]
 
 
-def test_a_pool_that_does_not_come_back_is_a_warning() -> None:
-    result = found("storage pool", FakeHost(libvirt_facts=with_pool(replace(POOL, autostart=False))))
+def test_a_pool_without_autostart_is_a_warning() -> None:
+    result = run_check("storage pool", FakeHost(libvirt_facts=with_pool(replace(POOL, autostart=False))))
     assert result.state is CheckState.WARNING
     assert list(result.fixes) == ["virsh -c qemu:///system pool-autostart default"]
 
@@ -246,7 +246,7 @@ def test_a_full_pool_fails_unless_the_lab_is_up() -> None:
     assert state("storage pool", FakeHost(libvirt_facts=full, machines_up=4)) is CheckState.OK
 
 
-def test_a_pool_has_room_for_the_memory_that_a_snapshot_keeps() -> None:
+def test_a_pool_needs_space_for_the_memory_in_a_snapshot() -> None:
     # three times 2 GiB and a balancer of 512 MiB beside disks of 4.5 GB
     almost = with_pool(replace(POOL, available_bytes=11_400_000_000))
     assert state("storage pool", FakeHost(libvirt_facts=almost)) is CheckState.FAILED
@@ -254,38 +254,38 @@ def test_a_pool_has_room_for_the_memory_that_a_snapshot_keeps() -> None:
     assert state("storage pool", FakeHost(libvirt_facts=enough)) is CheckState.OK
 
 
-def test_a_pool_that_is_not_there_yet_needs_its_disk() -> None:
+def test_a_missing_pool_needs_space_on_its_future_disk() -> None:
     none = replace(LIBVIRT, pools=())
-    assert "`up` makes default" in found("storage pool", FakeHost(libvirt_facts=none)).seen
+    assert "`up` creates default" in run_check("storage pool", FakeHost(libvirt_facts=none)).seen
     assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is CheckState.FAILED
 
 
-def test_without_libvirt_there_is_no_pool_to_ask() -> None:
+def test_without_libvirt_pool_and_networks_are_skipped() -> None:
     host = FakeHost(libvirt_facts=HostProblem("no libvirt answers"))
     assert state("storage pool", host) is CheckState.SKIPPED
     assert state("libvirt networks", host) is CheckState.SKIPPED
 
 
-def test_vagrant_needs_room_for_a_box_that_it_does_not_have() -> None:
+def test_vagrant_home_needs_space_for_a_missing_box() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"}, free=GIB)
     assert state("vagrant home", host) is CheckState.FAILED
     host.cached_bundle = Corrupted("the manifest is no JSON")
     assert state("vagrant home", host) is CheckState.FAILED
-    assert found("vagrant home", FakeHost(variables={"VAGRANT_HOME": "/big/vagrant"})).seen.endswith(
+    assert run_check("vagrant home", FakeHost(variables={"VAGRANT_HOME": "/big/vagrant"})).seen.endswith(
         "/big/vagrant"
     )
 
 
-def test_a_folder_of_vagrant_that_belongs_to_root_is_given_back() -> None:
+def test_the_fix_of_a_vagrant_home_owned_by_root_changes_the_owner() -> None:
     home = Path("/home/ada/.vagrant.d")
     host = FakeHost(variables={"HOME": "/home/ada"}, forbidden={home})
-    host.there.add(home)
-    result = found("vagrant home", host)
+    host.existing.add(home)
+    result = run_check("vagrant home", host)
     assert result.state is CheckState.FAILED
     assert result.fixes[0] == "sudo chown -R ada /home/ada/.vagrant.d"
 
 
-def test_a_libvirt_that_hangs_leaves_memory_to_be_judged() -> None:
+def test_memory_is_checked_even_if_libvirt_hangs() -> None:
     host = FakeHost(libvirt_facts=HostProblem("libvirt does not answer within 8 s"))
     assert state("memory", host) is CheckState.OK
 
@@ -303,20 +303,23 @@ def with_networks(*subnets: Subnet) -> FakeHost:
     return FakeHost(libvirt_facts=replace(LIBVIRT, networks=subnets))
 
 
-def test_networks_are_listed_with_what_they_are() -> None:
-    assert found("libvirt networks", FakeHost()).seen == "`halab up` makes two for the lab; there are none"
+def test_libvirt_networks_are_listed_with_their_kind() -> None:
+    assert (
+        run_check("libvirt networks", FakeHost()).seen
+        == "`halab up` creates two for the lab; existing networks: none"
+    )
     host = with_networks(subnet("default", active=False), subnet("halab-ha", own=True))
-    result = found("libvirt networks", host)
+    result = run_check("libvirt networks", host)
     assert (result.state, result.seen) == (CheckState.OK, "default (not active), halab-ha (nat)")
 
 
-def test_a_network_of_the_lab_that_is_not_active_is_a_warning() -> None:
-    result = found("libvirt networks", with_networks(subnet("halab-ha", active=False, own=True)))
+def test_an_inactive_network_of_the_lab_is_a_warning() -> None:
+    result = run_check("libvirt networks", with_networks(subnet("halab-ha", active=False, own=True)))
     assert result.state is CheckState.WARNING
     assert list(result.fixes) == ["halab up", "virsh -c qemu:///system net-start halab-ha"]
 
 
-def test_a_name_server_on_every_address_is_in_the_way_of_dnsmasq() -> None:
+def test_a_name_server_on_every_address_is_a_warning() -> None:
     host = FakeHost()
     head = "   sl  local_address rem_address   st\n"
     host.texts["/proc/net/udp"] = f"{head}  12: 0100007F:0035 00000000:0000 07\n"
@@ -333,15 +336,15 @@ def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
     return host
 
 
-def test_the_firewall_is_for_root_to_see() -> None:
-    result = found("firewall", FakeHost())
+def test_the_firewall_is_skipped_without_root() -> None:
+    result = run_check("firewall", FakeHost())
     assert (result.state, result.needs_root) == (CheckState.SKIPPED, True)
     assert list(result.fixes) == [
         'sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml', "sudo iptables -S; sudo nft list ruleset",
     ]  # fmt: skip
 
 
-def test_where_nothing_tells_of_the_firewall_it_is_skipped() -> None:
+def test_a_firewall_that_cannot_be_read_is_skipped() -> None:
     host = firewall()
     host.outputs |= {"iptables -S": HostProblem("no table"), "nft list ruleset": HostProblem("no netlink")}
     assert state("firewall", host) is CheckState.SKIPPED
@@ -352,14 +355,14 @@ def test_where_nothing_tells_of_the_firewall_it_is_skipped() -> None:
 DOCKER = "-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n"
 
 
-def test_docker_drops_what_libvirt_does_not_let_through() -> None:
+def test_the_forward_policy_of_docker_is_a_warning() -> None:
     host = firewall(DOCKER)
     host.texts["/proc/sys/net/bridge/bridge-nf-call-iptables"] = "1\n"
-    result = found("firewall", host)
+    result = run_check("firewall", host)
     assert result.state is CheckState.WARNING
     assert result.seen == (
-        "iptables' chain FORWARD drops what it does not know, and lets no lab through: "
-        "packets are lost between machines too, for bridges are filtered"
+        "the iptables chain FORWARD drops by default and does not accept the lab's packets: "
+        "packets between machines are lost too, because bridges are filtered"
     )
     assert result.fixes[0].startswith("iptables -I FORWARD -i hl+ -o hl+ -j ACCEPT && ")
 
@@ -372,11 +375,11 @@ def test_docker_drops_what_libvirt_does_not_let_through() -> None:
         "-A DOCKER-USER -i hm+ -j ACCEPT\n",
     ],
 )
-def test_a_chain_of_libvirt_or_our_own_fix_lets_a_lab_through(accept: str) -> None:
+def test_the_chain_of_libvirt_or_the_fix_clears_the_warning(accept: str) -> None:
     assert state("firewall", firewall(DOCKER + accept)) is CheckState.OK
 
 
-def test_a_host_that_drops_what_comes_in_loses_questions_for_an_address() -> None:
+def test_an_input_policy_of_drop_is_a_warning() -> None:
     assert state("firewall", firewall("-P INPUT DROP\n")) is CheckState.WARNING
     assert state("firewall", firewall("-P INPUT DROP\n-A INPUT -j LIBVIRT_INP\n")) is CheckState.OK
 
@@ -400,10 +403,10 @@ table ip libvirt_network {
 """
 
 
-def test_a_table_of_nft_drops_whatever_others_accept() -> None:
-    result = found("firewall", firewall(ruleset=NFT.replace("RULE", "ct state established accept")))
+def test_an_nft_chain_that_drops_is_a_warning() -> None:
+    result = run_check("firewall", firewall(ruleset=NFT.replace("RULE", "ct state established accept")))
     assert result.state is CheckState.WARNING
-    assert result.seen.startswith("nft's chain inet mine base drops")
+    assert result.seen.startswith("the nft chain inet mine base drops")
     assert result.fixes[0].startswith(
         "nft insert rule inet mine base iifname 'hl*' oifname 'hl*' accept && "
     )

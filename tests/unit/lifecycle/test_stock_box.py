@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.doctor_results import found
+from support.doctor_results import run_check
 from support.fake_host import FakeHost, bundle_of
 from support.fake_provisioning import Machines, kind_of
 from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
@@ -197,7 +197,7 @@ def test_a_file_that_arrives_damaged_is_not_installed(
 def test_the_doctor_asks_vagrant_for_a_stock_box(listed: str, state: CheckState) -> None:
     host = FakeHost(has_box=False)
     host.outputs["vagrant box list"] = listed
-    result = found("box", host, provider="libvirt", box=UBUNTU)
+    result = run_check("box", host, provider="libvirt", box=UBUNTU)
     assert result.state is state
     assert list(result.fixes) == (
         [] if state is CheckState.OK else [f"vagrant box add {UBUNTU} --provider libvirt"]

@@ -28,8 +28,8 @@ def drawn(evidence: Evidence) -> Pictures:
 
 
 def row(drawing: Drawing, name: str) -> Row:
-    (found,) = [each for each in drawing.rows if each.name == name]
-    return found
+    (row,) = [row for row in drawing.rows if row.name == name]
+    return row
 
 
 def leader_strip(values: Sequence[tuple[float, str | None]]) -> Strip:
@@ -44,7 +44,7 @@ def above(labels: Sequence[Label]) -> list[str]:
     return [label.text for label in labels if label.is_above]
 
 
-def test_a_new_leader_is_named_with_the_time_since_the_fault() -> None:
+def test_the_label_of_a_new_leader_has_the_time_since_the_fault() -> None:
     strip = leader_strip([(0, "cp2"), (6.8, "cp3")])
     assert above(strip.labels) == ["cp3, 1.3s after the fault"]
     assert [label.text for label in strip.labels if not label.is_above] == ["cp2", "cp3"]
@@ -55,36 +55,36 @@ def test_a_new_leader_after_the_heal_is_counted_from_the_heal() -> None:
     assert above(leader_strip([(0, "cp2"), (21.0, "cp1")]).labels) == ["cp1, 2.5s after the heal"]
 
 
-def test_a_new_leader_before_any_fault_has_only_its_moment() -> None:
+def test_the_label_of_a_new_leader_before_any_fault_has_its_time() -> None:
     assert above(leader_strip([(0, "cp2"), (3.0, "cp1")]).labels) == ["cp1, at 3.0s"]
 
 
-def test_a_time_without_a_leader_is_hatched_and_the_same_leader_again_is_no_change() -> None:
+def test_a_gap_between_two_times_of_the_same_leader_is_hatched_and_no_change() -> None:
     strip = leader_strip([(0, "cp2"), (6.0, None), (9.0, "cp2")])
     assert [bar.kind for bar in strip.bars] == ["leader-2", "unknown", "leader-2"]
     assert above(strip.labels) == []
     assert strip.note == "no change"
 
 
-def test_a_short_silence_between_two_equal_answers_is_no_news() -> None:
+def test_a_short_gap_between_two_equal_values_is_ignored() -> None:
     assert len(leader_strip([(0, "cp2"), (6.0, None), (7.0, "cp2")]).bars) == 1
 
 
 def test_a_time_without_readings_is_hatched() -> None:
     read = readings("etcd-leader", None, [(0, "cp2")], end=31.0)
-    sparse = States(each for each in read if not 10 <= each.t < 15)
+    sparse = States(reading for reading in read if not 10 <= reading.t < 15)
     evidence = replace(MadeRun().evidence(), states=sparse)
     (strip,) = leaders(evidence.history, axis.Scale(0.6, 31.0))
     assert [bar.kind for bar in strip.bars] == ["leader-2", "unknown", "leader-2"]
 
 
-def test_a_leader_that_is_none_of_the_machines_has_a_colour_too() -> None:
+def test_an_unknown_leader_has_its_own_colour() -> None:
     assert {bar.kind for bar in leader_strip([(0, "somebody")]).bars} == {"leader-0"}
 
 
-def test_the_changes_of_leaders_are_told() -> None:
-    told = [text for _, text in narrative.narrative(power_cut())]
-    assert "cp3 is etcd leader instead of cp2, 1.3s after inject power-cut" in told
+def test_changes_of_leaders_are_in_the_narrative() -> None:
+    sentences = [text for _, text in narrative.narrative(power_cut())]
+    assert "cp3 replaces cp2 as etcd leader, 1.3s after inject power-cut" in sentences
 
 
 def test_a_machine_that_was_switched_off_has_a_lane() -> None:
@@ -94,27 +94,27 @@ def test_a_machine_that_was_switched_off_has_a_lane() -> None:
 
 
 @pytest.mark.parametrize(("fault", "kinds"), [("freeze", "frozen"), ("reset", "off"), ("cut-link", "apart")])
-def test_a_machine_that_a_fault_hits_as_a_whole_shows_how(fault: str, kinds: str) -> None:
+def test_the_bar_of_a_machine_shows_the_kind_of_fault(fault: str, kinds: str) -> None:
     evidence = power_cut()
-    records = [replace(each, what=with_values(each.what, fault=fault)) for each in evidence.records]
+    records = [replace(record, what=with_values(record.what, fault=fault)) for record in evidence.records]
     machine = row(drawn(replace(evidence, records=records)).main, "machine cp2")
     assert kinds in {bar.kind for bar in machine.bars}
 
 
-def test_a_backend_says_how_long_until_it_was_taken_out_and_back_in() -> None:
+def test_the_labels_of_a_backend_show_the_times_until_down_and_up() -> None:
     backend = row(drawn(power_cut()).main, "backend cp2")
     assert above(backend.labels) == ["down, 2.1s after the fault", "up, 5.9s after the heal"]
     assert backend.note == "down 16.8s"
 
 
-def test_a_node_that_is_not_heard_of_is_not_fine() -> None:
+def test_a_node_without_heartbeat_is_down() -> None:
     node = row(drawn(power_cut()).main, "node cp2")
     assert [bar.kind for bar in node.bars] == ["fine", "down", "fine"]
 
 
-def test_only_an_alarm_makes_a_lane_of_alarms() -> None:
+def test_there_is_a_lane_of_alarms_only_after_an_alarm() -> None:
     evidence = power_cut()
-    assert not [each for each in drawn(evidence).main.rows if "alarm" in each.name]
+    assert not [row for row in drawn(evidence).main.rows if "alarm" in row.name]
     alarmed = [*readings("etcd-alarm", "cp1", [(0, "none"), (9.0, "NOSPACE")], end=31.0)]
     evidence = replace(evidence, states=States(alarmed))
     assert row(drawn(evidence).main, "etcd alarm cp1").note == "NOSPACE 21.8s"
@@ -123,34 +123,34 @@ def test_only_an_alarm_makes_a_lane_of_alarms() -> None:
 # what is folded
 
 
-def test_quiet_lanes_are_one_line_and_all_of_them_in_the_second_picture() -> None:
+def test_quiet_lanes_are_folded_and_all_are_in_the_second_picture() -> None:
     pictures = drawn(power_cut())
-    assert row(pictures.main, "16 others").note == "never out"
-    assert row(pictures.main, "8 others").note == "fine all along"
+    assert row(pictures.main, "16 others").note == "no outage"
+    assert row(pictures.main, "8 others").note == "always fine"
     assert pictures.quiet.lanes == 16 + 8 + 3
     assert "backend, node: cp1, cp3, cp4, cp5" in pictures.folded
     assert "ready-direct, read-direct, write-direct, etcd-direct: cp1, cp3, cp4, cp5" in pictures.folded
-    assert not {each.name for each in pictures.quiet.rows if not each.is_head} & {
-        each.name for each in pictures.main.rows
+    assert not {row.name for row in pictures.quiet.rows if not row.is_head} & {
+        row.name for row in pictures.main.rows
     }
 
 
-def test_more_machines_make_no_more_lanes() -> None:
+def test_more_quiet_machines_add_no_lanes() -> None:
     assert drawn(power_cut(MACHINES)).main.lanes == drawn(power_cut(MACHINES[:3])).main.lanes
 
 
-def test_a_lane_that_was_promised_is_shown_though_nothing_failed() -> None:
-    assert row(drawn(MadeRun().evidence()).main, "write-via-lb").note == "never out"
+def test_a_lane_with_a_promise_is_shown_even_if_nothing_failed() -> None:
+    assert row(drawn(MadeRun().evidence()).main, "write-via-lb").note == "no outage"
 
 
-def test_what_clients_ask_first_comes_first() -> None:
-    names = [each.name for each in drawn(power_cut()).quiet.rows]
+def test_lanes_are_in_the_order_ready_read_others() -> None:
+    names = [row.name for row in drawn(power_cut()).quiet.rows]
     assert [name for name in names if name in THROUGH] == ["ready-via-lb", "read-via-lb", "watch-via-lb"]
 
 
-def test_a_run_without_states_has_no_lanes_of_them() -> None:
-    heads = [each.name for each in drawn(MadeRun().evidence()).main.rows if each.is_head]
-    assert heads == ["What was done", "Through the load balancer", "Asked directly"]
+def test_a_run_without_states_has_no_lanes_of_states() -> None:
+    heads = [row.name for row in drawn(MadeRun().evidence()).main.rows if row.is_head]
+    assert heads == ["Faults and recovery", "Through the load balancer", "Direct to the machines"]
 
 
 def test_a_run_without_anything_is_drawn_without_lanes() -> None:
@@ -162,7 +162,7 @@ def test_a_run_without_anything_is_drawn_without_lanes() -> None:
 # probes
 
 
-def test_every_lane_is_drawn_and_a_single_failure_can_be_seen() -> None:
+def test_every_lane_is_drawn_and_a_single_failure_is_visible() -> None:
     pictures = drawn(MadeRun(out={"read-via-lb": [(9, 9.1)]}).evidence())
     # both pictures together: every probe, the fault and the recovery, and two lines that stand for others
     assert pictures.main.lanes + pictures.quiet.lanes == len(LANES) + 2 + 1
@@ -173,11 +173,11 @@ def test_every_lane_is_drawn_and_a_single_failure_can_be_seen() -> None:
     assert above(read.labels) == ["220ms"]
 
 
-def test_an_outage_is_drawn_until_its_end_though_the_answer_was_asked_for_before() -> None:
+def test_an_outage_is_drawn_until_the_answer_that_ends_it() -> None:
     def hanging(taken: list[Sample]) -> list[Sample]:
-        first_good = next(each for each in taken if each.probe == "write-via-lb" and each.t >= 10)
-        kept = [each for each in taken if each.probe != "write-via-lb" or not 10 <= each.t < 12]
-        return [*kept, replace(first_good, seconds=1.9)]
+        first_good = next(sample for sample in taken if sample.probe == "write-via-lb" and sample.t >= 10)
+        others = [sample for sample in taken if sample.probe != "write-via-lb" or not 10 <= sample.t < 12]
+        return [*others, replace(first_good, seconds=1.9)]
 
     run = MadeRun(out={"write-via-lb": [(9, 10)]}, changed_samples=hanging)
     write = row(drawn(run.evidence()).main, "write-via-lb")
@@ -187,16 +187,16 @@ def test_an_outage_is_drawn_until_its_end_though_the_answer_was_asked_for_before
     assert label.text == "2.9s"
 
 
-def test_what_was_not_sampled_is_drawn_as_unknown() -> None:
+def test_times_without_samples_are_drawn_as_unknown() -> None:
     read = row(drawn(MadeRun(missing={"read-via-lb": [(8, 12)]}).evidence()).main, "read-via-lb")
     assert [bar.kind for bar in read.bars] == ["ok", "unknown", "ok"]
 
 
 def test_bars_stay_inside_the_drawing_and_do_not_overlap() -> None:
     pictures = drawn(MadeRun(out={"write-via-lb": [(7, 8), (8.4, 9), (20, 90)]}).evidence())
-    for each in [*pictures.main.rows, *pictures.quiet.rows]:
+    for lane in [*pictures.main.rows, *pictures.quiet.rows]:
         right = 0.0
-        for bar in each.bars:
+        for bar in lane.bars:
             assert bar.x >= axis.LEFT
             assert bar.x + bar.width <= axis.WIDTH
             assert bar.x >= right - 1.6
@@ -209,18 +209,16 @@ TIMES = st.lists(st.floats(0.6, 30, allow_nan=False), min_size=0, max_size=12)
 
 
 @given(TIMES, TIMES)
-def test_labels_of_a_lane_stay_inside_and_never_run_over_each_other(
-    outages: list[float], turns: list[float]
-) -> None:
+def test_labels_of_a_lane_stay_inside_and_do_not_overlap(outages: list[float], turns: list[float]) -> None:
     out = [(t, t + 0.3 + t / 10) for t in outages]
     values = [(0.0, "cp1"), *((t, f"cp{number % 3 + 1}") for number, t in enumerate(sorted(turns), 1))]
     evidence = replace(
         MadeRun(out={"write-via-lb": out, "ready-direct@cp1": out}).evidence(),
         states=States(readings("kcm-leader", None, values, end=31.0)),
     )
-    for each in drawn(evidence).main.rows:
+    for lane in drawn(evidence).main.rows:
         for is_above in (True, False):
-            places = sorted(axis.extent(label) for label in each.labels if label.is_above is is_above)
+            places = sorted(axis.extent(label) for label in lane.labels if label.is_above is is_above)
             for (_, end), (start, _) in zip(places, places[1:], strict=False):
                 assert end <= start
             for start, end in places:
@@ -228,7 +226,7 @@ def test_labels_of_a_lane_stay_inside_and_never_run_over_each_other(
                 assert end <= axis.WIDTH + 1
 
 
-def test_many_things_done_at_once_are_not_written_over_each_other() -> None:
+def test_texts_of_many_faults_do_not_overlap() -> None:
     faults = [
         Record(
             6 + number / 10,
@@ -236,7 +234,7 @@ def test_many_things_done_at_once_are_not_written_over_each_other() -> None:
         )
         for number in range(20)
     ]
-    moments = [each for each in drawn(MadeRun(extra=faults).evidence()).main.moments if each.text]
+    moments = [moment for moment in drawn(MadeRun(extra=faults).evidence()).main.moments if moment.text]
     places: dict[float, list[tuple[float, float]]] = {}
     for moment in moments:
         width = axis.width_of(moment.text)
@@ -247,7 +245,7 @@ def test_many_things_done_at_once_are_not_written_over_each_other() -> None:
             assert end <= start
 
 
-def test_a_name_that_is_too_long_is_cut_and_told_whole_where_one_points() -> None:
+def test_a_long_name_is_cut_and_complete_in_the_tooltip() -> None:
     name = "a-fault-with-a-name-of-forty-characters1"
     long = row(
         drawn(MadeRun(text=STOP.replace("stopped", name)).evidence()).main, "a-fault-with-a-name-of-fo…"
@@ -258,25 +256,25 @@ def test_a_name_that_is_too_long_is_cut_and_told_whole_where_one_points() -> Non
 def test_a_fault_on_several_machines_is_one_lane() -> None:
     evidence = MadeRun().evidence()
     others = [
-        replace(each, what=with_values(each.what, machine="cp3"))
-        for each in evidence.records
-        if getattr(each.what, "machine", None) == "cp2"
+        replace(record, what=with_values(record.what, machine="cp3"))
+        for record in evidence.records
+        if getattr(record.what, "machine", None) == "cp2"
     ]
-    records = sorted([*evidence.records, *others], key=lambda each: each.t)
+    records = sorted([*evidence.records, *others], key=lambda record: record.t)
     assert row(drawn(replace(evidence, records=records)).main, "stopped").note == "on cp2, cp3"
 
 
-def test_a_fault_that_was_never_healed_goes_on_to_the_end() -> None:
+def test_a_fault_that_was_never_healed_is_drawn_until_the_end() -> None:
     evidence = MadeRun(drop=lambda event: isinstance(event, events.HealStarted | events.Healed)).evidence()
     bars = row(drawn(evidence).main, "stopped").bars
     assert bars[-1].x + bars[-1].width == pytest.approx(axis.WIDTH - axis.RIGHT, abs=1)
 
 
-def test_changes_of_a_lane_that_was_never_read_are_none() -> None:
+def test_a_lane_without_readings_has_no_changes() -> None:
     assert changes(power_cut().history, Lane("no-such-state")) == []
 
 
-def test_thousands_of_changes_are_a_few_hundred_bars() -> None:
+def test_thousands_of_changes_give_a_few_hundred_bars() -> None:
     read = [StateReading(0.6 + t / 600, 0.001, "etcd-leader", None, f"cp{t % 3 + 1}") for t in range(18_000)]
     evidence = replace(MadeRun().evidence(), states=States(read))
     assert len(row(drawn(evidence).main, "etcd").bars) <= 901

@@ -12,7 +12,7 @@ from support.run_builder import META, STOP, MadeRun
 
 from halab.config.twin import Verdict
 from halab.report import junit, overview, table
-from halab.report.campaign import Campaign, Spread, gravest
+from halab.report.campaign import Campaign, Spread, most_severe
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.decision import Unit
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
@@ -23,11 +23,11 @@ Runs = list[tuple[RunFolder, Result]]
 
 @pytest.fixture
 def played(tmp_path: Path) -> Callable[..., Runs]:
-    """Folders and results of made runs, each with what an overview reads of it."""
+    """Folders and results of built runs, with the files that an overview reads."""
 
-    def play(*made: MadeRun) -> Runs:
+    def play(*built: MadeRun) -> Runs:
         runs = []
-        for number, run in enumerate(made):
+        for number, run in enumerate(built):
             folder = RunFolder(tmp_path / "runs" / f"{number}-{run.meta.scenario}")
             folder.make()
             folder.meta.write_text(run.meta.to_json())
@@ -52,18 +52,18 @@ TWIN = MadeRun(
 )
 
 
-def test_runs_of_one_scenario_are_one_row_with_percentiles(played: Callable[..., Runs]) -> None:
+def test_runs_of_one_scenario_share_a_row_with_percentiles(played: Callable[..., Runs]) -> None:
     campaign = campaign_of(played(*(recovering(seconds) for seconds in (10, 12, 14, 16, 40))))
     (tally,) = campaign.tallies
     recovery = tally.spread("recovery")
     assert recovery is not None
-    # from the heal's start, which takes half a second; by nearest rank each is one that was measured
+    # counted from the start of the heal, which takes half a second; every percentile is a measured value
     assert recovery.values == pytest.approx((10.5, 12.5, 14.5, 16.5, 40.5))
     assert (recovery.p50, recovery.p95, recovery.worst) == pytest.approx((14.5, 40.5, 40.5))
     assert (recovery.bounds, recovery.unit) == ("90s", Unit.SECONDS)
 
 
-def test_a_scenario_and_its_twin_are_two_rows(played: Callable[..., Runs]) -> None:
+def test_a_scenario_and_its_twin_have_two_rows(played: Callable[..., Runs]) -> None:
     campaign = campaign_of(played(named("other"), TWIN))
     assert [(tally.scenario, tally.is_twin) for tally in campaign.tallies] == [
         ("other", False),
@@ -71,39 +71,39 @@ def test_a_scenario_and_its_twin_are_two_rows(played: Callable[..., Runs]) -> No
     ]
 
 
-def test_a_twin_that_lost_came_out_as_it_must(played: Callable[..., Runs]) -> None:
-    campaign = campaign_of(played(TWIN), is_whole=True)
+def test_a_twin_that_lost_ended_as_expected(played: Callable[..., Runs]) -> None:
+    campaign = campaign_of(played(TWIN), is_complete=True)
     (tally,) = campaign.tallies
-    assert (tally.verdict, tally.expected, tally.as_expected) == (Verdict.FAIL, Verdict.FAIL, 1)
+    assert (tally.verdict, tally.expected, tally.as_expected_count) == (Verdict.FAIL, Verdict.FAIL, 1)
     assert campaign.verdict is Verdict.PASS
 
 
-def test_a_twin_that_passed_makes_the_whole_fail(played: Callable[..., Runs]) -> None:
+def test_a_twin_that_passed_fails_the_campaign(played: Callable[..., Runs]) -> None:
     runs = played(replace(TWIN, out={}, expect_seconds=2))
     runs = [(folder, replace(result, verdict=Verdict.PASS)) for folder, result in runs]
-    assert campaign_of(runs, is_whole=True).verdict is Verdict.FAIL
+    assert campaign_of(runs, is_complete=True).verdict is Verdict.FAIL
 
 
-def test_one_failure_of_many_makes_the_whole_fail(played: Callable[..., Runs]) -> None:
+def test_one_failed_run_fails_the_campaign(played: Callable[..., Runs]) -> None:
     campaign = campaign_of(played(MadeRun(), MadeRun(out=FAILING), MadeRun()))
     (tally,) = campaign.tallies
-    assert (tally.verdict, tally.as_expected) == (Verdict.FAIL, 2)
+    assert (tally.verdict, tally.as_expected_count) == (Verdict.FAIL, 2)
     assert campaign.verdict is Verdict.FAIL
     assert campaign.totals[Verdict.PASS] == 2
 
 
-def test_what_was_not_run_keeps_the_whole_from_passing(played: Callable[..., Runs]) -> None:
+def test_a_campaign_with_missing_runs_does_not_pass(played: Callable[..., Runs]) -> None:
     runs = played(MadeRun())
-    assert campaign_of(runs, is_whole=True).verdict is Verdict.PASS
+    assert campaign_of(runs, is_complete=True).verdict is Verdict.PASS
     assert campaign_of(runs).verdict is Verdict.ERROR
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "whole"),
+    ("verdicts", "severest"),
     [("skip pass", "pass"), ("error pass", "error"), ("error fail", "fail"), ("skip skip", "skip")],
 )
-def test_the_gravest_verdict_stands_for_all(verdicts: str, whole: str) -> None:
-    assert gravest([Verdict(each) for each in verdicts.split()]) is Verdict(whole)
+def test_the_most_severe_verdict_stands_for_all(verdicts: str, severest: str) -> None:
+    assert most_severe([Verdict(verdict) for verdict in verdicts.split()]) is Verdict(severest)
 
 
 # the files
@@ -114,22 +114,22 @@ def test_all_three_files_are_written(played: Callable[..., Runs], tmp_path: Path
     assert {path.name for path in page.parent.iterdir()} == {"overview.html", "junit.xml", "campaign.json"}
 
 
-def test_programs_find_every_figure(played: Callable[..., Runs], tmp_path: Path) -> None:
+def test_the_json_file_has_every_figure(played: Callable[..., Runs], tmp_path: Path) -> None:
     folder = tmp_path / "campaign"
     overview.write(folder, campaign_of(played(MadeRun(), MadeRun(out=FAILING), named("other"))))
-    found = json.loads((folder / "campaign.json").read_text())
-    assert (found["schema"], found["seed"], found["lab"]) == (1, 42, "ha")
-    assert found["versions"] == {"kubernetes": "1.37.2", "etcd": "3.7.0", "containerd": "2.2.9"}
-    assert found["totals"] == {"pass": 2, "fail": 1, "error": 0, "skip": 0}
-    assert found["not_run"] == [{"scenario": LEFT, "why": "interrupted by SIGINT"}]
-    first, second = found["scenarios"]
+    written = json.loads((folder / "campaign.json").read_text())
+    assert (written["schema"], written["seed"], written["lab"]) == (1, 42, "ha")
+    assert written["versions"] == {"kubernetes": "1.37.2", "etcd": "3.7.0", "containerd": "2.2.9"}
+    assert written["totals"] == {"pass": 2, "fail": 1, "error": 0, "skip": 0}
+    assert written["not_run"] == [{"scenario": LEFT, "why": "interrupted by SIGINT"}]
+    first, second = written["scenarios"]
     assert (first["scenario"], first["verdict"], second["scenario"]) == ("made-up", "fail", "other")
     assert [run["folder"] for run in first["runs"]] == ["../runs/0-made-up", "../runs/1-made-up"]
     assert first["runs"][1]["reasons"]
     clients = first["figures"][0]
     assert clients["name"] == "longest outage for clients"
     assert (clients["p50"], clients["p95"], clients["values"]) == (0, 6.02, [0.0, 6.02])
-    outage = next(each for each in first["figures"] if each["what"].startswith("write-via-lb"))
+    outage = next(figure for figure in first["figures"] if figure["what"].startswith("write-via-lb"))
     assert (outage["most"], outage["worst"], outage["unit"]) == (5.0, 6.02, "seconds")
 
 
@@ -139,25 +139,23 @@ def test_the_page_links_the_runs_by_relative_paths(played: Callable[..., Runs], 
     assert 'href="1-other/report.html"' in text
 
 
-def test_what_needs_a_look_comes_first_on_the_page(played: Callable[..., Runs], tmp_path: Path) -> None:
+def test_unexpected_verdicts_come_first_on_the_page(played: Callable[..., Runs], tmp_path: Path) -> None:
     text = overview.html(tmp_path, campaign_of(played(named("good"), named("bad", out=FAILING))))
     assert text.index(">bad</a>") < text.index(">good</a>")
 
 
-def test_the_page_tells_what_was_not_run_and_what_was_repaired(
-    played: Callable[..., Runs], tmp_path: Path
-) -> None:
+def test_the_page_lists_missing_runs_and_repairs(played: Callable[..., Runs], tmp_path: Path) -> None:
     text = overview.html(tmp_path, campaign_of(played(MadeRun())))
     for words in (LEFT, "interrupted by SIGINT", "restarted the kubelet on cp2", "seed 42", "3.7.0"):
         assert words in text, words
 
 
-def test_what_a_reason_says_cannot_become_markup(played: Callable[..., Runs], tmp_path: Path) -> None:
+def test_text_of_reasons_is_escaped(played: Callable[..., Runs], tmp_path: Path) -> None:
     runs = [(folder, replace(result, reasons=("<script>",))) for folder, result in played(MadeRun())]
     assert "<script" not in overview.html(tmp_path, campaign_of(runs))
 
 
-def test_a_campaign_that_ran_nothing_has_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_campaign_without_runs_has_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     campaign = campaign_of([])
     assert campaign.verdict is Verdict.ERROR
@@ -165,7 +163,7 @@ def test_a_campaign_that_ran_nothing_has_a_report(tmp_path: Path, monkeypatch: p
     assert LEFT in table.overview(campaign)
 
 
-def test_junit_has_a_suite_for_every_run_and_one_for_what_was_not_run(played: Callable[..., Runs]) -> None:
+def test_junit_has_a_suite_per_run_and_one_for_missing_runs(played: Callable[..., Runs]) -> None:
     campaign = campaign_of(played(MadeRun(), MadeRun(out=FAILING), TWIN))
     xml = ElementTree.fromstring(junit.merged(campaign))
     assert [suite.get("name") for suite in xml.iter("testsuite")] == [
@@ -180,18 +178,18 @@ def test_junit_has_a_suite_for_every_run_and_one_for_what_was_not_run(played: Ca
 # the table
 
 
-def test_the_table_has_a_line_for_every_scenario(
+def test_the_table_has_a_line_per_scenario(
     played: Callable[..., Runs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     runs = played(recovering(10), recovering(20), named("other", out=FAILING), TWIN)
     lines = table.overview(campaign_of(runs)).splitlines()
-    (made,) = [line for line in lines if "made-up" in line]
-    assert made.split()[:5] == ["PASS", "made-up", "2", "of", "2"]
-    assert "10.5s  20.5s    90s" in made
+    (row,) = [line for line in lines if "made-up" in line]
+    assert row.split()[:5] == ["PASS", "made-up", "2", "of", "2"]
+    assert "10.5s  20.5s    90s" in row
     (why,) = [line for line in lines if line.startswith("why")]
     assert why.startswith("why other: step 5: write-via-lb was out for 6s")
-    assert any(line.startswith("FAIL") and "its losing twin, must be fail" in line for line in lines)
+    assert any(line.startswith("FAIL") and "its losing twin, expected: fail" in line for line in lines)
     assert lines[-1] == "runs: 2 pass, 2 fail, in 15m12s, seed 42"
 
 
@@ -206,7 +204,7 @@ def test_the_table_fits_a_narrow_terminal(
 # figures
 
 
-def test_a_share_is_no_time(played: Callable[..., Runs]) -> None:
+def test_a_share_is_not_shown_as_a_time(played: Callable[..., Runs]) -> None:
     text = STOP.replace("longest_outage: 5s", "failed_share: 50%")
     (tally,) = campaign_of(played(MadeRun(text=text, out={"write-via-lb": [(7.0, 8.0)]}))).tallies
     (share,) = [spread for spread in tally.spreads if spread.unit is Unit.SHARE]
@@ -214,12 +212,12 @@ def test_a_share_is_no_time(played: Callable[..., Runs]) -> None:
     assert 0 < share.worst < 0.5
 
 
-def test_percentiles_are_values_that_were_measured() -> None:
+def test_percentiles_are_measured_values() -> None:
     spread = Spread("recovery", "", Unit.SECONDS, (5.0, 1.0, 3.0, 2.0, 4.0))
     assert (spread.p50, spread.p95, spread.worst) == (3.0, 5.0, 5.0)
 
 
-def test_a_promise_that_was_left_out_has_no_figure(played: Callable[..., Runs]) -> None:
+def test_a_promise_that_was_left_out_has_no_figures(played: Callable[..., Runs]) -> None:
     ((folder, result),) = played(MadeRun())
     left = PromiseOutcome(
         PromiseKind.EXPECTATION, "step 9", "read-via-lb ok within 5s", "", PromiseStatus.LEFT_OUT

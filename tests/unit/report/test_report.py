@@ -56,7 +56,7 @@ def recorded(tmp_path: Path) -> Callable[[MadeRun], RunFolder]:
 
 
 @pytest.mark.parametrize("acceleration", [Acceleration.KVM, Acceleration.TCG])
-def test_every_report_names_what_made_the_processors(
+def test_every_report_names_the_provider_and_the_acceleration(
     recorded: Callable[[MadeRun], RunFolder], acceleration: Acceleration
 ) -> None:
     """A time under tcg is not one under kvm; a container has the processors of its host."""
@@ -71,7 +71,7 @@ def test_every_report_names_what_made_the_processors(
     assert judge(MadeRun().evidence()).provider == "docker"
 
 
-def test_a_run_that_was_recorded_before_is_read_without_it(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_a_run_recorded_without_acceleration_is_read(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     meta = json.loads(folder.meta.read_text())
     del meta["acceleration"]
@@ -79,12 +79,12 @@ def test_a_run_that_was_recorded_before_is_read_without_it(recorded: Callable[[M
     assert report.render(folder).provider == "docker"
 
 
-def test_a_folder_is_judged_as_the_run_was(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_a_folder_gets_the_verdict_of_its_run(recorded: Callable[[MadeRun], RunFolder]) -> None:
     run = MadeRun(out={"write-via-lb": [(7, 13)]})
     assert report.render(recorded(run)) == judge(run.evidence())
 
 
-def test_the_result_is_written_for_programs(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_the_result_is_also_written_as_json(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     report.render(folder)
     written = json.loads(folder.result.read_text())
@@ -92,7 +92,7 @@ def test_the_result_is_written_for_programs(recorded: Callable[[MadeRun], RunFol
     assert written["outcomes"][1]["promised"] == "ready-direct on stopped fails within 10s"
 
 
-def test_a_second_report_is_the_same_as_the_first(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_rendering_twice_gives_the_same_files(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     files = (folder.result, folder.junit, folder.page)
     report.render(folder)
@@ -106,13 +106,13 @@ def test_a_twin_is_judged_as_a_twin(recorded: Callable[[MadeRun], RunFolder]) ->
     assert result.is_twin
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match=r"has no meta\.json"):
         RunFolder.existing(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema": 1}', "nonsense"])
-def test_a_damaged_description_is_said(content: str, recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_a_damaged_meta_file_is_an_error(content: str, recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     folder.meta.write_text(content)
     with pytest.raises(Corrupted, match=r"cannot read .*meta\.json"):
@@ -125,7 +125,7 @@ def test_a_folder_of_another_version_is_refused(recorded: Callable[[MadeRun], Ru
         report.render(folder)
 
 
-def test_a_run_that_was_killed_in_the_middle_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_a_killed_run_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     for path, share in ((folder.timeline, 0.5), (folder.samples, 0.6)):
         content = path.read_bytes()
@@ -135,7 +135,7 @@ def test_a_run_that_was_killed_in_the_middle_has_a_report(recorded: Callable[[Ma
     assert folder.page.stat().st_size > 5000
 
 
-def test_a_run_that_was_skipped_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_a_skipped_run_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     folder.timeline.write_text(
         Record(0.1, events.Skipped("the lab has 1 control planes, not 3")).to_json() + "\n"
@@ -152,7 +152,7 @@ def test_a_run_that_was_skipped_has_a_report(recorded: Callable[[MadeRun], RunFo
 # checks and JUnit
 
 
-def test_checks_are_merged_in_with_what_pytest_said(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_checks_are_merged_with_the_output_of_pytest(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun(text=CHECKED, checks=[PASSED, FAILED]))
     folder.checks.write_text(CHECKS_XML)
     result = report.render(folder)
@@ -166,14 +166,14 @@ def test_checks_are_merged_in_with_what_pytest_said(recorded: Callable[[MadeRun]
     assert "def test_hashes_agree()" in folder.page.read_text()
 
 
-def test_a_damaged_file_of_checks_is_said(recorded: Callable[[MadeRun], RunFolder]) -> None:
+def test_a_damaged_file_of_checks_is_an_error(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun(text=CHECKED))
     folder.checks.write_text(CHECKS_XML[:200])
     with pytest.raises(Corrupted, match=r"cannot read .*checks\.xml"):
         report.render(folder)
 
 
-def test_junit_has_a_case_for_every_promise_with_the_whole_reason() -> None:
+def test_junit_has_a_case_per_promise_with_the_full_reason() -> None:
     result = judge(MadeRun(out={"write-via-lb": [(7, 13)]}).evidence())
     suite = ElementTree.fromstring(junit.text(result)).find("testsuite")
     assert suite is not None
@@ -182,14 +182,14 @@ def test_junit_has_a_case_for_every_promise_with_the_whole_reason() -> None:
     assert (failure.text or "").splitlines() == [
         "promised: write-via-lb longest outage 5s during stopped",
         "seen: write-via-lb was out for 6s, from 7.0s (connection refused)",
-        "when: 7.00s after the run began",
+        "when: 7.00s after the start of the run",
         "samples: 30 of write-via-lb from 7.00s to 12.80s",
     ]
 
 
-def test_junit_says_both_limits_where_patience_stretched_one() -> None:
+def test_junit_shows_both_limits_if_patience_stretched_one() -> None:
     run = MadeRun(out={"ready-direct@cp2": []}, expect_seconds=22, meta=replace(META, patience=2.0))
-    assert "limit: 10s, 20s with the patience of the lab" in junit.text(judge(run.evidence()))
+    assert "limit: 10s, 20s with the lab's patience" in junit.text(judge(run.evidence()))
 
 
 # the page
@@ -227,7 +227,7 @@ def html_of(run: MadeRun) -> str:
     return page.html(judge(evidence), evidence, logs=["logs/cp1.log"])
 
 
-def test_the_page_is_whole_and_loads_nothing() -> None:
+def test_the_page_is_well_formed_and_loads_nothing() -> None:
     text = html_of(MadeRun(out={"write-via-lb": [(7, 13)]}))
     parsed = Page()
     parsed.feed(text)
@@ -238,13 +238,13 @@ def test_the_page_is_whole_and_loads_nothing() -> None:
     assert not re.search(r"url\((?!#)", text)
 
 
-def test_the_page_tells_the_story() -> None:
+def test_the_page_has_the_important_facts() -> None:
     text = html_of(MadeRun(out={"write-via-lb": [(7, 13)]}, meta=replace(META, patience=2.0)))
     for words in (
         "One API server is stopped",
         "The others answer for it.",
         "write-via-lb was out for 6s, from 7.0s",
-        "shown by 30 samples of write-via-lb, 7.0 to 12.8s",
+        "evidence: 30 samples of write-via-lb, 7.0 to 12.8s",
         "steady again",
         "90s (with patience 3m)",
         "halab run made-up --seed 42",
@@ -254,7 +254,7 @@ def test_the_page_tells_the_story() -> None:
         assert words in text, words
 
 
-def test_what_a_scenario_or_a_log_says_cannot_become_markup() -> None:
+def test_text_of_scenarios_and_logs_is_escaped() -> None:
     text = html_of(
         MadeRun(
             text=STOP.replace("One API server is stopped", "'<script>alert(1)</script>'"),
@@ -265,13 +265,13 @@ def test_what_a_scenario_or_a_log_says_cannot_become_markup() -> None:
     assert "<img" not in text
 
 
-def test_thousands_of_samples_are_a_small_page() -> None:
+def test_thousands_of_samples_give_a_small_page() -> None:
     flapping = [(t, t + 0.2) for t in range(0, 4000, 2)]
     run = MadeRun(text=STOP.replace("wait: 10s", "wait: 1h"), out={"write-via-lb": flapping})
     assert len(html_of(run)) < 250_000
 
 
-def test_a_page_says_when_a_new_leader_led_and_names_the_file_of_states() -> None:
+def test_the_page_shows_when_a_new_leader_was_there_and_links_the_states() -> None:
     evidence = power_cut()
     text = page.html(judge(evidence), evidence, logs=[])
     assert "new etcd leader after</span><b>1.3s</b>" in text
@@ -280,17 +280,17 @@ def test_a_page_says_when_a_new_leader_led_and_names_the_file_of_states() -> Non
     assert 'href="states.jsonl"' not in html_of(MadeRun())
 
 
-def test_the_page_with_everything_is_whole_and_its_quiet_lanes_are_folded() -> None:
+def test_the_page_of_a_busy_run_is_well_formed_and_folds_quiet_lanes() -> None:
     evidence = power_cut()
     text = page.html(judge(evidence), evidence, logs=[])
     parsed = Page()
     parsed.feed(text)
     assert parsed.open == []
-    assert "<summary>No failure in 27 more lanes: backend, node: cp1, cp3, cp4, cp5; " in text
+    assert "<summary>27 more lanes without failures: backend, node: cp1, cp3, cp4, cp5; " in text
     assert "<summary>19 probes without a failed sample</summary>" in text
 
 
-def test_the_page_of_a_twin_says_what_its_verdict_must_be() -> None:
+def test_the_page_of_a_twin_shows_the_expected_verdict() -> None:
     assert "Its verdict must be fail." in html_of(
         MadeRun(meta=replace(META, is_twin=True), expect_seconds=11)
     )
@@ -299,14 +299,14 @@ def test_the_page_of_a_twin_says_what_its_verdict_must_be() -> None:
 # the table
 
 
-def test_the_table_reads_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_readable_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     run = MadeRun(text=CHECKED, checks=[PASSED, FAILED], out={"write-via-lb": [(7, 13)]})
     text = table.text(judge(run.evidence()))
     assert "\x1b" not in text
     lines = text.splitlines()
     assert lines[0].startswith("FAIL made-up: One API server is stopped")
-    (line,) = [each for each in lines if "step 5" in each and "broken" in each]
+    (line,) = [line for line in lines if "step 5" in line and "broken" in line]
     assert line.startswith("✗ broken")
     assert "checks: 1 of 2 passed" in lines
     assert "why: step 5: write-via-lb was out for 6s, from 7.0s (connection refused)" in lines

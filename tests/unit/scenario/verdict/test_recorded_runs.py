@@ -209,7 +209,7 @@ def test_a_run_with_another_verdict_changes_that_of_its_campaign(
 ) -> None:
     run = copy_of("stop-apiserver-haproxy")
     folder = tmp_path / "20261123-101500-campaign"
-    overview.write(folder, campaign_of([(run, report.render(run))], is_whole=True))
+    overview.write(folder, campaign_of([(run, report.render(run))], is_complete=True))
     text = run.scenario.read_text()
     assert "fails: within 10s" in text
     run.scenario.write_text(text.replace("fails: within 10s", "fails: within 1ms"))
@@ -239,7 +239,7 @@ def test_the_report_of_a_campaign_ends_as_the_campaign_did(
 ) -> None:
     first, second = copy_of("stop-apiserver-haproxy"), copy_of("stop-apiserver-nginx")
     runs = [failing_run(first) if fails else first, unknown_run(second) if is_cut else second]
-    campaign = campaign_of([(run, report.render(run)) for run in runs], is_whole=True)
+    campaign = campaign_of([(run, report.render(run)) for run in runs], is_complete=True)
     overview.write(tmp_path / "campaign", campaign)
     assert main(["report", str(tmp_path / "campaign")]) == code
 

@@ -1,4 +1,4 @@
-"""Asking once."""
+"""A call that is made once."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from halab.errors import HalabError
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
-    """A call whose outcome, value or error, is kept; threads that ask meanwhile wait for it."""
+class CachedCall(Generic[T]):
+    """Make the call at first use and remember its value or its HalabError. Other threads wait for the first one."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
         self._lock = threading.Lock()
-        self._outcome: list[T] = []
+        self._values: list[T] = []
         self._error: HalabError | None = None
 
     def __call__(self) -> T:
         with self._lock:
             if self._error:
                 raise self._error
-            if not self._outcome:
+            if not self._values:
                 try:
-                    self._outcome.append(self._call())
+                    self._values.append(self._call())
                 except HalabError as error:
                     self._error = error
                     raise
-            return self._outcome[0]
+            return self._values[0]

@@ -1,4 +1,4 @@
-"""After a boot without an answer: what may be the reason, and what of it could not be looked at."""
+"""Possible reasons why machines do not answer after a boot."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def hint(host: FakeHost, provider: str = "libvirt") -> list[str]:
     return lines
 
 
-def test_a_plain_user_is_told_that_nobody_has_looked_at_the_firewall_and_why_that_matters() -> None:
+def test_without_root_an_unchecked_firewall_is_a_possible_reason() -> None:
     assert hint(FakeHost()) == [
-        "firewall: not looked at: only root can see it",
-        "  it may be the reason: a firewall that drops the lab's packets keeps DHCP and SSH from the machines",
-        '  look: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml',
+        "firewall: not checked: only root can read it",
+        "  possible reason: a firewall that drops the lab's packets blocks DHCP and SSH",
+        '  check: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml',
     ]
 
 
-def test_root_is_told_what_the_firewall_does() -> None:
+def test_as_root_a_firewall_that_drops_is_a_possible_reason() -> None:
     host = FakeHost(is_root=True)
     assert hint(host) == []
     host.outputs["iptables -S"] = DROPPING
     seen, reason, fix = hint(host)
-    assert seen.startswith("firewall: iptables' chain FORWARD drops what it does not know")
-    assert reason.startswith("  it may be the reason: a firewall")
+    assert seen.startswith("firewall: the iptables chain FORWARD drops by default")
+    assert reason.startswith("  possible reason: a firewall")
     assert fix.startswith("  fix: iptables -I FORWARD ")
 
 
-def test_what_the_provider_does_without_is_no_reason() -> None:
+def test_checks_of_another_provider_are_no_reason() -> None:
     assert hint(FakeHost(), "docker") == []
     host = FakeHost()
     host.texts["/proc/sys/fs/inotify/max_user_instances"] = "40\n"
@@ -46,7 +46,7 @@ def test_what_the_provider_does_without_is_no_reason() -> None:
     assert "systemd does not start" in reason
 
 
-def test_another_failure_of_vagrant_is_left_as_it_is() -> None:
+def test_other_errors_of_vagrant_keep_their_hint() -> None:
     with pytest.raises(CommandFailed) as caught, explained(place_of(provider="libvirt"), FakeHost()):
         raise CommandFailed("vagrant up ended with 1", code=1, hint="the log")
     assert caught.value.hint == "the log"
