@@ -55,7 +55,7 @@ def _clash(mine: IPv4Network, other: Neighbour) -> bool:
 
 def _lab_route_wins(mine: IPv4Network, other: Neighbour, neighbours: Sequence[Neighbour]) -> bool:
     """Packets take the narrowest route, so a lab that is up keeps working beside a wider route of a VPN."""
-    is_up = any(own.own and own.active and own.network == mine for own in neighbours)
+    is_up = any(neighbour.own and neighbour.active and neighbour.network == mine for neighbour in neighbours)
     return is_up and other.kind is NetworkKind.ROUTE and other.network.prefixlen < mine.prefixlen
 
 
