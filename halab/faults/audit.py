@@ -58,8 +58,8 @@ def audit(site: Site) -> list[str]:
     def of_machine(name: str) -> list[str]:
         return _machine(site, site.lab.machine(name))
 
-    found = on_all((machine.name for machine in site.lab.machines), of_machine)
-    return [line for lines in found.values() for line in lines]
+    leftovers = on_all((machine.name for machine in site.lab.machines), of_machine)
+    return [line for lines in leftovers.values() for line in lines]
 
 
 def _machine(site: Site, machine: Machine) -> list[str]:

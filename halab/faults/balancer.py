@@ -48,11 +48,11 @@ def _restore(site: Site, entry: Entry) -> None:
 
 def _apply(site: Site, machine: str) -> None:
     """Render the settings of all open faults, the newest last, and wait until the balancer runs with them."""
-    found = site.guests.run(
+    output = site.guests.run(
         machine, f"cat $(ls -tr {scratch.KEPT}/*/{_SETTINGS} 2>/dev/null) </dev/null"
     ).output
     configuration = files.balancer(
-        site.lab, _settings(dict(line.split("=", 1) for line in found.splitlines()))
+        site.lab, _settings(dict(line.split("=", 1) for line in output.splitlines()))
     )
     push(site, machine, configuration)
 

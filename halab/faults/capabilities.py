@@ -84,16 +84,16 @@ class Capabilities:
 def probe(site: Site) -> Capabilities:
     """Try every capability on the first control plane, and leave nothing behind. The other machines are equal to it."""
     machine = site.lab.control_planes[0].name
-    said = site.guests.run(machine, _PROBE, timeout_seconds=_PROBE_SECONDS).output
-    found = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+    output = site.guests.run(machine, _PROBE, timeout_seconds=_PROBE_SECONDS).output
+    answers = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     try:
-        is_container = found.pop("container") == "yes" or site.lab.provider is ProviderKind.DOCKER
-        results = {name: found[name] for name in _TRIED}
+        is_container = answers.pop("container") == "yes" or site.lab.provider is ProviderKind.DOCKER
+        results = {name: answers[name] for name in _TRIED}
     except KeyError as error:
         raise LabProblem(
-            f"{machine} did not say whether it can do {error}: {said.strip()[-200:]}"
+            f"{machine} did not say whether it can do {error}: {output.strip()[-200:]}"
         ) from error
-    results = {name: said if said == "yes" else f"{_TRIED[name]}: {said}" for name, said in results.items()}
+    results = {name: why if why == "yes" else f"{_TRIED[name]}: {why}" for name, why in results.items()}
     if not is_container:
         results["disk-throttle"] = _throttled(site)
     results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}

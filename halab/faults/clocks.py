@@ -41,10 +41,10 @@ def _shift(site: Site, entry: Entry) -> str:
     )
 
     def shifted() -> str:
-        asked = time.time()
-        told = float(site.guests.run(entry.machine, "date +%s.%N").output)
+        before = time.time()
+        machine_time = float(site.guests.run(entry.machine, "date +%s.%N").output)
         # the clock was read at some moment between the question and now
-        least, most = told - time.time(), told - asked
+        least, most = machine_time - time.time(), machine_time - before
         off = f"its clock is {round((least + most) / 2):+d} s from the host's"
         if not least - _NEAR_SECONDS <= by <= most + _NEAR_SECONDS:
             raise NotYet(off)

@@ -48,13 +48,13 @@ def mistaken(tasks: Iterable[str], containers: Iterable[str]) -> list[str]:
     living = {words[0] for line in tasks if (words := line.split())[-1:] not in ([], ["STOPPED"])}
     alike: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for line in filter(str.strip, containers):
-        told = json.loads(line)
-        labels = told["Labels"]
+        container = json.loads(line)
+        labels = container["Labels"]
         name = labels["io.kubernetes.pod.uid"], labels["io.kubernetes.container.name"]
         # RFC 3339 in UTC: the order of the texts is the order of the times, to the second
-        alike[name].append((told["CreatedAt"], told["ID"]))
-    found: list[str] = []
+        alike[name].append((container["CreatedAt"], container["ID"]))
+    mistaken_ids: list[str] = []
     for same in alike.values():
         if len(same) > 1 and max(same)[1] not in living:
-            found += sorted(each for _, each in same if each not in living)
-    return found
+            mistaken_ids += sorted(name for _, name in same if name not in living)
+    return mistaken_ids

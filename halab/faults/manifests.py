@@ -82,10 +82,10 @@ def with_flag(manifest: str, flag: str) -> str:
     """The manifest with a flag added to its command. It replaces a flag of the same name."""
     name, item = flag.partition("=")[0], f"    - {flag}\n"
     others = re.sub(rf"^    - {re.escape(name)}(=.*)?\n", "", manifest, flags=re.MULTILINE)
-    changed, found = re.subn(
+    changed, count = re.subn(
         r"^(  - command:\n    - [^-].*\n)", rf"\g<1>{item}", others, count=1, flags=re.MULTILINE
     )
-    if not found:
+    if not count:
         raise LabProblem("the manifest of kubeadm has no command that could take a flag")
     return changed
 

@@ -119,6 +119,6 @@ def knock(guests: Guests, machine: str, addresses: Sequence[IPv4Address], port: 
 
 
 def _for_each(guests: Guests, machine: str, addresses: Sequence[IPv4Address], ask: str) -> list[str]:
-    each = " ".join(map(str, addresses))
-    command = f'for each in {each}; do {{ {{ {ask}; }} 2>/dev/null | grep -xF "$each"; }} & done; wait'
+    words = " ".join(map(str, addresses))
+    command = f'for each in {words}; do {{ {{ {ask}; }} 2>/dev/null | grep -xF "$each"; }} & done; wait'
     return guests.run(machine, command).output.split()
