@@ -15,7 +15,8 @@ from halab.machines.power import PowerState
 from halab.machines.provider import MachineInfo
 from halab.machines.snapshots import Saved
 from halab.machines.work import Work
-from halab.topology.domain import Owner, owner
+from halab.topology.domain import Owner
+from halab.topology.domain import owner as owner_in
 from halab.topology.lab import Lab
 
 
@@ -53,7 +54,7 @@ class Domains:
 
     def find(self, handle: Handle, machine: str) -> Domain | None:
         wanted = Owner(self.lab.name, str(self.work), self.lab.machine(machine).name)
-        return next((domain for domain, whose in labelled(handle) if whose == wanted), None)
+        return next((domain for domain, owner in labelled(handle) if owner == wanted), None)
 
 
 def infos(connection: LibvirtConnection, lab: str | None, work: Work | None) -> list[MachineInfo]:
@@ -62,21 +63,21 @@ def infos(connection: LibvirtConnection, lab: str | None, work: Work | None) -> 
     def look(handle: Handle) -> list[MachineInfo]:
         addresses = networks.ssh_addresses(handle)
         machines = []
-        for domain, whose in labelled(handle):
-            if lab in (None, whose.lab) and (work is None or whose.work == str(work)):
+        for domain, owner in labelled(handle):
+            if lab in (None, owner.lab) and (work is None or owner.work == str(work)):
                 now, tree = state(domain, connection.uri), ElementTree.fromstring(domain.XMLDesc())
                 macs = [mac.get("address", "") for mac in tree.findall("./devices/interface/mac")]
                 running = now in (PowerState.RUNNING, PowerState.FROZEN)
                 machines.append(
                     MachineInfo(
-                        lab=whose.lab,
-                        machine=whose.machine,
+                        lab=owner.lab,
+                        machine=owner.machine,
                         host_name=domain.name(),
                         running=running,
                         paused=now is PowerState.FROZEN,
                         address=next((addresses[mac] for mac in macs if running and mac in addresses), None),
-                        work=whose.work,
-                        host=whose.host,
+                        work=owner.work,
+                        host=owner.host,
                     )
                 )
         return sorted(machines, key=lambda machine: machine.host_name)
@@ -89,23 +90,23 @@ def saved(connection: LibvirtConnection, lab: str, work: Work) -> list[Saved]:
     with connection.answering() as handle:
         return [
             snapshot
-            for domain, whose in of_lab(handle, lab, work)
-            for snapshot in snapshots.saved(domain, whose.machine)
+            for domain, owner in of_lab(handle, lab, work)
+            for snapshot in snapshots.saved(domain, owner.machine)
         ]
 
 
 def labelled(handle: Handle) -> Iterator[tuple[Domain, Owner]]:
     """The machines of all labs."""
     for domain in handle.listAllDomains():
-        whose = owner_of(domain)
-        if whose is not None:
-            yield domain, whose
+        owner = owner_of(domain)
+        if owner is not None:
+            yield domain, owner
 
 
 def of_lab(handle: Handle, lab: str, work: Work) -> Iterator[tuple[Domain, Owner]]:
-    for domain, whose in labelled(handle):
-        if is_of(whose, lab, work):
-            yield domain, whose
+    for domain, owner in labelled(handle):
+        if is_of(owner, lab, work):
+            yield domain, owner
 
 
 def owner_of(domain: Domain) -> Owner | None:
@@ -119,11 +120,11 @@ def owner_of(domain: Domain) -> Owner | None:
         if error.get_error_code() in absent:
             return None
         raise
-    return owner(text)
+    return owner_in(text)
 
 
-def is_of(whose: Owner | None, lab: str, work: Work) -> bool:
-    return whose is not None and (whose.lab, whose.work) == (lab, str(work))
+def is_of(owner: Owner | None, lab: str, work: Work) -> bool:
+    return owner is not None and (owner.lab, owner.work) == (lab, str(work))
 
 
 def state(domain: Domain, uri: str) -> PowerState:

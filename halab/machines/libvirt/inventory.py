@@ -69,7 +69,7 @@ def _read(handle: Handle) -> list[Resource]:
 
 
 def _domains(handle: Handle, owner: Owner) -> Iterator[Domain]:
-    return (domain for domain, whose in domains.labelled(handle) if whose == owner)
+    return (domain for domain, other in domains.labelled(handle) if other == owner)
 
 
 def _require_unused(handle: Handle, path: str) -> None:
