@@ -76,7 +76,7 @@ def inject_command(
     given = dict(_pair(option) for option in options)
     place = lab_dir_of(file)
     _require_known(fault)
-    with _undoable(place):
+    with _print_open_faults_on_error(place):
         injected = session.inject_by_hand(place, progress(), fault, on, given, seed=seed)
     is_open = FAULTS[fault].facts.is_lasting
     if as_json:
@@ -89,14 +89,14 @@ def inject_command(
     for entry, seen in injected:
         echo(f"{entry}: {seen}")
     if not is_open:
-        echo("the fault is already over; there is nothing to undo", err=True)
+        echo("the fault is already over; there is nothing to heal", err=True)
     elif injected:
-        echo(f"undo it with `halab heal {fault}`", err=True)
+        echo(f"heal it with `halab heal {fault}`", err=True)
 
 
 @contextmanager
-def _undoable(place: LabDir) -> Iterator[None]:
-    """If the injection fails or is interrupted, print the faults that are open and how to undo them."""
+def _print_open_faults_on_error(place: LabDir) -> Iterator[None]:
+    """If the injection fails or is interrupted, print the faults that are open and how to heal them."""
     try:
         yield
     except BaseException:
@@ -110,16 +110,16 @@ def print_open_faults(place: LabDir) -> None:
     # the error that ended the command is shown next: an unreadable journal must not replace it
     with suppress(HalabError):
         for entry in Journal(place.work.journal).open_faults():
-            echo(f"a fault is open: {entry} (undo it with `halab heal`)", err=True)
+            echo(f"a fault is open: {entry} (heal it with `halab heal`)", err=True)
 
 
 @click.command("heal")
 @file_option
 @click.argument("names", nargs=-1, shell_complete=open_faults)
 def heal_command(file: Path, names: tuple[str, ...]) -> int:
-    """Undo open faults: those injected by hand and those left by a killed run.
+    """Heal open faults: those injected by hand and those left by a killed run.
 
-    Without NAMES, undo all open faults, newest first. A name is the name of a fault or the beginning of an id.
+    Without NAMES, heal all open faults, newest first. A name is the name of a fault or the beginning of an id.
 
     \b
     Example:

@@ -196,7 +196,7 @@ def status_command(file: Path, as_json: bool) -> int:
     else:
         table(["MACHINE", "ADDRESS", "STATE", "ROLES"], status.rows())
         for fault in status.open_faults:
-            echo(f"a fault is open: {fault} (undo it with `halab heal`)")
+            echo(f"a fault is open: {fault} (heal it with `halab heal`)")
         for line in status.missing:
             echo(f"not steady: {line}")
     return ExitCode.PASSED if status.steady else ExitCode.ERROR

@@ -16,8 +16,8 @@ from halab.cli import cli
 # The verbs with which the help of a command or of an option may begin.
 VERBS = frozenset(
     {
-        "Build", "Check", "Delete", "Inject", "Judge", "List", "Open", "Overwrite", "Print", "Probe", "Prove",
-        "Rebuild", "Remove", "Restore", "Run", "Save", "Select", "Set", "Show", "Start", "Stop", "Undo", "Use",
+        "Build", "Check", "Delete", "Heal", "Inject", "Judge", "List", "Open", "Overwrite", "Print", "Probe", "Prove",
+        "Rebuild", "Remove", "Restore", "Run", "Save", "Select", "Set", "Show", "Start", "Stop", "Use",
         "Watch", "Write",
     }
 )  # fmt: skip

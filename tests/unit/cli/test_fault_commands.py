@@ -66,7 +66,7 @@ def test_inject_prints_the_fault_its_effect_and_how_to_undo_it(board: Board, cap
     assert board.asked == [("hold-static-pod", ["etcd-leader"], {"pod": "etcd"}, 3)]
     shown = capsys.readouterr()
     assert shown.out == f"hold-static-pod on cp2 pod=etcd: {SEEN}\n"
-    assert shown.err == "undo it with `halab heal hold-static-pod`\n"
+    assert shown.err == "heal it with `halab heal hold-static-pod`\n"
 
 
 def test_several_targets_and_options_may_be_given(board: Board) -> None:
@@ -78,7 +78,7 @@ def test_several_targets_and_options_may_be_given(board: Board) -> None:
 def test_a_fault_that_is_over_at_once_has_nothing_to_undo(board: Board, capsys: Shown) -> None:
     assert not FAULTS["kill-process"].facts.is_lasting
     assert main(["inject", "kill-process", "--on", "cp2", "--with", "process=etcd"]) == 0
-    assert capsys.readouterr().err == "the fault is already over; there is nothing to undo\n"
+    assert capsys.readouterr().err == "the fault is already over; there is nothing to heal\n"
 
 
 def test_injected_faults_can_be_printed_as_json(board: Board, capsys: Shown) -> None:
@@ -116,7 +116,7 @@ def test_a_failed_injection_prints_the_open_fault(
 ) -> None:
     board.error = error
     assert main(["inject", "hold-static-pod", "--on", "cp2", "--with", "pod=etcd"]) == code
-    said = "a fault is open: hold-static-pod on cp2 pod=etcd (undo it with `halab heal`)"
+    said = "a fault is open: hold-static-pod on cp2 pod=etcd (heal it with `halab heal`)"
     assert said in capsys.readouterr().err
 
 

@@ -149,7 +149,7 @@ def test_an_interrupted_run_prints_its_open_faults(stage: Stage, capsys: Shown) 
     Journal(stage.place.work.journal).opened(Entry("1", "cut-power", "cp2"))
     stage.errors["play kill-etcd"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd"]) == 130
-    said = "a fault is open: cut-power on cp2 (undo it with `halab heal`)\nhalab: interrupted\n"
+    said = "a fault is open: cut-power on cp2 (heal it with `halab heal`)\nhalab: interrupted\n"
     assert capsys.readouterr().err.endswith(said)
 
 
