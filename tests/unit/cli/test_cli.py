@@ -67,11 +67,11 @@ def test_every_command_has_help_with_an_example(verb: str, capsys: Shown) -> Non
     command = cli.cli.get_command(click.Context(cli.cli), verb)
     words = [[verb]]
     if isinstance(command, click.Group):
-        words = [[verb, each] for each in command.list_commands(click.Context(command))]
-    for each in words:
-        assert main([*each, "--help"]) == 0
+        words = [[verb, name] for name in command.list_commands(click.Context(command))]
+    for command_words in words:
+        assert main([*command_words, "--help"]) == 0
         shown = capsys.readouterr().out
-        assert re.search(r"^ *Examples?:$", shown, re.MULTILINE), each
+        assert re.search(r"^ *Examples?:$", shown, re.MULTILINE), command_words
         assert "halab" in shown.split("Example", 1)[1]
 
 
@@ -187,8 +187,8 @@ def test_the_error_for_a_lab_in_use_names_the_other_command(folder: Path, capsys
 def test_down_succeeds_if_there_is_nothing_to_remove(folder: Path, capsys: Shown) -> None:
     lab_file(folder)
     assert main(["down"]) == 0
-    said = "docker does not answer, so halab does not know whether it has machines of this lab\nnothing to remove\n"
-    assert capsys.readouterr() == ("", said)
+    expected = "docker does not answer, so halab does not know whether it has machines of this lab\nnothing to remove\n"
+    assert capsys.readouterr() == ("", expected)
     assert not (folder / ".halab").exists()
 
 
@@ -225,12 +225,12 @@ def test_render_refuses_a_proxy_that_would_be_two_lines(
     lab_file(folder)
     monkeypatch.setenv("http_proxy", "http://ada:secret@proxy:3128\nEOF\nid")
     assert main(["render"]) == 3
-    said = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert (
         "the variable http_proxy has a character that cannot be passed to the machines of a lab: U+000A"
-        in said
+        in errors
     )
-    assert "secret" not in said
+    assert "secret" not in errors
     assert not (folder / ".halab" / "Vagrantfile").exists()
 
 

@@ -23,8 +23,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def completions(*words: str) -> list[str]:
     """The completions of the last word."""
     return [
-        each.value
-        for each in ShellComplete(cli, {}, "halab", "_X").get_completions(list(words[:-1]), words[-1])
+        completion.value
+        for completion in ShellComplete(cli, {}, "halab", "_X").get_completions(list(words[:-1]), words[-1])
     ]
 
 

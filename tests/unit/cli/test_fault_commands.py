@@ -116,8 +116,8 @@ def test_a_failed_injection_prints_the_open_fault(
 ) -> None:
     board.error = error
     assert main(["inject", "hold-static-pod", "--on", "cp2", "--with", "pod=etcd"]) == code
-    said = "a fault is open: hold-static-pod on cp2 pod=etcd (heal it with `halab heal`)"
-    assert said in capsys.readouterr().err
+    message = "a fault is open: hold-static-pod on cp2 pod=etcd (heal it with `halab heal`)"
+    assert message in capsys.readouterr().err
 
 
 def test_heal_passes_names_on_and_prints_faults_that_stay_open(board: Board, capsys: Shown) -> None:
@@ -149,10 +149,10 @@ def re_names(shown: str) -> list[str]:
 
 def test_the_catalogue_can_be_printed_as_json(capsys: Shown) -> None:
     assert main(["faults", "--json"]) == 0
-    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
-    assert found.keys() == FAULTS.keys()
-    assert found["kill-process"]["options"]["signal"]["default"] == "KILL"
-    assert found["kill-process"]["is_lasting"] is False
+    faults = {fault["name"]: fault for fault in json.loads(capsys.readouterr().out)}
+    assert faults.keys() == FAULTS.keys()
+    assert faults["kill-process"]["options"]["signal"]["default"] == "KILL"
+    assert faults["kill-process"]["is_lasting"] is False
 
 
 def test_a_fault_is_shown_with_its_needs_and_its_options() -> None:

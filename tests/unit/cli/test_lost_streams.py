@@ -212,7 +212,7 @@ cli.main()
         [signal.SIGINT, signal.SIGINT],
         [signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
     ],
-    ids=lambda numbers: "+".join(each.name for each in numbers),
+    ids=lambda numbers: "+".join(number.name for number in numbers),
 )
 def test_later_signals_do_not_interrupt_a_heal(numbers: Sequence[signal.Signals], tmp_path: Path) -> None:
     with subprocess.Popen(

@@ -82,7 +82,7 @@ def test_repeat_runs_everything_again_with_the_next_seed(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "no scenario selected"),
         (["kill-etcd", "--all"], "use only one of names, --all"),
@@ -93,10 +93,10 @@ def test_repeat_runs_everything_again_with_the_next_seed(stage: Stage) -> None:
     ],
 )
 def test_contradicting_arguments_are_a_usage_error(
-    words: list[str], said: str, stage: Stage, capsys: Shown
+    words: list[str], message: str, stage: Stage, capsys: Shown
 ) -> None:
     assert main(["run", *words]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert stage.did == []
 
 
@@ -149,8 +149,8 @@ def test_an_interrupted_run_prints_its_open_faults(stage: Stage, capsys: Shown) 
     Journal(stage.place.work.journal).opened(Entry("1", "cut-power", "cp2"))
     stage.errors["play kill-etcd"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd"]) == 130
-    said = "a fault is open: cut-power on cp2 (heal it with `halab heal`)\nhalab: interrupted\n"
-    assert capsys.readouterr().err.endswith(said)
+    message = "a fault is open: cut-power on cp2 (heal it with `halab heal`)\nhalab: interrupted\n"
+    assert capsys.readouterr().err.endswith(message)
 
 
 def test_the_error_that_ended_a_campaign_is_shown_after_its_results(stage: Stage, capsys: Shown) -> None:
@@ -165,8 +165,8 @@ def test_the_error_that_ended_a_campaign_is_shown_after_its_results(stage: Stage
 def test_results_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     assert main(["run", "kill-etcd", "stop-apiserver", "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert {each["scenario"]: each["verdict"] for each in found} == {
+    results = json.loads(capsys.readouterr().out)
+    assert {result["scenario"]: result["verdict"] for result in results} == {
         "kill-etcd": "fail",
         "stop-apiserver": "pass",
     }
@@ -191,8 +191,8 @@ def test_a_proof_succeeds_if_the_twin_fails_and_prints_the_reason(stage: Stage, 
 def test_a_twin_with_another_verdict_is_no_proof(verdict: str, stage: Stage, capsys: Shown) -> None:
     stage.verdicts = {"kill-etcd": verdict, "stop-apiserver": "fail"}
     assert main(["prove", "kill-etcd", "stop-apiserver"]) == {"pass": 1, "error": 3}[verdict]
-    said = {"pass": "passed", "error": "ended in an error"}[verdict]
-    assert f"✗ kill-etcd: its twin must fail, and it {said}" in capsys.readouterr().out
+    outcome = {"pass": "passed", "error": "ended in an error"}[verdict]
+    assert f"✗ kill-etcd: its twin must fail, and it {outcome}" in capsys.readouterr().out
 
 
 def test_a_skipped_twin_proves_nothing(stage: Stage, capsys: Shown) -> None:
@@ -213,11 +213,11 @@ def test_an_interrupted_proof_is_130(stage: Stage) -> None:
 def test_proofs_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
     stage.verdicts["kill-etcd"] = "fail"
     assert main(["prove", "kill-etcd", "--json", "--seed", "9"]) == 0
-    [found] = json.loads(capsys.readouterr().out)
-    assert (found["scenario"], found["holds"], found["promised"], found["verdict"], found["seed"]) == (
+    [proof] = json.loads(capsys.readouterr().out)
+    assert (proof["scenario"], proof["holds"], proof["promised"], proof["verdict"], proof["seed"]) == (
         "kill-etcd", True, "fail", "fail", 9,
     )  # fmt: skip
-    assert found["reasons"] == ["ready-direct on stopped fails within 10s: it answered"]
+    assert proof["reasons"] == ["ready-direct on stopped fails within 10s: it answered"]
 
 
 def test_only_the_first_reasons_are_printed(tmp_path: Path) -> None:

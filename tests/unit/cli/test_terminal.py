@@ -64,8 +64,8 @@ def test_progress_and_tables_show_escapes(capsys: Shown) -> None:
         step.done(HOSTILE)
     console.table(["NAME"], [[HOSTILE]])
     console.echo(HOSTILE)
-    said = capsys.readouterr()
-    for text in (said.out, said.err):
+    shown_text = capsys.readouterr()
+    for text in (shown_text.out, shown_text.err):
         assert printable(text) == text
         assert "\\x1b[31mred" in text
 

@@ -16,9 +16,9 @@ STATUS = captured("endpoint-status.json")
 
 
 def status(member: int, leader: int, *, index: int = 100, **more: object) -> str:
-    said = {"header": {"member_id": member, "revision": 1}, "leader": leader, "raftTerm": 2,
+    content = {"header": {"member_id": member, "revision": 1}, "leader": leader, "raftTerm": 2,
             "raftIndex": index, "raftAppliedIndex": index, **more}  # fmt: skip
-    return json.dumps([{"Endpoint": "https://127.0.0.1:2379", "Status": said}])
+    return json.dumps([{"Endpoint": "https://127.0.0.1:2379", "Status": content}])
 
 
 def test_the_status_of_a_leader_is_read() -> None:
@@ -31,9 +31,9 @@ def test_the_status_of_a_leader_is_read() -> None:
 
 
 def test_a_member_without_a_leader_does_not_lead() -> None:
-    said = json.loads(STATUS)
-    del said[0]["Status"]["leader"]
-    assert not etcd.parse_status("cp1", json.dumps(said)).leads
+    content = json.loads(STATUS)
+    del content[0]["Status"]["leader"]
+    assert not etcd.parse_status("cp1", json.dumps(content)).leads
 
 
 def test_a_learner_and_its_problems_are_read() -> None:
@@ -70,10 +70,10 @@ def test_an_invalid_status_is_a_lab_problem(output: str) -> None:
 def test_every_member_has_a_status_or_an_error() -> None:
     gone = Unreachable("cp3 does not answer")
     guests = FakeGuests({"cp1: ": status(1, 2), "cp2: ": status(2, 2), "cp3: ": gone})
-    said = etcd.statuses(guests, lab_of())
-    assert said["cp3"] is gone
-    assert isinstance(said["cp2"], Member)
-    assert said["cp2"].leads
+    statuses = etcd.statuses(guests, lab_of())
+    assert statuses["cp3"] is gone
+    assert isinstance(statuses["cp2"], Member)
+    assert statuses["cp2"].leads
     assert etcd.leader(guests, lab_of()) == "cp2"
 
 
@@ -91,9 +91,9 @@ def test_members_are_found_by_name_and_by_address() -> None:
 
 
 def with_member(**member: object) -> FakeGuests:
-    said = json.loads(captured("member-list.json"))
-    said["members"].append({"ID": 255, "peerURLs": ["https://10.213.0.14:2380"], **member})
-    return FakeGuests({"cp1: .*member list": json.dumps(said)})
+    content = json.loads(captured("member-list.json"))
+    content["members"].append({"ID": 255, "peerURLs": ["https://10.213.0.14:2380"], **member})
+    return FakeGuests({"cp1: .*member list": json.dumps(content)})
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def leases() -> Any:
 
 
 def pod(pods: Any, name: str) -> Any:
-    return next(each for each in pods["items"] if each["metadata"]["name"] == name)
+    return next(pod for pod in pods["items"] if pod["metadata"]["name"] == name)
 
 
 def missing(pods: Any) -> list[str]:
@@ -83,7 +83,7 @@ def test_a_pod_that_is_pending_or_not_ready_is_missing(pods: Any) -> None:
 
 
 def test_absent_coredns_is_missing(pods: Any) -> None:
-    pods["items"] = [each for each in pods["items"] if not each["metadata"]["name"].startswith("coredns-")]
+    pods["items"] = [pod for pod in pods["items"] if not pod["metadata"]["name"].startswith("coredns-")]
     assert missing(pods) == ["no CoreDNS pod"]
 
 

@@ -21,14 +21,14 @@ def member(machine: str, *, leader: int = 1, index: int = 100, **more: Any) -> M
     )
 
 
-def members(*each: Member) -> dict[str, Member]:
-    return {one.machine: one for one in each}
+def members(*listed: Member) -> dict[str, Member]:
+    return {member.machine: member for member in listed}
 
 
 def endpoint_status(member_id: int) -> str:
-    said = json.loads(captured("endpoint-status.json"))
-    said[0]["Status"]["header"]["member_id"] = member_id
-    return json.dumps(said)
+    content = json.loads(captured("endpoint-status.json"))
+    content[0]["Status"]["header"]["member_id"] = member_id
+    return json.dumps(content)
 
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"

@@ -26,19 +26,19 @@ Shown = pytest.CaptureFixture[str]
 class FakeOwner:
     """A provider with resources. With `silence` it does not answer; it refuses to remove `refused`."""
 
-    things: list[Resource] = field(default_factory=list)
+    owned: list[Resource] = field(default_factory=list)
     silence: str = ""
     refused: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
 
     def resources(self) -> list[Resource]:
-        return list(self.things)
+        return list(self.owned)
 
-    def discard(self, belonging: Resource) -> None:
-        if belonging.name in self.refused:
+    def discard(self, resource: Resource) -> None:
+        if resource.name in self.refused:
             raise HostProblem("it is in use")
-        self.things.remove(belonging)
-        self.removed.append(belonging.name)
+        self.owned.remove(resource)
+        self.removed.append(resource.name)
 
 
 Owners = dict[Holder, FakeOwner]
@@ -57,7 +57,7 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> Owners:
     return owners
 
 
-def thing(work: Path, name: str = "halab-ha-cp1", kind: ResourceKind = ResourceKind.MACHINE) -> Resource:
+def resource(work: Path, name: str = "halab-ha-cp1", kind: ResourceKind = ResourceKind.MACHINE) -> Resource:
     here = identity.of_this_host()
     hour_ago = datetime.now(UTC) - timedelta(hours=3)
     return Resource(
@@ -77,21 +77,21 @@ def test_a_lab_is_listed_with_its_folder_and_its_allocation(
 ) -> None:
     work = living(tmp_path)
     (work / "lock.holder").write_text("up, process 12\n")
-    owners[Holder.DOCKER].things = [thing(work), replace(thing(work, "far"), host="another")]
+    owners[Holder.DOCKER].owned = [resource(work), replace(resource(work, "far"), host="another")]
     assert main(["list", "--json"]) == 0
-    found = {each["kind"]: each for each in json.loads(capsys.readouterr().out) if each["name"] != "far"}
-    assert set(found) == {"machine", "work folder", "allocation", "lock"}
-    assert {each["state"] for each in found.values()} == {"living"}
-    machine = found["machine"]
+    rows = {row["kind"]: row for row in json.loads(capsys.readouterr().out) if row["name"] != "far"}
+    assert set(rows) == {"machine", "work folder", "allocation", "lock"}
+    assert {row["state"] for row in rows.values()} == {"living"}
+    machine = rows["machine"]
     assert (machine["lab"], machine["work"], machine["size_bytes"]) == ("ha", str(work), 1_500_000)
     assert 10_800 <= machine["age_seconds"] < 10_900
     assert datetime.fromisoformat(machine["created"]).tzinfo is not None
-    assert found["work folder"]["size_bytes"] > 0
-    assert (found["lock"]["name"], found["allocation"]["name"]) == ("up, process 12", "ha 10.213.0.0/24")
+    assert rows["work folder"]["size_bytes"] > 0
+    assert (rows["lock"]["name"], rows["allocation"]["name"]) == ("up, process 12", "ha 10.213.0.0/24")
 
 
 def test_list_prints_a_table(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
-    owners[Holder.DOCKER].things = [thing(tmp_path / "gone/.halab")]
+    owners[Holder.DOCKER].owned = [resource(tmp_path / "gone/.halab")]
     assert main(["list"]) == 0
     header, line = capsys.readouterr().out.splitlines()
     assert header.split() == ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK", "FOLDER"]
@@ -110,7 +110,7 @@ def test_an_empty_inventory_is_a_message(owners: Owners, capsys: Shown) -> None:
 def test_a_silent_provider_does_not_hide_the_other(
     verb: list[str], tmp_path: Path, owners: Owners, capsys: Shown
 ) -> None:
-    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    owners[Holder.DOCKER].owned = [resource(tmp_path / "gone")]
     owners[Holder.LIBVIRT].silence = "libvirt is not there"
     assert main(verb) == 0
     shown = capsys.readouterr()
@@ -121,7 +121,7 @@ def test_a_silent_provider_does_not_hide_the_other(
 
 
 def test_gc_without_a_terminal_removes_nothing(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
-    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    owners[Holder.DOCKER].owned = [resource(tmp_path / "gone")]
     assert main(["gc"]) == 0
     shown = capsys.readouterr()
     assert "halab-ha-cp1" in shown.out and "use `halab gc --yes`" in shown.err
@@ -132,7 +132,7 @@ def test_gc_without_a_terminal_removes_nothing(tmp_path: Path, owners: Owners, c
 def test_gc_asks_on_a_terminal(
     answer: str, removed: list[str], tmp_path: Path, owners: Owners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    owners[Holder.DOCKER].owned = [resource(tmp_path / "gone")]
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda text: answer)
     assert main(["gc"]) == 0
@@ -143,33 +143,33 @@ def test_gc_removes_only_orphans_users_before_what_they_use(
     tmp_path: Path, owners: Owners, capsys: Shown
 ) -> None:
     gone = tmp_path / "gone"
-    things = [
-        thing(gone, f"a {kind}", kind)
+    resources = [
+        resource(gone, f"a {kind}", kind)
         for kind in (ResourceKind.IMAGE, ResourceKind.VOLUME, ResourceKind.NETWORK, ResourceKind.MACHINE)
     ]
-    spared = [thing(living(tmp_path), "living"), replace(thing(gone, "far"), host="another")]
-    owners[Holder.DOCKER].things = [*things, *spared]
+    spared = [resource(living(tmp_path), "living"), replace(resource(gone, "far"), host="another")]
+    owners[Holder.DOCKER].owned = [*resources, *spared]
     owners[Holder.LIBVIRT].silence = "no"
     assert main(["gc", "--yes", "--json"]) == 0
     assert owners[Holder.DOCKER].removed == ["a machine", "a network", "a volume", "a image"]
-    assert owners[Holder.DOCKER].things == spared
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["orphaned"]) == 4
-    assert [each["removed"] for each in told["removals"]] == [True] * 4
-    assert [each.name for each in allocation.held()] == ["ha"]
+    assert owners[Holder.DOCKER].owned == spared
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["orphaned"]) == 4
+    assert [row["removed"] for row in printed["removals"]] == [True] * 4
+    assert [held.name for held in allocation.held()] == ["ha"]
 
 
 def test_gc_as_json_removes_nothing_without_yes(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
-    owners[Holder.DOCKER].things = [thing(tmp_path / "gone")]
+    owners[Holder.DOCKER].owned = [resource(tmp_path / "gone")]
     assert main(["gc", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in told["orphaned"]] == ["halab-ha-cp1"]
-    assert told["removals"] == []
+    printed = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in printed["orphaned"]] == ["halab-ha-cp1"]
+    assert printed["removals"] == []
 
 
 def test_a_failed_removal_does_not_stop_the_others(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
     gone = tmp_path / "gone"
-    owners[Holder.DOCKER].things = [thing(gone), thing(gone, "net", ResourceKind.NETWORK)]
+    owners[Holder.DOCKER].owned = [resource(gone), resource(gone, "net", ResourceKind.NETWORK)]
     owners[Holder.DOCKER].refused = {"halab-ha-cp1"}
     assert main(["gc", "--yes"]) == 3
     assert owners[Holder.DOCKER].removed == ["net"]
@@ -188,10 +188,10 @@ def test_gc_releases_an_allocation_without_a_work_folder(tmp_path: Path, owners:
 def test_gc_spares_a_lab_that_is_up_again(tmp_path: Path, owners: Owners) -> None:
     work = tmp_path / "living/.halab"
     debris = Resource(Holder.LIBVIRT, ResourceKind.VOLUME, "halab-ha-cp1.img", "/p", "ha", "")
-    things = [thing(work), debris]
-    owners[Holder.DOCKER].things = things
+    resources = [resource(work), debris]
+    owners[Holder.DOCKER].owned = resources
     living(tmp_path)
-    assert [each.spared for each in lab_inventory.remove(things)] == [True, True]
+    assert [removal.spared for removal in lab_inventory.remove(resources)] == [True, True]
     assert owners[Holder.DOCKER].removed == []
 
 
@@ -228,9 +228,9 @@ def test_the_identity_of_a_host_is_stable_and_unique(
 
 def test_ages_and_sizes_are_short() -> None:
     now = datetime(2026, 1, 10, tzinfo=UTC)
-    ages = [_age(now - timedelta(seconds=each), now) for each in (0, 119, 120, 7200, 172_799, 172_800)]
+    ages = [_age(now - timedelta(seconds=seconds), now) for seconds in (0, 119, 120, 7200, 172_799, 172_800)]
     assert ages == ["0 s", "119 s", "2 min", "2 h", "47 h", "2 days"]
     assert _age(now + timedelta(hours=1), now) == "0 s"
-    assert [_size(each) for each in (None, 0, 999, 1500, 12_000_000, 1_234_000_000)] == [
+    assert [_size(size) for size in (None, 0, 999, 1500, 12_000_000, 1_234_000_000)] == [
         "-", "0 B", "999 B", "1.5 kB", "12 MB", "1.2 GB",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A lab and its work folder may lose each other: removed, moved or copied while the lab is up."""
+"""Labs that have lost their work folder: it was removed, moved or copied while the lab was up."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ class Engine:
     remote = None
 
     def __init__(self) -> None:
-        self.made: list[MachineInfo] = []
+        self.known: list[MachineInfo] = []
         self.snapshots: list[Saved] = []
 
     def add(self, lab: str, work: Work, host: str) -> None:
-        self.made += [
+        self.known += [
             MachineInfo(lab, name, f"halab-{lab}-{name}", True, None, False, str(work), host)
             for name in MACHINES
         ]
 
     def machines(self, lab: str | None = None, work: Work | None = None) -> list[MachineInfo]:
         return [
-            each
-            for each in self.made
-            if lab in (None, each.lab) and (work is None or each.work == str(work))
+            machine
+            for machine in self.known
+            if lab in (None, machine.lab) and (work is None or machine.work == str(work))
         ]
 
     def remove(self, lab: str, work: Work) -> list[str]:
         gone = self.machines(lab, work)
-        self.made = [each for each in self.made if each not in gone]
-        return [each.host_name for each in gone]
+        self.known = [machine for machine in self.known if machine not in gone]
+        return [machine.host_name for machine in gone]
 
     def saved(self, lab: str, work: Work) -> list[Saved]:
         return self.snapshots
@@ -138,7 +138,7 @@ class Host:
 
     @property
     def machines(self) -> list[tuple[str, str]]:
-        return [(each.machine, each.work) for each in self.provider.machines()]
+        return [(machine.machine, machine.work) for machine in self.provider.machines()]
 
 
 @pytest.fixture(params=[of_docker, of_libvirt], ids=["docker", "libvirt"])
@@ -162,11 +162,11 @@ def test_a_lab_whose_work_folder_was_removed_is_rebuilt_with_a_message(host: Hos
     shutil.rmtree(place.work.path)
     host.up(place)
     assert host.machines == []
-    said = host.progress.lines[0]
-    assert "the keys of halab-ha-cp1, halab-ha-cp2, halab-ha-cp3, halab-ha-lb1 are missing from" in said
-    assert "halab rebuilds the lab" in said
+    message = host.progress.lines[0]
+    assert "the keys of halab-ha-cp1, halab-ha-cp2, halab-ha-cp3, halab-ha-lb1 are missing from" in message
+    assert "halab rebuilds the lab" in message
     (removed,) = [
-        each for each in host.progress.lines if each.startswith("end remove the machines without keys")
+        line for line in host.progress.lines if line.startswith("end remove the machines without keys")
     ]
     assert all(f"halab-ha-{name}" in removed for name in MACHINES)
 
@@ -236,7 +236,7 @@ def test_a_lost_lab_may_have_another_name_and_another_kubernetes_in_its_file(hos
     other.file.write_text(other.file.read_text() + 'kubernetes: {version: "1.35"}\n')
     host.up(open_file(other.file))
     assert host.machines == []
-    assert [each.name for each in allocation.held()] == ["other"]
+    assert [held.name for held in allocation.held()] == ["other"]
 
 
 def test_a_lost_lab_without_an_allocation_is_rebuilt_too(host: Host) -> None:
@@ -256,7 +256,7 @@ def test_the_lost_snapshots_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
         at = datetime(2026, 11, 28, tzinfo=UTC)
         provider.snapshots = [Saved(name, machine, at) for name in ("up", "mine") for machine in MACHINES]
         orphans.reclaim(place, provider, mine.progress)
-        assert any("without its snapshots: mine, up" in each for each in mine.progress.lines)
+        assert any("without its snapshots: mine, up" in line for line in mine.progress.lines)
 
 
 def test_machines_of_another_host_are_not_removed_although_keys_are_missing(host: Host) -> None:
@@ -465,7 +465,7 @@ def test_the_same_path_on_another_host_gives_another_name(monkeypatch: pytest.Mo
 def test_labs_with_automatic_names_live_side_by_side(host: Host) -> None:
     host.lab("a", "auto")
     host.up(host.place("b", "auto"))
-    assert len({each.name for each in allocation.held()}) == 2
+    assert len({held.name for held in allocation.held()}) == 2
     assert [name for name, _ in host.machines] == MACHINES
 
 

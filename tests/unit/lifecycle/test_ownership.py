@@ -18,15 +18,17 @@ MACHINE = Resource(
 DEBRIS = Resource(Holder.LIBVIRT, ResourceKind.VOLUME, "halab-ha-cp1.img", "/pool/x", "ha", "", "", "cp1")
 
 
-def ownerships(*found: Resource, there: bool = False) -> list[Ownership]:
-    return [each.ownership for each in determine_ownership(found, here=HERE, is_there=lambda work: there)]
+def ownerships(*resources: Resource, there: bool = False) -> list[Ownership]:
+    return [
+        owned.ownership for owned in determine_ownership(resources, here=HERE, is_there=lambda work: there)
+    ]
 
 
 @pytest.mark.parametrize("host", [HERE, ""])
 def test_a_lab_is_living_while_its_work_folder_exists(host: str) -> None:
-    thing = replace(MACHINE, host=host)
-    assert ownerships(thing, there=True) == [Ownership.LIVING]
-    assert ownerships(thing, there=False) == [Ownership.ORPHANED]
+    resource = replace(MACHINE, host=host)
+    assert ownerships(resource, there=True) == [Ownership.LIVING]
+    assert ownerships(resource, there=False) == [Ownership.ORPHANED]
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -63,14 +65,14 @@ THINGS = st.builds(
 
 @given(st.lists(THINGS, max_size=8), st.sets(st.sampled_from(["/one", "/two"])))
 def test_nothing_of_a_living_lab_or_of_another_host_is_ever_orphaned(
-    found: list[Resource], folders: set[str]
+    resources: list[Resource], folders: set[str]
 ) -> None:
-    judged = determine_ownership(found, here=HERE, is_there=lambda work: work in ("", *folders))
-    assert [each.resource for each in judged] == found
-    for each in judged:
-        if each.ownership is Ownership.ORPHANED:
-            assert each.resource.host in ("", HERE)
-            assert each.resource.work not in folders
+    owned = determine_ownership(resources, here=HERE, is_there=lambda work: work in ("", *folders))
+    assert [item.resource for item in owned] == resources
+    for item in owned:
+        if item.ownership is Ownership.ORPHANED:
+            assert item.resource.host in ("", HERE)
+            assert item.resource.work not in folders
         # halab never writes a label without a work folder
-        if not each.resource.work and not each.resource.is_debris:
-            assert each.ownership is not Ownership.ORPHANED
+        if not item.resource.work and not item.resource.is_debris:
+            assert item.ownership is not Ownership.ORPHANED

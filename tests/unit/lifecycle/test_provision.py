@@ -22,9 +22,9 @@ SECRETS = ("0123456789abcdef", "5ec2e7")
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    found = Work(tmp_path / ".halab")
-    found.logs.mkdir(parents=True)
-    return found
+    work = Work(tmp_path / ".halab")
+    work.logs.mkdir(parents=True)
+    return work
 
 
 def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | None = None) -> int:
@@ -148,9 +148,9 @@ def test_secrets_are_in_no_log_and_no_rendered_file(work: Work) -> None:
 def test_a_missing_join_command_is_an_error_without_secrets(work: Work, answer: Completed) -> None:
     with pytest.raises(LabProblem) as caught:
         provision(lab_of(), work, Machines(material=answer))
-    said = f"{caught.value.message}{caught.value.hint}"
-    assert "cp1 did not print a join command: error: the controller-manager did not sign" in said
-    assert not any(secret in said for secret in SECRETS)
+    text = f"{caught.value.message}{caught.value.hint}"
+    assert "cp1 did not print a join command: error: the controller-manager did not sign" in text
+    assert not any(secret in text for secret in SECRETS)
 
 
 def test_patience_stretches_the_limits(work: Work) -> None:

@@ -42,13 +42,13 @@ class Cluster(Machines):
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    found = Work(tmp_path / ".halab")
-    found.logs.mkdir(parents=True)
+    work = Work(tmp_path / ".halab")
+    work.logs.mkdir(parents=True)
     host = HostValues(
-        work=str(found.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
+        work=str(work.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
     )
-    found.write(files.work_files(LAB, host))
-    return found
+    work.write(files.work_files(LAB, host))
+    return work
 
 
 def rejoin(guests: Machines, work: Work, machine: str, options: JoinOptions | None = None) -> Recorded:
@@ -94,7 +94,7 @@ def test_a_join_beside_a_stale_member_ends_at_its_own_limit(work: Work) -> None:
     assert guests.happened("forget") == []
     assert caught.value.script == "join.sh"
     assert "10.213.7.12:2379" in caught.value.output
-    (call,) = (each for each in guests.calls if "\nkubeadm join " in (each.input or ""))
+    (call,) = (call for call in guests.calls if "\nkubeadm join " in (call.input or ""))
     assert call.timeout_seconds == 60
 
 

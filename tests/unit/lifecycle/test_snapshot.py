@@ -43,7 +43,7 @@ class FakeMachines:
         return self.fake_power.state(machine)
 
     def save(self, machine: str, name: str) -> None:
-        self.states += [self.fake_power.state(each) for each in NAMES]
+        self.states += [self.fake_power.state(name) for name in NAMES]
         if machine == self.fails_at:
             raise HostProblem("no space left")
         self.snapshots_saved.append(Saved(name, machine, datetime(2026, 11, 26, tzinfo=UTC)))
@@ -57,7 +57,7 @@ class FakeMachines:
         return list(self.snapshots_saved)
 
     def delete_snapshot(self, name: str) -> None:
-        self.snapshots_saved = [each for each in self.snapshots_saved if each.snapshot != name]
+        self.snapshots_saved = [saved for saved in self.snapshots_saved if saved.snapshot != name]
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_all_machines_are_frozen_while_they_are_saved(
     assert set(machines.states) == {PowerState.FROZEN}
     assert {power.state(name) for name in NAMES} == {PowerState.RUNNING}
     assert not place.work.journal.exists()
-    (found,) = snapshot.of_lab(place)
-    assert (found.name, found.is_complete) == ("one", True)
+    (saved,) = snapshot.of_lab(place)
+    assert (saved.name, saved.is_complete) == ("one", True)
 
 
 def test_a_lab_that_is_off_stays_off_when_saved(
@@ -131,7 +131,7 @@ def test_the_journal_records_frozen_machines_during_a_save(
     save = machines.save
 
     def look(*words: Any) -> None:
-        seen.append(sorted(f"{each}" for each in Journal(place.work.journal).open_faults()))
+        seen.append(sorted(f"{entry}" for entry in Journal(place.work.journal).open_faults()))
         save(*words)
 
     monkeypatch.setattr(machines, "save", look)
@@ -184,7 +184,7 @@ def test_the_error_for_an_incomplete_snapshot_names_missing_machines(
     machines: FakeMachines, place: LabDir
 ) -> None:
     snapshot.save(place, "one", Recorded())
-    machines.snapshots_saved = [each for each in machines.snapshots_saved if each.machine != "cp3"]
+    machines.snapshots_saved = [saved for saved in machines.snapshots_saved if saved.machine != "cp3"]
     with pytest.raises(LabProblem, match="incomplete: cp3 missing"):
         snapshot.restore(place, "one", Recorded())
     assert machines.restored == []
@@ -221,7 +221,7 @@ def test_up_saves_once_and_again_for_new_machines(machines: FakeMachines, place:
     snapshot.save_after_up(place, machines, Recorded())  # type: ignore[arg-type]
     assert len(machines.snapshots_saved) == len(NAMES)
     machines.lab = lab_of(name="ha", workers=1)
-    assert [each.missing for each in snapshot.snapshots(machines)] == [("w1",)]  # type: ignore[arg-type]
+    assert [saved.missing for saved in snapshot.snapshots(machines)] == [("w1",)]  # type: ignore[arg-type]
 
 
 def test_a_lab_that_cannot_be_saved_is_up_nevertheless(machines: FakeMachines, place: LabDir) -> None:

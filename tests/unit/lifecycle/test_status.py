@@ -40,7 +40,7 @@ def test_a_lab_with_an_open_fault_is_not_steady() -> None:
 
 
 def test_the_whole_status_is_in_the_json() -> None:
-    said = json.loads(json.dumps(status("no node w1", open_faults=("f",)).as_json()))
-    assert (said["lab"], said["endpoint"], said["steady"]) == ("ha", "10.213.7.10:6443", False)
-    assert (said["missing"], said["open_faults"]) == (["no node w1"], ["f"])
-    assert said["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}
+    data = json.loads(json.dumps(status("no node w1", open_faults=("f",)).as_json()))
+    assert (data["lab"], data["endpoint"], data["steady"]) == ("ha", "10.213.7.10:6443", False)
+    assert (data["missing"], data["open_faults"]) == (["no node w1"], ["f"])
+    assert data["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}

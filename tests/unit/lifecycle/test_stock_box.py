@@ -49,14 +49,14 @@ def rendered(lab: Lab) -> dict[str, str]:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    made = bundle_of(kubernetes.resolve("1.37"), tmp_path / "bundle")
+    empty = bundle_of(kubernetes.resolve("1.37"), tmp_path / "bundle")
     records = {}
     for name in ("bin/kubelet", "bin/ctr", "images/etcd.tar"):
-        path = made.path / name
+        path = empty.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode() * 1000)
         records[name] = FileRecord(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size=0, origin=())
-    return replace(made, manifest=made.manifest.model_copy(update={"files": records}))
+    return replace(empty, manifest=empty.manifest.model_copy(update={"files": records}))
 
 
 @pytest.mark.parametrize("provider", ["", "provider: auto\n", "provider: docker\n"])
