@@ -18,7 +18,7 @@ from halab.printable import brief, printable
 
 if TYPE_CHECKING:
     from halab.doctor import Report
-    from halab.doctor.check import CheckResult
+    from halab.doctor.check import HostCheckResult
     from halab.lifecycle.lab import LabDir
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
@@ -87,7 +87,7 @@ def report_lines(report: Report, width: int) -> Iterator[str]:
     yield _summary(report)
 
 
-def _result_lines(result: CheckResult, names: int, width: int) -> Iterator[str]:
+def _result_lines(result: HostCheckResult, names: int, width: int) -> Iterator[str]:
     """One result as lines: what was seen and, unless it is ok, why it matters and how to fix it."""
     mark = click.style(_MARKS[result.state], fg=_COLORS[result.state])
     indent = " " * (names + 4)
@@ -107,9 +107,9 @@ def _result_lines(result: CheckResult, names: int, width: int) -> Iterator[str]:
 
 
 def _summary(report: Report) -> str:
-    from halab.doctor.check import CheckState
+    from halab.doctor.check import HostCheckState
 
-    warnings, failures = report.count(CheckState.WARNING), report.count(CheckState.FAILED)
+    warnings, failures = report.count(HostCheckState.WARNING), report.count(HostCheckState.FAILED)
     details = f", {_count(warnings, 'warning')}" if warnings else ""
     if report.hidden:
         details += f"; not checked without root: {', '.join(report.hidden)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from halab.doctor.check import CheckState, Subject
+from halab.doctor.check import HostCheckState, Subject
 from halab.doctor.host import Host
 from halab.doctor.run_checks import CHECKS, examine
 from halab.errors import BootTimedOut
@@ -27,10 +27,12 @@ def possible_reasons(lab_dir: LabDir, host: Host | None = None) -> list[str]:
     checks = {check.name: check for check in CHECKS if check.boot_reason and provider in check.needed_by}
     lines = []
     for result in examine(lab_dir, host, checks.values()).results:
-        if result.state is CheckState.OK:
+        if result.state is HostCheckState.OK:
             continue
         lines.append(f"{result.name}: {result.seen}")
         lines.append(f"  possible reason: {checks[result.name].boot_reason}")
         if result.fixes:
-            lines.append(f"  {'check' if result.state is CheckState.SKIPPED else 'fix'}: {result.fixes[0]}")
+            lines.append(
+                f"  {'check' if result.state is HostCheckState.SKIPPED else 'fix'}: {result.fixes[0]}"
+            )
     return lines

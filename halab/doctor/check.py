@@ -17,7 +17,7 @@ from halab.machines.host import remote_env
 from halab.topology.lab import Machine, plan
 
 
-class CheckState(StrEnum):
+class HostCheckState(StrEnum):
     OK = "ok"
     WARNING = "warning"  # the lab runs, but may have problems
     FAILED = "failed"
@@ -28,26 +28,26 @@ class CheckState(StrEnum):
 class Finding:
     """What a check saw. Every fix works on its own: a command to paste, or an edit to make."""
 
-    state: CheckState
+    state: HostCheckState
     seen: str
     fixes: tuple[str, ...] = ()
     needs_root: bool = False
 
 
 def ok(seen: str) -> Finding:
-    return Finding(CheckState.OK, seen)
+    return Finding(HostCheckState.OK, seen)
 
 
 def warning(seen: str, *fixes: str) -> Finding:
-    return Finding(CheckState.WARNING, seen, fixes)
+    return Finding(HostCheckState.WARNING, seen, fixes)
 
 
 def failed(seen: str, *fixes: str) -> Finding:
-    return Finding(CheckState.FAILED, seen, fixes)
+    return Finding(HostCheckState.FAILED, seen, fixes)
 
 
 def skipped(seen: str, *fixes: str, needs_root: bool = False) -> Finding:
-    return Finding(CheckState.SKIPPED, seen, fixes, needs_root)
+    return Finding(HostCheckState.SKIPPED, seen, fixes, needs_root)
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ def remote(host: Host, subject: Subject) -> Remote | None:
 
 
 @dataclass(frozen=True)
-class CheckResult:
+class HostCheckResult:
     """The result of one check. `needed`: the lab's provider depends on it."""
 
     name: str
-    state: CheckState
+    state: HostCheckState
     seen: str
     why: str
     fixes: Sequence[str]
@@ -137,4 +137,4 @@ class CheckResult:
 
     @property
     def stops_the_lab(self) -> bool:
-        return self.needed and self.state is CheckState.FAILED
+        return self.needed and self.state is HostCheckState.FAILED

@@ -12,8 +12,8 @@ from halab.doctor import fix
 from halab.doctor.check import (
     LIBVIRT_ONLY,
     Check,
-    CheckState,
     Finding,
+    HostCheckState,
     Pace,
     Subject,
     failed,
@@ -103,9 +103,9 @@ def library(host: Host, subject: Subject) -> Finding:
 
 
 def answer(host: Host, subject: Subject) -> Finding:
-    if access(host, subject).state is not CheckState.OK:
+    if access(host, subject).state is not HostCheckState.OK:
         return skipped("not asked: no access")
-    if library(host, subject).state is not CheckState.OK:
+    if library(host, subject).state is not HostCheckState.OK:
         return skipped("not asked: libvirt-python is missing")
     uri = address(host, subject)
     try:

@@ -20,7 +20,7 @@ from halab.doctor import (
     time_source,
     tools,
 )
-from halab.doctor.check import Check, CheckResult, CheckState, Pace, Subject, failed, remote, skipped
+from halab.doctor.check import Check, HostCheckResult, HostCheckState, Pace, Subject, failed, remote, skipped
 from halab.doctor.host import Host
 from halab.doctor.real_host import RealHost
 from halab.errors import HalabError, HostProblem
@@ -49,13 +49,13 @@ class Report:
 
     lab: str
     provider: ProviderKind
-    results: Sequence[CheckResult]
+    results: Sequence[HostCheckResult]
 
     @property
     def could_run(self) -> bool:
         return not any(result.stops_the_lab for result in self.results)
 
-    def count(self, state: CheckState) -> int:
+    def count(self, state: HostCheckState) -> int:
         """The number of results in this state, of the checks that the lab needs."""
         return sum(result.needed and result.state is state for result in self.results)
 
@@ -101,7 +101,7 @@ def examine(lab_dir: LabDir, host: Host | None = None, checks: Iterable[Check] =
     )
 
 
-def require(lab_dir: LabDir, host: Host | None = None) -> list[CheckResult]:
+def require(lab_dir: LabDir, host: Host | None = None) -> list[HostCheckResult]:
     """Run the checks of `up`, and return the warnings that it prints. Raises HostProblem with every failed check.
 
     Takes a quarter of a second. For virtual machines also looks for Vagrant's plugin and boots a guest under KVM:
@@ -121,16 +121,18 @@ def require(lab_dir: LabDir, host: Host | None = None) -> list[CheckResult]:
         )
     printed = {check.name for check in checks if check.warns_at_up}
     return [
-        result for result in report.results if result.name in printed and result.state is CheckState.WARNING
+        result
+        for result in report.results
+        if result.name in printed and result.state is HostCheckState.WARNING
     ]
 
 
-def _hint(result: CheckResult) -> str:
+def _hint(result: HostCheckResult) -> str:
     first, *others = result.fixes
     return "\n".join([f"{result.name}: {first}", *(f"  or: {fix}" for fix in others)])
 
 
-def _result(check: Check, host: Host, subject: Subject) -> CheckResult:
+def _result(check: Check, host: Host, subject: Subject) -> HostCheckResult:
     try:
         other_host = remote(host, subject) if check.about_machines_host else None
         if other_host:
@@ -146,6 +148,6 @@ def _result(check: Check, host: Host, subject: Subject) -> CheckResult:
         # the output of a tool has a form that the check does not know
         finding = failed(f"halab does not understand the answer: {type(error).__name__}: {error}", _REPORT)
     needed = subject.provider in check.needed_by
-    return CheckResult(
+    return HostCheckResult(
         check.name, finding.state, finding.seen, check.why, finding.fixes, needed, finding.needs_root
     )

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from halab.errors import HostProblem
 from halab.machines.inventory import Holder, Resource, ResourceKind, moment
 from halab.machines.libvirt import disks, domains, networks
-from halab.machines.libvirt.handles import Domain, Handle, Network, Snapshot, Volume
+from halab.machines.libvirt.handles import Domain, Handle, Network, SnapshotHandle, Volume
 from halab.machines.libvirt.retry import Gone, noticing, until_unchanged
 from halab.topology.domain import Owner, network_made, network_owner
 
@@ -83,11 +83,11 @@ def _machine(domain: Domain, owner: Owner) -> Resource:
     return _resource(ResourceKind.MACHINE, domain.name(), domain.UUIDString(), owner)
 
 
-def _snapshot_key(domain: Domain, snapshot: Snapshot) -> str:
+def _snapshot_key(domain: Domain, snapshot: SnapshotHandle) -> str:
     return f"{domain.UUIDString()}/{snapshot.getName()}"
 
 
-def _snapshot(domain: Domain, snapshot: Snapshot, owner: Owner) -> Resource:
+def _snapshot(domain: Domain, snapshot: SnapshotHandle, owner: Owner) -> Resource:
     name, key = snapshot.getName(), _snapshot_key(domain, snapshot)
     written = ElementTree.fromstring(snapshot.getXMLDesc()).findtext("./creationTime")
     created = datetime.fromtimestamp(int(written), UTC) if written else None

@@ -16,7 +16,7 @@ from halab.cli import main
 from halab.cli.doctor import report_lines
 from halab.config.lab import ProviderKind
 from halab.doctor import boot_hints, examine
-from halab.doctor.check import CheckResult, CheckState
+from halab.doctor.check import HostCheckResult, HostCheckState
 from halab.doctor.real_host import RealHost
 from halab.doctor.run_checks import CHECKS
 from halab.errors import BootTimedOut, HostProblem
@@ -102,7 +102,9 @@ def test_up_prints_warnings_and_continues(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lab.yml").write_text("")
-    wide = CheckResult("network", CheckState.WARNING, "a VPN has come", "", ["halab down"], needed=True)
+    wide = HostCheckResult(
+        "network", HostCheckState.WARNING, "a VPN has come", "", ["halab down"], needed=True
+    )
 
     def stop(*_: object) -> None:
         raise HostProblem("up was reached")

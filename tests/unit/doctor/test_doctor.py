@@ -11,7 +11,7 @@ from support.fake_host import DATA, GIB, KVM, LIBVIRT_SOCKET, SOCKET, SYSTEMD, F
 
 from halab.config.kubernetes import RELEASES, BundleSource
 from halab.doctor import examine, require
-from halab.doctor.check import CheckState
+from halab.doctor.check import HostCheckState
 from halab.doctor.kvm_guest import Boot
 from halab.errors import Corrupted, HostProblem
 from halab.images.manifest import FileRecord
@@ -21,7 +21,7 @@ def test_a_complete_host_passes_every_check() -> None:
     for provider in ("docker", "libvirt"):
         # only root can see the firewall
         report = examine(place_of(provider=provider), FakeHost(is_root=True))
-        assert [result.name for result in report.results if result.state is not CheckState.OK] == []
+        assert [result.name for result in report.results if result.state is not HostCheckState.OK] == []
         assert report.could_run
 
 
@@ -33,7 +33,9 @@ def test_every_check_has_its_own_name() -> None:
 def test_every_failure_has_a_fix() -> None:
     report = examine(place_of(provider="libvirt"), bare_host())
     assert [
-        result.name for result in report.results if result.state is CheckState.FAILED and not result.fixes
+        result.name
+        for result in report.results
+        if result.state is HostCheckState.FAILED and not result.fixes
     ] == []
 
 
@@ -50,14 +52,14 @@ def bare_host() -> FakeHost:
 def test_vagrant_passes_from_the_oldest_tested_version_on(version: str) -> None:
     host = FakeHost()
     host.outputs["vagrant --version"] = f"Vagrant {version}\n"
-    assert run_check("vagrant", host).state is CheckState.OK
+    assert run_check("vagrant", host).state is HostCheckState.OK
 
 
 def test_an_old_vagrant_fails() -> None:
     host = FakeHost()
     host.outputs["vagrant --version"] = "Vagrant 2.2.19\n"
     result = run_check("vagrant", host)
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert result.seen == "2.2.19, older than 2.3.4"
 
 
@@ -84,13 +86,13 @@ def test_root_needs_no_sudo() -> None:
 def test_a_python_vagrant_other_than_1_0_fails() -> None:
     assert (
         run_check("python-vagrant", FakeHost(packages={"python-vagrant": "1.1.0"})).state
-        is CheckState.FAILED
+        is HostCheckState.FAILED
     )
 
 
 def test_the_fix_of_a_missing_docker_socket_starts_docker() -> None:
     result = run_check("docker access", FakeHost(existing={SYSTEMD}))
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert list(result.fixes) == ["sudo systemctl enable --now docker"]
 
 
@@ -104,7 +106,7 @@ def test_the_fix_of_a_forbidden_docker_socket_joins_its_group() -> None:
     assert list(run_check("docker access", host).fixes) == [
         "sudo usermod -aG docker ada  # then log in again"
     ]
-    assert run_check("docker engine", host).state is CheckState.SKIPPED
+    assert run_check("docker engine", host).state is HostCheckState.SKIPPED
 
 
 def test_the_socket_named_by_docker_host_is_checked() -> None:
@@ -116,7 +118,7 @@ def test_the_socket_named_by_docker_host_is_checked() -> None:
 
 def test_an_engine_that_does_not_answer_fails_one_check() -> None:
     report = examine(place_of(), FakeHost(engine_facts=HostProblem("no docker engine answers")))
-    assert [result.name for result in report.results if result.state is CheckState.FAILED] == [
+    assert [result.name for result in report.results if result.state is HostCheckState.FAILED] == [
         "docker engine"
     ]
 
@@ -125,15 +127,15 @@ def test_a_rootless_engine_fails() -> None:
     facts = FakeHost().docker()
     assert (
         run_check("docker engine", FakeHost(engine_facts=replace(facts, is_rootless=True))).state
-        is CheckState.FAILED
+        is HostCheckState.FAILED
     )
 
 
 def test_an_engine_on_another_host_is_reached_over_ssh_only() -> None:
     host = FakeHost(variables={"DOCKER_HOST": "tcp://elsewhere:2375"})
-    assert run_check("docker host", host).state is CheckState.WARNING
+    assert run_check("docker host", host).state is HostCheckState.WARNING
     host.variables["DOCKER_HOST"] = "ssh://ada@elsewhere"
-    assert run_check("docker host", host).state is CheckState.OK
+    assert run_check("docker host", host).state is HostCheckState.OK
 
 
 def test_memory_is_not_checked_if_the_engine_is_on_another_host() -> None:
@@ -142,22 +144,22 @@ def test_memory_is_not_checked_if_the_engine_is_on_another_host() -> None:
     )
     assert run_check("memory", host).seen == "not checked: the machines are on ada@elsewhere"
     host.variables.clear()
-    assert run_check("memory", host).state is CheckState.FAILED
+    assert run_check("memory", host).state is HostCheckState.FAILED
 
 
 def test_a_docker_context_that_halab_does_not_follow_fails() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"})
     host.texts["/home/ada/.docker/config.json"] = '{"currentContext": "desktop-linux"}'
-    assert run_check("docker command", host).state is CheckState.FAILED
+    assert run_check("docker command", host).state is HostCheckState.FAILED
     host.variables["DOCKER_HOST"] = f"unix://{SOCKET}"
-    assert run_check("docker command", host).state is CheckState.OK
+    assert run_check("docker command", host).state is HostCheckState.OK
 
 
 @pytest.mark.parametrize(
     ("available", "state"),
-    [(12 * 1024, CheckState.OK), (4 * 1024, CheckState.WARNING), (1024, CheckState.FAILED)],
+    [(12 * 1024, HostCheckState.OK), (4 * 1024, HostCheckState.WARNING), (1024, HostCheckState.FAILED)],
 )
-def test_memory_is_compared_with_what_the_lab_needs(available: int, state: CheckState) -> None:
+def test_memory_is_compared_with_what_the_lab_needs(available: int, state: HostCheckState) -> None:
     host = FakeHost()
     host.texts["/proc/meminfo"] = f"MemAvailable:   {available * 1024} kB\n"
     assert run_check("memory", host).state is state
@@ -166,35 +168,38 @@ def test_memory_is_compared_with_what_the_lab_needs(available: int, state: Check
 def test_a_smaller_lab_needs_less_memory() -> None:
     host = FakeHost()
     host.texts["/proc/meminfo"] = f"MemAvailable:   {1024 * 1024} kB\n"
-    assert run_check("memory", host, control_planes=1).state is CheckState.WARNING
+    assert run_check("memory", host, control_planes=1).state is HostCheckState.WARNING
 
 
 def test_a_lab_that_runs_has_its_memory_already() -> None:
     host = FakeHost(machines_up=4)
     host.texts["/proc/meminfo"] = "MemAvailable:   102400 kB\n"
-    assert run_check("memory", host).state is CheckState.OK
+    assert run_check("memory", host).state is HostCheckState.OK
 
 
 def test_a_full_disk_of_the_engine_fails() -> None:
-    assert run_check("engine disk", FakeHost(free=GIB)).state is CheckState.FAILED
+    assert run_check("engine disk", FakeHost(free=GIB)).state is HostCheckState.FAILED
 
 
 def test_the_disk_of_an_engine_on_another_host_is_not_checked() -> None:
-    assert run_check("engine disk", FakeHost(existing={SOCKET})).state is CheckState.SKIPPED
+    assert run_check("engine disk", FakeHost(existing={SOCKET})).state is HostCheckState.SKIPPED
     host = FakeHost(variables={"DOCKER_HOST": "tcp://10.0.0.9:2375"}, existing={DATA}, free=0)
-    assert run_check("engine disk", host).state is CheckState.SKIPPED
+    assert run_check("engine disk", host).state is HostCheckState.SKIPPED
 
 
 def test_the_cache_needs_space_only_for_missing_files() -> None:
-    assert run_check("cache disk", FakeHost(free=GIB)).state is CheckState.OK
-    assert run_check("cache disk", FakeHost(free=5 * GIB, has_box=False)).state is CheckState.OK
-    assert run_check("cache disk", FakeHost(free=5 * GIB, cached_bundle=False)).state is CheckState.FAILED
+    assert run_check("cache disk", FakeHost(free=GIB)).state is HostCheckState.OK
+    assert run_check("cache disk", FakeHost(free=5 * GIB, has_box=False)).state is HostCheckState.OK
+    assert (
+        run_check("cache disk", FakeHost(free=5 * GIB, cached_bundle=False)).state is HostCheckState.FAILED
+    )
 
 
 @pytest.mark.parametrize(
-    ("limit", "state"), [(512, CheckState.OK), (128, CheckState.WARNING), (64, CheckState.FAILED)]
+    ("limit", "state"),
+    [(512, HostCheckState.OK), (128, HostCheckState.WARNING), (64, HostCheckState.FAILED)],
 )
-def test_inotify_instances_are_compared_with_what_the_lab_needs(limit: int, state: CheckState) -> None:
+def test_inotify_instances_are_compared_with_what_the_lab_needs(limit: int, state: HostCheckState) -> None:
     host = FakeHost()
     host.texts["/proc/sys/fs/inotify/max_user_instances"] = f"{limit}\n"
     assert run_check("inotify", host).state is state
@@ -211,7 +216,7 @@ def test_the_fix_of_a_limit_also_survives_a_reboot() -> None:
 def test_a_kernel_short_of_files_fails() -> None:
     host = FakeHost()
     host.texts["/proc/sys/fs/file-nr"] = "9000\t0\t10000\n"
-    assert run_check("open files", host).state is CheckState.FAILED
+    assert run_check("open files", host).state is HostCheckState.FAILED
 
 
 def test_a_network_in_use_fails_with_the_error_and_its_hint() -> None:
@@ -228,7 +233,7 @@ def test_a_name_used_by_another_lab_fails() -> None:
 def test_a_missing_bundle_is_a_warning_if_a_source_is_available() -> None:
     host = FakeHost(cached_bundle=False, obstacles={BundleSource.RELEASE: HostProblem("no answer")})
     result = run_check("bundle", host)
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert "builds it with Go" in result.seen
     assert list(result.fixes) == ["halab bundle build --kubernetes 1.37"]
 
@@ -243,7 +248,7 @@ def test_only_the_source_of_the_lab_file_counts() -> None:
     host = FakeHost(
         cached_bundle=False, obstacles={BundleSource.RELEASE: HostProblem("no answer", hint="wait")}
     )
-    assert run_check("bundle", host, kubernetes={"source": "release"}).state is CheckState.FAILED
+    assert run_check("bundle", host, kubernetes={"source": "release"}).state is HostCheckState.FAILED
 
 
 def test_a_bundle_with_a_truncated_file_fails(tmp_path: Path) -> None:
@@ -263,13 +268,13 @@ def test_a_bundle_with_a_truncated_file_fails(tmp_path: Path) -> None:
 def test_an_unreadable_bundle_fails_every_check_that_reads_it() -> None:
     host = FakeHost(cached_bundle=Corrupted("the manifest is no JSON"))
     assert run_check("bundle", host).seen == "the manifest is no JSON"
-    assert run_check("box", host).state is CheckState.FAILED
+    assert run_check("box", host).state is HostCheckState.FAILED
 
 
 def test_only_root_can_build_a_missing_box() -> None:
-    assert run_check("box", FakeHost(has_box=False, is_root=True)).state is CheckState.WARNING
+    assert run_check("box", FakeHost(has_box=False, is_root=True)).state is HostCheckState.WARNING
     result = run_check("box", FakeHost(has_box=False))
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert list(result.fixes) == ['sudo -E "$(command -v halab)" box build debian-12 --kubernetes 1.37']
 
 
@@ -281,7 +286,7 @@ def test_failed_libvirt_checks_never_stop_a_lab_of_containers() -> None:
     )  # fmt: skip
     report = examine(place_of(), host)
     assert report.could_run
-    assert [result.name for result in report.results if result.state is CheckState.FAILED] == [
+    assert [result.name for result in report.results if result.state is HostCheckState.FAILED] == [
         "kvm",
         "libvirt",
     ]
@@ -299,7 +304,7 @@ def test_without_qemu_kvm_is_skipped() -> None:
     host = FakeHost()
     host.tools.remove("qemu-system-x86_64")
     result = run_check("kvm", host)
-    assert result.state is CheckState.SKIPPED
+    assert result.state is HostCheckState.SKIPPED
     assert list(result.fixes) == ["sudo apt-get install -y --no-install-recommends qemu-system-x86"]
     assert host.guests == []
 
@@ -316,15 +321,15 @@ def test_the_fix_of_a_missing_kvm_device_depends_on_the_processor(flags: str, fi
 
 def test_kvm_is_skipped_for_an_emulated_lab() -> None:
     host = FakeHost()
-    assert run_check("kvm", host, provider="libvirt", accel="tcg").state is CheckState.SKIPPED
+    assert run_check("kvm", host, provider="libvirt", accel="tcg").state is HostCheckState.SKIPPED
     assert host.guests == []
 
 
 def test_a_missing_libvirt_is_skipped_unless_the_lab_needs_it() -> None:
     host = bare_host()
     for name in ("libvirt access", "libvirt-python", "qemu", "dnsmasq"):
-        assert run_check(name, host).state is CheckState.SKIPPED
-        assert run_check(name, host, provider="libvirt").state is CheckState.FAILED
+        assert run_check(name, host).state is HostCheckState.SKIPPED
+        assert run_check(name, host, provider="libvirt").state is HostCheckState.FAILED
     assert run_check("libvirt", host, provider="libvirt").seen == "not asked: no access"
 
 
@@ -335,7 +340,7 @@ def test_failed_docker_checks_never_stop_a_lab_of_virtual_machines() -> None:
 
 def test_a_truncated_box_fails() -> None:
     result = run_check("box", FakeHost(has_box=Corrupted("truncated: /cache/box/root.tar")))
-    assert (result.state, result.seen) == (CheckState.FAILED, "truncated: /cache/box/root.tar")
+    assert (result.state, result.seen) == (HostCheckState.FAILED, "truncated: /cache/box/root.tar")
     assert list(result.fixes) == [
         'sudo -E "$(command -v halab)" box build debian-12 --kubernetes 1.37 --force'
     ]
@@ -353,26 +358,27 @@ def test_output_in_an_unknown_form_fails_the_check() -> None:
     host = FakeHost()
     host.texts["/proc/sys/fs/file-nr"] = "many 0 9000\n"
     result = run_check("open files", host)
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert result.seen.startswith("halab does not understand the answer: ValueError")
     assert result.fixes
 
 
 def test_the_clock_is_checked_with_systemd() -> None:
     host = FakeHost()
-    assert run_check("clock", host).state is CheckState.OK
+    assert run_check("clock", host).state is HostCheckState.OK
     host.outputs["timedatectl show --property=NTPSynchronized"] = "NTPSynchronized=no\n"
     result = run_check("clock", host)
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert result.fixes[0] == "sudo timedatectl set-ntp true"
 
 
 @pytest.mark.parametrize(
     ("output", "state"),
-    [("Leap status     : Normal\n", CheckState.OK), ("Leap status     : Not synchronised\n", CheckState.WARNING),
-     ("506 Cannot talk to daemon\n", CheckState.SKIPPED)],
+    [("Leap status     : Normal\n", HostCheckState.OK),
+     ("Leap status     : Not synchronised\n", HostCheckState.WARNING),
+     ("506 Cannot talk to daemon\n", HostCheckState.SKIPPED)],
 )  # fmt: skip
-def test_without_systemd_the_clock_is_checked_with_chrony(output: str, state: CheckState) -> None:
+def test_without_systemd_the_clock_is_checked_with_chrony(output: str, state: HostCheckState) -> None:
     host = FakeHost(existing=set())
     host.tools.add("chronyc")
     host.outputs["chronyc -n tracking"] = output
@@ -383,10 +389,10 @@ def test_a_clock_without_a_time_service_is_skipped() -> None:
     host = FakeHost()
     host.outputs["timedatectl show --property=NTPSynchronized"] = HostProblem("the bus is down")
     result = run_check("clock", host)
-    assert result.state is CheckState.SKIPPED
+    assert result.state is HostCheckState.SKIPPED
     assert result.fixes[0].startswith("date --utc")
     host.existing.add(Path("/run/systemd/timesync/synchronized"))
-    assert run_check("clock", host).state is CheckState.OK
+    assert run_check("clock", host).state is HostCheckState.OK
 
 
 def test_require_passes_on_a_complete_host() -> None:

@@ -11,7 +11,7 @@ from support.doctor_results import run_check
 from support.fake_host import FakeHost, place_of
 
 from halab.doctor import require
-from halab.doctor.check import CheckState
+from halab.doctor.check import HostCheckState
 from halab.errors import HostProblem
 from halab.machines.host import routes
 from halab.machines.host.allocation import Allocation
@@ -32,7 +32,7 @@ def route(network: str, device: str) -> Neighbour:
 def test_the_networks_of_the_lab_itself_are_no_conflict() -> None:
     networks = [Neighbour(OWN, NetworkKind.DOCKER, "halab-ha", own=True), route("192.0.2.0/24", "eth0")]
     result = run_check("network", FakeHost(allocated=HELD, other_networks=networks))
-    assert (result.state, result.seen) == (CheckState.OK, "10.213.0.0/24")
+    assert (result.state, result.seen) == (HostCheckState.OK, "10.213.0.0/24")
 
 
 def test_a_lab_of_virtual_machines_has_two_networks() -> None:
@@ -70,7 +70,7 @@ def test_a_lab_of_virtual_machines_has_two_networks() -> None:
 )  # fmt: skip
 def test_a_network_that_appeared_later_fails_with_two_fixes(other: Neighbour, who: str, remedy: str) -> None:
     result = run_check("network", FakeHost(allocated=HELD, other_networks=[other]))
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert result.seen == (
         f"10.213.0.0/24 belongs to this lab, but something else uses it too: {other.network}, {who}"
     )
@@ -118,12 +118,12 @@ def test_a_wide_route_beside_a_lab_that_is_up_is_a_warning() -> None:
     own = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True)
     wide = route("10.0.0.0/8", "tun0")
     result = run_check("network", FakeHost(allocated=HELD, other_networks=[own, wide]))
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert result.seen.endswith("the lab's route is narrower and hides this part of the other network")
     inactive = Neighbour(OWN, NetworkKind.LIBVIRT, "halab-ha", own=True, active=False)
     assert (
         run_check("network", FakeHost(allocated=HELD, other_networks=[inactive, wide])).state
-        is CheckState.FAILED
+        is HostCheckState.FAILED
     )
 
 
@@ -139,7 +139,7 @@ def test_up_warns_of_a_wide_route_and_goes_on() -> None:
     (result,) = require(
         place_of(), FakeHost(allocated=HELD, other_networks=[own, route("10.0.0.0/8", "tun0")])
     )
-    assert (result.name, result.state) == ("network", CheckState.WARNING)
+    assert (result.name, result.state) == ("network", HostCheckState.WARNING)
 
 
 def test_the_route_of_a_known_network_is_listed_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.doctor_results import run_check as run_check_on
 from support.fake_host import GIB, LIBVIRT, LIBVIRT_SOCKET, SYSTEMD, FakeHost, place_of
 
-from halab.doctor.check import CheckResult, CheckState
+from halab.doctor.check import HostCheckResult, HostCheckState
 from halab.errors import Corrupted, HostProblem
 from halab.machines.host.neighbours import NetworkKind, Subnet
 from halab.machines.libvirt.facts import LibvirtFacts, Pool
@@ -18,11 +18,11 @@ from halab.machines.libvirt.facts import LibvirtFacts, Pool
 WORK = str(place_of().work.path)
 
 
-def run_check(name: str, host: FakeHost, **written: Any) -> CheckResult:
+def run_check(name: str, host: FakeHost, **written: Any) -> HostCheckResult:
     return run_check_on(name, host, **{"provider": "libvirt", **written})
 
 
-def state(name: str, host: FakeHost, **written: Any) -> CheckState:
+def state(name: str, host: FakeHost, **written: Any) -> HostCheckState:
     return run_check(name, host, **written).state
 
 
@@ -36,7 +36,7 @@ def test_the_libvirt_provider_passes() -> None:
 def test_the_fix_of_a_missing_libvirt_socket_starts_libvirt() -> None:
     result = run_check("libvirt access", FakeHost(existing={SYSTEMD}))
     assert (result.state, result.seen) == (
-        CheckState.FAILED,
+        HostCheckState.FAILED,
         "no such socket: /var/run/libvirt/libvirt-sock",
     )
     assert list(result.fixes) == ["sudo systemctl enable --now libvirtd"]
@@ -47,7 +47,7 @@ def test_the_daemon_for_qemu_only_is_accepted() -> None:
     host.tools = host.tools - {"libvirtd"} | {"virtqemud"}
     assert list(run_check("libvirt access", host).fixes) == ["sudo systemctl enable --now virtqemud"]
     host.existing.add(Path("/var/run/libvirt/virtqemud-sock"))
-    assert state("libvirt access", host) is CheckState.OK
+    assert state("libvirt access", host) is HostCheckState.OK
 
 
 def test_without_an_init_system_the_libvirt_fix_is_bare_host() -> None:
@@ -85,18 +85,18 @@ def test_libvirt_access_shows_why_it_is_granted() -> None:
 
 def test_libvirt_on_another_host_needs_no_local_socket() -> None:
     host = FakeHost(variables={"LIBVIRT_DEFAULT_URI": "qemu+ssh://ada@farm/system"}, existing=set())
-    assert state("libvirt access", host) is CheckState.OK
+    assert state("libvirt access", host) is HostCheckState.OK
     assert run_check("libvirt", host).seen.endswith("on another host, over SSH")
     assert run_check("kvm", host).seen == "not checked: the machines are on ada@farm"
     host.variables["LIBVIRT_DEFAULT_URI"] = "qemu+tls://barn/system"
     result = run_check("libvirt", host)
-    assert (result.state, result.fixes[1]) == (CheckState.WARNING, "unset LIBVIRT_DEFAULT_URI")
+    assert (result.state, result.fixes[1]) == (HostCheckState.WARNING, "unset LIBVIRT_DEFAULT_URI")
 
 
 def test_the_fix_of_a_missing_library_installs_its_headers() -> None:
     host = FakeHost(packages={"python-vagrant": "1.0.0"})
     result = run_check("libvirt-python", host)
-    assert (result.state, result.seen) == (CheckState.FAILED, "not installed: libvirt-python")
+    assert (result.state, result.seen) == (HostCheckState.FAILED, "not installed: libvirt-python")
     assert "libvirt-dev" in result.fixes[0]
     assert "pip install 'libvirt-python>=9.0'" in result.fixes[0]
     assert run_check("libvirt", host).seen == "not asked: libvirt-python is missing"
@@ -105,7 +105,7 @@ def test_the_fix_of_a_missing_library_installs_its_headers() -> None:
 def test_a_library_that_cannot_be_imported_fails_with_the_error() -> None:
     host = FakeHost(unimportable={"libvirt": "libvirt.so.0: cannot open shared object file"})
     result = run_check("libvirt-python", host)
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert "libvirt.so.0" in result.seen
     assert result.fixes[0].endswith("--force-reinstall --no-cache-dir 'libvirt-python>=9.0'")
 
@@ -113,7 +113,7 @@ def test_a_library_that_cannot_be_imported_fails_with_the_error() -> None:
 def test_the_first_fix_of_a_silent_libvirt_joins_the_group() -> None:
     host = FakeHost(libvirt_facts=HostProblem("authentication unavailable"), groups=frozenset({"ada"}))
     result = run_check("libvirt", host)
-    assert (result.state, result.seen) == (CheckState.FAILED, "authentication unavailable")
+    assert (result.state, result.seen) == (HostCheckState.FAILED, "authentication unavailable")
     assert [fix.split("  #")[0] for fix in result.fixes] == [
         "sudo usermod -aG libvirt ada", "sudo systemctl enable --now libvirtd",
     ]  # fmt: skip
@@ -129,10 +129,10 @@ def test_the_first_fix_of_a_wrong_address_unsets_it() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "driver", "state"),
-    [("qemu:///system", "QEMU", CheckState.OK), ("qemu:///session", "QEMU", CheckState.FAILED),
-     ("test:///default", "TEST", CheckState.FAILED)],
+    [("qemu:///system", "QEMU", HostCheckState.OK), ("qemu:///session", "QEMU", HostCheckState.FAILED),
+     ("test:///default", "TEST", HostCheckState.FAILED)],
 )  # fmt: skip
-def test_labs_need_the_system_connection_of_qemu(uri: str, driver: str, state: CheckState) -> None:
+def test_labs_need_the_system_connection_of_qemu(uri: str, driver: str, state: HostCheckState) -> None:
     host = FakeHost(libvirt_facts=replace(LIBVIRT, driver=driver), variables={"LIBVIRT_DEFAULT_URI": uri})
     assert run_check("libvirt", host).state is state
 
@@ -152,49 +152,49 @@ def test_qemu_and_qemu_img_are_both_needed() -> None:
 @pytest.mark.parametrize(
     ("plugin", "vagrant", "expected"),
     [
-        ("0.11.2", "2.3.4", CheckState.OK),
-        ("0.12.2", "2.3.4", CheckState.OK),
-        ("0.12.2", "2.4.1", CheckState.OK),
-        ("0.12.2", "2.4.9", CheckState.OK),
-        ("0.10.8", "2.3.4", CheckState.FAILED),
-        ("0.11.2", "2.4.9", CheckState.FAILED),
-        ("0.12.2", "2.3.7", CheckState.WARNING),
+        ("0.11.2", "2.3.4", HostCheckState.OK),
+        ("0.12.2", "2.3.4", HostCheckState.OK),
+        ("0.12.2", "2.4.1", HostCheckState.OK),
+        ("0.12.2", "2.4.9", HostCheckState.OK),
+        ("0.10.8", "2.3.4", HostCheckState.FAILED),
+        ("0.11.2", "2.4.9", HostCheckState.FAILED),
+        ("0.12.2", "2.3.7", HostCheckState.WARNING),
     ],
 )
-def test_plugin_and_vagrant_must_work_together(plugin: str, vagrant: str, expected: CheckState) -> None:
+def test_plugin_and_vagrant_must_work_together(plugin: str, vagrant: str, expected: HostCheckState) -> None:
     host = FakeHost()
     host.outputs["vagrant plugin list"] = f"vagrant-libvirt ({plugin}, global)\n"
     host.outputs["vagrant --version"] = f"Vagrant {vagrant}\n"
     result = run_check("vagrant-libvirt", host)
     assert result.state is expected
-    assert bool(result.fixes) is (expected is not CheckState.OK)
+    assert bool(result.fixes) is (expected is not HostCheckState.OK)
 
 
 def test_a_missing_plugin_fails_only_for_virtual_machines() -> None:
     host = FakeHost()
     host.outputs["vagrant plugin list"] = "No plugins installed.\n"
-    assert state("vagrant-libvirt", host) is CheckState.FAILED
-    assert state("vagrant-libvirt", host, provider="docker") is CheckState.SKIPPED
+    assert state("vagrant-libvirt", host) is HostCheckState.FAILED
+    assert state("vagrant-libvirt", host, provider="docker") is HostCheckState.SKIPPED
     host.tools.remove("vagrant")
-    assert state("vagrant-libvirt", host) is CheckState.SKIPPED
+    assert state("vagrant-libvirt", host) is HostCheckState.SKIPPED
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ("fpu svm", CheckState.OK),
-        ("fpu hypervisor vmx", CheckState.OK),
-        ("fpu hypervisor", CheckState.WARNING),
-        ("", CheckState.SKIPPED),
+        ("fpu svm", HostCheckState.OK),
+        ("fpu hypervisor vmx", HostCheckState.OK),
+        ("fpu hypervisor", HostCheckState.WARNING),
+        ("", HostCheckState.SKIPPED),
     ],
 )
-def test_nested_kvm_is_checked_on_a_virtual_machine(flags: str, expected: CheckState) -> None:
+def test_nested_kvm_is_checked_on_a_virtual_machine(flags: str, expected: HostCheckState) -> None:
     host = FakeHost()
     host.texts["/proc/cpuinfo"] = (
         f"processor\t: 0\nflags\t\t: {flags}\n" if flags else "Features\t: fp asimd\n"
     )
     assert state("nested kvm", host) is expected
-    assert state("nested kvm", host, accel="tcg") is CheckState.SKIPPED
+    assert state("nested kvm", host, accel="tcg") is HostCheckState.SKIPPED
 
 
 def test_without_kvm_the_fixes_offer_docker_and_tcg() -> None:
@@ -206,10 +206,10 @@ def test_without_kvm_the_fixes_offer_docker_and_tcg() -> None:
 
 
 def test_emulated_control_planes_need_more_than_one_core_each() -> None:
-    assert state("processors", FakeHost(cores=2), accel="tcg") is CheckState.WARNING
-    assert state("processors", FakeHost(cores=2), accel="tcg", control_planes=1) is CheckState.OK
-    assert state("processors", FakeHost(cores=4), accel="tcg") is CheckState.OK
-    assert state("processors", FakeHost(cores=2)) is CheckState.OK
+    assert state("processors", FakeHost(cores=2), accel="tcg") is HostCheckState.WARNING
+    assert state("processors", FakeHost(cores=2), accel="tcg", control_planes=1) is HostCheckState.OK
+    assert state("processors", FakeHost(cores=4), accel="tcg") is HostCheckState.OK
+    assert state("processors", FakeHost(cores=2)) is HostCheckState.OK
 
 
 # disks
@@ -229,48 +229,48 @@ def test_a_pool_with_free_space_passes() -> None:
 def test_the_fix_of_an_inactive_pool_also_sets_autostart() -> None:
     inactive = replace(POOL, active=False, available_bytes=None)
     result = run_check("storage pool", FakeHost(libvirt_facts=with_pool(inactive)))
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     virsh = "virsh -c qemu:///system"
     assert list(result.fixes) == [f"{virsh} pool-start default && {virsh} pool-autostart default"]
 
 
 def test_a_pool_without_autostart_is_a_warning() -> None:
     result = run_check("storage pool", FakeHost(libvirt_facts=with_pool(replace(POOL, autostart=False))))
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert list(result.fixes) == ["virsh -c qemu:///system pool-autostart default"]
 
 
 def test_a_full_pool_fails_unless_the_lab_is_up() -> None:
     full = with_pool(replace(POOL, available_bytes=GIB))
-    assert state("storage pool", FakeHost(libvirt_facts=full)) is CheckState.FAILED
-    assert state("storage pool", FakeHost(libvirt_facts=full, machines_up=4)) is CheckState.OK
+    assert state("storage pool", FakeHost(libvirt_facts=full)) is HostCheckState.FAILED
+    assert state("storage pool", FakeHost(libvirt_facts=full, machines_up=4)) is HostCheckState.OK
 
 
 def test_a_pool_needs_space_for_the_memory_in_a_snapshot() -> None:
     # three times 2 GiB and a balancer of 512 MiB beside disks of 4.5 GB
     almost = with_pool(replace(POOL, available_bytes=11_400_000_000))
-    assert state("storage pool", FakeHost(libvirt_facts=almost)) is CheckState.FAILED
+    assert state("storage pool", FakeHost(libvirt_facts=almost)) is HostCheckState.FAILED
     enough = with_pool(replace(POOL, available_bytes=11_500_000_000))
-    assert state("storage pool", FakeHost(libvirt_facts=enough)) is CheckState.OK
+    assert state("storage pool", FakeHost(libvirt_facts=enough)) is HostCheckState.OK
 
 
 def test_a_missing_pool_needs_space_on_its_future_disk() -> None:
     none = replace(LIBVIRT, pools=())
     assert "`up` creates default" in run_check("storage pool", FakeHost(libvirt_facts=none)).seen
-    assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is CheckState.FAILED
+    assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is HostCheckState.FAILED
 
 
 def test_without_libvirt_pool_and_networks_are_skipped() -> None:
     host = FakeHost(libvirt_facts=HostProblem("no libvirt answers"))
-    assert state("storage pool", host) is CheckState.SKIPPED
-    assert state("libvirt networks", host) is CheckState.SKIPPED
+    assert state("storage pool", host) is HostCheckState.SKIPPED
+    assert state("libvirt networks", host) is HostCheckState.SKIPPED
 
 
 def test_vagrant_home_needs_space_for_a_missing_box() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"}, free=GIB)
-    assert state("vagrant home", host) is CheckState.FAILED
+    assert state("vagrant home", host) is HostCheckState.FAILED
     host.cached_bundle = Corrupted("the manifest is no JSON")
-    assert state("vagrant home", host) is CheckState.FAILED
+    assert state("vagrant home", host) is HostCheckState.FAILED
     assert run_check("vagrant home", FakeHost(variables={"VAGRANT_HOME": "/big/vagrant"})).seen.endswith(
         "/big/vagrant"
     )
@@ -281,13 +281,13 @@ def test_the_fix_of_a_vagrant_home_owned_by_root_changes_the_owner() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"}, forbidden={home})
     host.existing.add(home)
     result = run_check("vagrant home", host)
-    assert result.state is CheckState.FAILED
+    assert result.state is HostCheckState.FAILED
     assert result.fixes[0] == "sudo chown -R ada /home/ada/.vagrant.d"
 
 
 def test_memory_is_checked_even_if_libvirt_hangs() -> None:
     host = FakeHost(libvirt_facts=HostProblem("libvirt does not answer within 8 s"))
-    assert state("memory", host) is CheckState.OK
+    assert state("memory", host) is HostCheckState.OK
 
 
 # networks, names, the firewall
@@ -310,12 +310,12 @@ def test_libvirt_networks_are_listed_with_their_kind() -> None:
     )
     host = with_networks(subnet("default", active=False), subnet("halab-ha", own=True))
     result = run_check("libvirt networks", host)
-    assert (result.state, result.seen) == (CheckState.OK, "default (not active), halab-ha (nat)")
+    assert (result.state, result.seen) == (HostCheckState.OK, "default (not active), halab-ha (nat)")
 
 
 def test_an_inactive_network_of_the_lab_is_a_warning() -> None:
     result = run_check("libvirt networks", with_networks(subnet("halab-ha", active=False, own=True)))
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert list(result.fixes) == ["halab up", "virsh -c qemu:///system net-start halab-ha"]
 
 
@@ -323,11 +323,11 @@ def test_a_name_server_on_every_address_is_a_warning() -> None:
     host = FakeHost()
     head = "   sl  local_address rem_address   st\n"
     host.texts["/proc/net/udp"] = f"{head}  12: 0100007F:0035 00000000:0000 07\n"
-    assert state("dnsmasq", host) is CheckState.OK
+    assert state("dnsmasq", host) is HostCheckState.OK
     host.texts["/proc/net/udp"] = f"{head} 1112: 00000000:0035 00000000:0000 07\n"
-    assert state("dnsmasq", host) is CheckState.WARNING
+    assert state("dnsmasq", host) is HostCheckState.WARNING
     host.tools.remove("dnsmasq")
-    assert state("dnsmasq", host) is CheckState.FAILED
+    assert state("dnsmasq", host) is HostCheckState.FAILED
 
 
 def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
@@ -338,7 +338,7 @@ def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
 
 def test_the_firewall_is_skipped_without_root() -> None:
     result = run_check("firewall", FakeHost())
-    assert (result.state, result.needs_root) == (CheckState.SKIPPED, True)
+    assert (result.state, result.needs_root) == (HostCheckState.SKIPPED, True)
     assert list(result.fixes) == [
         'sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml', "sudo iptables -S; sudo nft list ruleset",
     ]  # fmt: skip
@@ -347,9 +347,9 @@ def test_the_firewall_is_skipped_without_root() -> None:
 def test_a_firewall_that_cannot_be_read_is_skipped() -> None:
     host = firewall()
     host.outputs |= {"iptables -S": HostProblem("no table"), "nft list ruleset": HostProblem("no netlink")}
-    assert state("firewall", host) is CheckState.SKIPPED
+    assert state("firewall", host) is HostCheckState.SKIPPED
     host.tools -= {"iptables", "nft"}
-    assert state("firewall", host) is CheckState.SKIPPED
+    assert state("firewall", host) is HostCheckState.SKIPPED
 
 
 DOCKER = "-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n"
@@ -359,7 +359,7 @@ def test_the_forward_policy_of_docker_is_a_warning() -> None:
     host = firewall(DOCKER)
     host.texts["/proc/sys/net/bridge/bridge-nf-call-iptables"] = "1\n"
     result = run_check("firewall", host)
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert result.seen == (
         "the iptables chain FORWARD drops by default and does not accept the lab's packets: "
         "packets between machines are lost too, because bridges are filtered"
@@ -376,12 +376,12 @@ def test_the_forward_policy_of_docker_is_a_warning() -> None:
     ],
 )
 def test_the_chain_of_libvirt_or_the_fix_clears_the_warning(accept: str) -> None:
-    assert state("firewall", firewall(DOCKER + accept)) is CheckState.OK
+    assert state("firewall", firewall(DOCKER + accept)) is HostCheckState.OK
 
 
 def test_an_input_policy_of_drop_is_a_warning() -> None:
-    assert state("firewall", firewall("-P INPUT DROP\n")) is CheckState.WARNING
-    assert state("firewall", firewall("-P INPUT DROP\n-A INPUT -j LIBVIRT_INP\n")) is CheckState.OK
+    assert state("firewall", firewall("-P INPUT DROP\n")) is HostCheckState.WARNING
+    assert state("firewall", firewall("-P INPUT DROP\n-A INPUT -j LIBVIRT_INP\n")) is HostCheckState.OK
 
 
 NFT = """table ip filter {
@@ -405,10 +405,10 @@ table ip libvirt_network {
 
 def test_an_nft_chain_that_drops_is_a_warning() -> None:
     result = run_check("firewall", firewall(ruleset=NFT.replace("RULE", "ct state established accept")))
-    assert result.state is CheckState.WARNING
+    assert result.state is HostCheckState.WARNING
     assert result.seen.startswith("the nft chain inet mine base drops")
     assert result.fixes[0].startswith(
         "nft insert rule inet mine base iifname 'hl*' oifname 'hl*' accept && "
     )
     passing = NFT.replace("RULE", 'iifname "hl*" oifname "hl*" accept')
-    assert state("firewall", firewall(ruleset=passing)) is CheckState.OK
+    assert state("firewall", firewall(ruleset=passing)) is HostCheckState.OK

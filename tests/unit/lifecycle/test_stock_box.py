@@ -18,7 +18,7 @@ from halab import process
 from halab.config import kubernetes
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
-from halab.doctor.check import CheckState
+from halab.doctor.check import HostCheckState
 from halab.errors import BadFile, LabProblem
 from halab.images import box as boxes
 from halab.images.bundle import Bundle
@@ -188,17 +188,17 @@ def test_a_file_that_arrives_damaged_is_not_installed(
 @pytest.mark.parametrize(
     ("listed", "state"),
     [
-        (f"{UBUNTU} (libvirt, 202502.21.0, (amd64))\n", CheckState.OK),
-        (f"{UBUNTU}      (libvirt, 0)\n", CheckState.OK),
-        (f"{UBUNTU} (virtualbox, 0)\nmy-{UBUNTU} (libvirt, 0)\n", CheckState.WARNING),
-        ("There are no installed boxes!\n", CheckState.WARNING),
+        (f"{UBUNTU} (libvirt, 202502.21.0, (amd64))\n", HostCheckState.OK),
+        (f"{UBUNTU}      (libvirt, 0)\n", HostCheckState.OK),
+        (f"{UBUNTU} (virtualbox, 0)\nmy-{UBUNTU} (libvirt, 0)\n", HostCheckState.WARNING),
+        ("There are no installed boxes!\n", HostCheckState.WARNING),
     ],
 )
-def test_the_doctor_asks_vagrant_for_a_stock_box(listed: str, state: CheckState) -> None:
+def test_the_doctor_asks_vagrant_for_a_stock_box(listed: str, state: HostCheckState) -> None:
     host = FakeHost(has_box=False)
     host.outputs["vagrant box list"] = listed
     result = run_check("box", host, provider="libvirt", box=UBUNTU)
     assert result.state is state
     assert list(result.fixes) == (
-        [] if state is CheckState.OK else [f"vagrant box add {UBUNTU} --provider libvirt"]
+        [] if state is HostCheckState.OK else [f"vagrant box add {UBUNTU} --provider libvirt"]
     )
