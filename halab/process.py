@@ -120,7 +120,7 @@ def run(
     if check and done.code != 0:
         tail = _tail(log.read_text(errors="replace") if log else done.errors or done.output)
         raise CommandFailed(
-            f"command ended with {done.code}: {pasteable(words)}" + (f"\n{tail}" if tail else ""),
+            f"command exited with code {done.code}: {pasteable(words)}" + (f"\n{tail}" if tail else ""),
             code=done.code,
             output=tail,
             hint=f"all of its output: {log}" if log else None,

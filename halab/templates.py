@@ -49,7 +49,7 @@ def ssh(value: object) -> str:
     ValueError where it has `${`: OpenSSH would put in a variable of the environment, and has no escape for it.
     """
     if "${" in str(value):
-        raise ValueError(f"OpenSSH would replace ${{…}} by a variable: {value}")
+        raise ValueError(f"OpenSSH would replace ${{…}} with a variable: {value}")
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 

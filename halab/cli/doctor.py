@@ -30,7 +30,7 @@ _LIMIT_SECONDS = 15
 @click.command("doctor")
 @click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), default=None,
-    help="Check this lab file.  [default: lab.yml, or a lab of defaults if it does not exist]",
+    help="Check this lab file.  [default: lab.yml, or a lab with defaults if it does not exist]",
 )  # fmt: skip
 @json_option
 def doctor_command(file: Path | None, as_json: bool) -> int:

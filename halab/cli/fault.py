@@ -138,7 +138,7 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
 def fault_lines(fault: Fault) -> Iterator[str]:
     """A fault as lines: name, target, needs, what it does, and its options."""
     needs = f", needs {', '.join(sorted(fault.needs))}" if fault.needs else ""
-    lasts = "" if fault.facts.is_lasting else ", over at once"
+    lasts = "" if fault.facts.is_lasting else ", nothing to heal"
     yield f"{fault.name}  (on {fault.place}{needs}{lasts})"
     yield from textwrap.wrap(fault.does, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     given = {name: f"{name}={option.default or ''}" for name, option in fault.options.items()}

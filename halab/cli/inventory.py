@@ -26,7 +26,7 @@ def list_command(as_json: bool) -> int:
     """List the machines, networks, disks and other resources of all labs.
 
     The state is `living` while the lab's work folder exists. Without a work folder it is `orphaned`, and `halab gc`
-    removes it. The state `elsewhere` means that another host made it; halab leaves it alone.
+    removes it. The state `elsewhere` means that another host created it; halab does not touch it.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def gc_command(yes: bool, as_json: bool) -> int:
 
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
-        echo("nothing was removed: there is no terminal to ask on; use `halab gc --yes`", err=True)
+        echo("nothing was removed: no terminal to ask for a confirmation; use `halab gc --yes`", err=True)
         return False
     what = "this resource" if count == 1 else f"these {count} resources"
     if click.confirm(f"remove {what}?", err=True):

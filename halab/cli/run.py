@@ -84,7 +84,8 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
 
     If a scenario leaves the lab broken, halab repairs the lab before the next one: it heals faults, starts machines,
     restores the snapshot or rebuilds the lab. Several runs get one common report. Exit code: 0 all passed, 1 one
-    failed, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 wins over 3, and 3 over 1.
+    failed, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 takes precedence
+    over 3, and 3 over 1.
 
     \b
     Example:
@@ -109,7 +110,8 @@ def prove_command(choice: Choice) -> int:
     """Prove that scenarios can fail by running the losing twin of each.
 
     The command succeeds only if every run ends with the verdict that its twin declares. Exit code: 0 all did, 1 one did
-    not, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 wins over 3, and 3 over 1.
+    not, 3 a run ended in an error or nothing ran, 130 interrupted. If several
+    apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Example:

@@ -14,7 +14,7 @@ from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
 def snapshot_command() -> None:
     """Save the state of the whole lab and restore it later.
 
-    A save freezes all machines, saves them and lets them continue: a snapshot has all of them at one moment.
+    A save freezes all machines, saves them and lets them continue, so a snapshot shows all of them at the same moment.
     After a restore, virtual machines continue where they were; containers boot from the disks of that moment.
 
     \b

@@ -60,7 +60,7 @@ class ExpectationRules:
         if fact.is_of_a_machine and expectation.target is None:
             yield (*self.path, "fact"), f"{fact} needs `on`"
         if not fact.is_of_a_machine and expectation.target is not None:
-            yield (*self.path, "fact"), f"{fact} is of the whole lab: leave `on` out"
+            yield (*self.path, "fact"), f"{fact} is a fact of the whole lab: leave `on` out"
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
@@ -107,7 +107,7 @@ class ExpectationRules:
         fits = _CONTROL_PLANE if isinstance(expectation, ProbeExpectation) else expectation.fact.kinds
         if fits and self.known.kinds(target) and not self.known.kinds(target) <= fits:
             asked = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
-            yield f"{asked} needs a {_listed(sorted(fits))}, and this may be another machine: {target}"
+            yield f"{asked} needs a {_listed(sorted(fits))}, but this may be another machine: {target}"
 
     def _others(self, expectation: Expectation) -> Iterator[str]:
         """Rules for `others`: the control planes that a fault did not hit (that of `during`, or the one before)."""
@@ -141,7 +141,7 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
     some = [name for name, bounds in amounts.items() if bounds.least > 0]
     none = [name for name, bounds in amounts.items() if bounds.most == 0]
     if some and none:
-        yield f"cannot expect both some {some[0]} and none by {none[0]}"
+        yield f"{some[0]} expects an outage, but {none[0]} expects none"
 
 
 def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:

@@ -101,7 +101,7 @@ class KnownFaults:
                 known = [EVERYONE, OTHERS, *ROLES, "cp1", *self.injected]
                 yield f"{name} is not a target: {value}{nearest(value, known)}"
             elif targets == (value,) and value not in SEVERAL and value not in self.injected:
-                yield f"{name} means the machine that the fault is on: {value}"
+                yield f"{name} needs a machine other than the one that the fault is on: {value}"
             else:
                 yield from self.missing_machine(value)
 
@@ -110,7 +110,7 @@ class KnownFaults:
         place, kinds = self.faults[fault].place, self.kinds(target)
         if kinds and not kinds <= place.kinds:
             verb = "is" if not kinds & place.kinds else "may be"
-            yield f"{fault} needs {place}, and this {verb} another machine: {target}"
+            yield f"{fault} needs {place}, but this {verb} another machine: {target}"
 
     def missing_machine(self, name: str) -> Iterator[str]:
         """Yield a problem if a lab that meets the needs of the scenario may lack this machine."""

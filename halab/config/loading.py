@@ -174,6 +174,8 @@ class _Reading:
                 else f"at most {context['max_length']}"
             )
             return f"should have {bound} entries, not {context['actual_length']}"
+        if kind == "greater_than_equal" and path[-1] == "memory":
+            return self._wrong_value(path, f"{context['ge']}M or more", value)
         if kind in _EXPECTED:
             return self._wrong_value(path, _EXPECTED[kind](context), value)
         return str(error["msg"])

@@ -103,7 +103,7 @@ def _bounds(amount_of: Callable[[Any], float]) -> Callable[[Any], Bounds]:
             return Bounds(amount_of(first))
         bounds = Bounds(amount_of(second.strip()), amount_of(first.strip()))
         if bounds.least > bounds.most:
-            raise ValueError(f"should go from less to more, not {_quoted(text)}")
+            raise ValueError(f"should go from the lower to the higher value, not {_quoted(text)}")
         return bounds
 
     return read

@@ -117,7 +117,7 @@ def _scenario_problems(scenario: Scenario) -> Iterator[Finding]:
         everywhere = len(unshown) == len(list(scenario.needs.labs))
         where = "" if everywhere else f" on a lab with {unshown[0].in_words}"
         what = f"no expectation shows that the fault had an effect{where}"
-        yield ("steps",), f"{what}: add one with `changed`, `fails` or a least amount"
+        yield ("steps",), f"{what}: add one with `changed`, `fails` or an amount with a lower bound"
     if scenario.ledger is LedgerScope.UNTIL_SNAPSHOT and all(
         step.fault != SNAPSHOT for step in scenario.injects
     ):

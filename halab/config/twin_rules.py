@@ -39,7 +39,7 @@ def _replaced(name: str, by: Replacement, injects: dict[str, Inject], known: Kno
     step = injects[name]
     options = by.options_after(step)
     if (by.fault, options) == (step.fault, step.options):
-        yield f"changes nothing: the fault is {by.fault} already"
+        yield f"changes nothing: the fault is already {by.fault}"
         return
     yield from known.option_problems(by.fault, options, step.targets)
     for target in step.targets:
@@ -68,4 +68,4 @@ def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
     if settings.get("check") and scenario.needs.load_balancer is Balancer.NGINX:
         yield "only HAProxy checks its backends, but the scenario needs nginx"
     if dict(settings) == {"check": str(BackendCheck.READYZ)}:
-        yield f"changes nothing: a lab has this setting anyway: {BackendCheck.READYZ}"
+        yield f"changes nothing: every lab has this setting by default: {BackendCheck.READYZ}"

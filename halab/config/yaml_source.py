@@ -29,7 +29,7 @@ _IN_PLAIN_WORDS = {
     "could not find expected ':'": "a name without a ':' after it",
     "expected <block end>, but found '<block mapping start>'": "indented differently from the lines before",
     "expected <block end>, but found '<block sequence start>'": "indented differently from the lines before",
-    "but found another document": "a second document begins here: a file must hold one",
+    "but found another document": "a second document begins here: a file may contain only one",
 }
 
 

@@ -25,7 +25,7 @@ def kvm(host: Host, subject: Subject) -> Finding:
     if not host.exists(_DEVICE):
         return failed(f"no such device: {_DEVICE}", *_device_fixes(host))
     if not host.may_use(_DEVICE):
-        return failed(f"{host.user} may not use {_DEVICE}", fix.join_group(host, "kvm"))
+        return failed(f"{host.user} has no permission to use {_DEVICE}", fix.join_group(host, "kvm"))
     guest = guest_for(host.architecture)
     program = host.tool(guest.qemu)
     if program is None:

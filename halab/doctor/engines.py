@@ -35,7 +35,7 @@ def access(host: Host, subject: Subject) -> Finding:
         return failed(f"no such socket: {socket}", *_start_fixes(host))
     if not host.may_use(socket):
         return failed(
-            f"{host.user} may not use {socket}",
+            f"{host.user} has no permission to use {socket}",
             f"sudo usermod -aG docker {host.user}  # then log in again",
         )
     return ok(f"{host.user} may use {socket}")

@@ -74,7 +74,7 @@ def _run(argv: Sequence[str], limit_seconds: float) -> tuple[int | None, str]:
     except TimedOut:
         return None, f"gave up after {limit_seconds:.0f} s"
     complaints = [line for line in done.errors.splitlines() if "warning:" not in line]
-    return done.code, complaints[0] if complaints else f"qemu ended with {done.code}"
+    return done.code, complaints[0] if complaints else f"qemu exited with code {done.code}"
 
 
 def _judge(guest: Guest, written: str, code: int | None, complaint: str) -> Boot:

@@ -72,7 +72,7 @@ def access(host: Host, subject: Subject) -> Finding:
             return _missing(subject, "not installed: libvirt", fix.install(host, *packages))
         return _missing(subject, f"no such socket: {_SOCKETS[0]}", *_start_fixes(host))
     if not host.may_use(socket):
-        return failed(f"{host.user} may not use {socket}", fix.join_group(host, _GROUP))
+        return failed(f"{host.user} has no permission to use {socket}", fix.join_group(host, _GROUP))
     how = (
         "as root"
         if host.is_root

@@ -21,7 +21,7 @@ _SETTINGS = "balancer-settings"
 
 def _require_settings(site: Site, entry: Entry) -> None:
     if not entry.options:
-        raise BadUsage(f"{EDIT_BALANCER} changes nothing: give it check, idle_timeout or connections")
+        raise BadUsage(f"{EDIT_BALANCER} changes nothing: set check, idle_timeout or connections")
     if "check" in entry.options and site.lab.load_balancer.kind is not Balancer.HAPROXY:
         raise BadUsage("only HAProxy has the option check: open-source NGINX checks passively")
 

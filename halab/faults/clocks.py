@@ -24,7 +24,7 @@ _SHIFT = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])")
 
 def _require_own_clock(site: Site, entry: Entry) -> None:
     if site.lab.provider is not ProviderKind.LIBVIRT:
-        raise Unable("a container has no clock of its own: it is the host's")
+        raise Unable("a container has no clock of its own: it uses the host's clock")
     if site.guests.run(entry.machine, "systemd-detect-virt -cq", check=False).code == 0:
         raise Unable(f"{entry.machine} is a container, and has no clock of its own")
 

@@ -52,7 +52,7 @@ def _hold(site: Site, entry: Entry) -> str:
             return f"{now} connections are open"
         # this may be the maximum that the balancer accepts
         if most and site.clock.now() - since > _NO_MORE_SECONDS * site.lab.patience:
-            return f"{now} connections are open, of {count} that were tried: no more are taken"
+            return f"{now} connections are open, of {count} that were tried: no more are accepted"
         raise NotYet(f"{now} connections are open")
 
     deadline = site.deadline(_EFFECT_SECONDS)

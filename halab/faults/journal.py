@@ -31,7 +31,7 @@ class Entry:
         entry = cls(**written)
         texts = (entry.id, entry.fault, entry.machine, *entry.options, *entry.options.values())
         if not all(isinstance(text, str) for text in texts):
-            raise TypeError("all values of an entry are texts")
+            raise TypeError("all values of an entry must be text")
         return entry
 
     def __str__(self) -> str:

@@ -166,7 +166,7 @@ def _require_change(site: Site, entry: Entry) -> None:
     _require_untouched(site, entry)
     pod, flag = entry.options["pod"], entry.options["flag"]
     if f"    - {flag}\n" in site.guests.run(entry.machine, f"cat {_path(pod)}").output:
-        raise BadUsage(f"{pod} on {entry.machine} has that flag already: {flag}")
+        raise BadUsage(f"{pod} on {entry.machine} already has that flag: {flag}")
 
 
 def _path(pod: str) -> str:

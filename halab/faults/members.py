@@ -131,7 +131,7 @@ def replace(site: Site, machine: str, peer: str) -> None:
     hold(site, machine)
     site.guests.run(machine, scratch.locked(f"rm -rf {DATA}"))
     deadline = site.deadline(_REPLACE_SECONDS)
-    wait_for(f"etcd on {peer} to take in {machine}", partial(_add, site, machine, peer), deadline)
+    wait_for(f"etcd on {peer} to add {machine}", partial(_add, site, machine, peer), deadline)
     start(site, machine, etcd.initial_cluster(site.guests, site.lab, peer))
     # the kubelet waits longer before each restart of a container; a restarted kubelet does not
     site.guests.run(machine, "systemctl restart kubelet", timeout_seconds=60)

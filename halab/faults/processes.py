@@ -52,7 +52,7 @@ def _kill(site: Site, entry: Entry) -> str:
 
 def _require_not_needed_to_heal(site: Site, entry: Entry) -> None:
     if short(entry.options["process"]) in _NEEDED_TO_HEAL:
-        raise BadUsage(f"halab itself needs it to heal {entry.machine}: {entry.options['process']}")
+        raise BadUsage(f"halab needs this process to heal {entry.machine}: {entry.options['process']}")
 
 
 def _pause(site: Site, entry: Entry) -> str:

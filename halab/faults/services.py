@@ -31,7 +31,7 @@ def _require_active(site: Site, entry: Entry) -> None:
     """Refuse a service that does not run: the heal would start it."""
     service = entry.options["service"]
     if service.removesuffix(".service") in _NEEDED_TO_HEAL:
-        raise BadUsage(f"halab itself needs it to heal {entry.machine}: {service}")
+        raise BadUsage(f"halab needs this service to heal {entry.machine}: {service}")
     done = site.guests.run(entry.machine, f"systemctl is-active {_service(site, entry)}", check=False)
     state = done.output.strip() or "unknown"
     if state != "active":

@@ -46,7 +46,7 @@ class Targets:
         )
         others = [name for name in names if name != machine]
         if not others:
-            raise BadUsage(f"is no other machine than {machine} itself: {target}")
+            raise BadUsage(f"means only {machine} itself: {target}")
         return others
 
     def _machines(self, target: str) -> list[str]:
@@ -87,4 +87,4 @@ class Targets:
 def require_place(fault: Fault, machine: str) -> None:
     """Raise BadUsage if a fault makes no sense on a machine."""
     if kind_of(machine) not in fault.place.kinds:
-        raise BadUsage(f"{fault.name} needs {fault.place}, and this is another machine: {machine}")
+        raise BadUsage(f"{fault.name} needs {fault.place}, but this is another machine: {machine}")

@@ -47,7 +47,7 @@ def store_images(bundle: Bundle, tree: Path) -> None:
             def require_answer() -> None:
                 if child.poll() is not None:
                     said = log.read_text(errors="replace")[-2000:]
-                    raise HalabError(f"containerd ended with {child.returncode}: {said}")
+                    raise HalabError(f"containerd exited with code {child.returncode}: {said}")
                 if process.run([*ctr, "version"], timeout_seconds=10, check=False).code != 0:
                     raise NotYet("containerd does not answer yet")
 

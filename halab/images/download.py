@@ -21,7 +21,7 @@ _TRIES = 4
 _PAUSE_SECONDS = 2.0
 _FILE_SECONDS = 1800
 _NOTE_BYTES = 8 << 20
-_RESUME_HINT = "run the same command again: it continues where it ended"
+_RESUME_HINT = "run the same command again: it continues where it stopped"
 
 
 class _Broken(Exception):

@@ -124,7 +124,7 @@ def extract(image: Path, name: str, target: Path) -> None:
                         with _open(files, member) as source, target.open("wb") as file:
                             shutil.copyfileobj(source, file)
                         return
-    raise Corrupted(f"{name} is missing in the image: {image}")
+    raise Corrupted(f"{name} is missing from the image: {image}")
 
 
 def _open(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
@@ -133,7 +133,7 @@ def _open(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
     except KeyError:
         file = None
     if file is None:
-        raise Corrupted(f"{member} is missing in {str(archive.name)}")
+        raise Corrupted(f"{member} is missing from {str(archive.name)}")
     return file
 
 

@@ -91,7 +91,7 @@ def _parse(model: type[M], content: bytes, where: str) -> M:
         return model.model_validate_json(content)
     except ValidationError as error:
         raise Corrupted(
-            f"not the answer of a registry: {where}", hint="a proxy may have answered instead of the server"
+            f"not an answer of a registry: {where}", hint="a proxy may have answered instead of the server"
         ) from error
 
 

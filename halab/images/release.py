@@ -152,6 +152,6 @@ def _copy_member(archive: tarfile.TarFile, path: str, target: Path, where: str) 
     except KeyError:
         source = None
     if source is None:
-        raise Corrupted(f"{path} is missing in {where}")
+        raise Corrupted(f"{path} is missing from {where}")
     with source, target.open("wb") as file:
         shutil.copyfileobj(source, file)

@@ -76,7 +76,7 @@ class SshGuests:
         if check and done.code != 0:
             tail = "\n".join(_text(done, log).rstrip().splitlines()[-12:])
             raise CommandFailed(
-                f"on {machine}, a command ended with {done.code}: {_short(command)}\n{tail}",
+                f"on {machine}, a command exited with code {done.code}: {_short(command)}\n{tail}",
                 code=done.code,
                 output=tail,
                 hint=f"all of its output: {log}" if log else None,

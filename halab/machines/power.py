@@ -112,4 +112,4 @@ class LabPower(ABC):
     def _require_running(self, machine: str) -> None:
         state = self.state(machine)
         if state is not PowerState.RUNNING:
-            raise LabProblem(f"{machine} has to be running for this, and is {state}")
+            raise LabProblem(f"{machine} must be running for this, but is {state}")

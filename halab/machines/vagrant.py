@@ -178,7 +178,7 @@ class Vagrant:
             # Vagrant shows a failed command on one long line; the log has all of it
             lines = [line for line in output.splitlines() if _is_informative(line)][-_TAIL_LINES:]
             tail = "\n".join(line if len(line) <= _LINE else line[: _LINE - 1] + "…" for line in lines)
-            failed, message = CommandFailed, f"vagrant {verb} ended with {error.returncode}:\n{tail}"
+            failed, message = CommandFailed, f"vagrant {verb} exited with code {error.returncode}:\n{tail}"
             if verb == "up" and (silent := silent_machines(output, machine)):
                 failed = BootTimedOut
                 message = f"started, but no answer over SSH in time: {', '.join(silent)}"

@@ -186,11 +186,11 @@ def _require_plain(path: Path) -> None:
     """BadUsage where the path cannot be quoted in the Vagrantfile or in the configuration of ssh."""
     if not str(path).isprintable():
         raise BadUsage(
-            f"the path of a lab must not have a control character: {str(path)!r}",
+            f"the path of a lab must not contain a control character: {str(path)!r}",
             hint="rename the folder",
         )
     if "${" in str(path):
         raise BadUsage(
-            f"the path of a lab must not have ${{ in it: {path}",
-            hint="rename the folder: ssh would replace it by a variable",
+            f"the path of a lab must not contain ${{: {path}",
+            hint="rename the folder: ssh would replace this with a variable",
         )

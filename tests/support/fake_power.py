@@ -91,7 +91,7 @@ class FakePower:
 
     def _require_running(self, machine: str) -> None:
         if self.state(machine) is not PowerState.RUNNING:
-            raise LabProblem(f"{machine} has to be running for this, and is {self.state(machine)}")
+            raise LabProblem(f"{machine} must be running for this, but is {self.state(machine)}")
 
 
 @dataclass

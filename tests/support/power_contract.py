@@ -61,7 +61,7 @@ def frozen_goes_on_when_thawed(power: Power, machine: str) -> None:
 
 def off_is_neither_frozen_nor_reset_nor_unplugged(power: Power, machine: str) -> None:
     power.cut(machine)
-    refused = f"{machine} has to be running for this, and is off"
+    refused = f"{machine} must be running for this, but is off"
     for act in (power.freeze, power.reset, lambda name: power.link(name, up=False)):
         with pytest.raises(LabProblem, match=refused):
             act(machine)

@@ -153,13 +153,14 @@ def test_page_and_table_hold_nothing_that_cannot_be_shown(hostile: tuple[MadeRun
 
 
 MANY_LINES = (
-    "on cp2, a command ended with 1: kubectl get pods\nE1123 retrying\n\n  error: no route to host  \n"
+    "on cp2, a command exited with code 1: kubectl get pods\nE1123 retrying\n\n  error: no route to host  \n"
 )
 
 
 def test_a_message_of_many_lines_is_one_line() -> None:
     assert (
-        one_line(MANY_LINES) == "on cp2, a command ended with 1: kubectl get pods: error: no route to host"
+        one_line(MANY_LINES)
+        == "on cp2, a command exited with code 1: kubectl get pods: error: no route to host"
     )
     assert one_line("plain") == "plain"
     assert one_line("") == ""

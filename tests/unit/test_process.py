@@ -70,7 +70,7 @@ def test_a_failure_shows_command_exit_code_and_the_end_of_the_output() -> None:
     with pytest.raises(CommandFailed) as caught:
         process.run(sh("seq 40 >&2; exit 7"), timeout_seconds=LIMIT)
     assert caught.value.code == 7
-    assert caught.value.message.startswith("command ended with 7: bash -c 'seq 40 >&2; exit 7'\n26\n")
+    assert caught.value.message.startswith("command exited with code 7: bash -c 'seq 40 >&2; exit 7'\n26\n")
     assert caught.value.message.endswith("\n40")
 
 

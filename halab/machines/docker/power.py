@@ -48,7 +48,9 @@ class DockerPower(LabPower):
     def limit_writes(self, machine: str, per_second: int | None) -> None:
         """The engine sets such a limit only when it makes a container."""
         if per_second is not None:
-            raise Unable("a container's disk is the host's: there is none to limit from outside of it")
+            raise Unable(
+                "a container has no disk of its own that could be limited from outside: it uses the host's disk"
+            )
 
     def _cut(self, machine: str) -> None:
         """Kill every process at once; the engine returns when they are gone."""

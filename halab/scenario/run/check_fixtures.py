@@ -62,7 +62,7 @@ class MachineHost(Host):  # type: ignore[misc]
         if done.rc not in expected:
             output = one_line(done.stderr or done.stdout) or "it printed nothing"
             shown = shortened(" ".join(command.split()))
-            raise AssertionError(f"on {self.name}, a command ended with {done.rc}: {shown}: {output}")
+            raise AssertionError(f"on {self.name}, a command exited with code {done.rc}: {shown}: {output}")
         return done
 
     def check_output(self, command: str, *args: str, **kwargs: Any) -> str:

@@ -143,7 +143,7 @@ def test_options_become_text() -> None:
         (
             "{replace: {stopped: nothing}}",
             "{replace: {stopped: hold-static-pod}}",
-            "s.yml:16: twin.replace.stopped: changes nothing: the fault is hold-static-pod already",
+            "s.yml:16: twin.replace.stopped: changes nothing: the fault is already hold-static-pod",
         ),
         (
             "{replace: {stopped: nothing}}",
@@ -234,7 +234,7 @@ def test_problems_have_their_line(old: str, new: str, said: str | None, tmp_path
         ),
         ("fact: etcd-started, on: stopped, unchanged: false", "should be true"),
         ("fact: etcd-started, changed: within 5s", "etcd-started needs `on`"),
-        ("fact: etcd-leader, on: stopped, unchanged: true", "is of the whole lab: leave `on` out"),
+        ("fact: etcd-leader, on: stopped, unchanged: true", "is a fact of the whole lab: leave `on` out"),
         (
             "fact: etcd-started, on: others, unchanged: true",
             "is read from named machines only: write a machine or a fault",

@@ -70,18 +70,18 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         # places
         (
             "inject: hold-static-pod, name: b, on: lb, with: {pod: etcd}",
-            "on: hold-static-pod needs a control plane, and this is another machine: lb",
+            "on: hold-static-pod needs a control plane, but this is another machine: lb",
         ),
-        ("inject: hold-static-pod, name: b, on: lb1, with: {pod: etcd}", "and this is another machine: lb1"),
+        ("inject: hold-static-pod, name: b, on: lb1, with: {pod: etcd}", "but this is another machine: lb1"),
         (
             "inject: hold-static-pod, name: b, on: all, with: {pod: etcd}",
-            "on: hold-static-pod needs a control plane, and this may be another machine: all",
+            "on: hold-static-pod needs a control plane, but this may be another machine: all",
         ),
         ("inject: hold-static-pod, name: b, on: all-cp, with: {pod: etcd}", None),
         ("inject: hold-static-pod, name: b, on: stopped, with: {pod: etcd}", None),
-        ("inject: stop-service, name: b, on: lb, with: {service: kubelet}", "and this is another machine: lb"),
-        ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "and this is another machine: cp1"),
-        ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "and this is another machine: stopped"),
+        ("inject: stop-service, name: b, on: lb, with: {service: kubelet}", "but this is another machine: lb"),
+        ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "but this is another machine: cp1"),
+        ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "but this is another machine: stopped"),
         ("inject: edit-balancer, name: b, on: lb, with: {check: http}", "check should be readyz or tcp, not http"),
         # options that name machines
         ("inject: partition, name: b, on: cp1, with: {from: others}", None),
@@ -91,7 +91,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: partition, name: b, on: cp1, with: {from: etcd-leader}", None),
         ("inject: partition, name: b, on: all-cp, with: {from: all-cp}", None),
         ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with: a lab may lack it"),
-        ("inject: partition, name: b, on: cp1, with: {from: cp1}", "from means the machine that the fault is on: cp1"),
+        ("inject: partition, name: b, on: cp1, with: {from: cp1}", "from needs a machine other than the one that"),
         ("inject: partition, name: b, on: cp1, with: {from: evryone}", "not a target: evryone; did you mean everyone?"),
         # names
         ("inject: nothing, name: others, on: cp1", "name: is a machine or a role; choose another name: others"),
@@ -150,10 +150,10 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("probe: write-via-lb, ok: within 5s, during: heal stopped", "leave `during` out"),
         ("probe: write-via-lb, outages: 2", "outages needs a window"),
         ("probe: write-via-lb, ok: always, outages: 2, during: stopped", "cannot expect both ok and outages"),
-        ("probe: write-via-lb, longest_outage: 9s to 1s, during: stopped", "should go from less to more"),
+        ("probe: write-via-lb, longest_outage: 9s to 1s, during: stopped", "from the lower to the higher value"),
         (
             "probe: write-via-lb, longest_outage: 1s to 5s, failed_share: 0%, during: stopped",
-            "cannot expect both some longest_outage and none by failed_share",
+            "longest_outage expects an outage, but failed_share expects none",
         ),
         ("probe: etcd-direct, on: stopped, fails: within 5s", None),
         ("probe: etcd-direct, fails: within 5s", "etcd-direct needs `on`"),
@@ -165,14 +165,14 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("probe: ready-direct, on: cp4, ok: within 5s", "a lab may lack it"),
         # facts and the machines they are of
         ("fact: balancer-started, on: lb, unchanged: true", None),
-        ("fact: balancer-started, on: cp1, unchanged: true", "and this may be another machine: cp1"),
-        ("fact: etcd-started, on: lb, unchanged: true", "needs a control plane, and this may be another machine: lb1"),
+        ("fact: balancer-started, on: cp1, unchanged: true", "but this may be another machine: cp1"),
+        ("fact: etcd-started, on: lb, unchanged: true", "needs a control plane, but this may be another machine: lb1"),
         ("fact: machine-started, on: lb, unchanged: true", None),
         ("fact: etcd-started, on: all-cp, changed: within 5s", None),
         ("fact: etcd-started, on: others, changed: within 5s", "is read from named machines only"),
         ("fact: node-ready, on: others, value: true, during: stopped", None),
         ("fact: node-ready, value: true, during: stopped", "node-ready needs `on`"),
-        ("fact: kcm-leader, on: cp1, changed: within 5s", "is of the whole lab: leave `on` out"),
+        ("fact: kcm-leader, on: cp1, changed: within 5s", "is a fact of the whole lab: leave `on` out"),
         # their forms
         ("fact: etcd-leader, changed: within 5s, value: cp1", "should say one of changed, unchanged, value"),
         ("fact: etcd-leader, value: cp1, reached: within 5s", None),
@@ -188,7 +188,7 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: etcd-term, increase: 1 to 5, during: stopped", None),
         ("fact: etcd-term, increase: 5", "increase needs a window"),
         ("fact: etcd-leader, increase: 5, during: stopped", "etcd-leader is not a number and cannot increase"),
-        ("fact: etcd-term, increase: 5 to 1, during: stopped", "should go from less to more"),
+        ("fact: etcd-term, increase: 5 to 1, during: stopped", "should go from the lower to the higher value"),
         # their values
         ("fact: etcd-leader, value: cp4, reached: within 5s", "value: a lab may lack it"),
         ("fact: etcd-leader, value: up, reached: within 5s", "should be a control plane, such as cp1, not up"),
@@ -231,7 +231,7 @@ def test_an_expectation_of_a_fault_that_hit_the_load_balancer_asks_no_api_server
     found = changed({"on: any-cp": "on: lb", "hold-static-pod": "kill-process",
                      "{pod: kube-apiserver}": "{process: haproxy}"}, tmp_path)  # fmt: skip
     assert any(
-        "ready-direct needs a control plane, and this may be another machine: stopped" in e for e in found
+        "ready-direct needs a control plane, but this may be another machine: stopped" in e for e in found
     )
 
 
@@ -489,7 +489,7 @@ def test_a_fault_must_show_on_every_lab_that_can_play_it(
         ("{replace: {stopped: {fault: hold-static-pod, with: {pod: etcd}}}}", None),
         ("{replace: {stopped: {fault: hold-static-pod, with: {pod: kube-apiserver}}}}", "changes nothing"),
         ("{replace: {stopped: {fault: hold-static-pod, with: {}}}}", "hold-static-pod needs the option pod"),
-        ("{replace: {stopped: {fault: edit-balancer, with: {check: tcp}}}}", "and this is another machine: any-cp"),
+        ("{replace: {stopped: {fault: edit-balancer, with: {check: tcp}}}}", "but this is another machine: any-cp"),
         ("{replace: {stopped: nothing}, add: [{inject: partition, on: cp1}]}", "should say one of replace"),
         ("{verdict: fail}", "twin: should say one of replace, add or set"),
         ("{add: [{inject: partition, name: cut, on: [cp1, cp2]}]}", None),
@@ -500,7 +500,7 @@ def test_a_fault_must_show_on_every_lab_that_can_play_it(
         ("{add: [{inject: nothing, on: cp1}]}", "twin.add[1].inject: changes nothing: this fault does nothing"),
         ("{add: [{inject: partitoin, on: cp1}]}", "no such fault: partitoin; did you mean partition?"),
         ("{set: {load_balancer: {check: tcp}}}", None),
-        ("{set: {load_balancer: {check: readyz}}}", "changes nothing: a lab has this setting anyway: readyz"),
+        ("{set: {load_balancer: {check: readyz}}}", "changes nothing: every lab has this setting by default: readyz"),
         ("{set: {load_balancer: {chekc: tcp}}}", "edit-balancer has no option chekc"),
         ("{set: {load_balancer: {check: http}}}", "check should be readyz or tcp, not http"),
     ],

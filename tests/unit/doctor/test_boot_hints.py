@@ -48,5 +48,5 @@ def test_checks_of_another_provider_are_no_reason() -> None:
 
 def test_other_errors_of_vagrant_keep_their_hint() -> None:
     with pytest.raises(CommandFailed) as caught, explained(place_of(provider="libvirt"), FakeHost()):
-        raise CommandFailed("vagrant up ended with 1", code=1, hint="the log")
+        raise CommandFailed("vagrant up exited with code 1", code=1, hint="the log")
     assert caught.value.hint == "the log"

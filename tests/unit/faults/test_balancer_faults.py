@@ -126,7 +126,7 @@ def test_a_full_balancer_is_an_effect() -> None:
     guests = FakeGuests({"ss -Htnp": ["10\n", "37\n"]})
     site = site_of(guests)
     _, seen = inject(site, "hold-connections", "cp2", count="300")
-    assert seen == "37 connections are open, of 300 that were tried: no more are taken"
+    assert seen == "37 connections are open, of 300 that were tried: no more are accepted"
     assert isinstance(site.clock, FakeClock)
     assert 4 < sum(site.clock.slept) < 6
 

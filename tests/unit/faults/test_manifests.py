@@ -122,7 +122,7 @@ def test_a_kubelet_that_does_nothing_is_a_fault_without_effect() -> None:
 
 def test_a_flag_that_is_there_already_is_no_fault() -> None:
     guests = machines("runs\n")
-    with pytest.raises(BadUsage, match="kube-scheduler on cp2 has that flag already: --leader-elect=true"):
+    with pytest.raises(BadUsage, match="kube-scheduler on cp2 already has that flag: --leader-elect=true"):
         inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--leader-elect=true")
 
 

@@ -113,5 +113,5 @@ def test_a_program_is_extracted_from_an_image(tmp_path: Path) -> None:
 def test_an_image_without_the_program_is_corrupted(tmp_path: Path) -> None:
     contents = Contents({"/coredns": program(tmp_path, "coredns")})
     write_image(tmp_path / "x.tar", NAME, Architecture.AMD64, contents)
-    with pytest.raises(Corrupted, match="etcdctl is missing in the image"):
+    with pytest.raises(Corrupted, match="etcdctl is missing from the image"):
         extract(tmp_path / "x.tar", "etcdctl", tmp_path / "out")

@@ -133,7 +133,7 @@ def test_a_download_that_breaks_every_time_fails_and_keeps_its_partial_file(
     host.truncate["/big"] = 9
     with pytest.raises(HalabError, match="download failed 4 times") as caught:
         fetch(host, "/big", tmp_path / "big")
-    assert caught.value.hint and "continues where it ended" in caught.value.hint
+    assert caught.value.hint and "continues where it stopped" in caught.value.hint
     assert not (tmp_path / "big").exists()
     host.truncate.clear()
     fetch(host, "/big", tmp_path / "big")
@@ -188,7 +188,7 @@ def test_a_manifest_with_a_wrong_digest_is_corrupted(host: FakeRelease) -> None:
 
 def test_a_web_page_instead_of_an_index_is_corrupted(host: FakeRelease) -> None:
     host.files["/v2/pause/manifests/3.10.2"] = b"<html>please log in</html>"
-    with pytest.raises(Corrupted, match="not the answer of a registry"):
+    with pytest.raises(Corrupted, match="not an answer of a registry"):
         ensure(host)
 
 

@@ -47,7 +47,7 @@ def test_input_reaches_the_command(guests: SshGuests) -> None:
 def test_a_failure_names_machine_command_code_and_output(guests: SshGuests) -> None:
     with pytest.raises(CommandFailed) as caught:
         guests.run("cp2", "echo why >&2; exit 4")
-    assert caught.value.message == "on cp2, a command ended with 4: echo why >&2; exit 4\nwhy"
+    assert caught.value.message == "on cp2, a command exited with code 4: echo why >&2; exit 4\nwhy"
     assert caught.value.code == 4
 
 

@@ -59,7 +59,7 @@ def test_machines_come_up_unprovisioned_with_the_labs_provider(folder: Path) -> 
 def test_a_failure_shows_the_end_of_the_log(folder: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         Vagrant(folder, ProviderKind.DOCKER, folder / "log").halt()
-    assert caught.value.message == "vagrant halt ended with 3:\nthe engine is gone"
+    assert caught.value.message == "vagrant halt exited with code 3:\nthe engine is gone"
     assert (caught.value.code, caught.value.hint) == (3, f"all of Vagrant's output: {folder / 'log'}")
 
 
@@ -116,7 +116,9 @@ def test_machines_that_do_not_answer_are_named_in_our_own_words(folder: Path) ->
 def test_another_failure_of_a_machine_is_reported_in_vagrants_words(folder: Path) -> None:
     error = up(folder, failed("cp1", TIMED_OUT) + failed("cp2", "the box is broken"))
     assert not isinstance(error, BootTimedOut)
-    assert error.message.startswith("vagrant up ended with 1:") and "the box is broken" in error.message
+    assert (
+        error.message.startswith("vagrant up exited with code 1:") and "the box is broken" in error.message
+    )
     assert not isinstance(up(folder, "the engine is gone"), BootTimedOut)
 
 
@@ -125,7 +127,7 @@ def test_an_unexpected_problem_of_vagrant_is_shown_without_its_stack_trace(folde
         Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("no/such")
     assert (
         caught.value.message
-        == "vagrant box add ended with 1:\nCall to virDomainLookupByUUID failed: socket closed"
+        == "vagrant box add exited with code 1:\nCall to virDomainLookupByUUID failed: socket closed"
     )
 
 

@@ -52,7 +52,7 @@ def test_a_failed_command_is_quoted_with_its_output(ask: Callable[[MachineHost],
     with pytest.raises(AssertionError) as caught:
         ask(host)
     (line,) = str(caught.value).splitlines()
-    assert line.startswith("on cp2, a command ended with 4: for each in a b c; do")
+    assert line.startswith("on cp2, a command exited with code 4: for each in a b c; do")
     assert line.endswith("characters): no such unit")
     assert len(line) < 200
 

@@ -122,7 +122,7 @@ def test_a_fault_that_one_machine_does_not_support_is_injected_on_none(
 
 
 def test_a_fault_does_not_go_where_it_makes_no_sense(injector: Injector) -> None:
-    with pytest.raises(BadUsage, match="burn needs a control plane, and this is another machine: lb1"):
+    with pytest.raises(BadUsage, match="burn needs a control plane, but this is another machine: lb1"):
         injector.inject("burn", "fire", ["lb"], {})
 
 
