@@ -127,7 +127,7 @@ def test_cores_are_limited_and_unlimited_again(tmp_path: Path) -> None:
 
 def test_the_engine_cannot_limit_the_writes_of_a_container_that_runs(tmp_path: Path) -> None:
     power, docker = docker_power(tmp_path)
-    with pytest.raises(Unable, match="a container's disk is the host's"):
+    with pytest.raises(Unable, match="a container has no disk of its own"):
         power.limit_writes("cp2", 20)
     power.limit_writes("cp2", None)
     assert docker.posted == []
