@@ -78,3 +78,20 @@ def test_another_kind_of_file_is_refused_by_its_name(content: str, tmp_path: Pat
     path.write_text(content)
     with pytest.raises(Corrupted, match="cannot read .*checks.xml"):
         check_results.read(path)
+
+
+@pytest.mark.parametrize(
+    ("classname", "name"),
+    [("checks.test_etcd", "test_a"), ("checks.test_etcd.TestHashes", "test_a"), ("test_etcd", "test_a"),
+     ("", "checks.test_etcd"), ("", "test_etcd")],
+)  # fmt: skip
+def test_a_check_belongs_to_its_file(classname: str, name: str) -> None:
+    check = CheckResult(classname, name, CheckState.PASSED, 0.0)
+    assert check.is_of("checks/test_etcd.py")
+    assert not check.is_of("checks/test_etcd_more.py")
+
+
+def test_an_earlier_record_names_a_file_without_its_folders() -> None:
+    check = CheckResult("test_etcd", "test_a", CheckState.PASSED, 0.0)
+    assert check.is_of("test_etcd.py")
+    assert check.is_of("checks/members/test_etcd.py")

@@ -744,17 +744,6 @@ def test_a_check_file_without_a_test_is_an_error(files: str, verdict: Verdict) -
         )
 
 
-@pytest.mark.parametrize(
-    ("classname", "name"),
-    [("checks.test_etcd", "test_a"), ("checks.test_etcd.TestHashes", "test_a"), ("test_etcd", "test_a"),
-     ("", "checks.test_etcd"), ("", "test_etcd")],
-)  # fmt: skip
-def test_a_check_belongs_to_its_file(classname: str, name: str) -> None:
-    check = CheckResult(classname, name, CheckState.PASSED, 0.0)
-    assert check.is_of("checks/test_etcd.py")
-    assert not check.is_of("checks/test_etcd_more.py")
-
-
 def test_a_scenario_without_checks_needs_none() -> None:
     assert judged(MadeRun(checks=None)).verdict is Verdict.PASS
 
