@@ -105,12 +105,12 @@ class KnownFaults:
             else:
                 yield from self.missing_machine(value)
 
-    def place_problems(self, fault: str, target: str) -> Iterator[str]:
+    def target_problems(self, fault: str, target: str) -> Iterator[str]:
         """Yield a problem if the fault makes no sense on the target."""
-        place, kinds = self.faults[fault].place, self.kinds(target)
-        if kinds and not kinds <= place.kinds:
-            verb = "is" if not kinds & place.kinds else "may be"
-            yield f"{fault} needs {place}, but this {verb} another machine: {target}"
+        needed, kinds = self.faults[fault].target, self.kinds(target)
+        if kinds and not kinds <= needed.kinds:
+            verb = "is" if not kinds & needed.kinds else "may be"
+            yield f"{fault} needs {needed}, but this {verb} another machine: {target}"
 
     def missing_machine(self, name: str) -> Iterator[str]:
         """Yield a problem if a lab that meets the needs of the scenario may lack this machine."""
@@ -133,5 +133,5 @@ class KnownFaults:
             return
         wrong = list(self.missing_machine(target)) if target not in self.injected else []
         if not wrong and fault in self.faults:
-            wrong = list(self.place_problems(fault, target))
+            wrong = list(self.target_problems(fault, target))
         yield from wrong

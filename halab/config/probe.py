@@ -10,8 +10,8 @@ class Question(StrEnum):
     READ = "read"
     WRITE = "write"
     HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
-    EVENTS = "events"
-    SILENCE = "silence"
+    NEXT_EVENT = "next-event"  # of a watch
+    STILL_OPEN = "still-open"  # a watch without any events
 
 
 class Way(StrEnum):
@@ -32,8 +32,8 @@ class ProbeName(StrEnum):
     READ_VIA_LB = "read-via-lb", Question.READ
     WRITE_VIA_LB = "write-via-lb", Question.WRITE
     READ_KEPT_VIA_LB = "read-kept-via-lb", Question.READ, Way.KEPT
-    WATCH_VIA_LB = "watch-via-lb", Question.EVENTS, Way.WATCH
-    QUIET_WATCH_VIA_LB = "quiet-watch-via-lb", Question.SILENCE, Way.WATCH
+    WATCH_VIA_LB = "watch-via-lb", Question.NEXT_EVENT, Way.WATCH
+    QUIET_WATCH_VIA_LB = "quiet-watch-via-lb", Question.STILL_OPEN, Way.WATCH
     READY_DIRECT = "ready-direct", Question.READY
     READ_DIRECT = "read-direct", Question.READ
     WRITE_DIRECT = "write-direct", Question.WRITE

@@ -43,7 +43,7 @@ def _replaced(name: str, by: Replacement, injects: dict[str, Inject], known: Kno
         return
     yield from known.option_problems(by.fault, options, step.targets)
     for target in step.targets:
-        yield from known.place_problems(by.fault, target)
+        yield from known.target_problems(by.fault, target)
 
 
 def _added(added: tuple[Inject, ...], known: KnownFaults) -> Iterator[Finding]:

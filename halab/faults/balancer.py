@@ -103,7 +103,7 @@ FAULTS = (
             ),
             "connections": Option("the number of clients served at once", r"[1-9][0-9]{0,3}", "20", ""),
         },
-        place=FaultTarget.BALANCER,
+        target=FaultTarget.BALANCER,
         check=_require_settings,
     ),
 )

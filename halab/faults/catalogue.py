@@ -12,8 +12,8 @@ from halab.faults import (
     connections,
     disk,
     etcd_data,
-    joins,
     manifests,
+    membership,
     network,
     power,
     processes,
@@ -36,7 +36,7 @@ _NOTHING = Fault(
     "Do nothing: shows that a scenario fails without its fault.",
     _do_nothing,
     nothing_to_heal,
-    place=FaultTarget.ANY,
+    target=FaultTarget.ANY,
 )
 
 FAULTS: dict[str, Fault] = {
@@ -52,7 +52,7 @@ FAULTS: dict[str, Fault] = {
         *clocks.FAULTS,
         *network.FAULTS,
         *power.FAULTS,
-        *joins.FAULTS,
+        *membership.FAULTS,
         *etcd_data.FAULTS,
         *quota.FAULTS,
         *snapshot.FAULTS,

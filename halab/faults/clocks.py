@@ -81,7 +81,7 @@ FAULTS = (
         _shift,
         _set_right,
         {"by": Option("a shift ahead or behind", _SHIFT.pattern, "+1h")},
-        place=FaultTarget.NODE,
+        target=FaultTarget.NODE,
         needs=frozenset({"own-clock"}),
         check=_require_own_clock,
     ),

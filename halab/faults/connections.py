@@ -85,6 +85,6 @@ FAULTS = (
                 "a number of connections, up to 4000", r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|4000", "200"
             )
         },
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
 )

@@ -36,6 +36,9 @@ class Option:
 class Fault:
     """`does` is a sentence for people. `needs` are capabilities (halab/faults/capabilities.py).
 
+    `target` says on which machines the fault makes sense: a control plane (the default), a node (a control plane or a
+    worker), the load balancer, or any machine.
+
     `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
     makes no sense. The name is a key of FAULT_FACTS, which says what judging and drawing a run depend on.
     """
@@ -45,12 +48,16 @@ class Fault:
     inject: Callable[[Site, Entry], str]
     heal: Callable[[Site, Entry], None]
     options: Mapping[str, Option] = field(default_factory=dict)
-    place: FaultTarget = FaultTarget.CONTROL_PLANE
+    target: FaultTarget = FaultTarget.CONTROL_PLANE
     needs: frozenset[str] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
 
     @property
     def facts(self) -> FaultFacts:
+        if self.name not in FAULT_FACTS:
+            raise LookupError(
+                f"{self.name} has no facts: add it to FAULT_FACTS in halab/config/fault_facts.py"
+            )
         return FAULT_FACTS[self.name]
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]:

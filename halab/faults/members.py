@@ -112,23 +112,24 @@ def recover(site: Site, entry: Entry) -> None:
     if is_marked(site, entry, machine):
         replace(site, machine, etcd.healthy_peer(site.guests, site.lab, machine))
     site.guests.run(machine, f"rm -rf {manifests.HELD}/{entry.id}")
-    let_go(site, machine)
+    let_etcd_start(site, machine)
     site.guests.run(machine, scratch.forget(entry))
 
 
-def hold(site: Site, machine: str) -> None:
+def stop_etcd(site: Site, machine: str) -> None:
     """Stop a member and its API server. The API server would keep the kubelet waiting 34 s for each answer."""
     on_all(("etcd", _API_SERVER), lambda pod: manifests.hold(site, machine, pod, at_once=True))
 
 
-def let_go(site: Site, machine: str) -> None:
+def let_etcd_start(site: Site, machine: str) -> None:
+    """Let the kubelet start a member and its API server again."""
     for pod in ("etcd", _API_SERVER):
         manifests.let_go(site, machine, pod)
 
 
 def replace(site: Site, machine: str, peer: str) -> None:
     """Replace a machine's member by an empty one, through the member of `peer`; return when the new one votes."""
-    hold(site, machine)
+    stop_etcd(site, machine)
     site.guests.run(machine, scratch.locked(f"rm -rf {DATA}"))
     deadline = site.deadline(_REPLACE_SECONDS)
     wait_for(f"etcd on {peer} to add {machine}", partial(_add, site, machine, peer), deadline)

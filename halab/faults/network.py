@@ -183,7 +183,7 @@ FAULTS = (
         "Pull the plug of a machine's NIC on the lab's network: it has no carrier until it is healed.",
         _cut_link,
         _mend_link,
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
     Fault(
         "partition",
@@ -197,7 +197,7 @@ FAULTS = (
             ),
             "port": _PORT,
         },
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
     Fault(
         "lose-packets",
@@ -209,7 +209,7 @@ FAULTS = (
             "from": _FROM,
             "port": _PORT,
         },
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         needs=frozenset({"nft-numgen"}),
     ),
     Fault(
@@ -221,7 +221,7 @@ FAULTS = (
             "by": Option("a time", _DELAY, "100ms"),
             "jitter": Option("a time by which the delay varies", _DELAY, "20ms", default=""),
         },
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         needs=frozenset({"netem"}),
         check=_require_no_shaper,
     ),
@@ -231,7 +231,7 @@ FAULTS = (
         _limit_rate,
         _unshape,
         {"rate": Option("bits a second", r"[1-9]\d*(kbit|mbit|gbit)", "1mbit")},
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         needs=frozenset({"tbf"}),
         check=_require_no_shaper,
     ),
@@ -245,6 +245,6 @@ FAULTS = (
             "from": _FROM,
             "port": _PORT,
         },
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
 )

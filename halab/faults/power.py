@@ -114,7 +114,7 @@ FAULTS = (
         "Cut a machine's power without a shutdown; it stays off until it is healed.",
         _cut,
         _switch_on,
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         needs=_SAFE_DISK,
     ),
     Fault(
@@ -122,7 +122,7 @@ FAULTS = (
         "Press a machine's reset button: it stops at once and starts again.",
         _reset,
         _switch_on,
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         needs=_SAFE_DISK,
     ),
     Fault(
@@ -130,13 +130,13 @@ FAULTS = (
         "Shut a machine down cleanly and start it again.",
         _reboot,
         _switch_on,
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
     Fault(
         FREEZE,
         "Freeze a whole machine, as if its hypervisor hung, until it is healed.",
         _freeze,
         _thaw,
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
 )

@@ -75,7 +75,7 @@ def _pause(site: Site, entry: Entry) -> str:
     return wait_for(f"{name} on {entry.machine} to be paused", paused, deadline, every_seconds=0.2)
 
 
-def _go_on(site: Site, entry: Entry) -> None:
+def _resume(site: Site, entry: Entry) -> None:
     # 1 means no such process: the supervisor may have replaced it
     site.guests.run(
         entry.machine, f"pkill -CONT -x {shlex.quote(short(entry.options['process']))} || [ $? -eq 1 ]"
@@ -92,15 +92,15 @@ FAULTS = (
             "process": PROCESS,
             "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL"),
         },
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
     ),
     Fault(
         "pause-process",
         "Pause every process of that name, until it is healed.",
         _pause,
-        _go_on,
+        _resume,
         {"process": PROCESS},
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         check=_require_not_needed_to_heal,
     ),
 )

@@ -144,7 +144,7 @@ FAULTS = (
         _starve_of_cpus,
         _give_cpus,
         {"cpus": Option("the number of cores that are left", r"[1-9]?[0-9]*(\.[0-9]+)?(?<=[1-9])0*", "0.2")},
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         check=_require_fewer_cpus,
     ),
     Fault(
@@ -153,7 +153,7 @@ FAULTS = (
         _starve_of_memory,
         _give_memory,
         {"leave": Option("the memory that stays free", r"[1-9][0-9]{0,5}M", "100M")},
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         check=_require_memory_limit,
     ),
 )

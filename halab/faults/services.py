@@ -91,7 +91,7 @@ FAULTS = (
         _stop,
         _start,
         {"service": SERVICE},
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         check=_require_active,
     ),
     Fault(
@@ -100,7 +100,7 @@ FAULTS = (
         _restart,
         nothing_to_heal,
         {"service": SERVICE},
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         check=_require_active,
     ),
 )

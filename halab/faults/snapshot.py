@@ -86,7 +86,7 @@ def _restore(site: Site, entry: Entry) -> None:
     machine, others = entry.machine, _others(site, entry)
     if any(on_all(others, lambda name: members.is_marked(site, entry, name)).values()):
         if not _is_restored(site, entry):
-            on_all([machine, *others], lambda name: members.hold(site, name))
+            on_all([machine, *others], lambda name: members.stop_etcd(site, name))
             on_all(others, lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
             site.guests.run(machine, _restore_command(site, entry), timeout_seconds=_SNAPSHOT_SECONDS)
         _start(site, machine, "etcd")
@@ -96,7 +96,7 @@ def _restore(site: Site, entry: Entry) -> None:
             if members.is_marked(site, entry, name):
                 members.replace(site, name, machine)
                 members.unmark(site, entry, name)
-    on_all([machine, *others], lambda name: members.let_go(site, name))
+    on_all([machine, *others], lambda name: members.let_etcd_start(site, name))
     # the machine with the snapshot last: its folder shows what is left to do
     on_all(others, lambda name: site.guests.run(name, scratch.forget(entry)))
     site.guests.run(machine, scratch.forget(entry))

@@ -84,7 +84,7 @@ class Targets:
         return [machine]
 
 
-def require_place(fault: Fault, machine: str) -> None:
+def require_target(fault: Fault, machine: str) -> None:
     """Raise BadUsage if a fault makes no sense on a machine."""
-    if kind_of(machine) not in fault.place.kinds:
-        raise BadUsage(f"{fault.name} needs {fault.place}, but this is another machine: {machine}")
+    if kind_of(machine) not in fault.target.kinds:
+        raise BadUsage(f"{fault.name} needs {fault.target}, but this is another machine: {machine}")

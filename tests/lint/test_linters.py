@@ -251,7 +251,7 @@ def test_every_library_that_reaches_outside_is_imported_at_its_home() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_module_is_one_noun(module: Path) -> None:
+def test_a_module_is_short_and_named_after_what_it_holds(module: Path) -> None:
     assert module.stem not in {"utils", "util", "common", "helpers", "helper", "misc"}
     assert len(module.read_text().splitlines()) <= MAXIMUM_LINES
 

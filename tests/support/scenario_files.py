@@ -17,8 +17,8 @@ def inject(site: Site, entry: Entry) -> str:
     raise AssertionError("no scenario is played here")
 
 
-def fault(name: str, place: FaultTarget, needs: tuple[str, ...] = (), **options: Option) -> Fault:
-    return Fault(name, "Break it.", inject, nothing_to_heal, options, place=place, needs=frozenset(needs))
+def fault(name: str, target: FaultTarget, needs: tuple[str, ...] = (), **options: Option) -> Fault:
+    return Fault(name, "Break it.", inject, nothing_to_heal, options, target=target, needs=frozenset(needs))
 
 
 KNOWN = {

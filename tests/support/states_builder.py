@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from halab.config.probe import ProbeName
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.folder import Evidence, MachineNote
 from halab.scenario.record.states import States
 from support.run_builder import META, MadeRun, samples, with_values
 
 MACHINES = ("cp1", "cp2", "cp3", "cp4", "cp5")
-THROUGH = (
-    "ready-via-lb",
-    "read-via-lb",
-    "write-via-lb",
-    "read-kept-via-lb",
-    "watch-via-lb",
-    "quiet-watch-via-lb",
-)
-DIRECT = ("ready-direct", "read-direct", "write-direct", "etcd-direct")
+THROUGH = tuple(str(probe) for probe in ProbeName if not probe.is_direct)
+DIRECT = tuple(str(probe) for probe in ProbeName if probe.is_direct)
 
 # cp2 is switched off at 5.51 s, while it leads everything, and gets its power back 13 s later.
 POWER_CUT = """
@@ -58,7 +52,7 @@ def readings(
 
 
 def power_cut(machines: Sequence[str] = MACHINES, *, end: float = 31.0) -> Evidence:
-    """The evidence of such a run, with 3 × machines + 3 states and 4 × machines + 6 probes."""
+    """The evidence of such a run, with 3 × machines + 3 states and all probes."""
     notes = tuple(MachineNote(name, "cp", f"10.213.7.1{number}") for number, name in enumerate(machines, 1))
     meta = replace(META, machines=(META.machines[0], *notes), scenario="power-cut")
     out = {

@@ -12,7 +12,7 @@ from halab.faults import injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.faults.targets import Targets, require_place
+from halab.faults.targets import Targets, require_target
 from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record import events
@@ -103,7 +103,7 @@ class Injector:
         resolver: Targets,
         options: Mapping[str, str],
     ) -> Injected:
-        require_place(FAULTS[fault], machine)
+        require_target(FAULTS[fault], machine)
         resolved = resolver.options(FAULTS[fault], options, machine)
         try:
             return Injected(name, target, injection.plan(self.site, fault, machine, resolved))

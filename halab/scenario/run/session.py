@@ -24,7 +24,7 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.faults.targets import Targets, require_place
+from halab.faults.targets import Targets, require_target
 from halab.lifecycle import access, logs
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
@@ -180,7 +180,7 @@ def inject_by_hand(
             resolver = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
             machines = resolver.machines(targets)
             for machine in machines:
-                require_place(known, machine)
+                require_target(known, machine)
             entries = {
                 machine: injection.plan(site, fault, machine, resolver.options(known, options, machine))
                 for machine in machines

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext, create_default_context
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from halab.cluster.api import Credentials
 from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
@@ -91,6 +91,12 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
         case Question.WRITE:
             written = {"metadata": {"name": f"write-{number}"}, "data": {"probe": probe.name}}
             return "POST", f"{inside}/configmaps", json.dumps(written).encode()
-        case _:
+        case Question.READ:
             # a read of one object is answered by etcd's quorum, not from the cache of the API server
             return "GET", inside, b""
+        case Question.NEXT_EVENT | Question.STILL_OPEN:
+            raise ValueError(
+                f"not one request, but a stream (halab/scenario/sampler/streams.py): {probe.name}"
+            )
+        case _:
+            assert_never(probe.question)

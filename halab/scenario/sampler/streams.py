@@ -34,7 +34,7 @@ class Stream:
     ) -> None:
         self._server = server
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._is_silent = probe.question is Question.SILENCE
+        self._is_silent = probe.question is Question.STILL_OPEN
         self._limit_seconds = limit_seconds
         self._was_cut = was_cut
         self._trouble: str | None = None

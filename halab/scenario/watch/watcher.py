@@ -73,7 +73,7 @@ def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) ->
 
 def needs_writes(probe: Probe) -> bool:
     """True if a probe writes, or watches the writes of others."""
-    return probe.question in (Question.WRITE, Question.EVENTS)
+    return probe.question in (Question.WRITE, Question.NEXT_EVENT)
 
 
 def _slower(probe: Probe) -> Probe:

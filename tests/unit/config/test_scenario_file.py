@@ -355,13 +355,6 @@ def test_the_needs_that_a_lab_lacks_are_reported() -> None:
     ]
 
 
-def test_the_schema_beside_the_reference_is_the_one_of_the_models() -> None:
-    path = data.root() / "docs" / "reference" / schema.SCENARIO_SCHEMA
-    assert path.read_text() == schema.scenario_schema(), (
-        "halab schema scenario > docs/reference/scenario.schema.json"
-    )
-
-
 def test_schemas_describe_the_file_and_not_the_models() -> None:
     for text in (schema.lab_schema(), schema.scenario_schema()):
         assert "null" not in text

@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import runpy
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from support.fakes import FakeGuests
+from support.site_builder import heal, inject, site_of
 
 from halab import faults
 from halab.config.fault_facts import FAULT_FACTS, DataLoss, MachineState, facts_of
 from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, nothing_to_heal
 
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+CATALOGUE = "halab/faults/catalogue.py"
+FACTS = "FAULT_FACTS in halab/config/fault_facts.py"
 
-def defined() -> Iterator[Fault]:
-    """The faults of every module of the package."""
+
+def defined() -> Iterator[tuple[str, Fault]]:
+    """The faults of every module of the package, each with the name of its module."""
     for module in pkgutil.iter_modules(faults.__path__):
         for fault in getattr(importlib.import_module(f"halab.faults.{module.name}"), "FAULTS", ()):
             if isinstance(fault, Fault):
-                yield fault
+                yield module.name, fault
 
 
 def test_the_catalogue_has_the_faults_of_every_module() -> None:
-    assert {fault.name for fault in defined()} <= FAULTS.keys()
+    missing = sorted({module for module, fault in defined() if fault.name not in FAULTS})
+    assert not missing, (
+        f"add to FAULTS in {CATALOGUE}: {', '.join(f'*{module}.FAULTS' for module in missing)}"
+    )
 
 
 def test_every_fault_has_facts_and_there_are_no_facts_without_a_fault() -> None:
-    assert FAULT_FACTS.keys() == FAULTS.keys()
+    missing, unused = sorted(FAULTS.keys() - FAULT_FACTS.keys()), sorted(FAULT_FACTS.keys() - FAULTS.keys())
+    assert not missing, f"add to {FACTS}: {', '.join(missing)}"
+    assert not unused, f"no such fault in {CATALOGUE}; remove from {FACTS}: {', '.join(unused)}"
 
 
 def test_a_fault_without_facts_cannot_be_used() -> None:
     fault = Fault("drop-the-rack", "Let it fall.", lambda site, entry: "", nothing_to_heal)
-    with pytest.raises(KeyError, match="drop-the-rack"):
+    with pytest.raises(LookupError, match=f"drop-the-rack has no facts: add it to {FACTS}"):
         _ = fault.facts.is_lasting
 
 
@@ -51,3 +64,36 @@ def test_a_machine_that_is_removed_loses_the_data_of_its_member() -> None:
     removed = [facts for facts in FAULT_FACTS.values() if facts.machine_becomes is MachineState.REMOVED]
     assert removed
     assert all(facts.loses_data is DataLoss.OWN_MEMBER for facts in removed)
+
+
+def test_nothing_touches_no_machine() -> None:
+    guests = FakeGuests()
+    entry, seen = inject(site_of(guests), "nothing")
+    assert seen == "nothing was done"
+    heal(site_of(guests), entry)
+    assert guests.calls == []
+
+
+def test_every_fault_says_what_it_does() -> None:
+    for name, fault in FAULTS.items():
+        assert fault.name == name
+        assert fault.does.endswith(".")
+
+
+def test_the_example_of_every_option_fits_it() -> None:
+    for fault in FAULTS.values():
+        given = {name: each.example for name, each in fault.options.items() if each.example}
+        assert list(fault.problems_with({**fault.complete({}), **given})) == [], fault.name
+
+
+def test_the_sweep_has_a_plan_for_every_fault_with_required_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    sweep = runpy.run_path(str(SCRIPTS / "sweep"))
+    plans, left_out = sweep["PLANS"], sweep["LEFT_OUT"]
+    unknown = sorted((plans.keys() | left_out) - FAULTS.keys())
+    assert not unknown, f"no such fault in {CATALOGUE}; remove from scripts/sweep: {', '.join(unknown)}"
+    for name, fault in FAULTS.items():
+        if name not in left_out:
+            _, options = plans.get(name, ("any-cp", {}))
+            problems = list(fault.problems_with(options))
+            assert not problems, f"add options to PLANS in scripts/sweep: {'; '.join(problems)}"

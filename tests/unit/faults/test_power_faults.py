@@ -159,4 +159,4 @@ def test_a_frozen_machine_that_was_cut_meanwhile_is_not_waited_for() -> None:
 
 
 def test_every_machine_can_lose_its_power() -> None:
-    assert all(FAULTS[name].place is FaultTarget.ANY for name in ("cut-power", "reset", "reboot", "freeze"))
+    assert all(FAULTS[name].target is FaultTarget.ANY for name in ("cut-power", "reset", "reboot", "freeze"))

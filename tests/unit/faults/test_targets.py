@@ -11,7 +11,7 @@ from support.fakes import FakeApi, FakeGuests, captured, lab_of
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, LabProblem
 from halab.faults.fault import Fault, Option, nothing_to_heal
-from halab.faults.targets import Targets, require_place
+from halab.faults.targets import Targets, require_target
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
@@ -123,7 +123,7 @@ def test_an_option_that_means_the_machine_itself_alone_is_refused(guests: FakeGu
 
 
 @pytest.mark.parametrize(
-    ("place", "machines"),
+    ("target", "machines"),
     [
         (FaultTarget.ANY, {"lb1", "cp1", "w1"}),
         (FaultTarget.NODE, {"cp1", "w1"}),
@@ -131,13 +131,15 @@ def test_an_option_that_means_the_machine_itself_alone_is_refused(guests: FakeGu
         (FaultTarget.BALANCER, {"lb1"}),
     ],
 )
-def test_a_fault_makes_sense_in_its_place_only(place: FaultTarget, machines: set[str]) -> None:
+def test_a_fault_is_refused_on_machines_that_it_makes_no_sense_on(
+    target: FaultTarget, machines: set[str]
+) -> None:
     fitting = set()
     for machine in ("lb1", "cp1", "w1"):
         try:
-            require_place(fault(place=place), machine)
+            require_target(fault(target=target), machine)
         except BadUsage as error:
-            assert str(place) in error.message
+            assert str(target) in error.message
         else:
             fitting.add(machine)
     assert fitting == machines

@@ -73,6 +73,18 @@ def test_a_read_is_of_one_object() -> None:
     assert request(probe, "space", None) == ("GET", "/api/v1/namespaces/space", b"")
 
 
+def test_every_question_that_one_request_asks_has_a_request_of_its_own() -> None:
+    asked = {probe.question for probe in ProbeName if probe.way is not Way.WATCH}
+    requests = {question: request(replace(REFUSED, question=question), "space", 7) for question in asked}
+    assert len(set(requests.values())) == len(asked)
+
+
+@pytest.mark.parametrize("question", [Question.NEXT_EVENT, Question.STILL_OPEN])
+def test_a_question_to_a_stream_is_not_one_request(question: Question) -> None:
+    with pytest.raises(ValueError, match="not one request, but a stream"):
+        request(replace(REFUSED, question=question), "space", None)
+
+
 @pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
 def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
     config = launcher.sampler_config(

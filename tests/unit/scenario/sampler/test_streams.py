@@ -81,17 +81,17 @@ def test_a_question_is_answered_by_the_next_event() -> None:
         watched.send()
         assert await asking == Reply(True, "event")
 
-    watched, cuts = played(Question.EVENTS, play)
+    watched, cuts = played(Question.NEXT_EVENT, play)
     assert watched.paths[0].endswith("/namespaces/space/configmaps?limit=1")
     assert watched.paths[1].endswith("?watch=1&resourceVersion=41")
     assert cuts == []
 
 
-@pytest.mark.parametrize("question", [Question.EVENTS, Question.SILENCE])
+@pytest.mark.parametrize("question", [Question.NEXT_EVENT, Question.STILL_OPEN])
 def test_a_cut_is_reported_once_and_the_stream_is_opened_again(question: Question) -> None:
     async def play(watched: Watched, stream: Stream) -> None:
         await watched.opened(1)
-        if question is Question.SILENCE:
+        if question is Question.STILL_OPEN:
             assert await stream.ask(None) == Reply(True, "open")
         watched.send()
         watched.streams[0].close()
@@ -109,7 +109,7 @@ def test_a_silent_stream_is_open_however_long_nothing_comes() -> None:
         assert await stream.ask(None) == Reply(True, "open")
 
     # as long as a busy machine may need to open a stream, and shorter than the silence
-    watched, cuts = played(Question.SILENCE, play, limit_seconds=0.3)
+    watched, cuts = played(Question.STILL_OPEN, play, limit_seconds=0.3)
     assert "fieldSelector=" in watched.paths[1]
     assert (len(watched.streams), cuts) == (1, [])
 
@@ -118,7 +118,7 @@ def test_a_stream_without_events_is_given_up() -> None:
     async def play(watched: Watched, stream: Stream) -> None:
         await watched.opened(2)
 
-    _, cuts = played(Question.EVENTS, play, limit_seconds=0.3)
+    _, cuts = played(Question.NEXT_EVENT, play, limit_seconds=0.3)
     assert cuts[0] == "cut: no event for 0.3 s"
 
 
@@ -128,7 +128,7 @@ def test_an_error_in_the_stream_is_a_cut() -> None:
         watched.send(_ERROR)
         await watched.opened(2)
 
-    assert played(Question.EVENTS, play)[1] == ["cut: the API ended the watch with an error"]
+    assert played(Question.NEXT_EVENT, play)[1] == ["cut: the API ended the watch with an error"]
 
 
 def test_an_unreadable_list_opens_no_stream() -> None:
@@ -138,6 +138,6 @@ def test_an_unreadable_list_opens_no_stream() -> None:
         watched.list = _LIST
         await watched.opened(1)
 
-    watched, cuts = played(Question.SILENCE, play)
+    watched, cuts = played(Question.STILL_OPEN, play)
     assert cuts == []
     assert [path for path in watched.paths[:2] if "watch" in path] == []

@@ -14,7 +14,7 @@ from support.fakes import Answer, Call, FakeClock, FakeGuests, lab_of
 
 from halab.cluster.join import JoinOptions
 from halab.errors import BadUsage, LabProblem, ScriptFailed, TimedOut
-from halab.faults import injection, joins
+from halab.faults import injection, membership
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -22,7 +22,7 @@ from halab.machines.power import PowerState
 
 MEMBER = "10.213.7.12:2379"
 EXPIRED = 'error downloading the secret: Secret "kubeadm-certs" was not found in the "kube-system" Namespace'
-NAMES = [fault.name for fault in joins.FAULTS]
+NAMES = [fault.name for fault in membership.FAULTS]
 REASONS = {"join-without-removing": f"dial tcp {MEMBER}: refused", "join-with-expired-key": EXPIRED}
 
 

@@ -1,4 +1,4 @@
-"""Faults of leaving and joining: a machine is lost, leaves the cluster, or fails to join it.
+"""Faults of membership in the cluster: a machine is lost, leaves the cluster, or fails to join it.
 
 All of them are healed by a join, as `halab up` does it. A machine that is gone is created anew before.
 """
@@ -117,7 +117,7 @@ FAULTS = (
         "Destroy a machine and its disks; healing creates a new one that joins in its place.",
         _lose,
         _rejoin,
-        place=FaultTarget.ANY,
+        target=FaultTarget.ANY,
         check=_require_another,
     ),
     Fault(
@@ -133,7 +133,7 @@ FAULTS = (
                 default="in-turn",
             )
         },
-        place=FaultTarget.CONTROL_PLANE,
+        target=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
     Fault(
@@ -141,7 +141,7 @@ FAULTS = (
         "Destroy a control plane and let a new one try to join while etcd still lists the old member.",
         _join_beside_stale_member,
         _rejoin,
-        place=FaultTarget.CONTROL_PLANE,
+        target=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
     Fault(
@@ -149,7 +149,7 @@ FAULTS = (
         "Destroy a control plane and let a new one try to join after its certificate key has expired.",
         _join_with_expired_key,
         _rejoin,
-        place=FaultTarget.CONTROL_PLANE,
+        target=FaultTarget.CONTROL_PLANE,
         check=_require_another,
     ),
 )
