@@ -87,6 +87,14 @@ def test_a_member_that_never_reaches_the_revision_is_named_with_its_error() -> N
         members(guests(cp1=printed(), cp2=FUTURE, cp3=printed()), set())
 
 
+def test_patience_stretches_the_wait_for_a_member() -> None:
+    clock = FakeClock()
+    machines = guests(cp1=printed(), cp2=FUTURE, cp3=printed())
+    with pytest.raises(TimedOut):
+        ledger.members(machines, lab_of(patience=2), "space", set(), clock)
+    assert sum(clock.slept) == pytest.approx(60, abs=2)
+
+
 def test_a_member_that_does_not_answer_is_named() -> None:
     def status(call: Call) -> str | Completed:
         if call.machine == "cp2":

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.run_builder import STOP, MadeRun, leaders, readings, waiting
+from support.run_builder import META, STOP, MadeRun, leaders, readings, waiting
 
+from halab.config.expectation import FactName
 from halab.scenario.record import events
-from halab.scenario.record.events import Event
+from halab.scenario.record.events import Event, Record
 from halab.scenario.record.folder import Evidence
 from halab.scenario.verdict.decision import Judgement, JudgementState
-from halab.scenario.verdict.judgement import evaluate
+from halab.scenario.verdict.judgement import evaluate, track
 
 
 def dropping(evidence: Evidence, *kinds: type[Event]) -> Evidence:
@@ -67,3 +68,74 @@ def test_unchanged_during_a_window_allows_later_changes_and_unchanged_alone_does
 def test_a_run_waits_for_a_value(value: str, state: JudgementState) -> None:
     text = waiting(f"fact: etcd-leader, value: {value}, reached: within 5s")
     assert at(MadeRun(text=text, states=leaders()).evidence(), 1).state is state
+
+
+@pytest.mark.parametrize(
+    ("during", "kind", "seen"),
+    [
+        ("stopped", events.FaultStarted, "stopped was not injected"),
+        ("heal stopped", events.HealStarted, "stopped is not being healed yet"),
+    ],
+)
+def test_an_expectation_over_a_window_that_has_not_begun_is_open(
+    during: str, kind: type[Event], seen: str
+) -> None:
+    text = STOP.replace("longest_outage: 5s, during: stopped", f"longest_outage: 5s, during: {during}")
+    judgement = at(dropping(MadeRun(text=text).evidence(), kind), 4)
+    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, seen)
+
+
+def test_a_probe_is_judged_on_each_machine_over_the_window() -> None:
+    """The fault hits cp2."""
+    assert at(MadeRun().evidence(), 5).state is JudgementState.MET
+    judgement = at(MadeRun(out={"ready-direct@cp3": [(10, 11)]}).evidence(), 5)
+    assert judgement.state is JudgementState.BROKEN
+    assert judgement.seen.startswith("ready-direct on cp3 failed in 5 of ")
+
+
+@pytest.mark.parametrize(("patience", "state"), [(1, JudgementState.BROKEN), (2, JudgementState.MET)])
+@pytest.mark.parametrize(
+    "words", ["fact: etcd-leader, changed: within 1s", "probe: write-via-lb, ok: within 1s"]
+)
+def test_patience_stretches_a_limit(words: str, patience: float, state: JudgementState) -> None:
+    """The step before ends at 6.51 s; the leader changes, and writes are ok again, at 8.2 s."""
+    run = MadeRun(
+        text=waiting(words),
+        states=leaders(),
+        out={"write-via-lb": [(6, 8.2)]},
+        meta=replace(META, patience=patience),
+    )
+    assert at(run.evidence(), 1).state is state
+
+
+def test_a_value_is_judged_over_the_window() -> None:
+    text = over("fact: etcd-leader, value: cp2")
+    steady = readings("etcd-leader", None, {0: "cp2"})
+    assert at(MadeRun(text=text, states=steady).evidence(), 5).seen == "etcd-leader was cp2 all along"
+    assert at(MadeRun(text=text, states=leaders()).evidence(), 5).state is JudgementState.BROKEN
+
+
+def test_an_increase_is_judged_over_the_window() -> None:
+    terms = readings("etcd-term", None, {0: "4", 10: "6"})
+    run = MadeRun(text=over("fact: etcd-term, increase: 1 to 3"), states=terms)
+    judgement = at(run.evidence(), 5)
+    assert (judgement.state, judgement.seen) == (
+        JudgementState.MET,
+        "etcd-term went from 4 to 6, an increase of 2",
+    )
+
+
+def test_readings_of_the_runner_and_of_the_sampler_are_one_track_in_order() -> None:
+    states = readings("etcd-leader", None, {0: "cp2"}, end=5)
+    evidence = MadeRun(states=states).evidence()
+    other_fact, other_machine = (events.Fact("etcd-term", None, "4"), events.Fact("etcd-leader", "cp1", "x"))
+    early, late = events.Fact("etcd-leader", None, "cp1"), events.Fact("etcd-leader", None, "cp3")
+    extra = [Record(20.0, late), Record(0.1, early), Record(0.2, other_fact), Record(0.3, other_machine)]
+    both = track(replace(evidence, records=[*evidence.records, *extra]).history, FactName.ETCD_LEADER, None)
+    assert both.is_sampled
+    assert len(both.readings) == len(states) + 2
+    assert [(reading.t, reading.value) for reading in (both.readings[1], both.readings[-1])] == [
+        (0.1, "cp1"),
+        (20.0, "cp3"),
+    ]
+    assert not track(MadeRun().evidence().history, FactName.ETCD_LEADER, None).is_sampled
