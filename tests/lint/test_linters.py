@@ -256,6 +256,27 @@ def test_a_module_is_short_and_named_after_what_it_holds(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= MAXIMUM_LINES
 
 
+def test_packages_name_modules_that_exist() -> None:
+    missing = [
+        f"{package.relative_to(ROOT)}: {name}"
+        for package in MODULES
+        if package.name == "__init__.py"
+        for name in re.findall(r"\b\w+\.py\b", ast.get_docstring(ast.parse(package.read_text())) or "")
+        if not (package.parent / name).exists()
+    ]
+    assert missing == []
+
+
+def test_complete_modules_in_the_pages_are_formatted(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "developing.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    blocks = [block for block in blocks if "from __future__" in block]
+    assert blocks
+    for number, block in enumerate(blocks):
+        (tmp_path / f"block_{number}.py").write_text(block)
+    require_clean([tool("ruff"), "format", "--check", "--config", ROOT / "pyproject.toml", tmp_path])
+
+
 def test_versions_agree() -> None:
     changelog = ROOT / "CHANGELOG.md"
     if not changelog.exists():
