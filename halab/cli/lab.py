@@ -82,7 +82,7 @@ def schema_command(kind: str) -> None:
 def render_command(file: Path, as_json: bool) -> None:
     """Write the lab's Vagrantfile and scripts without touching any machine or other host.
 
-    A lab that is not up yet holds no network: `halab up` may choose a different one from the one shown here.
+    If the lab is not up yet, no network is reserved for it: `halab up` may choose a different one.
 
     \b
     Example:

@@ -42,8 +42,9 @@ Show = Callable[["Live", float], None]
 def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     """Watch the lab live: machines, leaders, backends and the probes of the last minute.
 
-    Press Ctrl-C to stop. The command runs beside `halab run` or `halab inject` in another terminal: it does not lock
-    the lab and, without --writes, changes nothing. Without a terminal it prints every change, and a summary every 5 s.
+    Press Ctrl-C to stop. You can use `halab run` or `halab inject` in another terminal at the same time: `halab watch`
+    does not lock the lab and, without --writes, changes nothing. Without a terminal it prints every change, and a
+    summary every 5 s.
 
     \b
     Example:

@@ -155,7 +155,7 @@ FAULTS = (
     Fault(SNAPSHOT, "Save a snapshot of etcd on the machine; healing removes it.", _save, _remove),
     Fault(
         "lose-etcd-quorum",
-        "Destroy the data of all etcd members except the one beside a snapshot; healing restores the snapshot.",
+        "Destroy the data of all etcd members except the one that has a snapshot; healing restores the snapshot.",
         _destroy,
         _restore,
         check=_require_snapshot,
