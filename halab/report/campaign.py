@@ -12,7 +12,7 @@ from halab.config.twin import Verdict
 from halab.report import wording
 from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.record.outage import percentile
-from halab.scenario.verdict.decision import Figure, Unit
+from halab.scenario.verdict.judgement import Figure, Unit
 from halab.scenario.verdict.result import Result
 
 # The first of these among several verdicts stands for all of them. An observed failure weighs more than an error.

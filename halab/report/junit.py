@@ -10,7 +10,7 @@ from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.printable import printable
 from halab.report.campaign import Campaign
-from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.judgement import Unit
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 _RESULTS = {PromiseStatus.BROKEN: Failure, PromiseStatus.UNJUDGED: Error, PromiseStatus.LEFT_OUT: Skipped}

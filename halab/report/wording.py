@@ -5,7 +5,7 @@ from __future__ import annotations
 from halab.config.quantities import format_count, format_duration, format_share
 from halab.config.twin import Verdict
 from halab.scenario.record.folder import Meta
-from halab.scenario.verdict.decision import Figure, Unit
+from halab.scenario.verdict.judgement import Figure, Unit
 from halab.scenario.verdict.result import LaneFigures, PromiseOutcome, PromiseStatus, Result
 
 VERDICTS = {

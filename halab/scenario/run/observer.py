@@ -20,8 +20,8 @@ from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.record.timeline import SampleReader, StateReader, Timeline, read_samples
 from halab.scenario.run import duration, facts
-from halab.scenario.verdict.decision import JudgementState
-from halab.scenario.verdict.judgement import evaluate
+from halab.scenario.verdict.evaluation import evaluate
+from halab.scenario.verdict.judgement import JudgementState
 from halab.scenario.verdict.promises import promised, waited_seconds, waiting
 from halab.topology.lab import Lab
 

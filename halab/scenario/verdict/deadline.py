@@ -12,7 +12,7 @@ from halab.config.quantities import format_duration
 from halab.scenario.record.events import Sample
 from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import GAP_SECONDS, Samples, gaps
-from halab.scenario.verdict.decision import Citation, Figure, Judgement, JudgementState, Unit
+from halab.scenario.verdict.judgement import Citation, Figure, Judgement, JudgementState, Unit
 
 # So many equal answers in a row are no accident.
 OK_IN_A_ROW = 5

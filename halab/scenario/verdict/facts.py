@@ -13,7 +13,7 @@ from halab.config.quantities import Bounds, format_count, format_duration
 from halab.scenario.record.history import Window
 from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Gap
-from halab.scenario.verdict.decision import Citation, Figure, Judgement, JudgementState, Unit
+from halab.scenario.verdict.judgement import Citation, Figure, Judgement, JudgementState, Unit
 
 # States are read at least twice a second, and a read is given up after one or two seconds: five seconds without a
 # reading mean that the sampler did not ask.

@@ -1,98 +1,92 @@
-"""Judge one expectation by the evidence up to a moment.
-
-The runner asks while a scenario runs, to know when it may go on. The verdict asks afterwards, with the same functions,
-and gets the same answer.
-"""
+"""The judgement of one promise: met, broken or open, what was seen, and the evidence that shows it."""
 
 from __future__ import annotations
 
-from halab.config.expectation import FactExpectation, FactName, ProbeExpectation, is_of_heal
-from halab.config.step import Expect
-from halab.scenario.record import events
-from halab.scenario.record.history import History, Window
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from halab.config.quantities import Bounds
 from halab.scenario.record.lanes import Lane
-from halab.scenario.verdict import deadline, facts
-from halab.scenario.verdict.decision import Judgement, JudgementState, combine
-from halab.scenario.verdict.facts import FactReading, Track
-from halab.scenario.verdict.window import during
 
 
-def evaluate(history: History, index: int, now: float) -> Judgement:
-    """Judge the expectation of a step by what was known at `now`, in seconds since the run began."""
-    step = history.scenario.steps[index]
-    assert isinstance(step, Expect)
-    expectation = step.expectation
-    machines = history.machines_asked(index, expectation)
-    if not machines:
-        return Judgement(
-            JudgementState.OPEN, f"no fault hit a machine that {expectation.target} can refer to"
-        )
-    window = history.window(expectation.during) if expectation.during else None
-    if expectation.during and window is None:
-        why = "is not being healed yet" if is_of_heal(expectation.during) else "was not injected"
-        return Judgement(JudgementState.OPEN, f"{expectation.fault} {why}")
-    if isinstance(expectation, FactExpectation):
-        return combine([_fact(history, index, expectation, machine, window, now) for machine in machines])
-    return combine([_probe(history, index, expectation, machine, window, now) for machine in machines])
+class JudgementState(StrEnum):
+    MET = "met"
+    BROKEN = "broken"
+    OPEN = "open"  # not known yet; after the end of the run: cannot be known
 
 
-def _probe(
-    history: History,
-    index: int,
-    expectation: ProbeExpectation,
-    machine: str | None,
-    window: Window | None,
-    now: float,
-) -> Judgement:
-    lane = Lane(expectation.probe, machine)
-    if window is not None:
-        return during(expectation, history.samples, lane, window, now)
-    counts_from = history.counts_from(index)
-    if counts_from is None:
-        return Judgement(JudgementState.OPEN, "the step before this one did not end")
-    return deadline.within(expectation, history.samples, lane, counts_from, history.patience, now)
+class Unit(StrEnum):
+    SECONDS = "seconds"
+    SHARE = "share"  # from 0 to 1
+    COUNT = "count"
 
 
-def _fact(
-    history: History,
-    index: int,
-    expectation: FactExpectation,
-    machine: str | None,
-    window: Window | None,
-    now: float,
-) -> Judgement:
-    """Without `during`, "before the fault" means the fault that is named, or else the last one before the step."""
-    fact = track(history, expectation.fact, machine)
-    if window is not None and expectation.value is not None:
-        return facts.held(fact, expectation.value, window, now)
-    if window is not None and expectation.increase is not None:
-        return facts.increased(fact, expectation.increase, window, now)
-    if window is not None:
-        return facts.unchanged(fact, window, now, over_window=True)
-    counts_from = history.counts_from(index)
-    window = history.window(expectation.target or "") or history.window(history.fault_before(index) or "")
-    if counts_from is None or window is None:
-        return Judgement(JudgementState.OPEN, "the step before this one did not end")
-    promise = expectation.changed or expectation.reached
-    if promise is None:
-        return facts.unchanged(fact, window, now, over_window=False)
-    assert promise.within_seconds is not None
-    limit = promise.within_seconds * history.patience
-    if expectation.value is not None:
-        return facts.reached(fact, expectation.value, counts_from, limit, now)
-    return facts.changed(fact, window, counts_from, limit, now)
+@dataclass(frozen=True)
+class Citation:
+    """Samples or readings of one lane that show something; `start` and `end` are when the first and the last began."""
+
+    lane: Lane
+    start: float
+    end: float
+    samples: int
 
 
-def track(history: History, fact: FactName, machine: str | None) -> Track:
-    """All readings of a fact: by the sampler, or by the runner when it was needed."""
-    lane = Lane(fact, machine)
-    sampled = [
-        FactReading(state.t, state.end, state.value, state.detail) for state in history.states.of(lane)
-    ]
-    recorded = [
-        FactReading(t, t, read.value)
-        for t, read in history.events(events.Fact)
-        if Lane(read.fact, read.machine) == lane
-    ]
-    readings = sorted([*sampled, *recorded], key=lambda reading: reading.t)
-    return Track(lane, readings, is_sampled=bool(sampled))
+@dataclass(frozen=True)
+class Figure:
+    """A measured value and its promised bounds; `most` is None without an upper bound."""
+
+    name: str
+    unit: Unit
+    value: float
+    most: float | None = None
+    least: float = 0.0
+
+    @classmethod
+    def within(cls, name: str, unit: Unit, value: float, bounds: Bounds) -> Figure:
+        return cls(name, unit, value, None if math.isinf(bounds.most) else bounds.most, bounds.least)
+
+    @property
+    def excess(self) -> float:
+        """How far the value is outside its bounds, negative inside them; without bounds, the value itself."""
+        above = [self.value - self.most] if self.most is not None else []
+        below = [self.least - self.value] if self.least > 0 else []
+        return max(above + below, default=self.value)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`at` is when the promise was met or broken, in seconds; `figures` are what was measured for it."""
+
+    state: JudgementState
+    seen: str
+    at: float | None = None
+    evidence: tuple[Citation, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+def combine(judgements: Sequence[Judgement]) -> Judgement:
+    """One judgement for several: met if all are, broken if any is. Of figures with one name, the worst stays."""
+    states = {judgement.state for judgement in judgements}
+    by_weight = (JudgementState.BROKEN, JudgementState.OPEN, JudgementState.MET)
+    state = next(state for state in by_weight if state in states)
+    deciding = [judgement for judgement in judgements if judgement.state is state]
+    worst = max(
+        deciding, key=lambda judgement: max((figure.excess for figure in judgement.figures), default=0.0)
+    )
+    return Judgement(
+        state,
+        "; ".join(dict.fromkeys(judgement.seen for judgement in deciding)),
+        worst.at,
+        tuple(evidence for judgement in deciding for evidence in judgement.evidence),
+        _worst(figure for judgement in judgements for figure in judgement.figures),
+    )
+
+
+def _worst(figures: Iterable[Figure]) -> tuple[Figure, ...]:
+    worst: dict[str, Figure] = {}
+    for figure in figures:
+        if figure.name not in worst or figure.excess > worst[figure.name].excess:
+            worst[figure.name] = figure
+    return tuple(worst.values())

@@ -15,7 +15,7 @@ from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
-from halab.scenario.verdict.decision import Figure, Unit
+from halab.scenario.verdict.judgement import Figure, Unit
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _OF_CHECKS = {

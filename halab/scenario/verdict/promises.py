@@ -8,7 +8,7 @@ from typing import Any
 
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation
 from halab.config.quantities import Promise, format_count, format_duration, format_share
-from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.judgement import Unit
 
 
 def promised(expectation: Expectation) -> str:

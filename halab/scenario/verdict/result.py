@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from halab.config.twin import Verdict
 from halab.scenario.record.lanes import Lane
-from halab.scenario.verdict.decision import Citation, Figure, Unit
+from halab.scenario.verdict.judgement import Citation, Figure, Unit
 
 SCHEMA = 1
 

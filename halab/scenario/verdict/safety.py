@@ -11,7 +11,7 @@ from halab.config.scenario import LedgerScope
 from halab.scenario.record import events
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.history import History
-from halab.scenario.verdict.decision import Citation
+from halab.scenario.verdict.judgement import Citation
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _REVISION = "etcd-revision"

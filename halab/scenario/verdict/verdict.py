@@ -17,8 +17,8 @@ from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
 from halab.scenario.verdict import impact, postconditions, safety
-from halab.scenario.verdict.decision import JudgementState
-from halab.scenario.verdict.judgement import evaluate
+from halab.scenario.verdict.evaluation import evaluate
+from halab.scenario.verdict.judgement import JudgementState
 from halab.scenario.verdict.promises import limit_seconds, promised, waiting
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result, measured
 

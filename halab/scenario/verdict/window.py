@@ -16,7 +16,7 @@ from halab.scenario.record.history import Window
 from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import GAP_SECONDS, Figures, Samples, figures
 from halab.scenario.verdict.deadline import FAILED_IN_A_ROW, OK_IN_A_ROW, cite
-from halab.scenario.verdict.decision import Figure, Judgement, JudgementState, Unit, combine
+from halab.scenario.verdict.judgement import Figure, Judgement, JudgementState, Unit, combine
 
 
 def during(

@@ -14,7 +14,7 @@ from halab.config.twin import Verdict
 from halab.report import junit, overview, table
 from halab.report.campaign import Campaign, Spread, most_severe
 from halab.scenario.record.folder import RunFolder
-from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.judgement import Unit
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.scenario.verdict.verdict import judge
 

@@ -20,8 +20,8 @@ from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
 from halab.scenario.run.facts import Reader
 from halab.scenario.run.observer import Observer
-from halab.scenario.verdict.decision import JudgementState
-from halab.scenario.verdict.judgement import evaluate
+from halab.scenario.verdict.evaluation import evaluate
+from halab.scenario.verdict.judgement import JudgementState
 
 # etcd is back after a minute and a half, its API server at once
 SLOW_ETCD = """

@@ -11,7 +11,7 @@ from halab.scenario.record.events import Sample
 from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.deadline import answered, fails_within, ok_within, within
-from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.judgement import JudgementState
 
 P = Lane("p")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from halab.config.quantities import Bounds
 from halab.scenario.record.history import Window
 from halab.scenario.record.lanes import Lane
-from halab.scenario.verdict.decision import Judgement, JudgementState, Unit
 from halab.scenario.verdict.facts import FactReading, Track, changed, held, increased, reached, unchanged
+from halab.scenario.verdict.judgement import Judgement, JudgementState, Unit
 
 HERTZ = 5
 FAULT = 10.0

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from halab.config.expectation import Expectation
-from halab.scenario.verdict.decision import Unit
+from halab.scenario.verdict.judgement import Unit
 from halab.scenario.verdict.promises import Limit, limit_seconds, limits, promised, waited_seconds
 
 

@@ -15,7 +15,7 @@ from halab.scenario.record.events import Event, Record, Sample, SteadyCheckPoint
 from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.verdict.deadline import answered, fails_within, ok_within
-from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.judgement import JudgementState
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.scenario.verdict.verdict import judge
 

@@ -31,7 +31,7 @@ from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.deadline import fails_within, ok_within, within
-from halab.scenario.verdict.decision import JudgementState
+from halab.scenario.verdict.judgement import JudgementState
 from halab.scenario.verdict.result import Result
 from halab.scenario.verdict.verdict import judge
 

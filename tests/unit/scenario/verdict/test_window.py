@@ -13,7 +13,7 @@ from halab.scenario.record.events import Sample
 from halab.scenario.record.history import Window
 from halab.scenario.record.lanes import Lane
 from halab.scenario.record.outage import Samples
-from halab.scenario.verdict.decision import Figure, Judgement, JudgementState, Unit, combine
+from halab.scenario.verdict.judgement import Figure, Judgement, JudgementState, Unit, combine
 from halab.scenario.verdict.window import during
 
 P = Lane("p")
