@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.run_builder import LANES, STOP, MadeRun, with_values
-from support.states_builder import MACHINES, THROUGH, power_cut, readings
+from support.states_builder import DIRECT, MACHINES, THROUGH, power_cut, readings
 
 from halab.report import axis, narrative
 from halab.report.axis import Label, Strip
@@ -125,9 +125,11 @@ def test_there_is_a_lane_of_alarms_only_after_an_alarm() -> None:
 
 def test_quiet_lanes_are_folded_and_all_are_in_the_second_picture() -> None:
     pictures = drawn(power_cut())
-    assert row(pictures.main, "16 others").note == "no outage"
+    # cp2 is the machine that fails; three probes through the load balancer fail with it
+    direct, through = len(DIRECT) * (len(MACHINES) - 1), len(THROUGH) - 3
+    assert row(pictures.main, f"{direct} others").note == "no outage"
     assert row(pictures.main, "8 others").note == "always fine"
-    assert pictures.quiet.lanes == 16 + 8 + 3
+    assert pictures.quiet.lanes == direct + 8 + through
     assert "backend, node: cp1, cp3, cp4, cp5" in pictures.folded
     assert "ready-direct, read-direct, write-direct, etcd-direct: cp1, cp3, cp4, cp5" in pictures.folded
     assert not {row.name for row in pictures.quiet.rows if not row.is_head} & {
@@ -145,7 +147,8 @@ def test_a_lane_with_a_promise_is_shown_even_if_nothing_failed() -> None:
 
 def test_lanes_are_in_the_order_ready_read_others() -> None:
     names = [row.name for row in drawn(power_cut()).quiet.rows]
-    assert [name for name in names if name in THROUGH] == ["ready-via-lb", "read-via-lb", "watch-via-lb"]
+    assert [name for name in names if name in THROUGH][:2] == ["ready-via-lb", "read-via-lb"]
+    assert "watch-via-lb" in names
 
 
 def test_a_run_without_states_has_no_lanes_of_states() -> None:
