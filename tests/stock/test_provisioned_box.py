@@ -225,5 +225,5 @@ def test_another_distribution_is_refused(tmp_path: Path) -> None:
     release = stock.path / "etc/os-release"
     release.unlink()
     release.write_text('ID=fedora\nPRETTY_NAME="Fedora Linux 43"\n')
-    with pytest.raises(CommandFailed, match="this one is of Fedora Linux 43"):
+    with pytest.raises(CommandFailed, match="this box has Fedora Linux 43"):
         stock.changes(scripts()["provision/cp1/base.sh"])
