@@ -12,7 +12,6 @@ from halab.config.expectation import (
     ProbeExpectation,
 )
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.lab import Balancer
 from halab.config.lab_traits import Condition
 from halab.config.loading import nearest
 from halab.config.quantities import Bounds
@@ -64,15 +63,21 @@ class ExpectationRules:
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
-        balancers = [
+        if fact is FactName.BACKEND:
+            for what in self._backend():
+                yield (*self.path, "fact"), what
+
+    def _backend(self) -> Iterator[str]:
+        wanted = (
             self.known.needs.load_balancer,
             *(condition.load_balancer for condition in self.conditions),
-        ]
-        if fact is FactName.BACKEND and Balancer.NGINX in balancers:
-            yield (*self.path, "fact"), "only HAProxy reports its backends, and this step is for nginx"
-        elif fact is FactName.BACKEND and Balancer.HAPROXY not in balancers:
-            what = "only HAProxy reports its backends: add `when: {load_balancer: haproxy}`"
-            yield (*self.path, "fact"), what
+        )
+        balancers = [balancer for balancer in wanted if balancer is not None]
+        silent = [balancer for balancer in balancers if not balancer.checks_backends]
+        if silent:
+            yield f"only HAProxy reports its backends, and this step is for {silent[0]}"
+        elif not balancers:
+            yield "only HAProxy reports its backends: add `when: {load_balancer: haproxy}`"
 
     def _value(self, fact: FactName, value: str) -> Iterator[str]:
         if fact.is_a_number:

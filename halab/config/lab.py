@@ -41,6 +41,14 @@ class Balancer(StrEnum):
     HAPROXY = "haproxy"
     NGINX = "nginx"
 
+    @property
+    def checks_backends(self) -> bool:
+        """Whether it asks every API server for its health, and reports which ones it considers up.
+
+        Open-source NGINX notices a bad backend only when a request fails, and shows no state.
+        """
+        return self is Balancer.HAPROXY
+
 
 class BackendCheck(StrEnum):
     READYZ = "readyz"

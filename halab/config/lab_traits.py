@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -15,6 +15,9 @@ from halab.config import kubernetes
 from halab.config.lab import Balancer, ProviderKind
 from halab.config.loading import Model
 from halab.printable import shortened
+
+# The providers that a lab can have once `auto` is resolved.
+ChosenProvider = Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT]
 
 
 class Capability(StrEnum):
@@ -63,7 +66,7 @@ class Condition(Model):
     """Conditions on the lab; all of them must hold."""
 
     kubernetes: VersionCondition | None = None
-    provider: Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT] | None = None
+    provider: ChosenProvider | None = None
     load_balancer: Balancer | None = None
 
     def fails_in(self, setting: LabTraits) -> list[str]:
@@ -102,16 +105,14 @@ class Needs(Model):
     control_planes: int = Field(1, ge=1, le=5, description="at least this many")
     workers: int = Field(0, ge=0, le=20, description="at least this many")
     kubernetes: VersionCondition | None = None
-    provider: Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT] | None = None
+    provider: ChosenProvider | None = None
     load_balancer: Balancer | None = None
     capabilities: tuple[Capability, ...] = ()
 
     @property
     def labs(self) -> Iterator[LabTraits]:
         """Yield every kind of lab that meets the needs, over all known minors, providers and load balancers."""
-        for version, provider, balancer in product(
-            kubernetes.RELEASES, (ProviderKind.DOCKER, ProviderKind.LIBVIRT), Balancer
-        ):
+        for version, provider, balancer in product(kubernetes.RELEASES, get_args(ChosenProvider), Balancer):
             lab = LabTraits(version, provider, balancer, self.control_planes, self.workers)
             if not self.condition.fails_in(lab):
                 yield lab

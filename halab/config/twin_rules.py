@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from halab.config.fault_facts import EDIT_BALANCER, NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.lab import BackendCheck, Balancer
+from halab.config.lab import BackendCheck
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario
 from halab.config.step import Inject
@@ -65,7 +65,8 @@ def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
         yield f"no such fault: {EDIT_BALANCER}"
         return
     yield from known.faults[EDIT_BALANCER].problems_with(settings)
-    if settings.get("check") and scenario.needs.load_balancer is Balancer.NGINX:
-        yield "only HAProxy checks its backends, but the scenario needs nginx"
+    needed = scenario.needs.load_balancer
+    if settings.get("check") and needed and not needed.checks_backends:
+        yield f"only HAProxy checks its backends, but the scenario needs {needed}"
     if dict(settings) == {"check": str(BackendCheck.READYZ)}:
         yield f"changes nothing: every lab has this setting by default: {BackendCheck.READYZ}"

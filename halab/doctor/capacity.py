@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from halab.config.lab import ProviderKind, is_stock
+from halab.config.lab import is_stock
 from halab.doctor import fix
 from halab.doctor.check import DOCKER_ONLY, Check, Finding, Pace, Subject, failed, ok, skipped, warning
 from halab.doctor.engines import local_socket
 from halab.doctor.host import Files, Host
 from halab.errors import HalabError
 from halab.images import cache
+from halab.images.box import SPACE_BYTES
 from halab.topology.lab import Machine
 
 _MEBIBYTE = 1 << 20
@@ -25,7 +26,6 @@ _IMAGE_BYTES = 3_000_000_000
 _NODE_BYTES = 1_000_000_000
 # The root file system, its tar and the parts of the bundle during a build.
 _BUNDLE_BYTES = 4 << 30
-_BOX_BYTES = {ProviderKind.DOCKER: 4 << 30, ProviderKind.LIBVIRT: 6 << 30}
 
 # Measured in a lab of three control planes and a load balancer: 83 inotify instances and 528 watches, all owned by
 # root (systemd, kubelet, API server, controller-manager, containerd), and 2900 open files on the host.
@@ -123,7 +123,7 @@ def open_files(host: Host, subject: Subject) -> Finding:
 def _missing_bytes(host: Host, subject: Subject) -> int:
     # Vagrant stores a stock box in its own home, not in the cache
     is_built = not is_stock(subject.written.box)
-    box_bytes = _BOX_BYTES[subject.provider] if is_built else 0
+    box_bytes = SPACE_BYTES[subject.provider] if is_built else 0
     bundle = box = None
     with suppress(HalabError):  # a damaged bundle or box is built again
         bundle = host.bundle(subject.release, subject.written.kubernetes.source)

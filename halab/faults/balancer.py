@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
 from halab.config.fault_facts import EDIT_BALANCER
-from halab.config.lab import BackendCheck, Balancer
+from halab.config.lab import BackendCheck
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import scratch
@@ -22,7 +22,7 @@ _SETTINGS = "balancer-settings"
 def _require_settings(site: Site, entry: Entry) -> None:
     if not entry.options:
         raise BadUsage(f"{EDIT_BALANCER} changes nothing: set check, idle_timeout or connections")
-    if "check" in entry.options and site.lab.load_balancer.kind is not Balancer.HAPROXY:
+    if "check" in entry.options and not site.lab.load_balancer.kind.checks_backends:
         raise BadUsage("only HAProxy has the option check: open-source NGINX checks passively")
 
 

@@ -27,7 +27,7 @@ _NOTED = "box.json"
 # The file that a provider's machines start from: a tar of the root file system, or a box for `vagrant box add`.
 _FILES = {ProviderKind.DOCKER: "root.tar", ProviderKind.LIBVIRT: "libvirt.box"}
 # For the root file system and the file that is made from it. Measured with Kubernetes 1.37.2: 2.4 GB and 4.3 GB.
-_SPACE_BYTES = {ProviderKind.DOCKER: 4 << 30, ProviderKind.LIBVIRT: 6 << 30}
+SPACE_BYTES = {ProviderKind.DOCKER: 4 << 30, ProviderKind.LIBVIRT: 6 << 30}
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def ensure(
     with cache.locked(f"box-{box.path.name}", progress):
         if force or not box.file.is_file():
             _require_tools(provider)
-            cache.need_space(cache.folder(), _SPACE_BYTES[provider])
+            cache.need_space(cache.folder(), SPACE_BYTES[provider])
             with cache.replacing(box.path) as folder:
                 _build(recipe, bundle, folder, provider, progress)
     return box

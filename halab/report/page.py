@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from halab import templates
-from halab.config.lab import Balancer
 from halab.config.quantities import format_duration
 from halab.report import changes, narrative, wording
 from halab.report.drawing import draw
@@ -135,6 +134,6 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 
 
 def _balancer(meta: Meta) -> str:
-    if meta.load_balancer is Balancer.NGINX:
-        return "nginx, which notices a bad backend when requests fail"
+    if not meta.load_balancer.checks_backends:
+        return f"{meta.load_balancer}, which notices a bad backend when requests fail"
     return f"{meta.load_balancer}, which checks every backend ({meta.load_balancer_check})"

@@ -17,7 +17,6 @@ from halab import process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import balancer
 from halab.cluster.api import Credentials
-from halab.config.lab import Balancer
 from halab.config.probe import Question, Way
 from halab.errors import HalabError, HostProblem, TunnelLost
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, time_limit_seconds
@@ -96,8 +95,7 @@ def sampler_config(
         credentials=str(credentials.folder),
         control_planes={machine.name: str(machine.address) for machine in lab.control_planes},
         nodes=[machine.name for machine in lab.nodes],
-        # open-source NGINX shows no state of its backends
-        statistics=balancer.statistics_url(lab) if lab.load_balancer.kind is Balancer.HAPROXY else None,
+        statistics=balancer.statistics_url(lab) if lab.load_balancer.kind.checks_backends else None,
         time_limit_seconds=time_limit_seconds(lab.is_emulated),
         state_limit_seconds=state_limit_seconds(lab),
         state_hertz=most_hertz(lab),
