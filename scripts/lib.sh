@@ -89,6 +89,22 @@ take_folder() {
 # Whether a user kept the lab of this folder (`--keep`) and has not removed it since.
 is_kept() { [ -e "$1/.kept" ] && [ -e "$1/.halab/keys" ]; }
 
+# Run a command. On a host with fewer than 8 cores, first wait until no other script runs a command in this way: two labs
+# that start or are measured at the same time on two cores disturb each other so much that a run ends in an error.
+one_at_a_time() {
+  if [ "$(nproc)" -ge 8 ]; then "$@"; return; fi
+  exec 7>>"$cache/one-at-a-time.lock"
+  if ! flock --nonblock 7; then
+    say 'wait for another lab: it starts, or it is measured'
+    # bash acts on a signal only between two commands
+    until flock --timeout 1 7; do :; done
+  fi
+  local code=0
+  "$@" 7>&- || code=$?
+  exec 7>&-
+  return "$code"
+}
+
 # Print a name for a lab or an engine that depends on the folder: PREFIX FOLDER.
 name_for() { printf '%s-%s\n' "$1" "$(realpath "$2" | sha256sum | cut -c1-6)"; }
 

@@ -36,12 +36,45 @@ class Shell:
         assert self._child.stdout is not None
         return self._child.stdout.readline().rstrip("\n")
 
+    def error_line(self) -> str:
+        """The first line of the standard error that is not empty."""
+        assert self._child.stderr is not None
+        return next(line.strip() for line in self._child.stderr if line.strip())
+
+    def terminate(self) -> None:
+        self._child.terminate()
+
     def end(self) -> tuple[int, str]:
         errors = self._child.communicate(timeout=30)[1]
         return self._child.returncode, errors
 
 
 TAKE = 'take_folder "$cache"/demo{,-2}; echo "$taken"; read -r || true'
+
+
+ALONE = "nproc() { echo CORES; }; one_at_a_time bash -c 'echo begun; read -r'"
+
+
+def test_on_a_small_host_one_lab_waits_for_the_other(tmp_path: Path) -> None:
+    first = Shell(tmp_path, ALONE.replace("CORES", "2"))
+    assert first.line() == "begun"
+    second = Shell(tmp_path, ALONE.replace("CORES", "2"))
+    assert "wait for another lab" in second.error_line()
+    beside = Shell(tmp_path, ALONE.replace("CORES", "8"))
+    assert beside.line() == "begun"
+    assert first.end()[0] != 0  # the end of its input: the status of its command
+    assert second.line() == "begun"
+    assert (second.end()[0], beside.end()[0]) != (0, 0)
+
+
+def test_a_script_that_waits_for_another_lab_can_be_ended(tmp_path: Path) -> None:
+    first = Shell(tmp_path, ALONE.replace("CORES", "2"))
+    assert first.line() == "begun"
+    second = Shell(tmp_path, f"trap 'exit 143' TERM; {ALONE.replace('CORES', '2')}")
+    assert "wait for another lab" in second.error_line()
+    second.terminate()
+    assert second.end()[0] == 143
+    first.end()
 
 
 def test_each_demo_has_a_folder_of_its_own(tmp_path: Path) -> None:
