@@ -28,8 +28,13 @@ _TOOLS = {
     "unshare": "util-linux",
     "gzip": "gzip",
 }
-_MASTER_BOOT_RECORD = Path("/usr/lib/EXTLINUX/mbr.bin")
-# The code in the first sector; the partition table comes after it.
+# Where distributions put extlinux's code for the first sector of a disk.
+_BOOT_CODES = (
+    Path("/usr/lib/EXTLINUX/mbr.bin"),  # Debian, Ubuntu
+    Path("/usr/share/syslinux/mbr.bin"),  # Fedora, RHEL, openSUSE
+    Path("/usr/lib/syslinux/bios/mbr.bin"),  # Arch
+)
+# The partition table comes after it.
 _BOOT_CODE_BYTES = 440
 _MEBIBYTE = 1 << 20
 # Where the only partition starts: the usual place, aligned for every disk.
@@ -72,13 +77,20 @@ def require_tools() -> None:
     install = f"sudo apt-get install {' '.join(_TOOLS.values())}"
     for tool in _TOOLS:
         process.find(tool, hint=install)
-    if not _MASTER_BOOT_RECORD.is_file():
-        raise HostProblem(f"not found: {_MASTER_BOOT_RECORD}", hint=install)
+    boot_code(hint=install)
     if not Path("/dev/loop-control").exists():
         raise HostProblem(
             "this host has no loop devices: /dev/loop-control",
             hint="sudo modprobe loop; in a container, build the box on its host instead",
         )
+
+
+def boot_code(hint: str = "") -> Path:
+    """The file of extlinux that begins a bootable disk. HostProblem if this host does not have it."""
+    for path in _BOOT_CODES:
+        if path.is_file():
+            return path
+    raise HostProblem(f"not found: mbr.bin of extlinux, in any of {', '.join(map(str, _BOOT_CODES))}", hint=hint or None)
 
 
 def prepare(tree: Path) -> None:
@@ -127,7 +139,7 @@ def _partition(raw: Path, gibibytes: int) -> None:
     table = f"label: dos\nstart={_PARTITION_BYTES // 512}, type=83, bootable\n"
     process.run(["sfdisk", "--quiet", raw], input=table, timeout_seconds=60)
     with raw.open("r+b") as disk:
-        disk.write(_MASTER_BOOT_RECORD.read_bytes()[:_BOOT_CODE_BYTES])
+        disk.write(boot_code().read_bytes()[:_BOOT_CODE_BYTES])
 
 
 def _fill(raw: Path, tree: Path) -> None:

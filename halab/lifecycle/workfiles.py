@@ -10,7 +10,7 @@ from halab.errors import HalabError
 from halab.images import box as boxes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
-from halab.machines.host import allocation, identity, proxies
+from halab.machines.host import allocation, identity, proxies, remote_env
 from halab.machines.host.allocation import Allocation
 from halab.topology import files
 from halab.topology.files import HostValues
@@ -30,7 +30,7 @@ def rendered(place: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
         private_key=str(place.work.private_key),
         public_key=place.work.public_key.read_text().strip(),
         proxies=proxies.of_environment(),
-        provider_uri=place.written.provider_uri,
+        provider_uri=place.written.provider_uri or remote_env.libvirt_address(),
         # Vagrant's plugin for libvirt opens its own connection
         proxy_command=remote.proxy_command if remote and lab.provider is ProviderKind.DOCKER else None,
     )

@@ -26,8 +26,8 @@ class HostValues:
     """Facts of this host for rendering.
 
     `work` is the work folder; `base` is what machines start from: the docker image, or the box by Vagrant's name.
-    `provider_uri` is libvirt's address, if the lab file has one; `proxy_command` is ssh's way to machines on another
-    host. `identity` tells this host from others that share the provider.
+    `provider_uri` is libvirt's address; `proxy_command` is ssh's way to machines on another host. `identity` tells this
+    host from others that share the provider.
     """
 
     work: str
@@ -36,7 +36,7 @@ class HostValues:
     private_key: str
     public_key: str
     proxies: Mapping[str, str]
-    provider_uri: str | None = None
+    provider_uri: str = "qemu:///system"
     proxy_command: str | None = None
 
 

@@ -80,6 +80,19 @@ def test_a_missing_tool_is_reported_with_the_packages_of_all_tools(
     assert caught.value.hint and "fdisk e2fsprogs extlinux qemu-utils" in caught.value.hint
 
 
+@pytest.mark.parametrize("path", ["usr/share/syslinux/mbr.bin", "usr/lib/syslinux/bios/mbr.bin"])
+def test_the_boot_code_of_extlinux_is_found_where_other_distributions_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The second path is Arch's: https://wiki.archlinux.org/title/Syslinux."""
+    monkeypatch.setattr(disk, "_BOOT_CODES", [tmp_path / str(code)[1:] for code in disk._BOOT_CODES])
+    with pytest.raises(HostProblem, match=rf"not found: mbr\.bin of extlinux, in any of .*{path}"):
+        disk.boot_code()
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes(b"code")
+    assert disk.boot_code() == tmp_path / path
+
+
 def test_the_metadata_for_vagrant_has_format_and_size() -> None:
     assert json.loads(disk.metadata(20)) == {"provider": "libvirt", "format": "qcow2", "virtual_size": 20}
 

@@ -209,7 +209,19 @@ def test_the_vagrantfile_has_the_way_to_the_other_host() -> None:
     assert (
         f"libvirt.uri = '{uri}'" in files.work_files(virtual, replace(HOST, provider_uri=uri))["Vagrantfile"]
     )
-    assert "libvirt.uri" not in files.work_files(virtual, HOST)["Vagrantfile"]
+    assert "libvirt.uri = 'qemu:///system'" in files.work_files(virtual, HOST)["Vagrantfile"]
+
+
+def test_the_vagrantfile_names_the_libvirt_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vagrant's plugin reads no LIBVIRT_DEFAULT_URI beside `qemu_use_session` (0.11.2, `_default_uri`)."""
+    uri = "qemu:///system?socket=/run/halab-barn/libvirt/libvirt-sock"
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", uri)
+    place = place_in(tmp_path, "provider: libvirt\n")
+    workfiles.preview(place)
+    text = (place.work.path / "Vagrantfile").read_text()
+    assert text.count(f"libvirt.uri = '{uri}'") == text.count("libvirt.qemu_use_session = false") == 4
 
 
 # the lab that is up
