@@ -56,7 +56,7 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
     kubeconfig = access.kubeconfig(place)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
     argv = [str(access.kubectl(place)), *words]
-    remote = labs.remote_of(place.written)
+    remote = labs.remote_of(place)
     if remote is None:
         os.environ["KUBECONFIG"] = str(kubeconfig)
         _exec(argv)

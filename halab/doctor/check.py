@@ -66,7 +66,7 @@ class Subject:
 
     @property
     def provider(self) -> ProviderKind:
-        return provider_of(self.written)
+        return provider_of(self.lab_dir)
 
     @property
     def release(self) -> Release:

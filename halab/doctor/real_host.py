@@ -145,7 +145,7 @@ class RealHost:
     def neighbours(self, lab_dir: LabDir) -> Sequence[Neighbour]:
         return neighbours.neighbours(
             self._routes(lab_dir),
-            self._subnets(provider_of(lab_dir.written)),
+            self._subnets(provider_of(lab_dir)),
             lab=lab_dir.name,
             work=lab_dir.work,
         )
@@ -179,7 +179,7 @@ class RealHost:
 
     def _routes(self, lab_dir: LabDir) -> Sequence[Route]:
         """The routes of the machines' host; empty if it cannot be reached, which another check reports."""
-        remote = remote_of(lab_dir.written)
+        remote = remote_of(lab_dir)
         if remote is None:
             return routes()
         with suppress(HalabError):
@@ -187,7 +187,7 @@ class RealHost:
         return []
 
     def _machines(self, lab_dir: LabDir) -> Sequence[MachineInfo]:
-        if provider_of(lab_dir.written) is ProviderKind.DOCKER:
+        if provider_of(lab_dir) is ProviderKind.DOCKER:
             return self._engine().machines(lab_dir.name)
         self.libvirt()  # raises at once if libvirt did not answer before
         return within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor(uri=self._uri).machines(lab_dir.name))

@@ -41,11 +41,9 @@ def api(place: LabDir, lab: Lab) -> Api:
 
 def tunnel_of(place: LabDir) -> Tunnel | None:
     """The tunnel to the addresses of a lab on another host; None for a lab on this host."""
-    remote = labs.remote_of(place.written)
+    remote = labs.remote_of(place)
     return (
-        tunnel.TUNNELS.to(remote, engine=labs.provider_of(place.written) is ProviderKind.DOCKER)
-        if remote
-        else None
+        tunnel.TUNNELS.to(remote, engine=labs.provider_of(place) is ProviderKind.DOCKER) if remote else None
     )
 
 
@@ -55,7 +53,7 @@ def credentials(place: LabDir) -> Credentials:
 
 def tunnel_instructions(place: LabDir) -> str | None:
     """How a person uses the kubeconfig of a lab on another host; None for a lab on this host."""
-    remote = labs.remote_of(place.written)
+    remote = labs.remote_of(place)
     if remote is None:
         return None
     return (

@@ -22,9 +22,9 @@ def down(place: LabDir, progress: Progress, *, runs: bool = False) -> list[str]:
     `up`. The work folder may be lost too. For a moved work folder, the machines of its old path are removed as well.
     """
     # the machines are at the provider that created them, whatever the file says now
-    kind = machine_info.provider(place.work) or labs.provider_of(place.written)
-    place = replace(place, written=place.written.model_copy(update={"provider": kind}))
     held = allocation.of(place.work.path)
+    kind = machine_info.provider(place.work) or (held.provider if held else labs.provider_of(place))
+    place = replace(place, written=place.written.model_copy(update={"provider": kind}))
     if held:
         labs.require_same_host(place, held)
     try:

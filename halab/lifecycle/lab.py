@@ -90,6 +90,11 @@ def allocated(place: LabDir) -> Lab:
             f"{place.written.network}",
             hint="remove the lab first with `halab down`",
         )
+    if place.written.provider not in (ProviderKind.AUTO, held.provider):
+        raise LabProblem(
+            f"the lab {place.name} is up on {held.provider}, but {place.file} now names {place.written.provider}",
+            hint="remove the lab first with `halab down`",
+        )
     require_same_host(place, held)
     return planned(place, held)
 
@@ -120,11 +125,11 @@ def _not_up(place: LabDir) -> LabProblem:
 
 def require_same_host(place: LabDir, held: Allocation) -> None:
     """Raise LabProblem if the settings name another host now: the machines would be left behind on the old one."""
-    remote = remote_of(place.written)
+    remote = remote_of(place)
     named = str(remote) if remote else ""
     if named == held.host:
         return
-    if provider_of(place.written) is ProviderKind.DOCKER:
+    if provider_of(place) is ProviderKind.DOCKER:
         hint = f"export DOCKER_HOST=ssh://{held.host}" if held.host else "unset DOCKER_HOST"
     else:
         hint = "set `provider_uri` or LIBVIRT_DEFAULT_URI back to its old value"
@@ -140,20 +145,26 @@ def planned(place: LabDir, held: Allocation) -> Lab:
         place.written,
         network=held.network,
         management=held.management,
-        provider=provider_of(place.written),
+        provider=provider_of(place),
     )
 
 
-def provider_of(written: LabFile) -> ProviderKind:
-    """The provider of a lab file. `auto` means docker, which needs no KVM and starts in a tenth of the time."""
-    return ProviderKind.DOCKER if written.provider is ProviderKind.AUTO else written.provider
+def provider_of(place: LabDir) -> ProviderKind:
+    """The provider of a lab. `auto` is decided by the first `up` and stays with the lab's allocation.
+
+    A new lab gets docker, which needs no KVM and starts in a tenth of the time.
+    """
+    if place.written.provider is not ProviderKind.AUTO:
+        return place.written.provider
+    held = allocation.of(place.work.path)
+    return held.provider if held else ProviderKind.DOCKER
 
 
-def remote_of(written: LabFile) -> Remote | None:
+def remote_of(place: LabDir) -> Remote | None:
     """The other host that runs the machines, from DOCKER_HOST or libvirt's address; None for this host."""
-    if provider_of(written) is ProviderKind.DOCKER:
+    if provider_of(place) is ProviderKind.DOCKER:
         return remote_env.by_docker()
-    return remote_env.by_libvirt(written.provider_uri)
+    return remote_env.by_libvirt(place.written.provider_uri)
 
 
 def restoring(place: LabDir) -> str:

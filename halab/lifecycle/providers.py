@@ -24,7 +24,7 @@ _COPY_SECONDS = 1800
 
 def connect(place: LabDir) -> Provider:
     """Connect to the provider of a lab's machines, on the host that the lab file or the environment names."""
-    if labs.provider_of(place.written) is ProviderKind.DOCKER:
+    if labs.provider_of(place) is ProviderKind.DOCKER:
         return Engine()
     return Hypervisor(uri=place.written.provider_uri)
 

@@ -115,10 +115,13 @@ def _allocate(place: LabDir, provider: Provider) -> Lab:
             machine_info.require_same(place.file, place.work, lab)
         return lab
     taken = [*allocation.host_routes(provider.remote), *provider.networks()]
-    managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT
-    host = str(provider.remote) if provider.remote else ""
     allocated = allocation.allocate(
-        place.name, place.written.network, place.work.path, taken=taken, managed=managed, host=host
+        place.name,
+        place.written.network,
+        place.work.path,
+        taken=taken,
+        provider=labs.provider_of(place),
+        host=str(provider.remote) if provider.remote else "",
     )
     return labs.planned(place, allocated)
 

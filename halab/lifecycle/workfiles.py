@@ -22,7 +22,7 @@ _LOCKS = ("lock", "lock.holder")
 
 def rendered(place: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
     """Path in the work folder → content. The keys of the lab must exist."""
-    remote = labs.remote_of(place.written)
+    remote = labs.remote_of(place)
     host = HostValues(
         work=str(place.work.path),
         identity=identity.of_this_host(),
@@ -59,10 +59,11 @@ def preview(place: LabDir) -> tuple[Lab, list[str]]:
     held = allocation.of(place.work.path)
     if held is None:
         # another host is asked for its routes only by `up`, which may then choose a different network
-        taken = [] if labs.remote_of(place.written) else allocation.host_routes()
+        taken = [] if labs.remote_of(place) else allocation.host_routes()
         network, management = allocation.preview(place.written.network, taken)
-        managed = labs.provider_of(place.written) is ProviderKind.LIBVIRT
-        held = Allocation(place.name, network, place.work.path, management if managed else None)
+        provider = labs.provider_of(place)
+        ssh_network = management if provider is ProviderKind.LIBVIRT else None
+        held = Allocation(place.name, network, place.work.path, ssh_network, provider=provider)
     lab = labs.planned(place, held)
     place.work.make()
     base = boxes.expected_base(lab.box, lab.release, place.written.kubernetes.source, lab.provider)

@@ -42,8 +42,9 @@ def brought_up(folder: Path, name: str = "ha", host: str = "", provider: str = "
     """The work folder of a lab with default values, as `up` leaves it, but without machines."""
     work = Work(folder / ".halab")
     work.make()
-    held = allocation.allocate(name, "auto", work.path, taken=[], host=host, managed=provider == "libvirt")
-    work.write(machine_info.record(work, lab_of(held.network, ProviderKind(provider), name=name)))
+    kind = ProviderKind(provider)
+    held = allocation.allocate(name, "auto", work.path, taken=[], host=host, provider=kind)
+    work.write(machine_info.record(work, lab_of(held.network, kind, name=name)))
     return work
 
 

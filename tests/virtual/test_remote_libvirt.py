@@ -14,6 +14,7 @@ import pytest
 from support.cli_driver import UserLab
 from support.remote_host import remote_host
 
+from halab.config.lab import ProviderKind
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, providers
 from halab.lifecycle.lab import LabDir
@@ -57,7 +58,9 @@ def make_networks(place: LabDir) -> Lab:
     provider = providers.connect(place)
     taken = [*allocation.host_routes(provider.remote), *provider.networks()]
     host = str(provider.remote)
-    allocation.allocate(place.name, "auto", place.work.path, taken=taken, managed=True, host=host)
+    allocation.allocate(
+        place.name, "auto", place.work.path, taken=taken, provider=ProviderKind.LIBVIRT, host=host
+    )
     lab = labs.allocated(place)
     place.work.write(machine_info.record(place.work, lab))
     provider.of(lab, place.work).make_networks()

@@ -1,9 +1,9 @@
-"""The networks that labs on this host hold: a list in the user's state folder, under a lock."""
+"""What labs on this host hold: their networks and provider, in a list in the user's state folder, under a lock."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from halab.config.lab import ProviderKind
 from halab.config.remote import Remote
 from halab.errors import HostProblem, LabProblem
 from halab.files import replace
@@ -25,9 +26,10 @@ _MANAGEMENT_POOL = IPv4Network("10.214.0.0/16")
 
 @dataclass(frozen=True)
 class Allocation:
-    """A lab's name and networks, and its work folder. Only virtual machines have `management`.
+    """A lab's name, networks and provider, and its work folder. Only virtual machines have `management`.
 
-    `host` is empty where the machines are on this host.
+    `provider` is what `auto` was resolved to: it stays the same as long as the lab exists. `host` is empty where the
+    machines are on this host.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Allocation:
     work: Path
     management: IPv4Network | None = None
     host: str = ""
+    provider: ProviderKind = ProviderKind.DOCKER
 
     @property
     def networks(self) -> list[IPv4Network]:
@@ -45,19 +48,10 @@ def held() -> list[Allocation]:
     """All allocations of this user on this host."""
     path = _folder() / "allocations.json"
     try:
-        return [
-            Allocation(
-                entry["name"],
-                IPv4Network(entry["network"]),
-                Path(entry["work"]),
-                IPv4Network(entry["management"]) if entry.get("management") else None,
-                entry.get("host", ""),
-            )
-            for entry in json.loads(path.read_text())
-        ]
+        return [_read(entry) for entry in json.loads(path.read_text())]
     except FileNotFoundError:
         return []
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HostProblem(
             f"not a list of allocations: {path}", hint="remove it while no lab is up"
         ) from error
@@ -74,12 +68,12 @@ def allocate(
     work: Path,
     *,
     taken: Iterable[IPv4Network],
-    managed: bool = False,
+    provider: ProviderKind = ProviderKind.DOCKER,
     host: str = "",
 ) -> Allocation:
     """Hold a network for a lab: `wanted`, or for `auto` the first of the pool that nothing on this host uses.
 
-    `taken` are networks that others use (routes, docker, libvirt). A `managed` lab gets a second network, for SSH. An
+    `taken` are networks that others use (routes, docker, libvirt). Virtual machines get a second network, for SSH. An
     earlier allocation of the work folder is released.
     """
     with _locked():
@@ -96,8 +90,9 @@ def allocate(
                 others.append(other)
         used = [*taken, *(network for other in others for network in other.networks)]
         network = _choose(wanted, used)
-        management = _first_free(_MANAGEMENT_POOL, [*used, network]) if managed else None
-        allocation = Allocation(name, network, work, management, host)
+        has_ssh_network = provider is ProviderKind.LIBVIRT
+        management = _first_free(_MANAGEMENT_POOL, [*used, network]) if has_ssh_network else None
+        allocation = Allocation(name, network, work, management, host, provider)
         _save([*others, allocation])
         return allocation
 
@@ -152,12 +147,27 @@ def _locked() -> Iterator[None]:
         ) from error
 
 
+def _read(entry: Mapping[str, str]) -> Allocation:
+    management = IPv4Network(entry["management"]) if entry.get("management") else None
+    # halab 0.1.0 did not write the provider; only virtual machines have a network for SSH
+    provider = entry.get("provider") or (ProviderKind.LIBVIRT if management else ProviderKind.DOCKER)
+    return Allocation(
+        entry["name"],
+        IPv4Network(entry["network"]),
+        Path(entry["work"]),
+        management,
+        entry.get("host", ""),
+        ProviderKind(provider),
+    )
+
+
 def _save(allocations: list[Allocation]) -> None:
     entries = [
         {
             "name": allocation.name,
             "network": str(allocation.network),
             "work": str(allocation.work),
+            "provider": allocation.provider,
             **({"management": str(allocation.management)} if allocation.management else {}),
             **({"host": allocation.host} if allocation.host else {}),
         }

@@ -106,7 +106,7 @@ class Session:
         return _heal(self.site, journal, journal.open_faults(), self.progress)
 
     def _meta(self, script: Script, started: str, twin: bool) -> Meta:
-        release, remote = self.lab.release, labs.remote_of(self.place.written)
+        release, remote = self.lab.release, labs.remote_of(self.place)
         return Meta(
             scenario=script.name,
             lab=self.lab.name,

@@ -218,15 +218,31 @@ def test_up_refuses_another_provider_and_down_uses_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
-    monkeypatch.setattr(providers, "connect", lambda place: engines[labs.provider_of(place.written)])
+    monkeypatch.setattr(providers, "connect", lambda place: engines[labs.provider_of(place)])
     docker: Any = engines[ProviderKind.DOCKER]
     mine = Host(tmp_path, "docker", docker, docker.add)
     mine.lab("a")
     mine.kind = "libvirt"
     place = mine.place("a")
-    with pytest.raises(LabProblem, match="provider is docker in the lab and libvirt in the file"):
+    with pytest.raises(LabProblem, match="the lab ha is up on docker, but .* now names libvirt"):
         up.up(place, mine.progress)
     assert sorted(mine.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
+
+
+def test_auto_keeps_the_provider_of_the_allocation_even_without_a_work_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`down` from cron must not decide again: on libvirt it would leave the containers behind, and the reverse."""
+    engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
+    monkeypatch.setattr(providers, "connect", lambda place: engines[labs.provider_of(place)])
+    libvirt: Any = engines[ProviderKind.LIBVIRT]
+    mine = Host(tmp_path, "libvirt", libvirt, libvirt.add)
+    shutil.rmtree(mine.lab("a").work.path)
+    mine.kind = "auto"
+    place = mine.place("a")
+    assert labs.provider_of(place) is ProviderKind.LIBVIRT
+    assert sorted(mine.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
+    assert labs.provider_of(place) is ProviderKind.DOCKER
 
 
 def test_a_lost_lab_may_have_another_name_and_another_kubernetes_in_its_file(host: Host) -> None:

@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes import captured
 
+from halab.config.lab import ProviderKind
 from halab.errors import HostProblem, LabProblem
 from halab.machines.host import allocation, routes
 from halab.machines.host.allocation import Allocation
+
+LIBVIRT = ProviderKind.LIBVIRT
 
 
 def work(folder: Path, name: str) -> Path:
@@ -105,14 +108,25 @@ def test_a_preview_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_virtual_machines_have_their_own_network_for_ssh(tmp_path: Path) -> None:
-    first = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[], managed=True)
-    other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[], managed=True)
+    first = allocation.allocate("one", "auto", work(tmp_path, "one"), taken=[], provider=LIBVIRT)
+    other = allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[], provider=LIBVIRT)
     assert first.management == IPv4Network("10.214.0.0/24")
     assert other.management == IPv4Network("10.214.1.0/24")
     assert allocation.held() == [first, other]
     taken = [IPv4Network("10.214.0.0/16")]
     with pytest.raises(HostProblem, match="no free /24 in 10.214.0.0/16"):
-        allocation.allocate("third", "auto", work(tmp_path, "third"), taken=taken, managed=True)
+        allocation.allocate("third", "auto", work(tmp_path, "third"), taken=taken, provider=LIBVIRT)
+
+
+def test_an_allocation_without_a_provider_is_read(tmp_path: Path, user_folders: Path) -> None:
+    """halab 0.1.0 wrote none. Only virtual machines had a network for SSH."""
+    allocation.allocate("containers", "auto", work(tmp_path, "one"), taken=[])
+    allocation.allocate("virtual", "auto", work(tmp_path, "other"), taken=[], provider=LIBVIRT)
+    path = user_folders / "state" / "halab" / "allocations.json"
+    entries = json.loads(path.read_text())
+    assert [entry.pop("provider") for entry in entries] == ["docker", "libvirt"]
+    path.write_text(json.dumps(entries))
+    assert [held.provider for held in allocation.held()] == [ProviderKind.DOCKER, LIBVIRT]
 
 
 @given(st.sets(st.integers(0, 255), max_size=255))

@@ -142,13 +142,13 @@ def test_known_parameters_of_libvirt_are_passed_on(query: str) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("variable", [False, True])
 def test_a_parameter_that_could_do_more_than_name_a_key_is_refused(
-    query: str, said: str, variable: bool, monkeypatch: pytest.MonkeyPatch
+    query: str, said: str, variable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = f"qemu+ssh://ada@farm/system?{query}"
     if variable:
         monkeypatch.setenv("LIBVIRT_DEFAULT_URI", uri)
         with pytest.raises(HostProblem, match=f"^LIBVIRT_DEFAULT_URI has .*{re.escape(said)}"):
-            labs.remote_of(loads("provider: libvirt\n", "lab.yml", LabFile))
+            labs.remote_of(place_in(tmp_path, "provider: libvirt\n"))
     else:
         (problem,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
         assert problem.startswith("lab.yml:2: provider_uri: has ")
@@ -262,7 +262,7 @@ def test_an_allocation_without_a_host_is_on_this_host(
 def test_a_variable_with_a_bad_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://")
     with pytest.raises(HostProblem, match="DOCKER_HOST names no host: ssh://"):
-        labs.remote_of(place_in(tmp_path).written)
+        labs.remote_of(place_in(tmp_path))
 
 
 # tunnels
