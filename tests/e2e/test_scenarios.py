@@ -11,10 +11,10 @@ from support.cli_driver import UserLab
 
 # One quick scenario for most kinds of fault. scripts/nightly runs all scenarios, also those that recover in minutes.
 # Other modules show a process that is killed (test_haproxy_lab.py), a machine that is lost (test_snapshots.py) and
-# power that is cut (tests/virtual). `move-etcd-leader` is run below, in a campaign.
+# power that is cut (tests/virtual). `move-etcd-leader` is run below, in a campaign. The twins pause a process and set
+# the load balancer up badly.
 SCENARIOS = {
     "stop-containerd": "a service is stopped",
-    "cut-idle-connections": "the load balancer is set up badly",
     "exhaust-connections": "connections are held",
     "partition-etcd-leader": "packets are dropped",
     "unplug-controller-leader": "a network link is cut",
@@ -22,7 +22,6 @@ SCENARIOS = {
     "freeze-etcd-leader": "a machine is frozen",
     "fail-closed-webhook": "admission refuses everything",
     "starve-cpu": "a machine has less of something",
-    "stall-etcd-member": "a process is paused",
 }
 # One twin adds a fault, the other changes a setting of the lab. The twin that replaces a fault is that of `mine.yml`.
 TWINS = ("pause-etcd-leader", "hang-apiserver")
