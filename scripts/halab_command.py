@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +15,8 @@ from typing import Any
 
 HALAB = Path(sys.executable).with_name("halab")
 STEADY_SECONDS = 600
+# So long after a step began, the processes that it starts are running.
+MOMENT_SECONDS = 0.7
 # What halab prints only if it has a bug.
 SIGNS_OF_A_BUG = ("Traceback", "internal error", "in a way it should not")
 
@@ -50,3 +55,60 @@ def wait_until_steady() -> dict[str, Any]:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file with one JSON object per line; none if there is no such file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def begin(
+    *words: str, environment: dict[str, str] | None = None, folder: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start halab in a session of its own, by default in this folder."""
+    return subprocess.Popen(
+        [HALAB, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, env=environment, cwd=folder,
+    )  # fmt: skip
+
+
+def at_step(step: int | str, child: subprocess.Popen[str]) -> bool:
+    """Wait until a moment after a step began; False if the command has no such step."""
+    assert child.stderr is not None
+    began = -1
+    for line in child.stderr:
+        # `… WHAT (≤ LIMIT)` begins a step; a line with `, for ` says that a step goes on
+        if line.startswith("… ") and ", for " not in line:
+            began += 1
+        if began == step or (isinstance(step, str) and line.startswith(f"… {step}")):
+            time.sleep(MOMENT_SECONDS)
+            return True
+    return False
+
+
+def kill(child: subprocess.Popen[str]) -> None:
+    """Kill halab alone. The processes that it started go on, for example Vagrant: the next command must end them."""
+    if child.poll() is None:
+        os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    if child.stderr:
+        child.stderr.close()
+
+
+def lab_objects(lab: str) -> list[str]:
+    """The names of a lab's objects in docker and libvirt."""
+    commands = []
+    if shutil.which("docker"):
+        commands += [
+            ["docker", "ps", "--all", "--format", "{{.Names}}"],
+            ["docker", "network", "ls", "--format", "{{.Name}}"],
+            ["docker", "volume", "ls", "--format", "{{.Name}}"],
+            ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"],
+        ]
+    if shutil.which("virsh"):
+        virsh = ["virsh", "--quiet", "--connect", os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")]
+        commands += [
+            [*virsh, "list", "--all", "--name"],
+            [*virsh, "net-list", "--all", "--name"],
+            [*virsh, "vol-list", "default"],
+        ]
+    outputs = [
+        subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
+        for argv in commands
+    ]
+    return [line.strip() for text in outputs for line in text.splitlines() if f"halab-{lab}" in line]

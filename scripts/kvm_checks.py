@@ -1,0 +1,350 @@
+"""The checks of scripts/verify-kvm. Each yields what it saw, and changes nothing but its own lab."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import kvm_facts
+from evidence import Answer, Evidence
+from halab_command import HALAB, at_step, begin, kill, lab_objects
+from kvm_facts import Fact, State
+
+LAB = "verify-kvm"
+SNAPSHOT = "verify"
+SNAPSHOT_SECONDS = 90
+# After `down`, a Vagrant that survived a killed halab makes its next machine within this time.
+SURVIVOR_SECONDS = 60
+# Of the files of a run: what shows what happened. Samples are large, and checks are halab's own.
+RUN_FILES = (
+    "meta.json", "result.json", "junit.xml", "timeline.jsonl", "states.jsonl", "checks.xml", "report.html",
+)  # fmt: skip
+
+
+@dataclass
+class Trial:
+    """The lab of this script, and what the checks pass on to each other."""
+
+    evidence: Evidence
+    folder: Path
+    accel: str
+    control_planes: int
+    # multiplies the time limits
+    patience: int
+    began: float = field(default_factory=time.time)
+    is_up: bool = False
+    before: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        return os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")
+
+    def halab(self, name: str, *words: str, limit_seconds: float) -> Answer:
+        limit = limit_seconds * self.patience
+        return self.evidence.run(name, [HALAB, *words], limit_seconds=limit, cwd=self.folder)
+
+    def inside(self, name: str, machine: str, command: str) -> Answer:
+        return self.halab(name, "ssh", machine, "--", command, limit_seconds=60)
+
+    def look(self, name: str, *argv: str, limit_seconds: float = 30) -> Answer:
+        return self.evidence.run(name, argv, limit_seconds=limit_seconds)
+
+    def look_as_root(self, name: str, *argv: str) -> Answer:
+        """Run a command that only reads, with `sudo -n` for an ordinary user: it never asks for a password."""
+        return self.look(name, *(argv if os.geteuid() == 0 else ("sudo", "-n", *argv)))
+
+    def virsh(self, name: str, *words: str) -> Answer:
+        return self.look(name, "virsh", "--quiet", "--connect", self.uri, *words)
+
+    def machines(self) -> dict[str, str]:
+        """The addresses of the machines."""
+        status = self.halab("status", "status", "--json", limit_seconds=60)
+        listed = json.loads(status.output or "{}").get("machines", [])
+        return {machine["name"]: machine["address"] for machine in listed}
+
+    def domains(self) -> list[str]:
+        """The names of the lab's machines in libvirt."""
+        argv = ["virsh", "--quiet", "--connect", self.uri, "list", "--all", "--name"]
+        listed = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        return [name for name in listed.stdout.split() if name.startswith(f"halab-{LAB}-")]
+
+    def keep_logs(self, name: str) -> None:
+        for log in (self.folder / ".halab/logs").glob("*"):
+            self.evidence.copy(log, f"{name}/{log.name}")
+
+
+def _about(answer: Answer, what: str) -> Fact:
+    """A command that must succeed."""
+    if answer.succeeded:
+        return Fact(State.OK, f"{what}: {answer.seconds:.0f} s")
+    return Fact(State.FAILED, f"{what}: {answer.why}")
+
+
+def host(trial: Trial) -> Iterator[Fact]:
+    """Groups, /dev/kvm, domain capabilities, versions, and what `halab doctor` says."""
+    for name, argv in {
+        "system": ("uname", "-a"), "distribution": ("cat", "/etc/os-release"), "processor": ("lscpu",),
+        "memory": ("free", "-m"), "disks": ("df", "-h"), "kvm-acl": ("getfacl", "-p", "/dev/kvm"),
+        "vhost-net": ("ls", "-l", "/dev/vhost-net", "/sys/module/vhost_net"),
+        "halab": (str(HALAB), "--version"), "qemu": ("qemu-system-x86_64", "--version"),
+        "vagrant": ("vagrant", "--version"), "vagrant-plugins": ("vagrant", "plugin", "list"),
+        "revision": ("git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"),
+        "selinux": ("getenforce",), "sudo": ("sudo", "--version"),
+    }.items():  # fmt: skip
+        trial.look(name, *argv)
+    trial.virsh("libvirt", "version", "--daemon")
+    yield from _access(trial)
+    doctor = trial.halab("doctor", "doctor", "--json", limit_seconds=120)
+    checks = json.loads(doctor.output or "{}").get("checks", [])
+    bad = [check for check in checks if check.get("needed", True) and check["state"] == "failed"]
+    for check in bad:
+        yield Fact(State.FAILED, f"halab doctor: {check['name']}: {check.get('seen', '')}")
+    if not bad:
+        yield (
+            Fact(State.OK, "halab doctor finds nothing that stops the lab")
+            if checks
+            else _about(doctor, "halab doctor")
+        )
+
+
+def host_again(trial: Trial) -> Iterator[Fact]:
+    """Groups, /dev/kvm and domain capabilities again: a lab must not change them."""
+    yield from _access(trial, is_again=True)
+
+
+def _access(trial: Trial, *, is_again: bool = False) -> Iterator[Fact]:
+    identity, device = (
+        trial.look("groups", "id"),
+        trial.look("kvm-device", "stat", "-c", "%A %U:%G", "/dev/kvm"),
+    )
+    groups = kvm_facts.groups_of(identity.output) & {"kvm", "libvirt", "libvirt-qemu", "docker", "root"}
+    is_open = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    wanted = "kvm" if trial.accel == "kvm" else "qemu"
+    capabilities = trial.virsh("domain-capabilities", "domcapabilities", "--virttype", wanted)
+    offered = kvm_facts.domain_capabilities(capabilities.output)
+    seen = {
+        "groups": " ".join(sorted(groups)) or "none of kvm, libvirt",
+        "/dev/kvm": device.output.strip() or "missing",
+        "/dev/kvm for this user": "open" if is_open else "closed",
+        **offered,
+    }
+    if not is_again:
+        trial.before = seen
+        yield Fact(State.OK, kvm_facts.in_words(seen))
+    if not offered:
+        yield Fact(State.FAILED, f"libvirt offers no {wanted}: {capabilities.why}")
+    if is_again:
+        changed = kvm_facts.differences(trial.before, seen) if trial.before else ["not read before"]
+        for line in changed:
+            yield Fact(State.FAILED if trial.before else State.NOT_SHOWN, line)
+        if not changed:
+            yield Fact(State.OK, "the same as before")
+
+
+def box(trial: Trial) -> Iterator[Fact]:
+    """Build the box again, as this user."""
+    built = trial.halab("box", "box", "build", "--provider", "libvirt", "--force", limit_seconds=3600)
+    yield _about(built, f"the box, built by {getpass.getuser()} (uid {os.geteuid()})")
+    if os.geteuid() == 0:
+        yield Fact(State.NOT_SHOWN, "the box as an ordinary user: this script ran as root")
+
+
+def up(trial: Trial) -> Iterator[Fact]:
+    """Bring the lab up; what its machines are; what AppArmor or SELinux denied meanwhile."""
+    begun = time.time()
+    built = trial.halab("up", "up", limit_seconds=1200)
+    trial.keep_logs("up-logs")
+    trial.is_up = built.succeeded
+    yield _about(built, f"halab up, {trial.control_planes} control planes")
+    for name in trial.domains():
+        definition = trial.virsh(f"definition-{name}", "dumpxml", name)
+        yield Fact(State.OK, f"{name}: {kvm_facts.in_words(kvm_facts.machine(definition.output))}")
+    trial.virsh("networks", "net-list", "--all")
+    # the kernel forwards the packets of a guest in threads with this name
+    threads = trial.look("threads", "ps", "-eLo", "comm").output.split()
+    yield Fact(
+        State.OK, f"vhost-net: {sum(name.startswith('vhost-') for name in threads)} threads on this host"
+    )
+    yield from _denied(trial, begun)
+    if trial.is_up:
+        trial.inside(
+            "guest", "cp1", "uname -a; systemd-detect-virt; cat /sys/devices/system/clocksource/*/current_*"
+        )
+        cpuinfo = trial.inside("guest-processor", "cp1", "cat /proc/cpuinfo")
+        flags = kvm_facts.processor_flags(cpuinfo.output)
+        yield Fact(State.OK, f"processor flags in cp1: {' '.join(flags) or 'none of those that matter'}")
+
+
+def _denied(trial: Trial, since: float) -> Iterator[Fact]:
+    logs = [
+        trial.look_as_root(
+            "kernel-log",
+            "journalctl",
+            "--no-pager",
+            f"--since=@{since:.0f}",
+            "_TRANSPORT=kernel",
+            "+",
+            "_TRANSPORT=audit",
+        ),
+        trial.look_as_root("audit-log", "ausearch", "-m", "AVC", "-ts", "today"),
+        trial.look_as_root("kernel-messages", "dmesg"),
+    ]
+    lines = kvm_facts.denials("\n".join(log.output for log in logs))
+    for line in lines[:10]:
+        yield Fact(State.FAILED, f"denied: {line}")
+    if not lines and any(log.succeeded for log in logs):
+        yield Fact(State.OK, "AppArmor and SELinux denied nothing to libvirt, qemu or dnsmasq")
+    elif not lines:
+        yield Fact(State.NOT_SHOWN, "denials: only root can read the logs; run `sudo -v` first")
+
+
+def snapshot(trial: Trial) -> Iterator[Fact]:
+    """Save the lab, wait 90 s, restore it, and compare the clocks."""
+    saved = trial.halab("snapshot-save", "snapshot", "save", SNAPSHOT, limit_seconds=600)
+    yield _about(saved, "snapshot save")
+    if not saved.succeeded:
+        return
+    yield from _clocks(trial, "after save")
+    time.sleep(SNAPSHOT_SECONDS)
+    restored = trial.halab("snapshot-restore", "snapshot", "restore", SNAPSHOT, limit_seconds=900)
+    yield _about(restored, f"snapshot restore, {SNAPSHOT_SECONDS} s later, until the lab is steady")
+    yield from _clocks(trial, "after restore")
+    yield _about(
+        trial.halab("snapshot-delete", "snapshot", "delete", SNAPSHOT, limit_seconds=300), "snapshot delete"
+    )
+
+
+def _clocks(trial: Trial, when: str) -> Iterator[Fact]:
+    for name in trial.machines():
+        asked = time.time()
+        answer = trial.inside(f"clock-{name}", name, "date +%s.%N")
+        # the end of the command, without what this script does afterwards
+        answered = asked + answer.seconds
+        try:
+            difference = kvm_facts.clock_difference(asked, answered, float(answer.output))
+        except ValueError:
+            yield Fact(State.FAILED, f"{when}: the clock of {name}: {answer.why}")
+        else:
+            yield kvm_facts.clock_fact(f"{name} {when}", *difference)
+
+
+def network(trial: Trial) -> Iterator[Fact]:
+    """Ping from each machine to each other, with the firewalls that this host has."""
+    docker = trial.look("docker", "docker", "info", "--format", "{{.ServerVersion}}").succeeded
+    ufw = "Status: active" in trial.look_as_root("ufw", "ufw", "status", "verbose").output
+    firewalld = "running" in trial.look("firewalld", "firewall-cmd", "--state").output.split()
+    trial.look("bridge-filter", "sysctl", "net.bridge.bridge-nf-call-iptables", "net.ipv4.ip_forward")
+    # chains with their hooks and policies, and no rules: those are the user's own business
+    trial.look_as_root("nft-chains", "nft", "list", "chains")
+    trial.look_as_root("iptables-forward", "iptables", "-S", "FORWARD")
+    trial.virsh("leases", "net-dhcp-leases", f"halab-{LAB}-ssh")
+    for name, is_active in (("docker", docker), ("ufw", ufw), ("firewalld", firewalld)):
+        if is_active:
+            yield Fact(State.OK, f"{name} is active on this host")
+        else:
+            hint = f"start it and run `scripts/verify-kvm --only network`, if you use {name}"
+            yield Fact(
+                State.NOT_SHOWN, f"pings under {name}: it is not active here, or cannot be asked; {hint}"
+            )
+    addresses = trial.machines()
+    for source in addresses:
+        for target, address in addresses.items():
+            if target != source:
+                answer = trial.inside(f"ping-{source}-{target}", source, f"ping -n -c 3 -W 2 {address}")
+                yield kvm_facts.ping_fact(source, target, answer.output)
+
+
+def scenarios(trial: Trial) -> Iterator[Fact]:
+    """Run the scenarios that need virtual machines, one by one."""
+    names, left_out = kvm_facts.scenarios_for(trial.control_planes)
+    for name in names:
+        ran = trial.halab(f"run-{name}", "run", name, limit_seconds=1800)
+        verdict = {0: "passed", 1: "failed"}.get(-1 if ran.code is None else ran.code, "no verdict")
+        words = f"{name}: {verdict}, {ran.seconds:.0f} s"
+        yield Fact(State.OK, words) if ran.succeeded else Fact(State.FAILED, f"{words}: {ran.why}")
+    for run in sorted((trial.folder / ".halab/runs").glob("*")):
+        files = [*(run / name for name in RUN_FILES), *(run / "logs").glob("*")]
+        for file in files:
+            trial.evidence.copy(file, f"runs/{run.name}/{file.relative_to(run)}")
+    yield from left_out
+
+
+def down(trial: Trial) -> Iterator[Fact]:
+    """Take the lab down: nothing may be left."""
+    removed = trial.halab("down", "down", limit_seconds=300)
+    trial.is_up = trial.is_up and not removed.succeeded
+    yield _about(removed, "halab down")
+    yield from _left(trial, "down")
+
+
+def kill_up(trial: Trial) -> Iterator[Fact]:
+    """Kill `halab up` with SIGKILL: `down` must remove what Vagrant made, also what it makes later."""
+    for when, wanted in (("as Vagrant starts", 0), ("when the first machine exists", 1)):
+        child = begin("up", folder=trial.folder)
+        try:
+            reached = at_step("boot", child)
+            deadline = time.monotonic() + 120 * trial.patience
+            while reached and len(trial.domains()) < wanted and time.monotonic() < deadline:
+                time.sleep(0.5)
+        finally:
+            kill(child)
+        if not reached:
+            yield Fact(State.NOT_SHOWN, f"{when}: halab up ended before it started Vagrant")
+            continue
+        time.sleep(2)
+        survivors = processes_in(trial.folder)
+        trial.evidence.write(f"survivors-{wanted}.txt", "\n".join(survivors) + "\n")
+        words = f"processes that survived: {len(survivors)}" if survivors else "no process survived"
+        yield Fact(State.OK, f"{when}: {words}")
+        yield _about(trial.halab("down-after-kill", "down", limit_seconds=300), f"{when}: halab down")
+        time.sleep(SURVIVOR_SECONDS)
+        yield from _left(trial, f"{when}: {SURVIVOR_SECONDS} s after down")
+
+
+def _left(trial: Trial, when: str) -> Iterator[Fact]:
+    left = sorted(set(lab_objects(LAB))) + [f"process {line}" for line in processes_in(trial.folder)]
+    trial.evidence.write(f"left-{when.replace(' ', '-').replace(':', '')}.txt", "\n".join(left) + "\n")
+    for line in left[:10]:
+        yield Fact(State.FAILED, f"{when}: still there: {line}")
+    if not left:
+        yield Fact(State.OK, f"{when}: nothing is left")
+
+
+def processes_in(folder: Path, proc: Path = Path("/proc")) -> list[str]:
+    """The processes that work in a folder or below it, as `PID COMMAND`. This one does not count."""
+    lines = []
+    for process in proc.glob("[0-9]*"):
+        try:
+            cwd = (process / "cwd").readlink()
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        is_there = cwd == folder or folder in cwd.parents
+        if is_there and int(process.name) != os.getpid():
+            lines.append(f"{process.name} {command.strip()}")
+    return sorted(lines)
+
+
+@dataclass(frozen=True)
+class Check:
+    run: Callable[[Trial], Iterator[Fact]]
+    needs_lab: bool = False
+
+
+CHECKS = {
+    "host": Check(host),
+    "box": Check(box),
+    "up": Check(up),
+    "snapshot": Check(snapshot, needs_lab=True),
+    "network": Check(network, needs_lab=True),
+    "scenarios": Check(scenarios, needs_lab=True),
+    "down": Check(down),
+    "kill": Check(kill_up),
+    "host-again": Check(host_again),
+}
