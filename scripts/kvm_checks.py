@@ -166,6 +166,7 @@ def up(trial: Trial) -> Iterator[Fact]:
         definition = trial.virsh(f"definition-{name}", "dumpxml", name)
         yield Fact(State.OK, f"{name}: {kvm_facts.in_words(kvm_facts.machine(definition.output))}")
     trial.virsh("networks", "net-list", "--all")
+    trial.virsh("volumes", "vol-list", "default", "--details")
     # the kernel forwards the packets of a guest in threads with this name
     threads = trial.look("threads", "ps", "-eLo", "comm").output.split()
     yield Fact(
@@ -210,6 +211,8 @@ def snapshot(trial: Trial) -> Iterator[Fact]:
     yield _about(saved, "snapshot save")
     if not saved.succeeded:
         return
+    # the memory of the machines is in their disks now
+    trial.virsh("volumes", "vol-list", "default", "--details")
     yield from _clocks(trial, "after save")
     time.sleep(SNAPSHOT_SECONDS)
     restored = trial.halab("snapshot-restore", "snapshot", "restore", SNAPSHOT, limit_seconds=900)

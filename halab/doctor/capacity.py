@@ -11,6 +11,7 @@ from halab.doctor.check import DOCKER_ONLY, Check, Finding, Pace, Subject, faile
 from halab.doctor.engines import local_socket
 from halab.doctor.host import Files, Host
 from halab.errors import HalabError
+from halab.images import bundle as bundles
 from halab.images import cache
 from halab.images.box import SPACE_BYTES
 from halab.topology.lab import Machine
@@ -24,8 +25,6 @@ _IDLE_BALANCER_MEBIBYTES = 100
 # The image, once as a tar and once unpacked. A node writes its own copy of the images, etcd's data and logs.
 _IMAGE_BYTES = 3_000_000_000
 _NODE_BYTES = 1_000_000_000
-# The root file system, its tar and the parts of the bundle during a build.
-_BUNDLE_BYTES = 4 << 30
 
 # Measured in a lab of three control planes and a load balancer: 83 inotify instances and 528 watches, all owned by
 # root (systemd, kubelet, API server, controller-manager, containerd), and 2900 open files on the host.
@@ -124,11 +123,12 @@ def _missing_bytes(host: Host, subject: Subject) -> int:
     # Vagrant stores a stock box in its own home, not in the cache
     is_built = not is_stock(subject.written.box)
     box_bytes = SPACE_BYTES[subject.provider] if is_built else 0
+    source = subject.written.kubernetes.source
     bundle = box = None
     with suppress(HalabError):  # a damaged bundle or box is built again
-        bundle = host.bundle(subject.release, subject.written.kubernetes.source)
+        bundle = host.bundle(subject.release, source)
         box = is_built and bundle and host.box(subject.written.box, bundle, subject.provider)
-    return (0 if bundle else _BUNDLE_BYTES) + (0 if box else box_bytes)
+    return (0 if bundle else bundles.space_bytes(source)) + (0 if box else box_bytes)
 
 
 def is_up(host: Host, subject: Subject) -> bool:

@@ -90,7 +90,9 @@ def boot_code(hint: str = "") -> Path:
     for path in _BOOT_CODES:
         if path.is_file():
             return path
-    raise HostProblem(f"not found: mbr.bin of extlinux, in any of {', '.join(map(str, _BOOT_CODES))}", hint=hint or None)
+    raise HostProblem(
+        f"not found: mbr.bin of extlinux, in any of {', '.join(map(str, _BOOT_CODES))}", hint=hint or None
+    )
 
 
 def prepare(tree: Path) -> None:

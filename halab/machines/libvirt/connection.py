@@ -1,10 +1,12 @@
 """A connection to libvirt. It ends when libvirt does not answer, and is opened again for the next question.
 
-The library is an extra (`halab[libvirt]`): the modules of this package import it when they talk to libvirt.
+The library is optional (the extra `libvirt` in pyproject.toml): the modules of this package import it when they talk to
+libvirt.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -94,7 +96,8 @@ def _load_library() -> None:
     except ImportError as error:
         raise HostProblem(
             f"libvirt-python is not installed: {error}",
-            hint="sudo apt-get install libvirt-dev pkg-config gcc python3-dev && pip install 'halab[libvirt]'",
+            # into the environment of this halab; halab itself is not on PyPI
+            hint=f"{sys.executable} -m pip install 'libvirt-python>=9.0'; `halab doctor` says what else it needs",
         ) from error
     # by itself it prints every error to stderr, also those that are expected
     with suppress(AttributeError):

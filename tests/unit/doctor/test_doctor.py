@@ -195,6 +195,14 @@ def test_the_cache_needs_space_only_for_missing_files() -> None:
     )
 
 
+@pytest.mark.parametrize(("source", "needed"), [("release", 3 + 4), ("modules", 6 + 4), ("auto", 6 + 4)])
+def test_a_missing_bundle_needs_the_space_that_its_build_asks_for(source: str, needed: int) -> None:
+    """And 4 GiB for the box. A build refuses a disk that doctor must not have accepted."""
+    for free, state in ((needed * GIB, HostCheckState.OK), (needed * GIB - 1, HostCheckState.FAILED)):
+        host = FakeHost(free=free, cached_bundle=False)
+        assert run_check("cache disk", host, kubernetes={"source": source}).state is state
+
+
 @pytest.mark.parametrize(
     ("limit", "state"),
     [(512, HostCheckState.OK), (128, HostCheckState.WARNING), (64, HostCheckState.FAILED)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from support.fake_libvirt import VIRTUAL
 from support.fake_libvirt import test_driver as driver
 
+from halab.errors import HostProblem
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.work import Work
 
@@ -51,3 +53,15 @@ def test_an_inactive_pool_has_no_known_space() -> None:
         finally:
             pool.destroy()
             pool.undefine()
+
+
+def test_a_missing_library_is_named_by_a_package_that_can_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """halab itself is on no package index, so `pip install 'halab[libvirt]'` would find nothing."""
+    monkeypatch.setitem(sys.modules, "libvirt", None)
+    with pytest.raises(HostProblem, match="libvirt-python is not installed") as caught:
+        Hypervisor(uri="test:///default")
+    assert caught.value.hint == (
+        f"{sys.executable} -m pip install 'libvirt-python>=9.0'; `halab doctor` says what else it needs"
+    )
