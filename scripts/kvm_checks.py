@@ -99,52 +99,49 @@ def host(trial: Trial) -> Iterator[Fact]:
     }.items():  # fmt: skip
         trial.look(name, *argv)
     trial.virsh("libvirt", "version", "--daemon")
-    yield from _access(trial)
+    trial.before, problems = _access(trial)
+    yield Fact(State.OK, kvm_facts.in_words(trial.before))
+    yield from problems
     doctor = trial.halab("doctor", "doctor", "--json", limit_seconds=120)
     checks = json.loads(doctor.output or "{}").get("checks", [])
-    bad = [check for check in checks if check.get("needed", True) and check["state"] == "failed"]
-    for check in bad:
-        yield Fact(State.FAILED, f"halab doctor: {check['name']}: {check.get('seen', '')}")
-    if not bad:
-        yield (
-            Fact(State.OK, "halab doctor finds nothing that stops the lab")
-            if checks
-            else _about(doctor, "halab doctor")
-        )
+    failed = [check for check in checks if check["needed"] and check["state"] == "failed"]
+    for check in failed:
+        yield Fact(State.FAILED, f"halab doctor: {check['name']}: {check['seen']}")
+    if not checks:
+        yield Fact(State.FAILED, f"halab doctor: {doctor.why}")
+    elif not failed:
+        yield Fact(State.OK, "halab doctor finds nothing that stops the lab")
 
 
 def host_again(trial: Trial) -> Iterator[Fact]:
     """Groups, /dev/kvm and domain capabilities again: a lab must not change them."""
-    yield from _access(trial, is_again=True)
+    seen, problems = _access(trial)
+    yield from problems
+    if not trial.before:
+        yield Fact(State.NOT_SHOWN, "a comparison: the check `host` was skipped")
+        return
+    changed = kvm_facts.differences(trial.before, seen)
+    yield from (Fact(State.FAILED, line) for line in changed)
+    if not changed:
+        yield Fact(State.OK, "the same as before")
 
 
-def _access(trial: Trial, *, is_again: bool = False) -> Iterator[Fact]:
-    identity, device = (
-        trial.look("groups", "id"),
-        trial.look("kvm-device", "stat", "-c", "%A %U:%G", "/dev/kvm"),
-    )
-    groups = kvm_facts.groups_of(identity.output) & {"kvm", "libvirt", "libvirt-qemu", "docker", "root"}
-    is_open = os.access("/dev/kvm", os.R_OK | os.W_OK)
-    wanted = "kvm" if trial.accel == "kvm" else "qemu"
-    capabilities = trial.virsh("domain-capabilities", "domcapabilities", "--virttype", wanted)
+def _access(trial: Trial) -> tuple[dict[str, str], list[Fact]]:
+    """What this user and libvirt may use, and what they lack."""
+    identity = trial.look("groups", "id")
+    device = trial.look("kvm-device", "stat", "-c", "%A %U:%G", "/dev/kvm")
+    kind = "kvm" if trial.accel == "kvm" else "qemu"
+    capabilities = trial.virsh("domain-capabilities", "domcapabilities", "--virttype", kind)
     offered = kvm_facts.domain_capabilities(capabilities.output)
+    groups = kvm_facts.groups_of(identity.output) & {"kvm", "libvirt", "docker", "root"}
     seen = {
         "groups": " ".join(sorted(groups)) or "none of kvm, libvirt",
         "/dev/kvm": device.output.strip() or "missing",
-        "/dev/kvm for this user": "open" if is_open else "closed",
+        "/dev/kvm for this user": "open" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "closed",
         **offered,
     }
-    if not is_again:
-        trial.before = seen
-        yield Fact(State.OK, kvm_facts.in_words(seen))
-    if not offered:
-        yield Fact(State.FAILED, f"libvirt offers no {wanted}: {capabilities.why}")
-    if is_again:
-        changed = kvm_facts.differences(trial.before, seen) if trial.before else ["not read before"]
-        for line in changed:
-            yield Fact(State.FAILED if trial.before else State.NOT_SHOWN, line)
-        if not changed:
-            yield Fact(State.OK, "the same as before")
+    missing = [] if offered else [Fact(State.FAILED, f"libvirt offers no {kind}: {capabilities.why}")]
+    return seen, missing
 
 
 def box(trial: Trial) -> Iterator[Fact]:
@@ -168,10 +165,10 @@ def up(trial: Trial) -> Iterator[Fact]:
     trial.virsh("networks", "net-list", "--all")
     trial.virsh("volumes", "vol-list", "default", "--details")
     # the kernel forwards the packets of a guest in threads with this name
-    threads = trial.look("threads", "ps", "-eLo", "comm").output.split()
-    yield Fact(
-        State.OK, f"vhost-net: {sum(name.startswith('vhost-') for name in threads)} threads on this host"
-    )
+    threads = [
+        name for name in trial.look("threads", "ps", "-eLo", "comm").output.split() if "vhost-" in name
+    ]
+    yield Fact(State.OK, f"vhost-net: {len(threads)} threads on this host")
     yield from _denied(trial, begun)
     if trial.is_up:
         trial.inside(

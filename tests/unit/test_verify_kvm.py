@@ -446,3 +446,95 @@ def test_an_interrupt_takes_the_lab_down_and_writes_the_archive(
     assert json.loads(texts["summary.json"])["interrupted"] is True
     assert texts["vagrant.log"] == "token: [removed]\n"
     assert not list(folder.iterdir())
+
+
+class Lab:
+    """Answers the commands of a check by their first words; records all of them."""
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        self.answers, self.commands = answers, list[str]()
+
+    def run(self, name: str, argv: list[Any], **_: Any) -> Any:
+        from evidence import Answer
+
+        command = " ".join(Path(word).name if index == 0 else str(word) for index, word in enumerate(argv))
+        self.commands.append(command)
+        known = next((text for words, text in self.answers.items() if words in command), None)
+        return Answer(
+            0 if known is not None else 1, known or "", "" if known is not None else "error: no", 1.0
+        )
+
+    def write(self, name: str, text: str) -> None:
+        pass
+
+    copy = write
+
+
+STATUS = json.dumps(
+    {"machines": [{"name": "lb1", "address": "10.1.1.10"}, {"name": "cp1", "address": "10.1.1.11"}]}
+)
+
+
+@pytest.mark.parametrize(("behind", "state"), [(0.0, "ok"), (90.0, "failed")])
+def test_a_clock_that_stood_still_during_a_snapshot_fails(
+    checks: Any, facts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: float, state: str
+) -> None:
+    monkeypatch.setattr(checks, "SNAPSHOT_SECONDS", 0)
+    lab = Lab({"status": STATUS, "date": str(time.time() - behind), "snapshot": ""})
+    seen = list(checks.snapshot(checks.Trial(lab, tmp_path, "tcg", 1, 3)))
+    assert facts.worst(seen) == state
+    assert [fact.what for fact in seen if "clock of cp1 after restore" in fact.what]
+    assert [command for command in lab.commands if "snapshot" in command] == [
+        f"halab snapshot {verb} verify" for verb in ("save", "restore", "delete")
+    ]
+
+
+def test_pings_say_which_firewall_was_active(checks: Any, tmp_path: Path) -> None:
+    lab = Lab(
+        {
+            "docker info": "28.5.2",
+            "status --json": STATUS,
+            "ping": "3 packets transmitted, 3 received, 0% loss",
+        }
+    )
+    seen = {
+        fact.what.split(":")[0]: str(fact.state)
+        for fact in checks.network(checks.Trial(lab, tmp_path, "kvm", 3, 1))
+    }
+    assert seen == {
+        "docker is active on this host": "ok", "pings under ufw": "not shown", "pings under firewalld": "not shown",
+        "lb1 → cp1": "ok", "cp1 → lb1": "ok",
+    }  # fmt: skip
+
+
+def test_what_is_left_after_down_fails(checks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "lab_objects", lambda lab: [f"halab-{lab}-ssh"])
+    monkeypatch.setattr(checks, "processes_in", lambda folder: ["77 ruby vagrant up"])
+    seen = list(checks.down(checks.Trial(Lab({"down": ""}), tmp_path, "kvm", 3, 1)))
+    assert [(str(fact.state), fact.what) for fact in seen] == [
+        ("ok", "halab down: 1 s"),
+        ("failed", "down: still there: halab-verify-kvm-ssh"),
+        ("failed", "down: still there: process 77 ruby vagrant up"),
+    ]
+
+
+def test_a_host_without_kvm_and_a_changed_host_fail(checks: Any, tmp_path: Path) -> None:
+    doctor = json.dumps(
+        {"checks": [{"name": "kvm", "needed": True, "state": "failed", "seen": "boots no guest"}]}
+    )
+    lab = Lab({"doctor": doctor, "id": "groups=1(ana),2(kvm)"})
+    trial = checks.Trial(lab, tmp_path, "kvm", 3, 1)
+    failed = [fact.what for fact in checks.host(trial) if fact.state == "failed"]
+    assert failed == ["libvirt offers no kvm: error: no", "halab doctor: kvm: boots no guest"]
+    lab.answers["domcapabilities"] = CAPABILITIES
+    changes = [fact.what for fact in checks.host_again(trial) if fact.state == "failed"]
+    assert "machine: nothing before, pc-i440fx-10.0 now" in changes
+
+
+def test_logs_that_only_root_can_read_show_nothing(checks: Any, tmp_path: Path) -> None:
+    trial = checks.Trial(Lab({}), tmp_path, "kvm", 3, 1)
+    assert [str(fact.state) for fact in checks._denied(trial, 0.0)] == ["not shown"]
+    trial.evidence.answers["dmesg"] = APPARMOR
+    assert [fact.what for fact in checks._denied(trial, 0.0)] == [f"denied: {APPARMOR}"]
+    trial.evidence.answers["dmesg"] = "nothing"
+    assert [str(fact.state) for fact in checks._denied(trial, 0.0)] == ["ok"]
