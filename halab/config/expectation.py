@@ -157,7 +157,7 @@ class ProbeExpectation(_Expectation):
     fails: WithinOrAlways | None = None
     longest_outage: SecondsBounds | None = None
     failed_share: ShareBounds | None = None
-    outages: CountBounds | None = Field(None, description="how many there are")
+    outages: CountBounds | None = Field(None, description="how many outages there are")
 
     @property
     def fault_seconds(self) -> float:

@@ -154,7 +154,7 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
     fact, during = expectation.fact, expectation.during
     forms = [name for name in _FORMS if getattr(expectation, name) is not None]
     if len(forms) != 1:
-        yield f"should say one of {_listed(_FORMS)}"
+        yield f"needs exactly one of {_listed(_FORMS)}"
         return
     (form,) = forms
     if form == "value" and (expectation.reached is None) == (during is None):

@@ -99,7 +99,7 @@ def _conditions(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _no_version(when: Condition) -> str:
-    return f"no Kubernetes version that halab knows is {when.kubernetes}: {', '.join(kubernetes.RELEASES)}"
+    return f"halab has no Kubernetes version {when.kubernetes}: it has {', '.join(kubernetes.RELEASES)}"
 
 
 def _disagreement(when: Condition, other: Condition, whose: str) -> str:

@@ -81,7 +81,7 @@ class Expect(_Step):
         Discriminator(
             one_of("probe", "fact"),
             custom_error_type="one_of",
-            custom_error_message="should say one of probe or fact",
+            custom_error_message="needs exactly one of probe or fact",
         ),
     ] = Field(alias="expect")
 
@@ -95,7 +95,7 @@ Step = Annotated[
     Discriminator(
         one_of("inject", "expect", "heal", "wait"),
         custom_error_type="one_of",
-        custom_error_message="should say one of inject, expect, heal or wait",
+        custom_error_message="needs exactly one of inject, expect, heal or wait",
     ),
 ]
 

@@ -18,7 +18,7 @@ def problems(scenario: Scenario, known: KnownFaults) -> Iterator[Finding]:
     """`known` has all faults of the scenario."""
     twin = scenario.twin
     if len(twin.changes) != 1:
-        yield ("twin",), "should say one of replace, add or set"
+        yield ("twin",), "needs exactly one of replace, add or set"
     injects = {step.name: step for step in reversed(scenario.injects)}
     for name, replacement in twin.replacements.items():
         for what in _replaced(name, replacement, injects, known):

@@ -160,16 +160,16 @@ def test_options_become_text() -> None:
             "wait: 10",
             "s.yml:11: steps[3].wait: should be a time such as 500ms, 5s or 1m30s, not 10",
         ),
-        ("wait: 10s", "rest: 10s", "s.yml:11: steps[3]: should say one of inject, expect, heal or wait"),
+        ("wait: 10s", "rest: 10s", "s.yml:11: steps[3]: needs exactly one of inject, expect, heal or wait"),
         (
             "wait: 10s",
             "wait: 10s\n    heal: stopped",
-            "s.yml:11: steps[3]: should say one of inject, expect, heal or wait",
+            "s.yml:11: steps[3]: needs exactly one of inject, expect, heal or wait",
         ),
         (
             "probe: write-via-lb",
             "prob: write-via-lb",
-            "s.yml:13: steps[5].expect: should say one of probe or fact",
+            "s.yml:13: steps[5].expect: needs exactly one of probe or fact",
         ),
         (
             "probe: write-via-lb",
@@ -227,10 +227,10 @@ def test_problems_have_their_line(old: str, new: str, said: str | None, tmp_path
         ("probe: write-via-lb, failed_share: 101%, during: stopped", "a share from 0% to 100%"),
         ("probe: write-via-lb, failed_share: 5, during: stopped", "a share from 0% to 100%"),
         ("probe: write-via-lb, ok: 5s", 'should be "always" or "within" and a time, not "5s"'),
-        ("fact: etcd-started, on: stopped", "should say one of changed, unchanged, value or increase"),
+        ("fact: etcd-started, on: stopped", "needs exactly one of changed, unchanged, value or increase"),
         (
             "fact: etcd-started, on: stopped, changed: within 5s, unchanged: true",
-            "should say one of changed, unchanged, value or increase",
+            "needs exactly one of changed, unchanged, value or increase",
         ),
         ("fact: etcd-started, on: stopped, unchanged: false", "should be true"),
         ("fact: etcd-started, changed: within 5s", "etcd-started needs `on`"),

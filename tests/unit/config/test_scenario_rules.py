@@ -174,12 +174,12 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: node-ready, value: true, during: stopped", "node-ready needs `on`"),
         ("fact: kcm-leader, on: cp1, changed: within 5s", "is a fact of the whole lab: leave `on` out"),
         # their forms
-        ("fact: etcd-leader, changed: within 5s, value: cp1", "should say one of changed, unchanged, value"),
+        ("fact: etcd-leader, changed: within 5s, value: cp1", "needs exactly one of changed, unchanged, value"),
         ("fact: etcd-leader, value: cp1, reached: within 5s", None),
         ("fact: etcd-leader, value: cp1, during: stopped", None),
         ("fact: etcd-leader, value: cp1", "a value needs `reached: within` a time, or `during` a fault"),
         ("fact: etcd-leader, value: cp1, reached: within 5s, during: stopped", "a value needs `reached"),
-        ("fact: etcd-leader, reached: within 5s", "should say one of"),
+        ("fact: etcd-leader, reached: within 5s", "needs exactly one of"),
         ("fact: etcd-leader, changed: within 5s, reached: within 5s", "reached goes with a value, not with changed"),
         ("fact: etcd-leader, changed: within 5s, during: stopped", "leave `during` out"),
         ("fact: etcd-leader, changed: always", '"within" and a time'),
@@ -368,11 +368,11 @@ def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) 
     [
         (
             {"wait: 10s": "wait: 10s\n  - wait: 1s\n    when: {kubernetes: '<1.30'}"},
-            "s.yml:12: steps[4]: can never apply: no Kubernetes version that halab knows is",
+            "s.yml:12: steps[4]: can never apply: halab has no Kubernetes version",
         ),
         (
             {"{control_planes: 3}": "{control_planes: 3, kubernetes: '<1.30'}"},
-            "s.yml:4: needs.kubernetes: no Kubernetes version that halab knows is",
+            "s.yml:4: needs.kubernetes: halab has no Kubernetes version",
         ),
         (
             {
@@ -490,8 +490,8 @@ def test_a_fault_must_show_on_every_lab_that_can_play_it(
         ("{replace: {stopped: {fault: hold-static-pod, with: {pod: kube-apiserver}}}}", "changes nothing"),
         ("{replace: {stopped: {fault: hold-static-pod, with: {}}}}", "hold-static-pod needs the option pod"),
         ("{replace: {stopped: {fault: edit-balancer, with: {check: tcp}}}}", "but this is another machine: any-cp"),
-        ("{replace: {stopped: nothing}, add: [{inject: partition, on: cp1}]}", "should say one of replace"),
-        ("{verdict: fail}", "twin: should say one of replace, add or set"),
+        ("{replace: {stopped: nothing}, add: [{inject: partition, on: cp1}]}", "needs exactly one of replace"),
+        ("{verdict: fail}", "twin: needs exactly one of replace, add or set"),
         ("{add: [{inject: partition, name: cut, on: [cp1, cp2]}]}", None),
         ("{add: [{inject: partition, name: cut, on: stopped}]}", "twin.add[1].on: no such target: stopped"),
         ("{add: [{inject: partition, name: stopped, on: cp1}]}", "is already the name of the fault of step 1"),
