@@ -117,5 +117,5 @@ def _balancer(site: Site, machine: Machine) -> str:
     configuration = files.balancer(site.lab)
     digest = hashlib.sha256(configuration.text.encode()).hexdigest()
     return f"""
-[ "$(sha256sum <{configuration.path} | cut -d ' ' -f 1)" = {digest} ] || echo 'balancer configuration differs'
+[ "$(sha256sum <{configuration.path} | cut -d ' ' -f 1)" = {digest} ] || echo 'load balancer configuration differs'
 """

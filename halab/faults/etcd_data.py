@@ -61,7 +61,9 @@ def _move_leader(site: Site, entry: Entry) -> str:
         return f"etcd on {taker.machine} leads, in term {now.term}"
 
     deadline = site.deadline(_EFFECT_SECONDS)
-    return wait_for(f"etcd on {entry.machine} to hand over the lead", moved, deadline, every_seconds=0.1)
+    return wait_for(
+        f"etcd on {entry.machine} to hand over its leadership", moved, deadline, every_seconds=0.1
+    )
 
 
 def _require_leader(site: Site, entry: Entry) -> None:
@@ -79,7 +81,7 @@ def _lose_data(site: Site, entry: Entry) -> str:
     def seen() -> str:
         last = etcd_last_words(site, entry)
         if last is not None:
-            return f"etcd on {machine} ends as soon as it is started: {last}"
+            return f"etcd on {machine} exits as soon as it is started: {last}"
         try:
             member = etcd.status(site.guests, machine)
         except HalabError as error:
@@ -99,10 +101,12 @@ def _corrupt(site: Site, entry: Entry) -> str:
         last = etcd_last_words(site, entry)
         if last is None:
             raise NotYet("it has not failed")
-        return f"{said}: etcd on {entry.machine} ends as soon as it is started: {last}"
+        return f"{said}: etcd on {entry.machine} exits as soon as it is started: {last}"
 
     deadline = site.deadline(_EFFECT_SECONDS)
-    return wait_for(f"etcd on {entry.machine} to fail for its data", failed, deadline, every_seconds=0.3)
+    return wait_for(
+        f"etcd on {entry.machine} to fail because of its damaged data", failed, deadline, every_seconds=0.3
+    )
 
 
 def etcd_last_words(site: Site, entry: Entry) -> str | None:
@@ -121,7 +125,7 @@ def etcd_last_words(site: Site, entry: Entry) -> str | None:
 FAULTS = (
     Fault(
         "move-etcd-leader",
-        "Make the etcd leader hand over to another member.",
+        "Make the etcd leader hand over its leadership to another member.",
         _move_leader,
         nothing_to_heal,
         check=_require_leader,

@@ -132,7 +132,7 @@ def _replace(site: Site, entry: Entry, pod: str, flag: str, path: str, text: str
         said = site.guests.run(
             machine, f"grep -v '^ *$' {fresh[-1]} | tail -n 1 | cut -d ' ' -f 4-"
         ).output.strip()
-        return f"{pod} ends as soon as it is started with {flag}: {said}"
+        return f"{pod} exits as soon as it is started with {flag}: {said}"
 
     deadline = site.deadline(_EFFECT_SECONDS)
     return wait_for(f"{pod} on {machine} to be started with {flag}", acted, deadline, every_seconds=0.2)

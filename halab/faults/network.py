@@ -180,7 +180,7 @@ def _is_off(site: Site, entry: Entry) -> bool:
 FAULTS = (
     Fault(
         "cut-link",
-        "Pull the plug of a machine's NIC on the lab's network: it has no carrier until it is healed.",
+        "Unplug a machine's NIC on the lab's network, until it is healed.",
         _cut_link,
         _mend_link,
         target=FaultTarget.ANY,

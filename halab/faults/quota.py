@@ -42,7 +42,7 @@ def _exhaust(site: Site, entry: Entry) -> str:
                 f"{', '.join(member.problems)}: etcd on {entry.machine} has "
                 f"{member.database_bytes} of {quota} bytes"
             )
-    raise LabProblem(f"etcd on {entry.machine} took {_MOST_VALUES} values, but raised no alarm")
+    raise LabProblem(f"etcd on {entry.machine} accepted {_MOST_VALUES} values, but raised no alarm")
 
 
 def _make_room(site: Site, entry: Entry) -> None:

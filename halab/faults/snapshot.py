@@ -74,7 +74,7 @@ def _destroy(site: Site, entry: Entry) -> str:
         return f"etcd on {entry.machine} knows no leader, and the data of all others is gone"
 
     deadline = site.deadline(_EFFECT_SECONDS)
-    return wait_for(f"etcd on {entry.machine} to be alone", alone, deadline, every_seconds=0.2)
+    return wait_for(f"etcd on {entry.machine} to lose its leader", alone, deadline, every_seconds=0.2)
 
 
 def _restore(site: Site, entry: Entry) -> None:

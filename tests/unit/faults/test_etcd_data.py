@@ -62,7 +62,7 @@ def test_a_corrupt_member_is_seen_by_its_last_words() -> None:
     guests = healthy(perl="byte 7 of 900 in x.wal\n", panic=["", PANIC])
     _, seen = inject(site_of(guests), "corrupt-wal")
     assert seen == (
-        "byte 7 of 900 in x.wal: etcd on cp2 ends as soon as it is started: tocommit(9) is out of range: raft log"
+        "byte 7 of 900 in x.wal: etcd on cp2 exits as soon as it is started: tocommit(9) is out of range: raft log"
     )
 
 
@@ -120,14 +120,16 @@ def test_last_words_of_before_the_damage_do_not_count() -> None:
 
 
 def test_a_member_that_goes_on_with_its_damaged_log_is_a_fault_without_effect() -> None:
-    with pytest.raises(TimedOut, match="etcd on cp2 to fail for its data; last seen: it has not failed"):
+    with pytest.raises(
+        TimedOut, match="etcd on cp2 to fail because of its damaged data; last seen: it has not failed"
+    ):
         inject(site_of(healthy()), "corrupt-wal")
 
 
 def test_a_member_without_data_joins_and_never_founds_a_cluster() -> None:
     guests = healthy(panic=PANIC)
     _, seen = inject(site_of(guests), "lose-etcd-data")
-    assert seen.startswith("etcd on cp2 ends as soon as it is started")
+    assert seen.startswith("etcd on cp2 exits as soon as it is started")
     (strike,) = [call for call in guests.calls if "rm -rf /var/lib/etcd/member" in call.command]
     assert strike.input is not None
     assert "--initial-cluster-state=existing" in strike.input

@@ -111,7 +111,7 @@ def test_an_edited_manifest_is_waited_for_until_its_process_runs() -> None:
 def test_a_process_that_dies_of_its_flag_is_known_by_its_log() -> None:
     guests = machines(f"runs\n{OLD_LOG}\n", f"{OLD_LOG}\n", f"{OLD_LOG}\n{NEW_LOG}\n")
     _, seen = inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--bad=1")
-    assert seen == "kube-scheduler ends as soon as it is started with --bad=1: Error: unknown flag"
+    assert seen == "kube-scheduler exits as soon as it is started with --bad=1: Error: unknown flag"
     assert NEW_LOG in guests.commands("cp2")[-1]
 
 

@@ -52,7 +52,7 @@ def test_a_member_gets_a_quota_of_little_more_than_it_has() -> None:
 
 def test_a_member_that_accepts_all_values_is_an_error() -> None:
     guests = full_after(values=10_000)
-    with pytest.raises(LabProblem, match="took 16 values, but raised no alarm"):
+    with pytest.raises(LabProblem, match="accepted 16 values, but raised no alarm"):
         inject(site_of(guests), "exhaust-etcd-quota")
 
 
