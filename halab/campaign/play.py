@@ -131,7 +131,7 @@ class _RunningCampaign:
                 self._stop(f"unexpected verdict of {planned}: {run.result.verdict}")
             damage = self._deps.find_damage(run.folder)
             if damage and self._options.keep:
-                self._stop(f"{planned} left the lab broken, and --keep leaves it so: {damage}")
+                self._stop(f"{planned} left the lab broken, and --keep prevents the repair: {damage}")
             if not damage or not self.queue or self.is_stopped:
                 continue
             self._progress.say(f"{planned} left the lab broken: {damage}")

@@ -51,8 +51,8 @@ def list_command(as_json: bool) -> int:
 def gc_command(yes: bool, as_json: bool) -> int:
     """Show what belongs to no living lab, and remove it after a confirmation.
 
-    Only resources with a label of halab are removed, and disks of machines that an interrupted `up` left. Boxes and
-    bundles in the cache belong to no lab and stay.
+    halab removes only resources that have its label, and disks of machines that an interrupted `halab up` left behind.
+    Boxes and bundles in the cache belong to no lab and stay.
 
     \b
     Example:

@@ -80,7 +80,7 @@ def save(place: LabDir, name: str, progress: Progress) -> None:
     Raises BadUsage for an invalid or existing name, and LabProblem if the lab cannot be saved in its state.
     """
     if not re.fullmatch(_NAME, name):
-        raise BadUsage(f"invalid name for a snapshot: {name}", hint=f"a name matches {_NAME}")
+        raise BadUsage(f"invalid name for a snapshot: {name}", hint=f"a name must match {_NAME}")
     with labs.locked(place, f"snapshot save, process {os.getpid()}"):
         machines = providers.machines(place, labs.existing(place))
         if any(snapshot.name == name for snapshot in snapshots(machines)):

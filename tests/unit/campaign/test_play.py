@@ -81,7 +81,7 @@ def test_keep_stops_at_a_broken_lab_and_changes_nothing(stage: Stage) -> None:
     outcome = stage.play(planned_run("a"), planned_run("b"), keep=True)
     assert stage.did == ["open", "play a 42"]
     assert [str(planned) for planned in outcome.not_run] == ["b"]
-    assert outcome.why_not_run == "a left the lab broken, and --keep leaves it so: cp2 does not run"
+    assert outcome.why_not_run == "a left the lab broken, and --keep prevents the repair: cp2 does not run"
 
 
 def test_fail_fast_stops_at_the_first_run_that_neither_passed_nor_was_skipped(stage: Stage) -> None:
