@@ -36,6 +36,18 @@ _stopped: WeakSet[threading.Thread] = WeakSet()
 # Held from the check of _stopped to the entry in _running, so that no interrupt comes between them.
 _starting = threading.Lock()
 
+# Run a command in this process group, and kill the group when halab has ended (USR1) or when halab ends the command
+# (TERM). A command that only starts another one, such as HashiCorp's launcher of Vagrant, leaves nothing behind.
+_BOUND = """
+trap 'kill -KILL 0' USR1
+trap 'sleep 0.5; kill -KILL 0' TERM
+# halab may have ended before the kernel knew that it should send USR1
+[ "$PPID" = "$1" ] || exit 1
+shift
+"$@" &
+wait "$!"
+"""
+
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -73,12 +85,14 @@ def run(
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
     check: bool = True,
+    bound: bool = False,
 ) -> Completed:
     """Run a command to its end. With `log`, both streams are appended to that file and not returned.
 
     Its standard input is `input`, or `input_file`, which may be larger than memory.
 
     The command leads its own process group; the group is ended when the time is over, and when halab is interrupted.
+    With `bound`, the group also ends when halab is killed; such a command gets no input.
     Raises CommandFailed (unless `check` is off), TimedOut, HostProblem.
     """
     words = [os.fspath(word) for word in argv]
@@ -92,7 +106,7 @@ def run(
                 raise KeyboardInterrupt
             try:
                 child = subprocess.Popen(
-                    words,
+                    [*_watchdog(), *words] if bound else words,
                     stdin=source or (subprocess.PIPE if data is not None else subprocess.DEVNULL),
                     stdout=sink or subprocess.PIPE,
                     stderr=subprocess.STDOUT if sink else subprocess.PIPE,
@@ -126,6 +140,12 @@ def run(
             hint=f"all of its output: {log}" if log else None,
         )
     return done
+
+
+def _watchdog() -> list[str]:
+    """The words before a command that must not outlive halab."""
+    setpriv = find("setpriv", hint="sudo apt-get install util-linux")
+    return [setpriv, "--pdeathsig", "USR1", "sh", "-c", _BOUND, "sh", str(os.getpid())]
 
 
 @contextmanager

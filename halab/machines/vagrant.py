@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import vagrant as python_vagrant
 from filelock import FileLock, Timeout
@@ -24,6 +23,8 @@ _TAIL_LINES = 12
 _LINE = 160
 # A stock box may be downloaded over a slow line.
 _ADDING_SECONDS = 1800
+# Far more than any command takes: Vagrant has limits of its own for what it waits for.
+_LIMIT_SECONDS = 4 * 3600
 
 
 # A line of a Ruby stack trace, which Vagrant prints for an unexpected problem.
@@ -89,11 +90,35 @@ def _is_informative(line: str) -> bool:
 
 
 class _BoundVagrant(python_vagrant.Vagrant):
-    """Vagrant is killed when halab ends, however it ends: the next `down` must see every machine that was made."""
+    """Vagrant is killed when halab ends, however it ends: the next `down` must see every machine that was made.
 
-    def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
-        setpriv = process.find("setpriv", hint="sudo apt-get install util-linux")
-        return [setpriv, "--pdeathsig", "KILL", *super()._make_vagrant_command(args)]  # type: ignore[no-untyped-call]
+    Debian's `vagrant` is Ruby itself. HashiCorp's is a program that starts Ruby and waits for it.
+    """
+
+    def __init__(self, folder: Path, log: Path, env: Mapping[str, str]) -> None:
+        super().__init__(root=str(folder))  # type: ignore[no-untyped-call]
+        self._log = log
+        self._env = env
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        self._run(args, log=self._log)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        done = self._run(args, check=False)
+        with self._log.open("a") as sink:
+            sink.write(done.errors)
+        if done.code != 0:
+            raise CommandFailed(f"exit code {done.code}", code=done.code)
+        return done.output
+
+    def _run(
+        self, args: Sequence[str | None], *, log: Path | None = None, check: bool = True
+    ) -> process.Completed:
+        argv = self._make_vagrant_command(args)  # type: ignore[no-untyped-call]
+        return process.run(
+            argv, timeout_seconds=_LIMIT_SECONDS, cwd=Path(self.root), env=self._env, log=log, check=check,
+            bound=True,
+        )  # fmt: skip
 
 
 class Vagrant:
@@ -105,13 +130,8 @@ class Vagrant:
         process.find("vagrant", hint=_HINT)
         self._log = log
         self._provider = str(provider)
-        self._vagrant: Any = _BoundVagrant(  # type: ignore[no-untyped-call]
-            root=str(folder),
-            out_cm=self._logged,
-            err_cm=self._logged,
-            env=process.environment(
-                {"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1", **(env or {})}
-            ),
+        self._vagrant: Any = _BoundVagrant(
+            folder, log, {"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1", **(env or {})}
         )
 
     def up(self, machine: str | None = None) -> None:
@@ -164,26 +184,19 @@ class Vagrant:
             return {machine.name: machine.state for machine in self._vagrant.status()}
 
     @contextmanager
-    def _logged(self) -> Iterator[IO[bytes]]:
-        with self._log.open("ab") as sink:
-            yield sink
-
-    @contextmanager
     def _translated(self, verb: str, machine: str | None = None) -> Iterator[None]:
         begin = self._log.stat().st_size if self._log.exists() else 0
         try:
             yield
-        except subprocess.CalledProcessError as error:
+        except CommandFailed as error:
             output = self._log.read_bytes()[begin:].decode(errors="replace")
             # Vagrant shows a failed command on one long line; the log has all of it
             lines = [line for line in output.splitlines() if _is_informative(line)][-_TAIL_LINES:]
             tail = "\n".join(line if len(line) <= _LINE else line[: _LINE - 1] + "…" for line in lines)
-            failed, message = CommandFailed, f"vagrant {verb} exited with code {error.returncode}:\n{tail}"
+            failed, message = CommandFailed, f"vagrant {verb} exited with code {error.code}:\n{tail}"
             if verb == "up" and (silent := silent_machines(output, machine)):
                 failed = BootTimedOut
                 message = f"started, but no answer over SSH in time: {', '.join(silent)}"
             raise failed(
-                message, code=error.returncode, output=tail, hint=f"all of Vagrant's output: {self._log}"
+                message, code=error.code, output=tail, hint=f"all of Vagrant's output: {self._log}"
             ) from error
-        except FileNotFoundError as error:
-            raise HostProblem("not found: vagrant", hint=_HINT) from error

@@ -32,8 +32,7 @@ MAXIMUM_LINES = 350
 
 # Where each library that reaches outside is imported: a module, or a package with all of its modules.
 HOMES = {
-    # python-vagrant raises an exception of it, which vagrant.py catches
-    "subprocess": {"halab.process", "halab.machines.vagrant"},
+    "subprocess": {"halab.process"},
     "vagrant": {"halab.machines.vagrant"},
     "docker": {"halab.machines.docker"},
     "libvirt": {"halab.machines.libvirt"},

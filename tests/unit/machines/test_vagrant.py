@@ -24,7 +24,6 @@ VAGRANT = r"""#!/bin/bash
 echo "$PWD: $* ($VAGRANT_CHECKPOINT_DISABLE, $SECRET)" >>{record}
 case "$*" in
   *status*) printf '1,cp1,state,running\n1,lb1,state,not_created\n' ;;
-  destroy*) echo $$ >{record}.pid; kill -9 $PPID; exec sleep 60 ;;
   'box list'*) [ ! -e {record}.boxes ] || cat {record}.boxes ;;
   *no/such*) echo 'Call to virDomainLookupByUUID failed: socket closed' >&2
     echo "/gems/vagrant/action/warden.rb:67:in \`call'" >&2; exit 1 ;;
@@ -221,20 +220,48 @@ def test_a_missing_vagrant_is_reported_with_a_fix(tmp_path: Path, monkeypatch: p
     assert caught.value.hint == "sudo apt-get install vagrant"
 
 
-def test_vagrant_does_not_outlive_a_halab_that_is_killed(folder: Path) -> None:
-    """The script kills the process that started it, and would run for a minute."""
+# As Debian's `vagrant` does: Ruby makes the machines in the process that was started.
+RUBY = """#!/bin/bash
+trap 'sleep 60' TERM  # Vagrant cleans up before it ends
+echo $$ >{folder}/ruby.new
+mv {folder}/ruby.new {folder}/ruby
+while :; do echo machine >>{folder}/machines; sleep 0.02; done
+"""
+# As HashiCorp's does (substrate/launcher/main.go in hashicorp/vagrant-installers): a program that starts Ruby in its
+# own process group and waits for it.
+LAUNCHER = """#!/bin/bash
+{folder}/bin/ruby "$@" &
+wait $!
+"""
+
+
+@pytest.mark.parametrize("launcher", [RUBY, LAUNCHER], ids=["debian", "hashicorp"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_of_vagrant_outlives_a_halab_that_ends(
+    number: signal.Signals, launcher: str, folder: Path
+) -> None:
+    for name, script in (("ruby", RUBY), ("vagrant", launcher)):
+        (folder / "bin" / name).write_text(script.format(folder=folder))
+        (folder / "bin" / name).chmod(0o755)
     code = "\n".join(
         [
             "from pathlib import Path",
             "from halab.config.lab import ProviderKind",
             "from halab.machines.vagrant import Vagrant",
-            f"Vagrant(Path({str(folder)!r}), ProviderKind.DOCKER, Path({str(folder / 'log')!r})).destroy()",
+            f"Vagrant(Path({str(folder)!r}), ProviderKind.DOCKER, Path({str(folder / 'log')!r})).up()",
         ]
     )
-    halab = subprocess.run([sys.executable, "-c", code], check=False, timeout=30)
-    assert halab.returncode == -signal.SIGKILL
-    stat = Path("/proc", (folder / "record.pid").read_text().strip(), "stat")
-    deadline = time.monotonic() + 30
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as halab:
+        deadline = time.monotonic() + 30
+        while not (folder / "ruby").exists():
+            assert time.monotonic() < deadline and halab.poll() is None
+            time.sleep(0.01)
+        halab.send_signal(number)
+        halab.wait(timeout=30)
+    # Python ends by the signal when nothing catches KeyboardInterrupt
+    assert halab.returncode == -number
+    ruby = Path("/proc", (folder / "ruby").read_text().strip(), "stat")
     # its new parent may reap it later
-    while stat.exists() and " Z " not in stat.read_text():
-        assert time.monotonic() < deadline
+    while ruby.exists() and ") Z " not in ruby.read_text():
+        assert time.monotonic() < deadline, "Ruby still makes machines"
+        time.sleep(0.01)
