@@ -67,11 +67,13 @@ def begin(
     )  # fmt: skip
 
 
-def at_step(step: int | str, child: subprocess.Popen[str]) -> bool:
-    """Wait until a moment after a step began; False if the command has no such step."""
+def at_step(step: int | str, child: subprocess.Popen[str], printed: list[str] | None = None) -> bool:
+    """Wait until a moment after a step began; False if the command has no such step. `printed` gets its messages."""
     assert child.stderr is not None
     began = -1
     for line in child.stderr:
+        if printed is not None:
+            printed.append(line)
         # `… WHAT (≤ LIMIT)` begins a step; a line with `, for ` says that a step goes on
         if line.startswith("… ") and ", for " not in line:
             began += 1
@@ -112,3 +114,18 @@ def lab_objects(lab: str) -> list[str]:
         for argv in commands
     ]
     return [line.strip() for text in outputs for line in text.splitlines() if f"halab-{lab}" in line]
+
+
+def processes_in(folder: Path, proc: Path = Path("/proc")) -> list[str]:
+    """The processes that work in a folder or below it, as `PID COMMAND`. This one does not count."""
+    lines = []
+    for process in proc.glob("[0-9]*"):
+        try:
+            cwd = (process / "cwd").readlink()
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        is_there = cwd == folder or folder in cwd.parents
+        if is_there and int(process.name) != os.getpid():
+            lines.append(f"{process.name} {command.strip()}")
+    return sorted(lines)

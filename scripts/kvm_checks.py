@@ -13,7 +13,7 @@ from pathlib import Path
 
 import kvm_facts
 from evidence import Answer, Evidence
-from halab_command import HALAB, at_step, begin, kill, lab_objects
+from halab_command import HALAB, at_step, begin, kill, lab_objects, processes_in
 from kvm_facts import Fact, State
 
 LAB = "verify-kvm"
@@ -154,11 +154,15 @@ def box(trial: Trial) -> Iterator[Fact]:
 
 def up(trial: Trial) -> Iterator[Fact]:
     """Bring the lab up; what its machines are; what AppArmor or SELinux denied meanwhile."""
-    begun = time.time()
-    built = trial.halab("up", "up", limit_seconds=1200)
+    earlier, _ = _denials(trial)
+    for what in ("halab up", "halab up again, which continues"):
+        built = trial.halab("up", "up", limit_seconds=1200)
+        yield _about(built, f"{what}, control planes: {trial.control_planes}")
+        trial.is_up = built.succeeded
+        # the other checks need a lab, also if the first try failed
+        if trial.is_up:
+            break
     trial.keep_logs("up-logs")
-    trial.is_up = built.succeeded
-    yield _about(built, f"halab up, {trial.control_planes} control planes")
     for name in trial.domains():
         definition = trial.virsh(f"definition-{name}", "dumpxml", name)
         yield Fact(State.OK, f"{name}: {kvm_facts.in_words(kvm_facts.machine(definition.output))}")
@@ -169,7 +173,7 @@ def up(trial: Trial) -> Iterator[Fact]:
         name for name in trial.look("threads", "ps", "-eLo", "comm").output.split() if "vhost-" in name
     ]
     yield Fact(State.OK, f"vhost-net: {len(threads)} threads on this host")
-    yield from _denied(trial, begun)
+    yield from _denied(trial, earlier)
     if trial.is_up:
         trial.inside(
             "guest", "cp1", "uname -a; systemd-detect-virt; cat /sys/devices/system/clocksource/*/current_*"
@@ -179,27 +183,28 @@ def up(trial: Trial) -> Iterator[Fact]:
         yield Fact(State.OK, f"processor flags in cp1: {' '.join(flags) or 'none of those that matter'}")
 
 
-def _denied(trial: Trial, since: float) -> Iterator[Fact]:
+def _denials(trial: Trial) -> tuple[list[str], bool]:
+    """The denials in the logs of this host, and whether one of the logs could be read."""
+    since = f"--since=@{trial.began:.0f}"
     logs = [
         trial.look_as_root(
-            "kernel-log",
-            "journalctl",
-            "--no-pager",
-            f"--since=@{since:.0f}",
-            "_TRANSPORT=kernel",
-            "+",
-            "_TRANSPORT=audit",
+            "journal", "journalctl", "--no-pager", since, "_TRANSPORT=kernel", "+", "_TRANSPORT=audit"
         ),
         trial.look_as_root("audit-log", "ausearch", "-m", "AVC", "-ts", "today"),
         trial.look_as_root("kernel-messages", "dmesg"),
     ]
-    lines = kvm_facts.denials("\n".join(log.output for log in logs))
-    for line in lines[:10]:
-        yield Fact(State.FAILED, f"denied: {line}")
-    if not lines and any(log.succeeded for log in logs):
-        yield Fact(State.OK, "AppArmor and SELinux denied nothing to libvirt, qemu or dnsmasq")
-    elif not lines:
+    read = [log for log in logs if log.succeeded and "No journal files" not in log.errors]
+    return kvm_facts.denials("\n".join(log.output for log in read)), bool(read)
+
+
+def _denied(trial: Trial, earlier: list[str]) -> Iterator[Fact]:
+    lines, is_readable = _denials(trial)
+    new = [line for line in lines if line not in earlier]
+    yield from (Fact(State.FAILED, f"denied: {line}") for line in new[:10])
+    if not is_readable:
         yield Fact(State.NOT_SHOWN, "denials: only root can read the logs; run `sudo -v` first")
+    elif not new:
+        yield Fact(State.OK, "AppArmor and SELinux denied nothing to libvirt, qemu or dnsmasq")
 
 
 def snapshot(trial: Trial) -> Iterator[Fact]:
@@ -286,16 +291,18 @@ def down(trial: Trial) -> Iterator[Fact]:
 def kill_up(trial: Trial) -> Iterator[Fact]:
     """Kill `halab up` with SIGKILL: `down` must remove what Vagrant made, also what it makes later."""
     for when, wanted in (("as Vagrant starts", 0), ("when the first machine exists", 1)):
-        child = begin("up", folder=trial.folder)
+        child, printed = begin("up", folder=trial.folder), list[str]()
         try:
-            reached = at_step("boot", child)
+            reached = at_step("boot", child, printed)
             deadline = time.monotonic() + 120 * trial.patience
             while reached and len(trial.domains()) < wanted and time.monotonic() < deadline:
                 time.sleep(0.5)
         finally:
             kill(child)
+            trial.evidence.write(f"killed-up-{wanted}.txt", "".join(printed))
         if not reached:
-            yield Fact(State.NOT_SHOWN, f"{when}: halab up ended before it started Vagrant")
+            errors = [line.strip() for line in printed if line.startswith("error: ")]
+            yield Fact(State.FAILED, f"{when}: halab up started no Vagrant: {' '.join(errors)}")
             continue
         time.sleep(2)
         survivors = processes_in(trial.folder)
@@ -314,21 +321,6 @@ def _left(trial: Trial, when: str) -> Iterator[Fact]:
         yield Fact(State.FAILED, f"{when}: still there: {line}")
     if not left:
         yield Fact(State.OK, f"{when}: nothing is left")
-
-
-def processes_in(folder: Path, proc: Path = Path("/proc")) -> list[str]:
-    """The processes that work in a folder or below it, as `PID COMMAND`. This one does not count."""
-    lines = []
-    for process in proc.glob("[0-9]*"):
-        try:
-            cwd = (process / "cwd").readlink()
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        is_there = cwd == folder or folder in cwd.parents
-        if is_there and int(process.name) != os.getpid():
-            lines.append(f"{process.name} {command.strip()}")
-    return sorted(lines)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def domain_capabilities(xml: str) -> dict[str, str]:
             seen["host-passthrough"] = mode.get("supported", "")
     values = tree.iterfind("./os/enum[@name='firmware']/value")
     seen["firmware"] = " ".join(value.text or "" for value in values)
-    return seen
+    return {name: value for name, value in seen.items() if value}
 
 
 def machine(xml: str) -> dict[str, str]:
