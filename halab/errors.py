@@ -118,6 +118,10 @@ class LabProblem(HalabError):
     pass
 
 
+class NotConnected(LabProblem):
+    pass
+
+
 class Unable(HalabError):
     pass
 

@@ -11,6 +11,7 @@ from halab.doctor import (
     acceleration,
     capacity,
     engines,
+    firewall,
     images,
     lab_file,
     lab_network,
@@ -38,6 +39,7 @@ CHECKS: Sequence[Check] = (
     *libvirt.CHECKS,
     *storage.CHECKS,
     *libvirt_networks.CHECKS,
+    *firewall.CHECKS,
 )
 
 _REPORT = "halab doctor --json  # and report this output as a bug of halab"

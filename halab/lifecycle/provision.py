@@ -13,6 +13,7 @@ from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.cluster.join import JoinOptions
 from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
+from halab.lifecycle import connections
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
@@ -69,6 +70,8 @@ class Provisioner:
         """Provision all machines. Return the number of changes."""
         changes = self._set_up_machines()
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
+        if not all(joined.values()):
+            connections.require(self._lab, self._guests, self._clock, self._progress)
         members = [machine.name for machine in self._lab.control_planes if joined[machine.name]]
         if members:
             # not always the first control plane: if that one was lost, it joins the others

@@ -6,7 +6,7 @@ import pytest
 from support.fake_host import FakeHost, place_of
 
 from halab.doctor import explained
-from halab.errors import BootTimedOut, CommandFailed
+from halab.errors import BootTimedOut, CommandFailed, NotConnected
 
 DROPPING = "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
 
@@ -22,7 +22,7 @@ def hint(host: FakeHost, provider: str = "libvirt") -> list[str]:
 def test_without_root_an_unchecked_firewall_is_a_possible_reason() -> None:
     assert hint(FakeHost()) == [
         "firewall: not checked: only root can read it",
-        "  possible reason: a firewall that drops the lab's packets blocks DHCP and SSH",
+        "  possible reason: a firewall that drops the lab's packets blocks DHCP, SSH and the way between machines",
         '  check: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml',
     ]
 
@@ -44,6 +44,17 @@ def test_checks_of_another_provider_are_no_reason() -> None:
     (seen, reason, _) = hint(host, "docker")
     assert seen.startswith("inotify: 40 instances")
     assert "systemd does not start" in reason
+
+
+def test_machines_that_do_not_reach_each_other_are_explained_by_the_firewall_alone() -> None:
+    host = FakeHost(is_root=True)
+    host.outputs["iptables -S"] = DROPPING
+    host.texts["/proc/meminfo"] = "MemAvailable: 1024 kB\n"
+    with pytest.raises(NotConnected) as caught, explained(place_of(provider="libvirt"), host):
+        raise NotConnected("packets on the lab's network are lost")
+    seen, reason, _ = (caught.value.hint or "").splitlines()
+    assert seen.startswith("firewall: the iptables chain FORWARD drops by default")
+    assert reason.endswith("the way between machines")
 
 
 def test_other_errors_of_vagrant_keep_their_hint() -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.fake_provisioning import JOIN, Machines, kind_of
 from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
-from halab.errors import HalabError, LabProblem
+from halab.errors import HalabError, LabProblem, NotConnected
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -68,6 +68,14 @@ def test_the_next_join_begins_when_the_previous_member_votes(work: Work) -> None
     guests = Machines("cp1", cp2_join=join_of_cp2, cp3_join=join_of_cp3)
     provision(lab_of(), work, guests)
     assert guests.happened("join") == [("cp2", "join"), ("cp3", "join")]
+
+
+def test_kubeadm_does_not_run_on_machines_that_do_not_reach_each_other(work: Work) -> None:
+    guests = Machines()
+    guests.answers = {r"^cp2: .*\nreach": "lb1\n", **guests.answers}
+    with pytest.raises(NotConnected, match=r"1 of 12 ways: cp2 → lb1"):
+        provision(lab_of(), work, guests)
+    assert guests.happened("init", "join") == []
 
 
 def test_a_second_run_changes_nothing(work: Work) -> None:

@@ -1,0 +1,52 @@
+"""Machines that do not reach each other on the lab's network are reported before kubeadm runs."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+
+import pytest
+from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
+
+from halab.errors import NotConnected
+from halab.lifecycle import connections
+
+LAB = lab_of()
+NAMES = [machine.name for machine in LAB.machines]
+
+
+def test_every_machine_tries_every_other_one_once() -> None:
+    guests, progress = FakeGuests(), Recorded()
+    connections.require(LAB, guests, FakeClock(), progress)
+    for name in NAMES:
+        (command,) = guests.commands(name)
+        peers = [line.split()[2] for line in command.splitlines() if line.startswith("reach 10.")]
+        assert peers == [peer for peer in NAMES if peer != name]
+    assert progress.lines[-1] == "end connect the machines to each other"
+
+
+def test_a_way_that_opens_late_is_no_problem() -> None:
+    guests = FakeGuests({"^cp1: ": ["cp2\n", "cp2\n", ""]})
+    connections.require(LAB, guests, FakeClock(), Recorded())
+    assert len(guests.commands("cp1")) == 3
+
+
+def test_lost_packets_are_reported_with_their_ways() -> None:
+    others = {f"^{name}: ": "\n".join(peer for peer in NAMES if peer != name) for name in NAMES}
+    with pytest.raises(NotConnected) as caught:
+        connections.require(LAB, FakeGuests(dict(others)), FakeClock(), Recorded())
+    assert caught.value.message == (
+        "packets on the lab's network are lost, 12 of 12 ways: lb1 → cp1, lb1 → cp2, lb1 → cp3, cp1 → cp2 …"
+    )
+    assert "firewall of the host" in (caught.value.hint or "")
+
+
+def test_an_open_and_a_refused_port_are_reached_and_a_dead_network_is_not() -> None:
+    """The command itself, with ports of this host instead of SSH's."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as closed:
+        free, refused = server.getsockname()[1], closed.getsockname()[1]
+        closed.close()
+        command = connections._TRY.replace("/dev/tcp/$1/22", "/dev/tcp/127.0.0.1/$1")
+        tries = f"reach {free} open &\nreach {refused} refused &\nreach 99999 dead &"
+        done = subprocess.run(["bash", "-c", command % tries], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["dead"]
