@@ -33,31 +33,37 @@ def list_command(as_json: bool) -> int:
       halab list --json | jq '.[] | select(.state == "orphaned") | .name'
     """
     from halab.lifecycle.inventory import read_inventory
+    from halab.lifecycle.ownership import Ownership
 
     inventory = read_inventory()
     _warn_of_silent_providers(inventory)
+    of_labs = [owned for owned in inventory.resources if owned.ownership is not Ownership.UNUSED]
     if as_json:
-        print_json(_as_json(inventory.resources))
-    elif inventory.resources:
-        _show(inventory.resources)
+        print_json(_as_json(of_labs))
+    elif of_labs:
+        _show(of_labs)
     else:
         echo("no lab owns anything on this host", err=True)
     return ExitCode.ERROR if inventory.is_blind else ExitCode.PASSED
 
 
 @click.command("gc")
+@click.option("--boxes", is_flag=True, help="Also remove the copies of boxes that no lab uses.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
-def gc_command(yes: bool, as_json: bool) -> int:
+def gc_command(boxes: bool, yes: bool, as_json: bool) -> int:
     """Show what belongs to no living lab, and remove it after a confirmation.
 
     halab removes only resources that have its label, and disks of machines that an interrupted `halab up` left behind.
-    Boxes and bundles in the cache belong to no lab and stay.
+    Boxes and bundles in the cache belong to no lab and stay. For virtual machines, Vagrant and libvirt have a copy of
+    each box: halab shows the copies that no lab uses, and removes them with --boxes. The next lab with such a box
+    copies it again.
 
     \b
     Example:
       halab gc
       halab gc --yes
+      halab gc --boxes
     """
     from halab.lifecycle.inventory import read_inventory, remove
     from halab.lifecycle.ownership import Ownership
@@ -65,19 +71,25 @@ def gc_command(yes: bool, as_json: bool) -> int:
     inventory = read_inventory()
     _warn_of_silent_providers(inventory)
     orphaned = [owned for owned in inventory.resources if owned.ownership is Ownership.ORPHANED]
-    if not as_json and orphaned:
-        _show(orphaned)
+    unused = [owned for owned in inventory.resources if owned.ownership is Ownership.UNUSED]
+    if not as_json and (orphaned or unused):
+        _show([*orphaned, *unused])
+    chosen = [*inventory.orphaned, *(inventory.unused if boxes else [])]
     removals: list[Removal] = []
-    if not orphaned:
+    if not chosen:
         echo("nothing to remove", err=True)
-    elif yes or (not as_json and _confirmed(len(orphaned))):
-        for removal in remove(inventory.orphaned):
+    elif yes or (not as_json and _confirmed(len(chosen))):
+        for removal in remove(chosen):
             removals.append(removal)
             echo(_removal_line(removal), err=True)
+    if unused and not boxes:
+        size = _size(sum(owned.resource.size_bytes or 0 for owned in unused))
+        echo(f"no lab uses these copies of boxes ({size}); `halab gc --boxes` removes them", err=True)
     if as_json:
-        print_json(
-            {"orphaned": _as_json(orphaned), "removals": [_removal_as_json(removal) for removal in removals]}
-        )
+        print_json({
+            "orphaned": _as_json(orphaned), "unused": _as_json(unused),
+            "removals": [_removal_as_json(removal) for removal in removals],
+        })  # fmt: skip
     failed = inventory.is_blind or any(removal.problem for removal in removals)
     return ExitCode.ERROR if failed else ExitCode.PASSED
 
@@ -106,7 +118,7 @@ def _show(resources: Sequence[OwnedResource]) -> None:
     for owned in resources:
         resource = owned.resource
         rows.append((
-            resource.kind, resource.name, resource.lab, owned.ownership, _age(resource.created, now),
+            resource.kind, resource.name, resource.lab or "-", owned.ownership, _age(resource.created, now),
             _size(resource.size_bytes), resource.holder, resource.work or "-",
         ))  # fmt: skip
     table(_COLUMNS, rows)
@@ -128,7 +140,7 @@ def _as_json(resources: Sequence[OwnedResource]) -> list[dict[str, object]]:
         resource, created = owned.resource, owned.resource.created
         records.append({
             "kind": resource.kind, "name": resource.name, "on": resource.holder, "key": resource.key,
-            "lab": resource.lab, "machine": resource.machine or None, "snapshot": resource.snapshot or None,
+            "lab": resource.lab or None, "machine": resource.machine or None, "snapshot": resource.snapshot or None,
             "state": owned.ownership, "work": resource.work or None, "host": resource.host or None,
             "created": created.astimezone(UTC).isoformat(timespec="seconds") if created else None,
             "age_seconds": round((now - created).total_seconds()) if created else None,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from halab.errors import HalabError, HostProblem
 from halab.lifecycle.ownership import OwnedResource, Ownership, determine_ownership
+from halab.machines import vagrant_boxes
 from halab.machines.docker.engine import Engine
 from halab.machines.host import allocation, identity, inventory
-from halab.machines.inventory import Holder, Resource, ResourceKind, ResourceOwner
+from halab.machines.inventory import BOX_COPIES, Holder, Resource, ResourceKind, ResourceOwner
 from halab.machines.libvirt.hypervisor import Hypervisor
 
 # A docker engine that hangs must not hide the resources of libvirt.
@@ -28,8 +29,16 @@ class Inventory:
     @property
     def orphaned(self) -> list[Resource]:
         """Orphaned resources in the order of their removal."""
-        orphaned = [owned.resource for owned in self.resources if owned.ownership is Ownership.ORPHANED]
-        return sorted(orphaned, key=lambda resource: _ORDER.index(resource.kind))
+        return self._in_order(Ownership.ORPHANED)
+
+    @property
+    def unused(self) -> list[Resource]:
+        """Copies of boxes that no lab uses, in the order of their removal."""
+        return self._in_order(Ownership.UNUSED)
+
+    def _in_order(self, ownership: Ownership) -> list[Resource]:
+        chosen = [owned.resource for owned in self.resources if owned.ownership is ownership]
+        return sorted(chosen, key=lambda resource: _ORDER.index(resource.kind))
 
     @property
     def is_blind(self) -> bool:
@@ -47,7 +56,7 @@ class Removal:
 
 
 def read_inventory() -> Inventory:
-    """Ask both providers and this host for the resources of all labs."""
+    """Ask both providers and this host for the resources of all labs, and for copies of boxes that no lab uses."""
     resources: list[Resource] = []
     silent: dict[Holder, HostProblem] = {}
     for holder in (Holder.DOCKER, Holder.LIBVIRT):
@@ -62,6 +71,7 @@ def read_inventory() -> Inventory:
         if resource.work and resource.host in ("", here)
     }
     resources += inventory.read(works)
+    resources += vagrant_boxes.unused()
     owned = determine_ownership(resources, here=here, is_there=inventory.is_there)
     owned.sort(key=lambda each: _sort_key(each.resource))
     return Inventory(tuple(owned), silent)
@@ -77,6 +87,8 @@ def remove(orphaned: Iterable[Resource]) -> Iterator[Removal]:
         try:
             if resource.kind is ResourceKind.ALLOCATION:
                 allocation.release(Path(resource.key))
+            elif resource.kind is ResourceKind.BOX:
+                vagrant_boxes.remove(resource)
             else:
                 if resource.holder not in owners:
                     owners[resource.holder] = owner_of(resource.holder)
@@ -93,6 +105,8 @@ def owner_of(holder: Holder) -> ResourceOwner:
 
 def _is_used_again(resource: Resource) -> bool:
     """True if the lab was brought up after the inventory was read: people take their time to confirm."""
+    if resource.kind in BOX_COPIES:
+        return resource.kind is ResourceKind.BOX and resource.name in vagrant_boxes.used()
     if not resource.is_debris:
         return inventory.is_there(resource.work)
     return any(

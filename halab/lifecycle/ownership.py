@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from halab.machines.inventory import Resource
+from halab.machines.inventory import BOX_COPIES, Resource
 
 
 class Ownership(StrEnum):
@@ -16,6 +16,8 @@ class Ownership(StrEnum):
     ORPHANED = "orphaned"
     # created by another host, whose work folders are not visible here
     ELSEWHERE = "elsewhere"
+    # a copy of a box that no lab uses now; the next lab with that box would use it
+    UNUSED = "unused"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ def determine_ownership(
     foreign = {(resource.lab, resource.work) for resource in resources if resource.host not in ("", here)}
 
     def by_label(resource: Resource) -> Ownership:
+        if resource.kind in BOX_COPIES:
+            return Ownership.UNUSED
         if resource.host != here and (resource.lab, resource.work) in foreign:
             return Ownership.ELSEWHERE
         return Ownership.LIVING if is_there(resource.work) else Ownership.ORPHANED

@@ -25,6 +25,9 @@ class ResourceKind(StrEnum):
     SNAPSHOT = "snapshot"
     NETWORK = "network"
     VOLUME = "volume"
+    # copies of a box, which belong to no lab: at libvirt, and in Vagrant's home
+    BASE_DISK = "base disk"
+    BOX = "box"
     IMAGE = "image"
     LOCK = "lock"
     WORK_FOLDER = "work folder"
@@ -35,7 +38,8 @@ class ResourceKind(StrEnum):
 class Resource:
     """One thing that belongs to a lab. `key` identifies it at its holder. `host` is empty where its label is older.
 
-    `work` is empty for a disk of a machine that was never defined: such a disk has a name and no label.
+    `work` is empty for a disk of a machine that was never defined: such a disk has a name and no label. A copy of a box
+    has neither a lab nor a work folder.
     """
 
     holder: Holder
@@ -58,6 +62,10 @@ class Resource:
             and self.kind is ResourceKind.VOLUME
             and not (self.work or self.host)
         )
+
+
+# No machine and no lab uses them when they are listed.
+BOX_COPIES = frozenset({ResourceKind.BASE_DISK, ResourceKind.BOX})
 
 
 class ResourceOwner(Protocol):

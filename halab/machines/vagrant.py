@@ -41,20 +41,20 @@ _SSH_WARNING = re.compile(r"^\s*(\S+): Warning: (.+?)\.? Retrying", re.MULTILINE
 def disk_of(box: str) -> Path | None:
     """The disk of a box that was added from a file and that Vagrant has unpacked; None where there is none."""
     # since Vagrant 2.4 there is a folder of the architecture in between
-    return next((box_folder(_home(), box) / "0").glob("**/libvirt/box.img"), None)
+    return next((box_folder(home(), box) / "0").glob("**/libvirt/box.img"), None)
 
 
-def _home() -> Path:
+def home() -> Path:
     return Path(os.environ.get("VAGRANT_HOME") or "~/.vagrant.d").expanduser()
 
 
 @contextmanager
-def _adding(box: str) -> Iterator[None]:
+def adding(box: str) -> Iterator[None]:
     """Lock out other halab processes that add a box of that name: Vagrant has no lock, and removes unfinished boxes.
 
     The lock is beside the boxes, which all labs of a user share, also from different network namespaces.
     """
-    path = _home() / f"halab-{box.replace('/', SLASH)}.lock"
+    path = home() / f"halab-{box.replace('/', SLASH)}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(path).acquire(timeout=_ADDING_SECONDS)
@@ -155,7 +155,7 @@ class Vagrant:
 
     def add_box(self, name: str, file: Path) -> None:
         """Add a box from its file, unless another halab process has just added it."""
-        with _adding(name):
+        with adding(name):
             if name not in self.boxes():
                 with self._translated("box add"):
                     # an interrupted `box add` may have left a part of it
@@ -163,7 +163,7 @@ class Vagrant:
 
     def fetch_box(self, name: str) -> None:
         """Download a stock box as Vagrant does, unless another halab process has just added it."""
-        with _adding(name):
+        with adding(name):
             if name not in self.boxes():
                 with self._translated("box add"):
                     self._vagrant.box_add(name, name, provider=self._provider)

@@ -15,6 +15,7 @@ def user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("user")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.setenv("HALAB_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("VAGRANT_HOME", str(folder / "vagrant"))
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
     return folder

@@ -7,6 +7,7 @@ that is not, because the plugin was killed. So halab makes the copy and checks i
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -17,6 +18,9 @@ from halab.machines.vagrant import SLASH
 # The pool that Vagrant's plugin uses, and where it makes it if there is none.
 POOL = "default"
 POOL_FOLDER = Path("/var/lib/libvirt/images")
+
+# The names of those that halab makes. Disks of stock boxes have other names: other people's labs may use them as well.
+OF_BOX = re.compile(rf"halab{SLASH}[a-z0-9.-]+-[0-9a-f]{{12}}_vagrant_box_image_0_[0-9]+_box\.img")
 
 
 def volume_name(box: str, disk: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,6 +27,12 @@ def volumes(handle: Handle) -> Iterator[Volume]:
 def used(tree: ElementTree.Element) -> set[str]:
     """Every file that a domain uses as a disk, or as the base of one."""
     return {source.get("file", "") for source in tree.findall("./devices/disk//source")}
+
+
+def bases(volumes: Iterable[Volume]) -> set[str]:
+    """Every file that one of these disks needs below it. A machine that is off does not name the base of its disk."""
+    paths = (ElementTree.fromstring(volume.XMLDesc()).findtext("./backingStore/path") for volume in volumes)
+    return {path for path in paths if path}
 
 
 def own(domain: Domain, tree: ElementTree.Element) -> list[str]:

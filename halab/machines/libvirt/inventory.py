@@ -9,14 +9,14 @@ from xml.etree import ElementTree
 
 from halab.errors import HostProblem
 from halab.machines.inventory import Holder, Resource, ResourceKind, moment
-from halab.machines.libvirt import disks, domains, networks
+from halab.machines.libvirt import base_disk, disks, domains, networks
 from halab.machines.libvirt.handles import Domain, Handle, Network, SnapshotHandle, Volume
 from halab.machines.libvirt.retry import Gone, noticing, until_unchanged
 from halab.topology.domain import Owner, network_made, network_owner
 
 
 def read(handle: Handle) -> list[Resource]:
-    """Machines, their snapshots and disks, networks, and disks that no machine has."""
+    """Machines, their snapshots and disks, networks, disks that no machine has, and copies of boxes without a use."""
     return until_unchanged(lambda: _read(handle))
 
 
@@ -38,7 +38,7 @@ def discard(handle: Handle, resource: Resource) -> None:
                 for network in handle.listAllNetworks():
                     if network.UUIDString() == resource.key and network_owner(network.XMLDesc()) == owner:
                         networks.discard(network)
-            case ResourceKind.VOLUME:
+            case ResourceKind.VOLUME | ResourceKind.BASE_DISK:
                 for volume in disks.volumes(handle):
                     if volume.path() == resource.key:
                         _require_unused(handle, resource.key)
@@ -61,7 +61,10 @@ def _read(handle: Handle) -> list[Resource]:
         owner = network_owner(network.XMLDesc())
         if owner is not None:
             resources.append(_network(network, owner))
+    used |= disks.bases(volumes.values())
     for path, volume in volumes.items():
+        if base_disk.OF_BOX.fullmatch(volume.name()) and path not in used:
+            resources.append(_disk(volume, Owner("", ""), ResourceKind.BASE_DISK))
         named = disks.OF_MACHINE.fullmatch(volume.name())
         if named and path not in used:
             resources.append(_disk(volume, Owner(named["lab"], "", named["machine"])))
@@ -76,6 +79,8 @@ def _require_unused(handle: Handle, path: str) -> None:
     for domain in handle.listAllDomains():
         if path in disks.used(ElementTree.fromstring(domain.XMLDesc())):
             raise HostProblem(f"a virtual machine uses this disk: {domain.name()}")
+    if path in disks.bases(disks.volumes(handle)):
+        raise HostProblem("another disk needs this one")
 
 
 def _machine(domain: Domain, owner: Owner) -> Resource:
@@ -96,9 +101,9 @@ def _snapshot(domain: Domain, snapshot: SnapshotHandle, owner: Owner) -> Resourc
     )
 
 
-def _disk(volume: Volume, owner: Owner) -> Resource:
+def _disk(volume: Volume, owner: Owner, kind: ResourceKind = ResourceKind.VOLUME) -> Resource:
     size = int(volume.info()[2])
-    return _resource(ResourceKind.VOLUME, volume.name(), volume.path(), owner, size_bytes=size)
+    return _resource(kind, volume.name(), volume.path(), owner, size_bytes=size)
 
 
 def _network(network: Network, owner: Owner) -> Resource:

@@ -167,6 +167,62 @@ def test_gc_as_json_removes_nothing_without_yes(tmp_path: Path, owners: Owners, 
     assert printed["removals"] == []
 
 
+def copies_of_boxes(home: Path) -> tuple[Resource, Path, Path]:
+    """A base disk at libvirt, and two boxes of Vagrant's; a lab uses the second one."""
+    base = Resource(
+        Holder.LIBVIRT, ResourceKind.BASE_DISK, "base.img", "/p/base.img", "", "", size_bytes=900_000_000
+    )
+    boxes = [home / f"boxes/halab-VAGRANTSLASH-debian-12-{key}/0/libvirt" for key in ("0" * 12, "1" * 12)]
+    for box in boxes:
+        box.mkdir(parents=True)
+        (box / "box.img").write_bytes(b"disk")
+    (home / "boxes/bento-VAGRANTSLASH-ubuntu-24.04").mkdir()
+    return base, boxes[0].parents[1], boxes[1].parents[1]
+
+
+def test_gc_shows_copies_of_boxes_that_no_lab_uses_and_removes_them_on_request(
+    tmp_path: Path, owners: Owners, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant"))
+    base, unused, used = copies_of_boxes(tmp_path / "vagrant")
+    owners[Holder.LIBVIRT].owned = [base]
+    name = f"halab/debian-12-{'1' * 12}"
+    (living(tmp_path) / "Vagrantfile").write_text(f"      override.vm.box = '{name}'\n")
+    assert main(["gc", "--yes"]) == 0
+    shown = capsys.readouterr()
+    rows = {tuple(line.split()[:2]) for line in shown.out.splitlines()[1:]}
+    assert rows == {("base", "disk"), ("box", f"halab/debian-12-{'0' * 12}")}
+    assert shown.err == (
+        "nothing to remove\nno lab uses these copies of boxes (900 MB); `halab gc --boxes` removes them\n"
+    )
+    assert main(["list", "--json"]) == 0
+    assert {row["kind"] for row in json.loads(capsys.readouterr().out)} == {"allocation", "work folder"}
+    assert main(["gc", "--boxes", "--yes", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in printed["unused"]] == ["unused", "unused"]
+    assert [(row["kind"], row["removed"]) for row in printed["removals"]] == [
+        ("base disk", True),
+        ("box", True),
+    ]
+    assert owners[Holder.LIBVIRT].removed == ["base.img"]
+    assert (
+        not unused.exists()
+        and used.exists()
+        and (tmp_path / "vagrant/boxes/bento-VAGRANTSLASH-ubuntu-24.04").exists()
+    )
+
+
+def test_gc_spares_a_box_that_a_lab_uses_again(
+    tmp_path: Path, owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant"))
+    _, box, _ = copies_of_boxes(tmp_path / "vagrant")
+    (listed, _) = lab_inventory.read_inventory().unused
+    (living(tmp_path) / "Vagrantfile").write_text(f"      override.vm.box = '{listed.name}'\n")
+    assert [removal.spared for removal in lab_inventory.remove([listed])] == [True]
+    assert box.exists()
+
+
 def test_a_failed_removal_does_not_stop_the_others(tmp_path: Path, owners: Owners, capsys: Shown) -> None:
     gone = tmp_path / "gone"
     owners[Holder.DOCKER].owned = [resource(gone), resource(gone, "net", ResourceKind.NETWORK)]

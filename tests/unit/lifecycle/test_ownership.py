@@ -55,6 +55,11 @@ def test_a_disk_without_a_label_belongs_to_the_lab_in_its_name() -> None:
     assert ownerships(DEBRIS, replace(MACHINE, lab="hb"), there=True)[0] is Ownership.ORPHANED
 
 
+@pytest.mark.parametrize("kind", [ResourceKind.BASE_DISK, ResourceKind.BOX])
+def test_a_copy_of_a_box_belongs_to_no_lab(kind: ResourceKind) -> None:
+    assert ownerships(replace(MACHINE, kind=kind, lab="", work=""), there=True) == [Ownership.UNUSED]
+
+
 THINGS = st.builds(
     Resource,
     st.sampled_from(Holder), st.sampled_from(ResourceKind),

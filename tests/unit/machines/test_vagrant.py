@@ -160,7 +160,7 @@ def test_labs_that_start_together_add_a_box_once(folder: Path) -> None:
 
 
 def test_two_boxes_do_not_wait_for_each_other(folder: Path) -> None:
-    with vagrant._adding("bento/ubuntu-24.04"):
+    with vagrant.adding("bento/ubuntu-24.04"):
         Vagrant(folder, ProviderKind.DOCKER, folder / "log").add_box("halab-debian-12", folder / "box")
 
 
@@ -169,7 +169,7 @@ def test_a_wait_for_a_box_that_takes_too_long_names_the_lock(
 ) -> None:
     monkeypatch.setattr(vagrant, "_ADDING_SECONDS", 0)
     with (
-        vagrant._adding("a/box"),
+        vagrant.adding("a/box"),
         pytest.raises(HostProblem, match="another halab process has been adding the box a/box"),
     ):
         Vagrant(folder, ProviderKind.LIBVIRT, folder / "log").fetch_box("a/box")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -191,3 +192,31 @@ def test_resources_are_listed_again_if_one_is_removed_meanwhile(connection: Any)
     assert inventory.read(restless(2)) == []
     with pytest.raises(HostProblem, match="kept changing"):
         inventory.read(restless(99))
+
+
+def test_a_copy_of_a_box_is_listed_while_no_disk_needs_it(connection: Any) -> None:
+    hypervisor = Hypervisor(connection)
+    unused, needed, taken = (
+        f"halab-VAGRANTSLASH-debian-12-0123456789a{letter}_vagrant_box_image_0_1764345600_box.img"
+        for letter in "abc"
+    )
+    paths = {
+        name: disk(connection, name) for name in (unused, needed, taken, "bento-VAGRANTSLASH-x_box.img")
+    }
+    # the base of a machine that is off: libvirt names it with the disk, and not with the machine
+    pool(connection).createXML(
+        "<volume><name>halab-ha-cp1.img</name><capacity>4096</capacity>"
+        f"<backingStore><path>{paths[needed]}</path><format type='qcow2'/></backingStore></volume>"
+    )
+    machine_with(connection, "somebodys", paths[taken])
+    (found,) = [each for each in hypervisor.resources() if each.kind is ResourceKind.BASE_DISK]
+    assert (found.name, found.lab, found.work, found.is_debris) == (unused, "", "", False)
+    for name, reason in (
+        (needed, "another disk needs this one"),
+        (taken, "a virtual machine uses this disk: somebodys"),
+    ):
+        with pytest.raises(HostProblem, match=reason):
+            hypervisor.discard(replace(found, key=paths[name]))
+    hypervisor.discard(found)
+    left = {volume.name() for volume in pool(connection).listAllVolumes()}
+    assert unused not in left and {needed, taken} <= left
