@@ -13,7 +13,7 @@ from halab.faults import dead_containers
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.machines.guests import REQUIRE_OWN_CLOCK
+from halab.machines.guests import REQUIRE_OWN_CLOCK, clock_offset
 
 _EFFECT_SECONDS = 30
 # How far the clock may be from the time it was set to, without the time that the question takes.
@@ -41,10 +41,7 @@ def _shift(site: Site, entry: Entry) -> str:
     )
 
     def shifted() -> str:
-        before = time.time()
-        machine_time = float(site.guests.run(entry.machine, "date +%s.%N").output)
-        # the clock was read at some moment between the question and now
-        least, most = machine_time - time.time(), machine_time - before
+        least, most = clock_offset(site.guests, entry.machine)
         off = f"its clock is {round((least + most) / 2):+d} s from the host's"
         if not least - _NEAR_SECONDS <= by <= most + _NEAR_SECONDS:
             raise NotYet(off)

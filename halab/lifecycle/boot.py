@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from halab.clock import RealClock
 from halab.errors import CommandFailed, LabProblem
+from halab.faults.journal import Journal
+from halab.lifecycle import stale_clocks
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.providers import vagrant
 from halab.machines import addresses
+from halab.machines.guests import SshGuests
 from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines
 from halab.progress import Progress
@@ -58,4 +62,12 @@ def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine
             f"these machines stopped again: {', '.join(stopped)}",
             hint=f"see {place.work.logs / 'vagrant.log'}",
         )
+    stale_clocks.correct(
+        lab,
+        [machine.name for machine in wanted],
+        SshGuests(place.work.ssh_config),
+        Journal(place.work.journal),
+        RealClock(),
+        progress,
+    )
     return len(missing)

@@ -95,6 +95,14 @@ def set_clock(guests: Guests, machine: str, clock: Clock, patience: float) -> No
     )
 
 
+def clock_offset(guests: Guests, machine: str) -> tuple[float, float]:
+    """The least and the most seconds by which a machine's clock is ahead of this host's; negative if it is behind."""
+    before = time.time()
+    machine_time = float(guests.run(machine, "date +%s.%N").output)
+    # the clock was read at some moment between the question and now
+    return machine_time - time.time(), machine_time - before
+
+
 def once_it_answers(
     guests: Guests, machine: str, command: Callable[[], str], clock: Clock, patience: float
 ) -> None:
