@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from halab.clock import RealClock
-from halab.errors import CommandFailed, LabProblem
+from halab.errors import BootTimedOut, CommandFailed, LabProblem
 from halab.faults.journal import Journal
 from halab.lifecycle import stale_clocks
 from halab.lifecycle.lab import LabDir
-from halab.lifecycle.providers import vagrant
+from halab.lifecycle.providers import FIRMWARE_HINT, vagrant
 from halab.machines import addresses
 from halab.machines.guests import SshGuests
 from halab.machines.power import PowerState
@@ -49,9 +49,11 @@ def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine
         with progress.step(f"boot {what}", limit_seconds=limit):
             try:
                 vagrant(place, lab).up(only.name if only else None)
-            except CommandFailed:
+            except CommandFailed as error:
                 # if the provider itself is gone, this raises a clearer error
                 machines.infos()
+                if lab.has_stock_box and isinstance(error, BootTimedOut):
+                    error.hint = f"{FIRMWARE_HINT}\n{error.hint}"
                 raise
     for machine in wanted:
         machines.connect(machine.name)

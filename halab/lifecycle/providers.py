@@ -21,6 +21,13 @@ from halab.topology.lab import Lab
 # Takes some seconds on this host. To another host it depends on the connection.
 _COPY_SECONDS = 1800
 
+# Boxes of bento since 2025 have a boot loader for UEFI only: https://github.com/chef/bento/issues/1604 and 1684.
+FIRMWARE_HINT = (
+    "machines boot with a BIOS, and a stock box whose disk needs UEFI does not start: "
+    "`box: cloud-image/ubuntu-24.04` starts with a BIOS"
+)
+_UEFI_BOXES = "bento/"
+
 
 def connect(place: LabDir) -> Provider:
     """Connect to the provider of a lab's machines, on the host that the lab file or the environment names."""
@@ -95,6 +102,8 @@ def _stock_box(place: LabDir, lab: Lab, progress: Progress) -> str:
     place.work.make()
     tool = vagrant(place, lab)
     if lab.box not in tool.boxes():
+        if lab.box.startswith(_UEFI_BOXES):
+            progress.say(f"warning: boxes of bento since 2025 may not start here: {FIRMWARE_HINT}")
         try:
             with progress.step(f"download the box {lab.box}", limit_seconds=1800):
                 tool.fetch_box(lab.box)
