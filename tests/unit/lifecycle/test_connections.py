@@ -47,6 +47,6 @@ def test_an_open_and_a_refused_port_are_reached_and_a_dead_network_is_not() -> N
         free, refused = server.getsockname()[1], closed.getsockname()[1]
         closed.close()
         command = connections._TRY.replace("/dev/tcp/$1/22", "/dev/tcp/127.0.0.1/$1")
-        tries = f"reach {free} open &\nreach {refused} refused &\nreach 99999 dead &"
+        tries = f"reach {free} open &\nreach {refused} refused &\nreach no-such-service dead &"
         done = subprocess.run(["bash", "-c", command % tries], capture_output=True, text=True, timeout=30)
     assert done.stdout.split() == ["dead"]
