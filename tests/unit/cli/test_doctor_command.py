@@ -136,7 +136,9 @@ def test_commands_that_boot_machines_explain_missing_answers(
         raise BootTimedOut("started, but no answer over SSH in time: cp1", code=1, hint="the log")
 
     monkeypatch.setattr(doctor, "require", lambda place: [])
-    monkeypatch.setattr(boot_hints, "possible_reasons", lambda lab_dir, host: ["firewall: not checked"])
+    monkeypatch.setattr(
+        boot_hints, "possible_reasons", lambda lab_dir, host, names: ["firewall: not checked"]
+    )
     monkeypatch.setattr(module, verb, silent)
     assert main([*words, "-f", str(tmp_path / "lab.yml")]) == 3
     assert capsys.readouterr().err == (
