@@ -1,4 +1,9 @@
-"""Snapshots of virtual machines: libvirt's own, inside a machine's disk, with its memory if it runs."""
+"""Snapshots of virtual machines: libvirt's own, inside a machine's disk, with its memory if it runs.
+
+Since libvirt 10.9 (https://libvirt.org/news.html), libvirt makes them with other commands of qemu. Nothing changes for
+this module: with libvirt 9.0 and qemu 7.2, and with libvirt 11.3 and qemu 10.0, it saves a machine that runs or is off,
+and restores it while it runs or is off. libvirt 9.9.0 crashes when it restores one.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,9 @@ def restore(domain: Domain, snapshot: str) -> None:
     """Go back to a snapshot, and stay paused."""
     import libvirt
 
+    # memory that libvirt saved when the host shut down: the next start would continue with it, on another disk
+    if domain.hasManagedSaveImage():
+        domain.managedSaveRemove()
     flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED
     domain.revertToSnapshot(domain.snapshotLookupByName(snapshot), flags)
 

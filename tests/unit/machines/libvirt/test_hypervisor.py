@@ -14,6 +14,7 @@ from support.fakes import FakeClock
 
 from halab.errors import HostProblem, LabProblem, Unable
 from halab.machines.libvirt import limits as libvirt_limits
+from halab.machines.libvirt import snapshots
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.libvirt.power import LibvirtPower
 from halab.machines.power import PowerState
@@ -353,3 +354,27 @@ def test_snapshots_are_saved_listed_restored_and_deleted_by_name() -> None:
         assert len(machines.saved()) == 1
         machines.delete_snapshot("one")
         assert machines.saved() == []
+
+
+@pytest.mark.parametrize(("saved", "calls"), [(1, ["remove", "revert"]), (0, ["revert"])])
+def test_memory_that_libvirt_saved_is_not_used_on_the_disk_of_a_snapshot(
+    saved: int, calls: list[str]
+) -> None:
+    """libvirt's test driver forgets such memory by itself."""
+    made: list[str] = []
+
+    class Saved:
+        def hasManagedSaveImage(self) -> int:
+            return saved
+
+        def managedSaveRemove(self) -> None:
+            made.append("remove")
+
+        def snapshotLookupByName(self, name: str) -> str:
+            return name
+
+        def revertToSnapshot(self, snapshot: object, flags: int) -> None:
+            made.append("revert")
+
+    snapshots.restore(Saved(), "up")  # type: ignore[arg-type]
+    assert made == calls
