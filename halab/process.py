@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
+from halab import packages
 from halab.errors import CommandFailed, HostProblem, TimedOut
 
 # Users set these to reach the network or an engine: child processes need them unchanged.
@@ -144,7 +145,7 @@ def run(
 
 def _watchdog() -> list[str]:
     """The words before a command that must not outlive halab."""
-    setpriv = find("setpriv", hint="sudo apt-get install util-linux")
+    setpriv = find("setpriv", hint=packages.install("util-linux"))
     return [setpriv, "--pdeathsig", "USR1", "sh", "-c", _BOUND, "sh", str(os.getpid())]
 
 

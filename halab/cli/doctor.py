@@ -84,6 +84,8 @@ def report_lines(report: Report, width: int) -> Iterator[str]:
         for result in others:
             yield from _result_lines(result, names, width)
     yield ""
+    if report.libvirt_would_work:
+        yield "virtual machines would work too: `provider: libvirt`"
     yield _summary(report)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import sys
 
-from halab.doctor.host import Host, System
+from halab import packages
+from halab.doctor.host import Files, Host, System
+from halab.packages import Distribution
 
 
 def as_root(system: System, command: str) -> str:
@@ -18,12 +20,13 @@ def as_root_with_environment(system: System, command: str) -> str:
     return command if system.is_root else f'sudo -E "$(command -v {name})" {rest}'
 
 
-def install(host: Host, *packages: str) -> str:
-    """`packages` are Debian's names; on other systems they are a good start for a search."""
-    names = " ".join(packages)
-    if host.tool("apt-get"):
-        return as_root(host, f"apt-get install -y --no-install-recommends {names}")
-    return f"install with the package manager of this host: {names}"
+def install(host: Host, *names: str, then: str = "") -> str:
+    """Install packages, which have Debian's names here, with the package manager of this host."""
+    return distribution(host).install(*names, as_root=host.is_root, then=then)
+
+
+def distribution(files: Files) -> Distribution:
+    return packages.distribution(files.text(packages.OS_RELEASE) or "")
 
 
 def install_python(requirement: str) -> str:

@@ -90,6 +90,9 @@ class Engines(Protocol):
     def libvirt(self) -> LibvirtFacts:
         """Facts about the libvirt named by the lab file or LIBVIRT_DEFAULT_URI, by default the one on this host."""
 
+    def libvirt_has_kvm(self) -> bool:
+        """True if that libvirt can run machines under KVM."""
+
     def boot_guest(self, guest: Guest, program: str) -> Boot:
         """Boot a guest under KVM. `program` is the path of qemu."""
 
@@ -133,7 +136,7 @@ class Images(Protocol):
         """The box in the cache. Raises Corrupted if its file is truncated."""
 
     def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
-        """What is missing to build a box for this provider, besides what every box needs."""
+        """What is missing on this host to build a box for this provider."""
 
 
 class Host(System, Programs, Files, Engines, Labs, Networks, Images, Protocol):

@@ -10,6 +10,7 @@ from halab.doctor.host import Host
 from halab.errors import Corrupted, HalabError
 from halab.images import cache
 from halab.images.bundle import Bundle
+from halab.packages import BUILD_ELSEWHERE
 
 
 def check_bundle(host: Host, subject: Subject) -> Finding:
@@ -46,13 +47,13 @@ def check_box(host: Host, subject: Subject) -> Finding:
     if host.tool("mmdebstrap") is None:
         return failed(
             "not in the cache, and mmdebstrap, which builds it, is not installed",
-            f"{fix.install(host, 'mmdebstrap')} && {build}",
+            fix.install(host, "mmdebstrap", "debian-archive-keyring", then=build),
         )
     obstacle = host.box_obstacle(subject.provider)
     if obstacle:
         return failed(
             f"not in the cache, and it cannot be built: {obstacle.message}",
-            f"{obstacle.hint} && {build}" if obstacle.hint else build,
+            build if not obstacle.hint else _then(obstacle.hint, build),
         )
     if not host.is_root:
         return failed(f"not in the cache, and building it needs root: {name}", build)
@@ -102,6 +103,10 @@ def _broken_files(bundle: Bundle) -> list[str]:
         return path.is_file() and path.stat().st_size == size
 
     return [name for name, record in bundle.manifest.files.items() if not is_complete(name, record.size)]
+
+
+def _then(hint: str, build: str) -> str:
+    return hint if hint == BUILD_ELSEWHERE else f"{hint} && {build}"
 
 
 def _for_provider(subject: Subject) -> str:

@@ -8,8 +8,10 @@ from halab.doctor.host import Host
 
 
 def provider(host: Host, subject: Subject) -> Finding:
-    origin = "chosen by auto" if subject.written.provider is ProviderKind.AUTO else "from the lab file"
-    return ok(f"{subject.provider}, {origin}")
+    if subject.written.provider is not ProviderKind.AUTO:
+        return ok(f"{subject.provider}, from the lab file")
+    is_decided = host.allocation(subject.lab_dir) is not None
+    return ok(f"{subject.provider}, {'chosen by the first `up`' if is_decided else 'chosen by auto'}")
 
 
 def unused_name(host: Host, subject: Subject) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,15 +36,6 @@ _BARE_HOST = "scripts/bare-host virt halab up  # in a checkout: starts a libvirt
 _UNSET = "unset LIBVIRT_DEFAULT_URI"
 _BY_SSH = "export LIBVIRT_DEFAULT_URI=qemu+ssh://USER@HOST/system"
 
-# The oldest plugin that worked with halab; Debian 12 has it, with Vagrant 2.3.4.
-_PLUGIN = (0, 11, 2)
-_LAST_VAGRANT_BEFORE_RUBY_3 = (2, 3, 4)
-# Vagrant has a newer Ruby since 2.3.5. The first versions that work together again:
-# https://github.com/vagrant-libvirt/vagrant-libvirt/issues/1749
-_NEWER_VAGRANT, _NEWER_PLUGIN = (2, 4, 1), (0, 12, 2)
-_UPDATE = "vagrant plugin install vagrant-libvirt --plugin-version 0.12.2"
-_VAGRANT_PAGE = "get Vagrant 2.4.1 or newer from https://developer.hashicorp.com/vagrant/install"
-
 
 def address(host: Host, subject: Subject) -> str:
     return subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI") or SYSTEM
@@ -69,8 +59,8 @@ def access(host: Host, subject: Subject) -> Finding:
     if socket is None:
         if not any(map(host.tool, _DAEMONS)):
             packages = ("libvirt-daemon-system", guest_for(host.architecture).package)
-            return _missing(subject, "not installed: libvirt", fix.install(host, *packages))
-        return _missing(subject, f"no such socket: {_SOCKETS[0]}", *_start_fixes(host))
+            return lacking(subject, "not installed: libvirt", fix.install(host, *packages))
+        return lacking(subject, f"no such socket: {_SOCKETS[0]}", *_start_fixes(host))
     if not host.may_use(socket):
         return failed(f"{host.user} has no permission to use {socket}", fix.join_group(host, _GROUP))
     how = (
@@ -87,16 +77,13 @@ def library(host: Host, subject: Subject) -> Finding:
     version = host.package("libvirt-python")
     if version is None:
         # pip downloads its source and builds it
-        build = fix.install(host, "libvirt-dev", "pkg-config", "gcc", "python3-dev")
-        return _missing(
-            subject,
-            "not installed: libvirt-python",
-            f"{build} && {fix.install_python('libvirt-python>=9.0')}",
-        )
+        then = fix.install_python("libvirt-python>=9.0")
+        build = fix.install(host, "libvirt-dev", "pkg-config", "gcc", "python3-dev", then=then)
+        return lacking(subject, "not installed: libvirt-python", build)
     problem = host.import_problem("libvirt")
     if problem:
         again = "--force-reinstall --no-cache-dir libvirt-python>=9.0"
-        return _missing(
+        return lacking(
             subject, f"{version} is installed but cannot be imported: {problem}", fix.install_python(again)
         )
     return ok(version)
@@ -132,41 +119,12 @@ def qemu(host: Host, subject: Subject) -> Finding:
     missing = [name for name in packages if host.tool(name) is None]
     if missing:
         install = fix.install(host, *(packages[name] for name in missing))
-        return _missing(subject, f"not found: {', '.join(missing)}", install)
+        return lacking(subject, f"not found: {', '.join(missing)}", install)
     version = numbers(host.output(guest.qemu, "--version"))
     return ok(f"{dotted(version)}, {host.tool(guest.qemu)}" if version else str(host.tool(guest.qemu)))
 
 
-def plugin(host: Host, subject: Subject) -> Finding:
-    """The plugin is installed, and works with the installed Vagrant."""
-    if host.tool("vagrant") is None:
-        return skipped("not asked: vagrant is missing")
-    installed = re.search(
-        r"^vagrant-libvirt \(([\d.]+)", host.output("vagrant", "plugin", "list"), re.MULTILINE
-    )
-    # Debian's package works with Debian's Vagrant; the other command builds against libvirt's headers
-    install = (fix.install(host, "vagrant-libvirt"), "vagrant plugin install vagrant-libvirt")
-    if installed is None:
-        return _missing(subject, "not installed: vagrant-libvirt", *install)
-    version = numbers(installed[1])
-    vagrant = numbers(host.output("vagrant", "--version"))
-    seen = f"{installed[1]} with Vagrant {dotted(vagrant) or 'of an unknown version'}"
-    if version < _PLUGIN:
-        return _missing(subject, f"{installed[1]}, older than {dotted(_PLUGIN)}", *install)
-    if vagrant <= _LAST_VAGRANT_BEFORE_RUBY_3:
-        return ok(seen)
-    if vagrant >= _NEWER_VAGRANT and version < _NEWER_PLUGIN:
-        return _missing(subject, f"{seen}, which needs {dotted(_NEWER_PLUGIN)}", _UPDATE)
-    if vagrant < _NEWER_VAGRANT:
-        return warning(
-            f"{seen}: the plugin does not work with Vagrant versions between 2.3.4 and 2.4.1",
-            _VAGRANT_PAGE,
-            _UPDATE,
-        )
-    return ok(seen)
-
-
-def _missing(subject: Subject, seen: str, *fixes: str) -> Finding:
+def lacking(subject: Subject, seen: str, *fixes: str) -> Finding:
     """A failure only for labs of virtual machines: a lab of containers does not need it."""
     return failed(seen, *fixes) if subject.provider is ProviderKind.LIBVIRT else skipped(seen, *fixes)
 
@@ -198,6 +156,4 @@ CHECKS = (
     Check("libvirt", "halab creates and breaks virtual machines through it", answer, LIBVIRT_ONLY, Pace.QUICK),
     Check("qemu", "it runs the virtual machines, with KVM or without", qemu, LIBVIRT_ONLY, Pace.QUICK,
           about_machines_host=True),
-    Check("vagrant-libvirt", "Vagrant creates virtual machines with this plugin", plugin, LIBVIRT_ONLY,
-          runs_at_up=True),
 )  # fmt: skip

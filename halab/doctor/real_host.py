@@ -24,7 +24,7 @@ from halab.doctor.kvm_guest import Boot, Guest
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import cache, disk, integrity
+from halab.images import cache, debian, disk, integrity
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
@@ -161,6 +161,7 @@ class RealHost:
 
     def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
         try:
+            debian.mmdebstrap()
             if provider is ProviderKind.LIBVIRT:
                 disk.kernel_package(self.architecture)
                 disk.require_tools()
@@ -173,6 +174,10 @@ class RealHost:
 
     def libvirt(self) -> LibvirtFacts:
         return self._libvirt_facts()
+
+    def libvirt_has_kvm(self) -> bool:
+        self.libvirt()  # raises at once if libvirt did not answer before
+        return within(_ANSWER_SECONDS, "libvirt", lambda: Hypervisor(uri=self._uri).has_kvm())
 
     def boot_guest(self, guest: Guest, program: str) -> Boot:
         return kvm_guest.boot(guest, program)

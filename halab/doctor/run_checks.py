@@ -20,8 +20,19 @@ from halab.doctor import (
     storage,
     time_source,
     tools,
+    vagrant,
 )
-from halab.doctor.check import Check, HostCheckResult, HostCheckState, Pace, Subject, failed, remote, skipped
+from halab.doctor.check import (
+    LIBVIRT_ONLY,
+    Check,
+    HostCheckResult,
+    HostCheckState,
+    Pace,
+    Subject,
+    failed,
+    remote,
+    skipped,
+)
 from halab.doctor.host import Host
 from halab.doctor.real_host import RealHost
 from halab.errors import HalabError, HostProblem
@@ -31,6 +42,7 @@ CHECKS: Sequence[Check] = (
     *lab_file.CHECKS,
     *lab_network.CHECKS,
     *tools.CHECKS,
+    *vagrant.CHECKS,
     *engines.CHECKS,
     *capacity.CHECKS,
     *images.CHECKS,
@@ -47,11 +59,15 @@ _REPORT = "halab doctor --json  # and report this output as a bug of halab"
 
 @dataclass(frozen=True)
 class Report:
-    """`results` are in the order of the checks."""
+    """`results` are in the order of the checks.
+
+    `libvirt_would_work`: `provider: auto` chose docker, and the checks of libvirt passed too.
+    """
 
     lab: str
     provider: ProviderKind
     results: Sequence[HostCheckResult]
+    libvirt_would_work: bool = False
 
     @property
     def could_run(self) -> bool:
@@ -71,6 +87,7 @@ class Report:
             "lab": self.lab,
             "provider": self.provider,
             "could_run": self.could_run,
+            "libvirt_would_work": self.libvirt_would_work,
             "checks": [
                 {
                     "name": result.name,
@@ -98,9 +115,21 @@ def examine(lab_dir: LabDir, host: Host | None = None, checks: Iterable[Check] =
         results = [_result(check, real, subject) for check in chosen if check.pace is Pace.LONG]
         results += [future.result() for future in futures]
     order = [check.name for check in chosen]
-    return Report(
-        lab_dir.name, subject.provider, sorted(results, key=lambda result: order.index(result.name))
-    )
+    results.sort(key=lambda result: order.index(result.name))
+    has_choice = lab_dir.written.provider is ProviderKind.AUTO and subject.provider is ProviderKind.DOCKER
+    would_work = has_choice and _passes_libvirt(results, chosen)
+    return Report(lab_dir.name, subject.provider, results, would_work)
+
+
+def _passes_libvirt(results: Iterable[HostCheckResult], checks: Iterable[Check]) -> bool:
+    """True if no check failed that the lab needs, and all of libvirt were made, apart from what only root can see."""
+    names = {check.name for check in checks if check.needed_by == LIBVIRT_ONLY}
+    passed = [
+        result.needs_root or result.state in (HostCheckState.OK, HostCheckState.WARNING)
+        for result in results
+        if result.name in names
+    ]
+    return bool(passed) and all(passed) and not any(result.stops_the_lab for result in results)
 
 
 def require(lab_dir: LabDir, host: Host | None = None) -> list[HostCheckResult]:

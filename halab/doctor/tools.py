@@ -7,12 +7,27 @@ import re
 from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Pace, Subject, failed, ok, warning
 from halab.doctor.host import Host
+from halab.packages import BUILD_ELSEWHERE, Family
 
 _PYTHON = (3, 11)
-# The oldest version that worked with halab; Debian 12 has it.
-_VAGRANT = (2, 3, 4)
-_VAGRANT_PAGE = "get it from https://developer.hashicorp.com/vagrant/install"
-_PYTHON_VAGRANT = "python-vagrant>=1.0,<1.1"
+_NO_MACHINES = "provider: docker  # in the lab file; or name a libvirt on another host with `provider_uri`"
+
+
+def system(host: Host, subject: Subject) -> Finding:
+    """halab was tested on Debian 12. Say at once what it does not support elsewhere."""
+    here = fix.distribution(host)
+    if here.family is Family.DEBIAN:
+        return ok(here.name)
+    if not here.is_rhel and host.tool("mmdebstrap"):
+        return ok(f"{here.name}, where nobody has tested halab")
+    if here.is_rhel:
+        return warning(
+            f"{here.name}: halab builds no boxes here and runs no virtual machines, because there is no "
+            "qemu-system-x86_64",
+            BUILD_ELSEWHERE,
+            _NO_MACHINES,
+        )
+    return warning(f"{here.name}: halab builds no boxes here, and nobody has tested it", BUILD_ELSEWHERE)
 
 
 def python(host: Host, subject: Subject) -> Finding:
@@ -23,32 +38,6 @@ def python(host: Host, subject: Subject) -> Finding:
         f"{seen}, older than {dotted(_PYTHON)}",
         f"{fix.install(host, 'python3.11', 'python3.11-venv')}  # then install halab with it",
     )
-
-
-def vagrant(host: Host, subject: Subject) -> Finding:
-    if host.tool("vagrant") is None:
-        return failed("not found: vagrant", fix.install(host, "vagrant"), _VAGRANT_PAGE)
-    output = host.output("vagrant", "--version").strip()
-    version = numbers(output)
-    if not version:
-        return warning(f"unknown version: {output or 'no output'}", "vagrant --version")
-    seen = dotted(version)
-    if version >= _VAGRANT:
-        return ok(seen)
-    return failed(f"{seen}, older than {dotted(_VAGRANT)}", fix.install(host, "vagrant"), _VAGRANT_PAGE)
-
-
-def python_vagrant(host: Host, subject: Subject) -> Finding:
-    version = host.package("python-vagrant")
-    if version is None:
-        return failed("not installed: python-vagrant", fix.install_python(_PYTHON_VAGRANT))
-    if numbers(version)[:2] != (1, 0):
-        return failed(f"{version}, but halab needs 1.0", fix.install_python(_PYTHON_VAGRANT))
-    problem = host.import_problem("vagrant")
-    if problem:
-        again = f"--force-reinstall {_PYTHON_VAGRANT}"
-        return failed(f"{version} is installed but cannot be imported: {problem}", fix.install_python(again))
-    return ok(version)
 
 
 def ssh(host: Host, subject: Subject) -> Finding:
@@ -80,14 +69,13 @@ def dotted(version: tuple[int, ...]) -> str:
 
 
 CHECKS = (
-    Check("python", "halab needs Python 3.11 or newer", python, pace=Pace.QUICK),
-    Check("vagrant", "Vagrant creates and removes the machines", vagrant, pace=Pace.QUICK),
     Check(
-        "python-vagrant",
-        "halab talks to Vagrant through it; later versions hide Vagrant's failures",
-        python_vagrant,
+        "distribution",
+        "halab is tested on Debian 12; packages and their names differ elsewhere",
+        system,
         pace=Pace.QUICK,
     ),
+    Check("python", "halab needs Python 3.11 or newer", python, pace=Pace.QUICK),
     Check(
         "ssh",
         "halab sets up and watches the machines over SSH, with a key per lab",

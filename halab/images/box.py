@@ -17,7 +17,7 @@ from halab.config.kubernetes import BundleSource, Release
 from halab.config.lab import ProviderKind, is_stock
 from halab.errors import Corrupted, HostProblem
 from halab.images import bundle as bundles
-from halab.images import cache, disk, rootfs
+from halab.images import cache, debian, disk, rootfs
 from halab.images.bundle import Bundle
 from halab.progress import Progress
 
@@ -174,7 +174,7 @@ def _pack(root: Path, packed: Path, progress: Progress) -> None:
 
 
 def _require_tools(provider: ProviderKind) -> None:
-    process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap")
+    debian.mmdebstrap()
     if provider is ProviderKind.LIBVIRT:
         disk.kernel_package(cache.architecture())
         disk.require_tools()

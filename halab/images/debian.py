@@ -6,17 +6,32 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from halab import process
+from halab import packages, process
 from halab.errors import HostProblem
 
 SUITE = "bookworm"
 PROXY_PACKAGES = ("conntrack", "kmod", "nftables")
 
 
+# mmdebstrap takes the keys from there. Debian has them; Ubuntu and others have a package of them.
+_KEYS = [Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("gpg", "pgp")]
+
+
+def mmdebstrap() -> str:
+    """The path of mmdebstrap. HostProblem if it or the keys of Debian's archive are missing on this host."""
+    program = process.find("mmdebstrap", hint=packages.install("mmdebstrap", "debian-archive-keyring"))
+    if not any(path.exists() for path in _KEYS):
+        raise HostProblem(
+            f"the keys of Debian's packages are missing: {_KEYS[0]}",
+            hint=packages.install("debian-archive-keyring"),
+        )
+    return program
+
+
 def obstacle() -> HostProblem | None:
     """Why Debian packages cannot be unpacked on this host; None where they can."""
     try:
-        process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap")
+        mmdebstrap()
     except HostProblem as problem:
         return problem
     if os.geteuid() != 0:
@@ -33,7 +48,7 @@ def proxy_base(target: Path) -> Sequence[str]:
         f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "bug", "lintian")
     ]
     process.run(
-        [process.find("mmdebstrap", hint="sudo apt-get install mmdebstrap"), "--variant=extract",
+        [mmdebstrap(), "--variant=extract",
          f"--include={','.join(PROXY_PACKAGES)}", *excluded,
          # a container gets its own devices, and nobody installs packages into it
          "--skip=output/dev", '--customize-hook=rm -rf "$1"/var/lib/apt "$1"/var/cache "$1"/var/log',

@@ -9,7 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-from halab import process
+from halab import packages, process
 from halab.errors import HostProblem
 from halab.images.cache import Architecture
 from halab.images.rootfs import add_templates, run_inside
@@ -74,7 +74,7 @@ def kernel_package(architecture: Architecture) -> str:
 
 def require_tools() -> None:
     """HostProblem where a tool that `pack` needs is missing: before minutes are spent on the root file system."""
-    install = f"sudo apt-get install {' '.join(_TOOLS.values())}"
+    install = packages.install(*_TOOLS.values())
     for tool in _TOOLS:
         process.find(tool, hint=install)
     boot_code(hint=install)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from halab import process
+from halab import packages, process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.errors import CommandFailed, TimedOut, Unreachable
 from halab.process import Completed
@@ -46,7 +46,7 @@ class Guests(Protocol):
 
 class SshGuests:
     def __init__(self, ssh_config: Path) -> None:
-        self._ssh = [process.find("ssh", hint="sudo apt-get install openssh-client"), "-F", str(ssh_config)]
+        self._ssh = [process.find("ssh", hint=packages.install("openssh-client")), "-F", str(ssh_config)]
 
     def run(
         self,

@@ -12,11 +12,10 @@ from typing import Any
 import vagrant as python_vagrant
 from filelock import FileLock, Timeout
 
-from halab import process
+from halab import packages, process
 from halab.config.lab import ProviderKind
 from halab.errors import BootTimedOut, CommandFailed, HostProblem
 
-_HINT = "sudo apt-get install vagrant"
 # A slash in the names of Vagrant's folders and of its plugin's volumes.
 SLASH = "-VAGRANTSLASH-"
 _TAIL_LINES = 12
@@ -127,7 +126,7 @@ class Vagrant:
     def __init__(
         self, folder: Path, provider: ProviderKind, log: Path, *, env: Mapping[str, str] | None = None
     ) -> None:
-        process.find("vagrant", hint=_HINT)
+        process.find("vagrant", hint=packages.install("vagrant"))
         self._log = log
         self._provider = str(provider)
         self._vagrant: Any = _BoundVagrant(

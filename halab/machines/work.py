@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab import process
+from halab import packages, process
 from halab.errors import BadUsage, LabProblem
 from halab.files import replace
 
@@ -134,7 +134,7 @@ class Work:
         if not (self.private_key.exists() and self.public_key.exists()):
             self.private_key.unlink(missing_ok=True)
             process.run(
-                [process.find("ssh-keygen", hint="sudo apt-get install openssh-client"),
+                [process.find("ssh-keygen", hint=packages.install("openssh-client")),
                  "-q", "-t", "ed25519", "-N", "", "-C", "halab", "-f", self.private_key],
                 timeout_seconds=30,
             )  # fmt: skip

@@ -22,6 +22,7 @@ from halab.machines.host.allocation import Allocation
 from halab.machines.host.neighbours import Neighbour
 from halab.machines.libvirt.facts import LibvirtFacts, Pool
 from halab.machines.work import Work
+from support.os_releases import OS_RELEASE
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class FakeHost:
     )
     texts: dict[str, str] = field(
         default_factory=lambda: {
+            "/etc/os-release": OS_RELEASE["debian-12"],
             "/proc/meminfo": "MemTotal: 16777216 kB\nMemAvailable: 12582912 kB\n",
             "/proc/sys/fs/inotify/max_user_instances": "512\n",
             "/proc/sys/fs/inotify/max_user_watches": "65536\n",
@@ -112,6 +114,7 @@ class FakeHost:
     other_networks: list[Neighbour] = field(default_factory=list)
     obstacles: dict[BundleSource, HalabError] = field(default_factory=dict)
     libvirt_facts: LibvirtFacts | HalabError = LIBVIRT
+    libvirt_kvm: bool | HalabError = True
     booted: Boot = Boot(["real mode"], None)
     guests: list[Guest] = field(default_factory=list)
 
@@ -180,6 +183,10 @@ class FakeHost:
 
     def libvirt(self) -> LibvirtFacts:
         return _answer(self.libvirt_facts)
+
+    def libvirt_has_kvm(self) -> bool:
+        self.libvirt()
+        return _answer(self.libvirt_kvm)
 
     def boot_guest(self, guest: Guest, program: str) -> Boot:
         self.guests.append(guest)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from halab import process
+from halab import packages, process
 from halab.config.remote import Remote
 from halab.machines.host import tunnel
 
@@ -24,7 +24,7 @@ _LIST = ("-json", "-4", "route", "show", "table", "all")
 
 def routes() -> list[Route]:
     """The routes of this host, without default routes."""
-    ip = process.find("ip", hint="sudo apt-get install iproute2")
+    ip = process.find("ip", hint=packages.install("iproute2"))
     return parse(process.run([ip, *_LIST], timeout_seconds=10).output)
 
 

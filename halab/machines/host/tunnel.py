@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from halab import process
+from halab import packages, process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.config.remote import Remote
 from halab.errors import HostProblem, TimedOut
@@ -93,7 +93,7 @@ class Tunnels:
         self, own: Path, remote: Remote, options: list[str], listening: list[tuple[int, Any]]
     ) -> None:
         """Start an ssh that forwards until the tunnels are closed, and wait until it listens at these addresses."""
-        ssh, log = process.find("ssh", hint="sudo apt-get install openssh-client"), own / "log"
+        ssh, log = process.find("ssh", hint=packages.install("openssh-client")), own / "log"
         # `cat` ends when our end of its input is closed: a halab that is killed leaves no ssh behind
         argv = [ssh, *remote.ssh("-T", "-o", "ExitOnForwardFailure=yes", *options)[1:], "--", "cat"]
         child = self._undo.enter_context(process.background(argv, log=log, with_input=True))
@@ -119,7 +119,7 @@ atexit.register(TUNNELS.close)
 
 def ask(remote: Remote, command: str, *, timeout_seconds: float = _START_SECONDS) -> process.Completed:
     """Run a command on that host. HostProblem where it is not reached."""
-    ssh = process.find("ssh", hint="sudo apt-get install openssh-client")
+    ssh = process.find("ssh", hint=packages.install("openssh-client"))
     try:
         done = process.run(
             [ssh, *remote.ssh("-T")[1:], "--", command], timeout_seconds=timeout_seconds, check=False

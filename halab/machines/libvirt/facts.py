@@ -46,6 +46,20 @@ def read(handle: Handle) -> LibvirtFacts:
     )
 
 
+def has_kvm(handle: Handle) -> bool:
+    """True if libvirt can run machines under KVM. It uses the device as root, and this user may not be able to."""
+    import libvirt
+
+    try:
+        handle.getDomainCapabilities(None, None, None, "kvm", 0)
+    except libvirt.libvirtError as error:
+        # libvirt 9.0: the accel 'kvm' is not supported by '/usr/bin/qemu-system-x86_64' on this host
+        if error.get_error_code() in (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_CONFIG_UNSUPPORTED):
+            return False
+        raise
+    return True
+
+
 def _pool(pool: StoragePool) -> Pool:
     active = bool(pool.isActive())
     path = ElementTree.fromstring(pool.XMLDesc()).findtext("./target/path") or ""

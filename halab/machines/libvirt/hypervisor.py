@@ -8,7 +8,7 @@ from pathlib import Path
 from halab.machines.inventory import Resource
 from halab.machines.libvirt import base_disk, disks, domains, inventory, networks
 from halab.machines.libvirt.connection import LibvirtConnection
-from halab.machines.libvirt.facts import LibvirtFacts, read, subnets_in
+from halab.machines.libvirt.facts import LibvirtFacts, has_kvm, read, subnets_in
 from halab.machines.libvirt.handles import Handle
 from halab.machines.libvirt.machines import LibvirtMachines
 from halab.machines.provider import MachineInfo
@@ -27,6 +27,10 @@ class Hypervisor:
 
     def facts(self) -> LibvirtFacts:
         return self._connection.seen(read)
+
+    def has_kvm(self) -> bool:
+        with self._connection.answering() as handle:
+            return has_kvm(handle)
 
     def of(self, lab: Lab, work: Work) -> LibvirtMachines:
         return LibvirtMachines(self._connection, lab, work)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.doctor_results import run_check
 from support.fake_host import DATA, GIB, KVM, LIBVIRT_SOCKET, SOCKET, SYSTEMD, FakeHost, bundle_of, place_of
+from support.os_releases import OS_RELEASE
 
 from halab.config.kubernetes import RELEASES, BundleSource
 from halab.doctor import examine, require
@@ -15,6 +16,7 @@ from halab.doctor.check import HostCheckState
 from halab.doctor.kvm_guest import Boot
 from halab.errors import Corrupted, HostProblem
 from halab.images.manifest import FileRecord
+from halab.packages import BUILD_ELSEWHERE
 
 
 def test_a_complete_host_passes_every_check() -> None:
@@ -403,6 +405,61 @@ def test_a_clock_without_a_time_service_is_skipped() -> None:
     assert run_check("clock", host).state is HostCheckState.OK
 
 
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("debian-12", HostCheckState.OK), ("ubuntu-24.04", HostCheckState.OK), ("fedora-41", HostCheckState.WARNING),
+     ("almalinux-9", HostCheckState.WARNING), ("arch", HostCheckState.WARNING)],
+)  # fmt: skip
+def test_a_distribution_without_boxes_is_named_at_once_with_the_way_round(
+    name: str, state: HostCheckState
+) -> None:
+    host = FakeHost()
+    host.tools.remove("mmdebstrap")
+    host.texts["/etc/os-release"] = OS_RELEASE[name]
+    result = run_check("distribution", host)
+    assert result.state is state
+    assert [fix.startswith("build the box on Debian") for fix in result.fixes[:1]] == [True] * (
+        state != "ok"
+    )
+
+
+def test_mmdebstrap_from_elsewhere_builds_boxes_on_arch() -> None:
+    host = FakeHost()
+    host.texts["/etc/os-release"] = OS_RELEASE["arch"]
+    assert run_check("distribution", host).seen == "Arch Linux, where nobody has tested halab"
+
+
+def test_red_hat_is_said_to_run_no_virtual_machines() -> None:
+    host = FakeHost()
+    host.texts["/etc/os-release"] = OS_RELEASE["almalinux-9"]
+    result = run_check("distribution", host)
+    assert (
+        "AlmaLinux 9.3 (Shamrock Pampas Cat): halab builds no boxes here and runs no virtual" in result.seen
+    )
+    assert result.fixes[1].startswith("provider: docker")
+
+
+def test_a_box_that_cannot_be_built_here_has_no_command_after_the_way_round() -> None:
+    host = FakeHost(has_box=False, is_root=True)
+    host.tools.remove("mmdebstrap")
+    host.texts["/etc/os-release"] = OS_RELEASE["fedora-41"]
+    assert list(run_check("box", host).fixes) == [BUILD_ELSEWHERE]
+    host.tools.add("mmdebstrap")
+    host.box_lacks = HostProblem("no keys", hint=BUILD_ELSEWHERE)
+    assert list(run_check("box", host).fixes) == [BUILD_ELSEWHERE]
+
+
+def test_auto_says_that_libvirt_would_work_only_if_every_check_of_libvirt_passes() -> None:
+    assert examine(place_of(), FakeHost()).libvirt_would_work
+    assert not examine(place_of(provider="docker"), FakeHost()).libvirt_would_work
+    assert not examine(place_of(provider="libvirt"), FakeHost()).libvirt_would_work
+    no_guest = Boot(["real mode"], "protected mode", "gave up after 10 s")
+    assert not examine(place_of(), FakeHost(booted=no_guest)).libvirt_would_work
+    without_dnsmasq = FakeHost()
+    without_dnsmasq.tools.remove("dnsmasq")
+    assert not examine(place_of(), without_dnsmasq).libvirt_would_work
+
+
 def test_require_passes_on_a_complete_host() -> None:
     require(place_of(), FakeHost())
 
@@ -414,8 +471,8 @@ def test_require_names_every_failed_check_with_its_fix() -> None:
         require(place_of(), host)
     assert raised.value.message.splitlines() == [
         "this host cannot run the lab",
-        "vagrant: not found: vagrant",
         "iproute2: not found: ip",
+        "vagrant: not found: vagrant",
         "docker access: no such socket: /var/run/docker.sock",
     ]
     assert raised.value.hint is not None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.doctor_results import run_check as run_check_on
-from support.fake_host import GIB, LIBVIRT, LIBVIRT_SOCKET, SYSTEMD, FakeHost, place_of
+from support.fake_host import GIB, KVM, LIBVIRT, LIBVIRT_SOCKET, SYSTEMD, FakeHost, place_of
+from support.os_releases import OS_RELEASE
 
 from halab.doctor.check import HostCheckResult, HostCheckState
-from halab.errors import Corrupted, HostProblem
+from halab.errors import Corrupted, HalabError, HostProblem, TimedOut
 from halab.machines.host.neighbours import NetworkKind, Subnet
 from halab.machines.libvirt.facts import LibvirtFacts, Pool
 
@@ -149,25 +151,109 @@ def test_qemu_and_qemu_img_are_both_needed() -> None:
     assert list(result.fixes) == ["sudo apt-get install -y --no-install-recommends qemu-utils"]
 
 
+HASHICORP = Path("/opt/vagrant/embedded")
+
+
 @pytest.mark.parametrize(
     ("plugin", "vagrant", "expected"),
     [
-        ("0.11.2", "2.3.4", HostCheckState.OK),
-        ("0.12.2", "2.3.4", HostCheckState.OK),
-        ("0.12.2", "2.4.1", HostCheckState.OK),
-        ("0.12.2", "2.4.9", HostCheckState.OK),
-        ("0.10.8", "2.3.4", HostCheckState.FAILED),
-        ("0.11.2", "2.4.9", HostCheckState.FAILED),
-        ("0.12.2", "2.3.7", HostCheckState.WARNING),
+        ("0.11.2, global", "2.3.4", HostCheckState.OK),
+        ("0.12.2, global", "2.3.4", HostCheckState.OK),
+        ("0.12.2, global", "2.4.3", HostCheckState.OK),
+        ("0.12.2, global", "2.4.9", HostCheckState.OK),
+        ("0.10.8, global", "2.3.4", HostCheckState.FAILED),
+        ("0.11.2, global", "2.4.9", HostCheckState.FAILED),
+        ("0.12.2, global", "2.3.7", HostCheckState.WARNING),
+        # its logger conflicts with the plugin's: vagrant-libvirt#1831
+        ("0.12.2, global", "2.4.2", HostCheckState.WARNING),
+        # what a distribution ships together fits: Debian 13 has 0.12.2-4 with 2.3.7+git, which calls itself 2.3.8.dev
+        ("0.12.2, system", "2.3.8.dev", HostCheckState.OK),
+        ("0.10.8, system", "2.3.8.dev", HostCheckState.FAILED),
     ],
 )
 def test_plugin_and_vagrant_must_work_together(plugin: str, vagrant: str, expected: HostCheckState) -> None:
     host = FakeHost()
-    host.outputs["vagrant plugin list"] = f"vagrant-libvirt ({plugin}, global)\n"
+    host.outputs["vagrant plugin list"] = f"vagrant-libvirt ({plugin})\n"
     host.outputs["vagrant --version"] = f"Vagrant {vagrant}\n"
     result = run_check("vagrant-libvirt", host)
     assert result.state is expected
     assert bool(result.fixes) is (expected is not HostCheckState.OK)
+
+
+def test_a_plugin_of_hashicorps_vagrant_is_no_pair_of_the_distribution() -> None:
+    host = FakeHost()
+    host.outputs["vagrant plugin list"] = "vagrant-libvirt (0.12.2, system)\n"
+    host.outputs["vagrant --version"] = "Vagrant 2.4.2\n"
+    assert state("vagrant-libvirt", host) is HostCheckState.OK
+    host.existing.add(HASHICORP)
+    assert state("vagrant-libvirt", host) is HostCheckState.WARNING
+
+
+def test_the_fix_of_a_missing_plugin_depends_on_where_vagrant_comes_from() -> None:
+    """HashiCorp's .deb puts Ruby into /opt/vagrant/embedded: package/build-deb in hashicorp/vagrant-installers."""
+    host = FakeHost()
+    host.outputs["vagrant plugin list"] = "No plugins installed.\n"
+    apt = "sudo apt-get install -y --no-install-recommends"
+    as_gem = f"{apt} build-essential libvirt-dev pkg-config && vagrant plugin install vagrant-libvirt"
+    assert list(run_check("vagrant-libvirt", host).fixes) == [f"{apt} vagrant-libvirt", as_gem]
+    host.existing.add(HASHICORP)
+    assert run_check("vagrant-libvirt", host).fixes[0] == as_gem
+    host.existing.remove(HASHICORP)
+    host.texts["/etc/os-release"] = OS_RELEASE["ubuntu-24.04"]
+    assert run_check("vagrant-libvirt", host).fixes[0] == as_gem
+
+
+def test_ubuntu_gets_vagrant_from_hashicorp() -> None:
+    host = FakeHost()
+    host.tools.remove("vagrant")
+    host.texts["/etc/os-release"] = OS_RELEASE["ubuntu-24.04"]
+    fix = run_check("vagrant", host).fixes[0]
+    assert "https://apt.releases.hashicorp.com noble main' | sudo tee" in fix
+    assert fix.endswith("sudo apt-get update && sudo apt-get install -y vagrant")
+
+
+# KVM
+
+
+def test_without_permission_kvm_is_a_warning_if_libvirt_has_it() -> None:
+    host = FakeHost(forbidden={KVM}, groups=frozenset({"ada", "libvirt"}))
+    result = run_check("kvm", host)
+    assert (result.state, host.guests) == (HostCheckState.WARNING, [])
+    assert result.seen.endswith("libvirt says that it can use KVM")
+    assert result.fixes[0] == "sudo usermod -aG kvm ada  # then log in again"
+    assert "99-kvm4all.rules" in result.fixes[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (False, "libvirt cannot use KVM either"),
+        (TimedOut("gave up"), "libvirt does not say whether it can use KVM"),
+    ],
+)
+def test_without_permission_kvm_fails_unless_libvirt_has_it(answer: bool | HalabError, said: str) -> None:
+    result = run_check("kvm", FakeHost(forbidden={KVM}, libvirt_kvm=answer))
+    assert result.state is HostCheckState.FAILED
+    assert said in result.seen
+
+
+def test_kvm_fails_if_a_guest_boots_but_libvirt_does_not_see_the_device() -> None:
+    """A libvirt in a namespace that hides /dev/kvm, or that looked before the module was loaded."""
+    result = run_check("kvm", FakeHost(libvirt_kvm=False))
+    assert (result.state, result.seen) == (
+        HostCheckState.FAILED,
+        "a guest booted, but libvirt cannot use /dev/kvm",
+    )
+    assert result.fixes[0].startswith("sudo systemctl restart libvirtd")
+    assert run_check("kvm", FakeHost()).seen == "a guest booted, and libvirt can use KVM"
+    assert state("kvm", FakeHost(libvirt_kvm=TimedOut("gave up"))) is HostCheckState.OK
+
+
+def test_the_udev_rule_is_one_line_for_a_shell() -> None:
+    rule = run_check("kvm", FakeHost(forbidden={KVM})).fixes[1]
+    sudo, shell, option, script = shlex.split(rule, comments=True)
+    assert (sudo, shell, option) == ("sudo", "sh", "-c")
+    assert shlex.split(script)[1] == 'KERNEL=="kvm", GROUP="kvm", MODE="0666", OPTIONS+="static_node=kvm"'
 
 
 def test_a_missing_plugin_fails_only_for_virtual_machines() -> None:

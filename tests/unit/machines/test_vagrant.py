@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from halab import packages
 from halab.config.lab import ProviderKind
 from halab.errors import BootTimedOut, CommandFailed, HostProblem
 from halab.machines import vagrant
@@ -217,7 +218,7 @@ def test_a_missing_vagrant_is_reported_with_a_fix(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostProblem, match="not found: vagrant") as caught:
         Vagrant(tmp_path, ProviderKind.DOCKER, tmp_path / "log")
-    assert caught.value.hint == "sudo apt-get install vagrant"
+    assert caught.value.hint == packages.install("vagrant")
 
 
 # As Debian's `vagrant` does: Ruby makes the machines in the process that was started.

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from support.fake_libvirt import VIRTUAL
 from support.fake_libvirt import test_driver as driver
 
 from halab.errors import HostProblem
+from halab.machines.libvirt import facts as libvirt_facts
 from halab.machines.libvirt.hypervisor import Hypervisor
 from halab.machines.work import Work
 
-pytest.importorskip("libvirt", exc_type=ImportError)
+libvirt = pytest.importorskip("libvirt", exc_type=ImportError)
 
 OURS = Work(Path("/labs/ada/.halab"))
 POOL = "<pool type='dir'><name>{}</name><target><path>/srv/{}</path></target></pool>"
@@ -65,3 +67,30 @@ def test_a_missing_library_is_named_by_a_package_that_can_be_installed(
     assert caught.value.hint == (
         f"{sys.executable} -m pip install 'libvirt-python>=9.0'; `halab doctor` says what else it needs"
     )
+
+
+class _Capabilities:
+    """libvirt's answer about KVM. Its test driver does not know this question."""
+
+    def __init__(self, error_code: int | None = None) -> None:
+        self._error_code = error_code
+
+    def getDomainCapabilities(
+        self, emulator: None, arch: None, machine: None, virttype: str, flags: int
+    ) -> str:
+        assert virttype == "kvm"
+        if self._error_code is not None:
+            error = libvirt.libvirtError(
+                "the accel 'kvm' is not supported by '/usr/bin/qemu-system-x86_64' on this host"
+            )
+            error.err = (self._error_code, 0, str(error), 2, "", None, None, -1, -1)
+            raise error
+        return "<domainCapabilities/>"
+
+
+def test_libvirt_is_asked_whether_it_can_use_kvm() -> None:
+    """The message is in libvirt's driver for qemu (9.0); the error's code is that of an invalid argument."""
+    assert libvirt_facts.has_kvm(cast(Any, _Capabilities()))
+    assert not libvirt_facts.has_kvm(cast(Any, _Capabilities(libvirt.VIR_ERR_INVALID_ARG)))
+    with pytest.raises(libvirt.libvirtError):
+        libvirt_facts.has_kvm(cast(Any, _Capabilities(libvirt.VIR_ERR_RPC)))
