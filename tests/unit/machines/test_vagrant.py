@@ -266,3 +266,15 @@ def test_nothing_of_vagrant_outlives_a_halab_that_ends(
     while ruby.exists() and ") Z " not in ruby.read_text():
         assert time.monotonic() < deadline, "Ruby still makes machines"
         time.sleep(0.01)
+
+
+def test_the_import_prints_nothing_on_a_host_without_vagrant(tmp_path: Path) -> None:
+    """python-vagrant logs a warning then, which Python prints unless somebody handles it."""
+    printed = subprocess.run(
+        [sys.executable, "-c", "import halab.machines.vagrant"],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stderr == ""
