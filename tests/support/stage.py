@@ -84,6 +84,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         (self.folder / "lab.yml").write_text("name: ha\n")
+        # where the umask is 002, a folder made without a mode is writable for the group, and halab refuses it
+        (self.folder / ".halab").mkdir(mode=0o700, exist_ok=True)
 
     @property
     def place(self) -> LabDir:
