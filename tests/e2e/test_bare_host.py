@@ -26,7 +26,8 @@ class BareHost:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "HALAB_BARE_HOST": self.name}
+        # the PATH of an ordinary user of Debian: without dockerd, iptables and sysctl
+        return {**os.environ, "PATH": "/usr/local/bin:/usr/bin:/bin", "HALAB_BARE_HOST": self.name}
 
     def docker(self, *words: str, empty_file: bool = False) -> str:
         done = self("run", "docker", *words, empty_file=empty_file)
