@@ -63,7 +63,10 @@ def same_engine(host: Host, subject: Subject) -> Finding:
     """Vagrant runs the docker command, which follows docker's contexts; halab's docker library does not."""
     program = host.tool("docker")
     if program is None:
-        return failed("not found: docker", fix.install(host, "docker.io"))
+        # Debian 13 has it in a package of its own, which docker.io only recommends
+        return failed(
+            "not found: docker", fix.install(host, "docker-cli" if host.tool("dockerd") else "docker.io")
+        )
     context = host.variable("DOCKER_CONTEXT") or _configured_context(host)
     if context in (None, "default") or host.variable("DOCKER_HOST"):
         return ok(program)

@@ -149,6 +149,16 @@ def test_memory_is_not_checked_if_the_engine_is_on_another_host() -> None:
     assert run_check("memory", host).state is HostCheckState.FAILED
 
 
+def test_an_engine_without_its_command_is_completed() -> None:
+    """Debian 13: docker.io 26.1.5+dfsg1-9 only recommends docker-cli (its package record)."""
+    host = FakeHost()
+    host.tools.discard("docker")
+    host.tools.add("dockerd")
+    assert "install -y --no-install-recommends docker-cli" in run_check("docker command", host).fixes[0]
+    host.tools.discard("dockerd")
+    assert "install -y --no-install-recommends docker.io" in run_check("docker command", host).fixes[0]
+
+
 def test_a_docker_context_that_halab_does_not_follow_fails() -> None:
     host = FakeHost(variables={"HOME": "/home/ada"})
     host.texts["/home/ada/.docker/config.json"] = '{"currentContext": "desktop-linux"}'
