@@ -46,19 +46,17 @@ def init_command(file: Path, force: bool) -> None:
     Example:
       halab init && halab up
     """
-    from halab import templates
     from halab.errors import BadUsage
 
     if file.exists() and not force:
         raise BadUsage(
             f"the lab file already exists: {file}", hint="use it as it is, or overwrite it with --force"
         )
-    from halab.config import kubernetes, schema
+    from halab.config import schema
+    from halab.topology import files
 
     file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
-    file.write_text(
-        templates.text("lab.yml.j2", schema=schema.LAB_SCHEMA, versions=list(kubernetes.RELEASES))
-    )
+    file.write_text(files.default_lab_file())
     echo(f"wrote {file}; build the lab with `halab up`", err=True)
 
 

@@ -16,17 +16,18 @@ _SHOW_STAT = "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.so
 def backends(guests: Guests, lab: Lab) -> dict[str, str]:
     """Control plane → `up`, or the reason why it is not up.
 
-    HAProxy reports its own view. Open-source NGINX does not show the state of its backends, so that the request for
-    /readyz is sent to each backend from lb1.
+    HAProxy reports its own view. A load balancer that does not show the state of its backends must run, and the request
+    for /readyz is sent to each backend from lb1.
     """
-    if lab.load_balancer.kind is Balancer.HAPROXY:
+    kind = lab.load_balancer.kind
+    if kind is Balancer.HAPROXY:
         return parse_haproxy(guests.run(lab.balancer.name, _SHOW_STAT, timeout_seconds=8).output)
     requests = " ".join(
         f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
         f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
         for machine in lab.control_planes
     )
-    running = "systemctl is-active -q nginx.service || { echo 'nginx is not running' >&2; exit 1; };"
+    running = f"systemctl is-active -q {kind}.service || {{ echo '{kind} is not running' >&2; exit 1; }};"
     return parse_codes(guests.run(lab.balancer.name, running + requests, timeout_seconds=15).output)
 
 

@@ -12,6 +12,7 @@ from halab.config.expectation import (
     ProbeExpectation,
 )
 from halab.config.fault_rules import Finding, KnownFaults
+from halab.config.lab import checking_balancers
 from halab.config.lab_traits import Condition
 from halab.config.loading import nearest
 from halab.config.quantities import Bounds
@@ -74,10 +75,11 @@ class ExpectationRules:
         )
         balancers = [balancer for balancer in wanted if balancer is not None]
         silent = [balancer for balancer in balancers if not balancer.checks_backends]
+        able = checking_balancers()
         if silent:
-            yield f"only HAProxy reports its backends, and this step is for {silent[0]}"
+            yield f"only {able} reports its backends, and this step is for {silent[0]}"
         elif not balancers:
-            yield "only HAProxy reports its backends: add `when: {load_balancer: haproxy}`"
+            yield f"only {able} reports its backends: add `when: {{load_balancer: {able}}}`"
 
     def _value(self, fact: FactName, value: str) -> Iterator[str]:
         if fact.is_a_number:

@@ -50,6 +50,11 @@ class Balancer(StrEnum):
         return self is Balancer.HAPROXY
 
 
+def checking_balancers() -> str:
+    """The load balancers that check their backends, as words of a sentence."""
+    return " or ".join(balancer for balancer in Balancer if balancer.checks_backends)
+
+
 class BackendCheck(StrEnum):
     READYZ = "readyz"
     TCP = "tcp"
@@ -159,7 +164,7 @@ class Machines(Model):
 class LoadBalancer(Model):
     kind: Balancer = Balancer.HAPROXY
     check: BackendCheck = Field(
-        BackendCheck.READYZ, description="haproxy only: open-source NGINX checks passively"
+        BackendCheck.READYZ, description=f"{checking_balancers()} only: the others check passively"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from halab.config.fault_facts import EDIT_BALANCER, NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.lab import BackendCheck
+from halab.config.lab import BackendCheck, checking_balancers
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario
 from halab.config.step import Inject
@@ -67,6 +67,6 @@ def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
     yield from known.faults[EDIT_BALANCER].problems_with(settings)
     needed = scenario.needs.load_balancer
     if settings.get("check") and needed and not needed.checks_backends:
-        yield f"only HAProxy checks its backends, but the scenario needs {needed}"
+        yield f"only {checking_balancers()} checks its backends, but the scenario needs {needed}"
     if dict(settings) == {"check": str(BackendCheck.READYZ)}:
         yield f"changes nothing: every lab has this setting by default: {BackendCheck.READYZ}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
 from halab.config.fault_facts import EDIT_BALANCER
-from halab.config.lab import BackendCheck
+from halab.config.lab import BackendCheck, checking_balancers
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import scratch
@@ -22,8 +22,9 @@ _SETTINGS = "balancer-settings"
 def _require_settings(site: Site, entry: Entry) -> None:
     if not entry.options:
         raise BadUsage(f"{EDIT_BALANCER} changes nothing: set check, idle_timeout or connections")
-    if "check" in entry.options and not site.lab.load_balancer.kind.checks_backends:
-        raise BadUsage("only HAProxy has the option check: open-source NGINX checks passively")
+    kind = site.lab.load_balancer.kind
+    if "check" in entry.options and not kind.checks_backends:
+        raise BadUsage(f"only {checking_balancers()} has the option check: {kind} checks passively")
 
 
 def _edit(site: Site, entry: Entry) -> str:
@@ -96,7 +97,10 @@ FAULTS = (
         _restore,
         {
             "check": Option(
-                "readyz or tcp: how HAProxy checks the API servers", "|".join(BackendCheck), "tcp", ""
+                f"{' or '.join(BackendCheck)}: how {checking_balancers()} checks the API servers",
+                "|".join(BackendCheck),
+                "tcp",
+                "",
             ),
             "idle_timeout": Option(
                 "the time that a connection may be idle", r"[1-9][0-9]*(ms|s|m|h)", "5s", ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from halab.clock import NotYet, wait_for
+from halab.config.lab import Balancer
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults.fault import Fault, Option, nothing_to_heal
@@ -18,7 +19,9 @@ _NEEDED_TO_HEAL = ("ssh", "sshd", "halab-machine")
 # The name in scenarios for the service of the lab's load balancer.
 _BALANCER = "load-balancer"
 SERVICE = Option(
-    f"the name of a systemd service, or {_BALANCER} for haproxy or nginx", r"[a-z][a-z0-9@._-]*", "kubelet"
+    f"the name of a systemd service, or {_BALANCER} for {' or '.join(Balancer)}",
+    r"[a-z][a-z0-9@._-]*",
+    "kubelet",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,11 @@ from halab.machines.libvirt.hypervisor import Hypervisor
 
 # A docker engine that hangs must not hide the resources of libvirt.
 _ENGINE_SECONDS = 60
+# Who is asked for resources, besides this host.
+OWNERS: dict[Holder, Callable[[], ResourceOwner]] = {
+    Holder.DOCKER: lambda: Engine(timeout_seconds=_ENGINE_SECONDS),
+    Holder.LIBVIRT: Hypervisor,
+}
 _ORDER = list(ResourceKind)
 
 
@@ -43,7 +48,7 @@ class Inventory:
     @property
     def is_blind(self) -> bool:
         """True if no provider answers."""
-        return {Holder.DOCKER, Holder.LIBVIRT} <= self.silent.keys()
+        return OWNERS.keys() <= self.silent.keys()
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ class Removal:
 
 
 def read_inventory() -> Inventory:
-    """Ask both providers and this host for the resources of all labs, and for copies of boxes that no lab uses."""
+    """Ask all providers and this host for the resources of all labs, and for copies of boxes that no lab uses."""
     resources: list[Resource] = []
     silent: dict[Holder, HostProblem] = {}
-    for holder in (Holder.DOCKER, Holder.LIBVIRT):
+    for holder in OWNERS:
         try:
             resources += owner_of(holder).resources()
         except HostProblem as error:
@@ -100,7 +105,7 @@ def remove(orphaned: Iterable[Resource]) -> Iterator[Removal]:
 
 def owner_of(holder: Holder) -> ResourceOwner:
     """The provider that holds resources. Raises HostProblem if it does not answer."""
-    return Engine(timeout_seconds=_ENGINE_SECONDS) if holder is Holder.DOCKER else Hypervisor()
+    return OWNERS[holder]()
 
 
 def _is_used_again(resource: Resource) -> bool:

@@ -69,7 +69,7 @@ BOX_COPIES = frozenset({ResourceKind.BASE_DISK, ResourceKind.BOX})
 
 
 class ResourceOwner(Protocol):
-    """What has resources of labs: a docker engine, or libvirt."""
+    """A provider as the owner of resources: a docker engine, or libvirt."""
 
     def resources(self) -> list[Resource]:
         """Everything that carries the label of a lab, also of labs of other users and hosts."""

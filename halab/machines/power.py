@@ -66,6 +66,15 @@ class LabPower(ABC):
     @abstractmethod
     def start(self, machine: str) -> None: ...
 
+    @abstractmethod
+    def shut_down(self, machine: str) -> None: ...
+
+    @abstractmethod
+    def limit_cpus(self, machine: str, cpus: float | None) -> None: ...
+
+    @abstractmethod
+    def limit_writes(self, machine: str, per_second: int | None) -> None: ...
+
     def cut(self, machine: str) -> None:
         if self.state(machine) in (PowerState.RUNNING, PowerState.FROZEN):
             self._cut(machine)

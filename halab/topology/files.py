@@ -1,4 +1,7 @@
-"""The rendered files of a lab's work folder, as text. Pure: facts of this host are passed in as values."""
+"""The rendered files of a lab, as text: those of its work folder, and the lab file that `halab init` writes.
+
+Pure: facts of this host are passed in as values.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab import templates
-from halab.config.lab import BackendCheck, Balancer, DiskCache, ProviderKind
+from halab.config import kubernetes, schema
+from halab.config.lab import BackendCheck, Balancer, DiskCache, ProviderKind, checking_balancers
 from halab.topology import container, domain, stock
 from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
 
@@ -79,6 +83,19 @@ _BALANCERS = {
     ),
     Balancer.NGINX: _Balancer("/etc/nginx/nginx.conf", "nginx.conf.j2", "nginx -t -q"),
 }
+
+
+def default_lab_file() -> str:
+    """The file that `halab init` writes. Its first line names the schema, which is in the same folder."""
+    return templates.text(
+        "lab.yml.j2",
+        schema=schema.LAB_SCHEMA,
+        versions=list(kubernetes.RELEASES),
+        providers=sorted(ProviderKind),
+        balancers=list(Balancer),
+        checks=list(BackendCheck),
+        checking=checking_balancers(),
+    )
 
 
 def work_files(lab: Lab, host: HostValues) -> dict[str, str]:

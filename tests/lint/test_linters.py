@@ -172,21 +172,23 @@ def test_rendered_network_configuration_is_json(lab: Path) -> None:
         assert json.loads(heredoc(script.read_text(), "/etc/cni/net.d/10-halab.conflist"))["plugins"]
 
 
+# Configuration of a load balancer → what only a machine of the lab has in it, what the test has instead, and the test.
+BALANCER_TESTS = {
+    "/etc/haproxy/haproxy.cfg": (r"^  (user|group) .*\n", "", ["haproxy", "-c", "-q", "-f"]),
+    "/etc/nginx/nginx.conf": (r"(access_log|pid) /\S*/", r"\1 FOLDER/", ["nginx", "-t", "-q", "-c"]),
+}
+
+
 @pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
 def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path) -> None:
     script = (lab / "provision" / "lb1" / "load-balancer.sh").read_text()
+    paths = [path for path in BALANCER_TESTS if f" {path} <<" in script]
+    assert paths, "add the load balancer to BALANCER_TESTS"
+    absent, instead, (command, *options) = BALANCER_TESTS[paths[0]]
     config = tmp_path / "balancer.cfg"
-    # replace what only a machine of the lab has: the user of the service, and the folders of its log and pid
-    if "/etc/haproxy/haproxy.cfg" in script:
-        text = re.sub(
-            r"^  (user|group) .*\n", "", heredoc(script, "/etc/haproxy/haproxy.cfg"), flags=re.MULTILINE
-        )
-        config.write_text(text)
-        require_clean([optional("haproxy"), "-c", "-q", "-f", config])
-    else:
-        text = heredoc(script, "/etc/nginx/nginx.conf")
-        config.write_text(re.sub(r"(access_log|pid) /\S*/", rf"\1 {tmp_path}/", text))
-        require_clean([optional("nginx"), "-t", "-q", "-c", config])
+    text = re.sub(absent, instead, heredoc(script, paths[0]), flags=re.MULTILINE)
+    config.write_text(text.replace("FOLDER", str(tmp_path)))
+    require_clean([optional(command), *options, config])
 
 
 def optional(name: str) -> str:

@@ -38,7 +38,7 @@ def test_haproxy_is_asked_over_its_socket() -> None:
     assert set(balancer.backends(guests, lab_of())) == {"cp1", "cp2", "cp3"}
 
 
-def test_behind_nginx_the_load_balancer_requests_readyz() -> None:
+def test_a_load_balancer_that_checks_no_backends_requests_readyz() -> None:
     guests = FakeGuests({"lb1: ": "cp1 200\ncp2 500\ncp3 000\n"})
     lab = lab_of(load_balancer={"kind": "nginx"})
     assert balancer.backends(guests, lab) == {

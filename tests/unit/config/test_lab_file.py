@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from halab import data, templates
+from halab import data
 from halab.config import box, kubernetes
 from halab.config.lab import Acceleration, BackendCheck, Balancer, LabFile, ProviderKind
 from halab.config.loading import load, loads
 from halab.errors import BadFile, BadUsage
+from halab.topology import files
 
 
 def problems(text: str) -> list[str]:
@@ -34,9 +35,7 @@ def test_an_empty_file_is_a_lab_of_three() -> None:
 
 def test_what_init_writes_is_what_an_empty_file_means(tmp_path: Path) -> None:
     path = tmp_path / "lab.yml"
-    path.write_text(
-        templates.text("lab.yml.j2", schema="lab.schema.json", versions=list(kubernetes.RELEASES))
-    )
+    path.write_text(files.default_lab_file())
     assert load(path, LabFile) == LabFile()
     # another host is nobody's default: it is shown, and not written
     assert "# provider_uri: " in path.read_text()
@@ -215,6 +214,12 @@ def test_every_box_has_a_recipe_that_can_be_read() -> None:
     assert "debian-12" in box.names()
     for name in box.names():
         assert "systemd-sysv" in box.recipe(name).packages
+
+
+def test_a_box_starts_no_load_balancer_before_it_has_its_configuration() -> None:
+    for name in box.names():
+        missing = {f"{kind}.service" for kind in Balancer} - set(box.recipe(name).disable)
+        assert not missing, f"add to disable in boxes/{name}.yml: {', '.join(sorted(missing))}"
 
 
 def test_an_unknown_box_names_the_known_ones() -> None:

@@ -31,9 +31,10 @@ def with_expectation(words: str, tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("path", sorted(data.scenarios().glob("*.yml")), ids=lambda path: path.stem)
 def test_every_scenario_of_ours_obeys_the_rules(path: Path) -> None:
     read = scenario_rules.read(path, FAULTS).value
-    assert read.tags
-    assert len(read.teaches) > 150
-    assert read.checks
+    assert read.tags, f"{path.name}: tags is empty"
+    length = len(read.teaches)
+    assert length > 150, f"{path.name}: teaches must have more than 150 characters, and has {length}"
+    assert read.checks, f"{path.name}: checks is empty"
 
 
 def test_a_scenario_is_read_in_the_words_of_the_file() -> None:

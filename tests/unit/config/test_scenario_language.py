@@ -167,10 +167,9 @@ def test_bounds_allow_what_lies_between_them() -> None:
 # probes and facts
 
 
-def test_probes_ask_the_load_balancer_or_one_machine() -> None:
-    assert {str(probe) for probe in ProbeName if probe.is_direct} == {
-        "ready-direct", "read-direct", "write-direct", "etcd-direct",
-    }  # fmt: skip
+@pytest.mark.parametrize("probe", ProbeName)
+def test_the_name_of_a_probe_says_whom_it_asks(probe: ProbeName) -> None:
+    assert probe.endswith("-direct" if probe.is_direct else "-via-lb")
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         # HAProxy's alone
         ("fact: backend, on: stopped, value: down, reached: within 5s", "add `when: {load_balancer: haproxy}`"),
         ("fact: backend, on: stopped, value: down, reached: within 5s, when: {load_balancer: haproxy}", None),
-        ("fact: backend, on: stopped, value: down, reached: within 5s, when: {load_balancer: nginx}", "only HAProxy"),
+        ("fact: backend, on: stopped, value: down, reached: within 5s, when: {load_balancer: nginx}", "only haproxy"),
     ],
 )  # fmt: skip
 def test_expectations(words: str, said: str | None, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_backends_are_those_of_haproxy(balancer: str, wrong: bool, tmp_path: Pat
     needs = f"{{control_planes: 3, load_balancer: {balancer}}}"
     found = expecting("fact: backend, on: stopped, value: down, reached: within 5s", tmp_path, needs=needs)
     assert bool(found) is wrong
-    assert not wrong or "only HAProxy reports its backends, and this step is for nginx" in found[0]
+    assert not wrong or "only haproxy reports its backends, and this step is for nginx" in found[0]
 
 
 def test_a_fault_that_hits_every_control_plane_leaves_no_others(tmp_path: Path) -> None:
@@ -521,7 +521,7 @@ def test_only_haproxy_can_be_set_to_another_check(tmp_path: Path) -> None:
         },
         tmp_path,
     )
-    assert "only HAProxy checks its backends, but the scenario needs nginx" in found[0]
+    assert "only haproxy checks its backends, but the scenario needs nginx" in found[0]
 
 
 # whatever a person may write

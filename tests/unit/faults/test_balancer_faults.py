@@ -109,7 +109,7 @@ def test_an_edit_without_settings_is_refused() -> None:
 
 
 def test_nginx_has_no_check_to_edit() -> None:
-    with pytest.raises(BadUsage, match="only HAProxy has the option check"):
+    with pytest.raises(BadUsage, match="only haproxy has the option check: nginx checks passively"):
         inject(site_of(FakeGuests(), **NGINX), "edit-balancer", "lb1", check="tcp")
 
 

@@ -46,7 +46,7 @@ Owners = dict[Holder, FakeOwner]
 
 @pytest.fixture
 def owners(monkeypatch: pytest.MonkeyPatch) -> Owners:
-    owners = {Holder.DOCKER: FakeOwner(), Holder.LIBVIRT: FakeOwner()}
+    owners = {holder: FakeOwner() for holder in lab_inventory.OWNERS}
 
     def owner_of(holder: Holder) -> FakeOwner:
         if owners[holder].silence:

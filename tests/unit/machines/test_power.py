@@ -17,7 +17,7 @@ from halab.machines.docker.engine import Engine
 from halab.machines.docker.power import DockerPower
 from halab.machines.host import identity
 from halab.machines.libvirt.power import LibvirtPower
-from halab.machines.power import Power, PowerState
+from halab.machines.power import LabPower, Power, PowerState
 from halab.machines.work import Work
 
 LAB = lab_of(name="ha")
@@ -45,6 +45,10 @@ def test_a_promise_is_kept(power: Power, promise: Promise) -> None:
         pytest.skip("libvirt's test driver has no plugs: tests/virtual does it on a machine that runs")
     promise(power, "cp2")
     assert power.state("cp1") is PowerState.RUNNING
+
+
+def test_every_provider_has_every_act() -> None:
+    assert [act for act in vars(Power) if not act.startswith("_") and not hasattr(LabPower, act)] == []
 
 
 def test_a_removed_machine_is_gone(power: Power) -> None:

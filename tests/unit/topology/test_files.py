@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.fakes import lab_of
 
 from halab import data, templates
-from halab.config.lab import ProviderKind
+from halab.config.lab import Balancer, ProviderKind
 from halab.process import PROXIES
 from halab.topology import domain, files
 from halab.topology.domain import Owner
@@ -226,10 +226,11 @@ def test_haproxy_checks_readyz_or_only_connects() -> None:
     assert "default-server check inter 1s" in connects
 
 
-def test_every_load_balancer_disables_the_other_one() -> None:
-    haproxy, nginx = files.balancer(lab_of()), files.balancer(lab_of(load_balancer={"kind": "nginx"}))
-    assert (haproxy.service, haproxy.others) == ("haproxy.service", ("nginx.service",))
-    assert (nginx.service, nginx.others) == ("nginx.service", ("haproxy.service",))
+@pytest.mark.parametrize("kind", Balancer)
+def test_every_load_balancer_disables_the_others(kind: Balancer) -> None:
+    configured = files.balancer(lab_of(load_balancer={"kind": kind}))
+    assert configured.service == f"{kind}.service"
+    assert set(configured.others) == {f"{other}.service" for other in Balancer} - {configured.service}
 
 
 def test_ssh_reaches_only_machines_with_an_address() -> None:
