@@ -48,13 +48,13 @@ def list_command(as_json: bool) -> int:
 
 
 @click.command("gc")
-@click.option("--boxes", is_flag=True, help="Also remove the copies of boxes that no lab uses.")
+@click.option("--boxes", is_flag=True, help="Remove the copies of boxes that no lab uses too.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def gc_command(boxes: bool, yes: bool, as_json: bool) -> int:
     """Show what belongs to no living lab, and remove it after a confirmation.
 
-    halab removes only resources that have its label, and disks of machines that an interrupted `halab up` left behind.
+    The command removes only resources that have halab's label, and disks of machines that an interrupted `up` left.
     Boxes and bundles in the cache belong to no lab and stay. For virtual machines, Vagrant and libvirt have a copy of
     each box: halab shows the copies that no lab uses, and removes them with --boxes. The next lab with such a box
     copies it again.

@@ -37,7 +37,7 @@ Show = Callable[["Live", float], None]
 @click.option(
     "--writes",
     is_flag=True,
-    help="Also ask the probes that write, in a namespace of their own that is removed at the end.",
+    help="Run the probes that write too, in a namespace of their own that is removed at the end.",
 )
 def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     """Watch the lab live: machines, leaders, backends and the probes of the last minute.

@@ -27,7 +27,7 @@ def test_the_verdict_of_a_first_run(
     page: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "110")
-    folder = copy_run("stop-apiserver-haproxy", tmp_path / "run")
+    folder = copy_run("stop-apiserver-with-states", tmp_path / "run")
     require(page, r"^PASS stop-apiserver: .*?(?=^```)", table.text(judge(folder.read())), request)
 
 

@@ -16,7 +16,7 @@ from halab.cli import cli
 # The verbs with which the help of a command or of an option may begin.
 VERBS = frozenset(
     {
-        "Build", "Check", "Delete", "Heal", "Inject", "Judge", "List", "Open", "Overwrite", "Print", "Probe", "Prove",
+        "Build", "Check", "Delete", "Heal", "Inject", "Judge", "List", "Open", "Overwrite", "Print", "Prove",
         "Rebuild", "Remove", "Restore", "Run", "Save", "Select", "Set", "Show", "Start", "Stop", "Use",
         "Watch", "Write",
     }

@@ -1,4 +1,4 @@
-"""Runs that were recorded on real labs, in `tests/support/runs`. Their samples are packed."""
+"""Runs that were recorded on real labs, in `tests/support/runs`. Their samples and states are packed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NAMES = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
 
 
 def copy_run(name: str, to: Path) -> RunFolder:
-    """Copy a recorded run to a folder that does not exist yet, with its samples unpacked."""
+    """Copy a recorded run to a folder that does not exist yet, with its samples and its states, if any, unpacked."""
     folder = RunFolder(to)
     shutil.copytree(RUNS / name, folder.path)
-    packed = folder.path / "samples.jsonl.gz"
-    folder.samples.write_bytes(gzip.decompress(packed.read_bytes()))
-    packed.unlink()
+    for packed in folder.path.glob("*.gz"):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
     return folder
