@@ -31,10 +31,10 @@ def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
     from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
-    place = lab_dir_of(file)
-    labs.require_machine(labs.existing(place), machine)
+    lab_dir = lab_dir_of(file)
+    labs.require_machine(labs.existing(lab_dir), machine)
     words = command[1:] if command[:1] == ("--",) else command
-    _exec(access.guests(place).shell_argv(machine, words))
+    _exec(access.guests(lab_dir).shell_argv(machine, words))
 
 
 @click.command("kubectl", context_settings=_PASS_ON)
@@ -51,18 +51,18 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
     from halab.lifecycle import access
     from halab.lifecycle import lab as labs
 
-    place = lab_dir_of(file)
-    labs.existing(place)
-    kubeconfig = access.kubeconfig(place)
+    lab_dir = lab_dir_of(file)
+    labs.existing(lab_dir)
+    kubeconfig = access.kubeconfig(lab_dir)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
-    argv = [str(access.kubectl(place)), *words]
-    remote = labs.remote_of(place)
+    argv = [str(access.kubectl(lab_dir)), *words]
+    remote = labs.remote_of(lab_dir)
     if remote is None:
         os.environ["KUBECONFIG"] = str(kubeconfig)
         _exec(argv)
         return None
     # the tunnel belongs to this process, so it must stay alive while kubectl runs
-    return process.attached(argv, {"KUBECONFIG": str(access.tunnelled_kubeconfig(place, remote))})
+    return process.attached(argv, {"KUBECONFIG": str(access.tunnelled_kubeconfig(lab_dir, remote))})
 
 
 @click.command("kubeconfig")
@@ -76,9 +76,9 @@ def kubeconfig_command(file: Path) -> None:
     """
     from halab.lifecycle import access
 
-    place = lab_dir_of(file)
-    echo_raw(access.kubeconfig(place))
-    instructions = access.tunnel_instructions(place)
+    lab_dir = lab_dir_of(file)
+    echo_raw(access.kubeconfig(lab_dir))
+    instructions = access.tunnel_instructions(lab_dir)
     if instructions:
         echo(instructions, err=True)
 
@@ -103,13 +103,13 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
     from halab.lifecycle import access, logs
     from halab.lifecycle import lab as labs
 
-    place = lab_dir_of(file)
+    lab_dir = lab_dir_of(file)
     if machine is None:
-        for path, text in logs.of_up(place.work, lines):
+        for path, text in logs.of_up(lab_dir.work, lines):
             _show_log(f"==> {path} <==\n{text}\n")
         return
-    labs.require_machine(labs.existing(place), machine)
-    _show_log(logs.of_machine(access.guests(place), machine, unit, lines))
+    labs.require_machine(labs.existing(lab_dir), machine)
+    _show_log(logs.of_machine(access.guests(lab_dir), machine, unit, lines))
 
 
 def _show_log(text: str) -> None:

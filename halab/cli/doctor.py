@@ -43,9 +43,9 @@ def doctor_command(file: Path | None, as_json: bool) -> int:
     from halab.cli.console import progress
     from halab.doctor import examine
 
-    place = _place(file)
+    lab_dir = _place(file)
     with progress().step("check this host", limit_seconds=_LIMIT_SECONDS):
-        report = examine(place)
+        report = examine(lab_dir)
     if as_json:
         print_json(report.as_json())
     else:

@@ -74,10 +74,10 @@ def inject_command(
     from halab.scenario.run import session
 
     given = dict(_pair(option) for option in options)
-    place = lab_dir_of(file)
+    lab_dir = lab_dir_of(file)
     _require_known(fault)
-    with _print_open_faults_on_error(place):
-        injected = session.inject_by_hand(place, progress(), fault, on, given, seed=seed)
+    with _print_open_faults_on_error(lab_dir):
+        injected = session.inject_by_hand(lab_dir, progress(), fault, on, given, seed=seed)
     is_open = FAULTS[fault].facts.is_lasting
     if as_json:
         print_json([
@@ -95,21 +95,21 @@ def inject_command(
 
 
 @contextmanager
-def _print_open_faults_on_error(place: LabDir) -> Iterator[None]:
+def _print_open_faults_on_error(lab_dir: LabDir) -> Iterator[None]:
     """If the injection fails or is interrupted, print the faults that are open and how to heal them."""
     try:
         yield
     except BaseException:
-        print_open_faults(place)
+        print_open_faults(lab_dir)
         raise
 
 
-def print_open_faults(place: LabDir) -> None:
+def print_open_faults(lab_dir: LabDir) -> None:
     from halab.faults.journal import Journal
 
     # the error that ended the command is shown next: an unreadable journal must not replace it
     with suppress(HalabError):
-        for entry in Journal(place.work.journal).open_faults():
+        for entry in Journal(lab_dir.work.journal).open_faults():
             echo(f"a fault is open: {entry} (heal it with `halab heal`)", err=True)
 
 

@@ -88,12 +88,12 @@ def render_command(file: Path, as_json: bool) -> None:
     """
     from halab.lifecycle.workfiles import preview
 
-    place = lab_dir_of(file)
-    lab, changed = preview(place)
+    lab_dir = lab_dir_of(file)
+    lab, changed = preview(lab_dir)
     if as_json:
-        print_json({"work": str(place.work.path), "network": str(lab.network), "changed": changed})
+        print_json({"work": str(lab_dir.work.path), "network": str(lab.network), "changed": changed})
     else:
-        echo(f"{place.work.path}: {len(changed)} files written, network {lab.network}", err=True)
+        echo(f"{lab_dir.work.path}: {len(changed)} files written, network {lab.network}", err=True)
 
 
 @click.command("up")
@@ -109,17 +109,17 @@ def up_command(file: Path, as_json: bool) -> None:
     from halab import doctor
     from halab.cli.console import progress
 
-    place = lab_dir_of(file)
+    lab_dir = lab_dir_of(file)
     # checked before the imports below, because a library may be missing
-    for result in doctor.require(place):
+    for result in doctor.require(lab_dir):
         echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)
     from halab.lifecycle import up
 
-    with doctor.explained(place):
-        built = up.up(place, progress())
+    with doctor.explained(lab_dir):
+        built = up.up(lab_dir, progress())
     if as_json:
         print_json({"lab": built.lab.name, "endpoint": built.lab.endpoint, "leaders": built.seen.leaders,
-                    "changes": built.changes, "kubeconfig": str(place.work.kubeconfig)})  # fmt: skip
+                    "changes": built.changes, "kubeconfig": str(lab_dir.work.kubeconfig)})  # fmt: skip
     else:
         changes = "nothing to change" if built.changes == 0 else f"{built.changes} changes"
         echo(f"the lab {built.lab.name} is steady behind {built.lab.endpoint}; {changes}", err=True)
@@ -138,9 +138,9 @@ def start_command(file: Path) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import up
 
-    place = lab_dir_of(file)
-    with doctor.explained(place):
-        up.start(place, progress())
+    lab_dir = lab_dir_of(file)
+    with doctor.explained(lab_dir):
+        up.start(lab_dir, progress())
 
 
 @click.command("stop")

@@ -145,22 +145,22 @@ def _run_campaign(
     from halab.cli.console import progress
     from halab.report import table
 
-    place = lab_dir_of(choice.file)
+    lab_dir = lab_dir_of(choice.file)
     scripts = scripts_of(choice)
     seed = secrets.randbelow(10**6) if choice.seed is None else choice.seed
     planned = planned_runs(scripts, seed, repeat=repeat, twin=twin, shuffled=not choice.names)
     shown = progress()
     if len(planned) > 1:
-        shown.say(announcement(planned, seed, place.written.patience))
+        shown.say(announcement(planned, seed, lab_dir.written.patience))
     options = CampaignOptions(choice.fail_fast, choice.keep, proving)
     outcome = play(
-        place, planned, shown, options, seed=seed, on_run=(lambda run: None) if choice.as_json else show
+        lab_dir, planned, shown, options, seed=seed, on_run=(lambda run: None) if choice.as_json else show
     )
     if outcome.was_interrupted:
-        print_open_faults(place)
+        print_open_faults(lab_dir)
     if outcome.needs_overview:
         try:
-            page = write_overview(place, outcome)
+            page = write_overview(lab_dir, outcome)
         except (HalabError, OSError) as error:
             outcome.error = outcome.error or as_halab_error(error)
             return outcome

@@ -91,9 +91,9 @@ def restore_command(file: Path, name: str) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    place = lab_dir_of(file)
-    with doctor.explained(place):
-        snapshot.restore(place, name, progress())
+    lab_dir = lab_dir_of(file)
+    with doctor.explained(lab_dir):
+        snapshot.restore(lab_dir, name, progress())
 
 
 @snapshot_command.command("delete")
@@ -125,6 +125,6 @@ def reset_command(file: Path) -> None:
     from halab.cli.console import progress
     from halab.lifecycle import snapshot
 
-    place = lab_dir_of(file)
-    with doctor.explained(place):
-        snapshot.reset(place, progress())
+    lab_dir = lab_dir_of(file)
+    with doctor.explained(lab_dir):
+        snapshot.reset(lab_dir, progress())

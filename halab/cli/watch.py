@@ -58,13 +58,13 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     from halab.scenario.watch.live import Live
     from halab.scenario.watch.watcher import watching
 
-    place = lab_dir_of(file)
-    lab = labs.existing(place)
+    lab_dir = lab_dir_of(file)
+    lab = labs.existing(lab_dir)
     live, view, frames = Live(), LiveScreen(lab, datetime.now()), Frames(RealClock(), seconds)
     try:
         with on_screen(view) if _has_screen() else in_lines(view) as show:
             while not frames.over:
-                with watching(place, lab, frames.origin, writes=writes) as refresh:
+                with watching(lab_dir, lab, frames.origin, writes=writes) as refresh:
                     for t in frames.of_one_samples_file():
                         refresh(live)
                         show(live, t)

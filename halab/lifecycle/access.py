@@ -29,31 +29,33 @@ from halab.topology.lab import API_PORT, Lab
 _SOCKS_PORT = 1080
 
 
-def guests(place: LabDir) -> SshGuests:
-    return SshGuests(place.work.ssh_config)
+def guests(lab_dir: LabDir) -> SshGuests:
+    return SshGuests(lab_dir.work.ssh_config)
 
 
-def api(place: LabDir, lab: Lab) -> Api:
+def api(lab_dir: LabDir, lab: Lab) -> Api:
     """A client for the API through the load balancer, as an administrator. The caller closes it."""
-    remote_tunnel = tunnel_of(place)
-    return connect(lab, credentials(place), tunnel=remote_tunnel.socket if remote_tunnel else None)
+    remote_tunnel = tunnel_of(lab_dir)
+    return connect(lab, credentials(lab_dir), tunnel=remote_tunnel.socket if remote_tunnel else None)
 
 
-def tunnel_of(place: LabDir) -> Tunnel | None:
+def tunnel_of(lab_dir: LabDir) -> Tunnel | None:
     """The tunnel to the addresses of a lab on another host; None for a lab on this host."""
-    remote = labs.remote_of(place)
+    remote = labs.remote_of(lab_dir)
     return (
-        tunnel.TUNNELS.to(remote, engine=labs.provider_of(place) is ProviderKind.DOCKER) if remote else None
+        tunnel.TUNNELS.to(remote, engine=labs.provider_of(lab_dir) is ProviderKind.DOCKER)
+        if remote
+        else None
     )
 
 
-def credentials(place: LabDir) -> Credentials:
-    return Credentials.in_folder(place.work.private_key.parent)
+def credentials(lab_dir: LabDir) -> Credentials:
+    return Credentials.in_folder(lab_dir.work.private_key.parent)
 
 
-def tunnel_instructions(place: LabDir) -> str | None:
+def tunnel_instructions(lab_dir: LabDir) -> str | None:
     """How a person uses the kubeconfig of a lab on another host; None for a lab on this host."""
-    remote = labs.remote_of(place)
+    remote = labs.remote_of(lab_dir)
     if remote is None:
         return None
     return (
@@ -63,32 +65,34 @@ def tunnel_instructions(place: LabDir) -> str | None:
     )
 
 
-def site(place: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
+def site(lab_dir: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
     """Everything that faults may touch. The caller must hold the lab's lock."""
     one_at_a_time = threading.Lock()
 
     def recreated(machine: str, *, join: JoinOptions | None = None, in_turn: bool = True) -> None:
         with one_at_a_time if in_turn else nullcontext():
-            recreate(place, lab, machine, join=join)
+            recreate(lab_dir, lab, machine, join=join)
 
-    return Site(lab, guests(place), clock or RealClock(), providers.machines(place, lab).power(), recreated)
+    return Site(
+        lab, guests(lab_dir), clock or RealClock(), providers.machines(lab_dir, lab).power(), recreated
+    )
 
 
-def kubeconfig(place: LabDir) -> Path:
+def kubeconfig(lab_dir: LabDir) -> Path:
     """The path of the lab's kubeconfig. Raises LabProblem if there is none yet."""
-    existing(place)
-    if not place.work.kubeconfig.exists():
-        raise LabProblem(f"the lab {place.name} has no kubeconfig yet", hint="run `halab up`")
-    return place.work.kubeconfig
+    existing(lab_dir)
+    if not lab_dir.work.kubeconfig.exists():
+        raise LabProblem(f"the lab {lab_dir.name} has no kubeconfig yet", hint="run `halab up`")
+    return lab_dir.work.kubeconfig
 
 
-def tunnelled_kubeconfig(place: LabDir, remote: Remote) -> Path:
+def tunnelled_kubeconfig(lab_dir: LabDir, remote: Remote) -> Path:
     """A kubeconfig for a lab on another host, with a tunnel that is open while this command runs.
 
     kubectl cannot use a SOCKS proxy at a Unix socket. It gets a local TCP port instead, which leads only to the API of
     the lab; the API requires a client certificate.
     """
-    lab, written = existing(place), kubeconfig(place).read_text()
+    lab, written = existing(lab_dir), kubeconfig(lab_dir).read_text()
     port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), API_PORT)
     tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
     path = tunnel.TUNNELS.folder() / "kubeconfig"
@@ -96,10 +100,10 @@ def tunnelled_kubeconfig(place: LabDir, remote: Remote) -> Path:
     return path
 
 
-def kubectl(place: LabDir) -> Path:
+def kubectl(lab_dir: LabDir) -> Path:
     """The kubectl of the lab's version if its bundle is in the cache, else the kubectl of this host."""
-    lab = existing(place)
-    bundle = bundles.find(lab.release, place.written.kubernetes.source)
+    lab = existing(lab_dir)
+    bundle = bundles.find(lab.release, lab_dir.written.kubernetes.source)
     if bundle:
         return bundle.binary("kubectl")
     return Path(process.find("kubectl", hint="`halab bundle build` provides one of the lab's version"))

@@ -29,7 +29,7 @@ def require_thawed(machines: LabMachines) -> None:
         )
 
 
-def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine | None = None) -> int:
+def boot(lab_dir: LabDir, machines: LabMachines, progress: Progress, only: Machine | None = None) -> int:
     """Start the machines that do not run, connect them and record their addresses. Return how many were started."""
     lab = machines.lab
     wanted = lab.machines if only is None else (only,)
@@ -43,12 +43,12 @@ def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine
             machines.make_disks(machine.name)
     if missing:
         # a recreated machine has a new host key
-        place.work.known_hosts.unlink(missing_ok=True)
+        lab_dir.work.known_hosts.unlink(missing_ok=True)
         limit = _BOOT_SECONDS * lab.patience
         what = f"{len(missing)} machines" if len(missing) > 1 else missing[0]
         with progress.step(f"boot {what}", limit_seconds=limit):
             try:
-                vagrant(place, lab).up(only.name if only else None)
+                vagrant(lab_dir, lab).up(only.name if only else None)
             except CommandFailed as error:
                 # if the provider itself is gone, this raises a clearer error
                 machines.infos()
@@ -62,13 +62,13 @@ def boot(place: LabDir, machines: LabMachines, progress: Progress, only: Machine
     if stopped:
         raise LabProblem(
             f"these machines stopped again: {', '.join(stopped)}",
-            hint=f"see {place.work.logs / 'vagrant.log'}",
+            hint=f"see {lab_dir.work.logs / 'vagrant.log'}",
         )
     stale_clocks.correct(
         lab,
         [machine.name for machine in wanted],
-        SshGuests(place.work.ssh_config),
-        Journal(place.work.journal),
+        SshGuests(lab_dir.work.ssh_config),
+        Journal(lab_dir.work.journal),
         RealClock(),
         progress,
     )

@@ -65,112 +65,112 @@ def name_of(folder: Path) -> str:
     return f"{words[:13].rstrip('-') or 'lab'}-{unique}"
 
 
-def existing(place: LabDir) -> Lab:
+def existing(lab_dir: LabDir) -> Lab:
     """The lab as `up` built it. Raises LabProblem if it is not up, differs from its file, or its keys are missing."""
-    lab = allocated(place)
-    if not machine_info.has_keys(place.work):
-        raise LabProblem(NO_KEYS.format(work=place.work.path), hint=_NO_KEYS_HINT)
-    machine_info.require_same(place.file, place.work, lab)
+    lab = allocated(lab_dir)
+    if not machine_info.has_keys(lab_dir.work):
+        raise LabProblem(NO_KEYS.format(work=lab_dir.work.path), hint=_NO_KEYS_HINT)
+    machine_info.require_same(lab_dir.file, lab_dir.work, lab)
     return lab
 
 
-def allocated(place: LabDir) -> Lab:
+def allocated(lab_dir: LabDir) -> Lab:
     """The lab for which networks are allocated, in whatever state. Raises LabProblem if there are none."""
-    held = allocation.of(place.work.path)
+    held = allocation.of(lab_dir.work.path)
     if held is None:
-        raise _not_up(place)
-    if held.name != place.name:
+        raise _not_up(lab_dir)
+    if held.name != lab_dir.name:
         raise LabProblem(
-            f"the lab is up under the name {held.name}, but {place.file} now calls it {place.name}",
+            f"the lab is up under the name {held.name}, but {lab_dir.file} now calls it {lab_dir.name}",
             hint=f"write `name: {held.name}` again, or remove the lab first with `halab down`",
         )
-    if place.written.network not in ("auto", str(held.network)):
+    if lab_dir.written.network not in ("auto", str(held.network)):
         raise LabProblem(
-            f"the lab {place.name} is up on the network {held.network}, but {place.file} now names "
-            f"{place.written.network}",
+            f"the lab {lab_dir.name} is up on the network {held.network}, but {lab_dir.file} now names "
+            f"{lab_dir.written.network}",
             hint="remove the lab first with `halab down`",
         )
-    if place.written.provider not in (ProviderKind.AUTO, held.provider):
+    if lab_dir.written.provider not in (ProviderKind.AUTO, held.provider):
         raise LabProblem(
-            f"the lab {place.name} is up on {held.provider}, but {place.file} now names {place.written.provider}",
+            f"the lab {lab_dir.name} is up on {held.provider}, but {lab_dir.file} now names {lab_dir.written.provider}",
             hint="remove the lab first with `halab down`",
         )
-    require_same_host(place, held)
-    return planned(place, held)
+    require_same_host(lab_dir, held)
+    return planned(lab_dir, held)
 
 
-def moved(place: LabDir, origin: Work) -> LabProblem:
+def moved(lab_dir: LabDir, origin: Work) -> LabProblem:
     """The error for a work folder that was moved: its machines carry the old path, which cannot be changed."""
-    here, before = place.work.path, origin.path
+    here, before = lab_dir.work.path, origin.path
     source, target = (here, before) if before.parent.exists() else (here.parent, before.parent)
     return LabProblem(
-        f"the lab {place.name} was built in {before.parent}, but its folder was moved since",
+        f"the lab {lab_dir.name} was built in {before.parent}, but its folder was moved since",
         hint=f"move it back with `mv {shlex.quote(str(source))} {shlex.quote(str(target))}`, or rebuild the lab with "
         f"`halab down && halab up`",
     )
 
 
-def _not_up(place: LabDir) -> LabProblem:
-    before = machine_info.moved_from(place.work)
+def _not_up(lab_dir: LabDir) -> LabProblem:
+    before = machine_info.moved_from(lab_dir.work)
     if before:
-        return moved(place, before)
-    other = next((held.work for held in allocation.held() if held.name == place.name), None)
+        return moved(lab_dir, before)
+    other = next((held.work for held in allocation.held() if held.name == lab_dir.name), None)
     if other and other.exists():
         return LabProblem(
-            f"another folder has a lab called {place.name}: {other.parent}",
-            hint=f"go there, or give this lab another name in {place.file} (`name: auto` chooses one)",
+            f"another folder has a lab called {lab_dir.name}: {other.parent}",
+            hint=f"go there, or give this lab another name in {lab_dir.file} (`name: auto` chooses one)",
         )
-    return LabProblem(f"the lab {place.name} is not up", hint="run `halab up`")
+    return LabProblem(f"the lab {lab_dir.name} is not up", hint="run `halab up`")
 
 
-def require_same_host(place: LabDir, held: Allocation) -> None:
+def require_same_host(lab_dir: LabDir, held: Allocation) -> None:
     """Raise LabProblem if the settings name another host now: the machines would be left behind on the old one."""
-    remote = remote_of(place)
+    remote = remote_of(lab_dir)
     named = str(remote) if remote else ""
     if named == held.host:
         return
-    if provider_of(place) is ProviderKind.DOCKER:
+    if provider_of(lab_dir) is ProviderKind.DOCKER:
         hint = f"export DOCKER_HOST=ssh://{held.host}" if held.host else "unset DOCKER_HOST"
     else:
         hint = "set `provider_uri` or LIBVIRT_DEFAULT_URI back to its old value"
     raise LabProblem(
-        f"the lab {place.name} is up on {held.host or 'this host'}, but the settings now name {named or 'this host'}",
+        f"the lab {lab_dir.name} is up on {held.host or 'this host'}, but the settings now name {named or 'this host'}",
         hint=hint,
     )
 
 
-def planned(place: LabDir, held: Allocation) -> Lab:
+def planned(lab_dir: LabDir, held: Allocation) -> Lab:
     """The lab of a file on its allocated networks."""
     return plan(
-        place.written,
+        lab_dir.written,
         network=held.network,
         management=held.management,
-        provider=provider_of(place),
+        provider=provider_of(lab_dir),
     )
 
 
-def provider_of(place: LabDir) -> ProviderKind:
+def provider_of(lab_dir: LabDir) -> ProviderKind:
     """The provider of a lab. `auto` is decided by the first `up` and stays with the lab's allocation.
 
     A new lab gets docker, which needs no KVM and starts in a tenth of the time.
     """
-    if place.written.provider is not ProviderKind.AUTO:
-        return place.written.provider
-    held = allocation.of(place.work.path)
+    if lab_dir.written.provider is not ProviderKind.AUTO:
+        return lab_dir.written.provider
+    held = allocation.of(lab_dir.work.path)
     return held.provider if held else ProviderKind.DOCKER
 
 
-def remote_of(place: LabDir) -> Remote | None:
+def remote_of(lab_dir: LabDir) -> Remote | None:
     """The other host that runs the machines, from DOCKER_HOST or libvirt's address; None for this host."""
-    if provider_of(place) is ProviderKind.DOCKER:
+    if provider_of(lab_dir) is ProviderKind.DOCKER:
         return remote_env.by_docker()
-    return remote_env.by_libvirt(place.written.provider_uri)
+    return remote_env.by_libvirt(lab_dir.written.provider_uri)
 
 
-def restoring(place: LabDir) -> str:
+def restoring(lab_dir: LabDir) -> str:
     """The name of a snapshot whose restore was interrupted; empty if there is none."""
     try:
-        return place.work.restoring.read_text().strip()
+        return lab_dir.work.restoring.read_text().strip()
     except FileNotFoundError:
         return ""
 
@@ -183,28 +183,28 @@ def require_machine(lab: Lab, name: str) -> None:
 
 
 @contextmanager
-def locked(place: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
+def locked(lab_dir: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
     """Lock the lab: only one command may change it at a time. Raises LabProblem if another command holds the lock.
 
     After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
     """
-    is_new = not place.work.path.exists()
-    place.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    holder = place.work.lock_holder
-    lock = FileLock(place.work.lock)
+    is_new = not lab_dir.work.path.exists()
+    lab_dir.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    holder = lab_dir.work.lock_holder
+    lock = FileLock(lab_dir.work.lock)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         by = holder.read_text().strip() if holder.exists() else "another halab process"
         raise LabProblem(
-            f"the lab {place.name} is in use: {by}", hint="wait until it ends, or interrupt it"
+            f"the lab {lab_dir.name} is in use: {by}", hint="wait until it ends, or interrupt it"
         ) from error
     try:
         holder.write_text(doing + "\n")
-        name = restoring(place)
+        name = restoring(lab_dir)
         if name and not amid_restore:
             raise LabProblem(
-                f"restoring the lab {place.name} to the snapshot {name} was interrupted",
+                f"restoring the lab {lab_dir.name} to the snapshot {name} was interrupted",
                 hint=f"restore it again with `halab snapshot restore {name}`, or remove the lab with `halab down`",
             )
         yield
@@ -213,4 +213,4 @@ def locked(place: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator
         lock.release()
         if is_new:
             # a failed command must not leave a work folder that makes the lab look usable
-            place.work.remove_if_empty()
+            lab_dir.work.remove_if_empty()

@@ -19,34 +19,34 @@ from halab.machines.work import Work
 from halab.progress import Progress
 
 
-def reclaim(place: LabDir, provider: Provider, progress: Progress) -> None:
+def reclaim(lab_dir: LabDir, provider: Provider, progress: Progress) -> None:
     """Make room for a lab before `up` creates anything: remove machines of this work folder whose keys are lost.
 
     Raises LabProblem if a lab of another folder has the same name, or if somebody may still use the machines.
     """
-    machines = _of_this_host(provider.machines(None, place.work))
-    if not machine_info.has_keys(place.work):
-        _require_not_of_another_host(place, provider)
+    machines = _of_this_host(provider.machines(None, lab_dir.work))
+    if not machine_info.has_keys(lab_dir.work):
+        _require_not_of_another_host(lab_dir, provider)
         if machines:
-            _remove(place, provider, machines, progress)
-    elif machines and allocation.of(place.work.path) is None:
+            _remove(lab_dir, provider, machines, progress)
+    elif machines and allocation.of(lab_dir.work.path) is None:
         raise LabProblem(
-            f"the lab {place.name} is up, but this user has no network allocated for it",
+            f"the lab {lab_dir.name} is up, but this user has no network allocated for it",
             hint="run the command as the user who built the lab, or rebuild it with `halab down && halab up`",
         )
-    moved = machine_info.moved_from(place.work)
+    moved = machine_info.moved_from(lab_dir.work)
     if moved and provider.machines(None, moved):
-        raise labs.moved(place, moved)
-    for machine in provider.machines(place.name):
-        if machine.work != str(place.work):
-            raise _name_taken(place, machine)
+        raise labs.moved(lab_dir, moved)
+    for machine in provider.machines(lab_dir.name):
+        if machine.work != str(lab_dir.work):
+            raise _name_taken(lab_dir, machine)
 
 
-def names(place: LabDir, provider: Provider, work: Work) -> list[str]:
+def names(lab_dir: LabDir, provider: Provider, work: Work) -> list[str]:
     """The names of all labs built from a work folder, the current one first: the name in a lab file may change."""
     held = allocation.of(work.path)
     built = sorted(machine.lab for machine in _of_this_host(provider.machines(None, work)))
-    return list(dict.fromkeys([held.name if held else place.name, *built]))
+    return list(dict.fromkeys([held.name if held else lab_dir.name, *built]))
 
 
 def _of_this_host(machines: Iterable[MachineInfo]) -> list[MachineInfo]:
@@ -54,44 +54,46 @@ def _of_this_host(machines: Iterable[MachineInfo]) -> list[MachineInfo]:
     return [machine for machine in machines if machine.host in ("", identity.of_this_host())]
 
 
-def _require_not_of_another_host(place: LabDir, provider: Provider) -> None:
-    machines = provider.machines(place.name, place.work)
+def _require_not_of_another_host(lab_dir: LabDir, provider: Provider) -> None:
+    machines = provider.machines(lab_dir.name, lab_dir.work)
     foreign = [machine.host_name for machine in machines if machine not in _of_this_host(machines)]
     if foreign:
         raise LabProblem(
-            f"another host created these machines from a work folder with the same path, {place.work.path}, and this "
+            f"another host created these machines from a work folder with the same path, {lab_dir.work.path}, and this "
             f"host does not have their keys: {', '.join(foreign)}",
-            hint=f"remove them with `halab down` if nobody uses them any more, or {_rename_hint(place)}",
+            hint=f"remove them with `halab down` if nobody uses them any more, or {_rename_hint(lab_dir)}",
         )
 
 
-def _rename_hint(place: LabDir) -> str:
-    return f"give this lab another name in {place.file} (`name: auto` chooses one)"
+def _rename_hint(lab_dir: LabDir) -> str:
+    return f"give this lab another name in {lab_dir.file} (`name: auto` chooses one)"
 
 
-def _remove(place: LabDir, provider: Provider, machines: Sequence[MachineInfo], progress: Progress) -> None:
+def _remove(
+    lab_dir: LabDir, provider: Provider, machines: Sequence[MachineInfo], progress: Progress
+) -> None:
     labs_here = sorted({machine.lab for machine in machines})
-    snapshots = {saved.snapshot for lab in labs_here for saved in provider.saved(lab, place.work)}
+    snapshots = {saved.snapshot for lab in labs_here for saved in provider.saved(lab, lab_dir.work)}
     progress.say(
-        f"the keys of {', '.join(machine.host_name for machine in machines)} are missing from {place.work.path}; "
+        f"the keys of {', '.join(machine.host_name for machine in machines)} are missing from {lab_dir.work.path}; "
         f"nobody can log in to these machines, so halab rebuilds the lab"
         + (f" without its snapshots: {', '.join(sorted(snapshots))}" if snapshots else "")
     )
     with progress.step("remove the machines without keys", limit_seconds=120) as step:
-        step.done(", ".join(removed for lab in labs_here for removed in provider.remove(lab, place.work)))
+        step.done(", ".join(removed for lab in labs_here for removed in provider.remove(lab, lab_dir.work)))
     # the lab may have a new name now
-    allocation.release(place.work.path)
+    allocation.release(lab_dir.work.path)
 
 
-def _name_taken(place: LabDir, machine: MachineInfo) -> LabProblem:
+def _name_taken(lab_dir: LabDir, machine: MachineInfo) -> LabProblem:
     folder = Path(machine.work).parent
     if machine.host not in ("", identity.of_this_host()):
         return LabProblem(
             f"another host already has a lab called {machine.lab}, in its folder {folder}",
-            hint=_rename_hint(place),
+            hint=_rename_hint(lab_dir),
         )
     if inventory.is_there(machine.work):
-        hint = f"{_rename_hint(place)}, or remove the other lab with `cd {folder} && halab down`"
+        hint = f"{_rename_hint(lab_dir)}, or remove the other lab with `cd {folder} && halab down`"
         return LabProblem(f"another lab on this host is called {machine.lab}: {folder}", hint=hint)
     return LabProblem(
         f"the lab {machine.lab} is up, but its work folder is gone: {machine.work}",

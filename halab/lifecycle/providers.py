@@ -29,33 +29,33 @@ FIRMWARE_HINT = (
 _UEFI_BOXES = "bento/"
 
 
-def connect(place: LabDir) -> Provider:
+def connect(lab_dir: LabDir) -> Provider:
     """Connect to the provider of a lab's machines, on the host that the lab file or the environment names."""
-    if labs.provider_of(place) is ProviderKind.DOCKER:
+    if labs.provider_of(lab_dir) is ProviderKind.DOCKER:
         return Engine()
-    return Hypervisor(uri=place.written.provider_uri)
+    return Hypervisor(uri=lab_dir.written.provider_uri)
 
 
-def machines(place: LabDir, lab: Lab) -> LabMachines:
+def machines(lab_dir: LabDir, lab: Lab) -> LabMachines:
     """The machines of a lab at their provider."""
-    return connect(place).of(lab, place.work)
+    return connect(lab_dir).of(lab, lab_dir.work)
 
 
-def vagrant(place: LabDir, lab: Lab) -> Vagrant:
+def vagrant(lab_dir: LabDir, lab: Lab) -> Vagrant:
     address = docker_client.address() if lab.provider is ProviderKind.DOCKER else None
     # the address of the open tunnel: the docker command would open a new connection for every request
     env = {"DOCKER_HOST": address} if address else {}
-    return Vagrant(place.work.path, lab.provider, place.work.logs / "vagrant.log", env=env)
+    return Vagrant(lab_dir.work.path, lab.provider, lab_dir.work.logs / "vagrant.log", env=env)
 
 
-def base(place: LabDir, lab: Lab, progress: Progress) -> str:
+def base(lab_dir: LabDir, lab: Lab, progress: Progress) -> str:
     """The docker image or Vagrant box from which the lab's machines start. It is built and imported if needed."""
     if lab.has_stock_box:
         # before the box is downloaded, because machines are of no use without their bundle
-        source = place.written.kubernetes.source
+        source = lab_dir.written.kubernetes.source
         bundles.find(lab.release, source) or bundles.ensure(lab.release, source, progress)
-        return _stock_box(place, lab, progress)
-    box = boxes.for_lab(lab.box, lab.release, place.written.kubernetes.source, progress, lab.provider)
+        return _stock_box(lab_dir, lab, progress)
+    box = boxes.for_lab(lab.box, lab.release, lab_dir.written.kubernetes.source, progress, lab.provider)
     if lab.provider is ProviderKind.DOCKER:
         docker_engine = Engine()
         if not docker_engine.has_image(box.base):
@@ -63,21 +63,21 @@ def base(place: LabDir, lab: Lab, progress: Progress) -> str:
                 box.require_as_built()
                 docker_engine.import_image(box.file, box.base)
     else:
-        place.work.make()
-        tool = vagrant(place, lab)
+        lab_dir.work.make()
+        tool = vagrant(lab_dir, lab)
         if box.base not in tool.boxes():
             with progress.step("add the box to Vagrant", limit_seconds=300):
                 box.require_as_built()
                 tool.add_box(box.base, box.file)
-        _copy_disk(place, box.base, progress)
+        _copy_disk(lab_dir, box.base, progress)
     return box.base
 
 
-def payload(place: LabDir, lab: Lab) -> Payload | None:
+def payload(lab_dir: LabDir, lab: Lab) -> Payload | None:
     """The bundle to send to machines with a stock box; None if the box contains it."""
     if not lab.has_stock_box:
         return None
-    bundle = bundles.find(lab.release, place.written.kubernetes.source)
+    bundle = bundles.find(lab.release, lab_dir.written.kubernetes.source)
     if bundle is None:
         raise LabProblem(
             f"the bundle of Kubernetes {lab.release.kubernetes} is no longer in the cache",
@@ -86,9 +86,9 @@ def payload(place: LabDir, lab: Lab) -> Payload | None:
     return Payload(bundle)
 
 
-def _copy_disk(place: LabDir, box: str, progress: Progress) -> None:
+def _copy_disk(lab_dir: LabDir, box: str, progress: Progress) -> None:
     """Copy the disk of the box to libvirt before Vagrant looks for it."""
-    disk, hypervisor = disk_of(box), Hypervisor(uri=place.written.provider_uri)
+    disk, hypervisor = disk_of(box), Hypervisor(uri=lab_dir.written.provider_uri)
     if disk is None or hypervisor.has_base(box, disk):
         return
     what = f"copy the disk of the box to libvirt, {disk.stat().st_size >> 20} MiB"
@@ -98,9 +98,9 @@ def _copy_disk(place: LabDir, box: str, progress: Progress) -> None:
             hypervisor.copy_base(box, disk)
 
 
-def _stock_box(place: LabDir, lab: Lab, progress: Progress) -> str:
-    place.work.make()
-    tool = vagrant(place, lab)
+def _stock_box(lab_dir: LabDir, lab: Lab, progress: Progress) -> str:
+    lab_dir.work.make()
+    tool = vagrant(lab_dir, lab)
     if lab.box not in tool.boxes():
         if lab.box.startswith(_UEFI_BOXES):
             progress.say(f"warning: boxes of bento since 2025 may not start here: {FIRMWARE_HINT}")
@@ -111,7 +111,7 @@ def _stock_box(place: LabDir, lab: Lab, progress: Progress) -> str:
             error.hint = (
                 f"check that the box has this name and exists for {lab.provider}; without a network, add its file: "
                 f"`vagrant box add --name {lab.box} FILE`, or let halab build a box: write `box: debian-12` in "
-                f"{place.file}"
+                f"{lab_dir.file}"
             )
             raise
     return lab.box

@@ -14,7 +14,7 @@ from halab.topology.lab import Lab
 
 
 def recreate(
-    place: LabDir,
+    lab_dir: LabDir,
     lab: Lab,
     machine: str,
     *,
@@ -26,8 +26,8 @@ def recreate(
     The caller holds the lab's lock. If several machines join at the same time, kubeadm makes all but one wait, because
     etcd accepts one learner at a time.
     """
-    shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(place.work.ssh_config)
+    shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(lab_dir.work.ssh_config)
     wanted = lab.machine(machine)
-    boot(place, providers.machines(place, lab), shown, only=wanted)
-    provisioner = Provisioner(lab, place.work, guests, shown, clock, providers.payload(place, lab))
+    boot(lab_dir, providers.machines(lab_dir, lab), shown, only=wanted)
+    provisioner = Provisioner(lab, lab_dir.work, guests, shown, clock, providers.payload(lab_dir, lab))
     provisioner.rejoin(wanted, join or JoinOptions())

@@ -69,39 +69,39 @@ def snapshots(machines: LabMachines) -> list[Snapshot]:
     return sorted(result, key=lambda snapshot: (snapshot.created, snapshot.name))
 
 
-def of_lab(place: LabDir) -> list[Snapshot]:
+def of_lab(lab_dir: LabDir) -> list[Snapshot]:
     """The snapshots of the lab that is up."""
-    return snapshots(providers.machines(place, labs.existing(place)))
+    return snapshots(providers.machines(lab_dir, labs.existing(lab_dir)))
 
 
-def save(place: LabDir, name: str, progress: Progress) -> None:
+def save(lab_dir: LabDir, name: str, progress: Progress) -> None:
     """Save the whole lab: freeze all machines, save them and let them continue. Machines that are off stay off.
 
     Raises BadUsage for an invalid or existing name, and LabProblem if the lab cannot be saved in its state.
     """
     if not re.fullmatch(_NAME, name):
         raise BadUsage(f"invalid name for a snapshot: {name}", hint=f"a name must match {_NAME}")
-    with labs.locked(place, f"snapshot save, process {os.getpid()}"):
-        machines = providers.machines(place, labs.existing(place))
+    with labs.locked(lab_dir, f"snapshot save, process {os.getpid()}"):
+        machines = providers.machines(lab_dir, labs.existing(lab_dir))
         if any(snapshot.name == name for snapshot in snapshots(machines)):
             raise BadUsage(
                 f"the snapshot {name} already exists", hint=f"delete it with `halab snapshot delete {name}`"
             )
-        save_locked(place, machines, name, progress)
+        save_locked(lab_dir, machines, name, progress)
 
 
-def save_locked(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
+def save_locked(lab_dir: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
     """Like `save`, for a caller that holds the lab's lock. If it fails, the incomplete snapshot is deleted."""
     lab = machines.lab
-    site = access.site(place, lab)
+    site = access.site(lab_dir, lab)
     running = _all_run_or_all_off(site)
-    open_faults = Journal(place.work.journal).open_faults()
+    open_faults = Journal(lab_dir.work.journal).open_faults()
     if open_faults:
         raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
     try:
         with (
             progress.step(f"save the snapshot {name}", limit_seconds=_SAVE_SECONDS * lab.patience),
-            _frozen(place, site) if running else nullcontext(),
+            _frozen(lab_dir, site) if running else nullcontext(),
         ):
             on_all(_names(lab), lambda machine: machines.save(machine, name))
     except BaseException:
@@ -109,48 +109,48 @@ def save_locked(place: LabDir, machines: LabMachines, name: str, progress: Progr
             machines.delete_snapshot(name)
         raise
     if running:
-        wait_steady(place, lab, progress)
+        wait_steady(lab_dir, lab, progress)
 
 
-def delete(place: LabDir, name: str) -> None:
+def delete(lab_dir: LabDir, name: str) -> None:
     """Delete a snapshot, complete or not. Raises BadUsage if it does not exist."""
-    with labs.locked(place, f"snapshot delete, process {os.getpid()}"):
-        machines = providers.machines(place, labs.existing(place))
+    with labs.locked(lab_dir, f"snapshot delete, process {os.getpid()}"):
+        machines = providers.machines(lab_dir, labs.existing(lab_dir))
         _by_name(snapshots(machines), name)
         machines.delete_snapshot(name)
 
 
-def restore(place: LabDir, name: str, progress: Progress) -> Observation:
+def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
     """Restore the whole lab to a snapshot and wait until it is steady. Open faults are gone afterwards.
 
     After an interruption, only another restore or `down` may change the lab.
     """
-    with labs.locked(place, f"snapshot restore, process {os.getpid()}", amid_restore=True):
-        lab = labs.existing(place)
-        machines = providers.machines(place, lab)
+    with labs.locked(lab_dir, f"snapshot restore, process {os.getpid()}", amid_restore=True):
+        lab = labs.existing(lab_dir)
+        machines = providers.machines(lab_dir, lab)
         snapshot = _by_name(snapshots(machines), name)
         if not snapshot.is_complete:
             raise LabProblem(
                 f"the snapshot {name} is incomplete: {', '.join(snapshot.missing)} missing",
                 hint=f"delete it with `halab snapshot delete {name}`",
             )
-        _restore_machines(place, machines, name, progress)
+        _restore_machines(lab_dir, machines, name, progress)
         # containers have restarted; virtual machines continue with a stepped clock, and their leases expire only now
         hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
-        return wait_steady(place, lab, progress, hold_seconds=hold)
+        return wait_steady(lab_dir, lab, progress, hold_seconds=hold)
 
 
-def reset(place: LabDir, progress: Progress) -> Observation:
+def reset(lab_dir: LabDir, progress: Progress) -> Observation:
     """Restore the snapshot that `up` saved. Raises LabProblem if there is none."""
-    if not any(snapshot.name == AFTER_UP for snapshot in of_lab(place)):
+    if not any(snapshot.name == AFTER_UP for snapshot in of_lab(lab_dir)):
         raise LabProblem(
-            f"the lab {place.name} has no snapshot that `halab up` saved",
+            f"the lab {lab_dir.name} has no snapshot that `halab up` saved",
             hint="rebuild the lab with `halab down && halab up`",
         )
-    return restore(place, AFTER_UP, progress)
+    return restore(lab_dir, AFTER_UP, progress)
 
 
-def save_after_up(place: LabDir, machines: LabMachines, progress: Progress) -> None:
+def save_after_up(lab_dir: LabDir, machines: LabMachines, progress: Progress) -> None:
     """Save the lab for `reset`, unless `up` saved it before. A lab that cannot be saved is up nevertheless.
 
     A snapshot from before machines were added is replaced.
@@ -161,16 +161,16 @@ def save_after_up(place: LabDir, machines: LabMachines, progress: Progress) -> N
     try:
         if saved:
             machines.delete_snapshot(AFTER_UP)
-        save_locked(place, machines, AFTER_UP, progress)
+        save_locked(lab_dir, machines, AFTER_UP, progress)
     except HalabError as error:
         progress.say(f"the lab was not saved, so `halab reset` is not available: {error.message}")
 
 
-def _restore_machines(place: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
-    lab, work, power = machines.lab, place.work, machines.power()
+def _restore_machines(lab_dir: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
+    lab, work, power = machines.lab, lab_dir.work, machines.power()
     replace(work.restoring, name + "\n")
     if any(machines.state(machine) is PowerState.GONE for machine in _names(lab)):
-        boot(place, machines, progress)
+        boot(lab_dir, machines, progress)
 
     def resume(machine: str) -> None:
         if power.state(machine) is PowerState.FROZEN:
@@ -187,9 +187,9 @@ def _restore_machines(place: LabDir, machines: LabMachines, name: str, progress:
 
 
 @contextmanager
-def _frozen(place: LabDir, site: Site) -> Iterator[None]:
+def _frozen(lab_dir: LabDir, site: Site) -> Iterator[None]:
     """Freeze all machines for the block. The journal records it, so that `halab heal` can thaw them after a crash."""
-    journal = Journal(place.work.journal)
+    journal = Journal(lab_dir.work.journal)
     entries = {machine: injection.plan(site, FREEZE, machine, {}) for machine in _names(site.lab)}
     try:
         on_all(entries, lambda machine: injection.inject(site, journal, entries[machine]))

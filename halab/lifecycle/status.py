@@ -74,30 +74,30 @@ class Status:
         return roles
 
 
-def read_status(place: LabDir) -> Status:
+def read_status(lab_dir: LabDir) -> Status:
     """Ask the provider and, if all machines run, the cluster."""
-    lab = labs.allocated(place)
-    machine_info.require_same(place.file, place.work, lab)
-    machines = {info.machine: info for info in providers.machines(place, lab).infos()}
+    lab = labs.allocated(lab_dir)
+    machine_info.require_same(lab_dir.file, lab_dir.work, lab)
+    machines = {info.machine: info for info in providers.machines(lab_dir, lab).infos()}
     not_running = [
         machine.name
         for machine in lab.machines
         if not (machine.name in machines and machines[machine.name].running)
     ]
-    restoring = labs.restoring(place)
-    if machines and not machine_info.has_keys(place.work):
+    restoring = labs.restoring(lab_dir)
+    if machines and not machine_info.has_keys(lab_dir.work):
         seen = Observation(
-            (labs.NO_KEYS.format(work=place.work.path) + "; rebuild the lab with `halab up`",)
+            (labs.NO_KEYS.format(work=lab_dir.work.path) + "; rebuild the lab with `halab up`",)
         )
     elif restoring:
         seen = Observation((f"restoring the snapshot {restoring} was interrupted",))
     elif not_running:
         seen = Observation(tuple(f"{name} does not run" for name in not_running))
-    elif not place.work.kubeconfig.exists():
+    elif not lab_dir.work.kubeconfig.exists():
         seen = Observation(("`halab up` is still running or has failed",))
     else:
-        with access.api(place, lab) as api:
-            seen = observe(access.guests(place), api, lab)
+        with access.api(lab_dir, lab) as api:
+            seen = observe(access.guests(lab_dir), api, lab)
     return Status(
-        lab, machines, seen, tuple(str(entry) for entry in Journal(place.work.journal).open_faults())
+        lab, machines, seen, tuple(str(entry) for entry in Journal(lab_dir.work.journal).open_faults())
     )

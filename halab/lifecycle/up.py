@@ -35,50 +35,52 @@ class UpResult:
     changes: int
 
 
-def up(place: LabDir, progress: Progress) -> UpResult:
+def up(lab_dir: LabDir, progress: Progress) -> UpResult:
     """Build the lab and wait until it is steady. A second call changes nothing. After an interruption, it continues."""
-    with labs.locked(place, f"up, process {os.getpid()}"):
-        provider = providers.connect(place)
-        orphans.reclaim(place, provider, progress)
+    with labs.locked(lab_dir, f"up, process {os.getpid()}"):
+        provider = providers.connect(lab_dir)
+        orphans.reclaim(lab_dir, provider, progress)
         # until the networks of this lab exist, no other halab process may choose networks
         with host_lock(HostLock.NETWORKS):
-            is_new = allocation.of(place.work.path) is None
-            lab = _allocate(place, provider)
-            machines = provider.of(lab, place.work)
+            is_new = allocation.of(lab_dir.work.path) is None
+            lab = _allocate(lab_dir, provider)
+            machines = provider.of(lab, lab_dir.work)
             try:
                 machines.require_free_names()
             except HalabError:
                 # nothing was created yet, so the lab may have another name at the next `up`
                 if is_new:
-                    allocation.release(place.work.path)
+                    allocation.release(lab_dir.work.path)
                 raise
             machines.make_networks()
         if is_new:
             # the files in the work folder belong to a lab that is gone or to another folder: keys, journal, machines
-            workfiles.clear(place)
+            workfiles.clear(lab_dir)
         require_thawed(machines)
-        base = providers.base(place, lab, progress)
-        place.work.make()
-        with _explained_failure(place):
-            place.work.write(
-                {**workfiles.rendered(place, lab, base=base), **machine_info.record(place.work, lab)}
+        base = providers.base(lab_dir, lab, progress)
+        lab_dir.work.make()
+        with _explained_failure(lab_dir):
+            lab_dir.work.write(
+                {**workfiles.rendered(lab_dir, lab, base=base), **machine_info.record(lab_dir.work, lab)}
             )
-            started = boot(place, machines, progress)
-            payload = providers.payload(place, lab)
-            provisioner = Provisioner(lab, place.work, access.guests(place), progress, RealClock(), payload)
+            started = boot(lab_dir, machines, progress)
+            payload = providers.payload(lab_dir, lab)
+            provisioner = Provisioner(
+                lab, lab_dir.work, access.guests(lab_dir), progress, RealClock(), payload
+            )
             changes = provisioner.run()
-            _save_credentials(place, provisioner)
-            seen = wait_steady(place, lab, progress)
+            _save_credentials(lab_dir, provisioner)
+            seen = wait_steady(lab_dir, lab, progress)
             # even if nothing was changed: an earlier `up` may have ended before it saved the lab
-            snapshot.save_after_up(place, machines, progress)
+            snapshot.save_after_up(lab_dir, machines, progress)
             return UpResult(lab, seen, started + changes)
 
 
-def start(place: LabDir, progress: Progress) -> Observation:
+def start(lab_dir: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
-    with labs.locked(place, f"start, process {os.getpid()}"), _explained_failure(place):
-        lab = labs.existing(place)
-        machines = providers.machines(place, lab)
+    with labs.locked(lab_dir, f"start, process {os.getpid()}"), _explained_failure(lab_dir):
+        lab = labs.existing(lab_dir)
+        machines = providers.machines(lab_dir, lab)
         gone = [machine.name for machine in lab.machines if machines.state(machine.name) is PowerState.GONE]
         if gone:
             raise LabProblem(
@@ -87,7 +89,7 @@ def start(place: LabDir, progress: Progress) -> Observation:
             )
         if lab.provider is ProviderKind.LIBVIRT:
             incomplete = [
-                machine.name for machine in lab.machines if not place.work.has_key_of_vagrant(machine.name)
+                machine.name for machine in lab.machines if not lab_dir.work.has_key_of_vagrant(machine.name)
             ]
             if incomplete:
                 raise LabProblem(
@@ -95,51 +97,51 @@ def start(place: LabDir, progress: Progress) -> Observation:
                     hint="create them again with `halab up`",
                 )
         require_thawed(machines)
-        boot(place, machines, progress)
-        return wait_steady(place, lab, progress)
+        boot(lab_dir, machines, progress)
+        return wait_steady(lab_dir, lab, progress)
 
 
-def stop(place: LabDir, progress: Progress) -> None:
+def stop(lab_dir: LabDir, progress: Progress) -> None:
     """Stop the machines of a lab and keep their disks."""
-    with labs.locked(place, f"stop, process {os.getpid()}"):
-        lab = labs.existing(place)
+    with labs.locked(lab_dir, f"stop, process {os.getpid()}"):
+        lab = labs.existing(lab_dir)
         with progress.step("stop the machines", limit_seconds=120):
-            providers.vagrant(place, lab).halt()
+            providers.vagrant(lab_dir, lab).halt()
 
 
-def _allocate(place: LabDir, provider: Provider) -> Lab:
-    if allocation.of(place.work.path):
-        lab = labs.allocated(place)
-        has_other_provider = machine_info.provider(place.work) not in (None, lab.provider)
-        if has_other_provider or provider.machines(lab.name, place.work):
-            machine_info.require_same(place.file, place.work, lab)
+def _allocate(lab_dir: LabDir, provider: Provider) -> Lab:
+    if allocation.of(lab_dir.work.path):
+        lab = labs.allocated(lab_dir)
+        has_other_provider = machine_info.provider(lab_dir.work) not in (None, lab.provider)
+        if has_other_provider or provider.machines(lab.name, lab_dir.work):
+            machine_info.require_same(lab_dir.file, lab_dir.work, lab)
         return lab
     taken = [*allocation.host_routes(provider.remote), *provider.networks()]
     allocated = allocation.allocate(
-        place.name,
-        place.written.network,
-        place.work.path,
+        lab_dir.name,
+        lab_dir.written.network,
+        lab_dir.work.path,
         taken=taken,
-        provider=labs.provider_of(place),
+        provider=labs.provider_of(lab_dir),
         host=str(provider.remote) if provider.remote else "",
     )
-    return labs.planned(place, allocated)
+    return labs.planned(lab_dir, allocated)
 
 
-def _save_credentials(place: LabDir, provisioner: Provisioner) -> None:
-    kubeconfig, credentials = provisioner.kubeconfig(), access.credentials(place)
-    replace(place.work.kubeconfig, kubeconfig)
+def _save_credentials(lab_dir: LabDir, provisioner: Provisioner) -> None:
+    kubeconfig, credentials = provisioner.kubeconfig(), access.credentials(lab_dir)
+    replace(lab_dir.work.kubeconfig, kubeconfig)
     credentials.save(kubeconfig)
     credentials.of_etcd.write(*provisioner.etcd_client())
 
 
 @contextmanager
-def _explained_failure(place: LabDir) -> Iterator[None]:
+def _explained_failure(lab_dir: LabDir) -> Iterator[None]:
     """Add to an error that the machines were kept, where the logs are, and how to continue."""
     try:
         yield
     except HalabError as error:
-        hint = f"the machines still exist; see the logs in {place.work.logs}, then continue with `halab up` or remove "
-        hint += "everything with `halab down`"
+        hint = f"the machines still exist; see the logs in {lab_dir.work.logs}, then continue with `halab up` or "
+        hint += "remove everything with `halab down`"
         error.hint = f"{error.hint}\n{hint}" if error.hint else hint
         raise

@@ -14,14 +14,14 @@ _STEADY_SECONDS = 240
 _OBSERVE_EVERY_SECONDS = 2
 
 
-def wait_steady(place: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
+def wait_steady(lab_dir: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
     """Wait until the lab is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the limit."""
     limit = _STEADY_SECONDS * lab.patience
     with (
-        access.api(place, lab) as api,
+        access.api(lab_dir, lab) as api,
         progress.step("wait until the lab is steady", limit_seconds=limit) as step,
     ):
-        guests, clock = access.guests(place), RealClock()
+        guests, clock = access.guests(lab_dir), RealClock()
         deadline = Deadline.after(clock, limit)
         seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
         since = clock.now()

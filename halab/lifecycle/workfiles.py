@@ -20,27 +20,27 @@ from halab.topology.lab import Lab
 _LOCKS = ("lock", "lock.holder")
 
 
-def rendered(place: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
+def rendered(lab_dir: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
     """Path in the work folder → content. The keys of the lab must exist."""
-    remote = labs.remote_of(place)
+    remote = labs.remote_of(lab_dir)
     host = HostValues(
-        work=str(place.work.path),
+        work=str(lab_dir.work.path),
         identity=identity.of_this_host(),
         base=base,
-        private_key=str(place.work.private_key),
-        public_key=place.work.public_key.read_text().strip(),
+        private_key=str(lab_dir.work.private_key),
+        public_key=lab_dir.work.public_key.read_text().strip(),
         proxies=proxies.of_environment(),
-        provider_uri=place.written.provider_uri or remote_env.libvirt_address(),
+        provider_uri=lab_dir.written.provider_uri or remote_env.libvirt_address(),
         # Vagrant's plugin for libvirt opens its own connection
         proxy_command=remote.proxy_command if remote and lab.provider is ProviderKind.DOCKER else None,
     )
     return files.work_files(lab, host)
 
 
-def clear(place: LabDir, *, runs: bool = False) -> None:
+def clear(lab_dir: LabDir, *, runs: bool = False) -> None:
     """Remove the content of the work folder, but keep recorded runs unless `runs` is true."""
-    for path in place.work.path.iterdir():
-        if path.name not in _LOCKS and (runs or path != place.work.runs):
+    for path in lab_dir.work.path.iterdir():
+        if path.name not in _LOCKS and (runs or path != lab_dir.work.runs):
             _remove(path)
 
 
@@ -54,17 +54,17 @@ def _remove(path: Path) -> None:
         raise HalabError(f"cannot remove {path}: {error.strerror}") from error
 
 
-def preview(place: LabDir) -> tuple[Lab, list[str]]:
+def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
     """Write the work folder without touching any machine or other host. Return the lab and the changed files."""
-    held = allocation.of(place.work.path)
+    held = allocation.of(lab_dir.work.path)
     if held is None:
         # another host is asked for its routes only by `up`, which may then choose a different network
-        taken = [] if labs.remote_of(place) else allocation.host_routes()
-        network, management = allocation.preview(place.written.network, taken)
-        provider = labs.provider_of(place)
+        taken = [] if labs.remote_of(lab_dir) else allocation.host_routes()
+        network, management = allocation.preview(lab_dir.written.network, taken)
+        provider = labs.provider_of(lab_dir)
         ssh_network = management if provider is ProviderKind.LIBVIRT else None
-        held = Allocation(place.name, network, place.work.path, ssh_network, provider=provider)
-    lab = labs.planned(place, held)
-    place.work.make()
-    base = boxes.expected_base(lab.box, lab.release, place.written.kubernetes.source, lab.provider)
-    return lab, place.work.write(rendered(place, lab, base=base))
+        held = Allocation(lab_dir.name, network, lab_dir.work.path, ssh_network, provider=provider)
+    lab = labs.planned(lab_dir, held)
+    lab_dir.work.make()
+    base = boxes.expected_base(lab.box, lab.release, lab_dir.written.kubernetes.source, lab.provider)
+    return lab, lab_dir.work.write(rendered(lab_dir, lab, base=base))

@@ -57,8 +57,8 @@ class UserLab:
 
     def power(self) -> Power:
         """The power of the lab's machines, over the same docker engine or libvirt that halab uses."""
-        place = open_file(self.folder / "lab.yml")
-        return providers.machines(place, existing(place)).power()
+        lab_dir = open_file(self.folder / "lab.yml")
+        return providers.machines(lab_dir, existing(lab_dir)).power()
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start a command that runs beside the test, in a process group of its own, as from a shell."""

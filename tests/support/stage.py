@@ -88,14 +88,14 @@ class Stage:
         (self.folder / ".halab").mkdir(mode=0o700, exist_ok=True)
 
     @property
-    def place(self) -> LabDir:
+    def lab_dir(self) -> LabDir:
         return open_file(self.folder / "lab.yml")
 
     def play(
         self, *planned: PlannedRun, on_run: Callable[[CampaignRun], None] = lambda run: None, **options: bool
     ) -> CampaignOutcome:
         chosen = CampaignOptions(**options)
-        return play(self.place, planned, self.progress, chosen, seed=SEED, on_run=on_run, deps=self.deps)
+        return play(self.lab_dir, planned, self.progress, chosen, seed=SEED, on_run=on_run, deps=self.deps)
 
     @property
     def deps(self) -> CampaignDeps:
@@ -116,7 +116,7 @@ class Stage:
         return folder
 
     @contextmanager
-    def _open_session(self, place: LabDir, progress: Progress, seed: int) -> Iterator[FakeSession]:
+    def _open_session(self, lab_dir: LabDir, progress: Progress, seed: int) -> Iterator[FakeSession]:
         self.raise_if_scripted("open")
         self.did.append("open")
         self.is_held = True
@@ -143,7 +143,7 @@ class Stage:
         self.raise_if_scripted("mend")
         return ["started cp2"], self.lacking.get(self.last, "")
 
-    def _rebuild(self, place: LabDir, progress: Progress) -> str:
+    def _rebuild(self, lab_dir: LabDir, progress: Progress) -> str:
         assert not self.is_held, "the lab is held: it could not go down"
         self.did.append("rebuild")
         self.raise_if_scripted("rebuild")

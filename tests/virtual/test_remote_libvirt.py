@@ -53,17 +53,17 @@ def diskless(lab: Lab, work: Path) -> str:
     )
 
 
-def make_networks(place: LabDir) -> Lab:
+def make_networks(lab_dir: LabDir) -> Lab:
     """The lab, with the networks that `up` makes."""
-    provider = providers.connect(place)
+    provider = providers.connect(lab_dir)
     taken = [*allocation.host_routes(provider.remote), *provider.networks()]
     host = str(provider.remote)
     allocation.allocate(
-        place.name, "auto", place.work.path, taken=taken, provider=ProviderKind.LIBVIRT, host=host
+        lab_dir.name, "auto", lab_dir.work.path, taken=taken, provider=ProviderKind.LIBVIRT, host=host
     )
-    lab = labs.allocated(place)
-    place.work.write(machine_info.record(place.work, lab))
-    provider.of(lab, place.work).make_networks()
+    lab = labs.allocated(lab_dir)
+    lab_dir.work.write(machine_info.record(lab_dir.work, lab))
+    provider.of(lab, lab_dir.work).make_networks()
     return lab
 
 
@@ -82,11 +82,11 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     )
     assert status.stdout.count("not created (libvirt)") == 2
 
-    place = labs.open_file(lab.folder / "lab.yml")
-    planned = make_networks(place)
-    connection = libvirt.open(place.written.provider_uri)
-    connection.defineXML(diskless(planned, place.work.path)).create()
-    power = providers.machines(place, planned).power()
+    lab_dir = labs.open_file(lab.folder / "lab.yml")
+    planned = make_networks(lab_dir)
+    connection = libvirt.open(lab_dir.written.provider_uri)
+    connection.defineXML(diskless(planned, lab_dir.work.path)).create()
+    power = providers.machines(lab_dir, planned).power()
     assert power.state("cp1") is PowerState.RUNNING
     power.freeze("cp1")
     assert power.state("cp1") is PowerState.FROZEN
@@ -94,7 +94,7 @@ def test_power_and_down_reach_a_machine_on_another_host(lab: UserLab) -> None:
     assert power.state("cp1") is PowerState.OFF
     power.start("cp1")
     assert power.state("cp1") is PowerState.RUNNING
-    assert "ProxyCommand ssh " in place.work.ssh_config.read_text()
+    assert "ProxyCommand ssh " in lab_dir.work.ssh_config.read_text()
 
     table = lab.halab("status").output
     assert "cp1      10.213.0.11  running" in table

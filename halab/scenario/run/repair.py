@@ -64,7 +64,7 @@ def mend(session: Session, *, look: Look = look) -> tuple[list[str], str]:
 
 def healed(session: Session) -> list[str]:
     """Heal the faults that the run did not heal; what was healed."""
-    entries = Journal(session.place.work.journal).open_faults()
+    entries = Journal(session.lab_dir.work.journal).open_faults()
     failed = {entry.id: error for entry, error in session.heal()}
     for entry in entries:
         if entry.id in failed:
@@ -72,19 +72,19 @@ def healed(session: Session) -> list[str]:
     return [f"healed {entry}" for entry in entries if entry.id not in failed]
 
 
-def rebuild(place: LabDir, progress: Progress) -> str:
+def rebuild(lab_dir: LabDir, progress: Progress) -> str:
     """The last resort: reset the lab to its state after `up`, or else recreate all machines; what was done.
 
     The lab must not be locked.
     """
     try:
-        snapshot.reset(place, progress)
+        snapshot.reset(lab_dir, progress)
     except HalabError as error:
         progress.say(f"could not reset the lab to its state after `up`: {error.message}")
     else:
         return "reset the lab to its state after `up`"
-    down(place, progress)
-    up(place, progress)
+    down(lab_dir, progress)
+    up(lab_dir, progress)
     return "rebuilt the lab"
 
 

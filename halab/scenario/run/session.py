@@ -44,7 +44,7 @@ _NAME_CHARACTERS = 50
 class Session:
     """A lab that is locked for scenarios, one after another. `seed` decides among equal targets."""
 
-    place: LabDir
+    lab_dir: LabDir
     site: Site
     api: Api
     seed: int
@@ -59,12 +59,12 @@ class Session:
         """Create the folder of a run with all files that the run needs."""
         now = datetime.now().astimezone()
         folder = RunFolder(
-            _free(self.place.work.runs, f"{now:%Y%m%d-%H%M%S}-{script.name[:_NAME_CHARACTERS]}")
+            _free(self.lab_dir.work.runs, f"{now:%Y%m%d-%H%M%S}-{script.name[:_NAME_CHARACTERS]}")
         )
         folder.make()
         # the content that was read: the files may have changed since
         folder.scenario.write_bytes(script.content)
-        folder.lab.write_bytes(self.place.content)
+        folder.lab.write_bytes(self.lab_dir.content)
         for name, content in script.check_files.items():
             path = folder.check_files / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,11 +80,11 @@ class Session:
         context = RunContext(
             site=self.site,
             api=self.api,
-            journal=Journal(self.place.work.journal),
-            credentials=access.credentials(self.place),
+            journal=Journal(self.lab_dir.work.journal),
+            credentials=access.credentials(self.lab_dir),
             progress=self.progress,
             seed=self.seed,
-            work=self.place.work,
+            work=self.lab_dir.work,
             checks=script.checks,
         )
         started = events.RunStarted(meta.started, script.name, self.lab.name, meta.versions, self.seed)
@@ -102,11 +102,11 @@ class Session:
 
     def heal(self) -> list[tuple[Entry, HalabError]]:
         """Heal the faults that a run did not heal; the faults that still cannot be healed, with the errors."""
-        journal = Journal(self.place.work.journal)
+        journal = Journal(self.lab_dir.work.journal)
         return _heal(self.site, journal, journal.open_faults(), self.progress)
 
     def _meta(self, script: Script, started: str, twin: bool) -> Meta:
-        release, remote = self.lab.release, labs.remote_of(self.place)
+        release, remote = self.lab.release, labs.remote_of(self.lab_dir)
         return Meta(
             scenario=script.name,
             lab=self.lab.name,
@@ -137,27 +137,27 @@ class Session:
 
 
 @contextmanager
-def opened(place: LabDir, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
+def opened(lab_dir: LabDir, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
     """Lock the lab for a session, so that no other command changes it."""
-    with labs.locked(place, f"run, process {os.getpid()}"):
-        lab = labs.existing(place)
-        open_faults = Journal(place.work.journal).open_faults()
+    with labs.locked(lab_dir, f"run, process {os.getpid()}"):
+        lab = labs.existing(lab_dir)
+        open_faults = Journal(lab_dir.work.journal).open_faults()
         if open_faults:
             raise LabProblem(
                 f"a fault of an earlier run is still open: {open_faults[0]}",
                 hint="heal it first: `halab heal`",
             )
-        access.kubeconfig(place)
-        site = access.site(place, lab)
-        with access.api(place, lab) as api:
+        access.kubeconfig(lab_dir)
+        site = access.site(lab_dir, lab)
+        with access.api(lab_dir, lab) as api:
             has = capabilities.probe(site)
             yield Session(
-                place, site, api, secrets.randbelow(10**6) if seed is None else seed, progress, has
+                lab_dir, site, api, secrets.randbelow(10**6) if seed is None else seed, progress, has
             )
 
 
 def inject_by_hand(
-    place: LabDir,
+    lab_dir: LabDir,
     progress: Progress,
     fault: str,
     targets: Sequence[str],
@@ -170,10 +170,10 @@ def inject_by_hand(
     A fault that has no lasting effect is removed from the journal at once.
     """
     known = _known(fault, options)
-    with labs.locked(place, f"inject, process {os.getpid()}"):
-        lab = labs.existing(place)
-        site, journal = access.site(place, lab), Journal(place.work.journal)
-        with access.api(place, lab) as api:
+    with labs.locked(lab_dir, f"inject, process {os.getpid()}"):
+        lab = labs.existing(lab_dir)
+        site, journal = access.site(lab_dir, lab), Journal(lab_dir.work.journal)
+        with access.api(lab_dir, lab) as api:
             lacking = capabilities.probe(site).lacking if known.needs else {}
             for need in sorted(known.needs & lacking.keys()):
                 raise LabProblem(f"this lab does not support {fault}: {lacking[need]}")
@@ -192,18 +192,18 @@ def inject_by_hand(
     return [(entries[machine], effects[machine]) for machine in machines]
 
 
-def heal(place: LabDir, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
+def heal(lab_dir: LabDir, progress: Progress, names: Collection[str] = ()) -> list[tuple[Entry, HalabError]]:
     """Heal the faults in the journal, the latest first; those that could not be healed, with the errors.
 
     `names` are names of faults or the beginnings of their ids; without any, all faults are healed.
     """
-    with labs.locked(place, f"heal, process {os.getpid()}"):
-        journal = Journal(place.work.journal)
+    with labs.locked(lab_dir, f"heal, process {os.getpid()}"):
+        journal = Journal(lab_dir.work.journal)
         chosen = _chosen(journal.open_faults(), names)
         if not chosen:
             progress.say("no open faults")
             return []
-        return _heal(access.site(place, labs.allocated(place)), journal, chosen, progress)
+        return _heal(access.site(lab_dir, labs.allocated(lab_dir)), journal, chosen, progress)
 
 
 def _heal(

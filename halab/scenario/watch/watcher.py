@@ -35,18 +35,18 @@ Refresh = Callable[[Live], None]
 
 
 @contextmanager
-def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) -> Iterator[Refresh]:
+def watching(lab_dir: LabDir, lab: Lab, origin: float, *, writes: bool = False) -> Iterator[Refresh]:
     """Sample during the block. Times count from `origin`, a moment of this host's monotonic clock.
 
     With `writes`, probes also write, into a namespace that is removed at the end; else nothing is written.
     """
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
-        namespace = undo.enter_context(_namespace(access.api(place, lab))) if writes else _READ_NAMESPACE
-        there = access.tunnel_of(place)
+        namespace = undo.enter_context(_namespace(access.api(lab_dir, lab))) if writes else _READ_NAMESPACE
+        there = access.tunnel_of(lab_dir)
         config = launcher.sampler_config(
             lab,
-            access.credentials(place),
+            access.credentials(lab_dir),
             origin=origin,
             samples=folder / "samples.jsonl",
             states=folder / "states.jsonl",
@@ -56,9 +56,9 @@ def watching(place: LabDir, lab: Lab, origin: float, *, writes: bool = False) ->
         probes = [_slower(probe) for probe in config.probes if writes or not needs_writes(probe)]
         config = replace(config, probes=probes)
         require_alive = undo.enter_context(launcher.sampling(config, folder / "sampler.log"))
-        powers = undo.enter_context(_polled(providers.machines(place, lab).power(), lab))
+        powers = undo.enter_context(_polled(providers.machines(lab_dir, lab).power(), lab))
         samples, states = SampleReader(Path(config.samples)), StateReader(Path(config.states))
-        journal = Journal(place.work.journal)
+        journal = Journal(lab_dir.work.journal)
 
         def refresh(live: Live) -> None:
             require_alive()

@@ -209,7 +209,7 @@ def test_a_campaign_lists_its_runs_its_repairs_and_the_runs_that_did_not_take_pl
 
 def test_the_report_of_all_runs_is_also_written_as_json(stage: Stage) -> None:
     outcome = stage.play(planned_run("a"), planned_run("a", seed=43))
-    page = write_overview(stage.place, outcome)
+    page = write_overview(stage.lab_dir, outcome)
     assert page.is_file()
     assert page.parent.name.endswith("-campaign")
     written = json.loads((page.parent / overview.JSON).read_text())

@@ -176,9 +176,9 @@ def test_up_ends_early_on_a_host_that_cannot_have_virtual_machines(
 def test_the_error_for_a_lab_in_use_names_the_other_command(folder: Path, capsys: Shown) -> None:
     from halab.lifecycle import lab as labs
 
-    place = labs.open_file(lab_file(folder))
+    lab_dir = labs.open_file(lab_file(folder))
     brought_up(folder)
-    with labs.locked(place, "up, process 4711"):
+    with labs.locked(lab_dir, "up, process 4711"):
         assert main(["stop"]) == 3
     assert "error: the lab ha is in use: up, process 4711" in capsys.readouterr().err
     assert not (folder / ".halab" / "lock.holder").exists()

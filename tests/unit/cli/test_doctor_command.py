@@ -109,7 +109,7 @@ def test_up_prints_warnings_and_continues(
     def stop(*_: object) -> None:
         raise HostProblem("up was reached")
 
-    monkeypatch.setattr(doctor, "require", lambda place: [wide])
+    monkeypatch.setattr(doctor, "require", lambda lab_dir: [wide])
     monkeypatch.setattr(lifecycle_up, "up", stop)
     assert main(["up", "-f", str(tmp_path / "lab.yml")]) == 3
     assert capsys.readouterr().err.startswith(
@@ -135,7 +135,7 @@ def test_commands_that_boot_machines_explain_missing_answers(
     def silent(*_: object) -> None:
         raise BootTimedOut("started, but no answer over SSH in time: cp1", code=1, hint="the log")
 
-    monkeypatch.setattr(doctor, "require", lambda place: [])
+    monkeypatch.setattr(doctor, "require", lambda lab_dir: [])
     monkeypatch.setattr(
         boot_hints, "possible_reasons", lambda lab_dir, host, names: ["firewall: not checked"]
     )
@@ -152,13 +152,13 @@ def test_all_questions_to_the_real_host_are_answered(
     """The questions work on any host. No guest is booted, and no engine is needed."""
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
     host = RealHost()
-    place = replace(place_of(provider="libvirt"), work=Work(tmp_path))
+    lab_dir = replace(place_of(provider="libvirt"), work=Work(tmp_path))
     assert host.cores >= 1
-    assert host.allocation(place) is None
+    assert host.allocation(lab_dir) is None
     assert host.import_problem("halab") is None
     assert "nothing_of_that_name" in (host.import_problem("nothing_of_that_name") or "")
     assert all(isinstance(group, str) for group in host.groups)
     assert host.box_obstacle(ProviderKind.DOCKER) is None
     names = {"storage pool", "libvirt networks", "libvirt", "nested kvm", "processors", "dnsmasq", "clock"}
-    report = examine(place, host, [check for check in CHECKS if check.name in names])
+    report = examine(lab_dir, host, [check for check in CHECKS if check.name in names])
     assert {result.name for result in report.results} == names

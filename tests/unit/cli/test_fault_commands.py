@@ -37,18 +37,18 @@ class Board:
         self.failed: list[tuple[Entry, HalabError]] = []
 
     def _inject(
-        self, place: labs.LabDir, progress: object, fault: str, targets: Sequence[str], options: Mapping[str, str],
+        self, lab_dir: labs.LabDir, progress: object, fault: str, targets: Sequence[str], options: Mapping[str, str],
         *, seed: int | None = None,
     ) -> list[tuple[Entry, str]]:  # fmt: skip
         self.asked.append((fault, list(targets), dict(options), seed))
         entry = Entry("3fa4b5c6d7e8", fault, "cp2", dict(options))
         if self.error:
-            Journal(place.work.journal).opened(entry)
+            Journal(lab_dir.work.journal).opened(entry)
             raise self.error
         return [(entry, SEEN)]
 
     def _heal(
-        self, place: labs.LabDir, progress: object, names: Sequence[str]
+        self, lab_dir: labs.LabDir, progress: object, names: Sequence[str]
     ) -> list[tuple[Entry, HalabError]]:
         self.asked.append(list(names))
         return self.failed

@@ -146,7 +146,7 @@ def test_an_interrupt_wins_over_an_unwritable_campaign_report(
 
 
 def test_an_interrupted_run_prints_its_open_faults(stage: Stage, capsys: Shown) -> None:
-    Journal(stage.place.work.journal).opened(Entry("1", "cut-power", "cp2"))
+    Journal(stage.lab_dir.work.journal).opened(Entry("1", "cut-power", "cp2"))
     stage.errors["play kill-etcd"] = KeyboardInterrupt()
     assert main(["run", "kill-etcd"]) == 130
     message = "a fault is open: cut-power on cp2 (heal it with `halab heal`)\nhalab: interrupted\n"

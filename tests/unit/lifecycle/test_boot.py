@@ -46,19 +46,19 @@ def connection() -> Iterator[Any]:
 
 def place_in(folder: Path, box: str) -> tuple[LabDir, Lab]:
     (folder / "lab.yml").write_text(f"provider: libvirt\ncontrol_planes: 1\nbox: {box}\n")
-    place = open_file(folder / "lab.yml")
-    place.work.make()
-    return place, lab_of(provider=ProviderKind.LIBVIRT, control_planes=1, box=box)
+    lab_dir = open_file(folder / "lab.yml")
+    lab_dir.work.make()
+    return lab_dir, lab_of(provider=ProviderKind.LIBVIRT, control_planes=1, box=box)
 
 
 @pytest.mark.parametrize(("box", "is_told"), [(STOCK, True), ("debian-12", False)])
 def test_a_stock_box_that_does_not_answer_may_need_another_firmware(
     box: str, is_told: bool, tmp_path: Path, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, lab = place_in(tmp_path, box)
-    monkeypatch.setattr(boot, "vagrant", lambda place, lab: FakeVagrant())
+    lab_dir, lab = place_in(tmp_path, box)
+    monkeypatch.setattr(boot, "vagrant", lambda lab_dir, lab: FakeVagrant())
     with pytest.raises(BootTimedOut) as caught:
-        boot.boot(place, Hypervisor(connection).of(lab, place.work), Recorded())
+        boot.boot(lab_dir, Hypervisor(connection).of(lab, lab_dir.work), Recorded())
     *told, last = (caught.value.hint or "").splitlines()
     assert last == "the log"
     assert told == ([providers.FIRMWARE_HINT] if is_told else [])
@@ -68,10 +68,10 @@ def test_a_stock_box_that_does_not_answer_may_need_another_firmware(
 def test_a_box_that_is_known_to_need_uefi_is_a_warning_before_its_download(
     box: str, warnings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, lab = place_in(tmp_path, box)
+    lab_dir, lab = place_in(tmp_path, box)
     vagrant, progress = FakeVagrant(), Recorded()
-    monkeypatch.setattr(providers, "vagrant", lambda place, lab: vagrant)
-    assert providers._stock_box(place, lab, progress) == box
+    monkeypatch.setattr(providers, "vagrant", lambda lab_dir, lab: vagrant)
+    assert providers._stock_box(lab_dir, lab, progress) == box
     assert vagrant.known == {box}
     assert [line.startswith("warning: ") for line in progress.lines].count(True) == warnings
 
@@ -80,12 +80,12 @@ def test_the_clocks_of_machines_that_run_already_are_corrected(
     tmp_path: Path, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """libvirt-guests may have resumed them before halab runs."""
-    place, _ = place_in(tmp_path, "debian-12")
-    machines = Hypervisor(connection).of(VIRTUAL, place.work)
+    lab_dir, _ = place_in(tmp_path, "debian-12")
+    machines = Hypervisor(connection).of(VIRTUAL, lab_dir.work)
     machines.make_networks()
-    define(connection, VIRTUAL, place.work)
+    define(connection, VIRTUAL, lab_dir.work)
     monkeypatch.setattr(type(machines.work), "has_key_of_vagrant", lambda work, machine: True)
     asked: list[str] = []
     monkeypatch.setattr(stale_clocks, "correct", lambda lab, names, *rest: asked.extend(names))
-    assert boot.boot(place, machines, Recorded()) == 0
+    assert boot.boot(lab_dir, machines, Recorded()) == 0
     assert asked == [machine.name for machine in VIRTUAL.machines]

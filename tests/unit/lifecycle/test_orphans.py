@@ -115,7 +115,7 @@ class Host:
         self.folder, self.kind, self.provider, self._add = folder, kind, provider, add
         self.progress = Recorded()
 
-    def place(self, folder: str, name: str = "ha") -> LabDir:
+    def lab_dir(self, folder: str, name: str = "ha") -> LabDir:
         (self.folder / folder).mkdir(exist_ok=True)
         file = self.folder / folder / "lab.yml"
         file.write_text(f"name: {name}\nprovider: {self.kind}\n")
@@ -123,18 +123,18 @@ class Host:
 
     def lab(self, folder: str, name: str = "ha", host: str = "") -> LabDir:
         """A lab that is up."""
-        place = self.place(folder, name)
-        brought_up(place.file.parent, place.name, provider=self.kind)
-        self._add(place.name, place.work, host or identity.of_this_host())
-        return place
+        lab_dir = self.lab_dir(folder, name)
+        brought_up(lab_dir.file.parent, lab_dir.name, provider=self.kind)
+        self._add(lab_dir.name, lab_dir.work, host or identity.of_this_host())
+        return lab_dir
 
-    def up(self, place: LabDir) -> None:
+    def up(self, lab_dir: LabDir) -> None:
         """Run `up` until it would boot machines."""
         with pytest.raises(Booted):
-            up.up(place, self.progress)
+            up.up(lab_dir, self.progress)
 
-    def down(self, place: LabDir) -> list[str]:
-        return down(place, self.progress)
+    def down(self, lab_dir: LabDir) -> list[str]:
+        return down(lab_dir, self.progress)
 
     @property
     def machines(self) -> list[tuple[str, str]]:
@@ -143,14 +143,14 @@ class Host:
 
 @pytest.fixture(params=[of_docker, of_libvirt], ids=["docker", "libvirt"])
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    def boot(place: LabDir, lab: Lab, progress: Recorded) -> str:
+    def boot(lab_dir: LabDir, lab: Lab, progress: Recorded) -> str:
         raise Booted
 
     monkeypatch.setattr(providers, "base", boot)
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
     opened: Callable[[], AbstractContextManager[tuple[Provider, Callable[..., None]]]] = request.param
     with opened() as (provider, add):
-        monkeypatch.setattr(providers, "connect", lambda place: provider)
+        monkeypatch.setattr(providers, "connect", lambda lab_dir: provider)
         yield Host(tmp_path, request.param.__name__.removeprefix("of_"), provider, add)
 
 
@@ -158,9 +158,9 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_lab_whose_work_folder_was_removed_is_rebuilt_with_a_message(host: Host) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
-    host.up(place)
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
+    host.up(lab_dir)
     assert host.machines == []
     message = host.progress.lines[0]
     assert "the keys of halab-ha-cp1, halab-ha-cp2, halab-ha-cp3, halab-ha-lb1 are missing from" in message
@@ -172,39 +172,39 @@ def test_a_lab_whose_work_folder_was_removed_is_rebuilt_with_a_message(host: Hos
 
 
 def test_keys_that_render_created_later_do_not_count(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
-    workfiles.preview(place)
-    assert place.work.private_key.exists()
-    host.up(place)
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
+    workfiles.preview(lab_dir)
+    assert lab_dir.work.private_key.exists()
+    host.up(lab_dir)
     assert host.machines == []
 
 
 @pytest.mark.parametrize("part", ["keys", "made.json"])
 def test_an_incomplete_work_folder_counts_as_lost(host: Host, part: str) -> None:
-    place = host.lab("a")
-    path = place.work.path / part
+    lab_dir = host.lab("a")
+    path = lab_dir.work.path / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    host.up(place)
+    host.up(lab_dir)
     assert host.machines == []
 
 
 def test_a_complete_lab_is_left_alone(host: Host) -> None:
-    place = host.lab("a")
-    key = place.work.private_key.read_text()
-    host.up(place)
+    lab_dir = host.lab("a")
+    key = lab_dir.work.private_key.read_text()
+    host.up(lab_dir)
     assert [name for name, _ in host.machines] == MACHINES
-    assert place.work.private_key.read_text() == key
+    assert lab_dir.work.private_key.read_text() == key
 
 
 def test_every_command_refuses_another_kubernetes_version_in_the_file(host: Host) -> None:
-    place = host.lab("a")
-    place.file.write_text(place.file.read_text() + 'kubernetes: {version: "1.35.1"}\n')
-    place = open_file(place.file)
+    lab_dir = host.lab("a")
+    lab_dir.file.write_text(lab_dir.file.read_text() + 'kubernetes: {version: "1.35.1"}\n')
+    lab_dir = open_file(lab_dir.file)
     for ask in (
-        lambda: up.up(place, host.progress),
-        lambda: labs.existing(place),
-        lambda: status.read_status(place),
+        lambda: up.up(lab_dir, host.progress),
+        lambda: labs.existing(lab_dir),
+        lambda: status.read_status(lab_dir),
     ):
         with pytest.raises(
             LabProblem, match=r"Kubernetes is 1\.37\.\d+ in the lab and 1\.35\.1 in the file"
@@ -218,15 +218,15 @@ def test_up_refuses_another_provider_and_down_uses_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
-    monkeypatch.setattr(providers, "connect", lambda place: engines[labs.provider_of(place)])
+    monkeypatch.setattr(providers, "connect", lambda lab_dir: engines[labs.provider_of(lab_dir)])
     docker: Any = engines[ProviderKind.DOCKER]
     mine = Host(tmp_path, "docker", docker, docker.add)
     mine.lab("a")
     mine.kind = "libvirt"
-    place = mine.place("a")
+    lab_dir = mine.lab_dir("a")
     with pytest.raises(LabProblem, match="the lab ha is up on docker, but .* now names libvirt"):
-        up.up(place, mine.progress)
-    assert sorted(mine.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
+        up.up(lab_dir, mine.progress)
+    assert sorted(mine.down(lab_dir)) == [f"halab-ha-{name}" for name in MACHINES]
 
 
 def test_auto_keeps_the_provider_of_the_allocation_even_without_a_work_folder(
@@ -234,21 +234,21 @@ def test_auto_keeps_the_provider_of_the_allocation_even_without_a_work_folder(
 ) -> None:
     """`down` from cron must not decide again: on libvirt it would leave the containers behind, and the reverse."""
     engines = {ProviderKind.DOCKER: Engine(), ProviderKind.LIBVIRT: Engine()}
-    monkeypatch.setattr(providers, "connect", lambda place: engines[labs.provider_of(place)])
+    monkeypatch.setattr(providers, "connect", lambda lab_dir: engines[labs.provider_of(lab_dir)])
     libvirt: Any = engines[ProviderKind.LIBVIRT]
     mine = Host(tmp_path, "libvirt", libvirt, libvirt.add)
     shutil.rmtree(mine.lab("a").work.path)
     mine.kind = "auto"
-    place = mine.place("a")
-    assert labs.provider_of(place) is ProviderKind.LIBVIRT
-    assert sorted(mine.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
-    assert labs.provider_of(place) is ProviderKind.DOCKER
+    lab_dir = mine.lab_dir("a")
+    assert labs.provider_of(lab_dir) is ProviderKind.LIBVIRT
+    assert sorted(mine.down(lab_dir)) == [f"halab-ha-{name}" for name in MACHINES]
+    assert labs.provider_of(lab_dir) is ProviderKind.DOCKER
 
 
 def test_a_lost_lab_may_have_another_name_and_another_kubernetes_in_its_file(host: Host) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
-    other = host.place("a", "other")
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
+    other = host.lab_dir("a", "other")
     other.file.write_text(other.file.read_text() + 'kubernetes: {version: "1.35"}\n')
     host.up(open_file(other.file))
     assert host.machines == []
@@ -256,10 +256,10 @@ def test_a_lost_lab_may_have_another_name_and_another_kubernetes_in_its_file(hos
 
 
 def test_a_lost_lab_without_an_allocation_is_rebuilt_too(host: Host) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
-    allocation.release(place.work.path)
-    host.up(place)
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
+    allocation.release(lab_dir.work.path)
+    host.up(lab_dir)
     assert host.machines == []
 
 
@@ -267,22 +267,22 @@ def test_the_lost_snapshots_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
     with of_docker() as (provider, add):
         assert isinstance(provider, Engine)
         mine = Host(tmp_path, "docker", provider, add)
-        place = mine.lab("a")
-        shutil.rmtree(place.work.path)
+        lab_dir = mine.lab("a")
+        shutil.rmtree(lab_dir.work.path)
         at = datetime(2026, 11, 28, tzinfo=UTC)
         provider.snapshots = [Saved(name, machine, at) for name in ("up", "mine") for machine in MACHINES]
-        orphans.reclaim(place, provider, mine.progress)
+        orphans.reclaim(lab_dir, provider, mine.progress)
         assert any("without its snapshots: mine, up" in line for line in mine.progress.lines)
 
 
 def test_machines_of_another_host_are_not_removed_although_keys_are_missing(host: Host) -> None:
-    place = host.lab("a", host="another")
-    shutil.rmtree(place.work.path)
+    lab_dir = host.lab("a", host="another")
+    shutil.rmtree(lab_dir.work.path)
     with pytest.raises(LabProblem, match="another host created these machines") as caught:
-        up.up(place, host.progress)
+        up.up(lab_dir, host.progress)
     assert "remove them with `halab down`" in (caught.value.hint or "")
     assert [name for name, _ in host.machines] == MACHINES
-    host.down(place)
+    host.down(lab_dir)
     assert host.machines == []
 
 
@@ -291,61 +291,61 @@ def test_a_lab_of_another_host_with_another_name_does_not_matter(host: Host) -> 
     host.lab("a", "theirs", host="another")
     shutil.rmtree(host.folder / "a" / ".halab")
     allocation.release(host.folder / "a" / ".halab")
-    place = host.place("a", "mine")
-    host.up(place)
-    host.down(place)
+    lab_dir = host.lab_dir("a", "mine")
+    host.up(lab_dir)
+    host.down(lab_dir)
     assert [name for name, _ in host.machines] == MACHINES
 
 
 @pytest.mark.parametrize("is_held", [True, False])
 def test_down_needs_no_work_folder(host: Host, is_held: bool) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
     if not is_held:
-        allocation.release(place.work.path)
-    assert sorted(host.down(place)) == [f"halab-ha-{name}" for name in MACHINES]
+        allocation.release(lab_dir.work.path)
+    assert sorted(host.down(lab_dir)) == [f"halab-ha-{name}" for name in MACHINES]
     assert host.machines == []
     assert allocation.held() == []
-    assert not place.work.path.exists()
+    assert not lab_dir.work.path.exists()
 
 
 def test_down_removes_machines_with_an_old_name_of_the_lab(host: Host) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
-    allocation.release(place.work.path)
-    host.down(host.place("a", "other"))
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
+    allocation.release(lab_dir.work.path)
+    host.down(host.lab_dir("a", "other"))
     assert host.machines == []
 
 
 def test_status_reports_lost_keys_and_what_to_do(host: Host) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
-    seen = status.read_status(place)
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
+    seen = status.read_status(lab_dir)
     assert not seen.steady
     assert seen.missing == (
-        f"the keys of the lab's machines are missing from {place.work.path}, so nobody can log in to the machines; "
+        f"the keys of the lab's machines are missing from {lab_dir.work.path}, so nobody can log in to the machines; "
         f"rebuild the lab with `halab up`",
     )
-    assert not place.work.path.exists()
+    assert not lab_dir.work.path.exists()
     with pytest.raises(LabProblem, match="the keys of the lab's machines are missing from") as caught:
-        labs.existing(place)
+        labs.existing(lab_dir)
     assert caught.value.hint == "rebuild the lab with `halab up`, or remove it with `halab down`"
 
 
 def test_a_failed_command_leaves_no_work_folder(host: Host) -> None:
-    place = host.lab("a")
-    shutil.rmtree(place.work.path)
+    lab_dir = host.lab("a")
+    shutil.rmtree(lab_dir.work.path)
     for command in (up.start, up.stop):
         with pytest.raises(LabProblem, match="the keys of the lab's machines are missing from"):
-            command(place, host.progress)
-    assert not place.work.path.exists()
+            command(lab_dir, host.progress)
+    assert not lab_dir.work.path.exists()
 
 
 def test_a_user_without_the_allocation_cannot_take_over_a_lab(host: Host) -> None:
-    place = host.lab("a")
-    allocation.release(place.work.path)
+    lab_dir = host.lab("a")
+    allocation.release(lab_dir.work.path)
     with pytest.raises(LabProblem, match="this user has no network allocated for it") as caught:
-        up.up(place, host.progress)
+        up.up(lab_dir, host.progress)
     assert "halab down && halab up" in (caught.value.hint or "")
     assert [name for name, _ in host.machines] == MACHINES
 
@@ -378,11 +378,11 @@ def test_the_error_for_a_moved_folder_says_how_to_move_it_back(host: Host, moved
 
 
 def test_a_work_folder_that_was_moved_alone_is_moved_back_alone(host: Host) -> None:
-    place, other = host.lab("a"), host.place("b")
-    place.work.path.rename(other.work.path)
+    lab_dir, other = host.lab("a"), host.lab_dir("b")
+    lab_dir.work.path.rename(other.work.path)
     with pytest.raises(LabProblem) as caught:
         labs.existing(other)
-    assert f"`mv {other.work.path} {place.work.path}`" in (caught.value.hint or "")
+    assert f"`mv {other.work.path} {lab_dir.work.path}`" in (caught.value.hint or "")
 
 
 def test_down_works_in_a_moved_folder(host: Host, moved: LabDir) -> None:
@@ -405,7 +405,7 @@ def test_the_name_of_a_lab_without_a_folder_is_taken(host: Host) -> None:
     host.lab("a")
     (host.folder / "a").rename(host.folder / "elsewhere")
     with pytest.raises(LabProblem, match="its work folder is gone") as caught:
-        up.up(host.place("b"), host.progress)
+        up.up(host.lab_dir("b"), host.progress)
     assert "remove the machines with `halab gc`" in (caught.value.hint or "")
     # after the folder was moved back, the lab is usable
     (host.folder / "elsewhere").rename(host.folder / "a")
@@ -417,8 +417,8 @@ def test_the_name_of_a_lab_without_a_folder_is_taken(host: Host) -> None:
 
 @pytest.fixture
 def copied(host: Host) -> LabDir:
-    place = host.lab("a")
-    place.work.journal.write_text("a fault of the other lab")
+    lab_dir = host.lab("a")
+    lab_dir.work.journal.write_text("a fault of the other lab")
     shutil.copytree(host.folder / "a", host.folder / "b")
     return open_file(host.folder / "b" / "lab.yml")
 
@@ -445,7 +445,7 @@ def test_a_renamed_copy_inherits_no_keys_and_no_faults(host: Host, copied: LabDi
     known = copied.work.of_vagrant("cp1", host.kind) / "id"
     known.parent.mkdir(parents=True)
     known.write_text("the machine of the other lab")
-    host.up(host.place("b", "mine"))
+    host.up(host.lab_dir("b", "mine"))
     assert not known.exists()
     assert not copied.work.journal.exists()
     assert not copied.work.private_key.exists() or copied.work.private_key.read_text() != key
@@ -456,10 +456,10 @@ def test_a_renamed_copy_inherits_no_keys_and_no_faults(host: Host, copied: LabDi
 
 
 def test_an_automatic_name_is_stable_and_unique_per_folder(host: Host) -> None:
-    one, other = host.place("my Lab_2", "auto"), host.place("my lab 2", "auto")
+    one, other = host.lab_dir("my Lab_2", "auto"), host.lab_dir("my lab 2", "auto")
     assert one.name != other.name
     assert {one.name.rpartition("-")[0], other.name.rpartition("-")[0]} == {"my-lab-2"}
-    assert host.place("my Lab_2", "auto").name == one.name
+    assert host.lab_dir("my Lab_2", "auto").name == one.name
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_the_same_path_on_another_host_gives_another_name(monkeypatch: pytest.Mo
 
 def test_labs_with_automatic_names_live_side_by_side(host: Host) -> None:
     host.lab("a", "auto")
-    host.up(host.place("b", "auto"))
+    host.up(host.lab_dir("b", "auto"))
     assert len({held.name for held in allocation.held()}) == 2
     assert [name for name, _ in host.machines] == MACHINES
 
@@ -488,13 +488,13 @@ def test_labs_with_automatic_names_live_side_by_side(host: Host) -> None:
 def test_down_of_a_known_lab_fails_if_the_provider_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(place: LabDir) -> Provider:
+    def silent(lab_dir: LabDir) -> Provider:
         raise HostProblem("no docker engine answers")
 
     monkeypatch.setattr(providers, "connect", silent)
     (tmp_path / "lab.yml").write_text("")
-    place = open_file(tmp_path / "lab.yml")
-    assert down(place, Recorded()) == []
+    lab_dir = open_file(tmp_path / "lab.yml")
+    assert down(lab_dir, Recorded()) == []
     brought_up(tmp_path)
     with pytest.raises(HostProblem, match="no docker engine answers"):
-        down(place, Recorded())
+        down(lab_dir, Recorded())

@@ -21,21 +21,21 @@ def lab(**written: Any) -> Lab:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> LabDir:
+def lab_dir(tmp_path: Path) -> LabDir:
     work = Work(tmp_path / ".halab")
     work.make()
     work.write(machine_info.record(work, lab()))
     return LabDir(tmp_path / "lab.yml", LabFile(), work)
 
 
-def test_the_same_lab_with_more_machines_is_accepted(place: LabDir) -> None:
-    machine_info.require_same(place.file, place.work, lab())
-    machine_info.require_same(place.file, place.work, lab(workers=2))
+def test_the_same_lab_with_more_machines_is_accepted(lab_dir: LabDir) -> None:
+    machine_info.require_same(lab_dir.file, lab_dir.work, lab())
+    machine_info.require_same(lab_dir.file, lab_dir.work, lab(workers=2))
 
 
-def test_a_lab_without_a_record_is_accepted(place: LabDir) -> None:
-    (place.work.path / "made.json").unlink()
-    machine_info.require_same(place.file, place.work, lab(control_planes=5))
+def test_a_lab_without_a_record_is_accepted(lab_dir: LabDir) -> None:
+    (lab_dir.work.path / "made.json").unlink()
+    machine_info.require_same(lab_dir.file, lab_dir.work, lab(control_planes=5))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_lab_without_a_record_is_accepted(place: LabDir) -> None:
     ],
 )
 def test_the_error_for_a_changed_lab_names_the_changes(
-    place: LabDir, written: dict[str, Any], what: str
+    lab_dir: LabDir, written: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(LabProblem) as caught:
-        machine_info.require_same(place.file, place.work, lab(**written))
+        machine_info.require_same(lab_dir.file, lab_dir.work, lab(**written))
     assert what in caught.value.message
     assert "halab down" in (caught.value.hint or "")

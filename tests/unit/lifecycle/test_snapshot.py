@@ -68,164 +68,164 @@ def power() -> FakePower:
 @pytest.fixture
 def machines(power: FakePower, monkeypatch: pytest.MonkeyPatch) -> FakeMachines:
     machines = FakeMachines(power)
-    monkeypatch.setattr(labs, "existing", lambda place: LAB)
-    monkeypatch.setattr(providers, "machines", lambda place, lab: machines)
+    monkeypatch.setattr(labs, "existing", lambda lab_dir: LAB)
+    monkeypatch.setattr(providers, "machines", lambda lab_dir, lab: machines)
     recreate: Callable[..., None] = lambda *words, **options: None  # noqa: E731
     guests: Any = FakeGuests({"boot_id": "a-boot"})
     site = Site(LAB, guests, FakeClock(), power, recreate)
-    monkeypatch.setattr(access, "site", lambda place, lab: site)
-    monkeypatch.setattr(snapshot, "wait_steady", lambda place, lab, progress, **options: None)
+    monkeypatch.setattr(access, "site", lambda lab_dir, lab: site)
+    monkeypatch.setattr(snapshot, "wait_steady", lambda lab_dir, lab, progress, **options: None)
     return machines
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> LabDir:
+def lab_dir(tmp_path: Path) -> LabDir:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     return open_file(tmp_path / "lab.yml")
 
 
 def test_all_machines_are_frozen_while_they_are_saved(
-    machines: FakeMachines, place: LabDir, power: FakePower
+    machines: FakeMachines, lab_dir: LabDir, power: FakePower
 ) -> None:
-    snapshot.save(place, "one", Recorded())
+    snapshot.save(lab_dir, "one", Recorded())
     assert set(machines.states) == {PowerState.FROZEN}
     assert {power.state(name) for name in NAMES} == {PowerState.RUNNING}
-    assert not place.work.journal.exists()
-    (saved,) = snapshot.of_lab(place)
+    assert not lab_dir.work.journal.exists()
+    (saved,) = snapshot.of_lab(lab_dir)
     assert (saved.name, saved.is_complete) == ("one", True)
 
 
 def test_a_lab_that_is_off_stays_off_when_saved(
-    machines: FakeMachines, place: LabDir, power: FakePower
+    machines: FakeMachines, lab_dir: LabDir, power: FakePower
 ) -> None:
     for name in NAMES:
         power.cut(name)
-    snapshot.save(place, "one", Recorded())
+    snapshot.save(lab_dir, "one", Recorded())
     assert set(machines.states) == {PowerState.OFF}
     assert {power.state(name) for name in NAMES} == {PowerState.OFF}
 
 
 def test_a_lab_with_some_machines_off_is_not_saved(
-    machines: FakeMachines, place: LabDir, power: FakePower
+    machines: FakeMachines, lab_dir: LabDir, power: FakePower
 ) -> None:
     power.cut("cp2")
     with pytest.raises(LabProblem, match="cp2 is off"):
-        snapshot.save(place, "one", Recorded())
+        snapshot.save(lab_dir, "one", Recorded())
     assert machines.snapshots_saved == []
 
 
 def test_a_failed_snapshot_is_deleted_and_the_lab_runs(
-    machines: FakeMachines, place: LabDir, power: FakePower
+    machines: FakeMachines, lab_dir: LabDir, power: FakePower
 ) -> None:
     machines.fails_at = "cp2"
     with pytest.raises(HostProblem, match="no space left"):
-        snapshot.save(place, "one", Recorded())
+        snapshot.save(lab_dir, "one", Recorded())
     assert machines.snapshots_saved == []
     assert {power.state(name) for name in NAMES} == {PowerState.RUNNING}
 
 
 def test_the_journal_records_frozen_machines_during_a_save(
-    machines: FakeMachines, place: LabDir, monkeypatch: pytest.MonkeyPatch
+    machines: FakeMachines, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     save = machines.save
 
     def look(*words: Any) -> None:
-        seen.append(sorted(f"{entry}" for entry in Journal(place.work.journal).open_faults()))
+        seen.append(sorted(f"{entry}" for entry in Journal(lab_dir.work.journal).open_faults()))
         save(*words)
 
     monkeypatch.setattr(machines, "save", look)
-    snapshot.save(place, "one", Recorded())
+    snapshot.save(lab_dir, "one", Recorded())
     assert seen[0] == sorted(f"freeze on {name}" for name in NAMES)
 
 
-def test_a_lab_with_an_open_fault_is_not_saved(machines: FakeMachines, place: LabDir) -> None:
-    place.work.path.mkdir()
-    Journal(place.work.journal).opened(Entry("1", "cut-link", "cp1"))
+def test_a_lab_with_an_open_fault_is_not_saved(machines: FakeMachines, lab_dir: LabDir) -> None:
+    lab_dir.work.path.mkdir()
+    Journal(lab_dir.work.journal).opened(Entry("1", "cut-link", "cp1"))
     with pytest.raises(LabProblem, match="cut-link on cp1"):
-        snapshot.save(place, "one", Recorded())
+        snapshot.save(lab_dir, "one", Recorded())
 
 
 @pytest.mark.parametrize("name", ["", "it's", "One", "a/b", "-x", "a" * 31])
-def test_an_invalid_name_is_refused(name: str, machines: FakeMachines, place: LabDir) -> None:
+def test_an_invalid_name_is_refused(name: str, machines: FakeMachines, lab_dir: LabDir) -> None:
     with pytest.raises(BadUsage, match="invalid name for a snapshot"):
-        snapshot.save(place, name, Recorded())
+        snapshot.save(lab_dir, name, Recorded())
 
 
-def test_an_existing_name_is_refused(machines: FakeMachines, place: LabDir) -> None:
-    snapshot.save(place, "one", Recorded())
+def test_an_existing_name_is_refused(machines: FakeMachines, lab_dir: LabDir) -> None:
+    snapshot.save(lab_dir, "one", Recorded())
     with pytest.raises(BadUsage, match="the snapshot one already exists"):
-        snapshot.save(place, "one", Recorded())
+        snapshot.save(lab_dir, "one", Recorded())
 
 
 def test_a_restore_restores_every_machine_and_clears_open_faults(
-    machines: FakeMachines, place: LabDir, power: FakePower
+    machines: FakeMachines, lab_dir: LabDir, power: FakePower
 ) -> None:
-    snapshot.save(place, "one", Recorded())
-    Journal(place.work.journal).opened(Entry("1", "cut-power", "cp1"))
+    snapshot.save(lab_dir, "one", Recorded())
+    Journal(lab_dir.work.journal).opened(Entry("1", "cut-power", "cp1"))
     power.cut("cp1")
-    snapshot.restore(place, "one", Recorded())
+    snapshot.restore(lab_dir, "one", Recorded())
     assert sorted(machines.restored) == sorted(NAMES)
     assert power.state("cp1") is PowerState.RUNNING
-    assert not place.work.journal.exists()
-    assert not place.work.restoring.exists()
+    assert not lab_dir.work.journal.exists()
+    assert not lab_dir.work.restoring.exists()
 
 
 def test_the_error_for_an_unknown_snapshot_names_the_known_ones(
-    machines: FakeMachines, place: LabDir
+    machines: FakeMachines, lab_dir: LabDir
 ) -> None:
-    snapshot.save(place, "one", Recorded())
+    snapshot.save(lab_dir, "one", Recorded())
     with pytest.raises(BadUsage, match="no such snapshot: two") as raised:
-        snapshot.restore(place, "two", Recorded())
+        snapshot.restore(lab_dir, "two", Recorded())
     assert raised.value.hint == "existing snapshots: one"
 
 
 def test_the_error_for_an_incomplete_snapshot_names_missing_machines(
-    machines: FakeMachines, place: LabDir
+    machines: FakeMachines, lab_dir: LabDir
 ) -> None:
-    snapshot.save(place, "one", Recorded())
+    snapshot.save(lab_dir, "one", Recorded())
     machines.snapshots_saved = [saved for saved in machines.snapshots_saved if saved.machine != "cp3"]
     with pytest.raises(LabProblem, match="incomplete: cp3 missing"):
-        snapshot.restore(place, "one", Recorded())
+        snapshot.restore(lab_dir, "one", Recorded())
     assert machines.restored == []
 
 
 def test_an_interrupted_restore_blocks_the_lab_until_it_is_repeated(
-    machines: FakeMachines, place: LabDir
+    machines: FakeMachines, lab_dir: LabDir
 ) -> None:
-    snapshot.save(place, "one", Recorded())
+    snapshot.save(lab_dir, "one", Recorded())
     machines.fails_at = "cp2"
     with pytest.raises(HostProblem):
-        snapshot.restore(place, "one", Recorded())
-    assert labs.restoring(place) == "one"
+        snapshot.restore(lab_dir, "one", Recorded())
+    assert labs.restoring(lab_dir) == "one"
     with pytest.raises(
         LabProblem, match="restoring the lab ha to the snapshot one was interrupted"
     ) as raised:
-        snapshot.save(place, "two", Recorded())
+        snapshot.save(lab_dir, "two", Recorded())
     assert raised.value.hint is not None and "halab snapshot restore one" in raised.value.hint
     machines.fails_at = ""
-    snapshot.restore(place, "one", Recorded())
-    snapshot.save(place, "two", Recorded())
+    snapshot.restore(lab_dir, "one", Recorded())
+    snapshot.save(lab_dir, "two", Recorded())
 
 
-def test_reset_needs_the_snapshot_of_up(machines: FakeMachines, place: LabDir) -> None:
+def test_reset_needs_the_snapshot_of_up(machines: FakeMachines, lab_dir: LabDir) -> None:
     with pytest.raises(LabProblem, match="the lab ha has no snapshot that `halab up` saved"):
-        snapshot.reset(place, Recorded())
-    snapshot.save_after_up(place, machines, Recorded())  # type: ignore[arg-type]
-    snapshot.reset(place, Recorded())
+        snapshot.reset(lab_dir, Recorded())
+    snapshot.save_after_up(lab_dir, machines, Recorded())  # type: ignore[arg-type]
+    snapshot.reset(lab_dir, Recorded())
     assert sorted(machines.restored) == sorted(NAMES)
 
 
-def test_up_saves_once_and_again_for_new_machines(machines: FakeMachines, place: LabDir) -> None:
-    snapshot.save_after_up(place, machines, Recorded())  # type: ignore[arg-type]
-    snapshot.save_after_up(place, machines, Recorded())  # type: ignore[arg-type]
+def test_up_saves_once_and_again_for_new_machines(machines: FakeMachines, lab_dir: LabDir) -> None:
+    snapshot.save_after_up(lab_dir, machines, Recorded())  # type: ignore[arg-type]
+    snapshot.save_after_up(lab_dir, machines, Recorded())  # type: ignore[arg-type]
     assert len(machines.snapshots_saved) == len(NAMES)
     machines.lab = lab_of(name="ha", workers=1)
     assert [saved.missing for saved in snapshot.snapshots(machines)] == [("w1",)]  # type: ignore[arg-type]
 
 
-def test_a_lab_that_cannot_be_saved_is_up_nevertheless(machines: FakeMachines, place: LabDir) -> None:
+def test_a_lab_that_cannot_be_saved_is_up_nevertheless(machines: FakeMachines, lab_dir: LabDir) -> None:
     machines.fails_at = "lb1"
     progress = Recorded()
-    snapshot.save_after_up(place, machines, progress)  # type: ignore[arg-type]
+    snapshot.save_after_up(lab_dir, machines, progress)  # type: ignore[arg-type]
     assert "no space left" in progress.lines[-1]

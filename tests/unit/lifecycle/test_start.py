@@ -65,8 +65,8 @@ class MachinesWithout:
 
 def test_start_refuses_if_machines_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
-    monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(providers, "machines", lambda place, lab: MachinesWithout("cp2", "lb1"))
+    monkeypatch.setattr(labs, "existing", lambda lab_dir: lab_of(name="ha"))
+    monkeypatch.setattr(providers, "machines", lambda lab_dir, lab: MachinesWithout("cp2", "lb1"))
     progress = Recorded()
 
     with pytest.raises(LabProblem) as raised:
@@ -80,15 +80,15 @@ def test_start_refuses_if_machines_are_gone(tmp_path: Path, monkeypatch: pytest.
 
 def test_start_refuses_if_machines_are_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab.yml").write_text("name: ha\n")
-    monkeypatch.setattr(labs, "existing", lambda place: lab_of(name="ha"))
-    monkeypatch.setattr(providers, "machines", lambda place, lab: FrozenMachines())
+    monkeypatch.setattr(labs, "existing", lambda lab_dir: lab_of(name="ha"))
+    monkeypatch.setattr(providers, "machines", lambda lab_dir, lab: FrozenMachines())
     with pytest.raises(LabProblem, match="these machines are frozen: cp1, cp2") as raised:
         up.start(open_file(tmp_path / "lab.yml"), Recorded())
     assert "halab heal" in (raised.value.hint or "")
 
 
 def test_a_lab_whose_name_is_taken_can_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "connect", lambda place: EngineThatRefuses())
+    monkeypatch.setattr(providers, "connect", lambda lab_dir: EngineThatRefuses())
     monkeypatch.setattr(allocation, "host_routes", lambda remote: [])
     for name in ("ha", "other"):
         (tmp_path / "lab.yml").write_text(f"name: {name}\n")
@@ -103,12 +103,12 @@ def test_start_refuses_a_virtual_machine_whose_creation_was_interrupted(
     """Nobody can log in to such a machine. `up` creates it again and sets it up."""
     (tmp_path / "lab.yml").write_text("name: ha\nprovider: libvirt\n")
     lab = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
-    monkeypatch.setattr(labs, "existing", lambda place: lab)
-    monkeypatch.setattr(providers, "machines", lambda place, lab: MachinesWithout())
-    place = open_file(tmp_path / "lab.yml")
+    monkeypatch.setattr(labs, "existing", lambda lab_dir: lab)
+    monkeypatch.setattr(providers, "machines", lambda lab_dir, lab: MachinesWithout())
+    lab_dir = open_file(tmp_path / "lab.yml")
     for machine in lab.machines:
-        place.work.of_vagrant(machine.name).mkdir(parents=True)
-        place.work.key_of_vagrant(machine.name).write_text("" if machine.name == "cp3" else "key")
+        lab_dir.work.of_vagrant(machine.name).mkdir(parents=True)
+        lab_dir.work.key_of_vagrant(machine.name).write_text("" if machine.name == "cp3" else "key")
     with pytest.raises(LabProblem, match="the creation of these machines was interrupted: cp3") as raised:
-        up.start(place, Recorded())
+        up.start(lab_dir, Recorded())
     assert "create them again with `halab up`" in (raised.value.hint or "")

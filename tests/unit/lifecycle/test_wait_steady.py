@@ -29,32 +29,32 @@ class ClosableApi(FakeApi):
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
     api = ClosableApi({})
-    monkeypatch.setattr(access, "api", lambda place, lab: api)
-    monkeypatch.setattr(access, "guests", lambda place: FakeGuests({}))
+    monkeypatch.setattr(access, "api", lambda lab_dir, lab: api)
+    monkeypatch.setattr(access, "guests", lambda lab_dir: FakeGuests({}))
     monkeypatch.setattr(wait_steady, "RealClock", FakeClock)
     return api
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> LabDir:
+def lab_dir(tmp_path: Path) -> LabDir:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     return open_file(tmp_path / "lab.yml")
 
 
 def test_the_api_is_closed_after_a_timeout(
-    api: ClosableApi, place: LabDir, monkeypatch: pytest.MonkeyPatch
+    api: ClosableApi, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def time_out(*_: Any, **__: Any) -> Observation:
         raise TimedOut("waited 240 s for the lab ha to be steady")
 
     monkeypatch.setattr(wait_steady, "wait_until_steady", time_out)
     with pytest.raises(TimedOut):
-        wait_steady.wait_steady(place, lab_of(), Recorded())
+        wait_steady.wait_steady(lab_dir, lab_of(), Recorded())
     assert api.is_closed
 
 
 def test_a_lab_must_stay_steady_for_the_whole_hold(
-    api: ClosableApi, place: LabDir, monkeypatch: pytest.MonkeyPatch
+    api: ClosableApi, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[Observation] = []
     observations = iter([STEADY, NOT_STEADY, STEADY, STEADY, STEADY])
@@ -65,7 +65,7 @@ def test_a_lab_must_stay_steady_for_the_whole_hold(
 
     monkeypatch.setattr(wait_steady, "wait_until_steady", wait)
     monkeypatch.setattr(wait_steady, "observe", lambda guests, api, lab: next(observations))
-    assert wait_steady.wait_steady(place, lab_of(), Recorded(), hold_seconds=5).steady
+    assert wait_steady.wait_steady(lab_dir, lab_of(), Recorded(), hold_seconds=5).steady
     # the second wait follows the observation that was not steady, and the hold begins again
     assert len(waits) == 2
     assert list(observations) == []

@@ -183,8 +183,8 @@ def test_render_does_not_ask_another_host(
     ssh_that(tmp_path, monkeypatch, f'echo "$@" >>"{tmp_path}/asked"; exit 255')
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
     text = "provider: libvirt\nprovider_uri: qemu+ssh://barn/system\n" if provider == "libvirt" else ""
-    place = place_in(tmp_path, text)
-    lab, changed = workfiles.preview(place)
+    lab_dir = place_in(tmp_path, text)
+    lab, changed = workfiles.preview(lab_dir)
     assert "Vagrantfile" in changed
     assert lab.network == IPv4Network("10.213.0.0/24")
     assert not (tmp_path / "asked").exists()
@@ -218,9 +218,9 @@ def test_the_vagrantfile_names_the_libvirt_of_the_environment(
     """Vagrant's plugin reads no LIBVIRT_DEFAULT_URI beside `qemu_use_session` (0.11.2, `_default_uri`)."""
     uri = "qemu:///system?socket=/run/halab-barn/libvirt/libvirt-sock"
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", uri)
-    place = place_in(tmp_path, "provider: libvirt\n")
-    workfiles.preview(place)
-    text = (place.work.path / "Vagrantfile").read_text()
+    lab_dir = place_in(tmp_path, "provider: libvirt\n")
+    workfiles.preview(lab_dir)
+    text = (lab_dir.work.path / "Vagrantfile").read_text()
     assert text.count(f"libvirt.uri = '{uri}'") == text.count("libvirt.qemu_use_session = false") == 4
 
 
@@ -235,27 +235,27 @@ def place_in(folder: Path, text: str = "") -> LabDir:
 
 def test_a_lab_stays_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
-    place = place_in(tmp_path)
+    lab_dir = place_in(tmp_path)
     brought_up(tmp_path, host="farm")
-    assert labs.existing(place).name == "ha"
+    assert labs.existing(lab_dir).name == "ha"
     monkeypatch.setenv("DOCKER_HOST", "ssh://ada@barn")
     with pytest.raises(LabProblem, match="is up on farm, but the settings now name ada@barn") as caught:
-        labs.existing(place)
+        labs.existing(lab_dir)
     assert caught.value.hint == "export DOCKER_HOST=ssh://farm"
     monkeypatch.delenv("DOCKER_HOST")
     with pytest.raises(LabProblem, match="but the settings now name this host"):
-        labs.existing(place)
+        labs.existing(lab_dir)
 
 
 def test_an_allocation_without_a_host_is_on_this_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = place_in(tmp_path)
+    lab_dir = place_in(tmp_path)
     brought_up(tmp_path)
-    assert labs.existing(place).network == IPv4Network("10.213.0.0/24")
+    assert labs.existing(lab_dir).network == IPv4Network("10.213.0.0/24")
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
     with pytest.raises(LabProblem, match="is up on this host, but the settings now name farm") as caught:
-        labs.existing(place)
+        labs.existing(lab_dir)
     assert caught.value.hint == "unset DOCKER_HOST"
 
 
@@ -362,11 +362,11 @@ def test_kubectl_gets_a_port_that_leads_only_to_the_api(
     tmp_path: Path, let_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://farm")
-    place = place_in(tmp_path)
+    lab_dir = place_in(tmp_path)
     brought_up(tmp_path, host="farm")
     cluster = "clusters:\n- cluster:\n    server: https://10.213.0.10:6443\n  name: ha\n"
-    place.work.kubeconfig.write_text(cluster)
-    path = access.tunnelled_kubeconfig(place, FARM)
+    lab_dir.work.kubeconfig.write_text(cluster)
+    path = access.tunnelled_kubeconfig(lab_dir, FARM)
     assert path.stat().st_mode & 0o777 == 0o600
     (written,) = yaml.safe_load(path.read_text())["clusters"]
     server = written["cluster"].pop("server")
@@ -375,7 +375,7 @@ def test_kubectl_gets_a_port_that_leads_only_to_the_api(
     assert f"'-L', '127.0.0.1:{port}:10.213.0.10:6443'" in let_in.read_text()
     assert "'-D'" not in let_in.read_text()
     # the lab's own kubeconfig, for users on that host and for `halab kubectl`, does not change
-    assert place.work.kubeconfig.read_text() == cluster
+    assert lab_dir.work.kubeconfig.read_text() == cluster
 
 
 # connections through the proxy

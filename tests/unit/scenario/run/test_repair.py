@@ -114,10 +114,10 @@ class Broken:
 
     def __init__(self, folder: Path, states: dict[str, PowerState], *, open_faults: int = 0) -> None:
         (folder / "lab.yml").write_text("name: ha\n")
-        self.place = open_file(folder / "lab.yml")
+        self.lab_dir = open_file(folder / "lab.yml")
         self.site = FakeSite(FakePower(states))
         self.progress = Recorded()
-        self.journal = Journal(self.place.work.journal)
+        self.journal = Journal(self.lab_dir.work.journal)
         self.unhealed: set[str] = set()
         for number in range(open_faults):
             self.journal.opened(Entry(f"id{number}", "freeze", f"cp{number + 1}"))

@@ -44,8 +44,8 @@ def script(tmp_path: Path) -> Script:
 def session(tmp_path: Path) -> Session:
     (tmp_path / "lab.yml").write_text("name: ha\n")
     unused: Any = None
-    place = open_file(tmp_path / "lab.yml")
-    return Session(place, site_of(FakeGuests()), unused, 42, Recorded(), Capabilities(frozenset(), {}))
+    lab_dir = open_file(tmp_path / "lab.yml")
+    return Session(lab_dir, site_of(FakeGuests()), unused, 42, Recorded(), Capabilities(frozenset(), {}))
 
 
 def edit_all(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_checks_that_run_are_those_that_were_read(
     edit_all(tmp_path)
     # a project around the lab does not configure the checks
     (tmp_path / "conftest.py").write_text("raise RuntimeError('this is not for checks')\n")
-    outcome = checks.run(session.place.work, script.checks, folder=folder, patience=1.0)
+    outcome = checks.run(session.lab_dir.work, script.checks, folder=folder, patience=1.0)
     assert (outcome.passed, outcome.failed, outcome.error) == (1, 0, None)
     assert [(each.name, each.state) for each in check_results.read(folder.checks) or ()] == [
         ("test_it", CheckState.PASSED)
@@ -95,12 +95,12 @@ def test_a_check_of_an_edited_lab_file_sees_the_lab_of_the_run(tmp_path: Path, s
     (tmp_path / "mine.yml").write_text(f"{TEXT}checks: [test_place.py]\n")
     (tmp_path / "test_place.py").write_text(
         "def test_it(place):\n"
-        f"    assert (place.name, str(place.work.path)) == ('ha', {str(session.place.work.path)!r})\n"
+        f"    assert (place.name, str(place.work.path)) == ('ha', {str(session.lab_dir.work.path)!r})\n"
     )
     script = library.find(str(tmp_path / "mine.yml"))
     (tmp_path / "lab.yml").write_text("name: other\n")
     folder = session.prepare(script)
-    outcome = checks.run(session.place.work, script.checks, folder=folder, patience=1.0)
+    outcome = checks.run(session.lab_dir.work, script.checks, folder=folder, patience=1.0)
     assert (outcome.passed, outcome.error) == (1, None)
 
 

@@ -150,7 +150,7 @@ class Watched:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "lab.yml").write_text("")
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(labs, "existing", lambda place: LAB)
+        monkeypatch.setattr(labs, "existing", lambda lab_dir: LAB)
         monkeypatch.setattr(watcher, "watching", self._watching)
         self.writes: bool | None = None
         self.end: BaseException | None = None
@@ -158,7 +158,7 @@ class Watched:
 
     @contextmanager
     def _watching(
-        self, place: labs.LabDir, lab: object, origin: float, *, writes: bool
+        self, lab_dir: labs.LabDir, lab: object, origin: float, *, writes: bool
     ) -> Iterator[watcher.Refresh]:
         self.writes = writes
         try:
