@@ -103,7 +103,7 @@ class Check:
     name: str
     why: str
     look: Callable[[Host, Subject], Finding]
-    needed_by: frozenset[ProviderKind] = DOCKER_ONLY | LIBVIRT_ONLY
+    needed_by: frozenset[ProviderKind] = frozenset(ProviderKind) - {ProviderKind.AUTO}
     pace: Pace = Pace.SLOW
     runs_at_up: bool = False
     warns_at_up: bool = False
