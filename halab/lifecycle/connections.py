@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.clock import Clock, Deadline, NotYet, wait_for
-from halab.errors import NotConnected, TimedOut
+from halab.errors import NotConnected, TimedOut, Unreachable
 from halab.machines.guests import Guests, on_all
 from halab.progress import Progress
 from halab.topology.lab import Lab
@@ -22,12 +22,19 @@ wait
 
 
 def require(lab: Lab, guests: Guests, clock: Clock, progress: Progress) -> None:
-    """Raise NotConnected if a machine does not reach another one on the lab's network."""
+    """Raise NotConnected if a machine does not reach another one on the lab's network.
+
+    Raises Unreachable if a machine does not answer over SSH all the time. A busy emulated machine answers late.
+    """
     limit = _SECONDS * lab.patience
     missing: list[str] = []
 
     def require_all() -> None:
-        missing[:] = _missing(lab, guests)
+        missing.clear()
+        try:
+            missing[:] = _missing(lab, guests, limit)
+        except (Unreachable, TimedOut) as error:
+            raise NotYet(str(error)) from error
         if missing:
             raise NotYet(missing[0])
 
@@ -40,6 +47,8 @@ def require(lab: Lab, guests: Guests, clock: Clock, progress: Progress) -> None:
                 every_seconds=1,
             )
         except TimedOut as error:
+            if not missing:
+                raise Unreachable(str(error)) from error
             pairs = len(lab.machines) * (len(lab.machines) - 1)
             shown = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
             raise NotConnected(
@@ -49,14 +58,14 @@ def require(lab: Lab, guests: Guests, clock: Clock, progress: Progress) -> None:
             ) from error
 
 
-def _missing(lab: Lab, guests: Guests) -> list[str]:
+def _missing(lab: Lab, guests: Guests, timeout_seconds: float) -> list[str]:
     """The ways that packets do not take, such as `cp1 → lb1`."""
 
     def peers_not_reached(name: str) -> list[str]:
         tries = "\n".join(
             f"reach {peer.address} {peer.name} &" for peer in lab.machines if peer.name != name
         )
-        return guests.run(name, _TRY % tries).output.split()
+        return guests.run(name, _TRY % tries, timeout_seconds=timeout_seconds).output.split()
 
     lost = on_all([machine.name for machine in lab.machines], peers_not_reached)
     return [f"{name} → {peer}" for name, peers in lost.items() for peer in sorted(peers)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from typing import Any
 
 import pytest
 from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
-from halab.errors import NotConnected
+from halab.errors import NotConnected, Unreachable
 from halab.lifecycle import connections
+from halab.process import Completed
 
 LAB = lab_of()
 NAMES = [machine.name for machine in LAB.machines]
@@ -29,6 +31,29 @@ def test_a_way_that_opens_late_is_no_problem() -> None:
     guests = FakeGuests({"^cp1: ": ["cp2\n", "cp2\n", ""]})
     connections.require(LAB, guests, FakeClock(), Recorded())
     assert len(guests.commands("cp1")) == 3
+
+
+class LateGuests(FakeGuests):
+    """cp1 does not answer over SSH so many times."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def run(self, machine: str, command: str, **kwargs: Any) -> Completed:
+        if machine == "cp1" and self.failures:
+            self.failures -= 1
+            raise Unreachable("cp1 does not answer over SSH: Connection timed out")
+        return super().run(machine, command, **kwargs)
+
+
+def test_a_machine_that_answers_late_is_no_problem() -> None:
+    connections.require(LAB, LateGuests(3), FakeClock(), Recorded())
+
+
+def test_a_machine_that_never_answers_is_reported_as_such() -> None:
+    with pytest.raises(Unreachable, match="cp1 does not answer over SSH: Connection timed out"):
+        connections.require(LAB, LateGuests(10_000), FakeClock(), Recorded())
 
 
 def test_lost_packets_are_reported_with_their_ways() -> None:
