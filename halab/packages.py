@@ -39,8 +39,8 @@ _FAMILIES = {
     "opensuse": Family.SUSE,
 }
 # What Debian's packages are called on Fedora, Arch and openSUSE. Packages that are not listed have the same name
-# everywhere. None: there is no such package; empty: another package contains it. Nobody has tried these names. Most are
-# from the installation guide of vagrant-libvirt and from libvirt's CI (lcitool/facts/mappings.yml).
+# everywhere. None: there is no such package; empty: another package contains it. Nobody has tried these names. Some are
+# from the installation guide of vagrant-libvirt and from libvirt's CI (lcitool/facts/mappings.yml), some from memory.
 _NAMES: Mapping[str, tuple[str | None, str | None, str | None]] = {
     "build-essential": ("gcc make", "base-devel", "gcc make"),
     "dnsmasq-base": ("dnsmasq", "dnsmasq", "dnsmasq"),

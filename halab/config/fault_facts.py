@@ -14,6 +14,7 @@ NOTHING = "nothing"
 EDIT_BALANCER = "edit-balancer"
 SNAPSHOT = "snapshot-etcd"
 FREEZE = "freeze"
+SHIFT_CLOCK = "shift-clock"
 
 
 class DataLoss(StrEnum):
@@ -63,7 +64,7 @@ FAULT_FACTS: dict[str, FaultFacts] = {
     "starve-memory": _LASTING,
     "fill-disk": _LASTING,
     "throttle-disk": _LASTING,
-    "shift-clock": _LASTING,
+    SHIFT_CLOCK: _LASTING,
     "cut-link": FaultFacts(machine_becomes=MachineState.NO_NETWORK),
     "partition": _LASTING,
     "lose-packets": _LASTING,

@@ -6,6 +6,7 @@ import re
 import time
 
 from halab.clock import NotYet, wait_for
+from halab.config.fault_facts import SHIFT_CLOCK
 from halab.config.lab import ProviderKind
 from halab.config.targets import FaultTarget
 from halab.errors import Unable
@@ -73,7 +74,7 @@ def seconds(shift: str) -> int:
 
 FAULTS = (
     Fault(
-        "shift-clock",
+        SHIFT_CLOCK,
         "Set a machine's clock ahead or behind, until it is healed.",
         _shift,
         _set_right,

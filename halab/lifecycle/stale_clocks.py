@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from halab.clock import Clock
+from halab.config.fault_facts import SHIFT_CLOCK
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.faults.journal import Journal
@@ -29,7 +30,7 @@ def correct(
     """
     if lab.provider is not ProviderKind.LIBVIRT:
         return
-    shifted = {entry.machine for entry in journal.open_faults() if entry.fault == "shift-clock"}
+    shifted = {entry.machine for entry in journal.open_faults() if entry.fault == SHIFT_CLOCK}
 
     def set_if_stale(machine: str) -> float:
         with suppress(HalabError, ValueError):

@@ -17,10 +17,10 @@ _OURS = f"halab{SLASH}"
 
 def unused() -> list[Resource]:
     """The boxes that no Vagrantfile of this user's labs names."""
-    boxes = []
+    boxes, in_use = [], used()
     for folder in sorted((home() / "boxes").glob(f"{_OURS}*")):
         name = folder.name.replace(SLASH, "/")
-        if name not in used():
+        if name not in in_use:
             status = folder.stat()
             boxes.append(
                 Resource(
