@@ -131,24 +131,26 @@ def engine_names(kind: str, lab: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
+def bring_up(lab: UserLab) -> None:
+    lab.ok("up")
+
+
 def lab_in(
     folder: Path,
     text: str,
     *,
-    before: Callable[[UserLab], None] = lambda lab: None,
+    create: Callable[[UserLab], None] = bring_up,
     command_seconds: float = COMMAND_SECONDS,
 ) -> Iterator[UserLab]:
-    """Bring a lab up, and take it down at the end, whatever happens.
+    """Create a lab with `create`, and take it down at the end, whatever happens.
 
-    `before` runs before the `up` and may leave the lab in any state that `up` must cope with. `command_seconds` limits
-    the time of every halab command.
+    `command_seconds` limits the time of every halab command.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lab.yml").write_text(text)
     lab = UserLab(folder, command_seconds)
     try:
-        before(lab)
-        lab.ok("up")
+        create(lab)
         yield lab
     finally:
         keep_evidence(lab)
