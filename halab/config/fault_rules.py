@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from halab.config.fault_spec import FaultSpec
+from halab.config import placeholders
+from halab.config.fault_spec import FaultSpec, with_texts
 from halab.config.lab_traits import Needs
 from halab.config.loading import nearest
 from halab.config.step import Heal, Inject, Options, format_options
@@ -38,10 +39,14 @@ class Known:
 
 @dataclass
 class KnownFaults:
-    """The faults of the catalogue, and the faults of the steps so far, by their names in the scenario."""
+    """The faults of the catalogue, and the faults of the steps so far, by their names in the scenario.
+
+    `texts` has the texts of the files that options name, by path.
+    """
 
     faults: Mapping[str, FaultSpec]
     needs: Needs
+    texts: Mapping[str, str] = field(default_factory=dict)
     injected: dict[str, Known] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
 
@@ -54,8 +59,7 @@ class KnownFaults:
         if step.fault not in self.faults:
             yield (*path, "inject"), f"no such fault: {step.fault}{nearest(step.fault, self.faults)}"
         else:
-            for what in self.option_problems(step.fault, step.options, step.targets):
-                yield (*path, "with"), what
+            yield from self.option_problems((*path, "with"), step.fault, step.options, step.targets)
         for number, target in enumerate(step.targets):
             at = (*path, "on") if isinstance(step.on, str) else (*path, "on", number)
             if target in step.targets[:number]:
@@ -89,11 +93,28 @@ class KnownFaults:
             return f"is injected later, in step {later[name] + 1}: {name}"
         return f"no earlier step injects a fault of that name: {name}{nearest(name, self.injected)}"
 
-    def option_problems(self, fault: str, options: Options, targets: tuple[str, ...]) -> Iterator[str]:
+    def option_problems(
+        self, path: Path, fault: str, options: Options, targets: tuple[str, ...]
+    ) -> Iterator[Finding]:
         """Yield what is wrong with the options of a fault, including options that name machines."""
-        spec, given = self.faults[fault], format_options(options)
-        yield from spec.problems_with(given)
-        for name, option in sorted(spec.options.items()):
+        given = with_texts(self.faults[fault], format_options(options), self.texts)
+        for what in [
+            *self.faults[fault].problems_with(given),
+            *self._target_option_problems(fault, given, targets),
+            *(
+                f"{name}: {what}"
+                for name in sorted(given)
+                for what in self._placeholder_problems(given[name])
+            ),
+        ]:
+            # a problem begins with the name of its option
+            name = what.split(" ", 1)[0].rstrip(":")
+            yield (*path, name) if name in given else path, what.removeprefix(f"{name}: ")
+
+    def _target_option_problems(
+        self, fault: str, given: Mapping[str, str], targets: tuple[str, ...]
+    ) -> Iterator[str]:
+        for name, option in sorted(self.faults[fault].options.items()):
             value = given.get(name)
             if not option.is_target or value is None or value in (OTHERS, EVERYONE):
                 continue
@@ -103,7 +124,19 @@ class KnownFaults:
             elif targets == (value,) and value not in SEVERAL and value not in self.injected:
                 yield f"{name} needs a machine other than the one that the fault is on: {value}"
             else:
-                yield from self.missing_machine(value)
+                yield from (f"{name}: {what}" for what in self.missing_machine(value))
+
+    def _placeholder_problems(self, value: str) -> Iterator[str]:
+        """Yield a problem for every placeholder of an option that does not name machines."""
+        for name in dict.fromkeys(placeholders.names_in(value)):
+            if name == placeholders.SELF or name in self.injected:
+                continue
+            if not self.kinds(name):
+                known = [placeholders.SELF, *ROLES, "cp1", *self.injected]
+                keep = f"; write \\{{{name}}} if it is not a placeholder"
+                yield f"{{{name}}} is neither a machine nor an earlier fault{nearest(name, known)}{keep}"
+            else:
+                yield from self.missing_machine(name)
 
     def target_problems(self, fault: str, target: str) -> Iterator[str]:
         """Yield a problem if the fault makes no sense on the target."""

@@ -9,10 +9,16 @@ from halab.config.targets import FaultTarget
 
 
 class OptionSpec(Protocol):
-    """One option of a fault; `is_target` means that its value names machines."""
+    """One option of a fault; `is_target` means that its value names machines.
+
+    `is_text`: the value is a text of any number of lines, or the path of a file that contains it.
+    """
 
     @property
     def is_target(self) -> bool: ...
+
+    @property
+    def is_text(self) -> bool: ...
 
     @property
     def default(self) -> str | None: ...
@@ -31,3 +37,16 @@ class FaultSpec(Protocol):
     def needs(self) -> frozenset[str]: ...
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]: ...
+
+
+def is_path(value: str) -> bool:
+    """True if the value of a text option is the path of a file: one line that begins with `./` or `../`."""
+    return value.startswith(("./", "../")) and "\n" not in value
+
+
+def with_texts(fault: FaultSpec, given: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """The options of a fault with the texts of the files that they name; `texts` has these by path."""
+    return {
+        name: texts.get(value, value) if name in fault.options and fault.options[name].is_text else value
+        for name, value in given.items()
+    }

@@ -76,6 +76,11 @@ def content_of(path: Path) -> bytes:
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error
 
 
+def text_of(path: Path) -> str:
+    """The text of a file. Raises BadUsage if it cannot be read, or BadFile if it is not text."""
+    return _text(content_of(path), path)
+
+
 def _text(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8-sig")

@@ -39,6 +39,14 @@ class LedgerScope(StrEnum):
 
     ALL = "all"
     UNTIL_SNAPSHOT = "until-snapshot"  # writes after the snapshot may be lost: the scenario restores it
+    NONE = "none"  # any write may be lost: the scenario shows how
+
+
+class RevisionRule(StrEnum):
+    """Whether a member of etcd may answer with a lower revision than before."""
+
+    NEVER_FALLS = "never-falls"
+    MAY_FALL = "may-fall"
 
 
 class Scenario(Model):
@@ -51,6 +59,7 @@ class Scenario(Model):
     steps: tuple[Step, ...] = Field(min_length=1)
     recover: Recover
     ledger: LedgerScope = LedgerScope.ALL
+    revision: RevisionRule = RevisionRule.NEVER_FALLS
     checks: tuple[Text, ...] = ()
     twin: Twin
 
@@ -66,7 +75,12 @@ class Scenario(Model):
 
     @property
     def injects(self) -> list[Inject]:
-        return [step for step in self.steps if isinstance(step, Inject)]
+        return [step for _, step in self.numbered_injects]
+
+    @property
+    def numbered_injects(self) -> list[tuple[int, Inject]]:
+        """The steps that inject, with their indexes."""
+        return [(index, step) for index, step in enumerate(self.steps) if isinstance(step, Inject)]
 
     @property
     def expectations(self) -> list[Expectation]:

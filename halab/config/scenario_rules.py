@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from halab import files
-from halab.config import contradictions, kubernetes, loading, twin_rules, window_rules
+from halab.config import contradictions, kubernetes, loading, option_files, twin_rules, window_rules
 from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_facts import SNAPSHOT
 from halab.config.fault_rules import Finding, KnownFaults
@@ -21,14 +21,28 @@ from halab.errors import BadFile, BadUsage, Problem
 
 def read(path: Path, known_faults: Mapping[str, FaultSpec]) -> Written[Scenario]:
     """Read and check a scenario file. Raises BadFile with all problems."""
+    return read_with_texts(path, known_faults)[0]
+
+
+def read_with_texts(
+    path: Path, known_faults: Mapping[str, FaultSpec]
+) -> tuple[Written[Scenario], dict[str, str]]:
+    """The same, with the texts of the files that options of faults name, by path."""
     written = loading.read(path, Scenario)
-    _refuse([*_problems(written, known_faults), *_missing_checks(written, path.parent)])
-    return written
+    texts, unreadable = option_files.read(written.value, known_faults, path.parent)
+    _refuse(
+        [
+            *(written.problem(where, what) for where, what in unreadable),
+            *_problems(written, known_faults, texts),
+            *_missing_checks(written, path.parent),
+        ]
+    )
+    return written, texts
 
 
 def validate(written: Written[Scenario], known_faults: Mapping[str, FaultSpec]) -> None:
     """Check a scenario by the rules that need no other files. Raises BadFile with all problems."""
-    _refuse(_problems(written, known_faults))
+    _refuse(_problems(written, known_faults, {}))
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -36,8 +50,10 @@ def _refuse(problems: list[Problem]) -> None:
         raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
 
 
-def _problems(written: Written[Scenario], known_faults: Mapping[str, FaultSpec]) -> list[Problem]:
-    return [written.problem(path, what) for path, what in findings(written.value, known_faults)]
+def _problems(
+    written: Written[Scenario], known_faults: Mapping[str, FaultSpec], texts: Mapping[str, str]
+) -> list[Problem]:
+    return [written.problem(path, what) for path, what in findings(written.value, known_faults, texts)]
 
 
 def _missing_checks(written: Written[Scenario], folder: Path) -> Iterator[Problem]:
@@ -50,9 +66,11 @@ def _missing_checks(written: Written[Scenario], folder: Path) -> Iterator[Proble
             yield written.problem(("checks", index), f"no such file: {check}")
 
 
-def findings(scenario: Scenario, known_faults: Mapping[str, FaultSpec]) -> Iterator[Finding]:
-    """Yield all problems, in the order of the steps."""
-    known = KnownFaults(known_faults, scenario.needs)
+def findings(
+    scenario: Scenario, known_faults: Mapping[str, FaultSpec], texts: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield all problems, in the order of the steps. `texts` has the texts of option files, by path."""
+    known = KnownFaults(known_faults, scenario.needs, texts)
     yield from _conditions(scenario)
     for index, step in enumerate(scenario.steps):
         path = ("steps", index)

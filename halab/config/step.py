@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -13,13 +14,17 @@ from halab.config.loading import Model
 from halab.config.quantities import Seconds
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-Options = dict[str, str | int | float | bool]
+Value = str | int | float | bool | list[Any] | dict[str, Any]
+Options = dict[str, Value]
 
 
-def format_options(options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
-    """Options as text, which the faults expect."""
-    words = {True: "true", False: "false"}
-    return {name: words[value] if isinstance(value, bool) else str(value) for name, value in options.items()}
+def format_options(options: Mapping[str, Value]) -> dict[str, str]:
+    """Options as text, which the faults expect: lists and mappings as JSON."""
+    return {name: value if isinstance(value, str) else _plain(value) for name, value in options.items()}
+
+
+def _plain(value: Value) -> str:
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def one_of(*names: str) -> Callable[[Any], str | None]:

@@ -21,34 +21,38 @@ def problems(scenario: Scenario, known: KnownFaults) -> Iterator[Finding]:
         yield ("twin",), "needs exactly one of replace, add or set"
     injects = {step.name: step for step in reversed(scenario.injects)}
     for name, replacement in twin.replacements.items():
-        for what in _replaced(name, replacement, injects, known):
-            yield ("twin", "replace", name), what
+        yield from _replaced(name, replacement, injects, known)
     yield from _added(twin.add or (), known)
     if twin.set is not None:
         for what in _set(scenario, known):
             yield ("twin", "set", "load_balancer"), what
 
 
-def _replaced(name: str, by: Replacement, injects: dict[str, Inject], known: KnownFaults) -> Iterator[str]:
+def _replaced(
+    name: str, by: Replacement, injects: dict[str, Inject], known: KnownFaults
+) -> Iterator[Finding]:
+    path: Path = ("twin", "replace", name)
     if name not in injects:
-        yield f"no fault of that name is injected: {name}{nearest(name, injects)}"
+        yield path, f"no fault of that name is injected: {name}{nearest(name, injects)}"
         return
     if by.fault not in known.faults:
-        yield f"no such fault: {by.fault}{nearest(by.fault, known.faults)}"
+        yield path, f"no such fault: {by.fault}{nearest(by.fault, known.faults)}"
         return
     step = injects[name]
     options = by.options_after(step)
     if (by.fault, options) == (step.fault, step.options):
-        yield f"changes nothing: the fault is already {by.fault}"
+        yield path, f"changes nothing: the fault is already {by.fault}"
         return
-    yield from known.option_problems(by.fault, options, step.targets)
+    # without options of its own, it has those of the step
+    where = path if by.options is None else (*path, "with")
+    yield from known.option_problems(where, by.fault, options, step.targets)
     for target in step.targets:
-        yield from known.target_problems(by.fault, target)
+        yield from ((path, what) for what in known.target_problems(by.fault, target))
 
 
 def _added(added: tuple[Inject, ...], known: KnownFaults) -> Iterator[Finding]:
     # they come first, so they cannot refer to the faults of the scenario, but must not use their names
-    ahead = KnownFaults(known.faults, known.needs)
+    ahead = KnownFaults(known.faults, known.needs, known.texts)
     for number, step in enumerate(added):
         path: Path = ("twin", "add", number)
         if step.name in known.injected:

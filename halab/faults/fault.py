@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from halab.config.fault_facts import FAULT_FACTS, FaultFacts
+from halab.config.fault_spec import is_path
 from halab.config.targets import FaultTarget
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -22,7 +23,9 @@ from halab.faults.site import Site
 class Option:
     """One option of a fault. Without a default it must be given. `means` describes its value in an error.
 
-    `is_target`: the value names machines, which are found at run time.
+    `is_target`: the value names machines, which are found at run time. `is_text`: the value is a text of any number of
+    lines, or the path of a file that contains it (`./break.sh`). `reads` reads the value, such as JSON, and raises
+    ValueError with what is wrong with it. A text is compared with the pattern only if there is no other rule.
     """
 
     means: str
@@ -30,6 +33,22 @@ class Option:
     example: str = ""
     default: str | None = None
     is_target: bool = False
+    is_text: bool = False
+    reads: Callable[[str], object] | None = None
+
+    def problem_with(self, name: str, value: str) -> str | None:
+        """What is wrong with a value as written."""
+        if self.is_target or (self.is_text and is_path(value)):
+            return None  # looked up when the fault is injected, read from its file
+        if self.reads:
+            try:
+                self.reads(value)
+            except ValueError as error:
+                return f"{name}: {error}"
+        elif not self.is_text and not re.fullmatch(self.pattern, value):
+            such_as = f", such as {self.example}" if self.example else ""
+            return f"{name} should be {self.means}{such_as}, not {value}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -38,6 +57,8 @@ class Fault:
 
     `target` says on which machines the fault makes sense: a control plane (the default), a node (a control plane or a
     worker), the load balancer, or any machine.
+
+    `rule` yields what is wrong with options that are right one by one, such as two that exclude each other.
 
     `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
     makes no sense. The name is a key of FAULT_FACTS, which says what judging and drawing a run depend on.
@@ -51,6 +72,7 @@ class Fault:
     target: FaultTarget = FaultTarget.CONTROL_PLANE
     needs: frozenset[str] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
+    rule: Callable[[Mapping[str, str]], Iterator[str]] | None = None
 
     @property
     def facts(self) -> FaultFacts:
@@ -62,15 +84,20 @@ class Fault:
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]:
         """Yield a line for everything that is wrong with the options as written."""
+        wrong = list(self._problems_with(given))
+        yield from wrong
+        if self.rule and not wrong:
+            yield from self.rule(given)
+
+    def _problems_with(self, given: Mapping[str, str]) -> Iterator[str]:
         for name, option in sorted(self.options.items()):
             if name not in given and option.default is None:
                 yield f"{self.name} needs the option {name} ({option.means})"
         for name, value in sorted(given.items()):
             if name not in self.options:
                 yield f"{self.name} has no option {name}{_known(self.options)}"
-            elif not self.options[name].is_target and not re.fullmatch(self.options[name].pattern, value):
-                such_as = f", such as {self.options[name].example}" if self.options[name].example else ""
-                yield f"{name} should be {self.options[name].means}{such_as}, not {value}"
+            elif wrong := self.options[name].problem_with(name, value):
+                yield wrong
 
     def complete(self, given: Mapping[str, str]) -> dict[str, str]:
         """The options, with the defaults of those that were not given. An option with an empty default is left out."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from halab import files
 from halab.errors import HostProblem, LabProblem
+from halab.printable import shortened
 
 _REPAIR = "was it changed by hand? `halab reset` puts the lab back to how `halab up` left it, and begins a new journal"
 
@@ -35,7 +36,9 @@ class Entry:
         return entry
 
     def __str__(self) -> str:
-        options = "".join(f" {name}={value}" for name, value in sorted(self.options.items()))
+        options = "".join(
+            f" {name}={shortened(' '.join(value.split()))}" for name, value in sorted(self.options.items())
+        )
         return f"{self.fault} on {self.machine}{options}"
 
 

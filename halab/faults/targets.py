@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 from halab.cluster import etcd, kube
 from halab.cluster.api import Api
+from halab.config import placeholders
+from halab.config.fault_spec import with_texts
 from halab.config.leader_roles import ETCD, LEASED_ROLES
+from halab.config.placeholders import SELF
 from halab.config.targets import ALL_CONTROL_PLANES, EVERYONE, OTHERS, kind_of
 from halab.errors import BadUsage, LabProblem
 from halab.faults.fault import Fault
@@ -19,13 +24,17 @@ from halab.topology.lab import Lab
 
 @dataclass(frozen=True)
 class Targets:
-    """Finds machines. `chosen` are the machines of earlier faults, by name; `seed` decides among equal machines."""
+    """Finds machines. `chosen` are the machines of earlier faults, by name; `seed` decides among equal machines.
+
+    `texts` are the texts of the files that options name, by path.
+    """
 
     lab: Lab
     guests: Guests
     api: Api
     chosen: Mapping[str, list[str]]
     seed: int
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def machines(self, targets: Sequence[str]) -> list[str]:
         """The machines that the targets mean now, without duplicates, in the order of the targets."""
@@ -33,12 +42,27 @@ class Targets:
         return list(dict.fromkeys(machines))
 
     def options(self, fault: Fault, given: Mapping[str, str], machine: str) -> dict[str, str]:
-        """The options of a fault for one machine, with targets replaced by the names of machines."""
-        options = dict(fault.complete(given))
-        for name, option in fault.options.items():
-            if option.is_target and name in options and options[name] != EVERYONE:
-                options[name] = ",".join(self._others_than(machine, options[name]))
+        """The options of a fault for one machine: with the texts of files, machines by name, and no placeholders."""
+        options = fault.complete(with_texts(fault, given, self.texts))
+        for name, value in options.items():
+            option = fault.options[name]
+            if not option.is_target:
+                options[name] = self._filled(value, machine, is_structured=option.reads is not None)
+            elif value != EVERYONE:
+                options[name] = ",".join(self._others_than(machine, value))
         return options
+
+    def _filled(self, text: str, machine: str, *, is_structured: bool) -> str:
+        """A text with its placeholders replaced. In JSON, only its strings have placeholders and backslashes."""
+
+        def meaning(target: str, is_name: bool) -> str:
+            names = [machine] if target == SELF else self._machines(target)
+            return ",".join(name if is_name else str(self.lab.machine(name).address) for name in names)
+
+        if is_structured and text[:1] in ("{", "["):
+            with suppress(ValueError):
+                return json.dumps(placeholders.fill(json.loads(text), meaning), ensure_ascii=False)
+        return str(placeholders.fill(text, meaning))
 
     def _others_than(self, machine: str, target: str) -> list[str]:
         names = (

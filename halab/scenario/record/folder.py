@@ -154,6 +154,11 @@ class RunFolder:
         """The testinfra files of the scenario, and the Python files beside them."""
         return self.path / "checks"
 
+    def option_file(self, path: str) -> Path:
+        """The copy of a file that an option of a fault names, by its path as written."""
+        parts = [{"..": "up"}.get(part, part) for part in path.split("/") if part not in ("", ".")]
+        return self.path.joinpath("files", *parts)
+
     @property
     def logs(self) -> Path:
         return self.path / "logs"

@@ -152,7 +152,9 @@ class History:
         return sorted(acknowledged - self.given_up()), len(writes)
 
     def given_up(self) -> frozenset[int]:
-        """The writes that a scenario gives up when it restores a snapshot: those from then until the last heal."""
+        """The writes that a scenario gives up: all, or those from a snapshot that it restores until the last heal."""
+        if self.scenario.ledger is LedgerScope.NONE:
+            return frozenset(sample.number for sample in self._writes() if sample.number is not None)
         faults = self.faults
         snapshots = [fault.started for fault in faults if fault.fault == SNAPSHOT]
         if self.scenario.ledger is not LedgerScope.UNTIL_SNAPSHOT or not snapshots:

@@ -9,10 +9,11 @@ from halab.config.expectation import FactExpectation
 from halab.config.fault_facts import NOTHING
 from halab.config.lab_traits import Condition, Needs
 from halab.config.quantities import format_duration
-from halab.config.scenario import LedgerScope, Origin, Scenario
+from halab.config.scenario import LedgerScope, Origin, RevisionRule, Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Wait, conditions
 from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
+from halab.printable import shortened
 from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.promises import limits, promised
@@ -20,6 +21,7 @@ from halab.scenario.verdict.promises import limits, promised
 _LEDGER = {
     LedgerScope.ALL: "Every write that the API acknowledged is still there.",
     LedgerScope.UNTIL_SNAPSHOT: "Every write that the API acknowledged before the snapshot is still there.",
+    LedgerScope.NONE: "Any write may be lost.",
 }
 # A heading and its sentences, which are not wrapped yet.
 Paragraph = tuple[str, Sequence[str]]
@@ -31,7 +33,9 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     yield f"{script.name}: {scenario.title}", [" ".join(scenario.teaches.split())]
     yield "Needs", list(_needs(scenario)) or ["any lab"]
     yield "Steps", [f"{number}. {step_in_words(step)}" for number, step in enumerate(scenario.steps, 1)]
-    yield "Afterwards", [f"The lab is {recovery(scenario)}.", _LEDGER[scenario.ledger], *_checks(scenario)]
+    fall = ["A revision of etcd may fall."] if scenario.revision is RevisionRule.MAY_FALL else []
+    ledger = [_LEDGER[scenario.ledger], *fall]
+    yield "Afterwards", [f"The lab is {recovery(scenario)}.", *ledger, *_checks(scenario)]
     yield "Losing twin", [twin_in_words(scenario)]
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
     yield "", [*tags, f"takes at most {format_duration(longest_seconds(scenario))}", f"file: {script.path}"]
@@ -58,6 +62,7 @@ def as_data(script: Script) -> dict[str, Any]:
             for when in conditions(step)
         ],
         "ledger": str(scenario.ledger),
+        "revision": str(scenario.revision),
         "checks": list(scenario.checks),
         "twin": {
             "change": _change(scenario),
@@ -101,7 +106,7 @@ def _action(step: AnyStep) -> str:
 
 
 def _fault(name: str, options: dict[str, str]) -> str:
-    given = ", ".join(f"{option}={value}" for option, value in options.items())
+    given = ", ".join(f"{option}={shortened(' '.join(value.split()))}" for option, value in options.items())
     return f"{name} ({given})" if given else name
 
 

@@ -40,7 +40,10 @@ class Injected:
 
 @dataclass
 class Injector:
-    """Injects and heals for one run; `chosen` maps the names of faults to their machines, until the end of the run."""
+    """Injects and heals for one run; `chosen` maps the names of faults to their machines, until the end of the run.
+
+    `texts` are the texts of the files that options name, by path.
+    """
 
     site: Site
     api: Api
@@ -48,6 +51,7 @@ class Injector:
     timeline: Timeline
     progress: Progress
     seed: int
+    texts: Mapping[str, str] = field(default_factory=dict)
     open: list[Injected] = field(default_factory=list)
     chosen: dict[str, list[str]] = field(default_factory=dict)
     first_injected_at: float | None = None
@@ -63,7 +67,7 @@ class Injector:
     ) -> None:
         """Inject a fault on all its machines at once. `before` is called when they are chosen, before the inject."""
         target = ", ".join(targets)
-        resolver = Targets(self.site.lab, self.site.guests, self.api, self.chosen, self.seed)
+        resolver = Targets(self.site.lab, self.site.guests, self.api, self.chosen, self.seed, self.texts)
         machines = resolver.machines(targets)
         self.chosen[name] = machines
         faults = [self._planned(fault, name, target, machine, resolver, options) for machine in machines]

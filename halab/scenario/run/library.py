@@ -24,7 +24,7 @@ class Script:
     """A scenario with its files as they were when they were read.
 
     `checks` are the paths in `check_files` of the testinfra files that the scenario names. `check_files` also has the
-    Python files beside them.
+    Python files beside them. `texts` are the texts of the files that options of faults name, by path.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Script:
     content: bytes
     checks: tuple[str, ...] = ()
     check_files: Mapping[str, bytes] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_own(self) -> bool:
@@ -52,9 +53,9 @@ def find(name: str) -> Script:
         raise BadUsage(
             f"no such scenario: {name}{loading.nearest(name, names())}", hint="`halab scenarios` lists them"
         )
-    written = scenario_rules.read(path, FAULTS)
+    written, texts = scenario_rules.read_with_texts(path, FAULTS)
     checks, files = _checks([path.parent / check for check in written.value.checks])
-    return Script(_name(path), path, written.value, written.content, checks, files)
+    return Script(_name(path), path, written.value, written.content, checks, files, texts)
 
 
 def find_all(names: Sequence[str]) -> list[Script]:

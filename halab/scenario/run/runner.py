@@ -7,10 +7,10 @@ It records evidence and judges nothing; it only watches the evidence to know whe
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from halab import process
@@ -40,7 +40,10 @@ from halab.scenario.sampler import launcher
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run needs: `credentials` are those of the sampler's clients, `checks` are files in its folder."""
+    """What a run needs: `credentials` are those of the sampler's clients, `checks` are files in its folder.
+
+    `texts` are the texts of the files that options of faults name, by path.
+    """
 
     site: Site
     api: Api
@@ -50,6 +53,7 @@ class RunContext:
     seed: int
     work: Work
     checks: Sequence[str] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 class ScenarioRun:
@@ -67,8 +71,9 @@ class ScenarioRun:
         self._timeline = Timeline(folder.timeline, context.site.clock)
         self._sampled_since = 0.0
         self._injector = Injector(
-            context.site, context.api, context.journal, self._timeline, context.progress, context.seed
-        )
+            context.site, context.api, context.journal, self._timeline, context.progress, context.seed,
+            context.texts,
+        )  # fmt: skip
         self._observer = Observer(
             scenario, setting, self._lab, context.site.clock, self._timeline, folder,
             facts.Reader(context.site, self._timeline), context.progress,

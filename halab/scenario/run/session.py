@@ -14,6 +14,7 @@ from pathlib import Path
 
 from halab import __version__, process
 from halab.cluster.api import Api
+from halab.config import option_files
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import LabTraits
 from halab.config.loading import nearest
@@ -69,6 +70,10 @@ class Session:
             path = folder.check_files / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(content)
+        for name, text in script.texts.items():
+            path = folder.option_file(name)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_text(text)
         folder.meta.write_text(self._meta(script, now.isoformat(timespec="seconds"), twin).to_json())
         return folder
 
@@ -86,6 +91,7 @@ class Session:
             seed=self.seed,
             work=self.lab_dir.work,
             checks=script.checks,
+            texts=script.texts,
         )
         started = events.RunStarted(meta.started, script.name, self.lab.name, meta.versions, self.seed)
 
@@ -169,7 +175,7 @@ def inject_by_hand(
 
     A fault that has no lasting effect is removed from the journal at once.
     """
-    known = _known(fault, options)
+    known, options = _known(fault, options)
     with labs.locked(lab_dir, f"inject, process {os.getpid()}"):
         lab = labs.existing(lab_dir)
         site, journal = access.site(lab_dir, lab), Journal(lab_dir.work.journal)
@@ -235,14 +241,18 @@ def _chosen(entries: Sequence[Entry], names: Collection[str]) -> list[Entry]:
     ]
 
 
-def _known(fault: str, options: Mapping[str, str]) -> Fault:
-    """The fault of the catalogue; BadUsage if there is none or it does not take these options."""
+def _known(fault: str, options: Mapping[str, str]) -> tuple[Fault, dict[str, str]]:
+    """The fault of the catalogue, and its options with the texts of files in the current folder.
+
+    BadUsage if there is no such fault, or if it does not take these options.
+    """
     if fault not in FAULTS:
         raise BadUsage(f"no such fault: {fault}{nearest(fault, FAULTS)}", hint="`halab faults` lists them")
-    wrong = list(FAULTS[fault].problems_with(options))
+    given = option_files.read_for(FAULTS[fault], options, Path.cwd())
+    wrong = list(FAULTS[fault].problems_with(given))
     if wrong:
         raise BadUsage("; ".join(wrong), hint="`halab faults` lists the options of every fault")
-    return FAULTS[fault]
+    return FAULTS[fault], given
 
 
 def _free(runs: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from halab.config.fault_facts import DataLoss, facts_of
-from halab.config.scenario import LedgerScope
+from halab.config.scenario import LedgerScope, RevisionRule
 from halab.scenario.record import events
 from halab.scenario.record.events import StateReading
 from halab.scenario.record.history import History
@@ -26,6 +26,9 @@ def outcomes(history: History) -> Iterator[PromiseOutcome]:
 
 def _ledger(history: History) -> PromiseOutcome:
     promised = "no acknowledged write is lost"
+    if history.scenario.ledger is LedgerScope.NONE:
+        seen = "the scenario says `ledger: none`"
+        return PromiseOutcome(PromiseKind.LEDGER, "ledger", promised, seen, PromiseStatus.LEFT_OUT)
     if history.scenario.ledger is LedgerScope.UNTIL_SNAPSHOT:
         promised += ", except those between the snapshot and the last heal"
     outcome = PromiseOutcome(
@@ -66,7 +69,9 @@ def _contradiction(history: History, read: events.Ledger, missing: Sequence[int]
 
 def _members(history: History) -> Iterator[PromiseOutcome]:
     """Nothing if the members were not asked: earlier versions did not do that."""
-    promised = "every etcd member holds the same data, with every acknowledged write"
+    promised = "every etcd member holds the same data"
+    if history.scenario.ledger is not LedgerScope.NONE:
+        promised += ", with every acknowledged write"
     for t, held in history.events(events.Members):
         broken = list(_differences(held, history.given_up()))
         silent = [
@@ -103,6 +108,11 @@ def _revision(history: History) -> Iterator[PromiseOutcome]:
     outcome = PromiseOutcome(
         PromiseKind.REVISION, "revision", "no etcd member's revision goes backwards", "", PromiseStatus.KEPT
     )
+    if history.scenario.revision is RevisionRule.MAY_FALL:
+        yield replace(
+            outcome, standing=PromiseStatus.LEFT_OUT, seen="the scenario says `revision: may-fall`"
+        )
+        return
     seen: list[str] = []
     citations: list[Citation] = []
     count = 0

@@ -16,7 +16,7 @@ from halab.config.lab_traits import Capability, LabTraits, Needs
 from halab.config.leader_roles import LEADER_ROLES, LEASED_ROLES
 from halab.config.probe import ProbeName
 from halab.config.quantities import Bounds, format_count, format_duration, format_share
-from halab.config.scenario import LedgerScope, Scenario
+from halab.config.scenario import LedgerScope, RevisionRule, Scenario
 from halab.config.step import Inject
 from halab.config.targets import ROLES, FaultTarget, TargetKind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
@@ -254,6 +254,12 @@ def test_a_scenario_names_its_probes_once() -> None:
 def test_the_ledger_covers_all_writes_by_default() -> None:
     assert scenario().ledger is LedgerScope.ALL
     assert scenario(f"ledger: until-snapshot\n{STOP}").ledger is LedgerScope.UNTIL_SNAPSHOT
+    assert scenario(f"ledger: none\n{STOP}").ledger is LedgerScope.NONE
+
+
+def test_a_revision_may_not_fall_by_default() -> None:
+    assert scenario().revision is RevisionRule.NEVER_FALLS
+    assert scenario(f"revision: may-fall\n{STOP}").revision is RevisionRule.MAY_FALL
 
 
 # what a lab lacks

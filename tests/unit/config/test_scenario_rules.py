@@ -90,7 +90,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: partition, name: b, on: cp1, with: {from: stopped}", None),
         ("inject: partition, name: b, on: cp1, with: {from: etcd-leader}", None),
         ("inject: partition, name: b, on: all-cp, with: {from: all-cp}", None),
-        ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with: a lab may lack it"),
+        ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with.from: a lab may lack it"),
         ("inject: partition, name: b, on: cp1, with: {from: cp1}", "from needs a machine other than the one that"),
         ("inject: partition, name: b, on: cp1, with: {from: evryone}", "not a target: evryone; did you mean everyone?"),
         # names
@@ -390,7 +390,7 @@ def test_what_has_changed_is_not_unchanged_until_the_next_fault(tmp_path: Path) 
             "can never apply: when says load_balancer: haproxy, but its expectation says nginx",
         ),
         ({"title:": "ledger: until-snapshot\ntitle:"}, "ledger: until-snapshot needs a step that injects"),
-        ({"title:": "ledger: some\ntitle:"}, "ledger: should be all or until-snapshot, not"),
+        ({"title:": "ledger: some\ntitle:"}, "ledger: should be all, until-snapshot or none, not"),
         (
             {"title:": "checks: [" + "x" * 5000 + "]\ntitle:"},
             "checks[1]: no such file: xxx",

@@ -143,3 +143,42 @@ def test_a_fault_is_refused_on_machines_that_it_makes_no_sense_on(
         else:
             fitting.add(machine)
     assert fitting == machines
+
+
+# options
+
+
+TEXTS = Fault(
+    "run",
+    "Run it.",
+    lambda site, entry: "",
+    nothing_to_heal,
+    {"script": Option("a script", is_text=True), "patch": Option("a patch", default="", reads=json.loads)},
+)
+
+
+def options(guests: FakeGuests, texts: dict[str, str], **given: str) -> dict[str, str]:
+    api: Any = FakeApi({})
+    return Targets(lab_of(), guests, api, {"dead": ["cp3", "cp1"]}, 1, texts).options(TEXTS, given, "cp2")
+
+
+def test_placeholders_are_addresses_and_names_of_this_moment(guests: FakeGuests) -> None:
+    given = "{self} {self.name} {etcd-leader} {dead} {dead.name} {lb.name} ${HOME}"
+    assert options(guests, {}, script=given)["script"] == (
+        "10.213.7.12 cp2 10.213.7.12 10.213.7.13,10.213.7.11 cp3,cp1 lb1 ${HOME}"
+    )
+
+
+def test_the_text_of_a_file_has_placeholders_too(guests: FakeGuests) -> None:
+    assert options(guests, {"./a.sh": "ping {cp1}"}, script="./a.sh")["script"] == "ping 10.213.7.11"
+
+
+def test_placeholders_inside_json_are_filled_and_it_stays_json(guests: FakeGuests) -> None:
+    written = json.dumps([{"value": "https://{cp1}:2379"}, r"\{print}", 'a "{lb.name}"'])
+    patch = json.loads(options(guests, {}, script="x", patch=written)["patch"])
+    assert patch == [{"value": "https://10.213.7.11:2379"}, "{print}", 'a "lb1"']
+
+
+def test_a_placeholder_of_a_single_fault_is_a_machine_or_a_role(guests: FakeGuests) -> None:
+    with pytest.raises(BadUsage, match="no such target: killed"):
+        options(guests, {}, script="ping {killed}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,18 @@ def test_a_check_of_an_edited_lab_file_sees_the_lab_of_the_run(tmp_path: Path, s
     folder = session.prepare(script)
     outcome = checks.run(session.lab_dir.work, script.checks, folder=folder, patience=1.0)
     assert (outcome.passed, outcome.error) == (1, None)
+
+
+def test_the_files_of_options_are_stored_as_they_were_read(tmp_path: Path, session: Session) -> None:
+    (tmp_path / "mine.yml").write_text(TEXT)
+    script = replace(
+        library.find(str(tmp_path / "mine.yml")), texts={"./a/break.sh": "one", "../break.sh": "two"}
+    )
+    content = stored(session.prepare(script))
+    assert {name: text for name, text in content.items() if name.startswith("files/")} == {
+        "files/a/break.sh": b"one",
+        "files/up/break.sh": b"two",
+    }
 
 
 def test_runs_of_the_same_second_have_different_folders(session: Session, script: Script) -> None:

@@ -192,6 +192,15 @@ def test_a_member_that_starts_without_data_catches_up(
     assert outcome(replace(run, states=behind), PromiseKind.REVISION).standing is PromiseStatus.BROKEN
 
 
+def test_a_scenario_may_let_the_revision_fall() -> None:
+    text = STOP.replace("title:", "revision: may-fall\ntitle:")
+    promise = outcome(MadeRun(text=text, states=revision((0, "100"), (10, "4"))), PromiseKind.REVISION)
+    assert (promise.standing, promise.seen) == (
+        PromiseStatus.LEFT_OUT,
+        "the scenario says `revision: may-fall`",
+    )
+
+
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.randoms(use_true_random=False))
 def test_a_member_is_blamed_only_if_its_numbers_fall(values: list[int], order: object) -> None:
     states = [
@@ -209,6 +218,27 @@ def test_a_member_is_blamed_only_if_its_numbers_fall(values: list[int], order: o
 SNAPSHOT = STOP.replace("hold-static-pod", "snapshot-etcd").replace(
     "title:", "ledger: until-snapshot\ntitle:"
 )
+
+
+def test_a_scenario_may_give_up_all_writes() -> None:
+    members = replace(ALIKE, missing={"cp2": (3, 4)})
+    run = MadeRun(
+        text=STOP.replace("title:", "ledger: none\ntitle:"),
+        change=ledger(missing=(3, 4)),
+        extra=[Record(40.0, members)],
+    )
+    acknowledged, written = run.evidence().history.ledger()
+    assert acknowledged == []
+    assert written > 100
+    promise = outcome(run, PromiseKind.LEDGER)
+    assert (promise.standing, promise.seen) == (PromiseStatus.LEFT_OUT, "the scenario says `ledger: none`")
+    same = outcome(run, PromiseKind.MEMBERS)
+    assert (same.standing, same.promised) == (PromiseStatus.KEPT, "every etcd member holds the same data")
+    differing = outcome(
+        replace(run, extra=[Record(40.0, replace(members, hashes={**HASHES, "cp2": 8}))]),
+        PromiseKind.MEMBERS,
+    )
+    assert differing.standing is PromiseStatus.BROKEN
 
 
 def test_only_acknowledged_writes_count() -> None:

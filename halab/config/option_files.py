@@ -1,0 +1,60 @@
+"""Options whose text is in a file of its own: `script: ./break.sh` is a file beside the scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from halab.config import loading
+from halab.config.fault_rules import Finding
+from halab.config.fault_spec import FaultSpec, is_path, with_texts
+from halab.config.scenario import Scenario
+from halab.config.step import format_options
+from halab.config.yaml_source import Path as Where
+from halab.errors import HalabError
+
+
+def read(
+    scenario: Scenario, faults: Mapping[str, FaultSpec], folder: Path
+) -> tuple[dict[str, str], list[Finding]]:
+    """The text of every file that an option names, by its path as written, and the files that cannot be read."""
+    texts: dict[str, str] = {}
+    problems: list[Finding] = []
+    for where, path in _named(scenario, faults):
+        try:
+            texts[path] = loading.text_of(folder / path)
+        except ValueError:  # a NUL byte
+            problems.append((where, f"no such file: {path}"))
+        except HalabError as error:
+            problems.append((where, error.message))
+    return texts, problems
+
+
+def read_for(fault: FaultSpec, given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The options of one fault, with the texts of the files that they name. A HalabError if one is unreadable."""
+    return with_texts(
+        fault, given, {path: loading.text_of(folder / path) for _, path in _paths(fault, given)}
+    )
+
+
+def _named(scenario: Scenario, faults: Mapping[str, FaultSpec]) -> Iterator[tuple[Where, str]]:
+    """Where options name files, and the paths of these files."""
+    twin = scenario.twin
+    written: list[tuple[Where, str, Mapping[str, str]]] = [
+        *((("steps", index), step.fault, step.arguments) for index, step in scenario.numbered_injects),
+        *((("twin", "add", index), step.fault, step.arguments) for index, step in enumerate(twin.add or ())),
+        *(
+            (("twin", "replace", name), by.fault, format_options(by.options or {}))
+            for name, by in twin.replacements.items()
+        ),
+    ]
+    for where, fault, given in written:
+        if fault in faults:
+            for name, path in _paths(faults[fault], given):
+                yield (*where, "with", name), path
+
+
+def _paths(fault: FaultSpec, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in given.items():
+        if name in fault.options and fault.options[name].is_text and is_path(value):
+            yield name, value
