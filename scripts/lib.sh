@@ -150,6 +150,12 @@ need_vagrant_plugin() {
     compgen -G "$HOME/.vagrant.d/gems/*/gems/vagrant-libvirt-*" >/dev/null || need_packages no-such-command=vagrant-libvirt
 }
 
+# Whether a small guest boots under KVM on this host. The folder gets a lab file.
+kvm_boots() {
+  echo 'provider: libvirt' >"$1/kvm.yml"
+  { halab doctor -f "$1/kvm.yml" --only kvm --json 2>/dev/null || true; } | grep -qE '"state": *"ok"'
+}
+
 libvirt_answers() {
   command -v virsh >/dev/null && timeout 10 virsh -q -c "${LIBVIRT_DEFAULT_URI:-qemu:///system}" uri >/dev/null 2>&1
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,12 @@ import click
 
 from halab.cli.console import echo_raw
 from halab.cli.lab import json_option, print_json
-from halab.errors import ExitCode
+from halab.errors import BadUsage, ExitCode
 from halab.printable import brief, printable
 
 if TYPE_CHECKING:
     from halab.doctor import Report
-    from halab.doctor.check import HostCheckResult
+    from halab.doctor.check import Check, HostCheckResult
     from halab.lifecycle.lab import LabDir
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
@@ -32,8 +32,9 @@ _LIMIT_SECONDS = 15
     "-f", "--file", "file", type=click.Path(path_type=Path), default=None,
     help="Check this lab file.  [default: lab.yml, or a lab with defaults if it does not exist]",
 )  # fmt: skip
+@click.option("--only", "name", default=None, metavar="CHECK", help="Run only this check, such as kvm.")
 @json_option
-def doctor_command(file: Path | None, as_json: bool) -> int:
+def doctor_command(file: Path | None, name: str | None, as_json: bool) -> int:
     """Check whether this host can run the lab and suggest fixes (exit 3 if not).
 
     \b
@@ -43,15 +44,27 @@ def doctor_command(file: Path | None, as_json: bool) -> int:
     from halab.cli.console import progress
     from halab.doctor import examine
 
-    lab_dir = _place(file)
+    lab_dir, checks = _place(file), _checks(name)
     with progress().step("check this host", limit_seconds=_LIMIT_SECONDS):
-        report = examine(lab_dir)
+        report = examine(lab_dir, checks=checks)
     if as_json:
         print_json(report.as_json())
     else:
         for line in report_lines(report, _width()):
             echo_raw(line, color=False if os.environ.get("NO_COLOR") else None)
     return ExitCode.PASSED if report.could_run else ExitCode.ERROR
+
+
+def _checks(name: str | None) -> Sequence[Check]:
+    """All checks, or the one of that name."""
+    from halab.doctor.run_checks import CHECKS
+
+    chosen = [check for check in CHECKS if name in (None, check.name)]
+    if not chosen:
+        raise BadUsage(
+            f"no such check: {name}", hint=f"the checks are {', '.join(check.name for check in CHECKS)}"
+        )
+    return chosen
 
 
 def _width() -> int:

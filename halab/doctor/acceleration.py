@@ -13,6 +13,8 @@ from halab.doctor.kvm_guest import Boot, guest_for
 from halab.errors import HalabError
 
 _DEVICE = Path("/dev/kvm")
+# scripts/bare-host sets it for the commands that it runs.
+_BARE_HOST_KVM = "HALAB_BARE_HOST_KVM"
 _CONTAINERS = "provider: docker  # in the lab file; needs no KVM"
 _EMULATED = "accel: tcg  # in the lab file, with `patience: 10`; everything works, 10 to 20 times slower"
 # The rule of GitHub for its runners:
@@ -31,6 +33,14 @@ def kvm(host: Host, subject: Subject) -> Finding:
         return skipped("the lab file says accel: tcg")
     if not host.exists(_DEVICE):
         return failed(f"no such device: {_DEVICE}", *_device_fixes(host))
+    if host.variable(_BARE_HOST_KVM) == "no":
+        # the libvirt of a bare host has its own view of the device
+        return failed(
+            f"scripts/bare-host hides {_DEVICE} from its libvirt: no guest booted, or {_BARE_HOST_KVM}=no",
+            _CONTAINERS,
+            _EMULATED,
+            f"scripts/bare-host stop && {_BARE_HOST_KVM}=yes scripts/bare-host virt halab doctor",
+        )
     if not host.may_use(_DEVICE):
         return _without_permission(host)
     guest = guest_for(host.architecture)

@@ -162,3 +162,50 @@ def test_two_scripts_at_once_make_one_environment(tmp_path: Path) -> None:
     both = [Shell(tmp_path, text) for _ in range(2)]
     assert [each.end()[0] for each in both] == [0, 0]
     assert (tmp_path / "environments/made").read_text() == "made\n"
+
+
+# Every sudo has its own PATH, and loses HOME and the variables of halab: sudoers(5), `env_reset` and `secure_path`.
+# That of Red Hat (`always_set_home`) and sudo-rs also do so with --preserve-env=HOME or -E.
+SUDO = """#!/bin/bash
+case $1 in -*) echo "sudo got an option: $1" >&2; exit 1 ;; esac
+exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin SUDO_UID=1000 "$@"
+"""
+ID = """#!/bin/sh
+if [ -n "$SUDO_UID" ]; then echo 0; else echo 1000; fi
+"""
+
+
+def test_a_bare_host_as_root_has_the_users_files_with_every_sudo(tmp_path: Path) -> None:
+    docker = f'#!/bin/sh\necho "$HOME, $HALAB_CACHE, $HALAB_BARE_HOST_KVM" >>{tmp_path}/seen\nexit 1\n'
+    for name, text in (("sudo", SUDO), ("id", ID), ("docker", docker)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    env = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": "/home/ada l", "HALAB_CACHE": "/big disk",
+        "HALAB_BARE_HOST": "unit-test", "HALAB_BARE_HOST_KVM": "yes",
+    }  # fmt: skip
+    done = subprocess.run(
+        [LIB.parent / "bare-host", "status"],
+        env=env,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout == "unit-test: no engine runs\n", done.stderr
+    assert (tmp_path / "seen").read_text() == "/home/ada l, /big disk, yes\n"
+
+
+@pytest.mark.parametrize(("state", "expected"), [("ok", "yes"), ("failed", "no"), ("skipped", "no")])
+def test_libvirt_of_a_bare_host_gets_kvm_only_if_a_guest_boots(
+    state: str, expected: str, tmp_path: Path
+) -> None:
+    answer = f'{{"checks": [{{"name": "kvm", "state": "{state}"}}]}}'
+    halab = tmp_path / "halab"
+    halab.write_text(f"#!/bin/sh\necho \"$*\" >{tmp_path}/asked\necho '{answer}'\nexit 3\n")
+    halab.chmod(0o755)
+    shell = Shell(tmp_path, f"PATH={tmp_path}:$PATH; kvm_boots {tmp_path} && echo yes || echo no")
+    assert shell.line() == expected
+    assert (tmp_path / "asked").read_text() == f"doctor -f {tmp_path}/kvm.yml --only kvm --json\n"
+    assert (tmp_path / "kvm.yml").read_text() == "provider: libvirt\n"
+    shell.end()

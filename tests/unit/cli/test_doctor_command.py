@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_the_table_names_checks_that_need_root() -> None:
     text = table(FakeHost())
     at = text.index("- firewall          not checked: only root can read it")
     assert text[at + 1].startswith("    why: ")
-    assert '    fix: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml' in text[at:]
+    assert '    fix: sudo env HOME="$HOME" PATH="$PATH" halab doctor -f /labs/ha/lab.yml' in text[at:]
     assert text[-1] == "this host can run the lab ha; not checked without root: firewall"
     assert table(FakeHost(is_root=True))[-1] == "this host can run the lab ha"
     told = examine(place_of(provider="libvirt"), FakeHost()).as_json()["checks"]
@@ -162,3 +163,21 @@ def test_all_questions_to_the_real_host_are_answered(
     names = {"storage pool", "libvirt networks", "libvirt", "nested kvm", "processors", "dnsmasq", "clock"}
     report = examine(lab_dir, host, [check for check in CHECKS if check.name in names])
     assert {result.name for result in report.results} == names
+
+
+def test_one_check_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--only", "python", "--json"]) == 0
+    assert [check["name"] for check in json.loads(capsys.readouterr().out)["checks"]] == ["python"]
+
+
+def test_an_unknown_check_is_refused_with_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--only", "kvn"]) == 2
+    errors = capsys.readouterr().err
+    assert "no such check: kvn" in errors
+    assert "kvm" in errors
