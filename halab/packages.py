@@ -57,6 +57,7 @@ _NAMES: Mapping[str, tuple[str | None, str | None, str | None]] = {
     "qemu-system-arm": ("qemu-system-aarch64", "qemu-system-aarch64", "qemu-arm"),
     "qemu-system-x86": ("qemu-system-x86", "qemu-system-x86", "qemu-x86"),
     "qemu-utils": ("qemu-img", "qemu-img", "qemu-img"),
+    "uidmap": ("shadow-utils", "shadow", "shadow"),
     "vagrant": ("vagrant", "vagrant", None),
     "vagrant-libvirt": ("vagrant-libvirt", None, None),
 }

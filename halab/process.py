@@ -7,9 +7,10 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ _PASSED = (
     "GOCACHE", "GOTMPDIR", "GOINSECURE",
     "VAGRANT_HOME",
 )  # fmt: skip
+
+# Not every user has these in the PATH, and Debian has programs there that need no root, such as chroot.
+_SYSTEM_PROGRAMS = "/usr/sbin:/sbin"
 
 # Time for the rest of a process group after its leader has ended.
 _STRAGGLER_SECONDS = 0.5
@@ -52,6 +56,12 @@ wait "$!"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
+# A build as root uses the user's cache, Go and way to the network.
+_PASSED_TO_ROOT = (
+    "HALAB_CACHE", "XDG_CACHE_HOME", *PROXIES, "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GONOPROXY",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Completed:
     """`output` is what the command printed to stdout; `errors` to stderr."""
@@ -64,13 +74,28 @@ class Completed:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child process of halab."""
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    passed["PATH"] = f"{passed.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}"
     return {**passed, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def same_modules() -> dict[str, str]:
+    """Lets a Python child import the same halab, which may be a checkout that is not installed."""
+    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def as_root(command: str, variable: Callable[[str], str | None] = os.environ.get) -> str:
+    """The command line that runs a command of halab as root, with the files of the present user.
+
+    `env` sets the variables: Red Hat's sudo sets HOME to /root even with -E, sudo-rs ignores -E, and every sudo has its
+    own PATH. sudo itself knows the user, so that root gives them what it adds to their cache.
+    """
+    names = ["HOME", "PATH", *filter(variable, _PASSED_TO_ROOT)]
+    return " ".join(["sudo env", *(f'{name}="${name}"' for name in names), command])
 
 
 def find(tool: str, *, hint: str) -> str:
     """The path of a tool; HostProblem with this hint where it is not installed."""
-    # not every user has /usr/sbin in the PATH, and Debian has tools there that need no root
-    path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
+    path = shutil.which(tool) or shutil.which(tool, path=_SYSTEM_PROGRAMS)
     if path is None:
         raise HostProblem(f"not found: {tool}", hint=hint)
     return path

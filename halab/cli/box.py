@@ -32,8 +32,8 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
 
     \b
     Example:
-      sudo -E "$(command -v halab)" box build --kubernetes 1.36
-      sudo -E "$(command -v halab)" box build --provider libvirt
+      halab box build --kubernetes 1.36
+      sudo env HOME="$HOME" PATH="$PATH" halab box build --provider libvirt
     """
     from halab.cli.console import progress
     from halab.config import kubernetes

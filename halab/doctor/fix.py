@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from halab import packages
+from halab import packages, process
 from halab.doctor.host import Files, Host, System
 from halab.packages import Distribution
 
@@ -15,9 +15,8 @@ def as_root(system: System, command: str) -> str:
 
 
 def as_root_with_environment(system: System, command: str) -> str:
-    """Keep the user's proxies and cache folder. The PATH of sudo does not include the user's virtual environments."""
-    name, rest = command.split(" ", 1)
-    return command if system.is_root else f'sudo -E "$(command -v {name})" {rest}'
+    """Keep the user's home, programs, proxies and cache folder."""
+    return command if system.is_root else process.as_root(command, system.variable)
 
 
 def install(host: Host, *names: str, then: str = "") -> str:

@@ -35,9 +35,10 @@ def check_box(host: Host, subject: Subject) -> Finding:
     if is_stock(name):
         return _stock_box(host, name)
     bundle = host.bundle(subject.release, subject.written.kubernetes.source)
-    build = fix.as_root_with_environment(
-        host, f"halab box build {name}{_for_provider(subject)}{_options(subject)}"
-    )
+    build = f"halab box build {name}{_for_provider(subject)}{_options(subject)}"
+    build_as_root = fix.as_root_with_environment(host, build)
+    needs_root = subject.provider is ProviderKind.LIBVIRT and not host.is_root
+    build = build_as_root if needs_root else build
     try:
         box = host.box(name, bundle, subject.provider) if bundle else None
     except Corrupted as error:
@@ -51,11 +52,11 @@ def check_box(host: Host, subject: Subject) -> Finding:
         )
     obstacle = host.box_obstacle(subject.provider)
     if obstacle:
-        return failed(
-            f"not in the cache, and it cannot be built: {obstacle.message}",
-            build if not obstacle.hint else _then(obstacle.hint, build),
-        )
-    if not host.is_root:
+        fixes = [_then(obstacle.hint, build)] if obstacle.hint else []
+        if build_as_root != build or not fixes:
+            fixes.append(build_as_root)
+        return failed(f"not in the cache, and it cannot be built: {obstacle.message}", *fixes)
+    if needs_root:
         return failed(f"not in the cache, and building it needs root: {name}", build)
     return warning(f"not in the cache; `halab up` builds it (1 to 3 min): {name}", build)
 

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from halab.config import box as recipes
 from halab.config.box import Recipe
 from halab.config.kubernetes import BundleSource, Release
 from halab.config.lab import ProviderKind, is_stock
-from halab.errors import Corrupted, HostProblem
+from halab.errors import CommandFailed, Corrupted, HostProblem
 from halab.images import bundle as bundles
-from halab.images import cache, debian, disk, rootfs
+from halab.images import cache, debian, disk, rootfs, user_namespace
 from halab.images.bundle import Bundle
 from halab.progress import Progress
 
 # Increased when this module records something else about a box.
 FORMAT = 1
 _NOTED = "box.json"
+# For the progress.
+_BUILD_SECONDS = 300
 # The file that a provider's machines start from: a tar of the root file system, or a box for `vagrant box add`.
 _FILES = {ProviderKind.DOCKER: "root.tar", ProviderKind.LIBVIRT: "libvirt.box"}
 # For the root file system and the file that is made from it. Measured with Kubernetes 1.37.2: 2.4 GB and 4.3 GB.
@@ -63,8 +66,8 @@ class Box:
         if cache.sha256(self.file) != noted["sha256"]:
             raise Corrupted(
                 f"checksum mismatch: the box changed since it was built: {self.file}",
-                hint=f'build it again: sudo -E "$(command -v halab)" box build {self.name} --provider {self.provider} '
-                f"--kubernetes {noted['kubernetes']} --source {noted['source']} --force",
+                hint="build it again: "
+                + build_command(self.name, self.provider, noted["kubernetes"], noted["source"], "--force"),
             )
 
     def _noted(self, *names: str) -> dict[str, str]:
@@ -126,6 +129,8 @@ def ensure(
     """The box of that name with this bundle inside: from the cache, or built."""
     recipe = recipes.recipe(name)
     box = _box(name, bundle.key, provider)
+    if os.geteuid() != 0:
+        return _ensure_as_user(box, recipe, bundle, progress, force=force)
     with cache.locked(f"box-{box.path.name}", progress):
         if force or not box.file.is_file():
             _require_tools(provider)
@@ -133,6 +138,60 @@ def ensure(
             with cache.replacing(box.path) as folder:
                 _build(recipe, bundle, folder, provider, progress)
     return box
+
+
+def _ensure_as_user(box: Box, recipe: Recipe, bundle: Bundle, progress: Progress, *, force: bool) -> Box:
+    """Let root of a user namespace build it. The packages come first, because mmdebstrap makes its own namespace."""
+    if box.file.is_file() and not force:
+        return box
+    if problem := obstacle(box.name, box.provider, bundle.manifest.kubernetes, bundle.manifest.source):
+        raise problem
+    cache.need_space(cache.folder(), SPACE_BYTES[box.provider])
+    rootfs.base(_for_provider(recipe, box.provider), progress)
+    words = _build_words(box.name, box.provider, bundle.manifest.kubernetes, bundle.manifest.source)
+    with progress.step("build the box in a user namespace", limit_seconds=_BUILD_SECONDS):
+        try:
+            process.run(
+                user_namespace.command([sys.executable, "-m", *words, *(["--force"] if force else [])]),
+                timeout_seconds=3600,
+                env={"HALAB_CACHE": str(cache.folder()), **process.same_modules()},
+            )
+        except CommandFailed as error:
+            raise HostProblem(
+                f"the box could not be built in a user namespace: {error.output}",
+                hint=f"run it once as root: {process.as_root(' '.join(words))}",
+            ) from error
+    return box
+
+
+def obstacle(name: str, provider: ProviderKind, kubernetes: str, source: str) -> HostProblem | None:
+    """Why this user cannot build a box on this host; None if they can. The hint has the command for this box."""
+    try:
+        _require_tools(provider)
+    except HostProblem as problem:
+        return problem
+    if os.geteuid() == 0:
+        return None
+    command = " ".join(_build_words(name, provider, kubernetes, source))
+    if provider is ProviderKind.LIBVIRT:
+        return HostProblem(
+            "building a box for libvirt needs root: its boot loader is installed through a mounted disk",
+            hint=f"run it once as root: {process.as_root(command)}",
+        )
+    return user_namespace.required_for(command)
+
+
+def build_command(name: str, provider: ProviderKind, kubernetes: str, source: str, *options: str) -> str:
+    """The command line that builds a box, with sudo where the user needs it."""
+    command = " ".join([*_build_words(name, provider, kubernetes, source), *options])
+    needs_root = provider is ProviderKind.LIBVIRT and os.geteuid() != 0
+    return process.as_root(command) if needs_root else command
+
+
+def _build_words(name: str, provider: ProviderKind, kubernetes: str, source: str) -> list[str]:
+    return [
+        "halab", "box", "build", name, "--provider", provider, "--kubernetes", kubernetes, "--source", source,
+    ]  # fmt: skip
 
 
 def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: ProviderKind, progress: Progress) -> None:
@@ -178,10 +237,6 @@ def _require_tools(provider: ProviderKind) -> None:
     if provider is ProviderKind.LIBVIRT:
         disk.kernel_package(cache.architecture())
         disk.require_tools()
-    if os.geteuid() != 0:
-        raise HostProblem(
-            "building a box needs root", hint='run it once as root: sudo -E "$(command -v halab)" box build'
-        )
 
 
 def _box(name: str, bundle_key: str, provider: ProviderKind) -> Box:

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -71,6 +71,7 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
                     f"another halab process has held this lock for {_LOCK_SECONDS // 60} min: {path}",
                     hint=f"see which process: fuser -v {path}",
                 ) from error
+    _give_back([path])
     try:
         yield
     finally:
@@ -79,9 +80,25 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
 
 def make_folder(path: Path) -> Path:
     """The folder; it is made if it does not exist."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     with named_failures(path):
         path.mkdir(parents=True, exist_ok=True)
+    _give_back(missing)
     return path
+
+
+def _give_back(paths: Iterable[Path]) -> None:
+    """Give what root made under sudo to the user who called sudo, if the cache is in a folder of theirs."""
+    user, group = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
+    if os.geteuid() != 0 or not (user.isdecimal() and group.isdecimal()):
+        return
+    if any(parent.exists() and _owner(parent) == int(user) for parent in folder().parents):
+        for path in paths:
+            os.lchown(path, int(user), int(group))
+
+
+def _owner(path: Path) -> int:
+    return path.stat().st_uid
 
 
 @contextmanager
@@ -116,6 +133,7 @@ def _clear(building: Path, name: str) -> None:
 def put(fresh: Path, path: Path) -> None:
     """Move a finished folder to its place; an existing one is removed."""
     make_folder(path.parent)
+    _give_back([fresh, *fresh.rglob("*")])
     if not path.exists():
         fresh.rename(path)
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from halab import packages, process
 from halab.errors import HostProblem
+from halab.images import user_namespace
 
 SUITE = "bookworm"
 PROXY_PACKAGES = ("conntrack", "kmod", "nftables")
@@ -17,15 +18,18 @@ PROXY_PACKAGES = ("conntrack", "kmod", "nftables")
 _KEYS = [Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("gpg", "pgp")]
 
 
-def mmdebstrap() -> str:
-    """The path of mmdebstrap. HostProblem if it or the keys of Debian's archive are missing on this host."""
+def mmdebstrap() -> list[str]:
+    """mmdebstrap with its mode: root needs none, others are root of a user namespace.
+
+    HostProblem if it or the keys of Debian's archive are missing on this host.
+    """
     program = process.find("mmdebstrap", hint=packages.install("mmdebstrap", "debian-archive-keyring"))
     if not any(path.exists() for path in _KEYS):
         raise HostProblem(
             f"the keys of Debian's packages are missing: {_KEYS[0]}",
             hint=packages.install("debian-archive-keyring"),
         )
-    return program
+    return [program] if os.geteuid() == 0 else [program, "--mode=unshare"]
 
 
 def obstacle() -> HostProblem | None:
@@ -34,12 +38,7 @@ def obstacle() -> HostProblem | None:
         mmdebstrap()
     except HostProblem as problem:
         return problem
-    if os.geteuid() != 0:
-        return HostProblem(
-            "making kube-proxy's image needs root",
-            hint='run it as root: sudo -E "$(command -v halab)" bundle build',
-        )
-    return None
+    return user_namespace.required_for("halab bundle build") if os.geteuid() != 0 else None
 
 
 def proxy_base(target: Path) -> Sequence[str]:
@@ -48,7 +47,7 @@ def proxy_base(target: Path) -> Sequence[str]:
         f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "bug", "lintian")
     ]
     process.run(
-        [mmdebstrap(), "--variant=extract",
+        [*mmdebstrap(), "--variant=extract",
          f"--include={','.join(PROXY_PACKAGES)}", *excluded,
          # a container gets its own devices, and nobody installs packages into it
          "--skip=output/dev", '--customize-hook=rm -rf "$1"/var/lib/apt "$1"/var/cache "$1"/var/log',

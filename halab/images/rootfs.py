@@ -11,9 +11,10 @@ from pathlib import Path
 
 from halab import data, process
 from halab.config.box import Recipe
-from halab.images import cache
+from halab.images import cache, user_namespace
 from halab.images.bundle import Bundle
 from halab.images.containerd_store import store_images
+from halab.images.debian import mmdebstrap
 from halab.progress import Progress
 
 # Increased when this module makes other files from the same inputs.
@@ -26,7 +27,9 @@ def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> Non
     packed = base(recipe, progress)
     tree.mkdir()
     with progress.step("fill the box", limit_seconds=120):
-        process.run(["tar", "-C", tree, "--numeric-owner", "-xpf", packed], timeout_seconds=300)
+        # every machine makes its own devices; in a user namespace, tar could not
+        left_out = ["--exclude=./dev/*"] if user_namespace.is_inside() else []
+        process.run(["tar", "-C", tree, "--numeric-owner", *left_out, "-xpf", packed], timeout_seconds=300)
         bundle.verify()
         _install(recipe, bundle, tree)
     with progress.step("unpack the images", limit_seconds=300):
@@ -70,7 +73,7 @@ def base(recipe: Recipe, progress: Progress) -> Path:
 
 def _mmdebstrap(recipe: Recipe, tar: Path) -> None:
     process.run(
-        ["mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}",
+        [*mmdebstrap(), "--variant=minbase", f"--include={','.join(recipe.packages)}",
          # documentation is a tenth of the files, and nobody reads it in a lab
          "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
          "--dpkgopt=path-exclude=/usr/share/locale/*", recipe.suite, tar],

@@ -68,7 +68,7 @@ def commands() -> Iterator[list[str]]:
     for text in texts:
         for line in text.splitlines():
             if not line.lstrip().startswith("#"):
-                for found in re.findall(r"(?:^\s*|\]\}\" |sudo -E )halab ([a-z][^|&;\n]*)", line):
+                for found in re.findall(r"(?:^\s*|\]\}\" |PATH=\"\$PATH\" )halab ([a-z][^|&;\n]*)", line):
                     yield shlex.split(found)
 
 

@@ -103,6 +103,14 @@ def test_the_environment_of_a_child_is_clean(monkeypatch: pytest.MonkeyPatch) ->
     assert (found["LANG"], found["https_proxy"], found["MORE"]) == ("C.UTF-8", "http://proxy:1", "1")
 
 
+def test_system_programs_are_found_without_them_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary user of Debian has no /usr/sbin in the PATH, and `sudo env PATH="$PATH"` gives this PATH to root."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert process.run(["chroot", "--version"], timeout_seconds=LIMIT).code == 0
+    inside = process.run(["sh", "-c", "command -v useradd"], timeout_seconds=LIMIT)
+    assert inside.output == "/usr/sbin/useradd\n"
+
+
 def test_the_process_group_is_ended_at_the_time_limit(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"sleep 1000 & echo $! >{pids}; wait"

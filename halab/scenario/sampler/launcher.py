@@ -6,7 +6,6 @@ This is halab's side: it configures and starts the process (sampler/process.py) 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -114,7 +113,9 @@ def sampling(config: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
         certificates.context()
     argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
     grace = config.time_limit_seconds + 5
-    with process.background(argv, log=log, env=_paths(), with_input=True, grace_seconds=grace) as child:
+    with process.background(
+        argv, log=log, env=process.same_modules(), with_input=True, grace_seconds=grace
+    ) as child:
 
         def require_alive() -> None:
             if child.poll() is not None:
@@ -146,8 +147,3 @@ def _ended(code: int, config: SamplerConfig, log: Path) -> HalabError:
     if code == TUNNEL_LOST:
         return TunnelLost("the tunnel to the lab's host is lost", hint=f"see {log}")
     return HalabError(f"the sampler exited with code {code}", hint=f"see {log}")
-
-
-def _paths() -> dict[str, str]:
-    """Lets the child import the same halab, which may be a checkout that is not installed."""
-    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

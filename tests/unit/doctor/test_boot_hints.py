@@ -23,7 +23,7 @@ def test_without_root_an_unchecked_firewall_is_a_possible_reason() -> None:
     assert hint(FakeHost()) == [
         "firewall: not checked: only root can read it",
         "  possible reason: a firewall that drops the lab's packets blocks DHCP, SSH and the way between machines",
-        '  check: sudo -E "$(command -v halab)" doctor -f /labs/ha/lab.yml',
+        '  check: sudo env HOME="$HOME" PATH="$PATH" halab doctor -f /labs/ha/lab.yml',
     ]
 
 

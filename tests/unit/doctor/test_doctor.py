@@ -291,11 +291,35 @@ def test_an_unreadable_bundle_fails_every_check_that_reads_it() -> None:
     assert run_check("box", host).state is HostCheckState.FAILED
 
 
-def test_only_root_can_build_a_missing_box() -> None:
-    assert run_check("box", FakeHost(has_box=False, is_root=True)).state is HostCheckState.WARNING
-    result = run_check("box", FakeHost(has_box=False))
+def test_a_user_can_build_a_missing_box_of_containers() -> None:
+    for is_root in (False, True):
+        result = run_check("box", FakeHost(has_box=False, is_root=is_root))
+        assert result.state is HostCheckState.WARNING
+        assert list(result.fixes) == ["halab box build debian-12 --kubernetes 1.37"]
+
+
+def test_where_no_user_namespace_works_root_builds_the_box() -> None:
+    lacking = HostProblem(
+        "no user namespace for this user: no newuidmap", hint="sudo apt-get install uidmap"
+    )
+    result = run_check("box", FakeHost(has_box=False, box_lacks=lacking))
     assert result.state is HostCheckState.FAILED
-    assert list(result.fixes) == ['sudo -E "$(command -v halab)" box build debian-12 --kubernetes 1.37']
+    build = "halab box build debian-12 --kubernetes 1.37"
+    assert list(result.fixes) == [
+        f"sudo apt-get install uidmap && {build}", f'sudo env HOME="$HOME" PATH="$PATH" {build}',
+    ]  # fmt: skip
+
+
+def test_only_root_can_build_a_missing_box_of_virtual_machines() -> None:
+    host = FakeHost(has_box=False, variables={"HALAB_CACHE": "/big/cache"})
+    result = run_check("box", host, provider="libvirt")
+    assert (result.state, result.seen) == (
+        HostCheckState.FAILED, "not in the cache, and building it needs root: debian-12",
+    )  # fmt: skip
+    assert list(result.fixes) == [
+        'sudo env HOME="$HOME" PATH="$PATH" HALAB_CACHE="$HALAB_CACHE" '
+        "halab box build debian-12 --provider libvirt --kubernetes 1.37"
+    ]
 
 
 def test_failed_libvirt_checks_never_stop_a_lab_of_containers() -> None:
@@ -361,9 +385,7 @@ def test_failed_docker_checks_never_stop_a_lab_of_virtual_machines() -> None:
 def test_a_truncated_box_fails() -> None:
     result = run_check("box", FakeHost(has_box=Corrupted("truncated: /cache/box/root.tar")))
     assert (result.state, result.seen) == (HostCheckState.FAILED, "truncated: /cache/box/root.tar")
-    assert list(result.fixes) == [
-        'sudo -E "$(command -v halab)" box build debian-12 --kubernetes 1.37 --force'
-    ]
+    assert list(result.fixes) == ["halab box build debian-12 --kubernetes 1.37 --force"]
 
 
 def test_a_box_for_virtual_machines_needs_more_tools() -> None:
@@ -511,3 +533,14 @@ def test_require_checks_the_vagrant_plugin() -> None:
     with pytest.raises(HostProblem, match="not installed: vagrant-libvirt"):
         require(place_of(provider="libvirt"), host)
     require(place_of(), host)
+
+
+def test_kvm_that_a_bare_host_hides_from_its_libvirt_is_not_there() -> None:
+    """`scripts/bare-host virt` tells the commands that it runs what its libvirt has."""
+    hidden = FakeHost(variables={"HALAB_BARE_HOST_KVM": "no"})
+    result = run_check("kvm", hidden, provider="libvirt")
+    assert result.state is HostCheckState.FAILED
+    assert result.seen.startswith("scripts/bare-host hides /dev/kvm from its libvirt")
+    assert hidden.guests == []
+    shown = FakeHost(variables={"HALAB_BARE_HOST_KVM": "yes"})
+    assert run_check("kvm", shown, provider="libvirt").state is HostCheckState.OK

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pathlib import Path
 
 import pytest
@@ -21,4 +23,7 @@ def test_mmdebstrap_needs_the_keys_of_debian(tmp_path: Path, monkeypatch: pytest
         debian.mmdebstrap()
     assert caught.value.hint == packages.install("debian-archive-keyring")
     keys.touch()
-    assert debian.mmdebstrap() == str(program)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert debian.mmdebstrap() == [str(program)]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert debian.mmdebstrap() == [str(program), "--mode=unshare"]

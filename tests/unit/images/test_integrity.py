@@ -68,9 +68,9 @@ def test_one_changed_byte_is_noticed(noted: Box) -> None:
     with pytest.raises(Corrupted, match="checksum") as caught:
         noted.require_as_built()
     assert str(noted.file) in caught.value.message
-    assert caught.value.hint == (
-        f'build it again: sudo -E "$(command -v halab)" box build debian-12 --provider {noted.provider} '
-        "--kubernetes 1.37.2 --source modules --force"
+    assert caught.value.hint and caught.value.hint.startswith("build it again: ")
+    assert caught.value.hint.endswith(
+        f"halab box build debian-12 --provider {noted.provider} --kubernetes 1.37.2 --source modules --force"
     )
 
 
