@@ -150,10 +150,11 @@ need_vagrant_plugin() {
     compgen -G "$HOME/.vagrant.d/gems/*/gems/vagrant-libvirt-*" >/dev/null || need_packages no-such-command=vagrant-libvirt
 }
 
-# Whether a small guest boots under KVM on this host. The folder gets a lab file.
+# Whether a small guest boots under KVM on this host: FOLDER URI. The folder gets a lab file. The URI is that of a
+# libvirt that does not run yet: doctor asks it too, and that of the host may see another /dev/kvm.
 kvm_boots() {
   echo 'provider: libvirt' >"$1/kvm.yml"
-  { halab doctor -f "$1/kvm.yml" --only kvm --json 2>/dev/null || true; } | grep -qE '"state": *"ok"'
+  { LIBVIRT_DEFAULT_URI=$2 halab doctor -f "$1/kvm.yml" --only kvm --json 2>/dev/null || true; } | grep -qE '"state": *"ok"'
 }
 
 libvirt_answers() {

@@ -196,16 +196,30 @@ def test_a_bare_host_as_root_has_the_users_files_with_every_sudo(tmp_path: Path)
     assert (tmp_path / "seen").read_text() == "/home/ada l, /big disk, yes\n"
 
 
+def test_a_bare_host_takes_only_yes_or_no_for_kvm() -> None:
+    env = {**os.environ, "HALAB_BARE_HOST_KVM": "1"}
+    command = [LIB.parent / "bare-host", "status"]
+    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 3
+    assert "error: HALAB_BARE_HOST_KVM is neither yes nor no: 1" in done.stderr
+
+
 @pytest.mark.parametrize(("state", "expected"), [("ok", "yes"), ("failed", "no"), ("skipped", "no")])
 def test_libvirt_of_a_bare_host_gets_kvm_only_if_a_guest_boots(
     state: str, expected: str, tmp_path: Path
 ) -> None:
     answer = f'{{"checks": [{{"name": "kvm", "state": "{state}"}}]}}'
     halab = tmp_path / "halab"
-    halab.write_text(f"#!/bin/sh\necho \"$*\" >{tmp_path}/asked\necho '{answer}'\nexit 3\n")
+    halab.write_text(
+        f"#!/bin/sh\necho \"$LIBVIRT_DEFAULT_URI: $*\" >{tmp_path}/asked\necho '{answer}'\nexit 3\n"
+    )
     halab.chmod(0o755)
-    shell = Shell(tmp_path, f"PATH={tmp_path}:$PATH; kvm_boots {tmp_path} && echo yes || echo no")
+    shell = Shell(
+        tmp_path, f"PATH={tmp_path}:$PATH; kvm_boots {tmp_path} test:///new && echo yes || echo no"
+    )
     assert shell.line() == expected
-    assert (tmp_path / "asked").read_text() == f"doctor -f {tmp_path}/kvm.yml --only kvm --json\n"
+    assert (
+        tmp_path / "asked"
+    ).read_text() == f"test:///new: doctor -f {tmp_path}/kvm.yml --only kvm --json\n"
     assert (tmp_path / "kvm.yml").read_text() == "provider: libvirt\n"
     shell.end()

@@ -30,7 +30,8 @@ def test_the_firewall_is_skipped_without_root() -> None:
     result = run_check(FakeHost())
     assert (result.state, result.needs_root) == (HostCheckState.SKIPPED, True)
     assert list(result.fixes) == [
-        'sudo env HOME="$HOME" PATH="$PATH" halab doctor -f /labs/ha/lab.yml', "sudo iptables -S; sudo nft list ruleset",
+        'sudo env HOME="$HOME" PATH="$PATH" halab doctor -f /labs/ha/lab.yml',
+        "sudo iptables -S; sudo nft list ruleset",
     ]  # fmt: skip
 
 
