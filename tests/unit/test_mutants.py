@@ -7,7 +7,8 @@ from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
+from time import process_time
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,3 +126,40 @@ def test_a_constant_that_others_have_imported_is_replaced_there_too(script: Any,
         == "survived"
     )
     assert vars(deadline)["GAP_SECONDS"] == 2.0
+
+
+def any_mutant(mutations: Any) -> Any:
+    return next(mutations.mutants("record.outage", OUTAGE_SOURCE))
+
+
+def test_a_mutant_that_makes_a_test_much_slower_is_killed(
+    script: Any, mutations: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may loop for ever: nobody waits for the end of it."""
+
+    def work_for_half_a_second(*_: object) -> None:
+        while process_time() < 0.5:
+            pass
+
+    monkeypatch.setattr(script, "run_test", work_for_half_a_second)
+    monkeypatch.setattr(script, "LIMIT_MORE_SECONDS", 0.01)
+    test = SimpleNamespace(nodeid="a test")
+    usual, slow = (script.Run((), 0.0, seconds={"a test": seconds}) for seconds in (0.5, 0.0))
+    assert script.in_fork(any_mutant(mutations), lambda: usual._survives([test])) == "survived"
+    assert script.in_fork(any_mutant(mutations), lambda: slow._survives([test])) == "killed"
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(AssertionError, "killed"), (pytest.skip.Exception, "survived")]
+)
+def test_a_mutant_ends_at_the_first_test_that_fails(
+    script: Any, mutations: Any, error: type[BaseException], outcome: str
+) -> None:
+    def fail() -> None:
+        raise error("a reason")
+
+    run = script.Run((), 0.0, has_mutant=True)
+    call = pytest.CallInfo.from_call(fail, "call")
+    assert (
+        script.in_fork(any_mutant(mutations), lambda: run.pytest_runtest_makereport(call) is None) == outcome
+    )

@@ -57,7 +57,7 @@ def test_a_recovery_at_its_bound(
 ) -> None:
     outcome = recovery(steady_at=steady_at, is_steady=is_steady, patience=patience)
     assert outcome.standing is standing
-    assert outcome.figures[0].most == 90 * patience
+    assert outcome.figures[0].most == outcome.patient_seconds == 90 * patience
 
 
 def test_a_recovery_counts_from_the_last_heal_or_from_the_first_inject() -> None:
