@@ -135,9 +135,10 @@ def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
                 hint=f"delete it with `halab snapshot delete {name}`",
             )
         _restore_machines(lab_dir, machines, name, progress)
-        # containers have restarted; virtual machines continue with a stepped clock, and their leases expire only now
-        hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
-        return wait_steady(lab_dir, lab, progress, hold_seconds=hold)
+        # containers have booted; virtual machines continue with a stepped clock, and their leases expire only now
+        continues = lab.provider is ProviderKind.LIBVIRT
+        hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if continues else 0
+        return wait_steady(lab_dir, lab, progress, hold_seconds=hold, all_booted=not continues)
 
 
 def reset(lab_dir: LabDir, progress: Progress) -> Observation:

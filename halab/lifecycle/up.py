@@ -70,7 +70,8 @@ def up(lab_dir: LabDir, progress: Progress) -> UpResult:
             )
             changes = provisioner.run()
             _save_credentials(lab_dir, provisioner)
-            seen = wait_steady(lab_dir, lab, progress)
+            all_booted = started == len(lab.machines) and changes == 0
+            seen = wait_steady(lab_dir, lab, progress, all_booted=all_booted)
             # even if nothing was changed: an earlier `up` may have ended before it saved the lab
             snapshot.save_after_up(lab_dir, machines, progress)
             return UpResult(lab, seen, started + changes)
@@ -97,8 +98,8 @@ def start(lab_dir: LabDir, progress: Progress) -> Observation:
                     hint="create them again with `halab up`",
                 )
         require_thawed(machines)
-        boot(lab_dir, machines, progress)
-        return wait_steady(lab_dir, lab, progress)
+        booted = boot(lab_dir, machines, progress)
+        return wait_steady(lab_dir, lab, progress, all_booted=booted == len(lab.machines))
 
 
 def stop(lab_dir: LabDir, progress: Progress) -> None:

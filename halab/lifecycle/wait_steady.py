@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from halab.clock import Deadline, RealClock
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from halab.clock import Deadline, NotYet, RealClock, wait_for
+from halab.cluster import leases
+from halab.cluster.api import Api
 from halab.cluster.steady import Observation, observe, wait_until_steady
+from halab.errors import TimedOut, Unreachable
 from halab.lifecycle import access
 from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
@@ -14,8 +20,13 @@ _STEADY_SECONDS = 240
 _OBSERVE_EVERY_SECONDS = 2
 
 
-def wait_steady(lab_dir: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0) -> Observation:
-    """Wait until the lab is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the limit."""
+def wait_steady(
+    lab_dir: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0, all_booted: bool = False
+) -> Observation:
+    """Wait until the lab is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the limit.
+
+    `all_booted` says that all machines have just booted, so that no leader of before is left.
+    """
     limit = _STEADY_SECONDS * lab.patience
     with (
         access.api(lab_dir, lab) as api,
@@ -23,6 +34,8 @@ def wait_steady(lab_dir: LabDir, lab: Lab, progress: Progress, *, hold_seconds: 
     ):
         guests, clock = access.guests(lab_dir), RealClock()
         deadline = Deadline.after(clock, limit)
+        if all_booted:
+            _free_leases(api, deadline)
         seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
         since = clock.now()
         while clock.now() < since + hold_seconds:
@@ -32,3 +45,16 @@ def wait_steady(lab_dir: LabDir, lab: Lab, progress: Progress, *, hold_seconds: 
                 since = clock.now()
         step.done(str(seen))
     return seen
+
+
+def _free_leases(api: Api, deadline: Deadline) -> None:
+    """Free the leases of the leaders of before as soon as the API answers. The caller reports an API that does not."""
+
+    def free() -> None:
+        try:
+            leases.free_expired(api, datetime.now(UTC))
+        except Unreachable as error:
+            raise NotYet(error.message) from error
+
+    with suppress(TimedOut):
+        wait_for("the API to answer", free, deadline)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from support.fakes import FakeApi, FakeClock, FakeGuests, Recorded, lab_of
 
+from halab.cluster import leases
 from halab.cluster.steady import Observation
-from halab.errors import TimedOut
+from halab.errors import TimedOut, Unreachable
 from halab.lifecycle import access, wait_steady
 from halab.lifecycle.lab import LabDir, open_file
 
@@ -70,3 +71,22 @@ def test_a_lab_must_stay_steady_for_the_whole_hold(
     assert len(waits) == 2
     assert list(observations) == []
     assert api.is_closed
+
+
+def test_after_a_boot_of_all_machines_the_leases_of_before_are_freed_as_soon_as_the_api_answers(
+    api: ClosableApi, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def free(*_: Any) -> list[str]:
+        tries.append("asked")
+        if len(tries) < 3:
+            raise Unreachable("no answer")
+        return []
+
+    monkeypatch.setattr(leases, "free_expired", free)
+    monkeypatch.setattr(wait_steady, "wait_until_steady", lambda *_, **__: STEADY)
+    wait_steady.wait_steady(lab_dir, lab_of(), Recorded())
+    assert tries == []
+    wait_steady.wait_steady(lab_dir, lab_of(), Recorded(), all_booted=True)
+    assert len(tries) == 3
