@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from halab.config.fault_facts import FAULT_FACTS, FaultFacts
+from halab.config.fault_facts import FaultFacts, facts_of
 from halab.config.fault_spec import is_path
 from halab.config.targets import FaultTarget
 from halab.faults.journal import Entry
@@ -61,7 +61,7 @@ class Fault:
     `rule` yields what is wrong with options that are right one by one, such as two that exclude each other.
 
     `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
-    makes no sense. The name is a key of FAULT_FACTS, which says what judging and drawing a run depend on.
+    makes no sense.
     """
 
     name: str
@@ -76,11 +76,7 @@ class Fault:
 
     @property
     def facts(self) -> FaultFacts:
-        if self.name not in FAULT_FACTS:
-            raise LookupError(
-                f"{self.name} has no facts: add it to FAULT_FACTS in halab/config/fault_facts.py"
-            )
-        return FAULT_FACTS[self.name]
+        return facts_of(self.name)
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]:
         """Yield a line for everything that is wrong with the options as written."""
