@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,30 @@ from halab.config.targets import TargetKind
 Text = Annotated[str, Field(min_length=1)]
 
 
+_CONTROL_PLANE = frozenset({TargetKind.CONTROL_PLANE})
+_NODES = frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER})
+_BALANCER = frozenset({TargetKind.BALANCER})
+
+
+@dataclass(frozen=True)
+class FactTraits:
+    """What a fact is. `kinds` are the kinds of machines that it is read from; None for a fact of the lab.
+
+    `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
+    `grows_by_itself` is how much a number may grow during a run without any fault.
+    """
+
+    kinds: frozenset[TargetKind] | None = _CONTROL_PLANE
+    is_a_number: bool = False
+    grows_by_itself: int = 0
+    values: frozenset[str] | None = None
+    good_value: str | None = None
+
+
+_OF_CONTROL_PLANES = FactTraits()
+_OF_THE_LAB = FactTraits(kinds=None)
+
+
 class FactName(StrEnum):
     """What is read from inside the lab: when something started, who leads, the state of a member."""
 
@@ -24,20 +49,35 @@ class FactName(StrEnum):
     API_SERVER_STARTED = "kube-apiserver-started"
     CONTROLLER_MANAGER_STARTED = "kube-controller-manager-started"
     SCHEDULER_STARTED = "kube-scheduler-started"
-    KUBELET_STARTED = "kubelet-started"
-    CONTAINERD_STARTED = "containerd-started"
-    BALANCER_STARTED = "balancer-started"
-    MACHINE_STARTED = "machine-started"
-    ETCD_LEADER = "etcd-leader"
-    CONTROLLER_MANAGER_LEADER = "kcm-leader"
-    SCHEDULER_LEADER = "scheduler-leader"
-    CONTROLLER_MANAGER_HOLDER = "kcm-holder"
-    SCHEDULER_HOLDER = "scheduler-holder"
-    ETCD_TERM = "etcd-term"
-    NODE_READY = "node-ready"
-    BACKEND = "backend"
-    ETCD_ALARM = "etcd-alarm"
-    ETCD_REVISION = "etcd-revision"
+    KUBELET_STARTED = "kubelet-started", FactTraits(_NODES)
+    CONTAINERD_STARTED = "containerd-started", FactTraits(_NODES)
+    BALANCER_STARTED = "balancer-started", FactTraits(_BALANCER)
+    MACHINE_STARTED = "machine-started", FactTraits(frozenset(TargetKind))
+    ETCD_LEADER = "etcd-leader", _OF_THE_LAB
+    CONTROLLER_MANAGER_LEADER = "kcm-leader", _OF_THE_LAB
+    SCHEDULER_LEADER = "scheduler-leader", _OF_THE_LAB
+    CONTROLLER_MANAGER_HOLDER = "kcm-holder", _OF_THE_LAB
+    SCHEDULER_HOLDER = "scheduler-holder", _OF_THE_LAB
+    ETCD_TERM = "etcd-term", FactTraits(kinds=None, is_a_number=True)
+    NODE_READY = (
+        "node-ready",
+        FactTraits(_NODES, values=frozenset({"true", "false", "unknown"}), good_value="true"),
+    )
+    BACKEND = "backend", FactTraits(values=frozenset({"up", "down"}), good_value="up")
+    ETCD_ALARM = (
+        "etcd-alarm",
+        FactTraits(values=frozenset({"none", "NOSPACE", "CORRUPT"}), good_value="none"),
+    )
+    # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
+    ETCD_REVISION = "etcd-revision", FactTraits(is_a_number=True, grows_by_itself=10_000_000)
+
+    traits: FactTraits
+
+    def __new__(cls, name: str, traits: FactTraits = _OF_CONTROL_PLANES) -> FactName:
+        fact = str.__new__(cls, name)
+        fact._value_ = name
+        fact.traits = traits
+        return fact
 
     @property
     def is_sampled(self) -> bool:
@@ -46,62 +86,12 @@ class FactName(StrEnum):
 
     @property
     def is_of_a_machine(self) -> bool:
-        return self not in _OF_THE_LAB
-
-    @property
-    def is_a_number(self) -> bool:
-        return self in _NUMBERS
-
-    @property
-    def grows_by_itself(self) -> int:
-        """How much it may grow during a run without any fault; 0 if it does not grow by itself."""
-        return _GROWTH.get(self, 0)
+        return self.traits.kinds is not None
 
     @property
     def kinds(self) -> frozenset[TargetKind]:
         """The kinds of machines that it is read from; empty for a fact of the whole lab."""
-        if not self.is_of_a_machine:
-            return frozenset()
-        return _KINDS.get(self, frozenset({TargetKind.CONTROL_PLANE}))
-
-    @property
-    def values(self) -> frozenset[str] | None:
-        """Its possible values, if they are known in advance."""
-        return _VALUES.get(self)
-
-    @property
-    def good_value(self) -> str | None:
-        """Its value in a healthy lab."""
-        return _GOOD.get(self)
-
-
-_OF_THE_LAB = frozenset(
-    {
-        FactName.ETCD_LEADER,
-        FactName.CONTROLLER_MANAGER_LEADER,
-        FactName.SCHEDULER_LEADER,
-        FactName.CONTROLLER_MANAGER_HOLDER,
-        FactName.SCHEDULER_HOLDER,
-        FactName.ETCD_TERM,
-    }
-)
-_NUMBERS = frozenset({FactName.ETCD_TERM, FactName.ETCD_REVISION})
-# Every write increments the revision, and the sampler writes all the time. No lab makes this many writes in a day.
-_GROWTH = {FactName.ETCD_REVISION: 10_000_000}
-_NODES = frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER})
-_KINDS = {
-    FactName.KUBELET_STARTED: _NODES,
-    FactName.CONTAINERD_STARTED: _NODES,
-    FactName.NODE_READY: _NODES,
-    FactName.BALANCER_STARTED: frozenset({TargetKind.BALANCER}),
-    FactName.MACHINE_STARTED: frozenset(TargetKind),
-}
-_VALUES = {
-    FactName.NODE_READY: frozenset({"true", "false", "unknown"}),
-    FactName.BACKEND: frozenset({"up", "down"}),
-    FactName.ETCD_ALARM: frozenset({"none", "NOSPACE", "CORRUPT"}),
-}
-_GOOD = {FactName.NODE_READY: "true", FactName.BACKEND: "up", FactName.ETCD_ALARM: "none"}
+        return self.traits.kinds or frozenset()
 
 
 def _word(value: Any) -> Any:
@@ -196,9 +186,10 @@ class FactExpectation(_Expectation):
 
         A named machine may lead without any fault. So a value shows a fault only if the healthy value is known.
         """
-        by_itself = self.fact.grows_by_itself
+        by_itself = self.fact.traits.grows_by_itself
         if self.value is not None:
-            return self.fact.good_value is not None and self.value != self.fact.good_value
+            good = self.fact.traits.good_value
+            return good is not None and self.value != good
         if self.changed is not None:
             return by_itself == 0
         return self.increase is not None and self.increase.least > by_itself

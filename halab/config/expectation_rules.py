@@ -82,13 +82,13 @@ class ExpectationRules:
             yield f"only {able} reports its backends: add `when: {{load_balancer: {able}}}`"
 
     def _value(self, fact: FactName, value: str) -> Iterator[str]:
-        if fact.is_a_number:
+        if fact.traits.is_a_number:
             yield f"the value of {fact} cannot be known in advance: expect an `increase`"
         elif not fact.is_sampled:
             yield f"a start time cannot be known in advance: expect {fact} `changed`"
-        elif fact.values is not None and value not in fact.values:
-            yield f"{fact} should be {_listed(sorted(fact.values))}, not {value}"
-        elif fact.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
+        elif fact.traits.values is not None and value not in fact.traits.values:
+            yield f"{fact} should be {_listed(sorted(fact.traits.values))}, not {value}"
+        elif fact.traits.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
             yield f"{fact} should be a control plane, such as cp1, not {value}"
         else:
             yield from self.known.missing_machine(value)
@@ -165,7 +165,7 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
         yield f"reached goes with a value, not with {form}"
     if form == "changed" and during is not None:
         yield "within counts from the step before, not over a window: leave `during` out"
-    if form == "increase" and not fact.is_a_number:
+    if form == "increase" and not fact.traits.is_a_number:
         yield f"{fact} is not a number and cannot increase"
     if form == "increase" and during is None:
         yield "increase needs a window: add `during` and the name of a fault"

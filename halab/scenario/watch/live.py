@@ -189,5 +189,5 @@ def _changed(reading: StateReading, before: str | None) -> str:
 
 
 def _is_bad(reading: StateReading) -> bool:
-    good = FactName(reading.state).good_value
+    good = FactName(reading.state).traits.good_value
     return good is not None and reading.value != good

@@ -12,6 +12,7 @@ from halab.config import scenario_rules, schema
 from halab.config.lab import Balancer, ProviderKind
 from halab.config.lab_traits import Condition, Needs
 from halab.config.loading import loads
+from halab.config.probe import ProbeName
 from halab.config.quantities import format_duration, seconds_of, share_of
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, Wait
@@ -175,7 +176,7 @@ def test_options_become_text() -> None:
         (
             "probe: write-via-lb",
             "probe: wriet-via-lb",
-            "s.yml:13: steps[5].expect.probe: should be ready-via-lb, read-via-lb, write-via-lb, read-kept-via-lb",
+            f"s.yml:13: steps[5].expect.probe: should be {', '.join(list(ProbeName)[:4])}",
         ),
         (
             "longest_outage: 5s, during",

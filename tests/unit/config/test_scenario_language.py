@@ -240,8 +240,8 @@ def test_every_fact_is_sampled_or_read_of_some_machine() -> None:
     for fact in FactName:
         assert fact.is_sampled is not fact.endswith("-started")
         assert bool(fact.kinds) is fact.is_of_a_machine
-        if fact.values is not None:
-            assert fact.good_value in fact.values
+        if fact.traits.values is not None:
+            assert fact.traits.good_value in fact.traits.values
 
 
 # the whole
