@@ -11,7 +11,7 @@ import click
 
 from halab.cli.complete import machines
 from halab.cli.console import echo, echo_raw
-from halab.cli.lab import file_option, lab_dir_of
+from halab.cli.options import file_option, lab_dir_of
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from halab.cli.console import echo_raw
-from halab.cli.lab import json_option, print_json
+from halab.cli.options import json_option, print_json
 
 
 @click.group("box")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.console import echo_raw
-from halab.cli.lab import json_option, print_json
+from halab.cli.options import json_option, print_json
 from halab.errors import BadUsage, ExitCode
 from halab.printable import brief, printable
 

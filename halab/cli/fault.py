@@ -12,7 +12,7 @@ import click
 
 from halab.cli.complete import fault_names, fault_options, open_faults, targets
 from halab.cli.console import echo
-from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 from halab.errors import ExitCode, HalabError
 
 if TYPE_CHECKING:

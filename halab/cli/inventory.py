@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.console import echo
-from halab.cli.lab import json_option, print_json
+from halab.cli.options import json_option, print_json
 from halab.errors import ExitCode
 
 if TYPE_CHECKING:

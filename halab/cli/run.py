@@ -14,7 +14,7 @@ import click
 from halab.cli.complete import scenario_names, tags
 from halab.cli.console import echo, echo_raw
 from halab.cli.fault import print_open_faults
-from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 from halab.errors import HalabError
 
 if TYPE_CHECKING:

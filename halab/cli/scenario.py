@@ -12,7 +12,7 @@ import click
 
 from halab.cli.complete import scenario_names
 from halab.cli.console import echo, echo_raw
-from halab.cli.lab import json_option, print_json
+from halab.cli.options import json_option, print_json
 
 if TYPE_CHECKING:
     from halab.scenario.run.library import Script

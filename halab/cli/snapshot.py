@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from halab.cli.console import echo
-from halab.cli.lab import file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 
 
 @click.group("snapshot")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from halab.cli.console import echo, echo_raw
-from halab.cli.lab import print_json
+from halab.cli.options import print_json
 from halab.errors import ExitCode
 from halab.printable import one_line
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.console import echo
-from halab.cli.lab import file_option, lab_dir_of
+from halab.cli.options import file_option, lab_dir_of
 
 if TYPE_CHECKING:
     from halab.cli.live_view import LiveScreen

@@ -1,0 +1,35 @@
+"""What several commands share: their options, the lab that these name, and output as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from halab.cli.console import echo_raw
+
+if TYPE_CHECKING:
+    from halab.lifecycle.lab import LabDir
+
+file_option = click.option(
+    "-f",
+    "--file",
+    "file",
+    type=click.Path(path_type=Path),
+    default="lab.yml",
+    show_default=True,
+    help="Use this lab file.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def lab_dir_of(file: Path) -> LabDir:
+    from halab.lifecycle.lab import open_file
+
+    return open_file(file)
+
+
+def print_json(value: Any) -> None:
+    echo_raw(json.dumps(value, indent=2))
