@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
+from halab.config.expectation import FactName
 from halab.config.probe import ProbeName
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +23,13 @@ def test_no_reference_page_is_stale() -> None:
     )
 
 
-@pytest.mark.parametrize("page", ["run-folder.md", "scenario-file.md"])
-def test_a_table_of_probes_has_them_all(page: str) -> None:
-    path = Path("docs", "reference", page)
-    rows = [line.split("|")[1] for line in (ROOT / path).read_text().splitlines() if line.startswith("| `")]
-    missing = [str(probe) for probe in ProbeName if not any(f"`{probe}`" in row for row in rows)]
-    assert not missing, f"add to the table of probes in {path}: {', '.join(missing)}"
+@pytest.mark.parametrize(("section", "names"), [("Probes", ProbeName), ("Facts", FactName)])
+def test_the_tables_of_the_scenario_file_have_all_probes_and_facts(
+    section: str, names: type[StrEnum]
+) -> None:
+    path = Path("docs", "reference", "scenario-file.md")
+    _, _, text = (ROOT / path).read_text().partition(f"\n## {section}\n")
+    lines = text.partition("\n## ")[0].splitlines()
+    rows = [line.split("|")[1] for line in lines if line.startswith("| `")]
+    missing = [str(name) for name in names if not any(f"`{name}`" in row for row in rows)]
+    assert not missing, f"add to {section} in {path}: {', '.join(missing)}"
