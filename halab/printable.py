@@ -1,4 +1,4 @@
-"""Text from files and machines, made fit to be shown: it can neither steer a terminal nor break an XML file."""
+"""Make text from files and machines safe to show: it can neither control a terminal nor break an XML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a machine that was created anew joins the cluster again."""
+"""How a machine that was created again joins the cluster."""
 
 from __future__ import annotations
 

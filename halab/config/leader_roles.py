@@ -1,4 +1,4 @@
-"""The components of which one instance leads, and what their leaders are called in scenarios and in recorded runs."""
+"""The components that elect a leader, and the names of the leaders in scenarios and in recorded runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Debian packages for images of ours: the programs that kube-proxy runs, and their libraries."""
+"""Debian packages for the image of kube-proxy that halab builds: the programs that it runs, and their libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads: a broken one continues where it ended, and a file with a wrong checksum is never used."""
+"""Downloads. An interrupted one continues where it stopped, and a file with a wrong checksum is never used."""
 
 from __future__ import annotations
 

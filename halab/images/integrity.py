@@ -1,4 +1,4 @@
-"""A quick check that a box is not truncated, by the end of its file: reading all of it takes seconds."""
+"""A quick check that the file of a box is complete. It does not read all of the file: that would take seconds."""
 
 from __future__ import annotations
 

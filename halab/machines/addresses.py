@@ -1,4 +1,4 @@
-"""Where this host reaches a lab's machines: a provider may give them other addresses at every start."""
+"""The addresses at which this host reaches a lab's machines: a provider may change them at every start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machines that a provider has in snapshots of a lab."""
+"""A machine in a snapshot of a lab, as the providers list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a machine is made as a container: the engine's arguments that let systemd and Kubernetes run in it."""
+"""A machine as a container: the engine's arguments that let systemd and Kubernetes run in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a machine is made as a virtual machine: its networks, its addresses on them, and its label."""
+"""A machine as a virtual machine: its networks, its addresses on them, and its label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A script that adds to a machine of a stock box what the recipe of halab's own box has in it."""
+"""The script that adds to a machine of a stock box what halab's own box contains."""
 
 from __future__ import annotations
 

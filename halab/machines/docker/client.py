@@ -1,4 +1,4 @@
-"""A connection to a docker engine, and what its library raises in our own words."""
+"""A connection to a docker engine. Errors of the docker library become errors of halab."""
 
 from __future__ import annotations
 

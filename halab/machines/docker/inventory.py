@@ -1,4 +1,4 @@
-"""What a docker engine has of labs: containers, networks, volumes and images with halab's labels."""
+"""The resources of labs at a docker engine: containers, networks, volumes and images with halab's labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labels that halab gives to what it makes at a docker engine, and filters that find it again."""
+"""The labels of everything that halab creates at a docker engine, and the filters that select by them."""
 
 from __future__ import annotations
 

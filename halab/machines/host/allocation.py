@@ -1,4 +1,4 @@
-"""What labs on this host hold: their networks and provider, in a list in the user's state folder, under a lock."""
+"""The networks and providers of the labs on this host: a list in the user's state folder, under a lock."""
 
 from __future__ import annotations
 

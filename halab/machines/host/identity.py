@@ -1,4 +1,4 @@
-"""The identity of this host: labels have it, because several hosts may share an engine or a libvirt."""
+"""The identity of this host. Labels contain it, because several hosts may share an engine or a libvirt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The resources of labs on this host that no provider has: allocations, work folders, held locks."""
+"""The resources of labs that belong to this host and to no provider: allocations, work folders, held locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tunnels to another host that the machines of a lab are on: each is an `ssh` that ends with the command of halab.
+"""Tunnels to another host, which runs the machines of a lab. Every tunnel is an `ssh` that ends with halab's command.
 
 Addresses of the lab's network are not routed from here: they are reached through a SOCKS5 proxy of that ssh. A docker
 engine there is reached by its socket, which the same ssh forwards. Both are Unix sockets in a folder that only this

@@ -1,4 +1,4 @@
-"""What a libvirt says of itself: its version, its storage pools, its networks. Nothing is changed."""
+"""The facts of a libvirt: its version, its storage pools, its networks. This module only reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of libvirt's library that halab uses, as types: what the library declares of itself is often wrong."""
+"""Types for the part of libvirt's library that halab uses: the library's own annotations are often wrong."""
 
 from __future__ import annotations
 

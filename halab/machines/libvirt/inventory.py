@@ -1,4 +1,4 @@
-"""What a libvirt has of labs: machines, their snapshots and disks, and networks."""
+"""The resources of labs at a libvirt: machines, their snapshots and disks, and networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks of labs at libvirt: one that leads nowhere but to this host, and one for SSH."""
+"""The networks of labs at libvirt: one that only the machines and this host are on, and one for SSH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at a libvirt that others change at the same time: what it lists may be gone before it is asked about."""
+"""Ask a libvirt again if another program removed an object between the listing and the question."""
 
 from __future__ import annotations
 

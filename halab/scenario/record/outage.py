@@ -1,4 +1,4 @@
-"""Figures of the samples of one lane: outages, shares, answer times. Pure, and never in favour of the lab.
+"""Figures of the samples of one lane: outages, shares, answer times. Pure. Errors of measurement never favour the lab.
 
 A time without samples is unknown: it is reported as a gap, and counts neither as good nor as bad.
 """
