@@ -162,7 +162,7 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
     if form == "value" and (expectation.reached is None) == (during is None):
         yield "a value needs `reached: within` a time, or `during` a fault"
     if form != "value" and expectation.reached is not None:
-        yield f"reached goes with a value, not with {form}"
+        yield f"reached needs a value, not {form}"
     if form == "changed" and during is not None:
         yield "within counts from the step before, not over a window: leave `during` out"
     if form == "increase" and not fact.traits.is_a_number:

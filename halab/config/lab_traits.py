@@ -128,9 +128,9 @@ class Needs(Model):
         """Why a lab does not meet the needs, in words; empty if it does. `capabilities` are needed in addition."""
         lacking = self.condition.fails_in(setting)
         if setting.control_planes < self.control_planes:
-            lacking.append(f"the lab has {setting.control_planes} control planes, not {self.control_planes}")
+            lacking.append(_too_few(setting.control_planes, self.control_planes, "control plane"))
         if setting.workers < self.workers:
-            lacking.append(f"the lab has {setting.workers} workers, not {self.workers}")
+            lacking.append(_too_few(setting.workers, self.workers, "worker"))
         for name in dict.fromkeys([*self.capabilities, *capabilities]):
             if name not in setting.capabilities:
                 why = f": {setting.lacking[name]}" if name in setting.lacking else ""
@@ -151,3 +151,7 @@ def _compares(version: str, condition: str) -> bool:
         "<=": not at_least or equal,
         "<": not at_least,
     }[comparison]
+
+
+def _too_few(given: int, needed: int, what: str) -> str:
+    return f"the lab has {given} {what}{'' if given == 1 else 's'}, and the scenario needs {needed}"

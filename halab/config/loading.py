@@ -95,7 +95,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, 1)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; known here: {', '.join(names)}" if names else ""
+    return f"; known: {', '.join(names)}" if names else ""
 
 
 def _validated(content: bytes, text: str, name: str, model: type[M]) -> Written[M]:

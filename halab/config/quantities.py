@@ -82,7 +82,9 @@ class Bounds:
     def in_words(self, spell: Callable[[float], str]) -> str:
         if math.isinf(self.most):
             return f"at least {spell(self.least)}"
-        return f"{spell(self.least)} to {spell(self.most)}" if self.least else spell(self.most)
+        if self.least:
+            return f"{spell(self.least)} to {spell(self.most)}"
+        return f"at most {spell(self.most)}" if self.most else spell(0)
 
 
 def format_count(count: float) -> str:

@@ -54,7 +54,7 @@ def kvm(host: Host, subject: Subject) -> Finding:
         _how_it_stopped(boot),
         _CONTAINERS,
         _EMULATED,
-        "use a host that runs guests on its processor, not one that emulates them",
+        "use a host whose KVM runs guests on the processor and does not emulate them",
     )
 
 
@@ -79,7 +79,7 @@ def _booted(host: Host) -> Finding:
         if not host.libvirt_has_kvm():
             return failed(
                 f"a guest booted, but libvirt cannot use {_DEVICE}",
-                fix.as_root(host, "systemctl restart libvirtd") + "  # it looked before KVM worked",
+                fix.as_root(host, "systemctl restart libvirtd") + "  # libvirt started before KVM worked",
                 _CONTAINERS,
                 _EMULATED,
             )

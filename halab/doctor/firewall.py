@@ -59,7 +59,9 @@ def firewall(host: Host, subject: Subject) -> Finding:
     commands = " && ".join(fix.as_root(host, command) for gap in gaps for command in gap.commands)
     fixes = [commands]
     if (_LIBVIRT_TABLE in nft or _uses_nftables(host)) and any(gap.accepted_by_libvirt for gap in gaps):
-        seen = f"{seen}, and libvirt's own rules are in nftables, where they do not help"
+        seen = (
+            f"{seen}, and libvirt's own rules are in nftables, which cannot accept what another chain drops"
+        )
         fixes.insert(0, _use_iptables(host))
     return warning(f"{seen}: {', '.join(_losses(host, gaps))}", *fixes)
 
@@ -170,7 +172,7 @@ def _visible_to_everyone(host: Host) -> list[str]:
     if _are_bridges_filtered(host):
         visible.append("bridges are filtered")
     if visible and _uses_nftables(host):
-        visible.append("libvirt's own rules are in nftables, where they do not open the others")
+        visible.append("libvirt's own rules are in nftables, which cannot accept what another chain drops")
     return visible
 
 
@@ -199,5 +201,5 @@ def _listing(host: Host, *argv: str) -> str | None:
 CHECKS = (
     Check("firewall", "a packet that a firewall drops looks like a fault that nobody injected", firewall, LIBVIRT_ONLY,
           runs_at_up=True, warns_at_up=True, about_machines_host=True,
-          boot_reason="a firewall that drops the lab's packets blocks DHCP, SSH and the way between machines"),
+          boot_reason="a firewall that drops the lab's packets blocks DHCP, SSH and packets between machines"),
 )  # fmt: skip

@@ -97,7 +97,7 @@ FAULTS = (
         _restore,
         {
             "check": Option(
-                f"{' or '.join(BackendCheck)}: how {checking_balancers()} checks the API servers",
+                f"{' or '.join(BackendCheck)} (how {checking_balancers()} checks the API servers)",
                 "|".join(BackendCheck),
                 "tcp",
                 "",

@@ -143,7 +143,7 @@ FAULTS = (
         _let_write,
         {
             "process": Option(
-                "the name of a process; without it, the whole disk of a virtual machine, or etcd in a container",
+                "the name of a process (default: all of a virtual machine, or etcd in a container)",
                 processes.PROCESS.pattern,
                 "etcd",
                 "",

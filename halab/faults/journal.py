@@ -14,7 +14,7 @@ from halab import files
 from halab.errors import HostProblem, LabProblem
 from halab.printable import shortened
 
-_REPAIR = "was it changed by hand? `halab reset` puts the lab back to how `halab up` left it, and begins a new journal"
+_REPAIR = "was it changed by hand? `halab reset` restores the state that `halab up` saved, and begins a new journal"
 
 
 @dataclass(frozen=True)

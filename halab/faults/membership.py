@@ -127,7 +127,7 @@ FAULTS = (
         _rejoin,
         {
             "join": Option(
-                "in-turn or at-once: how several machines join again",
+                "in-turn or at-once (how several machines join again)",
                 f"in-turn|{_AT_ONCE}",
                 example=_AT_ONCE,
                 default="in-turn",

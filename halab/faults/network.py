@@ -214,7 +214,7 @@ FAULTS = (
     ),
     Fault(
         "delay-packets",
-        "Delay every packet that a machine sends on the lab's network: round trips take that much longer.",
+        "Delay every packet that a machine sends on the lab's network, until it is healed.",
         _delay_packets,
         _unshape,
         {
@@ -227,7 +227,7 @@ FAULTS = (
     ),
     Fault(
         "limit-rate",
-        "Limit how many bits a second a machine sends on the lab's network.",
+        "Limit the bits per second that a machine sends on the lab's network, until it is healed.",
         _limit_rate,
         _unshape,
         {"rate": Option("bits a second", r"[1-9]\d*(kbit|mbit|gbit)", "1mbit")},

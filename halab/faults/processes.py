@@ -69,7 +69,7 @@ def _pause(site: Site, entry: Entry) -> str:
             raise NotYet(f"{name} does not run")
         if any(state[0] != "T" for state in states):
             raise NotYet(f"{name} is in state {', '.join(states)}")
-        return f"{name} is stopped, in state {', '.join(states)}"
+        return f"{name} is paused, in state {', '.join(states)}"
 
     deadline = site.deadline(_EFFECT_SECONDS)
     return wait_for(f"{name} on {entry.machine} to be paused", paused, deadline, every_seconds=0.2)

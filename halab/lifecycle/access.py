@@ -106,4 +106,4 @@ def kubectl(lab_dir: LabDir) -> Path:
     bundle = bundles.find(lab.release, lab_dir.written.kubernetes.source)
     if bundle:
         return bundle.binary("kubectl")
-    return Path(process.find("kubectl", hint="`halab bundle build` provides one of the lab's version"))
+    return Path(process.find("kubectl", hint="`halab bundle build` provides a kubectl of the lab's version"))

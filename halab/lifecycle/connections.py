@@ -52,7 +52,7 @@ def require(lab: Lab, guests: Guests, clock: Clock, progress: Progress) -> None:
             pairs = len(lab.machines) * (len(lab.machines) - 1)
             shown = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
             raise NotConnected(
-                f"packets on the lab's network are lost, {len(missing)} of {pairs} ways: {shown}",
+                f"packets on the lab's network are lost on {len(missing)} of {pairs} paths: {shown}",
                 hint="machines do not filter packets before kubeadm runs; look for a firewall of the host, or heal an "
                 "open fault: `halab heal`",
             ) from error

@@ -86,7 +86,7 @@ def _machine(name: str, faults: Sequence[FaultSpan], scale: Scale) -> Strip:
         bars.append(scale.bar(was_on, fault.started, "fine", "on", thin=True))
         bars.append(scale.bar(fault.started, end, _KINDS[state], f"{state}: {fault.effect}"))
         if not is_short and fault.heal_started is not None:
-            bars.append(scale.bar(end, back, "changing", "being brought back"))
+            bars.append(scale.bar(end, back, "changing", "being healed"))
         if scale(end) - scale(fault.started) > width_of(state) + 8:
             labels.append(Label((scale(fault.started) + scale(end)) / 2, state, "middle", "on-bar"))
         was_on = end if is_short else back

@@ -78,6 +78,6 @@ def _read(path: Path) -> _CampaignFile:
         where = ".".join(map(str, first["loc"]))
         raise Corrupted(f"cannot read {path}: {where}: {first['msg'].lower()}") from error
     if written.schema != overview.SCHEMA:
-        hint = "open it with the version of halab that wrote it"
+        hint = "read it with the version of halab that made it"
         raise Corrupted(f"made by another version of halab: {path}", hint=hint)
     return written

@@ -11,7 +11,7 @@ from halab.scenario.verdict.result import LaneFigures, PromiseOutcome, PromiseSt
 VERDICTS = {
     Verdict.PASS: "Every promise was kept.",
     Verdict.FAIL: "A promise was broken.",
-    Verdict.ERROR: "No verdict is possible: a promise could not be judged.",
+    Verdict.ERROR: "Nothing was learned: a promise could not be judged.",
     Verdict.SKIP: "This lab cannot run the scenario.",
 }
 MARKS = {

@@ -70,7 +70,7 @@ def test_two_labs_live_side_by_side(nginx_lab: UserLab, small_lab: UserLab) -> N
     assert [line.split()[:2] for line in nodes] == [["cp1", "Ready"], ["w1", "Ready"]]
     skipped = small_lab.halab("run", "stop-apiserver")
     assert skipped.code == 3
-    assert "the lab has 1 control planes, not 3" in skipped.output
+    assert "the lab has 1 control plane, and the scenario needs 3" in skipped.output
 
 
 def test_up_replaces_a_lab_whose_work_folder_was_removed(small_lab: UserLab) -> None:

@@ -41,4 +41,15 @@ def translated() -> Iterator[None]:
     except docker.errors.APIError as error:
         raise HostProblem(f"the docker engine refused: {error.explanation or error}") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise HostProblem(f"no docker engine answers: {error}", hint=_HINT) from error
+        raise HostProblem(f"no docker engine answers: {_reason(error)}", hint=_HINT) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system said, without the Python around it; the text of the error if it said nothing."""
+    inner: object = error
+    while isinstance(inner, BaseException):
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror.lower()
+        nested = (part for part in reversed(inner.args) if isinstance(part, BaseException))
+        inner = inner.__cause__ or inner.__context__ or next(nested, None)
+    return str(error)

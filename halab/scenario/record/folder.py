@@ -211,6 +211,6 @@ class RunFolder:
             where = ".".join(map(str, first["loc"]))
             raise Corrupted(f"cannot read {self.meta}: {where}: {first['msg'].lower()}") from error
         if meta.schema != SCHEMA:
-            hint = "read it with the halab that made it"
+            hint = "read it with the version of halab that made it"
             raise Corrupted(f"made by another version of halab: {self.path}", hint=hint)
         return meta

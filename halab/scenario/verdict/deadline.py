@@ -93,9 +93,9 @@ def ok_within(samples: Sequence[Sample], lane: Lane, counts_from: float, limit_s
         if len(good) < OK_IN_A_ROW:
             return Judgement(JudgementState.OPEN, f"{lane.in_words} was ok only {len(good)} times in a row")
         seen = (
-            f"{lane.in_words} ok after {format_duration(seconds)}"
+            f"{lane.in_words} was ok after {format_duration(seconds)}"
             if failed
-            else f"{lane.in_words} ok all along"
+            else f"{lane.in_words} was ok all the time"
         )
         figures = _after("ok after", seconds if failed else 0.0, limit_seconds)
         return Judgement(JudgementState.MET, seen, good[0].t, (cite(lane, good),), figures)
@@ -103,9 +103,7 @@ def ok_within(samples: Sequence[Sample], lane: Lane, counts_from: float, limit_s
     if last_failed and (last_failed.t > latest or (good and good[0].t - last_failed.t <= GAP_SECONDS)):
         cited = (cite(lane, failed),)
         if good:
-            seen = (
-                f"{lane.in_words} ok only after {format_duration(seconds)}: {last_failed.detail} before that"
-            )
+            seen = f"{lane.in_words} was ok only after {format_duration(seconds)}: {last_failed.detail} before that"
             figures = _after("ok after", seconds, limit_seconds)
             return Judgement(JudgementState.BROKEN, seen, last_failed.t, cited, figures)
         lasted = last_failed.t - counts_from

@@ -173,7 +173,7 @@ def held(track: Track, value: str, window: Window, now: float) -> Judgement:
     unknown = _still_open(window) or _unsampled_because(track, window.effective, end)
     if unknown:
         return Judgement(JudgementState.OPEN, unknown)
-    seen = f"{track.name} was {value} all along"
+    seen = f"{track.name} was {value} all the time"
     return Judgement(JudgementState.MET, seen, readings[0].t, track.cite(readings))
 
 
@@ -200,7 +200,7 @@ def increased(track: Track, bounds: Bounds, window: Window, now: float) -> Judge
     if by < bounds.least:
         seen = f"{words} only {by}, at least {format_count(bounds.least)} was promised"
         return Judgement(JudgementState.BROKEN, seen, last.t, track.cite(inside), figures)
-    seen = f"{words} {by}" if by else f"{track.name} was {first.value} all along"
+    seen = f"{words} {by}" if by else f"{track.name} was {first.value} all the time"
     return Judgement(JudgementState.MET, seen, last.t, track.cite(inside), figures)
 
 

@@ -87,7 +87,9 @@ def _outcomes(evidence: Evidence) -> Iterator[PromiseOutcome]:
 def _steady_before(history: History) -> PromiseOutcome:
     waited = history.steady(SteadyCheckPoint.BEFORE)
     seen = waited[1].seen if waited else "the run ended before the lab was steady"
-    standing = PromiseStatus.KEPT if waited and waited[1].ok else PromiseStatus.UNJUDGED
+    standing = PromiseStatus.UNJUDGED
+    if waited and waited[1].ok:
+        seen, standing = f"leaders: {seen}", PromiseStatus.KEPT
     at = waited[0] if waited else None
     return PromiseOutcome(PromiseKind.STEADY, "steady before", "the lab is steady", seen, standing, at=at)
 

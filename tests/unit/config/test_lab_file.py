@@ -136,7 +136,7 @@ def test_an_unknown_box_of_halab_is_refused_with_the_nearest() -> None:
     (said,) = problems("name: ha\nbox: debian-21\n")
     assert said == "lab.yml:2: box: is not a box that halab builds; did you mean debian-12?"
     (said,) = problems("name: ha\nbox: typo\n")
-    assert said == "lab.yml:2: box: is not a box that halab builds; known here: debian-12"
+    assert said == "lab.yml:2: box: is not a box that halab builds; known: debian-12"
 
 
 def test_a_stock_box_may_have_any_name() -> None:

@@ -122,7 +122,7 @@ def test_all_problems_are_reported_in_the_order_of_lines() -> None:
         'f.yml:3: inner.colour: should be red or blue, not "green"',
         "f.yml:4: inner.sise: is not known; did you mean size?",
         "f.yml:5: name: should be text, not a list of 1",
-        "f.yml:6: unknown: is not known; known here: count, flag, inner, items, maybe, name, on, ratio, words",
+        "f.yml:6: unknown: is not known; known: count, flag, inner, items, maybe, name, on, ratio, words",
     ]
 
 
@@ -236,7 +236,7 @@ def test_a_huge_file_is_refused() -> None:
 
 def test_the_nearest_name_is_offered() -> None:
     assert nearest("redz", ["red", "blue"]) == "; did you mean red?"
-    assert nearest("green", ["red", "blue"]) == "; known here: blue, red"
+    assert nearest("green", ["red", "blue"]) == "; known: blue, red"
     assert nearest("x", []) == ""
 
 

@@ -83,7 +83,7 @@ def test_options_become_text() -> None:
         (
             "hold-static-pod",
             "explode",
-            "s.yml:6: steps[1].inject: no such fault: explode; known here: edit-balancer, hold-static-pod",
+            "s.yml:6: steps[1].inject: no such fault: explode; known: edit-balancer, hold-static-pod",
         ),
         (
             "{pod: kube-apiserver}",
@@ -108,7 +108,7 @@ def test_options_become_text() -> None:
         (
             "on: any-cp",
             "on: cp4",
-            "s.yml:8: steps[1].on: a lab may lack it: write needs: {control_planes: 4}: cp4",
+            "s.yml:8: steps[1].on: a lab may lack it: write `needs: {control_planes: 4}`: cp4",
         ),
         ("on: any-cp", "on: cp9", "s.yml:8: steps[1].on: no lab has more than 5 control planes: cp9"),
         (
@@ -130,12 +130,12 @@ def test_options_become_text() -> None:
             "5s, during: stopped",
             "5s, during: started",
             "s.yml:13: steps[5].expect.during: no earlier step injects a fault of that name: started; "
-            "known here: stopped",
+            "known: stopped",
         ),
         (
             "{replace: {stopped: nothing}}",
             "{replace: {other: nothing}}",
-            "s.yml:16: twin.replace.other: no fault of that name is injected: other; known here: stopped",
+            "s.yml:16: twin.replace.other: no fault of that name is injected: other; known: stopped",
         ),
         (
             "{replace: {stopped: nothing}}",
@@ -352,7 +352,7 @@ def test_every_condition_must_hold() -> None:
 def test_the_needs_that_a_lab_lacks_are_reported() -> None:
     needs = Needs(control_planes=5, capabilities=("own-clock",))
     assert needs.lacking_in(META.setting) == [
-        "the lab has 3 control planes, not 5",
+        "the lab has 3 control planes, and the scenario needs 5",
         "the lab lacks the capability own-clock",
     ]
 

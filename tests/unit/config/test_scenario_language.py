@@ -103,16 +103,16 @@ def test_every_leader_is_a_target_a_fact_and_a_sampled_state() -> None:
 @pytest.mark.parametrize(
     ("words", "bounds", "text"),
     [
-        ({"longest_outage": "5s"}, Bounds(5), "longest outage 5s"),
+        ({"longest_outage": "5s"}, Bounds(5), "longest outage at most 5s"),
         ({"longest_outage": "at least 5s"}, Bounds(math.inf, 5), "longest outage at least 5s"),
         ({"failed_share": "at least 5%"}, Bounds(math.inf, 0.05), "failed share at least 5%"),
         ({"outages": "at least 5"}, Bounds(math.inf, 5), "outages at least 5"),
         ({"longest_outage": "2s to 20s"}, Bounds(20, 2), "longest outage 2s to 20s"),
         ({"longest_outage": "500ms to 1m30s"}, Bounds(90, 0.5), "longest outage 500ms to 90s"),
-        ({"failed_share": "5%"}, Bounds(0.05), "failed share 5%"),
+        ({"failed_share": "5%"}, Bounds(0.05), "failed share at most 5%"),
         ({"failed_share": "10% to 60%"}, Bounds(0.6, 0.1), "failed share 10% to 60%"),
-        ({"outages": 3}, Bounds(3), "outages 3"),
-        ({"outages": "3"}, Bounds(3), "outages 3"),
+        ({"outages": 3}, Bounds(3), "outages at most 3"),
+        ({"outages": "3"}, Bounds(3), "outages at most 3"),
         ({"outages": "2 to 50"}, Bounds(50, 2), "outages 2 to 50"),
     ],
 )
@@ -160,7 +160,7 @@ def test_bounds_allow_what_lies_between_them() -> None:
     assert bounds.meet(Bounds(2))
     assert not bounds.meet(Bounds(1.9))
     assert bounds.in_words(format_duration) == "2s to 20s"
-    assert Bounds(0.5).in_words(format_share) == "50%"
+    assert Bounds(0.5).in_words(format_share) == "at most 50%"
     assert Bounds(3, 1).in_words(format_count) == "1 to 3"
 
 
@@ -311,8 +311,8 @@ def test_what_the_twin_needs_only_the_twin_needs() -> None:
 def test_every_need_is_named_once_with_its_reason() -> None:
     needs = Needs(control_planes=5, workers=1, capabilities=(Capability.NETEM, Capability.NETEM))
     assert needs.lacking_in(lab(lacking={"netem": "no sch_netem"}), ["netem"]) == [
-        "the lab has 3 control planes, not 5",
-        "the lab has 0 workers, not 1",
+        "the lab has 3 control planes, and the scenario needs 5",
+        "the lab has 0 workers, and the scenario needs 1",
         "the lab lacks the capability netem: no sch_netem",
     ]
 

@@ -64,7 +64,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: kill-process, name: b, on: [cp1, cp5], with: {process: etcd}", "on[2]: a lab may lack it"),
         ("inject: kill-process, name: b, on: [cp1, c3], with: {process: etcd}", "on[2]: no such target: c3"),
         ("inject: kill-process, name: b, on: b, with: {process: etcd}", "on: no such target: b"),
-        ("inject: kill-process, name: b, on: w1, with: {process: etcd}", "write needs: {workers: 1}: w1"),
+        ("inject: kill-process, name: b, on: w1, with: {process: etcd}", "write `needs: {workers: 1}`: w1"),
         ("inject: kill-process, name: b, on: w30, with: {process: etcd}", "no lab has more than 20 workers: w30"),
         ("inject: kill-process, name: b, on: all, with: {process: etcd}", None),
         # places
@@ -111,7 +111,8 @@ def test_faults_and_their_targets(words: str, said: str | None, tmp_path: Path) 
 def test_a_role_that_needs_several_control_planes_is_refused(tmp_path: Path) -> None:
     found = changed({"on: any-cp": "on: etcd-follower", "needs: {control_planes: 3}\n": ""}, tmp_path)
     assert (
-        "needs a lab of several control planes: write needs: {control_planes: 3}: etcd-follower" in found[0]
+        "needs a lab of several control planes: write `needs: {control_planes: 3}`: etcd-follower"
+        in found[0]
     )
 
 
@@ -180,7 +181,7 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: etcd-leader, value: cp1", "a value needs `reached: within` a time, or `during` a fault"),
         ("fact: etcd-leader, value: cp1, reached: within 5s, during: stopped", "a value needs `reached"),
         ("fact: etcd-leader, reached: within 5s", "needs exactly one of"),
-        ("fact: etcd-leader, changed: within 5s, reached: within 5s", "reached goes with a value, not with changed"),
+        ("fact: etcd-leader, changed: within 5s, reached: within 5s", "reached needs a value, not changed"),
         ("fact: etcd-leader, changed: within 5s, during: stopped", "leave `during` out"),
         ("fact: etcd-leader, changed: always", '"within" and a time'),
         ("fact: etcd-leader, unchanged: true, during: stopped", None),

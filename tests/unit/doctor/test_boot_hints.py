@@ -22,7 +22,7 @@ def hint(host: FakeHost, provider: str = "libvirt") -> list[str]:
 def test_without_root_an_unchecked_firewall_is_a_possible_reason() -> None:
     assert hint(FakeHost()) == [
         "firewall: not checked: only root can read it",
-        "  possible reason: a firewall that drops the lab's packets blocks DHCP, SSH and the way between machines",
+        "  possible reason: a firewall that drops the lab's packets blocks DHCP, SSH and packets between machines",
         '  check: sudo env HOME="$HOME" PATH="$PATH" halab doctor -f /labs/ha/lab.yml',
     ]
 
@@ -54,7 +54,7 @@ def test_machines_that_do_not_reach_each_other_are_explained_by_the_firewall_alo
         raise NotConnected("packets on the lab's network are lost")
     seen, reason, _ = (caught.value.hint or "").splitlines()
     assert seen.startswith("firewall: the iptables chain FORWARD drops by default")
-    assert reason.endswith("the way between machines")
+    assert reason.endswith("packets between machines")
 
 
 def test_other_errors_of_vagrant_keep_their_hint() -> None:

@@ -160,7 +160,7 @@ def test_libvirts_nftables_do_not_open_ufw() -> None:
     assert result.seen == (
         "the iptables chain FORWARD of ufw drops by default and does not accept the lab's packets; "
         "the iptables chain INPUT of ufw drops by default and does not accept the lab's packets, "
-        "and libvirt's own rules are in nftables, where they do not help: "
+        "and libvirt's own rules are in nftables, which cannot accept what another chain drops: "
         "machines get no address by DHCP, packets that this host forwards are lost"
     )
     backend, rules = result.fixes
@@ -218,7 +218,7 @@ def test_what_a_user_can_see_of_the_firewall_is_reported_without_root() -> None:
     result = run_check(host)
     assert result.seen == (
         "not checked: only root can read it; visible without root: ufw is enabled, docker has a bridge, "
-        "bridges are filtered, libvirt's own rules are in nftables, where they do not open the others"
+        "bridges are filtered, libvirt's own rules are in nftables, which cannot accept what another chain drops"
     )
     assert (result.state, result.needs_root) == (HostCheckState.SKIPPED, True)
     host.texts["/etc/ufw/ufw.conf"] = "ENABLED=no\n"

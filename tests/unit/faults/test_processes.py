@@ -61,7 +61,7 @@ def test_the_kernel_knows_15_characters_of_a_name() -> None:
 def test_a_paused_process_is_waited_for_until_every_one_of_that_name_is_stopped() -> None:
     guests = FakeGuests({"pkill -STOP": ["", "Ssl\n", "Tsl\nSl\n", "Tsl\nTl\nZ\n"]})
     _, seen = inject(site_of(guests), "pause-process", process="etcd")
-    assert seen == "etcd is stopped, in state Tsl, Tl"
+    assert seen == "etcd is paused, in state Tsl, Tl"
     assert len(guests.calls) == 4
 
 

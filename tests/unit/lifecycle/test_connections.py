@@ -61,7 +61,7 @@ def test_lost_packets_are_reported_with_their_ways() -> None:
     with pytest.raises(NotConnected) as caught:
         connections.require(LAB, FakeGuests(dict(others)), FakeClock(), Recorded())
     assert caught.value.message == (
-        "packets on the lab's network are lost, 12 of 12 ways: lb1 → cp1, lb1 → cp2, lb1 → cp3, cp1 → cp2 …"
+        "packets on the lab's network are lost on 12 of 12 paths: lb1 → cp1, lb1 → cp2, lb1 → cp3, cp1 → cp2 …"
     )
     assert "firewall of the host" in (caught.value.hint or "")
 

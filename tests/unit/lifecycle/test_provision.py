@@ -73,7 +73,7 @@ def test_the_next_join_begins_when_the_previous_member_votes(work: Work) -> None
 def test_kubeadm_does_not_run_on_machines_that_do_not_reach_each_other(work: Work) -> None:
     guests = Machines()
     guests.answers = {r"^cp2: .*\nreach": "lb1\n", **guests.answers}
-    with pytest.raises(NotConnected, match=r"1 of 12 ways: cp2 → lb1"):
+    with pytest.raises(NotConnected, match=r"1 of 12 paths: cp2 → lb1"):
         provision(lab_of(), work, guests)
     assert guests.happened("init", "join") == []
 

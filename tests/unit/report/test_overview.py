@@ -208,7 +208,7 @@ def test_a_share_is_not_shown_as_a_time(played: Callable[..., Runs]) -> None:
     text = STOP.replace("longest_outage: 5s", "failed_share: 50%")
     (tally,) = campaign_of(played(MadeRun(text=text, out={"write-via-lb": [(7.0, 8.0)]}))).tallies
     (share,) = [spread for spread in tally.spreads if spread.unit is Unit.SHARE]
-    assert share.promised.startswith("write-via-lb failed share 50%")
+    assert share.promised.startswith("write-via-lb failed share at most 50%")
     assert 0 < share.worst < 0.5
 
 

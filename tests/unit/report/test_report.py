@@ -138,12 +138,12 @@ def test_a_killed_run_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> 
 def test_a_skipped_run_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     folder.timeline.write_text(
-        Record(0.1, events.Skipped("the lab has 1 control planes, not 3")).to_json() + "\n"
+        Record(0.1, events.Skipped("the lab has 1 control plane, and the scenario needs 3")).to_json() + "\n"
     )
     folder.samples.unlink()
     result = report.render(folder)
     assert result.verdict is Verdict.SKIP
-    assert "the lab has 1 control planes, not 3" in folder.page.read_text()
+    assert "the lab has 1 control plane, and the scenario needs 3" in folder.page.read_text()
     assert "SKIP" in table.text(result)
     (case,) = ElementTree.parse(folder.junit).iter("testcase")
     assert case.find("skipped") is not None
@@ -180,7 +180,7 @@ def test_junit_has_a_case_per_promise_with_the_full_reason() -> None:
     assert len(list(suite.iter("testcase"))) == len(result.outcomes)
     failure = next(suite.iter("failure"))
     assert (failure.text or "").splitlines() == [
-        "promised: write-via-lb longest outage 5s during stopped",
+        "promised: write-via-lb longest outage at most 5s during stopped",
         "seen: write-via-lb was out for 6s, from 7.0s (connection refused)",
         "when: 7.00s after the start of the run",
         "samples: 30 of write-via-lb from 7.00s to 12.80s",

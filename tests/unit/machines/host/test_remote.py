@@ -126,7 +126,7 @@ def test_known_parameters_of_libvirt_are_passed_on(query: str) -> None:
         ("netcat=/bin/sh", "the parameter netcat, which halab refuses"),
         ("no_verify=1", "the parameter no_verify, which halab refuses: halab always verifies"),
         ("keyfle=/k", "an unknown parameter: keyfle; did you mean keyfile?"),
-        ("tls_priority=x", "an unknown parameter: tls_priority; known here: keyfile, mode, no_tty"),
+        ("tls_priority=x", "an unknown parameter: tls_priority; known: keyfile, mode, no_tty"),
         ("keyfile", "keyfile=, which should be an absolute path"),
         ("keyfile=k", "keyfile=k, which should be an absolute path"),
         ("keyfile=/k';id;'", "which should be an absolute path"),

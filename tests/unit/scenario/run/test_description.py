@@ -107,7 +107,7 @@ def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
         "  3. Wait 90s.\n"
         "  4. Inject lose-packets (share=30%, from=cp3) on cp1, cp2.\n"
         "  5. Heal dead.\n"
-        "  6. Expect write-via-lb longest outage 2s to 20s, failed share 25% during dead.\n"
+        "  6. Expect write-via-lb longest outage 2s to 20s, failed share at most 25% during dead.\n"
         "  7. Expect read-via-lb ok always during lose-packets.\n\n"
         "Afterwards\n  The lab is steady within 2m30s, counted from the first inject.\n"
         "  Every write that the API acknowledged is still there.\n\n"

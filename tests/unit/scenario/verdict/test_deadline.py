@@ -98,10 +98,10 @@ def test_the_first_question_after_the_step_counts() -> None:
 @pytest.mark.parametrize(
     ("samples", "limit", "state", "seen"),
     [
-        (good(10, 10.2, 10.4, 10.6, 10.8), 2, JudgementState.MET, "p ok all along"),
-        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, JudgementState.MET, "p ok after 210ms"),
+        (good(10, 10.2, 10.4, 10.6, 10.8), 2, JudgementState.MET, "p was ok all the time"),
+        ([*bad(10), *good(10.2, 10.4, 10.6, 10.8, 11)], 2, JudgementState.MET, "p was ok after 210ms"),
         # it begins within the limit, and goes on after it
-        (good(11.9, 12.1, 12.3, 12.5, 12.7), 2, JudgementState.MET, "p ok all along"),
+        (good(11.9, 12.1, 12.3, 12.5, 12.7), 2, JudgementState.MET, "p was ok all the time"),
         (
             [*bad(10), *good(10.2, 10.4, 10.6, 10.8)],
             2,
@@ -118,7 +118,7 @@ def test_the_first_question_after_the_step_counts() -> None:
             [*bad(11.5), *good(13.5, 13.7, 13.9, 14.1, 14.3)],
             2,
             JudgementState.BROKEN,
-            "p ok only after 3.5s: refused before that",
+            "p was ok only after 3.5s: refused before that",
         ),
         (
             [*bad(11), *good(13.5, 13.7, 13.9, 14.1, 14.3)],

@@ -111,7 +111,7 @@ def test_patience_stretches_a_limit(words: str, patience: float, state: Judgemen
 def test_a_value_is_judged_over_the_window() -> None:
     text = over("fact: etcd-leader, value: cp2")
     steady = readings("etcd-leader", None, {0: "cp2"})
-    assert at(MadeRun(text=text, states=steady).evidence(), 5).seen == "etcd-leader was cp2 all along"
+    assert at(MadeRun(text=text, states=steady).evidence(), 5).seen == "etcd-leader was cp2 all the time"
     assert at(MadeRun(text=text, states=leaders()).evidence(), 5).state is JudgementState.BROKEN
 
 

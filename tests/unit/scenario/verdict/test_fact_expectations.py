@@ -167,15 +167,15 @@ SAME = "a" * 60
 @pytest.mark.parametrize(
     ("pattern", "state", "seen"),
     [
-        (SAME, JudgementState.MET, "fact on cp1 was a all along"),
-        ("b" * 4 + SAME, JudgementState.MET, "fact on cp1 was a all along"),
+        (SAME, JudgementState.MET, "fact on cp1 was a all the time"),
+        ("b" * 4 + SAME, JudgementState.MET, "fact on cp1 was a all the time"),
         (
             "a" * 20 + "b" + SAME,
             JudgementState.BROKEN,
             "fact on cp1 was b in 1 of 50 readings, first at 14.0s",
         ),
-        ("a" * 56 + "b" * 9, JudgementState.MET, "fact on cp1 was a all along"),
-        ("a" * 20 + "?" * 10 + SAME, JudgementState.MET, "fact on cp1 was a all along"),
+        ("a" * 56 + "b" * 9, JudgementState.MET, "fact on cp1 was a all the time"),
+        ("a" * 20 + "?" * 10 + SAME, JudgementState.MET, "fact on cp1 was a all the time"),
         ("a" * 20 + "?" * 40, JudgementState.OPEN, "fact on cp1 was known in only 15 of 50 readings"),
         ("?" * 60, JudgementState.OPEN, "fact on cp1 was known in only 0 of 50 readings"),
         ("a" * 10 + "." * 30 + SAME, JudgementState.OPEN, "no reading of fact on cp1 for 6.2s"),
@@ -255,7 +255,7 @@ def test_a_start_that_should_stay_the_same(
             JudgementState.MET,
             "fact on cp1 went from 3 to 4, an increase of 1",
         ),
-        ("3" * 60, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all along"),
+        ("3" * 60, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all the time"),
         (
             "3" * 60,
             Bounds(2, 1),
@@ -270,7 +270,7 @@ def test_a_start_that_should_stay_the_same(
         ),
         # it counts from before the fault, up to the start of the heal
         ("5" * 60, Bounds(2, 1), JudgementState.MET, "fact on cp1 went from 3 to 5, an increase of 2"),
-        ("3" * 56 + "9" * 9, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all along"),
+        ("3" * 56 + "9" * 9, Bounds(2), JudgementState.MET, "fact on cp1 was 3 all the time"),
         # what is not known between does not matter, what is not known at the ends does
         (
             "3" * 5 + "?" * 40 + "4" * 15,

@@ -43,7 +43,7 @@ SECONDS, SHARE, COUNT = Unit.SECONDS, Unit.SHARE, Unit.COUNT
         ),
         (
             {**WRITES, **OVER, "failed_share": "20%", "outages": 3},
-            "write-via-lb failed share 20%, outages 3 during f", None, None,
+            "write-via-lb failed share at most 20%, outages at most 3 during f", None, None,
             [("failed share", SHARE, 0.2, 0), ("outages", COUNT, 3, 0)],
         ),
         (

@@ -162,7 +162,7 @@ def test_an_outage_beyond_its_bound_says_what_was_promised_and_seen_and_which_sa
     assert result.verdict is Verdict.FAIL
     outcome = step(result, 5)
     assert outcome.standing is PromiseStatus.BROKEN
-    assert outcome.promised == "write-via-lb longest outage 5s during stopped"
+    assert outcome.promised == "write-via-lb longest outage at most 5s during stopped"
     assert outcome.seen == "write-via-lb was out for 6s, from 7.0s (connection refused)"
     assert outcome.at == pytest.approx(7.0)
     (shown,) = outcome.evidence
@@ -242,7 +242,7 @@ def test_the_cost_of_a_heal_is_judged_over_the_window_of_the_heal(
     made = MadeRun(text=OVER_THE_HEAL, heal_seconds=8.0, recover_seconds=20.0, out={"write-via-lb": [out]})
     outcome = step(judged(made), 5)
     assert outcome.standing is standing
-    assert outcome.promised == "write-via-lb longest outage 3s during heal stopped"
+    assert outcome.promised == "write-via-lb longest outage at most 3s during heal stopped"
 
 
 def test_the_heal_of_a_fault_leaves_the_others_alone_like_the_fault() -> None:
