@@ -199,6 +199,12 @@ def test_networks_of_others_are_listed() -> None:
         ),
         (docker.errors.DockerException("x"), "no docker engine answers: x"),
         (requests.exceptions.ConnectionError("gone"), "no docker engine answers: gone"),
+        (
+            requests.exceptions.ConnectionError(
+                ValueError("Connection aborted.", FileNotFoundError(2, "No such file or directory"))
+            ),
+            "no docker engine answers: no such file or directory",
+        ),
     ],
 )
 def test_errors_of_the_library_become_host_problems(error: Exception, message: str) -> None:
