@@ -82,8 +82,8 @@ class Provisioner:
             ):
                 changes += self._script(self._guide, "init.sh", _INIT_SECONDS)
         others = [machine for machine in self._lab.nodes if machine.name != self._guide]
-        changes += self._join_in_turn([machine for machine in others if not joined[machine.name]])
-        return changes
+        missing = [machine for machine in others if not joined[machine.name]]
+        return changes + self._join_in_turn(missing, is_new_cluster=not members)
 
     def rejoin(self, machine: Machine, options: JoinOptions) -> None:
         """Set up one machine that was created anew, and join it to the cluster of the machines that are left."""
@@ -131,19 +131,25 @@ class Provisioner:
         payload.import_images(self._guests, name, self._lab.patience, log=self._work.logs / f"{name}.log")
         return changes + 1
 
-    def _join_in_turn(self, machines: Sequence[Machine]) -> int:
+    def _join_in_turn(self, machines: Sequence[Machine], *, is_new_cluster: bool) -> int:
         """Join one machine after another: etcd takes one learner at a time.
 
         The next join begins as soon as the previous member has a vote, before the previous join has ended: the rest
-        of a join, its wait for the machine's own API server and controllers (5 s), disturbs no other join.
+        of a join, its wait for the machine's own API server and controllers (5 s), disturbs no other join. In a new
+        cluster, earlier joins left nothing that must be removed.
         """
-        with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool, process.ended_at_interrupt():
+        with ThreadPoolExecutor(max_workers=len(machines) + 1) as pool, process.ended_at_interrupt():
             joins: list[Future[int]] = []
+            commands = [pool.submit(self._join_command, self._guide)] if machines else []
             for machine in machines:
                 if any(join.done() and join.exception() for join in joins):
                     break
-                self._remove_from_cluster(machine)
-                joins.append(pool.submit(self._join, machine, JoinOptions()))
+                if not is_new_cluster:
+                    self._remove_from_cluster(machine)
+                joins.append(pool.submit(self._join, machine, JoinOptions(), commands[-1]))
+                if machine is not machines[-1]:
+                    # while this machine joins: it takes seconds
+                    commands.append(pool.submit(self._join_command, self._guide))
                 if machine in self._lab.control_planes:
                     self._wait_for_vote(machine, joins[-1])
             wait(joins)
@@ -161,10 +167,10 @@ class Provisioner:
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
 
-    def _join(self, machine: Machine, options: JoinOptions) -> int:
+    def _join(self, machine: Machine, options: JoinOptions, join_command: Future[str] | None = None) -> int:
         seconds = options.limit_seconds
         with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
-            command = self._join_command(self._guide)
+            command = join_command.result() if join_command else self._join_command(self._guide)
             if options.before_join:
                 options.before_join(self._guide)
             self._guests.run(
