@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from halab.cli.console import echo, echo_raw
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 from halab.errors import ExitCode
+
+if TYPE_CHECKING:
+    from halab.lifecycle.lab import LabDir
+
+
+def _warn(lab_dir: LabDir) -> None:
+    from halab.config.lab_rules import warnings
+
+    for warning in warnings(lab_dir.written):
+        echo(f"warning: {lab_dir.file}: {warning}", err=True)
 
 
 @click.command("init")
@@ -64,6 +75,7 @@ def render_command(file: Path, as_json: bool) -> None:
     from halab.lifecycle.workfiles import preview
 
     lab_dir = lab_dir_of(file)
+    _warn(lab_dir)
     lab, changed = preview(lab_dir)
     if as_json:
         print_json({"work": str(lab_dir.work.path), "network": str(lab.network), "changed": changed})
@@ -85,6 +97,7 @@ def up_command(file: Path, as_json: bool) -> None:
     from halab.cli.console import progress
 
     lab_dir = lab_dir_of(file)
+    _warn(lab_dir)
     # checked before the imports below, because a library may be missing
     for result in doctor.require(lab_dir):
         echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from halab import data
 from halab.config import kubernetes, remote
 from halab.config.kubernetes import BundleSource
 from halab.config.loading import Model, nearest
+from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS
 from halab.errors import BadUsage
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
@@ -66,14 +68,6 @@ def _name(value: str) -> str:
     return value
 
 
-def _odd(value: int) -> int:
-    if value in (2, 4):
-        raise ValueError("an even number adds no fault tolerance: write 1, 3 or 5")
-    if value not in (1, 3, 5):
-        raise ValueError("must be 1, 3 or 5")
-    return value
-
-
 def _mebibytes(value: Any) -> Any:
     match = re.fullmatch(r"(\d{1,9})\s*([MG])(i?B?)?", value) if isinstance(value, str) else None
     if not match:
@@ -90,12 +84,35 @@ def _network(value: str) -> str:
         raise ValueError(f"must be auto or a /24 such as 10.213.7.0/24 ({error})") from error
     if network.prefixlen != 24:
         raise ValueError("must be auto or a /24")
+    return str(_private(network))
+
+
+def _private(network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
     if not any(network.subnet_of(private) for private in PRIVATE):
-        raise ValueError(f"must be a private network (RFC 1918): a /24 in {', '.join(map(str, PRIVATE))}")
-    for name, taken in RESERVED.items():
-        if network.overlaps(taken):
-            raise ValueError(f"overlaps the cluster's {name} network {taken}")
-    return str(network)
+        raise ValueError(
+            f"must be a private network (RFC 1918): a /{network.prefixlen} in {', '.join(map(str, PRIVATE))}"
+        )
+    return network
+
+
+def _cluster_network(value: str, sizes: range) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"must be a network such as 10.32.0.0/{sizes[-1]} ({error})") from error
+    if network.prefixlen not in sizes:
+        wanted = f"/{sizes[0]}" if len(sizes) == 1 else f"a /{sizes[0]} to /{sizes[-1]}"
+        raise ValueError(f"must be {wanted}, not a /{network.prefixlen}")
+    return str(_private(network))
+
+
+def _pods(value: str) -> str:
+    # every machine has the /24 that its address ends with
+    return _cluster_network(value, range(16, 17))
+
+
+def _services(value: str) -> str:
+    return _cluster_network(value, range(12, 25))
 
 
 def is_stock(box: str) -> bool:
@@ -124,10 +141,6 @@ def _version(value: str) -> str:
 
 # Only RFC 1918: 100.64.0.0/10 (RFC 6598) belongs to internet providers, and VPNs use it.
 PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-# kubeadm's default for Services; the network that most guides use for pods. Every machine has a /24 of it.
-SERVICES = ipaddress.IPv4Network("10.96.0.0/12")
-PODS = ipaddress.IPv4Network("10.244.0.0/16")
-RESERVED = {"service": SERVICES, "pod": PODS}
 
 Memory = Annotated[
     int, BeforeValidator(_mebibytes), Field(json_schema_extra={"type": "string", "pattern": "^[0-9]+[MG]$"})
@@ -155,10 +168,30 @@ class WorkerSize(Size):
     memory: Annotated[Memory, Field(ge=512)] = 1024
 
 
+class OneMachine(Model):
+    """The settings of one machine that differ from those of its role."""
+
+    cpus: int | None = Field(None, ge=1, le=64)
+    memory: Memory | None = None
+    address: (
+        Annotated[ipaddress.IPv4Address, Field(description="in `network`, which must be a /24")] | None
+    ) = None
+
+
 class Machines(Model):
+    """The machines of every role, and by its name a machine that differs from them."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, OneMachine]
+
     lb: BalancerSize = BalancerSize()
     cp: ControlPlaneSize = ControlPlaneSize()
     worker: WorkerSize = WorkerSize()
+
+    @property
+    def by_name(self) -> Mapping[str, OneMachine]:
+        """The machines with settings of their own, such as `cp2`."""
+        return self.__pydantic_extra__
 
 
 class LoadBalancer(Model):
@@ -171,6 +204,12 @@ class LoadBalancer(Model):
 class Kubernetes(Model):
     version: Annotated[str, AfterValidator(_version)] = kubernetes.DEFAULT
     source: BundleSource = BundleSource.AUTO
+    pods: Annotated[str, AfterValidator(_pods)] = Field(
+        "10.244.0.0/16", description="a private /16; every node has the /24 that its own address ends with"
+    )
+    services: Annotated[str, AfterValidator(_services)] = Field(
+        "10.96.0.0/12", description="a private network, /12 to /24"
+    )
 
 
 class LabFile(Model):
@@ -190,8 +229,10 @@ class LabFile(Model):
         DiskCache.SAFE,
         description="libvirt: unsafe is faster, but a power cut loses data that a guest has flushed",
     )
-    control_planes: Annotated[int, AfterValidator(_odd)] = 3
-    workers: int = Field(0, ge=0, le=20)
+    control_planes: int = Field(
+        3, ge=1, le=MOST_CONTROL_PLANES, description="2 and 4 tolerate no more failures than 1 and 3"
+    )
+    workers: int = Field(0, ge=0, le=MOST_WORKERS)
     load_balancer: LoadBalancer = LoadBalancer()
     kubernetes: Kubernetes = Kubernetes()
     network: Annotated[str, AfterValidator(_network)] = "auto"

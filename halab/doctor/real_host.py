@@ -28,7 +28,7 @@ from halab.images import cache, debian, disk, integrity, user_namespace
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
-from halab.lifecycle.lab import LabDir, provider_of, remote_of
+from halab.lifecycle.lab import LabDir, cluster_networks, provider_of, remote_of
 from halab.machines.docker.engine import Engine, EngineFacts
 from halab.machines.host import allocation, neighbours
 from halab.machines.host.allocation import Allocation
@@ -140,6 +140,7 @@ class RealHost:
         if allocated:
             return allocated.network
         used = [neighbour.network for neighbour in self.neighbours(lab_dir)]
+        used += cluster_networks(lab_dir)
         return allocation.preview(lab_dir.written.network, used)[0]
 
     def neighbours(self, lab_dir: LabDir) -> Sequence[Neighbour]:

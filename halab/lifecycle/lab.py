@@ -8,14 +8,16 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from halab.config import lab_rules
 from halab.config.lab import AUTO, LabFile, ProviderKind
 from halab.config.loading import read
 from halab.config.remote import Remote
-from halab.errors import BadUsage, LabProblem
+from halab.errors import BadFile, BadUsage, LabProblem
 from halab.lifecycle import machine_info
 from halab.machines.host import allocation, identity, remote_env
 from halab.machines.host.allocation import Allocation
@@ -53,6 +55,9 @@ def open_file(path: Path) -> LabDir:
     source, work = read(path, LabFile), Work.beside(path)
     work.require_own()
     written = source.value
+    problems = [source.problem(where, what) for where, what in lab_rules.problems(written)]
+    if problems:
+        raise BadFile(problems)
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})
     return LabDir(path, written, work, source.content)
@@ -147,6 +152,12 @@ def planned(lab_dir: LabDir, held: Allocation) -> Lab:
         management=held.management,
         provider=provider_of(lab_dir),
     )
+
+
+def cluster_networks(lab_dir: LabDir) -> list[IPv4Network]:
+    """The networks of pods and Services, which the lab's own network must not overlap."""
+    kubernetes = lab_dir.written.kubernetes
+    return [IPv4Network(kubernetes.pods), IPv4Network(kubernetes.services)]
 
 
 def provider_of(lab_dir: LabDir) -> ProviderKind:

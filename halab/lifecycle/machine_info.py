@@ -73,10 +73,14 @@ def _settings(lab: Lab) -> dict[str, str]:
     sizes = {
         machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB" for machine in lab.machines
     }
+    addresses = {f"address of {machine.name}": str(machine.address) for machine in lab.machines}
     return {
         "Kubernetes": lab.release.kubernetes,
         "provider": str(lab.provider),
         "box": lab.box,
         "disk_cache": lab.disk_cache,
+        "pod network": str(lab.pods),
+        "service network": str(lab.services),
+        **addresses,
         **sizes,
     }

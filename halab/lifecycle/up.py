@@ -117,7 +117,7 @@ def _allocate(lab_dir: LabDir, provider: Provider) -> Lab:
         if has_other_provider or provider.machines(lab.name, lab_dir.work):
             machine_info.require_same(lab_dir.file, lab_dir.work, lab)
         return lab
-    taken = [*allocation.host_routes(provider.remote), *provider.networks()]
+    taken = [*allocation.host_routes(provider.remote), *provider.networks(), *labs.cluster_networks(lab_dir)]
     allocated = allocation.allocate(
         lab_dir.name,
         lab_dir.written.network,

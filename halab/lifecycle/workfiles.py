@@ -59,7 +59,8 @@ def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
     held = allocation.of(lab_dir.work.path)
     if held is None:
         # another host is asked for its routes only by `up`, which may then choose a different network
-        taken = [] if labs.remote_of(lab_dir) else allocation.host_routes()
+        taken = labs.cluster_networks(lab_dir)
+        taken += [] if labs.remote_of(lab_dir) else allocation.host_routes()
         network, management = allocation.preview(lab_dir.written.network, taken)
         provider = labs.provider_of(lab_dir)
         ssh_network = management if provider is ProviderKind.LIBVIRT else None

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
-from halab.config import kubernetes
+from halab.config import kubernetes, lab_rules
 from halab.config.kubernetes import Release
-from halab.config.lab import (
-    PODS,
-    SERVICES,
-    Acceleration,
-    DiskCache,
-    LabFile,
-    LoadBalancer,
-    ProviderKind,
-    Size,
-    is_stock,
-)
+from halab.config.lab import Acceleration, DiskCache, LabFile, LoadBalancer, ProviderKind, is_stock
+from halab.config.roles import Role, machine_names
 
 API_PORT = 6443
 ETCD_PORT = 2379
 # HAProxy's statistics over HTTP, at the port that its documentation uses.
 STATS_PORT = 8404
-
-
-class Role(StrEnum):
-    LOAD_BALANCER = "lb"
-    CONTROL_PLANE = "cp"
-    WORKER = "w"
-
-
-# The last byte of the first address of each role in the lab's /24; .1 is the host.
-_FIRST = {Role.LOAD_BALANCER: 10, Role.CONTROL_PLANE: 11, Role.WORKER: 21}
 
 
 @dataclass(frozen=True)
@@ -66,14 +46,14 @@ class Lab:
     network: IPv4Network
     load_balancer: LoadBalancer
     release: Release
+    pods: IPv4Network
+    services: IPv4Network
     box: str
     patience: float
     # The network over which this host reaches virtual machines by SSH; containers are reached on the engine's bridge.
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
     disk_cache: DiskCache = DiskCache.SAFE
-    pods: IPv4Network = PODS
-    services: IPv4Network = SERVICES
 
     @property
     def balancer(self) -> Machine:
@@ -149,16 +129,8 @@ def plan(
     written: LabFile, *, network: IPv4Network, provider: ProviderKind, management: IPv4Network | None = None
 ) -> Lab:
     """Derive the lab from its file and from the decisions for this host. The same input gives the same lab."""
-    counts = {
-        Role.LOAD_BALANCER: (1, written.machines.lb),
-        Role.CONTROL_PLANE: (written.control_planes, written.machines.cp),
-        Role.WORKER: (written.workers, written.machines.worker),
-    }
-    machines = tuple(
-        _machine(written.name, role, number, size, network)
-        for role, (count, size) in counts.items()
-        for number in range(1, count + 1)
-    )
+    roles = machine_names(written.control_planes, written.workers)
+    machines = tuple(_machine(written, name, role, network) for name, role in roles.items())
     return Lab(
         name=written.name,
         provider=provider,
@@ -166,6 +138,8 @@ def plan(
         network=network,
         load_balancer=written.load_balancer,
         release=kubernetes.resolve(written.kubernetes.version),
+        pods=IPv4Network(written.kubernetes.pods),
+        services=IPv4Network(written.kubernetes.services),
         box=written.box,
         patience=written.patience,
         management=management,
@@ -175,18 +149,19 @@ def plan(
     )
 
 
-def _machine(lab: str, role: Role, number: int, size: Size, network: IPv4Network) -> Machine:
-    name = f"{role}{number}"
-    last = _FIRST[role] + number - 1
+def _machine(written: LabFile, name: str, role: Role, network: IPv4Network) -> Machine:
+    own, of_role = written.machines.by_name.get(name), lab_rules.role_size(written, role)
+    address = lab_rules.address(written, name, network)
+    pods = IPv4Network(written.kubernetes.pods).network_address
     return Machine(
         name=name,
-        host_name=f"halab-{lab}-{name}",
+        host_name=f"halab-{written.name}-{name}",
         role=role,
-        address=network.network_address + last,
-        mac=mac(f"{lab}/{name}"),
-        pods=IPv4Network((int(PODS.network_address) + (last << 8), 24)),
-        cpus=size.cpus,
-        memory_mebibytes=size.memory,
+        address=address,
+        mac=mac(f"{written.name}/{name}"),
+        pods=IPv4Network((int(pods) + (address.packed[-1] << 8), 24)),
+        cpus=(own and own.cpus) or of_role.cpus,
+        memory_mebibytes=(own and own.memory) or of_role.memory,
     )
 
 

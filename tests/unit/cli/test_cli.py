@@ -98,10 +98,10 @@ def test_a_missing_lab_file_is_an_error_with_a_hint(capsys: Shown) -> None:
 
 
 def test_a_bad_lab_file_is_shown_line_by_line(folder: Path, capsys: Shown) -> None:
-    lab_file(folder, 'control_planes: 2\nname: "a$(id)"\n')
+    lab_file(folder, 'control_planes: 9\nname: "a$(id)"\n')
     assert main(["render"]) == 2
     shown = capsys.readouterr()
-    assert shown.err.startswith("error: lab.yml:1: control_planes: an even number")
+    assert shown.err.startswith("error: lab.yml:1: control_planes: should be 5 or less, not 9")
     assert "\nlab.yml:2: name: must match" in shown.err
     assert "Traceback" not in shown.err
 

@@ -62,17 +62,6 @@ def test_a_refused_name_names_the_pattern_and_the_line() -> None:
     assert said.startswith("lab.yml:2: name: must match [a-z][a-z0-9-]{0,19}")
 
 
-@pytest.mark.parametrize("count", [1, 3, 5])
-def test_an_odd_number_of_members_is_accepted(count: int) -> None:
-    assert LabFile(control_planes=count).control_planes == count
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_an_even_number_of_members_is_refused_with_the_reason(count: int) -> None:
-    (problem,) = problems(f"control_planes: {count}")
-    assert "an even number adds no fault tolerance: write 1, 3 or 5" in problem
-
-
 @pytest.mark.parametrize("count", ["0", "-1", "7", "three", "3.5", "true"])
 def test_other_numbers_of_members_are_refused(count: str) -> None:
     (said,) = problems(f"control_planes: {count}")
@@ -150,8 +139,6 @@ def test_a_stock_box_may_have_any_name() -> None:
         ("10.213.0.0/16", "a /24"),
         ("10.213.7.1/24", "host bits"),
         ("8.8.8.0/24", "private"),
-        ("10.96.1.0/24", "service network"),
-        ("10.244.11.0/24", "pod network"),
         ("fd00::/120", "a /24"),
         ("somewhere", "a /24"),
     ],
@@ -162,7 +149,7 @@ def test_another_network_is_refused_with_the_reason(network: str, reason: str) -
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    said = problems("nam: ha\ncontrol_planes: 2\nworkers: many\nload_balancer: {kind: envoy}\n")
+    said = problems("nam: ha\ncontrol_planes: 9\nworkers: many\nload_balancer: {kind: envoy}\n")
     assert [line.split(": ")[0] for line in said] == ["lab.yml:1", "lab.yml:2", "lab.yml:3", "lab.yml:4"]
     assert "did you mean name?" in said[0]
 

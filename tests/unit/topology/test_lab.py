@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes import lab_of
 
-from halab.config.lab import PODS, SERVICES
+from halab.config.roles import Role
 from halab.topology import container
-from halab.topology.lab import Role
 
+PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/12")
 NETWORKS = st.integers(0, 255).map(lambda third: IPv4Network(f"10.213.{third}.0/24"))
 
 
@@ -118,3 +118,23 @@ def test_only_nodes_have_volumes_and_all_have_the_key() -> None:
     ]
     assert pairs(arguments("lb1"), "--volume") == []
     assert pairs(arguments("lb1"), "--env") == ["HALAB_AUTHORIZED_KEY=ssh-ed25519 AAAA"]
+
+
+def test_one_machine_may_differ_from_its_role() -> None:
+    own = {"cp2": {"memory": "3G", "address": "10.213.7.32"}, "lb1": {"cpus": 2}}
+    lab = lab_of(machines=own)
+    assert [machine.memory_mebibytes for machine in lab.control_planes] == [2048, 3072, 2048]
+    assert lab.balancer.cpus == 2
+    # the pods of a node have the network that its address ends with
+    assert str(lab.machine("cp2").address) == "10.213.7.32"
+    assert str(lab.machine("cp2").pods) == "10.244.32.0/24"
+
+
+def test_the_networks_of_the_cluster_are_those_of_the_file() -> None:
+    lab = lab_of(kubernetes={"pods": "172.20.0.0/16", "services": "172.21.0.0/16"})
+    assert (str(lab.pods), str(lab.services)) == ("172.20.0.0/16", "172.21.0.0/16")
+    assert [str(machine.pods) for machine in lab.nodes] == [
+        "172.20.11.0/24",
+        "172.20.12.0/24",
+        "172.20.13.0/24",
+    ]

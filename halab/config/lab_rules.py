@@ -1,0 +1,99 @@
+"""Rules of a lab file that take several of its fields together: machines that exist, addresses and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+from halab.config.lab import LabFile, OneMachine, Size
+from halab.config.loading import nearest
+from halab.config.roles import FIRST_ADDRESS, Role, machine_names
+from halab.config.yaml_source import Path
+
+AUTO_NETWORK = "auto"
+
+
+def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
+    """What is wrong in a lab file, with the path of the field."""
+    yield from _networks(lab)
+    roles = machine_names(lab.control_planes, lab.workers)
+    for name, own in lab.machines.by_name.items():
+        if name not in roles:
+            known = [*type(lab.machines).model_fields, *roles]
+            yield ("machines", name), f"is neither a role nor a machine of this lab{nearest(name, known)}"
+        else:
+            yield from _size(name, own, role_size(lab, roles[name]))
+            yield from _address(lab, name, own, roles)
+
+
+def warnings(lab: LabFile) -> Iterator[str]:
+    """What is allowed, but probably not meant."""
+    members = lab.control_planes
+    if members % 2 == 0:
+        quorum = members // 2 + 1
+        yield (
+            f"control_planes: {members}: etcd needs {quorum} of {members} members, so the lab tolerates "
+            f"{members - quorum} failed machines, as with {members - 1} control planes"
+        )
+
+
+def role_size(lab: LabFile, role: Role) -> Size:
+    """The size of the machines of a role."""
+    return {
+        Role.LOAD_BALANCER: lab.machines.lb,
+        Role.CONTROL_PLANE: lab.machines.cp,
+        Role.WORKER: lab.machines.worker,
+    }[role]
+
+
+def _networks(lab: LabFile) -> Iterator[tuple[Path, str]]:
+    pods, services = IPv4Network(lab.kubernetes.pods), IPv4Network(lab.kubernetes.services)
+    if pods.overlaps(services):
+        yield ("kubernetes", "pods"), f"overlaps the network of Services, {services}"
+    if lab.network == AUTO_NETWORK:
+        return
+    for name, taken in {"pod": pods, "service": services}.items():
+        if IPv4Network(lab.network).overlaps(taken):
+            yield ("network",), f"overlaps the cluster's {name} network {taken}"
+
+
+def _size(name: str, own: OneMachine, of_role: Size) -> Iterator[tuple[Path, str]]:
+    for field in ("cpus", "memory"):
+        value = getattr(own, field)
+        least = next(
+            (bound.ge for bound in type(of_role).model_fields[field].metadata if hasattr(bound, "ge")), 0
+        )
+        if value is not None and value < least:
+            unit = "M" if field == "memory" else ""
+            yield ("machines", name, field), f"should be {least}{unit} or more, not {value}{unit}"
+
+
+def _address(lab: LabFile, name: str, own: OneMachine, roles: dict[str, Role]) -> Iterator[tuple[Path, str]]:
+    if own.address is None:
+        return
+    where = ("machines", name, "address")
+    if lab.network == AUTO_NETWORK:
+        yield (
+            where,
+            f"needs a fixed `network`: write `network: {IPv4Network((own.address, 24), strict=False)}`",
+        )
+        return
+    network = IPv4Network(lab.network)
+    if own.address not in network:
+        yield where, f"is not in the lab's network {network}"
+    elif own.address in (network.network_address, network.network_address + 1, network.broadcast_address):
+        yield where, "is the network's own, the host's or the broadcast address"
+    else:
+        same = [other for other in roles if other != name and address(lab, other, network) == own.address]
+        if same:
+            yield where, f"is the address of {same[0]} too"
+
+
+def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
+    """The address of a machine in the lab's network."""
+    own = lab.machines.by_name.get(name)
+    if own is not None and own.address is not None:
+        return own.address
+    role = machine_names(lab.control_planes, lab.workers)[name]
+    number = int(name.removeprefix(role))
+    return network.network_address + FIRST_ADDRESS[role] + number - 1

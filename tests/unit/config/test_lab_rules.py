@@ -1,0 +1,120 @@
+"""Rules of a lab file that take several fields together, and what is allowed with a warning."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from halab.config import lab_rules
+from halab.config.lab import LabFile
+from halab.errors import BadFile
+from halab.lifecycle.lab import open_file
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """What `open_file` reports, without the folder."""
+    (folder / "lab.yml").write_text(text)
+    with pytest.raises(BadFile) as caught:
+        open_file(folder / "lab.yml")
+    return [str(problem).removeprefix(f"{folder}/") for problem in caught.value.problems]
+
+
+def written(folder: Path, text: str) -> LabFile:
+    (folder / "lab.yml").write_text(text)
+    return open_file(folder / "lab.yml").written
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "network: 10.96.1.0/24\n",
+            "lab.yml:1: network: overlaps the cluster's service network 10.96.0.0/12",
+        ),
+        (
+            "network: 10.244.11.0/24\n",
+            "lab.yml:1: network: overlaps the cluster's pod network 10.244.0.0/16",
+        ),
+        (
+            "kubernetes:\n  pods: 10.100.0.0/16\n",
+            "lab.yml:2: kubernetes.pods: overlaps the network of Services, 10.96.0.0/12",
+        ),
+        (
+            "machines: {cp4: {memory: 3G}}\n",
+            "lab.yml:1: machines.cp4: is neither a role nor a machine of this lab; did you mean cp?",
+        ),
+        (
+            "machines:\n  cp2: {memory: 1G}\n",
+            "lab.yml:2: machines.cp2.memory: should be 1700M or more, not 1024M",
+        ),
+        ("machines:\n  cp2: {cpus: 1}\n", "lab.yml:2: machines.cp2.cpus: should be 2 or more, not 1"),
+        (
+            "machines:\n  cp2: {address: 192.168.56.12}\n",
+            "lab.yml:2: machines.cp2.address: needs a fixed `network`: write `network: 192.168.56.0/24`",
+        ),
+        (
+            "network: 192.168.56.0/24\nmachines:\n  cp2: {address: 192.168.57.12}\n",
+            "lab.yml:3: machines.cp2.address: is not in the lab's network 192.168.56.0/24",
+        ),
+        (
+            "network: 192.168.56.0/24\nmachines:\n  cp2: {address: 192.168.56.1}\n",
+            "lab.yml:3: machines.cp2.address: is the network's own, the host's or the broadcast address",
+        ),
+        (
+            "network: 192.168.56.0/24\nmachines:\n  cp2: {address: 192.168.56.10}\n",
+            "lab.yml:3: machines.cp2.address: is the address of lb1 too",
+        ),
+    ],
+)
+def test_a_problem_names_the_line_and_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
+    assert said in problems(tmp_path, text)
+
+
+def test_two_machines_may_swap_their_addresses(tmp_path: Path) -> None:
+    text = "network: 192.168.56.0/24\nmachines:\n  lb1: {address: 192.168.56.11}\n  cp1: {address: 192.168.56.10}\n"
+    lab = written(tmp_path, text)
+    network = IPv4Network(lab.network)
+    assert lab_rules.address(lab, "lb1", network) == IPv4Address("192.168.56.11")
+    assert lab_rules.address(lab, "cp1", network) == IPv4Address("192.168.56.10")
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_an_odd_number_of_members_needs_no_warning(count: int) -> None:
+    assert list(lab_rules.warnings(LabFile(control_planes=count))) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (2, "etcd needs 2 of 2 members, so the lab tolerates 0 failed machines, as with 1 control planes"),
+        (4, "etcd needs 3 of 4 members, so the lab tolerates 1 failed machines, as with 3 control planes"),
+    ],
+)
+def test_an_even_number_of_members_is_allowed_with_a_warning_that_says_why_not(
+    count: int, said: str
+) -> None:
+    assert list(lab_rules.warnings(LabFile(control_planes=count))) == [f"control_planes: {count}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "kubernetes: {pods: 10.1.0.0/20}\n",
+            "lab.yml:1: kubernetes.pods: must be /16, not a /20",
+        ),
+        (
+            "kubernetes: {services: 10.96.0.0/28}\n",
+            "lab.yml:1: kubernetes.services: must be a /12 to /24, not a /28",
+        ),
+        (
+            "kubernetes: {services: 8.8.0.0/16}\n",
+            "lab.yml:1: kubernetes.services: must be a private network (RFC 1918): a /16 in 10.0.0.0/8, "
+            "172.16.0.0/12, 192.168.0.0/16",
+        ),
+    ],
+)
+def test_a_network_of_the_cluster_has_a_size_and_is_private(text: str, said: str, tmp_path: Path) -> None:
+    assert said in problems(tmp_path, text)
