@@ -81,7 +81,7 @@ def errors(folder: Path, server: CutServer) -> None:
             ]
             off = sorted(map(abs, counted))
             show = f"p50 {statistics.median(off):4.0f}, worst {off[-1]:4.0f}, mean {statistics.mean(counted):+5.0f}"
-            print(f"{f'sampler: error at {rate:g} Hz, server {how}, ms':<44} {show}", flush=True)
+            print(f"{f'sampler: error at {rate:g} Hz, server {how}, ms':<52} {show}", flush=True)
 
 
 def cost(folder: Path, port: int) -> None:
@@ -90,7 +90,7 @@ def cost(folder: Path, port: int) -> None:
     started = _cpu_seconds(_config(folder, []), 0.0)
     used = _cpu_seconds(_config(folder, probes), _COST_SECONDS) - started
     share = 100 * used / _COST_SECONDS / len(probes)
-    print(f"{'sampler: a probe at 10 Hz, % of a core':<44} {share:8.1f}", flush=True)
+    print(f"{'sampler: a probe at 10 Hz, % of a core':<52} {share:8.1f}", flush=True)
 
 
 def _cpu_seconds(config: launcher.SamplerConfig, seconds: float) -> float:
