@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -110,13 +111,44 @@ def healthy_peer(guests: Guests, lab: Lab, machine: str) -> str:
     )
 
 
-def through_any(guests: Guests, lab: Lab, first: str, arguments: str) -> str:
-    """Run etcdctl on `first` and, if that fails, on the other control planes. Return its output."""
+def through_any(guests: Guests, lab: Lab, first: str, arguments: str, *, value: str | None = None) -> str:
+    """Run etcdctl on `first` and, if that fails, on the other control planes. Return its output.
+
+    `value` is its standard input, in base64.
+    """
     names = [first, *(machine.name for machine in lab.control_planes if machine.name != first)]
+    asked = command(arguments) if value is None else f"base64 -d | {command(arguments)}"
     for name in names[:-1]:
         with suppress(HalabError):
-            return guests.run(name, command(arguments)).output
-    return guests.run(names[-1], command(arguments)).output
+            return guests.run(name, asked, input=value).output
+    return guests.run(names[-1], asked, input=value).output
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key with the revisions in which it was created and last changed. `value` is in base64, if it was asked for."""
+
+    name: str
+    created: int
+    changed: int
+    value: str = ""
+
+
+def keys(guests: Guests, lab: Lab, first: str, arguments: str) -> list[Key]:
+    """The keys that `etcdctl get` returns, through any control plane."""
+    output = through_any(guests, lab, first, f"get {arguments} --write-out=json")
+    try:
+        return [
+            Key(
+                base64.b64decode(pair["key"]).decode(),
+                pair["create_revision"],
+                pair["mod_revision"],
+                pair.get("value", ""),
+            )
+            for pair in json.loads(output).get("kvs") or ()
+        ]
+    except (ValueError, LookupError, TypeError) as error:
+        raise LabProblem(f"etcdctl did not print valid keys: {output[:200]!r}") from error
 
 
 def peer_url(machine: Machine) -> str:

@@ -70,6 +70,7 @@ FAULT_FACTS: dict[str, FaultFacts] = {
     "corrupt-wal": FaultFacts(loses_data=DataLoss.OWN_MEMBER),
     # The others lose their data at once, and the machine's own member goes back to the snapshot.
     "lose-etcd-quorum": FaultFacts(loses_data=DataLoss.EVERY_MEMBER),
+    "defragment": _OVER_AT_ONCE,
 }
 _ORDINARY = FaultFacts()
 

@@ -12,12 +12,14 @@ from halab.faults.manifests import HELD, MANIFESTS
 from halab.faults.resources import CPUS
 from halab.faults.scratch import KEPT
 from halab.faults.site import Site
+from halab.faults.units import DROP_IN
 from halab.machines.guests import on_all
 from halab.machines.power import PowerState
 from halab.topology import files
 from halab.topology.lab import Machine
 
 _AUDIT_SECONDS = 30
+_DROP_INS = f"/etc/systemd/system/*.d/{DROP_IN}*"
 
 # Prints a line for everything that no machine should have. The lab's own units are files in /etc/systemd; units of
 # faults are transient.
@@ -33,7 +35,7 @@ systemctl list-units --all --plain --no-legend 'halab-*' | awk '{{ print $1 }}' 
     *) echo "unit $unit" ;;
   esac
 done
-for path in {KEPT}/* {HELD}/* /run/halab-* /var/lib/etcd/halab-*; do echo "file $path"; done
+for path in {KEPT}/* {HELD}/* /run/halab-* /var/lib/etcd/halab-* {_DROP_INS}; do echo "file $path"; done
 for group in blkio/halab-* halab-*; do
   for path in /sys/fs/cgroup/$group; do echo "control group $path"; done
 done

@@ -12,15 +12,19 @@ from halab.faults import (
     connections,
     disk,
     etcd_data,
+    machine_files,
     manifests,
     membership,
     network,
+    objects,
     power,
     processes,
     quota,
     resources,
+    scripts,
     services,
     snapshot,
+    units,
 )
 from halab.faults.fault import Fault, nothing_to_heal
 from halab.faults.journal import Entry
@@ -58,6 +62,10 @@ FAULTS: dict[str, Fault] = {
         *snapshot.FAULTS,
         *certificates.FAULTS,
         *admission.FAULTS,
+        *machine_files.FAULTS,
+        *units.FAULTS,
+        *objects.FAULTS,
+        *scripts.FAULTS,
         _NOTHING,
     )
 }

@@ -15,6 +15,7 @@ from halab.faults.site import Site
 
 # The kubelet starts a member again 2 s after it was killed, or after 10 to 20 s if it was killed before.
 _EFFECT_SECONDS = 120
+_DEFRAGMENT_SECONDS = 120
 
 # A record of the log is 8 bytes of length (the upper byte: padding) and a message that ends with its data. Zeros follow
 # the last record, up to 64 MB. The record in the middle is changed: etcd repairs a torn last record.
@@ -122,7 +123,22 @@ def etcd_last_words(site: Site, entry: Entry) -> str | None:
     return ": ".join(said[name] for name in ("msg", "error") if name in said) or line[:200]
 
 
+def _defragment(site: Site, entry: Entry) -> str:
+    """etcd answers nobody while it rewrites its file: that is the effect, and it is over when this returns."""
+    limit = _DEFRAGMENT_SECONDS * site.lab.patience
+    before = etcd.status(site.guests, entry.machine).database_bytes
+    site.guests.run(entry.machine, etcd.command("defrag", limit_seconds=limit), timeout_seconds=limit + 10)
+    after = etcd.status(site.guests, entry.machine).database_bytes
+    return f"the database of {entry.machine} has {after:,} bytes, after {before:,}"
+
+
 FAULTS = (
+    Fault(
+        "defragment",
+        "Defragment the database of an etcd member, which answers nobody meanwhile.",
+        _defragment,
+        nothing_to_heal,
+    ),
     Fault(
         "move-etcd-leader",
         "Make the etcd leader hand over its leadership to another member.",

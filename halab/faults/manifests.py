@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
 
 from halab.clock import NotYet, wait_for
 from halab.cluster.kube import STATIC_PODS
 from halab.errors import BadUsage, LabProblem
-from halab.faults import processes
+from halab.faults import json_patch, processes, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
+from halab.faults.structured import mapping_of, value_of
 
 MANIFESTS = "/etc/kubernetes/manifests"
 # Beside that folder, never inside: the kubelet reads every file there without a leading dot (kubernetes#129364).
@@ -21,7 +28,10 @@ _REMOVE_IF_EMPTY = f"rmdir {HELD} 2>/dev/null || true"
 # kubelet waits 34 s for its own API server, which hangs without etcd. This is three times that, for busy machines.
 _EFFECT_SECONDS = 150
 POD = Option("a static pod of kubeadm", "|".join(STATIC_PODS), "etcd")
-FLAG = Option("a command-line flag", r"--[a-z][a-z0-9-]*(=[^\s\"'#]*)?", "--anonymous-auth=false")
+_FLAG = r"--[a-z][a-z0-9-]*(=[^\s\"'#]*)?"
+FLAG = Option("a command-line flag", _FLAG, "--anonymous-auth=false", "")
+# A changed pod that has ended and not started in this time does not start: its image may be missing.
+_NO_START_SECONDS = 30
 # The flag in a stale backup: harmless, and visible in the command line of the process.
 _STALE = {**dict.fromkeys(STATIC_PODS, "--v=1"), "etcd": "--log-level=warn"}
 
@@ -51,18 +61,73 @@ def let_go(site: Site, machine: str, pod: str) -> None:
     site.guests.run(machine, f"if [ -e {held} ]; then mv -f {held} {manifest}; fi; {_REMOVE_IF_EMPTY}")
 
 
-def edit(site: Site, entry: Entry, pod: str, flag: str) -> str:
-    """Give a static pod another command-line flag, and wait until the old process has ended.
+@dataclass(frozen=True)
+class _Flags:
+    """Flags of a command line: those to set, as words, and the names of those to remove."""
 
-    A complete copy of the original is in the entry's folder before the manifest changes.
-    """
+    to_set: tuple[str, ...] = ()
+    to_remove: tuple[str, ...] = ()
+
+    def in_words(self) -> str:
+        return ", ".join([*self.to_set, *(f"no --{name}" for name in self.to_remove)])
+
+
+def _flags(text: str) -> _Flags:
+    """Flags from a mapping of names to values; null removes a flag. Raises ValueError if it is not such a mapping."""
+    to_set, to_remove = [], []
+    for written, value in mapping_of(text).items():
+        name = written.removeprefix("--")
+        word = f"--{name}={json.dumps(value) if not isinstance(value, str) else value}"
+        if isinstance(value, dict | list) or not re.fullmatch(_FLAG, word):
+            raise ValueError(f"is not a flag with a value: {written}: {value}")
+        if value is None:
+            to_remove.append(name)
+        else:
+            to_set.append(word)
+    return _Flags(tuple(to_set), tuple(to_remove))
+
+
+def edit(site: Site, entry: Entry, pod: str, flag: str) -> str:
+    """Give a static pod another command-line flag, and wait until the kubelet has acted on it."""
+    return _install(site, entry, pod, lambda text: (_Flags((flag,)), with_flag(text, flag)))
+
+
+def _install(site: Site, entry: Entry, pod: str, change: Callable[[str], tuple[_Flags, str]]) -> str:
+    """Change a manifest. A complete copy of the original is in the entry's folder before."""
     kept, manifest = f"{HELD}/{entry.id}", _path(pod)
-    original = site.guests.run(entry.machine, f"cat {manifest}").output
+    flags, text = change(site.guests.run(entry.machine, f"cat {manifest}").output)
     site.guests.run(
         entry.machine,
         f"mkdir -p {kept} && cp -p {manifest} {kept}/part && mv {kept}/part {kept}/{pod}.yaml",
     )
-    return _replace(site, entry, pod, flag, manifest, with_flag(original, flag))
+    return _replace(site, entry, pod, flags, manifest, text)
+
+
+def _edited(entry: Entry, original: str) -> tuple[_Flags, str]:
+    """The flags to wait for, and the changed manifest. Raises BadUsage if it cannot be changed like this."""
+    options = entry.options
+    flags = _flags(options["flags"]) if "flags" in options else _Flags()
+    if "flag" in options:
+        flags = _Flags((options["flag"], *flags.to_set), flags.to_remove)
+    text = original
+    for flag in flags.to_set:
+        text = with_flag(text, flag)
+    for name in flags.to_remove:
+        text = _without_flag(text, name)
+    if "json_patch" in options:
+        try:
+            value = json_patch.apply(json_patch.read(options["json_patch"]), value_of(text))
+        except ValueError as error:
+            what = f"the patch does not fit the manifest of {options['pod']} on {entry.machine}"
+            raise BadUsage(f"{what}: {error}") from error
+        text = _yaml_of(value)
+    return flags, text
+
+
+def _yaml_of(value: Any) -> str:
+    """A manifest as YAML; as JSON, which is YAML too, if other readers of YAML could see another value."""
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
+    return text if value_of(text) == value else json.dumps(value, indent=2)
 
 
 def restore(site: Site, entry: Entry, pod: str) -> None:
@@ -81,7 +146,7 @@ def restore(site: Site, entry: Entry, pod: str) -> None:
 def with_flag(manifest: str, flag: str) -> str:
     """The manifest with a flag added to its command. It replaces a flag of the same name."""
     name, item = flag.partition("=")[0], f"    - {flag}\n"
-    others = re.sub(rf"^    - {re.escape(name)}(=.*)?\n", "", manifest, flags=re.MULTILINE)
+    others = _without_flag(manifest, name.removeprefix("--"))
     changed, count = re.subn(
         r"^(  - command:\n    - [^-].*\n)", rf"\g<1>{item}", others, count=1, flags=re.MULTILINE
     )
@@ -90,13 +155,17 @@ def with_flag(manifest: str, flag: str) -> str:
     return changed
 
 
+def _without_flag(manifest: str, name: str) -> str:
+    return re.sub(rf"^    - --{re.escape(name)}(=.*)?\n", "", manifest, flags=re.MULTILINE)
+
+
 def _add_stray(site: Site, entry: Entry) -> str:
     """The kubelet reads files in the order of their names, one manifest for each pod: the backup wins."""
     pod = entry.options["pod"]
     original = site.guests.run(entry.machine, f"cat {_path(pod)}").output
     stale = _STALE[pod]
     site.guests.run(entry.machine, f"mkdir -p {HELD}/{entry.id}")
-    return _replace(site, entry, pod, stale, _backup(pod), with_flag(original, stale))
+    return _replace(site, entry, pod, _Flags((stale,)), _backup(pod), with_flag(original, stale))
 
 
 def _remove_stray(site: Site, entry: Entry) -> None:
@@ -111,38 +180,53 @@ def _remove_stray(site: Site, entry: Entry) -> None:
     )
 
 
-def _replace(site: Site, entry: Entry, pod: str, flag: str, path: str, text: str) -> str:
+def _replace(site: Site, entry: Entry, pod: str, flags: _Flags, path: str, text: str) -> str:
     """Install a manifest, wait until the kubelet has acted on it, and return what happened to the pod's process.
 
     Either the new process runs, or it ends soon after each start: then its log has the reason.
     """
     machine, new = entry.machine, f"{HELD}/{entry.id}/new"
-    *_, logs = _look(site, machine, pod, flag)
+    what = flags.in_words() or "the changed manifest"
+    before = "" if flags.to_set else processes.started(site.guests, machine, pod) or ""
+    *_, logs = _look(site, machine, pod, flags, before)
     site.guests.run(machine, f"(umask 077; cat >{new}) && mv -f {new} {path}", input=text)
+    stopped: list[float] = []
 
     def acted() -> str:
-        runs, is_changed, now = _look(site, machine, pod, flag)
+        runs, is_changed, now = _look(site, machine, pod, flags, before)
         fresh = sorted(now - logs)
         if is_changed:
-            return f"{pod} runs with {flag}"
+            return f"{pod} runs with {what}"
         if runs:
             raise NotYet(f"{pod} still runs without it")
+        stopped.append(site.clock.now())
+        if not fresh and site.clock.now() - stopped[0] > _NO_START_SECONDS and "json_patch" in entry.options:
+            return f"{pod} has ended, and does not start with {what}"
         if not fresh:
             raise NotYet(f"{pod} has stopped and has not started again yet")
         said = site.guests.run(
             machine, f"grep -v '^ *$' {fresh[-1]} | tail -n 1 | cut -d ' ' -f 4-"
         ).output.strip()
-        return f"{pod} exits as soon as it is started with {flag}: {said}"
+        return f"{pod} exits as soon as it is started with {what}: {said}"
 
     deadline = site.deadline(_EFFECT_SECONDS)
-    return wait_for(f"{pod} on {machine} to be started with {flag}", acted, deadline, every_seconds=0.2)
+    return wait_for(f"{pod} on {machine} to be started with {what}", acted, deadline, every_seconds=0.2)
 
 
-def _look(site: Site, machine: str, pod: str, flag: str) -> tuple[bool, bool, frozenset[str]]:
-    """Return whether a static pod's process runs, whether it has the flag, and the paths of its non-empty logs."""
+def _look(
+    site: Site, machine: str, pod: str, flags: _Flags, before: str
+) -> tuple[bool, bool, frozenset[str]]:
+    """Return whether a static pod's process runs, whether it is the new one, and the paths of its non-empty logs.
+
+    The new one has the flags or, if only its manifest is new, another start time than before.
+    """
+    words = "tr '\\0' '\\n' 2>/dev/null </proc/$pid/cmdline"
+    tests = [f"{words} | grep -qxF -e {shlex.quote(flag)}" for flag in flags.to_set] or [
+        f"[ \"$(sed 's/.*) //' /proc/$pid/stat 2>/dev/null | cut -d' ' -f20)\" != '{before}' ]"
+    ]
     command = (
         f"if pid=$(pgrep -o -x {processes.short(pod)}); then echo runs; "
-        f"tr '\\0' '\\n' 2>/dev/null </proc/$pid/cmdline | grep -qxF -e {shlex.quote(flag)} && echo changed; fi; "
+        f"{' && '.join(tests)} && echo changed; fi; "
         f"find /var/log/pods/kube-system_{pod}-* -name '*.log' -size +0 || true"
     )
     lines = site.guests.run(machine, command).output.splitlines()
@@ -151,7 +235,8 @@ def _look(site: Site, machine: str, pod: str, flag: str) -> tuple[bool, bool, fr
 
 def require_untouched(site: Site, machine: str, pod: str) -> None:
     """Refuse a manifest that another fault has removed or replaced: two faults cannot put it back in any order."""
-    command = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {_backup(pod)} 2>/dev/null || true"
+    held = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {_backup(pod)} 2>/dev/null"
+    command = f"{held}; grep -lsxF -e {_path(pod)} {scratch.KEPT}/*/path || true"
     if site.guests.run(machine, command).output.strip():
         raise BadUsage(
             f"another fault has changed the manifest of {pod} on {machine}", hint="heal that one first"
@@ -164,9 +249,20 @@ def _require_untouched(site: Site, entry: Entry) -> None:
 
 def _require_change(site: Site, entry: Entry) -> None:
     _require_untouched(site, entry)
-    pod, flag = entry.options["pod"], entry.options["flag"]
-    if f"    - {flag}\n" in site.guests.run(entry.machine, f"cat {_path(pod)}").output:
-        raise BadUsage(f"{pod} on {entry.machine} already has that flag: {flag}")
+    pod = entry.options["pod"]
+    original = site.guests.run(entry.machine, f"cat {_path(pod)}").output
+    flags, text = _edited(entry, original)
+    if all(f"    - {flag}\n" in original for flag in flags.to_set) and "json_patch" not in entry.options:
+        gone = [name for name in flags.to_remove if _without_flag(original, name) != original]
+        if flags.to_set and not gone:
+            raise BadUsage(f"{pod} on {entry.machine} already has that flag: {', '.join(flags.to_set)}")
+    if value_of(text) == value_of(original):
+        raise BadUsage(f"the manifest of {pod} on {entry.machine} is like this already")
+
+
+def _require_edit(options: Mapping[str, str]) -> Iterator[str]:
+    if not {"flag", "flags", "json_patch"} & options.keys():
+        yield "edit-manifest changes nothing: give it flag, flags or json_patch"
 
 
 def _path(pod: str) -> str:
@@ -188,11 +284,27 @@ FAULTS = (
     ),
     Fault(
         "edit-manifest",
-        "Give a static pod another command-line flag, until it is healed.",
-        lambda site, entry: edit(site, entry, entry.options["pod"], entry.options["flag"]),
+        "Change a static pod's command-line flags, or any field of its manifest, until it is healed.",
+        lambda site, entry: _install(site, entry, entry.options["pod"], lambda text: _edited(entry, text)),
         lambda site, entry: restore(site, entry, entry.options["pod"]),
-        {"pod": POD, "flag": FLAG},
+        {
+            "pod": POD,
+            "flag": FLAG,
+            "flags": Option(
+                "several flags with their values; null removes one",
+                example='{"v": "4", "profiling": null}',
+                default="",
+                reads=_flags,
+            ),
+            "json_patch": Option(
+                "a list of operations add, replace, remove and test (RFC 6902)",
+                example='[{"op": "replace", "path": "/spec/containers/0/image", "value": "none"}]',
+                default="",
+                reads=json_patch.read,
+            ),
+        },
         check=_require_change,
+        rule=_require_edit,
     ),
     Fault(
         "stray-manifest",

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import shlex
-
 from halab.clock import NotYet, wait_for
 from halab.config.lab import Balancer
 from halab.config.targets import FaultTarget
-from halab.errors import BadUsage
+from halab.faults import units
 from halab.faults.fault import Fault, Option, nothing_to_heal
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
-# systemd gives a service 90 s to stop before it kills it.
-_SYSTEMD_SECONDS = 100
 _EFFECT_SECONDS = 60
-_NEEDED_TO_HEAL = ("ssh", "sshd", "halab-machine")
-# The name in scenarios for the service of the lab's load balancer.
-_BALANCER = "load-balancer"
 SERVICE = Option(
-    f"the name of a systemd service, or {_BALANCER} for {' or '.join(Balancer)}",
-    r"[a-z][a-z0-9@._-]*",
-    "kubelet",
+    f"the name of a systemd service, or {units.BALANCER} for {' or '.join(Balancer)}", units.NAME, "kubelet"
 )
 
 
 def _service(site: Site, entry: Entry) -> str:
-    name = entry.options["service"].removesuffix(".service")
-    return shlex.quote((str(site.lab.load_balancer.kind) if name == _BALANCER else name) + ".service")
+    return units.full_name(site, entry.options["service"])
 
 
 def _require_active(site: Site, entry: Entry) -> None:
-    """Refuse a service that does not run: the heal would start it."""
-    service = entry.options["service"]
-    if service.removesuffix(".service") in _NEEDED_TO_HEAL:
-        raise BadUsage(f"halab needs this service to heal {entry.machine}: {service}")
-    done = site.guests.run(entry.machine, f"systemctl is-active {_service(site, entry)}", check=False)
-    state = done.output.strip() or "unknown"
-    if state != "active":
-        raise BadUsage(f"not an active service on {entry.machine}: {service} ({state})")
+    units.require_active(site, entry.machine, entry.options["service"])
 
 
 def _stop(site: Site, entry: Entry) -> str:
     service = entry.options["service"]
     site.guests.run(
-        entry.machine, f"systemctl stop {_service(site, entry)}", timeout_seconds=_SYSTEMD_SECONDS
+        entry.machine, f"systemctl stop {_service(site, entry)}", timeout_seconds=units.SYSTEMD_SECONDS
     )
 
     def stopped() -> str:
@@ -61,14 +44,14 @@ def _stop(site: Site, entry: Entry) -> str:
 def _start(site: Site, entry: Entry) -> None:
     # systemd refuses a service that failed to start too often, until its counter is reset
     command = f"systemctl reset-failed {_service(site, entry)} 2>/dev/null; systemctl start {_service(site, entry)}"
-    site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
+    site.guests.run(entry.machine, command, timeout_seconds=units.SYSTEMD_SECONDS)
 
 
 def _restart(site: Site, entry: Entry) -> str:
     service = entry.options["service"]
     before = _invocation(site, entry)
     command = f"systemctl restart {_service(site, entry)}"
-    site.guests.run(entry.machine, command, timeout_seconds=_SYSTEMD_SECONDS)
+    site.guests.run(entry.machine, command, timeout_seconds=units.SYSTEMD_SECONDS)
 
     def restarted() -> str:
         now = _invocation(site, entry)

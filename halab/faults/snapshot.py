@@ -7,7 +7,7 @@ from halab.cluster import etcd
 from halab.config.fault_facts import SNAPSHOT
 from halab.errors import BadUsage, HalabError
 from halab.faults import manifests, members, scratch
-from halab.faults.fault import Fault
+from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import on_all
@@ -115,10 +115,13 @@ def _restore_command(site: Site, entry: Entry) -> str:
     """
     name, url = entry.machine, etcd.peer_url(site.lab.machine(entry.machine))
     restored = f"{members.FOLDER}/halab-{entry.id}"
+    # a journal of an earlier version has no options
+    is_bumped = entry.options.get("bump_revision", "true") == "true"
+    bump = f" --bump-revision {_BUMP} --mark-compacted" if is_bumped else ""
     return scratch.locked(
         f"rm -rf {restored} && etcdutl snapshot restore {_source(entry)} --data-dir {restored} --name {name} "
         f"--initial-cluster {name}={url} --initial-advertise-peer-urls {url} "
-        f"--initial-cluster-token halab-{entry.id} --bump-revision {_BUMP} --mark-compacted && "
+        f"--initial-cluster-token halab-{entry.id}{bump} && "
         f"rm -rf {members.DATA} && mv {restored}/member {members.DATA} && rmdir {restored} && "
         f"touch {_restored(entry)}"
     )
@@ -158,6 +161,14 @@ FAULTS = (
         "Destroy the data of all etcd members except the one that has a snapshot; healing restores the snapshot.",
         _destroy,
         _restore,
+        {
+            "bump_revision": Option(
+                "false to restore the old revision numbers: clients that have seen newer ones hear nothing",
+                "true|false",
+                "false",
+                "true",
+            )
+        },
         check=_require_snapshot,
     ),
 )

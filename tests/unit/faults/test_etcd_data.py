@@ -327,3 +327,16 @@ def test_only_the_leader_hands_over() -> None:
 def test_a_leader_that_stays_is_a_fault_without_effect() -> None:
     with pytest.raises(TimedOut, match="last seen: etcd on cp2 leads"):
         inject(site_of(moving(status(2, leader=2))), "move-etcd-leader")
+
+
+def test_a_member_is_defragmented_with_time_for_it() -> None:
+    small = json.loads(captured("endpoint-status.json"))
+    small[0]["Status"]["dbSize"] = 1_000_000
+    large = json.loads(captured("endpoint-status.json"))
+    large[0]["Status"]["dbSize"] = 9_000_000
+    guests = FakeGuests({"endpoint status": [json.dumps(large), json.dumps(small)]})
+    _, seen = inject(site_of(guests, patience=2.0), "defragment")
+    assert seen == "the database of cp2 has 1,000,000 bytes, after 9,000,000"
+    (call,) = [call for call in guests.calls if call.command.endswith(" defrag")]
+    assert "--command-timeout=240s" in call.command
+    assert call.timeout_seconds == 250

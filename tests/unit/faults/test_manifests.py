@@ -12,6 +12,7 @@ from support.site_builder import heal, inject, site_of
 from halab.cluster.kube import STATIC_PODS
 from halab.errors import BadUsage, LabProblem, TimedOut
 from halab.faults import manifests
+from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 
 ORIGINAL = captured("kube-scheduler.yaml")
@@ -106,6 +107,78 @@ def test_an_edited_manifest_is_waited_for_until_its_process_runs() -> None:
         index for index, each in enumerate(commands) if f"{HELD}/{entry.id}/kube-scheduler.yaml" in each
     )
     assert kept < next(index for index, each in enumerate(commands) if each.endswith(f"new {path}"))
+
+
+def test_several_flags_are_set_and_removed_at_once() -> None:
+    flags = '{"v": 4, "--profiling": false, "leader-elect": null}'
+    guests = machines("runs\n", "runs\nchanged\n")
+    _, seen = inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flags=flags, flag="--x=1")
+    assert seen == "kube-scheduler runs with --x=1, --v=4, --profiling=false, no --leader-elect"
+    command = command_of(written(guests)[1])
+    assert {"--x=1", "--v=4", "--profiling=false"} <= set(command)
+    assert not any(word.startswith("--leader-elect=") for word in command)
+    tests = [f"grep -qxF -e {flag}" for flag in ("--x=1", "--v=4", "--profiling=false")]
+    assert all(test in guests.commands("cp2")[-1] for test in tests)
+
+
+def test_any_field_of_a_manifest_is_patched_and_the_new_process_has_another_start_time() -> None:
+    patch = '[{"op": "replace", "path": "/spec/containers/0/livenessProbe/httpGet/port", "value": 1}]'
+    guests = machines("runs\n", "runs\n", "runs\nchanged\n", **{"^cp2: pid=": "4711\n"})
+    guests.answers = {"^cp2: pid=": "4711\n", **guests.answers}
+    _, seen = inject(site_of(guests), "edit-manifest", pod="kube-scheduler", json_patch=patch)
+    assert seen == "kube-scheduler runs with the changed manifest"
+    changed, original = yaml.safe_load(written(guests)[1]), yaml.safe_load(ORIGINAL)
+    assert changed["spec"]["containers"][0]["livenessProbe"]["httpGet"].pop("port") == 1
+    original["spec"]["containers"][0]["livenessProbe"]["httpGet"].pop("port")
+    assert changed == original
+    assert "!= '4711' ]" in guests.commands("cp2")[-1]
+
+
+def test_a_patched_pod_that_never_starts_is_an_effect() -> None:
+    patch = '[{"op": "replace", "path": "/spec/containers/0/image", "value": "none:1"}]'
+    guests = machines(f"runs\n{OLD_LOG}\n", f"{OLD_LOG}\n")
+    site = site_of(guests)
+    _, seen = inject(site, "edit-manifest", pod="kube-scheduler", json_patch=patch)
+    assert seen == "kube-scheduler has ended, and does not start with the changed manifest"
+    assert 29 < sum(site.clock.slept) < 32  # type: ignore[attr-defined]
+
+
+def test_a_manifest_that_yaml_could_read_in_two_ways_is_written_as_json() -> None:
+    assert manifests._yaml_of({"a": "1e3"}) == '{\n  "a": "1e3"\n}'
+    assert manifests._yaml_of({"a": "on", "b": "1:30"}) == "a: 'on'\nb: '1:30'\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"flags": '{"leader-elect": "true"}'}, "already has that flag: --leader-elect=true"),
+        ({"flags": '{"none": null}'}, "the manifest of kube-scheduler on cp2 is like this already"),
+        ({"json_patch": '[{"op": "test", "path": "/kind", "value": "Pod"}]'}, "is like this already"),
+        (
+            {"json_patch": '[{"op": "remove", "path": "/spec/none"}]'},
+            "the patch does not fit the manifest of kube-scheduler on cp2: operation 1 has no such path",
+        ),
+    ],
+)
+def test_an_edit_that_changes_nothing_or_does_not_fit_is_refused(options: dict[str, str], why: str) -> None:
+    with pytest.raises(BadUsage, match=why):
+        inject(site_of(machines("runs\n")), "edit-manifest", pod="kube-scheduler", **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, "edit-manifest changes nothing: give it flag, flags or json_patch"),
+        ({"flags": "[a]"}, "flags: should be a mapping"),
+        ({"flags": '{"v": [1]}'}, "flags: is not a flag with a value: v: [1]"),
+        ({"flags": '{"V": 1}'}, "flags: is not a flag with a value: V: 1"),
+        ({"flags": '{"v": "a b"}'}, "flags: is not a flag with a value"),
+        ({"json_patch": "{}"}, "json_patch: should be a list of operations"),
+    ],
+)
+def test_wrong_edits_are_named(given: dict[str, str], why: str) -> None:
+    (problem,) = FAULTS["edit-manifest"].problems_with({"pod": "etcd", **given})
+    assert why in problem
 
 
 def test_a_process_that_dies_of_its_flag_is_known_by_its_log() -> None:

@@ -11,6 +11,7 @@ from support.fakes import FakeGuests, captured
 from support.site_builder import Shell, heal, inject, site_of
 
 from halab.errors import BadUsage, CommandFailed, TimedOut, Unreachable
+from halab.faults import snapshot
 from halab.faults.journal import Entry
 
 ENTRY = Entry("7", "lose-etcd-quorum", "cp2", {})
@@ -238,3 +239,11 @@ def test_a_member_that_does_not_answer_is_alone() -> None:
     machines = guests(**{"cp2: .*endpoint status": Unreachable("cp2: context deadline exceeded")})
     _, seen = inject(site_of(machines), "lose-etcd-quorum")
     assert seen == "etcd on cp2 does not answer: cp2: context deadline exceeded"
+
+
+@pytest.mark.parametrize(("bump", "is_bumped"), [({}, True), ({"bump_revision": "false"}, False)])
+def test_the_revision_is_raised_unless_the_fault_says_otherwise(
+    bump: dict[str, str], is_bumped: bool
+) -> None:
+    command = snapshot._restore_command(site_of(FakeGuests()), Entry("7", "lose-etcd-quorum", "cp2", bump))
+    assert ("--bump-revision 1000000000 --mark-compacted" in command) is is_bumped

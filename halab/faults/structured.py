@@ -1,0 +1,42 @@
+"""Options whose values are lists or mappings: JSON from a scenario, or YAML from a command line or a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from halab.config import yaml_source
+
+_BETWEEN_DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+
+
+def value_of(text: str, *, first_line: int = 1) -> Any:
+    """The value of YAML or JSON. Raises ValueError with the line and what is wrong with it."""
+    source = yaml_source.parse(text, "")
+    if source.problems:
+        problem = min(source.problems, key=lambda problem: problem.line)
+        where = f"line {problem.line + first_line - 1}: " if "\n" in text else ""
+        raise ValueError(f"{where}{f'{problem.field}: ' if problem.field else ''}{problem.what}")
+    # plain dictionaries, which can be written as YAML
+    return json.loads(json.dumps(source.value))
+
+
+def documents_of(text: str) -> list[Any]:
+    """The values of all YAML documents in a text, without empty ones."""
+    values, begin = [], 0
+    for end in [*(match.start() for match in _BETWEEN_DOCUMENTS.finditer(text)), len(text)]:
+        document = _BETWEEN_DOCUMENTS.sub("", text[begin:end], count=1)
+        value = value_of(document, first_line=text.count("\n", 0, begin) + 1)
+        if value:
+            values.append(value)
+        begin = end
+    return values
+
+
+def mapping_of(text: str) -> dict[str, Any]:
+    """A mapping with at least one entry. Raises ValueError if it is something else."""
+    value = value_of(text)
+    if not isinstance(value, dict) or not value:
+        raise ValueError("should be a mapping (name: value)")
+    return value
