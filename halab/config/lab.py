@@ -18,6 +18,8 @@ from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS
 from halab.errors import BadUsage
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+ENDPOINT = rf"{_LABEL}(\.{_LABEL})+"
 # Means a name that halab derives from the folder.
 AUTO = "auto"
 
@@ -131,6 +133,14 @@ def _box(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _endpoint(value: str) -> str:
+    if not re.fullmatch(ENDPOINT, value) or len(value) > 253 or re.fullmatch(r"[0-9.]+", value):
+        raise ValueError("must be a DNS name such as api.lab.example, in lower case, without a port")
+    if value.split(".")[-1] == "localhost":
+        raise ValueError("would be every machine itself: choose another name, such as api.lab.example")
+    return value
+
+
 def _version(value: str) -> str:
     try:
         kubernetes.resolve(value)
@@ -234,6 +244,11 @@ class LabFile(Model):
     )
     workers: int = Field(0, ge=0, le=MOST_WORKERS)
     load_balancer: LoadBalancer = LoadBalancer()
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        None,
+        description="a name for the API, such as api.lab.example, instead of the load balancer's address; every "
+        "machine resolves it",
+    )
     kubernetes: Kubernetes = Kubernetes()
     network: Annotated[str, AfterValidator(_network)] = "auto"
     machines: Machines = Machines()

@@ -32,6 +32,7 @@ class Capability(StrEnum):
     NFT_NUMGEN = "nft-numgen"
     DISK_THROTTLE = "disk-throttle"
     SNAPSHOT = "snapshot"
+    ENDPOINT_NAME = "endpoint-name"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ _OF_A_CONTAINER = {
     "own-disk": "a container shares the disk of its host",
 }
 _UNSAFE = "the lab file says disk_cache: unsafe, so flushed data may not be on the disk"
+_NO_NAME = "the lab file gives the endpoint no name (`endpoint: api.lab.example`)"
 _TRIED = {
     "netem": "the kernel cannot delay packets",
     "tbf": "the kernel cannot limit the rate of packets",
@@ -104,6 +105,7 @@ def probe(site: Site) -> Capabilities:
         if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is ProviderKind.LIBVIRT
         else "yes"
     )
+    results["endpoint-name"] = "yes" if site.lab.endpoint_name else _NO_NAME
     return Capabilities(
         has=frozenset(name for name, why in results.items() if why == "yes"),
         lacking={name: why for name, why in sorted(results.items()) if why != "yes"},

@@ -11,6 +11,7 @@ from halab.faults import (
     clocks,
     connections,
     disk,
+    endpoint_name,
     etcd_data,
     machine_files,
     manifests,
@@ -48,6 +49,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         *processes.FAULTS,
         *services.FAULTS,
+        *endpoint_name.FAULTS,
         *manifests.FAULTS,
         *balancer.FAULTS,
         *connections.FAULTS,

@@ -96,7 +96,7 @@ def tunnelled_kubeconfig(lab_dir: LabDir, remote: Remote) -> Path:
     port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), API_PORT)
     tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
     path = tunnel.TUNNELS.folder() / "kubeconfig"
-    replace(path, written.replace(f"server: https://{lab.endpoint}", tunnelled))
+    replace(path, written.replace(f"server: https://{lab.endpoint_address}", tunnelled))
     return path
 
 

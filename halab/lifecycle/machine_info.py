@@ -79,6 +79,7 @@ def _settings(lab: Lab) -> dict[str, str]:
         "provider": str(lab.provider),
         "box": lab.box,
         "disk_cache": lab.disk_cache,
+        "endpoint": lab.endpoint,
         "pod network": str(lab.pods),
         "service network": str(lab.services),
         **addresses,

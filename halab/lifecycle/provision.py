@@ -96,8 +96,11 @@ class Provisioner:
             self._join(machine, options)
 
     def kubeconfig(self) -> str:
-        """An administrator's kubeconfig that goes through the load balancer."""
-        return self._guests.run(self._guide, "cat /etc/kubernetes/admin.conf").output
+        """An administrator's kubeconfig that goes through the load balancer, by its address: for this host."""
+        written = self._guests.run(self._guide, "cat /etc/kubernetes/admin.conf").output
+        return written.replace(
+            f"server: https://{self._lab.endpoint}", f"server: https://{self._lab.endpoint_address}"
+        )
 
     def etcd_client(self) -> tuple[str, str, str]:
         """etcd's CA, and the certificate and the key of a client of its members."""

@@ -239,6 +239,7 @@ def _guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:
         ".cluster.local",
     ]
     direct += [machine.name for machine in lab.machines]
+    direct += [lab.endpoint_name] if lab.endpoint_name else []
     others = {name: value for name, value in proxies.items() if name.lower() != "no_proxy"}
     written = [value for name, value in proxies.items() if name.lower() == "no_proxy" and value]
     no_proxy = ",".join(dict.fromkeys([*written[:1], *direct]))

@@ -50,6 +50,7 @@ class Lab:
     services: IPv4Network
     box: str
     patience: float
+    endpoint_name: str | None = None
     # The network over which this host reaches virtual machines by SSH; containers are reached on the engine's bridge.
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
@@ -73,7 +74,12 @@ class Lab:
 
     @property
     def endpoint(self) -> str:
-        """kubeadm's --control-plane-endpoint."""
+        """kubeadm's --control-plane-endpoint, which every machine can resolve."""
+        return f"{self.endpoint_name}:{API_PORT}" if self.endpoint_name else self.endpoint_address
+
+    @property
+    def endpoint_address(self) -> str:
+        """The endpoint for this host, which does not know the lab's names."""
         return f"{self.balancer.address}:{API_PORT}"
 
     @property
@@ -142,6 +148,7 @@ def plan(
         services=IPv4Network(written.kubernetes.services),
         box=written.box,
         patience=written.patience,
+        endpoint_name=written.endpoint,
         management=management,
         disk_cache=written.disk_cache,
         # `auto` is KVM: before anything is made, the doctor proves that a guest boots with it

@@ -37,9 +37,11 @@ def test_what_init_writes_is_what_an_empty_file_means(tmp_path: Path) -> None:
     path = tmp_path / "lab.yml"
     path.write_text(files.default_lab_file())
     assert load(path, LabFile) == LabFile()
-    # another host is nobody's default: it is shown, and not written
-    assert "# provider_uri: " in path.read_text()
-    assert yaml.safe_load(path.read_text()).keys() == LabFile.model_fields.keys() - {"provider_uri"}
+    # what has no default is shown, and not written
+    without_default = {"provider_uri", "endpoint"}
+    for name in without_default:
+        assert f"# {name}: " in path.read_text()
+    assert yaml.safe_load(path.read_text()).keys() == LabFile.model_fields.keys() - without_default
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,15 @@ def test_a_stock_box_may_have_any_name() -> None:
 def test_another_network_is_refused_with_the_reason(network: str, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         LabFile(network=network)
+
+
+@pytest.mark.parametrize(
+    "name", ["API.lab.example", "api", "api.lab.example:6443", "10.0.0.1", "a..b", "api.localhost"]
+)
+def test_an_endpoint_is_a_dns_name_without_a_port(name: str) -> None:
+    (said,) = problems(f'endpoint: "{name}"')
+    assert said.startswith("lab.yml:1: endpoint: ")
+    assert "such as api.lab.example" in said
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -26,6 +26,11 @@ def test_a_missing_capability_has_a_reason() -> None:
     assert found.lacking["netem"] == "the kernel cannot delay packets: qdisc kind is unknown"
 
 
+def test_a_name_of_the_endpoint_is_a_setting_of_the_lab() -> None:
+    assert "endpoint-name" in probe(PROBED, endpoint="api.lab.example").has
+    assert "endpoint: api.lab.example" in probe(PROBED).lacking["endpoint-name"]
+
+
 def test_a_container_never_has_a_clock_of_its_own() -> None:
     said = PROBED.replace("container yes", "container no")
     assert probe(said).lacking["own-clock"] == "a container shares the clock of its host"

@@ -163,6 +163,16 @@ def test_routes_lead_to_the_pods_of_the_other_nodes() -> None:
     assert "ip route replace 10.244.12.0/24" not in script
 
 
+def test_a_name_of_the_endpoint_is_resolved_by_every_machine_and_is_in_the_certificates() -> None:
+    rendered = files.work_files(lab_of(endpoint="api.lab.example", workers=1), HOST)
+    for machine, script in (("lb1", "load-balancer.sh"), ("cp2", "node.sh"), ("w1", "node.sh")):
+        assert "\n10.213.7.10 lb1 api.lab.example\n" in rendered[f"provision/{machine}/{script}"]
+    assert "controlPlaneEndpoint: api.lab.example:6443\n" in rendered["provision/cp1/init.sh"]
+    # this host reaches the load balancer by its address
+    assert "  - 10.213.7.10\n" in rendered["provision/cp1/init.sh"]
+    assert "apiServerEndpoint: api.lab.example:6443\n" in rendered["provision/w1/join.sh"]
+
+
 def test_guests_reach_the_lab_without_the_proxy() -> None:
     host = HostValues(
         **{**HOST.__dict__, "proxies": {"HTTPS_PROXY": "http://p:1/$(id)", "NO_PROXY": "corp"}}
