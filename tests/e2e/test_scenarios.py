@@ -81,6 +81,69 @@ def test_a_users_own_scenario_runs_with_its_checks_and_its_twin_fails_by_a_named
     assert any("etcd-leader" in promised for promised in broken), broken
 
 
+def test_the_general_faults_change_what_they_name_and_put_it_back(haproxy_lab: UserLab) -> None:
+    lab = haproxy_lab
+    (lab.folder / "break.sh").write_text("ip route add blackhole {cp1} && echo no way to {cp1.name}\n")
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "blocks-config-maps"},
+        "webhooks": [
+            {
+                "name": "all.example.test",
+                "admissionReviewVersions": ["v1"],
+                "clientConfig": {"url": "https://{self}:9/"},
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "timeoutSeconds": 1,
+                "rules": [
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["*"],
+                        "resources": ["configmaps"],
+                    }
+                ],
+            }
+        ],
+    }
+    faults = [
+        ("edit-file", "cp2", ["path=/etc/hosts", "text=127.0.0.1 localhost\n", "mode=0600"]),
+        ("edit-manifest", "cp1", ["pod=kube-scheduler", "flags={v: 4, profiling: null}"]),
+        ("unit", "cp3", ["unit=kubelet", "action=mask"]),
+        ("delete", "cp1", ["object=deployment/coredns", "namespace=kube-system"]),
+        (
+            "run-script",
+            "lb",
+            ["script=./break.sh", "undo=ip route del blackhole {cp1}", "wait=! ping -c1 -W1 {cp1}"],
+        ),
+        ("defragment", "etcd-follower", []),
+        # healed without the API, which refuses what comes after it
+        ("apply", "cp2", [f"object={json.dumps(webhook)}"]),
+    ]
+    questions = [
+        ("ssh", "cp2", "--", "stat -c '%a %U' /etc/hosts; sha256sum /etc/hosts"),
+        (
+            "kubectl",
+            "--",
+            "get",
+            "deployment/coredns",
+            "-n",
+            "kube-system",
+            "-o",
+            "jsonpath={.metadata.uid}",
+        ),
+    ]
+    before = [lab.ok(*question) for question in questions]
+    for name, target, options in faults:
+        lab.ok("inject", name, "--on", target, *(word for option in options for word in ("--with", option)))
+    assert len(lab.status()["open_faults"]) == len(faults) - 1
+    assert lab.halab("kubectl", "--", "create", "configmap", "refused").code != 0
+    lab.ok("heal")
+    assert [lab.ok(*question) for question in questions] == before
+    lab.wait_until_steady()
+
+
 def test_a_lab_is_not_steady_while_a_leader_that_lost_its_lease_still_runs(haproxy_lab: UserLab) -> None:
     """A fault injected by hand shows it: `status` names the fault, `run` refuses, and `heal` undoes it.
 
