@@ -103,20 +103,6 @@ nodeRegistration:
 EOF
 umask 022
 
-# The kubelet asks the API server of its own machine, which does not run yet, for a certificate and for the services. It
-# waits longer after every failure: up to 16 s for the certificate, and 14 s more before it starts kube-proxy. So it is
-# restarted as soon as the API server is ready, unless it has its certificate by then.
-hurry_kubelet() {
-  until curl -skf --max-time 2 -o /dev/null https://10.213.0.11:6443/readyz; do
-    # this script has ended
-    kill -0 $$ 2>/dev/null || return 0
-    sleep 0.5
-  done
-  [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || systemctl restart kubelet.service
-}
-# Its output goes nowhere: ssh would wait for it.
-hurry_kubelet >/dev/null 2>&1 &
-
 kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
 rm -f /run/halab/kubeadm-join.yaml
 date -Is >/etc/kubernetes/halab-joined
