@@ -225,7 +225,9 @@ FAULTS = (
                 "root:root",
                 "",
             ),
-            "create": Option("true to make a file that is missing", "true|false", "true", ""),
+            "create": Option(
+                "true or false: whether to make a file that is missing", "true|false", default=""
+            ),
             "restart": Option(
                 "a systemd unit to restart after the edit and after the heal", units.NAME, "kubelet", ""
             ),

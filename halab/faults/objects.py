@@ -286,7 +286,7 @@ FAULTS = (
         _undo,
         {
             "object": Option(
-                "an object such as deployment/coredns, a manifest that names objects, or a file with it",
+                "kind/name, or a manifest that names objects, or a file with it",
                 example="deployment/coredns",
                 is_text=True,
                 reads=_to_delete,

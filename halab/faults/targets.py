@@ -56,7 +56,11 @@ class Targets:
         """A text with its placeholders replaced. In JSON, only its strings have placeholders and backslashes."""
 
         def meaning(target: str, is_name: bool) -> str:
-            names = [machine] if target == SELF else self._machines(target)
+            try:
+                names = [machine] if target == SELF else self._machines(target)
+            except BadUsage as error:
+                hint = f"write \\{{{target}}} if it is not a placeholder; {error.hint}"
+                raise BadUsage(f"no such machine or role: {{{target}}}", hint=hint) from error
             return ",".join(name if is_name else str(self.lab.machine(name).address) for name in names)
 
         if is_structured and text[:1] in ("{", "["):

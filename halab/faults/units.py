@@ -55,7 +55,7 @@ systemctl mask {unit} && systemctl stop {unit}
     _DROP_IN: """
 if [ ! -d {own}.d ]; then touch {folder}/made && mkdir {own}.d; fi &&
 cat >{own}.d/{drop_in} && systemctl daemon-reload &&
-if [ "$(cat {folder}/active)" = active ]; then systemctl restart {unit}; sleep 1; fi
+if {was_started}; then systemctl restart {unit}; sleep 1; fi
 """,
 }
 
@@ -67,7 +67,7 @@ if [ -e {folder}/state ]; then
   if [ -e {folder}/own ] || [ -L {folder}/own ]; then mv {folder}/own {own}; fi
   systemctl daemon-reload
   if [ {action} = disable ]; then systemctl enable {unit}; fi
-  if [ "$(cat {folder}/active)" = active ]; then
+  if {was_started}; then
     systemctl reset-failed {unit} 2>/dev/null
     systemctl {start} {unit}
   fi
@@ -204,6 +204,8 @@ def _commands(site: Site, entry: Entry, commands: str) -> str:
         folder=scratch.folder(entry),
         action=action,
         drop_in=f"{DROP_IN}{entry.id}.conf",
+        # a unit that fails and is started again and again is `activating`
+        was_started=f"grep -qE '^(active|activating|reloading)$' {scratch.folder(entry)}/active",
         start="restart" if action == _DROP_IN else "start",
     )
 

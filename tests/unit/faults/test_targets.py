@@ -180,5 +180,6 @@ def test_placeholders_inside_json_are_filled_and_it_stays_json(guests: FakeGuest
 
 
 def test_a_placeholder_of_a_single_fault_is_a_machine_or_a_role(guests: FakeGuests) -> None:
-    with pytest.raises(BadUsage, match="no such target: killed"):
+    with pytest.raises(BadUsage, match="no such machine or role: {killed}") as error:
         options(guests, {}, script="ping {killed}")
+    assert str(error.value.hint).startswith(r"write \{killed} if it is not a placeholder; the lab has")
