@@ -105,11 +105,15 @@ def _require_known(site: Site, entry: Entry) -> None:
 
 def _find(site: Site, entry: Entry, lines: Sequence[str]) -> list[_Found | None]:
     """What the API has of each object; None if it does not exist."""
-    shown = "{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.resourceVersion}"
+    one = "{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.resourceVersion}"
+    # kubectl prints an object that it was given by name, and a list of those in a manifest
+    shown = f"{{range .items[*]}}{one} {{end}}{one}"
     get = f"{_kubectl(entry)} get {_source(entry)} --ignore-not-found -o jsonpath={shlex.quote(shown)}"
     output = _for_all(site, entry, lines, f'found=$({get} <<<"$object") || exit 1; echo "found $found"')
     answers = [line.split()[1:] for line in output.splitlines() if line.startswith("found")]
-    return [_Found(words[0], words[1].strip("/"), int(words[2])) if words else None for words in answers]
+    return [
+        _Found(words[0], words[1].strip("/"), int(words[2])) if len(words) > 2 else None for words in answers
+    ]
 
 
 def _save(site: Site, entry: Entry, lines: Sequence[str]) -> list[_Found | None]:

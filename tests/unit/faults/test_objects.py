@@ -91,8 +91,8 @@ def test_every_object_of_a_manifest_is_told_apart() -> None:
     guests = machines(
         Etcd(**{KEY: (5, 8)}),
         found=[
-            *["found \nfound ConfigMap default/a 8\n"] * 2,
-            "found ConfigMap default/b 10\nfound ConfigMap default/a 9\n",
+            *["found List /\nfound ConfigMap default/a 8 List /\n"] * 2,
+            "found ConfigMap default/b 10 List /\nfound ConfigMap default/a 9 List /\n",
         ],
     )
     _, seen = inject(
