@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+import traceback
 import unicodedata
 from functools import cache
 from typing import Any
 
 import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from halab import data
+from halab.errors import BadFile, Problem
 from halab.printable import printable
 
 
@@ -53,6 +56,28 @@ def ssh(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
+def own(source: str, name: str, **values: Any) -> Rendered:
+    """Render a template of the user's own, which cannot read files or run commands. `name` is its path.
+
+    Raises BadFile with the line.
+    """
+    try:
+        environment = _own_environment()
+        code = environment.compile(source, name, name)
+        return Rendered(
+            environment.template_class.from_code(environment, code, environment.make_globals(None)).render(
+                values
+            )
+        )
+    except jinja2.TemplateSyntaxError as error:
+        raise BadFile([Problem(name, error.lineno, "", str(error.message))]) from error
+    except Exception as error:
+        # whatever an expression may raise
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((frame.lineno for frame in reversed(frames) if frame.filename == name), None)
+        raise BadFile([Problem(name, line or 1, "", str(error) or type(error).__name__)]) from error
+
+
 def below(folder: str) -> list[str]:
     """The paths of the files below a folder of templates/, relative to that folder."""
     root = data.templates() / folder
@@ -68,6 +93,22 @@ def fingerprint(*folders: str) -> str:
                 digest.update(path.relative_to(data.templates()).as_posix().encode() + b"\0")
                 digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+@cache
+def _own_environment() -> jinja2.Environment:
+    return ImmutableSandboxedEnvironment(
+        loader=jinja2.FunctionLoader(_refuse_to_include),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_one_line,
+    )
+
+
+def _refuse_to_include(name: str) -> str:
+    raise ValueError(f"a file of your own cannot include another one: {name}")
 
 
 @cache

@@ -181,6 +181,8 @@ def status_command(file: Path, as_json: bool) -> int:
         print_json(status.as_json())
     else:
         table(["MACHINE", "ADDRESS", "STATE", "ROLES"], status.rows())
+        for line in status.notes:
+            echo(line)
         for fault in status.open_faults:
             echo(f"a fault is open: {fault} (heal it with `halab heal`)")
         for line in status.missing:

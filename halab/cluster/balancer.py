@@ -5,54 +5,119 @@ from __future__ import annotations
 import csv
 import io
 import shlex
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from halab.config.lab import Balancer
+from halab.errors import HalabError
 from halab.machines.guests import Guests
-from halab.topology.lab import API_PORT, STATS_PORT, Lab
+from halab.topology import balancer
+from halab.topology.lab import API_PORT, Lab
 
-_SHOW_STAT = "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.sock"
+# Only a configuration of the user's own has its statistics at this address, and there, no socket is known.
+_SHOW_STAT = (
+    "curl -sf -m 2 'http://127.0.0.1:{port}/;csv' || "
+    "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.sock"
+)
+UP = "up"
+# HAProxy's word for a server that it does not check: it is used, whatever happens to it.
+UNCHECKED = "no check"
+# What halab's own configuration calls the API servers.
+_PROXY = "control-planes"
 
 
-def backends(guests: Guests, lab: Lab) -> dict[str, str]:
-    """Control plane → `up`, or the reason why it is not up.
+class BackendStates(NamedTuple):
+    """Control plane → `up`, or the reason why it is not up. `unchecked` are those that halab asked itself."""
 
-    HAProxy reports its own view. A load balancer that does not show the state of its backends must run, and the request
-    for /readyz is sent to each backend from lb1.
+    states: dict[str, str]
+    unchecked: tuple[str, ...] = ()
+
+
+def backends(guests: Guests, lab: Lab) -> BackendStates:
+    """The states of the API servers behind the load balancer.
+
+    HAProxy reports its own view. If the load balancer does not know a state, it must run, and the request for /readyz
+    is sent to that backend from lb1.
     """
-    kind = lab.load_balancer.kind
-    if kind is Balancer.HAPROXY:
-        return parse_haproxy(guests.run(lab.balancer.name, _SHOW_STAT, timeout_seconds=8).output)
-    requests = " ".join(
-        f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
-        f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
+    states = _reported(guests, lab)
+    silent = [
+        machine.name
         for machine in lab.control_planes
-    )
-    running = f"systemctl is-active -q {kind}.service || {{ echo '{kind} is not running' >&2; exit 1; }};"
-    return parse_codes(guests.run(lab.balancer.name, running + requests, timeout_seconds=15).output)
+        if states.get(machine.name, _if_missing(lab)) == UNCHECKED
+    ]
+    return BackendStates(states | (_asked(guests, lab, silent) if silent else {}), tuple(silent))
+
+
+def reports_all(guests: Guests, lab: Lab) -> bool:
+    """Whether the load balancer reports the state of every API server. One that does not answer is expected to."""
+    try:
+        states = _reported(guests, lab)
+    except HalabError:
+        return True
+    return all(states.get(machine.name, UNCHECKED) != UNCHECKED for machine in lab.control_planes)
 
 
 def statistics_url(lab: Lab) -> str:
     """The read-only page of HAProxy's statistics over HTTP, in the format of `parse_haproxy`."""
-    return f"http://{lab.balancer.address}:{STATS_PORT}/;csv"
+    return f"http://{lab.balancer.address}:{balancer.statistics_port(lab)}/;csv"
 
 
-def parse_haproxy(output: str) -> dict[str, str]:
-    """Parse `show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP (HAProxy 2.6 and later)."""
-    rows = csv.DictReader(io.StringIO(output.lstrip("# ")))
-    return {
-        row["svname"]: "up" if row["status"].startswith("UP") else _reason(row)
-        for row in rows
-        if row["pxname"] == "control-planes" and row["svname"] != "BACKEND"
-    }
+def parse_haproxy(output: str, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Parse `show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP (HAProxy 2.6 and later).
+
+    `addresses` are those of the control planes: a configuration of the user's own may call them as it likes. A server
+    that is down in one of several proxies counts as down.
+    """
+    machines = {f"{address}:{API_PORT}": name for name, address in addresses.items()}
+    states: dict[str, str] = {}
+    for row in csv.DictReader(io.StringIO(output.lstrip("# "))):
+        machine = machines.get(row.get("addr") or "")
+        if machine is None and row["pxname"] == _PROXY and row["svname"] in addresses:
+            machine = row["svname"]
+        if machine is not None and states.get(machine, UNCHECKED) in (UP, UNCHECKED):
+            state = _state(row)
+            states[machine] = states.get(machine, state) if state == UNCHECKED else state
+    return states
 
 
 def parse_codes(output: str) -> dict[str, str]:
     """Parse lines of `MACHINE HTTP-CODE`."""
     pairs = [line.split() for line in output.splitlines() if line.strip()]
     return {
-        pair[0]: "up" if pair[-1] == "200" else f"not ready (/readyz answers {pair[-1]})" for pair in pairs
+        pair[0]: UP if pair[-1] == "200" else f"not ready (/readyz answers {pair[-1]})" for pair in pairs
     }
 
 
-def _reason(row: dict[str, str]) -> str:
+def _reported(guests: Guests, lab: Lab) -> dict[str, str]:
+    """What the load balancer reports; nothing from one that shows no states."""
+    if not lab.load_balancer.kind.checks_backends:
+        return {}
+    command = _SHOW_STAT.format(port=balancer.statistics_port(lab))
+    addresses = {machine.name: str(machine.address) for machine in lab.control_planes}
+    return parse_haproxy(guests.run(lab.balancer.name, command, timeout_seconds=8).output, addresses)
+
+
+def _if_missing(lab: Lab) -> str:
+    """The state of an API server that is not in the statistics: halab's own configuration has all of them."""
+    return UNCHECKED if lab.balancer_file or not lab.load_balancer.kind.checks_backends else "missing"
+
+
+def _asked(guests: Guests, lab: Lab, names: Collection[str]) -> dict[str, str]:
+    kind = lab.load_balancer.kind
+    requests = " ".join(
+        f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
+        f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
+        for machine in lab.control_planes
+        if machine.name in names
+    )
+    running = f"systemctl is-active -q {kind}.service || {{ echo '{kind} is not running' >&2; exit 1; }};"
+    return parse_codes(guests.run(lab.balancer.name, running + requests, timeout_seconds=15).output)
+
+
+def _state(row: Mapping[str, str]) -> str:
+    if row["status"] == UNCHECKED:
+        return UNCHECKED
+    return UP if row["status"].startswith("UP") else _reason(row)
+
+
+def _reason(row: Mapping[str, str]) -> str:
     return f"{row['status'].lower()} ({row.get('check_desc') or row.get('check_status') or 'no check yet'})"

@@ -42,6 +42,8 @@ class Observation:
     leaders: dict[str, str | None] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     backends: dict[str, str] = field(default_factory=dict)
+    # the backends whose state the load balancer does not know
+    unchecked: tuple[str, ...] = ()
 
     @property
     def steady(self) -> bool:
@@ -93,6 +95,7 @@ def _merge(parts: Iterable[Observation]) -> Observation:
             leaders=merged.leaders | part.leaders,
             members=merged.members | part.members,
             backends=merged.backends | part.backends,
+            unchecked=merged.unchecked + part.unchecked,
         )
     return merged
 
@@ -113,11 +116,11 @@ def _observe_machines(guests: Guests, lab: Lab) -> Observation:
 
 
 def _observe_balancer(guests: Guests, lab: Lab) -> Observation:
-    backends = balancer.backends(guests, lab)
+    backends, unchecked = balancer.backends(guests, lab)
     names = [machine.name for machine in lab.control_planes]
     unknown = [f"{lab.balancer.name} has no backend {name}" for name in names if name not in backends]
     not_up = [f"backend {name} is {state}" for name, state in backends.items() if state != "up"]
-    return Observation((*unknown, *not_up), backends=backends)
+    return Observation((*unknown, *not_up), backends=backends, unchecked=unchecked)
 
 
 def _observe_nodes(api: Api, lab: Lab) -> Observation:

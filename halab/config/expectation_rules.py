@@ -12,8 +12,8 @@ from halab.config.expectation import (
     ProbeExpectation,
 )
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.lab import checking_balancers
 from halab.config.lab_traits import Condition
+from halab.config.load_balancer import checking_balancers
 from halab.config.loading import nearest
 from halab.config.quantities import Bounds
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, TargetKind, kind_of

@@ -9,6 +9,8 @@ from enum import StrEnum
 from halab.errors import BadUsage
 
 DEFAULT = "1.37"
+# Where an API server listens.
+API_PORT = 6443
 
 
 class BundleSource(StrEnum):

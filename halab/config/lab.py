@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from halab import data
 from halab.config import kubernetes, remote
 from halab.config.kubernetes import BundleSource
+from halab.config.load_balancer import LoadBalancer
 from halab.config.loading import Model, nearest
 from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS
 from halab.errors import BadUsage
@@ -39,29 +40,6 @@ class Acceleration(StrEnum):
 class DiskCache(StrEnum):
     SAFE = "safe"
     UNSAFE = "unsafe"
-
-
-class Balancer(StrEnum):
-    HAPROXY = "haproxy"
-    NGINX = "nginx"
-
-    @property
-    def checks_backends(self) -> bool:
-        """Whether it asks every API server for its health, and reports which ones it considers up.
-
-        Open-source NGINX notices a bad backend only when a request fails, and shows no state.
-        """
-        return self is Balancer.HAPROXY
-
-
-def checking_balancers() -> str:
-    """The load balancers that check their backends, as words of a sentence."""
-    return " or ".join(balancer for balancer in Balancer if balancer.checks_backends)
-
-
-class BackendCheck(StrEnum):
-    READYZ = "readyz"
-    TCP = "tcp"
 
 
 def _name(value: str) -> str:
@@ -202,13 +180,6 @@ class Machines(Model):
     def by_name(self) -> Mapping[str, OneMachine]:
         """The machines with settings of their own, such as `cp2`."""
         return self.__pydantic_extra__
-
-
-class LoadBalancer(Model):
-    kind: Balancer = Balancer.HAPROXY
-    check: BackendCheck = Field(
-        BackendCheck.READYZ, description=f"{checking_balancers()} only: the others check passively"
-    )
 
 
 class Kubernetes(Model):

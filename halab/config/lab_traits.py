@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from halab.config import kubernetes
-from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab import ProviderKind
+from halab.config.load_balancer import Balancer
 from halab.config.loading import Model
 from halab.printable import shortened
 
@@ -37,7 +38,11 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True)
 class LabTraits:
-    """The traits of a lab. `lacking` gives the known reasons why it lacks capabilities."""
+    """The traits of a lab. `lacking` gives the known reasons why it lacks capabilities.
+
+    `reports_backends` is false if the load balancer does not know the states of the API servers: NGINX, `check: none`,
+    or a configuration of the user's own that does not check all of them.
+    """
 
     kubernetes: str
     provider: ProviderKind
@@ -46,6 +51,7 @@ class LabTraits:
     workers: int = 0
     capabilities: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
+    reports_backends: bool = True
 
     @property
     def in_words(self) -> str:

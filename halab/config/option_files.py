@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from halab.config import loading
+from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.fault_rules import Finding
 from halab.config.fault_spec import FaultSpec, is_path, with_texts
 from halab.config.scenario import Scenario
@@ -52,6 +53,9 @@ def _named(scenario: Scenario, faults: Mapping[str, FaultSpec]) -> Iterator[tupl
         if fault in faults:
             for name, path in _paths(faults[fault], given):
                 yield (*where, "with", name), path
+    if EDIT_BALANCER in faults:
+        for name, path in _paths(faults[EDIT_BALANCER], twin.settings):
+            yield ("twin", "set", "load_balancer", name), path
 
 
 def _paths(fault: FaultSpec, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:

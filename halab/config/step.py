@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation, Text
+from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation, Text
 from halab.config.lab_traits import Condition, LabTraits
 from halab.config.loading import Model
 from halab.config.quantities import Seconds
@@ -113,7 +113,15 @@ def conditions(step: AnyStep) -> list[Condition]:
 
 def unmet(step: AnyStep, setting: LabTraits) -> list[str]:
     """Why the conditions of a step leave it out on a lab; empty if they do not."""
-    return [what for when in conditions(step) for what in when.fails_in(setting)]
+    reasons = [what for when in conditions(step) for what in when.fails_in(setting)]
+    if not reasons and not setting.reports_backends and _is_about_backends(step):
+        reasons.append("the load balancer reports no backends")
+    return reasons
+
+
+def _is_about_backends(step: AnyStep) -> bool:
+    expectation = step.expectation if isinstance(step, Expect) else None
+    return isinstance(expectation, FactExpectation) and expectation.fact is FactName.BACKEND
 
 
 def named(expectation: Expectation) -> set[str]:

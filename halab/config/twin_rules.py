@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from halab.config.fault_facts import EDIT_BALANCER, NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.lab import BackendCheck, checking_balancers
+from halab.config.fault_spec import with_texts
+from halab.config.load_balancer import BackendCheck, checking_balancers
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario
 from halab.config.step import Inject
@@ -68,9 +69,12 @@ def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
     if EDIT_BALANCER not in known.faults:
         yield f"no such fault: {EDIT_BALANCER}"
         return
-    yield from known.faults[EDIT_BALANCER].problems_with(settings)
+    yield from known.faults[EDIT_BALANCER].problems_with(
+        with_texts(known.faults[EDIT_BALANCER], settings, known.texts)
+    )
     needed = scenario.needs.load_balancer
-    if settings.get("check") and needed and not needed.checks_backends:
+    check = settings.get("check", BackendCheck.NONE)
+    if check != BackendCheck.NONE and needed and not needed.checks_backends:
         yield f"only {checking_balancers()} checks its backends, but the scenario needs {needed}"
     if dict(settings) == {"check": str(BackendCheck.READYZ)}:
         yield f"changes nothing: every lab has this setting by default: {BackendCheck.READYZ}"

@@ -15,7 +15,7 @@ from halab.faults.site import Site
 from halab.faults.units import DROP_IN
 from halab.machines.guests import on_all
 from halab.machines.power import PowerState
-from halab.topology import files
+from halab.topology import balancer
 from halab.topology.lab import Machine
 
 _AUDIT_SECONDS = 30
@@ -116,7 +116,7 @@ for name in {names}; do systemctl is-active -q $name || echo "service $name is n
 
 def _balancer(site: Site, machine: Machine) -> str:
     """Compare its configuration with that of the lab."""
-    configuration = files.balancer(site.lab)
+    configuration = balancer.configuration(site.lab)
     digest = hashlib.sha256(configuration.text.encode()).hexdigest()
     return f"""
 [ "$(sha256sum <{configuration.path} | cut -d ' ' -f 1)" = {digest} ] || echo 'load balancer configuration differs'

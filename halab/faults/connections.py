@@ -8,7 +8,6 @@ from halab.faults import scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.topology.lab import API_PORT
 
 _EFFECT_SECONDS = 60
 # A full balancer does not answer. A connection takes 0.2 s on a busy machine: after this time, no more are accepted.
@@ -38,7 +37,7 @@ def _hold(site: Site, entry: Entry) -> str:
         entry.machine,
         f"{scratch.make(entry)} && cat >{scratch.folder(entry)}/hold && "
         f"systemd-run -q --collect --unit={_unit(entry)} -p LimitNOFILE={count + 100} "
-        f"bash {scratch.folder(entry)}/hold {address} {API_PORT} {count}",
+        f"bash {scratch.folder(entry)}/hold {address} {site.lab.load_balancer.port} {count}",
         input=_HOLD,
     )
     most, since = 0, site.clock.now()
@@ -61,9 +60,10 @@ def _hold(site: Site, entry: Entry) -> str:
 
 def _held(site: Site, entry: Entry) -> int:
     """The number of connections of the unit's process, as its machine's kernel counts them."""
+    lb = f"dst {site.lab.balancer.address} dport = {site.lab.load_balancer.port}"
     command = (
         f"pid=$(systemctl show -p MainPID --value {_unit(entry)}); "
-        f'ss -Htnp state established dst {site.lab.balancer.address} dport = {API_PORT} | grep -c "pid=$pid," || true'
+        f'ss -Htnp state established {lb} | grep -c "pid=$pid," || true'
     )
     return int(site.guests.run(entry.machine, command).output)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Balancer
+from halab.config.load_balancer import Balancer
 from halab.config.targets import FaultTarget
 from halab.faults import units
 from halab.faults.fault import Fault, Option, nothing_to_heal

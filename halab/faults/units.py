@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from halab.clock import NotYet, wait_for
-from halab.config.lab import Balancer
+from halab.config.load_balancer import Balancer
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import scratch

@@ -23,7 +23,7 @@ from halab.lifecycle.recreate import recreate
 from halab.machines.guests import SshGuests
 from halab.machines.host import tunnel
 from halab.machines.host.tunnel import Tunnel
-from halab.topology.lab import API_PORT, Lab
+from halab.topology.lab import Lab
 
 # The usual port of a SOCKS proxy.
 _SOCKS_PORT = 1080
@@ -93,7 +93,7 @@ def tunnelled_kubeconfig(lab_dir: LabDir, remote: Remote) -> Path:
     the lab; the API requires a client certificate.
     """
     lab, written = existing(lab_dir), kubeconfig(lab_dir).read_text()
-    port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), API_PORT)
+    port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), lab.load_balancer.port)
     tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
     path = tunnel.TUNNELS.folder() / "kubeconfig"
     replace(path, written.replace(f"server: https://{lab.endpoint_address}", tunnelled))

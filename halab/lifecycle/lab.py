@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab.config import lab_rules
+from halab.config import lab_rules, own_file
 from halab.config.lab import AUTO, LabFile, ProviderKind
-from halab.config.loading import read
+from halab.config.loading import Written, read
+from halab.config.own_file import OwnFile
 from halab.config.remote import Remote
 from halab.errors import BadFile, BadUsage, LabProblem
 from halab.lifecycle import machine_info
@@ -30,20 +31,26 @@ _NO_KEYS_HINT = "rebuild the lab with `halab up`, or remove it with `halab down`
 
 @dataclass(frozen=True)
 class LabDir:
-    """A lab file and the work folder beside it. `content` is the file as it was read, even if it has changed since."""
+    """A lab file and the work folder beside it.
+
+    `content` is the file as it was read, even if it has changed since, and so is the file of the load balancer.
+    """
 
     file: Path
     written: LabFile
     work: Work
     content: bytes = b""
+    balancer_file: OwnFile | None = None
 
     @property
     def name(self) -> str:
         return self.written.name
 
 
-def open_file(path: Path) -> LabDir:
+def open_file(path: Path, *, locate: Callable[[str], Path] | None = None) -> LabDir:
     """Read a lab file. Raises BadUsage if it does not exist and BadFile if its content is wrong.
+
+    `locate` says where the files are that it names; without it, their paths are relative to the lab file.
 
     Raises LabProblem if other users may write to its work folder.
     """
@@ -60,7 +67,21 @@ def open_file(path: Path) -> LabDir:
         raise BadFile(problems)
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})
-    return LabDir(path, written, work, source.content)
+    return LabDir(
+        path, written, work, source.content, _balancer_file(source, locate or path.parent.joinpath)
+    )
+
+
+def _balancer_file(source: Written[LabFile], locate: Callable[[str], Path]) -> OwnFile | None:
+    """The load balancer's configuration that the lab file names. Raises BadFile if it cannot be read."""
+    name = source.value.load_balancer.config
+    if name is None:
+        return None
+    try:
+        return own_file.read(locate(name))
+    except BadUsage as error:
+        problem = source.problem(("load_balancer", "config"), error.message)
+        raise BadFile([problem], hint=error.hint) from error
 
 
 def name_of(folder: Path) -> str:
@@ -151,6 +172,7 @@ def planned(lab_dir: LabDir, held: Allocation) -> Lab:
         network=held.network,
         management=held.management,
         provider=provider_of(lab_dir),
+        balancer_file=lab_dir.balancer_file,
     )
 
 

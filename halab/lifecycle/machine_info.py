@@ -83,5 +83,6 @@ def _settings(lab: Lab) -> dict[str, str]:
         "pod network": str(lab.pods),
         "service network": str(lab.services),
         **addresses,
+        "port of the load balancer": str(lab.load_balancer.port),
         **sizes,
     }

@@ -12,12 +12,13 @@ from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.cluster.join import JoinOptions
-from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
+from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.lifecycle import connections
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
 from halab.progress import Progress
+from halab.topology import balancer, balancer_messages
 from halab.topology.lab import Lab, Machine
 
 # Measured on 2 cores: a node's own set-up takes 2 s, init 8 s.
@@ -63,6 +64,8 @@ class Provisioner:
         self._work = work
         self._guests = guests
         self._progress = progress
+        # what the scripts changed, with the machine
+        self._changed: set[tuple[str, str]] = set()
         # the control plane through which the others join
         self._guide = lab.control_planes[0].name
 
@@ -76,6 +79,7 @@ class Provisioner:
         if members:
             # not always the first control plane: if that one was lost, it joins the others
             self._guide = members[0]
+            self._report_new_configuration()
         else:
             with self._progress.step(
                 f"kubeadm init on {self._guide}", limit_seconds=self._limit(_INIT_SECONDS)
@@ -124,7 +128,7 @@ class Provisioner:
         once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
         changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
         if not machine.is_node:
-            return changes + self._script(name, "load-balancer.sh", _NODE_SECONDS)
+            return changes + self._set_up_balancer(name)
         payload = self._payload
         if payload is None or payload.is_there(self._guests, name):
             return changes + self._script(name, "node.sh", _NODE_SECONDS)
@@ -133,6 +137,28 @@ class Provisioner:
         changes += self._script(name, "node.sh", _NODE_SECONDS)
         payload.import_images(self._guests, name, self._lab.patience, log=self._work.logs / f"{name}.log")
         return changes + 1
+
+    def _set_up_balancer(self, name: str) -> int:
+        """Set up the load balancer. Raises BadFile if it rejects a configuration of the user's own."""
+        try:
+            return self._script(name, "load-balancer.sh", _NODE_SECONDS)
+        except ScriptFailed as error:
+            configuration = balancer.configuration(self._lab)
+            if configuration.own is None:
+                raise
+            rendered = self._work.path / "provision" / name / configuration.name
+            problems = balancer_messages.problems(error.output, configuration, str(rendered))
+            if not problems:
+                raise
+            hint = f"{name} goes on with the configuration that it had; change {configuration.own.path}"
+            raise BadFile(problems, hint=hint) from error
+
+    def _report_new_configuration(self) -> None:
+        """Say that a second `up` changed the configuration of the load balancer."""
+        configuration, name = balancer.configuration(self._lab), self._lab.balancer.name
+        if (name, configuration.path) in self._changed:
+            own = f": {configuration.own.path}" if configuration.own else ""
+            self._progress.say(f"{name} runs {self._lab.load_balancer.kind} with a new configuration{own}")
 
     def _join_in_turn(self, machines: Sequence[Machine], *, is_new_cluster: bool) -> int:
         """Join one machine after another: etcd takes one learner at a time.
@@ -235,9 +261,11 @@ class Provisioner:
                 output=tail,
                 hint=f"see the whole log: {log}",
             ) from error
-        with log.open("rb") as stream:
+        with log.open(errors="replace") as stream:
             stream.seek(before)
-            return sum(b" changed: " in line for line in stream)
+            changed = [line.partition(" changed: ")[2].strip() for line in stream if " changed: " in line]
+        self._changed.update((machine, what) for what in changed)
+        return len(changed)
 
     @property
     def _set_up_limit(self) -> float:

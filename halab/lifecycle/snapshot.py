@@ -151,13 +151,16 @@ def reset(lab_dir: LabDir, progress: Progress) -> Observation:
     return restore(lab_dir, AFTER_UP, progress)
 
 
-def save_after_up(lab_dir: LabDir, machines: LabMachines, progress: Progress) -> None:
+def save_after_up(
+    lab_dir: LabDir, machines: LabMachines, progress: Progress, *, changed: bool = False
+) -> None:
     """Save the lab for `reset`, unless `up` saved it before. A lab that cannot be saved is up nevertheless.
 
-    A snapshot from before machines were added is replaced.
+    A snapshot from before machines were added is replaced, and one from before this `up` changed something on them:
+    it has the settings that the lab file had then.
     """
     saved = [snapshot for snapshot in snapshots(machines) if snapshot.name == AFTER_UP]
-    if saved and saved[0].is_complete:
+    if saved and saved[0].is_complete and not changed:
         return
     try:
         if saved:

@@ -29,6 +29,14 @@ class Status:
     def missing(self) -> tuple[str, ...]:
         return self.seen.missing
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the backends' states should know. Of a load balancer that never checks, it is known."""
+        kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
+        if not names or not kind.checks_backends:
+            return ()
+        return (f"{kind} does not check {names}: halab asked for /readyz itself",)
+
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Machine, address, state, and roles (leader of …, backend …, load balancer)."""
         return [
@@ -52,6 +60,7 @@ class Status:
             "open_faults": list(self.open_faults),
             "leaders": self.seen.leaders,
             "backends": self.seen.backends,
+            "unchecked_backends": list(self.seen.unchecked),
             "machines": [
                 {"name": machine.name, "address": str(machine.address), "state": self._state(machine.name)}
                 for machine in self.lab.machines
@@ -70,7 +79,8 @@ class Status:
         if machine in self.seen.backends:
             roles.append(f"backend {self.seen.backends[machine]}")
         if machine == self.lab.balancer.name:
-            roles.append(str(self.lab.load_balancer.kind))
+            own = self.lab.balancer_file
+            roles.append(f"{self.lab.load_balancer.kind}{f' with {own.path.name}' if own else ''}")
         return roles
 
 

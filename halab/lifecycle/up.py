@@ -73,7 +73,7 @@ def up(lab_dir: LabDir, progress: Progress) -> UpResult:
             all_booted = started == len(lab.machines) and changes == 0
             seen = wait_steady(lab_dir, lab, progress, all_booted=all_booted)
             # even if nothing was changed: an earlier `up` may have ended before it saved the lab
-            snapshot.save_after_up(lab_dir, machines, progress)
+            snapshot.save_after_up(lab_dir, machines, progress, changed=changes > 0)
             return UpResult(lab, seen, started + changes)
 
 

@@ -136,4 +136,8 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 def _balancer(meta: Meta) -> str:
     if not meta.load_balancer.checks_backends:
         return f"{meta.load_balancer}, which notices a bad backend when requests fail"
-    return f"{meta.load_balancer}, which checks every backend ({meta.load_balancer_check})"
+    own = f" with {meta.load_balancer_config}" if meta.load_balancer_config else ""
+    if not meta.reports_backends:
+        return f"{meta.load_balancer}{own}, which does not check every backend"
+    how = f" ({meta.load_balancer_check})" if not own else ""
+    return f"{meta.load_balancer}{own}, which checks every backend{how}"

@@ -11,9 +11,10 @@ from typing import Any
 
 from halab import templates
 from halab.config import kubernetes, schema
-from halab.config.lab import BackendCheck, Balancer, DiskCache, ProviderKind, checking_balancers
-from halab.topology import container, domain, stock
-from halab.topology.lab import API_PORT, STATS_PORT, Lab, Machine
+from halab.config.lab import DiskCache, ProviderKind
+from halab.config.load_balancer import BackendCheck, Balancer, checking_balancers
+from halab.topology import balancer, container, domain, stock
+from halab.topology.lab import API_PORT, Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
 IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")
@@ -42,47 +43,6 @@ class HostValues:
     proxies: Mapping[str, str]
     provider_uri: str = "qemu:///system"
     proxy_command: str | None = None
-
-
-@dataclass(frozen=True)
-class BalancerSettings:
-    """Changes of a load balancer's configuration; None leaves a value as the lab has it.
-
-    `idle_timeout` is a number with a unit that both balancers know (ms, s, m, h); `connections` is the number of
-    clients that are served at once.
-    """
-
-    check: BackendCheck | None = None
-    idle_timeout: str | None = None
-    connections: int | None = None
-
-
-@dataclass(frozen=True)
-class BalancerFile:
-    """A load balancer's configuration, its path, the command that tests it, and its service; `others` must not run."""
-
-    path: str
-    text: str
-    test: str
-    service: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Balancer:
-    """Where the configuration of a load balancer goes, its template, and the command that tests it."""
-
-    path: str
-    template: str
-    test: str
-
-
-_BALANCERS = {
-    Balancer.HAPROXY: _Balancer(
-        "/etc/haproxy/haproxy.cfg", "haproxy.cfg.j2", "haproxy -c -q -f /etc/haproxy/haproxy.cfg"
-    ),
-    Balancer.NGINX: _Balancer("/etc/nginx/nginx.conf", "nginx.conf.j2", "nginx -t -q"),
-}
 
 
 def default_lab_file() -> str:
@@ -128,24 +88,6 @@ def ssh_config(
         known_hosts=known_hosts,
         proxy_command=proxy_command,
     )
-
-
-def balancer(lab: Lab, settings: BalancerSettings | None = None) -> BalancerFile:
-    """The configuration of the lab's load balancer, with these changes."""
-    changed = settings or BalancerSettings()
-    kind = lab.load_balancer.kind
-    program = _BALANCERS[kind]
-    text = templates.text(
-        f"balancer/{program.template}",
-        lab=lab,
-        port=API_PORT,
-        stats_port=STATS_PORT,
-        check=changed.check or lab.load_balancer.check,
-        idle_timeout=changed.idle_timeout,
-        connections=changed.connections,
-    )
-    others = tuple(f"{other}.service" for other in _BALANCERS if other is not kind)
-    return BalancerFile(program.path, text, program.test, f"{kind}.service", others)
 
 
 def _vagrantfile(lab: Lab, host: HostValues) -> str:
@@ -204,11 +146,11 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
     folder = f"provision/{machine.name}"
     base = {f"{folder}/base.sh": stock.script(lab, machine, values)} if lab.has_stock_box else {}
     if not machine.is_node:
-        return base | {
-            f"{folder}/load-balancer.sh": templates.text(
-                "provision/load-balancer.sh.j2", balancer=balancer(lab), **values
-            )
-        }
+        configuration = balancer.configuration(lab)
+        script = templates.text("provision/load-balancer.sh.j2", balancer=configuration, **values)
+        # to look up the lines that the load balancer names
+        shown = {f"{folder}/{configuration.name}": configuration.text} if configuration.own else {}
+        return base | shown | {f"{folder}/load-balancer.sh": script}
     scripts = base | {f"{folder}/node.sh": templates.text("provision/node.sh.j2", **values)}
     control_plane = machine in lab.control_planes
     if machine == lab.control_planes[0]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes, lab_rules
+from halab.config.kubernetes import API_PORT as API_PORT
 from halab.config.kubernetes import Release
-from halab.config.lab import Acceleration, DiskCache, LabFile, LoadBalancer, ProviderKind, is_stock
+from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
+from halab.config.load_balancer import LoadBalancer
+from halab.config.own_file import OwnFile
 from halab.config.roles import Role, machine_names
 
-API_PORT = 6443
 ETCD_PORT = 2379
-# HAProxy's statistics over HTTP, at the port that its documentation uses.
-STATS_PORT = 8404
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Lab:
     box: str
     patience: float
     endpoint_name: str | None = None
+    # A configuration of the load balancer of the user's own.
+    balancer_file: OwnFile | None = None
     # The network over which this host reaches virtual machines by SSH; containers are reached on the engine's bridge.
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
@@ -75,12 +77,16 @@ class Lab:
     @property
     def endpoint(self) -> str:
         """kubeadm's --control-plane-endpoint, which every machine can resolve."""
-        return f"{self.endpoint_name}:{API_PORT}" if self.endpoint_name else self.endpoint_address
+        return (
+            f"{self.endpoint_name}:{self.load_balancer.port}"
+            if self.endpoint_name
+            else self.endpoint_address
+        )
 
     @property
     def endpoint_address(self) -> str:
         """The endpoint for this host, which does not know the lab's names."""
-        return f"{self.balancer.address}:{API_PORT}"
+        return f"{self.balancer.address}:{self.load_balancer.port}"
 
     @property
     def label(self) -> str:
@@ -132,7 +138,12 @@ class Lab:
 
 
 def plan(
-    written: LabFile, *, network: IPv4Network, provider: ProviderKind, management: IPv4Network | None = None
+    written: LabFile,
+    *,
+    network: IPv4Network,
+    provider: ProviderKind,
+    management: IPv4Network | None = None,
+    balancer_file: OwnFile | None = None,
 ) -> Lab:
     """Derive the lab from its file and from the decisions for this host. The same input gives the same lab."""
     roles = machine_names(written.control_planes, written.workers)
@@ -149,6 +160,7 @@ def plan(
         box=written.box,
         patience=written.patience,
         endpoint_name=written.endpoint,
+        balancer_file=balancer_file,
         management=management,
         disk_cache=written.disk_cache,
         # `auto` is KVM: before anything is made, the doctor proves that a guest boots with it

@@ -150,6 +150,27 @@ def test_heal_undoes_the_fault_of_a_halab_that_was_killed(lab: UserLab) -> None:
     lab.wait_until_steady()
 
 
+def test_a_configuration_replaces_that_of_the_lab_until_it_is_healed(lab: UserLab) -> None:
+    show = ("ssh", "lb1", "--", "cat", "/etc/haproxy/haproxy.cfg")
+    before = lab.ok(*show)
+    # with other names, without a check of cp2, and without a limit for old workers
+    (lab.folder / "other.cfg").write_text(
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 20s\n  timeout server 20s\n"
+        "listen api\n  bind :6443\n  option ssl-hello-chk\n"
+        "  server a {cp1}:6443 check\n  server b {cp2}:6443\n  server c {cp3}:6443 check\n"
+    )
+    lab.ok("inject", "edit-balancer", "--on", "lb", "--with", "config=./other.cfg")
+    try:
+        assert "listen api" in lab.ok(*show)
+        status = lab.status()
+        assert set(status["backends"].values()) == {"up"}
+        assert status["unchecked_backends"] == ["cp2"]
+    finally:
+        lab.ok("heal")
+    assert lab.ok(*show) == before
+    lab.wait_until_steady()
+
+
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_power_over_the_engine_keeps_a_promise(lab: UserLab, promise: Promise) -> None:
     """On the load balancer: it starts the quickest, and is no member of etcd."""

@@ -53,6 +53,28 @@ def test_a_scenario_passes_behind_nginx(nginx_lab: UserLab) -> None:
     assert result["verdict"] == "pass", result["reasons"]
 
 
+def test_up_applies_a_changed_configuration_and_leaves_the_old_one_if_it_is_wrong(
+    nginx_lab: UserLab,
+) -> None:
+    lab_file, own = nginx_lab.folder / "lab.yml", nginx_lab.folder / "nginx.conf"
+    before = lab_file.read_text()
+    own.write_text(nginx_lab.ok("ssh", "lb1", "--", "cat", "/etc/nginx/nginx.conf") + "sever {}\n")
+    lab_file.write_text(f"name: {NGINX}\nload_balancer: {{kind: nginx, config: ./nginx.conf}}\n")
+    wrong = nginx_lab.halab("up")
+    assert wrong.code == 2, str(wrong)
+    line = own.read_text().count("\n")
+    assert f'nginx.conf:{line}: unknown directive "sever": sever {{}}' in wrong.errors
+    nginx_lab.wait_until_steady()
+    own.write_text(own.read_text().replace("sever {}", "# my own"))
+    up = nginx_lab.halab("up")
+    assert (up.code, "lb1 runs nginx with a new configuration: nginx.conf" in up.errors) == (0, True), str(
+        up
+    )
+    assert "# my own" in nginx_lab.ok("ssh", "lb1", "--", "cat", "/etc/nginx/nginx.conf")
+    lab_file.write_text(before)
+    assert json.loads(nginx_lab.ok("up", "--json"))["changes"] == 1
+
+
 def test_a_lab_of_the_same_name_in_another_folder_is_refused(
     nginx_lab: UserLab, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
+from halab.config.own_file import OwnFile
 from halab.topology import files
 from halab.topology.files import HostValues
 from halab.topology.lab import plan
@@ -29,10 +30,11 @@ HOST = HostValues(
 
 @dataclass(frozen=True)
 class Case:
-    """A lab file, and the values that come from the host."""
+    """A lab file, the file that it names, and the values that come from the host."""
 
     folder: str
     lab_file: str
+    own_balancer: str = ""
     network: str = "10.213.0.0/24"
     provider: ProviderKind = ProviderKind.DOCKER
     host: HostValues = field(default=HOST)
@@ -52,6 +54,56 @@ CASES = (
                 "no_proxy": "example",
             },
         ),
+    ),
+    Case(
+        "haproxy-settings",
+        "control_planes: 1\nload_balancer:\n  check: livez\n  interval: 2s\n  timeout: 500ms\n  fall: 3\n  rise: 2\n"
+        "  slow_start: 30s\n  connect_timeout: 5s\n  idle_timeout: 20s\n  redispatch: false\n  on_marked_down: none\n"
+        "  algorithm: leastconn\n  connections: 100\n  port: 7443\n",
+    ),
+    Case(
+        "nginx-settings",
+        "control_planes: 1\nload_balancer:\n  kind: nginx\n  interval: 20s\n  fall: 3\n  connect_timeout: 5s\n"
+        "  idle_timeout: 20s\n  redispatch: false\n  algorithm: source\n  connections: 100\n  port: 7443\n",
+    ),
+    # the checks and time-outs of kubeadm's guide, and the port that halab would take for its statistics
+    Case(
+        "own-haproxy",
+        "control_planes: 1\nload_balancer: {config: ./haproxy.cfg.j2}\n",
+        own_balancer="""defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+
+frontend kubernetes
+  bind *:{{ lab.load_balancer.port }}
+  default_backend masters
+
+backend masters
+  option ssl-hello-chk
+{% for machine in lab.control_planes %}
+  server master-{{ loop.index }} {{ machine.address }}:6443 check
+{% endfor %}
+
+listen stats
+  bind 127.0.0.1:8404
+  mode http
+  stats enable""",
+    ),
+    Case(
+        "own-nginx",
+        "control_planes: 1\nload_balancer: {kind: nginx, config: ./nginx.conf}\n",
+        own_balancer="""include /etc/nginx/modules-enabled/*.conf;
+pid /run/nginx.pid;
+events {}
+stream {
+  server {
+    listen 6443;
+    proxy_pass 10.213.0.11:6443;
+  }
+}
+""",
     ),
     Case(
         "libvirt",
@@ -77,7 +129,11 @@ CASES = (
 def rendered(case: Case) -> dict[str, str]:
     written = loads(case.lab_file, "lab.yml", LabFile)
     management = IPv4Network("10.214.0.0/24") if case.provider is ProviderKind.LIBVIRT else None
-    lab = plan(written, network=IPv4Network(case.network), provider=case.provider, management=management)
+    config = written.load_balancer.config
+    lab = plan(
+        written, network=IPv4Network(case.network), provider=case.provider, management=management,
+        balancer_file=OwnFile(Path(config), case.own_balancer) if config else None,
+    )  # fmt: skip
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
     keys = {machine.name: case.host.private_key for machine in lab.machines}
     config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=f"{case.host.work}/known_hosts")

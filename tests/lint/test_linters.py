@@ -182,11 +182,13 @@ BALANCER_TESTS = {
 @pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
 def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path) -> None:
     script = (lab / "provision" / "lb1" / "load-balancer.sh").read_text()
-    paths = [path for path in BALANCER_TESTS if f" {path} <<" in script]
+    paths = [path for path in BALANCER_TESTS if f" {path} <<" in script or f"new={path}." in script]
     assert paths, "add the load balancer to BALANCER_TESTS"
     absent, instead, (command, *options) = BALANCER_TESTS[paths[0]]
     config = tmp_path / "balancer.cfg"
-    text = re.sub(absent, instead, heredoc(script, paths[0]), flags=re.MULTILINE)
+    own = lab / "provision" / "lb1" / Path(paths[0]).name
+    rendered = own.read_text() if own.exists() else heredoc(script, paths[0])
+    text = re.sub(absent, instead, rendered, flags=re.MULTILINE)
     config.write_text(text.replace("FOLDER", str(tmp_path)))
     require_clean([optional(command), *options, config])
 

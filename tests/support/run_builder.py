@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab import ProviderKind
+from halab.config.load_balancer import Balancer
 from halab.config.loading import loads
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Heal, Inject, Wait

@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from halab import files
 from halab.config import loading
-from halab.config.lab import Acceleration, Balancer, ProviderKind
+from halab.config.lab import Acceleration, ProviderKind
 from halab.config.lab_traits import LabTraits
+from halab.config.load_balancer import Balancer
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage, Corrupted
 from halab.scenario.record import check_results, timeline
@@ -55,6 +56,9 @@ class Meta:
     versions: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     load_balancer_check: str = ""
+    # the file of the user's own, as the lab file names it
+    load_balancer_config: str = ""
+    reports_backends: bool = True
     # what runs the processors of virtual machines; None for containers, which use the host's
     acceleration: Acceleration | None = None
     halab: str = ""
@@ -84,6 +88,7 @@ class Meta:
             control_planes=len(self.control_planes),
             workers=sum(machine.role == "w" for machine in self.machines),
             capabilities=frozenset(self.capabilities),
+            reports_backends=self.reports_backends,
         )
 
     def to_json(self) -> str:
@@ -130,6 +135,11 @@ class RunFolder:
         return self.path / "lab.yml"
 
     @property
+    def configuration(self) -> Path:
+        """The configuration of the load balancer that was in use when the run began."""
+        return self.path / "configuration"
+
+    @property
     def meta(self) -> Path:
         return self.path / "meta.json"
 
@@ -156,8 +166,15 @@ class RunFolder:
 
     def option_file(self, path: str) -> Path:
         """The copy of a file that an option of a fault names, by its path as written."""
+        return self._copy("files", path)
+
+    def lab_option(self, path: str) -> Path:
+        """The copy of a file that the lab file names, by its path as written."""
+        return self._copy("lab", path)
+
+    def _copy(self, folder: str, path: str) -> Path:
         parts = [{"..": "up"}.get(part, part) for part in path.split("/") if part not in ("", ".")]
-        return self.path.joinpath("files", *parts)
+        return self.path.joinpath(folder, *parts)
 
     @property
     def logs(self) -> Path:

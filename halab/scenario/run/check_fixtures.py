@@ -73,7 +73,8 @@ class MachineHost(Host):  # type: ignore[misc]
 @pytest.fixture(scope="session")
 def place(request: pytest.FixtureRequest) -> LabDir:
     # the lab file as it was at the start of the run
-    opened = labs.open_file(RunFolder(Path(request.config.getoption("--halab-run"))).lab)
+    folder = RunFolder(Path(request.config.getoption("--halab-run")))
+    opened = labs.open_file(folder.lab, locate=folder.lab_option)
     return replace(opened, work=Work(Path(request.config.getoption("--halab-work"))))
 
 

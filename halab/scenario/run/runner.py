@@ -20,13 +20,15 @@ from halab.cluster.steady import wait_until_steady
 from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Origin, Scenario
-from halab.config.step import Expect, Heal, Inject, Wait, conditions
+from halab.config.step import Expect, Heal, Inject, Wait, unmet
 from halab.errors import HalabError, LabProblem, TimedOut, Unable, afterwards
 from halab.faults import audit, injection
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Journal
 from halab.faults.site import Site
+from halab.faults.targets import Targets
 from halab.machines.work import Work
+from halab.printable import shortened
 from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.events import SteadyCheckPoint
@@ -143,7 +145,7 @@ class ScenarioRun:
 
     def _play_steps(self) -> None:
         for index, step in enumerate(self._scenario.steps):
-            if any(condition.fails_in(self._setting) for condition in conditions(step)):
+            if unmet(step, self._setting):
                 continue
             self._timeline.add(events.StepStarted(index))
             match step:
@@ -183,8 +185,12 @@ class ScenarioRun:
             yield
             return
         journal, balancer = self._context.journal, self._lab.balancer.name
-        entry = injection.plan(self._site, EDIT_BALANCER, balancer, options)
-        shown = ", ".join(f"{name} {value}" for name, value in options.items())
+        resolver = Targets(
+            self._lab, self._site.guests, self._context.api, {}, self._context.seed, self._context.texts
+        )
+        resolved = resolver.options(FAULTS[EDIT_BALANCER], options, balancer)
+        entry = injection.plan(self._site, EDIT_BALANCER, balancer, resolved)
+        shown = ", ".join(f"{name} {shortened(' '.join(value.split()))}" for name, value in options.items())
 
         def restore() -> None:
             with self._context.progress.step("restore the load balancer"):

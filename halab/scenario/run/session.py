@@ -13,10 +13,12 @@ from itertools import chain, count
 from pathlib import Path
 
 from halab import __version__, process
+from halab.cluster import balancer
 from halab.cluster.api import Api
 from halab.config import option_files
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import LabTraits
+from halab.config.load_balancer import BackendCheck
 from halab.config.loading import nearest
 from halab.errors import BadUsage, HalabError, LabProblem, afterwards
 from halab.faults import capabilities, injection
@@ -35,6 +37,7 @@ from halab.scenario.record import events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
+from halab.topology import balancer as configurations
 from halab.topology.lab import Lab
 
 # The name of a folder can have 255 bytes, and a character up to four.
@@ -43,7 +46,10 @@ _NAME_CHARACTERS = 50
 
 @dataclass(frozen=True)
 class Session:
-    """A lab that is locked for scenarios, one after another. `seed` decides among equal targets."""
+    """A lab that is locked for scenarios, one after another. `seed` decides among equal targets.
+
+    `reports_backends`: whether the load balancer knows the states of the API servers.
+    """
 
     lab_dir: LabDir
     site: Site
@@ -51,6 +57,7 @@ class Session:
     seed: int
     progress: Progress
     capabilities: Capabilities
+    reports_backends: bool = True
 
     @property
     def lab(self) -> Lab:
@@ -70,12 +77,25 @@ class Session:
             path = folder.check_files / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(content)
-        for name, text in script.texts.items():
-            path = folder.option_file(name)
+        copies = {folder.option_file(name): text for name, text in script.texts.items()}
+        own = self.lab_dir.balancer_file
+        if own:
+            copies[folder.lab_option(self.lab.load_balancer.config or "")] = own.text
+        for path, text in copies.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_text(text)
+        self._copy_balancer_configuration(folder)
         folder.meta.write_text(self._meta(script, now.isoformat(timespec="seconds"), twin).to_json())
         return folder
+
+    def _copy_balancer_configuration(self, folder: RunFolder) -> None:
+        """Record what the load balancer runs with. A machine that does not answer is a matter of the steady check."""
+        path = configurations.path_of(self.lab)
+        with suppress(HalabError):
+            text = self.site.guests.run(self.lab.balancer.name, f"cat {path}").output
+            if text:
+                folder.configuration.mkdir(mode=0o700, exist_ok=True)
+                (folder.configuration / path.rpartition("/")[2]).write_text(text)
 
     def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
         """Run a scenario and record it in its folder, with logs. Raises only errors that end halab."""
@@ -121,6 +141,8 @@ class Session:
             acceleration=self.lab.acceleration if self.lab.provider is ProviderKind.LIBVIRT else None,
             load_balancer=self.lab.load_balancer.kind,
             load_balancer_check=str(self.lab.load_balancer.check),
+            load_balancer_config=self.lab.load_balancer.config or "",
+            reports_backends=self.reports_backends and not (twin and _sets_no_check(script)),
             kubernetes=release.kubernetes,
             machines=tuple(
                 MachineNote(machine.name, str(machine.role), str(machine.address))
@@ -158,7 +180,13 @@ def opened(lab_dir: LabDir, progress: Progress, *, seed: int | None = None) -> I
         with access.api(lab_dir, lab) as api:
             has = capabilities.probe(site)
             yield Session(
-                lab_dir, site, api, secrets.randbelow(10**6) if seed is None else seed, progress, has
+                lab_dir,
+                site,
+                api,
+                secrets.randbelow(10**6) if seed is None else seed,
+                progress,
+                has,
+                balancer.reports_all(site.guests, lab),
             )
 
 
@@ -253,6 +281,11 @@ def _known(fault: str, options: Mapping[str, str]) -> tuple[Fault, dict[str, str
     if wrong:
         raise BadUsage("; ".join(wrong), hint="`halab faults` lists the options of every fault")
     return FAULTS[fault], given
+
+
+def _sets_no_check(script: Script) -> bool:
+    """Whether the losing twin runs behind a load balancer that checks nothing."""
+    return script.scenario.twin.settings.get("check") == BackendCheck.NONE
 
 
 def _free(runs: Path, name: str) -> Path:

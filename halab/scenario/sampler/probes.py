@@ -51,15 +51,21 @@ def probes(lab: Lab, extra: Collection[str] = ()) -> list[Probe]:
     wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, extra)}]
     most = most_hertz(lab)
     through = [
-        _probe(name, None, lab.balancer, min(RATE_HERTZ, most)) for name in wanted if not name.is_direct
+        _probe(name, None, lab.balancer, lab.load_balancer.port, min(RATE_HERTZ, most))
+        for name in wanted
+        if not name.is_direct
     ]
     direct = [
-        _probe(name, machine.name, machine, min(RATE_DIRECT_HERTZ, most))
+        _probe(name, machine.name, machine, _port(name), min(RATE_DIRECT_HERTZ, most))
         for machine in lab.control_planes
         for name in wanted
         if name.is_direct
     ]
     return through + direct
+
+
+def _port(name: ProbeName) -> int:
+    return ETCD_PORT if name.question is Question.HEALTH else API_PORT
 
 
 def most_hertz(lab: Lab) -> float:
@@ -71,6 +77,5 @@ def state_limit_seconds(lab: Lab) -> float:
     return EMULATED_STATE_LIMIT_SECONDS if lab.is_emulated else STATE_LIMIT_SECONDS
 
 
-def _probe(name: ProbeName, machine: str | None, asked: Machine, rate_hertz: float) -> Probe:
-    port = ETCD_PORT if name.question is Question.HEALTH else API_PORT
+def _probe(name: ProbeName, machine: str | None, asked: Machine, port: int, rate_hertz: float) -> Probe:
     return Probe(str(name), machine, name.question, name.way, str(asked.address), port, rate_hertz)

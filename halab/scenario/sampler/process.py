@@ -172,8 +172,8 @@ class SamplerProcess:
         if servers:
             sources.append(Cluster(servers, config.nodes, config.origin, limit))
         if config.statistics:
-            machines = list(config.control_planes)
-            sources.append(Backends(config.statistics, machines, config.origin, limit, config.tunnel))
+            servers_behind = config.control_planes
+            sources.append(Backends(config.statistics, servers_behind, config.origin, limit, config.tunnel))
         return sources
 
 

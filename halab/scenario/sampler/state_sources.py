@@ -124,19 +124,19 @@ class Cluster:
 
 
 class Backends:
-    """HAProxy's view of the API servers behind it."""
+    """HAProxy's view of the API servers behind it, at these addresses."""
 
     rate_hertz = 5.0
 
     def __init__(
         self,
         url: str,
-        machines: Sequence[str],
+        addresses: Mapping[str, str],
         origin: float,
         limit_seconds: float,
         tunnel: str | None = None,
     ) -> None:
-        self._machines = machines
+        self._addresses = addresses
         self._origin = origin
         where = urlsplit(url)
         server = Server(where.hostname or "", where.port or 80, tunnel=tunnel)
@@ -147,10 +147,11 @@ class Backends:
         states: Mapping[str, str] = {}
         why = "not in the statistics"
         try:
-            states = balancer.parse_haproxy(_body(await self._statistics.ask()).decode(errors="replace"))
+            text = _body(await self._statistics.ask()).decode(errors="replace")
+            states = balancer.parse_haproxy(text, self._addresses)
         except (Unreachable, csv.Error, LookupError, TypeError, AttributeError) as error:
             why = str(error)
-        return [backend(asked, machine, states.get(machine), why) for machine in self._machines]
+        return [backend(asked, machine, states.get(machine), why) for machine in self._addresses]
 
     def close(self) -> None:
         self._statistics.close()
@@ -185,8 +186,8 @@ def readiness(
 
 def backend(asked: Asked, machine: str, status: str | None, why: str) -> StateReading:
     """`status` is `up` or `down (why)`; a status in between counts as up while HAProxy still uses the backend."""
-    if status is None:
-        return asked.reading("backend", machine, None, why)
+    if status is None or status == balancer.UNCHECKED:
+        return asked.reading("backend", machine, None, status or why)
     word, _, rest = status.partition(" (")
     is_up = word.startswith("up")
     return asked.reading("backend", machine, "up" if is_up else "down", rest.rstrip(")"))

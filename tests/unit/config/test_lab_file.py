@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from halab import data
 from halab.config import box, kubernetes
-from halab.config.lab import Acceleration, BackendCheck, Balancer, LabFile, ProviderKind
+from halab.config.lab import Acceleration, LabFile, ProviderKind
+from halab.config.load_balancer import BackendCheck, Balancer
 from halab.config.loading import load, loads
 from halab.errors import BadFile, BadUsage
 from halab.topology import files

@@ -9,8 +9,9 @@ from support.scenario_files import problems
 
 from halab import data
 from halab.config import scenario_rules, schema
-from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Condition, Needs
+from halab.config.load_balancer import Balancer
 from halab.config.loading import loads
 from halab.config.probe import ProbeName
 from halab.config.quantities import format_duration, seconds_of, share_of

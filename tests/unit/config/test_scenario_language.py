@@ -11,13 +11,14 @@ from support.run_builder import META, STOP, scenario
 from support.scenario_files import KNOWN
 
 from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation
-from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Capability, LabTraits, Needs
 from halab.config.leader_roles import LEADER_ROLES, LEASED_ROLES
+from halab.config.load_balancer import Balancer
 from halab.config.probe import ProbeName
 from halab.config.quantities import Bounds, format_count, format_duration, format_share
 from halab.config.scenario import LedgerScope, RevisionRule, Scenario
-from halab.config.step import Inject
+from halab.config.step import Expect, Inject
 from halab.config.targets import ROLES, FaultTarget, TargetKind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
 from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds
@@ -300,6 +301,23 @@ def test_a_lab_on_which_nothing_would_show_a_fault_cannot_play_it(step: str) -> 
         "no expectation shows a fault on a lab with Kubernetes 1.37.2, docker and haproxy"
     ]
     assert scenario(text).lacking_in(lab(load_balancer=Balancer.NGINX), KNOWN) == []
+
+
+def test_what_is_expected_of_backends_is_left_out_where_nobody_reports_them() -> None:
+    backend = (
+        "  - expect: {fact: backend, on: stopped, value: down, reached: within 8s}\n"
+        "    when: {load_balancer: haproxy}\n"
+    )
+    with_backend = scenario(STOP.replace("  - heal", f"{backend}  - heal"))
+    index = next(
+        number
+        for number, step in enumerate(with_backend.steps)
+        if isinstance(step, Expect) and isinstance(step.expectation, FactExpectation)
+    )
+    assert with_backend.left_out(index, lab()) == []
+    assert with_backend.left_out(index, lab(reports_backends=False)) == [
+        "the load balancer reports no backends"
+    ]
 
 
 def test_what_the_twin_needs_only_the_twin_needs() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import FakeClock, FakeGuests, lab_of
+from support.fakes import Call, FakeClock, FakeGuests, lab_of
 from support.site_builder import heal, inject, site_of
 
-from halab.config.lab import BackendCheck
-from halab.errors import BadUsage, TimedOut
+from halab.config.own_file import OwnFile
+from halab.errors import BadFile, BadUsage, LabProblem, TimedOut, Unable
+from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
-from halab.topology.files import BalancerSettings, balancer
+from halab.faults.site import Site
+from halab.process import Completed
+from halab.topology.balancer import from_settings
 
 NGINX: dict[str, Any] = {"load_balancer": {"kind": "nginx"}}
 
@@ -28,30 +33,28 @@ def pushed(guests: FakeGuests) -> str:
     return [call.input or "" for call in guests.calls if "halab-new" in call.command][-1]
 
 
-def test_the_lab_s_own_configuration_is_what_provisioning_writes() -> None:
-    for lab in (lab_of(), lab_of(**NGINX)):
-        assert balancer(lab) == balancer(lab, BalancerSettings())
+def edited(written: dict[str, Any], **options: str) -> str:
+    """The configuration of a load balancer of a lab file, with other settings."""
+    lab = lab_of(load_balancer=written)
+    return from_settings(lab, lab.load_balancer.changed(options)).text
 
 
 def test_haproxy_is_rendered_with_other_settings() -> None:
-    text = balancer(lab_of(), BalancerSettings(BackendCheck.TCP, "5s", 20)).text
+    text = edited({}, check="tcp", idle_timeout="5s", connections="20")
     assert "httpchk" not in text
     for line in ("timeout client 5s", "timeout server 5s", "timeout tunnel 5s", "  maxconn 20\n"):
         assert line in text
-    assert (
-        "httpchk"
-        in balancer(lab_of(load_balancer={"check": "tcp"}), BalancerSettings(BackendCheck.READYZ)).text
-    )
+    assert "httpchk" in edited({"check": "tcp"}, check="readyz")
 
 
 def test_nginx_is_rendered_with_other_settings() -> None:
-    text = balancer(lab_of(**NGINX), BalancerSettings(None, "5s", 20)).text
+    text = edited({"kind": "nginx"}, idle_timeout="5s", connections="20")
     for line in ("proxy_timeout 5s;", "worker_processes 1;", "worker_connections 42;"):
         assert line in text
 
 
 def test_the_limit_of_clients_does_not_apply_to_statistics() -> None:
-    text = balancer(lab_of(), BalancerSettings(connections=5)).text
+    text = edited({}, connections="5")
     assert (
         text.index("frontend kube-apiserver")
         < text.index("  maxconn 5\n")
@@ -108,6 +111,27 @@ def test_an_edit_without_settings_is_refused() -> None:
         inject(site_of(FakeGuests()), "edit-balancer", "lb1")
 
 
+def test_settings_of_two_faults_need_not_fit_together() -> None:
+    guests = lb("check=none\nfall=5\n")
+    inject(site_of(guests), "edit-balancer", "lb1", fall="5")
+    assert "default-server" not in pushed(guests)
+
+
+@pytest.mark.parametrize(
+    ("written", "options", "why"),
+    [
+        ({}, {"check": "none", "fall": "5"}, "fall has no effect with `check: none`"),
+        ({}, {"port": "22"}, "port is where halab reaches the machine over SSH: 22"),
+        (NGINX, {"rise": "2"}, "rise nginx tries a server again after `interval`"),
+    ],
+)
+def test_settings_that_are_not_possible_are_refused(
+    written: dict[str, Any], options: dict[str, str], why: str
+) -> None:
+    with pytest.raises(BadUsage, match=f"edit-balancer is not possible here: {why}"):
+        inject(site_of(FakeGuests(), **written), "edit-balancer", "lb1", **options)
+
+
 def test_nginx_has_no_check_to_edit() -> None:
     with pytest.raises(BadUsage, match="only haproxy has the option check: nginx checks passively"):
         inject(site_of(FakeGuests(), **NGINX), "edit-balancer", "lb1", check="tcp")
@@ -142,3 +166,109 @@ def test_a_heal_closes_the_connections_and_removes_the_files() -> None:
     (call,) = guests.calls
     assert "systemctl stop halab-hold-42.service" in call.command
     assert "rm -rf /var/lib/halab/42" in call.command
+
+
+# a whole configuration
+
+OWN = "defaults\n  mode tcp\nlisten api\n  bind :6443\n  server a {cp1}:6443\n"
+EDITS = "for path in"
+
+
+def own_lab(text: str = "global\n") -> Site:
+    site = site_of(lb(""), load_balancer={"config": "haproxy.cfg"})
+    return replace(site, lab=replace(site.lab, balancer_file=OwnFile(Path("haproxy.cfg"), text)))
+
+
+def test_a_whole_configuration_replaces_that_of_the_lab() -> None:
+    guests = lb("")
+    _, seen = inject(site_of(guests), "edit-balancer", "lb1", config=OWN)
+    assert seen == "haproxy runs with the configuration of the fault"
+    assert pushed(guests).startswith(f"{OWN}\n# Added by halab")
+    kept = next(command for command in guests.commands("lb1") if "balancer-original" in command)
+    # the original is complete before the fault says what it wants
+    assert kept.index("/balancer-original &&") < kept.index("cat >/var/lib/halab")
+
+
+def test_a_configuration_is_tested_before_it_replaces_the_one_in_use() -> None:
+    guests = lb("")
+    inject(site_of(guests), "edit-balancer", "lb1", config=OWN)
+    (command,) = (command for command in guests.commands("lb1") if "mv -f /etc" in command)
+    assert command.index("haproxy -c -f /etc/haproxy/haproxy.cfg.halab-new") < command.index("mv -f /etc")
+
+
+def test_a_healed_balancer_has_the_configuration_that_was_there() -> None:
+    guests = lb("")
+    guests.answers = {"echo changed": "changed\n/var/lib/halab/42/balancer-original\n", **guests.answers}
+    heal(site_of(guests), Entry("42", "edit-balancer", "lb1", {"config": OWN}))
+    (command,) = (command for command in guests.commands("lb1") if "mv -f /etc" in command)
+    assert command.startswith("cat /var/lib/halab/42/balancer-original >/etc/haproxy/haproxy.cfg.halab-new")
+
+
+def test_a_healed_setting_leaves_the_configuration_of_an_open_fault() -> None:
+    guests = FakeGuests(
+        {
+            "echo changed": "changed\n",
+            EDITS: "file=/var/lib/halab/43/balancer-file\n",
+            "halab-new": "332\n",
+            "pgrep -P": "400\n",
+        }
+    )
+    heal(site_of(guests), Entry("42", "edit-balancer", "lb1", {"check": "tcp"}))
+    (command,) = (command for command in guests.commands("lb1") if "mv -f /etc" in command)
+    assert command.startswith("cat /var/lib/halab/43/balancer-file >")
+
+
+def test_no_setting_is_changed_while_another_fault_has_replaced_the_configuration() -> None:
+    guests = FakeGuests({EDITS: "file=/var/lib/halab/43/balancer-file\n"})
+    with pytest.raises(LabProblem, match="another fault has replaced the configuration"):
+        inject(site_of(guests), "edit-balancer", "lb1", check="tcp")
+    assert not any("cat >" in command for command in guests.commands("lb1"))
+
+
+def test_single_settings_of_an_own_configuration_cannot_be_changed() -> None:
+    with pytest.raises(Unable, match="runs with haproxy.cfg, in which halab cannot change single settings"):
+        inject(own_lab(), "edit-balancer", "lb1", check="tcp")
+
+
+def test_an_own_configuration_can_be_replaced_by_another_one() -> None:
+    site = own_lab("listen stats\n  bind :8404\n")
+    inject(site, "edit-balancer", "lb1", config=OWN)
+    assert isinstance(site.guests, FakeGuests)
+    # where the run reads the states
+    assert "bind 10.213.7.10:8405" in pushed(site.guests)
+
+
+def test_a_configuration_and_settings_exclude_each_other() -> None:
+    wrong = list(FAULTS["edit-balancer"].problems_with({"config": OWN, "check": "tcp"}))
+    assert wrong == ["config replaces the whole configuration: leave check out"]
+
+
+def test_a_configuration_that_haproxy_rejects_is_reported_with_its_lines() -> None:
+    said = (
+        "[ALERT]    (7) : config : parsing [/etc/haproxy/haproxy.cfg.halab-new:2] : unknown keyword 'mood'\n"
+    )
+    guests = FakeGuests({"mv -f /etc": Completed(1, "", said)})
+    with pytest.raises(BadFile) as raised:
+        inject(site_of(guests), "edit-balancer", "lb1", config="defaults\n  mood tcp\n")
+    assert raised.value.message == "edit-balancer.config:2: unknown keyword 'mood': mood tcp"
+    assert "lb1 still runs with the configuration before" in str(raised.value.hint)
+
+
+def test_old_workers_that_linger_are_ended() -> None:
+    """A configuration without hard-stop-after keeps them for as long as a connection is open."""
+    guests = FakeGuests({"halab-new": "332\n"})
+    ended: list[str] = []
+
+    def workers(call: Call) -> str:
+        return "400\n" if ended else "332\n400\n"
+
+    def end(call: Call) -> str:
+        ended.append(call.command)
+        return ""
+
+    guests.answers |= {"kill -TERM": end, "pgrep -P": workers}
+    site = site_of(guests)
+    inject(site, "edit-balancer", "lb1", config=OWN)
+    assert ended == ["kill -TERM 332"]
+    assert isinstance(site.clock, FakeClock)
+    assert sum(site.clock.slept) > 5

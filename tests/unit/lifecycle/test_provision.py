@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.fake_provisioning import JOIN, Machines, kind_of
 from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
-from halab.errors import HalabError, LabProblem, NotConnected
+from halab.config.own_file import OwnFile
+from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, NotConnected, ScriptFailed
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -198,3 +201,60 @@ def test_invalid_certificates_are_a_lab_problem(printed: str, work: Work) -> Non
     guests = FakeGuests({"healthcheck-client": printed})
     with pytest.raises(LabProblem, match="cp1 did not print a client certificate for etcd"):
         Provisioner(lab_of(), work, guests, Recorded(), FakeClock()).etcd_client()
+
+
+CHANGED = Completed(0, "21:03:05 changed: /etc/haproxy/haproxy.cfg\n", "")
+REJECTED = "21:03:05 [ALERT] (7) : config : parsing [/etc/haproxy/haproxy.cfg.halab-new:2] : unknown keyword 'mood'\n"
+
+
+def balancer_says(
+    answer: Completed | CommandFailed, joined: Sequence[str] = ("cp1", "cp2", "cp3")
+) -> Machines:
+    """Machines whose load balancer answers its set-up like this."""
+    machines = Machines(*joined)
+    machines.special = {"lb1_set-up": answer}
+    return machines
+
+
+def lab_with(own: str) -> Lab:
+    lab = lab_of(load_balancer={"config": "haproxy.cfg"})
+    return replace(lab, balancer_file=OwnFile(Path("haproxy.cfg"), own))
+
+
+def test_a_second_up_says_that_the_load_balancer_has_a_new_configuration(work: Work) -> None:
+    progress = Recorded()
+    provision(lab_of(), work, balancer_says(CHANGED), progress)
+    assert "lb1 runs haproxy with a new configuration" in progress.lines
+    provision(lab_with("global\n"), work, balancer_says(CHANGED), progress)
+    assert "lb1 runs haproxy with a new configuration: haproxy.cfg" in progress.lines
+
+
+def test_an_up_that_leaves_the_load_balancer_alone_says_nothing_of_it(work: Work) -> None:
+    progress = Recorded()
+    provision(lab_of(), work, Machines("cp1", "cp2", "cp3"), progress)
+    provision(lab_of(), work, balancer_says(CHANGED, joined=()), progress)
+    assert not [line for line in progress.lines if "new configuration" in line]
+
+
+def test_a_configuration_that_haproxy_rejects_is_a_bad_file_with_its_line(work: Work) -> None:
+    guests = balancer_says(CommandFailed("ended", code=1, output=REJECTED))
+    with pytest.raises(BadFile) as raised:
+        provision(lab_with("defaults\n  mood tcp\n"), work, guests)
+    assert raised.value.message == "haproxy.cfg:2: unknown keyword 'mood': mood tcp"
+    assert raised.value.hint == "lb1 goes on with the configuration that it had; change haproxy.cfg"
+
+
+def test_lines_of_a_rejected_template_are_in_the_work_folder(work: Work) -> None:
+    guests = balancer_says(CommandFailed("ended", code=1, output=REJECTED))
+    with pytest.raises(BadFile) as raised:
+        provision(lab_with("# {{ lab.name }}\n  mood tcp\n"), work, guests)
+    (problem,) = raised.value.problems
+    assert (problem.line, problem.file) == (2, f"{work.path}/provision/lb1/haproxy.cfg")
+    assert Path(problem.file).read_text().splitlines()[1] == "  mood tcp"
+
+
+def test_a_load_balancer_that_does_not_start_says_why(work: Work) -> None:
+    output = "21:03:05 error: the load balancer does not work with the configuration\n"
+    why = CommandFailed("ended", code=1, output=output)
+    with pytest.raises(ScriptFailed, match="does not work with the configuration"):
+        provision(lab_with("global\n"), work, balancer_says(why))

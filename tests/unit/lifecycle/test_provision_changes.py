@@ -33,6 +33,10 @@ def test_the_same_lab_with_more_machines_is_accepted(lab_dir: LabDir) -> None:
     machine_info.require_same(lab_dir.file, lab_dir.work, lab(workers=2))
 
 
+def test_other_settings_of_the_load_balancer_are_accepted(lab_dir: LabDir) -> None:
+    machine_info.require_same(lab_dir.file, lab_dir.work, lab(load_balancer={"check": "tls", "fall": 5}))
+
+
 def test_a_lab_without_a_record_is_accepted(lab_dir: LabDir) -> None:
     (lab_dir.work.path / "made.json").unlink()
     machine_info.require_same(lab_dir.file, lab_dir.work, lab(control_planes=5))
@@ -45,6 +49,10 @@ def test_a_lab_without_a_record_is_accepted(lab_dir: LabDir) -> None:
         (
             {"machines": {"cp": {"cpus": 4}}},
             "cp1 is 2 CPUs and 2048 MiB in the lab and 4 CPUs and 2048 MiB in the file",
+        ),
+        (
+            {"load_balancer": {"port": 7443}},
+            "port of the load balancer is 6443 in the lab and 7443 in the file",
         ),
         ({"kubernetes": {"version": "1.36.1"}}, "Kubernetes is 1.37.2 in the lab and 1.36.1 in the file"),
     ],

@@ -224,6 +224,14 @@ def test_up_saves_once_and_again_for_new_machines(machines: FakeMachines, lab_di
     assert [saved.missing for saved in snapshot.snapshots(machines)] == [("w1",)]  # type: ignore[arg-type]
 
 
+def test_up_saves_again_if_it_changed_a_machine(machines: FakeMachines, lab_dir: LabDir) -> None:
+    """A reset must not bring an old configuration of the load balancer back."""
+    progress = Recorded()
+    for changed in (True, True, False):
+        snapshot.save_after_up(lab_dir, machines, progress, changed=changed)  # type: ignore[arg-type]
+    assert progress.lines.count("begin save the snapshot up") == 2
+
+
 def test_a_lab_that_cannot_be_saved_is_up_nevertheless(machines: FakeMachines, lab_dir: LabDir) -> None:
     machines.fails_at = "lb1"
     progress = Recorded()

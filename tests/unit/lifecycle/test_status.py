@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from support.fakes import lab_of
 
 from halab.cluster.steady import Observation
+from halab.config.own_file import OwnFile
 from halab.lifecycle.status import Status
 from halab.machines.provider import MachineInfo
 
@@ -44,3 +47,23 @@ def test_the_whole_status_is_in_the_json() -> None:
     assert (data["lab"], data["endpoint"], data["steady"]) == ("ha", "10.213.7.10:6443", False)
     assert (data["missing"], data["open_faults"]) == (["no node w1"], ["f"])
     assert data["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}
+
+
+def test_the_status_says_which_backends_haproxy_does_not_check() -> None:
+    seen = Observation((), LEADERS, {}, {"cp1": "up", "cp2": "up", "cp3": "up"}, ("cp1", "cp3"))
+    asked = replace(status(), seen=seen)
+    assert asked.notes == ("haproxy does not check cp1, cp3: halab asked for /readyz itself",)
+    assert asked.as_json()["unchecked_backends"] == ["cp1", "cp3"]
+    assert status().notes == ()
+    # NGINX never checks
+    assert replace(asked, lab=lab_of(load_balancer={"kind": "nginx"})).notes == ()
+
+
+def test_the_status_names_a_configuration_of_the_user_s_own() -> None:
+    own = replace(lab_of(), balancer_file=OwnFile(Path("labs/haproxy.cfg.j2"), "global\n"))
+    assert replace(status(), lab=own).rows()[0] == (
+        "lb1",
+        "10.213.7.10",
+        "running",
+        "haproxy with haproxy.cfg.j2",
+    )

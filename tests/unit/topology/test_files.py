@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from support.fakes import lab_of
 
 from halab import data, templates
-from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab import ProviderKind
+from halab.config.load_balancer import Balancer, LoadBalancer
 from halab.process import PROXIES
-from halab.topology import domain, files
+from halab.topology import balancer, domain, files
 from halab.topology.domain import Owner
 from halab.topology.files import HostValues
 
@@ -55,8 +56,8 @@ def test_a_value_is_always_on_one_line(character: str, quoting: str) -> None:
 
 
 def test_the_output_of_a_template_may_have_several_lines() -> None:
-    inner = templates.text("balancer/nginx.conf.j2", lab=lab_of(), port=1, stats_port=2, check="tcp", idle_timeout=None,
-                        connections=None)  # fmt: skip
+    inner = templates.text("balancer/nginx.conf.j2", lab=lab_of(), settings=LoadBalancer(), port=1, method="",
+                        failures="max_fails=1")  # fmt: skip
     template = templates._environment(autoescape=False).from_string("{{ value }}")
     assert "\n" in inner
     assert template.render(value=inner) == inner
@@ -228,8 +229,8 @@ def test_the_environment_does_not_change_without_a_proxy() -> None:
 
 
 def test_haproxy_checks_readyz_or_only_connects() -> None:
-    asks = files.balancer(lab_of()).text
-    connects = files.balancer(lab_of(load_balancer={"check": "tcp"})).text
+    asks = balancer.configuration(lab_of()).text
+    connects = balancer.configuration(lab_of(load_balancer={"check": "tcp"})).text
     assert "uri /readyz" in asks
     assert "inter 1s fall 2 rise 1" in asks
     assert "readyz" not in connects
@@ -238,7 +239,7 @@ def test_haproxy_checks_readyz_or_only_connects() -> None:
 
 @pytest.mark.parametrize("kind", Balancer)
 def test_every_load_balancer_disables_the_others(kind: Balancer) -> None:
-    configured = files.balancer(lab_of(load_balancer={"kind": kind}))
+    configured = balancer.configuration(lab_of(load_balancer={"kind": kind}))
     assert configured.service == f"{kind}.service"
     assert set(configured.others) == {f"{other}.service" for other in Balancer} - {configured.service}
 

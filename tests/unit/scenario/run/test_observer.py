@@ -9,8 +9,9 @@ import pytest
 from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
 from support.run_builder import scenario
 
-from halab.config.lab import Balancer, ProviderKind
+from halab.config.lab import ProviderKind
 from halab.config.lab_traits import LabTraits
+from halab.config.load_balancer import Balancer
 from halab.config.step import Expect
 from halab.faults.processes import short
 from halab.faults.site import Site

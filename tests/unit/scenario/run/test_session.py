@@ -14,6 +14,7 @@ from support.stage import TEXT
 
 from halab.config import loading
 from halab.config.scenario import Scenario
+from halab.config.twin import LabSettings
 from halab.faults.capabilities import Capabilities
 from halab.lifecycle.lab import open_file
 from halab.scenario.record import check_results
@@ -183,3 +184,30 @@ def test_folders_whose_names_differ_in_a_space_are_distinguished(tmp_path: Path)
 def test_a_long_name_fits_into_the_name_of_a_folder(tmp_path: Path, session: Session) -> None:
     script = library.find(written(tmp_path / f"{'ä' * 100}.yml"))
     assert session.prepare(script).path.is_dir()
+
+
+def test_the_configuration_of_the_load_balancer_is_stored(tmp_path: Path, script: Script) -> None:
+    """Both the file that the lab file names, and what the load balancer runs with."""
+    (tmp_path / "lab.yml").write_text("load_balancer: {config: ../own.cfg}\n")
+    (tmp_path.parent / "own.cfg").write_text("# {{ lab.name }}\n")
+    unused: Any = None
+    lab_dir = open_file(tmp_path / "lab.yml")
+    site = site_of(
+        FakeGuests({"cat /etc/haproxy/haproxy.cfg": "# ha\n"}), load_balancer={"config": "../own.cfg"}
+    )
+    folder = Session(lab_dir, site, unused, 42, Recorded(), Capabilities(frozenset(), {})).prepare(script)
+    assert (folder.configuration / "haproxy.cfg").read_text() == "# ha\n"
+    assert (folder.path / "lab" / "up" / "own.cfg").read_text() == "# {{ lab.name }}\n"
+    meta = folder.read_meta()
+    assert (meta.load_balancer_config, meta.reports_backends) == ("../own.cfg", True)
+    # where the checks of the run find it, even if it has changed since
+    (tmp_path.parent / "own.cfg").unlink()
+    assert open_file(folder.lab, locate=folder.lab_option).balancer_file
+
+
+def test_a_twin_without_checks_is_judged_without_backends(session: Session, script: Script) -> None:
+    settings = LabSettings(load_balancer={"check": "none"})
+    twin = script.scenario.twin.model_copy(update={"replace": None, "set": settings})
+    script = replace(script, scenario=script.scenario.model_copy(update={"twin": twin}))
+    assert session.prepare(script).read_meta().setting.reports_backends
+    assert not session.prepare(script, twin=True).read_meta().setting.reports_backends

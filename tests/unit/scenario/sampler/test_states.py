@@ -110,7 +110,12 @@ def test_the_statistics_of_the_balancer_are_read() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(captured("show-stat.csv")))) as server:
             return await once(
-                Backends(f"http://{server.host}:{server.port}/;csv", ["cp1", "cp9"], 0.0, LIMIT_SECONDS)
+                Backends(
+                    f"http://{server.host}:{server.port}/;csv",
+                    {"cp1": "10.213.7.11", "cp9": "10.213.7.19"},
+                    0.0,
+                    LIMIT_SECONDS,
+                )
             )
 
     assert values_of(asyncio.run(read())) == {"backend@cp1": "up", "backend@cp9": None}
@@ -121,7 +126,9 @@ def test_unreadable_statistics_make_the_states_unknown(nonsense: str) -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http(nonsense))) as server:
             return await once(
-                Backends(f"http://{server.host}:{server.port}/;csv", ["cp1"], 0.0, LIMIT_SECONDS)
+                Backends(
+                    f"http://{server.host}:{server.port}/;csv", {"cp1": "10.213.7.11"}, 0.0, LIMIT_SECONDS
+                )
             )
 
     assert values_of(asyncio.run(read())) == {"backend@cp1": None}

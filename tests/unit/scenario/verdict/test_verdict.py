@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.run_builder import FAILED, META, PASSED, STOP, MadeRun, lane, leaders, ledger, readings, waiting
 
-from halab.config.lab import Balancer
+from halab.config.load_balancer import Balancer
 from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState

@@ -1,0 +1,188 @@
+"""The load balancer of a lab: which one, how it checks the API servers, and what it does with connections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+
+from halab.config.kubernetes import API_PORT
+from halab.config.loading import Model
+from halab.printable import shortened
+
+# HAProxy's statistics over HTTP, at the port that its documentation uses.
+STATS_PORT = 8404
+_SSH_PORT = 22
+# A day at most, about: HAProxy's times end after 24 days.
+TIME = r"[1-9][0-9]{0,6}ms|[1-9][0-9]{0,4}s|[1-9][0-9]{0,3}m|[1-9][0-9]?h"
+MOST_CHECKS = 100
+MOST_CONNECTIONS = 9999
+
+
+class Balancer(StrEnum):
+    HAPROXY = "haproxy"
+    NGINX = "nginx"
+
+    @property
+    def checks_backends(self) -> bool:
+        """Whether it asks every API server for its health, and reports which ones it considers up.
+
+        Open-source NGINX notices a bad backend only when a request fails, and shows no state.
+        """
+        return self is Balancer.HAPROXY
+
+
+def checking_balancers() -> str:
+    """The load balancers that check their backends, as words of a sentence."""
+    return " or ".join(balancer for balancer in Balancer if balancer.checks_backends)
+
+
+class BackendCheck(StrEnum):
+    """What the load balancer asks an API server to find out whether it may send clients there."""
+
+    READYZ = "readyz"
+    LIVEZ = "livez"
+    TLS = "tls"  # a handshake
+    TCP = "tcp"  # a connection
+    NONE = "none"
+
+
+class OnMarkedDown(StrEnum):
+    """What happens to the connections of an API server that failed its checks."""
+
+    NONE = "none"
+    SHUTDOWN_SESSIONS = "shutdown-sessions"
+
+
+class Algorithm(StrEnum):
+    """How an API server is chosen for a new connection, by HAProxy's names."""
+
+    ROUNDROBIN = "roundrobin"
+    STATIC_RR = "static-rr"
+    LEASTCONN = "leastconn"
+    FIRST = "first"
+    SOURCE = "source"
+    RANDOM = "random"
+
+
+def _time(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(TIME, value):
+        raise ValueError(f"should be a time such as 500ms, 5s, 1m or 1h, not {shortened(str(value))}")
+    return value
+
+
+Time = Annotated[
+    str, BeforeValidator(_time), Field(json_schema_extra={"type": "string", "pattern": f"^({TIME})$"})
+]
+Count = Annotated[int, Field(ge=1, le=MOST_CHECKS)]
+
+
+class LoadBalancer(Model):
+    """None leaves a value to halab: it depends on the load balancer, and on whether processors are emulated."""
+
+    kind: Balancer = Field(Balancer.HAPROXY, description="haproxy or nginx")
+    config: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="a configuration of your own, plain or with Jinja: its path from the lab file"
+    )
+    check: BackendCheck = Field(
+        BackendCheck.READYZ,
+        description=f"{checking_balancers()}: a request for /readyz or /livez, a TLS handshake, a TCP connection "
+        "or nothing (none); nginx: none stops the counting of failed connections",
+    )
+    interval: Time | None = Field(
+        None,
+        description="haproxy: between two checks, 1s; nginx: fail_timeout, how long a failed server is left out, 10s",
+    )
+    timeout: Time | None = Field(None, description="haproxy: for the answer to a check, 1s")
+    fall: Count | None = Field(
+        None,
+        description="haproxy: failed checks until a server is down, 2; nginx: max_fails, failed connections, 1",
+    )
+    rise: Count | None = Field(None, description="haproxy: good checks until a server is up again, 1")
+    slow_start: Time | None = Field(
+        None, description="haproxy: how long a server that is up again gets fewer clients"
+    )
+    connect_timeout: Time = Field("1s", description="for a connection to a server")
+    idle_timeout: Time | None = Field(
+        None,
+        description="for a connection on which nothing is sent, 1h; haproxy: 24h after both sides have sent something",
+    )
+    redispatch: bool = Field(
+        True, description="try another server if one cannot be reached; nginx: proxy_next_upstream"
+    )
+    on_marked_down: OnMarkedDown = Field(
+        OnMarkedDown.SHUTDOWN_SESSIONS,
+        description="haproxy: cut the connections to a server that goes down (shutdown-sessions) or none",
+    )
+    algorithm: Algorithm = Field(
+        Algorithm.ROUNDROBIN,
+        description="how a server is chosen: roundrobin, leastconn, source (by the client's address), random; haproxy: "
+        "also static-rr, first",
+    )
+    connections: int | None = Field(
+        None, ge=1, le=MOST_CONNECTIONS, description="the number of clients served at once"
+    )
+    port: int = Field(API_PORT, ge=1, le=65535, description="where clients connect")
+
+    @field_validator("*")
+    @classmethod
+    def _is_possible(cls, value: Any, info: ValidationInfo) -> Any:
+        # an earlier field that is invalid itself is missing in info.data
+        name, kind = str(info.field_name), info.data.get("kind")
+        reason = _general_reason(name, value, info.data.get("check"))
+        if info.data.get("config") and name not in BESIDE_CONFIG:
+            reason = f"has no effect beside `config`: write it in {info.data['config']}"
+        elif kind is Balancer.NGINX:
+            reason = _reason_of_nginx(name, value) or reason
+        if reason:
+            raise ValueError(reason)
+        return value
+
+    def changed(self, options: Mapping[str, str]) -> LoadBalancer:
+        """The load balancer with other settings, which are given as text. ValueError if they are not possible."""
+        try:
+            other = LoadBalancer.model_validate({"kind": self.kind, **options})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(
+                f"{first['loc'][0]} {first.get('ctx', {}).get('error', first['msg'])}"
+            ) from error
+        return self.model_copy(update={name: getattr(other, name) for name in options})
+
+
+# The settings that have an effect beside a configuration of the user's own.
+BESIDE_CONFIG = ("kind", "config", "port")
+_OF_CHECKS = ("interval", "timeout", "fall", "rise", "slow_start", "on_marked_down")
+
+
+def _general_reason(name: str, value: Any, check: BackendCheck | None) -> str:
+    """Why a setting is not possible behind any load balancer; empty if it is."""
+    if check is BackendCheck.NONE and name in _OF_CHECKS:
+        return "has no effect with `check: none`: leave it out"
+    if name == "port" and value == _SSH_PORT:
+        return f"is where halab reaches the machine over SSH: {value}"
+    if name == "port" and value == STATS_PORT:
+        return f"is where halab reads the states of the API servers: {value}"
+    return ""
+
+
+def _reason_of_nginx(name: str, value: Any) -> str:
+    """Why open-source NGINX cannot have a setting; empty if it can."""
+    if name == "check" and value not in (BackendCheck.READYZ, BackendCheck.NONE):
+        return (
+            "nginx has no health checks, it only counts failed connections: leave it out, or write `none`, which "
+            "stops the counting"
+        )
+    if name == "interval" and value is not None and value.endswith("ms"):
+        return "nginx's fail_timeout has whole seconds, such as 5s"
+    if name == "algorithm" and value in (Algorithm.FIRST, Algorithm.STATIC_RR):
+        return f"nginx has roundrobin, leastconn, source and random, not {value}"
+    return {
+        "timeout": "nginx has no health checks that could time out: leave it out",
+        "rise": "nginx tries a server again after `interval`, and uses it if that works: leave it out",
+        "slow_start": "is in NGINX Plus only: leave it out",
+        "on_marked_down": "nginx never cuts the connections to a server that it leaves out: leave it out",
+    }.get(name, "")

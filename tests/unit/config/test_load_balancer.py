@@ -1,0 +1,106 @@
+"""The settings of the load balancer in a lab file, and which of them are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halab.config import own_file
+from halab.config.lab import LabFile
+from halab.config.load_balancer import BackendCheck, LoadBalancer
+from halab.config.loading import loads
+from halab.errors import BadFile, BadUsage
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(BadFile) as caught:
+        loads(text, "lab.yml", LabFile)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("interval: 2", "interval: should be a time such as 500ms, 5s, 1m or 1h, not 2"),
+        ("timeout: 0s", "timeout: should be a time such as 500ms, 5s, 1m or 1h, not 0s"),
+        ("idle_timeout: 1d", "idle_timeout: should be a time such as 500ms, 5s, 1m or 1h, not 1d"),
+        ("fall: 0", "fall: should be 1 or more, not 0"),
+        ("rise: 101", "rise: should be 100 or less, not 101"),
+        ("check: https", 'check: should be readyz, livez, tls, tcp or none, not "https"'),
+        ("redispatch: 1", "redispatch: should be true or false, not 1"),
+        ("algorithm: hash", "algorithm: should be roundrobin, static-rr, leastconn, first, source or random, not"),
+        ("port: 22", "port: is where halab reaches the machine over SSH: 22"),
+        ("port: 8404", "port: is where halab reads the states of the API servers: 8404"),
+        ("port: 65536", "port: should be 65535 or less, not 65536"),
+        ("intervall: 2s", "intervall: is not known; did you mean interval?"),
+        ("config: ''", "config: should be text of 1 characters or more"),
+        ("config: a, fall: 3", "fall: has no effect beside `config`: write it in a"),
+        ("config: a, check: tls", "check: has no effect beside `config`: write it in a"),
+        *(
+            (f"check: none, {setting}", f"{setting.partition(':')[0]}: has no effect with `check: none`: leave it out")
+            for setting in ("interval: 1s", "timeout: 1s", "fall: 2", "rise: 2", "slow_start: 1s",
+                            "on_marked_down: none")
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_refused_with_its_line(settings: str, problem: str) -> None:
+    (said,) = problems(f"name: ha\nload_balancer: {{{settings}}}\n")
+    assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("check: tls", "check: nginx has no health checks, it only counts failed connections"),
+        ("timeout: 1s", "timeout: nginx has no health checks that could time out"),
+        ("rise: 2", "rise: nginx tries a server again after `interval`"),
+        ("slow_start: 1s", "slow_start: is in NGINX Plus only"),
+        ("on_marked_down: none", "on_marked_down: nginx never cuts the connections"),
+        ("algorithm: first", "algorithm: nginx has roundrobin, leastconn, source and random, not first"),
+        ("interval: 500ms", "interval: nginx's fail_timeout has whole seconds, such as 5s"),
+    ],
+)
+def test_what_nginx_cannot_do_is_refused_with_the_reason(settings: str, problem: str) -> None:
+    (said,) = problems(f"name: ha\nload_balancer: {{kind: nginx, {settings}}}\n")
+    assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
+
+
+@pytest.mark.parametrize("check", ["readyz", "none"])
+def test_nginx_takes_the_check_that_init_writes_and_none(check: str) -> None:
+    assert (
+        loads(f"load_balancer: {{kind: nginx, check: {check}}}", "f", LabFile).load_balancer.check == check
+    )
+
+
+def test_changes_are_read_as_text() -> None:
+    changed = LoadBalancer(fall=5).changed({"check": "tls", "rise": "3", "redispatch": "false"})
+    assert (changed.fall, changed.rise, changed.check, changed.redispatch) == (5, 3, BackendCheck.TLS, False)
+
+
+def test_an_own_file_is_read_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "haproxy.cfg"
+    path.write_bytes(b"\xef\xbb\xbfglobal\r\n\tmaxconn 5\r\n")
+    assert own_file.read(path).text == "global\n\tmaxconn 5\n"
+    assert not own_file.read(path).is_template
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"a\n\xff\n", ":2: not UTF-8 text"), (b"a\nb\0c\n", r":2: a control character: \x00")],
+)
+def test_an_own_file_that_is_no_text_is_refused_with_the_line(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    path = tmp_path / "haproxy.cfg"
+    path.write_bytes(content)
+    with pytest.raises(BadFile) as raised:
+        own_file.read(path)
+    assert str(raised.value) == f"{path}{problem}"
+
+
+@pytest.mark.parametrize("name", ["missing", "a\0b", "folder"])
+def test_an_own_file_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadUsage, match="no such file|a folder, not a file"):
+        own_file.read(tmp_path / name)
