@@ -14,6 +14,7 @@ import click
 
 from halab.cli.console import echo
 from halab.cli.options import file_option, lab_dir_of
+from halab.config.probe import ProbeName
 
 if TYPE_CHECKING:
     from halab.cli.live_view import LiveScreen
@@ -39,7 +40,15 @@ Show = Callable[["Live", float], None]
     is_flag=True,
     help="Run the probes that write too, in a namespace of their own that is removed at the end.",
 )
-def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
+@click.option(
+    "--probe",
+    "names",
+    type=click.Choice([str(name) for name in ProbeName]),
+    metavar="NAME",
+    multiple=True,
+    help="Run this probe too, such as serializable-read. You can repeat this option.",
+)
+def watch_command(file: Path, seconds: float | None, writes: bool, names: tuple[str, ...]) -> None:
     """Watch the lab live: machines, leaders, backends and the probes of the last minute.
 
     Press Ctrl-C to stop. You can use `halab run` or `halab inject` in another terminal at the same time: `halab watch`
@@ -50,6 +59,7 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     Example:
       halab watch
       halab watch --seconds 30 --writes
+      halab watch --writes --probe service --probe pod-starts
     """
     from halab.cli import Interrupted, streams
     from halab.cli.live_view import LiveScreen
@@ -58,13 +68,14 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
     from halab.scenario.watch.live import Live
     from halab.scenario.watch.watcher import watching
 
+    extra = [name for name in ProbeName if name in names]
     lab_dir = lab_dir_of(file)
     lab = labs.existing(lab_dir)
     live, view, frames = Live(), LiveScreen(lab, datetime.now()), Frames(RealClock(), seconds)
     try:
         with on_screen(view) if _has_screen() else in_lines(view) as show:
             while not frames.over:
-                with watching(lab_dir, lab, frames.origin, writes=writes) as refresh:
+                with watching(lab_dir, lab, frames.origin, writes=writes, extra=extra) as refresh:
                     for t in frames.of_one_samples_file():
                         refresh(live)
                         show(live, t)
@@ -78,19 +89,26 @@ def watch_command(file: Path, seconds: float | None, writes: bool) -> None:
 
 
 class Frames:
-    """The moments at which to draw, in seconds since the view began."""
+    """The moments at which to draw, in seconds since the view began.
+
+    The view ends so many `seconds` after its first frame: before that, objects for probes may be made.
+    """
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
         self._clock = clock
         self._seconds = seconds
         self.origin = clock.now()
+        self._first: float | None = None
 
     @property
     def over(self) -> bool:
-        return self._seconds is not None and self._now >= self._seconds
+        if self._seconds is None or self._first is None:
+            return False
+        return self._now >= self._first + self._seconds
 
     def of_one_samples_file(self) -> Iterator[float]:
         """The frames until the view ends or needs a new samples file."""
+        self._first = self._now if self._first is None else self._first
         file_ends = self._now + _SAMPLES_FILE_SECONDS
         while not self.over and self._now < file_ends:
             yield self._now

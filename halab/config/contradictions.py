@@ -41,7 +41,7 @@ def _exclude(one: Expectation, other: Expectation, injected: bool) -> bool:
     if isinstance(one, ProbeExpectation) and isinstance(other, ProbeExpectation):
         return one.probe == other.probe and one.during is not None and _answers_exclude(one, other)
     if isinstance(one, FactExpectation) and isinstance(other, FactExpectation):
-        return one.fact == other.fact and _values_exclude(one, other, injected)
+        return one.state == other.state and _values_exclude(one, other, injected)
     return False
 
 

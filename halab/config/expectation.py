@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -28,7 +29,9 @@ class FactTraits:
     """What a fact is. `kinds` are the kinds of machines that it is read from; None for a fact of the lab.
 
     `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
-    `grows_by_itself` is how much a number may grow during a run without any fault.
+    `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` does so
+    without a fault, too: its increase is the one to its highest value. A state that costs something is read
+    `only_if_named` by the scenario.
     """
 
     kinds: frozenset[TargetKind] | None = _CONTROL_PLANE
@@ -36,10 +39,14 @@ class FactTraits:
     grows_by_itself: int = 0
     values: frozenset[str] | None = None
     good_value: str | None = None
+    may_fall: bool = False
+    only_if_named: bool = False
 
 
 _OF_CONTROL_PLANES = FactTraits()
 _OF_THE_LAB = FactTraits(kinds=None)
+# In MiB. An API server grows from 280 to 330 MiB in a run; nothing but a fault adds a GiB.
+_MEMORY = FactTraits(is_a_number=True, grows_by_itself=1024, may_fall=True, only_if_named=True)
 
 
 class FactName(StrEnum):
@@ -71,6 +78,26 @@ class FactName(StrEnum):
     # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
     ETCD_REVISION = "etcd-revision", FactTraits(is_a_number=True, grows_by_itself=10_000_000)
 
+    ETCD_MEMBER = (
+        "etcd-member",
+        FactTraits(values=frozenset({"voter", "learner", "absent"}), good_value="voter", only_if_named=True),
+    )
+    KUBERNETES_ENDPOINT = (
+        "kubernetes-endpoint",
+        FactTraits(values=frozenset({"listed", "absent"}), good_value="listed", only_if_named=True),
+    )
+    ETCD_MEMORY = "etcd-memory", _MEMORY
+    API_SERVER_MEMORY = "kube-apiserver-memory", _MEMORY
+    UNIT_STATE = (
+        "unit-state",
+        FactTraits(
+            frozenset(TargetKind),
+            values=frozenset({"active", "reloading", "inactive", "failed", "activating", "deactivating"}),
+            good_value="active",
+            only_if_named=True,
+        ),
+    )
+
     traits: FactTraits
 
     def __new__(cls, name: str, traits: FactTraits = _OF_CONTROL_PLANES) -> FactName:
@@ -92,6 +119,25 @@ class FactName(StrEnum):
     def kinds(self) -> frozenset[TargetKind]:
         """The kinds of machines that it is read from; empty for a fact of the whole lab."""
         return self.traits.kinds or frozenset()
+
+
+def fact_of(state: str) -> FactName:
+    """The fact of a sampled state. The state of a systemd unit has the name of the unit."""
+    return FactName(state) if state in list(FactName) else FactName.UNIT_STATE
+
+
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]*")
+_UNIT_TYPES = (".service", ".socket", ".timer", ".target", ".mount", ".path", ".slice", ".scope", ".swap")
+
+
+def _unit(name: Any) -> str:
+    """A name without a type is a service, as for systemctl."""
+    if not isinstance(name, str) or len(name) > 200 or not _UNIT.fullmatch(name):
+        raise ValueError("should be the name of a systemd unit, such as kubelet or fstrim.timer")
+    return name if name.endswith(_UNIT_TYPES) else f"{name}.service"
+
+
+UnitName = Annotated[str, BeforeValidator(_unit), WithJsonSchema({"type": "string"})]
 
 
 def _word(value: Any) -> Any:
@@ -174,11 +220,17 @@ class FactExpectation(_Expectation):
     """
 
     fact: FactName
+    unit: UnitName | None = Field(None, description="the systemd unit of unit-state")
     changed: Within | None = None
     unchanged: Literal[True] | None = None
     value: Word | None = None
     reached: Within | None = Field(None, description="the value, counted from the step before")
     increase: CountBounds | None = Field(None, description="of a number, over the window of `during`")
+
+    @property
+    def state(self) -> str:
+        """The name of its readings in the record of a run: that of the fact, or of the unit."""
+        return self.unit or str(self.fact)
 
     @property
     def shows_a_fault(self) -> bool:

@@ -61,6 +61,13 @@ class ExpectationRules:
             yield (*self.path, "fact"), f"{fact} needs `on`"
         if not fact.is_of_a_machine and expectation.target is not None:
             yield (*self.path, "fact"), f"{fact} is a fact of the whole lab: leave `on` out"
+        if (fact is FactName.UNIT_STATE) != (expectation.unit is not None):
+            needs = (
+                "needs `unit`, such as kubelet"
+                if expectation.unit is None
+                else "is of no unit: leave `unit` out"
+            )
+            yield (*self.path, "fact"), f"{fact} {needs}"
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what

@@ -8,36 +8,47 @@ from enum import StrEnum
 class Question(StrEnum):
     READY = "ready"
     READ = "read"
+    LIST = "list"  # all objects of a namespace that halab has filled
     WRITE = "write"
     HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
+    SERIALIZABLE = "serializable"  # a key of an etcd member, from its own data: no quorum is needed
+    SERVICE = "service"  # a Service at its cluster address, asked by a node
+    POD = "pod"  # does a new pod run soon?
     NEXT_EVENT = "next-event"  # of a watch
     STILL_OPEN = "still-open"  # a watch without any events
 
 
 class Way(StrEnum):
-    """A new connection for each question, one connection for all, or a stream that stays open."""
+    """A new connection for each question, one connection for all, or a stream that stays open.
+
+    A stream that is cut begins anew or, if it is resumed, where it ended. `shell` is a shell on a node.
+    """
 
     NEW = "new"
     KEPT = "kept"
     WATCH = "watch"
+    RESUMED_WATCH = "resumed-watch"
+    SHELL = "shell"
 
 
 class ProbeName(StrEnum):
-    """One question, asked again and again: what is asked, how, and of whom.
-
-    Probes `via-lb` ask the load balancer; `direct` ones ask each control plane.
-    """
+    """One question, asked again and again: what is asked, how, and of whom."""
 
     READY_VIA_LB = "ready-via-lb", Question.READY
     READ_VIA_LB = "read-via-lb", Question.READ
     WRITE_VIA_LB = "write-via-lb", Question.WRITE
     READ_KEPT_VIA_LB = "read-kept-via-lb", Question.READ, Way.KEPT
+    LIST_VIA_LB = "list-via-lb", Question.LIST
     WATCH_VIA_LB = "watch-via-lb", Question.NEXT_EVENT, Way.WATCH
+    WATCH_RESUMING = "watch-resuming", Question.NEXT_EVENT, Way.RESUMED_WATCH
     QUIET_WATCH_VIA_LB = "quiet-watch-via-lb", Question.STILL_OPEN, Way.WATCH
+    POD_STARTS = "pod-starts", Question.POD
     READY_DIRECT = "ready-direct", Question.READY
     READ_DIRECT = "read-direct", Question.READ
     WRITE_DIRECT = "write-direct", Question.WRITE
     ETCD_DIRECT = "etcd-direct", Question.HEALTH
+    SERIALIZABLE_READ = "serializable-read", Question.SERIALIZABLE
+    SERVICE = "service", Question.SERVICE, Way.SHELL
 
     question: Question
     way: Way
@@ -50,4 +61,10 @@ class ProbeName(StrEnum):
 
     @property
     def is_direct(self) -> bool:
-        return self.endswith("-direct")
+        """True for a probe of each control plane; the others ask the load balancer."""
+        return self.endswith("-direct") or self.question in (Question.SERIALIZABLE, Question.SERVICE)
+
+    @property
+    def needs_objects(self) -> bool:
+        """True if it needs more in the cluster than a namespace."""
+        return self.question in (Question.LIST, Question.POD, Question.SERVICE)

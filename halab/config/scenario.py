@@ -10,6 +10,7 @@ from pydantic import Field
 
 from halab.config.expectation import (
     Expectation,
+    FactExpectation,
     ProbeExpectation,
     Text,
 )
@@ -17,6 +18,7 @@ from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.fault_spec import FaultSpec
 from halab.config.lab_traits import LabTraits, Needs
 from halab.config.loading import Model
+from halab.config.probe_options import ProbeOptions
 from halab.config.quantities import Within
 from halab.config.step import Expect, Inject, Name, Step, named, unmet
 from halab.config.twin import Twin
@@ -60,6 +62,7 @@ class Scenario(Model):
     recover: Recover
     ledger: LedgerScope = LedgerScope.ALL
     revision: RevisionRule = RevisionRule.NEVER_FALLS
+    probes: ProbeOptions = ProbeOptions()
     checks: tuple[Text, ...] = ()
     twin: Twin
 
@@ -87,14 +90,22 @@ class Scenario(Model):
         return [step.expectation for step in self.steps if isinstance(step, Expect)]
 
     @property
-    def probes(self) -> tuple[str, ...]:
-        """The probes of all expectations, without duplicates."""
+    def named_probes(self) -> tuple[str, ...]:
+        """The probes of all expectations and those that have options, without duplicates."""
         probes = {
             str(expectation.probe)
             for expectation in self.expectations
             if isinstance(expectation, ProbeExpectation)
         }
-        return tuple(sorted(probes))
+        return tuple(sorted(probes | self.probes.named))
+
+    @property
+    def named_states(self) -> tuple[str, ...]:
+        """The facts and systemd units that must be read because an expectation names them."""
+        facts = (
+            expectation for expectation in self.expectations if isinstance(expectation, FactExpectation)
+        )
+        return tuple(sorted({fact.state for fact in facts if fact.fact.traits.only_if_named}))
 
     def left_out(self, index: int, setting: LabTraits) -> list[str]:
         """Why a step is left out of a run on such a lab; empty if it is not."""

@@ -129,6 +129,7 @@ def _disagreement(when: Condition, other: Condition, whose: str) -> str:
 
 
 def _scenario_problems(scenario: Scenario) -> Iterator[Finding]:
+    yield from scenario.probes.problems()
     if not scenario.injects:
         yield ("steps",), "no step injects a fault"
     elif unshown := [lab for lab in scenario.needs.labs if not scenario.shows_a_fault_on(lab)]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from halab.config.expectation import FactName, fact_of
 from halab.config.quantities import format_duration
 from halab.report.axis import Label, Scale, Span, Strip, place_labels, width_of
 from halab.report.changes import LEADERS, StateChange, changes
@@ -26,7 +27,15 @@ _OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         {"true": (FINE, "ready"), "false": ("down", "not ready"), "unknown": ("down", "no heartbeat")},
     ),
     _ALARM: ("etcd alarm", {"none": (FINE, "no alarm")}),
+    "etcd-member": (
+        "etcd member",
+        {"voter": (FINE, "a voter"), "learner": ("down", "learner"), "absent": ("down", "no member")},
+    ),
+    "kubernetes-endpoint": ("endpoint", {"listed": (FINE, "listed"), "absent": ("down", "not listed")}),
 }
+_OF_UNITS = {"active": (FINE, "active")}
+# The state, and its title; the values are in MiB.
+_MEMORIES = {"etcd-memory": "etcd memory", "kube-apiserver-memory": "API memory"}
 _COLOURS = 5
 
 
@@ -54,6 +63,31 @@ def of_machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
                 # a stopped member cannot report alarms, so only an alarm itself is worth a lane
                 if state != _ALARM or not strip.is_quiet:
                     yield lane.machine, strip
+    for lane in history.states.lanes:
+        readings = history.states.of(lane)
+        # a unit is read on all machines, also on those that do not have it or do not use it
+        if lane.machine is None or all(reading.value in (None, "inactive") for reading in readings):
+            continue
+        if lane.name in _MEMORIES:
+            yield lane.machine, _memory(readings, lane, scale)
+        elif fact_of(lane.name) is FactName.UNIT_STATE:
+            yield lane.machine, _of_machine(history, lane, lane.name, _OF_UNITS, scale)
+
+
+def _memory(readings: Sequence[StateReading], lane: Lane, scale: Scale) -> Strip:
+    """When the process ran, and between which amounts its memory was."""
+    spans = _spans(readings, lambda value: (FINE, ""))
+    known = [int(reading.value) for reading in readings if reading.value]
+    return Strip(
+        _MEMORIES[lane.name],
+        f"{min(known)} to {max(known)} MiB",
+        [
+            scale.bar(span.start, span.end, span.kind, thin=span.kind == FINE)
+            for span in _drawn(spans, scale)
+        ],
+        [],
+        lane.machine,
+    )
 
 
 def _of_machine(

@@ -21,6 +21,18 @@ SCENARIOS = {
 }
 # One twin adds a fault, the other changes a setting of the lab. The twin that replaces a fault is that of `mine.yml`.
 TWINS = ("pause-etcd-leader", "hang-apiserver")
+# What a user's scenario can expect besides the probes of every run: probes with objects of their own, facts by name.
+CLIENTS_VIEW = (
+    "probe: list-via-lb, ok: within 20s",
+    "probe: watch-resuming, ok: within 20s",
+    "probe: pod-starts, ok: within 40s",
+    "probe: service, on: all-cp, ok: within 40s",
+    "probe: serializable-read, on: all-cp, ok: within 20s",
+    "fact: etcd-member, on: all-cp, value: voter, reached: within 20s",
+    "fact: kubernetes-endpoint, on: all-cp, value: listed, reached: within 20s",
+    "fact: unit-state, unit: kubelet, on: all-cp, value: active, reached: within 20s",
+    "fact: etcd-memory, on: all-cp, increase: 500, during: moved",
+)
 # These need a kernel, a clock or a disk that the machine does not share with the host.
 SKIPPED = {
     "delay-between-members": "netem",
@@ -65,14 +77,18 @@ def test_a_users_own_scenario_runs_with_its_checks_and_its_twin_fails_by_a_named
         "    assert lb.service('haproxy').is_running\n"
     )
     (folder / "mine.yml").write_text(
-        "title: Mine\nteaches: Something.\n"
+        "title: Mine\nteaches: Something.\nprobes: {list-via-lb: {objects: 50}}\n"
         "steps:\n"
         "  - {inject: move-etcd-leader, name: moved, on: etcd-leader}\n"
         "  - expect: {fact: etcd-leader, changed: within 10s}\n"
-        "recover: {steady: within 2m}\nchecks: [test_mine.py]\n"
+        + "".join(f"  - expect: {{{expected}}}\n" for expected in CLIENTS_VIEW)
+        + "recover: {steady: within 2m}\nchecks: [test_mine.py]\n"
         "twin: {replace: {moved: nothing}}\n"
     )
     haproxy_lab.ok("run", "./mine.yml")
+    selector = "halab in (ledger,probes)"
+    left = haproxy_lab.ok("kubectl", "--", "get", "namespaces", "-l", selector, "-o", "jsonpath={..phase}")
+    assert "Active" not in left
     twin = haproxy_lab.halab("run", "./mine.yml", "--twin", "--json")
     assert twin.code == 1, str(twin)
     [result] = json.loads(twin.output)

@@ -209,12 +209,13 @@ class RunFolder:
         """The evidence of a run; Corrupted if it cannot be read."""
         meta = self.read_meta()
         scenario = loading.load(self.scenario, Scenario)
+        limit = time_limit_seconds(meta.is_emulated)
         return Evidence(
             meta=meta,
             scenario=scenario.losing() if meta.is_twin else scenario,
             records=timeline.read(self.timeline),
             samples=Samples(
-                timeline.read_samples(self.samples), limit_seconds=time_limit_seconds(meta.is_emulated)
+                timeline.read_samples(self.samples), limit_seconds=limit, limits=scenario.probes.limits
             ),
             checks=check_results.read(self.checks),
             states=States(timeline.read_states(self.states)),

@@ -25,8 +25,9 @@ class Lane:
 
     @classmethod
     def parse(cls, text: str) -> Lane:
-        name, _, machine = text.partition("@")
-        return cls(name, machine or None)
+        # the name of a unit may contain the character too
+        name, separator, machine = text.rpartition("@")
+        return cls(name, machine) if separator else cls(text)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.machine}" if self.machine else self.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -92,11 +92,18 @@ class Samples(Lanes[Sample]):
     `void` holds the others: failures recorded while the sampler stood still, because it was stopped or had no
     processor. It could not read an answer then, so they show nothing, and their time is a gap. An ok answer that it
     read is evidence. Earlier versions did not record stalls: there, a question that was given up long after
-    `limit_seconds`, its time limit, is void.
+    `limit_seconds`, its time limit, is void. `limits` are the time limits of probes with one of their own, by name.
     """
 
-    def __init__(self, samples: Iterable[Sample] = (), *, limit_seconds: float = math.inf) -> None:
+    def __init__(
+        self,
+        samples: Iterable[Sample] = (),
+        *,
+        limit_seconds: float = math.inf,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
         self.void: list[Sample] = []
+        self.limits = dict(limits or {})
         self._limit_seconds = limit_seconds
         super().__init__(samples)
 
@@ -107,8 +114,9 @@ class Samples(Lanes[Sample]):
         super().add(good)
 
     def _is_evidence(self, sample: Sample) -> bool:
-        limit = self._limit_seconds
-        was_read = sample.ok or sample.stalled <= STALLED_SHARE * limit
+        limit = self.limits.get(sample.probe, self._limit_seconds)
+        # also a question with a longer limit is made of requests with the usual one
+        was_read = sample.ok or sample.stalled <= STALLED_SHARE * min(limit, self._limit_seconds)
         return was_read and sample.seconds - limit <= OVERDUE_SHARE * limit
 
     @property

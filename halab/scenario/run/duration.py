@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from halab.config.expectation import Expectation, ProbeExpectation
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Wait
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
@@ -14,7 +15,9 @@ BASELINE_SECONDS = 2.0
 _BEYOND_BOUND = 2.0
 _RECOVERY_AT_LEAST_SECONDS = 120.0
 # After the limit of an expectation, answers to the last questions still arrive.
-EVIDENCE_SECONDS = TIME_LIMIT_SECONDS + 2.0
+_EVIDENCE_SECONDS = TIME_LIMIT_SECONDS + 2.0
+# A probe with a time limit of its own asks once a second, and five answers in a row are needed.
+_RARE_EVIDENCE_SECONDS = 8.0
 # Faults have their own time limits for taking effect; most have one minute.
 _FAULT_SECONDS = 60.0
 # The ledger and the members are read back, the check files run, the audit asks every machine, logs are collected.
@@ -27,7 +30,7 @@ _LOGS_SECONDS = 30.0
 def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
     """The sum of all limits in seconds. A run without problems takes a fraction of it."""
     before = STEADY_BEFORE_SECONDS * patience + BASELINE_SECONDS
-    steps = sum(_step_seconds(step, patience) for step in scenario.steps)
+    steps = sum(_step_seconds(scenario, step, patience) for step in scenario.steps)
     # a fault that no step heals is healed after the last step
     unhealed = len(_names(scenario, Inject)) - len(_names(scenario, Heal))
     healing = max(0, unhealed) * _FAULT_SECONDS * patience
@@ -43,13 +46,22 @@ def recovery_seconds(bound_seconds: float) -> float:
     return max(bound_seconds * _BEYOND_BOUND, _RECOVERY_AT_LEAST_SECONDS)
 
 
-def _step_seconds(step: AnyStep, patience: float) -> float:
+def evidence_seconds(scenario: Scenario, expectation: Expectation) -> float:
+    """How long answers may still arrive after the limit of an expectation."""
+    own = (
+        scenario.probes.limits.get(expectation.probe) if isinstance(expectation, ProbeExpectation) else None
+    )
+    return _EVIDENCE_SECONDS if own is None else own + _RARE_EVIDENCE_SECONDS
+
+
+def _step_seconds(scenario: Scenario, step: AnyStep, patience: float) -> float:
     match step:
         case Wait():
             return step.seconds
         case Expect():
             limit = waited_seconds(step.expectation)
-            return 0.0 if limit is None else limit * patience + EVIDENCE_SECONDS
+            more = evidence_seconds(scenario, step.expectation)
+            return 0.0 if limit is None else limit * patience + more
         case _:
             return _FAULT_SECONDS * patience
 

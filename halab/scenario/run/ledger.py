@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -17,6 +18,8 @@ from halab.machines.guests import Guests, on_all
 from halab.scenario.record.events import Members
 from halab.topology.lab import Lab
 
+# The value of the label `halab` of its namespace.
+LABEL = "ledger"
 _NAME = "write-"
 # The key prefix of ConfigMaps in etcd.
 _STORED = "/registry/configmaps/"
@@ -52,19 +55,19 @@ class Held:
     numbers: frozenset[int]
 
 
-def open_namespace(through: Api, name: str) -> None:
+def open_namespace(through: Api, name: str, *, label: str = LABEL) -> None:
     """Create the namespace of a run; its writes are removed with it."""
-    _expect(
+    expect(
         through,
         "POST",
         "/api/v1/namespaces",
-        {"metadata": {"name": name, "labels": {"halab": "ledger"}}},
+        {"metadata": {"name": name, "labels": {"halab": label}}},
         (201, 409),
     )
 
 
 def close_namespace(through: Api, name: str) -> None:
-    _expect(through, "DELETE", f"/api/v1/namespaces/{name}", None, (200, 202, 404, 409))
+    expect(through, "DELETE", f"/api/v1/namespaces/{name}", None, (200, 202, 404, 409))
 
 
 def read_back(
@@ -179,12 +182,14 @@ def compare(acknowledged: Collection[int], present: set[int]) -> LedgerReading:
     return LedgerReading(len(promised), tuple(sorted(promised - present)), len(present - promised))
 
 
-def _expect(
-    through: Api, method: str, path: str, body: dict[str, object] | None, codes: tuple[int, ...]
-) -> None:
+def expect(
+    through: Api, method: str, path: str, body: Mapping[str, Any] | None, codes: tuple[int, ...]
+) -> httpx.Response:
+    """Send a request. LabProblem if there is no answer, or one with another status."""
     try:
         response = through.ask(method, path, body)
     except httpx.HTTPError as error:
         raise LabProblem(f"{method} {path}: {api.reason(error)}") from error
     if response.status_code not in codes:
         raise LabProblem(f"{method} {path}: the API answered {response.status_code}: {response.text[:200]}")
+    return response

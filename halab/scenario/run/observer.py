@@ -45,7 +45,9 @@ class Observer:
     states: States = field(default_factory=States)
 
     def __post_init__(self) -> None:
-        self.samples = Samples(limit_seconds=time_limit_seconds(self.lab.is_emulated))
+        self.samples = Samples(
+            limit_seconds=time_limit_seconds(self.lab.is_emulated), limits=self.scenario.probes.limits
+        )
         self._sample_reader = SampleReader(self.folder.samples)
         self._state_reader = StateReader(self.folder.states)
 
@@ -92,7 +94,8 @@ class Observer:
 
     def _until_decided(self, index: int, expectation: Expectation, limit: float) -> str:
         """Wait until the expectation is decided or all evidence has arrived; what was seen then."""
-        deadline = Deadline.after(self.clock, limit + duration.EVIDENCE_SECONDS)
+        evidence_seconds = duration.evidence_seconds(self.scenario, expectation)
+        deadline = Deadline.after(self.clock, limit + evidence_seconds)
         latest = self.timeline.now() + limit
         while True:
             # without the sampler, there is no more evidence

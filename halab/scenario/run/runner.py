@@ -34,10 +34,11 @@ from halab.scenario.record import events
 from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
-from halab.scenario.run import checks, duration, facts, ledger
+from halab.scenario.run import checks, duration, facts, ledger, probe_objects
 from halab.scenario.run.injector import Injector
 from halab.scenario.run.observer import Observer
 from halab.scenario.sampler import launcher
+from halab.scenario.sampler.probes import Objects
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,17 @@ class ScenarioRun:
                 self._await_steady(
                     SteadyCheckPoint.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience
                 )
+                with suppress(HalabError):
+                    probe_objects.remove_leftovers(self._context.api)
                 ledger.open_namespace(self._context.api, namespace)
                 undo.callback(self._close, namespace)
+                objects = self._make_objects(f"{namespace}-probes", undo)
                 try:
-                    with afterwards(self._count_samples), self._sampling(namespace), self._healing():
+                    with (
+                        afterwards(self._count_samples),
+                        self._sampling(namespace, objects),
+                        self._healing(),
+                    ):
                         self._play_steps()
                         self._injector.heal_all()
                         self._recover()
@@ -232,14 +240,29 @@ class ScenarioRun:
         with suppress(LabProblem):
             self._await_steady(SteadyCheckPoint.AFTER, duration.recovery_seconds(bound))
 
+    def _make_objects(self, namespace: str, undo: ExitStack) -> Objects:
+        """Make what the probes of the scenario need in the cluster; nothing for most."""
+        probes, context = probe_objects.needed(self._scenario.named_probes), self._context
+        if not probes:
+            return Objects()
+        undo.callback(self._close, namespace)
+        return probe_objects.make(
+            context.api, self._lab, namespace, probes, self._scenario.probes.list_via_lb,
+            clock=self._site.clock, progress=context.progress,
+        )  # fmt: skip
+
     @contextmanager
-    def _sampling(self, namespace: str) -> Iterator[None]:
+    def _sampling(self, namespace: str, objects: Objects) -> Iterator[None]:
         config = launcher.sampler_config(
-            self._lab, self._context.credentials, self._scenario.probes,
+            self._lab, self._context.credentials, self._scenario.named_probes,
             origin=self._timeline.origin,
             samples=self._folder.samples,
             states=self._folder.states,
             namespace=namespace,
+            ssh_config=self._context.work.ssh_config,
+            named_states=self._scenario.named_states,
+            objects=objects,
+            limits=self._scenario.probes.limits,
             tunnel=self._context.api.tunnel,
         )  # fmt: skip
         with launcher.sampling(config, self._folder.logs / "sampler.log") as still_sampled:
@@ -283,6 +306,6 @@ class ScenarioRun:
         self._timeline.add(events.Audit(tuple(leftovers)))
 
     def _close(self, namespace: str) -> None:
-        """Remove the writes of the run; if the lab does not answer, they stay until `down`."""
+        """Remove a namespace of the run; if the lab does not answer, the next run does it."""
         with suppress(HalabError):
             ledger.close_namespace(self._context.api, namespace)

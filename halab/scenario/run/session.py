@@ -35,6 +35,7 @@ from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
+from halab.scenario.run import probe_objects
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology import balancer as configurations
@@ -236,8 +237,18 @@ def heal(lab_dir: LabDir, progress: Progress, names: Collection[str] = ()) -> li
         chosen = _chosen(journal.open_faults(), names)
         if not chosen:
             progress.say("no open faults")
-            return []
-        return _heal(access.site(lab_dir, labs.allocated(lab_dir)), journal, chosen, progress)
+            failed = []
+        else:
+            failed = _heal(access.site(lab_dir, labs.allocated(lab_dir)), journal, chosen, progress)
+        _remove_leftovers(lab_dir, progress)
+        return failed
+
+
+def _remove_leftovers(lab_dir: LabDir, progress: Progress) -> None:
+    """Remove the namespaces of a run that was killed. If the API does not answer, the next run does it."""
+    with suppress(HalabError), access.api(lab_dir, labs.existing(lab_dir)) as api:
+        for name in probe_objects.remove_leftovers(api):
+            progress.say(f"removed the namespace of an earlier run: {name}")
 
 
 def _heal(

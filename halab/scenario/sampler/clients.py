@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext, create_default_context
@@ -12,6 +15,11 @@ from halab.cluster.api import Credentials
 from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
 from halab.config.probe import Question
 from halab.scenario.sampler.probes import Probe
+
+# A namespace that every cluster has, read from the member's own data.
+_SERIALIZABLE = json.dumps(
+    {"key": b64encode(b"/registry/namespaces/kube-system").decode(), "serializable": True}
+).encode()
 
 
 @dataclass(frozen=True)
@@ -47,25 +55,37 @@ class Identity:
 
     def server(self, probe: Probe) -> Server:
         context = self.administrator
-        if probe.question is Question.HEALTH:
+        if probe.question in (Question.HEALTH, Question.SERIALIZABLE):
             context = self.etcd
         elif probe.question is Question.READY:
             context = self.anonymous
         return Server(probe.host, probe.port, context, self.tunnel)
 
 
-class NewConnections:
-    """Asks every question over a new connection."""
+# Takes the number of an acknowledged write, and the version that it got.
+Acknowledge = Callable[[int, int], None]
 
-    def __init__(self, probe: Probe, server: Server, namespace: str) -> None:
+
+class NewConnections:
+    """Asks every question over a new connection. Acknowledged writes are passed on, with their versions."""
+
+    def __init__(
+        self, probe: Probe, server: Server, namespace: str, acknowledge: Acknowledge | None = None
+    ) -> None:
         self._probe = probe
         self._server = server
         self._namespace = namespace
+        self._acknowledge = acknowledge
 
     async def ask(self, number: int | None) -> Reply:
         method, path, body = request(self._probe, self._namespace, number)
         async with await Connection.open(self._server) as connection:
-            return Reply.of(await connection.ask(method, path, body))
+            answer = await connection.ask(method, path, body)
+        if self._acknowledge and number is not None and answer.is_ok:
+            # an answer without a version is no answer of an API server
+            with suppress(ValueError, LookupError, TypeError):
+                self._acknowledge(number, int(json.loads(answer.body)["metadata"]["resourceVersion"]))
+        return Reply.of(answer)
 
 
 class KeptConnection:
@@ -94,9 +114,11 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
         case Question.READ:
             # a read of one object is answered by etcd's quorum, not from the cache of the API server
             return "GET", inside, b""
-        case Question.NEXT_EVENT | Question.STILL_OPEN:
-            raise ValueError(
-                f"not one request, but a stream (halab/scenario/sampler/streams.py): {probe.name}"
-            )
+        case Question.SERIALIZABLE:
+            return "POST", "/v3/kv/range", _SERIALIZABLE
+        case Question.LIST:
+            return "GET", f"{inside}/configmaps", b""
+        case Question.NEXT_EVENT | Question.STILL_OPEN | Question.POD | Question.SERVICE:
+            raise ValueError(f"not one request, but a client of its own: {probe.name}")
         case _:
             assert_never(probe.question)

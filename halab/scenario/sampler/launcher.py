@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from halab import process
@@ -22,6 +22,7 @@ from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, time_limit_seconds
 from halab.scenario.sampler.probes import (
     RATE_HERTZ,
     STATE_LIMIT_SECONDS,
+    Objects,
     Probe,
     most_hertz,
     probes,
@@ -43,7 +44,8 @@ class SamplerConfig:
 
     `control_planes` maps machines to addresses. If the lab is on a remote host, they are reached through the SOCKS5
     proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the state of its backends. No state is
-    read more often than at `state_hertz`.
+    read more often than at `state_hertz`. `named_states` are the facts and systemd units that are read in addition to
+    those of every run; some of them are read over SSH.
     """
 
     probes: list[Probe]
@@ -59,6 +61,10 @@ class SamplerConfig:
     state_limit_seconds: float = STATE_LIMIT_SECONDS
     state_hertz: float = RATE_HERTZ
     tunnel: str | None = None
+    ssh_config: str = ""
+    machines: list[str] = field(default_factory=list)
+    named_states: list[str] = field(default_factory=list)
+    objects: Objects = Objects()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -70,6 +76,7 @@ class SamplerConfig:
             Probe(**{**probe, "question": Question(probe["question"]), "way": Way(probe["way"])})
             for probe in values["probes"]
         ]
+        values["objects"] = Objects(**values["objects"])
         return cls(**values)
 
 
@@ -82,11 +89,15 @@ def sampler_config(
     samples: Path,
     states: Path,
     namespace: str,
+    ssh_config: Path,
+    named_states: Collection[str] = (),
+    objects: Objects | None = None,
+    limits: Mapping[str, float] | None = None,
     tunnel: str | None = None,
 ) -> SamplerConfig:
     """The configuration for a lab; `extra` are probes in addition to those of every run."""
     return SamplerConfig(
-        probes=probes(lab, extra),
+        probes=probes(lab, extra, limits),
         origin=origin,
         samples=str(samples),
         states=str(states),
@@ -99,6 +110,10 @@ def sampler_config(
         state_limit_seconds=state_limit_seconds(lab),
         state_hertz=most_hertz(lab),
         tunnel=tunnel,
+        ssh_config=str(ssh_config),
+        machines=[machine.name for machine in lab.machines],
+        named_states=sorted(named_states),
+        objects=objects or Objects(),
     )
 
 
@@ -112,7 +127,7 @@ def sampling(config: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
     for certificates in (credentials, credentials.of_etcd):
         certificates.context()
     argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
-    grace = config.time_limit_seconds + 5
+    grace = max([config.time_limit_seconds, *(probe.limit_seconds or 0.0 for probe in config.probes)]) + 5
     with process.background(
         argv, log=log, env=process.same_modules(), with_input=True, grace_seconds=grace
     ) as child:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from halab.config.probe import ProbeName, Question, Way
 from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
@@ -12,6 +12,9 @@ from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
 # Probes of single machines only show which machine failed: 5 Hz are enough for them.
 RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
+# A list of 500 objects costs an API server 10 ms, and a pod costs its node and the API some 300 ms. Less than once a
+# second would be a gap (outage.GAP_SECONDS).
+_RATES = {Question.LIST: 2.0, Question.POD: 1.0}
 # An emulated processor needs up to half a second for one TLS handshake. With 45 questions a second, an API server that
 # was killed was not back after 5 minutes on 2 cores. With 9 questions a second it was back after 25 s, but on 2 slower
 # cores not after 8 minutes. Once a second per probe is the lowest rate that shows how long an outage was
@@ -26,7 +29,10 @@ EMULATED_STATE_LIMIT_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Probe:
-    """One question to one address, asked again and again. `machine` is None for the load balancer."""
+    """One question to one address, asked again and again. `machine` is None for the load balancer.
+
+    A node that asks a Service is the machine of that probe. `limit_seconds` is a time limit of its own.
+    """
 
     name: str
     machine: str | None
@@ -35,6 +41,21 @@ class Probe:
     host: str
     port: int
     rate_hertz: float
+    limit_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What probes use in the cluster besides the namespace of the writes.
+
+    `listed` is the number of objects in `namespace`. `service` is the cluster address of the Service, `image` the
+    image of pods. All are empty if no probe needs them.
+    """
+
+    namespace: str = ""
+    listed: int = 0
+    service: str = ""
+    image: str = ""
 
 
 _ALWAYS = (
@@ -46,12 +67,21 @@ _ALWAYS = (
 )
 
 
-def probes(lab: Lab, extra: Collection[str] = ()) -> list[Probe]:
-    """The probes of every run, and the `extra` ones by name. Every question costs CPU, here and on the machines."""
+def probes(lab: Lab, extra: Collection[str] = (), limits: Mapping[str, float] | None = None) -> list[Probe]:
+    """The probes of every run, and the `extra` ones by name. Every question costs CPU, here and on the machines.
+
+    `limits` are the time limits of probes that have one of their own, in seconds.
+    """
     wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, extra)}]
     most = most_hertz(lab)
     through = [
-        _probe(name, None, lab.balancer, lab.load_balancer.port, min(RATE_HERTZ, most))
+        _probe(
+            name,
+            None,
+            lab.balancer,
+            lab.load_balancer.port,
+            min(_RATES.get(name.question, RATE_HERTZ), most),
+        )
         for name in wanted
         if not name.is_direct
     ]
@@ -61,11 +91,13 @@ def probes(lab: Lab, extra: Collection[str] = ()) -> list[Probe]:
         for name in wanted
         if name.is_direct
     ]
-    return through + direct
+    own = limits or {}
+    return [replace(probe, limit_seconds=own.get(probe.name)) for probe in through + direct]
 
 
 def _port(name: ProbeName) -> int:
-    return ETCD_PORT if name.question is Question.HEALTH else API_PORT
+    is_of_etcd = name.question in (Question.HEALTH, Question.SERIALIZABLE)
+    return ETCD_PORT if is_of_etcd else API_PORT
 
 
 def most_hertz(lab: Lab) -> float:

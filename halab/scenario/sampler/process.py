@@ -13,18 +13,24 @@ import random
 import sys
 import time
 from asyncio import Task, TaskGroup
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from halab.cluster.connection import Server
+from halab.config.expectation import FactName, fact_of
 from halab.config.probe import Question, Way
 from halab.errors import HostProblem, TunnelLost, Unreachable
+from halab.machines.guest_shell import GuestShell
+from halab.machines.guests import SshGuests
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
+from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses
+from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
 from halab.scenario.sampler.probes import Probe
+from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
 from halab.scenario.sampler.stalls import Pulse
 from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
 from halab.scenario.sampler.streams import Stream
@@ -35,6 +41,7 @@ from halab.topology.lab import API_PORT, ETCD_PORT
 # one of three backends in 75 % of its questions and another probe never (measured with an expired certificate, 220
 # questions per probe). Only half of the period is random, so that the time since the last question shows if one is due.
 _JITTER = 0.5
+_OWN_LIMIT_SECONDS = 0.5
 
 
 class Sink:
@@ -66,6 +73,9 @@ class SamplerProcess:
         self._stop = asyncio.Event()
         self._listening: set[asyncio.Task[None]] = set()
         self._pulse = Pulse()
+        self._shells: dict[str, GuestShell] = {}
+        self._deliveries = Deliveries()
+        self._follows_writes = any(probe.way is Way.RESUMED_WATCH for probe in config.probes)
 
     async def run(self) -> None:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_input)
@@ -79,6 +89,8 @@ class SamplerProcess:
             # a stopped sampler causes no more events: a question that waits for one has not failed
             for task in [*running, *self._listening]:
                 task.cancel()
+        for shell in self._shells.values():
+            await shell.close()
 
     def _read_input(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
@@ -98,21 +110,34 @@ class SamplerProcess:
             )
 
     def _client(self, probe: Probe) -> Client:
-        server, namespace, limit = (
-            self._identity.server(probe),
-            self._config.namespace,
-            self._config.time_limit_seconds,
-        )
-        if probe.way is Way.NEW:
-            return NewConnections(probe, server, namespace)
-        if probe.way is Way.KEPT:
-            return KeptConnection(probe, server, namespace, limit)
-        return Stream(probe, server, namespace, limit, partial(self._record_cut, probe))
+        config, server, limit = self._config, self._identity.server(probe), self._limit_seconds(probe)
+        match probe.question:
+            case Question.LIST:
+                return Lister(server, config.objects)
+            case Question.POD:
+                return PodStarter(server, config.objects, limit)
+            case Question.SERVICE:
+                assert probe.machine is not None
+                return ServiceClient(self._shell(probe.machine), config.objects, limit)
+        match probe.way:
+            case Way.WATCH:
+                return Stream(probe, server, config.namespace, limit, partial(self._record_cut, probe))
+            case Way.RESUMED_WATCH:
+                report = partial(self._record_cut, probe)
+                return ResumedWatch(probe, server, config.namespace, limit, report, self._deliveries)
+            case Way.KEPT:
+                return KeptConnection(probe, server, config.namespace, limit)
+            case _:
+                acknowledge = self._deliveries.acknowledge if self._follows_writes else None
+                return NewConnections(probe, server, config.namespace, acknowledge)
+
+    def _limit_seconds(self, probe: Probe) -> float:
+        return probe.limit_seconds or self._config.time_limit_seconds
 
     def _begin(self, questions: TaskGroup, probe: Probe, client: Client) -> None:
         """Every question is its own task: a slow answer does not delay the next question."""
         task = questions.create_task(self._ask(probe, client))
-        if probe.way is Way.WATCH:
+        if probe.way in (Way.WATCH, Way.RESUMED_WATCH):
             self._listening.add(task)
             task.add_done_callback(self._listening.discard)
 
@@ -120,8 +145,12 @@ class SamplerProcess:
         number = next(self._numbers) if probe.question is Question.WRITE else None
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(self._config.time_limit_seconds):
+            # a client with objects of its own gives up by itself, to say how far it came
+            own = _OWN_LIMIT_SECONDS if probe.question in (Question.POD, Question.SERVICE) else 0.0
+            async with asyncio.timeout(self._limit_seconds(probe) + own):
                 outcome = await client.ask(number)
+        except NotAsked:
+            return
         except TimeoutError:
             outcome = Reply(False, "timed out")
         except Unreachable as error:
@@ -174,7 +203,30 @@ class SamplerProcess:
         if config.statistics:
             servers_behind = config.control_planes
             sources.append(Backends(config.statistics, servers_behind, config.origin, limit, config.tunnel))
-        return sources
+        return [*sources, *self._named_sources(servers)]
+
+    def _named_sources(self, api_servers: Sequence[Server]) -> Iterator[StateSource]:
+        config, limit = self._config, self._config.state_limit_seconds
+        members = [
+            Server(address, ETCD_PORT, self._identity.etcd, config.tunnel)
+            for address in config.control_planes.values()
+        ]
+        for fact in ADDRESS_FACTS:
+            if fact in config.named_states:
+                servers = members if fact is FactName.ETCD_MEMBER else api_servers
+                yield OfAddresses(fact, servers, config.control_planes, config.origin, limit)
+        memories = [fact for fact in MEMORY_FACTS if fact in config.named_states]
+        units = [name for name in config.named_states if fact_of(name) is FactName.UNIT_STATE]
+        for machine in config.machines:
+            here = memories if machine in config.control_planes else []
+            if units or here:
+                yield Inside(machine, self._shell(machine), units, here, config.origin, limit)
+
+    def _shell(self, machine: str) -> GuestShell:
+        if machine not in self._shells:
+            ssh = SshGuests(Path(self._config.ssh_config)).shell_argv(machine, [])
+            self._shells[machine] = GuestShell([*ssh, "--"])
+        return self._shells[machine]
 
 
 class StatePoller:

@@ -67,7 +67,7 @@ class EtcdMember:
         asked = Asked.now(self._origin)
         view, why = None, ""
         try:
-            view = MemberView.parse(asked.at, _body(await self._status.ask()))
+            view = MemberView.parse(asked.at, body_of(await self._status.ask()))
             self._views.add(self._machine, view)
         except (Unreachable, ValueError) as error:
             why = str(error)
@@ -111,7 +111,7 @@ class Cluster:
             asked = Asked.now(self._origin)
             try:
                 answers = await asyncio.gather(leases.ask(), nodes.ask())
-                items = [json.loads(_body(answer))["items"] for answer in answers]
+                items = [json.loads(body_of(answer))["items"] for answer in answers]
                 return [*leaders(asked, items[0]), *readiness(asked, items[1], self._nodes)]
             except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
                 why = str(error)
@@ -147,7 +147,7 @@ class Backends:
         states: Mapping[str, str] = {}
         why = "not in the statistics"
         try:
-            text = _body(await self._statistics.ask()).decode(errors="replace")
+            text = body_of(await self._statistics.ask()).decode(errors="replace")
             states = balancer.parse_haproxy(text, self._addresses)
         except (Unreachable, csv.Error, LookupError, TypeError, AttributeError) as error:
             why = str(error)
@@ -193,7 +193,8 @@ def backend(asked: Asked, machine: str, status: str | None, why: str) -> StateRe
     return asked.reading("backend", machine, "up" if is_up else "down", rest.rstrip(")"))
 
 
-def _body(answer: Answer) -> bytes:
+def body_of(answer: Answer) -> bytes:
+    """The body of a good answer; Unreachable for another one."""
     if not answer.is_ok:
         raise Unreachable(str(answer.status))
     return answer.body

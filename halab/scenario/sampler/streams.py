@@ -57,9 +57,12 @@ class Stream:
                 await self._follow()
             except Unreachable as error:
                 if self._opened.is_set() and self._trouble is None:
-                    self._was_cut(f"cut: {error.message}")
+                    self._report_cut(f"cut: {error.message}")
                 self._trouble = error.message
             await asyncio.sleep(_REOPEN_SECONDS)
+
+    def _report_cut(self, why: str) -> None:
+        self._was_cut(why)
 
     async def _follow(self) -> None:
         try:
@@ -77,14 +80,17 @@ class Stream:
     async def _begin(self, connection: Connection) -> None:
         """List first, and watch from that version: a watch without a version reports all existing objects as new."""
         selector = _SILENT if self._is_silent else ""
-        listed = await connection.ask("GET", f"{self._path}?limit=1{selector}")
-        try:
-            version = json.loads(listed.body)["metadata"]["resourceVersion"]
-        except (ValueError, LookupError, TypeError) as error:
-            raise Unreachable(f"the list request got {listed.status}") from error
+        version = await self._listed_version(connection, selector)
         status = await connection.begin("GET", f"{self._path}?watch=1&resourceVersion={version}{selector}")
         if status != 200:
             raise Unreachable(f"the watch request got {status}")
+
+    async def _listed_version(self, connection: Connection, selector: str = "") -> int:
+        listed = await connection.ask("GET", f"{self._path}?limit=1{selector}")
+        try:
+            return int(json.loads(listed.body)["metadata"]["resourceVersion"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise Unreachable(f"the list request got {listed.status}") from error
 
     async def _listen(self, connection: Connection, patience: asyncio.Timeout) -> None:
         patience.reschedule(None if self._is_silent else self._give_up_at())

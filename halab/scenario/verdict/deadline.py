@@ -10,7 +10,7 @@ from statistics import median
 from halab.config.expectation import ProbeExpectation
 from halab.config.quantities import format_duration
 from halab.scenario.record.events import Sample
-from halab.scenario.record.lanes import Lane
+from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, Lane
 from halab.scenario.record.outage import GAP_SECONDS, Samples, gaps
 from halab.scenario.verdict.judgement import Citation, Figure, Judgement, JudgementState, Unit
 
@@ -18,14 +18,17 @@ from halab.scenario.verdict.judgement import Citation, Figure, Judgement, Judgem
 OK_IN_A_ROW = 5
 FAILED_IN_A_ROW = 3
 # A question is answered within the sampler's time limit of two seconds, or recorded as timed out soon after.
-_ANSWER_SECONDS = 2.5
+_LATEST_RECORD_SECONDS = 0.5
+_ANSWER_SECONDS = TIME_LIMIT_SECONDS + _LATEST_RECORD_SECONDS
 # The sampler asks at a random moment in the first half of each period, so two questions are half a period to one and a
 # half periods apart. A longer pause means that the question in between still waits for its answer.
 _LATE = 1.5
 _FEWEST_SPACINGS = 3
 
 
-def answered(samples: Sequence[Sample], now: float) -> Sequence[Sample]:
+def answered(
+    samples: Sequence[Sample], now: float, answer_seconds: float = _ANSWER_SECONDS
+) -> Sequence[Sample]:
     """The samples whose answers were known at `now`, up to the first question that was still waiting then.
 
     A question that hangs is written down when it times out, after quick questions that were asked later.
@@ -46,7 +49,7 @@ def answered(samples: Sequence[Sample], now: float) -> Sequence[Sample]:
         if spacing <= _LATE * usual:
             continue
         before, after = known[number].t, known[number + 1].t
-        may_be_unwritten = before + usual > written_until - _ANSWER_SECONDS
+        may_be_unwritten = before + usual > written_until - answer_seconds
         if may_be_unwritten or any(before < asked < after for asked in waited):
             return known[: number + 1]
     return known
@@ -64,7 +67,8 @@ def within(
     promise = expectation.ok or expectation.fails
     assert promise is not None and promise.within_seconds is not None
     # also a few earlier samples, to know the usual time between two questions
-    recent = answered(samples.between(lane, counts_from - 2 * GAP_SECONDS, math.inf), now)
+    answer_seconds = max(_ANSWER_SECONDS, samples.limits.get(lane.name, 0.0) + _LATEST_RECORD_SECONDS)
+    recent = answered(samples.between(lane, counts_from - 2 * GAP_SECONDS, math.inf), now, answer_seconds)
     asked = [sample for sample in recent if sample.t >= counts_from]
     judge_lane = ok_within if expectation.ok else fails_within
     return judge_lane(asked, lane, counts_from, promise.within_seconds * patience)

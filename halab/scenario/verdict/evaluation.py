@@ -6,7 +6,7 @@ and gets the same answer.
 
 from __future__ import annotations
 
-from halab.config.expectation import FactExpectation, FactName, ProbeExpectation, is_of_heal
+from halab.config.expectation import FactExpectation, ProbeExpectation, is_of_heal
 from halab.config.step import Expect
 from halab.scenario.record import events
 from halab.scenario.record.history import History, Window
@@ -62,11 +62,13 @@ def _fact(
     now: float,
 ) -> Judgement:
     """Without `during`, "before the fault" means the fault that is named, or else the last one before the step."""
-    fact = track(history, expectation.fact, machine)
+    fact = track(history, expectation.state, machine)
     if window is not None and expectation.value is not None:
         return facts.held(fact, expectation.value, window, now)
     if window is not None and expectation.increase is not None:
-        return facts.increased(fact, expectation.increase, window, now)
+        return facts.increased(
+            fact, expectation.increase, window, now, may_fall=expectation.fact.traits.may_fall
+        )
     if window is not None:
         return facts.unchanged(fact, window, now, over_window=True)
     counts_from = history.counts_from(index)
@@ -83,9 +85,9 @@ def _fact(
     return facts.changed(fact, window, counts_from, limit, now)
 
 
-def track(history: History, fact: FactName, machine: str | None) -> Track:
+def track(history: History, state: str, machine: str | None) -> Track:
     """All readings of a fact: by the sampler, or by the runner when it was needed."""
-    lane = Lane(fact, machine)
+    lane = Lane(state, machine)
     sampled = [
         FactReading(state.t, state.end, state.value, state.detail) for state in history.states.of(lane)
     ]

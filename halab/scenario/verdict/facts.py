@@ -177,8 +177,13 @@ def held(track: Track, value: str, window: Window, now: float) -> Judgement:
     return Judgement(JudgementState.MET, seen, readings[0].t, track.cite(readings))
 
 
-def increased(track: Track, bounds: Bounds, window: Window, now: float) -> Judgement:
-    """The increase of a number is in bounds, from the last reading before the fault to the last one before its heal."""
+def increased(
+    track: Track, bounds: Bounds, window: Window, now: float, *, may_fall: bool = False
+) -> Judgement:
+    """The increase of a number is in bounds, from the last reading before the fault to the last one before its heal.
+
+    A number that may fall counts up to its highest reading; if it only fell, its increase is 0.
+    """
     end = now if window.end is None else window.end
     inside = [reading for reading in track.between(window.start, end) if _is_number(reading)]
     before = track.before(window.start)
@@ -186,9 +191,12 @@ def increased(track: Track, bounds: Bounds, window: Window, now: float) -> Judge
     if first is None or not inside:
         return Judgement(JudgementState.OPEN, f"{track.name} was unknown")
     last = inside[-1]
-    by = _number(last) - _number(first)
+    highest = max(inside, key=_number) if may_fall else last
+    by = _number(highest) - _number(first)
+    if may_fall:
+        by = max(0, by)
     figures = (Figure.within("increase", Unit.COUNT, by, bounds),)
-    words = f"{track.name} went from {first.value} to {last.value}, an increase of"
+    words = f"{track.name} went from {first.value} to {highest.value}, an increase of"
     beyond = [reading for reading in inside if _number(reading) - _number(first) > bounds.most]
     if beyond:
         seen = f"{words} {by}, at most {format_count(bounds.most)} was promised"
@@ -200,7 +208,12 @@ def increased(track: Track, bounds: Bounds, window: Window, now: float) -> Judge
     if by < bounds.least:
         seen = f"{words} only {by}, at least {format_count(bounds.least)} was promised"
         return Judgement(JudgementState.BROKEN, seen, last.t, track.cite(inside), figures)
-    seen = f"{words} {by}" if by else f"{track.name} was {first.value} all the time"
+    unmoved = (
+        f"{track.name} never exceeded {first.value}"
+        if may_fall
+        else f"{track.name} was {first.value} all the time"
+    )
+    seen = f"{words} {by}" if by else unmoved
     return Judgement(JudgementState.MET, seen, last.t, track.cite(inside), figures)
 
 

@@ -16,7 +16,7 @@ def promised(expectation: Expectation) -> str:
     where = f" on {expectation.target}" if expectation.target else ""
     during = f" during {expectation.during}" if expectation.during else ""
     if isinstance(expectation, FactExpectation):
-        return f"{expectation.fact}{where} {_fact_promise(expectation)}{during}"
+        return f"{expectation.state}{where} {_fact_promise(expectation)}{during}"
     return f"{expectation.probe}{where} {', '.join(_probe_promises(expectation))}{during}"
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from halab.config.expectation import FactName
+from halab.config.expectation import FactName, fact_of
 from halab.config.leader_roles import LEADER_ROLES
 from halab.scenario.record.events import Sample, StateReading
 from halab.scenario.record.lanes import Lane
@@ -24,6 +24,8 @@ _STATE_NAMES = {
     "node-ready": "node ready",
     "backend": "backend",
     "etcd-alarm": "etcd alarm",
+    "etcd-member": "etcd member",
+    "kubernetes-endpoint": "endpoint of the API",
 }
 
 
@@ -85,7 +87,7 @@ class Live:
                 continue
             before = self._states.get(reading.lane)
             self._states[reading.lane] = reading
-            if before and before.value != reading.value and reading.state in _STATE_NAMES:
+            if before and before.value != reading.value and _name(reading.state):
                 self._report(reading.end, _changed(reading, before.value), is_bad=_is_bad(reading))
 
     def see_machines(self, t: float, states: Mapping[str, str]) -> None:
@@ -185,9 +187,14 @@ def _cell(samples: Sequence[Sample]) -> Cell:
 
 def _changed(reading: StateReading, before: str | None) -> str:
     where = f" on {reading.machine}" if reading.machine else ""
-    return f"{_STATE_NAMES[reading.state]}{where}: {before} → {reading.value}"
+    return f"{_name(reading.state)}{where}: {before} → {reading.value}"
+
+
+def _name(state: str) -> str | None:
+    """The name of a state whose changes are reported; a unit has its own."""
+    return state if fact_of(state) is FactName.UNIT_STATE else _STATE_NAMES.get(state)
 
 
 def _is_bad(reading: StateReading) -> bool:
-    good = FactName(reading.state).traits.good_value
+    good = fact_of(reading.state).traits.good_value
     return good is not None and reading.value != good

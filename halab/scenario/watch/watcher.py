@@ -6,22 +6,25 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from halab.clock import RealClock
 from halab.cluster.api import Api
-from halab.config.probe import Question
-from halab.errors import HalabError
+from halab.config.probe import ProbeName, Question
+from halab.config.probe_options import ListOptions, ProbeOptions
+from halab.errors import BadUsage, HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import access, providers
 from halab.lifecycle.lab import LabDir
 from halab.machines.power import Power
+from halab.progress import Quiet
 from halab.scenario.record.timeline import SampleReader, StateReader
-from halab.scenario.run import ledger
+from halab.scenario.run import ledger, probe_objects
 from halab.scenario.sampler import launcher
-from halab.scenario.sampler.probes import Probe
+from halab.scenario.sampler.probes import Objects, Probe
 from halab.scenario.watch.live import Live
 from halab.topology.lab import Lab
 
@@ -30,16 +33,29 @@ _POWER_SECONDS = 1.0
 # Exists on every cluster: read probes use it if nothing is written.
 _READ_NAMESPACE = "kube-system"
 
+_WRITING = (Question.WRITE, Question.NEXT_EVENT)
+
 # Updates a live view.
 Refresh = Callable[[Live], None]
 
 
 @contextmanager
-def watching(lab_dir: LabDir, lab: Lab, origin: float, *, writes: bool = False) -> Iterator[Refresh]:
+def watching(
+    lab_dir: LabDir,
+    lab: Lab,
+    origin: float,
+    *,
+    writes: bool = False,
+    extra: Collection[ProbeName] = (),
+) -> Iterator[Refresh]:
     """Sample during the block. Times count from `origin`, a moment of this host's monotonic clock.
 
     With `writes`, probes also write, into a namespace that is removed at the end; else nothing is written.
+    `extra` are probes in addition to those of every run; BadUsage if one of them writes, and `writes` is off.
     """
+    for name in extra:
+        if not writes and (name.needs_objects or name.question in _WRITING):
+            raise BadUsage(f"{name} needs objects in the cluster", hint="add --writes")
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
         namespace = undo.enter_context(_namespace(access.api(lab_dir, lab))) if writes else _READ_NAMESPACE
@@ -47,10 +63,14 @@ def watching(lab_dir: LabDir, lab: Lab, origin: float, *, writes: bool = False) 
         config = launcher.sampler_config(
             lab,
             access.credentials(lab_dir),
+            extra,
+            objects=_objects(lab_dir, lab, extra, undo),
             origin=origin,
             samples=folder / "samples.jsonl",
             states=folder / "states.jsonl",
             namespace=namespace,
+            ssh_config=lab_dir.work.ssh_config,
+            limits=ProbeOptions().limits,
             tunnel=there.socket if there else None,
         )
         probes = [_slower(probe) for probe in config.probes if writes or not needs_writes(probe)]
@@ -73,7 +93,7 @@ def watching(lab_dir: LabDir, lab: Lab, origin: float, *, writes: bool = False) 
 
 def needs_writes(probe: Probe) -> bool:
     """True if a probe writes, or watches the writes of others."""
-    return probe.question in (Question.WRITE, Question.NEXT_EVENT)
+    return probe.question in _WRITING
 
 
 def _slower(probe: Probe) -> Probe:
@@ -112,9 +132,21 @@ def _state(power: Power, machine: str) -> str:
         return "unknown"
 
 
+def _objects(lab_dir: LabDir, lab: Lab, extra: Collection[ProbeName], undo: ExitStack) -> Objects:
+    """What the extra probes need in the cluster, until the view ends."""
+    probes = probe_objects.needed(extra)
+    if not probes:
+        return Objects()
+    api = undo.enter_context(access.api(lab_dir, lab))
+    namespace = undo.enter_context(_namespace(access.api(lab_dir, lab)))
+    return probe_objects.make(
+        api, lab, namespace, probes, ListOptions(), clock=RealClock(), progress=Quiet()
+    )
+
+
 @contextmanager
 def _namespace(api: Api) -> Iterator[str]:
-    name = f"halab-watch-{uuid.uuid4().hex[:8]}"
+    name = f"{probe_objects.WATCH_PREFIX}{uuid.uuid4().hex[:8]}"
     with api:
         ledger.open_namespace(api, name)
         try:

@@ -169,8 +169,14 @@ def test_bounds_allow_what_lies_between_them() -> None:
 
 
 @pytest.mark.parametrize("probe", ProbeName)
-def test_the_name_of_a_probe_says_whom_it_asks(probe: ProbeName) -> None:
-    assert probe.endswith("-direct" if probe.is_direct else "-via-lb")
+def test_an_ending_of_a_probe_says_whom_it_asks(probe: ProbeName) -> None:
+    assert not probe.endswith("-via-lb" if probe.is_direct else "-direct")
+
+
+def test_probes_of_a_whole_path_have_a_name_without_an_ending() -> None:
+    names = [probe for probe in ProbeName if not probe.endswith(("-direct", "-via-lb"))]
+    assert names == ["watch-resuming", "pod-starts", "serializable-read", "service"]
+    assert [probe.is_direct for probe in names] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +255,7 @@ def test_every_fact_is_sampled_or_read_of_some_machine() -> None:
 
 
 def test_a_scenario_names_its_probes_once() -> None:
-    assert scenario().probes == ("ready-direct", "write-via-lb")
+    assert scenario().named_probes == ("ready-direct", "write-via-lb")
 
 
 def test_the_ledger_covers_all_writes_by_default() -> None:

@@ -196,6 +196,20 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: node-ready, on: stopped, value: maybe, reached: within 5s", "be false, true or unknown, not maybe"),
         ("fact: node-ready, on: stopped, value: unknown, reached: within 5s", None),
         ("fact: etcd-alarm, on: stopped, value: NOSPACE, reached: within 5s", None),
+        ("fact: etcd-member, on: cp2, value: learner, reached: within 5s", None),
+        ("fact: etcd-member, on: cp2, value: gone, reached: within 5s", "absent, learner or voter, not gone"),
+        ("fact: etcd-member, value: learner, reached: within 5s", "etcd-member needs `on`"),
+        ("fact: kubernetes-endpoint, on: stopped, value: absent, reached: within 5s", None),
+        ("fact: kubernetes-endpoint, on: lb, value: absent, reached: within 5s", "needs a control plane"),
+        ("fact: etcd-memory, on: stopped, increase: 200, during: stopped", None),
+        ("fact: etcd-memory, on: stopped, value: 200, during: stopped", "cannot be known in advance"),
+        ("fact: unit-state, unit: kubelet, on: stopped, value: inactive, reached: within 5s", None),
+        ("fact: unit-state, unit: getty@tty1.service, on: lb, value: active, during: stopped", None),
+        ("fact: unit-state, unit: kubelet, on: cp1, value: dead, during: stopped", "or reloading, not dead"),
+        ("fact: unit-state, on: stopped, value: active, during: stopped", "unit-state needs `unit`, such as kubelet"),
+        ("fact: unit-state, unit: a b, on: cp1, unchanged: true", "should be the name of a systemd unit"),
+        ("fact: unit-state, unit: [a], on: cp1, unchanged: true", "should be the name of a systemd unit"),
+        ("fact: node-ready, unit: kubelet, on: cp1, unchanged: true", "node-ready is of no unit: leave `unit` out"),
         ("fact: etcd-term, value: 5, during: stopped", "the value of etcd-term cannot be known in advance"),
         ("fact: etcd-started, on: stopped, value: 5, reached: within 5s", "a start time cannot be known in advance"),
         ("fact: node-ready, on: stopped, value: [true], during: stopped", "should be one word"),
@@ -315,6 +329,16 @@ def test_a_fault_must_last_as_long_as_the_outage_that_is_promised(
         ("probe: P, fails: always", "probe: P, outages: 0", True),
         ("fact: etcd-leader, value: cp1", "fact: etcd-leader, value: cp2", True),
         ("fact: etcd-leader, value: cp1", "fact: kcm-leader, value: cp2", False),
+        (
+            "fact: unit-state, unit: a, on: cp1, value: failed",
+            "fact: unit-state, unit: b, on: cp1, value: active",
+            False,
+        ),
+        (
+            "fact: unit-state, unit: a, on: cp1, value: failed",
+            "fact: unit-state, unit: a.service, on: cp1, value: active",
+            True,
+        ),
         ("fact: etcd-term, increase: 1", "fact: etcd-term, increase: 2 to 4", True),
         ("fact: etcd-term, increase: 1 to 3", "fact: etcd-term, unchanged: true", True),
         ("fact: etcd-term, increase: 3", "fact: etcd-term, unchanged: true", False),
@@ -429,6 +453,9 @@ def test_rules_for_the_whole_file(changes: dict[str, str], said: str, tmp_path: 
         ("fact: etcd-revision, on: cp1, changed: within 5s", False),
         # cp1 may have led before
         ("fact: etcd-leader, value: cp1, reached: within 5s", False),
+        ("fact: etcd-memory, on: cp1, increase: 100 to 900, during: stopped", False),
+        ("fact: etcd-memory, on: cp1, increase: at least 2000, during: stopped", True),
+        ("fact: unit-state, unit: kubelet, on: stopped, value: inactive, reached: within 5s", True),
         ("fact: kcm-leader, value: cp1, during: stopped", False),
     ],
 )
@@ -749,3 +776,49 @@ def test_every_fault_of_the_catalogue_is_what_the_rules_expect() -> None:
 
 def test_every_need_of_a_fault_is_a_capability_that_a_scenario_can_name() -> None:
     assert {need for fault in FAULTS.values() for need in fault.needs} <= set(Capability)
+
+
+@pytest.mark.parametrize(
+    ("probes", "said"),
+    [
+        ("{list-via-lb: {objects: 2000, object_bytes: 1000}, pod-starts: {limit: 15s}}", None),
+        ("{pod-starts: {}}", None),
+        ("{list-via-lb: {objects: 0}}", "s.yml:2: probes.list-via-lb.objects: should be 1 or more"),
+        ("{list-via-lb: {objects: 10001}}", "s.yml:2: probes.list-via-lb.objects: should be 10000 or less"),
+        ("{list-via-lb: {objects: many}}", "s.yml:2: probes.list-via-lb.objects: should be a whole number"),
+        (
+            "{list-via-lb: {objects: 10000, object_bytes: 100000}}",
+            "s.yml:2: probes.list-via-lb: an answer would have",
+        ),
+        ("{list-via-lb: {object: 5}}", "did you mean objects?"),
+        ("{pod-starts: {limit: 1s}}", "s.yml:2: probes.pod-starts.limit: should be 2s to 60s"),
+        ("{pod-starts: {limit: soon}}", "s.yml:2: probes.pod-starts.limit:"),
+        ("{pod-start: {}}", "did you mean pod-starts?"),
+        ("[service]", "s.yml:2: probes:"),
+    ],
+)
+def test_options_of_probes(probes: str, said: str | None, tmp_path: Path) -> None:
+    first, rest = STOP.strip().split("\n", 1)
+    seen = problems(f"{first}\nprobes: {probes}\n{rest}\n", tmp_path)
+    assert (said is None and seen == []) or (said is not None and said in "; ".join(seen)), seen
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("probe: list-via-lb, longest_outage: 5s, during: stopped", None),
+        ("probe: list-via-lb, on: cp1, ok: within 5s", "list-via-lb asks the load balancer: leave `on` out"),
+        ("probe: watch-resuming, on: cp1, ok: within 5s", "asks the load balancer: leave `on` out"),
+        ("probe: pod-starts, ok: within 20s", None),
+        ("probe: serializable-read, on: all-cp, ok: always, during: stopped", None),
+        ("probe: serializable-read, ok: within 5s", "serializable-read needs `on`: a control plane"),
+        ("probe: service, on: others, ok: always, during: stopped", None),
+        ("probe: service, on: lb, ok: within 5s", "no such machine or fault: lb1"),
+        ("probe: sevice, on: cp1, ok: within 5s", "service"),
+    ],
+)
+def test_probes_are_of_the_balancer_or_of_a_control_plane(
+    words: str, said: str | None, tmp_path: Path
+) -> None:
+    seen = expecting(words, tmp_path)
+    assert (said is None and seen == []) or (said is not None and said in "; ".join(seen)), seen

@@ -22,7 +22,7 @@ from halab.report import axis, narrative
 from halab.report.axis import Label, Strip
 from halab.report.changes import changes
 from halab.report.drawing import Drawing, Pictures, Row, draw
-from halab.report.state_lanes import leaders
+from halab.report.state_lanes import leaders, of_machines
 from halab.scenario.record import events
 from halab.scenario.record.events import Record, Sample, StateReading
 from halab.scenario.record.folder import Evidence
@@ -289,3 +289,42 @@ def test_thousands_of_changes_give_a_few_hundred_bars() -> None:
     read = [StateReading(0.6 + t / 600, 0.001, "etcd-leader", None, f"cp{t % 3 + 1}") for t in range(18_000)]
     evidence = replace(MadeRun().evidence(), states=States(read))
     assert len(row(drawn(evidence).main, "etcd").bars) <= 901
+
+
+def machine_strips(read: list[StateReading]) -> dict[str, Strip]:
+    evidence = replace(MadeRun().evidence(), states=States(read))
+    return {strip.name: strip for _, strip in of_machines(evidence.history, axis.Scale(0.6, 31.0))}
+
+
+def test_a_member_that_is_a_learner_and_an_endpoint_that_is_gone_are_drawn_as_bad() -> None:
+    strips = machine_strips(
+        [
+            *readings("etcd-member", "cp2", [(0, "voter"), (6, "learner")], end=31.0),
+            *readings(
+                "kubernetes-endpoint", "cp2", [(0, "listed"), (6, "absent"), (20, "listed")], end=31.0
+            ),
+        ]
+    )
+    assert [bar.kind for bar in strips["etcd member cp2"].bars] == ["fine", "down"]
+    assert strips["etcd member cp2"].note.startswith("learner 24")
+    assert strips["endpoint cp2"].note == "not listed 14s"
+
+
+def test_a_unit_has_a_lane_on_the_machines_that_have_it() -> None:
+    strips = machine_strips(
+        [
+            *readings("kubelet.service", "cp2", [(0, "active"), (6, "inactive")], end=31.0),
+            *readings("kubelet.service", "lb1", [(0, None)], end=31.0),
+        ]
+    )
+    assert strips.keys() == {"kubelet.service cp2"}
+    assert strips["kubelet.service cp2"].note.startswith("inactive 24")
+
+
+def test_the_lane_of_a_memory_shows_its_range_and_when_it_was_unknown() -> None:
+    values: list[tuple[float, str | None]] = [(0, "200"), (6, "480"), (10, None), (20, "90")]
+    strip = machine_strips(list(readings("kube-apiserver-memory", "cp2", values, end=31.0)))[
+        "API memory cp2"
+    ]
+    assert strip.note == "90 to 480 MiB"
+    assert [bar.kind for bar in strip.bars] == ["fine", "unknown", "fine"]

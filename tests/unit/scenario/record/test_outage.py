@@ -300,3 +300,15 @@ def test_a_time_without_samples_has_no_failures() -> None:
 def test_a_percentile_is_that_of_the_nearest_rank() -> None:
     hundred = [float(number) for number in range(1, 101)]
     assert (percentile(hundred, 50), percentile(hundred, 95), percentile([], 50)) == (50.0, 95.0, None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stalled", "is_evidence"),
+    [(15.0, 0.0, True), (16.8, 0.0, True), (16.9, 0.0, False), (15.0, 1.0, True), (15.0, 1.1, False)],
+)
+def test_a_probe_with_a_longer_limit_is_late_by_its_own_limit_and_blind_as_soon_as_the_others(
+    seconds: float, stalled: float, is_evidence: bool
+) -> None:
+    made = Sample(1, seconds, "pod-starts", None, False, "not running after 15 s", stalled=stalled)
+    held = Samples([made], limit_seconds=2.0, limits={"pod-starts": 15.0})
+    assert held.void == [made] * (not is_evidence)

@@ -16,6 +16,13 @@ def test_the_limits_of_all_steps_are_in_it() -> None:
     assert more == pytest.approx(290 + 110)
 
 
+def test_a_probe_with_a_time_limit_of_its_own_has_more_time_for_its_answers() -> None:
+    slow = TEXT.replace("ready-direct, on: stopped, fails", "pod-starts, fails")
+    assert slow != TEXT
+    more = longest_seconds(script("b", slow).scenario) - longest_seconds(SCENARIO)
+    assert more == pytest.approx(10 + 8 - 4)
+
+
 def test_a_run_waits_for_a_recovery_beyond_its_bound() -> None:
     longer = TEXT.replace("within 90s", "within 5m")
     more = longest_seconds(script("b", longer).scenario) - longest_seconds(SCENARIO)

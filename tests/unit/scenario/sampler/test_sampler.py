@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -33,7 +34,7 @@ from halab.scenario.record.lanes import Lane
 from halab.scenario.sampler import launcher, probes
 from halab.scenario.sampler.clients import request
 from halab.scenario.sampler.launcher import NOT_WRITTEN, SamplerConfig
-from halab.scenario.sampler.probes import Probe
+from halab.scenario.sampler.probes import Objects, Probe
 from halab.scenario.sampler.process import Sink, at_fixed_rate
 from halab.scenario.verdict import facts
 
@@ -59,7 +60,31 @@ def test_other_probes_run_only_if_they_are_named() -> None:
     assert (ways["read-kept-via-lb"], ways["quiet-watch-via-lb"], ways["etcd-direct"]) == (
         Way.KEPT, Way.WATCH, Way.NEW,
     )  # fmt: skip
-    assert {each.port for each in asked if each.name == "etcd-direct"} == {2379}
+    assert {each.port for each in asked if each.name in ("etcd-direct", "serializable-read")} == {2379}
+    rates = {each.name: each.rate_hertz for each in asked}
+    assert (rates["list-via-lb"], rates["pod-starts"], rates["watch-resuming"]) == (2, 1, 10)
+
+
+def test_a_serializable_read_needs_no_quorum_and_the_certificate_of_an_etcd_client() -> None:
+    probe = replace(REFUSED, question=Question.SERIALIZABLE)
+    method, path, body = request(probe, "space", None)
+    assert (method, path) == ("POST", "/v3/kv/range")
+    asked = json.loads(body)
+    assert (b64decode(asked["key"]), asked["serializable"]) == (b"/registry/namespaces/kube-system", True)
+
+
+def test_every_probe_is_asked_of_the_balancer_or_of_each_control_plane() -> None:
+    asked = probes.probes(lab_of(), tuple(ProbeName))
+    machines = {name: {each.machine for each in asked if each.name == name} for name in ProbeName}
+    everyone = {"cp1", "cp2", "cp3"}
+    assert machines[ProbeName.SERVICE] == machines[ProbeName.SERIALIZABLE_READ] == everyone
+    assert machines[ProbeName.POD_STARTS] == machines[ProbeName.WATCH_RESUMING] == {None}
+
+
+def test_a_probe_may_have_a_time_limit_of_its_own() -> None:
+    asked = probes.probes(lab_of(), ["pod-starts"], {"pod-starts": 15.0})
+    assert {each.name: each.limit_seconds for each in asked}["pod-starts"] == 15
+    assert {each.limit_seconds for each in asked if each.name != "pod-starts"} == {None}
 
 
 def test_a_write_is_an_object_with_its_number() -> None:
@@ -74,14 +99,17 @@ def test_a_read_is_of_one_object() -> None:
 
 
 def test_every_question_that_one_request_asks_has_a_request_of_its_own() -> None:
-    asked = {probe.question for probe in ProbeName if probe.way is not Way.WATCH}
+    own = (Question.POD, Question.SERVICE)
+    asked = {probe.question for probe in ProbeName if "watch" not in probe.way and probe.question not in own}
     requests = {question: request(replace(REFUSED, question=question), "space", 7) for question in asked}
     assert len(set(requests.values())) == len(asked)
 
 
-@pytest.mark.parametrize("question", [Question.NEXT_EVENT, Question.STILL_OPEN])
-def test_a_question_to_a_stream_is_not_one_request(question: Question) -> None:
-    with pytest.raises(ValueError, match="not one request, but a stream"):
+@pytest.mark.parametrize(
+    "question", [Question.NEXT_EVENT, Question.STILL_OPEN, Question.POD, Question.SERVICE]
+)
+def test_a_question_with_a_client_of_its_own_is_not_one_request(question: Question) -> None:
+    with pytest.raises(ValueError, match="not one request, but a client of its own"):
         request(replace(REFUSED, question=question), "space", None)
 
 
@@ -90,6 +118,8 @@ def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_
     config = launcher.sampler_config(
         lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
+        ssh_config=tmp_path / "ssh_config", named_states=["kubelet.service"], limits={"watch-via-lb": 3.0},
+        objects=Objects("space", 3, "10.96.0.1", "pause"),
     )  # fmt: skip
     assert SamplerConfig.from_json(config.to_json()) == config
     assert bool(config.statistics) == has_statistics
@@ -101,6 +131,7 @@ def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp
     config = launcher.sampler_config(
         lab_of(provider=ProviderKind.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
+        ssh_config=tmp_path / "ssh_config",
     )  # fmt: skip
     emulated = accel == "tcg"
     limits = config.time_limit_seconds, config.state_limit_seconds

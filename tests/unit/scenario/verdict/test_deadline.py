@@ -205,3 +205,13 @@ def test_the_first_failure_of_the_series_and_the_first_gap_are_reported() -> Non
     run = [answer(10 + number / 5, ok=False, detail=f"answer {number}") for number in range(3)]
     assert fails_within(run, P, 10.0, 2.0).seen == "p failed after 0s: answer 0"
     assert fails_within(good(10, 13, 17), P, 10.0, 4.0).seen == "no sample of p for 3s"
+
+
+@pytest.mark.parametrize(("limit", "state"), [(15.0, JudgementState.OPEN), (2.0, JudgementState.MET)])
+def test_a_question_with_a_longer_limit_may_wait_longer_for_its_answer(
+    limit: float, state: JudgementState
+) -> None:
+    """The one that was due at 3 s is not written yet at 10.5 s: for a pod that may take 15 s, it may still fail."""
+    samples = Samples(good(0, 1, 2, 4, 5, 6, 7, 8, 9), limits={"p": limit})
+    expectation = ProbeExpectation.model_validate({"probe": "pod-starts", "ok": "within 5s"})
+    assert within(expectation, samples, P, 0.0, 1.0, 10.5).state is state

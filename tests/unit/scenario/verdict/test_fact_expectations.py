@@ -543,3 +543,26 @@ def test_a_number_has_at_most_nineteen_digits() -> None:
 
     assert of_digits(19) is JudgementState.MET
     assert of_digits(20) is JudgementState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("after", "bounds", "state", "seen"),
+    [
+        # a restarted process needs less than before: that breaks no upper bound
+        ("1" * 50, Bounds(2), JudgementState.MET, "fact on cp1 never exceeded 3"),
+        ("9" * 10 + "1" * 40, Bounds(2), JudgementState.BROKEN, "an increase of 6, at most 2 was promised"),
+        ("9" * 10 + "1" * 40, Bounds(9, 5), JudgementState.MET, "went from 3 to 9, an increase of 6"),
+        ("4" * 50, Bounds(9, 5), JudgementState.BROKEN, "an increase of only 1, at least 5 was promised"),
+    ],
+)
+def test_a_number_that_may_fall_counts_up_to_its_highest_value(
+    after: str, bounds: Bounds, state: JudgementState, seen: str
+) -> None:
+    judgement = increased(track("3" * 50 + after + "3" * 20), bounds, WINDOW, NOW, may_fall=True)
+    assert judgement.state is state
+    assert seen in judgement.seen
+
+
+def test_the_highest_value_is_unknown_if_the_number_was_not_read_until_the_heal() -> None:
+    judgement = increased(track("3" * 50 + "4" * 10), Bounds(9), WINDOW, NOW, may_fall=True)
+    assert judgement.state is JudgementState.OPEN

@@ -121,3 +121,15 @@ def test_every_change_is_reported_once() -> None:
     count, changes = live.changes_after(0)
     assert (count, len(changes)) == (1, 1)
     assert live.changes_after(count) == (1, [])
+
+
+def test_a_member_and_a_unit_that_change_are_reported() -> None:
+    live = Live()
+    values = [("etcd-member", "voter"), ("kubelet.service", "active"), ("etcd-memory", "60")]
+    live.add_readings([StateReading(1, 0, state, "cp2", value) for state, value in values])
+    values = [("etcd-member", "absent"), ("kubelet.service", "failed"), ("etcd-memory", "61")]
+    live.add_readings([StateReading(2, 0, state, "cp2", value) for state, value in values])
+    assert [(change.text, change.is_bad) for change in live.changes(5)] == [
+        ("etcd member on cp2: voter → absent", True),
+        ("kubelet.service on cp2: active → failed", True),
+    ]

@@ -158,9 +158,9 @@ class Watched:
 
     @contextmanager
     def _watching(
-        self, lab_dir: labs.LabDir, lab: object, origin: float, *, writes: bool
+        self, lab_dir: labs.LabDir, lab: object, origin: float, *, writes: bool, extra: list[str]
     ) -> Iterator[watcher.Refresh]:
-        self.writes = writes
+        self.writes, self.extra = writes, extra
         try:
             yield self._refresh
         finally:
@@ -181,6 +181,14 @@ def test_watch_ends_after_the_given_seconds(watched: Watched) -> None:
     assert (watched.writes, watched.ended) == (False, True)
     assert main(["watch", "--seconds", "0.01", "--writes"]) == 0
     assert watched.writes is True
+    assert watched.extra == []
+    assert main(["watch", "--seconds", "0.01", "--probe", "service", "--probe", "list-via-lb"]) == 0
+    assert watched.extra == ["list-via-lb", "service"]
+
+
+def test_an_unknown_probe_is_refused(watched: Watched, capsys: Shown) -> None:
+    assert main(["watch", "--probe", "sevice"]) == 2
+    assert "service" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_a_view_and_a_signal_interrupts_it(watched: Watched) -> None:

@@ -1,0 +1,66 @@
+"""Options of probes, for a whole scenario: `probes: {list-via-lb: {objects: 2000}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from halab.config.loading import Model
+from halab.config.probe import ProbeName
+from halab.config.quantities import Seconds
+
+# An answer of 32 MB takes a lab on two cores 1 s.
+_MOST_BYTES = 32_000_000
+# The API adds this to an object: names, times, the fields and who manages them.
+_BYTES_PER_OBJECT = 450
+
+
+def _pod_limit(seconds: float) -> float:
+    if not 2 <= seconds <= 60:
+        raise ValueError("should be 2s to 60s")
+    return seconds
+
+
+class ListOptions(Model):
+    """The objects of the namespace that `list-via-lb` lists."""
+
+    objects: int = Field(500, ge=1, le=10_000, description="how many objects there are")
+    object_bytes: int = Field(200, ge=0, le=100_000, description="the data of an object")
+
+    @property
+    def answer_bytes(self) -> int:
+        """About how long an answer is."""
+        return self.objects * (self.object_bytes + _BYTES_PER_OBJECT)
+
+
+class PodOptions(Model):
+    """How soon a pod of `pod-starts` must run."""
+
+    limit: Annotated[Seconds, AfterValidator(_pod_limit)] = 10.0
+
+
+class ProbeOptions(Model):
+    """The sampler also asks the probes that are named here, even if no expectation names them."""
+
+    list_via_lb: ListOptions = Field(ListOptions(), alias="list-via-lb")
+    pod_starts: PodOptions = Field(PodOptions(), alias="pod-starts")
+
+    @property
+    def named(self) -> frozenset[str]:
+        aliases = {name: str(field.alias) for name, field in type(self).model_fields.items()}
+        return frozenset(aliases[name] for name in self.model_fields_set)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The time limits of probes that have one of their own, in seconds."""
+        return {str(ProbeName.POD_STARTS): self.pod_starts.limit}
+
+    def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        if self.list_via_lb.answer_bytes > _MOST_BYTES:
+            size = self.list_via_lb.answer_bytes // 1_000_000
+            yield (
+                ("probes", "list-via-lb"),
+                f"an answer would have about {size} MB: {_MOST_BYTES // 1_000_000} MB are the most",
+            )

@@ -1,0 +1,170 @@
+"""The sources of states that are read only if a scenario names them: each of them costs the lab something."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from halab.cluster.connection import RepeatedRequest, Server
+from halab.config.expectation import FactName
+from halab.errors import Unreachable
+from halab.machines.guest_shell import GuestShell
+from halab.scenario.record.events import StateReading
+from halab.scenario.sampler.state_sources import Asked, body_of
+
+# Answered with etcd's quorum: the list of a member that is cut off may be old.
+_MEMBERS = "POST", "/v3/cluster/member/list", b'{"linearizable": true}'
+_ENDPOINTS = "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", b""
+# The state of an answer, by the address of a control plane; addresses that it does not name are absent.
+_ByAddress = Callable[[Any], Mapping[str, str]]
+
+
+class OfAddresses:
+    """A state of every control plane by its address, from one server after another until one answers."""
+
+    rate_hertz = 2.0
+
+    def __init__(
+        self,
+        fact: FactName,
+        servers: Sequence[Server],
+        control_planes: Mapping[str, str],
+        origin: float,
+        limit_seconds: float,
+    ) -> None:
+        request, self._parse = _QUESTIONS[fact]
+        self._fact = fact
+        self._control_planes = control_planes
+        self._origin = origin
+        self._servers = [
+            RepeatedRequest(server, *request, limit_seconds=limit_seconds) for server in servers
+        ]
+
+    async def read(self) -> list[StateReading]:
+        # the server that is asked first now is asked last the next time
+        self._servers.append(self._servers.pop(0))
+        why = ""
+        for server in self._servers:
+            asked = Asked.now(self._origin)
+            try:
+                states = self._parse(json.loads(body_of(await server.ask())))
+            except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
+                why = str(error)
+                continue
+            return [
+                asked.reading(self._fact, machine, states.get(address, "absent"))
+                for machine, address in self._control_planes.items()
+            ]
+        return [asked.reading(self._fact, machine, None, why) for machine in self._control_planes]
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+def members(answer: Any) -> dict[str, str]:
+    """Voter or learner, by the address of the member. One that has not started yet has no name, but an address."""
+    return {
+        str(urlsplit(url).hostname): "learner" if member.get("isLearner") else "voter"
+        for member in answer["members"]
+        for url in member["peerURLs"]
+    }
+
+
+def endpoints(answer: Any) -> dict[str, str]:
+    """The addresses behind the Service `kubernetes`, which every API server keeps up to date for itself."""
+    return {
+        address: "listed"
+        for endpoint in answer.get("endpoints") or ()
+        for address in endpoint["addresses"]
+        if endpoint.get("conditions", {}).get("ready") is not False
+    }
+
+
+_QUESTIONS: dict[FactName, tuple[tuple[str, str, bytes], _ByAddress]] = {
+    FactName.ETCD_MEMBER: (_MEMBERS, members),
+    FactName.KUBERNETES_ENDPOINT: (_ENDPOINTS, endpoints),
+}
+ADDRESS_FACTS = tuple(_QUESTIONS)
+
+# Fact → the name of its process, as the kernel knows it.
+_PROCESSES = {FactName.ETCD_MEMORY: "etcd", FactName.API_SERVER_MEMORY: "kube-apiserver"}
+MEMORY_FACTS = tuple(_PROCESSES)
+
+
+class Inside:
+    """What a machine says of itself: the states of its systemd units, the memory of its processes."""
+
+    rate_hertz = 1.0
+
+    def __init__(
+        self,
+        machine: str,
+        shell: GuestShell,
+        units: Sequence[str],
+        memories: Sequence[FactName],
+        origin: float,
+        limit_seconds: float,
+    ) -> None:
+        self._machine = machine
+        self._shell = shell
+        self._units = units
+        self._memories = memories
+        self._command = "; ".join([*map(_unit_command, units), *map(_memory_command, memories)])
+        self._origin = origin
+        self._limit_seconds = limit_seconds
+
+    async def read(self) -> list[StateReading]:
+        asked = Asked.now(self._origin)
+        why, printed = "", ""
+        try:
+            async with asyncio.timeout(self._limit_seconds):
+                printed = await self._shell.ask(self._command)
+        except TimeoutError:
+            why = "timed out"
+        except Unreachable as error:
+            why = error.message
+        values = dict(word.rsplit("=", 1) for word in printed.split() if "=" in word)
+        return [
+            *(
+                asked.reading(unit, self._machine, *_unit_state(values.get(unit), why))
+                for unit in self._units
+            ),
+            *(
+                asked.reading(fact, self._machine, *_memory(values.get(fact), why))
+                for fact in self._memories
+            ),
+        ]
+
+    def close(self) -> None:
+        """The shell is not its own."""
+
+
+def _unit_command(unit: str) -> str:
+    quoted = shlex.quote(unit)
+    show = f"systemctl show -p LoadState -p ActiveState {quoted} | sort | cut -d= -f2 | paste -sd/"
+    return f"echo {quoted}=$({show})"
+
+
+def _memory_command(fact: FactName) -> str:
+    process = _PROCESSES[fact]
+    status = f'"/proc/$(pgrep -o -x {process})/status"'
+    return f"echo {fact}=$(awk '/^VmRSS/ {{print $2}}' {status} 2>/dev/null)"
+
+
+def _unit_state(shown: str | None, why: str) -> tuple[str | None, str]:
+    """`shown` is ActiveState and LoadState."""
+    active, _, load = (shown or "").partition("/")
+    if not active:
+        return None, why or "systemd does not answer"
+    return (None, "no such unit") if load == "not-found" else (active, "")
+
+
+def _memory(kibibytes: str | None, why: str) -> tuple[int | None, str]:
+    if kibibytes and kibibytes.isascii() and kibibytes.isdigit():
+        return int(kibibytes) // 1024, ""
+    return None, why or "it does not run"

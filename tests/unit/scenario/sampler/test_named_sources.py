@@ -1,0 +1,151 @@
+"""The states that are read only if a scenario names them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from support.fakes import Call
+from support.http_server import saying, served
+from support.site_builder import Shell
+
+from halab.cluster.connection import Server
+from halab.config.expectation import FactName
+from halab.errors import Unreachable
+from halab.machines.guest_shell import GuestShell
+from halab.scenario.record.events import StateReading
+from halab.scenario.sampler.named_sources import Inside, OfAddresses, endpoints, members
+
+CONTROL_PLANES = {"cp1": "10.1.0.11", "cp2": "10.1.0.12", "cp3": "10.1.0.13"}
+MEMBERS = {
+    "members": [
+        {"name": "cp1", "peerURLs": ["https://10.1.0.11:2380"], "clientURLs": ["https://10.1.0.11:2379"]},
+        {"peerURLs": ["https://10.1.0.12:2380"], "isLearner": True},
+    ]
+}
+SLICE = {
+    "endpoints": [
+        {"addresses": ["10.1.0.11"], "conditions": {"ready": True}},
+        {"addresses": ["10.1.0.12"], "conditions": {"ready": False}},
+    ]
+}
+
+
+def http(body: object) -> bytes:
+    content = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+
+
+def seen(readings: list[StateReading]) -> dict[str, tuple[str | None, str]]:
+    return {str(reading.lane): (reading.value, reading.detail) for reading in readings}
+
+
+async def read_from(fact: FactName, *servers: Server) -> list[StateReading]:
+    source = OfAddresses(fact, servers, CONTROL_PLANES, 0.0, 1.0)
+    try:
+        return await source.read()
+    finally:
+        source.close()
+
+
+def test_members_are_voters_or_learners_and_a_machine_may_have_none() -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(http(MEMBERS))) as server:
+            return await read_from(FactName.ETCD_MEMBER, server)
+
+    assert seen(asyncio.run(read())) == {
+        "etcd-member@cp1": ("voter", ""),
+        "etcd-member@cp2": ("learner", ""),
+        "etcd-member@cp3": ("absent", ""),
+    }
+
+
+def test_the_next_server_is_asked_if_one_does_not_answer() -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(http(SLICE))) as server:
+            # the first server is asked last
+            return await read_from(FactName.KUBERNETES_ENDPOINT, server, Server("127.0.0.1", 1))
+
+    assert [reading.value for reading in asyncio.run(read())] == ["listed", "absent", "absent"]
+
+
+@pytest.mark.parametrize("answer", [http([]), http({}), http({"members": [{}]}), b"HTTP/1.1 503 no\r\n\r\n"])
+def test_without_a_good_answer_the_state_is_unknown(answer: bytes) -> None:
+    async def read() -> list[StateReading]:
+        async with served(saying(answer)) as server:
+            return await read_from(FactName.ETCD_MEMBER, server)
+
+    readings = asyncio.run(read())
+    assert [reading.value for reading in readings] == [None, None, None]
+    assert all(reading.detail for reading in readings)
+
+
+def test_an_endpoint_without_addresses_behind_it_lists_nobody() -> None:
+    assert endpoints({"endpoints": None}) == {}
+    assert members({"members": []}) == {}
+
+
+class FakeShell(GuestShell):
+    def __init__(self, answer: str | Exception) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    async def ask(self, command: str) -> str:
+        self.asked.append(command)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def inside(shell: GuestShell) -> Callable[[], Awaitable[list[StateReading]]]:
+    return Inside(
+        "cp2", shell, ["kubelet.service", "getty@tty1.service"], [FactName.ETCD_MEMORY], 0.0, 1.0
+    ).read
+
+
+def test_the_commands_print_what_is_read(tmp_path: Path) -> None:
+    machine = Shell(tmp_path)
+    machine.add_tool(
+        "systemctl",
+        'if [ "${!#}" = kubelet.service ]; then echo LoadState=loaded; echo ActiveState=failed; exit; fi\n'
+        "echo LoadState=not-found; echo ActiveState=inactive",
+    )
+    machine.add_tool("pgrep", "echo self")
+    fake = FakeShell("")
+    asyncio.run(_read(inside(fake)))
+    fake.answer = " ".join(machine(Call("cp2", fake.asked[0], None, None, 20)).output.split())
+    readings = seen(asyncio.run(_read(inside(fake))))
+    assert readings["kubelet.service@cp2"] == ("failed", "")
+    assert readings["getty@tty1.service@cp2"] == (None, "no such unit")
+    memory, why = readings["etcd-memory@cp2"]
+    assert (memory is not None and memory.isdigit(), why) == (True, "")
+
+
+async def _read(read: Callable[[], Awaitable[list[StateReading]]]) -> list[StateReading]:
+    return await read()
+
+
+def test_a_process_that_does_not_run_has_no_memory() -> None:
+    fake = FakeShell("kubelet.service=active/loaded etcd-memory=")
+    assert seen(asyncio.run(_read(inside(fake)))) == {
+        "kubelet.service@cp2": ("active", ""),
+        "getty@tty1.service@cp2": (None, "systemd does not answer"),
+        "etcd-memory@cp2": (None, "it does not run"),
+    }
+
+
+def test_memory_is_in_mebibytes() -> None:
+    fake = FakeShell("etcd-memory=104857")
+    assert seen(asyncio.run(_read(inside(fake))))["etcd-memory@cp2"] == ("102", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(Unreachable("the connection is cut"), "the connection is cut"), (TimeoutError(), "timed out")],
+)
+def test_a_machine_that_does_not_answer_has_unknown_states(error: Exception, why: str) -> None:
+    readings = asyncio.run(_read(inside(FakeShell(error))))
+    assert {(reading.value, reading.detail) for reading in readings} == {(None, why)}
