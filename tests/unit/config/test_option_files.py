@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from support.scenario_files import KNOWN, fault, problems
 
 from halab.config import scenario_rules
 from halab.config.targets import FaultTarget
+from halab.errors import BadFile
+from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Option
 
 
@@ -140,3 +143,15 @@ def test_files_of_the_twin_are_read_too(tmp_path: Path) -> None:
     path.write_text(text[:begin] + replaced + "\n")
     (problem,) = problems(path.read_text(), tmp_path)
     assert "twin.replace.stopped.with.script: no such file" in problem
+
+
+def test_the_setting_of_a_twin_may_be_a_file(tmp_path: Path) -> None:
+    """It is read by the fault edit-balancer of the catalogue."""
+    text = re.sub(r"twin: .*", "twin: {set: {load_balancer: {config: ./own.cfg}}}", STOP)
+    path = tmp_path / "s.yml"
+    path.write_text(text)
+    with pytest.raises(BadFile, match=r"s.yml:\d+: twin.set.load_balancer.config: no such file: .*own.cfg"):
+        scenario_rules.read_with_texts(path, FAULTS)
+    (tmp_path / "own.cfg").write_text("global\n")
+    _, texts = scenario_rules.read_with_texts(path, FAULTS)
+    assert texts == {"./own.cfg": "global\n"}
