@@ -50,6 +50,10 @@ class Targets:
                 options[name] = self._filled(value, machine, is_structured=option.reads is not None)
             elif value != EVERYONE:
                 options[name] = ",".join(self._others_than(machine, value))
+        # a value may be wrong only now: `mode: "{cp1}"`
+        wrong = list(fault.problems_with(options))
+        if wrong:
+            raise BadUsage("; ".join(wrong))
         return options
 
     def _filled(self, text: str, machine: str, *, is_structured: bool) -> str:

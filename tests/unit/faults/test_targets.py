@@ -183,3 +183,8 @@ def test_a_placeholder_of_a_single_fault_is_a_machine_or_a_role(guests: FakeGues
     with pytest.raises(BadUsage, match="no such machine or role: {killed}") as error:
         options(guests, {}, script="ping {killed}")
     assert str(error.value.hint).startswith(r"write \{killed} if it is not a placeholder; the lab has")
+
+
+def test_a_value_that_is_wrong_once_it_has_an_address_is_refused(guests: FakeGuests) -> None:
+    with pytest.raises(BadUsage, match="patch: Extra data"):
+        options(guests, {}, script="x", patch="{cp1} {")
