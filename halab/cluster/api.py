@@ -82,6 +82,7 @@ class Credentials:
 
 
 def url(machine: Machine) -> str:
+    """Where the API server of a control plane is."""
     return f"https://{machine.address}:{API_PORT}"
 
 
@@ -150,7 +151,9 @@ class _Tunnelled(httpx.HTTPTransport):
 def connect(lab: Lab, credentials: Credentials, *, tunnel: str | None = None) -> Api:
     """A client for the API through the load balancer; `tunnel` is the socket of a SOCKS5 proxy that reaches it."""
     limit = _EMULATED_TIMEOUT_SECONDS if lab.is_emulated else _TIMEOUT_SECONDS
-    return Api(url(lab.balancer), credentials.context(), timeout_seconds=limit, tunnel=tunnel)
+    return Api(
+        f"https://{lab.endpoint_address}", credentials.context(), timeout_seconds=limit, tunnel=tunnel
+    )
 
 
 def reason(error: Exception) -> str:

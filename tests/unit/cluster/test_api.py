@@ -95,7 +95,15 @@ def test_a_failure_is_a_few_words(error: Exception, words: str) -> None:
 
 
 def test_the_address_of_a_machine_is_that_of_its_api_server() -> None:
-    assert api.url(lab_of().balancer) == "https://10.213.7.10:6443"
+    assert api.url(lab_of(load_balancer={"port": 7443}).control_planes[0]) == "https://10.213.7.11:6443"
+
+
+def test_a_client_of_the_lab_asks_the_load_balancer_at_its_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Credentials, "context", lambda self: ssl.create_default_context())
+    with api.connect(lab_of(load_balancer={"port": 7443}), Credentials.in_folder(tmp_path)) as client:
+        assert client._client.base_url == "https://10.213.7.10:7443"
 
 
 def kubeconfig() -> str:
