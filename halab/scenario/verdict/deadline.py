@@ -39,7 +39,7 @@ def answered(
     revoke the decision by which the run went on.
     """
     known = [sample for sample in samples if sample.end <= now]
-    waited = [sample.t for sample in samples if sample.t < now < sample.end]
+    waited = [sample.t for sample in samples if sample.end > now]
     written_until = max([now, *(sample.end for sample in samples)])
     spacings = [second.t - first.t for first, second in pairwise(known)]
     if len(spacings) < _FEWEST_SPACINGS:
@@ -79,13 +79,12 @@ def ok_within(samples: Sequence[Sample], lane: Lane, counts_from: float, limit_s
     latest = counts_from + limit_seconds
     if not samples:
         return Judgement(JudgementState.OPEN, f"no sample of {lane.in_words}")
-    first = len(samples)
-    while first > 0 and samples[first - 1].ok:
-        first -= 1
-        if _after_a_gap(samples, first, counts_from):
+    good: list[Sample] = []
+    for sample in reversed(samples):
+        if not sample.ok or (good and _is_gap(sample, good[0])):
             break
-    good, before = samples[first:], samples[:first]
-    failed = [sample for sample in before if not sample.ok]
+        good.insert(0, sample)
+    failed = [sample for sample in samples if not sample.ok]
     # counted to the first answer: its question may have been asked, and waited, while nothing answered
     since = (
         min((sample.end for sample in good), default=math.inf)
@@ -129,8 +128,8 @@ def fails_within(
     """A series of failed samples must begin within the limit."""
     latest = counts_from + limit_seconds
     failing: list[Sample] = []
-    for number, sample in enumerate(samples):
-        if sample.ok or _after_a_gap(samples, number, counts_from):
+    for sample in samples:
+        if sample.ok or (failing and _is_gap(failing[-1], sample)):
             failing = []
         if not sample.ok:
             failing.append(sample)
@@ -163,7 +162,6 @@ def _after(name: str, seconds: float, limit_seconds: float) -> tuple[Figure, ...
     return (Figure(name, Unit.SECONDS, seconds, limit_seconds),)
 
 
-def _after_a_gap(samples: Sequence[Sample], number: int, counts_from: float) -> bool:
-    """True if there was no question for a long time before this sample; `number` is its index."""
-    before = samples[number - 1].t if number > 0 else counts_from
-    return samples[number].t - before > GAP_SECONDS
+def _is_gap(before: Sample, sample: Sample) -> bool:
+    """True if there was no question for a long time between two samples."""
+    return sample.t - before.t > GAP_SECONDS

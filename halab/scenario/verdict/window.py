@@ -33,7 +33,7 @@ def during(
     later = samples.between(lane, start, math.inf)
     if expectation.fails:
         # a question asked before the heal and answered after it may have been answered because of the heal
-        later = [sample for sample in later if sample.t >= end or not sample.ok or sample.end <= end]
+        later = [sample for sample in later if not sample.ok or sample.end <= end]
     sampled = _SampledWindow(
         expectation, lane, later, figures(later, start, end), is_closed=window.end is not None
     )

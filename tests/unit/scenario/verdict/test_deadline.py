@@ -92,6 +92,25 @@ def test_the_first_question_after_the_step_counts() -> None:
     assert (judgement.state, judgement.at) == (JudgementState.MET, 10)
 
 
+def test_patience_stretches_a_limit() -> None:
+    """Ok seven seconds after the step."""
+    expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 5s"})
+    samples = Samples([*bad(10, 12, 14, 16), *good(17, 17.2, 17.4, 17.6, 17.8)])
+    assert within(expectation, samples, P, 10.0, 1.0, 30.0).state is JudgementState.BROKEN
+    assert within(expectation, samples, P, 10.0, 2.0, 30.0).state is JudgementState.MET
+
+
+def test_the_last_four_seconds_before_a_step_show_the_usual_time_between_two_questions() -> None:
+    """It is 0.75 s, so none is missing. If it was 0.1 s, as earlier and later, one could still wait for its answer."""
+    expectation = ProbeExpectation.model_validate({"probe": "write-via-lb", "ok": "within 5s"})
+    earlier = good(*(4 + number / 10 for number in range(20)))
+    before = good(6, 6.75, 7.5, 8.25, 9, 9.75)
+    judgement = within(
+        expectation, Samples([*earlier, *before, *good(10.5, 10.6, 10.7, 10.8, 10.9)]), P, 10.0, 1.0, 11.0
+    )
+    assert judgement.state is JudgementState.MET
+
+
 # ok within
 
 
@@ -109,6 +128,9 @@ def test_the_first_question_after_the_step_counts() -> None:
             "p was ok only 4 times in a row",
         ),
         (good(13, 13.2, 13.4, 13.6, 13.8), 2, JudgementState.OPEN, "no sample of p before 3s"),
+        # a gap ends a series of ok answers, and two seconds without a question are none
+        (good(10, 12.1, 12.3, 12.5, 12.7, 12.9), 2, JudgementState.OPEN, "no sample of p before 2.1s"),
+        (good(10, 12, 12.2, 12.4, 12.6), 1, JudgementState.MET, "p ok all along"),
         (bad(10, 15), 2, JudgementState.BROKEN, "p still failed after 5s: refused"),
         # at the last moment it may still become good
         (bad(12), 2, JudgementState.OPEN, "p failed: refused"),
@@ -168,12 +190,15 @@ def test_ok_again_cites_the_series_of_ok_answers_and_not_the_last_failure() -> N
          "p answered: 2 of 4 samples failed, never 3 in a row"),
         # a run of failures that began in time may still become long enough
         ([*good(10), *bad(11.9, 12.1)], 2, JudgementState.OPEN, "p has not failed 3 times in a row"),
+        ([*good(10, 11), *bad(12, 12.1)], 2, JudgementState.OPEN, "p has not failed 3 times in a row"),
         # the limit is over only after its last moment
+        (good(10, 15), 5, JudgementState.OPEN, "p has not failed 3 times in a row"),
         (good(10, 12), 2, JudgementState.OPEN, "p has not failed 3 times in a row"),
         # what nobody asked after the limit hides nothing
         (good(10, 12, 14.5), 2, JudgementState.BROKEN, "p answered: 0 of 2 samples failed, never 3 in a row"),
         (good(10, 11.9, 14.5), 2, JudgementState.OPEN, "no sample of p for 2.6s"),
-        # a gap ends a run of failures
+        # a gap ends a run of failures, and two seconds without a question are none
+        (bad(10, 12, 12.2), 5, JudgementState.MET, "p failed after 0s: refused"),
         (bad(10, 10.2, 12.3), 5, JudgementState.OPEN, "p has not failed 3 times in a row"),
         ([], 2, JudgementState.OPEN, "no sample of p"),
     ],

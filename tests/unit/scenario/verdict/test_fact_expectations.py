@@ -491,6 +491,13 @@ def test_a_limit_is_over_only_after_its_last_moment() -> None:
     assert [(each.start, each.end, each.samples) for each in late.evidence] == [(14.0, 15.0, 2)]
 
 
+@pytest.mark.parametrize(("detail", "reason"), [("timed out", "timed out"), ("", "no answer")])
+def test_a_state_that_is_unknown_when_the_limit_is_over_says_why(detail: str, reason: str) -> None:
+    lane = Track(Lane("fact", "cp1"), [FactReading(14.0, 14.0, None, detail)], is_sampled=True)
+    judgement = reached(lane, "b", COUNTS_FROM, 2.0, 20.0)
+    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, f"fact on cp1 is unknown: {reason}")
+
+
 def test_a_gap_after_the_limit_hides_nothing_and_the_first_gap_before_it_is_reported() -> None:
     after = sampled((11.5, "a"), (13.0, "a"), (19.0, "b"))
     assert reached(after, "b", COUNTS_FROM, 2.0, 20.0).state is JudgementState.BROKEN

@@ -497,6 +497,13 @@ def test_the_samples_cited_for_a_judgement(promised: dict[str, Any], at: float, 
     assert (calm.at, [each.samples for each in calm.evidence]) == (0.0, [10])
 
 
+def test_a_failure_at_the_moment_an_outage_ends_belongs_to_the_next_outage() -> None:
+    """The question asked at 1 s is answered at 3 s; the one asked then fails."""
+    judgement = judged("++++" + "-h---------" + "-" + "++++", longest_outage="3s")
+    assert judgement.seen == "p was out for 2.2s, from 0.8s (refused)"
+    assert [(each.start, each.end, each.samples) for each in judgement.evidence] == [(0.8, 2.8, 10)]
+
+
 def test_the_first_failure_is_quoted() -> None:
     samples = lane("+++---+++++")
     told = [
