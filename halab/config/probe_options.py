@@ -11,10 +11,10 @@ from halab.config.loading import Model
 from halab.config.probe import ProbeName
 from halab.config.quantities import Seconds
 
-# An answer of 32 MB takes a lab on two cores 1 s.
+# A longer answer has no chance to arrive within the time limit of 2 s.
 _MOST_BYTES = 32_000_000
-# The API adds this to an object: names, times, the fields and who manages them.
-_BYTES_PER_OBJECT = 450
+# The API adds this to an object: names, times, the fields and who manages them (Kubernetes 1.37).
+_BYTES_PER_OBJECT = 390
 
 
 def _pod_limit(seconds: float) -> float:

@@ -1,6 +1,6 @@
 """A shell on a machine that stays open, for questions that are asked several times a second.
 
-A command over a new SSH connection takes 0.2 s of CPU on both sides. Here it takes a fork on the machine.
+A new SSH connection for each of them would cost both sides a handshake. Here a command takes a fork on the machine.
 """
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ from halab.topology.lab import Lab
 _LABEL = "probes"
 WATCH_PREFIX = "halab-watch-"
 _OF_RUNS = f"/api/v1/namespaces?labelSelector=halab%20in%20({ledger.LABEL},{_LABEL})"
-# Eight requests at once fill a namespace with 500 objects in 3 s on two cores.
 _AT_ONCE = 8
 _READY_SECONDS = 90
 _REPLICAS = 2

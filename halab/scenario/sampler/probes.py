@@ -12,8 +12,8 @@ from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
 # Probes of single machines only show which machine failed: 5 Hz are enough for them.
 RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
-# A list of 500 objects costs an API server 10 ms, and a pod costs its node and the API some 300 ms. Less than once a
-# second would be a gap (outage.GAP_SECONDS).
+# A long list and a new pod cost the lab much more than other questions. Less than once a second would be a gap
+# (outage.GAP_SECONDS).
 _RATES = {Question.LIST: 2.0, Question.POD: 1.0}
 # An emulated processor needs up to half a second for one TLS handshake. With 45 questions a second, an API server that
 # was killed was not back after 5 minutes on 2 cores. With 9 questions a second it was back after 25 s, but on 2 slower
