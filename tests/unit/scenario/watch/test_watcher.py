@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,8 @@ from support.fakes import FakeClock, lab_of
 
 from halab.cli import Interrupted, main, streams, watch
 from halab.cli.live_view import LiveScreen, change_line, screen, summary
+from halab.config.probe import ProbeName
+from halab.errors import BadUsage
 from halab.lifecycle import lab as labs
 from halab.machines.power import PowerState
 from halab.scenario.record.events import Sample, StateReading
@@ -232,3 +235,15 @@ def test_a_machine_whose_power_state_cannot_be_read_is_unknown() -> None:
     power = SilentPower()
     assert watcher._state(power, "cp1") == "running"  # type: ignore[arg-type]
     assert watcher._state(power, "cp2") == "unknown"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["list-via-lb", "pod-starts", "service", "watch-resuming"])
+def test_a_probe_that_needs_something_in_the_cluster_is_refused_without_writes(name: str) -> None:
+    extra = [probe for probe in ProbeName if probe == name]
+    nowhere: Any = None
+    with (
+        pytest.raises(BadUsage, match=f"{name} needs objects in the cluster") as raised,
+        watcher.watching(nowhere, LAB, 0.0, extra=extra),
+    ):
+        pass
+    assert raised.value.hint == "add --writes"
