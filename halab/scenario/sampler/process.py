@@ -124,7 +124,10 @@ class SamplerProcess:
                 return Stream(probe, server, config.namespace, limit, partial(self._record_cut, probe))
             case Way.RESUMED_WATCH:
                 report = partial(self._record_cut, probe)
-                return ResumedWatch(probe, server, config.namespace, limit, report, self._deliveries)
+                certain = partial(self._record_certain, probe)
+                return ResumedWatch(
+                    probe, server, config.namespace, limit, report, certain, self._deliveries
+                )
             case Way.KEPT:
                 return KeptConnection(probe, server, config.namespace, limit)
             case _:
@@ -156,6 +159,9 @@ class SamplerProcess:
         except Unreachable as error:
             outcome = Reply(False, error.message)
         self._record(probe, begun, outcome, number, stalled=self._pulse.stood_still(begun))
+
+    def _record_certain(self, probe: Probe, why: str) -> None:
+        self._record(probe, time.monotonic(), Reply(False, why), stalled=0.0)
 
     def _record_cut(self, probe: Probe, why: str) -> None:
         # a stream that the sampler did not read may be cut for that reason

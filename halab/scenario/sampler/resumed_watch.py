@@ -62,7 +62,8 @@ class ResumedWatch(Stream):
     """A watch of the objects that the sampler writes, which is resumed after a cut.
 
     A cut is no failure for such a client if the next event comes in time. A failed sample is recorded for a write that
-    was acknowledged but not told, for one that was told twice, and if the API has forgotten the version.
+    was acknowledged but not told, for one that was told twice, and if the API has forgotten the version. `was_wrong`
+    gets what is certain even if the sampler stood still meanwhile: a slow reader is cut off, and misses nothing.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class ResumedWatch(Stream):
         namespace: str,
         limit_seconds: float,
         was_cut: Callable[[str], None],
+        was_wrong: Callable[[str], None],
         deliveries: Deliveries,
     ) -> None:
         super().__init__(probe, server, namespace, limit_seconds, was_cut)
+        self._was_wrong = was_wrong
         self._deliveries = deliveries
         self._version: int | None = None
 
@@ -84,7 +87,7 @@ class ResumedWatch(Stream):
     async def _begin(self, connection: Connection) -> None:
         if self._version is None:
             self._version = await self._listed_version(connection)
-            self._report("missed", self._deliveries.begin(self._version))
+            self._report("missed", self._deliveries.begin(self._version), self._was_cut)
         path = f"{self._path}?watch=1&allowWatchBookmarks=true&resourceVersion={self._version}"
         status = await connection.begin("GET", path)
         if status == _GONE:
@@ -119,10 +122,10 @@ class ResumedWatch(Stream):
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise Unreachable("the watch got an event that cannot be read") from error
         if number is not None and not self._deliveries.tell(number):
-            self._report("told twice", [number])
+            self._report("told twice", [number], self._was_wrong)
         # an older event does not move the watch back
         self._version = version if self._version is None else max(self._version, version)
-        self._report("missed", self._deliveries.reach(version))
+        self._report("missed", self._deliveries.reach(version), self._was_wrong)
         return bool(kind != "BOOKMARK")
 
     def _forget(self) -> None:
@@ -130,11 +133,12 @@ class ResumedWatch(Stream):
         self._was_cut(f"the API has forgotten version {self._version}: listed anew")
         self._version = None
 
-    def _report(self, what: str, numbers: list[int]) -> None:
+    @staticmethod
+    def _report(what: str, numbers: list[int], tell: Callable[[str], None]) -> None:
         if numbers:
             names = [f"{_NAME}{number}" for number in numbers[:_MOST_NAMED]]
             more = f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else ""
-            self._was_cut(f"{what}: {', '.join(names)}{more}")
+            tell(f"{what}: {', '.join(names)}{more}")
 
 
 def _number(written: Any) -> int | None:

@@ -121,11 +121,12 @@ def followed(
 ) -> tuple[list[str], list[str]]:
     """What was reported, and the versions from which the watch began."""
     reported: list[str] = []
+    certain: list[str] = []
 
     async def follow() -> None:
         async with served(api.serve) as server:
             deliver = deliveries or Deliveries()
-            watch = ResumedWatch(PROBE, server, "space", 2.0, reported.append, deliver)
+            watch = ResumedWatch(PROBE, server, "space", 2.0, reported.append, certain.append, deliver)
             task = asyncio.create_task(watch.run())
             async with asyncio.timeout(10):
                 while sum("watch=1" in path for path in api.asked) < watches:
@@ -135,7 +136,8 @@ def followed(
 
     asyncio.run(follow())
     begun = [path.rpartition("resourceVersion=")[2] for path in api.asked if "watch=1" in path]
-    return reported, begun
+    # what is certain is marked
+    return [*reported, *(f"! {what}" for what in certain)], begun
 
 
 def test_after_a_cut_the_watch_is_resumed_from_the_last_event_without_a_list() -> None:
@@ -150,7 +152,7 @@ def test_a_bookmark_moves_the_version() -> None:
 
 def test_a_write_that_comes_again_is_reported() -> None:
     reported, _ = followed(Api([event(11, 1), event(11, 1) + event(12, 2)]))
-    assert reported == ["told twice: write-1"]
+    assert reported == ["! told twice: write-1"]
 
 
 def test_a_write_that_was_acknowledged_and_not_told_is_reported() -> None:
@@ -165,7 +167,7 @@ def test_a_write_that_was_acknowledged_and_not_told_is_reported() -> None:
             await super().serve(reader, writer)
 
     reported, _ = followed(Acknowledged([event(11, 1), event(30, 9)]), deliveries)
-    assert reported == ["missed: write-2, write-3, write-4, write-5, write-6 and 2 more"]
+    assert reported == ["! missed: write-2, write-3, write-4, write-5, write-6 and 2 more"]
 
 
 @pytest.mark.parametrize("in_band", [True, False])
