@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from pathlib import Path
 
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
@@ -247,10 +248,12 @@ class Provisioner:
                 machine, _TIMED, input=path.read_text(), timeout_seconds=self._limit(seconds), log=log
             )
         except CommandFailed as error:
+            # the end of the log may come from an earlier `up`
+            output = "\n".join(_added(log, before)[-_TAIL_LINES:]) or error.output
             raise ScriptFailed(
-                f"{script} failed on {machine}:\n{error.output}",
+                f"{script} failed on {machine}:\n{output}",
                 script=script,
-                output=error.output,
+                output=output,
                 hint=f"see the whole log: {log}",
             ) from error
         except TimedOut as error:
@@ -261,9 +264,9 @@ class Provisioner:
                 output=tail,
                 hint=f"see the whole log: {log}",
             ) from error
-        with log.open(errors="replace") as stream:
-            stream.seek(before)
-            changed = [line.partition(" changed: ")[2].strip() for line in stream if " changed: " in line]
+        changed = [
+            line.partition(" changed: ")[2].strip() for line in _added(log, before) if " changed: " in line
+        ]
         self._changed.update((machine, what) for what in changed)
         return len(changed)
 
@@ -273,3 +276,12 @@ class Provisioner:
 
     def _limit(self, seconds: float) -> float:
         return seconds * self._lab.patience
+
+
+def _added(log: Path, before: int) -> list[str]:
+    """The lines of a log after its first `before` bytes."""
+    if not log.exists():
+        return []
+    with log.open("rb") as stream:
+        stream.seek(before)
+        return stream.read().decode(errors="replace").splitlines()

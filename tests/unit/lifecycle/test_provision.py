@@ -258,3 +258,11 @@ def test_a_load_balancer_that_does_not_start_says_why(work: Work) -> None:
     why = CommandFailed("ended", code=1, output=output)
     with pytest.raises(ScriptFailed, match="does not work with the configuration"):
         provision(lab_with("global\n"), work, balancer_says(why))
+
+
+def test_what_an_earlier_up_said_is_not_said_of_this_one(work: Work) -> None:
+    (work.logs / "lb1.log").write_text(REJECTED)
+    failed = Completed(1, "21:04:00 error: it does not listen on port 6443\n", "")
+    with pytest.raises(ScriptFailed) as raised:
+        provision(lab_with("defaults\n  mood tcp\n"), work, balancer_says(failed))
+    assert raised.value.output == "21:04:00 error: it does not listen on port 6443"
