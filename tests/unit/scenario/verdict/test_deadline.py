@@ -130,7 +130,7 @@ def test_the_last_four_seconds_before_a_step_show_the_usual_time_between_two_que
         (good(13, 13.2, 13.4, 13.6, 13.8), 2, JudgementState.OPEN, "no sample of p before 3s"),
         # a gap ends a series of ok answers, and two seconds without a question are none
         (good(10, 12.1, 12.3, 12.5, 12.7, 12.9), 2, JudgementState.OPEN, "no sample of p before 2.1s"),
-        (good(10, 12, 12.2, 12.4, 12.6), 1, JudgementState.MET, "p ok all along"),
+        (good(10, 12, 12.2, 12.4, 12.6), 1, JudgementState.MET, "p was ok all the time"),
         (bad(10, 15), 2, JudgementState.BROKEN, "p still failed after 5s: refused"),
         # at the last moment it may still become good
         (bad(12), 2, JudgementState.OPEN, "p failed: refused"),
