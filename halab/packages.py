@@ -45,7 +45,6 @@ _NAMES: Mapping[str, tuple[str | None, str | None, str | None]] = {
     "build-essential": ("gcc make", "base-devel", "gcc make"),
     "dnsmasq-base": ("dnsmasq", "dnsmasq", "dnsmasq"),
     "docker.io": ("moby-engine docker-cli", "docker", "docker"),
-    "extlinux": ("syslinux-extlinux", "syslinux", "syslinux"),
     "fdisk": ("util-linux", "util-linux", "util-linux"),
     "iproute2": ("iproute", "iproute2", "iproute2"),
     "libvirt-daemon-system": ("libvirt", "libvirt", "libvirt"),
@@ -63,7 +62,7 @@ _NAMES: Mapping[str, tuple[str | None, str | None, str | None]] = {
 }
 _COLUMNS = {Family.FEDORA: 0, Family.ARCH: 1, Family.SUSE: 2}
 # RHEL and its rebuilds have fewer packages than Fedora. Their qemu is /usr/libexec/qemu-kvm.
-_NOT_IN_RHEL = {"docker.io", "extlinux", "qemu-system-arm", "qemu-system-x86", "vagrant", "vagrant-libvirt"}
+_NOT_IN_RHEL = {"docker.io", "qemu-system-arm", "qemu-system-x86", "vagrant", "vagrant-libvirt"}
 # Ubuntu 22.04 has Vagrant 2.2.19, which is too old, and newer Ubuntus have none.
 _NOT_IN_UBUNTU = {"vagrant", "vagrant-libvirt"}
 # They build boxes, which are Debian's. halab supports that on Debian and Ubuntu only.

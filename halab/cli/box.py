@@ -33,7 +33,7 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
     \b
     Example:
       halab box build --kubernetes 1.36
-      sudo env HOME="$HOME" PATH="$PATH" halab box build --provider libvirt
+      halab box build --provider libvirt
     """
     from halab.cli.console import progress
     from halab.config import kubernetes

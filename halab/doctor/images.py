@@ -10,6 +10,7 @@ from halab.doctor.host import Host
 from halab.errors import Corrupted, HalabError
 from halab.images import cache
 from halab.images.bundle import Bundle
+from halab.images.user_namespace import NoUserNamespace
 from halab.packages import BUILD_ELSEWHERE
 
 
@@ -36,9 +37,6 @@ def check_box(host: Host, subject: Subject) -> Finding:
         return _stock_box(host, name)
     bundle = host.bundle(subject.release, subject.written.kubernetes.source)
     build = f"halab box build {name}{_for_provider(subject)}{_options(subject)}"
-    build_as_root = fix.as_root_with_environment(host, build)
-    needs_root = subject.provider is ProviderKind.LIBVIRT and not host.is_root
-    build = build_as_root if needs_root else build
     try:
         box = host.box(name, bundle, subject.provider) if bundle else None
     except Corrupted as error:
@@ -53,11 +51,9 @@ def check_box(host: Host, subject: Subject) -> Finding:
     obstacle = host.box_obstacle(subject.provider)
     if obstacle:
         fixes = [_then(obstacle.hint, build)] if obstacle.hint else []
-        if build_as_root != build or not fixes:
-            fixes.append(build_as_root)
-        return failed(f"not in the cache, and it cannot be built: {obstacle.message}", *fixes)
-    if needs_root:
-        return failed(f"not in the cache, and building it needs root: {name}", build)
+        if isinstance(obstacle, NoUserNamespace):
+            fixes.append(fix.as_root_with_environment(host, build))
+        return failed(f"not in the cache, and it cannot be built: {obstacle.message}", *fixes or [build])
     return warning(f"not in the cache; `halab up` builds it (1 to 3 min): {name}", build)
 
 

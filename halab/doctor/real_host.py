@@ -24,7 +24,7 @@ from halab.doctor.kvm_guest import Boot, Guest
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import cache, debian, disk, integrity, user_namespace
+from halab.images import cache, integrity, user_namespace
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
@@ -162,13 +162,10 @@ class RealHost:
 
     def box_obstacle(self, provider: ProviderKind) -> HalabError | None:
         try:
-            debian.mmdebstrap()
-            if provider is ProviderKind.LIBVIRT:
-                disk.kernel_package(self.architecture)
-                disk.require_tools()
+            boxes.require_tools(provider)
         except HostProblem as error:
             return error
-        return None if provider is ProviderKind.LIBVIRT or self.is_root else user_namespace.obstacle()
+        return None if self.is_root else user_namespace.obstacle()
 
     def bundle_obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
         return bundles.MAKERS[source].obstacle(release, patience_seconds=_RELEASE_HOST_SECONDS)

@@ -67,7 +67,12 @@ class Box:
             raise Corrupted(
                 f"checksum mismatch: the box changed since it was built: {self.file}",
                 hint="build it again: "
-                + build_command(self.name, self.provider, noted["kubernetes"], noted["source"], "--force"),
+                + " ".join(
+                    [
+                        *_build_words(self.name, self.provider, noted["kubernetes"], noted["source"]),
+                        "--force",
+                    ]
+                ),
             )
 
     def _noted(self, *names: str) -> dict[str, str]:
@@ -133,7 +138,7 @@ def ensure(
         return _ensure_as_user(box, recipe, bundle, progress, force=force)
     with cache.locked(f"box-{box.path.name}", progress):
         if force or not box.file.is_file():
-            _require_tools(provider)
+            require_tools(provider)
             cache.need_space(cache.folder(), SPACE_BYTES[provider])
             with cache.replacing(box.path) as folder:
                 _build(recipe, bundle, folder, provider, progress)
@@ -149,12 +154,13 @@ def _ensure_as_user(box: Box, recipe: Recipe, bundle: Bundle, progress: Progress
     cache.need_space(cache.folder(), SPACE_BYTES[box.provider])
     rootfs.base(_for_provider(recipe, box.provider), progress)
     words = _build_words(box.name, box.provider, bundle.manifest.kubernetes, bundle.manifest.source)
-    with progress.step("build the box in a user namespace", limit_seconds=_BUILD_SECONDS):
+    with progress.step("build the box in a user namespace", limit_seconds=_BUILD_SECONDS) as step:
         try:
-            process.run(
-                user_namespace.command([sys.executable, "-m", *words, *(["--force"] if force else [])]),
-                timeout_seconds=3600,
+            user_namespace.run(
+                [sys.executable, "-m", *words, *(["--force"] if force else [])],
+                step,
                 env={"HALAB_CACHE": str(cache.folder()), **process.same_modules()},
+                limit_seconds=3600,
             )
         except CommandFailed as error:
             raise HostProblem(
@@ -167,25 +173,20 @@ def _ensure_as_user(box: Box, recipe: Recipe, bundle: Bundle, progress: Progress
 def obstacle(name: str, provider: ProviderKind, kubernetes: str, source: str) -> HostProblem | None:
     """Why this user cannot build a box on this host; None if they can. The hint has the command for this box."""
     try:
-        _require_tools(provider)
+        require_tools(provider)
     except HostProblem as problem:
         return problem
     if os.geteuid() == 0:
         return None
-    command = " ".join(_build_words(name, provider, kubernetes, source))
+    return user_namespace.required_for(" ".join(_build_words(name, provider, kubernetes, source)))
+
+
+def require_tools(provider: ProviderKind) -> None:
+    """HostProblem if this host lacks what builds a box for this provider, apart from permissions."""
+    debian.mmdebstrap()
     if provider is ProviderKind.LIBVIRT:
-        return HostProblem(
-            "building a box for libvirt needs root: its boot loader is installed through a mounted disk",
-            hint=f"run it once as root: {process.as_root(command)}",
-        )
-    return user_namespace.required_for(command)
-
-
-def build_command(name: str, provider: ProviderKind, kubernetes: str, source: str, *options: str) -> str:
-    """The command line that builds a box, with sudo where the user needs it."""
-    command = " ".join([*_build_words(name, provider, kubernetes, source), *options])
-    needs_root = provider is ProviderKind.LIBVIRT and os.geteuid() != 0
-    return process.as_root(command) if needs_root else command
+        disk.boot_packages(cache.architecture())
+        disk.require_tools()
 
 
 def _build_words(name: str, provider: ProviderKind, kubernetes: str, source: str) -> list[str]:
@@ -219,8 +220,8 @@ def _build(recipe: Recipe, bundle: Bundle, folder: Path, provider: ProviderKind,
 def _for_provider(recipe: Recipe, provider: ProviderKind) -> Recipe:
     merged = recipe.for_provider(provider)
     if provider is ProviderKind.LIBVIRT:
-        kernel = disk.kernel_package(cache.architecture())
-        return merged.model_copy(update={"packages": (*merged.packages, kernel)})
+        boot = disk.boot_packages(cache.architecture())
+        return merged.model_copy(update={"packages": (*merged.packages, *boot)})
     return merged
 
 
@@ -230,13 +231,6 @@ def _pack(root: Path, packed: Path, progress: Progress) -> None:
             ["tar", "-C", root, "--numeric-owner", "--sort=name", "--xattrs", "-cf", packed, "."],
             timeout_seconds=600,
         )
-
-
-def _require_tools(provider: ProviderKind) -> None:
-    debian.mmdebstrap()
-    if provider is ProviderKind.LIBVIRT:
-        disk.kernel_package(cache.architecture())
-        disk.require_tools()
 
 
 def _box(name: str, bundle_key: str, provider: ProviderKind) -> Box:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -61,7 +62,8 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
     path = make_folder(folder() / "locks") / f"{name}.lock"
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        with named_failures(path):
+            lock.acquire(timeout=0)
     except Timeout:
         with progress.step(f"wait for another halab process that uses {name}", limit_seconds=_LOCK_SECONDS):
             try:
@@ -156,7 +158,8 @@ def named_failures(path: Path) -> Iterator[None]:
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise HostProblem(
                 f"cannot write: {error.filename or path}",
-                hint="use a folder of your own: export HALAB_CACHE=/path",
+                hint="use a folder of your own: export HALAB_CACHE=/path; or, if root made files in your own: "
+                f'sudo chown -R "$USER" {shlex.quote(str(folder()))}',
             ) from error
         raise
     except CommandFailed as error:

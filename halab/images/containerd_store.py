@@ -6,12 +6,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from halab import process
-from halab.clock import Deadline, NotYet, RealClock, wait_for
-from halab.errors import HalabError
+from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
+from halab.errors import CommandFailed, HalabError, TimedOut
 from halab.images.bundle import Bundle
+from halab.progress import Step
 
 # Where a machine finds the unpacked files of its box's images.
 UNPACKED = Path("/usr/lib/halab/unpacked")
+
+# A slow host is no failure: on one with other labs, containerd took more than a minute to answer, and questions to it
+# more than 10 s. If containerd ends, nobody waits for it.
+_START_SECONDS = 900
+_QUESTION_SECONDS = 60
+_UNPACK_SECONDS = 1800
 
 _CONFIG = """version = 3
 root = '{root}'
@@ -24,8 +31,8 @@ disabled_plugins = ['io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime
 """
 
 
-def store_images(bundle: Bundle, tree: Path) -> None:
-    """Unpack the bundle's images into a root file system.
+def store_images(bundle: Bundle, tree: Path, step: Step, clock: Clock | None = None) -> None:
+    """Unpack the bundle's images into a root file system. The step shows the image that is being unpacked.
 
     So no machine of a lab has to import them: that takes 7 to 15 s for three machines at once (2 cores).
     Layers are removed once they are unpacked: nothing pushes images from a lab.
@@ -48,18 +55,22 @@ def store_images(bundle: Bundle, tree: Path) -> None:
                 if child.poll() is not None:
                     said = log.read_text(errors="replace")[-2000:]
                     raise HalabError(f"containerd exited with code {child.returncode}: {said}")
-                if process.run([*ctr, "version"], timeout_seconds=10, check=False).code != 0:
-                    raise NotYet("containerd does not answer yet")
+                try:
+                    process.run([*ctr, "version"], timeout_seconds=_QUESTION_SECONDS)
+                except (CommandFailed, TimedOut) as error:
+                    raise NotYet(error.message) from error
 
-            deadline = Deadline.after(RealClock(), 60)
+            step.note("containerd starts")
+            deadline = Deadline.after(clock or RealClock(), _START_SECONDS)
             wait_for("containerd to answer", require_answer, deadline, every_seconds=0.2)
             for image in bundle.images():
+                step.note(image.name)
                 process.run(
                     [*ctr, "images", "import", "--local", "--discard-unpacked-layers", image],
-                    timeout_seconds=300,
+                    timeout_seconds=_UNPACK_SECONDS,
                 )
             # containerd collects garbage in the background: start it now, so that no layer is packed into the box
-            process.run([*ctr, "content", "prune", "references"], timeout_seconds=120)
+            process.run([*ctr, "content", "prune", "references"], timeout_seconds=_UNPACK_SECONDS)
     _move_out_of_volume(tree, root)
 
 

@@ -10,44 +10,35 @@ import shutil
 from pathlib import Path
 
 from halab import packages, process
-from halab.errors import HostProblem
+from halab.errors import HalabError, HostProblem
 from halab.images.cache import Architecture
 from halab.images.rootfs import add_templates, run_inside
 from halab.progress import Progress
 
 # Increased when this module makes another disk from the same inputs.
-FORMAT = 1
+FORMAT = 2
 # Our files on the disk, in addition to those that containers have as well.
 TEMPLATES = "box-libvirt"
 
 _TOOLS = {
     "sfdisk": "fdisk",
     "mkfs.ext4": "e2fsprogs",
-    "extlinux": "extlinux",
     "qemu-img": "qemu-utils",
-    "unshare": "util-linux",
     "gzip": "gzip",
 }
-# Where distributions put extlinux's code for the first sector of a disk.
-_BOOT_CODES = (
-    Path("/usr/lib/EXTLINUX/mbr.bin"),  # Debian, Ubuntu
-    Path("/usr/share/syslinux/mbr.bin"),  # Fedora, RHEL, openSUSE
-    Path("/usr/lib/syslinux/bios/mbr.bin"),  # Arch
-)
-# The partition table comes after it.
-_BOOT_CODE_BYTES = 440
 _MEBIBYTE = 1 << 20
-# Where the only partition starts: the usual place, aligned for every disk.
+_SECTOR_BYTES = 512
+# The partition table comes after it, in the first sector.
+_BOOT_CODE_BYTES = 440
+# Where the only partition starts: the usual place, aligned for every disk. The rest of GRUB fits before it.
 _PARTITION_BYTES = _MEBIBYTE
 
-# extlinux writes its second stage through a mounted file system. The mount is in a namespace of this command:
-# however the command ends, the kernel removes mount and loop device.
-_BOOT_LOADER = """
-set -eu
-mount -o "loop,offset=$2" "$1" "$3"
-extlinux --install "$3/boot/extlinux"
-umount "$3"
-"""
+# GRUB is a package of the box, and runs there: it fits the box on every host, and the host needs none.
+_GRUB = "usr/lib/grub/i386-pc"
+_GRUB_CORE = "boot/grub/core.img"
+# What it needs to read boot/grub/grub.cfg and the kernel. It takes the disk that the BIOS started it from.
+_GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux")
+_GRUB_PREFIX = "(,msdos1)/boot/grub"
 
 _VAGRANTFILE = """# The defaults of every machine that starts from this box.
 Vagrant.configure('2') do |config|
@@ -62,14 +53,14 @@ end
 """
 
 
-def kernel_package(architecture: Architecture) -> str:
-    """Debian's kernel for virtual machines, with virtio drivers and a small initramfs."""
+def boot_packages(architecture: Architecture) -> tuple[str, ...]:
+    """Debian's kernel for virtual machines, with virtio drivers and a small initramfs, and its boot loader."""
     if architecture is not Architecture.AMD64:
         raise HostProblem(
             f"a libvirt box cannot be built for {architecture}: it has no boot loader",
             hint="use containers, which work here: halab box build --provider docker",
         )
-    return f"linux-image-cloud-{architecture}"
+    return (f"linux-image-cloud-{architecture}", "grub-pc-bin")
 
 
 def require_tools() -> None:
@@ -77,26 +68,10 @@ def require_tools() -> None:
     install = packages.install(*_TOOLS.values())
     for tool in _TOOLS:
         process.find(tool, hint=install)
-    boot_code(hint=install)
-    if not Path("/dev/loop-control").exists():
-        raise HostProblem(
-            "this host has no loop devices: /dev/loop-control",
-            hint="sudo modprobe loop; in a container, build the box on its host instead",
-        )
-
-
-def boot_code(hint: str = "") -> Path:
-    """The file of extlinux that begins a bootable disk. HostProblem if this host does not have it."""
-    for path in _BOOT_CODES:
-        if path.is_file():
-            return path
-    raise HostProblem(
-        f"not found: mbr.bin of extlinux, in any of {', '.join(map(str, _BOOT_CODES))}", hint=hint or None
-    )
 
 
 def prepare(tree: Path) -> None:
-    """Add what a virtual machine needs and a container does not: its network, a boot menu, a key for SSH."""
+    """Add what a virtual machine needs and a container does not: its network, a boot loader, a key for SSH."""
     add_templates(TEMPLATES, tree)
     keys = tree / "home/vagrant/.ssh"
     keys.chmod(0o700)
@@ -106,6 +81,16 @@ def prepare(tree: Path) -> None:
     resolver = tree / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    run_inside(
+        tree,
+        [
+            "grub-mkimage",
+            "--format=i386-pc",
+            f"--prefix={_GRUB_PREFIX}",
+            f"--output=/{_GRUB_CORE}",
+            *_GRUB_MODULES,
+        ],
+    )
 
 
 def pack(tree: Path, gibibytes: int, box: Path, progress: Progress) -> None:
@@ -116,7 +101,7 @@ def pack(tree: Path, gibibytes: int, box: Path, progress: Progress) -> None:
     with progress.step("make a bootable disk", limit_seconds=180):
         _partition(raw, gibibytes)
         _fill(raw, tree)
-        _install_boot_loader(raw, scratch)
+        _install_boot_loader(raw, tree)
         process.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], timeout_seconds=600)
         raw.unlink()
     with progress.step("pack the libvirt box", limit_seconds=180):
@@ -140,8 +125,6 @@ def _partition(raw: Path, gibibytes: int) -> None:
         disk.truncate(gibibytes << 30)
     table = f"label: dos\nstart={_PARTITION_BYTES // 512}, type=83, bootable\n"
     process.run(["sfdisk", "--quiet", raw], input=table, timeout_seconds=60)
-    with raw.open("r+b") as disk:
-        disk.write(boot_code().read_bytes()[:_BOOT_CODE_BYTES])
 
 
 def _fill(raw: Path, tree: Path) -> None:
@@ -149,17 +132,25 @@ def _fill(raw: Path, tree: Path) -> None:
     mebibytes = (raw.stat().st_size - _PARTITION_BYTES) // _MEBIBYTE
     process.run(
         ["mkfs.ext4", "-q", "-F", "-L", "root", "-d", tree, "-E", f"offset={_PARTITION_BYTES}",
-         # extlinux cannot read the first, and kernels of the suite may not know the second
-         "-O", "^64bit,^metadata_csum_seed", raw, f"{mebibytes}M"],
+         # GRUB of the suite cannot read it, and newer hosts set it
+         "-O", "^metadata_csum_seed", raw, f"{mebibytes}M"],
         timeout_seconds=600,
     )  # fmt: skip
 
 
-def _install_boot_loader(raw: Path, scratch: Path) -> None:
-    mounted = scratch / "mounted"
-    mounted.mkdir()
-    process.run(
-        ["unshare", "--mount", "sh", "-c", _BOOT_LOADER, "sh", raw, str(_PARTITION_BYTES), mounted],
-        timeout_seconds=120,
-    )
-    mounted.rmdir()
+def _install_boot_loader(raw: Path, tree: Path) -> None:
+    """Write GRUB to the first sector, and the rest of it behind that, where it expects it.
+
+    grub-install does the same, but needs root: it wants a block device and a mounted file system. The numbers of the
+    sectors are the defaults of both files: kernel_sector in boot.S, blocklist_default_start in diskboot.S.
+    """
+    core = (tree / _GRUB_CORE).read_bytes()
+    room = _PARTITION_BYTES - _SECTOR_BYTES
+    if len(core) > room:
+        raise HalabError(
+            f"GRUB does not fit before the partition: it has {len(core)} bytes, {room} are free"
+        )
+    with raw.open("r+b") as disk:
+        disk.write((tree / _GRUB / "boot.img").read_bytes()[:_BOOT_CODE_BYTES])
+        disk.seek(_SECTOR_BYTES)
+        disk.write(core)

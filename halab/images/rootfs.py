@@ -11,7 +11,7 @@ from pathlib import Path
 
 from halab import data, process
 from halab.config.box import Recipe
-from halab.images import cache, user_namespace
+from halab.images import cache
 from halab.images.bundle import Bundle
 from halab.images.containerd_store import store_images
 from halab.images.debian import mmdebstrap
@@ -27,13 +27,14 @@ def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> Non
     packed = base(recipe, progress)
     tree.mkdir()
     with progress.step("fill the box", limit_seconds=120):
-        # every machine makes its own devices; in a user namespace, tar could not
-        left_out = ["--exclude=./dev/*"] if user_namespace.is_inside() else []
-        process.run(["tar", "-C", tree, "--numeric-owner", *left_out, "-xpf", packed], timeout_seconds=300)
+        # every machine makes its own devices, and root of a user namespace cannot
+        process.run(
+            ["tar", "-C", tree, "--numeric-owner", "--exclude=./dev/*", "-xpf", packed], timeout_seconds=1800
+        )
         bundle.verify()
         _install(recipe, bundle, tree)
-    with progress.step("unpack the images", limit_seconds=300):
-        store_images(bundle, tree)
+    with progress.step("unpack the images", limit_seconds=300) as step:
+        store_images(bundle, tree, step)
 
 
 def add_templates(folder: str, tree: Path) -> None:
@@ -50,7 +51,7 @@ def add_templates(folder: str, tree: Path) -> None:
 
 
 def run_inside(tree: Path, argv: Sequence[str]) -> None:
-    process.run(["chroot", tree, *argv], timeout_seconds=60)
+    process.run(["chroot", tree, *argv], timeout_seconds=300)
 
 
 def base(recipe: Recipe, progress: Progress) -> Path:

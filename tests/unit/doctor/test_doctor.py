@@ -16,6 +16,7 @@ from halab.doctor.check import HostCheckState
 from halab.doctor.kvm_guest import Boot
 from halab.errors import Corrupted, HostProblem
 from halab.images.manifest import FileRecord
+from halab.images.user_namespace import NoUserNamespace
 from halab.packages import BUILD_ELSEWHERE
 
 
@@ -291,34 +292,30 @@ def test_an_unreadable_bundle_fails_every_check_that_reads_it() -> None:
     assert run_check("box", host).state is HostCheckState.FAILED
 
 
-def test_a_user_can_build_a_missing_box_of_containers() -> None:
+@pytest.mark.parametrize(("provider", "option"), [("docker", ""), ("libvirt", " --provider libvirt")])
+def test_a_user_can_build_a_missing_box(provider: str, option: str) -> None:
     for is_root in (False, True):
-        result = run_check("box", FakeHost(has_box=False, is_root=is_root))
+        result = run_check("box", FakeHost(has_box=False, is_root=is_root), provider=provider)
         assert result.state is HostCheckState.WARNING
-        assert list(result.fixes) == ["halab box build debian-12 --kubernetes 1.37"]
+        assert list(result.fixes) == [f"halab box build debian-12{option} --kubernetes 1.37"]
 
 
 def test_where_no_user_namespace_works_root_builds_the_box() -> None:
-    lacking = HostProblem(
-        "no user namespace for this user: no newuidmap", hint="sudo apt-get install uidmap"
-    )
-    result = run_check("box", FakeHost(has_box=False, box_lacks=lacking))
+    lacking = NoUserNamespace("no user namespace for this user: no newuidmap", hint="INSTALL uidmap")
+    host = FakeHost(has_box=False, box_lacks=lacking, variables={"HALAB_CACHE": "/big/cache"})
+    result = run_check("box", host)
     assert result.state is HostCheckState.FAILED
     build = "halab box build debian-12 --kubernetes 1.37"
     assert list(result.fixes) == [
-        f"sudo apt-get install uidmap && {build}", f'sudo env HOME="$HOME" PATH="$PATH" {build}',
-    ]  # fmt: skip
+        f"INSTALL uidmap && {build}",
+        f'sudo env HOME="$HOME" PATH="$PATH" HALAB_CACHE="$HALAB_CACHE" {build}',
+    ]
 
 
-def test_only_root_can_build_a_missing_box_of_virtual_machines() -> None:
-    host = FakeHost(has_box=False, variables={"HALAB_CACHE": "/big/cache"})
-    result = run_check("box", host, provider="libvirt")
-    assert (result.state, result.seen) == (
-        HostCheckState.FAILED, "not in the cache, and building it needs root: debian-12",
-    )  # fmt: skip
-    assert list(result.fixes) == [
-        'sudo env HOME="$HOME" PATH="$PATH" HALAB_CACHE="$HALAB_CACHE" '
-        "halab box build debian-12 --provider libvirt --kubernetes 1.37"
+def test_root_does_not_help_where_a_tool_is_missing() -> None:
+    host = FakeHost(has_box=False, box_lacks=HostProblem("not found: sfdisk", hint="INSTALL fdisk"))
+    assert list(run_check("box", host).fixes) == [
+        "INSTALL fdisk && halab box build debian-12 --kubernetes 1.37"
     ]
 
 

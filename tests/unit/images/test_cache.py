@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from halab.errors import CommandFailed, HostProblem
 from halab.images import cache
@@ -35,6 +36,21 @@ def test_names_of_an_architecture_become_one(machine: str, expected: str) -> Non
 def test_an_architecture_without_kubernetes_is_a_host_problem() -> None:
     with pytest.raises(HostProblem, match="riscv64"):
         cache.architecture("riscv64")
+
+
+def test_a_lock_that_root_made_in_the_users_cache_is_reported_with_the_way_to_get_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(lock: FileLock, **_options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", lock.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with (
+        pytest.raises(HostProblem, match="cannot write: .*box-a.lock") as caught,
+        cache.locked("box-a", Quiet()),
+    ):
+        pass
+    assert caught.value.hint and f'sudo chown -R "$USER" {cache.folder()}' in caught.value.hint
 
 
 def test_a_filled_folder_replaces_the_old_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from halab.config import box as recipes
 from halab.config.box import Recipe
 from halab.config.lab import ProviderKind
 from halab.config.loading import load
-from halab.errors import BadFile, HostProblem
+from halab.errors import BadFile, HalabError, HostProblem
 from halab.images import box, disk
 from halab.images.cache import Architecture, folder
 
@@ -61,13 +62,13 @@ def test_an_impossible_disk_is_reported_with_its_line(tmp_path: Path, size: str)
         load(written(tmp_path, f"disk: {size}"), Recipe)
 
 
-def test_the_kernel_is_for_the_architecture() -> None:
-    assert disk.kernel_package(Architecture.AMD64) == "linux-image-cloud-amd64"
+def test_the_kernel_is_for_the_architecture_and_has_a_boot_loader() -> None:
+    assert disk.boot_packages(Architecture.AMD64) == ("linux-image-cloud-amd64", "grub-pc-bin")
 
 
 def test_an_architecture_without_a_boot_loader_is_a_problem_of_the_host() -> None:
     with pytest.raises(HostProblem, match="arm64") as caught:
-        disk.kernel_package(Architecture.ARM64)
+        disk.boot_packages(Architecture.ARM64)
     assert caught.value.hint and "--provider docker" in caught.value.hint
 
 
@@ -77,20 +78,52 @@ def test_a_missing_tool_is_reported_with_the_packages_of_all_tools(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostProblem, match="not found: ") as caught:
         disk.require_tools()
-    assert caught.value.hint and "fdisk e2fsprogs extlinux qemu-utils" in caught.value.hint
+    assert caught.value.hint and "fdisk e2fsprogs qemu-utils" in caught.value.hint
 
 
-@pytest.mark.parametrize("path", ["usr/share/syslinux/mbr.bin", "usr/lib/syslinux/bios/mbr.bin"])
-def test_the_boot_code_of_extlinux_is_found_where_other_distributions_have_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A root file system with the two parts of GRUB."""
+    tree = tmp_path / "tree"
+    for part in ("usr/lib/grub/i386-pc", "boot/grub"):
+        (tree / part).mkdir(parents=True)
+    (tree / "usr/lib/grub/i386-pc/boot.img").write_bytes(b"B" * 512)
+    (tree / "boot/grub/core.img").write_bytes(b"C" * 3000)
+    return tree
+
+
+def test_the_boot_loader_goes_around_the_partition_table(tmp_path: Path, tree: Path) -> None:
+    """Without a mount or a device, so that nobody needs root: the table is in the last 72 bytes of the first sector."""
+    raw = tmp_path / "disk.raw"
+    raw.write_bytes(b"." * (2 << 20))
+    disk._install_boot_loader(raw, tree)
+    assert raw.read_bytes() == b"B" * 440 + b"." * 72 + b"C" * 3000 + b"." * ((2 << 20) - 512 - 3000)
+
+
+def test_a_boot_loader_never_overwrites_the_partition(tmp_path: Path, tree: Path) -> None:
+    raw = tmp_path / "disk.raw"
+    raw.write_bytes(b"." * (2 << 20))
+    (tree / "boot/grub/core.img").write_bytes(b"C" * ((1 << 20) - 511))
+    with pytest.raises(HalabError, match="GRUB does not fit before the partition"):
+        disk._install_boot_loader(raw, tree)
+    assert raw.read_bytes() == b"." * (2 << 20)
+
+
+def test_grub_reads_its_commands_from_the_first_partition_of_its_own_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second path is Arch's: https://wiki.archlinux.org/title/Syslinux."""
-    monkeypatch.setattr(disk, "_BOOT_CODES", [tmp_path / str(code)[1:] for code in disk._BOOT_CODES])
-    with pytest.raises(HostProblem, match=rf"not found: mbr\.bin of extlinux, .*{path}"):
-        disk.boot_code()
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_bytes(b"code")
-    assert disk.boot_code() == tmp_path / path
+    commands: list[list[str]] = []
+    monkeypatch.setattr(disk, "run_inside", lambda _tree, argv: commands.append(argv))
+    monkeypatch.setattr(
+        disk, "add_templates", lambda name, tree: shutil.copytree(data.templates() / name, tree)
+    )
+    tree = tmp_path / "tree"
+    disk.prepare(tree)
+    (grub,) = (command for command in commands if command[0] == "grub-mkimage")
+    (prefix,) = (word.removeprefix("--prefix=") for word in grub if word.startswith("--prefix="))
+    assert prefix.startswith("(,msdos1)/")
+    lines = (tree / prefix.removeprefix("(,msdos1)/") / "grub.cfg").read_text().splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith("#")] == ["linux", "initrd", "boot"]
 
 
 def test_the_metadata_for_vagrant_has_format_and_size() -> None:
