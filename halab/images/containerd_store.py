@@ -58,6 +58,7 @@ def store_images(bundle: Bundle, tree: Path, step: Step, clock: Clock | None = N
                 try:
                     process.run([*ctr, "version"], timeout_seconds=_QUESTION_SECONDS)
                 except (CommandFailed, TimedOut) as error:
+                    step.note(f"containerd does not answer: {error.message.splitlines()[-1]}")
                     raise NotYet(error.message) from error
 
             step.note("containerd starts")

@@ -13,8 +13,11 @@ from halab.errors import CommandFailed, HalabError, HostProblem
 from halab.progress import Step
 
 # The user becomes root, and the subordinate ids of /etc/subuid the other users. The ids of processes have a namespace
-# too, so that nothing of it continues when its first command ends.
-_ENTER = ("--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child")
+# too, so that nothing of it continues when its first command ends. It has its own /proc, where containerd looks itself
+# up: without, it never answers (stat /proc/PID/ns/pid: no such file).
+_ENTER = (
+    "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+)  # fmt: skip
 
 # What unshare prints without newuidmap, and where /etc/subuid or /etc/subgid has no line for the user.
 _WITHOUT_PROGRAM, _WITHOUT_IDS = "execute new", "/etc/sub"

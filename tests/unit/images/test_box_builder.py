@@ -160,7 +160,7 @@ def test_a_user_builds_in_a_user_namespace(
     box.ensure("debian-12", bundle_of(kubernetes.resolve("1.36.3")), Quiet(), force=True)
     _, build = (tmp_path / "record").read_text().splitlines()
     assert build.startswith(
-        f"{cache.folder()}: --user --map-root-user --map-auto --mount --pid --fork --kill-child "
+        f"{cache.folder()}: --user --map-root-user --map-auto --mount --pid --fork --kill-child --mount-proc "
     )
     assert build.endswith(
         f"{sys.executable} -m halab box build debian-12 --provider docker --kubernetes 1.36.3 --source modules --force"
