@@ -40,6 +40,8 @@ from halab.machines.provider import MachineInfo
 
 # After this time an engine or a daemon counts as one that does not answer.
 _ANSWER_SECONDS = 8
+# Vagrant is Ruby: while emulated machines used all cores, it took more than 8 s to list its plugins.
+_PROGRAM_SECONDS = 60
 _RELEASE_HOST_SECONDS = 3
 
 
@@ -92,7 +94,7 @@ class RealHost:
         return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
     def output(self, *argv: str) -> str:
-        return process.run(argv, timeout_seconds=_ANSWER_SECONDS).output
+        return process.run(argv, timeout_seconds=_PROGRAM_SECONDS).output
 
     def package(self, name: str) -> str | None:
         try:

@@ -198,7 +198,7 @@ def test_a_bare_host_as_root_has_the_users_files_with_every_sudo(tmp_path: Path)
 
 def test_a_bare_host_takes_only_yes_or_no_for_kvm() -> None:
     env = {**os.environ, "HALAB_BARE_HOST_KVM": "1"}
-    command = [LIB.parent / "bare-host", "status"]
+    command = [str(LIB.parent / "bare-host"), "status"]
     done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode == 3
     assert "error: HALAB_BARE_HOST_KVM is neither yes nor no: 1" in done.stderr

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -117,7 +119,10 @@ def set_up_machines(lab: UserLab) -> None:
 def wait_for(child: subprocess.Popen[str], condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert child.poll() is None and time.monotonic() < deadline
+        if child.poll() is not None or time.monotonic() > deadline:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise AssertionError(child.communicate(timeout=60)[0])
         time.sleep(0.2)
 
 

@@ -66,7 +66,9 @@ def test_an_impossible_operation_is_named(operation: str, path: str, why: str) -
 
 def test_a_value_is_not_shared_between_places() -> None:
     value = {"a": 1}
-    operations = [{"op": "add", "path": f"/{name}", "value": value} for name in "xy"]
+    operations: list[dict[str, object]] = [
+        {"op": "add", "path": f"/{name}", "value": value} for name in "xy"
+    ]
     operations.append({"op": "replace", "path": "/x/a", "value": 2})
     assert apply(operations, {}) == {"x": {"a": 2}, "y": {"a": 1}}
     assert value == {"a": 1}

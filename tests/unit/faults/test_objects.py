@@ -63,7 +63,7 @@ class Etcd:
         return {r"etcdctl.* put /": self.put, r"etcdctl.* del /": self.delete, r"etcdctl.* get /": self.get}
 
 
-def machines(etcd: Etcd, *, found: list[str] | str, done: str = "") -> FakeGuests:
+def machines(etcd: Etcd, *, found: list[Any] | str, done: str = "") -> FakeGuests:
     """`found` is what kubectl prints of the object, before and after; `done` what a heal finds in the folder."""
     return FakeGuests({**etcd.answers(), "found=": found, "cat saved": done})
 
