@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halab.cluster.api import Api
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.leader_roles import LEASED_ROLES
 
 _CORE = "/api/v1"
@@ -13,8 +14,6 @@ LEASES_PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 # In the order in which people see the leaders.
 LEASES = tuple(role.lease for role in reversed(LEASED_ROLES))
-# The static pods that kubeadm makes on a control plane.
-STATIC_PODS = ("etcd", "kube-apiserver", *(role.lease for role in LEASED_ROLES))
 
 
 def nodes_not_ready(api: Api, expected: set[str]) -> list[str]:

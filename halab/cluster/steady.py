@@ -12,6 +12,7 @@ from halab.clock import Deadline, NotYet, wait_for
 from halab.cluster import balancer, etcd, kube, leadership
 from halab.cluster.api import Api
 from halab.cluster.etcd import Member
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.errors import HalabError
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
@@ -22,7 +23,7 @@ _MAXIMUM_LAG = 100
 _OBSERVE_EVERY_SECONDS = 0.5
 # The components beside etcd on a control plane, by the 15 characters of a process name that the kernel keeps. The API
 # shows a pod as Ready for some time after its process has ended, for example after the component lost its lease.
-_COMPONENTS = {pod[:15]: pod for pod in kube.STATIC_PODS if pod != "etcd"}
+_COMPONENTS = {pod[:15]: pod for pod in STATIC_PODS if pod != "etcd"}
 _ABSENT = f"for name in {' '.join(_COMPONENTS)}; do pgrep -x $name >/dev/null || echo $name; done"
 # Connections whose data was retransmitted three times or more without success. After a link was down for 55 s, two
 # followers of etcd had such a connection for 53 s more, while everything else was healthy: if the leader had failed

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 
 from halab import data
 from halab.config import kubernetes, remote
+from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
 from halab.config.load_balancer import LoadBalancer
 from halab.config.loading import Model, nearest
@@ -221,6 +222,7 @@ class LabFile(Model):
         "machine resolves it",
     )
     kubernetes: Kubernetes = Kubernetes()
+    kubeadm: Kubeadm = Kubeadm()
     network: Annotated[str, AfterValidator(_network)] = "auto"
     machines: Machines = Machines()
     box: Annotated[str, AfterValidator(_box)] = Field(

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 
@@ -23,6 +23,13 @@ class Model(BaseModel):
     """The base of all models of files: frozen, and without unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Whether null means something in the file. Otherwise it is a value that somebody forgot to write.
+    null_removes: ClassVar[bool] = False
+
+    @classmethod
+    def problems_in(cls, value: yaml_source.Mapping) -> Iterable[tuple[yaml_source.Path, str]]:
+        """Problems of a mapping that pydantic does not know, as path below the mapping and text."""
+        return ()
 
     @model_validator(mode="before")
     @classmethod
@@ -121,8 +128,10 @@ class _Reading:
         self._readers: dict[yaml_source.Path, type[BaseModel]] = {}
         self._reported = {(problem.line, problem.field) for problem in source.problems}
 
-    def read_by(self, model: type[BaseModel], mapping: yaml_source.Mapping) -> None:
+    def read_by(self, model: type[Model], mapping: yaml_source.Mapping) -> None:
         self._readers[mapping.path] = model
+        for below, what in model.problems_in(mapping):
+            self._add(self._source.problem((*mapping.path, *below), what))
         for field_name, field in model.model_fields.items():
             name = field.alias or field_name
             if any(isinstance(item, BeforeValidator) for item in field.metadata):
@@ -130,10 +139,10 @@ class _Reading:
             if name not in mapping:
                 continue
             path, value, wanted = (*mapping.path, name), mapping[name], _plain_type(field.annotation)
-            if value is None:
+            if value is None and not model.null_removes:
                 # pydantic would accept null for an optional value
                 self._add(self._source.problem(path, _NO_VALUE))
-            elif wanted in _NAMES and not _fits(value, wanted):
+            elif value is not None and wanted in _NAMES and not _fits(value, wanted):
                 # pydantic would accept true for 1 and "3" for 3, which is never meant
                 self._add(self._source.problem(path, self._wrong_value(path, _NAMES[wanted], value)))
 

@@ -8,11 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from halab.config import kubeadm
 from halab.config.lab import LabFile
 from halab.config.scenario import Scenario
 
 LAB_SCHEMA = "lab.schema.json"
 SCENARIO_SCHEMA = "scenario.schema.json"
+
+# The definitions of models in whose files null is a value.
+_WITH_NULL = {model.__name__ for model in vars(kubeadm).values() if getattr(model, "null_removes", False)}
 
 
 def lab_schema() -> str:
@@ -30,14 +34,18 @@ def _schema(model: type[BaseModel], title: str) -> str:
     return json.dumps({**schema, **head}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _tidy(schema: Any) -> Any:
-    """Remove what applies to the models and not to the files: null for a field, sizes as numbers."""
+def _tidy(schema: Any, *, keep_null: bool = False) -> Any:
+    """Remove what applies to the models and not to the files: null for a field that needs a value, sizes as numbers."""
     if isinstance(schema, list):
-        return [_tidy(item) for item in schema]
+        return [_tidy(item, keep_null=keep_null) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    tidy = {name: _tidy(value) for name, value in schema.items() if not _is_noise(name, value)}
-    branches = [branch for branch in _flat(tidy.get("anyOf", [])) if branch != {"type": "null"}]
+    tidy = {
+        name: _tidy(value, keep_null=keep_null or name in _WITH_NULL)
+        for name, value in schema.items()
+        if not _is_noise(name, value)
+    }
+    branches = [branch for branch in _flat(tidy.get("anyOf", [])) if keep_null or branch != {"type": "null"}]
     if len(branches) > 1:
         tidy["anyOf"] = branches
     elif branches:

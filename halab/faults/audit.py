@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from halab.cluster.kube import STATIC_PODS
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.faults.manifests import HELD, MANIFESTS

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from halab.cluster.kube import STATIC_PODS
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import manifests, scratch, units

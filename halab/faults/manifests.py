@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from halab.clock import NotYet, wait_for
-from halab.cluster.kube import STATIC_PODS
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.errors import BadUsage, LabProblem
 from halab.faults import json_patch, processes, scratch
 from halab.faults.fault import Fault, Option

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab.config import lab_rules, own_file
+from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file
 from halab.config.lab import AUTO, LabFile, ProviderKind
 from halab.config.loading import Written, read
 from halab.config.own_file import OwnFile
@@ -82,6 +82,13 @@ def _balancer_file(source: Written[LabFile], locate: Callable[[str], Path]) -> O
     except BadUsage as error:
         problem = source.problem(("load_balancer", "config"), error.message)
         raise BadFile([problem], hint=error.hint) from error
+
+
+def patches(lab_dir: LabDir) -> dict[str, str]:
+    """The user's patches for kubeadm as they are now: file name → text. Raises BadFile if kubeadm would refuse them."""
+    written = lab_dir.written
+    release = kubernetes.resolve(written.kubernetes.version)
+    return kubeadm_patches.read(lab_dir.file, lab_dir.content, written.kubeadm.patches, release)
 
 
 def name_of(folder: Path) -> str:

@@ -3,39 +3,72 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from halab.config.lab import ProviderKind
 from halab.errors import LabProblem
 from halab.machines.host import inventory
 from halab.machines.work import Work
+from halab.printable import shortened
 from halab.topology.lab import Lab
 
 _FILE = "made.json"
 # The path of the work folder when the lab was built. It differs from the current path after a move or copy.
 _WORK = "work"
+# The user's parts of kubeadm's documents, and patches as file name → text: kubeadm read them when it made the cluster.
+_KUBEADM = "kubeadm"
+_PATCHES = "kubeadm patches"
+_KUBEADM_HINT = "kubeadm reads these settings when it makes the cluster: "
+_UNSET = object()
 
 
-def record(work: Work, lab: Lab) -> dict[str, str]:
-    """The content of the record, as file name → text."""
-    return {_FILE: json.dumps({_WORK: str(work.path), **_settings(lab)}, indent=2) + "\n"}
+def record(work: Work, lab: Lab, patches: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The content of the record, as file name → text. `patches` are the user's for kubeadm."""
+    kubeadm = {_KUBEADM: lab.kubeadm.documents, _PATCHES: dict(patches or {})}
+    recorded = {_WORK: str(work.path), **_settings(lab), **kubeadm}
+    return {_FILE: json.dumps(recorded, indent=2) + "\n"}
 
 
 def require_same(file: Path, work: Work, lab: Lab) -> None:
     """Raise LabProblem if the lab file contradicts the machines that exist. It may add new machines."""
-    before, now = _read_record(work), _settings(lab)
-    before.pop(_WORK, None)
+    recorded, now = _read_record(work), _settings(lab)
+    if not recorded:
+        return
+    before = {name: value for name, value in recorded.items() if name not in (_WORK, _KUBEADM, _PATCHES)}
     changed = [
         f"{name} is {value} in the lab and {now[name]} in the file"
         for name, value in before.items()
         if now.get(name, value) != value
     ]
     changed += [f"{name} is missing from the file" for name in before if name not in now]
+    in_kubeadm = list(_differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM))
+    if changed or in_kubeadm:
+        raise LabProblem(
+            f"{file} does not describe the lab that is up: {'; '.join(changed + in_kubeadm)}",
+            hint=(_KUBEADM_HINT if in_kubeadm else "")
+            + f"rebuild the lab with `halab down && halab up`, or change {file} back",
+        )
+
+
+def require_same_patches(work: Work, folder: str | None, now: Mapping[str, str]) -> None:
+    """Raise LabProblem if the user's patches for kubeadm are not those with which the lab was built."""
+    if not _read_record(work):
+        return
+    before = patches(work)
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
         raise LabProblem(
-            f"{file} does not describe the lab that is up: {'; '.join(changed)}",
-            hint=f"rebuild the lab with `halab down && halab up`, or change {file} back",
+            f"these patches for kubeadm have changed since the lab was built: {', '.join(changed)}",
+            hint=f"{_KUBEADM_HINT}rebuild the lab with `halab down && halab up`, or undo the change in "
+            f"{folder or 'the lab file'}",
         )
+
+
+def patches(work: Work) -> dict[str, str]:
+    """The user's patches for kubeadm with which the lab was built: file name → text."""
+    return dict(_read_record(work).get(_PATCHES, {}))
 
 
 def has_keys(work: Work) -> bool:
@@ -64,7 +97,35 @@ def moved_from(work: Work) -> Work | None:
     return before if before and not inventory.is_there(str(before)) else None
 
 
-def _read_record(work: Work) -> dict[str, str]:
+def _differences(before: Any, now: Any, path: str) -> Iterator[str]:
+    """What differs between two values, in words. A list of flags is compared by their names."""
+    before, now = _by_name(before), _by_name(now)
+    if isinstance(before, dict) or isinstance(now, dict):
+        before, now = ({} if value is _UNSET else value for value in (before, now))
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in {**before, **now}:
+            yield from _differences(before.get(name, _UNSET), now.get(name, _UNSET), f"{path}.{name}")
+    elif before != now:
+        yield f"{path} is {_shown(before)} in the lab and {_shown(now)} in the file"
+
+
+def _by_name(value: Any) -> Any:
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, dict) and "name" in item for item in value)
+    ):
+        names = [item["name"] for item in value]
+        if len(set(names)) == len(names):
+            return {item["name"]: item.get("value", item) for item in value}
+    return value
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is _UNSET else shortened(json.dumps(value, ensure_ascii=False))
+
+
+def _read_record(work: Work) -> dict[str, Any]:
     path = work.path / _FILE
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from halab.cluster.steady import Observation
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError, LabProblem
 from halab.files import replace
-from halab.lifecycle import access, machine_info, orphans, providers, snapshot, workfiles
+from halab.lifecycle import access, kubeadm_check, machine_info, orphans, providers, snapshot, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import LabDir
@@ -37,13 +37,15 @@ class UpResult:
 
 def up(lab_dir: LabDir, progress: Progress) -> UpResult:
     """Build the lab and wait until it is steady. A second call changes nothing. After an interruption, it continues."""
+    patches = labs.patches(lab_dir)
+    is_checked = kubeadm_check.require(lab_dir)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
         provider = providers.connect(lab_dir)
         orphans.reclaim(lab_dir, provider, progress)
         # until the networks of this lab exist, no other halab process may choose networks
         with host_lock(HostLock.NETWORKS):
             is_new = allocation.of(lab_dir.work.path) is None
-            lab = _allocate(lab_dir, provider)
+            lab = _allocate(lab_dir, provider, patches)
             machines = provider.of(lab, lab_dir.work)
             try:
                 machines.require_free_names()
@@ -58,10 +60,16 @@ def up(lab_dir: LabDir, progress: Progress) -> UpResult:
             workfiles.clear(lab_dir)
         require_thawed(machines)
         base = providers.base(lab_dir, lab, progress)
+        if not is_checked:
+            # the bundle may have been made for the box
+            kubeadm_check.require(lab_dir)
         lab_dir.work.make()
         with _explained_failure(lab_dir):
             lab_dir.work.write(
-                {**workfiles.rendered(lab_dir, lab, base=base), **machine_info.record(lab_dir.work, lab)}
+                {
+                    **workfiles.rendered(lab_dir, lab, patches, base=base),
+                    **machine_info.record(lab_dir.work, lab, patches),
+                }
             )
             started = boot(lab_dir, machines, progress)
             payload = providers.payload(lab_dir, lab)
@@ -110,12 +118,13 @@ def stop(lab_dir: LabDir, progress: Progress) -> None:
             providers.vagrant(lab_dir, lab).halt()
 
 
-def _allocate(lab_dir: LabDir, provider: Provider) -> Lab:
+def _allocate(lab_dir: LabDir, provider: Provider, patches: Mapping[str, str]) -> Lab:
     if allocation.of(lab_dir.work.path):
         lab = labs.allocated(lab_dir)
         has_other_provider = machine_info.provider(lab_dir.work) not in (None, lab.provider)
         if has_other_provider or provider.machines(lab.name, lab_dir.work):
             machine_info.require_same(lab_dir.file, lab_dir.work, lab)
+            machine_info.require_same_patches(lab_dir.work, lab_dir.written.kubeadm.patches, patches)
         return lab
     taken = [*allocation.host_routes(provider.remote), *provider.networks(), *labs.cluster_networks(lab_dir)]
     allocated = allocation.allocate(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.images import box as boxes
+from halab.lifecycle import kubeadm_check
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation, identity, proxies, remote_env
@@ -20,8 +22,8 @@ from halab.topology.lab import Lab
 _LOCKS = ("lock", "lock.holder")
 
 
-def rendered(lab_dir: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
-    """Path in the work folder → content. The keys of the lab must exist."""
+def rendered(lab_dir: LabDir, lab: Lab, patches: Mapping[str, str], *, base: str) -> dict[str, str]:
+    """Path in the work folder → content. `patches` are the user's for kubeadm. The keys of the lab must exist."""
     remote = labs.remote_of(lab_dir)
     host = HostValues(
         work=str(lab_dir.work.path),
@@ -34,7 +36,7 @@ def rendered(lab_dir: LabDir, lab: Lab, *, base: str) -> dict[str, str]:
         # Vagrant's plugin for libvirt opens its own connection
         proxy_command=remote.proxy_command if remote and lab.provider is ProviderKind.DOCKER else None,
     )
-    return files.work_files(lab, host)
+    return files.work_files(lab, host, patches)
 
 
 def clear(lab_dir: LabDir, *, runs: bool = False) -> None:
@@ -56,6 +58,8 @@ def _remove(path: Path) -> None:
 
 def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
     """Write the work folder without touching any machine or other host. Return the lab and the changed files."""
+    patches = labs.patches(lab_dir)
+    kubeadm_check.require(lab_dir)
     held = allocation.of(lab_dir.work.path)
     if held is None:
         # another host is asked for its routes only by `up`, which may then choose a different network
@@ -68,4 +72,4 @@ def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
     lab = labs.planned(lab_dir, held)
     lab_dir.work.make()
     base = boxes.expected_base(lab.box, lab.release, lab_dir.written.kubernetes.source, lab.provider)
-    return lab, lab_dir.work.write(rendered(lab_dir, lab, base=base))
+    return lab, lab_dir.work.write(rendered(lab_dir, lab, patches, base=base))

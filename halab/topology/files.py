@@ -11,9 +11,10 @@ from typing import Any
 
 from halab import templates
 from halab.config import kubernetes, schema
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.lab import DiskCache, ProviderKind
 from halab.config.load_balancer import BackendCheck, Balancer, checking_balancers
-from halab.topology import balancer, container, domain, stock
+from halab.topology import balancer, container, domain, kubeadm, stock
 from halab.topology.lab import API_PORT, Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
@@ -22,8 +23,6 @@ IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridg
 # The controller-manager signs when it is the leader: 5 s after init on 2 idle cores.
 _SIGNATURE_SECONDS = 120
 _BOOT_SECONDS = 300
-# Where kubeadm finds a lab's patches of its static pods.
-_PATCHES = "/etc/kubernetes/halab-patches"
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ def default_lab_file() -> str:
     )
 
 
-def work_files(lab: Lab, host: HostValues) -> dict[str, str]:
-    """Path in the work folder → content."""
+def work_files(lab: Lab, host: HostValues, patches: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Path in the work folder → content. `patches` are the user's for kubeadm: file name → text."""
     files = {"Vagrantfile": _vagrantfile(lab, host)}
     for machine in lab.machines:
-        files.update(_scripts(lab, machine, host))
+        files.update(_scripts(lab, machine, host, patches or {}))
     return files
 
 
@@ -132,7 +131,9 @@ def _domains(lab: Lab, host: HostValues) -> dict[str, dict[str, str]]:
     }
 
 
-def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
+def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str, str]) -> dict[str, str]:
+    control_plane = machine in lab.control_planes
+    patch_files = kubeadm.patch_files(lab, machine, patches)
     values: dict[str, Any] = {
         "lab": lab,
         "machine": machine,
@@ -140,7 +141,10 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
         "proxies": _guest_proxies(lab, host.proxies),
         "in_container": lab.provider is ProviderKind.DOCKER,
         "ignored_checks": IGNORED_CHECKS,
-        "patches": _PATCHES,
+        "control_plane": control_plane,
+        "patch_folder": kubeadm.PATCH_FOLDER,
+        "patch_files": patch_files,
+        "static_pods": STATIC_PODS,
         "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),
     }
     folder = f"provision/{machine.name}"
@@ -152,16 +156,13 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues) -> dict[str, str]:
         shown = {f"{folder}/{configuration.name}": configuration.text} if configuration.own else {}
         return base | shown | {f"{folder}/load-balancer.sh": script}
     scripts = base | {f"{folder}/node.sh": templates.text("provision/node.sh.j2", **values)}
-    control_plane = machine in lab.control_planes
     if machine == lab.control_planes[0]:
-        config = templates.text("provision/kubeadm-init.yaml.j2", **values)
+        config = kubeadm.init_documents(lab, patch_files)
         scripts[f"{folder}/init.sh"] = templates.text(
             "provision/first-control-plane.sh.j2", kubeadm_config=config, **values
         )
-    config = templates.text("provision/kubeadm-join.yaml.j2", control_plane=control_plane, **values)
-    scripts[f"{folder}/join.sh"] = templates.text(
-        "provision/join.sh.j2", kubeadm_config=config, control_plane=control_plane, **values
-    )
+    config = kubeadm.join_document(lab, machine, patch_files)
+    scripts[f"{folder}/join.sh"] = templates.text("provision/join.sh.j2", kubeadm_config=config, **values)
     if control_plane:
         scripts[f"{folder}/join-material.sh"] = templates.text("provision/join-material.sh.j2", **values)
     return scripts

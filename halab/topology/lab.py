@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes, lab_rules
+from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import API_PORT as API_PORT
 from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
@@ -15,6 +17,8 @@ from halab.config.own_file import OwnFile
 from halab.config.roles import Role, machine_names
 
 ETCD_PORT = 2379
+# In the manifests of all static pods, one every ten seconds.
+KUBEADM_LIVENESS_FAILURES = 8
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Lab:
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
     disk_cache: DiskCache = DiskCache.SAFE
+    # the user's parts of kubeadm's documents
+    kubeadm: Kubeadm = Kubeadm()
 
     @property
     def balancer(self) -> Machine:
@@ -104,9 +110,20 @@ class Lab:
 
         A component that cannot renew its lease in time exits and restarts. Emulated on 2 cores with other work, that
         happened 11 times in 16 minutes: every start used the time that the next renewal needed, and the lab never
-        became steady.
+        became steady. The user's own flag may be longer.
         """
-        return 60 if self.is_emulated else 15
+        return max(60 if self.is_emulated else 15, math.ceil(self.kubeadm.lease_seconds))
+
+    @property
+    def liveness_failures(self) -> int:
+        """How many liveness probes of a static pod may fail before the kubelet restarts it: kubeadm's own number is 8.
+
+        That is 80 s. On a slow machine a healthy component takes longer to answer, and its restart delays all others.
+        """
+        return max(
+            24 if self.is_emulated else KUBEADM_LIVENESS_FAILURES,
+            math.ceil(KUBEADM_LIVENESS_FAILURES * self.patience),
+        )
 
     @property
     def check_seconds(self) -> int:
@@ -163,6 +180,7 @@ def plan(
         balancer_file=balancer_file,
         management=management,
         disk_cache=written.disk_cache,
+        kubeadm=written.kubeadm,
         # `auto` is KVM: before anything is made, the doctor proves that a guest boots with it
         acceleration=Acceleration.TCG if written.accel is Acceleration.TCG else Acceleration.KVM,
     )

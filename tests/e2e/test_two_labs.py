@@ -14,6 +14,16 @@ import pytest
 from support.cli_driver import UserLab, engine_names, interrupt, lab_in
 
 NGINX = "e2e-nginx"
+# None of these changes what a scenario measures.
+OWN = """\
+kubeadm:
+  cluster:
+    apiServer: {extraArgs: {max-requests-inflight: "401"}}
+    controllerManager: {extraArgs: [{name: concurrent-gc-syncs, value: "19"}]}
+  join: {nodeRegistration: {kubeletExtraArgs: {v: "1"}}}
+  kubelet: {maxPods: 60}
+  patches: patches
+"""
 # A small lab comes up in about a minute on two cores. If `up` waited for machines that it cannot log in to, it would
 # wait 300 s for their boot.
 _BOOT_SECONDS = 300
@@ -21,12 +31,11 @@ _BOOT_SECONDS = 300
 
 @pytest.fixture(scope="module")
 def nginx_lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
-    text = f"name: {NGINX}\nload_balancer: {{kind: nginx}}\n"
-    yield from lab_in(
-        tmp_path_factory.mktemp("nginx"),
-        text,
-        create=interrupted_at_a_join,
-    )
+    folder = tmp_path_factory.mktemp("nginx")
+    (folder / "patches").mkdir()
+    (folder / "patches/kube-scheduler0+merge.yaml").write_text("metadata: {labels: {own: yes-it-is}}\n")
+    text = f"name: {NGINX}\nload_balancer: {{kind: nginx}}\n{OWN}"
+    yield from lab_in(folder, text, create=interrupted_at_a_join)
     assert engine_names("container", NGINX) == ""
 
 
@@ -59,7 +68,7 @@ def test_up_applies_a_changed_configuration_and_leaves_the_old_one_if_it_is_wron
     lab_file, own = nginx_lab.folder / "lab.yml", nginx_lab.folder / "nginx.conf"
     before = lab_file.read_text()
     own.write_text(nginx_lab.ok("ssh", "lb1", "--", "cat", "/etc/nginx/nginx.conf") + "sever {}\n")
-    lab_file.write_text(f"name: {NGINX}\nload_balancer: {{kind: nginx, config: ./nginx.conf}}\n")
+    lab_file.write_text(f"name: {NGINX}\nload_balancer: {{kind: nginx, config: ./nginx.conf}}\n{OWN}")
     wrong = nginx_lab.halab("up")
     assert wrong.code == 2, str(wrong)
     line = own.read_text().count("\n")
@@ -73,6 +82,39 @@ def test_up_applies_a_changed_configuration_and_leaves_the_old_one_if_it_is_wron
     assert "# my own" in nginx_lab.ok("ssh", "lb1", "--", "cat", "/etc/nginx/nginx.conf")
     lab_file.write_text(before)
     assert json.loads(nginx_lab.ok("up", "--json"))["changes"] == 1
+
+
+def test_settings_for_kubeadm_are_in_force_on_all_control_planes(nginx_lab: UserLab) -> None:
+    """Also on the machine whose join was interrupted."""
+    look = (
+        "pgrep -af '^kube-apiserver|^kube-controller-manager|^/usr/local/bin/kubelet'; "
+        "sudo cat /var/lib/kubelet/config.yaml /etc/kubernetes/manifests/kube-scheduler.yaml"
+    )
+    expected = {"--max-requests-inflight=401", "--concurrent-gc-syncs=19", "maxPods: 60", "own: yes-it-is"}
+    for machine in ("cp1", "cp2", "cp3"):
+        seen = nginx_lab.ok("ssh", machine, "--", look)
+        assert {text for text in expected if text not in seen} == set(), machine
+        assert (" --v=1" in seen) == (machine != "cp1"), machine
+
+
+def test_changed_settings_for_kubeadm_need_a_new_lab(nginx_lab: UserLab) -> None:
+    file, patch = nginx_lab.folder / "lab.yml", nginx_lab.folder / "patches/kube-scheduler0+merge.yaml"
+    for path, old, new, said in (
+        (file, "maxPods: 60", "maxPods: 61", "kubeadm.kubelet.maxPods is 60 in the lab and 61 in the file"),
+        (file, "maxPods: 60", "maxPod: 60", "kubeadm.kubelet.maxPod: is not known; did you mean maxPods?"),
+        (
+            patch,
+            "own: yes-it-is",
+            "own: other",
+            "have changed since the lab was built: kube-scheduler0+merge.yaml",
+        ),
+    ):
+        text = path.read_text()
+        path.write_text(text.replace(old, new))
+        done = nginx_lab.halab("up")
+        path.write_text(text)
+        assert (done.code, said in done.errors) == (2 if "known" in said else 3, True), str(done)
+    assert json.loads(nginx_lab.ok("up", "--json"))["changes"] == 0
 
 
 def test_a_lab_of_the_same_name_in_another_folder_is_refused(

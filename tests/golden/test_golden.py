@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -38,7 +39,48 @@ class Case:
     network: str = "10.213.0.0/24"
     provider: ProviderKind = ProviderKind.DOCKER
     host: HostValues = field(default=HOST)
+    patches: Mapping[str, str] = field(default_factory=dict)
 
+
+# The user's own settings: flags in both forms, lists that are merged and replaced, null, text that needs quotes.
+KUBEADM = """\
+name: own
+control_planes: 1
+workers: 1
+patience: 2.5
+kubeadm:
+  cluster:
+    apiServer:
+      extraArgs: {shutdown-delay-duration: 10s, v: "4"}
+      certSANs: [api.lab.example]
+      extraVolumes:
+        - {name: audit, hostPath: /etc/kubernetes/audit, mountPath: /etc/kubernetes/audit, readOnly: true}
+    controllerManager:
+      extraArgs:
+        - {name: node-monitor-grace-period, value: 20s}
+    etcd: {local: {extraArgs: {quota-backend-bytes: "1e9", log-outputs: "it's \\"$token\\" `id`: #1\\nEOF"}}}
+    encryptionAlgorithm: ECDSA-P256
+    certificateValidityPeriod: 24h
+    clusterName: null
+  init:
+    nodeRegistration: {kubeletExtraArgs: {v: "3"}, taints: null}
+  join:
+    nodeRegistration:
+      taints: [{key: gpu, value: "yes", effect: NoSchedule}]
+      kubeletExtraArgs: [{name: node-labels, value: "a=b,c=$d"}]
+    timeouts: {discovery: 10m}
+  kubelet:
+    maxPods: 50
+    crashLoopBackOff: {maxContainerRestartPeriod: 10s}
+    featureGates: {KubeletCrashLoopBackOffMax: true}
+    evictionHard: {imagefs.available: null}
+  kube_proxy: {mode: iptables}
+  patches: patches
+"""
+PATCHES = {
+    "kube-apiserver0+strategic.yaml": "spec:\n  priorityClassName: system-node-critical\n",
+    "kube-scheduler+json.yaml": "# ends EOF\nEOF\n- {op: add, path: /metadata/labels/halab, value: 'yes'}",
+}
 
 CASES = (
     Case("default", ""),
@@ -123,6 +165,7 @@ stream {
         provider=ProviderKind.LIBVIRT,
         host=replace(HOST, base="bento/ubuntu-24.04", proxies={"https_proxy": "http://proxy.example:3128"}),
     ),
+    Case("kubeadm", KUBEADM, patches=PATCHES),
 )
 
 
@@ -137,7 +180,7 @@ def rendered(case: Case) -> dict[str, str]:
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
     keys = {machine.name: case.host.private_key for machine in lab.machines}
     config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=f"{case.host.work}/known_hosts")
-    return {**files.work_files(lab, case.host), "ssh_config": config}
+    return {**files.work_files(lab, case.host, case.patches), "ssh_config": config}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder)

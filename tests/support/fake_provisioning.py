@@ -29,8 +29,8 @@ def kind_of(call: Call) -> str:
         (r"^install -D ", "deliver"),
         (r"kubeadm token create", "material"),
         (r"delete secret kubeadm-certs", "expire"),
-        (r"\nkubeadm init ", "init"),
-        (r"\nkubeadm join ", "join"),
+        (r"\nif ! kubeadm init ", "init"),
+        (r"\nif ! kubeadm join ", "join"),
         (r"halab/hosts", "set-up"),
     ):
         if re.search(pattern, text):

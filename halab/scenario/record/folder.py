@@ -140,6 +140,11 @@ class RunFolder:
         return self.path / "configuration"
 
     @property
+    def kubeadm_patches(self) -> Path:
+        """The user's patches for kubeadm with which the lab was built; there is no such folder without them."""
+        return self.path / "kubeadm-patches"
+
+    @property
     def meta(self) -> Path:
         return self.path / "meta.json"
 

@@ -28,7 +28,7 @@ from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets, require_target
-from halab.lifecycle import access, logs
+from halab.lifecycle import access, logs, machine_info
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.guests import on_all
@@ -74,6 +74,9 @@ class Session:
         # the content that was read: the files may have changed since
         folder.scenario.write_bytes(script.content)
         folder.lab.write_bytes(self.lab_dir.content)
+        for name, text in machine_info.patches(self.lab_dir.work).items():
+            folder.kubeadm_patches.mkdir(mode=0o700, exist_ok=True)
+            (folder.kubeadm_patches / name).write_text(text)
         for name, content in script.check_files.items():
             path = folder.check_files / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

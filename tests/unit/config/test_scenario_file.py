@@ -8,7 +8,7 @@ from support.run_builder import META, STOP, scenario
 from support.scenario_files import problems
 
 from halab import data
-from halab.config import scenario_rules, schema
+from halab.config import kubeadm, scenario_rules, schema
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Condition, Needs
 from halab.config.load_balancer import Balancer
@@ -360,9 +360,15 @@ def test_the_needs_that_a_lab_lacks_are_reported() -> None:
 
 def test_schemas_describe_the_file_and_not_the_models() -> None:
     for text in (schema.lab_schema(), schema.scenario_schema()):
-        assert "null" not in text
         assert '"title": "Control Planes"' not in text
         json.loads(text)
+    assert "null" not in schema.scenario_schema()
+    definitions = json.loads(schema.lab_schema())
+    # in documents of kubeadm, null removes a value of halab
+    removable = {model for model in vars(kubeadm).values() if getattr(model, "null_removes", False)}
+    with_null = {name for name, model in definitions["$defs"].items() if "null" in json.dumps(model)}
+    assert with_null == {model.__name__ for model in removable} - {"Document"}
+    assert "null" not in json.dumps(definitions["properties"])
     assert json.loads(schema.scenario_schema())["properties"]["title"] == {"minLength": 1, "type": "string"}
 
 

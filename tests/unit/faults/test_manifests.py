@@ -9,7 +9,7 @@ import yaml
 from support.fakes import FakeGuests, captured
 from support.site_builder import heal, inject, site_of
 
-from halab.cluster.kube import STATIC_PODS
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.errors import BadUsage, LabProblem, TimedOut
 from halab.faults import manifests
 from halab.faults.catalogue import FAULTS

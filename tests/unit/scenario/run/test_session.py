@@ -16,6 +16,7 @@ from halab.config import loading
 from halab.config.scenario import Scenario
 from halab.config.twin import LabSettings
 from halab.faults.capabilities import Capabilities
+from halab.lifecycle import machine_info
 from halab.lifecycle.lab import open_file
 from halab.scenario.record import check_results
 from halab.scenario.record.check_results import CheckState
@@ -211,3 +212,11 @@ def test_a_twin_without_checks_is_judged_without_backends(session: Session, scri
     script = replace(script, scenario=script.scenario.model_copy(update={"twin": twin}))
     assert session.prepare(script).read_meta().setting.reports_backends
     assert not session.prepare(script, twin=True).read_meta().setting.reports_backends
+
+
+def test_a_run_stores_the_patches_with_which_the_lab_was_built(session: Session, script: Script) -> None:
+    """The user may have changed them since."""
+    work = session.lab_dir.work
+    work.make()
+    work.write(machine_info.record(work, session.lab, {"etcd.yaml": "spec: {}\n"}))
+    assert stored(session.prepare(script))["kubeadm-patches/etcd.yaml"] == b"spec: {}\n"

@@ -61,24 +61,66 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
-# kubeadm makes the kubelet probe the readiness of these two every second (1.32 and later, kubernetes#126945). Each
-# probe is a TLS handshake, which takes up to half a second on an emulated processor.
-#
-# The kubelet restarts a container after 8 failed liveness probes, which is 80 s. An API server that waits for an
-# emulated etcd takes longer, and its restart delays etcd even more.
+# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+print_reasons() {
+  local name log
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    log=$(find /var/log/pods -path "*/kube-system_$name-*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+    if [ -n "$log" ] && ! pgrep -x "${name:0:15}" >/dev/null; then
+      print_reason "$name" <"${log#* }"
+    fi
+  done
+  if ! pgrep -x kubelet >/dev/null; then
+    journalctl -u kubelet -o cat -n 100 | print_reason kubelet
+  fi
+}
+print_reason() {
+  local reason
+  # without the time and stream that containerd puts in front
+  reason=$(sed 's/^[^ ]* std[a-z]* [FP] //' | grep -iE 'error|fatal|panic|invalid|failed' | tail -n 1) ||
+    reason='it printed no error'
+  echo "error: $1 does not run: $reason" >&2
+}
+
+rm -rf /etc/kubernetes/halab-patches
 mkdir -p /etc/kubernetes/halab-patches
-for component in kube-apiserver kube-scheduler; do
-  cat >"/etc/kubernetes/halab-patches/$component.yaml" <<EOF
+cat >'/etc/kubernetes/halab-patches/etcd!halab.yaml' <<'EOF'
 spec:
   containers:
-    - name: $component
+    - name: etcd
+      # a slow machine takes longer to answer, and a restart of etcd delays all others even more
+      livenessProbe:
+        failureThreshold: 32
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-apiserver!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-apiserver
+      # a slow machine takes longer to answer, and a restart of kube-apiserver delays all others even more
+      livenessProbe:
+        failureThreshold: 32
+      # by default every second: each probe is a TLS handshake, half a second of an emulated processor
       readinessProbe:
         periodSeconds: 10
 EOF
-done
-cat >>"/etc/kubernetes/halab-patches/kube-apiserver.yaml" <<EOF
+cat >'/etc/kubernetes/halab-patches/kube-controller-manager!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-controller-manager
+      # a slow machine takes longer to answer, and a restart of kube-controller-manager delays all others even more
       livenessProbe:
-        failureThreshold: 24
+        failureThreshold: 32
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-scheduler!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-scheduler
+      # a slow machine takes longer to answer, and a restart of kube-scheduler delays all others even more
+      livenessProbe:
+        failureThreshold: 32
+      # by default every second: each probe is a TLS handshake, half a second of an emulated processor
+      readinessProbe:
+        periodSeconds: 10
 EOF
 
 mkdir -p /run/halab
@@ -175,8 +217,11 @@ timeouts:
 bootstrapTokens: []
 EOF
 
-kubeadm init --config /run/halab/kubeadm-init.yaml --skip-token-print \
-  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+if ! kubeadm init --config /run/halab/kubeadm-init.yaml --skip-token-print \
+  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables; then
+  print_reasons
+  exit 1
+fi
 rm -f /run/halab/kubeadm-init.yaml
 date -Is >/etc/kubernetes/halab-joined
 did 'kubeadm init'

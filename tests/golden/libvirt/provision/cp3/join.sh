@@ -77,41 +77,83 @@ if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
   fail 'the join command has no token, no hash or no key'
 fi
 
-# kubeadm makes the kubelet probe the readiness of these two every second (1.32 and later, kubernetes#126945). Each
-# probe is a TLS handshake, which takes up to half a second on an emulated processor.
-#
-# The kubelet restarts a container after 8 failed liveness probes, which is 80 s. An API server that waits for an
-# emulated etcd takes longer, and its restart delays etcd even more.
+# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+print_reasons() {
+  local name log
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    log=$(find /var/log/pods -path "*/kube-system_$name-*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+    if [ -n "$log" ] && ! pgrep -x "${name:0:15}" >/dev/null; then
+      print_reason "$name" <"${log#* }"
+    fi
+  done
+  if ! pgrep -x kubelet >/dev/null; then
+    journalctl -u kubelet -o cat -n 100 | print_reason kubelet
+  fi
+}
+print_reason() {
+  local reason
+  # without the time and stream that containerd puts in front
+  reason=$(sed 's/^[^ ]* std[a-z]* [FP] //' | grep -iE 'error|fatal|panic|invalid|failed' | tail -n 1) ||
+    reason='it printed no error'
+  echo "error: $1 does not run: $reason" >&2
+}
+
+rm -rf /etc/kubernetes/halab-patches
 mkdir -p /etc/kubernetes/halab-patches
-for component in kube-apiserver kube-scheduler; do
-  cat >"/etc/kubernetes/halab-patches/$component.yaml" <<EOF
+cat >'/etc/kubernetes/halab-patches/etcd!halab.yaml' <<'EOF'
 spec:
   containers:
-    - name: $component
+    - name: etcd
+      # a slow machine takes longer to answer, and a restart of etcd delays all others even more
+      livenessProbe:
+        failureThreshold: 32
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-apiserver!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-apiserver
+      # a slow machine takes longer to answer, and a restart of kube-apiserver delays all others even more
+      livenessProbe:
+        failureThreshold: 32
+      # by default every second: each probe is a TLS handshake, half a second of an emulated processor
       readinessProbe:
         periodSeconds: 10
 EOF
-done
-cat >>"/etc/kubernetes/halab-patches/kube-apiserver.yaml" <<EOF
+cat >'/etc/kubernetes/halab-patches/kube-controller-manager!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-controller-manager
+      # a slow machine takes longer to answer, and a restart of kube-controller-manager delays all others even more
       livenessProbe:
-        failureThreshold: 24
+        failureThreshold: 32
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-scheduler!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-scheduler
+      # a slow machine takes longer to answer, and a restart of kube-scheduler delays all others even more
+      livenessProbe:
+        failureThreshold: 32
+      # by default every second: each probe is a TLS handshake, half a second of an emulated processor
+      readinessProbe:
+        periodSeconds: 10
 EOF
 
-umask 077
-cat >/run/halab/kubeadm-join.yaml <<EOF
+config=$(
+  cat <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 discovery:
   bootstrapToken:
     apiServerEndpoint: 10.213.0.10:6443
-    token: $token
+    token: "@token@"
     caCertHashes:
-      - $hash
+      - "@hash@"
 controlPlane:
   localAPIEndpoint:
     advertiseAddress: 10.213.0.13
     bindPort: 6443
-  certificateKey: $key
+  certificateKey: "@key@"
 nodeRegistration:
   name: cp3
   criSocket: unix:///run/containerd/containerd.sock
@@ -131,9 +173,20 @@ timeouts:
   tlsBootstrap: 1200s
   discovery: 1200s
 EOF
+)
+config=${config//@token@/$token}
+config=${config//@hash@/$hash}
+config=${config//@key@/$key}
+umask 077
+# printf is a builtin of the shell, and no process list shows it
+printf '%s\n' "$config" >/run/halab/kubeadm-join.yaml
 umask 022
 
-kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+if ! kubeadm join --config /run/halab/kubeadm-join.yaml \
+  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables; then
+  print_reasons
+  exit 1
+fi
 rm -f /run/halab/kubeadm-join.yaml
 date -Is >/etc/kubernetes/halab-joined
 did 'kubeadm join'

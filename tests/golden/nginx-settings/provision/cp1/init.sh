@@ -61,6 +61,29 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
+# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+print_reasons() {
+  local name log
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    log=$(find /var/log/pods -path "*/kube-system_$name-*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+    if [ -n "$log" ] && ! pgrep -x "${name:0:15}" >/dev/null; then
+      print_reason "$name" <"${log#* }"
+    fi
+  done
+  if ! pgrep -x kubelet >/dev/null; then
+    journalctl -u kubelet -o cat -n 100 | print_reason kubelet
+  fi
+}
+print_reason() {
+  local reason
+  # without the time and stream that containerd puts in front
+  reason=$(sed 's/^[^ ]* std[a-z]* [FP] //' | grep -iE 'error|fatal|panic|invalid|failed' | tail -n 1) ||
+    reason='it printed no error'
+  echo "error: $1 does not run: $reason" >&2
+}
+
+rm -rf /etc/kubernetes/halab-patches
+
 mkdir -p /run/halab
 cat >/run/halab/kubeadm-init.yaml <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -128,8 +151,11 @@ nodeRegistration:
 bootstrapTokens: []
 EOF
 
-kubeadm init --config /run/halab/kubeadm-init.yaml --skip-token-print \
-  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+if ! kubeadm init --config /run/halab/kubeadm-init.yaml --skip-token-print \
+  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables; then
+  print_reasons
+  exit 1
+fi
 rm -f /run/halab/kubeadm-init.yaml
 date -Is >/etc/kubernetes/halab-joined
 did 'kubeadm init'

@@ -77,21 +77,44 @@ if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
   fail 'the join command has no token, no hash or no key'
 fi
 
-umask 077
-cat >/run/halab/kubeadm-join.yaml <<EOF
+# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+print_reasons() {
+  local name log
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    log=$(find /var/log/pods -path "*/kube-system_$name-*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+    if [ -n "$log" ] && ! pgrep -x "${name:0:15}" >/dev/null; then
+      print_reason "$name" <"${log#* }"
+    fi
+  done
+  if ! pgrep -x kubelet >/dev/null; then
+    journalctl -u kubelet -o cat -n 100 | print_reason kubelet
+  fi
+}
+print_reason() {
+  local reason
+  # without the time and stream that containerd puts in front
+  reason=$(sed 's/^[^ ]* std[a-z]* [FP] //' | grep -iE 'error|fatal|panic|invalid|failed' | tail -n 1) ||
+    reason='it printed no error'
+  echo "error: $1 does not run: $reason" >&2
+}
+
+rm -rf /etc/kubernetes/halab-patches
+
+config=$(
+  cat <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 discovery:
   bootstrapToken:
     apiServerEndpoint: 10.213.0.10:6443
-    token: $token
+    token: "@token@"
     caCertHashes:
-      - $hash
+      - "@hash@"
 controlPlane:
   localAPIEndpoint:
     advertiseAddress: 10.213.0.11
     bindPort: 6443
-  certificateKey: $key
+  certificateKey: "@key@"
 nodeRegistration:
   name: cp1
   criSocket: unix:///run/containerd/containerd.sock
@@ -101,9 +124,20 @@ nodeRegistration:
       value: 10.213.0.11
   taints: []
 EOF
+)
+config=${config//@token@/$token}
+config=${config//@hash@/$hash}
+config=${config//@key@/$key}
+umask 077
+# printf is a builtin of the shell, and no process list shows it
+printf '%s\n' "$config" >/run/halab/kubeadm-join.yaml
 umask 022
 
-kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+if ! kubeadm join --config /run/halab/kubeadm-join.yaml \
+  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables; then
+  print_reasons
+  exit 1
+fi
 rm -f /run/halab/kubeadm-join.yaml
 date -Is >/etc/kubernetes/halab-joined
 did 'kubeadm join'

@@ -1,0 +1,127 @@
+"""The documents and patches that kubeadm gets on a machine: halab's own, with the user's merged in.
+
+Pure. A document without settings of the user is the text of its template, with the comments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from halab import templates
+from halab.config import yaml_source, yaml_text
+from halab.config.kubeadm_fields import STATIC_PODS
+from halab.config.lab import ProviderKind
+from halab.templates import Rendered
+from halab.topology.lab import API_PORT, KUBEADM_LIVENESS_FAILURES, Lab, Machine
+
+# The user's setting for each kind of document.
+SETTINGS = {
+    "ClusterConfiguration": "cluster",
+    "InitConfiguration": "init",
+    "JoinConfiguration": "join",
+    "KubeletConfiguration": "kubelet",
+    "KubeProxyConfiguration": "kube_proxy",
+}
+# Where kubeadm finds the patches on a machine.
+PATCH_FOLDER = "/etc/kubernetes/halab-patches"
+
+_SEPARATOR = "---\n"
+_FLAGS = ("extraArgs", "kubeletExtraArgs")
+_NAMES = "certSANs"
+# Since 1.32, the kubelet probes the readiness of these two every second (kubernetes#126945). Each probe is a TLS
+# handshake, which takes up to half a second on an emulated processor.
+_OFTEN_PROBED = ("kube-apiserver", "kube-scheduler")
+# kubeadm applies patches in the order of the files' names, and `!` is before all characters of usual names: the user's
+# patches are applied after halab's.
+_OWN_PATCH = "{pod}!halab.yaml"
+
+
+@dataclass(frozen=True)
+class PatchFile:
+    """A patch of kubeadm. `end` is a line that the text does not have, for the script that writes the file."""
+
+    text: Rendered
+    end: str
+
+
+def init_documents(lab: Lab, patches: Mapping[str, PatchFile]) -> Rendered:
+    """The documents of `kubeadm init` on the first control plane."""
+    return _documents("provision/kubeadm-init.yaml.j2", lab, lab.control_planes[0], patches)
+
+
+def join_document(lab: Lab, machine: Machine, patches: Mapping[str, PatchFile]) -> Rendered:
+    """The document of `kubeadm join`. The script that has it replaces @token@, @hash@ and @key@."""
+    return _documents("provision/kubeadm-join.yaml.j2", lab, machine, patches)
+
+
+def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[str, PatchFile]:
+    """File name → patch: halab's own of a control plane, and the user's."""
+    own = {}
+    if machine in lab.control_planes and lab.liveness_failures > KUBEADM_LIVENESS_FAILURES:
+        for pod in STATIC_PODS:
+            own[_OWN_PATCH.format(pod=pod)] = templates.text(
+                "provision/slow-machine-patch.yaml.j2",
+                pod=pod,
+                liveness_failures=lab.liveness_failures,
+                has_rare_readiness=lab.is_emulated and pod in _OFTEN_PROBED,
+            )
+    return {name: _patch_file(text) for name, text in {**own, **written}.items()}
+
+
+def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON merge patch (RFC 7386): mappings are merged, null removes, all else replaces.
+
+    Two kinds of lists are merged too, because halab has entries of its own in them: flags by their names, and the names
+    in a certificate.
+    """
+    merged = dict(document)
+    for name, value in changes.items():
+        own = merged.get(name)
+        if value is None:
+            merged.pop(name, None)
+        elif name in _FLAGS:
+            merged[name] = _merge_flags(own or [], value)
+        elif name == _NAMES:
+            merged[name] = list(dict.fromkeys([*(own or []), *value]))
+        elif isinstance(value, dict):
+            merged[name] = merge(own if isinstance(own, dict) else {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _merge_flags(own: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The user's flags after those of halab that have other names. A flag can be there twice; null removes it."""
+    names = {flag["name"] for flag in written}
+    return [flag for flag in own if flag["name"] not in names] + [
+        flag for flag in written if flag["value"] is not None
+    ]
+
+
+def _documents(template: str, lab: Lab, machine: Machine, patches: Mapping[str, PatchFile]) -> Rendered:
+    text = templates.text(
+        template,
+        lab=lab,
+        machine=machine,
+        port=API_PORT,
+        in_container=lab.provider is ProviderKind.DOCKER,
+        control_plane=machine in lab.control_planes,
+        patch_folder=PATCH_FOLDER if patches else None,
+    )
+    written = lab.kubeadm.documents
+    parts = []
+    for part in text.split(_SEPARATOR):
+        document = yaml_source.parse(part, template).value
+        changes = written.get(SETTINGS[document["kind"]])
+        parts.append(yaml_text.dump(merge(document, changes)) if changes else part)
+    return Rendered(_SEPARATOR.join(parts))
+
+
+def _patch_file(text: str) -> PatchFile:
+    text = text if text.endswith("\n") else text + "\n"
+    end = "EOF"
+    while end in text.split("\n"):
+        end += "_"
+    return PatchFile(Rendered(text), end)
