@@ -26,3 +26,8 @@ def box_names() -> list[str]:
 
 def scenarios() -> Path:
     return root() / "scenarios"
+
+
+def bugs() -> Path:
+    """The public reports, a folder for each."""
+    return scenarios() / "bugs"

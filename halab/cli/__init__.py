@@ -36,6 +36,7 @@ _COMMANDS = {
     "scenarios": "scenario",
     "run": "run",
     "prove": "run",
+    "bugs": "bugs",
     "watch": "watch",
     "faults": "fault",
     "inject": "fault",

@@ -34,6 +34,12 @@ def scenario_names(context: click.Context, parameter: click.Parameter, typed: st
     return [CompletionItem(name) for name in library.names() if name.startswith(typed)]
 
 
+def _bugs(context: click.Context) -> list[str]:
+    from halab.bugs import library
+
+    return library.names()
+
+
 def _tags(context: click.Context) -> list[str]:
     from halab.scenario.run import library
 
@@ -81,6 +87,7 @@ def _file(context: click.Context) -> Path:
     return Path(context.params.get("file") or "lab.yml")
 
 
+bug_names = _completer(_bugs)
 tags = _completer(_tags)
 fault_names = _completer(_faults)
 fault_options = _completer(_options)

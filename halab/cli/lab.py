@@ -13,6 +13,8 @@ from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
+    from halab.lifecycle.up import UpResult
+    from halab.progress import Progress
 
 
 def _warn(lab_dir: LabDir) -> None:
@@ -93,10 +95,22 @@ def up_command(file: Path, as_json: bool) -> None:
     Example:
       halab up && halab kubectl -- get nodes
     """
-    from halab import doctor
     from halab.cli.console import progress
 
     lab_dir = lab_dir_of(file)
+    built = build(lab_dir, progress())
+    if as_json:
+        print_json({"lab": built.lab.name, "endpoint": built.lab.endpoint, "leaders": built.seen.leaders,
+                    "changes": built.changes, "kubeconfig": str(lab_dir.work.kubeconfig)})  # fmt: skip
+    else:
+        changes = "nothing to change" if built.changes == 0 else f"{built.changes} changes"
+        echo(f"the lab {built.lab.name} is steady behind {built.lab.endpoint}; {changes}", err=True)
+
+
+def build(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> UpResult:
+    """Check the lab file and this host, and build the lab. The caller removes a temporary lab if that fails."""
+    from halab import doctor
+
     _warn(lab_dir)
     # checked before the imports below, because a library may be missing
     for result in doctor.require(lab_dir):
@@ -104,13 +118,7 @@ def up_command(file: Path, as_json: bool) -> None:
     from halab.lifecycle import up
 
     with doctor.explained(lab_dir):
-        built = up.up(lab_dir, progress())
-    if as_json:
-        print_json({"lab": built.lab.name, "endpoint": built.lab.endpoint, "leaders": built.seen.leaders,
-                    "changes": built.changes, "kubeconfig": str(lab_dir.work.kubeconfig)})  # fmt: skip
-    else:
-        changes = "nothing to change" if built.changes == 0 else f"{built.changes} changes"
-        echo(f"the lab {built.lab.name} is steady behind {built.lab.endpoint}; {changes}", err=True)
+        return up.up(lab_dir, progress, is_temporary=is_temporary)
 
 
 @click.command("start")

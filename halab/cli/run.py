@@ -98,10 +98,10 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     def show(run: CampaignRun) -> None:
         print_result(run.folder, run.result)
 
-    outcome = _run_campaign(choice, show, repeat=repeat, twin=twin)
+    outcome = run_campaign(choice, show, repeat=repeat, twin=twin)
     if choice.as_json:
         print_results([(run.folder, run.result) for run in outcome.runs])
-    return _exit_code(outcome, [str(run.result.verdict) for run in outcome.runs])
+    return exit_code_of(outcome, [str(run.result.verdict) for run in outcome.runs])
 
 
 @click.command("prove")
@@ -123,14 +123,14 @@ def prove_command(choice: Choice) -> int:
     def show(run: CampaignRun) -> None:
         print_proof(Proof(run), run.folder)
 
-    outcome = _run_campaign(choice, show, twin=True, proving=True)
+    outcome = run_campaign(choice, show, twin=True, proving=True)
     proofs = [Proof(run) for run in outcome.runs]
     if choice.as_json:
         print_json([proof.as_json() for proof in proofs])
-    return _exit_code(outcome, [proof.verdict for proof in proofs])
+    return exit_code_of(outcome, [proof.verdict for proof in proofs])
 
 
-def _run_campaign(
+def run_campaign(
     choice: Choice,
     show: Callable[[CampaignRun], None],
     *,
@@ -191,7 +191,7 @@ def scripts_of(choice: Choice) -> list[Script]:
     return [script for script in scripts if not choice.tags or set(choice.tags) & set(script.scenario.tags)]
 
 
-def _exit_code(outcome: CampaignOutcome, verdicts: Sequence[str]) -> int:
+def exit_code_of(outcome: CampaignOutcome, verdicts: Sequence[str]) -> int:
     """The exit code of a campaign. If an error ended it early, raise that error."""
     from halab.cli.verdicts import exit_code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json([description.as_data(script) for script in scripts])
     elif names:
-        echo("\n\n".join("\n".join(_description_lines(script)) for script in scripts))
+        echo("\n\n".join("\n".join(description_lines(script)) for script in scripts))
     else:
         table(
             ["NAME", "TITLE", "TAGS"],
@@ -48,11 +48,16 @@ def scenarios_command(names: tuple[str, ...], as_json: bool) -> None:
         )
 
 
-def _description_lines(script: Script) -> Iterator[str]:
+def description_lines(script: Script) -> Iterator[str]:
     """A scenario in prose, wrapped to lines."""
     from halab.scenario.run import description
 
-    for number, (heading, sentences) in enumerate(description.paragraphs(script)):
+    return wrapped(description.paragraphs(script))
+
+
+def wrapped(paragraphs: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Headings with sentences, wrapped to lines."""
+    for number, (heading, sentences) in enumerate(paragraphs):
         if number:
             yield ""
         if heading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from halab.clock import RealClock
@@ -35,8 +35,11 @@ class UpResult:
     changes: int
 
 
-def up(lab_dir: LabDir, progress: Progress) -> UpResult:
-    """Build the lab and wait until it is steady. A second call changes nothing. After an interruption, it continues."""
+def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> UpResult:
+    """Build the lab and wait until it is steady. A second call changes nothing. After an interruption, it continues.
+
+    An error of a temporary lab does not say how to continue, because the caller removes the lab.
+    """
     patches = labs.patches(lab_dir)
     is_checked = kubeadm_check.require(lab_dir)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
@@ -64,7 +67,7 @@ def up(lab_dir: LabDir, progress: Progress) -> UpResult:
             # the bundle may have been made for the box
             kubeadm_check.require(lab_dir)
         lab_dir.work.make()
-        with _explained_failure(lab_dir):
+        with nullcontext() if is_temporary else _explained_failure(lab_dir):
             lab_dir.work.write(
                 {
                     **workfiles.rendered(lab_dir, lab, patches, base=base),

@@ -107,7 +107,7 @@ def test_up_prints_warnings_and_continues(
         "network", HostCheckState.WARNING, "a VPN has come", "", ["halab down"], needed=True
     )
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, is_temporary: bool) -> None:
         raise HostProblem("up was reached")
 
     monkeypatch.setattr(doctor, "require", lambda lab_dir: [wide])
@@ -133,7 +133,7 @@ def test_commands_that_boot_machines_explain_missing_answers(
 ) -> None:  # fmt: skip
     (tmp_path / "lab.yml").write_text("")
 
-    def silent(*_: object) -> None:
+    def silent(*_: object, **named: object) -> None:
         raise BootTimedOut("started, but no answer over SSH in time: cp1", code=1, hint="the log")
 
     monkeypatch.setattr(doctor, "require", lambda lab_dir: [])

@@ -1,0 +1,119 @@
+"""A bug's lab: copied into a folder, brought up for as long as its scenario is played, and taken down."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from halab.bugs.library import Bug
+from halab.config import loading
+from halab.errors import BadUsage, HalabError, HostProblem
+from halab.lifecycle.lab import LabDir, open_file
+from halab.progress import Progress
+
+
+@dataclass(frozen=True)
+class LabDeps:
+    """How a lab comes up and is taken down. Tests pass their own functions."""
+
+    up: Callable[[LabDir, Progress], object]
+    down: Callable[[LabDir, Progress], object]
+
+
+@contextmanager
+def lab_of(bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[LabDir]:
+    """Copy the files of a bug into a folder and bring its lab up. When the block ends, take the lab down.
+
+    Whatever ends the block, no machine is left, and the folder stays only if it has a recorded run. With `keep`,
+    everything stays. Raises BadUsage if the folder has other files.
+    """
+    copied: list[Path] = []
+    try:
+        _copy(bug, folder, copied)
+        lab_dir = open_file(bug.lab_in(folder))
+        with _removed(lab_dir, progress, deps, keep=keep):
+            deps.up(lab_dir, progress)
+            yield lab_dir
+    finally:
+        if not (folder / ".halab").exists():
+            _remove(folder, copied)
+
+
+@contextmanager
+def _removed(lab_dir: LabDir, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[None]:
+    """Take the lab down when the block ends, also after an error and after Ctrl-C."""
+    try:
+        yield
+    except BaseException as error:
+        if not keep:
+            # the error that ended the block is shown, so the lab that stayed must be told here
+            with suppress(HalabError):
+                _take_down(lab_dir, progress, deps)
+            if isinstance(error, HalabError):
+                hint = "halab removed the lab again; with --keep it stays, with its logs"
+                error.hint = f"{error.hint}\n{hint}" if error.hint else hint
+        raise
+    if keep:
+        progress.say(f"the lab {lab_dir.name} stays; remove it with {_command(lab_dir)}")
+    else:
+        _take_down(lab_dir, progress, deps)
+
+
+def _take_down(lab_dir: LabDir, progress: Progress, deps: LabDeps) -> None:
+    """Remove the lab. Ctrl-C does not leave half of it: it is removed first. A second Ctrl-C ends that too."""
+    remaining = f"the lab {lab_dir.name} was not removed; remove it with {_command(lab_dir)}"
+    try:
+        deps.down(lab_dir, progress)
+    except KeyboardInterrupt:
+        progress.say("interrupted: removing the lab first")
+        try:
+            deps.down(lab_dir, progress)
+        except (HalabError, KeyboardInterrupt):
+            progress.say(remaining)
+        raise
+    except HalabError:
+        progress.say(remaining)
+        raise
+
+
+def _command(lab_dir: LabDir) -> str:
+    return f"`halab down -f {shlex.quote(str(lab_dir.file))}`"
+
+
+def _copy(bug: Bug, folder: Path, copied: list[Path]) -> None:
+    """Copy the files of a bug and note every copy in `copied`. A folder that has the same files is used as it is."""
+    if folder.exists() and not folder.is_dir():
+        raise BadUsage(f"not a folder: {folder}", hint="choose another folder with --in FOLDER")
+    is_new = not folder.exists() or not any(folder.iterdir())
+    for name in bug.files:
+        content, copy = loading.content_of(bug.folder / name), folder / name
+        if is_new:
+            copied.append(copy)
+            _write(copy, content)
+        elif not copy.is_file() or loading.content_of(copy) != content:
+            raise BadUsage(
+                f"{folder} is not a copy of this bug: {name} is {'different' if copy.exists() else 'missing'}",
+                hint="choose another folder with --in FOLDER; to play changed files, go there: "
+                "`halab up && halab run ./scenario.yml`",
+            )
+
+
+def _write(copy: Path, content: bytes) -> None:
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+    except OSError as error:
+        raise HostProblem(f"cannot write {copy}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _remove(folder: Path, copied: list[Path]) -> None:
+    """Remove the copies and the folders that are empty then."""
+    for copy in copied:
+        copy.unlink(missing_ok=True)
+    below = {parent for copy in copied for parent in copy.parents if parent.is_relative_to(folder)}
+    for empty in sorted(below, reverse=True):
+        with suppress(OSError):  # it has other files
+            empty.rmdir()

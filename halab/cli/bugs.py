@@ -1,0 +1,193 @@
+"""`halab bugs`: public reports as files, each with a lab and a scenario that reproduce it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from halab.cli.complete import bug_names
+from halab.cli.console import echo
+from halab.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from halab.bugs.library import Bug
+    from halab.campaign.outcome import CampaignOutcome, CampaignRun
+
+
+@click.group("bugs", invoke_without_command=True)
+@json_option
+@click.pass_context
+def bugs_command(context: click.Context, as_json: bool) -> None:
+    """List public bug reports that halab can reproduce, show one, and reproduce it.
+
+    Without a subcommand, list all bugs. The column SHOWED says in how many of the recorded runs a bug showed.
+
+    \b
+    Examples:
+      halab bugs
+      halab bugs --json
+    """
+    from halab.bugs import library
+    from halab.cli.console import table
+    from halab.config.bug import issue_of
+
+    if context.invoked_subcommand:
+        return
+    bugs = [library.find(name) for name in library.names()]
+    if as_json:
+        print_json([library.as_data(bug) for bug in bugs])
+        return
+    table(
+        ["NAME", "REPORT", "SHOWED", "TITLE"],
+        [
+            (bug.name, issue_of(bug.written.references[0]) or "-", bug.written.showed, bug.written.title)
+            for bug in bugs
+        ],
+    )
+
+
+@bugs_command.command("show")
+@click.argument("name", shell_complete=bug_names)
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show a bug: its reports, its symptom, its lab, its scenario, and what was measured.
+
+    NAME is a bug of the list, or the path of a folder with a `bug.yml`.
+
+    \b
+    Examples:
+      halab bugs show apiserver-away-for-a-minute
+      halab bugs show ./mine
+    """
+    from halab.bugs import library
+    from halab.cli.scenario import description_lines, wrapped
+    from halab.scenario.run import description
+
+    bug = library.find(name)
+    script = bug.script
+    if as_json:
+        print_json({**library.as_data(bug), "lab": bug.lab, "scenario": description.as_data(script)})
+        return
+    echo("\n".join([*wrapped(_paragraphs(bug)), "", "Scenario", *description_lines(script)]))
+
+
+@bugs_command.command("reproduce")
+@click.argument("name", shell_complete=bug_names)
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Run the scenario this many times.",
+)
+@click.option(
+    "--in", "folder", type=click.Path(path_type=Path), help="Use this folder for the lab.  [default: ./NAME]"
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed for random target choice.")
+@click.option("--keep", is_flag=True, help="Stop without removing the lab.")
+@json_option
+def reproduce(
+    name: str, repeat: int, folder: Path | None, seed: int | None, keep: bool, as_json: bool
+) -> int:
+    """Build the lab of a bug, run its scenario, say whether the bug showed, and remove the lab.
+
+    The files of the bug are copied into a folder of their own, where the recorded runs stay. Its lab has a name and a
+    network of its own, so it runs beside other labs. Exit code: 0 the bug showed in every run, 1 it did not show in
+    every run, 3 a run ended in an error or was skipped, 130 interrupted. If several apply, 130 takes precedence over
+    3, and 3 over 1.
+
+    \b
+    Examples:
+      halab bugs reproduce apiserver-away-for-a-minute
+      halab bugs reproduce etcd-log-blocks-reads --repeat 5 --in /tmp/bug
+    """
+    from halab.bugs import library, reproduction
+    from halab.cli.console import progress
+    from halab.cli.lab import build
+    from halab.cli.run import Choice, run_campaign
+    from halab.cli.verdicts import print_result
+
+    bug = library.find(name)
+    _ = bug.script  # a wrong scenario is reported before the lab is built
+    folder = folder or Path(bug.name)
+    scenario = str(bug.scenario_in(folder))
+    choice = Choice(
+        bug.lab_in(folder), (scenario,), False, (), seed, fail_fast=False, keep=False, as_json=as_json
+    )
+    deps = reproduction.LabDeps(
+        up=lambda lab_dir, shown: build(lab_dir, shown, is_temporary=not keep), down=_down
+    )
+
+    def show_run(run: CampaignRun) -> None:
+        print_result(run.folder, run.result)
+
+    with reproduction.lab_of(bug, folder, progress(), deps, keep=keep):
+        outcome = run_campaign(choice, show_run, repeat=repeat)
+    return _report(bug, outcome, as_json=as_json)
+
+
+def _down(lab_dir: Any, shown: Any) -> None:
+    from halab.lifecycle.down import down
+
+    down(lab_dir, shown)
+
+
+def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:
+    """Print whether the bug showed, and return the exit code."""
+    from halab.cli.run import exit_code_of
+
+    answers = [bug.written.is_shown_by(run.result.verdict) for run in outcome.runs]
+    if as_json:
+        runs = [
+            {"showed": showed, "folder": str(run.folder.path), **json.loads(run.result.to_json())}
+            for showed, run in zip(answers, outcome.runs, strict=True)
+        ]
+        print_json({"bug": bug.name, "runs": len(answers), "showed": answers.count(True), "results": runs})
+    else:
+        echo(f"{bug.name}: {_in_words(answers)}")
+    names = {True: "pass", False: "fail", None: "error"}
+    return exit_code_of(outcome, [names[answer] for answer in answers])
+
+
+def _in_words(answers: Sequence[bool | None]) -> str:
+    """`the bug showed in 2 of 3 runs (1 run says nothing: error or skip)`."""
+    shown, silent = answers.count(True), answers.count(None)
+    if not answers:
+        return "no run took place"
+    runs = f"{shown} of {len(answers)} runs" if len(answers) > 1 else "the run" if shown else ""
+    words = (
+        f"the bug showed in {runs}"
+        if runs
+        else "the bug did not show"
+        if not silent
+        else "nothing was learned"
+    )
+    if silent and len(answers) > 1:
+        words += f"; {silent} ended in an error or {'was' if silent == 1 else 'were'} skipped"
+    return words
+
+
+def _paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
+    """The bug for people: headings with sentences."""
+    from halab.config.bug import issue_of
+
+    written = bug.written
+    yield f"{bug.name}: {written.title}", [" ".join(written.symptom.split())]
+    yield "Reports", [f"{issue_of(url)}: {url}" if issue_of(url) else url for url in written.references]
+    yield "Versions", [" ".join(written.versions.split())]
+    if written.differs:
+        yield "What differs from the report", [" ".join(written.differs.split())]
+    for measurement in written.measured:
+        count = f"the bug showed in {measurement.shown} of {measurement.runs} run{'s' if measurement.runs > 1 else ''}"
+        yield (
+            f"Measured: {measurement.on}",
+            [f"{count}.", *(" ".join(figure.split()) for figure in measurement.figures)],
+        )
+    if not written.measured:
+        yield "Measured", ["not played yet"]
+    yield "Shows as", [f"the verdict {written.shows} of its scenario"]
+    yield "Lab", bug.lab.splitlines()

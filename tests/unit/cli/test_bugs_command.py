@@ -1,0 +1,161 @@
+"""`halab bugs`: the list, one bug, and whether a bug showed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.stage import Stage
+
+from halab.bugs import library
+from halab.campaign import play as playing
+from halab.campaign.outcome import CampaignOutcome
+from halab.cli import lab as lab_commands
+from halab.cli import main
+from halab.errors import HostProblem
+from halab.lifecycle import down as downs
+
+Shown = pytest.CaptureFixture[str]
+NAME = "etcd-log-blocks-reads"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A host on which every lab comes up, and scenarios have scripted verdicts."""
+    (tmp_path / "stage").mkdir()
+    staged = Stage(tmp_path / "stage")
+
+    def play(*given: Any, **named: Any) -> CampaignOutcome:
+        return real(*given, **named, deps=staged.deps)
+
+    def build(lab_dir: Any, progress: Any, *, is_temporary: bool) -> None:
+        staged.did.append("up")
+        staged.raise_if_scripted("up")
+
+    def down(lab_dir: Any, progress: Any) -> None:
+        staged.did.append("down")
+
+    real = playing.play
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(playing, "play", play)
+    monkeypatch.setattr(lab_commands, "build", build)
+    monkeypatch.setattr(downs, "down", down)
+    return staged
+
+
+def test_the_list_has_every_bug_with_its_report(capsys: Shown) -> None:
+    assert main(["bugs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", *library.names()]
+    assert any("etcd-io/etcd#22214" in line for line in lines)
+
+
+def test_the_list_can_be_printed_as_json(capsys: Shown) -> None:
+    assert main(["bugs", "--json"]) == 0
+    bugs = {bug["name"]: bug for bug in json.loads(capsys.readouterr().out)}
+    assert list(bugs) == library.names()
+    assert bugs[NAME]["references"][0] == {
+        "issue": "etcd-io/etcd#22214",
+        "url": "https://github.com/etcd-io/etcd/issues/22214",
+    }
+
+
+def test_a_bug_is_shown_with_its_report_its_lab_and_its_scenario(capsys: Shown) -> None:
+    assert main(["bugs", "show", NAME]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "https://github.com/etcd-io/etcd/issues/22214",
+        "control_planes: 1",
+        "Losing twin",
+        "Measured",
+    ):
+        assert words in shown
+
+
+def test_a_bug_can_be_shown_as_json(capsys: Shown) -> None:
+    assert main(["bugs", "show", NAME, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["scenario"]["twin"]["verdict"] == "fail"
+    assert "control_planes: 1" in shown["lab"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("etcd-log-blocks-read", "did you mean etcd-log-blocks-reads?"),
+     ("./nowhere", "no bug.yml in the folder: ./nowhere")],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["show", "reproduce"])
+def test_an_unknown_bug_is_a_usage_error(
+    verb: str, name: str, said: str, stage: Stage, capsys: Shown
+) -> None:
+    assert main(["bugs", verb, name]) == 2
+    assert said in capsys.readouterr().err
+    assert stage.did == []
+
+
+def test_a_wrong_scenario_is_reported_before_the_lab_is_built(
+    tmp_path: Path, stage: Stage, capsys: Shown
+) -> None:
+    own = tmp_path / "mine"
+    own.mkdir()
+    for file in library.find(NAME).folder.iterdir():
+        (own / file.name).write_text(
+            file.read_text().replace("inject: edit-manifest", "inject: edit-manifests")
+        )
+    assert main(["bugs", "reproduce", "./mine"]) == 2
+    assert "scenario.yml:9: steps[1].inject: no such fault: edit-manifests" in capsys.readouterr().err
+    assert stage.did == []
+
+
+def test_a_bug_that_shows_in_every_run_is_a_success(stage: Stage, capsys: Shown) -> None:
+    assert main(["bugs", "reproduce", NAME, "--repeat", "2", "--seed", "7"]) == 0
+    played = [line for line in stage.did if line not in ("open", "heal")]
+    assert played == ["up", f"play {NAME} 7", f"play {NAME} 8", "down"]
+    assert f"{NAME}: the bug showed in 2 of 2 runs\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "said"),
+    [("pass", 0, "the bug showed in the run"), ("fail", 1, "the bug did not show"), ("error", 3, "nothing was learned"),
+     ("skip", 3, "nothing was learned")],
+)  # fmt: skip
+def test_the_verdict_says_whether_the_bug_showed(
+    verdict: str, code: int, said: str, stage: Stage, capsys: Shown
+) -> None:
+    stage.verdicts[NAME] = verdict
+    assert main(["bugs", "reproduce", NAME]) == code
+    assert f"{NAME}: {said}\n" in capsys.readouterr().out
+    assert stage.did[-1] == "down"
+
+
+def test_results_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
+    stage.verdicts[NAME] = "fail"
+    assert main(["bugs", "reproduce", NAME, "--repeat", "2", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: printed[name] for name in ("bug", "runs", "showed")} == {
+        "bug": NAME,
+        "runs": 2,
+        "showed": 0,
+    }
+    assert [result["showed"] for result in printed["results"]] == [False, False]
+
+
+def test_an_interrupted_run_takes_the_lab_down(stage: Stage, capsys: Shown) -> None:
+    stage.errors[f"play {NAME}"] = KeyboardInterrupt()
+    assert main(["bugs", "reproduce", NAME]) == 130
+    assert stage.did[-1] == "down"
+
+
+def test_a_lab_that_does_not_come_up_is_an_error(stage: Stage, tmp_path: Path, capsys: Shown) -> None:
+    stage.errors["up"] = HostProblem("no docker engine answers", hint="start docker")
+    assert main(["bugs", "reproduce", NAME, "--in", "there"]) == 3
+    assert "error: no docker engine answers" in capsys.readouterr().err
+    assert stage.did == ["up", "down"]
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_kept_lab_stays(stage: Stage, tmp_path: Path) -> None:
+    assert main(["bugs", "reproduce", NAME, "--keep", "--in", "there"]) == 0
+    assert "down" not in stage.did

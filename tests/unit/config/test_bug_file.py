@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from halab.config.bug import BugFile, issue_of
+from halab.config.loading import loads
+from halab.config.twin import Verdict
+from halab.errors import BadFile
+
+BUG = """\
+title: One full member stops all writes
+references: [https://github.com/etcd-io/etcd/issues/9992]
+versions: etcd 3
+symptom: No member accepts a write.
+shows: pass
+measured:
+  - {on: "Kubernetes 1.37.2, containers", runs: 3, shown: 2, figures: [the alarm after 0.2 s]}
+  - {on: "Kubernetes 1.36.5, containers", runs: 2, shown: 2}
+"""
+
+
+def problems(old: str, new: str) -> str:
+    assert old in BUG
+    with pytest.raises(BadFile) as caught:
+        loads(BUG.replace(old, new), "bug.yml", BugFile)
+    return str(caught.value)
+
+
+def test_the_runs_of_all_measurements_are_counted() -> None:
+    assert loads(BUG, "bug.yml", BugFile).showed == "4 of 5"
+
+
+def test_a_bug_without_a_measurement_was_not_played() -> None:
+    assert loads(BUG.partition("measured:")[0], "bug.yml", BugFile).showed == "not played"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("shown: 2, figures", "shown: 4, figures",
+         "bug.yml:7: measured[1].shown: should be at most the number of runs, 3"),
+        ("shows: pass", "shows: error", "bug.yml:5: shows: should be pass or fail"),
+        ("[https://github.com/etcd-io/etcd/issues/9992]", "[etcd#9992]",
+         "bug.yml:2: references[1]: should be the address"),
+        ("[https://github.com/etcd-io/etcd/issues/9992]", "[]", "bug.yml:2: references: should have 1 or more entries"),
+        ("symptom:", "symptoms:", "bug.yml:4: symptoms: is not known; did you mean symptom?"),
+        ("versions: etcd 3\n", "", "versions: is missing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_reported_with_its_line(old: str, new: str, said: str) -> None:
+    assert said in problems(old, new)
+
+
+@pytest.mark.parametrize(
+    ("url", "issue"),
+    [
+        ("https://github.com/etcd-io/etcd/issues/9992", "etcd-io/etcd#9992"),
+        ("https://github.com/kubernetes/website/pull/45095", "kubernetes/website#45095"),
+        ("https://github.com/etcd-io/etcd/blob/main/README.md", None),
+        ("https://example.com/issues/1", None),
+    ],
+)
+def test_a_report_on_github_has_a_number(url: str, issue: str | None) -> None:
+    assert issue_of(url) == issue
+
+
+@pytest.mark.parametrize(
+    ("shows", "verdict", "answer"),
+    [("pass", "pass", True), ("pass", "fail", False), ("fail", "fail", True), ("fail", "pass", False),
+     ("pass", "error", None), ("fail", "skip", None)],
+)  # fmt: skip
+def test_a_run_shows_the_bug_with_the_verdict_of_the_file(
+    shows: str, verdict: str, answer: bool | None
+) -> None:
+    bug = loads(BUG.replace("shows: pass", f"shows: {shows}"), "bug.yml", BugFile)
+    assert bug.is_shown_by(Verdict(verdict)) is answer
