@@ -166,8 +166,9 @@ def down_command(file: Path, runs: bool) -> None:
     """
     from halab.cli.console import progress
     from halab.lifecycle.down import down
+    from halab.lifecycle.lab import open_file
 
-    removed = down(lab_dir_of(file), progress(), runs=runs)
+    removed = down(open_file(file, reads_own_files=False), progress(), runs=runs)
     echo(f"removed {', '.join(removed)}" if removed else "nothing to remove", err=True)
 
 

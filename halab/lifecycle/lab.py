@@ -47,10 +47,13 @@ class LabDir:
         return self.written.name
 
 
-def open_file(path: Path, *, locate: Callable[[str], Path] | None = None) -> LabDir:
+def open_file(
+    path: Path, *, locate: Callable[[str], Path] | None = None, reads_own_files: bool = True
+) -> LabDir:
     """Read a lab file. Raises BadUsage if it does not exist and BadFile if its content is wrong.
 
-    `locate` says where the files are that it names; without it, their paths are relative to the lab file.
+    `locate` says where the files are that it names; without it, their paths are relative to the lab file. Without
+    `reads_own_files` they are not read: they may be gone when a lab is removed.
 
     Raises LabProblem if other users may write to its work folder.
     """
@@ -67,9 +70,8 @@ def open_file(path: Path, *, locate: Callable[[str], Path] | None = None) -> Lab
         raise BadFile(problems)
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})
-    return LabDir(
-        path, written, work, source.content, _balancer_file(source, locate or path.parent.joinpath)
-    )
+    own = _balancer_file(source, locate or path.parent.joinpath) if reads_own_files else None
+    return LabDir(path, written, work, source.content, own)
 
 
 def _balancer_file(source: Written[LabFile], locate: Callable[[str], Path]) -> OwnFile | None:
