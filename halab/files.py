@@ -51,6 +51,11 @@ def _too_large(path: Path, limit_bytes: int) -> BadUsage:
     return BadUsage(f"larger than {limit_bytes // 1_000_000} MB: {path}")
 
 
+def inside(name: str) -> str:
+    """A path that people wrote, as the path of a copy below a folder: it never leads out of the folder."""
+    return "/".join({"..": "up"}.get(part, part) for part in name.split("/") if part not in ("", "."))
+
+
 def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
     """Write a file in one step: a reader sees the old content or the new content, never a mixture."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -7,6 +7,7 @@ quoting filter, and no value has a control character: a value is always on one l
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import traceback
 import unicodedata
@@ -56,13 +57,13 @@ def ssh(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
-def own(source: str, name: str, **values: Any) -> Rendered:
+def own(source: str, name: str, *, is_shell: bool = False, **values: Any) -> Rendered:
     """Render a template of the user's own, which cannot read files or run commands. `name` is its path.
 
-    Raises BadFile with the line.
+    In a shell script, a comment begins with `{##`, because `${#array[@]}` is a length. Raises BadFile with the line.
     """
     try:
-        environment = _own_environment()
+        environment = _own_environment(is_shell=is_shell)
         code = environment.compile(source, name, name)
         return Rendered(
             environment.template_class.from_code(environment, code, environment.make_globals(None)).render(
@@ -75,7 +76,12 @@ def own(source: str, name: str, **values: Any) -> Rendered:
         # whatever an expression may raise
         frames = traceback.extract_tb(error.__traceback__)
         line = next((frame.lineno for frame in reversed(frames) if frame.filename == name), None)
-        raise BadFile([Problem(name, line or 1, "", str(error) or type(error).__name__)]) from error
+        raise BadFile([Problem(name, line or 1, "", _in_words(error))]) from error
+
+
+def _in_words(error: Exception) -> str:
+    # jinja2 names objects by their module: 'halab.topology.lab.Machine object' has no attribute 'nam'
+    return re.sub(r"'halab\.[\w.]*?(\w+) object'", r"\1", str(error)) or type(error).__name__
 
 
 def below(folder: str) -> list[str]:
@@ -96,19 +102,27 @@ def fingerprint(*folders: str) -> str:
 
 
 @cache
-def _own_environment() -> jinja2.Environment:
-    return ImmutableSandboxedEnvironment(
+def _own_environment(*, is_shell: bool) -> jinja2.Environment:
+    environment = ImmutableSandboxedEnvironment(
         loader=jinja2.FunctionLoader(_refuse_to_include),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        comment_start_string="{##" if is_shell else "{#",
+        comment_end_string="##}" if is_shell else "#}",
         finalize=_one_line,
     )
+    environment.filters["sh"] = _quoted
+    return environment
 
 
 def _refuse_to_include(name: str) -> str:
     raise ValueError(f"a file of your own cannot include another one: {name}")
+
+
+def _quoted(value: object) -> str:
+    return shlex.quote(str(value))
 
 
 @cache
@@ -126,7 +140,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         comment_end_string="##}",
         finalize=_printable if autoescape else _one_line,
     )
-    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["sh"] = _quoted
     environment.filters["ruby"] = ruby
     environment.filters["ssh"] = ssh
     return environment

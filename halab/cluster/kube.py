@@ -46,6 +46,8 @@ def missing_pods(pods: Mapping[str, Any], expected: set[str]) -> list[str]:
         waiting = _waiting(status)
         if waiting:
             missing.append(f"pod {name}: {waiting}")
+        elif status.get("phase") == "Succeeded":
+            continue  # of a Job
         elif status.get("phase") != "Running":
             missing.append(f"pod {name} is {status.get('phase', 'unknown')}")
         elif not all(container.get("ready") for container in status.get("containerStatuses", [])):

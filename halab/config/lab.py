@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 
 from halab import data
 from halab.config import kubernetes, remote
+from halab.config.applied import Cni, FileName, Setup, without_repetitions
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
 from halab.config.load_balancer import LoadBalancer
@@ -225,6 +226,17 @@ class LabFile(Model):
     kubeadm: Kubeadm = Kubeadm()
     network: Annotated[str, AfterValidator(_network)] = "auto"
     machines: Machines = Machines()
+    cni: Cni = Field(
+        Cni.BRIDGE, description="none: halab configures no network of pods, your manifests bring one"
+    )
+    images: Annotated[tuple[FileName, ...], AfterValidator(without_repetitions)] = Field(
+        (), description="tar files of container images, imported on every node before kubeadm runs"
+    )
+    manifests: Annotated[tuple[FileName, ...], AfterValidator(without_repetitions)] = Field(
+        (),
+        description="files and folders, applied in this order when the cluster answers; each is waited for",
+    )
+    setup: Setup = Setup()
     box: Annotated[str, AfterValidator(_box)] = Field(
         "debian-12",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",

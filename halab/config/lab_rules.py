@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from halab.config.applied import Cni, Setup
 from halab.config.lab import LabFile, OneMachine, Size
 from halab.config.loading import nearest
 from halab.config.roles import FIRST_ADDRESS, Role, machine_names
@@ -34,6 +35,11 @@ def warnings(lab: LabFile) -> Iterator[str]:
         yield (
             f"control_planes: {members}: etcd needs {quorum} of {members} members, so the lab tolerates "
             f"{members - quorum} failed machines, as with {members - 1} control planes"
+        )
+    if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
+        yield (
+            "cni: none, but no manifests and no setup scripts that bring a network of pods: nodes stay NotReady, and "
+            "`halab up` fails at the end. Apply one yourself, then run `halab up` again"
         )
 
 

@@ -73,19 +73,19 @@ def read(path: Path, model: type[M]) -> Written[M]:
     return _validated(content, _text(content, path), str(path), model)
 
 
-def content_of(path: Path) -> bytes:
+def content_of(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> bytes:
     """The bytes of a file. Raises BadUsage if it cannot be read."""
     try:
-        return files.read(path, files.WRITTEN_BYTES)
+        return files.read(path, limit_bytes)
     except FileNotFoundError as error:
         raise BadUsage(f"no such file: {path}") from error
     except OSError as error:
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> str:
     """The text of a file. Raises BadUsage if it cannot be read, or BadFile if it is not text."""
-    return _text(content_of(path), path)
+    return _text(content_of(path, limit_bytes), path)
 
 
 def _text(content: bytes, path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from halab import files
 from halab.config import loading
 from halab.errors import BadFile, BadUsage, Problem
 
@@ -25,10 +26,10 @@ class OwnFile:
         return any(sign in self.text for sign in _JINJA)
 
 
-def read(path: Path) -> OwnFile:
+def read(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> OwnFile:
     """Read a regular file. Raises BadUsage if it cannot be read, and BadFile with the lines if it is not plain text."""
     try:
-        text = loading.text_of(path)
+        text = loading.text_of(path, limit_bytes)
     except ValueError as error:  # a NUL byte in its name
         raise BadUsage(f"no such file: {path}") from error
     problems = list(_control_characters(path, text))

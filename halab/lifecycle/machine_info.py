@@ -143,6 +143,7 @@ def _settings(lab: Lab) -> dict[str, str]:
         "endpoint": lab.endpoint,
         "pod network": str(lab.pods),
         "service network": str(lab.services),
+        "cni": lab.cni,
         **addresses,
         "port of the load balancer": str(lab.load_balancer.port),
         **sizes,

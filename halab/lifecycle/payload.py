@@ -15,8 +15,9 @@ IMAGES = PurePosixPath("/var/lib/halab/images")
 # Written last: the key of the bundle that a machine has completely.
 MARK = PurePosixPath("/var/lib/halab/bundle")
 
-# The largest file has 120 MB. With an emulated processor, ssh transfers a few MB per second.
+# The largest file of a bundle has 120 MB. With an emulated processor, ssh transfers a few MB per second.
 _FILE_SECONDS = 120
+_FILE_BYTES = 120_000_000
 _IMPORT_SECONDS = 300
 
 # A file that the machine already has is recognized by its checksum, so that it is not sent again after an interrupted
@@ -65,20 +66,34 @@ class Payload:
         self, guests: Guests, machine: str, file: Path, path: PurePosixPath, mode: str, patience: float
     ) -> int:
         record = self._bundle.manifest.files[file.relative_to(self._bundle.path).as_posix()]
-        words = {
-            "sum": record.sha256,
-            "path": shlex.quote(str(path)),
-            "folder": shlex.quote(str(path.parent)),
-            "mode": mode,
-        }
-        seconds = _FILE_SECONDS * patience
-        if guests.run(machine, _HAS.format(**words), timeout_seconds=seconds, check=False).code == 0:
-            return 0
         try:
-            guests.run(machine, _RECEIVE.format(**words), timeout_seconds=seconds, input_file=file)
+            return send_file(guests, machine, file, path, sha256=record.sha256, mode=mode, patience=patience)
         except CommandFailed as error:
             raise LabProblem(
                 f"cannot send {file.name} of the bundle to {machine}: {error.output or error.message}",
                 hint="check whether its disk is full; if not, the file may be damaged: `halab bundle build --force`",
             ) from error
-        return 1
+
+
+def send_file(
+    guests: Guests,
+    machine: str,
+    file: Path,
+    path: PurePosixPath,
+    *,
+    sha256: str,
+    mode: str = "0644",
+    patience: float,
+) -> int:
+    """Send a file unless the machine has it. Return 1 if it was sent. Raises CommandFailed if it arrives changed."""
+    words = {
+        "sum": sha256,
+        "path": shlex.quote(str(path)),
+        "folder": shlex.quote(str(path.parent)),
+        "mode": mode,
+    }
+    seconds = _FILE_SECONDS * patience * max(1, file.stat().st_size / _FILE_BYTES)
+    if guests.run(machine, _HAS.format(**words), timeout_seconds=seconds, check=False).code == 0:
+        return 0
+    guests.run(machine, _RECEIVE.format(**words), timeout_seconds=seconds, input_file=file)
+    return 1

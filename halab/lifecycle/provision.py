@@ -13,8 +13,10 @@ from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
 from halab.cluster.join import JoinOptions
+from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
-from halab.lifecycle import connections
+from halab.images.image_archive import ImageArchive
+from halab.lifecycle import connections, own_images, own_scripts
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
@@ -58,8 +60,10 @@ class Provisioner:
         progress: Progress,
         clock: Clock,
         payload: Payload | None = None,
+        images: Sequence[ImageArchive] = (),
     ) -> None:
         self._lab = lab
+        self._images = images
         self._payload = payload
         self._clock = clock
         self._work = work
@@ -88,7 +92,13 @@ class Provisioner:
                 changes += self._script(self._guide, "init.sh", _INIT_SECONDS)
         others = [machine for machine in self._lab.nodes if machine.name != self._guide]
         missing = [machine for machine in others if not joined[machine.name]]
-        return changes + self._join_in_turn(missing, is_new_cluster=not members)
+        changes += self._join_in_turn(missing, is_new_cluster=not members)
+        return changes + self._run_scripts_after()
+
+    @property
+    def guide(self) -> str:
+        """A control plane that has joined."""
+        return self._guide
 
     def rejoin(self, machine: Machine, options: JoinOptions) -> None:
         """Set up one machine that was created anew, and join it to the cluster of the machines that are left."""
@@ -99,6 +109,7 @@ class Provisioner:
             if options.forget_lost:
                 self._remove_from_cluster(machine)
             self._join(machine, options)
+        self._run_script_after(machine.name)
 
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer, by its address: for this host."""
@@ -121,19 +132,42 @@ class Provisioner:
         with self._progress.step(f"set up {len(names)} machines", limit_seconds=self._set_up_limit) as step:
             changes = sum(on_all(names, self._set_up).values())
             step.done("nothing to change" if changes == 0 else f"{changes} changes")
+        for what in sorted({what for _, what in self._changed if what.startswith(("ran ", "imported "))}):
+            self._progress.say(
+                f"{what} on {', '.join(name for name in names if (name, what) in self._changed)}"
+            )
         return changes
+
+    def _run_scripts_after(self) -> int:
+        """Run the user's scripts that run after all machines have joined. Return the number of changes."""
+        if not own_scripts.has(self._lab, When.AFTER):
+            return 0
+        with self._progress.step(
+            "run the scripts after the joins", limit_seconds=self._limit(own_scripts.SECONDS)
+        ) as step:
+            run = on_all([machine.name for machine in self._lab.machines], self._run_script_after)
+            ran = [name for name, changes in run.items() if changes]
+            step.done(f"ran on {', '.join(ran)}" if ran else "nothing to change")
+        return sum(run.values())
+
+    def _run_script_after(self, name: str) -> int:
+        return own_scripts.run(self._lab, self._lab.machine(name), When.AFTER, self._script)
 
     def _set_up(self, name: str) -> int:
         machine = self._lab.machine(name)
         # the machine runs, but an interrupted `up` may have started it a moment ago
         once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
         changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
+        changes += own_scripts.run(self._lab, machine, When.BEFORE, self._script)
         if not machine.is_node:
             return changes + self._set_up_balancer(name)
+        return changes + self._set_up_node(name) + self._import_images(name)
+
+    def _set_up_node(self, name: str) -> int:
         payload = self._payload
         if payload is None or payload.is_there(self._guests, name):
-            return changes + self._script(name, "node.sh", _NODE_SECONDS)
-        changes += payload.send(self._guests, name, self._lab.patience)
+            return self._script(name, "node.sh", _NODE_SECONDS)
+        changes = payload.send(self._guests, name, self._lab.patience)
         # from here on the programs run, and containerd accepts images
         changes += self._script(name, "node.sh", _NODE_SECONDS)
         payload.import_images(self._guests, name, self._lab.patience, log=self._work.logs / f"{name}.log")
@@ -160,6 +194,11 @@ class Provisioner:
         if (name, configuration.path) in self._changed:
             own = f": {configuration.own.path}" if configuration.own else ""
             self._progress.say(f"{name} runs {self._lab.load_balancer.kind} with a new configuration{own}")
+
+    def _import_images(self, name: str) -> int:
+        imported = own_images.bring(self._images, self._guests, name, self._lab.patience)
+        self._changed.update((name, f"imported {archive.name}") for archive in imported)
+        return len(imported)
 
     def _join_in_turn(self, machines: Sequence[Machine], *, is_new_cluster: bool) -> int:
         """Join one machine after another: etcd takes one learner at a time.
@@ -272,7 +311,12 @@ class Provisioner:
 
     @property
     def _set_up_limit(self) -> float:
-        return self._limit(_NODE_SECONDS + (_BASE_SECONDS if self._lab.has_stock_box else 0))
+        has_own = own_scripts.has(self._lab, When.BEFORE)
+        return self._limit(
+            _NODE_SECONDS
+            + (_BASE_SECONDS if self._lab.has_stock_box else 0)
+            + (own_scripts.SECONDS if has_own else 0)
+        )
 
     def _limit(self, seconds: float) -> float:
         return seconds * self._lab.patience

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halab.clock import RealClock
 from halab.cluster.join import JoinOptions
-from halab.lifecycle import providers
+from halab.lifecycle import own_files, providers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.provision import Provisioner
@@ -29,5 +29,7 @@ def recreate(
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(lab_dir.work.ssh_config)
     wanted = lab.machine(machine)
     boot(lab_dir, providers.machines(lab_dir, lab), shown, only=wanted)
-    provisioner = Provisioner(lab, lab_dir.work, guests, shown, clock, providers.payload(lab_dir, lab))
+    images = own_files.recorded_images(lab_dir.work)
+    payload = providers.payload(lab_dir, lab)
+    provisioner = Provisioner(lab, lab_dir.work, guests, shown, clock, payload, images)
     provisioner.rejoin(wanted, join or JoinOptions())

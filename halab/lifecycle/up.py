@@ -12,10 +12,20 @@ from halab.cluster.steady import Observation
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError, LabProblem
 from halab.files import replace
-from halab.lifecycle import access, kubeadm_check, machine_info, orphans, providers, snapshot, workfiles
+from halab.lifecycle import (
+    access,
+    kubeadm_check,
+    machine_info,
+    orphans,
+    own_files,
+    providers,
+    snapshot,
+    workfiles,
+)
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import LabDir
+from halab.lifecycle.manifests import ManifestApplier
 from halab.lifecycle.provision import Provisioner
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.host import allocation
@@ -40,6 +50,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
 
     An error of a temporary lab does not say how to continue, because the caller removes the lab.
     """
+    own = own_files.read(lab_dir)
     patches = labs.patches(lab_dir)
     is_checked = kubeadm_check.require(lab_dir)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
@@ -68,19 +79,16 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             kubeadm_check.require(lab_dir)
         lab_dir.work.make()
         with nullcontext() if is_temporary else _explained_failure(lab_dir):
-            lab_dir.work.write(
-                {
-                    **workfiles.rendered(lab_dir, lab, patches, base=base),
-                    **machine_info.record(lab_dir.work, lab, patches),
-                }
-            )
+            rendered = workfiles.rendered(lab_dir, lab, patches, own, base=base)
+            workfiles.write(lab_dir, {**rendered, **machine_info.record(lab_dir.work, lab, patches)})
             started = boot(lab_dir, machines, progress)
             payload = providers.payload(lab_dir, lab)
-            provisioner = Provisioner(
-                lab, lab_dir.work, access.guests(lab_dir), progress, RealClock(), payload
-            )
+            guests, clock = access.guests(lab_dir), RealClock()
+            provisioner = Provisioner(lab, lab_dir.work, guests, progress, clock, payload, own.images)
             changes = provisioner.run()
             _save_credentials(lab_dir, provisioner)
+            applier = ManifestApplier(lab, guests, provisioner.guide, clock, progress)
+            changes += applier.apply(own.manifests)
             all_booted = started == len(lab.machines) and changes == 0
             seen = wait_steady(lab_dir, lab, progress, all_booted=all_booted)
             # even if nothing was changed: an earlier `up` may have ended before it saved the lab

@@ -9,12 +9,13 @@ from pathlib import Path
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.images import box as boxes
-from halab.lifecycle import kubeadm_check
+from halab.lifecycle import kubeadm_check, own_files
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
+from halab.lifecycle.own_files import OwnFiles
 from halab.machines.host import allocation, identity, proxies, remote_env
 from halab.machines.host.allocation import Allocation
-from halab.topology import files
+from halab.topology import files, setup_scripts
 from halab.topology.files import HostValues
 from halab.topology.lab import Lab
 
@@ -22,8 +23,13 @@ from halab.topology.lab import Lab
 _LOCKS = ("lock", "lock.holder")
 
 
-def rendered(lab_dir: LabDir, lab: Lab, patches: Mapping[str, str], *, base: str) -> dict[str, str]:
-    """Path in the work folder → content. `patches` are the user's for kubeadm. The keys of the lab must exist."""
+def rendered(
+    lab_dir: LabDir, lab: Lab, patches: Mapping[str, str], own: OwnFiles, *, base: str
+) -> dict[str, str]:
+    """Path in the work folder → content. The keys of the lab must exist.
+
+    `patches` are the user's for kubeadm, `own` is what else the lab file names.
+    """
     remote = labs.remote_of(lab_dir)
     host = HostValues(
         work=str(lab_dir.work.path),
@@ -36,7 +42,21 @@ def rendered(lab_dir: LabDir, lab: Lab, patches: Mapping[str, str], *, base: str
         # Vagrant's plugin for libvirt opens its own connection
         proxy_command=remote.proxy_command if remote and lab.provider is ProviderKind.DOCKER else None,
     )
-    return files.work_files(lab, host, patches)
+    return {
+        **files.work_files(lab, host, patches),
+        **setup_scripts.rendered(lab, own.scripts, files.guest_proxies(lab, host.proxies)),
+        **own.record(),
+    }
+
+
+def write(lab_dir: LabDir, content: Mapping[str, str]) -> list[str]:
+    """Write rendered files, and remove those of the user's own files that the lab file no longer names."""
+    folder = lab_dir.work.path
+    copies = [path for path in (folder / own_files.TEXTS).rglob("*") if path.is_file()]
+    for path in [*copies, folder / own_files.IMAGES, *folder.glob("provision/*/setup-*.sh")]:
+        if path.relative_to(folder).as_posix() not in content:
+            path.unlink(missing_ok=True)
+    return lab_dir.work.write(content)
 
 
 def clear(lab_dir: LabDir, *, runs: bool = False) -> None:
@@ -58,6 +78,7 @@ def _remove(path: Path) -> None:
 
 def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
     """Write the work folder without touching any machine or other host. Return the lab and the changed files."""
+    own = own_files.read(lab_dir)
     patches = labs.patches(lab_dir)
     kubeadm_check.require(lab_dir)
     held = allocation.of(lab_dir.work.path)
@@ -72,4 +93,4 @@ def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
     lab = labs.planned(lab_dir, held)
     lab_dir.work.make()
     base = boxes.expected_base(lab.box, lab.release, lab_dir.written.kubernetes.source, lab.provider)
-    return lab, lab_dir.work.write(rendered(lab_dir, lab, patches, base=base))
+    return lab, write(lab_dir, rendered(lab_dir, lab, patches, own, base=base))

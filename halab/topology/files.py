@@ -138,7 +138,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
         "lab": lab,
         "machine": machine,
         "port": API_PORT,
-        "proxies": _guest_proxies(lab, host.proxies),
+        "proxies": guest_proxies(lab, host.proxies),
         "in_container": lab.provider is ProviderKind.DOCKER,
         "ignored_checks": IGNORED_CHECKS,
         "control_plane": control_plane,
@@ -168,7 +168,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
     return scripts
 
 
-def _guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:
+def guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:
     """The proxies of the environment, and `no_proxy` with the lab's own networks added."""
     if not proxies:
         return {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes, lab_rules
+from halab.config.applied import Cni, Setup
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import API_PORT as API_PORT
 from halab.config.kubernetes import Release
@@ -63,6 +64,9 @@ class Lab:
     disk_cache: DiskCache = DiskCache.SAFE
     # the user's parts of kubeadm's documents
     kubeadm: Kubeadm = Kubeadm()
+    cni: Cni = Cni.BRIDGE
+    # the names of the user's own scripts
+    setup: Setup = Setup()
 
     @property
     def balancer(self) -> Machine:
@@ -181,6 +185,8 @@ def plan(
         management=management,
         disk_cache=written.disk_cache,
         kubeadm=written.kubeadm,
+        cni=written.cni,
+        setup=written.setup,
         # `auto` is KVM: before anything is made, the doctor proves that a guest boots with it
         acceleration=Acceleration.TCG if written.accel is Acceleration.TCG else Acceleration.KVM,
     )

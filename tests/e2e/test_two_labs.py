@@ -9,9 +9,14 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.cli_driver import UserLab, engine_names, interrupt, lab_in
+
+from halab.config.kubernetes import DEFAULT, BundleSource, resolve
+from halab.images import cache, image_tar
+from halab.images.bundle import find
 
 NGINX = "e2e-nginx"
 # None of these changes what a scenario measures.
@@ -23,6 +28,22 @@ kubeadm:
   join: {nodeRegistration: {kubeletExtraArgs: {v: "1"}}}
   kubelet: {maxPods: 60}
   patches: patches
+"""
+APPLIED = """\
+images: [own.tar]
+manifests: [web]
+setup: {cp: {after: own.sh.j2}, worker: {before: own.sh.j2}}
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: own, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: own}}
+  template:
+    metadata: {labels: {app: own}}
+    spec: {containers: [{name: own, image: "shop.example/own:1", imagePullPolicy: Never}]}
 """
 # A small lab comes up in about a minute on two cores. If `up` waited for machines that it cannot log in to, it would
 # wait 300 s for their boot.
@@ -49,7 +70,23 @@ def interrupted_at_a_join(lab: UserLab) -> None:
 def small_lab(tmp_path_factory: pytest.TempPathFactory, nginx_lab: UserLab) -> Iterator[UserLab]:
     """A lab with one control plane and one worker, beside the lab behind NGINX."""
     folder = tmp_path_factory.mktemp("small") / "lab"
-    yield from lab_in(folder, "name: auto\ncontrol_planes: 1\nworkers: 1\n")
+    write_own_files(folder)
+    yield from lab_in(folder, f"name: auto\ncontrol_planes: 1\nworkers: 1\n{APPLIED}")
+
+
+def write_own_files(folder: Path) -> None:
+    """An image that no registry has, manifests that use it, and a script for the nodes."""
+    folder.mkdir()
+    bundle = find(resolve(DEFAULT), BundleSource.AUTO)
+    assert bundle is not None
+    pause = next(path for path in bundle.images() if path.name.startswith("pause"))
+    image_tar.extract(pause, "pause", folder / "pause")
+    contents = image_tar.Contents({"/pause": folder / "pause"}, ("/pause",))
+    image_tar.write_image(folder / "own.tar", "shop.example/own:1", cache.architecture(), contents)
+    (folder / "web").mkdir()
+    (folder / "web" / "1.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+    (folder / "web" / "2.yaml").write_text(DEPLOYMENT)
+    (folder / "own.sh.j2").write_text("echo {{ machine.name }} >>/etc/own\n")
 
 
 def containers(lab: UserLab) -> set[str]:
@@ -135,6 +172,27 @@ def test_two_labs_live_side_by_side(nginx_lab: UserLab, small_lab: UserLab) -> N
     skipped = small_lab.halab("run", "stop-apiserver")
     assert skipped.code == 3
     assert "the lab has 1 control plane, and the scenario needs 3" in skipped.output
+
+
+def test_up_applies_what_changed_and_nothing_else(small_lab: UserLab) -> None:
+    def lines_of(machine: str) -> list[str]:
+        return small_lab.ok("ssh", machine, "--", "cat /etc/own").split()
+
+    def ready() -> str:
+        path = "jsonpath={.status.readyReplicas}"
+        return small_lab.ok("kubectl", "--", "-n", "shop", "get", "deployment", "own", "-o", path)
+
+    assert (ready(), lines_of("cp1"), lines_of("w1")) == ("2", ["cp1"], ["w1"])
+    assert json.loads(small_lab.ok("up", "--json"))["changes"] == 0
+    manifest = small_lab.folder / "web" / "2.yaml"
+    manifest.write_text(DEPLOYMENT.replace("replicas: 2", "replcas: 3"))
+    refused = small_lab.halab("up")
+    assert (refused.code, "the API refused web/2.yaml:" in refused.errors) == (3, True), str(refused)
+    manifest.write_text(DEPLOYMENT.replace("replicas: 2", "replicas: 3"))
+    script = small_lab.folder / "own.sh.j2"
+    script.write_text(f"{script.read_text()}# changed\n")
+    assert json.loads(small_lab.ok("up", "--json"))["changes"] == 3
+    assert (ready(), lines_of("cp1"), lines_of("w1")) == ("3", ["cp1"] * 2, ["w1"] * 2)
 
 
 def test_up_replaces_a_lab_whose_work_folder_was_removed(small_lab: UserLab) -> None:

@@ -13,7 +13,7 @@ import pytest
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.loading import loads
 from halab.config.own_file import OwnFile
-from halab.topology import files
+from halab.topology import files, setup_scripts
 from halab.topology.files import HostValues
 from halab.topology.lab import plan
 
@@ -40,6 +40,7 @@ class Case:
     provider: ProviderKind = ProviderKind.DOCKER
     host: HostValues = field(default=HOST)
     patches: Mapping[str, str] = field(default_factory=dict)
+    scripts: Mapping[str, OwnFile] = field(default_factory=dict)
 
 
 # The user's own settings: flags in both forms, lists that are merged and replaced, null, text that needs quotes.
@@ -166,6 +167,19 @@ stream {
         host=replace(HOST, base="bento/ubuntu-24.04", proxies={"https_proxy": "http://proxy.example:3128"}),
     ),
     Case("kubeadm", KUBEADM, patches=PATCHES),
+    Case(
+        "applied",
+        "name: own\ncontrol_planes: 1\nworkers: 1\ncni: none\n"
+        "setup: {lb: {before: all.sh}, cp: {before: all.sh, after: it's.sh.j2}, worker: {after: it's.sh.j2}}\n",
+        host=replace(HOST, proxies={"https_proxy": "http://proxy.example:3128"}),
+        scripts={
+            "all.sh": OwnFile(Path("all.sh"), "cat <<'EOF'\n{{ not a template }}\nEOF"),
+            "it's.sh.j2": OwnFile(
+                Path("it's.sh.j2"),
+                "#!/bin/sh\n{## a comment ##}\necho {{ machine.name }} {{ machine.pods }}\n",
+            ),
+        },
+    ),
 )
 
 
@@ -180,7 +194,8 @@ def rendered(case: Case) -> dict[str, str]:
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
     keys = {machine.name: case.host.private_key for machine in lab.machines}
     config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=f"{case.host.work}/known_hosts")
-    return {**files.work_files(lab, case.host, case.patches), "ssh_config": config}
+    own = setup_scripts.rendered(lab, case.scripts, files.guest_proxies(lab, case.host.proxies))
+    return {**files.work_files(lab, case.host, case.patches), **own, "ssh_config": config}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder)

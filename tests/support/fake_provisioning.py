@@ -20,7 +20,7 @@ Special = str | Completed | HalabError | Callable[[], str | Completed | None]
 
 
 def kind_of(call: Call) -> str:
-    """One word for a call: set-up, joined?, init, members, forget, material, expire, deliver or join."""
+    """One word for a call: before, after, set-up, joined?, init, members, forget, material, expire, deliver or join."""
     text = f"{call.command}\n{call.input or ''}"
     for pattern, kind in (
         (r"^test -e .*halab-joined", "joined?"),
@@ -31,6 +31,8 @@ def kind_of(call: Call) -> str:
         (r"delete secret kubeadm-certs", "expire"),
         (r"\nif ! kubeadm init ", "init"),
         (r"\nif ! kubeadm join ", "join"),
+        (r"halab/setup-before", "before"),
+        (r"halab/setup-after", "after"),
         (r"halab/hosts", "set-up"),
     ):
         if re.search(pattern, text):

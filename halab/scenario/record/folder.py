@@ -178,8 +178,7 @@ class RunFolder:
         return self._copy("lab", path)
 
     def _copy(self, folder: str, path: str) -> Path:
-        parts = [{"..": "up"}.get(part, part) for part in path.split("/") if part not in ("", ".")]
-        return self.path.joinpath(folder, *parts)
+        return self.path / folder / files.inside(path)
 
     @property
     def logs(self) -> Path:

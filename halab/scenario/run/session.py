@@ -28,7 +28,7 @@ from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets, require_target
-from halab.lifecycle import access, logs, machine_info
+from halab.lifecycle import access, logs, machine_info, own_files
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.guests import on_all
@@ -77,17 +77,17 @@ class Session:
         for name, text in machine_info.patches(self.lab_dir.work).items():
             folder.kubeadm_patches.mkdir(mode=0o700, exist_ok=True)
             (folder.kubeadm_patches / name).write_text(text)
-        for name, content in script.check_files.items():
-            path = folder.check_files / name
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.write_bytes(content)
-        copies = {folder.option_file(name): text for name, text in script.texts.items()}
+        copies = {folder.check_files / name: content for name, content in script.check_files.items()}
+        copies |= {
+            folder.path / name: content for name, content in own_files.recorded(self.lab_dir.work).items()
+        }
+        copies |= {folder.option_file(name): text.encode() for name, text in script.texts.items()}
         own = self.lab_dir.balancer_file
         if own:
-            copies[folder.lab_option(self.lab.load_balancer.config or "")] = own.text
-        for path, text in copies.items():
+            copies[folder.lab_option(self.lab.load_balancer.config or "")] = own.text.encode()
+        for path, content in copies.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_bytes(content)
         self._copy_balancer_configuration(folder)
         folder.meta.write_text(self._meta(script, now.isoformat(timespec="seconds"), twin).to_json())
         return folder

@@ -118,3 +118,18 @@ def test_an_even_number_of_members_is_allowed_with_a_warning_that_says_why_not(
 )
 def test_a_network_of_the_cluster_has_a_size_and_is_private(text: str, said: str, tmp_path: Path) -> None:
     assert said in problems(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "warns"),
+    [
+        ("cni: none\n", True),
+        ("cni: none\nmanifests: [cni.yaml]\n", False),
+        ("cni: none\nsetup: {cp: {before: cni.sh}}\n", False),
+        ("", False),
+    ],
+)
+def test_a_lab_without_a_cni_is_warned_of(tmp_path: Path, text: str, warns: bool) -> None:
+    assert (
+        any("nodes stay NotReady" in line for line in lab_rules.warnings(written(tmp_path, text))) is warns
+    )

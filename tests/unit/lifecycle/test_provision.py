@@ -16,7 +16,7 @@ from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, NotConn
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
-from halab.topology import files
+from halab.topology import files, setup_scripts
 from halab.topology.files import HostValues
 from halab.topology.lab import Lab
 
@@ -34,7 +34,8 @@ def provision(lab: Lab, work: Work, guests: FakeGuests, progress: Recorded | Non
     host = HostValues(
         work=str(work.path), identity="here", base="box", private_key="key", public_key="pub", proxies={}
     )
-    work.write(files.work_files(lab, host))
+    scripts = {name: OwnFile(Path(name), "true\n") for _, name in lab.setup.scripts()}
+    work.write({**files.work_files(lab, host), **setup_scripts.rendered(lab, scripts, {})})
     return Provisioner(lab, work, guests, progress or Recorded(), FakeClock()).run()
 
 
@@ -46,6 +47,37 @@ def test_set_up_then_init_then_joins_one_by_one(work: Work) -> None:
     assert {kind for _, kind in order[:5]} == {"set-up"}
     assert order[5] == ("cp1", "init")
     assert [machine for machine, kind in order[6:] if kind == "join"] == ["cp2", "cp3", "w1"]
+
+
+SETUP = {"cp": {"before": "b.sh", "after": "a.sh"}, "worker": {"after": "a.sh"}}
+
+
+def test_scripts_of_the_user_run_before_the_set_up_and_after_all_joins(work: Work) -> None:
+    guests = Machines()
+    provision(lab_of(control_planes=1, workers=1, setup=SETUP), work, guests)
+    order = guests.happened("before", "set-up", "init", "join", "after")
+    assert [kind for machine, kind in order if machine == "cp1"] == ["before", "set-up", "init", "after"]
+    assert order.index(("w1", "join")) < min(
+        index for index, (_, kind) in enumerate(order) if kind == "after"
+    )
+    assert ("w1", "after") in order
+    assert ("w1", "before") not in order
+
+
+def test_the_scripts_that_ran_are_shown_and_counted(work: Work) -> None:
+    ran = {"cp1_before": "12:00:00 changed: ran b.sh\n", "cp1_after": "12:00:00 changed: ran a.sh\n"}
+    guests, progress = Machines("cp1", "w1", **ran), Recorded()
+    assert provision(lab_of(control_planes=1, workers=1, setup=SETUP), work, guests, progress) == 2
+    assert "ran b.sh on cp1" in progress.lines
+    assert progress.lines[-1] == "end run the scripts after the joins: ran on cp1"
+
+
+def test_a_failed_script_of_the_user_is_named_with_its_machine(work: Work) -> None:
+    output = Completed(1, "12:00:00 no space\n12:00:00 error: exit code of b.sh: 3\n", "")
+    with pytest.raises(ScriptFailed) as caught:
+        provision(lab_of(control_planes=1, setup=SETUP), work, Machines(before=output))
+    assert caught.value.message.startswith("b.sh failed on cp1:")
+    assert "the next `halab up` runs it again" in (caught.value.hint or "")
 
 
 def test_every_join_gets_a_new_command_from_the_first_control_plane(work: Work) -> None:

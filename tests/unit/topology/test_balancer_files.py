@@ -115,7 +115,7 @@ def test_a_template_knows_the_lab() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a\n{{ lab.masters }}\n", "own/h.cfg:2: 'halab.topology.lab.Lab object' has no attribute 'masters'"),
+        ("a\n{{ lab.masters }}\n", "own/h.cfg:2: Lab has no attribute 'masters'"),
         ("a\nb\n{{ labs }}\n", "own/h.cfg:3: 'labs' is undefined"),
         ("{% for x in lab.machines %}\n", "own/h.cfg:1: Unexpected end of template"),
         ("\n{{ 1 // 0 }}", "own/h.cfg:2: "),

@@ -220,3 +220,14 @@ def test_a_run_stores_the_patches_with_which_the_lab_was_built(session: Session,
     work.make()
     work.write(machine_info.record(work, session.lab, {"etcd.yaml": "spec: {}\n"}))
     assert stored(session.prepare(script))["kubeadm-patches/etcd.yaml"] == b"spec: {}\n"
+
+
+def test_what_up_applied_is_stored_with_the_run(session: Session, script: Script) -> None:
+    work = session.lab_dir.work
+    work.make()
+    work.write({"lab/setup/cp.sh": "true\n", "images.json": "[]\n"})
+    (work.path.parent / "setup").mkdir()
+    (work.path.parent / "setup" / "cp.sh").write_text("changed since\n")
+    folder = session.prepare(script).path
+    assert (folder / "lab" / "setup" / "cp.sh").read_text() == "true\n"
+    assert (folder / "images.json").read_text() == "[]\n"
