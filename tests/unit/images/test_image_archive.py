@@ -13,6 +13,7 @@ import pytest
 
 from halab.errors import BadUsage
 from halab.images import image_archive, image_tar
+from halab.images.cache import Architecture
 
 
 def tar(path: Path, files: dict[str, Any]) -> None:
@@ -33,7 +34,10 @@ def test_an_oci_layout_has_the_names_that_containerd_annotates(tmp_path: Path) -
     program = tmp_path / "program"
     program.write_text("x")
     image_tar.write_image(
-        tmp_path / "a.tar", "shop.example/web:1", "amd64", image_tar.Contents({"/program": program})
+        tmp_path / "a.tar",
+        "shop.example/web:1",
+        Architecture.AMD64,
+        image_tar.Contents({"/program": program}),
     )
     archive = image_archive.read(tmp_path, "a.tar")
     assert (archive.name, archive.images) == ("a.tar", ("shop.example/web:1",))
