@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -198,12 +199,17 @@ class RepeatedRequest:
 async def _streams_over(
     connected: socket.socket, server: Server
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Like `asyncio.open_connection`, over a socket that is connected already."""
+    """Like `asyncio.open_connection`, over a socket that is connected already.
+
+    After a failure the socket is shut down and not closed: it belongs to asyncio, which closes it when it sees the end.
+    The next socket would get its number, and asyncio would refuse that while it still watches the old one.
+    """
     name = server.host if server.context else None
     try:
         return await asyncio.open_connection(sock=connected, ssl=server.context, server_hostname=name)
     except BaseException:
-        connected.close()
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
         raise
 
 

@@ -140,24 +140,16 @@ def test_the_machines_are_virtual_and_set_up(machines: UserLab) -> None:
 
 
 def test_a_machine_whose_link_to_the_lab_is_cut_can_be_logged_in_to(machines: UserLab) -> None:
-    machines.ok("inject", "cut-link", "--on", "cp1")
+    show = ("ssh", "cp1", "--", "ip", "-brief", "address", "show", "dev", "eth1")
+    power = machines.power()
+    power.link("cp1", up=False)
     try:
-        link = machines.ok("ssh", "cp1", "--", "ip", "-brief", "address", "show", "dev", "eth1")
+        link = machines.ok(*show)
         # the address stays, as on a host whose cable is pulled
         assert "DOWN" in link and "/24" in link
     finally:
-        machines.ok("heal")
-    assert "UP" in machines.ok("ssh", "cp1", "--", "ip", "-brief", "address", "show", "dev", "eth1")
-
-
-def test_processors_are_limited_or_the_fault_is_refused(machines: UserLab) -> None:
-    done = machines.halab("inject", "starve-cpu", "--on", "lb1", "--with", "cpus=0.5")
-    if done.code:
-        # the libvirt of a bare host cannot use control groups
-        assert "libvirt cannot limit processors here" in done.errors
-    else:
-        machines.ok("heal")
-    assert not machines.status()["open_faults"]
+        power.link("cp1", up=True)
+    assert "UP" in machines.ok(*show)
 
 
 def test_power_over_libvirt_keeps_its_promises(machines: UserLab) -> None:
@@ -179,6 +171,17 @@ def test_kubernetes_runs_on_a_virtual_machine(lab: UserLab) -> None:
 @pytest.mark.nightly
 def test_a_second_up_changes_nothing(lab: UserLab) -> None:
     assert json.loads(lab.ok("up", "--json"))["changes"] == 0
+
+
+@pytest.mark.nightly
+def test_processors_are_limited_or_the_fault_is_refused(lab: UserLab) -> None:
+    done = lab.halab("inject", "starve-cpu", "--on", "lb1", "--with", "cpus=0.5")
+    if done.code:
+        # the libvirt of a bare host cannot use control groups
+        assert "libvirt cannot limit processors here" in done.errors
+    else:
+        lab.ok("heal")
+    assert not lab.status()["open_faults"]
 
 
 @pytest.mark.nightly
