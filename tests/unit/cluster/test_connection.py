@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 
 import pytest
 from support.http_server import OK, saying, served
 
+from halab.cluster import connection
 from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server, reason
 from halab.errors import Unreachable
 
@@ -170,3 +172,18 @@ def test_a_caller_that_gives_up_does_not_cancel_the_request() -> None:
 )
 def test_a_failure_is_a_few_words(error: OSError, words: str) -> None:
     assert reason(error) == words
+
+
+def test_a_socket_that_asyncio_took_is_shut_down_and_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number must stay taken until asyncio has stopped to watch it."""
+    ours, theirs = socket.socketpair()
+
+    async def fail(**_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncio, "open_connection", fail)
+    with pytest.raises(TimeoutError):
+        asyncio.run(connection._streams_over(ours, Server("cp1", 6443)))
+    with ours, theirs:
+        assert ours.fileno() != -1
+        assert theirs.recv(1) == b""
