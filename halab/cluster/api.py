@@ -20,9 +20,10 @@ import httpx
 import yaml
 
 from halab.cluster import socks
+from halab.config.kubernetes import API_PORT
 from halab.errors import LabProblem, Unreachable
 from halab.files import replace
-from halab.topology.lab import API_PORT, Lab, Machine
+from halab.topology.lab import Lab, Machine
 
 _TIMEOUT_SECONDS = 5
 # An observation of a lab sends four requests at once, each with a TLS handshake. After a fault, a healthy API server on

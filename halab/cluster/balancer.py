@@ -8,10 +8,11 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from halab.config.kubernetes import API_PORT
 from halab.errors import HalabError
 from halab.machines.guests import Guests
 from halab.topology import balancer
-from halab.topology.lab import API_PORT, Lab
+from halab.topology.lab import Lab
 
 # Only a configuration of the user's own has its statistics at this address, and there, no socket is known.
 _SHOW_STAT = (

@@ -1,12 +1,13 @@
-"""Frees the leases of leaders that ended with their machines.
+"""Deletes the leases of leaders that ended when their machines stopped.
 
-A new scheduler or controller-manager does not compare a lease with its clock. It waits until it has seen no renewal for
-the whole duration of the lease (15 s), even if the lease expired days ago. Without the lease, it leads within 2 s.
+A new scheduler or controller-manager does not compare a lease with its clock. It watches the lease for its duration
+(15 s), and leads if nobody renews it meanwhile, even if the lease expired days ago. Without a lease, it does not wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,17 +17,15 @@ from halab.cluster.api import Api
 from halab.cluster.kube import LEASES, LEASES_PATH
 
 
-def free_expired(api: Api, now: datetime) -> list[str]:
-    """Delete the leases of the leaders that expired before `now`; their names. Raises Unreachable without an answer.
+def delete_expired(api: Api, now: datetime) -> None:
+    """Delete the leases of leaders that expired before `now`, except those that somebody changes meanwhile.
 
-    Only for the first moments after all machines of a lab booted: no process of before runs that could renew one.
+    Call it only after all machines have booted: no earlier process is left that could renew a lease. Raises Unreachable
+    if the API does not answer.
     """
-    freed = []
     for lease in api.get(LEASES_PATH)["items"]:
-        name = lease["metadata"]["name"]
-        if name in LEASES and _expired(lease["spec"], now) and _delete(api, lease["metadata"]):
-            freed.append(name)
-    return freed
+        if lease["metadata"]["name"] in LEASES and _expired(lease["spec"], now):
+            _delete(api, lease["metadata"])
 
 
 def _expired(spec: Mapping[str, Any], now: datetime) -> bool:
@@ -36,11 +35,8 @@ def _expired(spec: Mapping[str, Any], now: datetime) -> bool:
     return datetime.fromisoformat(renewed) + timedelta(seconds=seconds) < now
 
 
-def _delete(api: Api, metadata: Mapping[str, Any]) -> bool:
-    """Delete a lease unless it was changed since; whether it was deleted."""
+def _delete(api: Api, metadata: Mapping[str, Any]) -> None:
     same = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-    try:
-        answer = api.ask("DELETE", f"{LEASES_PATH}/{metadata['name']}", {"preconditions": same})
-    except httpx.HTTPError:
-        return False
-    return answer.is_success
+    # a lease that stays only costs time
+    with suppress(httpx.HTTPError):
+        api.ask("DELETE", f"{LEASES_PATH}/{metadata['name']}", {"preconditions": same})

@@ -23,7 +23,7 @@ from halab.errors import BadUsage
 NAME = r"[a-z][a-z0-9-]{0,19}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 ENDPOINT = rf"{_LABEL}(\.{_LABEL})+"
-# Means a name that halab derives from the folder.
+# Leaves the choice to halab: of a name, which it derives from the folder, or of a network.
 AUTO = "auto"
 
 
@@ -58,7 +58,7 @@ def _mebibytes(value: Any) -> Any:
 
 
 def _network(value: str) -> str:
-    if value == "auto":
+    if value == AUTO:
         return value
     try:
         network = ipaddress.IPv4Network(value)
@@ -224,7 +224,7 @@ class LabFile(Model):
     )
     kubernetes: Kubernetes = Kubernetes()
     kubeadm: Kubeadm = Kubeadm()
-    network: Annotated[str, AfterValidator(_network)] = "auto"
+    network: Annotated[str, AfterValidator(_network)] = AUTO
     machines: Machines = Machines()
     cni: Cni = Field(
         Cni.BRIDGE, description="none: halab configures no network of pods, your manifests bring one"

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from halab.config.applied import Cni, Setup
-from halab.config.lab import LabFile, OneMachine, Size
+from halab.config.lab import AUTO, LabFile, OneMachine, Size
 from halab.config.loading import nearest
 from halab.config.roles import FIRST_ADDRESS, Role, machine_names
 from halab.config.yaml_source import Path
-
-AUTO_NETWORK = "auto"
 
 
 def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
@@ -33,8 +31,8 @@ def warnings(lab: LabFile) -> Iterator[str]:
     if members % 2 == 0:
         quorum = members // 2 + 1
         yield (
-            f"control_planes: {members}: etcd needs {quorum} of {members} members, so the lab tolerates "
-            f"{members - quorum} failed machines, as with {members - 1} control planes"
+            f"control_planes: {members}: etcd needs {quorum} of {members} members. The number of failed machines that "
+            f"the lab tolerates is {members - quorum}, the same as with one control plane less"
         )
     if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
         yield (
@@ -56,7 +54,7 @@ def _networks(lab: LabFile) -> Iterator[tuple[Path, str]]:
     pods, services = IPv4Network(lab.kubernetes.pods), IPv4Network(lab.kubernetes.services)
     if pods.overlaps(services):
         yield ("kubernetes", "pods"), f"overlaps the network of Services, {services}"
-    if lab.network == AUTO_NETWORK:
+    if lab.network == AUTO:
         return
     for name, taken in {"pod": pods, "service": services}.items():
         if IPv4Network(lab.network).overlaps(taken):
@@ -78,7 +76,7 @@ def _address(lab: LabFile, name: str, own: OneMachine, roles: dict[str, Role]) -
     if own.address is None:
         return
     where = ("machines", name, "address")
-    if lab.network == AUTO_NETWORK:
+    if lab.network == AUTO:
         yield (
             where,
             f"needs a fixed `network`: write `network: {IPv4Network((own.address, 24), strict=False)}`",

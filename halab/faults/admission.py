@@ -9,11 +9,11 @@ from typing import Any
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.config.kubernetes import API_PORT
 from halab.faults import scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.topology.lab import API_PORT
 
 _EFFECT_SECONDS = 60
 # The discard port: no machine of a lab listens on it, so a connection is refused at once.

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.config.kubernetes import API_PORT
 from halab.errors import BadUsage, Unable
 from halab.faults import processes, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.manifests import HELD
 from halab.faults.site import Site
-from halab.topology.lab import API_PORT, ETCD_PORT
+from halab.topology.lab import ETCD_PORT
 
 # A component that was killed is back after 2 s, or after 10 to 20 s if it was killed before.
 _EFFECT_SECONDS = 90

@@ -38,15 +38,16 @@ def _require_name(site: Site, entry: Entry) -> None:
 
 def _change(site: Site, entry: Entry) -> str:
     name, address = str(site.lab.endpoint_name), entry.options["address"]
-    record = "" if address == NO_ADDRESS else f"\n{address} {name}"
+    wanted = "" if address == NO_ADDRESS else address
+    record = f"{wanted} {name}" if wanted else ""
     site.guests.run(
         entry.machine,
         f"[ -e {_BEFORE} ] || cp -p {_HOSTS} {_BEFORE}; "
         f"{{ awk -v name={shlex.quote(name)} '{{ line = $1; for (i = 2; i <= NF; i++) "
         f'if ($i != name) line = line " " $i; if (line != $1) print line }}\' {_BEFORE}; '
-        f"echo {shlex.quote(record.strip())}; }} >{_HOSTS} && {_COPY}",
+        f"echo {shlex.quote(record)}; }} >{_HOSTS} && {_COPY}",
     )
-    return _wait_for_address(site, entry.machine, name, "" if address == NO_ADDRESS else address)
+    return _wait_for_address(site, entry.machine, name, wanted)
 
 
 def _restore(site: Site, entry: Entry) -> None:

@@ -25,7 +25,7 @@ def wait_steady(
 ) -> Observation:
     """Wait until the lab is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the limit.
 
-    `all_booted` says that all machines have just booted, so that no leader of before is left.
+    `all_booted` means that all machines have just booted, so no earlier leader is left.
     """
     limit = _STEADY_SECONDS * lab.patience
     with (
@@ -35,7 +35,7 @@ def wait_steady(
         guests, clock = access.guests(lab_dir), RealClock()
         deadline = Deadline.after(clock, limit)
         if all_booted:
-            _free_leases(api, deadline)
+            _delete_leases(api, deadline)
         seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
         since = clock.now()
         while clock.now() < since + hold_seconds:
@@ -47,14 +47,14 @@ def wait_steady(
     return seen
 
 
-def _free_leases(api: Api, deadline: Deadline) -> None:
-    """Free the leases of the leaders of before as soon as the API answers. The caller reports an API that does not."""
+def _delete_leases(api: Api, deadline: Deadline) -> None:
+    """Delete the leases of earlier leaders as soon as the API answers. The caller reports an API that does not."""
 
-    def free() -> None:
+    def delete() -> None:
         try:
-            leases.free_expired(api, datetime.now(UTC))
+            leases.delete_expired(api, datetime.now(UTC))
         except Unreachable as error:
             raise NotYet(error.message) from error
 
     with suppress(TimedOut):
-        wait_for("the API to answer", free, deadline)
+        wait_for("the API to answer", delete, deadline)

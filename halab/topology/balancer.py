@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from halab import templates
+from halab.config.kubernetes import API_PORT
 from halab.config.load_balancer import (
     STATS_PORT,
     Algorithm,
@@ -20,7 +21,7 @@ from halab.config.load_balancer import (
 )
 from halab.config.own_file import OwnFile
 from halab.errors import BadFile, Problem
-from halab.topology.lab import API_PORT, Lab
+from halab.topology.lab import Lab
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import Any
 from halab import templates
 from halab.config import kubernetes, schema
 from halab.config.kubeadm_fields import STATIC_PODS
+from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
 from halab.config.load_balancer import BackendCheck, Balancer, checking_balancers
 from halab.topology import balancer, container, domain, kubeadm, stock
-from halab.topology.lab import API_PORT, Lab, Machine
+from halab.topology.lab import Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
 IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")

@@ -12,9 +12,10 @@ from typing import Any
 from halab import templates
 from halab.config import yaml_source, yaml_text
 from halab.config.kubeadm_fields import STATIC_PODS
+from halab.config.kubernetes import API_PORT
 from halab.config.lab import ProviderKind
 from halab.templates import Rendered
-from halab.topology.lab import API_PORT, KUBEADM_LIVENESS_FAILURES, Lab, Machine
+from halab.topology.lab import KUBEADM_LIVENESS_FAILURES, Lab, Machine
 
 # The user's setting for each kind of document.
 SETTINGS = {

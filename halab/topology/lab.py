@@ -10,7 +10,6 @@ from ipaddress import IPv4Address, IPv4Network
 from halab.config import kubernetes, lab_rules
 from halab.config.applied import Cni, Setup
 from halab.config.kubeadm import Kubeadm
-from halab.config.kubernetes import API_PORT as API_PORT
 from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
 from halab.config.load_balancer import LoadBalancer

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from halab.config.kubernetes import API_PORT
 from halab.config.probe import ProbeName, Question, Way
-from halab.topology.lab import API_PORT, ETCD_PORT, Lab, Machine
+from halab.topology.lab import ETCD_PORT, Lab, Machine
 
 # Two samples limit the ends of an outage: at 10 Hz, half of all measurements are off by less than 30 ms.
 # Probes of single machines only show which machine failed: 5 Hz are enough for them.

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from halab.cluster.connection import Server
 from halab.config.expectation import FactName, fact_of
+from halab.config.kubernetes import API_PORT
 from halab.config.probe import Question, Way
 from halab.errors import HostProblem, TunnelLost, Unreachable
 from halab.machines.guest_shell import GuestShell
@@ -34,7 +35,7 @@ from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
 from halab.scenario.sampler.stalls import Pulse
 from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
 from halab.scenario.sampler.streams import Stream
-from halab.topology.lab import API_PORT, ETCD_PORT
+from halab.topology.lab import ETCD_PORT
 
 # As a share of the period: a question is asked at a random moment in the first half of its period. A round-robin load
 # balancer also gives its backends to the probes in rotation. With questions in a fixed order, one probe got the broken

@@ -1,4 +1,4 @@
-"""Leases of leaders that ended with their machines are freed; those of others stay."""
+"""Leases of leaders that ended with their machines are deleted; those of others stay."""
 
 from __future__ import annotations
 
@@ -28,22 +28,24 @@ def lease(name: str, renewed: str | None, seconds: int | None = 15) -> dict[str,
 class Server:
     """An API server with leases; it records what it is asked to delete."""
 
-    def __init__(self, *items: dict[str, Any], answer: int = 200) -> None:
+    answer = 200
+
+    def __init__(self, *items: dict[str, Any]) -> None:
         self.deleted: list[tuple[str, Any]] = []
         self.api = Api("https://cp1", ssl.create_default_context(), timeout_seconds=5)
         self.api._client = httpx.Client(base_url="https://cp1", transport=httpx.MockTransport(self._answer))
-        self._items, self._status = items, answer
+        self._items = items
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "DELETE":
             self.deleted.append((request.url.path, json.loads(request.content)))
-            return httpx.Response(self._status)
+            return httpx.Response(self.answer)
         return httpx.Response(200, json={"items": list(self._items)})
 
 
 def test_an_expired_lease_is_deleted_unless_somebody_renews_it_meanwhile() -> None:
     server = Server(lease("kube-scheduler", "2026-05-01T12:00:10.123456Z"))
-    assert leases.free_expired(server.api, NOW) == ["kube-scheduler"]
+    leases.delete_expired(server.api, NOW)
     same = {"preconditions": {"uid": "uid-of-kube-scheduler", "resourceVersion": "7"}}
     assert server.deleted == [(f"{LEASES_PATH}/kube-scheduler", same)]
 
@@ -60,13 +62,18 @@ def test_an_expired_lease_is_deleted_unless_somebody_renews_it_meanwhile() -> No
 )
 def test_other_leases_stay(item: dict[str, Any]) -> None:
     server = Server(item)
-    assert leases.free_expired(server.api, NOW) == []
+    leases.delete_expired(server.api, NOW)
     assert server.deleted == []
 
 
-def test_a_lease_that_was_renewed_meanwhile_is_not_reported() -> None:
-    server = Server(lease("kube-scheduler", "2026-05-01T11:00:00Z"), answer=409)
-    assert leases.free_expired(server.api, NOW) == []
+def test_a_lease_that_cannot_be_deleted_is_left() -> None:
+    server = Server(
+        lease("kube-scheduler", "2026-05-01T11:00:00Z"),
+        lease("kube-controller-manager", "2026-05-01T11:00:00Z"),
+    )
+    server.answer = 409
+    leases.delete_expired(server.api, NOW)
+    assert len(server.deleted) == 2
 
 
 def test_an_api_that_does_not_answer_is_reported() -> None:
@@ -75,4 +82,4 @@ def test_an_api_that_does_not_answer_is_reported() -> None:
         base_url="https://cp1", transport=httpx.MockTransport(lambda request: httpx.Response(503))
     )
     with pytest.raises(Unreachable):
-        leases.free_expired(server.api, NOW)
+        leases.delete_expired(server.api, NOW)

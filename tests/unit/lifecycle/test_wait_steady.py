@@ -73,18 +73,17 @@ def test_a_lab_must_stay_steady_for_the_whole_hold(
     assert api.is_closed
 
 
-def test_after_a_boot_of_all_machines_the_leases_of_before_are_freed_as_soon_as_the_api_answers(
+def test_after_a_boot_of_all_machines_the_leases_of_earlier_leaders_are_deleted_as_soon_as_the_api_answers(
     api: ClosableApi, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[str] = []
 
-    def free(*_: Any) -> list[str]:
+    def delete(*_: Any) -> None:
         tries.append("asked")
         if len(tries) < 3:
             raise Unreachable("no answer")
-        return []
 
-    monkeypatch.setattr(leases, "free_expired", free)
+    monkeypatch.setattr(leases, "delete_expired", delete)
     monkeypatch.setattr(wait_steady, "wait_until_steady", lambda *_, **__: STEADY)
     wait_steady.wait_steady(lab_dir, lab_of(), Recorded())
     assert tries == []

@@ -157,8 +157,8 @@ def test_a_parameter_that_could_do_more_than_name_a_key_is_refused(
 
 @pytest.mark.parametrize(
     "uri",
-    ["qemu+ssh://farm/system\n", "qemu+ssh://fa\nrm/system", "qemu+ssh://farm/sys\ttem", "qemu+ssh://farm%0A/system",
-     "qemu+ssh://farm/system#\x1b", "qemu:///system\x00", "qemu+ssh://farm/system?keyfile=/k\u2028"],
+    ["qemu+ssh://host/system\n", "qemu+ssh://ho\nst/system", "qemu+ssh://host/sys\ttem", "qemu+ssh://host%0A/system",
+     "qemu+ssh://host/system#\x1b", "qemu:///system\x00", "qemu+ssh://host/system?keyfile=/k\u2028"],
 )  # fmt: skip
 def test_an_address_with_a_control_character_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (said,) = problems(f"provider: libvirt\nprovider_uri: {json.dumps(uri)}\n")
