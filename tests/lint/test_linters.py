@@ -107,6 +107,19 @@ def test_shell_script_is_clean(script: Path) -> None:
     require_clean([tool("shellcheck"), "-x", "--source-path=SCRIPTDIR", script])
 
 
+# Python in a shell script that needs nothing but halab. No other linter reads it.
+SNIPPETS = [
+    (path.name, snippet)
+    for path in SCRIPTS
+    for snippet in re.findall(r"python3 -c '(from halab[^']+)'", path.read_text())
+]
+
+
+@pytest.mark.parametrize(("script", "snippet"), SNIPPETS)
+def test_python_in_shell_scripts_finds_what_it_imports(script: str, snippet: str) -> None:
+    require_clean([sys.executable, "-c", snippet])
+
+
 @pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
 def test_rendered_shell_scripts_are_clean(lab: Path) -> None:
     require_clean([tool("shellcheck"), *sorted(lab.rglob("*.sh"))])
