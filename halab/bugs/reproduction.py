@@ -12,6 +12,7 @@ from halab.bugs.library import Bug
 from halab.config import loading
 from halab.errors import BadUsage, HalabError, HostProblem
 from halab.lifecycle.lab import LabDir, open_file
+from halab.machines.work import Work
 from halab.progress import Progress
 
 
@@ -38,7 +39,7 @@ def lab_of(bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: b
             deps.up(lab_dir, progress)
             yield lab_dir
     finally:
-        if not (folder / ".halab").exists():
+        if not Work.beside(bug.lab_in(folder)).path.exists():
             _remove(folder, copied)
 
 
@@ -49,12 +50,12 @@ def _removed(lab_dir: LabDir, progress: Progress, deps: LabDeps, *, keep: bool) 
         yield
     except BaseException as error:
         if not keep:
-            # the error that ended the block is shown, so the lab that stayed must be told here
+            # the error that ended the block is raised, not that of the removal, which has been reported
             with suppress(HalabError):
                 _take_down(lab_dir, progress, deps)
-            if isinstance(error, HalabError):
-                hint = "halab removed the lab again; with --keep it stays, with its logs"
-                error.hint = f"{error.hint}\n{hint}" if error.hint else hint
+                if isinstance(error, HalabError):
+                    hint = "halab removed the lab again; with --keep it stays, with its logs"
+                    error.hint = f"{error.hint}\n{hint}" if error.hint else hint
         raise
     if keep:
         progress.say(f"the lab {lab_dir.name} stays; remove it with {_command(lab_dir)}")

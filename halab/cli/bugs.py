@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,15 +15,21 @@ from halab.cli.options import json_option, print_json
 if TYPE_CHECKING:
     from halab.bugs.library import Bug
     from halab.campaign.outcome import CampaignOutcome, CampaignRun
+    from halab.lifecycle.lab import LabDir
+    from halab.progress import Progress
+
+# By what one run shows.
+_IN_WORDS = {True: "the bug showed in the run", False: "the bug did not show", None: "nothing was learned"}
 
 
 @click.group("bugs", invoke_without_command=True)
 @json_option
 @click.pass_context
 def bugs_command(context: click.Context, as_json: bool) -> None:
-    """List public bug reports that halab can reproduce, show one, and reproduce it.
+    """List public bug reports, show one, and reproduce it.
 
-    Without a subcommand, list all bugs. The column SHOWED says in how many of the recorded runs a bug showed.
+    Without a subcommand, list all bugs. The column SHOWED says in how many recorded runs a bug showed, or that it was
+    not played yet.
 
     \b
     Examples:
@@ -130,7 +135,8 @@ def reproduce(
     return _report(bug, outcome, as_json=as_json)
 
 
-def _down(lab_dir: Any, shown: Any) -> None:
+def _down(lab_dir: LabDir, shown: Progress) -> None:
+    # imported only now: halab checks the host first, and a library may be missing
     from halab.lifecycle.down import down
 
     down(lab_dir, shown)
@@ -139,11 +145,12 @@ def _down(lab_dir: Any, shown: Any) -> None:
 def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:
     """Print whether the bug showed, and return the exit code."""
     from halab.cli.run import exit_code_of
+    from halab.cli.verdicts import as_data
 
     answers = [bug.written.is_shown_by(run.result.verdict) for run in outcome.runs]
     if as_json:
         runs = [
-            {"showed": showed, "folder": str(run.folder.path), **json.loads(run.result.to_json())}
+            {"showed": showed, **as_data(run.folder, run.result)}
             for showed, run in zip(answers, outcome.runs, strict=True)
         ]
         print_json({"bug": bug.name, "runs": len(answers), "showed": answers.count(True), "results": runs})
@@ -154,19 +161,14 @@ def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:
 
 
 def _in_words(answers: Sequence[bool | None]) -> str:
-    """`the bug showed in 2 of 3 runs (1 run says nothing: error or skip)`."""
-    shown, silent = answers.count(True), answers.count(None)
-    if not answers:
-        return "no run took place"
-    runs = f"{shown} of {len(answers)} runs" if len(answers) > 1 else "the run" if shown else ""
-    words = (
-        f"the bug showed in {runs}"
-        if runs
-        else "the bug did not show"
-        if not silent
-        else "nothing was learned"
-    )
-    if silent and len(answers) > 1:
+    """`the bug showed in 2 of 3 runs; 1 ended in an error or was skipped`."""
+    match answers:
+        case []:
+            return "no run took place"
+        case [answer]:
+            return _IN_WORDS[answer]
+    words = f"the bug showed in {answers.count(True)} of {len(answers)} runs"
+    if silent := answers.count(None):
         words += f"; {silent} ended in an error or {'was' if silent == 1 else 'were'} skipped"
     return words
 
@@ -176,17 +178,14 @@ def _paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
     from halab.config.bug import issue_of
 
     written = bug.written
-    yield f"{bug.name}: {written.title}", [" ".join(written.symptom.split())]
+    yield f"{bug.name}: {written.title}", [written.symptom]
     yield "Reports", [f"{issue_of(url)}: {url}" if issue_of(url) else url for url in written.references]
-    yield "Versions", [" ".join(written.versions.split())]
+    yield "Versions", [written.versions]
     if written.differs:
-        yield "What differs from the report", [" ".join(written.differs.split())]
+        yield "What differs from the report", [written.differs]
     for measurement in written.measured:
         count = f"the bug showed in {measurement.shown} of {measurement.runs} run{'s' if measurement.runs > 1 else ''}"
-        yield (
-            f"Measured: {measurement.on}",
-            [f"{count}.", *(" ".join(figure.split()) for figure in measurement.figures)],
-        )
+        yield f"Measured: {measurement.on}", [f"{count}.", *measurement.figures]
     if not written.measured:
         yield "Measured", ["not played yet"]
     yield "Shows as", [f"the verdict {written.shows} of its scenario"]

@@ -31,7 +31,12 @@ def print_result(folder: RunFolder, result: Result) -> None:
 
 def print_results(runs: Sequence[tuple[RunFolder, Result]]) -> None:
     """Print the results as JSON."""
-    print_json([{"folder": str(folder.path), **json.loads(result.to_json())} for folder, result in runs])
+    print_json([as_data(folder, result) for folder, result in runs])
+
+
+def as_data(folder: RunFolder, result: Result) -> dict[str, Any]:
+    """The result of a run for programs."""
+    return {"folder": str(folder.path), **json.loads(result.to_json())}
 
 
 def exit_code(verdicts: Sequence[str], *, was_interrupted: bool = False) -> ExitCode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,8 +64,8 @@ def host() -> Host:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "here" / "bug"
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "here" / "bug"
 
 
 def test_the_lab_is_up_while_it_is_played_and_its_runs_stay(host: Host, folder: Path) -> None:
@@ -122,9 +122,10 @@ def test_a_lab_that_is_left_is_named(host: Host, folder: Path, failures: list[Ba
 
 def test_a_failed_removal_does_not_hide_why_the_play_ended(host: Host, folder: Path) -> None:
     host.failures = {"down": [LabProblem("the engine is gone")]}
-    with pytest.raises(LabProblem, match="it broke"):
+    with pytest.raises(LabProblem, match="it broke") as caught:
         host.reproduce(library.find(NAME), folder, ends_with=LabProblem("it broke"))
     assert "was not removed" in host.said
+    assert not caught.value.hint
 
 
 def test_a_copy_of_an_earlier_time_is_used_again(host: Host, folder: Path) -> None:
@@ -139,9 +140,10 @@ def test_a_copy_of_an_earlier_time_is_used_again(host: Host, folder: Path) -> No
     [(lambda folder: (folder / "lab.yml").write_text("name: other\n"), "lab.yml is different"),
      (lambda folder: (folder / "scenario.yml").unlink(), "scenario.yml is missing")],
 )  # fmt: skip
-def test_files_of_the_user_are_never_replaced(host: Host, folder: Path, change: object, said: str) -> None:
+def test_files_of_the_user_are_never_replaced(
+    host: Host, folder: Path, change: Callable[[Path], object], said: str
+) -> None:
     host.reproduce(library.find(NAME), folder)
-    assert callable(change)
     change(folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(BadUsage, match=said):

@@ -130,6 +130,13 @@ def test_the_verdict_says_whether_the_bug_showed(
     assert stage.did[-1] == "down"
 
 
+def test_runs_that_show_nothing_are_counted_separately(stage: Stage, capsys: Shown) -> None:
+    stage.verdicts[NAME] = "skip"
+    assert main(["bugs", "reproduce", NAME, "--repeat", "2"]) == 3
+    words = "the bug showed in 0 of 2 runs; 2 ended in an error or were skipped"
+    assert f"{NAME}: {words}\n" in capsys.readouterr().out
+
+
 def test_results_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
     stage.verdicts[NAME] = "fail"
     assert main(["bugs", "reproduce", NAME, "--repeat", "2", "--json"]) == 1
