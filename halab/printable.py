@@ -42,6 +42,11 @@ def shortened(text: str, most: int = _VALUE_CHARACTERS) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
+def brief_value(text: str) -> str:
+    """A value in one line, shortened."""
+    return shortened(" ".join(text.split()))
+
+
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

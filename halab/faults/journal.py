@@ -12,7 +12,7 @@ from typing import Any
 
 from halab import files
 from halab.errors import HostProblem, LabProblem
-from halab.printable import shortened
+from halab.printable import brief_value
 
 _REPAIR = "was it changed by hand? `halab reset` restores the state that `halab up` saved, and begins a new journal"
 
@@ -36,9 +36,7 @@ class Entry:
         return entry
 
     def __str__(self) -> str:
-        options = "".join(
-            f" {name}={shortened(' '.join(value.split()))}" for name, value in sorted(self.options.items())
-        )
+        options = "".join(f" {name}={brief_value(value)}" for name, value in sorted(self.options.items()))
         return f"{self.fault} on {self.machine}{options}"
 
 

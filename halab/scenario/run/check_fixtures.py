@@ -20,7 +20,7 @@ from halab.errors import Unreachable
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
-from halab.printable import one_line, shortened
+from halab.printable import brief_value, one_line
 from halab.scenario.record.events import Record
 from halab.scenario.record.folder import Evidence, RunFolder
 from halab.scenario.record.lanes import Lane
@@ -61,7 +61,7 @@ class MachineHost(Host):  # type: ignore[misc]
         done = self.run(command, *args, **kwargs)
         if done.rc not in expected:
             output = one_line(done.stderr or done.stdout) or "it printed nothing"
-            shown = shortened(" ".join(command.split()))
+            shown = brief_value(command)
             raise AssertionError(f"on {self.name}, a command exited with code {done.rc}: {shown}: {output}")
         return done
 

@@ -13,7 +13,7 @@ from halab.config.scenario import LedgerScope, Origin, RevisionRule, Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Wait, conditions
 from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
-from halab.printable import shortened
+from halab.printable import brief_value
 from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.promises import limits, promised
@@ -106,7 +106,7 @@ def _action(step: AnyStep) -> str:
 
 
 def _fault(name: str, options: dict[str, str]) -> str:
-    given = ", ".join(f"{option}={shortened(' '.join(value.split()))}" for option, value in options.items())
+    given = ", ".join(f"{option}={brief_value(value)}" for option, value in options.items())
     return f"{name} ({given})" if given else name
 
 

@@ -28,7 +28,7 @@ from halab.faults.journal import Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets
 from halab.machines.work import Work
-from halab.printable import shortened
+from halab.printable import brief_value
 from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.events import SteadyCheckPoint
@@ -198,7 +198,7 @@ class ScenarioRun:
         )
         resolved = resolver.options(FAULTS[EDIT_BALANCER], options, balancer)
         entry = injection.plan(self._site, EDIT_BALANCER, balancer, resolved)
-        shown = ", ".join(f"{name} {shortened(' '.join(value.split()))}" for name, value in options.items())
+        shown = ", ".join(f"{name} {brief_value(value)}" for name, value in options.items())
 
         def restore() -> None:
             with self._context.progress.step("restore the load balancer"):
