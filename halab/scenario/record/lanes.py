@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
-# A patient client gives up after this time. All probes have the same limit, so that they can be compared.
+# A patient client gives up after this time. All probes but `pod-starts` have this limit, so that they can be compared.
 TIME_LIMIT_SECONDS = 2.0
 EMULATED_TIME_LIMIT_SECONDS = 10.0
 

@@ -16,11 +16,11 @@ from halab.cluster.api import Api, Credentials
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
 from halab.scenario.record.events import Members
+from halab.scenario.sampler.clients import WRITTEN, number_of
 from halab.topology.lab import Lab
 
 # The value of the label `halab` of its namespace.
 LABEL = "ledger"
-_NAME = "write-"
 # The key prefix of ConfigMaps in etcd.
 _STORED = "/registry/configmaps/"
 # There are thousands of keys: only their numbers are returned.
@@ -109,7 +109,7 @@ def members(
         command = _HELD.format(
             hash=etcd.command(f"endpoint hashkv --rev={revision} --write-out=json"),
             get=etcd.command(f"get --prefix --consistency=s --rev={revision}"),
-            prefix=shlex.quote(f"{_STORED}{namespace}/{_NAME}"),
+            prefix=shlex.quote(f"{_STORED}{namespace}/{WRITTEN}"),
         )
         try:
             answers = on_all(machines, lambda name: guests.run(name, command, timeout_seconds=20).output)
@@ -168,9 +168,8 @@ def numbers_found(through: Api, namespace: str) -> set[int]:
     while True:
         page = through.get(f"/api/v1/namespaces/{namespace}/configmaps?limit={_PAGE}{next_page}")
         for item in page["items"]:
-            prefix, _, number = item["metadata"]["name"].partition(_NAME)
-            if not prefix and number.isdigit():
-                numbers.add(int(number))
+            if (number := number_of(item["metadata"]["name"])) is not None:
+                numbers.add(number)
         token = page["metadata"].get("continue")
         if not token:
             return numbers

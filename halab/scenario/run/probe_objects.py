@@ -1,4 +1,4 @@
-"""What probes need in the cluster besides the namespace of the writes: a list, pods, a Service. And how it is removed.
+"""What probes need in the cluster besides the namespace of the writes: a long list, a Service and its pods.
 
 It is made before the first question and removed after the last one. What a killed halab left is removed by the next
 run and by `halab heal`.
@@ -20,7 +20,7 @@ from halab.errors import HalabError, TimedOut
 from halab.images.image_names import image_names
 from halab.progress import Progress
 from halab.scenario.run import ledger
-from halab.scenario.sampler.object_clients import LISTED, SERVICE_PATH
+from halab.scenario.sampler.object_clients import LISTED, POD, SERVICE_PATH
 from halab.scenario.sampler.probes import Objects
 from halab.topology.lab import Lab
 
@@ -75,17 +75,13 @@ def make(
     return Objects(namespace, count, address, images["pause"])
 
 
-def remove(api: Api, namespace: str) -> None:
-    ledger.close_namespace(api, namespace)
-
-
 def remove_leftovers(api: Api) -> list[str]:
     """Remove the namespaces of runs that ended without removing them; their names. No run may be going on."""
     names = [item["metadata"]["name"] for item in api.get(_OF_RUNS)["items"]]
     # a namespace of `halab watch` has the same label, and its halab may be alive
     leftovers = [name for name in names if not name.startswith(WATCH_PREFIX)]
     for name in leftovers:
-        remove(api, name)
+        ledger.close_namespace(api, name)
     return leftovers
 
 
@@ -133,7 +129,7 @@ def _make_service(api: Api, namespace: str, image: str) -> str:
 
 
 def deployment(image: str) -> Mapping[str, Any]:
-    """Replicas on different nodes, also on control planes."""
+    """Replicas on different nodes, if there are enough."""
     container = {
         "name": "coredns",
         "image": image,
@@ -146,9 +142,6 @@ def deployment(image: str) -> Mapping[str, Any]:
     pod = {
         "containers": [container],
         "volumes": [{"name": "configuration", "configMap": {"name": _SERVICE}}],
-        "tolerations": [
-            {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
-        ],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -157,9 +150,8 @@ def deployment(image: str) -> Mapping[str, Any]:
                 "labelSelector": {"matchLabels": labels},
             }
         ],
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 1,
+        **POD,
     }
     return {
         "metadata": {"name": _SERVICE},

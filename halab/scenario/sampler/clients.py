@@ -16,6 +16,8 @@ from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
 from halab.config.probe import Question
 from halab.scenario.sampler.probes import Probe
 
+# A write creates an object with this name and its number.
+WRITTEN = "write-"
 # A namespace that every cluster has, read from the member's own data.
 _SERIALIZABLE = json.dumps(
     {"key": b64encode(b"/registry/namespaces/kube-system").decode(), "serializable": True}
@@ -109,7 +111,7 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
         case Question.HEALTH:
             return "GET", "/health", b""
         case Question.WRITE:
-            written = {"metadata": {"name": f"write-{number}"}, "data": {"probe": probe.name}}
+            written = {"metadata": {"name": f"{WRITTEN}{number}"}, "data": {"probe": probe.name}}
             return "POST", f"{inside}/configmaps", json.dumps(written).encode()
         case Question.READ:
             # a read of one object is answered by etcd's quorum, not from the cache of the API server
@@ -122,3 +124,9 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
             raise ValueError(f"not one request, but a client of its own: {probe.name}")
         case _:
             assert_never(probe.question)
+
+
+def number_of(name: str) -> int | None:
+    """The number of a write, from the name of its object; None for other objects."""
+    prefix, _, number = name.partition(WRITTEN)
+    return int(number) if not prefix and number.isdigit() else None

@@ -16,6 +16,7 @@ from typing import Any
 from halab.cluster.connection import Answer, Connection, Server
 from halab.errors import Unreachable
 from halab.machines.guest_shell import GuestShell
+from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.sampler.clients import Reply
 from halab.scenario.sampler.probes import Objects
 
@@ -25,11 +26,19 @@ _LISTED = f'"name":"{LISTED}'.encode()
 SERVICE_PATH = "/health"
 _NO_ANSWER = {"7": "connection refused", "28": "timed out", "52": "disconnected", "56": "disconnected"}
 _POLL_SECONDS = 0.25
-_REQUEST_SECONDS = 2.0
+
+# What every pod of a probe has: it runs on any node, also on control planes, and has no access to the API.
+POD = {
+    "tolerations": [
+        {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
+    ],
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+}
 
 
 class NotAsked(Exception):
-    """The question did not reach the one who should ask it: there is no sample."""
+    """The node that should ask was not reached: there is no sample."""
 
 
 class Lister:
@@ -102,7 +111,7 @@ class PodStarter:
 
     async def _request(self, method: str, path: str, body: bytes = b"") -> Answer:
         try:
-            async with asyncio.timeout(_REQUEST_SECONDS):
+            async with asyncio.timeout(TIME_LIMIT_SECONDS):
                 async with await Connection.open(self._server) as connection:
                     return await connection.ask(method, path, body)
         except TimeoutError as error:
@@ -110,21 +119,13 @@ class PodStarter:
 
 
 def pod(name: str, image: str) -> Mapping[str, Any]:
-    """A pod that does nothing, on any node with room, also on control planes."""
+    """A pod that does nothing."""
     return {
         "metadata": {"name": name},
         "spec": {
             "containers": [{"name": "pause", "image": image, "imagePullPolicy": "Never"}],
-            "tolerations": [
-                {
-                    "key": "node-role.kubernetes.io/control-plane",
-                    "operator": "Exists",
-                    "effect": "NoSchedule",
-                }
-            ],
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 0,
+            **POD,
         },
     }
 

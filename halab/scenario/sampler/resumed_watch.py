@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
 
-from halab.cluster.connection import Connection, Server
+from halab.cluster.connection import Connection
 from halab.errors import Unreachable
-from halab.scenario.sampler.probes import Probe
+from halab.scenario.sampler.clients import WRITTEN, number_of
 from halab.scenario.sampler.streams import Stream
 
-_NAME = "write-"
 _GONE = 410
 _MOST_NAMED = 5
 
@@ -20,7 +19,7 @@ _MOST_NAMED = 5
 class Deliveries:
     """Which acknowledged writes a watch has told. Events come in the order of their versions.
 
-    A watch that has told a later version than that of a write, but not the write, has missed it.
+    If a watch tells a later version than that of a write, but has not told the write, it has missed the write.
     """
 
     def __init__(self) -> None:
@@ -30,25 +29,25 @@ class Deliveries:
         self._reached = 0
 
     def begin(self, version: int) -> list[int]:
-        """Start at a version, from which on everything must be told. The writes that were due until then are missed."""
+        """Begin at a version: every later write must be told. Return the earlier ones that are due: they are missed."""
         missed = self._take([number for number, due in self._due.items() if due <= version])
         self._begun = self._reached = version
         return missed
 
     def acknowledge(self, number: int, version: int) -> None:
-        """Take in a write. Its event may have come before the answer."""
+        """Note a write. Its event may have come before the answer."""
         if number not in self._told and self._begun is not None and version > self._begun:
             self._due[number] = version
 
     def tell(self, number: int) -> bool:
-        """Take in an event of a write; False if it was told before."""
+        """Note the event of a write. Return False if it was told before."""
         is_new = number not in self._told
         self._told.add(number)
         self._due.pop(number, None)
         return is_new
 
     def reach(self, version: int) -> list[int]:
-        """Take in the version of an event or a bookmark; the writes that are missed now."""
+        """Note the version of an event or a bookmark. Return the writes that are missed now."""
         self._reached = max(self._reached, version)
         return self._take([number for number, due in self._due.items() if due < self._reached])
 
@@ -58,6 +57,7 @@ class Deliveries:
         return sorted(numbers)
 
 
+@dataclass(eq=False)
 class ResumedWatch(Stream):
     """A watch of the objects that the sampler writes, which is resumed after a cut.
 
@@ -66,28 +66,17 @@ class ResumedWatch(Stream):
     gets what is certain even if the sampler stood still meanwhile: a slow reader is cut off, and misses nothing.
     """
 
-    def __init__(
-        self,
-        probe: Probe,
-        server: Server,
-        namespace: str,
-        limit_seconds: float,
-        was_cut: Callable[[str], None],
-        was_wrong: Callable[[str], None],
-        deliveries: Deliveries,
-    ) -> None:
-        super().__init__(probe, server, namespace, limit_seconds, was_cut)
-        self._was_wrong = was_wrong
-        self._deliveries = deliveries
-        self._version: int | None = None
+    was_wrong: Callable[[str], None]
+    deliveries: Deliveries
+    _version: int | None = field(default=None, init=False)
 
     def _report_cut(self, why: str) -> None:
-        """The questions wait for the next event."""
+        """Report nothing: the watch is resumed, and the questions wait for the next event."""
 
     async def _begin(self, connection: Connection) -> None:
         if self._version is None:
             self._version = await self._listed_version(connection)
-            self._report("missed", self._deliveries.begin(self._version), self._was_cut)
+            self._report("missed", self.deliveries.begin(self._version), self.was_cut)
         path = f"{self._path}?watch=1&allowWatchBookmarks=true&resourceVersion={self._version}"
         status = await connection.begin("GET", path)
         if status == _GONE:
@@ -107,7 +96,7 @@ class ResumedWatch(Stream):
         raise Unreachable("ended by the API")
 
     def _take_in(self, line: bytes) -> bool:
-        """Take in an event; False for a bookmark, which no client waits for."""
+        """Note an event. Return False for a bookmark, which no client waits for."""
         try:
             event = json.loads(line)
             kind, what = event["type"], event["object"]
@@ -118,29 +107,24 @@ class ResumedWatch(Stream):
                     f"the API ended the watch: {what.get('code')} {what.get('reason', '')}".rstrip()
                 )
             version = int(what["metadata"]["resourceVersion"])
-            number = _number(what) if kind == "ADDED" else None
+            number = number_of(str(what["metadata"]["name"])) if kind == "ADDED" else None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise Unreachable("the watch got an event that cannot be read") from error
-        if number is not None and not self._deliveries.tell(number):
-            self._report("told twice", [number], self._was_wrong)
+        if number is not None and not self.deliveries.tell(number):
+            self._report("told twice", [number], self.was_wrong)
         # an older event does not move the watch back
         self._version = version if self._version is None else max(self._version, version)
-        self._report("missed", self._deliveries.reach(version), self._was_wrong)
+        self._report("missed", self.deliveries.reach(version), self.was_wrong)
         return bool(kind != "BOOKMARK")
 
     def _forget(self) -> None:
-        """The API has forgotten the version: list anew. What was due until then is missed."""
-        self._was_cut(f"the API has forgotten version {self._version}: listed anew")
+        """The API has forgotten the version: list again. The writes that are due by then are missed."""
+        self.was_cut(f"the API has forgotten version {self._version}: listed anew")
         self._version = None
 
     @staticmethod
     def _report(what: str, numbers: list[int], tell: Callable[[str], None]) -> None:
         if numbers:
-            names = [f"{_NAME}{number}" for number in numbers[:_MOST_NAMED]]
+            names = [f"{WRITTEN}{number}" for number in numbers[:_MOST_NAMED]]
             more = f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else ""
             tell(f"{what}: {', '.join(names)}{more}")
-
-
-def _number(written: Any) -> int | None:
-    prefix, _, number = str(written["metadata"]["name"]).partition(_NAME)
-    return int(number) if not prefix and number.isdigit() else None

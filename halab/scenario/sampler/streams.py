@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from halab.cluster.connection import Connection, Server
 from halab.config.probe import Question
@@ -17,6 +18,7 @@ _REOPEN_SECONDS = 0.1
 _SILENT = "&fieldSelector=metadata.name%3Dnobody-writes-this"
 
 
+@dataclass(eq=False)
 class Stream:
     """A watch of the objects that the sampler writes. After a cut it is opened again, and `was_cut` gets the reason.
 
@@ -24,22 +26,18 @@ class Stream:
     stream lasts until it is cut.
     """
 
-    def __init__(
-        self,
-        probe: Probe,
-        server: Server,
-        namespace: str,
-        limit_seconds: float,
-        was_cut: Callable[[str], None] = lambda why: None,
-    ) -> None:
-        self._server = server
-        self._path = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._is_silent = probe.question is Question.STILL_OPEN
-        self._limit_seconds = limit_seconds
-        self._was_cut = was_cut
-        self._trouble: str | None = None
-        self._opened = asyncio.Event()
-        self._waiting: list[asyncio.Future[Reply]] = []
+    probe: Probe
+    server: Server
+    namespace: str
+    limit_seconds: float
+    was_cut: Callable[[str], None]
+    _trouble: str | None = field(default=None, init=False)
+    _opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _waiting: list[asyncio.Future[Reply]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._path = f"/api/v1/namespaces/{self.namespace}/configmaps"
+        self._is_silent = self.probe.question is Question.STILL_OPEN
 
     async def ask(self, number: int | None) -> Reply:
         """Wait for the next event; for a silent stream, answer at once if it is open."""
@@ -62,19 +60,19 @@ class Stream:
             await asyncio.sleep(_REOPEN_SECONDS)
 
     def _report_cut(self, why: str) -> None:
-        self._was_cut(why)
+        self.was_cut(why)
 
     async def _follow(self) -> None:
         try:
-            async with asyncio.timeout(self._limit_seconds) as patience:
-                async with await Connection.open(self._server) as connection:
+            async with asyncio.timeout(self.limit_seconds) as patience:
+                async with await Connection.open(self.server) as connection:
                     await self._begin(connection)
                     self._trouble = None
                     self._opened.set()
                     await self._listen(connection, patience)
         except TimeoutError as error:
             silent = self._trouble is None and self._opened.is_set()
-            why = f"no event for {self._limit_seconds:g} s" if silent else "timed out"
+            why = f"no event for {self.limit_seconds:g} s" if silent else "timed out"
             raise Unreachable(why) from error
 
     async def _begin(self, connection: Connection) -> None:
@@ -103,7 +101,7 @@ class Stream:
         raise Unreachable("ended by the API")
 
     def _give_up_at(self) -> float:
-        return asyncio.get_running_loop().time() + self._limit_seconds
+        return asyncio.get_running_loop().time() + self.limit_seconds
 
     def _event(self) -> None:
         for future in self._waiting:
