@@ -91,7 +91,7 @@ def watch_command(file: Path, seconds: float | None, writes: bool, names: tuple[
 class Frames:
     """The moments at which to draw, in seconds since the view began.
 
-    The view ends so many `seconds` after its first frame: before that, objects for probes may be made.
+    The view ends `seconds` after its first frame. The objects that probes need are made before that frame.
     """
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:

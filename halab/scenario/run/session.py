@@ -74,14 +74,13 @@ class Session:
         # the content that was read: the files may have changed since
         folder.scenario.write_bytes(script.content)
         folder.lab.write_bytes(self.lab_dir.content)
-        for name, text in machine_info.patches(self.lab_dir.work).items():
-            folder.kubeadm_patches.mkdir(mode=0o700, exist_ok=True)
-            (folder.kubeadm_patches / name).write_text(text)
+        work = self.lab_dir.work
         copies = {folder.check_files / name: content for name, content in script.check_files.items()}
-        copies |= {
-            folder.path / name: content for name, content in own_files.recorded(self.lab_dir.work).items()
-        }
         copies |= {folder.option_file(name): text.encode() for name, text in script.texts.items()}
+        copies |= {folder.path / name: content for name, content in own_files.recorded(work).items()}
+        copies |= {
+            folder.kubeadm_patches / name: text.encode() for name, text in machine_info.patches(work).items()
+        }
         own = self.lab_dir.balancer_file
         if own:
             copies[folder.lab_option(self.lab.load_balancer.config or "")] = own.text.encode()

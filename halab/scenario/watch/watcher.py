@@ -58,13 +58,17 @@ def watching(
             raise BadUsage(f"{name} needs objects in the cluster", hint="add --writes")
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
-        namespace = undo.enter_context(_namespace(access.api(lab_dir, lab))) if writes else _READ_NAMESPACE
+        namespace, objects = _READ_NAMESPACE, Objects()
+        if writes:
+            api = undo.enter_context(access.api(lab_dir, lab))
+            namespace = undo.enter_context(_namespace(api))
+            objects = _objects(api, lab, extra, undo)
         there = access.tunnel_of(lab_dir)
         config = launcher.sampler_config(
             lab,
             access.credentials(lab_dir),
             extra,
-            objects=_objects(lab_dir, lab, extra, undo),
+            objects=objects,
             origin=origin,
             samples=folder / "samples.jsonl",
             states=folder / "states.jsonl",
@@ -132,13 +136,12 @@ def _state(power: Power, machine: str) -> str:
         return "unknown"
 
 
-def _objects(lab_dir: LabDir, lab: Lab, extra: Collection[ProbeName], undo: ExitStack) -> Objects:
+def _objects(api: Api, lab: Lab, extra: Collection[ProbeName], undo: ExitStack) -> Objects:
     """What the extra probes need in the cluster, until the view ends."""
     probes = probe_objects.needed(extra)
     if not probes:
         return Objects()
-    api = undo.enter_context(access.api(lab_dir, lab))
-    namespace = undo.enter_context(_namespace(access.api(lab_dir, lab)))
+    namespace = undo.enter_context(_namespace(api))
     return probe_objects.make(
         api, lab, namespace, probes, ListOptions(), clock=RealClock(), progress=Quiet()
     )
@@ -147,11 +150,10 @@ def _objects(lab_dir: LabDir, lab: Lab, extra: Collection[ProbeName], undo: Exit
 @contextmanager
 def _namespace(api: Api) -> Iterator[str]:
     name = f"{probe_objects.WATCH_PREFIX}{uuid.uuid4().hex[:8]}"
-    with api:
-        ledger.open_namespace(api, name)
-        try:
-            yield name
-        finally:
-            # if the lab does not answer, the namespace stays until `down`
-            with suppress(HalabError):
-                ledger.close_namespace(api, name)
+    ledger.open_namespace(api, name)
+    try:
+        yield name
+    finally:
+        # if the lab does not answer, the namespace stays until `down`
+        with suppress(HalabError):
+            ledger.close_namespace(api, name)
