@@ -14,6 +14,7 @@ from typing import Any
 from halab.config.lab import LabFile, ProviderKind
 from halab.errors import CommandFailed, HalabError, Unreachable
 from halab.lifecycle import machine_info
+from halab.machines.guest_shell import GuestShell
 from halab.machines.host import allocation
 from halab.machines.work import Work
 from halab.process import Completed
@@ -131,6 +132,20 @@ class FakeGuests:
                     return answer
                 return answer.pop(0) if len(answer) > 1 else answer[0]
         return ""
+
+
+class FakeGuestShell(GuestShell):
+    """A shell on a machine that gives every command the same answer."""
+
+    def __init__(self, answer: str | Exception) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    async def ask(self, command: str) -> str:
+        self.asked.append(command)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
 class FakeApi:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from support.fakes import Call
-from support.http_server import saying, served
+from support.fakes import Call, FakeGuestShell
+from support.http_server import http, saying, served
 from support.site_builder import Shell
 
 from halab.cluster.connection import Server
@@ -32,11 +30,6 @@ SLICE = {
         {"addresses": ["10.1.0.12"], "conditions": {"ready": False}},
     ]
 }
-
-
-def http(body: object) -> bytes:
-    content = json.dumps(body).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
 
 
 def seen(readings: list[StateReading]) -> dict[str, tuple[str | None, str]]:
@@ -88,22 +81,9 @@ def test_an_endpoint_without_addresses_behind_it_lists_nobody() -> None:
     assert members({"members": []}) == {}
 
 
-class FakeShell(GuestShell):
-    def __init__(self, answer: str | Exception) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    async def ask(self, command: str) -> str:
-        self.asked.append(command)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-def inside(shell: GuestShell) -> Callable[[], Awaitable[list[StateReading]]]:
-    return Inside(
-        "cp2", shell, ["kubelet.service", "getty@tty1.service"], [FactName.ETCD_MEMORY], 0.0, 1.0
-    ).read
+def inside(shell: GuestShell) -> list[StateReading]:
+    units = ["kubelet.service", "getty@tty1.service"]
+    return asyncio.run(Inside("cp2", shell, units, [FactName.ETCD_MEMORY], 0.0, 1.0).read())
 
 
 def test_the_commands_print_what_is_read(tmp_path: Path) -> None:
@@ -114,23 +94,19 @@ def test_the_commands_print_what_is_read(tmp_path: Path) -> None:
         "echo LoadState=not-found; echo ActiveState=inactive",
     )
     machine.add_tool("pgrep", "echo self")
-    fake = FakeShell("")
-    asyncio.run(_read(inside(fake)))
+    fake = FakeGuestShell("")
+    inside(fake)
     fake.answer = " ".join(machine(Call("cp2", fake.asked[0], None, None, 20)).output.split())
-    readings = seen(asyncio.run(_read(inside(fake))))
+    readings = seen(inside(fake))
     assert readings["kubelet.service@cp2"] == ("failed", "")
     assert readings["getty@tty1.service@cp2"] == (None, "no such unit")
     memory, why = readings["etcd-memory@cp2"]
     assert (memory is not None and memory.isdigit(), why) == (True, "")
 
 
-async def _read(read: Callable[[], Awaitable[list[StateReading]]]) -> list[StateReading]:
-    return await read()
-
-
 def test_a_process_that_does_not_run_has_no_memory() -> None:
-    fake = FakeShell("kubelet.service=active/loaded etcd-memory=")
-    assert seen(asyncio.run(_read(inside(fake)))) == {
+    fake = FakeGuestShell("kubelet.service=active/loaded etcd-memory=")
+    assert seen(inside(fake)) == {
         "kubelet.service@cp2": ("active", ""),
         "getty@tty1.service@cp2": (None, "systemd does not answer"),
         "etcd-memory@cp2": (None, "it does not run"),
@@ -138,8 +114,8 @@ def test_a_process_that_does_not_run_has_no_memory() -> None:
 
 
 def test_memory_is_in_mebibytes() -> None:
-    fake = FakeShell("etcd-memory=104857")
-    assert seen(asyncio.run(_read(inside(fake))))["etcd-memory@cp2"] == ("102", "")
+    fake = FakeGuestShell("etcd-memory=104857")
+    assert seen(inside(fake))["etcd-memory@cp2"] == ("102", "")
 
 
 @pytest.mark.parametrize(
@@ -147,5 +123,5 @@ def test_memory_is_in_mebibytes() -> None:
     [(Unreachable("the connection is cut"), "the connection is cut"), (TimeoutError(), "timed out")],
 )
 def test_a_machine_that_does_not_answer_has_unknown_states(error: Exception, why: str) -> None:
-    readings = asyncio.run(_read(inside(FakeShell(error))))
+    readings = inside(FakeGuestShell(error))
     assert {(reading.value, reading.detail) for reading in readings} == {(None, why)}

@@ -6,11 +6,11 @@ import asyncio
 import json
 
 import pytest
-from support.http_server import Serve, served
+from support.fakes import FakeGuestShell
+from support.http_server import Serve, http, served
 
 from halab.cluster.connection import Server
 from halab.errors import Unreachable
-from halab.machines.guest_shell import GuestShell
 from halab.scenario.sampler import object_clients
 from halab.scenario.sampler.clients import Reply
 from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
@@ -62,13 +62,8 @@ def test_an_error_is_not_a_list() -> None:
     assert listed(in_pieces(listing(3), 50, "503 Service Unavailable")) == Reply(False, "503")
 
 
-def http(status: str, body: object = None) -> bytes:
-    content = json.dumps(body).encode()
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
-
-
 def running(phase: str, node: str | None = "cp2") -> bytes:
-    return http("200 OK", {"status": {"phase": phase}, "spec": {"nodeName": node} if node else {}})
+    return http({"status": {"phase": phase}, "spec": {"nodeName": node} if node else {}})
 
 
 def started(*answers: bytes, limit_seconds: float = 5.0) -> tuple[Reply, list[str]]:
@@ -101,22 +96,24 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_pod_is_created_seen_running_and_deleted() -> None:
     pods = "/api/v1/namespaces/space/pods"
-    reply, asked = started(http("201 Created"), running("Pending", None), b"", running("Running"))
+    reply, asked = started(http("", "201 Created"), running("Pending", None), b"", running("Running"))
     assert reply == Reply(True, "Running on cp2")
     assert asked == [f"POST {pods}", *[f"GET {pods}/pod-1"] * 3, f"DELETE {pods}/pod-1"]
 
 
 def test_a_pod_that_does_not_run_in_time_says_how_far_it_came_and_is_deleted() -> None:
-    reply, _ = started(http("201 Created"), running("Pending"), limit_seconds=0.1)
+    reply, _ = started(http("", "201 Created"), running("Pending"), limit_seconds=0.1)
     assert reply == Reply(False, "not running after 0.1 s: Pending on cp2")
 
 
 def test_a_pod_that_is_not_created_is_not_waited_for() -> None:
-    assert started(http("403 Forbidden"))[0] == Reply(False, "not created: 403")
+    assert started(http("", "403 Forbidden"))[0] == Reply(False, "not created: 403")
 
 
 def test_a_pod_that_disappears_is_not_running() -> None:
-    reply, _ = started(http("201 Created"), running("Pending"), http("404 Not Found"), limit_seconds=0.2)
+    reply, _ = started(
+        http("", "201 Created"), running("Pending"), http("", "404 Not Found"), limit_seconds=0.2
+    )
     assert reply == Reply(False, "not running after 0.2 s: Pending on cp2, then 404")
 
 
@@ -124,18 +121,6 @@ def test_an_api_without_an_answer_to_the_creation_is_unreachable() -> None:
     starter = PodStarter(Server("127.0.0.1", 1), OBJECTS, 1.0)
     with pytest.raises(Unreachable, match="connection refused"):
         asyncio.run(starter.ask(None))
-
-
-class FakeShell(GuestShell):
-    def __init__(self, answer: str | Exception) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    async def ask(self, command: str) -> str:
-        self.asked.append(command)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 @pytest.mark.parametrize(
@@ -149,7 +134,7 @@ class FakeShell(GuestShell):
     ],
 )
 def test_what_a_node_sees_of_the_service_is_the_answer(answer: str, reply: Reply) -> None:
-    shell = FakeShell(answer)
+    shell = FakeGuestShell(answer)
     assert asyncio.run(ServiceClient(shell, OBJECTS, 2.0).ask(None)) == reply
     assert "http://10.96.0.77/health" in shell.asked[0]
     assert "--max-time 1.90" in shell.asked[0]
@@ -158,4 +143,4 @@ def test_what_a_node_sees_of_the_service_is_the_answer(answer: str, reply: Reply
 @pytest.mark.parametrize("problem", [Unreachable("the connection is cut"), TimeoutError(), ""])
 def test_a_node_that_cannot_be_told_to_ask_says_nothing_about_the_service(problem: Exception | str) -> None:
     with pytest.raises(NotAsked):
-        asyncio.run(ServiceClient(FakeShell(problem), OBJECTS, 2.0).ask(None))
+        asyncio.run(ServiceClient(FakeGuestShell(problem), OBJECTS, 2.0).ask(None))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.fakes import captured
-from support.http_server import Serve, saying, served
+from support.http_server import Serve, http, saying, served
 
 from halab.scenario.record import timeline
 from halab.scenario.record.events import StateReading
@@ -30,11 +30,6 @@ def reading(
 
 def values_of(readings: list[StateReading]) -> dict[str, str | None]:
     return {str(each.lane): each.value for each in readings}
-
-
-def http(body: bytes | str, status: str = "200 OK") -> bytes:
-    content = body if isinstance(body, bytes) else body.encode()
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(content), content)
 
 
 async def once(source: StateSource) -> list[StateReading]:
