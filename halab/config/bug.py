@@ -30,7 +30,7 @@ def issue_of(url: str) -> str | None:
 
 
 class Measurement(Model):
-    """What was seen when the bug was played. Nothing is written here that was not seen."""
+    """What was seen when the bug was played, and nothing else."""
 
     on: Text = Field(description="versions, load balancer, provider and cores")
     runs: int = Field(ge=1, description="how often its scenario was played")
@@ -67,5 +67,5 @@ class BugFile(Model):
         )
 
     def is_shown_by(self, verdict: Verdict) -> bool | None:
-        """True if a run with this verdict shows the bug; None if it says nothing: an error or a skip."""
+        """True if a run with this verdict shows the bug; None for an error or a skip."""
         return verdict is self.shows if verdict in (Verdict.PASS, Verdict.FAIL) else None
