@@ -48,7 +48,8 @@ def _require(path: Path, status: os.stat_result, limit_bytes: int | None) -> Non
 
 
 def _too_large(path: Path, limit_bytes: int) -> BadUsage:
-    return BadUsage(f"larger than {limit_bytes // 1_000_000} MB: {path}")
+    limit = f"{limit_bytes // 1_000_000} MB" if limit_bytes >= 1_000_000 else f"{limit_bytes // 1000} kB"
+    return BadUsage(f"larger than {limit}: {path}")
 
 
 def inside(name: str) -> str:

@@ -6,17 +6,15 @@ kubeadm only warns of a file that it does not use, and some names mean something
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from halab import files
-from halab.config import yaml_source
+from halab.config import own_file, yaml_source
 from halab.config.kubeadm_fields import FREE_DOCUMENTS, STATIC_PODS
 from halab.config.kubernetes import Release, at_least
 from halab.config.loading import nearest
-from halab.errors import BadFile, BadUsage, HalabError, Problem
+from halab.errors import BadFile, BadUsage, Problem
 
 _KUBELET = "kubeletconfiguration"
 # The fields of a pod, a Deployment and a DaemonSet; and those of the kubelet's configuration.
@@ -46,11 +44,8 @@ def read(lab_file: Path, content: bytes, folder: str | None, release: Release) -
     if folder is None:
         return {}
     path = lab_file.parent / folder
-    try:
+    with own_file.named_by(lab_file, content, ("kubeadm", "patches")):
         names = _names(path)
-    except HalabError as error:
-        source = yaml_source.parse(content.decode("utf-8-sig", "replace"), str(lab_file))
-        raise BadFile([source.problem(("kubeadm", "patches"), error.message)], hint=error.hint) from error
     problems: list[Problem] = []
     texts = {}
     for name in names:
@@ -94,19 +89,15 @@ def _names(folder: Path) -> list[str]:
 def _text(path: Path, problems: list[Problem]) -> str | None:
     """The text of a file; None after a problem."""
     try:
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            problems.append(Problem(str(path), 1, "", "a symbolic link: copy the file into the folder"))
-            return None
-        if stat.S_ISDIR(mode):
-            problems.append(Problem(str(path), 1, "", "a folder: put its files beside it"))
-            return None
-        content = files.read(path, files.WRITTEN_BYTES)
-        if len(content) <= _MAXIMUM_BYTES:
-            return content.decode()
-        what = f"larger than {_MAXIMUM_BYTES // 1000} kB"
-    except UnicodeDecodeError:
-        what = "not UTF-8 text"
+        if path.is_symlink():
+            what = "a symbolic link: copy the file into the folder"
+        elif path.is_dir():
+            what = "a folder: put its files beside it"
+        else:
+            return own_file.read(path, _MAXIMUM_BYTES).text
+    except BadFile as error:
+        problems += error.problems
+        return None
     except BadUsage as error:
         what = error.message
     except OSError as error:

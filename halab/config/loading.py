@@ -77,7 +77,7 @@ def content_of(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> bytes:
     """The bytes of a file. Raises BadUsage if it cannot be read."""
     try:
         return files.read(path, limit_bytes)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # ValueError: a NUL byte in its name
         raise BadUsage(f"no such file: {path}") from error
     except OSError as error:
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error

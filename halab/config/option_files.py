@@ -24,8 +24,6 @@ def read(
     for where, path in _named(scenario, faults):
         try:
             texts[path] = loading.text_of(folder / path)
-        except ValueError:  # a NUL byte
-            problems.append((where, f"no such file: {path}"))
         except HalabError as error:
             problems.append((where, error.message))
     return texts, problems

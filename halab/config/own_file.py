@@ -1,14 +1,15 @@
-"""A file of the user's own that another file names: a configuration, plain or a template."""
+"""A file of the user's own that a lab file names: read as text, and errors with the line that names it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from halab import files
-from halab.config import loading
-from halab.errors import BadFile, BadUsage, Problem
+from halab.config import loading, yaml_source
+from halab.errors import BadFile, HalabError, Problem
 
 # What a template begins its parts with. No configuration of a load balancer needs them for something else.
 _JINJA = ("{{", "{%", "{#")
@@ -28,14 +29,26 @@ class OwnFile:
 
 def read(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> OwnFile:
     """Read a regular file. Raises BadUsage if it cannot be read, and BadFile with the lines if it is not plain text."""
-    try:
-        text = loading.text_of(path, limit_bytes)
-    except ValueError as error:  # a NUL byte in its name
-        raise BadUsage(f"no such file: {path}") from error
+    text = loading.text_of(path, limit_bytes)
     problems = list(_control_characters(path, text))
     if problems:
         raise BadFile(problems)
     return OwnFile(path, text.replace("\r\n", "\n"))
+
+
+@contextmanager
+def named_by(lab_file: Path, content: bytes, where: yaml_source.Path) -> Iterator[None]:
+    """Turn an error about a file that a lab file names into BadFile: without a line, it gets that of the lab file.
+
+    `content` is the content of the lab file, and `where` the path of the setting in it.
+    """
+    try:
+        yield
+    except BadFile:
+        raise
+    except HalabError as error:
+        source = yaml_source.parse(content.decode("utf-8-sig", "replace"), str(lab_file))
+        raise BadFile([source.problem(where, error.message)], hint=error.hint) from error
 
 
 def _control_characters(path: Path, text: str) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from halab import files
 from halab.config import manifests, own_file, yaml_source
 from halab.config.manifests import Manifest
 from halab.config.own_file import OwnFile
-from halab.errors import BadFile, HalabError, Problem
+from halab.errors import BadFile, Problem
 from halab.images import image_archive
 from halab.images.image_archive import ImageArchive
 from halab.lifecycle.lab import LabDir
@@ -71,7 +71,7 @@ def recorded(work: Work) -> dict[str, bytes]:
 
 
 class _Problems:
-    """Collects the problems of several files. What is not in a file gets the line of the lab file that names it."""
+    """Collects the problems of several files, so that one error reports them all."""
 
     def __init__(self, lab_dir: LabDir) -> None:
         self._lab_dir = lab_dir
@@ -82,18 +82,12 @@ class _Problems:
     def of(self, where: yaml_source.Path) -> Iterator[None]:
         """Collect what is wrong with the file that the lab file names there."""
         try:
-            yield
+            with own_file.named_by(self._lab_dir.file, self._lab_dir.content, where):
+                yield
         except BadFile as error:
-            self._add(error, *error.problems)
-        except HalabError as error:
-            lab_file = str(self._lab_dir.file)
-            source = yaml_source.parse(self._lab_dir.content.decode("utf-8-sig", "replace"), lab_file)
-            self._add(error, source.problem(where, error.message))
-
-    def _add(self, error: HalabError, *problems: Problem) -> None:
-        self._problems += problems
-        if error.hint:
-            self._hints.append(error.hint)
+            self._problems += error.problems
+            if error.hint:
+                self._hints.append(error.hint)
 
     def raise_all(self) -> None:
         if self._problems:

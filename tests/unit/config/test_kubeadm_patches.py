@@ -112,7 +112,7 @@ def test_only_plain_files_are_read(folder: Path) -> None:
         "etcd0.yaml:1: not UTF-8 text",
         "etcd1.yaml:1: a symbolic link: copy the file into the folder",
         "etcd2.yaml:1: a folder: put its files beside it",
-        "etcd3.yaml:1: larger than 100 kB",
+        f"etcd3.yaml:1: larger than 100 kB: {folder}/etcd3.yaml",
     ]
 
 
