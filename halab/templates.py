@@ -57,6 +57,14 @@ def ssh(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
+def here_end(content: object) -> str:
+    """A line that the content does not have, for the end of a here-document."""
+    word, lines = "EOF", str(content).splitlines()
+    while word in lines:
+        word += "-"
+    return word
+
+
 def own(source: str, name: str, *, is_shell: bool = False, **values: Any) -> Rendered:
     """Render a template of the user's own, which cannot read files or run commands. `name` is its path.
 
@@ -141,6 +149,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         finalize=_printable if autoescape else _one_line,
     )
     environment.filters["sh"] = _quoted
+    environment.filters["here_end"] = here_end
     environment.filters["ruby"] = ruby
     environment.filters["ssh"] = ssh
     return environment

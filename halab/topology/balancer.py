@@ -49,14 +49,6 @@ class BalancerFile:
         """The name of the file, without its folder."""
         return self.path.rpartition("/")[2]
 
-    @property
-    def end(self) -> str:
-        """A line that the text does not contain, for the end of a here-document."""
-        word = "EOF"
-        while word in self.text.splitlines():
-            word += "-"
-        return word
-
 
 _NEW = ".halab-new"
 

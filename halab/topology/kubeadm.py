@@ -6,7 +6,6 @@ Pure. A document without settings of the user is the text of its template, with 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from halab import templates
@@ -39,26 +38,18 @@ _OFTEN_PROBED = ("kube-apiserver", "kube-scheduler")
 _OWN_PATCH = "{pod}!halab.yaml"
 
 
-@dataclass(frozen=True)
-class PatchFile:
-    """A patch of kubeadm. `end` is a line that the text does not have, for the script that writes the file."""
-
-    text: Rendered
-    end: str
-
-
-def init_documents(lab: Lab, patches: Mapping[str, PatchFile]) -> Rendered:
+def init_documents(lab: Lab, patches: Mapping[str, Rendered]) -> Rendered:
     """The documents of `kubeadm init` on the first control plane."""
     return _documents("provision/kubeadm-init.yaml.j2", lab, lab.control_planes[0], patches)
 
 
-def join_document(lab: Lab, machine: Machine, patches: Mapping[str, PatchFile]) -> Rendered:
+def join_document(lab: Lab, machine: Machine, patches: Mapping[str, Rendered]) -> Rendered:
     """The document of `kubeadm join`. The script that has it replaces @token@, @hash@ and @key@."""
     return _documents("provision/kubeadm-join.yaml.j2", lab, machine, patches)
 
 
-def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[str, PatchFile]:
-    """File name → patch: halab's own of a control plane, and the user's."""
+def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[str, Rendered]:
+    """File name → content: halab's own patches of a control plane, and the user's."""
     own = {}
     if machine in lab.control_planes and lab.liveness_failures > KUBEADM_LIVENESS_FAILURES:
         for pod in STATIC_PODS:
@@ -68,7 +59,10 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
                 liveness_failures=lab.liveness_failures,
                 has_rare_readiness=lab.is_emulated and pod in _OFTEN_PROBED,
             )
-    return {name: _patch_file(text) for name, text in {**own, **written}.items()}
+    return {
+        name: Rendered(text if text.endswith("\n") else f"{text}\n")
+        for name, text in {**own, **written}.items()
+    }
 
 
 def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +95,7 @@ def _merge_flags(own: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str
     ]
 
 
-def _documents(template: str, lab: Lab, machine: Machine, patches: Mapping[str, PatchFile]) -> Rendered:
+def _documents(template: str, lab: Lab, machine: Machine, patches: Mapping[str, Rendered]) -> Rendered:
     text = templates.text(
         template,
         lab=lab,
@@ -118,11 +112,3 @@ def _documents(template: str, lab: Lab, machine: Machine, patches: Mapping[str, 
         changes = written.get(SETTINGS[document["kind"]])
         parts.append(yaml_text.dump(merge(document, changes)) if changes else part)
     return Rendered(_SEPARATOR.join(parts))
-
-
-def _patch_file(text: str) -> PatchFile:
-    text = text if text.endswith("\n") else text + "\n"
-    end = "EOF"
-    while end in text.split("\n"):
-        end += "_"
-    return PatchFile(Rendered(text), end)

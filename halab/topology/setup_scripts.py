@@ -54,16 +54,7 @@ def _script(
         phase=_PHASES[when],
         machine=machine,
         text=text,
-        end=_end_of(text),
         sum=hashlib.sha256(text.encode()).hexdigest(),
         interpreter="" if text.startswith("#!") else "bash ",
         proxies=proxies,
     )
-
-
-def _end_of(text: str) -> str:
-    """A line that the text does not contain, for the end of a here-document."""
-    word = "EOF"
-    while word in text.splitlines():
-        word += "-"
-    return word

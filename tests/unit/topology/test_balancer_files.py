@@ -135,11 +135,6 @@ def test_a_file_for_a_while_must_leave_the_statistics_their_port() -> None:
         from_file(lab_of(), OwnFile(Path("x"), "listen stats\n  bind *:8404\n"))
 
 
-def test_no_line_of_a_file_ends_its_here_document() -> None:
-    file = configuration(with_own("a\nEOF\nEOF-\nb\n"))
-    assert file.end not in file.text.splitlines()
-
-
 HAPROXY_SAYS = """\
 21:03:05 [NOTICE]   (77) : haproxy version is 2.6.12-1+deb12u4
 21:03:05 [ALERT]    (77) : config : parsing [/etc/haproxy/haproxy.cfg.halab-new:2] : unknown keyword 'blance' in \

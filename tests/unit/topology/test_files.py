@@ -47,6 +47,11 @@ def test_a_proxy_is_one_word_of_the_shell(value: str) -> None:
     assert shlex.split(template.render(value=value)) == [value]
 
 
+@pytest.mark.parametrize(("text", "end"), [("a\n", "EOF"), ("EOF \n", "EOF"), ("EOF\nEOF-\n", "EOF--")])
+def test_no_line_of_a_text_ends_its_here_document(text: str, end: str) -> None:
+    assert templates.here_end(text) == end
+
+
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85"])
 @pytest.mark.parametrize("quoting", ["", "| sh", "| ruby", "| ssh"])
 def test_a_value_is_always_on_one_line(character: str, quoting: str) -> None:

@@ -137,3 +137,8 @@ def test_a_machine_without_any_configuration_gets_one(machine: Machine) -> None:
     machine.file.unlink()
     assert machine.install("good").returncode == 0
     assert machine.file.read_text().startswith("# good\n")
+
+
+def test_any_line_may_be_in_a_configuration(machine: Machine) -> None:
+    assert machine.install("good\nEOF\nEOF-").returncode == 0
+    assert machine.file.read_text().startswith("# good\nEOF\nEOF-\n")

@@ -104,11 +104,11 @@ cat >/etc/kubernetes/halab-patches/kube-apiserver0+strategic.yaml <<'EOF'
 spec:
   priorityClassName: system-node-critical
 EOF
-cat >/etc/kubernetes/halab-patches/kube-scheduler+json.yaml <<'EOF_'
+cat >/etc/kubernetes/halab-patches/kube-scheduler+json.yaml <<'EOF-'
 # ends EOF
 EOF
 - {op: add, path: /metadata/labels/halab, value: 'yes'}
-EOF_
+EOF-
 
 config=$(
   cat <<'EOF'
