@@ -190,10 +190,10 @@ class Provisioner:
 
     def _report_new_configuration(self) -> None:
         """Say that a second `up` changed the configuration of the load balancer."""
-        configuration, name = balancer.configuration(self._lab), self._lab.balancer.name
-        if (name, configuration.path) in self._changed:
-            own = f": {configuration.own.path}" if configuration.own else ""
-            self._progress.say(f"{name} runs {self._lab.load_balancer.kind} with a new configuration{own}")
+        own, name = self._lab.balancer_file, self._lab.balancer.name
+        if (name, balancer.path_of(self._lab)) in self._changed:
+            which = f": {own.path}" if own else ""
+            self._progress.say(f"{name} runs {self._lab.load_balancer.kind} with a new configuration{which}")
 
     def _import_images(self, name: str) -> int:
         imported = own_images.bring(self._images, self._guests, name, self._lab.patience)
@@ -286,21 +286,16 @@ class Provisioner:
             self._guests.run(
                 machine, _TIMED, input=path.read_text(), timeout_seconds=self._limit(seconds), log=log
             )
-        except CommandFailed as error:
+        except (CommandFailed, TimedOut) as error:
             # the end of the log may come from an earlier `up`
-            output = "\n".join(_added(log, before)[-_TAIL_LINES:]) or error.output
+            output = "\n".join(_added(log, before)[-_TAIL_LINES:])
+            what = f"did not finish on {machine} within {self._limit(seconds):.0f} s"
+            if isinstance(error, CommandFailed):
+                what, output = f"failed on {machine}", output or error.output
             raise ScriptFailed(
-                f"{script} failed on {machine}:\n{output}",
+                f"{script} {what}:\n{output}",
                 script=script,
                 output=output,
-                hint=f"see the whole log: {log}",
-            ) from error
-        except TimedOut as error:
-            tail = "\n".join(log.read_text(errors="replace").rstrip().splitlines()[-_TAIL_LINES:])
-            raise ScriptFailed(
-                f"{script} did not finish on {machine} within {self._limit(seconds):.0f} s:\n{tail}",
-                script=script,
-                output=tail,
                 hint=f"see the whole log: {log}",
             ) from error
         changed = [

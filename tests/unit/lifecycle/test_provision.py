@@ -12,7 +12,7 @@ from support.fake_provisioning import JOIN, Machines, kind_of
 from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
 from halab.config.own_file import OwnFile
-from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, NotConnected, ScriptFailed
+from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, NotConnected, ScriptFailed, TimedOut
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -298,3 +298,11 @@ def test_what_an_earlier_up_said_is_not_said_of_this_one(work: Work) -> None:
     with pytest.raises(ScriptFailed) as raised:
         provision(lab_with("defaults\n  mood tcp\n"), work, balancer_says(failed))
     assert raised.value.output == "21:04:00 error: it does not listen on port 6443"
+
+
+def test_what_an_earlier_up_printed_is_not_in_the_error_of_a_script_that_is_too_slow(work: Work) -> None:
+    (work.logs / "cp2.log").write_text("11:00:00 error: no space left\n")
+    with pytest.raises(ScriptFailed) as raised:
+        provision(lab_of(), work, Machines(cp2_join=TimedOut("no end within 300 s")))
+    assert raised.value.message.startswith("join.sh did not finish on cp2 within ")
+    assert raised.value.output == ""
