@@ -17,6 +17,15 @@ usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# The same with the programs, the cache and the way to the network of this user: sudo may lose all of them.
+as_root_with_cache() {
+  local variable given=()
+  for variable in HOME PATH HALAB_CACHE http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY GOPROXY GOSUMDB; do
+    [ -z "${!variable:-}" ] || given+=("$variable=${!variable}")
+  done
+  as_root env "${given[@]}" "$@"
+}
+
 # Run a command as root while no other script of halab installs packages: `apt-get update` does not wait by itself.
 installing() { as_root flock /run/halab-packages.lock "$@"; }
 
