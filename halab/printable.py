@@ -37,6 +37,11 @@ def one_line(text: str) -> str:
     return printable(shortened(": ".join(told), _REASON_CHARACTERS))
 
 
+def last_line(text: str) -> str:
+    """The last line of what a program printed, which mostly says why it failed."""
+    return (text.strip().splitlines() or ["no reason given"])[-1]
+
+
 def shortened(text: str, most: int = _VALUE_CHARACTERS) -> str:
     """The text, or its beginning and how long it is."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"

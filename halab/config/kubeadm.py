@@ -219,7 +219,7 @@ class Kubeadm(Model):
     @property
     def documents(self) -> dict[str, dict[str, Any]]:
         """The parts that are set, by the name of their setting, as plain values. A flag has a name and a value."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude={"patches"}, exclude_none=False)
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"patches"})
 
     @property
     def lease_seconds(self) -> float:

@@ -16,7 +16,7 @@ from halab.printable import shortened
 # HAProxy's statistics over HTTP, at the port that its documentation uses.
 STATS_PORT = 8404
 _SSH_PORT = 22
-# A day at most, about: HAProxy's times end after 24 days.
+# Four days at most (99h): HAProxy accepts times up to 24 days.
 TIME = r"[1-9][0-9]{0,6}ms|[1-9][0-9]{0,4}s|[1-9][0-9]{0,3}m|[1-9][0-9]?h"
 MOST_CHECKS = 100
 MOST_CONNECTIONS = 9999

@@ -54,8 +54,8 @@ def read(folder: Path, name: str) -> tuple[Manifest, ...]:
     path = folder / name
     try:
         names = _in_folder(path, name) if path.is_dir() else [name]
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in its name
-        raise BadUsage(f"cannot read {name}: {error}") from error
+    except OSError as error:
+        raise BadUsage(f"cannot read {name}: {error.strerror}") from error
     problems: list[Problem] = []
     result = []
     for one in names:
@@ -115,12 +115,11 @@ def _in_folder(path: Path, name: str) -> list[str]:
 
 
 class _Mapping(dict[str, Any]):
-    """A mapping with its line, and the lines of its names."""
+    """A mapping with its line."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
-        self.lines: dict[str, int] = {}
 
 
 def _json_documents(text: str) -> Iterator[tuple[Any, int]]:
@@ -134,13 +133,15 @@ def _yaml_documents(text: str) -> Iterator[tuple[Any, int]]:
 
 
 def _identity(node: yaml.Node, depth: int = 0) -> Any:
-    """What tells which object it is; the rest is for the API. Aliases are not followed, except in the identity."""
+    """The fields that identify an object, or the objects of a list; the API checks the rest.
+
+    Aliases are followed only in these fields.
+    """
     if not isinstance(node, yaml.MappingNode):
         return node.value if isinstance(node, yaml.ScalarNode) else None
     mapping = _Mapping(node.start_mark.line + 1)
     for key, value in node.value:
         name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-        mapping.lines[name] = key.start_mark.line + 1
         if name == "metadata" and depth < 2:
             mapping[name] = _identity(value, 2)
         elif name == "items" and depth == 0 and isinstance(value, yaml.SequenceNode):

@@ -12,9 +12,9 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.errors import CommandFailed, HalabError, HostProblem
 from halab.progress import Step
 
-# The user becomes root, and the subordinate ids of /etc/subuid the other users. The ids of processes have a namespace
-# too, so that nothing of it continues when its first command ends. It has its own /proc, where containerd looks itself
-# up: without, it never answers (stat /proc/PID/ns/pid: no such file).
+# The user becomes root, and the subordinate ids of /etc/subuid become the other users. Processes have a namespace too:
+# all of them end when the first command ends. It needs its own /proc, where containerd looks for its own process:
+# without it, containerd never answers (stat /proc/PID/ns/pid: no such file).
 _ENTER = (
     "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 )  # fmt: skip
@@ -22,7 +22,7 @@ _ENTER = (
 # What unshare prints without newuidmap, and where /etc/subuid or /etc/subgid has no line for the user.
 _WITHOUT_PROGRAM, _WITHOUT_IDS = "execute new", "/etc/sub"
 
-# Where they are, and how many `useradd` gives to a user, beginning with which: login.defs(5).
+# The files that list subordinate ids. `useradd` gives 65536 to each user, from 100000 on: login.defs(5).
 _SUBORDINATE = [Path("/etc/subuid"), Path("/etc/subgid")]
 _FIRST_ID, _IDS = 100_000, 65_536
 

@@ -18,6 +18,7 @@ from halab.config import manifests
 from halab.config.manifests import Manifest, Object
 from halab.errors import LabProblem, TimedOut, Unreachable
 from halab.machines.guests import Guests
+from halab.printable import last_line
 from halab.process import Completed
 from halab.progress import Progress, Step
 from halab.topology.lab import Lab
@@ -106,7 +107,7 @@ class ManifestApplier:
             nonlocal done
             done = self._run(_APPLY, manifest.text)
             if done.code != 0 and _passes(done.errors, defines=defines):
-                raise NotYet(_last_line(done.errors))
+                raise NotYet(last_line(done.errors))
 
         deadline = Deadline.after(self._clock, self._limit(_APPLY_SECONDS))
         with suppress(TimedOut):  # the last answer says why
@@ -129,7 +130,7 @@ class ManifestApplier:
         def require_ready() -> None:
             done = self._run(f"{_KUBECTL} get -f - -o json", question)
             if done.code != 0:
-                raise NotYet(_last_line(done.errors))
+                raise NotYet(last_line(done.errors))
             lacking = [
                 f"{_shown(item)}: {what}" for item in _items(done.output) if (what := rollout.missing(item))
             ]
@@ -170,7 +171,7 @@ class ManifestApplier:
         def read() -> str:
             done = self._run(_READ_NOTE)
             if done.code != 0:
-                raise NotYet(_last_line(done.errors))
+                raise NotYet(last_line(done.errors))
             return done.output
 
         deadline = Deadline.after(self._clock, self._limit(_ANSWER_SECONDS))
@@ -218,10 +219,6 @@ def _place(reason: str, manifest: Manifest) -> str:
         thing for thing in manifest.objects if words.issuperset((thing.name.lower(), thing.kind.lower()))
     ]
     return f"{manifest.name}:{about[0].line}: " if len(about) == 1 else ""
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _items(output: str) -> list[Mapping[str, Any]]:

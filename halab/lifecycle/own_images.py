@@ -57,7 +57,7 @@ def _import(archive: ImageArchive, guests: Guests, machine: str, patience: float
     try:
         guests.run(machine, command, timeout_seconds=_IMPORT_SECONDS * patience)
     except CommandFailed as error:
-        # containerd leaves out an image that the machine could not run, and then misses it
+        # containerd leaves out an image that the machine cannot run, and then reports that it is missing
         why = "it may be for another architecture than the machine: " if _FILTERED in error.output else ""
         raise LabProblem(
             f"containerd on {machine} refused {archive.name}:\n{error.output}",

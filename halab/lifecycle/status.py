@@ -31,7 +31,7 @@ class Status:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the backends' states should know. Of a load balancer that never checks, it is known."""
+        """The API servers that halab asked itself. Empty for a load balancer without checks: it is known of that."""
         kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
         if not names or not kind.checks_backends:
             return ()

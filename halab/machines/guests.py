@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from halab import packages, process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.errors import CommandFailed, TimedOut, Unreachable
+from halab.printable import last_line
 from halab.process import Completed
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class SshGuests:
             check=False,
         )
         if done.code == _SSH_FAILED:
-            raise Unreachable(f"{machine} does not answer over SSH: {_last_line(_text(done, log))}")
+            raise Unreachable(f"{machine} does not answer over SSH: {last_line(_text(done, log))}")
         if done.code == 124:
             raise TimedOut(f"gave up after {timeout_seconds:.0f} s on {machine}: {_short(command)}")
         if check and done.code != 0:
@@ -128,10 +129,6 @@ def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:
 
 def _text(done: Completed, log: Path | None) -> str:
     return log.read_text(errors="replace") if log else done.errors or done.output
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _short(command: str) -> str:

@@ -22,6 +22,7 @@ from halab import packages, process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.config.remote import Remote
 from halab.errors import HostProblem, TimedOut
+from halab.printable import last_line
 
 LOOPBACK = "127.0.0.1"
 _START_SECONDS = 30
@@ -141,7 +142,7 @@ def _engine_socket(remote: Remote) -> str:
     address = done.output.strip()
     if done.code != 0:
         raise HostProblem(
-            f"no docker on {remote}: {_last_line(done.errors)}", hint=f"install docker.io on {remote.host}"
+            f"no docker on {remote}: {last_line(done.errors)}", hint=f"install docker.io on {remote.host}"
         )
     if not address.startswith("unix://"):
         raise HostProblem(
@@ -158,14 +159,10 @@ def _free_port() -> int:
 
 
 def _refused(remote: Remote, said: str) -> HostProblem:
-    return HostProblem(f"cannot reach {remote} over SSH: {_last_line(said)}", hint=_hint(remote))
+    return HostProblem(f"cannot reach {remote} over SSH: {last_line(said)}", hint=_hint(remote))
 
 
 def _hint(remote: Remote) -> str:
     words = [*(["-p", str(remote.port)] if remote.port else []), *(["-i", remote.key] if remote.key else [])]
     shown = process.pasteable(["ssh", *words, remote.destination, "true"])
     return f"this must work without asking for anything: {shown}"
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
