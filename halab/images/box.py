@@ -63,16 +63,11 @@ class Box:
     def require_as_built(self) -> None:
         """Corrupted where the file has changed since it was built. Reading a GB takes 1 to 3 s."""
         noted = self._noted("kubernetes", "source", "sha256")
+        words = _build_words(self.name, self.provider, noted["kubernetes"], noted["source"])
         if cache.sha256(self.file) != noted["sha256"]:
             raise Corrupted(
                 f"checksum mismatch: the box changed since it was built: {self.file}",
-                hint="build it again: "
-                + " ".join(
-                    [
-                        *_build_words(self.name, self.provider, noted["kubernetes"], noted["source"]),
-                        "--force",
-                    ]
-                ),
+                hint=f"build it again: {' '.join([*words, '--force'])}",
             )
 
     def _noted(self, *names: str) -> dict[str, str]:
