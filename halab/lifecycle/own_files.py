@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from halab import files
 from halab.config import manifests, own_file, yaml_source
@@ -17,8 +18,8 @@ from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
 
 # In the work folder: copies of the texts, and what the images were.
-TEXTS = "lab"
-IMAGES = "images.json"
+_TEXTS = "lab"
+_IMAGES = "images.json"
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class OwnFiles:
         """Path in the work folder → content: what a run needs to show what was applied."""
         texts = {name: file.text for name, file in self.scripts.items()}
         texts |= {manifest.name: manifest.text for entry in self.manifests.values() for manifest in entry}
-        record = {f"{TEXTS}/{files.inside(name)}": text for name, text in texts.items()}
+        record = {f"{_TEXTS}/{files.inside(name)}": text for name, text in texts.items()}
         if self.images:
-            record[IMAGES] = image_archive.to_json(self.images)
+            record[_IMAGES] = image_archive.to_json(self.images)
         return record
 
 
@@ -59,15 +60,18 @@ def read(lab_dir: LabDir) -> OwnFiles:
 
 def recorded_images(work: Work) -> tuple[ImageArchive, ...]:
     """The images with which the lab was built."""
-    path = work.path / IMAGES
+    path = work.path / _IMAGES
     return image_archive.from_json(path.read_text()) if path.exists() else ()
 
 
 def recorded(work: Work) -> dict[str, bytes]:
     """Path in the work folder → content of all that was applied, for the folder of a run."""
-    paths = [path for path in (work.path / TEXTS).rglob("*") if path.is_file()]
-    paths += [work.path / IMAGES] if (work.path / IMAGES).exists() else []
-    return {path.relative_to(work.path).as_posix(): path.read_bytes() for path in paths}
+    return {path.relative_to(work.path).as_posix(): path.read_bytes() for path in recorded_files(work)}
+
+
+def recorded_files(work: Work) -> list[Path]:
+    """The files in the work folder that record what was applied."""
+    return [path for path in [*(work.path / _TEXTS).rglob("*"), work.path / _IMAGES] if path.is_file()]
 
 
 class _Problems:

@@ -50,12 +50,11 @@ def rendered(
 
 
 def write(lab_dir: LabDir, content: Mapping[str, str]) -> list[str]:
-    """Write rendered files, and remove those of the user's own files that the lab file no longer names."""
+    """Write rendered files. Remove those that an earlier lab file had, and copies of files that it no longer names."""
     folder = lab_dir.work.path
-    copies = [path for path in (folder / own_files.TEXTS).rglob("*") if path.is_file()]
-    for path in [*copies, folder / own_files.IMAGES, *folder.glob("provision/*/setup-*.sh")]:
+    for path in [*own_files.recorded_files(lab_dir.work), *folder.glob("provision/*/*")]:
         if path.relative_to(folder).as_posix() not in content:
-            path.unlink(missing_ok=True)
+            path.unlink()
     return lab_dir.work.write(content)
 
 

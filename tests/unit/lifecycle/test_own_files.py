@@ -84,6 +84,19 @@ def test_the_work_folder_has_copies_of_what_the_lab_file_names_and_of_nothing_el
     assert (work / "lab/all.yaml").exists()
 
 
+def test_the_rendered_configuration_goes_with_its_setting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    (folder / "own.cfg").write_text("global\n")
+    rendered = folder / ".halab/provision/lb1/haproxy.cfg"
+    workfiles.preview(opened(folder, "load_balancer: {config: own.cfg}\n"))
+    assert rendered.read_text().startswith("global\n")
+    workfiles.preview(opened(folder, ""))
+    assert not rendered.exists()
+    assert rendered.with_name("load-balancer.sh").exists()
+
+
 GONE = "name: ha\nload_balancer:\n  config: ./gone.cfg\n"
 
 
