@@ -12,8 +12,8 @@ from typing import Any
 from halab import files
 from halab.errors import BadUsage
 from halab.images.cache import sha256
+from halab.images.image_tar import NAME_ANNOTATION
 
-_NAME_ANNOTATION = "io.containerd.image.name"
 _LARGEST_INDEX_BYTES = 4_000_000
 _COMPRESSED = {b"\x1f\x8b": "gunzip", b"\x28\xb5\x2f\xfd": "unzstd", b"\xfd7zXZ": "unxz", b"BZh": "bunzip2"}
 _HUB = "docker.io"
@@ -81,7 +81,7 @@ def _images(archive: tarfile.TarFile, name: str) -> Iterator[str]:
     if "oci-layout" in members and "index.json" in members:
         for entry in _list(_load(archive, members["index.json"]).get("manifests")):
             _require(members, name, f"blobs/{str(entry.get('digest')).replace(':', '/')}")
-            image = (entry.get("annotations") or {}).get(_NAME_ANNOTATION)
+            image = (entry.get("annotations") or {}).get(NAME_ANNOTATION)
             if image:
                 yield str(image)
     elif "manifest.json" in members:

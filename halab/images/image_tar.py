@@ -20,6 +20,8 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+# The full name of the image, in the index.
+NAME_ANNOTATION = "io.containerd.image.name"
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -99,7 +101,7 @@ def write_layout(
                 "size": len(manifest.content),
                 "platform": {"architecture": architecture, "os": "linux"},
                 "annotations": {
-                    "io.containerd.image.name": name,
+                    NAME_ANNOTATION: name,
                     "org.opencontainers.image.ref.name": name.rpartition(":")[2],
                 },
             }
