@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def read(folder: Path, name: str) -> tuple[Manifest, ...]:
     return tuple(result)
 
 
-def sum_of(entry: tuple[Manifest, ...]) -> str:
+def sum_of(entry: Sequence[Manifest]) -> str:
     """A hash of the names and contents."""
     digest = hashlib.sha256()
     for manifest in entry:

@@ -73,15 +73,14 @@ class ManifestApplier:
             self._progress.say(f"{name} is no longer in the lab file; what it created stays in the cluster")
             del noted[name]
             self._write_note(noted)
-        changed = [
-            name for name, entry in entries.items() if noted.get(name) != manifests.sum_of(tuple(entry))
-        ]
+        sums = {name: manifests.sum_of(entry) for name, entry in entries.items()}
+        changed = [name for name in entries if noted.get(name) != sums[name]]
         for name in changed:
             with self._progress.step(
                 f"apply {name}", limit_seconds=self._limit(_APPLY_SECONDS + _READY_SECONDS)
             ) as step:
                 self._apply_entry(name, entries[name], noted, step)
-            noted[name] = manifests.sum_of(tuple(entries[name]))
+            noted[name] = sums[name]
             self._write_note(noted)
         return len(changed)
 

@@ -14,7 +14,7 @@ _PHASES = {
     When.BEFORE: "before halab sets up the machine",
     When.AFTER: "after all machines have joined",
 }
-TEMPLATE = ".j2"
+_TEMPLATE = ".j2"
 
 
 def file_name(when: When) -> str:
@@ -42,7 +42,7 @@ def _script(
 ) -> str:
     text = (
         templates.own(file.text, str(file.path), is_shell=True, lab=lab, machine=machine)
-        if name.endswith(TEMPLATE)
+        if name.endswith(_TEMPLATE)
         else templates.Rendered(file.text)
     )
     if not text.endswith("\n"):
