@@ -101,11 +101,7 @@ class KnownFaults:
         for what in [
             *self.faults[fault].problems_with(given),
             *self._target_option_problems(fault, given, targets),
-            *(
-                f"{name}: {what}"
-                for name in sorted(given)
-                for what in self._placeholder_problems(given[name])
-            ),
+            *self._placeholder_problems(fault, given),
         ]:
             # a problem begins with the name of its option
             name = what.split(" ", 1)[0].rstrip(":")
@@ -126,17 +122,23 @@ class KnownFaults:
             else:
                 yield from (f"{name}: {what}" for what in self.missing_machine(value))
 
-    def _placeholder_problems(self, value: str) -> Iterator[str]:
-        """Yield a problem for every placeholder of an option that does not name machines."""
-        for name in dict.fromkeys(placeholders.names_in(value)):
-            if name == placeholders.SELF or name in self.injected:
-                continue
-            if not self.kinds(name):
-                known = [placeholders.SELF, *ROLES, "cp1", *self.injected]
-                keep = f"; write \\{{{name}}} if it is not a placeholder"
-                yield f"{{{name}}} is neither a machine nor an earlier fault{nearest(name, known)}{keep}"
-            else:
-                yield from self.missing_machine(name)
+    def _placeholder_problems(self, fault: str, given: Mapping[str, str]) -> Iterator[str]:
+        """Yield a problem for every placeholder that does not name machines."""
+        options = self.faults[fault].options
+        for name, value in sorted(given.items()):
+            is_structured = name in options and options[name].reads is not None
+            for target in dict.fromkeys(placeholders.names_in(value, is_structured=is_structured)):
+                yield from (f"{name}: {what}" for what in self._placeholder_problem(target))
+
+    def _placeholder_problem(self, target: str) -> Iterator[str]:
+        if target == placeholders.SELF or target in self.injected:
+            return
+        if not self.kinds(target):
+            known = [placeholders.SELF, *ROLES, "cp1", *self.injected]
+            keep = f"; write \\{{{target}}} if it is not a placeholder"
+            yield f"{{{target}}} is neither a machine nor an earlier fault{nearest(target, known)}{keep}"
+        else:
+            yield from self.missing_machine(target)
 
     def target_problems(self, fault: str, target: str) -> Iterator[str]:
         """Yield a problem if the fault makes no sense on the target."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from halab.config.targets import FaultTarget
@@ -11,7 +11,8 @@ from halab.config.targets import FaultTarget
 class OptionSpec(Protocol):
     """One option of a fault; `is_target` means that its value names machines.
 
-    `is_text`: the value is a text of any number of lines, or the path of a file that contains it.
+    `is_text`: the value is a text of any number of lines, or the path of a file that contains it. `reads` reads the
+    value, such as JSON.
     """
 
     @property
@@ -19,6 +20,9 @@ class OptionSpec(Protocol):
 
     @property
     def is_text(self) -> bool: ...
+
+    @property
+    def reads(self) -> Callable[[str], object] | None: ...
 
     @property
     def default(self) -> str | None: ...

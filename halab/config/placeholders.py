@@ -2,13 +2,16 @@
 
 They can name whatever a target can name: a machine, a role or an earlier fault. `{self}` is the machine that the fault
 is on. Braces that belong to something else stay as they are: `${name}` of a shell, `{{name}}` of a template, and
-everything that is not one word between braces. A backslash keeps such a word too: `\\{name}`.
+everything that is not one word between braces. A backslash keeps such a word too: `\\{name}`. In a structured option,
+which is JSON, only the strings that are values have placeholders.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 SELF = "self"
@@ -16,18 +19,31 @@ SELF = "self"
 _BRACES = re.compile(r"([\\${]?)\{([a-z][a-z0-9-]*)(\.name)?\}")
 
 
-def names_in(value: Any) -> Iterator[str]:
-    """Yield what the placeholders of a text, or of all texts in a list or mapping, refer to."""
-    for text in _texts(value):
+def names_in(option: str, *, is_structured: bool = False) -> Iterator[str]:
+    """Yield what the placeholders of an option refer to."""
+    for text in _texts(_value(option, is_structured)):
         yield from (match[2] for match in _BRACES.finditer(text) if not match[1])
 
 
-def fill(value: Any, meaning: Callable[[str, bool], str]) -> Any:
-    """The value with its placeholders replaced. `meaning` gets what one refers to, and if the name is asked for."""
+def fill(option: str, meaning: Callable[[str, bool], str], *, is_structured: bool = False) -> str:
+    """The option with its placeholders replaced. `meaning` gets what one refers to, and if the name is asked for."""
+    filled = _filled(_value(option, is_structured), meaning)
+    return filled if isinstance(filled, str) else json.dumps(filled, ensure_ascii=False)
+
+
+def _value(option: str, is_structured: bool) -> Any:
+    if is_structured and option[:1] in ("{", "["):
+        # it may be YAML, which is a text like any other
+        with suppress(ValueError):
+            return json.loads(option)
+    return option
+
+
+def _filled(value: Any, meaning: Callable[[str, bool], str]) -> Any:
     if isinstance(value, dict):
-        return {name: fill(item, meaning) for name, item in value.items()}
+        return {name: _filled(item, meaning) for name, item in value.items()}
     if isinstance(value, list):
-        return [fill(item, meaning) for item in value]
+        return [_filled(item, meaning) for item in value]
     if not isinstance(value, str):
         return value
 

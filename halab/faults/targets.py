@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -57,7 +55,7 @@ class Targets:
         return options
 
     def _filled(self, text: str, machine: str, *, is_structured: bool) -> str:
-        """A text with its placeholders replaced. In JSON, only its strings have placeholders and backslashes."""
+        """An option with its placeholders replaced."""
 
         def meaning(target: str, is_name: bool) -> str:
             try:
@@ -67,10 +65,7 @@ class Targets:
                 raise BadUsage(f"no such machine or role: {{{target}}}", hint=hint) from error
             return ",".join(name if is_name else str(self.lab.machine(name).address) for name in names)
 
-        if is_structured and text[:1] in ("{", "["):
-            with suppress(ValueError):
-                return json.dumps(placeholders.fill(json.loads(text), meaning), ensure_ascii=False)
-        return str(placeholders.fill(text, meaning))
+        return placeholders.fill(text, meaning, is_structured=is_structured)
 
     def _others_than(self, machine: str, target: str) -> list[str]:
         names = (

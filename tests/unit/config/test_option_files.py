@@ -80,6 +80,7 @@ def test_a_placeholder_names_a_machine_or_an_earlier_fault(
     ("written", "said"),
     [
         ("numbers: {a: 1}", "s.yml:15: steps[3].with.numbers: should be a list of numbers"),
+        ('numbers: {"{none}": 1}', "s.yml:15: steps[3].with.numbers: should be a list of numbers"),
         ("numbers: nine", "s.yml:15: steps[3].with.numbers: Expecting value"),
         (
             "nmubers: [1]",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import pytest
 from hypothesis import given
@@ -35,9 +35,11 @@ def test_only_placeholders_are_replaced(text: str, filled: str) -> None:
 
 
 def test_texts_in_lists_and_mappings_are_filled_and_their_names_are_not() -> None:
-    value: Any = {"{cp1}": ["{cp1}", 5, None, True, {"a": "{cp2}"}]}
-    assert list(names_in(value)) == ["cp1", "cp2"]
-    assert fill(value, meaning) == {"{cp1}": ["<address of cp1>", 5, None, True, {"a": "<address of cp2>"}]}
+    option = json.dumps({"{cp3}": ["{cp1}", 5, None, True, {"a": "{cp2}"}]})
+    assert list(names_in(option, is_structured=True)) == ["cp1", "cp2"]
+    assert json.loads(fill(option, meaning, is_structured=True)) == {
+        "{cp3}": ["<address of cp1>", 5, None, True, {"a": "<address of cp2>"}]
+    }
 
 
 @given(st.text(alphabet="a{}$\\-.name", max_size=30))
