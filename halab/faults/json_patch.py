@@ -38,8 +38,8 @@ def apply(operations: list[dict[str, Any]], document: Any) -> Any:
             inside = changed
             for part in parents:
                 inside = inside[_key(inside, part)]
-            _change(kind, inside, _key(inside, last, may_end=kind == "add"), operation.get("value"))
-        except (LookupError, TypeError) as error:
+            _change(kind, inside, _key(inside, last, is_new=kind == "add"), operation.get("value"))
+        except LookupError as error:
             raise ValueError(f"operation {number} has no such path: {kind} {path}") from error
         except _Differs as error:
             raise ValueError(f"operation {number} finds another value: {kind} {path}") from error
@@ -53,23 +53,23 @@ class _Differs(Exception):
 def _change(kind: str, inside: Any, key: Any, value: Any) -> None:
     if kind == "add" and isinstance(inside, list):
         inside.insert(key, deepcopy(value))
-        return
-    # all others need what is there
-    if kind != "add" and inside[key] != value and kind == "test":
-        raise _Differs
-    if kind == "remove":
-        del inside[key]
-    elif kind != "test":
+    elif kind in ("add", "replace"):
         inside[key] = deepcopy(value)
+    elif kind == "remove":
+        del inside[key]
+    elif inside[key] != value:
+        raise _Differs
 
 
-def _key(inside: Any, part: str, *, may_end: bool = False) -> Any:
-    """The key of a mapping, or the index of a list: `-` is behind its end."""
+def _key(inside: Any, part: str, *, is_new: bool = False) -> Any:
+    """The key of a mapping, or the index of a list, where `-` is behind its end. It exists unless it `is_new`."""
     if isinstance(inside, dict):
+        if part not in inside and not is_new:
+            raise LookupError(part)
         return part
-    if not isinstance(inside, list) or not (_INDEX.fullmatch(part) or (may_end and part == "-")):
+    if not isinstance(inside, list) or not (_INDEX.fullmatch(part) or (is_new and part == "-")):
         raise LookupError(part)
     index = len(inside) if part == "-" else int(part)
-    if index >= len(inside) + may_end:
+    if index >= len(inside) + is_new:
         raise LookupError(part)
     return index

@@ -8,7 +8,7 @@ from typing import Any
 
 from halab.config import yaml_source
 
-_BETWEEN_DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_BETWEEN_DOCUMENTS = re.compile(r"^---(?!\S)", re.MULTILINE)
 
 
 def value_of(text: str, *, first_line: int = 1) -> Any:
@@ -24,13 +24,12 @@ def value_of(text: str, *, first_line: int = 1) -> Any:
 
 def documents_of(text: str) -> list[Any]:
     """The values of all YAML documents in a text, without empty ones."""
-    values, begin = [], 0
-    for end in [*(match.start() for match in _BETWEEN_DOCUMENTS.finditer(text)), len(text)]:
-        document = _BETWEEN_DOCUMENTS.sub("", text[begin:end], count=1)
-        value = value_of(document, first_line=text.count("\n", 0, begin) + 1)
+    values, line = [], 1
+    for document in _BETWEEN_DOCUMENTS.split(text):
+        value = value_of(document, first_line=line)
         if value:
             values.append(value)
-        begin = end
+        line += document.count("\n")
     return values
 
 

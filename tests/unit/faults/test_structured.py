@@ -12,10 +12,11 @@ def test_json_and_yaml_are_read() -> None:
 
 
 def test_documents_are_separated_and_empty_ones_left_out() -> None:
-    assert documents_of("---\na: 1\n--- # two\nb: |\n  x --- y\n---\n\n---\nc: 3\n") == [
+    assert documents_of("---\na: 1\n--- # two\nb: |\n  x --- y\n---\n\n---\nc: 3\n--- {d: 4}\n") == [
         {"a": 1},
         {"b": "x --- y\n"},
         {"c": 3},
+        {"d": 4},
     ]
 
 
