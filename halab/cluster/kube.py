@@ -9,6 +9,8 @@ from halab.cluster.api import Api
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.leader_roles import LEASED_ROLES
 
+# The administrator's kubectl on a control plane.
+KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 _CORE = "/api/v1"
 LEASES_PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.cluster.kube import KUBECTL
 from halab.config.kubernetes import API_PORT
 from halab.faults import scratch
 from halab.faults.fault import Fault, Option
@@ -19,7 +20,7 @@ _EFFECT_SECONDS = 60
 # The discard port: no machine of a lab listens on it, so a connection is refused at once.
 _CLOSED_PORT = 9
 _REFUSED = "failed calling webhook"
-_KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s"
+_KUBECTL = f"{KUBECTL} --request-timeout=5s"
 RESOURCES = Option(
     "the resources that cannot be created, separated by commas",
     r"[a-z]+(/[a-z]+)?(,[a-z]+(/[a-z]+)?)*",

@@ -1,4 +1,4 @@
-"""The fault of a load: requests to the API through the load balancer, so many a second, until it is healed."""
+"""The fault of a load: a number of requests a second to the API, through the load balancer, until it is healed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.cluster.kube import KUBECTL
 from halab.faults import scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
@@ -39,15 +40,12 @@ while [ "$most" -eq 0 ] || [ "$sent" -lt "$most" ]; do
   if [ "$left" -gt 0 ]; then sleep "$((left / 1000)).$(printf %03d $((left % 1000)))"; fi
 done
 """
-
-
 _REFUSED = ("401", "403", "404")
 
 
 def _extract(field: str) -> str:
     """Print a field of the administrator's credentials on the machine."""
-    config = "kubectl --kubeconfig=/etc/kubernetes/admin.conf config view --raw"
-    return f"{config} -o jsonpath='{{.users[0].user.{field}}}' | base64 -d"
+    return f"{KUBECTL} config view --raw -o jsonpath='{{.users[0].user.{field}}}' | base64 -d"
 
 
 def _unit(entry: Entry) -> str:
@@ -80,10 +78,10 @@ def _begin(site: Site, entry: Entry) -> str:
     def answered() -> str:
         done = site.guests.run(entry.machine, f"cat {folder}/answers", check=False)
         counts = [line.split() for line in done.output.splitlines()]
-        said = [f"{count} times {code}" for count, code in filter(None, counts)]
+        said = [f"{count} times {code}" for count, code in counts]
         if not said:
             raise NotYet("no request has an answer")
-        if all(code in _REFUSED for _, code in filter(None, counts)):
+        if all(code in _REFUSED for _, code in counts):
             raise NotYet(f"the API refuses: {', '.join(said)}")
         return f"{requests} requests of the first second got {', '.join(said).replace('000', 'no answer')}"
 
@@ -103,7 +101,8 @@ def _end(site: Site, entry: Entry) -> None:
 FAULTS = (
     Fault(
         "load-api",
-        "Send requests to the API through the load balancer, so many a second, until it is healed or for 10 minutes.",
+        "Send a number of requests a second to the API, through the load balancer, until it is healed. "
+        f"The load ends after {_MOST_SECONDS // 60} minutes.",
         _begin,
         _end,
         {

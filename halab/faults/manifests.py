@@ -190,17 +190,18 @@ def _replace(site: Site, entry: Entry, pod: str, flags: _Flags, path: str, text:
     before = "" if flags.to_set else processes.started(site.guests, machine, pod) or ""
     *_, logs = _look(site, machine, pod, flags, before)
     site.guests.run(machine, f"(umask 077; cat >{new}) && mv -f {new} {path}", input=text)
-    stopped: list[float] = []
+    stopped: float | None = None
 
     def acted() -> str:
+        nonlocal stopped
         runs, is_changed, now = _look(site, machine, pod, flags, before)
         fresh = sorted(now - logs)
         if is_changed:
             return f"{pod} runs with {what}"
         if runs:
             raise NotYet(f"{pod} still runs without it")
-        stopped.append(site.clock.now())
-        if not fresh and site.clock.now() - stopped[0] > _NO_START_SECONDS and "json_patch" in entry.options:
+        stopped = site.clock.now() if stopped is None else stopped
+        if not fresh and site.clock.now() - stopped > _NO_START_SECONDS and "json_patch" in entry.options:
             return f"{pod} has ended, and does not start with {what}"
         if not fresh:
             raise NotYet(f"{pod} has stopped and has not started again yet")
@@ -222,7 +223,7 @@ def _look(
     """
     words = "tr '\\0' '\\n' 2>/dev/null </proc/$pid/cmdline"
     tests = [f"{words} | grep -qxF -e {shlex.quote(flag)}" for flag in flags.to_set] or [
-        f"[ \"$(sed 's/.*) //' /proc/$pid/stat 2>/dev/null | cut -d' ' -f20)\" != '{before}' ]"
+        f"[ \"$({processes.start_time('$pid')})\" != '{before}' ]"
     ]
     command = (
         f"if pid=$(pgrep -o -x {processes.short(pod)}); then echo runs; "
@@ -252,10 +253,10 @@ def _require_change(site: Site, entry: Entry) -> None:
     pod = entry.options["pod"]
     original = site.guests.run(entry.machine, f"cat {_path(pod)}").output
     flags, text = _edited(entry, original)
-    if all(f"    - {flag}\n" in original for flag in flags.to_set) and "json_patch" not in entry.options:
-        gone = [name for name in flags.to_remove if _without_flag(original, name) != original]
-        if flags.to_set and not gone:
-            raise BadUsage(f"{pod} on {entry.machine} already has that flag: {', '.join(flags.to_set)}")
+    are_set = all(f"    - {flag}\n" in original for flag in flags.to_set)
+    are_gone = all(_without_flag(original, name) == original for name in flags.to_remove)
+    if flags.to_set and are_set and are_gone and "json_patch" not in entry.options:
+        raise BadUsage(f"{pod} on {entry.machine} already has that flag: {', '.join(flags.to_set)}")
     if value_of(text) == value_of(original):
         raise BadUsage(f"the manifest of {pod} on {entry.machine} is like this already")
 

@@ -11,6 +11,7 @@ import threading
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.cluster.join import JoinOptions
+from halab.cluster.kube import KUBECTL
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, LabProblem, ScriptFailed
 from halab.faults import scratch
@@ -20,7 +21,6 @@ from halab.faults.power import wait_for_state
 from halab.faults.site import Site
 from halab.machines.power import PowerState
 
-_KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 # The two pods of CoreDNS have 30 s to end; kubeadm asks etcd until it has removed the member (5 s after a change).
 _DRAIN_SECONDS = 90
 _RESET_SECONDS = 120
@@ -52,10 +52,10 @@ def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
     peer = etcd.healthy_peer(site.guests, site.lab, machine.name)
     site.guests.run(machine.name, _UNMARK)
-    drain = f"{_KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
+    drain = f"{KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
     site.guests.run(peer, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
     site.guests.run(machine.name, scratch.locked(_RESET), timeout_seconds=_RESET_SECONDS)
-    site.guests.run(peer, f"{_KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
+    site.guests.run(peer, f"{KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
 
     def left() -> str:
         if etcd.members_of(site.guests, peer, str(machine.address)):
@@ -81,7 +81,7 @@ def _join_with_expired_key(site: Site, entry: Entry) -> str:
 
 def _expire_key(site: Site, control_plane: str) -> None:
     """Two hours after `kubeadm init phase upload-certs`, kubeadm has removed the secret that it uploaded."""
-    site.guests.run(control_plane, f"{_KUBECTL} --namespace=kube-system delete secret kubeadm-certs")
+    site.guests.run(control_plane, f"{KUBECTL} --namespace=kube-system delete secret kubeadm-certs")
 
 
 def _fail_to_join(site: Site, entry: Entry, join: JoinOptions, reason: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.cluster.kube import KUBECTL
 from halab.errors import BadUsage, LabProblem
 from halab.faults import scratch
 from halab.faults.fault import Fault, Option
@@ -100,6 +101,7 @@ def _require_deletable(site: Site, entry: Entry) -> None:
 
 
 def _require_known(site: Site, entry: Entry) -> None:
+    """Refuse a kind that the API does not know: kubectl fails."""
     _find(site, entry, _lines(_objects(entry.options["object"])))
 
 
@@ -257,7 +259,7 @@ def _for_all(site: Site, entry: Entry, lines: Sequence[str], body: str, *, secon
 def _kubectl(entry: Entry) -> str:
     namespace = entry.options.get("namespace")
     within = f" --namespace={namespace}" if namespace else ""
-    return f"kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout={_KUBECTL_SECONDS}s{within}"
+    return f"{KUBECTL} --request-timeout={_KUBECTL_SECONDS}s{within}"
 
 
 def _source(entry: Entry) -> str:
@@ -266,13 +268,13 @@ def _source(entry: Entry) -> str:
 
 
 _NAMESPACE = Option(
-    "the namespace of objects that name none", r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "kube-system", ""
+    "the namespace for objects that do not name one", r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "kube-system", ""
 )
 
 FAULTS = (
     Fault(
         "apply",
-        "Apply objects to the API, until they are healed: what was created goes, what was changed is as before.",
+        "Apply objects to the API; healing removes those that are new and puts the others back as they were.",
         _apply,
         _undo,
         {

@@ -7,6 +7,7 @@ from halab.config.fault_facts import FREEZE
 from halab.config.lab import ProviderKind
 from halab.config.targets import FaultTarget
 from halab.errors import Unreachable
+from halab.faults import processes
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -28,7 +29,7 @@ def incarnation(guests: Guests, machine: str) -> str:
     Both are needed: a container shares its host's kernel, and the init of a virtual machine always starts at the same
     time after the boot.
     """
-    command = "cat /proc/sys/kernel/random/boot_id && sed 's/.*) //' /proc/1/stat | cut -d' ' -f20"
+    command = f"cat /proc/sys/kernel/random/boot_id && {processes.start_time('1')}"
     return "/".join(guests.run(machine, command).output.split())
 
 

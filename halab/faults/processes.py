@@ -25,12 +25,14 @@ def short(name: str) -> str:
     return name[:_NAME_LENGTH]
 
 
+def start_time(pid: str) -> str:
+    """The shell command that prints when a process started, in clock ticks since boot; nothing if it has ended."""
+    return f"sed 's/.*) //' /proc/{pid}/stat 2>/dev/null | cut -d' ' -f20"
+
+
 def started(guests: Guests, machine: str, name: str) -> str | None:
     """The start time of the oldest process of that name, in clock ticks since boot; None if none runs."""
-    command = (
-        f"pid=$(pgrep -o -x {shlex.quote(short(name))}) || exit 0; "
-        "sed 's/.*) //' /proc/$pid/stat 2>/dev/null | cut -d' ' -f20"
-    )
+    command = f"pid=$(pgrep -o -x {shlex.quote(short(name))}) || exit 0; {start_time('$pid')}"
     return guests.run(machine, command).output.strip() or None
 
 

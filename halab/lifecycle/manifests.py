@@ -14,6 +14,7 @@ from typing import Any
 
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import rollout
+from halab.cluster.kube import KUBECTL
 from halab.config import manifests
 from halab.config.manifests import Manifest, Object
 from halab.errors import LabProblem, TimedOut, Unreachable
@@ -23,7 +24,7 @@ from halab.process import Completed
 from halab.progress import Progress, Step
 from halab.topology.lab import Lab
 
-_KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 20s"
+_KUBECTL = f"{KUBECTL} --request-timeout=20s"
 _APPLY = f"{_KUBECTL} apply --server-side --force-conflicts --field-manager halab -f -"
 _NOTE = "halab-manifests"
 _READ_NOTE = f"{_KUBECTL} --namespace kube-system get configmap {_NOTE} --ignore-not-found -o json"

@@ -12,7 +12,7 @@ from halab.scenario.record import events
 from halab.scenario.record.timeline import Timeline
 
 # When the first process of the machine started; that of a container starts with the container.
-_MACHINE_STARTED = "sed 's/.*) //' /proc/1/stat | cut -d' ' -f20; cat /proc/sys/kernel/random/boot_id"
+_MACHINE_STARTED = f"{processes.start_time('1')}; cat /proc/sys/kernel/random/boot_id"
 
 
 class Reader:
