@@ -14,7 +14,7 @@ from halab.config.expectation import (
 from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.lab_traits import Condition
 from halab.config.load_balancer import checking_balancers
-from halab.config.loading import nearest
+from halab.config.loading import listed, nearest
 from halab.config.quantities import Bounds
 from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, TargetKind, kind_of
 from halab.config.yaml_source import Path
@@ -61,13 +61,10 @@ class ExpectationRules:
             yield (*self.path, "fact"), f"{fact} needs `on`"
         if not fact.is_of_a_machine and expectation.target is not None:
             yield (*self.path, "fact"), f"{fact} is a fact of the whole lab: leave `on` out"
-        if (fact is FactName.UNIT_STATE) != (expectation.unit is not None):
-            needs = (
-                "needs `unit`, such as kubelet"
-                if expectation.unit is None
-                else "is of no unit: leave `unit` out"
-            )
-            yield (*self.path, "fact"), f"{fact} {needs}"
+        if fact is FactName.UNIT_STATE and expectation.unit is None:
+            yield (*self.path, "fact"), f"{fact} needs `unit`, such as kubelet"
+        if fact is not FactName.UNIT_STATE and expectation.unit is not None:
+            yield (*self.path, "fact"), f"{fact} has no unit: leave `unit` out"
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
@@ -94,7 +91,7 @@ class ExpectationRules:
         elif not fact.is_sampled:
             yield f"a start time cannot be known in advance: expect {fact} `changed`"
         elif fact.traits.values is not None and value not in fact.traits.values:
-            yield f"{fact} should be {_listed(sorted(fact.traits.values))}, not {value}"
+            yield f"{fact} should be {listed(sorted(fact.traits.values))}, not {value}"
         elif fact.traits.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
             yield f"{fact} should be a control plane, such as cp1, not {value}"
         else:
@@ -121,7 +118,7 @@ class ExpectationRules:
         fits = _CONTROL_PLANE if isinstance(expectation, ProbeExpectation) else expectation.fact.kinds
         if fits and self.known.kinds(target) and not self.known.kinds(target) <= fits:
             asked = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
-            yield f"{asked} needs a {_listed(sorted(fits))}, but this may be another machine: {target}"
+            yield f"{asked} needs a {listed(sorted(fits))}, but this may be another machine: {target}"
 
     def _others(self, expectation: Expectation) -> Iterator[str]:
         """Rules for `others`: the control planes that a fault did not hit (that of `during`, or the one before)."""
@@ -139,7 +136,7 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
     amounts = amounts_of(expectation)
     given = [name for name, value in (("ok", ok), ("fails", fails)) if value is not None]
     if not given and not amounts:
-        yield f"should expect something: ok, fails, {_listed(AMOUNTS)}"
+        yield f"should expect something: ok, fails, {listed(AMOUNTS)}"
     if len(given) == 2:
         yield "cannot expect both ok and fails"
     elif given and amounts:
@@ -163,7 +160,7 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
     fact, during = expectation.fact, expectation.during
     forms = [name for name in _FORMS if getattr(expectation, name) is not None]
     if len(forms) != 1:
-        yield f"needs exactly one of {_listed(_FORMS)}"
+        yield f"needs exactly one of {listed(_FORMS)}"
         return
     (form,) = forms
     if form == "value" and (expectation.reached is None) == (during is None):
@@ -184,8 +181,3 @@ def amounts_of(expectation: ProbeExpectation) -> dict[str, Bounds]:
     """Its bounds on amounts, by name."""
     amounts = {name: getattr(expectation, name) for name in AMOUNTS}
     return {name: bounds for name, bounds in amounts.items() if bounds is not None}
-
-
-def _listed(names: tuple[str, ...] | list[TargetKind] | list[str]) -> str:
-    head, last = list(names)[:-1], list(names)[-1]
-    return f"{', '.join(head)} or {last}" if head else str(last)

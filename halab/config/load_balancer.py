@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from halab.config.kubernetes import API_PORT
-from halab.config.loading import Model
+from halab.config.loading import Model, listed
 from halab.printable import shortened
 
 # HAProxy's statistics over HTTP, at the port that its documentation uses.
@@ -37,7 +37,7 @@ class Balancer(StrEnum):
 
 def checking_balancers() -> str:
     """The load balancers that check their backends, as words of a sentence."""
-    return " or ".join(balancer for balancer in Balancer if balancer.checks_backends)
+    return listed(balancer for balancer in Balancer if balancer.checks_backends)
 
 
 class BackendCheck(StrEnum):

@@ -105,6 +105,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names as words of a sentence: `a, b or c`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else str(last)
+
+
 def _validated(content: bytes, text: str, name: str, model: type[M]) -> Written[M]:
     source = yaml_source.parse(text, name)
     reading = _Reading(source)

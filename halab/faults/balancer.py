@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from halab.clock import NotYet, wait_for
@@ -15,6 +15,7 @@ from halab.config.load_balancer import (
     OnMarkedDown,
     checking_balancers,
 )
+from halab.config.loading import listed
 from halab.config.own_file import OwnFile
 from halab.config.targets import FaultTarget
 from halab.errors import BadFile, BadUsage, CommandFailed, LabProblem, Unable
@@ -37,11 +38,6 @@ _SETTINGS, _FILE, _ORIGINAL = "balancer-settings", "balancer-file", "balancer-or
 _COUNT = r"[1-9][0-9]?|100"
 # 1 to 65535
 _PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
-
-
-def _one_of(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} or {last}"
 
 
 def _excluded(given: Mapping[str, str]) -> Iterator[str]:
@@ -194,7 +190,7 @@ _TIME = f"({TIME})"
 _OPTIONS = {
     _CONFIG: Option("a whole configuration, or a file with it", default="", is_text=True),
     "check": Option(
-        f"{_one_of(BackendCheck)} (how {_CHECKING} checks the API servers)",
+        f"{listed(BackendCheck)} (how {_CHECKING} checks the API servers)",
         "|".join(BackendCheck),
         "tcp",
         "",
@@ -208,13 +204,13 @@ _OPTIONS = {
     "idle_timeout": Option("the time that a connection may be idle", _TIME, "5s", ""),
     "redispatch": Option("true or false (try another API server if one refuses)", "true|false", "false", ""),
     "on_marked_down": Option(
-        f"{_one_of(OnMarkedDown)} (what {_CHECKING} does with the connections to an API server that goes down)",
+        f"{listed(OnMarkedDown)} (what {_CHECKING} does with the connections to an API server that goes down)",
         "|".join(OnMarkedDown),
         "none",
         "",
     ),
     "algorithm": Option(
-        f"{_one_of(Algorithm)} (how an API server is chosen)", "|".join(Algorithm), "leastconn", ""
+        f"{listed(Algorithm)} (how an API server is chosen)", "|".join(Algorithm), "leastconn", ""
     ),
     "connections": Option("the number of clients served at once", r"[1-9][0-9]{0,3}", "20", ""),
     "port": Option("the port where clients connect", _PORT, "7443", ""),

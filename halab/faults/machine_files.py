@@ -21,7 +21,7 @@ _WAY_IN = "halab needs it to log in and to heal"
 _TOOLS = ("bash", "sudo", "timeout", "systemctl", "cat", "chmod", "chown", "cp", "mv", "readlink", "rm", "sha256sum",
           "stat")  # fmt: skip
 _REFUSED = {
-    **dict.fromkeys(("/proc", "/sys", "/dev"), "it is the kernel's, and no file that could be put back"),
+    **dict.fromkeys(("/proc", "/sys", "/dev"), "it belongs to the kernel, and halab could not put it back"),
     **dict.fromkeys(
         (
             "/etc/ssh", "/root/.ssh", "/home/vagrant/.ssh", "/etc/passwd", "/etc/shadow", "/etc/group",
@@ -72,7 +72,7 @@ def _path(text: str) -> str:
     if not path.is_absolute() or ".." in path.parts or str(path) != text or not path.name:
         raise ValueError(f"should be the absolute path of a file, such as /etc/hosts, not {text}")
     for refused, why in _REFUSED.items():
-        if path == PurePosixPath(refused) or path.is_relative_to(refused):
+        if path.is_relative_to(refused):
             raise ValueError(f"cannot be changed by this fault, because {why}: {text}")
     return text
 
@@ -225,9 +225,7 @@ FAULTS = (
                 "root:root",
                 "",
             ),
-            "create": Option(
-                "true or false: whether to make a file that is missing", "true|false", default=""
-            ),
+            "create": Option("true or false (make a file that is missing)", "true|false", default=""),
             "restart": Option(
                 "a systemd unit to restart after the edit and after the heal", units.NAME, "kubelet", ""
             ),

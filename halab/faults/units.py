@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from halab.clock import NotYet, wait_for
 from halab.config.load_balancer import Balancer
+from halab.config.loading import listed
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import scratch
@@ -54,14 +55,14 @@ systemctl mask {unit} && systemctl stop {unit}
 """,
     _DROP_IN: """
 if [ ! -d {own}.d ]; then touch {folder}/made && mkdir {own}.d; fi &&
-cat >{own}.d/{drop_in} && systemctl daemon-reload &&
+cat >{drop_in} && systemctl daemon-reload &&
 if {was_started}; then systemctl restart {unit}; sleep 1; fi
 """,
 }
 
 _UNDO = """
 if [ -e {folder}/state ]; then
-  rm -f {own}.d/{drop_in}
+  rm -f {drop_in}
   if [ -e {folder}/made ]; then rmdir {own}.d 2>/dev/null; fi
   if [ {action} = mask ] && [ "$(readlink {own})" = /dev/null ]; then rm {own}; fi
   if [ -e {folder}/own ] || [ -L {folder}/own ]; then mv {folder}/own {own}; fi
@@ -156,7 +157,8 @@ def _require_possible(site: Site, entry: Entry) -> None:
 
 def _change(site: Site, entry: Entry) -> str:
     name, machine, action = entry.options["unit"], entry.machine, entry.options["action"]
-    show = f"systemctl show -p ActiveState -p UnitFileState -p DropInPaths --value {full_name(site, name)}"
+    unit = full_name(site, name)
+    show = f"systemctl show -p ActiveState -p UnitFileState -p DropInPaths --value {unit}"
     command = _commands(site, entry, f"{_KEEP.strip()}\n{_ACTS[action].strip()}")
     site.guests.run(
         machine,
@@ -171,13 +173,13 @@ def _change(site: Site, entry: Entry) -> str:
         words = site.guests.run(machine, show).output.split()
         if action in (_STOP, _MASK) and not {"inactive", "failed"} & set(words):
             raise NotYet(f"it is {', '.join(words)}")
-        wanted = {_DISABLE: "disabled", _MASK: "masked", _DROP_IN: _drop_in_path(site, entry)}
+        wanted = {_DISABLE: "disabled", _MASK: "masked", _DROP_IN: _drop_in(unit, entry)}
         if action in wanted and wanted[action] not in words:
             raise NotYet(f"it is not {wanted[action]}: {', '.join(words)}")
         return f"{name} is {', '.join(words)}"
 
     deadline = site.deadline(_ACTIVE_SECONDS)
-    return wait_for(f"{action} of {name} on {machine} to be real", changed, deadline, every_seconds=0.2)
+    return wait_for(f"{name} on {machine} to change ({action})", changed, deadline, every_seconds=0.2)
 
 
 def _restore(site: Site, entry: Entry) -> None:
@@ -200,18 +202,23 @@ def _commands(site: Site, entry: Entry, commands: str) -> str:
     unit, action = full_name(site, entry.options["unit"]), entry.options["action"]
     return (_FUNCTIONS.strip() + "\n" + commands.strip()).format(
         unit=unit,
-        own=f"/etc/systemd/system/{unit}",
+        own=_own(unit),
         folder=scratch.folder(entry),
         action=action,
-        drop_in=f"{DROP_IN}{entry.id}.conf",
+        drop_in=_drop_in(unit, entry),
         # a unit that fails and is started again and again is `activating`
         was_started=f"grep -qE '^(active|activating|reloading)$' {scratch.folder(entry)}/active",
         start="restart" if action == _DROP_IN else "start",
     )
 
 
-def _drop_in_path(site: Site, entry: Entry) -> str:
-    return f"/etc/systemd/system/{full_name(site, entry.options['unit'])}.d/{DROP_IN}{entry.id}.conf"
+def _own(unit: str) -> str:
+    """The path of a unit's own file, which wins over those of packages."""
+    return f"/etc/systemd/system/{unit}"
+
+
+def _drop_in(unit: str, entry: Entry) -> str:
+    return f"{_own(unit)}.d/{DROP_IN}{entry.id}.conf"
 
 
 def _last_word(text: str) -> str:
@@ -225,7 +232,7 @@ FAULTS = (
         _change,
         _restore,
         {
-            "unit": Option(f"a systemd unit, or {BALANCER} for {' or '.join(Balancer)}", NAME, "kubelet"),
+            "unit": Option(f"a systemd unit, or {BALANCER} for {listed(Balancer)}", NAME, "kubelet"),
             "action": Option(
                 "stop, disable (it does not start at the next boot), mask (stop it, and refuse every start) or drop-in",
                 "|".join((_STOP, _DISABLE, _MASK, _DROP_IN)),

@@ -209,7 +209,7 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: unit-state, on: stopped, value: active, during: stopped", "unit-state needs `unit`, such as kubelet"),
         ("fact: unit-state, unit: a b, on: cp1, unchanged: true", "should be the name of a systemd unit"),
         ("fact: unit-state, unit: [a], on: cp1, unchanged: true", "should be the name of a systemd unit"),
-        ("fact: node-ready, unit: kubelet, on: cp1, unchanged: true", "node-ready is of no unit: leave `unit` out"),
+        ("fact: node-ready, unit: kubelet, on: cp1, unchanged: true", "node-ready has no unit: leave `unit` out"),
         ("fact: etcd-term, value: 5, during: stopped", "the value of etcd-term cannot be known in advance"),
         ("fact: etcd-started, on: stopped, value: 5, reached: within 5s", "a start time cannot be known in advance"),
         ("fact: node-ready, on: stopped, value: [true], during: stopped", "should be one word"),

@@ -180,7 +180,7 @@ def test_a_unit_that_does_not_run_is_not_restarted(machine: Shell) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"path": "/proc/sys/vm/swappiness", "text": "1"}, "because it is the kernel's"),
+        ({"path": "/proc/sys/vm/swappiness", "text": "1"}, "because it belongs to the kernel"),
         ({"path": "/etc/ssh/sshd_config", "text": "x"}, "because halab needs it to log in and to heal"),
         ({"path": "/home/vagrant/.ssh/authorized_keys", "text": "x"}, "halab needs it to log in"),
         ({"path": "/usr/bin/bash", "text": "x"}, "halab needs it to log in"),

@@ -26,10 +26,10 @@ def machines(*looks: str, **answers: str) -> FakeGuests:
     """Machines whose kubelet is seen to do one thing after another."""
     return FakeGuests(
         {
+            **answers,
             "grep -v": "Error: unknown flag",
             "find /var/log/pods": list(looks),
             "cat /etc": ORIGINAL,
-            **answers,
         }
     )
 
@@ -124,7 +124,6 @@ def test_several_flags_are_set_and_removed_at_once() -> None:
 def test_any_field_of_a_manifest_is_patched_and_the_new_process_has_another_start_time() -> None:
     patch = '[{"op": "replace", "path": "/spec/containers/0/livenessProbe/httpGet/port", "value": 1}]'
     guests = machines("runs\n", "runs\n", "runs\nchanged\n", **{"^cp2: pid=": "4711\n"})
-    guests.answers = {"^cp2: pid=": "4711\n", **guests.answers}
     _, seen = inject(site_of(guests), "edit-manifest", pod="kube-scheduler", json_patch=patch)
     assert seen == "kube-scheduler runs with the changed manifest"
     changed, original = yaml.safe_load(written(guests)[1]), yaml.safe_load(ORIGINAL)
@@ -203,7 +202,6 @@ def test_a_flag_that_is_there_already_is_no_fault() -> None:
 def test_a_manifest_that_another_fault_has_is_left_alone(fault: str) -> None:
     guests = machines("runs\n", **{"ls -d": f"{HELD}/0123/kube-scheduler.yaml\n"})
     options = {"pod": "kube-scheduler"} | ({"flag": "--v=4"} if fault == "edit-manifest" else {})
-    guests.answers = {"ls -d": f"{HELD}/0123/kube-scheduler.yaml\n", **guests.answers}
     with pytest.raises(BadUsage, match="another fault has changed the manifest of kube-scheduler on cp2"):
         inject(site_of(guests), fault, **options)
 
@@ -236,8 +234,6 @@ def test_a_stray_manifest_is_removed_before_the_original_is_written_again() -> N
 
 
 def test_only_a_static_pod_of_kubeadm_can_be_chosen() -> None:
-    from halab.faults.catalogue import FAULTS
-
     for fault in ("hold-static-pod", "edit-manifest", "stray-manifest"):
         assert any("pod should be" in line for line in FAULTS[fault].problems_with({"pod": "../../x"}))
 
