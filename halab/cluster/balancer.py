@@ -14,7 +14,7 @@ from halab.machines.guests import Guests
 from halab.topology import balancer
 from halab.topology.lab import Lab
 
-# Only a configuration of the user's own has its statistics at this address, and there, no socket is known.
+# Only a configuration of the user's own has its statistics at this address. halab knows no socket there.
 _SHOW_STAT = (
     "curl -sf -m 2 'http://127.0.0.1:{port}/;csv' || "
     "echo 'show stat' | socat -t 2 - unix-connect:/run/haproxy/admin.sock"
@@ -49,7 +49,7 @@ def backends(guests: Guests, lab: Lab) -> BackendStates:
 
 
 def reports_all(guests: Guests, lab: Lab) -> bool:
-    """Whether the load balancer reports the state of every API server. One that does not answer is expected to."""
+    """True if the load balancer reports the state of every API server, or if it does not answer now."""
     try:
         states = _reported(guests, lab)
     except HalabError:
@@ -65,8 +65,8 @@ def statistics_url(lab: Lab) -> str:
 def parse_haproxy(output: str, addresses: Mapping[str, str]) -> dict[str, str]:
     """Parse `show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP (HAProxy 2.6 and later).
 
-    `addresses` are those of the control planes: a configuration of the user's own may call them as it likes. A server
-    that is down in one of several proxies counts as down.
+    `addresses` are those of the control planes: a configuration of the user's own may give them other names. A
+    server that is down in one of several proxies counts as down.
     """
     machines = {f"{address}:{API_PORT}": name for name, address in addresses.items()}
     states: dict[str, str] = {}

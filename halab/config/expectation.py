@@ -29,8 +29,8 @@ class FactTraits:
     """What a fact is. `kinds` are the kinds of machines that it is read from; None for a fact of the lab.
 
     `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
-    `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` does so
-    without a fault, too: its increase is the one to its highest value. A state that costs something is read
+    `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` can
+    fall without a fault: its increase is that to its highest value. A state that costs something is read
     `only_if_named` by the scenario.
     """
 

@@ -30,7 +30,7 @@ def read(
 
 
 def read_for(fault: FaultSpec, given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The options of one fault, with the texts of the files that they name. A HalabError if one is unreadable."""
+    """The options of one fault, with the texts of the files that they name. Raises HalabError if one is unreadable."""
     return with_texts(
         fault, given, {path: loading.text_of(folder / path) for _, path in _paths(fault, given)}
     )

@@ -124,7 +124,7 @@ def etcd_last_words(site: Site, entry: Entry) -> str | None:
 
 
 def _defragment(site: Site, entry: Entry) -> str:
-    """etcd answers nobody while it rewrites its file: that is the effect, and it is over when this returns."""
+    """etcd does not answer while it rewrites its file. That is the effect, and it is over when this returns."""
     limit = _DEFRAGMENT_SECONDS * site.lab.patience
     before = etcd.status(site.guests, entry.machine).database_bytes
     site.guests.run(entry.machine, etcd.command("defrag", limit_seconds=limit), timeout_seconds=limit + 10)
@@ -135,7 +135,7 @@ def _defragment(site: Site, entry: Entry) -> str:
 FAULTS = (
     Fault(
         "defragment",
-        "Defragment the database of an etcd member, which answers nobody meanwhile.",
+        "Defragment the database of an etcd member, which does not answer until that is done.",
         _defragment,
         nothing_to_heal,
     ),

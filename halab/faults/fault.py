@@ -25,7 +25,7 @@ class Option:
 
     `is_target`: the value names machines, which are found at run time. `is_text`: the value is a text of any number of
     lines, or the path of a file that contains it (`./break.sh`). `reads` reads the value, such as JSON, and raises
-    ValueError with what is wrong with it. A text is compared with the pattern only if there is no other rule.
+    ValueError with what is wrong with it. Only other values are compared with the pattern.
     """
 
     means: str
@@ -58,7 +58,7 @@ class Fault:
     `target` says on which machines the fault makes sense: a control plane (the default), a node (a control plane or a
     worker), the load balancer, or any machine.
 
-    `rule` yields what is wrong with options that are right one by one, such as two that exclude each other.
+    `rule` yields what is wrong with the options together, such as two that exclude each other.
 
     `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
     makes no sense.

@@ -102,7 +102,7 @@ FAULTS = (
     Fault(
         "load-api",
         "Send a number of requests a second to the API, through the load balancer, until it is healed. "
-        f"The load ends after {_MOST_SECONDS // 60} minutes.",
+        f"It ends by itself after {_MOST_SECONDS // 60} minutes.",
         _begin,
         _end,
         {

@@ -24,7 +24,7 @@ def _run(site: Site, entry: Entry) -> str:
 
 
 def _undo(site: Site, entry: Entry) -> None:
-    """Run the undo unless the script never began, and wait for the command that shows that all is undone."""
+    """Run the undo if the script began, and wait for the command that shows that everything is undone."""
     # the script of a halab that was killed may still run
     begun = scratch.locked(f"if [ -e {scratch.folder(entry)}/begun ]; then echo begun; fi")
     if site.guests.run(entry.machine, begun, timeout_seconds=_limit(site, entry) + 10).output.strip():
@@ -83,8 +83,8 @@ def _last_line(output: str) -> str:
 FAULTS = (
     Fault(
         "run-script",
-        "Run a script on a machine, and the script that undoes it when it is healed. The undo runs even if the script "
-        "failed, and it may run twice.",
+        "Run a script on a machine; healing runs the script that undoes it. The undo runs even if the script failed, "
+        "and it may run twice.",
         _run,
         _undo,
         {
@@ -97,7 +97,7 @@ FAULTS = (
                 is_text=True,
             ),
             "undone": Option(
-                "a command that succeeds when all is undone",
+                "a command that succeeds when everything is undone",
                 example="pgrep -x etcd",
                 default="",
                 is_text=True,

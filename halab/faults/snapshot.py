@@ -163,7 +163,7 @@ FAULTS = (
         _restore,
         {
             "bump_revision": Option(
-                "false to restore the old revision numbers: clients that have seen newer ones hear nothing",
+                "true or false (false keeps the old revision numbers: clients that have seen newer ones get no events)",
                 "true|false",
                 "false",
                 "true",

@@ -1,6 +1,6 @@
 """A shell on a machine that stays open, for questions that are asked several times a second.
 
-A new SSH connection for each of them would cost both sides a handshake. Here a command takes a fork on the machine.
+A new SSH connection for each of them would cost both sides a handshake. Here a command costs a fork on the machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from halab.errors import Unreachable
 
 # Bash runs the commands side by side. It ends when the connection is cut: at once, or after half a minute of silence.
 _SERVE = 'while read -r -t 30 line; do eval "$line" & done'
-# A machine that is frozen would have to answer all of them afterwards.
+# A frozen machine answers all of them when it runs again.
 _MOST_UNANSWERED = 50
 # ssh to a machine that is off ends at once.
 _REOPEN_SECONDS = 1.0
@@ -87,7 +87,7 @@ class GuestShell:
                 if waiting and not waiting.done():
                     waiting.set_result(answer)
         except ValueError:
-            pass  # a line that is too long: nothing of ours
+            pass  # a line that is too long, so it is not of ours
         if self._shell is shell:
             self._forget()
         self._opens_from = time.monotonic() + _REOPEN_SECONDS

@@ -1,4 +1,4 @@
-"""The fault of a load: requests to the API, so many a second."""
+"""The fault of a load: requests to the API, a number of them every second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 
 
-def test_a_load_is_there_when_its_first_requests_have_answers() -> None:
+def test_a_load_has_its_effect_when_its_first_requests_have_answers() -> None:
     guests = FakeGuests({"cat .*answers": ["", "     48 200\n      2 000\n"]})
     entry, effect = inject(site_of(guests), "load-api", requests="50", in_flight="7", verb="get")
     assert effect == "50 requests of the first second got 48 times 200, 2 times no answer"

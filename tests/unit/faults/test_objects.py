@@ -86,7 +86,7 @@ def test_an_object_is_applied_after_its_bytes_were_saved() -> None:
     assert f"touch /var/lib/halab/{entry.id}/begun-$number" in applying.command
 
 
-def test_every_object_of_a_manifest_is_told_apart() -> None:
+def test_the_effect_names_every_object_of_a_manifest() -> None:
     other = {**CONFIG_MAP, "metadata": {"name": "b"}}
     guests = machines(
         Etcd(**{KEY: (5, 8)}),
@@ -151,7 +151,7 @@ def test_a_key_that_stays_is_an_error_and_so_is_one_that_does_not_come_back() ->
     assert not any(command.startswith("rm -rf") for command in guests.commands("cp2"))
 
 
-def test_only_the_api_knows_an_object_whose_creation_was_cut_short() -> None:
+def test_an_object_whose_creation_was_cut_short_is_removed_through_the_api() -> None:
     guests = machines(Etcd(), found="", done=f"1 \n{saved(None)}\n")
     heal(site_of(guests), Entry("42", "apply", "cp2", {"object": json.dumps(CONFIG_MAP)}))
     (call,) = [call for call in guests.calls if "kubectl" in call.command]
@@ -160,7 +160,7 @@ def test_only_the_api_knows_an_object_whose_creation_was_cut_short() -> None:
 
 
 @pytest.mark.parametrize("done", ["", f"{saved(KEY)}\n"])
-def test_what_was_never_changed_is_not_put_back(done: str) -> None:
+def test_an_object_that_was_never_changed_is_not_put_back(done: str) -> None:
     etcd = Etcd(**{KEY: (5, 9)})
     heal(site_of(machines(etcd, found="", done=done)), Entry("42", "delete", "cp2", {"object": "cm/a"}))
     assert etcd.keys == {KEY: (5, 9)}

@@ -41,7 +41,7 @@ def test_a_script_runs_and_is_undone(machine: Shell, site: Site) -> None:
     assert not machine.path("/var/lib/halab").exists()
 
 
-def test_a_script_may_end_without_a_word(site: Site) -> None:
+def test_a_script_may_print_nothing(site: Site) -> None:
     assert (
         inject(site, "run-script", script="true", undo="true")[1] == "the script has ended without an error"
     )
@@ -90,7 +90,7 @@ def test_the_effect_and_the_undo_are_waited_for(machine: Shell) -> None:
     assert state(machine) == "mended"
 
 
-def test_an_effect_that_does_not_show_is_an_error_with_what_was_seen_last(site: Site) -> None:
+def test_an_effect_that_is_not_seen_is_an_error_with_what_was_seen_last(site: Site) -> None:
     with pytest.raises(
         TimedOut,
         match="waited 5 s for the command `wait` to succeed on cp2; last seen: it exited with code 4: no",
@@ -98,7 +98,7 @@ def test_an_effect_that_does_not_show_is_an_error_with_what_was_seen_last(site: 
         inject(site, "run-script", script="true", undo="true", wait="echo no; exit 4", limit="5s")
 
 
-def test_what_is_not_undone_leaves_the_fault_open(machine: Shell, site: Site) -> None:
+def test_a_fault_that_is_not_undone_stays_open(machine: Shell, site: Site) -> None:
     entry, _ = inject(site, "run-script", script="true", undo="true", undone="exit 1", limit="5s")
     with pytest.raises(TimedOut, match="the command `undone`"):
         heal(site, entry)

@@ -29,7 +29,7 @@ def test_documents_are_separated_and_empty_ones_left_out() -> None:
         ("{a: !!python/object x}", "a: has a YAML tag"),
     ],
 )
-def test_what_is_wrong_has_its_line(text: str, where: str) -> None:
+def test_a_problem_has_its_line(text: str, where: str) -> None:
     with pytest.raises(ValueError, match=where.replace("(", r"\(")):
         documents_of(text)
 
