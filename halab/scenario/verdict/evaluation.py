@@ -6,11 +6,14 @@ and gets the same answer.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from halab.config.expectation import FactExpectation, ProbeExpectation, is_of_heal
 from halab.config.step import Expect
 from halab.scenario.record import events
 from halab.scenario.record.history import History, Window
 from halab.scenario.record.lanes import Lane
+from halab.scenario.record.outage import Samples
 from halab.scenario.verdict import deadline, facts
 from halab.scenario.verdict.facts import FactReading, Track
 from halab.scenario.verdict.judgement import Judgement, JudgementState, combine
@@ -44,13 +47,23 @@ def _probe(
     window: Window | None,
     now: float,
 ) -> Judgement:
-    lane = Lane(expectation.probe, machine)
+    lane, samples = Lane(expectation.probe, machine), history.samples
     if window is not None:
-        return during(expectation, history.samples, lane, window, now)
+        return _explained(during(expectation, samples, lane, window, now), samples, lane, window.start)
     counts_from = history.counts_from(index)
     if counts_from is None:
         return Judgement(JudgementState.OPEN, "the step before this one did not end")
-    return deadline.within(expectation, history.samples, lane, counts_from, history.patience, now)
+    judgement = deadline.within(expectation, samples, lane, counts_from, history.patience, now)
+    return _explained(judgement, samples, lane, counts_from)
+
+
+def _explained(judgement: Judgement, samples: Samples, lane: Lane, start: float) -> Judgement:
+    """An open judgement also says that answers could not be read: this host is the reason, and not the lab."""
+    unread = sum(sample.lane == lane and sample.t >= start for sample in samples.void)
+    if judgement.state is not JudgementState.OPEN or not unread:
+        return judgement
+    why = f"answers that the sampler could not read because it stood still: {unread}"
+    return replace(judgement, seen=f"{judgement.seen} ({why}; was it stopped, or is this host too busy?)")
 
 
 def _fact(
