@@ -94,28 +94,34 @@ class LoadBalancer(Model):
     )
     interval: Time | None = Field(
         None,
-        description="haproxy: between two checks, 1s; nginx: fail_timeout, how long a failed server is left out, 10s",
+        description="haproxy: the time between two checks, by default 1s; nginx: fail_timeout, how long a failed "
+        "server is left out, by default 10s",
     )
-    timeout: Time | None = Field(None, description="haproxy: for the answer to a check, 1s")
+    timeout: Time | None = Field(
+        None, description="haproxy: the time for the answer to a check, by default 1s"
+    )
     fall: Count | None = Field(
         None,
-        description="haproxy: failed checks until a server is down, 2; nginx: max_fails, failed connections, 1",
+        description="haproxy: failed checks until a server is down, by default 2; nginx: max_fails, failed connections "
+        "until it is left out, by default 1",
     )
-    rise: Count | None = Field(None, description="haproxy: good checks until a server is up again, 1")
+    rise: Count | None = Field(
+        None, description="haproxy: good checks until a server is up again, by default 1"
+    )
     slow_start: Time | None = Field(
         None, description="haproxy: how long a server that is up again gets fewer clients"
     )
-    connect_timeout: Time = Field("1s", description="for a connection to a server")
+    connect_timeout: Time = Field("1s", description="the time for a connection to a server")
     idle_timeout: Time | None = Field(
         None,
-        description="for a connection on which nothing is sent, 1h; haproxy: 24h after both sides have sent something",
+        description="the time that a connection may be idle, by default 1h (haproxy: 24h if both sides have sent data)",
     )
     redispatch: bool = Field(
         True, description="try another server if one cannot be reached; nginx: proxy_next_upstream"
     )
     on_marked_down: OnMarkedDown = Field(
         OnMarkedDown.SHUTDOWN_SESSIONS,
-        description="haproxy: cut the connections to a server that goes down (shutdown-sessions) or none",
+        description="haproxy: cut the connections to a server that goes down (shutdown-sessions) or keep them (none)",
     )
     algorithm: Algorithm = Field(
         Algorithm.ROUNDROBIN,
