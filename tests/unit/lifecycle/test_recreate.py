@@ -87,8 +87,12 @@ def test_no_machine_can_rejoin_without_a_leader(work: Work) -> None:
 
 def test_a_join_beside_a_stale_member_ends_at_its_own_limit(work: Work) -> None:
     guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
-    guests.special["cp2_join"] = TimedOut("gave up after 60 s")
-    (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
+
+    def gives_up() -> TimedOut:
+        (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
+        return TimedOut("gave up after 60 s")
+
+    guests.special["cp2_join"] = gives_up
     with pytest.raises(ScriptFailed) as caught:
         rejoin(guests, work, "cp2", JoinOptions(forget_lost=False, limit_seconds=60))
     assert guests.happened("forget") == []
