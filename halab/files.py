@@ -67,7 +67,9 @@ def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
         Path(temporary).replace(path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise HostProblem(f"cannot write {path}: {error.strerror}", hint="is the disk full?") from error
+        raise HostProblem(
+            f"cannot write {path}: {error.strerror}", hint="check whether the disk is full"
+        ) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

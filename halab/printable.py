@@ -47,6 +47,11 @@ def shortened(text: str, most: int = _VALUE_CHARACTERS) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def brief_value(text: str) -> str:
     """A value in one line, shortened."""
     return shortened(" ".join(text.split()))

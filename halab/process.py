@@ -148,7 +148,9 @@ def run(
         if child:
             end_group(child)
         if isinstance(error, subprocess.TimeoutExpired):
-            raise TimedOut(f"gave up after {timeout_seconds:.0f} s: {pasteable(words)}") from error
+            raise TimedOut(
+                f"command did not end within {timeout_seconds:.0f} s: {pasteable(words)}"
+            ) from error
         raise
     finally:
         if child:

@@ -1,4 +1,4 @@
-"""A bug's lab: copied into a folder, brought up for as long as its scenario is played, and taken down."""
+"""A bug's lab: copied into a folder, kept up while its scenario runs, and taken down."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def lab_of(bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: b
 
 @contextmanager
 def _removed(lab_dir: LabDir, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[None]:
-    """Take the lab down when the block ends, also after an error and after Ctrl-C."""
+    """Take the lab down when the block ends, even after an error or Ctrl-C."""
     try:
         yield
     except BaseException as error:
         if not keep:
-            # the error that ended the block is raised, not that of the removal, which has been reported
+            # an error of the removal has been reported; the error that ended the block is raised
             with suppress(HalabError):
                 _take_down(lab_dir, progress, deps)
                 if isinstance(error, HalabError):
-                    hint = "halab removed the lab again; with --keep it stays, with its logs"
+                    hint = "halab has removed the lab; to keep it and its logs, use --keep"
                     error.hint = f"{error.hint}\n{hint}" if error.hint else hint
         raise
     if keep:
@@ -64,7 +64,7 @@ def _removed(lab_dir: LabDir, progress: Progress, deps: LabDeps, *, keep: bool) 
 
 
 def _take_down(lab_dir: LabDir, progress: Progress, deps: LabDeps) -> None:
-    """Remove the lab. Ctrl-C does not leave half of it: it is removed first. A second Ctrl-C ends that too."""
+    """Remove the lab. After Ctrl-C, halab completes the removal before it ends. A second Ctrl-C ends it at once."""
     remaining = f"the lab {lab_dir.name} was not removed; remove it with {_command(lab_dir)}"
     try:
         deps.down(lab_dir, progress)
@@ -97,7 +97,7 @@ def _copy(bug: Bug, folder: Path, copied: list[Path]) -> None:
         elif not copy.is_file() or loading.content_of(copy) != content:
             raise BadUsage(
                 f"{folder} is not a copy of this bug: {name} is {'different' if copy.exists() else 'missing'}",
-                hint="choose another folder with --in FOLDER; to play changed files, go there: "
+                hint="choose another folder with --in FOLDER; to run changed files, go there: "
                 "`halab up && halab run ./scenario.yml`",
             )
 

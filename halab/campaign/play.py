@@ -180,4 +180,6 @@ def as_halab_error(error: HalabError | OSError) -> HalabError:
     if isinstance(error, HalabError):
         return error
     path = f": {error.filename}" if error.filename else ""
-    return HostProblem(f"{(error.strerror or str(error)).lower()}{path}", hint="is the disk full?")
+    return HostProblem(
+        f"{(error.strerror or str(error)).lower()}{path}", hint="check whether the disk is full"
+    )

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from halab.progress import Progress
 
 # By what one run shows.
-_IN_WORDS = {True: "the bug showed in the run", False: "the bug did not show", None: "nothing was learned"}
+_IN_WORDS = {
+    True: "the bug showed in the run",
+    False: "the bug did not show",
+    None: "the run ended in an error or was skipped",
+}
 
 
 @click.group("bugs", invoke_without_command=True)
@@ -28,8 +32,8 @@ _IN_WORDS = {True: "the bug showed in the run", False: "the bug did not show", N
 def bugs_command(context: click.Context, as_json: bool) -> None:
     """List public bug reports, show one, and reproduce it.
 
-    Without a subcommand, list all bugs. The column SHOWED says in how many recorded runs a bug showed, or that it was
-    not played yet.
+    Without a subcommand, list all bugs. The column SHOWED says in how many recorded runs a bug showed. `not run` means
+    that there is no recorded run.
 
     \b
     Examples:
@@ -92,18 +96,18 @@ def show(name: str, as_json: bool) -> None:
 @click.option(
     "--in", "folder", type=click.Path(path_type=Path), help="Use this folder for the lab.  [default: ./NAME]"
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed for random target choice.")
-@click.option("--keep", is_flag=True, help="Stop without removing the lab.")
+@click.option("--seed", type=click.IntRange(min=0), help="Use this seed to choose random targets.")
+@click.option("--keep", is_flag=True, help="Keep the lab instead of removing it.")
 @json_option
 def reproduce(
     name: str, repeat: int, folder: Path | None, seed: int | None, keep: bool, as_json: bool
 ) -> int:
-    """Build the lab of a bug, run its scenario, say whether the bug showed, and remove the lab.
+    """Build the lab of a bug, run its scenario, and remove the lab.
 
-    The files of the bug are copied into a folder of their own, where the recorded runs stay. Its lab has a name and a
-    network of its own, so it runs beside other labs. Exit code: 0 the bug showed in every run, 1 it did not show in
-    every run, 3 a run ended in an error or was skipped, 130 interrupted. If several apply, 130 takes precedence over
-    3, and 3 over 1.
+    The last line says whether the bug showed. The files of the bug are copied into a folder of their own, where the
+    recorded runs stay. The lab has a name and a network of its own, so other labs can run at the same time. Exit code:
+    0 the bug showed in every run, 1 it did not show in at least one run, 3 a run ended in an error or was skipped, 130
+    interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Examples:
@@ -187,6 +191,6 @@ def _paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
         count = f"the bug showed in {measurement.shown} of {measurement.runs} run{'s' if measurement.runs > 1 else ''}"
         yield f"Measured: {measurement.on}", [f"{count}.", *measurement.figures]
     if not written.measured:
-        yield "Measured", ["not played yet"]
-    yield "Shows as", [f"the verdict {written.shows} of its scenario"]
+        yield "Measured", ["not run yet"]
+    yield "The bug showed if", [f"its scenario has the verdict {written.shows}"]
     yield "Lab", bug.lab.splitlines()

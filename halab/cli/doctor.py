@@ -14,7 +14,7 @@ import click
 from halab.cli.console import echo_raw
 from halab.cli.options import json_option, print_json
 from halab.errors import BadUsage, ExitCode
-from halab.printable import brief, printable
+from halab.printable import brief, counted, printable
 
 if TYPE_CHECKING:
     from halab.doctor import Report
@@ -98,7 +98,7 @@ def report_lines(report: Report, width: int) -> Iterator[str]:
             yield from _result_lines(result, names, width)
     yield ""
     if report.libvirt_would_work:
-        yield "virtual machines would work too: `provider: libvirt`"
+        yield "virtual machines would work too; for them, write `provider: libvirt` in the lab file"
     yield _summary(report)
 
 
@@ -125,13 +125,9 @@ def _summary(report: Report) -> str:
     from halab.doctor.check import HostCheckState
 
     warnings, failures = report.count(HostCheckState.WARNING), report.count(HostCheckState.FAILED)
-    details = f", {_count(warnings, 'warning')}" if warnings else ""
+    details = f", {counted(warnings, 'warning')}" if warnings else ""
     if report.hidden:
         details += f"; not checked without root: {', '.join(report.hidden)}"
     if report.could_run:
         return f"this host can run the lab {report.lab}{details}"
-    return f"this host cannot run the lab {report.lab}: {_count(failures, 'problem')} to fix{details}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+    return f"this host cannot run the lab {report.lab}: {counted(failures, 'problem')} to fix{details}"

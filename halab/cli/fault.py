@@ -57,7 +57,7 @@ def faults_command(names: tuple[str, ...], as_json: bool) -> None:
     "--with", "options", multiple=True, metavar="NAME=VALUE", shell_complete=fault_options,
     help="Set an option of the fault (repeatable).",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), help="Seed for random target choice.")
+@click.option("--seed", type=click.IntRange(min=0), help="Use this seed to choose random targets.")
 @json_option
 def inject_command(
     file: Path, fault: str, on: tuple[str, ...], options: tuple[str, ...], seed: int | None, as_json: bool
@@ -190,5 +190,5 @@ def _pair(option: str) -> tuple[str, str]:
 
     name, sign, value = option.partition("=")
     if not sign or not name:
-        raise BadUsage(f"--with expects NAME=VALUE, such as process=etcd, not {option}")
+        raise BadUsage(f"--with expects NAME=VALUE, such as process=etcd: {option}")
     return name, value

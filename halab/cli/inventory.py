@@ -25,8 +25,8 @@ _COLUMNS = ["KIND", "NAME", "LAB", "STATE", "AGE", "SIZE", "ON", "WORK FOLDER"]
 def list_command(as_json: bool) -> int:
     """List the machines, networks, disks and other resources of all labs.
 
-    The state is `living` while the lab's work folder exists. Without a work folder it is `orphaned`, and `halab gc`
-    removes it. The state `elsewhere` means that another host created it; halab does not touch it.
+    A resource is `living` while the work folder of its lab exists. Without the work folder it is `orphaned`, and
+    `halab gc` removes it. The state `elsewhere` means that another host created the resource; halab does not touch it.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def list_command(as_json: bool) -> int:
 
 
 @click.command("gc")
-@click.option("--boxes", is_flag=True, help="Remove the copies of boxes that no lab uses too.")
+@click.option("--boxes", is_flag=True, help="Also remove the copies of boxes that no lab uses.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def gc_command(boxes: bool, yes: bool, as_json: bool) -> int:
@@ -107,7 +107,7 @@ def _confirmed(count: int) -> bool:
 
 def _warn_of_silent_providers(inventory: Inventory) -> None:
     for holder, problem in inventory.silent.items():
-        echo(f"warning: {holder} is not included: {problem.message}", err=True)
+        echo(f"warning: resources of {holder} are not included: {problem.message}", err=True)
 
 
 def _show(resources: Sequence[OwnedResource]) -> None:

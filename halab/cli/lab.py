@@ -10,6 +10,7 @@ import click
 from halab.cli.console import echo, echo_raw
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 from halab.errors import ExitCode
+from halab.printable import counted
 
 if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
@@ -82,7 +83,8 @@ def render_command(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"work": str(lab_dir.work.path), "network": str(lab.network), "changed": changed})
     else:
-        echo(f"{lab_dir.work.path}: {len(changed)} files written, network {lab.network}", err=True)
+        written = counted(len(changed), "file")
+        echo(f"{lab_dir.work.path}: {written} written, network {lab.network}", err=True)
 
 
 @click.command("up")
@@ -103,7 +105,7 @@ def up_command(file: Path, as_json: bool) -> None:
         print_json({"lab": built.lab.name, "endpoint": built.lab.endpoint, "leaders": built.seen.leaders,
                     "changes": built.changes, "kubeconfig": str(lab_dir.work.kubeconfig)})  # fmt: skip
     else:
-        changes = "nothing to change" if built.changes == 0 else f"{built.changes} changes"
+        changes = counted(built.changes, "change") if built.changes else "nothing to change"
         echo(f"the lab {built.lab.name} is steady behind {built.lab.endpoint}; {changes}", err=True)
 
 
@@ -156,7 +158,7 @@ def stop_command(file: Path) -> None:
 
 @click.command("down")
 @file_option
-@click.option("--runs", is_flag=True, help="Remove the recorded runs too.")
+@click.option("--runs", is_flag=True, help="Also remove the recorded runs.")
 def down_command(file: Path, runs: bool) -> None:
     """Remove the lab's machines, network and keys. The recorded runs stay.
 

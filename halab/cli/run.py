@@ -44,7 +44,7 @@ _OPTIONS = (
         "--tag", "tags", multiple=True, shell_complete=tags, help="Run scenarios with this tag (repeatable)."
     ),
     click.option(
-        "--seed", type=click.IntRange(min=0), help="Seed for the order and for random target choice."
+        "--seed", type=click.IntRange(min=0), help="Use this seed for the order and to choose random targets."
     ),
     click.option("--fail-fast", is_flag=True, help="Stop at the first unexpected verdict."),
     click.option("--keep", is_flag=True, help="Stop without repairing if a scenario leaves the lab broken."),
@@ -107,11 +107,11 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
 @click.command("prove")
 @_choosing
 def prove_command(choice: Choice) -> int:
-    """Prove that scenarios can fail by running the losing twin of each.
+    """Run the losing twins of scenarios to prove that the scenarios can fail.
 
     The command succeeds only if every run ends with the verdict that its twin declares. Exit code: 0 all did, 1 one did
-    not, 3 a run ended in an error or nothing ran, 130 interrupted. If several
-    apply, 130 takes precedence over 3, and 3 over 1.
+    not, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 takes precedence over 3, and 3
+    over 1.
 
     \b
     Example:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from halab.clock import Clock
     from halab.scenario.watch.live import Live
 
-# Fast enough for the eye, and slow enough for a terminal over SSH.
+# Four frames a second look live, and are few enough for a terminal over SSH.
 _FRAME_SECONDS = 0.25
 _LINE_SECONDS = 5.0
 # By then every probe has answered and the power state of every machine is known.
@@ -38,7 +38,7 @@ Show = Callable[["Live", float], None]
 @click.option(
     "--writes",
     is_flag=True,
-    help="Run the probes that write too, in a namespace of their own that is removed at the end.",
+    help="Also run the probes that write, in a namespace of their own that is removed at the end.",
 )
 @click.option(
     "--probe",
@@ -46,7 +46,7 @@ Show = Callable[["Live", float], None]
     type=click.Choice([str(name) for name in ProbeName]),
     metavar="NAME",
     multiple=True,
-    help="Run this probe too, such as serializable-read. You can repeat this option.",
+    help="Also run this probe, such as serializable-read (repeatable).",
 )
 def watch_command(file: Path, seconds: float | None, writes: bool, names: tuple[str, ...]) -> None:
     """Watch the lab live: machines, leaders, backends and the probes of the last minute.

@@ -30,10 +30,10 @@ def issue_of(url: str) -> str | None:
 
 
 class Measurement(Model):
-    """What was seen when the bug was played, and nothing else."""
+    """What was seen when the scenario of the bug was run, and nothing else."""
 
     on: Text = Field(description="versions, load balancer, provider and cores")
-    runs: int = Field(ge=1, description="how often its scenario was played")
+    runs: int = Field(ge=1, description="how often its scenario was run")
     shown: int = Field(ge=0, description="how often the bug showed")
     figures: tuple[Text, ...] = ()
 
@@ -62,9 +62,7 @@ class BugFile(Model):
     def showed(self) -> str:
         """`2 of 3` for a bug that showed in two of three recorded runs."""
         runs = sum(measurement.runs for measurement in self.measured)
-        return (
-            f"{sum(measurement.shown for measurement in self.measured)} of {runs}" if runs else "not played"
-        )
+        return f"{sum(measurement.shown for measurement in self.measured)} of {runs}" if runs else "not run"
 
     def is_shown_by(self, verdict: Verdict) -> bool | None:
         """True if a run with this verdict shows the bug; None for an error or a skip."""

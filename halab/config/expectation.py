@@ -224,8 +224,12 @@ class FactExpectation(_Expectation):
     changed: Within | None = None
     unchanged: Literal[True] | None = None
     value: Word | None = None
-    reached: Within | None = Field(None, description="the value, counted from the step before")
-    increase: CountBounds | None = Field(None, description="of a number, over the window of `during`")
+    reached: Within | None = Field(
+        None, description="when the fact must have the value, counted from the step before"
+    )
+    increase: CountBounds | None = Field(
+        None, description="how much a number increases in the window of `during`"
+    )
 
     @property
     def state(self) -> str:

@@ -153,11 +153,11 @@ class KnownFaults:
         if kind is TargetKind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
             yield f"no lab has more than {MOST_CONTROL_PLANES} control planes: {name}"
         elif kind is TargetKind.CONTROL_PLANE and number > self.needs.control_planes:
-            yield f"a lab may lack it: write `needs: {{control_planes: {number}}}`: {name}"
+            yield f"not every lab has this machine; write `needs: {{control_planes: {number}}}`: {name}"
         elif kind is TargetKind.WORKER and number > MOST_WORKERS:
             yield f"no lab has more than {MOST_WORKERS} workers: {name}"
         elif kind is TargetKind.WORKER and number > self.needs.workers:
-            yield f"a lab may lack it: write `needs: {{workers: {number}}}`: {name}"
+            yield f"not every lab has this machine; write `needs: {{workers: {number}}}`: {name}"
         elif name in ("etcd-follower", "etcd-followers", OTHERS) and self.needs.control_planes == 1:
             yield f"needs a lab of several control planes: write `needs: {{control_planes: 3}}`: {name}"
 

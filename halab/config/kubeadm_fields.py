@@ -14,7 +14,7 @@ _PATCHES = "write the folder as `kubeadm: {patches: DIR}`"
 _IMAGES = "machines pull no images, and have only those of the bundle"
 _ADDRESS = "it is the machine's address on the lab's network"
 _TOKENS = "halab makes tokens, keys and addresses for every join"
-_DRY_RUN = "nothing would be made"
+_DRY_RUN = "kubeadm would create nothing"
 _LEADER = "halab reads from the lease which machine leads"
 _ETCD = "halab, kubeadm and the API servers expect each member at its usual address and in /var/lib/etcd"
 

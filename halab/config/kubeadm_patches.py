@@ -125,7 +125,7 @@ def _wrong_name(name: str, release: Release) -> str:
     kind = name.rpartition("+")[2].split(".")[0] if "+" in name else ""
     if kind and kind not in _KINDS:
         return f"kubeadm knows no kind of patch {kind}{nearest(kind, _KINDS)}"
-    return f"kubeadm would read this name in another way: {rule}, without other points or plus signs"
+    return f"kubeadm would not read this name as you mean it: {rule}, without other dots or plus signs"
 
 
 def _wrong_content(path: Path, text: str) -> Iterator[Problem]:

@@ -117,7 +117,9 @@ def _endpoint(value: str) -> str:
     if not re.fullmatch(ENDPOINT, value) or len(value) > 253 or re.fullmatch(r"[0-9.]+", value):
         raise ValueError("must be a DNS name such as api.lab.example, in lower case, without a port")
     if value.split(".")[-1] == "localhost":
-        raise ValueError("would be every machine itself: choose another name, such as api.lab.example")
+        raise ValueError(
+            "every machine resolves this name to itself: choose another one, such as api.lab.example"
+        )
     return value
 
 
@@ -164,12 +166,13 @@ class OneMachine(Model):
     cpus: int | None = Field(None, ge=1, le=64)
     memory: Memory | None = None
     address: (
-        Annotated[ipaddress.IPv4Address, Field(description="in `network`, which must be a /24")] | None
+        Annotated[ipaddress.IPv4Address, Field(description="inside `network`, which must be a fixed /24")]
+        | None
     ) = None
 
 
 class Machines(Model):
-    """The machines of every role, and by its name a machine that differs from them."""
+    """The settings for the machines of each role, and for single machines, by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, OneMachine]
@@ -188,7 +191,9 @@ class Kubernetes(Model):
     version: Annotated[str, AfterValidator(_version)] = kubernetes.DEFAULT
     source: BundleSource = BundleSource.AUTO
     pods: Annotated[str, AfterValidator(_pods)] = Field(
-        "10.244.0.0/16", description="a private /16; every node has the /24 that its own address ends with"
+        "10.244.0.0/16",
+        description="a private /16. Every node has one /24 of it: the node with the address 10.213.7.11 has "
+        "10.244.11.0/24",
     )
     services: Annotated[str, AfterValidator(_services)] = Field(
         "10.96.0.0/12", description="a private network, /12 to /24"
@@ -200,12 +205,12 @@ class LabFile(Model):
 
     name: Annotated[str, AfterValidator(_name)] = Field(
         "ha",
-        description="auto: a separate name for each folder, such as demo-3f9a2c for a folder called demo",
+        description="`auto` is a separate name for each folder, such as demo-3f9a2c for a folder called demo",
     )
     provider: ProviderKind = ProviderKind.AUTO
     provider_uri: Annotated[str, AfterValidator(remote.provider_uri)] | None = Field(
         None,
-        description="libvirt: its address, such as qemu+ssh://ada@farm/system; without it, LIBVIRT_DEFAULT_URI",
+        description="the address of libvirt, such as qemu+ssh://ada@farm/system; by default LIBVIRT_DEFAULT_URI",
     )
     accel: Acceleration = Acceleration.AUTO
     disk_cache: DiskCache = Field(
@@ -227,14 +232,14 @@ class LabFile(Model):
     network: Annotated[str, AfterValidator(_network)] = AUTO
     machines: Machines = Machines()
     cni: Cni = Field(
-        Cni.BRIDGE, description="none: halab configures no network of pods, your manifests bring one"
+        Cni.BRIDGE, description="none: halab configures no network of pods; your manifests or scripts must"
     )
     images: Annotated[tuple[FileName, ...], AfterValidator(without_repetitions)] = Field(
         (), description="tar files of container images, imported on every node before kubeadm runs"
     )
     manifests: Annotated[tuple[FileName, ...], AfterValidator(without_repetitions)] = Field(
         (),
-        description="files and folders, applied in this order when the cluster answers; each is waited for",
+        description="files and folders, applied in this order when the cluster answers; halab waits for each",
     )
     setup: Setup = Setup()
     box: Annotated[str, AfterValidator(_box)] = Field(

@@ -81,7 +81,10 @@ Count = Annotated[int, Field(ge=1, le=MOST_CHECKS)]
 
 
 class LoadBalancer(Model):
-    """None leaves a value to halab: it depends on the load balancer, and on whether processors are emulated."""
+    """Settings of the load balancer. A setting without a value has a default that depends on the load balancer.
+
+    The defaults of `interval` and `timeout` are longer if processors are emulated.
+    """
 
     kind: Balancer = Field(Balancer.HAPROXY, description="haproxy or nginx")
     config: Annotated[str, Field(min_length=1)] | None = Field(
@@ -89,8 +92,8 @@ class LoadBalancer(Model):
     )
     check: BackendCheck = Field(
         BackendCheck.READYZ,
-        description=f"{checking_balancers()}: a request for /readyz or /livez, a TLS handshake, a TCP connection "
-        "or nothing (none); nginx: none stops the counting of failed connections",
+        description=f"what {checking_balancers()} asks an API server: /readyz, /livez, a TLS handshake, a TCP "
+        "connection or nothing (none); nginx: none stops the counting of failed connections",
     )
     interval: Time | None = Field(
         None,
@@ -131,7 +134,7 @@ class LoadBalancer(Model):
     connections: int | None = Field(
         None, ge=1, le=MOST_CONNECTIONS, description="the number of clients served at once"
     )
-    port: int = Field(API_PORT, ge=1, le=65535, description="where clients connect")
+    port: int = Field(API_PORT, ge=1, le=65535, description="the port where clients connect")
 
     @field_validator("*")
     @classmethod

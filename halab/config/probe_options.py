@@ -62,5 +62,5 @@ class ProbeOptions(Model):
             size = self.list_via_lb.answer_bytes // 1_000_000
             yield (
                 ("probes", "list-via-lb"),
-                f"an answer would have about {size} MB: {_MOST_BYTES // 1_000_000} MB are the most",
+                f"an answer would have about {size} MB; the most is {_MOST_BYTES // 1_000_000} MB",
             )

@@ -34,7 +34,7 @@ class Replacement(Model):
 
 
 class LabSettings(Model):
-    """Settings of the lab, which must leave it steady. They are set before the steady check."""
+    """Settings of the lab. They are set before the steady check, which must succeed with them."""
 
     load_balancer: Options = Field(min_length=1, description="options of the fault edit-balancer")
 

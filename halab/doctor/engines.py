@@ -44,7 +44,7 @@ def access(host: Host, subject: Subject) -> Finding:
 def answer(host: Host, subject: Subject) -> Finding:
     socket = local_socket(host)
     if socket and not (host.exists(socket) and host.may_use(socket)):
-        return skipped("not asked: no access")
+        return skipped("not checked: no access to the socket")
     try:
         facts = host.docker()
     except HalabError as error:

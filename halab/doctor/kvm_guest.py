@@ -72,7 +72,7 @@ def _run(argv: Sequence[str], limit_seconds: float) -> tuple[int | None, str]:
     try:
         done = process.run(argv, timeout_seconds=limit_seconds, check=False)
     except TimedOut:
-        return None, f"gave up after {limit_seconds:.0f} s"
+        return None, f"it did not end within {limit_seconds:.0f} s"
     complaints = [line for line in done.errors.splitlines() if "warning:" not in line]
     return done.code, complaints[0] if complaints else f"qemu exited with code {done.code}"
 

@@ -91,9 +91,9 @@ def library(host: Host, subject: Subject) -> Finding:
 
 def answer(host: Host, subject: Subject) -> Finding:
     if access(host, subject).state is not HostCheckState.OK:
-        return skipped("not asked: no access")
+        return skipped("not checked: no access to the socket")
     if library(host, subject).state is not HostCheckState.OK:
-        return skipped("not asked: libvirt-python is missing")
+        return skipped("not checked: libvirt-python is missing")
     uri = address(host, subject)
     try:
         facts = host.libvirt()

@@ -57,7 +57,7 @@ def python_vagrant(host: Host, subject: Subject) -> Finding:
 def plugin(host: Host, subject: Subject) -> Finding:
     """The plugin is installed, and works with the installed Vagrant."""
     if host.tool("vagrant") is None:
-        return skipped("not asked: vagrant is missing")
+        return skipped("not checked: vagrant is missing")
     installed = re.search(
         r"^vagrant-libvirt \(([\d.]+)(?:, (\w+))?", host.output("vagrant", "plugin", "list"), re.MULTILINE
     )

@@ -39,7 +39,7 @@ def _do_nothing(site: Site, entry: Entry) -> str:
 
 _NOTHING = Fault(
     NOTHING,
-    "Do nothing: shows that a scenario fails without its fault.",
+    "Do nothing, to show that a scenario fails without its fault.",
     _do_nothing,
     nothing_to_heal,
     target=FaultTarget.ANY,

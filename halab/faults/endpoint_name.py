@@ -74,7 +74,7 @@ def _wait_for_address(site: Site, machine: str, name: str, wanted: str) -> str:
 FAULTS = (
     Fault(
         "change-endpoint-name",
-        "Remove the record of the endpoint's name on a machine, or let it name another address.",
+        "Remove the record of the endpoint's name on a machine, or give the record another address.",
         _change,
         _restore,
         {

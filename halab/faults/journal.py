@@ -14,7 +14,10 @@ from halab import files
 from halab.errors import HostProblem, LabProblem
 from halab.printable import brief_value
 
-_REPAIR = "was it changed by hand? `halab reset` restores the state that `halab up` saved, and begins a new journal"
+_REPAIR = (
+    "the file may have been changed by hand. `halab reset` restores the state that `halab up` saved, and begins a new "
+    "journal"
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Journal:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            hint = "is the disk full?"
+            hint = "check whether the disk is full"
             raise HostProblem(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
 
     def _drop_partial_line(self) -> None:

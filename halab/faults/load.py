@@ -102,7 +102,7 @@ FAULTS = (
     Fault(
         "load-api",
         "Send a number of requests a second to the API, through the load balancer, until it is healed. "
-        f"It ends by itself after {_MOST_SECONDS // 60} minutes.",
+        f"The load ends by itself after {_MOST_SECONDS // 60} minutes.",
         _begin,
         _end,
         {

@@ -95,7 +95,7 @@ def _why_not(kind: str) -> str:
 def _require_deletable(site: Site, entry: Entry) -> None:
     for found in _find(site, entry, _to_delete(entry.options["object"])):
         if found is None:
-            raise BadUsage("the API does not have the object to delete", hint="is its namespace right?")
+            raise BadUsage("the API does not have the object to delete", hint="check its namespace")
         if found.kind in _WITH_CONTENT:
             raise BadUsage(_why_not(found.kind))
 
@@ -274,7 +274,7 @@ _NAMESPACE = Option(
 FAULTS = (
     Fault(
         "apply",
-        "Apply objects to the API; healing removes those that are new and puts the others back as they were.",
+        "Apply objects to the API; healing removes the new ones and restores the others.",
         _apply,
         _undo,
         {
@@ -287,7 +287,7 @@ FAULTS = (
     ),
     Fault(
         "delete",
-        "Delete objects of the API; healing puts them back as they were.",
+        "Delete objects of the API; healing restores them.",
         _delete,
         _undo,
         {

@@ -92,13 +92,13 @@ FAULTS = (
         nothing_to_heal,
         {
             "process": PROCESS,
-            "signal": Option("a signal that ends it", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL"),
+            "signal": Option("a signal that ends the process", r"KILL|TERM|INT|QUIT|ABRT", "KILL", "KILL"),
         },
         target=FaultTarget.ANY,
     ),
     Fault(
         "pause-process",
-        "Pause every process of that name, until it is healed.",
+        "Pause every process with a given name, until it is healed.",
         _pause,
         _resume,
         {"process": PROCESS},

@@ -110,7 +110,8 @@ class Downloads:
                         step.note(f"{cache.in_words(have)}{size}")
                     if deadline.expired:
                         raise TimedOut(
-                            f"gave up after {deadline.limit_seconds:.0f} s: {url}", hint=_RESUME_HINT
+                            f"the download did not end within {deadline.limit_seconds:.0f} s: {url}",
+                            hint=_RESUME_HINT,
                         )
 
     def _insist(self, once: Callable[[], T], url: str) -> T:
@@ -134,7 +135,8 @@ def _raise_for(response: httpx.Response, url: str) -> None:
     code = response.status_code
     if code == httpx.codes.NOT_FOUND:
         raise HalabError(
-            f"not found: {url}", hint="is that version released? https://kubernetes.io/releases"
+            f"not found: {url}",
+            hint="check whether this version is released: https://kubernetes.io/releases",
         )
     if code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
         raise _Broken(f"the server answers {code}")

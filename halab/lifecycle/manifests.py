@@ -19,7 +19,7 @@ from halab.config import manifests
 from halab.config.manifests import Manifest, Object
 from halab.errors import LabProblem, TimedOut, Unreachable
 from halab.machines.guests import Guests
-from halab.printable import last_line
+from halab.printable import counted, last_line
 from halab.process import Completed
 from halab.progress import Progress, Step
 from halab.topology.lab import Lab
@@ -93,11 +93,11 @@ class ManifestApplier:
         for manifest in entry:
             output = self._apply(manifest, applied, defines=defines)
             applied.append(manifest.name)
-            step.note(f"{len(output.splitlines())} objects of {manifest.name}")
+            step.note(f"{counted(len(output.splitlines()), 'object')} of {manifest.name}")
         waited = [thing for one in entry for thing in one.objects if rollout.is_waited_for(thing.kind)]
         if waited:
             self._wait(name, waited, step)
-        step.done(f"{sum(len(one.objects) for one in entry)} objects")
+        step.done(counted(sum(len(one.objects) for one in entry), "object"))
 
     def _apply(self, manifest: Manifest, applied: Sequence[str], *, defines: bool) -> str:
         """Apply one file. Return what kubectl printed."""

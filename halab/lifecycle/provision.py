@@ -20,6 +20,7 @@ from halab.lifecycle import connections, own_images, own_scripts
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
+from halab.printable import counted
 from halab.progress import Progress
 from halab.topology import balancer, balancer_messages
 from halab.topology.lab import Lab, Machine
@@ -129,9 +130,11 @@ class Provisioner:
 
     def _set_up_machines(self) -> int:
         names = [machine.name for machine in self._lab.machines]
-        with self._progress.step(f"set up {len(names)} machines", limit_seconds=self._set_up_limit) as step:
+        with self._progress.step(
+            f"set up {counted(len(names), 'machine')}", limit_seconds=self._set_up_limit
+        ) as step:
             changes = sum(on_all(names, self._set_up).values())
-            step.done("nothing to change" if changes == 0 else f"{changes} changes")
+            step.done(counted(changes, "change") if changes else "nothing to change")
         for what in sorted({what for _, what in self._changed if what.startswith(("ran ", "imported "))}):
             self._progress.say(
                 f"{what} on {', '.join(name for name in names if (name, what) in self._changed)}"
@@ -185,7 +188,7 @@ class Provisioner:
             problems = balancer_messages.problems(error.output, configuration, str(rendered))
             if not problems:
                 raise
-            hint = f"{name} goes on with the configuration that it had; change {configuration.own.path}"
+            hint = f"{name} keeps its old configuration; change {configuration.own.path}"
             raise BadFile(problems, hint=hint) from error
 
     def _report_new_configuration(self) -> None:

@@ -73,7 +73,9 @@ class SshGuests:
         if done.code == _SSH_FAILED:
             raise Unreachable(f"{machine} does not answer over SSH: {last_line(_text(done, log))}")
         if done.code == 124:
-            raise TimedOut(f"gave up after {timeout_seconds:.0f} s on {machine}: {_short(command)}")
+            raise TimedOut(
+                f"on {machine}, a command did not end within {timeout_seconds:.0f} s: {_short(command)}"
+            )
         if check and done.code != 0:
             tail = "\n".join(_text(done, log).rstrip().splitlines()[-12:])
             raise CommandFailed(

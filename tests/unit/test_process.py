@@ -114,7 +114,7 @@ def test_system_programs_are_found_without_them_in_the_path(monkeypatch: pytest.
 def test_the_process_group_is_ended_at_the_time_limit(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"sleep 1000 & echo $! >{pids}; wait"
-    with pytest.raises(TimedOut, match="gave up after 0 s: bash -c"):
+    with pytest.raises(TimedOut, match="command did not end within 0 s: bash -c"):
         process.run(sh(script), timeout_seconds=0.3)
     assert gone_within(int(seen_within(pids)))
 

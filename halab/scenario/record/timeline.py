@@ -47,7 +47,7 @@ class Timeline:
                 with self._path.open("a") as sink:
                     sink.write(record.to_json() + "\n")
             except OSError as error:
-                hint = "is the disk full?"
+                hint = "check whether the disk is full"
                 raise HostProblem(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
         return record
 
@@ -112,7 +112,7 @@ def read_samples(path: Path) -> list[Sample]:
     for number, (before, after) in enumerate(pairwise(written), 2):
         # a sample is written when it ends
         if after.end < before.end - _OUT_OF_ORDER_SECONDS:
-            hint = "did the clock of the sampler's host step back, or were lines moved by hand?"
+            hint = "the clock of the sampler's host went back, or lines were moved by hand: run the scenario again"
             raise Corrupted(f"time goes back by {before.end - after.end:.1f}s: {path}:{number}", hint=hint)
     return sorted(written, key=lambda sample: sample.t)
 
@@ -126,7 +126,7 @@ def _read(parse: Callable[[bytes], Line], path: Path, number: int, line: bytes) 
     try:
         return parse(line)
     except lines.BadLine as error:
-        hint = "was it changed by hand, or made by another version?"
+        hint = "it was changed by hand or made by another version of halab: run the scenario again"
         raise Corrupted(
             f"cannot read a line of the run's record: {path}:{number}: {error}", hint=hint
         ) from error

@@ -158,7 +158,10 @@ def _await_start(states: Path, require_alive: Callable[[], None]) -> None:
 def _ended(code: int, config: SamplerConfig, log: Path) -> HalabError:
     if code == NOT_WRITTEN:
         folder = Path(config.samples).parent
-        return HostProblem(f"the sampler could not write into {folder}", hint=f"is the disk full? see {log}")
+        return HostProblem(
+            f"the sampler could not write into {folder}",
+            hint=f"check whether the disk is full, and see {log}",
+        )
     if code == TUNNEL_LOST:
         return TunnelLost("the tunnel to the lab's host is lost", hint=f"see {log}")
     return HalabError(f"the sampler exited with code {code}", hint=f"see {log}")

@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "here" / "bug"
 
 
-def test_the_lab_is_up_while_it_is_played_and_its_runs_stay(host: Host, folder: Path) -> None:
+def test_the_lab_is_up_while_its_scenario_runs_and_the_runs_stay(host: Host, folder: Path) -> None:
     lab_dir = host.reproduce(library.find(NAME), folder)
     assert host.did == ["up", "play", "down"]
     assert lab_dir.name.startswith("bug-"), "a name of its own"
@@ -100,7 +100,7 @@ def test_a_lab_that_did_not_come_up_is_removed_and_the_error_says_so(host: Host,
     with pytest.raises(LabProblem) as caught:
         host.reproduce(library.find(NAME), folder)
     assert host.did == ["up", "down"]
-    assert caught.value.hint == "add some\nhalab removed the lab again; with --keep it stays, with its logs"
+    assert caught.value.hint == "add some\nhalab has removed the lab; to keep it and its logs, use --keep"
     assert not folder.exists()
 
 
@@ -166,7 +166,7 @@ def test_own_files_are_copied_with_their_folders(host: Host, tmp_path: Path) -> 
     assert (tmp_path / "copy/manifests/webhook.yml").read_text() == "kind: List\n"
 
 
-def test_a_bug_of_the_user_is_played_in_its_own_folder(host: Host, tmp_path: Path) -> None:
+def test_a_bug_of_the_user_is_run_in_its_own_folder(host: Host, tmp_path: Path) -> None:
     own = tmp_path / "mine"
     shutil.copytree(library.find(NAME).folder, own)
     host.has_runs = False

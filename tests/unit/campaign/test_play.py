@@ -155,7 +155,7 @@ def test_a_disk_that_is_full_before_the_first_run_is_an_error_with_a_hint(stage:
     stage.errors["prepare a"] = OSError(28, "No space left on device", "/r")
     with pytest.raises(HostProblem, match="no space left on device: /r") as caught:
         stage.play(planned_run("a"))
-    assert caught.value.hint == "is the disk full?"
+    assert caught.value.hint == "check whether the disk is full"
 
 
 def test_a_rebuild_that_fails_ends_the_campaign(stage: Stage) -> None:

@@ -118,9 +118,13 @@ def test_a_bug_that_shows_in_every_run_is_a_success(stage: Stage, capsys: Shown)
 
 @pytest.mark.parametrize(
     ("verdict", "code", "said"),
-    [("pass", 0, "the bug showed in the run"), ("fail", 1, "the bug did not show"), ("error", 3, "nothing was learned"),
-     ("skip", 3, "nothing was learned")],
-)  # fmt: skip
+    [
+        ("pass", 0, "the bug showed in the run"),
+        ("fail", 1, "the bug did not show"),
+        ("error", 3, "the run ended in an error or was skipped"),
+        ("skip", 3, "the run ended in an error or was skipped"),
+    ],
+)
 def test_the_verdict_says_whether_the_bug_showed(
     verdict: str, code: int, said: str, stage: Stage, capsys: Shown
 ) -> None:

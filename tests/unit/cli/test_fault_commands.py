@@ -103,7 +103,7 @@ def test_an_option_without_a_value_and_a_fault_without_a_target_are_usage_errors
     board: Board, capsys: Shown
 ) -> None:
     assert main(["inject", "kill-process", "--on", "cp2", "--with", "etcd"]) == 2
-    assert "--with expects NAME=VALUE, such as process=etcd, not etcd" in capsys.readouterr().err
+    assert "--with expects NAME=VALUE, such as process=etcd: etcd" in capsys.readouterr().err
     assert main(["inject", "kill-process", "--with", "process=etcd"]) == 2
     assert "--on" in capsys.readouterr().err
 

@@ -30,8 +30,8 @@ def test_the_runs_of_all_measurements_are_counted() -> None:
     assert loads(BUG, "bug.yml", BugFile).showed == "4 of 5"
 
 
-def test_a_bug_without_a_measurement_was_not_played() -> None:
-    assert loads(BUG.partition("measured:")[0], "bug.yml", BugFile).showed == "not played"
+def test_a_bug_without_a_measurement_was_not_run() -> None:
+    assert loads(BUG.partition("measured:")[0], "bug.yml", BugFile).showed == "not run"
 
 
 @pytest.mark.parametrize(

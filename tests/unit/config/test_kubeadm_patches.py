@@ -64,8 +64,8 @@ def test_what_people_and_editors_put_beside_patches_is_left_out(folder: Path) ->
         ("kube-apiserver.yml", "kubeadm does not read this file: its name must end with .yaml or .json"),
         ("kube-apiserver", "kubeadm does not read this file"),
         ("etcd+strategy.yaml", "kubeadm knows no kind of patch strategy; did you mean strategic?"),
-        ("etcd+.yaml", "kubeadm would read this name in another way"),
-        ("etcd.v1+json.yaml", "kubeadm would read this name in another way"),
+        ("etcd+.yaml", "kubeadm would not read this name as you mean it"),
+        ("etcd.v1+json.yaml", "kubeadm would not read this name as you mean it"),
     ],
 )
 def test_a_name_that_kubeadm_reads_in_another_way_is_refused(name: str, said: str, folder: Path) -> None:

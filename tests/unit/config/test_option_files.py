@@ -60,7 +60,10 @@ def wrong(second: str, folder: Path) -> list[str]:
             "steps[3].with.script: {print} is neither a machine nor an earlier fault; ",
         ),
         ("echo {stoped}", "did you mean stopped?; write \\{stoped} if it is not a placeholder"),
-        ("echo {cp5}", "with.script: a lab may lack it: write `needs: {control_planes: 5}`: cp5"),
+        (
+            "echo {cp5}",
+            "with.script: not every lab has this machine; write `needs: {control_planes: 5}`: cp5",
+        ),
         ("echo {second}", "{second} is neither a machine nor an earlier fault"),
     ],
 )

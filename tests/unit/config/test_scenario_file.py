@@ -109,7 +109,7 @@ def test_options_become_text() -> None:
         (
             "on: any-cp",
             "on: cp4",
-            "s.yml:8: steps[1].on: a lab may lack it: write `needs: {control_planes: 4}`: cp4",
+            "s.yml:8: steps[1].on: not every lab has this machine; write `needs: {control_planes: 4}`: cp4",
         ),
         ("on: any-cp", "on: cp9", "s.yml:8: steps[1].on: no lab has more than 5 control planes: cp9"),
         (

@@ -61,7 +61,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: kill-process, name: b, on: [cp1, cp2], with: {process: etcd}", None),
         ("inject: kill-process, name: b, on: [stopped, lb], with: {process: etcd}", None),
         ("inject: kill-process, name: b, on: [cp1, cp1], with: {process: etcd}", "on[2]: is listed twice: cp1"),
-        ("inject: kill-process, name: b, on: [cp1, cp5], with: {process: etcd}", "on[2]: a lab may lack it"),
+        ("inject: kill-process, name: b, on: [cp1, cp5], with: {process: etcd}", "on[2]: not every lab has this"),
         ("inject: kill-process, name: b, on: [cp1, c3], with: {process: etcd}", "on[2]: no such target: c3"),
         ("inject: kill-process, name: b, on: b, with: {process: etcd}", "on: no such target: b"),
         ("inject: kill-process, name: b, on: w1, with: {process: etcd}", "write `needs: {workers: 1}`: w1"),
@@ -90,7 +90,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: partition, name: b, on: cp1, with: {from: stopped}", None),
         ("inject: partition, name: b, on: cp1, with: {from: etcd-leader}", None),
         ("inject: partition, name: b, on: all-cp, with: {from: all-cp}", None),
-        ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with.from: a lab may lack it"),
+        ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with.from: not every lab has this machine"),
         ("inject: partition, name: b, on: cp1, with: {from: cp1}", "from needs a machine other than the one that"),
         ("inject: partition, name: b, on: cp1, with: {from: evryone}", "not a target: evryone; did you mean everyone?"),
         # names
@@ -163,7 +163,7 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("probe: ready-direct, on: lb, ok: within 5s", "no such machine or fault: lb1"),
         ("probe: ready-direct, on: w1, ok: within 5s", "no such machine or fault: w1"),
         ("probe: ready-direct, on: etcd-leader, ok: within 5s", "no such machine or fault: etcd-leader"),
-        ("probe: ready-direct, on: cp4, ok: within 5s", "a lab may lack it"),
+        ("probe: ready-direct, on: cp4, ok: within 5s", "not every lab has this machine"),
         # facts and the machines they are of
         ("fact: balancer-started, on: lb, unchanged: true", None),
         ("fact: balancer-started, on: cp1, unchanged: true", "but this may be another machine: cp1"),
@@ -191,7 +191,7 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: etcd-leader, increase: 5, during: stopped", "etcd-leader is not a number and cannot increase"),
         ("fact: etcd-term, increase: 5 to 1, during: stopped", "should go from the lower to the higher value"),
         # their values
-        ("fact: etcd-leader, value: cp4, reached: within 5s", "value: a lab may lack it"),
+        ("fact: etcd-leader, value: cp4, reached: within 5s", "value: not every lab has this machine"),
         ("fact: etcd-leader, value: up, reached: within 5s", "should be a control plane, such as cp1, not up"),
         ("fact: node-ready, on: stopped, value: maybe, reached: within 5s", "be false, true or unknown, not maybe"),
         ("fact: node-ready, on: stopped, value: unknown, reached: within 5s", None),

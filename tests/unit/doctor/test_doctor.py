@@ -322,7 +322,7 @@ def test_root_does_not_help_where_a_tool_is_missing() -> None:
 def test_failed_libvirt_checks_never_stop_a_lab_of_containers() -> None:
     host = FakeHost(
         existing={SOCKET, DATA, KVM, LIBVIRT_SOCKET},
-        booted=Boot(["real mode"], "protected mode", "gave up after 10 s"),
+        booted=Boot(["real mode"], "protected mode", "it did not end within 10 s"),
         libvirt_facts=HostProblem("no libvirt answers"),
     )  # fmt: skip
     report = examine(place_of(), host)
@@ -334,10 +334,10 @@ def test_failed_libvirt_checks_never_stop_a_lab_of_containers() -> None:
 
 
 def test_a_guest_that_stops_is_reported_with_its_stage_and_complaint() -> None:
-    host = FakeHost(booted=Boot(["real mode"], "protected mode", "gave up after 10 s"))
+    host = FakeHost(booted=Boot(["real mode"], "protected mode", "it did not end within 10 s"))
     assert run_check("kvm", host).seen == (
         "/dev/kvm opens, but a tiny guest stops after real mode "
-        "and does not complete protected mode: gave up after 10 s"
+        "and does not complete protected mode: it did not end within 10 s"
     )
 
 
@@ -371,7 +371,7 @@ def test_a_missing_libvirt_is_skipped_unless_the_lab_needs_it() -> None:
     for name in ("libvirt access", "libvirt-python", "qemu", "dnsmasq"):
         assert run_check(name, host).state is HostCheckState.SKIPPED
         assert run_check(name, host, provider="libvirt").state is HostCheckState.FAILED
-    assert run_check("libvirt", host, provider="libvirt").seen == "not asked: no access"
+    assert run_check("libvirt", host, provider="libvirt").seen == "not checked: no access to the socket"
 
 
 def test_failed_docker_checks_never_stop_a_lab_of_virtual_machines() -> None:
@@ -482,7 +482,7 @@ def test_auto_says_that_libvirt_would_work_only_if_every_check_of_libvirt_passes
     assert examine(place_of(), FakeHost()).libvirt_would_work
     assert not examine(place_of(provider="docker"), FakeHost()).libvirt_would_work
     assert not examine(place_of(provider="libvirt"), FakeHost()).libvirt_would_work
-    no_guest = Boot(["real mode"], "protected mode", "gave up after 10 s")
+    no_guest = Boot(["real mode"], "protected mode", "it did not end within 10 s")
     assert not examine(place_of(), FakeHost(booted=no_guest)).libvirt_would_work
     without_dnsmasq = FakeHost()
     without_dnsmasq.tools.remove("dnsmasq")
@@ -515,7 +515,7 @@ def test_require_does_not_boot_a_guest_for_a_lab_of_containers() -> None:
 
 
 def test_require_boots_a_guest_for_accelerated_machines() -> None:
-    host = FakeHost(booted=Boot(["real mode"], "protected mode", "gave up after 10 s"))
+    host = FakeHost(booted=Boot(["real mode"], "protected mode", "it did not end within 10 s"))
     with pytest.raises(HostProblem, match="/dev/kvm opens, but a tiny guest") as raised:
         require(place_of(provider="libvirt"), host)
     assert raised.value.hint is not None

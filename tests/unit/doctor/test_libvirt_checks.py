@@ -69,7 +69,7 @@ def test_the_fix_of_a_forbidden_libvirt_socket_joins_the_group() -> None:
     host = FakeHost(forbidden={LIBVIRT_SOCKET}, groups=frozenset({"ada"}))
     join = "sudo usermod -aG libvirt ada  # then log in again"
     assert list(run_check("libvirt access", host).fixes) == [join]
-    assert run_check("libvirt", host).seen == "not asked: no access"
+    assert run_check("libvirt", host).seen == "not checked: no access to the socket"
 
 
 def test_a_member_who_joined_after_the_login_only_needs_a_new_login() -> None:
@@ -101,7 +101,7 @@ def test_the_fix_of_a_missing_library_installs_its_headers() -> None:
     assert (result.state, result.seen) == (HostCheckState.FAILED, "not installed: libvirt-python")
     assert "libvirt-dev" in result.fixes[0]
     assert "pip install 'libvirt-python>=9.0'" in result.fixes[0]
-    assert run_check("libvirt", host).seen == "not asked: libvirt-python is missing"
+    assert run_check("libvirt", host).seen == "not checked: libvirt-python is missing"
 
 
 def test_a_library_that_cannot_be_imported_fails_with_the_error() -> None:

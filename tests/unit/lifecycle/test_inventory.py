@@ -114,7 +114,7 @@ def test_a_silent_provider_does_not_hide_the_other(
     owners[Holder.LIBVIRT].silence = "libvirt is not there"
     assert main(verb) == 0
     shown = capsys.readouterr()
-    assert "warning: libvirt is not included: libvirt is not there\n" in shown.err
+    assert "warning: resources of libvirt are not included: libvirt is not there\n" in shown.err
     assert "halab-ha-cp1" in shown.out
     owners[Holder.DOCKER].silence = "no docker engine answers"
     assert main(verb) == 3

@@ -72,7 +72,7 @@ def test_a_second_time_only_what_changed_is_applied() -> None:
     assert apply(cluster, a=NAMESPACE, b=JOB) == 0
     assert apply(cluster, progress, a=NAMESPACE, b=f"{JOB}spec: {{}}\n") == 1
     assert cluster.applied == ["shop", "fill", "fill"]
-    assert progress.lines == ["begin apply b.yaml", "end apply b.yaml: 1 objects"]
+    assert progress.lines == ["begin apply b.yaml", "end apply b.yaml: 1 object"]
 
 
 def test_nothing_is_asked_without_manifests() -> None:

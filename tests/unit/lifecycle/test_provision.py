@@ -273,7 +273,7 @@ def test_a_configuration_that_haproxy_rejects_is_a_bad_file_with_its_line(work: 
     with pytest.raises(BadFile) as raised:
         provision(lab_with("defaults\n  mood tcp\n"), work, guests)
     assert raised.value.message == "haproxy.cfg:2: unknown keyword 'mood': mood tcp"
-    assert raised.value.hint == "lb1 goes on with the configuration that it had; change haproxy.cfg"
+    assert raised.value.hint == "lb1 keeps its old configuration; change haproxy.cfg"
 
 
 def test_lines_of_a_rejected_template_are_in_the_work_folder(work: Work) -> None:

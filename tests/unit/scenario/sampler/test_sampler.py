@@ -234,7 +234,7 @@ def test_a_sampler_that_cannot_write_says_so(keys: Path, tmp_path: Path) -> None
     with pytest.raises(HostProblem) as caught, launcher.sampling(config, tmp_path / "log") as still_sampled:
         until_it_ends(still_sampled)
     assert caught.value.message == "the sampler could not write into /dev"
-    assert caught.value.hint == f"is the disk full? see {tmp_path / 'log'}"
+    assert caught.value.hint == f"check whether the disk is full, and see {tmp_path / 'log'}"
     assert "cannot write /dev/full: No space left on device" in (tmp_path / "log").read_text()
 
 
