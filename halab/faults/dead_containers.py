@@ -26,7 +26,7 @@ _LOOK = (
 
 
 def forget(site: Site, machine: str) -> None:
-    """Remove those of a machine and restart containerd. Running containers continue meanwhile."""
+    """Remove such dead containers from a machine and restart containerd. Running containers continue meanwhile."""
     limit = _SECONDS * site.lab.patience
     tasks, _, containers = site.guests.run(machine, _LOOK, timeout_seconds=limit).output.partition("=\n")
     dead = mistaken(tasks.splitlines(), containers.splitlines())
@@ -41,7 +41,9 @@ def forget(site: Site, machine: str) -> None:
 
 
 def mistaken(tasks: Iterable[str], containers: Iterable[str]) -> list[str]:
-    """The ids of those, from the lines of `ctr tasks ls` (ID PID STATUS) and the JSON of `ctr containers info`.
+    """The ids of such dead containers.
+
+    `tasks` are the lines of `ctr tasks ls` (ID PID STATUS), `containers` the JSON of `ctr containers info`.
 
     Among containers of the same name in the same pod, these are the dead ones, if the newest of all is dead.
     """

@@ -75,7 +75,7 @@ def _require_leader(site: Site, entry: Entry) -> None:
 
 
 def _lose_data(site: Site, entry: Entry) -> str:
-    """A leader that knew the member sees that data is missing, and the member ends. A newer leader accepts it."""
+    """Remove the data. If the leader is still the one from before, the member exits; a new leader accepts it."""
     machine = entry.machine
     members.crash_and_damage_for_good(site, entry, f"rm -rf {members.DATA}")
 

@@ -55,7 +55,7 @@ class Journal:
         self._closed: set[str] = set()
 
     def opened(self, entry: Entry) -> None:
-        """Record a fault before it acts: after a crash there may be an entry without a fault, but not the reverse."""
+        """Record a fault before it acts. A crash may leave an entry without a fault, never a fault without an entry."""
         with self._lock:
             self._append({"open": asdict(entry)})
 

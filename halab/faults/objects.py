@@ -30,7 +30,7 @@ _DELETE_SECONDS = 60
 _ROOT = "/registry/"
 _ALL = f"{_ROOT} --prefix --keys-only"
 _MOST_OBJECTS = 50
-# Kinds whose deletion takes other objects along, which nothing could put back.
+# If an object of these kinds is deleted, other objects go with it, and nothing could restore those.
 _WITH_CONTENT = ("Namespace", "CustomResourceDefinition")
 _REFERENCE = re.compile(r"[a-z][a-z0-9.-]*/[a-z0-9][a-z0-9.:-]*")
 
@@ -89,7 +89,7 @@ def _lines(objects: Sequence[Any]) -> list[str]:
 
 
 def _why_not(kind: str) -> str:
-    return f"a {kind} takes other objects along, and nothing could put them back"
+    return f"other objects are deleted together with a {kind}, and the heal could not restore them"
 
 
 def _require_deletable(site: Site, entry: Entry) -> None:
@@ -222,7 +222,7 @@ def _put_back(site: Site, entry: Entry, key: str, value: str) -> None:
     quoted = shlex.quote(key)
     etcd.through_any(site.guests, site.lab, entry.machine, f"put {quoted}", value=value)
     if not etcd.keys(site.guests, site.lab, entry.machine, f"{quoted} --keys-only"):
-        raise LabProblem(f"etcd has no key that was put back: {key}", hint="another client removes it")
+        raise LabProblem(f"etcd has no key that was put back: {key}", hint="stop the client that removes it")
 
 
 def _remove(site: Site, entry: Entry, created: int) -> None:

@@ -83,7 +83,7 @@ def _give_cpus(site: Site, entry: Entry) -> None:
 def _require_memory_limit(site: Site, entry: Entry) -> None:
     leave = _mebibytes(entry)
     if leave < _LEAST_MEBIBYTES:
-        raise BadUsage(f"a machine needs {_LEAST_MEBIBYTES}M to be healed: {leave}M")
+        raise BadUsage(f"leave at least {_LEAST_MEBIBYTES}M, which the heal needs: {leave}M")
     limit, free = site.guests.run(entry.machine, f"{_MEMORY}memory").output.split()
     if limit == "none":
         raise Unable(

@@ -183,7 +183,7 @@ def _change(site: Site, entry: Entry) -> str:
 
 
 def _restore(site: Site, entry: Entry) -> None:
-    """Undo it, and wait until the unit is what it was before. It may not have changed at all."""
+    """Undo the change, and wait until the unit is as before. The unit may not have changed at all."""
     name, machine = entry.options["unit"], entry.machine
     undo = scratch.locked(_commands(site, entry, _UNDO))
     site.guests.run(machine, undo, timeout_seconds=SYSTEMD_SECONDS)

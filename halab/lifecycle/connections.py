@@ -59,7 +59,7 @@ def require(lab: Lab, guests: Guests, clock: Clock, progress: Progress) -> None:
 
 
 def _missing(lab: Lab, guests: Guests, timeout_seconds: float) -> list[str]:
-    """The ways that packets do not take, such as `cp1 → lb1`."""
+    """The paths on which packets are lost, such as `cp1 → lb1`."""
 
     def peers_not_reached(name: str) -> list[str]:
         tries = "\n".join(

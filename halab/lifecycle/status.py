@@ -31,7 +31,7 @@ class Status:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The API servers that halab asked itself. Empty for a load balancer without checks: it is known of that."""
+        """A note about the API servers that halab asked itself. None for a load balancer that never checks backends."""
         kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
         if not names or not kind.checks_backends:
             return ()

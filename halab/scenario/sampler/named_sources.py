@@ -141,7 +141,7 @@ class Inside:
         ]
 
     def close(self) -> None:
-        """The shell is not its own."""
+        """Do nothing: the shell belongs to the caller."""
 
 
 def _unit_command(unit: str) -> str:

@@ -17,9 +17,9 @@ _MOST_NAMED = 5
 
 
 class Deliveries:
-    """Which acknowledged writes a watch has told. Events come in the order of their versions.
+    """Which acknowledged writes a watch has reported. Events come in the order of their versions.
 
-    If a watch tells a later version than that of a write, but has not told the write, it has missed the write.
+    If a watch reports a later version than that of a write, but has not reported the write, it has missed the write.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Deliveries:
         self._reached = 0
 
     def begin(self, version: int) -> list[int]:
-        """Begin at a version: every later write must be told. Return the earlier ones that are due: they are missed."""
+        """Begin at a version: later writes must be reported. Return the earlier ones that are due: they are missed."""
         missed = self._take([number for number, due in self._due.items() if due <= version])
         self._begun = self._reached = version
         return missed
@@ -40,7 +40,7 @@ class Deliveries:
             self._due[number] = version
 
     def tell(self, number: int) -> bool:
-        """Note the event of a write. Return False if it was told before."""
+        """Note the event of a write. Return False if it was reported before."""
         is_new = number not in self._told
         self._told.add(number)
         self._due.pop(number, None)
@@ -62,8 +62,9 @@ class ResumedWatch(Stream):
     """A watch of the objects that the sampler writes, which is resumed after a cut.
 
     A cut is no failure for such a client if the next event comes in time. A failed sample is recorded for a write that
-    was acknowledged but not told, for one that was told twice, and if the API has forgotten the version. `was_wrong`
-    gets what is certain even if the sampler stood still meanwhile: a slow reader is cut off, and misses nothing.
+    was acknowledged but not reported, for one that was reported twice, and if the API has forgotten the version.
+    `was_wrong` gets what is certain even if the sampler stood still meanwhile: a slow reader is cut off, and misses
+    nothing.
     """
 
     was_wrong: Callable[[str], None]
@@ -111,7 +112,7 @@ class ResumedWatch(Stream):
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise Unreachable("the watch got an event that cannot be read") from error
         if number is not None and not self.deliveries.tell(number):
-            self._report("told twice", [number], self.was_wrong)
+            self._report("reported twice", [number], self.was_wrong)
         # an older event does not move the watch back
         self._version = version if self._version is None else max(self._version, version)
         self._report("missed", self.deliveries.reach(version), self.was_wrong)

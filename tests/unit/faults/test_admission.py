@@ -48,7 +48,7 @@ def test_the_fault_is_real_once_no_api_server_allows_what_it_denies() -> None:
 @pytest.mark.parametrize(
     "said", [answers(cp1=REFUSED, cp2=REFUSED, cp3=ALLOWED), answers(cp1="no", cp2="no", cp3="no"), ""]
 )
-def test_an_api_server_that_allows_or_no_answer_at_all_is_no_effect(said: str) -> None:
+def test_an_api_server_that_allows_it_or_does_not_answer_shows_no_effect(said: str) -> None:
     with pytest.raises(TimedOut, match="the webhook of cp2 to be asked"):
         inject(site_of(FakeGuests({"dryRun": said})), "deny-by-webhook", resources="configmaps")
 
@@ -75,13 +75,13 @@ def test_a_webhook_that_was_not_created_is_not_waited_for() -> None:
     assert len(guests.calls) == 1
 
 
-def test_any_member_of_etcd_may_remove_it() -> None:
+def test_the_webhook_is_removed_through_any_member_that_answers() -> None:
     guests = FakeGuests({"cp2: .*etcdctl": CommandFailed("on cp2", code=1), "cp1: ": Unreachable("cp1")})
     heal(site_of(guests), ENTRY)
     assert [call.machine for call in guests.calls] == ["cp2", "cp2", "cp1", "cp3"]
 
 
-def test_what_is_written_is_what_the_option_names() -> None:
+def test_the_webhook_has_the_resources_of_the_option() -> None:
     guests = FakeGuests({"dryRun": answers(cp1=REFUSED)})
     inject(site_of(guests), "deny-by-webhook", resources="leases")
     (written,) = [call.input for call in guests.calls if call.input]

@@ -137,7 +137,7 @@ def test_nginx_has_no_check_to_edit() -> None:
         inject(site_of(FakeGuests(), **NGINX), "edit-balancer", "lb1", check="tcp")
 
 
-def test_connections_are_held_when_the_kernel_counts_them() -> None:
+def test_connections_count_as_held_when_the_kernel_counts_them() -> None:
     guests = FakeGuests({"ss -Htnp": ["0\n", "120\n", "300\n"]})
     entry, seen = inject(site_of(guests), "hold-connections", "cp2", count="300")
     assert seen == "300 connections are open"

@@ -40,7 +40,7 @@ def test_the_catalogue_has_the_faults_of_every_module() -> None:
     )
 
 
-def test_there_are_no_facts_without_a_fault() -> None:
+def test_every_fact_belongs_to_a_fault() -> None:
     unused = sorted(FAULT_FACTS.keys() - FAULTS.keys())
     assert not unused, f"no such fault in {CATALOGUE}; remove from {FACTS}: {', '.join(unused)}"
 
@@ -53,7 +53,7 @@ def test_a_fault_without_a_heal_is_over_at_once() -> None:
     assert not lasting, f"nothing to heal: add to {FACTS}, as _OVER_AT_ONCE: {', '.join(lasting)}"
 
 
-def test_a_fault_that_is_over_at_once_has_nothing_to_heal_but_a_machine_that_starts() -> None:
+def test_a_fault_that_is_over_at_once_has_nothing_to_heal_unless_a_machine_must_start() -> None:
     for fault in FAULTS.values():
         if not fault.facts.is_lasting:
             assert fault.heal is nothing_to_heal or fault.facts.machine_becomes is MachineState.OFF
@@ -70,7 +70,7 @@ def test_a_machine_that_is_removed_loses_the_data_of_its_member() -> None:
     assert all(facts.loses_data is DataLoss.OWN_MEMBER for facts in removed)
 
 
-def test_nothing_touches_no_machine() -> None:
+def test_the_fault_nothing_touches_no_machine() -> None:
     guests = FakeGuests()
     entry, seen = inject(site_of(guests), "nothing")
     assert seen == "nothing was done"

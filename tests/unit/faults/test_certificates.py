@@ -104,7 +104,7 @@ def test_the_original_certificate_comes_back_and_nothing_is_left_behind(pki: Pat
     assert sum("pkill -KILL" in command for command in guests.commands("cp2")) == 2
 
 
-def test_a_heal_that_ended_before_the_restart_is_done_again(pki: Path, tmp_path: Path) -> None:
+def test_a_heal_that_failed_before_the_restart_is_repeated(pki: Path, tmp_path: Path) -> None:
     guests, shell = machine_of(pki, tmp_path)
     entry, _ = inject(site_of(guests), "expire-certificate", certificate="apiserver")
     guests.answers["pkill"] = [Unreachable("cp2 does not answer"), ""]

@@ -11,7 +11,7 @@ from halab.errors import Unable
 FAULT, NAME = "change-endpoint-name", "api.lab.example"
 
 
-def test_a_lab_without_a_name_cannot_do_it_and_says_what_to_write() -> None:
+def test_without_an_endpoint_name_the_error_says_what_to_write() -> None:
     guests = FakeGuests()
     with pytest.raises(Unable, match=r"write `endpoint: api\.lab\.example` in the lab file"):
         inject(site_of(guests), FAULT)
@@ -32,7 +32,7 @@ def test_a_changed_record_names_the_other_address() -> None:
     assert "echo '10.213.7.99 api.lab.example'" in guests.commands("cp2")[0]
 
 
-def test_the_heal_restores_the_copy_and_proves_the_address() -> None:
+def test_the_heal_restores_the_copy_and_checks_the_address() -> None:
     guests = FakeGuests({"getent": ["", "10.213.7.10\n", "10.213.7.10\n"]})
     site = site_of(guests, endpoint=NAME)
     entry, _ = inject(site, FAULT)

@@ -58,7 +58,7 @@ def index_of(commands: list[str], part: str) -> int:
 # members
 
 
-def test_a_corrupt_member_is_seen_by_its_last_words() -> None:
+def test_the_last_log_line_of_a_corrupt_member_shows_the_effect() -> None:
     guests = healthy(perl="byte 7 of 900 in x.wal\n", panic=["", PANIC])
     _, seen = inject(site_of(guests), "corrupt-wal")
     assert seen == (
@@ -66,7 +66,7 @@ def test_a_corrupt_member_is_seen_by_its_last_words() -> None:
     )
 
 
-def test_the_kubelet_is_stopped_while_the_data_is_damaged_and_always_goes_on() -> None:
+def test_the_kubelet_is_stopped_while_the_data_is_damaged_and_always_continues() -> None:
     guests = healthy(panic=PANIC)
     entry, _ = inject(site_of(guests), "corrupt-wal")
     (command,) = [each for each in guests.commands("cp2") if "perl" in each]
@@ -82,7 +82,7 @@ def test_the_kubelet_is_stopped_while_the_data_is_damaged_and_always_goes_on() -
     assert f"touch /var/lib/halab/{entry.id}/damaged" in command
 
 
-def test_data_goes_before_the_manifest_that_has_a_member_join_is_there(tmp_path: Path) -> None:
+def test_the_data_is_removed_before_the_manifest_for_the_join_is_installed(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "machine")
     guests = FakeGuests({**healthy().answers, "panic": PANIC, "exec 9|^cp2: mkdir": shell})
     entry, _ = inject(site_of(guests), "lose-etcd-data")
@@ -108,18 +108,18 @@ def test_data_goes_before_the_manifest_that_has_a_member_join_is_there(tmp_path:
         ("", None),
     ],
 )
-def test_last_words_are_the_message_and_its_error(line: str, words: str | None) -> None:
+def test_the_last_log_line_is_a_message_with_its_error(line: str, words: str | None) -> None:
     site = site_of(FakeGuests({"panic": f"{line}\n"}))
     assert etcd_data.etcd_last_words(site, Entry("1", "corrupt-wal", "cp2", {})) == words
 
 
-def test_last_words_of_before_the_damage_do_not_count() -> None:
+def test_log_lines_from_before_the_damage_do_not_count() -> None:
     guests = FakeGuests()
     etcd_data.etcd_last_words(site_of(guests), Entry("1", "corrupt-wal", "cp2", {}))
     assert "-newer /var/lib/halab/1 " in guests.commands("cp2")[0]
 
 
-def test_a_member_that_goes_on_with_its_damaged_log_is_a_fault_without_effect() -> None:
+def test_a_member_that_continues_with_its_damaged_log_shows_no_effect() -> None:
     with pytest.raises(
         TimedOut, match="etcd on cp2 to fail because of its damaged data; last seen: it has not failed"
     ):

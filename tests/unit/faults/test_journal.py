@@ -50,7 +50,7 @@ def test_the_last_closed_fault_removes_the_file(journal: Journal, path: Path) ->
 
 
 @pytest.mark.parametrize("cut", [1, 20])
-def test_a_line_that_a_crash_cut_short_was_never_a_fault(journal: Journal, path: Path, cut: int) -> None:
+def test_a_line_that_a_crash_cut_short_is_no_fault(journal: Journal, path: Path, cut: int) -> None:
     journal.opened(ONE)
     journal.opened(TWO)
     path.write_bytes(path.read_bytes()[:-cut])
@@ -58,7 +58,7 @@ def test_a_line_that_a_crash_cut_short_was_never_a_fault(journal: Journal, path:
 
 
 @pytest.mark.parametrize("cut", [1, 20])
-def test_what_comes_after_a_crash_is_not_lost(journal: Journal, path: Path, cut: int) -> None:
+def test_entries_after_a_crash_are_not_lost(journal: Journal, path: Path, cut: int) -> None:
     journal.opened(ONE)
     journal.opened(TWO)
     path.write_bytes(path.read_bytes()[:-cut])
@@ -115,7 +115,7 @@ def test_a_full_disk_keeps_no_fault_open_that_was_healed(
     assert not path.exists()
 
 
-def test_a_fault_reads_as_a_line() -> None:
+def test_a_fault_is_shown_as_one_line() -> None:
     assert str(TWO) == "kill-process on cp2 process=etcd signal=KILL"
 
 

@@ -43,7 +43,7 @@ def left(machine: Shell) -> list[str]:
     return sorted([*beside, *(path.name for path in (kept.iterdir() if kept.exists() else ()))])
 
 
-def test_a_new_content_has_the_mode_of_the_old_one_and_all_comes_back(machine: Shell, site: Site) -> None:
+def test_new_content_keeps_the_mode_and_the_heal_restores_everything(machine: Shell, site: Site) -> None:
     entry, seen = inject(site, "edit-file", path=PATH, text="one\ntwo\n")
     path = machine.path(PATH)
     assert (path.read_text(), mode(path)) == ("one\ntwo\n", 0o640)

@@ -66,7 +66,7 @@ def test_a_held_pod_is_let_go_without_the_api() -> None:
     assert "kubectl" not in command
 
 
-def test_what_is_held_is_never_among_manifests() -> None:
+def test_a_held_manifest_is_never_in_the_folder_of_manifests() -> None:
     assert not HELD.startswith(FOLDER)
     assert manifests.HELD == HELD
 
@@ -77,7 +77,7 @@ def test_a_flag_is_added_to_a_manifest() -> None:
     assert command_of(changed)[0] == "kube-scheduler"
 
 
-def test_a_flag_is_replaced_in_a_manifest_and_no_other_of_a_longer_name() -> None:
+def test_a_flag_is_replaced_and_a_flag_with_a_longer_name_stays() -> None:
     text = ORIGINAL.replace(
         "    - --leader-elect=true\n", "    - --leader-elect=true\n    - --leader-elect-x=1\n"
     )
@@ -192,7 +192,7 @@ def test_a_kubelet_that_does_nothing_is_a_fault_without_effect() -> None:
         inject(site_of(machines("runs\n")), "edit-manifest", pod="kube-scheduler", flag="--v=4")
 
 
-def test_a_flag_that_is_there_already_is_no_fault() -> None:
+def test_a_flag_that_is_already_set_is_refused() -> None:
     guests = machines("runs\n")
     with pytest.raises(BadUsage, match="kube-scheduler on cp2 already has that flag: --leader-elect=true"):
         inject(site_of(guests), "edit-manifest", pod="kube-scheduler", flag="--leader-elect=true")

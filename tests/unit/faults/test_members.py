@@ -52,7 +52,7 @@ def test_one_byte_in_the_middle_of_the_log_is_flipped(tmp_path: Path, lengths: l
 
 
 @pytest.mark.parametrize("count", [0, 2, 3])
-def test_a_log_with_hardly_a_record_is_left_alone(tmp_path: Path, count: int) -> None:
+def test_a_log_with_too_few_records_is_left_alone(tmp_path: Path, count: int) -> None:
     path = log_of(tmp_path, [16] * count)
     before = path.read_bytes()
     done = corrupted(tmp_path)
@@ -70,7 +70,7 @@ def test_the_newest_segment_of_the_log_is_damaged(tmp_path: Path) -> None:
     assert older.read_bytes() == b"".join(record(16) for _ in range(9)) + b"\0" * 512
 
 
-def test_the_kubelet_goes_on_where_the_damage_fails_and_the_member_counts_as_damaged(tmp_path: Path) -> None:
+def test_if_the_damage_fails_the_kubelet_continues_and_the_member_counts_as_damaged(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "machine")
     log_of(shell.path("/var/lib/etcd/member"), [16])
     status = captured("endpoint-status.json")

@@ -93,7 +93,7 @@ def test_a_partition_from_everyone_drops_all_packets() -> None:
     assert "for each in 10.213.7.1 10.213.7.10 10.213.7.11 10.213.7.13;" in asked
 
 
-def test_a_partition_from_machines_is_one_from_their_pods_too() -> None:
+def test_a_partition_from_machines_includes_their_pods() -> None:
     network = Network()
     inject(network, "partition", from_="cp1,lb1", direction="in")
     assert rules(network.loaded) == [
@@ -101,7 +101,7 @@ def test_a_partition_from_machines_is_one_from_their_pods_too() -> None:
     ]
 
 
-def test_a_partition_of_one_port_is_one_of_either_sides_port() -> None:
+def test_a_partition_of_a_port_drops_packets_from_and_to_the_port() -> None:
     network = Network()
     inject(network, "partition", from_="cp1", direction="out", port="2380")
     assert [re.sub(r".*th ", "", each) for each in rules(network.loaded)] == [
@@ -147,7 +147,7 @@ def test_a_share_is_above_nothing_and_below_everything(share: str) -> None:
 
 
 @pytest.mark.parametrize("over", ["499", "1500", "9000", "1e3"])
-def test_a_packet_that_no_line_would_carry_is_not_dropped(over: str) -> None:
+def test_an_impossible_packet_size_is_refused(over: str) -> None:
     assert list(FAULTS["drop-large-packets"].problems_with({"over": over}))
 
 

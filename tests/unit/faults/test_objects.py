@@ -160,7 +160,7 @@ def test_an_object_whose_creation_was_cut_short_is_removed_through_the_api() -> 
 
 
 @pytest.mark.parametrize("done", ["", f"{saved(KEY)}\n"])
-def test_an_object_that_was_never_changed_is_not_put_back(done: str) -> None:
+def test_an_object_that_was_never_changed_is_not_restored(done: str) -> None:
     etcd = Etcd(**{KEY: (5, 9)})
     heal(site_of(machines(etcd, found="", done=done)), Entry("42", "delete", "cp2", {"object": "cm/a"}))
     assert etcd.keys == {KEY: (5, 9)}
@@ -193,7 +193,7 @@ def test_an_object_that_something_creates_again_is_named() -> None:
     ("found", "why"),
     [
         ("found \n", "the API does not have the object to delete"),
-        ("found Namespace /default 8\n", "a Namespace takes other objects along"),
+        ("found Namespace /default 8\n", "other objects are deleted together with a Namespace"),
     ],
 )
 def test_an_impossible_deletion_is_refused(found: str, why: str) -> None:

@@ -127,7 +127,7 @@ def test_an_init_that_is_the_old_one_is_waited_for() -> None:
         found.inject("reset")
 
 
-def test_an_incarnation_is_a_boot_and_an_init() -> None:
+def test_an_incarnation_has_the_boot_and_the_start_of_init() -> None:
     assert incarnation(FakeGuests({"": "8b2f\n42\n"}), "cp1") == "8b2f/42"
 
 
@@ -141,7 +141,7 @@ def test_a_frozen_machine_is_thawed() -> None:
     assert not found.has_set_the_clock()
 
 
-def test_a_virtual_machine_that_went_on_before_its_heal_was_ended_gets_its_clock() -> None:
+def test_the_clock_is_set_even_if_the_heal_was_killed_after_the_thaw() -> None:
     found = stage(provider=ProviderKind.LIBVIRT)
     found.inject("freeze")
     found.heal("freeze")
@@ -151,7 +151,7 @@ def test_a_virtual_machine_that_went_on_before_its_heal_was_ended_gets_its_clock
     assert found.has_set_the_clock()
 
 
-def test_a_frozen_machine_that_was_cut_meanwhile_is_not_waited_for() -> None:
+def test_a_frozen_machine_whose_power_was_cut_is_not_waited_for() -> None:
     found = stage()
     found.inject("freeze")
     found.power.cut("cp2")

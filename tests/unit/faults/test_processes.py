@@ -70,7 +70,7 @@ def test_a_process_that_never_runs_is_not_paused() -> None:
         inject(site_of(FakeGuests()), "pause-process", process="etcd")
 
 
-def test_a_paused_process_goes_on_and_need_not_be_there_any_more() -> None:
+def test_a_paused_process_continues_and_may_have_ended() -> None:
     guests = FakeGuests()
     heal(site_of(guests), Entry("1", "pause-process", "cp2", {"process": "kube-controller-manager"}))
     assert guests.commands("cp2") == ["pkill -CONT -x kube-controller || [ $? -eq 1 ]"]

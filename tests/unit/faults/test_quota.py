@@ -148,7 +148,7 @@ def test_an_alarm_that_is_raised_again_is_disarmed_again() -> None:
     assert sum("alarm disarm" in call.command for call in guests.calls) == 2
 
 
-def test_what_was_compacted_before_needs_no_compaction() -> None:
+def test_an_earlier_compaction_is_not_repeated() -> None:
     refused = CommandFailed("on cp2", code=1, output="mvcc: required revision has been compacted")
     guests = FakeGuests(
         {

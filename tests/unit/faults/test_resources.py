@@ -29,7 +29,7 @@ def test_a_machine_has_fewer_cores_once_its_kernel_says_so() -> None:
     assert power.asked == ["cp2 has 0.2 cores", "cp2 has None cores"]
 
 
-def test_as_many_cores_as_before_are_no_fault() -> None:
+def test_as_many_cores_as_before_are_refused() -> None:
     power = FakePower()
     with pytest.raises(BadUsage, match="cp2 has 2 cores: 2.0 is not fewer"):
         inject(site_of(FakeGuests(), power), "starve-cpu", cpus="2.0")
@@ -39,7 +39,7 @@ def test_as_many_cores_as_before_are_no_fault() -> None:
 @pytest.mark.parametrize(
     ("cpus", "fits"), [("0.2", True), (".5", True), ("1", True), ("0", False), ("0.0", False)]
 )
-def test_some_part_of_a_core_is_left(cpus: str, fits: bool) -> None:
+def test_a_machine_keeps_a_part_of_a_core(cpus: str, fits: bool) -> None:
     assert (list(FAULTS["starve-cpu"].problems_with({"cpus": cpus})) == []) is fits
 
 
@@ -58,9 +58,7 @@ def test_a_container_without_a_limit_would_take_the_host_s_memory() -> None:
     assert len(guests.calls) == 1
 
 
-@pytest.mark.parametrize(
-    ("leave", "why"), [("32M", "needs 64M to be healed"), ("1600M", "1600M is not less")]
-)
+@pytest.mark.parametrize(("leave", "why"), [("32M", "leave at least 64M"), ("1600M", "1600M is not less")])
 def test_memory_that_cannot_or_need_not_be_taken_is_refused(leave: str, why: str) -> None:
     with pytest.raises(BadUsage, match=why):
         inject(site_of(FakeGuests({"memory": "2048 1500\n"})), "starve-memory", leave=leave)
@@ -102,7 +100,7 @@ def test_a_process_that_does_not_run_is_not_throttled() -> None:
     [("write_iops_device", "5", "8:0 5"), ("io.max", "5", "8:0 wiops=5"), ("io.max", "0", "8:0 wiops=max"),
      ("write_iops_device", "0", "8:0 0"), ("io.max", "10", "8:0 wiops=10")],
 )  # fmt: skip
-def test_a_limit_is_written_as_its_control_group_wants_it(
+def test_a_limit_has_the_form_of_its_control_group(
     tmp_path: Path, file: str, amount: str, written: str
 ) -> None:
     path = tmp_path / file
@@ -131,7 +129,7 @@ def test_a_disk_of_its_own_is_filled_and_emptied() -> None:
 @pytest.mark.parametrize(
     ("shift", "seconds"), [("+1h", 3600), ("-90s", -90), ("+2d", 172800), ("-5m", -300)]
 )
-def test_a_shift_is_a_signed_time(shift: str, seconds: int) -> None:
+def test_a_shift_is_a_time_with_a_sign(shift: str, seconds: int) -> None:
     assert clocks.seconds(shift) == seconds
     assert list(FAULTS["shift-clock"].problems_with({"by": shift})) == []
 
@@ -172,7 +170,7 @@ def test_the_clock_of_a_virtual_machine_is_shifted_and_set_right_by_the_host_s()
     assert "ctr" in looked and "containers rm" not in looked
 
 
-def test_a_clock_may_be_a_little_off_from_where_it_was_put() -> None:
+def test_a_clock_may_differ_a_little_from_the_time_that_was_set() -> None:
     guests = FakeGuests(
         {
             "^cp2: systemd-detect-virt": VIRTUAL,
@@ -183,7 +181,7 @@ def test_a_clock_may_be_a_little_off_from_where_it_was_put() -> None:
     assert seen == "its clock is -172805 s from the host's"
 
 
-def test_a_clock_that_was_put_right_at_once_is_a_fault_without_effect() -> None:
+def test_a_clock_that_is_corrected_at_once_shows_no_effect() -> None:
     guests = FakeGuests(
         {"^cp2: systemd-detect-virt": VIRTUAL, r"date \+%s\.%N": lambda call: f"{time.time():.3f}\n"}
     )

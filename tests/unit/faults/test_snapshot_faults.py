@@ -52,7 +52,7 @@ def places(lines: list[str], *parts: str) -> list[int]:
     return [next(number for number, line in enumerate(lines) if part in line) for part in parts]
 
 
-def test_a_snapshot_is_whole_or_not_there() -> None:
+def test_a_snapshot_is_complete_or_absent() -> None:
     machines = FakeGuests({"etcdutl": "d0a1affb, 23034, 525, 4.1 MB\n"})
     entry, seen = inject(site_of(machines), "snapshot-etcd")
     path = f"/var/lib/halab/{entry.id}/snapshot.db"
@@ -137,7 +137,7 @@ def test_a_snapshot_is_restored_before_any_other_member_comes_back() -> None:
         assert places(lines, held)[0] < restored
 
 
-def test_no_other_member_goes_on_with_the_old_cluster_while_one_is_restored() -> None:
+def test_the_other_members_are_stopped_and_emptied_before_one_is_restored() -> None:
     machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": ""})
     heal(site_of(machines), ENTRY)
     lines = asked(machines)
@@ -179,7 +179,7 @@ def test_other_members_wait_for_the_restored_member() -> None:
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_data_is_put_in_place_in_full_or_not_at_all(tmp_path: Path, works: bool) -> None:
+def test_data_is_restored_completely_or_not_at_all(tmp_path: Path, works: bool) -> None:
     shell = Shell(tmp_path / "machine")
     restored = (
         'while [ "$1" != --data-dir ]; do shift; done; [ ! -e "$2" ] || exit 1; '
@@ -203,7 +203,7 @@ def test_data_is_put_in_place_in_full_or_not_at_all(tmp_path: Path, works: bool)
     assert shell.path("/var/lib/halab/7/restored").exists() is works
 
 
-def test_watchers_never_take_the_restored_cluster_for_the_one_of_before() -> None:
+def test_the_restored_cluster_has_a_new_token_and_higher_revisions() -> None:
     machines = guests(**{r"\[ -e .*damaged": "marked\n", r"\[ -e .*restored": ""})
     heal(site_of(machines), ENTRY)
     (restore,) = [line for line in asked(machines) if "etcdutl snapshot restore" in line]

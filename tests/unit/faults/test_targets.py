@@ -66,7 +66,7 @@ def test_a_follower_is_not_the_leader_and_is_the_same_for_the_same_seed(guests: 
     assert found == [resolve("etcd-follower", guests, seed=seed)[0] for seed in range(20)]
 
 
-def test_any_control_plane_is_drawn_by_the_seed(guests: FakeGuests) -> None:
+def test_the_seed_decides_which_control_plane_is_chosen(guests: FakeGuests) -> None:
     assert {resolve("any-cp", guests, seed=seed)[0] for seed in range(20)} == {"cp1", "cp2", "cp3"}
     assert resolve("any-cp", guests, seed=7) == resolve("any-cp", guests, seed=7)
 

@@ -17,7 +17,7 @@ LAB = lab_of()
 NAMES = [machine.name for machine in LAB.machines]
 
 
-def test_every_machine_tries_every_other_one_once() -> None:
+def test_every_machine_connects_to_every_other_one_once() -> None:
     guests, progress = FakeGuests(), Recorded()
     connections.require(LAB, guests, FakeClock(), progress)
     for name in NAMES:
@@ -27,7 +27,7 @@ def test_every_machine_tries_every_other_one_once() -> None:
     assert progress.lines[-1] == "end connect the machines to each other"
 
 
-def test_a_way_that_opens_late_is_no_problem() -> None:
+def test_a_path_that_opens_late_is_no_problem() -> None:
     guests = FakeGuests({"^cp1: ": ["cp2\n", "cp2\n", ""]})
     connections.require(LAB, guests, FakeClock(), Recorded())
     assert len(guests.commands("cp1")) == 3
@@ -56,7 +56,7 @@ def test_a_machine_that_never_answers_is_reported_as_such() -> None:
         connections.require(LAB, LateGuests(10_000), FakeClock(), Recorded())
 
 
-def test_lost_packets_are_reported_with_their_ways() -> None:
+def test_lost_packets_are_reported_with_their_paths() -> None:
     others = {f"^{name}: ": "\n".join(peer for peer in NAMES if peer != name) for name in NAMES}
     with pytest.raises(NotConnected) as caught:
         connections.require(LAB, FakeGuests(dict(others)), FakeClock(), Recorded())

@@ -66,7 +66,7 @@ def test_entries_are_applied_in_the_order_of_the_lab_file() -> None:
     assert cluster.applied == ["shop", "fill"]
 
 
-def test_a_second_time_only_what_changed_is_applied() -> None:
+def test_a_second_up_applies_only_what_changed() -> None:
     cluster, progress = Cluster(), Recorded()
     apply(cluster, a=NAMESPACE, b=JOB)
     assert apply(cluster, a=NAMESPACE, b=JOB) == 0
@@ -89,7 +89,7 @@ def test_a_manifest_that_is_no_longer_named_is_reported_once() -> None:
     assert progress.lines == ["a.yaml is no longer in the lab file; what it created stays in the cluster"]
 
 
-def test_a_refusal_says_what_was_applied_and_how_to_go_on() -> None:
+def test_a_refusal_says_what_was_applied_and_how_to_continue() -> None:
     cluster = Cluster('Error from server: error when creating "STDIN": unknown field "spec.replcas"\n')
     cluster.note = json.dumps({"data": {"applied": json.dumps({"a.yaml": "other"})}})
     cluster.refusals.insert(0, "Unable to connect to the server: EOF")

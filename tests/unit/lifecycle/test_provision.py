@@ -261,7 +261,7 @@ def test_a_second_up_says_that_the_load_balancer_has_a_new_configuration(work: W
     assert "lb1 runs haproxy with a new configuration: haproxy.cfg" in progress.lines
 
 
-def test_an_up_that_leaves_the_load_balancer_alone_says_nothing_of_it(work: Work) -> None:
+def test_an_up_that_does_not_change_the_load_balancer_does_not_report_it(work: Work) -> None:
     progress = Recorded()
     provision(lab_of(), work, Machines("cp1", "cp2", "cp3"), progress)
     provision(lab_of(), work, balancer_says(CHANGED, joined=()), progress)
@@ -292,7 +292,7 @@ def test_a_load_balancer_that_does_not_start_says_why(work: Work) -> None:
         provision(lab_with("global\n"), work, balancer_says(why))
 
 
-def test_what_an_earlier_up_said_is_not_said_of_this_one(work: Work) -> None:
+def test_messages_of_an_earlier_up_are_not_repeated(work: Work) -> None:
     (work.logs / "lb1.log").write_text(REJECTED)
     failed = Completed(1, "21:04:00 error: it does not listen on port 6443\n", "")
     with pytest.raises(ScriptFailed) as raised:

@@ -1,4 +1,4 @@
-"""A watch that is resumed: what it missed, what it was told twice, and how it begins again."""
+"""A watch that is resumed: what it missed, what it reported twice, and how it begins again."""
 
 from __future__ import annotations
 
