@@ -247,7 +247,7 @@ def test_a_heal_reads_what_was_begun_and_created(tmp_path: Path) -> None:
         (
             "delete",
             "{apiVersion: v1, kind: Namespace, metadata: {name: x}}",
-            "a Namespace takes other objects",
+            "other objects are deleted together with a Namespace",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_bookmark_moves_the_version() -> None:
 
 def test_a_write_that_comes_again_is_reported() -> None:
     reported, _ = followed(Api([event(11, 1), event(11, 1) + event(12, 2)]))
-    assert reported == ["! told twice: write-1"]
+    assert reported == ["! reported twice: write-1"]
 
 
 def test_a_write_that_was_acknowledged_and_not_told_is_reported() -> None:
