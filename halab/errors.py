@@ -90,11 +90,20 @@ class BootTimedOut(CommandFailed):
 
 
 class ScriptFailed(HalabError):
-    """`script` is its name, `output` the end of what it printed."""
+    """`script` is its name, `output` the end of what it printed, `code` its exit code; None: stopped at its limit."""
 
-    def __init__(self, message: str, *, script: str, output: str = "", hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        script: str,
+        output: str = "",
+        code: int | None = None,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.script = script
+        self.code = code
         self.output = output
 
 

@@ -38,15 +38,20 @@ class MachineState(StrEnum):
 class FaultFacts:
     """`is_lasting` is false for a fault that is over once it was injected (a kill, a reset): it heals by itself.
 
-    `machine_becomes` is None for a fault that leaves the machine running and connected.
+    `machine_becomes` is None for a fault that leaves the machine running and connected. `is_healed_by_join` is true for
+    a fault that takes the machine out of the cluster.
     """
 
     is_lasting: bool = True
     machine_becomes: MachineState | None = None
     loses_data: DataLoss = DataLoss.NONE
+    is_healed_by_join: bool = False
 
 
 _OVER_AT_ONCE = FaultFacts(is_lasting=False)
+_LOST = FaultFacts(
+    machine_becomes=MachineState.REMOVED, loses_data=DataLoss.OWN_MEMBER, is_healed_by_join=True
+)
 
 # The faults that are over at once, stop or cut off a machine, or lose data. All others have the defaults of FaultFacts.
 FAULT_FACTS: dict[str, FaultFacts] = {
@@ -57,14 +62,10 @@ FAULT_FACTS: dict[str, FaultFacts] = {
     "reset": FaultFacts(is_lasting=False, machine_becomes=MachineState.OFF),
     "reboot": FaultFacts(is_lasting=False, machine_becomes=MachineState.OFF),
     FREEZE: FaultFacts(machine_becomes=MachineState.FROZEN),
-    "lose-machine": FaultFacts(machine_becomes=MachineState.REMOVED, loses_data=DataLoss.OWN_MEMBER),
-    "leave-cluster": FaultFacts(loses_data=DataLoss.OWN_MEMBER),
-    "join-without-removing": FaultFacts(
-        machine_becomes=MachineState.REMOVED, loses_data=DataLoss.OWN_MEMBER
-    ),
-    "join-with-expired-key": FaultFacts(
-        machine_becomes=MachineState.REMOVED, loses_data=DataLoss.OWN_MEMBER
-    ),
+    "lose-machine": _LOST,
+    "leave-cluster": FaultFacts(loses_data=DataLoss.OWN_MEMBER, is_healed_by_join=True),
+    "join-without-removing": _LOST,
+    "join-with-expired-key": _LOST,
     "move-etcd-leader": _OVER_AT_ONCE,
     "lose-etcd-data": FaultFacts(loses_data=DataLoss.OWN_MEMBER),
     "corrupt-wal": FaultFacts(loses_data=DataLoss.OWN_MEMBER),

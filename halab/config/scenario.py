@@ -20,7 +20,7 @@ from halab.config.lab_traits import LabTraits, Needs
 from halab.config.loading import Model
 from halab.config.probe_options import ProbeOptions
 from halab.config.quantities import Within
-from halab.config.step import Expect, Inject, Name, Step, named, unmet
+from halab.config.step import Expect, Inject, Join, Name, Step, named, unmet
 from halab.config.twin import Twin
 
 
@@ -111,18 +111,19 @@ class Scenario(Model):
         """Why a step is left out of a run on such a lab; empty if it is not."""
         step = self.steps[index]
         reasons = unmet(step, setting)
-        if isinstance(step, Expect):
-            # an expectation of a fault is left out together with the fault
-            names = named(step.expectation)
+        if isinstance(step, Expect | Join):
+            # a promise about a fault is left out together with the fault
+            names = named(step.expectation) if isinstance(step, Expect) else {step.fault}
             for number, other in enumerate(self.steps[:index]):
                 if isinstance(other, Inject) and other.name in names:
                     reasons += self.left_out(number, setting)
         return reasons
 
     def shows_a_fault_on(self, setting: LabTraits) -> bool:
-        """True if some expectation for such a lab cannot be met without a fault."""
+        """True if some promise for such a lab cannot be met without a fault. A machine of the cluster cannot join."""
         return any(
-            isinstance(step, Expect) and step.expectation.shows_a_fault and not self.left_out(index, setting)
+            (isinstance(step, Join) or isinstance(step, Expect) and step.expectation.shows_a_fault)
+            and not self.left_out(index, setting)
             for index, step in enumerate(self.steps)
         )
 

@@ -7,7 +7,15 @@ from itertools import combinations
 from pathlib import Path
 
 from halab import files
-from halab.config import contradictions, kubernetes, loading, option_files, twin_rules, window_rules
+from halab.config import (
+    contradictions,
+    join_rules,
+    kubernetes,
+    loading,
+    option_files,
+    twin_rules,
+    window_rules,
+)
 from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_facts import SNAPSHOT
 from halab.config.fault_rules import Finding, KnownFaults
@@ -15,7 +23,7 @@ from halab.config.fault_spec import FaultSpec
 from halab.config.lab_traits import Condition
 from halab.config.loading import Written
 from halab.config.scenario import LedgerScope, Scenario
-from halab.config.step import Expect, Heal, Inject, conditions
+from halab.config.step import Expect, Heal, Inject, Join, conditions
 from halab.errors import BadFile, BadUsage, Problem
 
 
@@ -79,6 +87,8 @@ def findings(
             yield from known.inject(path, index, step)
         elif isinstance(step, Heal):
             yield from known.heal(path, index, step, later)
+        elif isinstance(step, Join):
+            yield from join_rules.problems(scenario, index, known, later)
         elif isinstance(step, Expect) and not known.injected:
             yield (*path, "expect"), "comes before the first inject, when nothing has happened yet"
         elif isinstance(step, Expect):

@@ -1,17 +1,18 @@
-"""The steps of a scenario: inject, heal, wait and expect."""
+"""The steps of a scenario: inject, heal, wait, join and expect."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation, Text
 from halab.config.lab_traits import Condition, LabTraits
 from halab.config.loading import Model
-from halab.config.quantities import Seconds
+from halab.config.quantities import Promise, Seconds, Within
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Value = str | int | float | bool | list[Any] | dict[str, Any]
@@ -80,6 +81,46 @@ class Wait(_Step):
     seconds: Seconds = Field(alias="wait")
 
 
+class JoinEnding(StrEnum):
+    """How a join must end."""
+
+    OK = "ok"
+    FAILS = "fails"
+    ENDS = "ends"  # in either way
+
+
+class Join(_Step):
+    """Join the machines that a fault took out of the cluster with `kubeadm join`; it must end as promised."""
+
+    action: Literal["join"] = Field(alias="do")
+    fault: Text = Field(alias="on", description="the fault that took them out of the cluster")
+    ok: Within | None = Field(None, description="it succeeds within that time")
+    fails: Within | None = Field(None, description="it fails within that time")
+    ends: Within | None = Field(None, description="it succeeds or fails within that time")
+    says: Text | None = Field(None, description="a text that one of the last lines of its output contains")
+
+    @property
+    def endings(self) -> list[JoinEnding]:
+        """What the file promises of its end; it must be exactly one."""
+        return [ending for ending in JoinEnding if getattr(self, ending) is not None]
+
+    @property
+    def ending(self) -> JoinEnding:
+        return self.endings[0]
+
+    @property
+    def limit_seconds(self) -> float:
+        promise = getattr(self, self.ending)
+        assert isinstance(promise, Promise) and promise.within_seconds is not None
+        return promise.within_seconds
+
+    @property
+    def promised(self) -> str:
+        """Its promise in a sentence: `kubeadm join on left fails within 3m and says "no route to host"`."""
+        says = f' and says "{self.says}"' if self.says else ""
+        return f"kubeadm join on {self.fault} {self.ending} {getattr(self, self.ending)}{says}"
+
+
 class Expect(_Step):
     expectation: Annotated[
         Annotated[ProbeExpectation, Tag("<probe>")] | Annotated[FactExpectation, Tag("<fact>")],
@@ -91,16 +132,17 @@ class Expect(_Step):
     ] = Field(alias="expect")
 
 
-AnyStep = Inject | Expect | Heal | Wait
+AnyStep = Inject | Expect | Heal | Wait | Join
 Step = Annotated[
     Annotated[Inject, Tag("<inject>")]
     | Annotated[Expect, Tag("<expect>")]
     | Annotated[Heal, Tag("<heal>")]
-    | Annotated[Wait, Tag("<wait>")],
+    | Annotated[Wait, Tag("<wait>")]
+    | Annotated[Join, Tag("<do>")],
     Discriminator(
-        one_of("inject", "expect", "heal", "wait"),
+        one_of("inject", "expect", "heal", "wait", "do"),
         custom_error_type="one_of",
-        custom_error_message="needs exactly one of inject, expect, heal or wait",
+        custom_error_message="needs exactly one of inject, expect, heal, wait or do",
     ),
 ]
 

@@ -24,7 +24,7 @@ def plan(site: Site, fault: str, machine: str, options: Mapping[str, str]) -> En
 
 
 def inject(site: Site, journal: Journal, entry: Entry) -> str:
-    """Record a fault, inject it, wait for its effect, and return what was seen of it.
+    """Record a fault, inject it, wait for its effect, and return what was seen of it, with details in further lines.
 
     The fault counts as open from its record on, even if it did not act.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import difflib
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -36,6 +38,12 @@ _REFUSED = {
     "/var/lib/etcd": "a member of etcd cannot go back to old data: use lose-etcd-data or corrupt-wal",
 }  # fmt: skip
 _LARGEST_BYTES = 1_000_000
+# The record of a run is shared. These may have keys, tokens or passwords.
+_SECRET_FILE = re.compile(
+    r"/(pki|secrets)/|\.(key|pem)$|^/etc/kubernetes/[^/]*\.conf$|/kubeconfig[^/]*$|/shadow"
+)
+_SECRET_TEXT = re.compile(r"PRIVATE KEY|(key-data|token|password|passwd|secret)[\"']?\s*[:=]", re.IGNORECASE)
+_DIFF_LINES = 200
 
 # `put NEW PATH` replaces a file in one step. Some files of a container are mount points, which cannot be replaced.
 _FUNCTIONS = """
@@ -97,11 +105,14 @@ def _require_one_change(options: Mapping[str, str]) -> Iterator[str]:
 def _require_possible(site: Site, entry: Entry) -> None:
     if "restart" in entry.options:
         units.require_active(site, entry.machine, entry.options["restart"])
-    _new_text(site, entry)
+    _contents(site, entry)
 
 
-def _new_text(site: Site, entry: Entry) -> str | None:
-    """The new content of the file; None if it does not change. Raises BadUsage if the edit is impossible."""
+def _contents(site: Site, entry: Entry) -> tuple[bytes | None, str | None]:
+    """The content of the file, None without a file, and the new one, None if it does not change.
+
+    Raises BadUsage if the edit is impossible.
+    """
     options, path = entry.options, entry.options["path"]
     real, current = _look(site, entry)
     try:
@@ -121,12 +132,27 @@ def _new_text(site: Site, entry: Entry) -> str | None:
             raise BadUsage(f"not UTF-8 text on {entry.machine}: {path}") from error
         if old not in text:
             raise BadUsage(f"{path} on {entry.machine} does not contain the text to replace: {old}")
-        return text.replace(old, new)
+        return current, text.replace(old, new)
     if "text" not in options:
-        return None
+        return current, None
     if current == options["text"].encode() and not {"mode", "owner"} & options.keys():
         raise BadUsage(f"{path} on {entry.machine} has this content already")
-    return options["text"]
+    return current, options["text"]
+
+
+def _diff(path: str, before: bytes | None, after: str) -> str:
+    """A unified diff, or why there is none."""
+    try:
+        old = (before or b"").decode()
+    except UnicodeDecodeError:
+        return "no diff: the file was not UTF-8 text"
+    if _SECRET_FILE.search(path) or _SECRET_TEXT.search(old) or _SECRET_TEXT.search(after):
+        return "no diff: the file may contain secrets"
+    named = "/dev/null" if before is None else path
+    lines = list(difflib.unified_diff(old.splitlines(), after.splitlines(), named, path, lineterm=""))
+    if len(lines) > _DIFF_LINES:
+        lines = [*lines[:_DIFF_LINES], f"… and {len(lines) - _DIFF_LINES} more lines"]
+    return "\n".join(lines)
 
 
 # Prints lines of a name and a value.
@@ -166,8 +192,9 @@ def _look(site: Site, entry: Entry) -> tuple[str, bytes | None]:
 
 
 def _edit(site: Site, entry: Entry) -> str:
+    """Edit the file; what was seen of it, and in the lines after that the difference."""
     options, path, restart = entry.options, entry.options["path"], entry.options.get("restart")
-    text = _new_text(site, entry)
+    before, text = _contents(site, entry)
     change = _EDIT.format(
         folder=scratch.folder(entry),
         fill=f'cat {scratch.folder(entry)}/text >"$new" && ' if text is not None else "",
@@ -178,7 +205,10 @@ def _edit(site: Site, entry: Entry) -> str:
         entry.machine, scratch.locked(_on(entry, change)), input=text or ""
     ).output.splitlines()
     seen = f"{path} has the mode and owner {state} and the checksum {digest[:12]}"
-    return f"{seen}; {units.restart(site, entry.machine, restart)}" if restart else seen
+    if restart:
+        seen = f"{seen}; {units.restart(site, entry.machine, restart)}"
+    diff = _diff(path, before, text) if text is not None else ""
+    return f"{seen}\n{diff}" if diff else seen
 
 
 def _restore(site: Site, entry: Entry) -> None:

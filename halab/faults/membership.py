@@ -98,11 +98,16 @@ def _fail_to_join(site: Site, entry: Entry, join: JoinOptions, reason: str) -> s
     raise LabProblem(f"{entry.machine} joined, but {entry.fault} should have made the join fail")
 
 
+def join(site: Site, entry: Entry, options: JoinOptions | None = None) -> None:
+    """Join the machine of a fault of this module. If it has joined already, do nothing."""
+    site.recreate(entry.machine, join=options, in_turn=entry.options.get("join") != _AT_ONCE)
+
+
 def _rejoin(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is PowerState.RUNNING:
         # the reset that takes it out of the cluster may still run
         site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=_RESET_SECONDS)
-    site.recreate(entry.machine, in_turn=entry.options.get("join") != _AT_ONCE)
+    join(site, entry)
 
 
 def _require_another(site: Site, entry: Entry) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
 from halab.cluster import etcd
-from halab.cluster.join import JoinOptions
+from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.images.image_archive import ImageArchive
@@ -248,7 +248,24 @@ class Provisioner:
             self._guests.run(
                 machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
             )
-            return self._script(machine.name, "join.sh", seconds)
+            return self._run_join(machine.name, options)
+
+    def _run_join(self, name: str, options: JoinOptions) -> int:
+        log = self._work.logs / f"{name}.log"
+        begun, before = self._clock.now(), _size(log)
+
+        def report(code: int | None) -> None:
+            attempt = read_attempt(_added(log, before), code, self._clock.now() - begun)
+            if options.after_join and attempt:
+                options.after_join(attempt)
+
+        try:
+            changes = self._script(name, "join.sh", options.limit_seconds)
+        except ScriptFailed as error:
+            report(error.code)
+            raise
+        report(0)
+        return changes
 
     def _remove_from_cluster(self, machine: Machine) -> None:
         """Remove what a lost machine or an interrupted join left in the cluster: it would mislead the next join.
@@ -284,7 +301,7 @@ class Provisioner:
     def _script(self, machine: str, script: str, seconds: float) -> int:
         path = self._work.path / "provision" / machine / script
         log = self._work.logs / f"{machine}.log"
-        before = log.stat().st_size if log.exists() else 0
+        before = _size(log)
         try:
             self._guests.run(
                 machine, _TIMED, input=path.read_text(), timeout_seconds=self._limit(seconds), log=log
@@ -299,6 +316,7 @@ class Provisioner:
                 f"{script} {what}:\n{output}",
                 script=script,
                 output=output,
+                code=error.code if isinstance(error, CommandFailed) else None,
                 hint=f"see the whole log: {log}",
             ) from error
         changed = [
@@ -318,6 +336,10 @@ class Provisioner:
 
     def _limit(self, seconds: float) -> float:
         return seconds * self._lab.patience
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
 
 
 def _added(log: Path, before: int) -> list[str]:

@@ -48,6 +48,8 @@ def _sentence(what: events.Event) -> str:
             return f"{name} is healed"
         case events.HealFailed(name=name, why=why):
             return f"{name} could not be healed: {why}"
+        case events.JoinEnded(code=code):
+            return what.in_words if code == 0 else f"{what.in_words}: {what.reason or 'no output'}"
         case events.Fact(fact=fact, machine=machine, value=value):
             where = f" on {machine}" if machine else ""
             return f"{fact}{where}: {'none' if value is None else value}"

@@ -30,7 +30,7 @@ def kind_of(call: Call) -> str:
         (r"kubeadm token create", "material"),
         (r"delete secret kubeadm-certs", "expire"),
         (r"\nif ! kubeadm init ", "init"),
-        (r"\nif ! kubeadm join ", "join"),
+        (r"\njoin=\(kubeadm join ", "join"),
         (r"halab/setup-before", "before"),
         (r"halab/setup-after", "after"),
         (r"halab/hosts", "set-up"),

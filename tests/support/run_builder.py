@@ -10,7 +10,7 @@ from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.loading import loads
 from halab.config.scenario import Scenario
-from halab.config.step import Expect, Heal, Inject, Wait
+from halab.config.step import Expect, Heal, Inject, Join, Wait
 from halab.scenario.record import events
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import Event, Record, Sample, StateReading, SteadyCheckPoint
@@ -177,6 +177,8 @@ class MadeRun:
     change: Callable[[Event], Event] = lambda event: event
     extra: list[Record] = field(default_factory=list)
     states: list[StateReading] = field(default_factory=list)
+    # how every join ends: the command, its exit code, its seconds, its output
+    join: tuple[str, int | None, float, tuple[str, ...]] | None = None
     checks: list[CheckResult] | None = None
     changed_samples: Callable[[list[Sample]], list[Sample]] = lambda samples: samples
 
@@ -221,6 +223,9 @@ class MadeRun:
                 heal(still_open.pop(step.name))
             elif isinstance(step, Wait):
                 t += step.seconds
+            elif isinstance(step, Join) and self.join:
+                command, code, seconds, output = self.join
+                add(events.JoinEnded(index, self.machine, command, code, seconds, output), seconds)
             elif isinstance(step, Expect):
                 add(events.ExpectationStarted(index))
                 t += self.expect_seconds if step.expectation.during is None else 0

@@ -47,6 +47,8 @@ KNOWN = {
         fault(
             "edit-balancer", FaultTarget.BALANCER, check=Option("readyz or tcp", r"readyz|tcp", default="")
         ),
+        fault("leave-cluster", FaultTarget.CONTROL_PLANE),
+        fault("lose-machine", FaultTarget.ANY),
         fault("snapshot-etcd", FaultTarget.CONTROL_PLANE),
         fault("nothing", FaultTarget.ANY),
     )

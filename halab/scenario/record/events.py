@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 
+from halab.config.quantities import format_duration
 from halab.scenario.record.lanes import Lane
 
 
@@ -89,10 +90,11 @@ class FaultStarted(FaultEvent):
 
 @dataclass(frozen=True)
 class FaultInjected(FaultEvent):
-    """The fault has taken effect; `effect` says what was seen of it."""
+    """The fault has taken effect; `effect` says what was seen of it. `detail` may have lines, such as a diff."""
 
     event = "fault-injected"
     effect: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,35 @@ class FaultRefused(FaultEvent):
 
     event = "fault-refused"
     why: str
+
+
+@dataclass(frozen=True)
+class JoinEnded(Event):
+    """`kubeadm join` has ended in the step with that index. `code` is None if it was stopped at its time limit.
+
+    `command` is what was run, `output` has the last lines of its output.
+    """
+
+    event = "join-ended"
+    index: int
+    machine: str
+    command: str
+    code: int | None
+    seconds: float
+    output: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """kubeadm's own error, which is not its last line; the last line if there is none."""
+        return next((line for line in self.output if line.startswith("error")), (*self.output[-1:], "")[0])
+
+    @property
+    def in_words(self) -> str:
+        """How it ended, without its output."""
+        ending = f"failed with exit code {self.code} after" if self.code else "succeeded after"
+        if self.code is None:
+            ending = "did not end and was stopped after"
+        return f"kubeadm join on {self.machine} {ending} {format_duration(self.seconds)}"
 
 
 @dataclass(frozen=True)
@@ -230,7 +261,7 @@ EVENTS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
         RunStarted, LabSet, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
-        HealFailed, FaultRefused, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
+        HealFailed, FaultRefused, JoinEnded, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
         Ledger, Members, Audit, Checks, Skipped, RunInterrupted, Error, RunEnded,
     )
 }  # fmt: skip

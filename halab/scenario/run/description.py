@@ -10,7 +10,7 @@ from halab.config.fault_facts import NOTHING
 from halab.config.lab_traits import Condition, Needs
 from halab.config.quantities import format_duration
 from halab.config.scenario import LedgerScope, Origin, RevisionRule, Scenario
-from halab.config.step import AnyStep, Expect, Heal, Inject, Wait, conditions
+from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait, conditions
 from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
 from halab.printable import brief_value
@@ -101,6 +101,8 @@ def _action(step: AnyStep) -> str:
             return f"Heal {step.name}"
         case Wait():
             return f"Wait {format_duration(step.seconds)}"
+        case Join():
+            return f"Expect {step.promised}"
         case Expect():
             return f"Expect {promised(step.expectation)}"
 
@@ -161,6 +163,8 @@ def _replaced(scenario: Scenario, name: str) -> str:
 def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:
     """All promises with their limits, and last how fast the lab must recover."""
     for number, step in enumerate(scenario.steps, 1):
+        if isinstance(step, Join):
+            yield _join_bound(number, step)
         if not isinstance(step, Expect):
             continue
         expectation = step.expectation
@@ -187,6 +191,11 @@ def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:
             }
         ],
     }
+
+
+def _join_bound(number: int, step: Join) -> dict[str, Any]:
+    limit = {"what": f"{step.ending} within", "unit": "seconds", "least": 0.0, "most": step.limit_seconds}
+    return {"step": number, "promised": step.promised, "on": step.fault, "during": None, "limits": [limit]}
 
 
 def _plain(model: Needs | Condition | Twin) -> dict[str, Any]:

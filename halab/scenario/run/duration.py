@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halab.config.expectation import Expectation, ProbeExpectation
 from halab.config.scenario import Scenario
-from halab.config.step import AnyStep, Expect, Heal, Inject, Wait
+from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
 from halab.scenario.verdict.promises import waited_seconds
 
@@ -58,6 +58,8 @@ def _step_seconds(scenario: Scenario, step: AnyStep, patience: float) -> float:
     match step:
         case Wait():
             return step.seconds
+        case Join():
+            return (step.limit_seconds + _FAULT_SECONDS) * patience
         case Expect():
             limit = waited_seconds(step.expectation)
             more = evidence_seconds(scenario, step.expectation)

@@ -83,6 +83,10 @@ class Injector:
             effects = on_all(machines, lambda machine: self._inject(by_machine[machine]))
             shown.done("; ".join(dict.fromkeys(effects.values())))
 
+    def entries(self, name: str) -> list[Entry]:
+        """The journal's entries of a fault that is not healed."""
+        return [injected.entry for injected in self.open if injected.name == name]
+
     def heal(self, name: str) -> None:
         """Heal a fault on all its machines at once."""
         self._heal([injected for injected in self.open if injected.name == name])
@@ -116,8 +120,8 @@ class Injector:
             raise
 
     def _inject(self, fault: Injected) -> str:
-        effect = injection.inject(self.site, self.journal, fault.entry)
-        self.timeline.add(events.FaultInjected(**fault.record, effect=effect))
+        effect, _, detail = injection.inject(self.site, self.journal, fault.entry).partition("\n")
+        self.timeline.add(events.FaultInjected(**fault.record, effect=effect, detail=detail))
         return effect
 
     def _heal(self, faults: Sequence[Injected]) -> None:

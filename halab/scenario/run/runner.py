@@ -20,7 +20,7 @@ from halab.cluster.steady import wait_until_steady
 from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Origin, Scenario
-from halab.config.step import Expect, Heal, Inject, Wait, unmet
+from halab.config.step import Expect, Heal, Inject, Join, Wait, unmet
 from halab.errors import HalabError, LabProblem, TimedOut, Unable, afterwards
 from halab.faults import audit, injection
 from halab.faults.catalogue import FAULTS
@@ -34,7 +34,7 @@ from halab.scenario.record import events
 from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
-from halab.scenario.run import checks, duration, facts, ledger, probe_objects
+from halab.scenario.run import checks, duration, facts, joiner, ledger, probe_objects
 from halab.scenario.run.injector import Injector
 from halab.scenario.run.observer import Observer
 from halab.scenario.sampler import launcher
@@ -165,6 +165,11 @@ class ScenarioRun:
                     self._injector.heal(step.name)
                 case Wait():
                     self._wait(step.seconds, "wait")
+                case Join():
+                    joiner.join(
+                        self._site, self._timeline, self._context.progress, index, step,
+                        self._injector.entries(step.fault),
+                    )  # fmt: skip
                 case Expect():
                     self._observer.expect(index, step.expectation)
             self._timeline.add(events.StepEnded(index))

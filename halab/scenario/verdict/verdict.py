@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from halab.config.expectation import Expectation
-from halab.config.step import Expect
+from halab.config.step import Expect, Join
 from halab.config.twin import Verdict
 from halab.printable import one_line
 from halab.scenario.record import events
 from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.history import History
-from halab.scenario.verdict import impact, postconditions, safety
+from halab.scenario.verdict import impact, joins, postconditions, safety
 from halab.scenario.verdict.evaluation import evaluate
-from halab.scenario.verdict.judgement import JudgementState
+from halab.scenario.verdict.judgement import Judgement, JudgementState
 from halab.scenario.verdict.promises import limit_seconds, promised, waiting
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result, measured
 
@@ -27,6 +27,7 @@ _STANDINGS = {
     JudgementState.BROKEN: PromiseStatus.BROKEN,
     JudgementState.OPEN: PromiseStatus.UNJUDGED,
 }
+_NOT_REACHED = "the run did not reach this step"
 
 
 def judge(evidence: Evidence) -> Result:
@@ -98,6 +99,45 @@ def _expectations(history: History) -> Iterator[PromiseOutcome]:
     for index, step in enumerate(history.scenario.steps):
         if isinstance(step, Expect):
             yield _expectation(history, index, step.expectation)
+        elif isinstance(step, Join):
+            yield _join(history, index, step)
+
+
+def _join(history: History, index: int, step: Join) -> PromiseOutcome:
+    limit = step.limit_seconds
+    outcome = PromiseOutcome(
+        PromiseKind.EXPECTATION,
+        _name(history, index),
+        step.promised,
+        "",
+        PromiseStatus.LEFT_OUT,
+        step=index,
+        limit_seconds=limit,
+        patient_seconds=limit * history.patience,
+    )
+    unmet = history.unmet(index)
+    if unmet:
+        return replace(outcome, seen="; ".join(unmet))
+    if not any(started.index == index for _, started in history.events(events.StepStarted)):
+        return replace(outcome, standing=PromiseStatus.UNJUDGED, seen=_NOT_REACHED)
+    return _judged(outcome, joins.evaluate(history, index))
+
+
+def _name(history: History, index: int) -> str:
+    """The name of a step, numbered as in the file, which has no steps that a twin adds."""
+    return f"step {index + 1 - history.scenario.added}"
+
+
+def _judged(outcome: PromiseOutcome, judgement: Judgement) -> PromiseOutcome:
+    return replace(
+        outcome,
+        seen=judgement.seen,
+        standing=_STANDINGS[judgement.state],
+        at=judgement.at,
+        measured=measured(judgement.figures),
+        evidence=judgement.evidence,
+        figures=judgement.figures,
+    )
 
 
 def _expectation(history: History, index: int, expectation: Expectation) -> PromiseOutcome:
@@ -105,8 +145,7 @@ def _expectation(history: History, index: int, expectation: Expectation) -> Prom
     stretch = history.patience if waiting(expectation) else 1.0
     outcome = PromiseOutcome(
         PromiseKind.EXPECTATION,
-        # numbered as in the file, which has no steps that a twin adds
-        f"step {index + 1 - history.scenario.added}",
+        _name(history, index),
         promised(expectation),
         "",
         PromiseStatus.LEFT_OUT,
@@ -119,18 +158,10 @@ def _expectation(history: History, index: int, expectation: Expectation) -> Prom
         return replace(outcome, seen="; ".join(unmet))
     ended = history.ended(index)
     if ended is None:
-        return replace(outcome, standing=PromiseStatus.UNJUDGED, seen="the run did not reach this step")
+        return replace(outcome, standing=PromiseStatus.UNJUDGED, seen=_NOT_REACHED)
     # a window may close long after the runner went on; a wait is judged by what was known when it ended
-    judgement = evaluate(history, index, _end(history) if expectation.during is not None else ended)
-    return replace(
-        outcome,
-        seen=judgement.seen,
-        standing=_STANDINGS[judgement.state],
-        at=judgement.at,
-        measured=measured(judgement.figures),
-        evidence=judgement.evidence,
-        figures=judgement.figures,
-    )
+    now = _end(history) if expectation.during is not None else ended
+    return _judged(outcome, evaluate(history, index, now))
 
 
 def _result(

@@ -163,11 +163,15 @@ def test_options_become_text() -> None:
             "wait: 10",
             "s.yml:11: steps[3].wait: should be a time such as 500ms, 5s or 1m30s, not 10",
         ),
-        ("wait: 10s", "rest: 10s", "s.yml:11: steps[3]: needs exactly one of inject, expect, heal or wait"),
+        (
+            "wait: 10s",
+            "rest: 10s",
+            "s.yml:11: steps[3]: needs exactly one of inject, expect, heal, wait or do",
+        ),
         (
             "wait: 10s",
             "wait: 10s\n    heal: stopped",
-            "s.yml:11: steps[3]: needs exactly one of inject, expect, heal or wait",
+            "s.yml:11: steps[3]: needs exactly one of inject, expect, heal, wait or do",
         ),
         (
             "probe: write-via-lb",

@@ -49,7 +49,7 @@ def test_new_content_keeps_the_mode_and_the_heal_restores_everything(machine: Sh
     assert (path.read_text(), mode(path)) == ("one\ntwo\n", 0o640)
     owner = f"{path.stat().st_uid}:{path.stat().st_gid}"
     digest = hashlib.sha256(b"one\ntwo\n").hexdigest()[:12]
-    assert seen == f"{PATH} has the mode and owner 640 {owner} and the checksum {digest}"
+    assert seen.splitlines()[0] == f"{PATH} has the mode and owner 640 {owner} and the checksum {digest}"
     heal(site, entry)
     assert (path.read_bytes(), mode(path)) == (ORIGINAL, 0o640)
     assert left(machine) == ["kubelet.conf"]
@@ -63,6 +63,52 @@ def test_a_text_is_replaced_everywhere(machine: Shell, site: Site) -> None:
     assert machine.path(PATH).read_bytes() == ORIGINAL.replace(b"10s", b"1s")
     heal(site, entry)
     assert machine.path(PATH).read_bytes() == ORIGINAL
+
+
+def test_the_difference_follows_what_was_seen(machine: Shell, site: Site) -> None:
+    machine.path("/etc/kubernetes/audit.yml").write_text("one\ntwo\n")
+    _, seen = inject(site, "edit-file", path="/etc/kubernetes/audit.yml", text="one\nthree\n")
+    diff = [
+        "--- /etc/kubernetes/audit.yml",
+        "+++ /etc/kubernetes/audit.yml",
+        "@@ -1,2 +1,2 @@",
+        " one",
+        "-two",
+        "+three",
+    ]
+    assert seen.splitlines()[1:] == diff
+
+
+def test_a_new_file_is_compared_with_nothing(machine: Shell, site: Site) -> None:
+    _, seen = inject(site, "edit-file", path="/etc/kubernetes/new", text="one\n", create="true")
+    assert seen.splitlines()[1:] == ["--- /dev/null", "+++ /etc/kubernetes/new", "@@ -0,0 +1 @@", "+one"]
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("/etc/kubernetes/admin.conf", b"one", "two"),
+        ("/etc/kubernetes/pki/ca.crt", b"one", "two"),
+        ("/var/lib/own/own.key", b"one", "two"),
+        ("/var/lib/own/own", b"client-key-data: QUJD", "two"),
+        ("/var/lib/own/own", b"one", '{"Password": "x"}'),
+        ("/var/lib/own/own", b"-----BEGIN EC PRIVATE KEY-----", "two"),
+    ],
+)
+def test_the_record_has_no_secrets(path: str, before: bytes, after: str, machine: Shell, site: Site) -> None:
+    machine.path(path).parent.mkdir(parents=True, exist_ok=True)
+    machine.path(path).write_bytes(before)
+    _, seen = inject(site, "edit-file", path=path, text=after)
+    assert seen.splitlines()[1:] == ["no diff: the file may contain secrets"]
+
+
+def test_a_binary_file_has_no_diff_and_a_long_one_is_cut(machine: Shell, site: Site) -> None:
+    machine.path("/var/lib/own").mkdir()
+    machine.path("/var/lib/own/own").write_bytes(b"\xff")
+    _, seen = inject(site, "edit-file", path="/var/lib/own/own", text="two")
+    assert seen.splitlines()[1:] == ["no diff: the file was not UTF-8 text"]
+    _, seen = inject(site, "edit-file", path="/var/lib/own/long", text="x\n" * 300, create="true")
+    assert len(seen.splitlines()) == 202 and seen.endswith("… and 103 more lines")
 
 
 def test_only_the_mode_changes(machine: Shell, site: Site) -> None:
@@ -160,7 +206,7 @@ def test_a_link_to_a_file_that_cannot_be_changed_is_refused() -> None:
 def test_a_unit_is_restarted_after_the_edit_and_after_the_heal(machine: Shell) -> None:
     guests = FakeGuests({"sleep 1": "activating\n", "systemctl is-active": "active\n", "": machine})
     entry, seen = inject(site_of(guests), "edit-file", path=PATH, text="x", restart="kubelet")
-    assert seen.endswith("; kubelet is activating")
+    assert seen.splitlines()[0].endswith("; kubelet is activating")
     heal(site_of(guests), entry)
     restarts = [
         command for command in guests.commands("cp2") if "systemctl restart kubelet.service" in command

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.fake_provisioning import Machines, kind_of
 from support.fakes import Call, FakeClock, Recorded, lab_of
 
-from halab.cluster.join import JoinOptions
-from halab.errors import LabProblem, ScriptFailed, TimedOut
+from halab.cluster.join import JoinAttempt, JoinOptions
+from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut, Unreachable
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -120,3 +121,62 @@ def test_a_first_control_plane_that_was_lost_joins_the_others(work: Work) -> Non
     guests = Cluster("cp2", "cp3", led=("cp2", "cp3"))
     Provisioner(LAB, work, guests, Recorded(), FakeClock()).run()
     assert guests.happened("init", "material", "join") == [("cp2", "material"), ("cp1", "join")]
+
+
+# how a join ended
+
+EARLIER = "11:00:00 runs: kubeadm join --old\n11:00:01 old\n"
+RUNS = (
+    "12:00:00 removed\n12:00:01 runs: kubeadm join --config x\n12:00:02 [preflight] a\n12:00:03 error: no\n"
+)
+
+
+def ended(work: Work, code: Completed | HalabError, printed: str = RUNS) -> list[JoinAttempt]:
+    guests = Cluster("cp1", "cp3", led=("cp1", "cp3"))
+    log, attempts = work.logs / "cp2.log", []
+    log.write_text(EARLIER)
+    clock = FakeClock()
+
+    def joins() -> Completed:
+        with log.open("a") as stream:
+            stream.write(printed)
+        clock.sleep(25)
+        if isinstance(code, HalabError):
+            raise code
+        return code
+
+    guests.special["cp2_join"] = joins
+    provisioner = Provisioner(LAB, work, guests, Recorded(), clock)
+    with suppress(ScriptFailed):
+        provisioner.rejoin(LAB.machine("cp2"), JoinOptions(after_join=attempts.append))
+    return attempts
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (Completed(0, "", ""), 0),
+        (CommandFailed("no", code=3), 3),
+        (TimedOut("gave up after 480 s"), None),
+    ],
+)
+def test_after_join_gets_the_end_of_kubeadm_whatever_it_was(
+    end: Completed | HalabError, code: int | None, work: Work
+) -> None:
+    output = ("[preflight] a", "error: no")
+    assert ended(work, end) == [JoinAttempt("kubeadm join --config x", code, 25.0, output)]
+
+
+def test_a_script_that_fails_before_kubeadm_runs_is_no_join(work: Work) -> None:
+    assert ended(work, CommandFailed("no", code=1), "12:00:00 error: no key\n") == []
+
+
+def test_of_a_long_output_the_last_lines_are_left(work: Work) -> None:
+    printed = RUNS + "".join(f"12:00:04 {number}\n" for number in range(50))
+    (attempt,) = ended(work, Completed(0, "", ""), printed)
+    assert (len(attempt.output), attempt.output[0], attempt.output[-1]) == (40, "10", "49")
+
+
+def test_a_machine_that_vanishes_while_it_joins_has_no_end(work: Work) -> None:
+    with pytest.raises(Unreachable):
+        ended(work, Unreachable("cp2 does not answer over SSH"))

@@ -67,6 +67,17 @@ def recorded(injector: Injector, kind: type[events.FaultEvent]) -> list[str]:
     return sorted(f"{fault.name} on {fault.machine}" for _, fault in faults)
 
 
+def test_the_lines_after_the_first_are_the_detail_of_an_effect(
+    injector: Injector, fault: Burning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detailed = replace(FAULTS["burn"], inject=lambda site, entry: "burns\n-wood\n+ash")
+    monkeypatch.setitem(FAULTS, "burn", detailed)
+    injector.inject("burn", "fire", ["cp1"], {})
+    ((_, event),) = events.select(injector.timeline.records, events.FaultInjected)
+    assert (event.effect, event.detail) == ("burns", "-wood\n+ash")
+    assert any(line.endswith(": burns") for line in injector.progress.lines)  # type: ignore[attr-defined]
+
+
 def test_a_fault_hits_all_its_machines_with_separate_records(injector: Injector, fault: Burning) -> None:
     injector.inject("burn", "fire", ["cp1", "cp3"], {})
     assert sorted(fault.burning) == ["cp1", "cp3"]

@@ -191,10 +191,14 @@ umask 022
 
 # `join` would only warn of a field that it does not know
 kubeadm config validate --config /run/halab/kubeadm-join.yaml
-if ! kubeadm join --config /run/halab/kubeadm-join.yaml \
-  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables; then
+join=(kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables)
+# halab takes what follows for the output of kubeadm
+echo "runs: ${join[*]}"
+code=0
+"${join[@]}" || code=$?
+if [ "$code" != 0 ]; then
   print_reasons
-  exit 1
+  exit "$code"
 fi
 rm -f /run/halab/kubeadm-join.yaml
 date -Is >/etc/kubernetes/halab-joined

@@ -133,10 +133,14 @@ umask 077
 printf '%s\n' "$config" >/run/halab/kubeadm-join.yaml
 umask 022
 
-if ! kubeadm join --config /run/halab/kubeadm-join.yaml \
-  --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables; then
+join=(kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables)
+# halab takes what follows for the output of kubeadm
+echo "runs: ${join[*]}"
+code=0
+"${join[@]}" || code=$?
+if [ "$code" != 0 ]; then
   print_reasons
-  exit 1
+  exit "$code"
 fi
 rm -f /run/halab/kubeadm-join.yaml
 date -Is >/etc/kubernetes/halab-joined
