@@ -91,6 +91,24 @@ def test_an_unknown_leader_has_its_own_colour() -> None:
     assert {bar.kind for bar in leader_strip([(0, "somebody")]).bars} == {"leader-0"}
 
 
+@pytest.mark.parametrize(
+    ("code", "output", "text"),
+    [
+        (0, ("[etcd] joined",), "kubeadm join on cp2 succeeded after 20s"),
+        (
+            1,
+            ("error: no vote", "use --v=5"),
+            "kubeadm join on cp2 failed with exit code 1 after 20s: error: no vote",
+        ),
+        (None, (), "kubeadm join on cp2 did not end and was stopped after 20s: no output"),
+    ],
+)
+def test_the_end_of_a_join_is_in_the_narrative(code: int | None, output: tuple[str, ...], text: str) -> None:
+    ended = events.JoinEnded(1, "cp2", "kubeadm join", code, 20.0, output)
+    evidence = MadeRun(extra=[Record(12.0, ended)]).evidence()
+    assert (12.0, text) in narrative.narrative(evidence)
+
+
 def test_changes_of_leaders_are_in_the_narrative() -> None:
     sentences = [text for _, text in narrative.narrative(power_cut())]
     assert "cp3 replaces cp2 as etcd leader, 1.3s after inject power-cut" in sentences

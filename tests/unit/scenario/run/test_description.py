@@ -10,7 +10,7 @@ import pytest
 from support.run_builder import STOP
 
 from halab.cli import main
-from halab.config.step import Expect, Inject, conditions
+from halab.config.step import Expect, Inject, Join, conditions
 from halab.scenario.run import description, library
 
 Shown = pytest.CaptureFixture[str]
@@ -137,7 +137,9 @@ def test_all_scenarios_are_described(capsys: Shown) -> None:
     assert sorted(described) == library.names()
     for name, each in described.items():
         scenario = library.find(name).scenario
-        expected = [number for number, step in enumerate(scenario.steps, 1) if isinstance(step, Expect)]
+        expected = [
+            number for number, step in enumerate(scenario.steps, 1) if isinstance(step, Expect | Join)
+        ]
         assert [bound["step"] for bound in each["bounds"]] == [*expected, None]
         assert len(each["faults"]) == sum(isinstance(step, Inject) for step in scenario.steps)
         assert len(each["conditions"]) == sum(len(conditions(step)) for step in scenario.steps)
@@ -146,6 +148,23 @@ def test_all_scenarios_are_described(capsys: Shown) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 200
     assert not [line for line in lines if "Verdict." in line or "None" in line or line.strip() == "."]
+
+
+def test_a_join_is_described_with_its_bound() -> None:
+    script = library.find("join-behind-closed-port")
+    bound = description.as_data(script)["bounds"][0]
+    says = 'says "error creating local etcd static pod manifest file"'
+    assert bound == {
+        "step": 3,
+        "promised": f"kubeadm join on left fails within 5m and {says}",
+        "on": "left",
+        "during": None,
+        "limits": [{"what": "fails within", "unit": "seconds", "least": 0.0, "most": 300.0}],
+    }
+    assert (
+        description.step_in_words(script.scenario.steps[2])
+        == f"Expect kubeadm join on left fails within 5m and {says}."
+    )
 
 
 def test_without_names_it_is_a_table(capsys: Shown) -> None:

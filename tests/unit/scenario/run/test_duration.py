@@ -16,6 +16,16 @@ def test_the_limits_of_all_steps_are_in_it() -> None:
     assert more == pytest.approx(290 + 110)
 
 
+def test_a_join_takes_as_long_as_it_may() -> None:
+    join = "  - do: join\n    on: left\n    ends: within 5m\n"
+    left = TEXT.replace(
+        "  - wait: 10s\n", "  - {inject: leave-cluster, name: left, on: cp3}\n  - wait: 10s\n"
+    )
+    joining = left.replace("  - wait: 10s\n", f"{join}  - wait: 10s\n")
+    more = longest_seconds(script("b", joining).scenario) - longest_seconds(script("b", left).scenario)
+    assert more == pytest.approx(300 + 60)
+
+
 def test_a_probe_with_a_time_limit_of_its_own_has_more_time_for_its_answers() -> None:
     slow = TEXT.replace("ready-direct, on: stopped, fails", "pod-starts, fails")
     assert slow != TEXT
