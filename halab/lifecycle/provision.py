@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from pathlib import Path
 
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
@@ -16,7 +15,7 @@ from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.images.image_archive import ImageArchive
-from halab.lifecycle import connections, own_images, own_scripts
+from halab.lifecycle import connections, own_images, own_scripts, script_log
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
@@ -252,20 +251,20 @@ class Provisioner:
 
     def _run_join(self, name: str, options: JoinOptions) -> int:
         log = self._work.logs / f"{name}.log"
-        begun, before = self._clock.now(), _size(log)
+        begun, before = self._clock.now(), script_log.size(log)
 
         def report(code: int | None) -> None:
-            attempt = read_attempt(_added(log, before), code, self._clock.now() - begun)
+            attempt = read_attempt(script_log.added(log, before), code, self._clock.now() - begun)
             if options.after_join and attempt:
                 options.after_join(attempt)
 
         try:
             changes = self._script(name, "join.sh", options.limit_seconds)
+            report(0)
+            return changes
         except ScriptFailed as error:
             report(error.code)
             raise
-        report(0)
-        return changes
 
     def _remove_from_cluster(self, machine: Machine) -> None:
         """Remove what a lost machine or an interrupted join left in the cluster: it would mislead the next join.
@@ -301,14 +300,14 @@ class Provisioner:
     def _script(self, machine: str, script: str, seconds: float) -> int:
         path = self._work.path / "provision" / machine / script
         log = self._work.logs / f"{machine}.log"
-        before = _size(log)
+        before = script_log.size(log)
         try:
             self._guests.run(
                 machine, _TIMED, input=path.read_text(), timeout_seconds=self._limit(seconds), log=log
             )
         except (CommandFailed, TimedOut) as error:
             # the end of the log may come from an earlier `up`
-            output = "\n".join(_added(log, before)[-_TAIL_LINES:])
+            output = "\n".join(script_log.added(log, before)[-_TAIL_LINES:])
             what = f"did not finish on {machine} within {self._limit(seconds):.0f} s"
             if isinstance(error, CommandFailed):
                 what, output = f"failed on {machine}", output or error.output
@@ -320,7 +319,9 @@ class Provisioner:
                 hint=f"see the whole log: {log}",
             ) from error
         changed = [
-            line.partition(" changed: ")[2].strip() for line in _added(log, before) if " changed: " in line
+            line.partition(" changed: ")[2].strip()
+            for line in script_log.added(log, before)
+            if " changed: " in line
         ]
         self._changed.update((machine, what) for what in changed)
         return len(changed)
@@ -336,16 +337,3 @@ class Provisioner:
 
     def _limit(self, seconds: float) -> float:
         return seconds * self._lab.patience
-
-
-def _size(log: Path) -> int:
-    return log.stat().st_size if log.exists() else 0
-
-
-def _added(log: Path, before: int) -> list[str]:
-    """The lines of a log after its first `before` bytes."""
-    if not log.exists():
-        return []
-    with log.open("rb") as stream:
-        stream.seek(before)
-        return stream.read().decode(errors="replace").splitlines()

@@ -89,9 +89,9 @@ def test_no_machine_can_rejoin_without_a_leader(work: Work) -> None:
 def test_a_join_beside_a_stale_member_ends_at_its_own_limit(work: Work) -> None:
     guests = Cluster("cp1", "cp3", led=("cp1", "cp3"), stale="10.213.7.12")
 
-    def gives_up() -> TimedOut:
+    def gives_up() -> Completed:
         (work.logs / "cp2.log").write_text("dial tcp 10.213.7.12:2379\n")
-        return TimedOut("gave up after 60 s")
+        raise TimedOut("gave up after 60 s")
 
     guests.special["cp2_join"] = gives_up
     with pytest.raises(ScriptFailed) as caught:
@@ -133,7 +133,8 @@ RUNS = (
 
 def ended(work: Work, code: Completed | HalabError, printed: str = RUNS) -> list[JoinAttempt]:
     guests = Cluster("cp1", "cp3", led=("cp1", "cp3"))
-    log, attempts = work.logs / "cp2.log", []
+    log = work.logs / "cp2.log"
+    attempts: list[JoinAttempt] = []
     log.write_text(EARLIER)
     clock = FakeClock()
 

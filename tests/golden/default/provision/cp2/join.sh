@@ -133,7 +133,7 @@ umask 077
 printf '%s\n' "$config" >/run/halab/kubeadm-join.yaml
 umask 022
 
-join=(kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables)
+join=(kubeadm join --config /run/halab/kubeadm-join.yaml '--ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables')
 # halab takes what follows for the output of kubeadm
 echo "runs: ${join[*]}"
 code=0

@@ -191,7 +191,7 @@ umask 022
 
 # `join` would only warn of a field that it does not know
 kubeadm config validate --config /run/halab/kubeadm-join.yaml
-join=(kubeadm join --config /run/halab/kubeadm-join.yaml --ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables)
+join=(kubeadm join --config /run/halab/kubeadm-join.yaml '--ignore-preflight-errors=SystemVerification,Swap,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables')
 # halab takes what follows for the output of kubeadm
 echo "runs: ${join[*]}"
 code=0
