@@ -43,4 +43,7 @@ def join(
     what, limit = f"expect {step.promised}", step.limit_seconds * site.lab.patience
     with progress.step(what, limit_seconds=limit) as shown:
         on_all(entries, join_one)
-        shown.done("; ".join(event.in_words for event in ended))
+        shown.done(
+            "; ".join(event.in_words for event in ended)
+            or "no machine joined: it was in the cluster already"
+        )

@@ -70,8 +70,8 @@ def test_several_machines_join_as_the_fault_says(tmp_path: Path) -> None:
 
 
 def test_a_machine_of_the_cluster_does_not_join(tmp_path: Path) -> None:
-    recorded, _, _ = join(tmp_path / "t.jsonl", lambda machine, options: None)
-    assert recorded == []
+    recorded, shown, _ = join(tmp_path / "t.jsonl", lambda machine, options: None)
+    assert recorded == [] and shown[-1].endswith("no machine joined: it was in the cluster already")
 
 
 @pytest.mark.parametrize(
