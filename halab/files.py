@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -57,6 +58,13 @@ def inside(name: str) -> str:
     return "/".join({"..": "up"}.get(part, part) for part in name.split("/") if part not in ("", "."))
 
 
+def write_hint(error: OSError) -> str:
+    """What to check after a file could not be written."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "check whether you may write there, and whether another user owns the folder"
+    return "check whether the disk is full"
+
+
 def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
     """Write a file in one step: a reader sees the old content or the new content, never a mixture."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -67,9 +75,7 @@ def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
         Path(temporary).replace(path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise HostProblem(
-            f"cannot write {path}: {error.strerror}", hint="check whether the disk is full"
-        ) from error
+        raise HostProblem(f"cannot write {path}: {error.strerror}", hint=write_hint(error)) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

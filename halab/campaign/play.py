@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from halab import files
 from halab.campaign.outcome import CampaignOutcome, CampaignRun, Repair
 from halab.campaign.plan import PlannedRun, minutes
 from halab.clock import RealClock
@@ -180,6 +181,4 @@ def as_halab_error(error: HalabError | OSError) -> HalabError:
     if isinstance(error, HalabError):
         return error
     path = f": {error.filename}" if error.filename else ""
-    return HostProblem(
-        f"{(error.strerror or str(error)).lower()}{path}", hint="check whether the disk is full"
-    )
+    return HostProblem(f"{(error.strerror or str(error)).lower()}{path}", hint=files.write_hint(error))

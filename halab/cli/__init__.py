@@ -15,6 +15,7 @@ import click
 from halab import __version__
 from halab.cli import streams
 from halab.cli.console import echo
+from halab.cli.options import CommandGroup
 from halab.errors import ExitCode, HalabError
 from halab.printable import brief
 
@@ -59,7 +60,7 @@ class Interrupted(KeyboardInterrupt):
     """SIGTERM or SIGHUP. Ends a command as Ctrl-C does: faults are healed on the way out."""
 
 
-class _Commands(click.Group):
+class _Commands(CommandGroup):
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)
 

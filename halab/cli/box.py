@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from halab.cli.console import echo_raw
-from halab.cli.options import json_option, print_json
+from halab.cli.options import CommandGroup, json_option, print_json
 
 
-@click.group("box")
+@click.group("box", cls=CommandGroup)
 def box_command() -> None:
     """Build and list boxes, the base images that machines start from."""
 

@@ -10,7 +10,7 @@ import click
 
 from halab.cli.complete import bug_names
 from halab.cli.console import echo
-from halab.cli.options import json_option, print_json
+from halab.cli.options import CommandGroup, json_option, print_json
 
 if TYPE_CHECKING:
     from halab.bugs.library import Bug
@@ -26,7 +26,7 @@ _IN_WORDS = {
 }
 
 
-@click.group("bugs", invoke_without_command=True)
+@click.group("bugs", cls=CommandGroup, invoke_without_command=True)
 @json_option
 @click.pass_context
 def bugs_command(context: click.Context, as_json: bool) -> None:

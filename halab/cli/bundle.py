@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from halab.cli.console import echo_raw
-from halab.cli.options import json_option, print_json
+from halab.cli.options import CommandGroup, json_option, print_json
 
 
-@click.group("bundle")
+@click.group("bundle", cls=CommandGroup)
 def bundle_command() -> None:
     """Build and list bundles, the binaries and images of one Kubernetes version."""
 

@@ -24,6 +24,24 @@ file_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
+# Longer than any summary.
+_SUMMARY_CHARACTERS = 1000
+
+
+class CommandGroup(click.Group):
+    """A group whose help has the complete summary of each command; click would cut it off at the end of the line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(_SUMMARY_CHARACTERS))
+                    for name, command in commands.items()
+                    if command
+                ]
+            )
+
 
 def lab_dir_of(file: Path) -> LabDir:
     from halab.lifecycle.lab import open_file

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from halab.cli.console import echo
-from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
 
 
-@click.group("snapshot")
+@click.group("snapshot", cls=CommandGroup)
 def snapshot_command() -> None:
     """Save the state of the whole lab and restore it later.
 

@@ -36,7 +36,8 @@ def heal(site: Site, journal: Journal, entry: Entry) -> None:
     """Undo a fault and remove it from the journal. If the heal fails, it stays in the journal."""
     if entry.fault not in FAULTS:
         raise LabProblem(
-            f"the journal contains a fault that this version of halab does not know: {entry.fault}"
+            f"the journal contains a fault that this version of halab does not know: {entry.fault}",
+            hint="heal it with the version that injected it, or rebuild the lab: `halab down && halab up`",
         )
     FAULTS[entry.fault].heal(site, entry)
     journal.closed(entry)

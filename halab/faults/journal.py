@@ -97,7 +97,7 @@ class Journal:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            hint = "check whether the disk is full"
+            hint = files.write_hint(error)
             raise HostProblem(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
 
     def _drop_partial_line(self) -> None:

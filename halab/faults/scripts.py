@@ -103,7 +103,7 @@ FAULTS = (
                 is_text=True,
             ),
             "limit": Option(
-                "the time that each of them may take", example="2m", default="60s", reads=_limit_of
+                "the time that each of these commands may take", example="2m", default="60s", reads=_limit_of
             ),
         },
         target=FaultTarget.ANY,

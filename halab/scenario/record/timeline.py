@@ -47,7 +47,7 @@ class Timeline:
                 with self._path.open("a") as sink:
                     sink.write(record.to_json() + "\n")
             except OSError as error:
-                hint = "check whether the disk is full"
+                hint = files.write_hint(error)
                 raise HostProblem(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
         return record
 

@@ -158,6 +158,13 @@ def test_a_disk_that_is_full_before_the_first_run_is_an_error_with_a_hint(stage:
     assert caught.value.hint == "check whether the disk is full"
 
 
+def test_a_folder_that_another_user_owns_is_an_error_with_a_hint(stage: Stage) -> None:
+    stage.errors["prepare a"] = PermissionError(13, "Permission denied", "/r")
+    with pytest.raises(HostProblem, match="permission denied: /r") as caught:
+        stage.play(planned_run("a"))
+    assert caught.value.hint == "check whether you may write there, and whether another user owns the folder"
+
+
 def test_a_rebuild_that_fails_ends_the_campaign(stage: Stage) -> None:
     stage.damages["a"] = stage.lacking["a"] = "everything"
     stage.errors["rebuild"] = HostProblem("no docker engine answers")

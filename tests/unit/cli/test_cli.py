@@ -57,6 +57,15 @@ def test_without_arguments_help_is_shown_as_a_usage_error(capsys: Shown) -> None
     assert "First steps:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [[], ["bugs"]])
+def test_summaries_of_commands_are_complete_on_a_narrow_terminal(
+    words: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main([*words, "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.split("\nCommands:\n")[1]
+
+
 def test_the_version_is_that_of_the_package(capsys: Shown) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr() == (f"halab {__version__}\n", "")
