@@ -27,12 +27,16 @@ _CHUNK_BYTES = 64 * 2**10
 
 @dataclass(frozen=True)
 class Server:
-    """The address of a server. Without a context, use plain HTTP. `tunnel` is the socket of a SOCKS5 proxy."""
+    """The address of a server. Without a context, use plain HTTP. `tunnel` is the socket of a SOCKS5 proxy.
+
+    A client with a `token` sends it with every request.
+    """
 
     host: str
     port: int
     context: ssl.SSLContext | None = None
     tunnel: str | None = None
+    token: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Connection:
     async def begin(self, method: str, path: str, body: bytes = b"") -> int:
         """Send a request and return the status of the answer. `content` yields its body, which may be endless."""
         headers = [("Host", self._server.host), ("User-Agent", "halab"), ("Accept", "application/json")]
+        if self._server.token:
+            headers.append(("Authorization", f"Bearer {self._server.token}"))
         if body:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         request = h11.Request(method=method, target=path, headers=headers)

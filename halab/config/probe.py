@@ -8,6 +8,8 @@ from enum import StrEnum
 class Question(StrEnum):
     READY = "ready"
     READ = "read"
+    GET = "get"  # a path that the scenario chooses
+    TOKEN = "token"  # any path, for a client that has the token of a service account
     LIST = "list"  # all objects of a namespace that halab has filled
     WRITE = "write"
     HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
@@ -37,6 +39,8 @@ class ProbeName(StrEnum):
     READY_VIA_LB = "ready-via-lb", Question.READY
     READ_VIA_LB = "read-via-lb", Question.READ
     WRITE_VIA_LB = "write-via-lb", Question.WRITE
+    GET_VIA_LB = "get-via-lb", Question.GET
+    TOKEN_VIA_LB = "token-via-lb", Question.TOKEN
     READ_KEPT_VIA_LB = "read-kept-via-lb", Question.READ, Way.KEPT
     LIST_VIA_LB = "list-via-lb", Question.LIST
     WATCH_VIA_LB = "watch-via-lb", Question.NEXT_EVENT, Way.WATCH
@@ -46,6 +50,8 @@ class ProbeName(StrEnum):
     READY_DIRECT = "ready-direct", Question.READY
     READ_DIRECT = "read-direct", Question.READ
     WRITE_DIRECT = "write-direct", Question.WRITE
+    GET_DIRECT = "get-direct", Question.GET
+    TOKEN_DIRECT = "token-direct", Question.TOKEN
     ETCD_DIRECT = "etcd-direct", Question.HEALTH
     SERIALIZABLE_READ = "serializable-read", Question.SERIALIZABLE
     SERVICE = "service", Question.SERVICE, Way.SHELL
@@ -67,4 +73,4 @@ class ProbeName(StrEnum):
     @property
     def needs_objects(self) -> bool:
         """True if it needs more in the cluster than a namespace."""
-        return self.question in (Question.LIST, Question.POD, Question.SERVICE)
+        return self.question in (Question.LIST, Question.POD, Question.SERVICE, Question.TOKEN)

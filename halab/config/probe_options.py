@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -15,12 +16,21 @@ from halab.config.quantities import Seconds
 _MOST_BYTES = 32_000_000
 # The API adds this to an object: names, times, the fields and who manages them (Kubernetes 1.37).
 _BYTES_PER_OBJECT = 390
+# Every authenticated client may ask for this list of API groups, and no other client.
+DEFAULT_PATH = "/apis"
+_PATH = re.compile(r"/[\w./?=&%:,~-]*", re.ASCII)
 
 
 def _pod_limit(seconds: float) -> float:
     if not 2 <= seconds <= 60:
         raise ValueError("should be 2s to 60s")
     return seconds
+
+
+def _api_path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        raise ValueError(f"should be a path of the API, such as /api/v1/nodes, not {text}")
+    return text
 
 
 class ListOptions(Model):
@@ -41,10 +51,20 @@ class PodOptions(Model):
     limit: Annotated[Seconds, AfterValidator(_pod_limit)] = 10.0
 
 
+class GetOptions(Model):
+    """What `get-via-lb` or `get-direct` asks for."""
+
+    path: Annotated[str, AfterValidator(_api_path)] = Field(
+        DEFAULT_PATH, description="a path of the API, such as /api/v1/nodes"
+    )
+
+
 class ProbeOptions(Model):
     """The sampler also asks the probes that are named here, even if no expectation names them."""
 
     list_via_lb: ListOptions = Field(ListOptions(), alias="list-via-lb")
+    get_via_lb: GetOptions = Field(GetOptions(), alias="get-via-lb")
+    get_direct: GetOptions = Field(GetOptions(), alias="get-direct")
     pod_starts: PodOptions = Field(PodOptions(), alias="pod-starts")
 
     @property
@@ -56,6 +76,14 @@ class ProbeOptions(Model):
     def limits(self) -> dict[str, float]:
         """The time limits of probes that have one of their own, in seconds."""
         return {str(ProbeName.POD_STARTS): self.pod_starts.limit}
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The paths that probes ask for, where a scenario can choose them."""
+        return {
+            str(ProbeName.GET_VIA_LB): self.get_via_lb.path,
+            str(ProbeName.GET_DIRECT): self.get_direct.path,
+        }
 
     def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
         if self.list_via_lb.answer_bytes > _MOST_BYTES:

@@ -1,4 +1,4 @@
-"""What probes need in the cluster besides the namespace of the writes: a long list, a Service and its pods.
+"""What probes need in the cluster besides the namespace of the writes: a long list, a Service and its pods, a token.
 
 It is made before the first question and removed after the last one. What a killed halab left is removed by the next
 run and by `halab heal`.
@@ -68,11 +68,13 @@ def make(
             _await(
                 partial(_require_ready, api, namespace), namespace, "the pods behind the Service", deadline
             )
-        if Question.POD in questions:
-            account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+        account, token = f"/api/v1/namespaces/{namespace}/serviceaccounts/default", ""
+        if questions & {Question.POD, Question.TOKEN}:
             _await(partial(api.get, account), namespace, "the service account of pods", deadline)
+        if Question.TOKEN in questions:
+            token = _create(api, f"{account}/token", {"spec": {}})["status"]["token"]
     count = listed.objects if Question.LIST in questions else 0
-    return Objects(namespace, count, address, images["pause"])
+    return Objects(namespace, count, address, images["pause"], token)
 
 
 def remove_leftovers(api: Api) -> list[str]:

@@ -268,6 +268,7 @@ class ScenarioRun:
             named_states=self._scenario.named_states,
             objects=objects,
             limits=self._scenario.probes.limits,
+            paths=self._scenario.probes.paths,
             tunnel=self._context.api.tunnel,
         )  # fmt: skip
         with launcher.sampling(config, self._folder.logs / "sampler.log") as still_sampled:

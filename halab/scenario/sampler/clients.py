@@ -14,6 +14,7 @@ from typing import Protocol, assert_never
 from halab.cluster.api import Credentials
 from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
 from halab.config.probe import Question
+from halab.config.probe_options import DEFAULT_PATH
 from halab.scenario.sampler.probes import Probe
 
 # A write creates an object with this name and its number.
@@ -59,7 +60,7 @@ class Identity:
         context = self.administrator
         if probe.question in (Question.HEALTH, Question.SERIALIZABLE):
             context = self.etcd
-        elif probe.question is Question.READY:
+        elif probe.question in (Question.READY, Question.TOKEN):
             context = self.anonymous
         return Server(probe.host, probe.port, context, self.tunnel)
 
@@ -116,6 +117,10 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
         case Question.READ:
             # a read of one object is answered by etcd's quorum, not from the cache of the API server
             return "GET", inside, b""
+        case Question.GET:
+            return "GET", probe.path, b""
+        case Question.TOKEN:
+            return "GET", DEFAULT_PATH, b""
         case Question.SERIALIZABLE:
             return "POST", "/v3/kv/range", _SERIALIZABLE
         case Question.LIST:

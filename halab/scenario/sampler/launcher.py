@@ -93,11 +93,12 @@ def sampler_config(
     named_states: Collection[str] = (),
     objects: Objects | None = None,
     limits: Mapping[str, float] | None = None,
+    paths: Mapping[str, str] | None = None,
     tunnel: str | None = None,
 ) -> SamplerConfig:
     """The configuration for a lab; `extra` are probes in addition to those of every run."""
     return SamplerConfig(
-        probes=probes(lab, extra, limits),
+        probes=probes(lab, extra, limits, paths),
         origin=origin,
         samples=str(samples),
         states=str(states),

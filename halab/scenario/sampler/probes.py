@@ -32,7 +32,8 @@ EMULATED_STATE_LIMIT_SECONDS = 2.0
 class Probe:
     """One question to one address, asked again and again. `machine` is None for the load balancer.
 
-    A node that asks a Service is the machine of that probe. `limit_seconds` is a time limit of its own.
+    A node that asks a Service is the machine of that probe. `limit_seconds` is a time limit of its own, `path` what a
+    scenario asks for.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Probe:
     port: int
     rate_hertz: float
     limit_seconds: float | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Objects:
     """What probes use in the cluster besides the namespace of the writes.
 
     `listed` is the number of objects in `namespace`. `service` is the cluster address of the Service, `image` the
-    image of pods. All are empty if no probe needs them.
+    image of pods, `token` that of a service account. All are empty if no probe needs them.
     """
 
     namespace: str = ""
     listed: int = 0
     service: str = ""
     image: str = ""
+    token: str = ""
 
 
 _ALWAYS = (
@@ -68,10 +71,16 @@ _ALWAYS = (
 )
 
 
-def probes(lab: Lab, extra: Collection[str] = (), limits: Mapping[str, float] | None = None) -> list[Probe]:
+def probes(
+    lab: Lab,
+    extra: Collection[str] = (),
+    limits: Mapping[str, float] | None = None,
+    paths: Mapping[str, str] | None = None,
+) -> list[Probe]:
     """The probes of every run, and the `extra` ones by name. Every question costs CPU, here and on the machines.
 
-    `limits` are the time limits of probes that have one of their own, in seconds.
+    `limits` are the time limits of probes that have one of their own, in seconds. `paths` are what probes ask for that
+    the scenario chooses.
     """
     wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, extra)}]
     most = most_hertz(lab)
@@ -92,8 +101,11 @@ def probes(lab: Lab, extra: Collection[str] = (), limits: Mapping[str, float] | 
         for name in wanted
         if name.is_direct
     ]
-    own = limits or {}
-    return [replace(probe, limit_seconds=own.get(probe.name)) for probe in through + direct]
+    own, chosen = limits or {}, paths or {}
+    return [
+        replace(probe, limit_seconds=own.get(probe.name), path=chosen.get(probe.name, ""))
+        for probe in through + direct
+    ]
 
 
 def _port(name: ProbeName) -> int:

@@ -14,6 +14,7 @@ import sys
 import time
 from asyncio import Task, TaskGroup
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -117,6 +118,8 @@ class SamplerProcess:
                 return Lister(server, config.objects)
             case Question.POD:
                 return PodStarter(server, config.objects, limit)
+            case Question.TOKEN:
+                server = replace(server, token=config.objects.token)
             case Question.SERVICE:
                 assert probe.machine is not None
                 return ServiceClient(self._shell(probe.machine), config.objects, limit)

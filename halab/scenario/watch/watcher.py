@@ -75,6 +75,7 @@ def watching(
             namespace=namespace,
             ssh_config=lab_dir.work.ssh_config,
             limits=ProbeOptions().limits,
+            paths=ProbeOptions().paths,
             tunnel=there.socket if there else None,
         )
         probes = [_slower(probe) for probe in config.probes if writes or not needs_writes(probe)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from dataclasses import replace
 
 import pytest
 from support.http_server import OK, saying, served
@@ -59,7 +60,8 @@ def test_a_closed_port_refuses_the_connection() -> None:
         asyncio.run(Connection.open(Server("127.0.0.1", 1)))
 
 
-def test_a_body_is_sent_with_its_length() -> None:
+def posted(token: str = "") -> bytes:
+    """What a server gets of a request with a body."""
     got = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,12 +70,25 @@ def test_a_body_is_sent_with_its_length() -> None:
         await writer.drain()
 
     async def ask() -> None:
-        async with served(serve) as server, await Connection.open(server) as connection:
+        async with (
+            served(serve) as server,
+            await Connection.open(replace(server, token=token)) as connection,
+        ):
             await connection.ask("POST", "/things", b"{}")
 
     asyncio.run(ask())
-    assert got[0].startswith(b"POST /things HTTP/1.1\r\n")
-    assert b"\r\nContent-Length: 2\r\n" in got[0]
+    return got[0]
+
+
+def test_a_body_is_sent_with_its_length() -> None:
+    request = posted()
+    assert request.startswith(b"POST /things HTTP/1.1\r\n")
+    assert b"\r\nContent-Length: 2\r\n" in request
+
+
+def test_a_token_is_sent_with_the_request() -> None:
+    assert b"\r\nAuthorization: Bearer a.b.c\r\n" in posted("a.b.c")
+    assert b"Authorization" not in posted()
 
 
 class Counting:

@@ -794,6 +794,9 @@ def test_every_need_of_a_fault_is_a_capability_that_a_scenario_can_name() -> Non
         ("{pod-starts: {limit: 1s}}", "s.yml:2: probes.pod-starts.limit: should be 2s to 60s"),
         ("{pod-starts: {limit: soon}}", "s.yml:2: probes.pod-starts.limit:"),
         ("{pod-start: {}}", "did you mean pod-starts?"),
+        ("{get-via-lb: {path: '/apis/example.com/v1/widgets?limit=1'}, get-direct: {}}", None),
+        ("{get-direct: {path: api/v1}}", "s.yml:2: probes.get-direct.path: should be a path of the API"),
+        ("{get-via-lb: {path: '/a b'}}", "s.yml:2: probes.get-via-lb.path: should be a path of the API"),
         ("[service]", "s.yml:2: probes:"),
     ],
 )

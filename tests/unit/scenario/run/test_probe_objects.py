@@ -40,7 +40,8 @@ class Api:
             self.asked.append((method, path, body))
         if self.refuse in path:
             return httpx.Response(403, text="quota")
-        return httpx.Response(200 if method == "DELETE" else 201, json={"spec": {"clusterIP": "10.96.0.77"}})
+        made = {"spec": {"clusterIP": "10.96.0.77"}, "status": {"token": "signed"}}
+        return httpx.Response(200 if method == "DELETE" else 201, json=made)
 
     def get(self, path: str) -> dict[str, Any]:
         if "labelSelector" in path:
@@ -104,6 +105,14 @@ def test_pods_that_do_not_become_ready_are_named_with_the_command_that_shows_the
 def test_the_service_account_of_pods_is_waited_for() -> None:
     with pytest.raises(TimedOut, match="the service account of pods.*answers 404"):
         make(Api(refuse="serviceaccounts"), "pod-starts")
+
+
+def test_a_token_is_that_of_the_service_account_in_the_namespace() -> None:
+    api = Api()
+    assert make(api, "token-via-lb", "token-direct").token == "signed"
+    assert api.created == {"namespaces": 1, "token": 1}
+    assert ("POST", "/api/v1/namespaces/space/serviceaccounts/default/token", {"spec": {}}) in api.asked
+    assert make(Api(), "pod-starts").token == ""
 
 
 def test_an_object_that_is_refused_ends_the_filling() -> None:

@@ -32,7 +32,7 @@ from halab.scenario.record import outage, timeline
 from halab.scenario.record.events import Sample
 from halab.scenario.record.lanes import Lane
 from halab.scenario.sampler import launcher, probes
-from halab.scenario.sampler.clients import request
+from halab.scenario.sampler.clients import Identity, request
 from halab.scenario.sampler.launcher import NOT_WRITTEN, SamplerConfig
 from halab.scenario.sampler.probes import Objects, Probe
 from halab.scenario.sampler.process import Sink, at_fixed_rate
@@ -85,6 +85,21 @@ def test_a_probe_may_have_a_time_limit_of_its_own() -> None:
     asked = probes.probes(lab_of(), ["pod-starts"], {"pod-starts": 15.0})
     assert {each.name: each.limit_seconds for each in asked}["pod-starts"] == 15
     assert {each.limit_seconds for each in asked if each.name != "pod-starts"} == {None}
+
+
+def test_a_scenario_chooses_the_path_of_a_get() -> None:
+    asked = probes.probes(lab_of(), ["get-via-lb", "get-direct"], paths={"get-via-lb": "/apis/x/v1/things"})
+    paths = {each.name: each.path for each in asked}
+    assert (paths["get-via-lb"], paths["get-direct"], paths["read-via-lb"]) == ("/apis/x/v1/things", "", "")
+    (get,) = (each for each in asked if each.name == "get-via-lb")
+    assert request(get, "space", None) == ("GET", "/apis/x/v1/things", b"")
+
+
+def test_a_token_takes_the_place_of_the_certificate(tmp_path: Path) -> None:
+    identity = Identity(*(ssl.create_default_context() for _ in range(3)))
+    probe = replace(REFUSED, question=Question.TOKEN)
+    assert identity.server(probe).context is identity.anonymous
+    assert request(probe, "space", None) == ("GET", "/apis", b"")
 
 
 def test_a_write_is_an_object_with_its_number() -> None:
