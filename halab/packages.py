@@ -119,6 +119,9 @@ class Distribution:
         return f"{command}  # {self.name} has no package of {missing}" if missing else command
 
     def _own_name(self, package: str) -> str | None:
+        if package == "docker.io" and self.ids[0] == "debian" and self.codename != "bookworm":
+            # since Debian 13 it only recommends the command, and `install` leaves out what is recommended
+            return "docker.io docker-cli"
         if (self.is_rhel and package in _NOT_IN_RHEL) or (self.is_ubuntu and package in _NOT_IN_UBUNTU):
             return None
         if self.family not in _COLUMNS or package not in _NAMES:

@@ -11,8 +11,10 @@ from halab.doctor.check import LIBVIRT_ONLY, Check, Finding, Pace, Subject, fail
 from halab.doctor.host import Files, Host
 from halab.doctor.kvm_guest import Boot, guest_for
 from halab.errors import HalabError
+from halab.printable import counted
 
 _DEVICE = Path("/dev/kvm")
+_GROUP = "kvm"
 # scripts/bare-host sets it for the commands that it runs.
 _BARE_HOST_KVM = "HALAB_BARE_HOST_KVM"
 _CONTAINERS = "provider: docker  # in the lab file; needs no KVM"
@@ -23,6 +25,7 @@ _UDEV_RULE = (
     """sh -c 'echo "KERNEL==\\"kvm\\", GROUP=\\"kvm\\", MODE=\\"0666\\", OPTIONS+=\\"static_node=kvm\\"" """
     """>/etc/udev/rules.d/99-kvm4all.rules && udevadm control --reload-rules && udevadm trigger --name-match=kvm'"""
 )
+_OPEN_DEVICE = f"sh -c 'chgrp {_GROUP} {_DEVICE} && chmod 660 {_DEVICE}'"
 # Under tcg an idle control plane uses more than one core. Of three on two cores the third did not join.
 _EMULATED_CORES_PER_NODE = 1.3
 
@@ -61,10 +64,12 @@ def kvm(host: Host, subject: Subject) -> Finding:
 def _without_permission(host: Host) -> Finding:
     """Machines need the permission of libvirt's qemu, not of this user, who only cannot boot the test guest."""
     seen = f"{host.user} has no permission to use {_DEVICE}"
-    fixes = (
-        fix.join_group(host, "kvm"),
-        f"{fix.as_root(host, _UDEV_RULE)}  # in CI, where nobody can log in again",
-    )
+    rule = fix.as_root(host, _UDEV_RULE)
+    fixes = (fix.join_group(host, _GROUP), f"{rule}  # in CI, where nobody can log in again")
+    if _GROUP in host.groups:
+        # a container or WSL may have a device of root alone
+        seen = f"{seen}, although in the group {_GROUP}: the device is not open to that group"
+        fixes = (rule, f"{fix.as_root(host, _OPEN_DEVICE)}  # without udev; until the next boot")
     try:
         if host.libvirt_has_kvm():
             return warning(f"{seen}, so it was not tested; libvirt says that it can use KVM", *fixes)
@@ -111,7 +116,7 @@ def nested(host: Host, subject: Subject) -> Finding:
 
 def processors(host: Host, subject: Subject) -> Finding:
     """There is a measured minimum only for emulated machines."""
-    seen = f"{host.cores} cores for {subject.nodes} nodes"
+    seen = f"{counted(host.cores, 'core')} for {counted(subject.nodes, 'node')}"
     if subject.written.accel is not Acceleration.TCG or subject.provider is not ProviderKind.LIBVIRT:
         return ok(seen)
     needed = round(_EMULATED_CORES_PER_NODE * subject.nodes)

@@ -10,6 +10,10 @@ OS_RELEASE = {
         'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\n'
         'VERSION="12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'
     ),
+    "debian-13": (
+        'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nNAME="Debian GNU/Linux"\nVERSION_ID="13"\n'
+        'VERSION="13 (trixie)"\nVERSION_CODENAME=trixie\nID=debian\n'
+    ),
     "ubuntu-24.04": (
         'PRETTY_NAME="Ubuntu 24.04.4 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION="24.04.4 LTS (Noble Numbat)"\n'
         "VERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\nUBUNTU_CODENAME=noble\n"

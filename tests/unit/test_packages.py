@@ -34,6 +34,11 @@ def test_a_package_that_several_names_stand_for_is_installed_once() -> None:
     assert install("fedora-41", "fdisk", "util-linux", as_root=True) == "dnf install -y util-linux"
 
 
+def test_an_engine_of_debian_comes_with_its_command() -> None:
+    assert install("debian-12", "docker.io").endswith(" docker.io")
+    assert install("debian-13", "docker.io").endswith(" docker.io docker-cli")
+
+
 def test_a_package_that_a_distribution_lacks_is_named_with_its_source() -> None:
     assert install("tumbleweed", "vagrant") == (
         "openSUSE Tumbleweed has no package of vagrant: get it from https://developer.hashicorp.com/vagrant/install"

@@ -224,6 +224,14 @@ def test_without_permission_kvm_is_a_warning_if_libvirt_has_it() -> None:
     assert "99-kvm4all.rules" in result.fixes[1]
 
 
+def test_who_is_in_the_group_kvm_already_is_not_told_to_join_it() -> None:
+    result = run_check("kvm", FakeHost(forbidden={KVM}, groups=frozenset({"ada", "kvm", "libvirt"})))
+    assert "although in the group kvm: the device is not open to that group" in result.seen
+    assert not [fix for fix in result.fixes if "usermod" in fix]
+    assert "99-kvm4all.rules" in result.fixes[0]
+    assert result.fixes[1].startswith("sudo sh -c 'chgrp kvm /dev/kvm && chmod 660 /dev/kvm'  # ")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -250,7 +258,7 @@ def test_kvm_fails_if_a_guest_boots_but_libvirt_does_not_see_the_device() -> Non
 
 
 def test_the_udev_rule_is_one_line_for_a_shell() -> None:
-    rule = run_check("kvm", FakeHost(forbidden={KVM})).fixes[1]
+    rule = run_check("kvm", FakeHost(forbidden={KVM})).fixes[0]
     sudo, shell, option, script = shlex.split(rule, comments=True)
     assert (sudo, shell, option) == ("sudo", "sh", "-c")
     assert shlex.split(script)[1] == 'KERNEL=="kvm", GROUP="kvm", MODE="0666", OPTIONS+="static_node=kvm"'
