@@ -26,6 +26,19 @@ as_root_with_cache() {
   as_root env "${given[@]}" "$@"
 }
 
+# Whether a process runs. One that ended stays as a zombie where the first process of a container waits for no child.
+runs() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
+
+# End a process: PID SECONDS. After that time it is killed.
+end() {
+  local pid=$1 deadline=$((SECONDS + ${2:-30}))
+  kill "$pid" 2>/dev/null || true
+  while runs "$pid"; do
+    [ $SECONDS -lt $deadline ] || kill -9 "$pid" 2>/dev/null || true
+    sleep 0.2
+  done
+}
+
 # Run a command as root while no other script of halab installs packages: `apt-get update` does not wait by itself.
 installing() { as_root flock /run/halab-packages.lock "$@"; }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,27 @@ def test_a_bare_host_as_root_has_the_users_files_with_every_sudo(tmp_path: Path)
     )
     assert done.stdout == "unit-test: no engine runs\n", done.stderr
     assert (tmp_path / "seen").read_text() == "/home/ada l, /big disk, yes\n"
+
+
+def test_a_process_that_nobody_waits_for_ends_too(tmp_path: Path) -> None:
+    """The first process of a container may be such a parent: a daemon that ended stays there as a zombie."""
+    pid_file = tmp_path / "child"
+    parent = (
+        "import pathlib, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"pathlib.Path('{pid_file}').write_text(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent]) as running:
+        try:
+            wait = f"until [ -s {pid_file} ]; do :; done"
+            shell = Shell(tmp_path, f"{wait}\nend $(cat {pid_file})\necho ended")
+            assert shell.line() == "ended"
+            status = Path(f"/proc/{pid_file.read_text()}/status").read_text()
+            assert "State:\tZ" in status
+            assert shell.end() == (0, "")
+        finally:
+            running.kill()
 
 
 def test_a_bare_host_takes_only_yes_or_no_for_kvm() -> None:
