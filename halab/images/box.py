@@ -25,8 +25,7 @@ from halab.progress import Progress
 # Increased when this module records something else about a box.
 FORMAT = 1
 _NOTED = "box.json"
-# For the progress.
-_BUILD_SECONDS = 300
+_BUILD_SECONDS = 3600
 # The file that a provider's machines start from: a tar of the root file system, or a box for `vagrant box add`.
 _FILES = {ProviderKind.DOCKER: "root.tar", ProviderKind.LIBVIRT: "libvirt.box"}
 # For the root file system and the file that is made from it. Measured with Kubernetes 1.37.2: 2.4 GB and 4.3 GB.
@@ -155,7 +154,7 @@ def _ensure_as_user(box: Box, recipe: Recipe, bundle: Bundle, progress: Progress
                 [sys.executable, "-m", *words, *(["--force"] if force else [])],
                 step,
                 env={"HALAB_CACHE": str(cache.folder()), **process.same_modules()},
-                limit_seconds=3600,
+                limit_seconds=_BUILD_SECONDS,
             )
         except CommandFailed as error:
             raise HostProblem(

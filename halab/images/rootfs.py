@@ -20,6 +20,8 @@ from halab.progress import Progress
 # Increased when this module makes other files from the same inputs.
 FORMAT = 2
 _PACKED = "root.tar"
+# A slow line to the mirror, or a busy host, may need most of it.
+_PACKAGES_SECONDS = 1800
 
 
 def build(recipe: Recipe, bundle: Bundle, tree: Path, progress: Progress) -> None:
@@ -64,7 +66,8 @@ def base(recipe: Recipe, progress: Progress) -> Path:
         if not (path / _PACKED).is_file():
             with (
                 progress.step(
-                    f"install {len(recipe.packages)} packages of {recipe.suite}", limit_seconds=600
+                    f"install {len(recipe.packages)} packages of {recipe.suite}",
+                    limit_seconds=_PACKAGES_SECONDS,
                 ),
                 cache.replacing(path) as folder,
             ):
@@ -78,7 +81,7 @@ def _mmdebstrap(recipe: Recipe, tar: Path) -> None:
          # documentation is a tenth of the files, and nobody reads it in a lab
          "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
          "--dpkgopt=path-exclude=/usr/share/locale/*", recipe.suite, tar],
-        timeout_seconds=1800, log=tar.parent / "mmdebstrap.log",
+        timeout_seconds=_PACKAGES_SECONDS, log=tar.parent / "mmdebstrap.log",
     )  # fmt: skip
 
 
