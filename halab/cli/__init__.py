@@ -102,7 +102,7 @@ def cli(debug: bool) -> None:
       halab doctor     Check whether this host can run the lab
       halab up         Build three control planes behind a load balancer
       halab run --all  Break them and report what a client saw
-      halab down       Remove everything
+      halab down       Remove the lab; recorded runs stay
     """
 
 

@@ -91,7 +91,7 @@ def render_command(file: Path, as_json: bool) -> None:
 @file_option
 @json_option
 def up_command(file: Path, as_json: bool) -> None:
-    """Build the lab and wait until it is steady. A second `halab up` changes nothing.
+    """Build the lab and wait until it is steady. A second `halab up` only applies what changed.
 
     \b
     Example:

@@ -35,7 +35,8 @@ def of_cpus(domain: Domain, machine: Machine, cpus: float | None) -> None:
         raise Unable(f"libvirt cannot limit processors here: {error.get_error_message()}") from error
     is_free = reported <= 0 or reported >= _NO_QUOTA
     if reported != share and not (cpus is None and is_free):
-        raise HostProblem(f"{machine.name} may run {reported} µs of 100000, not {share}")
+        seen = f"it reports {reported} µs of 100000, not {share}"
+        raise HostProblem(f"libvirt did not set the limit of processor time of {machine.name}: {seen}")
 
 
 def of_writes(domain: Domain, machine: Machine, per_second: int | None) -> None:

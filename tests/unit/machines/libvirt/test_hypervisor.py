@@ -170,7 +170,7 @@ def test_processors_are_limited_or_unable_is_raised() -> None:
     for cpus in (0.5, None):
         with pytest.raises(Unable, match="cannot limit processors here"):
             libvirt_limits.of_cpus(unlimited, machine, cpus)
-    with pytest.raises(HostProblem, match="cp1 may run 100 µs"):
+    with pytest.raises(HostProblem, match="of cp1: it reports 100 µs"):
         libvirt_limits.of_cpus(other, machine, 0.5)
 
 
