@@ -96,9 +96,10 @@ def test_a_scenario_chooses_the_path_of_a_get() -> None:
 
 
 def test_a_token_takes_the_place_of_the_certificate(tmp_path: Path) -> None:
-    identity = Identity(*(ssl.create_default_context() for _ in range(3)))
+    administrator, anonymous, etcd = (ssl.create_default_context() for _ in range(3))
+    identity = Identity(administrator, anonymous, etcd)
     probe = replace(REFUSED, question=Question.TOKEN)
-    assert identity.server(probe).context is identity.anonymous
+    assert identity.server(probe).context is anonymous
     assert request(probe, "space", None) == ("GET", "/apis", b"")
 
 
