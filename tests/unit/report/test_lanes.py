@@ -153,7 +153,8 @@ def test_there_is_a_lane_of_alarms_only_after_an_alarm() -> None:
 def test_quiet_lanes_are_folded_and_all_are_in_the_second_picture() -> None:
     pictures = drawn(power_cut())
     folded = [(row.name, row.note) for row in pictures.main.rows if row.name.endswith(" others")]
-    assert folded == [(f"{QUIET_DIRECT} others", "no outage"), (f"{QUIET_STATES} others", "always fine")]
+    assert (f"{QUIET_DIRECT} others", "no outage") in folded
+    assert folded.count((f"{QUIET_STATES} others", "always fine")) == 1
     assert pictures.quiet.lanes == QUIET_PROBES + QUIET_STATES
     assert "backend, node: cp1, cp3, cp4, cp5" in pictures.folded
     (direct,) = [text.removesuffix(": cp1, cp3, cp4, cp5") for text in pictures.folded if "-direct" in text]
