@@ -10,20 +10,20 @@ import pytest
 from support.cli_driver import UserLab
 
 # No scenario of the catalogue is run here for its verdict alone: their bounds were measured on processors that had time
-# to spare, and break on a host that is too busy. scripts/nightly runs all of them. `move-etcd-leader` is run below, in
-# a campaign. The twins pause a process and set the load balancer up badly.
+# to spare, and break on a host that is too busy. scripts/nightly runs all of them. The bounds below are wide. The twins
+# pause a process and set the load balancer up badly.
 # One twin adds a fault, the other changes a setting of the lab. The twin that replaces a fault is that of `mine.yml`.
 TWINS = ("pause-etcd-leader", "hang-apiserver")
 # What a user's scenario can expect besides the probes of every run: probes with objects of their own, facts by name.
 CLIENTS_VIEW = (
-    "probe: list-via-lb, ok: within 20s",
-    "probe: watch-resuming, ok: within 20s",
-    "probe: pod-starts, ok: within 40s",
-    "probe: service, on: all-cp, ok: within 40s",
-    "probe: serializable-read, on: all-cp, ok: within 20s",
-    "fact: etcd-member, on: all-cp, value: voter, reached: within 20s",
-    "fact: kubernetes-endpoint, on: all-cp, value: listed, reached: within 20s",
-    "fact: unit-state, unit: kubelet, on: all-cp, value: active, reached: within 20s",
+    "probe: list-via-lb, ok: within 90s",
+    "probe: watch-resuming, ok: within 90s",
+    "probe: pod-starts, ok: within 2m",
+    "probe: service, on: all-cp, ok: within 2m",
+    "probe: serializable-read, on: all-cp, ok: within 90s",
+    "fact: etcd-member, on: all-cp, value: voter, reached: within 90s",
+    "fact: kubernetes-endpoint, on: all-cp, value: listed, reached: within 90s",
+    "fact: unit-state, unit: kubelet, on: all-cp, value: active, reached: within 90s",
     "fact: etcd-memory, on: all-cp, increase: 500, during: moved",
 )
 # These need a kernel, a clock or a disk that the machine does not share with the host.
@@ -63,10 +63,10 @@ def test_a_users_own_scenario_runs_with_its_checks_and_its_twin_fails_by_a_named
         "    assert lb.service('haproxy').is_running\n"
     )
     (folder / "mine.yml").write_text(
-        "title: Mine\nteaches: Something.\nprobes: {list-via-lb: {objects: 50}}\n"
+        "title: Mine\nteaches: Something.\nprobes: {list-via-lb: {objects: 50}, pod-starts: {limit: 30s}}\n"
         "steps:\n"
         "  - {inject: move-etcd-leader, name: moved, on: etcd-leader}\n"
-        "  - expect: {fact: etcd-leader, changed: within 10s}\n"
+        "  - expect: {fact: etcd-leader, changed: within 60s}\n"
         + "".join(f"  - expect: {{{expected}}}\n" for expected in CLIENTS_VIEW)
         + "recover: {steady: within 2m}\nchecks: [test_mine.py]\n"
         "twin: {replace: {moved: nothing}}\n"
@@ -166,7 +166,14 @@ def test_a_lab_is_not_steady_while_a_leader_that_lost_its_lease_still_runs(hapro
 
 def test_several_runs_have_one_report(haproxy_lab: UserLab) -> None:
     known = set(haproxy_lab.runs())
-    results = json.loads(haproxy_lab.ok("run", "move-etcd-leader", "--repeat", "2", "--seed", "7", "--json"))
+    (haproxy_lab.folder / "leader.yml").write_text(
+        "title: The etcd leader hands over\nteaches: Something.\n"
+        "steps:\n"
+        "  - {inject: move-etcd-leader, name: moved, on: etcd-leader}\n"
+        "  - expect: {fact: etcd-leader, changed: within 60s}\n"
+        "recover: {steady: within 3m}\n"
+    )
+    results = json.loads(haproxy_lab.ok("run", "./leader.yml", "--repeat", "2", "--seed", "7", "--json"))
     assert [result["verdict"] for result in results] == ["pass", "pass"]
     assert all(
         kinds_of_promises(result) >= {"expectation", "recovery", "ledger", "members", "audit"}
@@ -177,7 +184,7 @@ def test_several_runs_have_one_report(haproxy_lab: UserLab) -> None:
     written = json.loads((campaign / "campaign.json").read_text())
     assert written["seed"] == 7
     (scenario,) = written["scenarios"]
-    assert scenario["scenario"] == "move-etcd-leader"
+    assert scenario["scenario"] == "leader"
     assert len(scenario["runs"]) == 2
     assert all((campaign / run["folder"] / "report.html").exists() for run in scenario["runs"])
     haproxy_lab.ok("report", str(campaign))
