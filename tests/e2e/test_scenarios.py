@@ -71,7 +71,6 @@ def test_a_users_own_scenario_runs_with_its_checks_and_its_twin_fails_by_a_named
         # options of a probe are enough to have it asked
         + ("probes: {list-via-lb: {objects: 50}, pod-starts: {limit: 30s}}\n" if clients is COSTLY else "")
         + "steps:\n"
-        "steps:\n"
         "  - {inject: move-etcd-leader, name: moved, on: etcd-leader}\n"
         "  - expect: {fact: etcd-leader, changed: within 60s}\n"
         + "".join(f"  - expect: {{{expected}}}\n" for expected in clients)
