@@ -9,7 +9,7 @@ class Question(StrEnum):
     READY = "ready"
     READ = "read"
     GET = "get"  # a path that the scenario chooses
-    TOKEN = "token"  # any path, for a client that has the token of a service account
+    TOKEN = "token"  # the list of API groups, for a client with the token of a service account
     LIST = "list"  # all objects of a namespace that halab has filled
     WRITE = "write"
     HEALTH = "health"  # of an etcd member: it answers after a round of its quorum

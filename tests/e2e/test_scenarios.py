@@ -1,4 +1,4 @@
-"""Scenarios of every kind of fault and some losing twins, on a real lab: the verdicts are the expected ones."""
+"""Losing twins, a scenario of the user's own, general faults and a campaign, on a real lab."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def test_what_a_container_cannot_do_is_skipped_with_the_reason(name: str, haprox
     assert SKIPPED[name] in " ".join(result["reasons"])
 
 
-@pytest.mark.parametrize("clients", [CLIENTS_VIEW, pytest.param(COSTLY, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "clients",
+    [pytest.param(CLIENTS_VIEW, id="cheap"), pytest.param(COSTLY, id="costly", marks=pytest.mark.nightly)],
+)
 def test_a_users_own_scenario_runs_with_its_checks_and_its_twin_fails_by_a_named_expectation(
     clients: tuple[str, ...], haproxy_lab: UserLab
 ) -> None:
