@@ -92,3 +92,6 @@ class ProbeOptions(Model):
                 ("probes", "list-via-lb"),
                 f"an answer would have about {size} MB; the most is {_MOST_BYTES // 1_000_000} MB",
             )
+
+
+DEFAULT_OPTIONS = ProbeOptions()

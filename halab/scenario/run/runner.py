@@ -267,8 +267,7 @@ class ScenarioRun:
             ssh_config=self._context.work.ssh_config,
             named_states=self._scenario.named_states,
             objects=objects,
-            limits=self._scenario.probes.limits,
-            paths=self._scenario.probes.paths,
+            options=self._scenario.probes,
             tunnel=self._context.api.tunnel,
         )  # fmt: skip
         with launcher.sampling(config, self._folder.logs / "sampler.log") as still_sampled:

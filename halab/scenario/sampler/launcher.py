@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import balancer
 from halab.cluster.api import Credentials
 from halab.config.probe import Question, Way
+from halab.config.probe_options import DEFAULT_OPTIONS, ProbeOptions
 from halab.errors import HalabError, HostProblem, TunnelLost
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, time_limit_seconds
 from halab.scenario.sampler.probes import (
@@ -93,13 +94,12 @@ def sampler_config(
     ssh_config: Path,
     named_states: Collection[str] = (),
     objects: Objects | None = None,
-    limits: Mapping[str, float] | None = None,
-    paths: Mapping[str, str] | None = None,
+    options: ProbeOptions = DEFAULT_OPTIONS,
     tunnel: str | None = None,
 ) -> SamplerConfig:
     """The configuration for a lab; `extra` are probes in addition to those of every run."""
     return SamplerConfig(
-        probes=probes(lab, extra, limits, paths),
+        probes=probes(lab, extra, options),
         origin=origin,
         samples=str(samples),
         states=str(states),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from halab.config.kubernetes import API_PORT
 from halab.config.probe import ProbeName, Question, Way
+from halab.config.probe_options import DEFAULT_OPTIONS, ProbeOptions
 from halab.topology.lab import ETCD_PORT, Lab, Machine
 
 # Two samples limit the ends of an outage: at 10 Hz, half of all measurements are off by less than 30 ms.
@@ -71,17 +72,8 @@ _ALWAYS = (
 )
 
 
-def probes(
-    lab: Lab,
-    extra: Collection[str] = (),
-    limits: Mapping[str, float] | None = None,
-    paths: Mapping[str, str] | None = None,
-) -> list[Probe]:
-    """The probes of every run, and the `extra` ones by name. Every question costs CPU, here and on the machines.
-
-    `limits` are the time limits of probes that have one of their own, in seconds. `paths` are what probes ask for that
-    the scenario chooses.
-    """
+def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAULT_OPTIONS) -> list[Probe]:
+    """The probes of every run, and the `extra` ones by name. Every question costs CPU, here and on the machines."""
     wanted = [name for name in ProbeName if name in {*_ALWAYS, *map(str, extra)}]
     most = most_hertz(lab)
     through = [
@@ -101,9 +93,8 @@ def probes(
         for name in wanted
         if name.is_direct
     ]
-    own, chosen = limits or {}, paths or {}
     return [
-        replace(probe, limit_seconds=own.get(probe.name), path=chosen.get(probe.name, ""))
+        replace(probe, limit_seconds=options.limits.get(probe.name), path=options.paths.get(probe.name, ""))
         for probe in through + direct
     ]
 

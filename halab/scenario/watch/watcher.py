@@ -14,7 +14,7 @@ from pathlib import Path
 from halab.clock import RealClock
 from halab.cluster.api import Api
 from halab.config.probe import ProbeName, Question
-from halab.config.probe_options import ListOptions, ProbeOptions
+from halab.config.probe_options import ListOptions
 from halab.errors import BadUsage, HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import access, providers
@@ -74,8 +74,6 @@ def watching(
             states=folder / "states.jsonl",
             namespace=namespace,
             ssh_config=lab_dir.work.ssh_config,
-            limits=ProbeOptions().limits,
-            paths=ProbeOptions().paths,
             tunnel=there.socket if there else None,
         )
         probes = [_slower(probe) for probe in config.probes if writes or not needs_writes(probe)]

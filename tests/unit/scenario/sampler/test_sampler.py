@@ -27,6 +27,7 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
 from halab.config.lab import ProviderKind
 from halab.config.probe import ProbeName, Question, Way
+from halab.config.probe_options import ProbeOptions
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
 from halab.scenario.record import outage, timeline
 from halab.scenario.record.events import Sample
@@ -82,15 +83,25 @@ def test_every_probe_is_asked_of_the_balancer_or_of_each_control_plane() -> None
 
 
 def test_a_probe_may_have_a_time_limit_of_its_own() -> None:
-    asked = probes.probes(lab_of(), ["pod-starts"], {"pod-starts": 15.0})
+    asked = probes.probes(
+        lab_of(), ["pod-starts"], ProbeOptions.model_validate({"pod-starts": {"limit": "15s"}})
+    )
     assert {each.name: each.limit_seconds for each in asked}["pod-starts"] == 15
     assert {each.limit_seconds for each in asked if each.name != "pod-starts"} == {None}
 
 
 def test_a_scenario_chooses_the_path_of_a_get() -> None:
-    asked = probes.probes(lab_of(), ["get-via-lb", "get-direct"], paths={"get-via-lb": "/apis/x/v1/things"})
+    asked = probes.probes(
+        lab_of(),
+        ["get-via-lb", "get-direct"],
+        ProbeOptions.model_validate({"get-via-lb": {"path": "/apis/x/v1/things"}}),
+    )
     paths = {each.name: each.path for each in asked}
-    assert (paths["get-via-lb"], paths["get-direct"], paths["read-via-lb"]) == ("/apis/x/v1/things", "", "")
+    assert (paths["get-via-lb"], paths["get-direct"], paths["read-via-lb"]) == (
+        "/apis/x/v1/things",
+        "/apis",
+        "",
+    )
     (get,) = (each for each in asked if each.name == "get-via-lb")
     assert request(get, "space", None) == ("GET", "/apis/x/v1/things", b"")
 
@@ -132,9 +143,10 @@ def test_a_question_with_a_client_of_its_own_is_not_one_request(question: Questi
 @pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
 def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
     config = launcher.sampler_config(
-        lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb"],
+        lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb", "pod-starts"],
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
-        ssh_config=tmp_path / "ssh_config", named_states=["kubelet.service"], limits={"watch-via-lb": 3.0},
+        ssh_config=tmp_path / "ssh_config", named_states=["kubelet.service"],
+        options=ProbeOptions.model_validate({"pod-starts": {"limit": "3s"}}),
         objects=Objects("space", 3, "10.96.0.1", "pause"),
     )  # fmt: skip
     assert SamplerConfig.from_json(config.to_json()) == config
