@@ -32,20 +32,33 @@ _IN_WORDS = {
 def bugs_command(context: click.Context, as_json: bool) -> None:
     """List public bug reports, show one, and reproduce it.
 
-    Without a subcommand, list all bugs. The column SHOWED says in how many recorded runs a bug showed. `not run` means
-    that there is no recorded run.
+    Without a subcommand, list all bugs.
 
     \b
     Examples:
       halab bugs
-      halab bugs --json
+      halab bugs reproduce kubelet-not-enabled
+    """
+    if not context.invoked_subcommand:
+        context.invoke(list_command, as_json=as_json)
+
+
+@bugs_command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List all bugs.
+
+    The column SHOWED says in how many recorded runs a bug showed. `not run` means that there is no recorded run.
+
+    \b
+    Examples:
+      halab bugs list
+      halab bugs list --json
     """
     from halab.bugs import library
     from halab.cli.console import table
     from halab.config.bug import issue_of
 
-    if context.invoked_subcommand:
-        return
     bugs = [library.find(name) for name in library.names()]
     if as_json:
         print_json([library.as_data(bug) for bug in bugs])

@@ -159,17 +159,31 @@ def stop_command(file: Path) -> None:
 @click.command("down")
 @file_option
 @click.option("--runs", is_flag=True, help="Also remove the recorded runs.")
-def down_command(file: Path, runs: bool) -> None:
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep the machines, off and as `halab up` saved them, for a quick next `halab up`.",
+)
+def down_command(file: Path, runs: bool, keep: bool) -> None:
     """Remove the lab's machines, network and keys. The recorded runs stay.
 
     \b
     Example:
       halab down
+      halab down --keep && halab up
     """
     from halab.cli.console import progress
     from halab.lifecycle.down import down
     from halab.lifecycle.lab import open_file
 
+    if keep:
+        if runs:
+            raise click.UsageError("--keep and --runs exclude each other: use one of them.")
+        from halab.lifecycle import kept_lab
+
+        kept_lab.keep(lab_dir_of(file), progress())
+        echo("the machines are off; `halab up` starts them again, `halab down` removes them", err=True)
+        return
     removed = down(open_file(file, reads_own_files=False), progress(), runs=runs)
     echo(f"removed {', '.join(removed)}" if removed else "nothing to remove", err=True)
 

@@ -35,15 +35,21 @@ def down(lab_dir: LabDir, progress: Progress, *, runs: bool = False) -> list[str
         progress.say(f"{kind} does not answer, so halab does not know whether it has machines of this lab")
         return []
     with labs.locked(lab_dir, f"down, process {os.getpid()}", amid_restore=True):
-        with progress.step("remove the machines", limit_seconds=120) as step:
-            old_work = machine_info.moved_from(lab_dir.work)
-            works = [lab_dir.work, *([old_work] if old_work else [])]
-            removed = [name for work in works for name in _remove(lab_dir, provider, work)]
-            step.done(", ".join(removed) or "there are none")
-        workfiles.clear(lab_dir, runs=runs)
-        for work in works:
-            allocation.release(work.path)
+        removed = down_locked(lab_dir, provider, progress, runs=runs)
     lab_dir.work.remove_if_empty()
+    return removed
+
+
+def down_locked(lab_dir: LabDir, provider: Provider, progress: Progress, *, runs: bool = False) -> list[str]:
+    """Like `down`, for a caller that holds the lab's lock. The empty work folder stays."""
+    with progress.step("remove the machines", limit_seconds=120) as step:
+        old_work = machine_info.moved_from(lab_dir.work)
+        works = [lab_dir.work, *([old_work] if old_work else [])]
+        removed = [name for work in works for name in _remove(lab_dir, provider, work)]
+        step.done(", ".join(removed) or "there are none")
+    workfiles.clear(lab_dir, runs=runs)
+    for work in works:
+        allocation.release(work.path)
     return removed
 
 

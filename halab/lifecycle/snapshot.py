@@ -134,11 +134,15 @@ def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
                 f"the snapshot {name} is incomplete: {', '.join(snapshot.missing)} missing",
                 hint=f"delete it with `halab snapshot delete {name}`",
             )
-        _restore_machines(lab_dir, machines, name, progress)
+        restore_locked(lab_dir, machines, name, progress)
         # containers have booted; virtual machines continue with a stepped clock, and their leases expire only now
         continues = lab.provider is ProviderKind.LIBVIRT
-        hold = lab.lease_seconds + _AFTER_LEASE_SECONDS if continues else 0
-        return wait_steady(lab_dir, lab, progress, hold_seconds=hold, all_booted=not continues)
+        return wait_steady(lab_dir, lab, progress, hold_seconds=hold_seconds(lab), all_booted=not continues)
+
+
+def hold_seconds(lab: Lab) -> float:
+    """How long a restored lab must stay steady: leases of virtual machines that continue expire only then."""
+    return lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
 
 
 def reset(lab_dir: LabDir, progress: Progress) -> Observation:
@@ -170,7 +174,10 @@ def save_after_up(
         progress.say(f"the lab was not saved, so `halab reset` is not available: {error.message}")
 
 
-def _restore_machines(lab_dir: LabDir, machines: LabMachines, name: str, progress: Progress) -> None:
+def restore_locked(
+    lab_dir: LabDir, machines: LabMachines, name: str, progress: Progress, *, starts: bool = True
+) -> None:
+    """Restore the machines, for a caller that holds the lab's lock. Start them, or let them continue, if `starts`."""
     lab, work, power = machines.lab, lab_dir.work, machines.power()
     replace(work.restoring, name + "\n")
     if any(machines.state(machine) is PowerState.GONE for machine in _names(lab)):
@@ -185,8 +192,10 @@ def _restore_machines(lab_dir: LabDir, machines: LabMachines, name: str, progres
     with progress.step(f"restore the snapshot {name}", limit_seconds=_RESTORE_SECONDS * lab.patience):
         on_all(_names(lab), lambda machine: machines.restore(machine, name))
         work.known_hosts.unlink(missing_ok=True)
-        on_all(_names(lab), resume)
+        if starts:
+            on_all(_names(lab), resume)
     work.journal.unlink(missing_ok=True)
+    work.kept.unlink(missing_ok=True)
     work.restoring.unlink()
 
 

@@ -101,6 +101,8 @@ def read_status(lab_dir: LabDir) -> Status:
         )
     elif restoring:
         seen = Observation((f"restoring the snapshot {restoring} was interrupted",))
+    elif lab_dir.work.kept.exists():
+        seen = Observation(("the lab is down and was kept: start it with `halab up`",))
     elif not_running:
         seen = Observation(tuple(f"{name} does not run" for name in not_running))
     elif not lab_dir.work.kubeconfig.exists():

@@ -14,6 +14,7 @@ from halab.errors import HalabError, LabProblem
 from halab.files import replace
 from halab.lifecycle import (
     access,
+    kept_lab,
     kubeadm_check,
     machine_info,
     orphans,
@@ -55,6 +56,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
     is_checked = kubeadm_check.require(lab_dir)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
         provider = providers.connect(lab_dir)
+        kept_lab.remove_if_changed(lab_dir, provider, own, patches, progress)
         orphans.reclaim(lab_dir, provider, progress)
         # until the networks of this lab exist, no other halab process may choose networks
         with host_lock(HostLock.NETWORKS):
@@ -81,7 +83,8 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
         with nullcontext() if is_temporary else _explained_failure(lab_dir):
             rendered = workfiles.rendered(lab_dir, lab, patches, own, base=base)
             workfiles.write(lab_dir, {**rendered, **machine_info.record(lab_dir.work, lab, patches)})
-            started = boot(lab_dir, machines, progress)
+            brought_back = kept_lab.bring_back(lab_dir, machines, progress)
+            started = brought_back + boot(lab_dir, machines, progress)
             payload = providers.payload(lab_dir, lab)
             guests, clock = access.guests(lab_dir), RealClock()
             provisioner = Provisioner(lab, lab_dir.work, guests, progress, clock, payload, own.images)
@@ -89,8 +92,10 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             _save_credentials(lab_dir, provisioner)
             applier = ManifestApplier(lab, guests, provisioner.guide, clock, progress)
             changes += applier.apply(own.manifests)
-            all_booted = started == len(lab.machines) and changes == 0
-            seen = wait_steady(lab_dir, lab, progress, all_booted=all_booted)
+            continues = brought_back > 0 and lab.provider is ProviderKind.LIBVIRT
+            all_booted = started == len(lab.machines) and changes == 0 and not continues
+            hold = snapshot.hold_seconds(lab) if continues else 0
+            seen = wait_steady(lab_dir, lab, progress, hold_seconds=hold, all_booted=all_booted)
             # even if nothing was changed: an earlier `up` may have ended before it saved the lab
             snapshot.save_after_up(lab_dir, machines, progress, changed=changes > 0)
             return UpResult(lab, seen, started + changes)
@@ -117,7 +122,7 @@ def start(lab_dir: LabDir, progress: Progress) -> Observation:
                     hint="create them again with `halab up`",
                 )
         require_thawed(machines)
-        booted = boot(lab_dir, machines, progress)
+        booted = kept_lab.bring_back(lab_dir, machines, progress) + boot(lab_dir, machines, progress)
         return wait_steady(lab_dir, lab, progress, all_booted=booted == len(lab.machines))
 
 

@@ -99,6 +99,11 @@ class Work:
         """The name of the snapshot that is being restored; the file exists until all machines are restored."""
         return self.path / "restoring"
 
+    @property
+    def kept(self) -> Path:
+        """Exists after `down --keep` until the lab starts again: the machines are off, as `up` saved them."""
+        return self.path / "kept"
+
     def of_vagrant(self, machine: str, provider: str = "libvirt") -> Path:
         """The folder of Vagrant's files about a machine."""
         return self.path / ".vagrant" / "machines" / machine / provider

@@ -33,6 +33,20 @@ def test_reset_restores_the_lab_that_up_made_though_a_machine_is_gone(haproxy_la
     assert json.loads(haproxy_lab.ok("up", "--json"))["changes"] == 0
 
 
+def test_a_kept_lab_comes_back_as_up_saved_it(haproxy_lab: UserLab) -> None:
+    haproxy_lab.ok("kubectl", "--", "create", "namespace", "made-later")
+    haproxy_lab.ok("inject", "cut-link", "--on", "cp1")
+    haproxy_lab.ok("down", "--keep")
+    status = haproxy_lab.status()
+    assert {machine["state"] for machine in status["machines"]} == {"stopped"}
+    assert status["missing"] == ["the lab is down and was kept: start it with `halab up`"]
+    assert status["open_faults"] == []
+    haproxy_lab.ok("up")
+    assert haproxy_lab.status()["steady"]
+    assert "namespace/made-later" not in namespaces(haproxy_lab)
+    assert json.loads(haproxy_lab.ok("up", "--json"))["changes"] == 0
+
+
 def test_heal_thaws_the_machines_of_a_save_that_was_killed(haproxy_lab: UserLab) -> None:
     child = haproxy_lab.begin("snapshot", "save", "killed")
     deadline = time.monotonic() + 60

@@ -45,15 +45,17 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return staged
 
 
-def test_the_list_has_every_bug_with_its_report(capsys: Shown) -> None:
-    assert main(["bugs"]) == 0
+@pytest.mark.parametrize("words", [["bugs"], ["bugs", "list"]])
+def test_the_list_has_every_bug_with_its_report(words: list[str], capsys: Shown) -> None:
+    assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["NAME", *library.names()]
     assert any("etcd-io/etcd#22214" in line for line in lines)
 
 
-def test_the_list_can_be_printed_as_json(capsys: Shown) -> None:
-    assert main(["bugs", "--json"]) == 0
+@pytest.mark.parametrize("words", [["bugs", "--json"], ["bugs", "list", "--json"]])
+def test_the_list_can_be_printed_as_json(words: list[str], capsys: Shown) -> None:
+    assert main(words) == 0
     bugs = {bug["name"]: bug for bug in json.loads(capsys.readouterr().out)}
     assert list(bugs) == library.names()
     assert bugs[NAME]["references"][0] == {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fake_machines import LAB, NAMES, FakeMachines
 from support.fake_power import FakePower
 from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
@@ -18,46 +18,6 @@ from halab.lifecycle import access, providers, snapshot
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, open_file
 from halab.machines.power import PowerState
-from halab.machines.snapshots import Saved
-
-LAB = lab_of(name="ha")
-NAMES = [machine.name for machine in LAB.machines]
-
-
-class FakeMachines:
-    """The machines of a lab. Records the saved ones, and the power states of all machines during a save."""
-
-    lab = LAB
-
-    def __init__(self, power: FakePower) -> None:
-        self.fake_power = power
-        self.snapshots_saved: list[Saved] = []
-        self.states: list[PowerState] = []
-        self.restored: list[str] = []
-        self.fails_at = ""
-
-    def power(self) -> FakePower:
-        return self.fake_power
-
-    def state(self, machine: str) -> PowerState:
-        return self.fake_power.state(machine)
-
-    def save(self, machine: str, name: str) -> None:
-        self.states += [self.fake_power.state(name) for name in NAMES]
-        if machine == self.fails_at:
-            raise HostProblem("no space left")
-        self.snapshots_saved.append(Saved(name, machine, datetime(2026, 11, 26, tzinfo=UTC)))
-
-    def restore(self, machine: str, name: str) -> None:
-        if machine == self.fails_at:
-            raise HostProblem("no such image")
-        self.restored.append(machine)
-
-    def saved(self) -> list[Saved]:
-        return list(self.snapshots_saved)
-
-    def delete_snapshot(self, name: str) -> None:
-        self.snapshots_saved = [saved for saved in self.snapshots_saved if saved.snapshot != name]
 
 
 @pytest.fixture
