@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from halab import data
 from halab.config.bug import BugFile, issue_of
-from halab.config.loading import loads
+from halab.config.kubernetes import resolve
+from halab.config.lab import LabFile
+from halab.config.loading import load, loads
 from halab.config.twin import Verdict
 from halab.errors import BadFile
 
@@ -17,6 +23,14 @@ measured:
   - {on: "Kubernetes 1.37.2, containers", runs: 3, shown: 2, figures: [the alarm after 0.2 s]}
   - {on: "Kubernetes 1.36.5, containers", runs: 2, shown: 2}
 """
+
+
+@pytest.mark.parametrize("folder", sorted(data.bugs().iterdir()), ids=lambda folder: folder.name)
+def test_a_bug_that_sets_a_version_builds_one_that_its_report_names(folder: Path) -> None:
+    lab = load(folder / "lab.yml", LabFile)
+    if "version" in lab.kubernetes.model_fields_set:
+        named = load(folder / "bug.yml", BugFile).versions
+        assert re.search(rf"\b{re.escape(resolve(lab.kubernetes.version).kubernetes)}\b", named)
 
 
 def problems(old: str, new: str) -> str:
