@@ -38,12 +38,14 @@ def read_with_texts(
     """The same, with the texts of the files that options of faults name, by path."""
     written = loading.read(path, Scenario)
     texts, unreadable = option_files.read(written.value, known_faults, path.parent)
+    missing = list(_missing_checks(written, path.parent))
     _refuse(
         [
             *(written.problem(where, what) for where, what in unreadable),
             *_problems(written, known_faults, texts),
-            *_missing_checks(written, path.parent),
-        ]
+            *missing,
+        ],
+        hint="copy the files of `checks` beside the scenario, or remove this line" if missing else None,
     )
     return written, texts
 
@@ -53,9 +55,9 @@ def validate(written: Written[Scenario], known_faults: Mapping[str, FaultSpec]) 
     _refuse(_problems(written, known_faults, {}))
 
 
-def _refuse(problems: list[Problem]) -> None:
+def _refuse(problems: list[Problem], *, hint: str | None = None) -> None:
     if problems:
-        raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
+        raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line), hint=hint)
 
 
 def _problems(

@@ -18,6 +18,7 @@ from halab.config.quantities import format_duration, seconds_of, share_of
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, Wait
 from halab.config.twin import Verdict
+from halab.errors import BadFile
 from halab.faults.catalogue import FAULTS
 
 
@@ -37,6 +38,14 @@ def test_every_scenario_of_ours_obeys_the_rules(path: Path) -> None:
     length = len(read.teaches)
     assert length > 150, f"{path.name}: teaches must have more than 150 characters, and has {length}"
     assert read.checks, f"{path.name}: checks is empty"
+
+
+def test_a_scenario_that_was_copied_without_its_checks_gets_a_hint(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.yml"
+    copy.write_text((data.scenarios() / "stop-apiserver.yml").read_text())
+    with pytest.raises(BadFile, match="no such file: checks/test_control_plane.py") as caught:
+        scenario_rules.read(copy, FAULTS)
+    assert caught.value.hint == "copy the files of `checks` beside the scenario, or remove this line"
 
 
 def test_a_scenario_is_read_in_the_words_of_the_file() -> None:
