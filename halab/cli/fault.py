@@ -28,6 +28,8 @@ _WIDTH = 100
 def faults_command(names: tuple[str, ...], as_json: bool) -> None:
     """List the faults with their options, their targets and what they need.
 
+    NAMES are names of faults. Without NAMES, list all faults.
+
     \b
     Example:
       halab faults
@@ -105,12 +107,12 @@ def _print_open_faults_on_error(lab_dir: LabDir) -> Iterator[None]:
 
 
 def print_open_faults(lab_dir: LabDir) -> None:
-    from halab.faults.journal import Journal
+    from halab.faults.journal import Journal, in_words
 
     # the error that ended the command is shown next: an unreadable journal must not replace it
     with suppress(HalabError):
-        for entry in Journal(lab_dir.work.journal).open_faults():
-            echo(f"a fault is open: {entry} (heal it with `halab heal`)", err=True)
+        for fault in in_words(Journal(lab_dir.work.journal).open_faults()):
+            echo(f"a fault is open: {fault} (heal it with `halab heal`)", err=True)
 
 
 @click.command("heal")
@@ -119,7 +121,8 @@ def print_open_faults(lab_dir: LabDir) -> None:
 def heal_command(file: Path, names: tuple[str, ...]) -> int:
     """Heal open faults: those injected by hand and those left by a killed run.
 
-    Without NAMES, heal all open faults, newest first. A name is the name of a fault or the beginning of an id.
+    Without NAMES, heal all open faults, newest first. A name is the name of a fault, or the beginning of its id:
+    `halab status` shows ids if several open faults have the same name.
 
     \b
     Example:

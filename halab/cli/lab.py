@@ -199,6 +199,7 @@ def status_command(file: Path, as_json: bool) -> int:
       halab status --json | jq .leaders
     """
     from halab.cli.console import table
+    from halab.faults.journal import in_words
     from halab.lifecycle.status import read_status
 
     status = read_status(lab_dir_of(file))
@@ -208,7 +209,7 @@ def status_command(file: Path, as_json: bool) -> int:
         table(["MACHINE", "ADDRESS", "STATE", "ROLES"], status.rows())
         for line in status.notes:
             echo(line)
-        for fault in status.open_faults:
+        for fault in in_words(status.open_faults):
             echo(f"a fault is open: {fault} (heal it with `halab heal`)")
         for line in status.missing:
             echo(f"not steady: {line}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,6 +43,12 @@ class Entry:
     def __str__(self) -> str:
         options = "".join(f" {name}={brief_value(value)}" for name, value in sorted(self.options.items()))
         return f"{self.fault} on {self.machine}{options}"
+
+
+def in_words(entries: Sequence[Entry]) -> list[str]:
+    """The faults in words. If several have the same name, each also has its id, which `halab heal` accepts."""
+    names = Counter(entry.fault for entry in entries)
+    return [f"{entry}, id {entry.id}" if names[entry.fault] > 1 else str(entry) for entry in entries]
 
 
 class Journal:

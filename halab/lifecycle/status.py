@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab.cluster.steady import Observation, observe
-from halab.faults.journal import Journal
+from halab.faults.journal import Entry, Journal
 from halab.lifecycle import access, machine_info, providers
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
@@ -19,7 +19,7 @@ class Status:
     lab: Lab
     machines: dict[str, MachineInfo]
     seen: Observation
-    open_faults: tuple[str, ...]
+    open_faults: tuple[Entry, ...]
 
     @property
     def steady(self) -> bool:
@@ -57,7 +57,7 @@ class Status:
             "load_balancer": str(self.lab.load_balancer.kind),
             "steady": self.steady,
             "missing": list(self.missing),
-            "open_faults": list(self.open_faults),
+            "open_faults": [str(fault) for fault in self.open_faults],
             "leaders": self.seen.leaders,
             "backends": self.seen.backends,
             "unchecked_backends": list(self.seen.unchecked),
@@ -110,6 +110,4 @@ def read_status(lab_dir: LabDir) -> Status:
     else:
         with access.api(lab_dir, lab) as api:
             seen = observe(access.guests(lab_dir), api, lab)
-    return Status(
-        lab, machines, seen, tuple(str(entry) for entry in Journal(lab_dir.work.journal).open_faults())
-    )
+    return Status(lab, machines, seen, tuple(Journal(lab_dir.work.journal).open_faults()))

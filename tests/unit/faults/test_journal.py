@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from halab.errors import BadUsage, HostProblem, LabProblem
-from halab.faults.journal import Entry, Journal
+from halab.faults.journal import Entry, Journal, in_words
 
 ONE = Entry("1", "hold-static-pod", "cp1", {"pod": "etcd"})
 TWO = Entry("2", "kill-process", "cp2", {"process": "etcd", "signal": "KILL"})
@@ -32,6 +32,19 @@ def test_open_faults_are_read_back_the_oldest_first(journal: Journal, path: Path
     journal.opened(ONE)
     journal.opened(TWO)
     assert Journal(path).open_faults() == [ONE, TWO]
+
+
+def test_faults_of_one_name_have_their_ids_in_words() -> None:
+    other = Entry("3", "hold-static-pod", "cp2", {"pod": "etcd"})
+    assert in_words([ONE, TWO]) == [
+        "hold-static-pod on cp1 pod=etcd",
+        "kill-process on cp2 process=etcd signal=KILL",
+    ]
+    assert in_words([ONE, TWO, other]) == [
+        "hold-static-pod on cp1 pod=etcd, id 1",
+        "kill-process on cp2 process=etcd signal=KILL",
+        "hold-static-pod on cp2 pod=etcd, id 3",
+    ]
 
 
 def test_a_closed_fault_is_not_open(journal: Journal) -> None:

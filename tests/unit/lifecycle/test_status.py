@@ -11,13 +11,15 @@ from support.fakes import lab_of
 
 from halab.cluster.steady import Observation
 from halab.config.own_file import OwnFile
+from halab.faults.journal import Entry
 from halab.lifecycle.status import Status
 from halab.machines.provider import MachineInfo
 
 LEADERS: dict[str, str | None] = {"etcd": "cp1", "kube-scheduler": "cp1", "kube-controller-manager": "cp2"}
+FROZEN = Entry("42", "freeze", "cp1")
 
 
-def status(*missing: str, open_faults: tuple[str, ...] = (), stopped: str = "", gone: str = "") -> Status:
+def status(*missing: str, open_faults: tuple[Entry, ...] = (), stopped: str = "", gone: str = "") -> Status:
     containers = {
         name: MachineInfo("ha", name, f"halab-ha-{name}", name != stopped, IPv4Address("172.17.0.2"))
         for name in ("lb1", "cp1", "cp2", "cp3")
@@ -39,13 +41,13 @@ def test_every_machine_has_a_row_with_its_roles() -> None:
 def test_a_lab_with_an_open_fault_is_not_steady() -> None:
     assert status().steady
     assert not status("node cp1 is not Ready").steady
-    assert not status(open_faults=("hold-static-pod on cp1",)).steady
+    assert not status(open_faults=(FROZEN,)).steady
 
 
 def test_the_whole_status_is_in_the_json() -> None:
-    data = json.loads(json.dumps(status("no node w1", open_faults=("f",)).as_json()))
+    data = json.loads(json.dumps(status("no node w1", open_faults=(FROZEN,)).as_json()))
     assert (data["lab"], data["endpoint"], data["steady"]) == ("ha", "10.213.7.10:6443", False)
-    assert (data["missing"], data["open_faults"]) == (["no node w1"], ["f"])
+    assert (data["missing"], data["open_faults"]) == (["no node w1"], ["freeze on cp1"])
     assert data["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}
 
 
