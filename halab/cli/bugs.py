@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
     from halab.progress import Progress
 
-# By what one run shows.
+# For a single run, by what it shows.
 _IN_WORDS = {
     True: "the bug showed in the run",
     False: "the bug did not show",
@@ -35,7 +35,7 @@ def bugs_command(context: click.Context, as_json: bool) -> None:
     Without a subcommand, list all bugs.
 
     \b
-    Examples:
+    Example:
       halab bugs
       halab bugs reproduce kubelet-not-enabled
     """
@@ -51,7 +51,7 @@ def list_command(as_json: bool) -> None:
     The column SHOWED says in how many recorded runs a bug showed. `not run` means that there is no recorded run.
 
     \b
-    Examples:
+    Example:
       halab bugs list
       halab bugs list --json
     """
@@ -81,7 +81,7 @@ def show(name: str, as_json: bool) -> None:
     NAME is a bug of the list, or the path of a folder with a `bug.yml`.
 
     \b
-    Examples:
+    Example:
       halab bugs show apiserver-away-for-a-minute
       halab bugs show ./mine
     """
@@ -123,7 +123,7 @@ def reproduce(
     interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
-    Examples:
+    Example:
       halab bugs reproduce apiserver-away-for-a-minute
       halab bugs reproduce etcd-log-blocks-reads --repeat 5 --in /tmp/bug
     """

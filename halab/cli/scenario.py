@@ -80,7 +80,7 @@ def report_command(folder: Path, as_json: bool) -> int:
     """Judge a recorded run or campaign again and rewrite its reports. No lab is needed.
 
     \b
-    Examples:
+    Example:
       halab report .halab/runs/20261123-101500-stop-apiserver
       halab report .halab/runs/20261123-101500-campaign
     """

@@ -7,7 +7,7 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
-from halab.errors import HalabError
+from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
 from halab.topology.lab import Lab
@@ -30,11 +30,11 @@ def of_machine(guests: Guests, machine: str, unit: str | None, lines: int) -> st
 
 
 def of_up(work: Work, lines: int) -> list[tuple[Path, str]]:
-    """The path and the last lines of every log that `up` wrote."""
-    return [
-        (path, "\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
-        for path in sorted(work.logs.glob("*.log"))
-    ]
+    """The path and the last lines of every log that `up` wrote. Raises LabProblem if there is none."""
+    paths = sorted(work.logs.glob("*.log"))
+    if not paths:
+        raise LabProblem(f"no logs yet: {work.logs} is empty", hint="run `halab up`")
+    return [(path, "\n".join(path.read_text(errors="replace").splitlines()[-lines:])) for path in paths]
 
 
 def collect(guests: Guests, lab: Lab, folder: Path, since: datetime) -> None:

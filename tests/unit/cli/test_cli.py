@@ -80,7 +80,7 @@ def test_every_command_has_help_with_an_example(verb: str, capsys: Shown) -> Non
     for command_words in words:
         assert main([*command_words, "--help"]) == 0
         shown = capsys.readouterr().out
-        assert re.search(r"^ *Examples?:$", shown, re.MULTILINE), command_words
+        assert re.search(r"^ *Example:$", shown, re.MULTILINE), command_words
         assert "halab" in shown.split("Example", 1)[1]
 
 
@@ -122,6 +122,14 @@ def test_a_lab_that_is_not_up_is_an_error_with_a_hint(verb: list[str], folder: P
     lab_file(folder)
     assert main(verb) == 3
     assert capsys.readouterr().err == "error: the lab ha is not up\n\nhint: run `halab up`\n"
+
+
+def test_logs_before_the_first_up_are_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
+    lab_file(folder)
+    assert main(["logs"]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.fullmatch(r"error: no logs yet: \S*\.halab/logs is empty\n\nhint: run `halab up`\n", shown.err)
 
 
 def test_a_lab_renamed_while_up_is_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
