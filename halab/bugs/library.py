@@ -67,7 +67,9 @@ def find(name: str) -> Bug:
     folder = Path(name) if is_own else data.bugs() / name
     if not (folder / _BUG).exists():
         if is_own:
-            raise BadUsage(f"no {_BUG} in the folder: {name}")
+            raise BadUsage(
+                f"no {_BUG} in the folder: {name}" if folder.is_dir() else f"no such folder: {name}"
+            )
         raise BadUsage(
             f"no such bug: {name}{loading.nearest(name, names())}", hint="`halab bugs` lists them"
         )

@@ -167,7 +167,9 @@ def leader(guests: Guests, lab: Lab) -> str:
     for machine, member in statuses(guests, lab).items():
         if isinstance(member, Member) and member.leads:
             return machine
-    raise LabProblem("etcd has no leader")
+    raise LabProblem(
+        "etcd has no leader", hint="`halab heal` heals open faults, `halab status` shows what is wrong"
+    )
 
 
 def members_of(guests: Guests, machine: str, joining: str) -> list[str]:

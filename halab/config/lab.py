@@ -114,11 +114,13 @@ def _box(value: str, info: ValidationInfo) -> str:
 
 
 def _endpoint(value: str) -> str:
-    if not re.fullmatch(ENDPOINT, value) or len(value) > 253 or re.fullmatch(r"[0-9.]+", value):
-        raise ValueError("must be a DNS name such as api.lab.example, in lower case, without a port")
     if value.split(".")[-1] == "localhost":
         raise ValueError(
             "every machine resolves this name to itself: choose another one, such as api.lab.example"
+        )
+    if not re.fullmatch(ENDPOINT, value) or len(value) > 253 or re.fullmatch(r"[0-9.]+", value):
+        raise ValueError(
+            "must be a DNS name with a dot, such as api.lab.example, in lower case, without a port"
         )
     return value
 

@@ -66,7 +66,7 @@ class Remote:
         if user is not None and not re.fullmatch(_USER, user):
             raise ValueError(f"has a user name that ssh does not accept: {user}")
         if parts.password is not None:
-            raise ValueError("has a password in it: use a key")
+            raise ValueError("has a password in it, but needs a key")
         if parts.scheme == "ssh" and (parts.query or parts.fragment):
             raise ValueError("may contain only a user, a host and a port")
         return cls(host, user, parts.port, _parameters(parts).get("keyfile"))

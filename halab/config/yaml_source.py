@@ -29,6 +29,7 @@ _IN_PLAIN_WORDS = {
     "could not find expected ':'": "a name without a ':' after it",
     "expected <block end>, but found '<block mapping start>'": "indented differently from the lines before",
     "expected <block end>, but found '<block sequence start>'": "indented differently from the lines before",
+    "expected the node content, but found '<stream end>'": "the file ends inside a list or a mapping",
     "but found another document": "a second document begins here: a file may contain only one",
 }
 

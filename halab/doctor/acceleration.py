@@ -62,7 +62,7 @@ def kvm(host: Host, subject: Subject) -> Finding:
 
 
 def _without_permission(host: Host) -> Finding:
-    """Machines need the permission of libvirt's qemu, not of this user, who only cannot boot the test guest."""
+    """This user cannot boot the test guest. Machines can still get KVM: libvirt's qemu opens the device."""
     seen = f"{host.user} has no permission to use {_DEVICE}"
     rule = fix.as_root(host, _UDEV_RULE)
     fixes = (fix.join_group(host, _GROUP), f"{rule}  # in CI, where nobody can log in again")
@@ -108,7 +108,8 @@ def nested(host: Host, subject: Subject) -> Finding:
     return warning(
         "this host is a virtual machine without nested KVM: its processor has neither vmx nor svm",
         "echo 'options kvm_intel nested=1' | sudo tee /etc/modprobe.d/kvm-nested.conf"
-        "  # on the hypervisor (kvm_amd for AMD); then restart it and give this machine its own processor model",
+        "  # on the hypervisor (kvm_amd for AMD); then restart the hypervisor, and give this virtual machine"
+        " the processor model of the hypervisor (host-passthrough)",
         _CONTAINERS,
         _EMULATED,
     )

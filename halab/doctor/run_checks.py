@@ -135,7 +135,7 @@ def _passes_libvirt(results: Iterable[HostCheckResult], checks: Iterable[Check])
 def require(lab_dir: LabDir, host: Host | None = None) -> list[HostCheckResult]:
     """Run the checks of `up`, and return the warnings that it prints. Raises HostProblem with every failed check.
 
-    Takes a quarter of a second. For virtual machines also looks for Vagrant's plugin and boots a guest under KVM:
+    Takes less than a second. For virtual machines also looks for Vagrant's plugin and boots a guest under KVM:
     without that, machines could hang for minutes before the first error.
     """
     provider = Subject(lab_dir).provider

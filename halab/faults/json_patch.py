@@ -40,9 +40,9 @@ def apply(operations: list[dict[str, Any]], document: Any) -> Any:
                 inside = inside[_key(inside, part)]
             _change(kind, inside, _key(inside, last, is_new=kind == "add"), operation.get("value"))
         except LookupError as error:
-            raise ValueError(f"operation {number} has no such path: {kind} {path}") from error
+            raise ValueError(f"the path of operation {number} does not exist: {kind} {path}") from error
         except _Differs as error:
-            raise ValueError(f"operation {number} finds another value: {kind} {path}") from error
+            raise ValueError(f"the path of operation {number} has another value: {kind} {path}") from error
     return changed
 
 
@@ -62,7 +62,10 @@ def _change(kind: str, inside: Any, key: Any, value: Any) -> None:
 
 
 def _key(inside: Any, part: str, *, is_new: bool = False) -> Any:
-    """The key of a mapping, or the index of a list, where `-` is behind its end. It exists unless it `is_new`."""
+    """The key of a mapping, or the index of a list; `-` means after the last item.
+
+    Raises LookupError if it does not exist, unless it `is_new`.
+    """
     if isinstance(inside, dict):
         if part not in inside and not is_new:
             raise LookupError(part)

@@ -192,7 +192,7 @@ def _look(site: Site, entry: Entry) -> tuple[str, bytes | None]:
 
 
 def _edit(site: Site, entry: Entry) -> str:
-    """Edit the file; what was seen of it, and in the lines after that the difference."""
+    """Edit the file. Return what was seen, then the diff in further lines."""
     options, path, restart = entry.options, entry.options["path"], entry.options.get("restart")
     before, text = _contents(site, entry)
     change = _EDIT.format(

@@ -222,7 +222,10 @@ def _put_back(site: Site, entry: Entry, key: str, value: str) -> None:
     quoted = shlex.quote(key)
     etcd.through_any(site.guests, site.lab, entry.machine, f"put {quoted}", value=value)
     if not etcd.keys(site.guests, site.lab, entry.machine, f"{quoted} --keys-only"):
-        raise LabProblem(f"etcd has no key that was put back: {key}", hint="stop the client that removes it")
+        raise LabProblem(
+            f"a client removed a key again after halab had put it back: {key}",
+            hint="stop this client, then run `halab heal` again",
+        )
 
 
 def _remove(site: Site, entry: Entry, created: int) -> None:

@@ -73,7 +73,7 @@ class Targets:
         )
         others = [name for name in names if name != machine]
         if not others:
-            raise BadUsage(f"means only {machine} itself: {target}")
+            raise BadUsage(f"needs a machine other than the one that the fault is on: {target}")
         return others
 
     def _machines(self, target: str) -> list[str]:

@@ -14,7 +14,7 @@ from halab.config import kubernetes, schema
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
-from halab.config.load_balancer import BackendCheck, Balancer, checking_balancers
+from halab.config.load_balancer import BackendCheck, Balancer
 from halab.topology import balancer, container, domain, kubeadm, stock
 from halab.topology.lab import Lab, Machine
 
@@ -54,7 +54,6 @@ def default_lab_file() -> str:
         providers=sorted(ProviderKind),
         balancers=list(Balancer),
         checks=list(BackendCheck),
-        checking=checking_balancers(),
     )
 
 
@@ -116,7 +115,7 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         management=lab.management,
         management_name=domain.management_name(lab),
         is_emulated=lab.is_emulated,
-        # either what the guest flushed is on the disk, or a power cut tests nothing
+        # flushed data must be on the host's disk: otherwise a power cut proves nothing
         disk_cache="writethrough" if lab.disk_cache is DiskCache.SAFE else "unsafe",
     )
 

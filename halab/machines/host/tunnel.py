@@ -142,7 +142,8 @@ def _engine_socket(remote: Remote) -> str:
     address = done.output.strip()
     if done.code != 0:
         raise HostProblem(
-            f"no docker on {remote}: {last_line(done.errors)}", hint=f"install docker.io on {remote.host}"
+            f"no docker on {remote}: {last_line(done.errors)}",
+            hint=f"install docker.io on {remote.host}, and docker-cli if docker.io has no command `docker` there",
         )
     if not address.startswith("unix://"):
         raise HostProblem(

@@ -55,7 +55,7 @@ def make(
     """Make what these probes need, in a namespace of its own. The caller removes the namespace, also after an error."""
     questions = {name.question for name in probes}
     images = image_names(lab.release)
-    with progress.step("make what the probes ask for") as shown:
+    with progress.step("create the objects that the probes need") as shown:
         ledger.open_namespace(api, namespace, label=_LABEL)
         address = ""
         if Question.SERVICE in questions:
@@ -78,7 +78,7 @@ def make(
 
 
 def remove_leftovers(api: Api) -> list[str]:
-    """Remove the namespaces of runs that ended without removing them; their names. No run may be going on."""
+    """Remove the namespaces of runs that ended without removing them. Return their names. No run may be going on."""
     names = [item["metadata"]["name"] for item in api.get(_OF_RUNS)["items"]]
     # a namespace of `halab watch` has the same label, and its halab may be alive
     leftovers = [name for name in names if not name.startswith(WATCH_PREFIX)]

@@ -86,7 +86,7 @@ def test_a_bug_can_be_shown_as_json(capsys: Shown) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [("etcd-log-blocks-read", "did you mean etcd-log-blocks-reads?"),
-     ("./nowhere", "no bug.yml in the folder: ./nowhere")],
+     ("./nowhere", "no such folder: ./nowhere"), ("./", "no bug.yml in the folder: ./")],
 )  # fmt: skip
 @pytest.mark.parametrize("verb", ["show", "reproduce"])
 def test_an_unknown_bug_is_a_usage_error(

@@ -47,16 +47,16 @@ def test_an_item_of_a_list_changes(operation: str, index: str, wanted: list[str]
 @pytest.mark.parametrize(
     ("operation", "path", "why"),
     [
-        ("replace", "/spec/none", "operation 1 has no such path: replace /spec/none"),
-        ("remove", "/none", "has no such path"),
-        ("test", "/none", "has no such path"),
-        ("add", "/spec/none/deep", "has no such path"),
-        ("add", "/spec/containers/2", "has no such path"),
-        ("add", "/spec/containers/01", "has no such path"),
-        ("replace", "/spec/containers/-", "has no such path"),
-        ("remove", "/spec/containers/1", "has no such path"),
-        ("add", "/spec/containers/0/name/x", "has no such path"),
-        ("test", "/spec/containers", "operation 1 finds another value: test /spec/containers"),
+        ("replace", "/spec/none", "the path of operation 1 does not exist: replace /spec/none"),
+        ("remove", "/none", "does not exist"),
+        ("test", "/none", "does not exist"),
+        ("add", "/spec/none/deep", "does not exist"),
+        ("add", "/spec/containers/2", "does not exist"),
+        ("add", "/spec/containers/01", "does not exist"),
+        ("replace", "/spec/containers/-", "does not exist"),
+        ("remove", "/spec/containers/1", "does not exist"),
+        ("add", "/spec/containers/0/name/x", "does not exist"),
+        ("test", "/spec/containers", "the path of operation 1 has another value: test /spec/containers"),
     ],
 )
 def test_an_impossible_operation_is_named(operation: str, path: str, why: str) -> None:

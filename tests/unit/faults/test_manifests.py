@@ -155,7 +155,7 @@ def test_a_manifest_that_yaml_could_read_in_two_ways_is_written_as_json() -> Non
         ({"json_patch": '[{"op": "test", "path": "/kind", "value": "Pod"}]'}, "is like this already"),
         (
             {"json_patch": '[{"op": "remove", "path": "/spec/none"}]'},
-            "the patch does not fit the manifest of kube-scheduler on cp2: operation 1 has no such path",
+            "the patch does not fit the manifest of kube-scheduler on cp2: the path of operation 1 does not exist",
         ),
     ],
 )

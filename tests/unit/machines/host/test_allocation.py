@@ -119,7 +119,7 @@ def test_virtual_machines_have_their_own_network_for_ssh(tmp_path: Path) -> None
 
 
 def test_an_allocation_without_a_provider_is_read(tmp_path: Path, user_folders: Path) -> None:
-    """halab 0.1.0 wrote none. Only virtual machines had a network for SSH."""
+    """The first versions wrote none. Only virtual machines had a network for SSH."""
     allocation.allocate("containers", "auto", work(tmp_path, "one"), taken=[])
     allocation.allocate("virtual", "auto", work(tmp_path, "other"), taken=[], provider=LIBVIRT)
     path = user_folders / "state" / "halab" / "allocations.json"
