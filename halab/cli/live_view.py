@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from halab.topology.lab import Lab
 
 _NODES = {"true": "ready", "false": "not ready"}
-# A mark for answers faster than this many seconds: 3, 10 and 30 ms are usual, over a second is nearly a failure.
+# A mark for answers faster than this many seconds. Usual answers take 3 to 30 ms; over a second is nearly a failure.
 _LEVELS = ((0.01, "▁"), (0.03, "▂"), (0.1, "▃"), (0.3, "▄"), (1.0, "▅"))
 _SLOWEST = "▆"
 _FAILED, _NOT_ASKED = "×", "·"

@@ -17,7 +17,7 @@ from halab.errors import HalabError
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
 
-# A member that is further behind is still catching up, and would slow the next scenario (design, run guarantees).
+# A member that is further behind is still catching up, and would slow the next scenario.
 _MAXIMUM_LAG = 100
 # An observation costs the machines some work. Slow machines get more time between two of them.
 _OBSERVE_EVERY_SECONDS = 0.5

@@ -26,7 +26,8 @@ _TARGETS = {
     **dict.fromkeys((*STATIC_PODS, _KUBELET, "corednsdeployment"), "1.34"),
     "kubeproxydaemonset": "1.37",
 }
-# As kubeadm reads it, but with nothing between its parts: `etcd.x+json.yaml` is a strategic patch to kubeadm.
+# kubeadm accepts more names, but reads some of them as another type: `etcd.x+json.yaml` is a strategic patch. So
+# nothing may be between the parts.
 _NAME = re.compile(rf"(?P<target>{'|'.join(_TARGETS)})[^.+]*(\+({'|'.join(_KINDS)}))?\.(yaml|json)")
 _JSON = re.compile(r".*\+json\.(yaml|json)")
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")

@@ -120,7 +120,10 @@ class Scenario(Model):
         return reasons
 
     def shows_a_fault_on(self, setting: LabTraits) -> bool:
-        """True if some promise for such a lab cannot be met without a fault. A machine of the cluster cannot join."""
+        """True if some promise for such a lab cannot be met without a fault.
+
+        A join counts too: a machine that no fault took out of the cluster cannot join it.
+        """
         return any(
             (isinstance(step, Join) or isinstance(step, Expect) and step.expectation.shows_a_fault)
             and not self.left_out(index, setting)

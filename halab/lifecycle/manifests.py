@@ -1,6 +1,6 @@
 """Applies the user's manifests through a control plane, in their order, and waits for what they contain.
 
-What was applied is noted in the cluster itself: a snapshot that is restored brings back the note of its time.
+The cluster itself records what was applied, so a restored snapshot also restores this record.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _writing = threading.Lock()
 
 
 def note(machines: Reachable) -> list[str]:
-    """Write the ssh_config with the present address of every machine; the names of those that have none."""
+    """Write the ssh_config with the present address of every machine. Return the names of those without one."""
     lab, work, remote = machines.lab, machines.work, machines.remote
     with _writing:
         known = {info.machine: str(info.address) for info in machines.infos() if info.address}

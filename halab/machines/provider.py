@@ -112,10 +112,10 @@ class Provider(Protocol):
         """The IPv4 networks that the provider has, ours and others'."""
 
     def machines(self, lab: str | None = None, work: Work | None = None) -> list[MachineInfo]:
-        """The machines of a lab, or of all labs; those of one work folder, or of all."""
+        """Return the machines of one lab (None: of all labs), made from one work folder (None: from any)."""
 
     def remove(self, lab: str, work: Work) -> list[str]:
-        """Remove everything of a lab, whatever state it is in: machines, disks, networks; their names."""
+        """Remove everything of a lab, whatever state it is in: machines, disks, networks. Return their names."""
 
     def saved(self, lab: str, work: Work) -> list[Saved]:
         """The machines in the snapshots of a lab."""

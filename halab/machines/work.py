@@ -153,7 +153,7 @@ class Work:
                     path.rmdir()
 
     def write(self, files: Mapping[str, str], *, executable: str = ".sh") -> list[str]:
-        """Write rendered files if they changed; the names of those that did."""
+        """Write rendered files if they changed. Return the names of those that did."""
         changed = []
         for name, content in files.items():
             path = self.path / name

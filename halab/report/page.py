@@ -40,7 +40,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
     """The page of one run. `logs` are paths relative to the run's folder."""
     checks = _of_kind(result, PromiseKind.CHECK)
     preconditions = _of_kind(result, PromiseKind.STEADY, PromiseKind.HEAL)
-    # that the lab was steady and the faults were healed deserves a row only if it went wrong
+    # show the steady check and the heals only if they failed
     unmet = [outcome for outcome in preconditions if outcome.standing is not PromiseStatus.KEPT]
     shown_elsewhere = (PromiseKind.CHECK, PromiseKind.STEADY, PromiseKind.HEAL)
     others = [outcome for outcome in result.outcomes if outcome.kind not in shown_elsewhere]

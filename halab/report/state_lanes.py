@@ -167,7 +167,7 @@ def _is_short(span: Span) -> bool:
 
 
 def _drawn(spans: Sequence[Span], scale: Scale) -> Iterator[Span]:
-    """An abnormal state outranks an unknown one, and that a normal one. Of equals the later one wins."""
+    """An abnormal state outranks an unknown one. An unknown state outranks a normal one. Of equals, the later wins."""
     rank = {FINE: 0, _UNKNOWN: 1}
     return scale.merged(spans, lambda span, other: rank.get(span.kind, 2) >= rank.get(other.kind, 2))
 

@@ -30,7 +30,7 @@ CAPABILITIES = (
 # overlayfs cannot be on overlayfs, and etcd's disk must outlive a power cut of its machine.
 # The volume of containerd starts as a copy of the image's folder, which has the unpacked images of the bundle.
 _VOLUMES = {"containerd": "/var/lib/containerd", "etcd": "/var/lib/etcd"}
-# A machine that starts uses only the images of containerd's data, and these do not change.
+# containerd's volume is not saved: after a restore it starts from its images, which never change.
 _SAVED = ("etcd",)
 
 

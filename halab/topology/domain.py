@@ -13,7 +13,7 @@ from halab.topology.lab import Lab, Machine, mac
 
 # The XML namespace of our element in a network's metadata: a name, not an address.
 NAMESPACE = "urn:halab:lab"
-# The range that DHCP gives to unknown machines: no machine is unknown.
+# The range of DHCP for machines without a fixed address. It is not used: every machine has one.
 _UNKNOWN = (200, 220)
 
 

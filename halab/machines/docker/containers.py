@@ -76,7 +76,7 @@ class Containers:
 
 
 def infos(client: DockerClient, lab: str | None, work: Work | None) -> list[MachineInfo]:
-    """The machines of a lab, or of all labs; those of one work folder, or of all."""
+    """Return the machines of one lab (None: of all labs), made from one work folder (None: from any)."""
     wanted = [LABEL if lab is None else f"{LABEL}={lab}", MACHINE_LABEL]
     wanted += [] if work is None else [f"{WORK_LABEL}={work}"]
     containers = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)

@@ -39,7 +39,7 @@ def make_volumes(client: DockerClient, machine: Machine, labels: Labels) -> None
 
 
 def remove_volumes(client: DockerClient, labels: Labels, *, saved: bool) -> list[str]:
-    """Remove the volumes that carry these labels, those of snapshots only if `saved`; their names."""
+    """Remove the volumes that carry these labels, those of snapshots only if `saved`. Return their names."""
     removed = []
     _end_copies(client, labels, labels.get(MACHINE_LABEL))
     for volume in client.volumes.list(filters=labelled.filters(labels)):
@@ -109,7 +109,7 @@ def saved(client: DockerClient, lab: str, work: Work) -> list[Saved]:
 
 
 def delete(client: DockerClient, lab: str, work: Work, snapshot: str | None = None) -> list[str]:
-    """Remove a snapshot, or all snapshots of a lab that has no machines any more; the names of what was removed."""
+    """Remove one snapshot, or all of a lab without machines. Return the names of what was removed."""
     labels = labelled.of_lab(lab, work)
     wanted = SNAPSHOT_LABEL if snapshot is None else f"{SNAPSHOT_LABEL}={snapshot}"
     removed = []

@@ -149,7 +149,7 @@ def _locked() -> Iterator[None]:
 
 def _read(entry: Mapping[str, str]) -> Allocation:
     management = IPv4Network(entry["management"]) if entry.get("management") else None
-    # halab 0.1.0 did not write the provider; only virtual machines have a network for SSH
+    # the first versions did not write the provider; only virtual machines have a network for SSH
     provider = entry.get("provider") or (ProviderKind.LIBVIRT if management else ProviderKind.DOCKER)
     return Allocation(
         entry["name"],

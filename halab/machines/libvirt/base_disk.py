@@ -1,7 +1,7 @@
 """The disk that virtual machines of a box start from: one copy at libvirt, which all of them read.
 
-Vagrant's plugin copies it when there is no volume of its name, and takes any volume of that name for complete, also one
-that is not, because the plugin was killed. So halab makes the copy and checks it, and Vagrant uses it.
+Vagrant's plugin copies it when there is no volume of its name. It does not check whether a volume that exists is
+complete: a killed plugin may have left a part of one. So halab makes the copy and checks it, and Vagrant uses it.
 """
 
 from __future__ import annotations

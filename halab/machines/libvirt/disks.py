@@ -54,7 +54,7 @@ def delete(handle: Handle, paths: Sequence[str]) -> None:
 
 
 def delete_unused(handle: Handle, is_meant: Callable[[str], bool]) -> list[str]:
-    """Remove the disks with such a name that no machine has; their names."""
+    """Remove the disks with such a name that no machine has. Return their names."""
     taken: set[str] = set()
     for domain in handle.listAllDomains():
         taken |= used(ElementTree.fromstring(domain.XMLDesc()))

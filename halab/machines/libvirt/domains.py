@@ -58,7 +58,7 @@ class Domains:
 
 
 def infos(connection: LibvirtConnection, lab: str | None, work: Work | None) -> list[MachineInfo]:
-    """The machines of a lab, or of all labs; those of one work folder, or of all."""
+    """Return the machines of one lab (None: of all labs), made from one work folder (None: from any)."""
 
     def look(handle: Handle) -> list[MachineInfo]:
         addresses = networks.ssh_addresses(handle)

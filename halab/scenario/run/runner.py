@@ -1,4 +1,4 @@
-"""The runner: the only place where faults, probes and time meet.
+"""The runner: it takes the steps of a scenario.
 
 steady → sampler on → steps (inject, expect, wait, heal) → heal all → recover → sampler off → ledger, checks, audit.
 It records evidence and judges nothing; it only watches the evidence to know when it may go on.
