@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from halab.bugs.library import Bug
 from halab.config import loading
-from halab.errors import BadUsage, HalabError, HostProblem
+from halab.errors import BadUsage, HostProblem
+from halab.lifecycle import temporary_lab
 from halab.lifecycle.lab import LabDir, open_file
+from halab.lifecycle.temporary_lab import LabDeps
 from halab.machines.work import Work
 from halab.progress import Progress
-
-
-@dataclass(frozen=True)
-class LabDeps:
-    """How a lab comes up and is taken down. Tests pass their own functions."""
-
-    up: Callable[[LabDir, Progress], object]
-    down: Callable[[LabDir, Progress], object]
 
 
 @contextmanager
@@ -35,53 +27,12 @@ def lab_of(bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: b
     try:
         _copy(bug, folder, copied)
         lab_dir = open_file(bug.lab_in(folder))
-        with _removed(lab_dir, progress, deps, keep=keep):
+        with temporary_lab.removed_afterwards(lab_dir, progress, deps, keep=keep):
             deps.up(lab_dir, progress)
             yield lab_dir
     finally:
         if not Work.beside(bug.lab_in(folder)).path.exists():
             _remove(folder, copied)
-
-
-@contextmanager
-def _removed(lab_dir: LabDir, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[None]:
-    """Take the lab down when the block ends, even after an error or Ctrl-C."""
-    try:
-        yield
-    except BaseException as error:
-        if not keep:
-            # an error of the removal has been reported; the error that ended the block is raised
-            with suppress(HalabError):
-                _take_down(lab_dir, progress, deps)
-                if isinstance(error, HalabError):
-                    hint = "halab has removed the lab; to keep it and its logs, use --keep"
-                    error.hint = f"{error.hint}\n{hint}" if error.hint else hint
-        raise
-    if keep:
-        progress.say(f"the lab {lab_dir.name} stays; remove it with {_command(lab_dir)}")
-    else:
-        _take_down(lab_dir, progress, deps)
-
-
-def _take_down(lab_dir: LabDir, progress: Progress, deps: LabDeps) -> None:
-    """Remove the lab. After Ctrl-C, halab completes the removal before it ends. A second Ctrl-C ends it at once."""
-    remaining = f"the lab {lab_dir.name} was not removed; remove it with {_command(lab_dir)}"
-    try:
-        deps.down(lab_dir, progress)
-    except KeyboardInterrupt:
-        progress.say("interrupted: removing the lab first")
-        try:
-            deps.down(lab_dir, progress)
-        except (HalabError, KeyboardInterrupt):
-            progress.say(remaining)
-        raise
-    except HalabError:
-        progress.say(remaining)
-        raise
-
-
-def _command(lab_dir: LabDir) -> str:
-    return f"`halab down -f {shlex.quote(str(lab_dir.file))}`"
 
 
 def _copy(bug: Bug, folder: Path, copied: list[Path]) -> None:

@@ -37,6 +37,7 @@ _COMMANDS = {
     "scenarios": "scenario",
     "run": "run",
     "prove": "run",
+    "compare": "compare",
     "bugs": "bugs",
     "watch": "watch",
     "faults": "fault",

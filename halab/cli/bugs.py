@@ -15,8 +15,6 @@ from halab.cli.options import CommandGroup, json_option, print_json
 if TYPE_CHECKING:
     from halab.bugs.library import Bug
     from halab.campaign.outcome import CampaignOutcome, CampaignRun
-    from halab.lifecycle.lab import LabDir
-    from halab.progress import Progress
 
 # For a single run, by what it shows.
 _IN_WORDS = {
@@ -129,7 +127,7 @@ def reproduce(
     """
     from halab.bugs import library, reproduction
     from halab.cli.console import progress
-    from halab.cli.lab import build
+    from halab.cli.lab import temporary_deps
     from halab.cli.run import Choice, run_campaign
     from halab.cli.verdicts import print_result
 
@@ -140,9 +138,7 @@ def reproduce(
     choice = Choice(
         bug.lab_in(folder), (scenario,), False, (), seed, fail_fast=False, keep=False, as_json=as_json
     )
-    deps = reproduction.LabDeps(
-        up=lambda lab_dir, shown: build(lab_dir, shown, is_temporary=not keep), down=_down
-    )
+    deps = temporary_deps(keep=keep)
 
     def show_run(run: CampaignRun) -> None:
         print_result(run.folder, run.result)
@@ -150,13 +146,6 @@ def reproduce(
     with reproduction.lab_of(bug, folder, progress(), deps, keep=keep):
         outcome = run_campaign(choice, show_run, repeat=repeat)
     return _report(bug, outcome, as_json=as_json)
-
-
-def _down(lab_dir: LabDir, shown: Progress) -> None:
-    # imported only now: halab checks the host first, and a library may be missing
-    from halab.lifecycle.down import down
-
-    down(lab_dir, shown)
 
 
 def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from halab.printable import counted
 
 if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
+    from halab.lifecycle.temporary_lab import LabDeps
     from halab.lifecycle.up import UpResult
     from halab.progress import Progress
 
@@ -121,6 +122,19 @@ def build(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) ->
 
     with doctor.explained(lab_dir):
         return up.up(lab_dir, progress, is_temporary=is_temporary)
+
+
+def temporary_deps(*, keep: bool) -> LabDeps:
+    """How a temporary lab comes up and is taken down. With `keep`, errors say how to continue with the lab."""
+    from halab.lifecycle.temporary_lab import LabDeps
+
+    def down(lab_dir: LabDir, shown: Progress) -> None:
+        # imported only now: halab checks the host first, and a library may be missing
+        from halab.lifecycle import down as downs
+
+        downs.down(lab_dir, shown)
+
+    return LabDeps(up=lambda lab_dir, shown: build(lab_dir, shown, is_temporary=not keep), down=down)
 
 
 @click.command("start")

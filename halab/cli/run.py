@@ -36,8 +36,8 @@ class Choice:
     as_json: bool
 
 
-_OPTIONS = (
-    file_option,
+# Options that select scenarios, as parameters `names`, `run_all`, `tags` and `seed`.
+SELECTION = (
     click.argument("names", nargs=-1, shell_complete=scenario_names),
     click.option("--all", "run_all", is_flag=True, help="Run every built-in scenario in random order."),
     click.option(
@@ -46,6 +46,11 @@ _OPTIONS = (
     click.option(
         "--seed", type=click.IntRange(min=0), help="Use this seed for the order and to choose random targets."
     ),
+)  # fmt: skip
+
+_OPTIONS = (
+    file_option,
+    *SELECTION,
     click.option("--fail-fast", is_flag=True, help="Stop at the first unexpected verdict."),
     click.option("--keep", is_flag=True, help="Stop without repairing if a scenario leaves the lab broken."),
     json_option,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from halab.report.comparison import Comparison
+
 _DEFAULT_WIDTH = 120
 _STYLES = {
     PromiseStatus.KEPT: "green",
@@ -98,6 +100,27 @@ def overview(campaign: Campaign) -> str:
     return _stripped(sink)
 
 
+def comparison(compared: Comparison) -> str:
+    """A line per scenario, figure and lab: what clients lost, and the recovery."""
+    from rich.text import Text
+
+    sink, console = _console()
+    first = compared.labs[0].name
+    table = _table(("scenario", "figure", "lab"), ("passed", "p50", "worst"), (f"against {first}",))
+    for block in compared.main_blocks:
+        for number, row in enumerate(block.rows):
+            names = (block.scenario, block.figure) if number == 0 else ("", "")
+            table.add_row(
+                *map(_text, (*names, row.lab, f"{row.passed} of {row.runs}", row.p50, row.worst)),
+                Text(row.against_first, "bold" if row.is_clear else "dim"),
+            )
+    console.print(table)
+    for lab in compared.labs:
+        if lab.why_not_run:
+            console.print(_text(f"{lab.name} has no runs: {lab.why_not_run}"))
+    return _stripped(sink)
+
+
 def _amounts(spread: Spread | None) -> tuple[str, str]:
     """The p50, and the p95 of several values."""
     if spread is None:
@@ -127,7 +150,7 @@ def _console() -> tuple[io.StringIO, Console]:
     return sink, Console(file=sink, width=width, force_terminal=colour, no_color=not colour, highlight=False)
 
 
-def _table(texts: Sequence[str], figures: Sequence[str]) -> Table:
+def _table(texts: Sequence[str], figures: Sequence[str], notes: Sequence[str] = ()) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -135,6 +158,8 @@ def _table(texts: Sequence[str], figures: Sequence[str]) -> Table:
         table.add_column(name, overflow="fold")
     for name in figures:
         table.add_column(name, justify="right", overflow="fold")
+    for name in notes:
+        table.add_column(name, overflow="fold")
     return table
 
 

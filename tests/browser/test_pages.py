@@ -21,7 +21,8 @@ from support.campaign_builder import campaign_of
 from support.states_builder import power_cut
 
 from halab import report
-from halab.report import overview, page
+from halab.report import comparison, overview, page
+from halab.report.comparison import ComparedLab, Comparison
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.verdict import judge
 
@@ -60,7 +61,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     evidence = power_cut()
     busy.write_text(page.html(judge(evidence), evidence, logs=["logs/cp1.log"]))
     campaign = overview.write(folder, campaign_of(runs))
-    return {"busy": busy, "overview": campaign, **{run.path.name: run.page for run, _ in runs}}
+    labs = [
+        ComparedLab(name, f"load_balancer.kind={name}", campaign_of(runs)) for name in ("haproxy", "nginx")
+    ]
+    labs.append(ComparedLab("lost", "load_balancer.kind=lost", None, "the lab did not come up"))
+    command = ("halab", "compare", "--set", "load_balancer.kind=haproxy,nginx,lost", "stop-apiserver")
+    compared = comparison.write(folder, Comparison(labs, command, "2026-11-29T10:15:00+01:00", 912.5))
+    return {
+        "busy": busy,
+        "overview": campaign,
+        "comparison": compared,
+        **{run.path.name: run.page for run, _ in runs},
+    }
 
 
 @pytest.fixture
@@ -103,7 +115,7 @@ def run(browser: str, folder: Path, *arguments: str) -> str:
         *((name, DESK, LIGHT) for name in RECORDED),
         ("busy", DESK, LIGHT), ("busy", DESK, DARK), ("busy", PROJECTOR, LIGHT), ("busy", PHONE, LIGHT),
         ("overview", DESK, LIGHT), ("overview", DESK, DARK), ("overview", PROJECTOR, LIGHT),
-        ("overview", PHONE, DARK),
+        ("overview", PHONE, DARK), ("comparison", DESK, LIGHT), ("comparison", PHONE, DARK),
     ],
 )  # fmt: skip
 def test_a_page_is_readable(
@@ -121,7 +133,7 @@ def test_a_page_is_readable(
     assert brightness < 120 if scheme == DARK else brightness > 600
 
 
-@pytest.mark.parametrize("name", ["busy", "overview", RECORDED[0]])
+@pytest.mark.parametrize("name", ["busy", "overview", "comparison", RECORDED[0]])
 def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tmp_path: Path) -> None:
     printed = tmp_path / "page.pdf"
     run(browser, tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={printed}", pages[name].as_uri())
@@ -134,7 +146,7 @@ def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tm
         assert (float(wide), float(high)) == pytest.approx((841.9, 595.3), abs=2)
 
 
-@pytest.mark.parametrize("name", ["busy", "overview", *RECORDED])
+@pytest.mark.parametrize("name", ["busy", "overview", "comparison", *RECORDED])
 def test_a_page_links_nothing_outside_of_its_folder(name: str, pages: dict[str, Path]) -> None:
     text = pages[name].read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", text)

@@ -13,6 +13,7 @@ from support.fakes import Recorded
 from halab.bugs import library, reproduction
 from halab.bugs.library import Bug
 from halab.errors import BadUsage, LabProblem
+from halab.lifecycle import temporary_lab
 from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 
@@ -46,7 +47,7 @@ class Host:
     def reproduce(
         self, bug: Bug, folder: Path, *, keep: bool = False, ends_with: BaseException | None = None
     ) -> LabDir:
-        deps = reproduction.LabDeps(self.up, self.down)
+        deps = temporary_lab.LabDeps(self.up, self.down)
         with reproduction.lab_of(bug, folder, self.progress, deps, keep=keep) as lab_dir:
             self.did.append("play")
             if ends_with:
