@@ -2,16 +2,17 @@
 
 HalabError             exit 3: halab could not do what it was asked for
 ├── BadFile            exit 2: a file that a person wrote is wrong; lists every problem in it
-├── BadUsage           exit 2: the command line asks for something that does not exist
+├── BadUsage           exit 2: what was asked for does not exist or makes no sense here
 ├── HostProblem        this host lacks something: a tool, an engine, disk space, memory
 ├── CommandFailed      a command that halab ran failed
 │   └── BootTimedOut   machines were started and did not answer over SSH in time
 ├── ScriptFailed       a script that provisions a machine failed on it
 ├── TimedOut           a wait reached its time limit; says what it last saw
 ├── Corrupted          a file does not match its checksum, or cannot be read
-├── Unreachable        a machine does not answer over SSH
+├── Unreachable        a machine, or a server of the lab, does not answer
 ├── TunnelLost         the tunnel to a lab on another host has ended: nothing is known about the lab itself
 ├── LabProblem         the state of the lab does not allow this
+│   └── NotConnected   packets between machines of the lab are lost
 └── Unable             this lab, its provider or its kernel cannot do this: a scenario is skipped
 """
 

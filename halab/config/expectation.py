@@ -225,7 +225,8 @@ class FactExpectation(_Expectation):
     unchanged: Literal[True] | None = None
     value: Word | None = None
     reached: Within | None = Field(
-        None, description="when the fact must have the value, counted from the step before"
+        None,
+        description="when the fact must have the value, counted from the last inject, heal, join or wait",
     )
     increase: CountBounds | None = Field(
         None, description="how much a number increases in the window of `during`"

@@ -145,7 +145,7 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
         if promise.always and during is None:
             yield "always needs a window: add `during` and the name of a fault"
         if not promise.always and during is not None:
-            yield "within counts from the step before, not over a window: leave `during` out"
+            yield "within counts from the last inject, heal, join or wait, not over a window: leave `during` out"
     for name in amounts:
         if during is None:
             yield f"{name} needs a window: add `during` and the name of a fault"
@@ -168,7 +168,7 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
     if form != "value" and expectation.reached is not None:
         yield f"reached needs a value, not {form}"
     if form == "changed" and during is not None:
-        yield "within counts from the step before, not over a window: leave `during` out"
+        yield "within counts from the last inject, heal, join or wait, not over a window: leave `during` out"
     if form == "increase" and not fact.traits.is_a_number:
         yield f"{fact} is not a number and cannot increase"
     if form == "increase" and during is None:

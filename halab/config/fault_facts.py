@@ -36,7 +36,7 @@ class MachineState(StrEnum):
 
 @dataclass(frozen=True)
 class FaultFacts:
-    """`is_lasting` is false for a fault that is over once it was injected (a kill, a reset): it heals by itself.
+    """`is_lasting` is false for a fault that is over once it was injected (a kill, a reset): there is nothing to heal.
 
     `machine_becomes` is None for a fault that leaves the machine running and connected. `is_healed_by_join` is true for
     a fault that takes the machine out of the cluster.

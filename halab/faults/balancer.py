@@ -60,7 +60,10 @@ def _require_settings(site: Site, entry: Entry) -> None:
         )
     kind, check = lab.load_balancer.kind, options.get("check", BackendCheck.NONE)
     if check != BackendCheck.NONE and not kind.checks_backends:
-        raise BadUsage(f"only {checking_balancers()} has the option check: {kind} checks passively")
+        raise BadUsage(
+            f"{kind} has no health checks, it only counts failed connections: leave check out, or write none; "
+            f"{checking_balancers()} has them"
+        )
     try:
         lab.load_balancer.changed(options)
     except ValueError as error:

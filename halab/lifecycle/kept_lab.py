@@ -19,6 +19,7 @@ from halab.lifecycle.lab import LabDir
 from halab.lifecycle.own_files import OwnFiles
 from halab.machines.guests import on_all
 from halab.machines.provider import LabMachines, Provider
+from halab.printable import counted
 from halab.progress import Progress
 
 _VAGRANTFILE = "Vagrantfile"
@@ -69,7 +70,7 @@ def bring_back(lab_dir: LabDir, machines: LabMachines, progress: Progress) -> in
     lab = machines.lab
     names = [machine.name for machine in lab.machines]
     if lab.provider is ProviderKind.DOCKER:
-        with progress.step(f"start {len(names)} machines that were kept"):
+        with progress.step(f"start {counted(len(names), 'machine')} that the lab has kept"):
             # without Vagrant, which takes seconds for each call
             on_all(names, machines.power().start)
         lab_dir.work.kept.unlink()

@@ -47,7 +47,9 @@ class UpResult:
 
 
 def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> UpResult:
-    """Build the lab and wait until it is steady. A second call changes nothing. After an interruption, it continues.
+    """Build the lab and wait until it is steady.
+
+    A second call only applies what changed. After an interruption, it continues.
 
     An error of a temporary lab does not say how to continue, because the caller removes the lab.
     """

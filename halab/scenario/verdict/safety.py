@@ -64,7 +64,9 @@ def _contradiction(history: History, read: events.Ledger, missing: Sequence[int]
         counted = f"the ledger has {read.acknowledged} acknowledged writes of {read.written}"
         return "" if missing else f"{counted}, but the samples have {len(acknowledged)} of {written}"
     never = sorted(set(missing) - set(acknowledged))
-    return f"the ledger lacks writes that were never acknowledged: {_listed(never)}" if never else ""
+    return (
+        f"the ledger counts writes as lost that were never acknowledged: {_listed(never)}" if never else ""
+    )
 
 
 def _members(history: History) -> Iterator[PromiseOutcome]:

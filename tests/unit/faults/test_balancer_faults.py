@@ -133,7 +133,9 @@ def test_settings_that_are_not_possible_are_refused(
 
 
 def test_nginx_has_no_check_to_edit() -> None:
-    with pytest.raises(BadUsage, match="only haproxy has the option check: nginx checks passively"):
+    with pytest.raises(
+        BadUsage, match="nginx has no health checks, it only counts failed connections: leave check out"
+    ):
         inject(site_of(FakeGuests(), **NGINX), "edit-balancer", "lb1", check="tcp")
 
 

@@ -339,7 +339,7 @@ def test_a_ledger_without_an_acknowledged_write_shows_nothing_and_one_write_is_e
             "the ledger has 143 acknowledged writes of 153, but the samples have 153 of 153",
         ),
         ({"written": 160}, "the ledger has 153 acknowledged writes of 160, but the samples have 153 of 153"),
-        ({"missing": (999,)}, "the ledger lacks writes that were never acknowledged: 999"),
+        ({"missing": (999,)}, "the ledger counts writes as lost that were never acknowledged: 999"),
     ],
 )
 def test_a_ledger_that_contradicts_the_samples_is_not_judged(changes: dict[str, object], seen: str) -> None:
