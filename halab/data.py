@@ -31,3 +31,7 @@ def scenarios() -> Path:
 def bugs() -> Path:
     """The public reports, a folder for each."""
     return scenarios() / "bugs"
+
+
+def drills() -> Path:
+    return scenarios() / "drills"

@@ -39,6 +39,7 @@ _COMMANDS = {
     "prove": "run",
     "compare": "compare",
     "bugs": "bugs",
+    "drill": "drill",
     "watch": "watch",
     "faults": "fault",
     "inject": "fault",

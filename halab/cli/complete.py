@@ -40,6 +40,12 @@ def _bugs(context: click.Context) -> list[str]:
     return library.names()
 
 
+def _drills(context: click.Context) -> list[str]:
+    from halab.drill import library
+
+    return library.names()
+
+
 def _tags(context: click.Context) -> list[str]:
     from halab.scenario.run import library
 
@@ -88,6 +94,7 @@ def _file(context: click.Context) -> Path:
 
 
 bug_names = _completer(_bugs)
+drill_names = _completer(_drills)
 tags = _completer(_tags)
 fault_names = _completer(_faults)
 fault_options = _completer(_options)

@@ -51,9 +51,9 @@ def init_command(file: Path, force: bool) -> None:
 
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice(["lab", "scenario"]))
+@click.argument("kind", type=click.Choice(["lab", "scenario", "drill"]))
 def schema_command(kind: str) -> None:
-    """Print the JSON Schema of lab files or scenario files.
+    """Print the JSON Schema of lab files, scenario files or drill files.
 
     \b
     Example:
@@ -61,7 +61,8 @@ def schema_command(kind: str) -> None:
     """
     from halab.config import schema
 
-    echo_raw(schema.lab_schema() if kind == "lab" else schema.scenario_schema(), nl=False)
+    schemas = {"lab": schema.lab_schema, "scenario": schema.scenario_schema, "drill": schema.drill_schema}
+    echo_raw(schemas[kind](), nl=False)
 
 
 @click.command("render")
@@ -223,6 +224,8 @@ def status_command(file: Path, as_json: bool) -> int:
         table(["MACHINE", "ADDRESS", "STATE", "ROLES"], status.rows())
         for line in status.notes:
             echo(line)
+        if status.drill_is_on:
+            echo("a drill is on (see `halab drill status`)")
         for fault in in_words(status.open_faults):
             echo(f"a fault is open: {fault} (heal it with `halab heal`)")
         for line in status.missing:

@@ -128,9 +128,10 @@ class KnownFaults:
         for name, value in sorted(given.items()):
             is_structured = name in options and options[name].reads is not None
             for target in dict.fromkeys(placeholders.names_in(value, is_structured=is_structured)):
-                yield from (f"{name}: {what}" for what in self._placeholder_problem(target))
+                yield from (f"{name}: {what}" for what in self.placeholder_problem(target))
 
-    def _placeholder_problem(self, target: str) -> Iterator[str]:
+    def placeholder_problem(self, target: str) -> Iterator[str]:
+        """Yield a problem if a placeholder does not name machines."""
         if target == placeholders.SELF or target in self.injected:
             return
         if not self.kinds(target):

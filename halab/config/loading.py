@@ -57,9 +57,9 @@ class Written(Generic[M]):
         return self.source.problem(path, what)
 
 
-def load(path: Path, model: type[M]) -> M:
+def load(path: Path, model: type[M], *, change: Callable[[Any], Any] = lambda value: value) -> M:
     """Read a file. Raises BadFile with all problems in it, or BadUsage if the file cannot be read."""
-    return read(path, model).value
+    return read(path, model, change=change).value
 
 
 def loads(text: str, name: str, model: type[M]) -> M:
@@ -67,10 +67,10 @@ def loads(text: str, name: str, model: type[M]) -> M:
     return _validated(text.encode(), text, name, model).value
 
 
-def read(path: Path, model: type[M]) -> Written[M]:
-    """Like `load`, with the lines."""
+def read(path: Path, model: type[M], *, change: Callable[[Any], Any] = lambda value: value) -> Written[M]:
+    """Like `load`, with the lines. `change` may replace texts of the parsed file before it is validated."""
     content = content_of(path)
-    return _validated(content, _text(content, path), str(path), model)
+    return _validated(content, _text(content, path), str(path), model, change)
 
 
 def content_of(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> bytes:
@@ -111,8 +111,15 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else str(last)
 
 
-def _validated(content: bytes, text: str, name: str, model: type[M]) -> Written[M]:
+def _validated(
+    content: bytes,
+    text: str,
+    name: str,
+    model: type[M],
+    change: Callable[[Any], Any] = lambda value: value,
+) -> Written[M]:
     source = yaml_source.parse(text, name)
+    source.value = change(source.value)
     reading = _Reading(source)
     value = None
     try:

@@ -31,6 +31,16 @@ def fill(option: str, meaning: Callable[[str, bool], str], *, is_structured: boo
     return filled if isinstance(filled, str) else json.dumps(filled, ensure_ascii=False)
 
 
+def fill_known(text: str, meaning: Callable[[str, bool], str | None]) -> str:
+    """A text with the placeholders replaced that have a meaning. All others stay, with their backslashes."""
+
+    def replaced(match: re.Match[str]) -> str:
+        value = None if match[1] else meaning(match[2], bool(match[3]))
+        return match[0] if value is None else value
+
+    return _BRACES.sub(replaced, text)
+
+
 def _value(option: str, is_structured: bool) -> Any:
     if is_structured and option[:1] in ("{", "["):
         # it may be YAML, which is a text like any other

@@ -1,4 +1,4 @@
-"""JSON Schemas of the lab file and the scenario file, for editors."""
+"""JSON Schemas of the lab file, the scenario file and the drill file, for editors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from halab.config import kubeadm
+from halab.config.drill import Drill
 from halab.config.lab import LabFile
 from halab.config.scenario import Scenario
 
 LAB_SCHEMA = "lab.schema.json"
 SCENARIO_SCHEMA = "scenario.schema.json"
+DRILL_SCHEMA = "drill.schema.json"
 
 # The definitions of models in whose files null is a value.
 _WITH_NULL = {model.__name__ for model in vars(kubeadm).values() if getattr(model, "null_removes", False)}
@@ -25,6 +27,10 @@ def lab_schema() -> str:
 
 def scenario_schema() -> str:
     return _schema(Scenario, "a halab scenario")
+
+
+def drill_schema() -> str:
+    return _schema(Drill, "a halab drill")
 
 
 def _schema(model: type[BaseModel], title: str) -> str:

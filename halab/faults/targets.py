@@ -45,7 +45,7 @@ class Targets:
         for name, value in options.items():
             option = fault.options[name]
             if not option.is_target:
-                options[name] = self._filled(value, machine, is_structured=option.reads is not None)
+                options[name] = self.filled(value, machine, is_structured=option.reads is not None)
             elif value != EVERYONE:
                 options[name] = ",".join(self._others_than(machine, value))
         # a value may be wrong only now: `mode: "{cp1}"`
@@ -54,8 +54,8 @@ class Targets:
             raise BadUsage("; ".join(wrong))
         return options
 
-    def _filled(self, text: str, machine: str, *, is_structured: bool) -> str:
-        """An option with its placeholders replaced."""
+    def filled(self, text: str, machine: str, *, is_structured: bool = False) -> str:
+        """An option or a script for a machine, with its placeholders replaced."""
 
         def meaning(target: str, is_name: bool) -> str:
             try:

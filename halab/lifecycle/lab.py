@@ -224,11 +224,23 @@ def require_machine(lab: Lab, name: str) -> None:
         raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
 
 
+def require_no_drill(lab_dir: LabDir) -> None:
+    """Raise LabProblem if a drill is on."""
+    if lab_dir.work.attempt.exists():
+        raise LabProblem(
+            f"a drill is on in the lab {lab_dir.name}",
+            hint="see `halab drill status`; `halab drill reset` ends it and puts the lab back",
+        )
+
+
 @contextmanager
-def locked(lab_dir: LabDir, doing: str, *, amid_restore: bool = False) -> Iterator[None]:
+def locked(
+    lab_dir: LabDir, doing: str, *, amid_restore: bool = False, amid_drill: bool = False
+) -> Iterator[None]:
     """Lock the lab: only one command may change it at a time. Raises LabProblem if another command holds the lock.
 
     After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
+    While a drill is on, raises LabProblem unless `amid_drill`: others would undo its break or tell of it.
     """
     is_new = not lab_dir.work.path.exists()
     lab_dir.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -249,6 +261,8 @@ def locked(lab_dir: LabDir, doing: str, *, amid_restore: bool = False) -> Iterat
                 f"restoring the lab {lab_dir.name} to the snapshot {name} was interrupted",
                 hint=f"restore it again with `halab snapshot restore {name}`, or remove the lab with `halab down`",
             )
+        if not amid_drill:
+            require_no_drill(lab_dir)
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -120,12 +120,13 @@ def delete(lab_dir: LabDir, name: str) -> None:
         machines.delete_snapshot(name)
 
 
-def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
+def restore(lab_dir: LabDir, name: str, progress: Progress, *, amid_drill: bool = False) -> Observation:
     """Restore the whole lab to a snapshot and wait until it is steady. Open faults are gone afterwards.
 
     After an interruption, only another restore or `down` may change the lab.
     """
-    with labs.locked(lab_dir, f"snapshot restore, process {os.getpid()}", amid_restore=True):
+    doing = f"snapshot restore, process {os.getpid()}"
+    with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=amid_drill):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)
         snapshot = _by_name(snapshots(machines), name)
@@ -145,14 +146,19 @@ def hold_seconds(lab: Lab) -> float:
     return lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
 
 
-def reset(lab_dir: LabDir, progress: Progress) -> Observation:
+def reset(lab_dir: LabDir, progress: Progress, *, amid_drill: bool = False) -> Observation:
     """Restore the snapshot that `up` saved. Raises LabProblem if there is none."""
+    require_after_up(lab_dir)
+    return restore(lab_dir, AFTER_UP, progress, amid_drill=amid_drill)
+
+
+def require_after_up(lab_dir: LabDir) -> None:
+    """Raise LabProblem if the lab has no snapshot that `up` saved."""
     if not any(snapshot.name == AFTER_UP for snapshot in of_lab(lab_dir)):
         raise LabProblem(
             f"the lab {lab_dir.name} has no snapshot that `halab up` saved",
             hint="rebuild the lab with `halab down && halab up`",
         )
-    return restore(lab_dir, AFTER_UP, progress)
 
 
 def save_after_up(

@@ -20,6 +20,8 @@ class Status:
     machines: dict[str, MachineInfo]
     seen: Observation
     open_faults: tuple[Entry, ...]
+    # a drill is on: its break is a secret
+    drill_is_on: bool = False
 
     @property
     def steady(self) -> bool:
@@ -58,6 +60,7 @@ class Status:
             "steady": self.steady,
             "missing": list(self.missing),
             "open_faults": [str(fault) for fault in self.open_faults],
+            "drill_is_on": self.drill_is_on,
             "leaders": self.seen.leaders,
             "backends": self.seen.backends,
             "unchecked_backends": list(self.seen.unchecked),
@@ -110,4 +113,6 @@ def read_status(lab_dir: LabDir) -> Status:
     else:
         with access.api(lab_dir, lab) as api:
             seen = observe(access.guests(lab_dir), api, lab)
-    return Status(lab, machines, seen, tuple(Journal(lab_dir.work.journal).open_faults()))
+    drill_is_on = lab_dir.work.attempt.exists()
+    open_faults = [] if drill_is_on else Journal(lab_dir.work.journal).open_faults()
+    return Status(lab, machines, seen, tuple(open_faults), drill_is_on)

@@ -105,7 +105,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
 
 def start(lab_dir: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady."""
-    with labs.locked(lab_dir, f"start, process {os.getpid()}"), _explained_failure(lab_dir):
+    with labs.locked(lab_dir, f"start, process {os.getpid()}", amid_drill=True), _explained_failure(lab_dir):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)
         gone = [machine.name for machine in lab.machines if machines.state(machine.name) is PowerState.GONE]
@@ -130,7 +130,7 @@ def start(lab_dir: LabDir, progress: Progress) -> Observation:
 
 def stop(lab_dir: LabDir, progress: Progress) -> None:
     """Stop the machines of a lab and keep their disks."""
-    with labs.locked(lab_dir, f"stop, process {os.getpid()}"):
+    with labs.locked(lab_dir, f"stop, process {os.getpid()}", amid_drill=True):
         lab = labs.existing(lab_dir)
         with progress.step("stop the machines", limit_seconds=120):
             providers.vagrant(lab_dir, lab).halt()

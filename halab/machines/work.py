@@ -104,6 +104,21 @@ class Work:
         """Exists after `down --keep` until the lab starts again: the machines are off, as `up` saved them."""
         return self.path / "kept"
 
+    @property
+    def drill(self) -> Path:
+        """The folder of the drill that is on."""
+        return self.path / "drill"
+
+    @property
+    def attempt(self) -> Path:
+        """The state of the drill that is on; the file exists until the lab is put back."""
+        return self.drill / "attempt.json"
+
+    @property
+    def drill_history(self) -> Path:
+        """The drills that have ended, one line each. It stays with the recorded runs."""
+        return self.runs / "drills.jsonl"
+
     def of_vagrant(self, machine: str, provider: str = "libvirt") -> Path:
         """The folder of Vagrant's files about a machine."""
         return self.path / ".vagrant" / "machines" / machine / provider

@@ -24,7 +24,10 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One test of a check file; `text` is why it did not pass, `detail` is the end of pytest's output."""
+    """One test of a check file; `text` is why it did not pass, `detail` is the end of pytest's output.
+
+    `raised` is the type of the exception if it was not an assertion: the test itself is wrong, or could not ask.
+    """
 
     file: str
     name: str
@@ -32,6 +35,7 @@ class CheckResult:
     seconds: float
     text: str = ""
     detail: str = ""
+    raised: str = ""
 
     def is_of(self, path: str) -> bool:
         """True for a test of that file. If pytest could not import the file, the test has the name of the file."""
@@ -45,6 +49,8 @@ _STATES = {Failure: CheckState.FAILED, Error: CheckState.ERROR, Skipped: CheckSt
 
 # What pytest writes before the message of an assertion.
 _PREFIX = re.compile(r'^(failed on \w+ with ")?(?:AssertionError|Failed|halab\.errors\.\w+): ')
+# The type of any other exception.
+_RAISED = re.compile(r'^(?:failed on \w+ with ")?(?!AssertionError|Failed)((?:\w+\.)*[A-Z]\w*)(?::|$)')
 
 
 def read(path: Path) -> Sequence[CheckResult] | None:
@@ -65,6 +71,7 @@ def _result(case: TestCase) -> CheckResult:
         # a test can fail and then also fail to clean up: the first failure counts
         if type(entry) in _STATES and state is not CheckState.FAILED:
             state, text, detail = _STATES[type(entry)], entry.message or "", entry.text or ""
+    raised = _RAISED.match(text.splitlines()[0]) if text else None
     return CheckResult(
         file=case.classname or "",
         name=case.name or "",
@@ -72,4 +79,5 @@ def _result(case: TestCase) -> CheckResult:
         seconds=case.time or 0.0,
         text=brief(_PREFIX.sub(r"\1", text.splitlines()[0])) if text else "",
         detail="\n".join(detail.splitlines()[-40:]),
+        raised=raised[1] if raised else "",
     )

@@ -21,7 +21,9 @@ _SECONDS = 300
 _TESTS_FAILED = 1
 
 
-def run(work: Work, names: Sequence[str], *, folder: RunFolder, patience: float) -> Checks:
+def run(
+    work: Work, names: Sequence[str], *, folder: RunFolder, patience: float, limit_seconds: float = _SECONDS
+) -> Checks:
     """Run the check files in the run's folder against a lab; their results go to the same folder."""
     root = folder.check_files.resolve()
     argv: list[str | Path] = [
@@ -32,7 +34,7 @@ def run(work: Work, names: Sequence[str], *, folder: RunFolder, patience: float)
     ]  # fmt: skip
     log = folder.logs / "checks.log"
     env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONDONTWRITEBYTECODE": "1"}
-    limit = _SECONDS * patience
+    limit = limit_seconds * patience
     try:
         code = process.run(argv, timeout_seconds=limit, log=log, env=env, check=False).code
     except TimedOut:

@@ -54,7 +54,7 @@ def find(name: str) -> Script:
             f"no such scenario: {name}{loading.nearest(name, names())}", hint="`halab scenarios` lists them"
         )
     written, texts = scenario_rules.read_with_texts(path, FAULTS)
-    checks, files = _checks([path.parent / check for check in written.value.checks])
+    checks, files = read_checks([path.parent / check for check in written.value.checks])
     return Script(_name(path), path, written.value, written.content, checks, files, texts)
 
 
@@ -88,7 +88,7 @@ def _name(path: Path, folders: int = 0) -> str:
     return re.sub(r"[^\w.-]+", "-", "-".join(names[-1 - folders :])).strip("-.") or _USUAL
 
 
-def _checks(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, bytes]]:
+def read_checks(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, bytes]]:
     """The names of check files and the content of all Python files beside them; paths are below their common folder."""
     if not paths:
         return (), {}

@@ -47,7 +47,8 @@ class SamplerConfig:
     `control_planes` maps machines to addresses. If the lab is on a remote host, they are reached through the SOCKS5
     proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the state of its backends. No state is
     read more often than at `state_hertz`. `named_states` are the facts and systemd units that are read in addition to
-    those of every run; some of them are read over SSH.
+    those of every run; some of them are read over SSH. Writes are numbered from `first_write` on: a namespace may have
+    writes of an earlier sampler.
     """
 
     probes: list[Probe]
@@ -67,6 +68,7 @@ class SamplerConfig:
     machines: list[str] = field(default_factory=list)
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
+    first_write: int = 1
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -96,6 +98,7 @@ def sampler_config(
     objects: Objects | None = None,
     options: ProbeOptions = DEFAULT_OPTIONS,
     tunnel: str | None = None,
+    first_write: int = 1,
 ) -> SamplerConfig:
     """The configuration for a lab; `extra` are probes in addition to those of every run."""
     return SamplerConfig(
@@ -116,6 +119,7 @@ def sampler_config(
         machines=[machine.name for machine in lab.machines],
         named_states=sorted(named_states),
         objects=objects or Objects(),
+        first_write=first_write,
     )
 
 

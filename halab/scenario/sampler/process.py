@@ -69,7 +69,7 @@ class SamplerProcess:
     def __init__(self, config: SamplerConfig) -> None:
         self._config = config
         self._identity = Identity.in_folder(Path(config.credentials), config.tunnel)
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(config.first_write)
         self._samples = Sink(Path(config.samples))
         self._states = Sink(Path(config.states))
         self._stop = asyncio.Event()

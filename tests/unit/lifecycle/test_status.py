@@ -51,6 +51,11 @@ def test_the_whole_status_is_in_the_json() -> None:
     assert data["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}
 
 
+def test_the_status_says_that_a_drill_is_on_for_programs_too() -> None:
+    assert replace(status(), drill_is_on=True).as_json()["drill_is_on"] is True
+    assert status().as_json()["drill_is_on"] is False
+
+
 def test_the_status_says_which_backends_haproxy_does_not_check() -> None:
     seen = Observation((), LEADERS, {}, {"cp1": "up", "cp2": "up", "cp3": "up"}, ("cp1", "cp3"))
     asked = replace(status(), seen=seen)

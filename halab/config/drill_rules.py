@@ -1,0 +1,235 @@
+"""Read a drill file with the values that a seed picks, and the rules beyond its form."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+from halab import files
+from halab.config import loading, option_files, placeholders, yaml_source
+from halab.config.drill import CHECK, Act, Drill, Task
+from halab.config.expectation import FactExpectation
+from halab.config.expectation_rules import ExpectationRules
+from halab.config.fault_rules import Finding, Known, KnownFaults
+from halab.config.fault_spec import FaultSpec
+from halab.config.loading import Written, nearest
+from halab.config.step import Expect, Heal, Inject, Join, conditions
+from halab.config.targets import OTHERS, ROLES, TargetKind, kinds_of
+from halab.errors import BadFile, BadUsage, Problem
+
+_MOST_VARIANTS = 32
+_RELATIVE = ("changed", "unchanged", "increase")
+
+
+@dataclass(frozen=True)
+class ReadDrill:
+    """A drill with the values of its variables. `texts` are those of the files that options of faults name, by path."""
+
+    value: Drill
+    content: bytes
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(path: Path, known_faults: Mapping[str, FaultSpec], *, seed: int = 0) -> ReadDrill:
+    """Read a drill and check it with all values of its variables. Raises BadFile with all problems."""
+    results: list[ReadDrill] = []
+    for picked in _variants(path, seed):
+        written = loading.read(path, Drill, change=partial(_filled, picked=picked))
+        texts, problems = _check(written, known_faults, path.parent)
+        if problems:
+            raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
+        results.append(ReadDrill(written.value, written.content, texts))
+    return results[0]
+
+
+def load(path: Path, seed: int) -> Drill:
+    """A drill that was checked before, with the values that the seed picks."""
+    picked = next(_variants(path, seed))
+    return loading.load(path, Drill, change=partial(_filled, picked=picked))
+
+
+def _variants(path: Path, seed: int) -> Iterator[dict[str, str]]:
+    """The values that the seed picks, and then all others."""
+    source = yaml_source.parse(loading.text_of(path), str(path))
+    written = source.value.get("vars") if isinstance(source.value, dict) else None
+    lists = {
+        str(name): [_text(value) for value in values]
+        for name, values in (written.items() if isinstance(written, dict) else ())
+        if isinstance(values, list) and values
+    }
+    yield {name: random.Random(f"{seed} {name}").choice(values) for name, values in lists.items()}
+    if lists:
+        for values in islice(product(*lists.values()), _MOST_VARIANTS):
+            yield dict(zip(lists, values, strict=True))
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _filled(value: Any, picked: Mapping[str, str]) -> Any:
+    """The content of a file with its variables replaced in all texts, except where they are defined."""
+    if isinstance(value, yaml_source.Mapping):
+        filled = yaml_source.Mapping(value.path)
+        for name, item in value.items():
+            filled[name] = item if (*value.path, name) == ("vars",) else _filled(item, picked)
+        return filled
+    if isinstance(value, list):
+        return [_filled(item, picked) for item in value]
+    if isinstance(value, str):
+        return placeholders.fill_known(value, lambda name, is_name: None if is_name else picked.get(name))
+    return value
+
+
+def _check(
+    written: Written[Drill], known_faults: Mapping[str, FaultSpec], folder: Path
+) -> tuple[dict[str, str], list[Problem]]:
+    breaking = written.value.breaking
+    texts, unreadable = option_files.read(breaking, known_faults, folder)
+    found = [
+        *((("break", *where[1:]), what) for where, what in unreadable),
+        *findings(written.value, known_faults, texts),
+        *_missing_checks(written.value, folder),
+    ]
+    return texts, [written.problem(where, what) for where, what in found]
+
+
+def findings(
+    drill: Drill, known_faults: Mapping[str, FaultSpec], texts: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield all problems of a drill that need no other files."""
+    known = KnownFaults(known_faults, drill.requires, texts)
+    if not drill.requires.condition.versions:
+        yield ("requires", "kubernetes"), f"halab has no Kubernetes version {drill.requires.kubernetes}"
+    yield from drill.probes.problems()
+    yield from _vars(drill)
+    yield from _breaks(drill, known)
+    yield from _tasks(drill, known)
+    yield from _acts(drill, known)
+
+
+def _vars(drill: Drill) -> Iterator[Finding]:
+    for name in drill.vars:
+        if kinds_of(name) or name in (OTHERS, placeholders.SELF):
+            yield ("vars", name), f"is a machine or a role; choose another name: {name}"
+    variants = 1
+    for values in drill.vars.values():
+        variants *= len(values)
+    if variants > _MOST_VARIANTS:
+        yield ("vars",), f"have {variants} combinations; the most is {_MOST_VARIANTS}"
+
+
+def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
+    for index, step in enumerate(drill.breaks):
+        path = ("break", index)
+        if conditions(step):
+            yield path, "has a condition: a drill says in `requires` what the lab must have"
+        if isinstance(step, Inject):
+            if step.name == CHECK or step.name in drill.vars:
+                yield (*path, "name"), f"is a name of the drill's own; choose another: {step.name}"
+            yield from known.inject(path, index, step)
+        elif isinstance(step, Heal | Join):
+            yield path, "a break has only the steps inject, wait and expect"
+        elif isinstance(step, Expect) and not known.injected:
+            yield (*path, "expect"), "comes before the first inject, when nothing has happened yet"
+        elif isinstance(step, Expect) and step.expectation.during:
+            yield (*path, "expect", "during"), "the break is never healed: use `within` or `reached`"
+        elif isinstance(step, Expect):
+            yield from ExpectationRules((*path, "expect"), known, {}, ()).problems(step.expectation)
+    if not known.injected:
+        yield ("break",), "no step injects a fault"
+
+
+def _tasks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
+    known.injected[CHECK] = Known(-1, frozenset({TargetKind.BALANCER}), False)
+    for name, task in drill.tasks.items():
+        path = ("tasks", name)
+        if len(task.kinds) != 1:
+            yield path, "needs exactly one of expect, check or answer"
+        for other in task.needs:
+            if other not in drill.tasks:
+                yield (*path, "needs"), f"no such task: {other}{nearest(other, drill.tasks)}"
+        yield from _expectation(path, task, known)
+    yield from _circles(drill)
+    cost = sum(hint.cost for hint in drill.hints)
+    if cost > drill.total:
+        yield ("hints",), f"cost more than all points: {cost} of {drill.total}"
+
+
+def _expectation(path: tuple[str, ...], task: Task, known: KnownFaults) -> Iterator[Finding]:
+    expectation = task.expect
+    if expectation is None:
+        return
+    path = (*path, "expect")
+    if expectation.when is not None:
+        yield (*path, "when"), "a task has no condition: the drill says in `requires` what the lab must have"
+    if expectation.during not in (None, CHECK):
+        yield (*path, "during"), f"should be `{CHECK}`, the time of the check, not {expectation.during}"
+        return
+    if expectation.target in (OTHERS, CHECK):
+        yield (*path, "on"), "write a machine, all-cp or the name of a fault"
+        return
+    if isinstance(expectation, FactExpectation):
+        for form in _RELATIVE:
+            if getattr(expectation, form) is not None:
+                yield (
+                    (*path, form),
+                    "compares with an earlier time, which a check does not know: use `value`",
+                )
+                return
+    yield from ExpectationRules(path, known, {}, ()).problems(expectation)
+
+
+def _circles(drill: Drill) -> Iterator[Finding]:
+    """Yield tasks that need themselves."""
+    for name in drill.tasks:
+        seen, left = set(), list(drill.tasks[name].needs)
+        while left:
+            other = left.pop()
+            if other == name:
+                yield ("tasks", name, "needs"), "the task needs itself, directly or through others"
+                break
+            if other not in seen and other in drill.tasks:
+                seen.add(other)
+                left += drill.tasks[other].needs
+
+
+def _acts(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
+    if not drill.solve and len(drill.questions) < len(drill.tasks):
+        yield ("solve",), "is missing: without it, nobody knows that the drill can be solved"
+    written: list[tuple[tuple[str | int, ...], Act]] = [
+        *((("solve", index), act) for index, act in enumerate(drill.solve)),
+        *(
+            (("wrong", name, index), act)
+            for name, acts in drill.wrong.items()
+            for index, act in enumerate(acts)
+        ),
+    ]
+    for path, act in written:
+        if act.on == CHECK or not known.kinds(act.on):
+            names = [*ROLES, "cp1", *(name for name in known.injected if name != CHECK)]
+            yield (*path, "on"), f"no such target: {act.on}{nearest(act.on, names)}"
+        elif act.on not in known.injected:
+            yield from (((*path, "on"), what) for what in known.missing_machine(act.on))
+        yield from (
+            ((*path, "run"), what)
+            for name in dict.fromkeys(placeholders.names_in(act.run))
+            for what in known.placeholder_problem(name)
+        )
+
+
+def _missing_checks(drill: Drill, folder: Path) -> Iterator[Finding]:
+    for name, task in drill.tasks.items():
+        if task.check is None:
+            continue
+        try:
+            files.require_regular(folder / task.check, files.WRITTEN_BYTES)
+        except BadUsage as error:
+            yield ("tasks", name, "check"), error.message
+        except (OSError, ValueError):
+            yield ("tasks", name, "check"), f"no such file: {task.check}"

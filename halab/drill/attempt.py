@@ -1,0 +1,195 @@
+"""The state of an attempt on disk, and the history of the attempts that have ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from halab import files
+from halab.config.drill import Drill
+from halab.config.twin import Verdict
+from halab.drill.grade import Effort, Finding, Grade, TaskState
+from halab.errors import Corrupted, HostProblem, LabProblem
+from halab.machines.work import Work
+from halab.scenario.sampler.probes import Objects
+
+_RESET = "`halab drill reset` puts the lab back"
+
+
+class Phase(StrEnum):
+    STARTING = "starting"  # the lab is being prepared; after an interruption, only a reset may follow
+    ON = "on"
+    OVER = "over"  # graded; the lab is not put back yet
+
+
+class Ending(StrEnum):
+    COMPLETE = "complete"
+    FINAL = "final"
+    TIME = "time"
+    GAVE_UP = "gave-up"
+    RESET = "reset"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """`chosen` are the machines of the break's faults, by name. `check_files` are the copies, by path as written.
+
+    `held` is when a task was first found done, in seconds since the start. `found` is what the last check found.
+    `is_proof` is true for the attempts of an author.
+    """
+
+    drill: str
+    path: str
+    title: str
+    seed: int
+    started: datetime
+    phase: Phase = Phase.STARTING
+    chosen: Mapping[str, list[str]] = field(default_factory=dict)
+    objects: Objects = Objects()
+    check_files: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, float] = field(default_factory=dict)
+    found: Mapping[str, Finding] = field(default_factory=dict)
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hints: int = 0
+    checks: int = 0
+    is_proof: bool = False
+
+    @property
+    def effort(self) -> Effort:
+        return Effort(frozenset(self.held), self.answers, self.hints)
+
+    def seconds(self, now: datetime) -> float:
+        """How long it has lasted. It never runs backwards, whatever the clock of the host did."""
+        return max(0.0, (now - self.started).total_seconds())
+
+    def checked(self, found: Mapping[str, Finding], seconds: float) -> Attempt:
+        """The attempt after a check. What held once is remembered with its first time."""
+        held = dict(self.held)
+        for name, finding in found.items():
+            if finding.state is TaskState.DONE:
+                held.setdefault(name, round(seconds, 1))
+        return replace(self, found={**self.found, **found}, held=held, checks=self.checks + 1)
+
+    def answered(self, name: str, answer: str, seconds: float, *, is_right: bool) -> Attempt:
+        given = (*self.answers.get(name, ()), answer)
+        held = {name: round(seconds, 1), **self.held} if is_right else self.held
+        return replace(self, answers={**self.answers, name: given}, held=held)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended. `verdict` is None for one that was put back without a grade."""
+
+    drill: str
+    title: str
+    seed: int
+    started: datetime
+    seconds: float
+    ending: Ending
+    verdict: Verdict | None
+    score: int
+    points: int
+    cost: int
+    total: int
+    hints: int
+    checks: int
+    tasks: Mapping[str, TaskState]
+    held: Mapping[str, float]
+
+
+def outcome_of(attempt: Attempt, grade: Grade, ending: Ending, seconds: float) -> Outcome:
+    """Only a score that was reached in time, and without giving up, passes."""
+    verdict: Verdict | None = grade.verdict
+    if ending in (Ending.TIME, Ending.GAVE_UP):
+        verdict = Verdict.FAIL
+    elif ending is Ending.RESET:
+        verdict = None
+    return Outcome(
+        attempt.drill, attempt.title, attempt.seed, attempt.started, round(seconds, 1), ending, verdict,
+        grade.score, grade.points, grade.cost, grade.total, attempt.hints, attempt.checks,
+        {task.name: task.state for task in grade.tasks}, attempt.held,
+    )  # fmt: skip
+
+
+def ending_of(drill: Drill, grade: Grade, seconds: float, *, is_final: bool) -> Ending | None:
+    """Why a check ends the attempt; None if it goes on."""
+    if drill.time_limit is not None and seconds > drill.time_limit:
+        return Ending.TIME
+    if grade.is_complete:
+        return Ending.COMPLETE
+    return Ending.FINAL if is_final else None
+
+
+def load(work: Work) -> Attempt:
+    """The attempt that is on. Raises LabProblem if there is none, and Corrupted if it cannot be read."""
+    try:
+        return TypeAdapter(Attempt).validate_json(files.read(work.attempt, files.RECORD_BYTES))
+    except FileNotFoundError as error:
+        raise LabProblem("no drill is on", hint="`halab drill list` lists them") from error
+    except ValidationError as error:
+        raise Corrupted(f"cannot read {work.attempt}", hint=_RESET) from error
+
+
+def save(work: Work, attempt: Attempt) -> None:
+    """Write the attempt in one step, readable for its owner only."""
+    work.drill.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.replace(work.attempt, TypeAdapter(Attempt).dump_json(attempt, indent=1).decode() + "\n")
+
+
+def require_on(attempt: Attempt) -> None:
+    """Raise LabProblem if the learner cannot work on the attempt now."""
+    if attempt.phase is Phase.STARTING:
+        raise LabProblem(f"the start of the drill {attempt.drill} was interrupted", hint=_RESET)
+    if attempt.phase is Phase.OVER:
+        raise LabProblem(f"the drill {attempt.drill} is over, but the lab was not put back", hint=_RESET)
+
+
+def history(work: Work) -> list[Outcome]:
+    """The attempts that have ended, the oldest first."""
+    try:
+        lines = files.read(work.drill_history, files.RECORD_BYTES).splitlines()
+    except FileNotFoundError:
+        return []
+    outcomes = []
+    for number, line in enumerate(lines, 1):
+        try:
+            outcomes.append(TypeAdapter(Outcome).validate_json(line))
+        except ValidationError as error:
+            hint = "the file was changed by hand: remove that line"
+            raise Corrupted(
+                f"not a drill that has ended: {work.drill_history}:{number}", hint=hint
+            ) from error
+    return outcomes
+
+
+def record(work: Work, outcome: Outcome) -> None:
+    """Add an attempt to the history."""
+    before = b""
+    with suppress(FileNotFoundError):
+        before = files.read(work.drill_history, files.RECORD_BYTES)
+    try:
+        work.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostProblem(f"cannot write {work.runs}: {error.strerror}") from error
+    files.replace(work.drill_history, before.decode() + json.dumps(as_data(outcome)) + "\n")
+
+
+def as_data(outcome: Outcome) -> dict[str, Any]:
+    """An outcome for programs."""
+    return {**asdict(outcome), "started": outcome.started.isoformat(timespec="seconds")}
+
+
+def progress_of(outcomes: Sequence[Outcome], drill: str) -> str:
+    """How far somebody came with a drill: `passed, 100 %`, `tried, 40 %`, or `-`."""
+    graded = [each for each in outcomes if each.drill == drill and each.verdict is not None]
+    if not graded:
+        return "-"
+    best = max(graded, key=lambda each: (each.verdict is Verdict.PASS, each.score))
+    return f"{'passed' if best.verdict is Verdict.PASS else 'tried'}, {best.score} %"

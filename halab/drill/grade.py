@@ -1,0 +1,170 @@
+"""Decide from evidence which tasks of a drill are done, and what an attempt is worth. Pure: no IO, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from halab.config.drill import Drill, Task, TaskMode
+from halab.config.twin import Verdict
+from halab.printable import one_line
+from halab.scenario.record.check_results import CheckResult, CheckState
+from halab.scenario.verdict.judgement import Judgement, JudgementState
+
+
+class TaskState(StrEnum):
+    DONE = "done"
+    NOT_YET = "not-yet"
+    NOT_ASKED = "not-asked"  # could not be asked: that is never the learner's fault
+    WAITING = "waiting"  # it holds, but a task that it needs is not done
+    CLOSED = "closed"  # a question without any tries left
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one task, apart from the tasks that it needs."""
+
+    state: TaskState
+    seen: str = ""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the learner did so far: tasks that once held, answers to questions, and the number of hints."""
+
+    held: frozenset[str] = frozenset()
+    answers: Mapping[str, Sequence[str]] | None = None
+    hints: int = 0
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    name: str
+    text: str
+    points: int
+    state: TaskState
+    seen: str = ""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """`cost` is that of the hints. `reachable` is the score if every task that could not be asked were done."""
+
+    tasks: tuple[TaskResult, ...]
+    cost: int
+    total: int
+    passing_score: int
+
+    @property
+    def points(self) -> int:
+        return self._points(TaskState.DONE)
+
+    @property
+    def score(self) -> int:
+        """In percent, from 0 to 100."""
+        return self._percent(self.points)
+
+    @property
+    def reachable(self) -> int:
+        unknown = self._points(TaskState.NOT_ASKED) + self._points(TaskState.WAITING)
+        return self._percent(self.points + unknown)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if nothing is left to do."""
+        return all(task.state in (TaskState.DONE, TaskState.CLOSED) for task in self.tasks)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Pass or fail by the score; error if the tasks that could not be asked decide."""
+        if self.score >= self.passing_score:
+            return Verdict.PASS
+        could_pass = self.of(TaskState.NOT_ASKED) and self.reachable >= self.passing_score
+        return Verdict.ERROR if could_pass else Verdict.FAIL
+
+    def of(self, state: TaskState) -> list[TaskResult]:
+        return [task for task in self.tasks if task.state is state]
+
+    def _points(self, state: TaskState) -> int:
+        return sum(task.points for task in self.of(state))
+
+    def _percent(self, points: int) -> int:
+        # rounded down: 69.9 % does not reach 70 %
+        return max(0, 100 * (points - self.cost) // self.total)
+
+
+def grade(drill: Drill, found: Mapping[str, Finding], effort: Effort) -> Grade:
+    """Grade what was found. A task that is not in `found` was not asked for yet."""
+    findings = {name: _finding(task, found.get(name), effort, name) for name, task in drill.tasks.items()}
+    done: set[str] = set()
+    # a task may be written before those that it needs
+    for _ in drill.tasks:
+        done |= {
+            name
+            for name, task in drill.tasks.items()
+            if findings[name].state is TaskState.DONE and done.issuperset(task.needs)
+        }
+    results = tuple(
+        _result(name, task, findings[name], [other for other in task.needs if other not in done])
+        for name, task in drill.tasks.items()
+    )
+    cost = sum(hint.cost for hint in drill.hints[: effort.hints])
+    return Grade(results, cost, drill.total, drill.passing_score)
+
+
+def of_judgement(judgement: Judgement) -> Finding:
+    """What a judgement of the evidence means for a task."""
+    states = {
+        JudgementState.MET: TaskState.DONE,
+        JudgementState.BROKEN: TaskState.NOT_YET,
+        JudgementState.OPEN: TaskState.NOT_ASKED,
+    }
+    return Finding(states[judgement.state], one_line(judgement.seen))
+
+
+def of_checks(results: Sequence[CheckResult] | None, error: str | None) -> Finding:
+    """What the tests of a check file mean for a task: a failed assertion is a fact, any other failure is none."""
+    results = results or ()
+    for result in results:
+        if result.state is CheckState.FAILED and not result.raised:
+            return Finding(TaskState.NOT_YET, one_line(result.text))
+    for result in results:
+        if result.state in (CheckState.FAILED, CheckState.ERROR):
+            return Finding(TaskState.NOT_ASKED, one_line(result.text))
+    if error or not any(result.state is CheckState.PASSED for result in results):
+        return Finding(TaskState.NOT_ASKED, one_line(error or "no test of the check file ran"))
+    return Finding(TaskState.DONE)
+
+
+def is_right(task: Task, answer: str) -> bool:
+    """True for a right answer, whatever its case and the space around it."""
+    return _plain(answer) in map(_plain, task.answer or ())
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _finding(task: Task, found: Finding | None, effort: Effort, name: str) -> Finding:
+    if task.answer is not None:
+        return _question(task, (effort.answers or {}).get(name, ()))
+    if task.mode is TaskMode.EDGE and name in effort.held:
+        return Finding(TaskState.DONE)
+    return found or Finding(TaskState.NOT_YET)
+
+
+def _question(task: Task, answers: Sequence[str]) -> Finding:
+    if any(is_right(task, answer) for answer in answers):
+        return Finding(TaskState.DONE)
+    left = task.tries - len(answers)
+    if left <= 0:
+        return Finding(TaskState.CLOSED, "no tries left")
+    wrong = f"{len(answers)} wrong, " if answers else ""
+    return Finding(TaskState.NOT_YET, f"{wrong}{left} {'try' if left == 1 else 'tries'} left")
+
+
+def _result(name: str, task: Task, finding: Finding, lacking: list[str]) -> TaskResult:
+    if finding.state is TaskState.DONE and lacking:
+        finding = Finding(TaskState.WAITING, f"first: {', '.join(lacking)}")
+    return TaskResult(name, task.text.strip(), task.points, finding.state, finding.seen)

@@ -1,0 +1,259 @@
+"""One attempt at a drill: started, checked, answered, given up, and the lab put back afterwards."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from halab.config import placeholders
+from halab.config.drill import Drill, Hint
+from halab.config.loading import nearest
+from halab.drill import attempt as attempts
+from halab.drill import breaker, library, observer
+from halab.drill.attempt import Attempt, Ending, Outcome, Phase
+from halab.drill.breaker import Broken
+from halab.drill.grade import Finding, Grade, TaskState, grade, is_right
+from halab.drill.library import DrillScript
+from halab.errors import BadUsage, HalabError, LabProblem
+from halab.lifecycle import access, snapshot
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import LabDir
+from halab.machines.work import Work
+from halab.progress import Progress
+
+
+def _break(lab_dir: LabDir, script: DrillScript, progress: Progress) -> Broken:
+    lab = labs.existing(lab_dir)
+    with access.api(lab_dir, lab) as api:
+        return breaker.break_lab(lab_dir, access.site(lab_dir, lab), api, script, progress)
+
+
+def _observe(lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress) -> dict[str, Finding]:
+    lab = labs.existing(lab_dir)
+    with access.api(lab_dir, lab) as api:
+        return observer.observe(lab_dir, access.site(lab_dir, lab), api, drill, attempt, progress)
+
+
+def _restore(lab_dir: LabDir, progress: Progress) -> object:
+    return snapshot.reset(lab_dir, progress, amid_drill=True)
+
+
+@dataclass(frozen=True)
+class DrillDeps:
+    """What an attempt does to the lab. Tests pass their own functions."""
+
+    require_way_back: Callable[[LabDir], None] = snapshot.require_after_up
+    restore: Callable[[LabDir, Progress], object] = _restore
+    break_lab: Callable[[LabDir, DrillScript, Progress], Broken] = _break
+    observe: Callable[[LabDir, Drill, Attempt, Progress], Mapping[str, Finding]] = _observe
+    now: Callable[[], datetime] = lambda: datetime.now().astimezone()
+
+
+REAL_DEPS = DrillDeps()
+
+
+@dataclass(frozen=True)
+class View:
+    """What a learner may see of an attempt. `outcome` is None while it goes on."""
+
+    attempt: Attempt
+    drill: Drill
+    grade: Grade
+    seconds: float
+    outcome: Outcome | None = None
+
+    @property
+    def hints(self) -> tuple[Hint, ...]:
+        """The hints that were shown."""
+        return self.drill.hints[: self.attempt.hints]
+
+
+def start(
+    lab_dir: LabDir,
+    name: str,
+    progress: Progress,
+    *,
+    seed: int | None = None,
+    is_proof: bool = False,
+    deps: DrillDeps = REAL_DEPS,
+) -> View:
+    """Put the lab back to its snapshot, break it, and begin an attempt. That of a proof is not in the history.
+
+    If it cannot start, the lab is put back. After Ctrl-C or a kill, `reset` does that.
+    """
+    script = library.find(name, secrets.randbelow(10**6) if seed is None else seed)
+    with labs.locked(lab_dir, f"drill start, process {os.getpid()}"):
+        labs.existing(lab_dir)
+        deps.require_way_back(lab_dir)
+        library.copy_into(lab_dir.work, script)
+        path = str(script.path.resolve())
+        attempt = Attempt(
+            script.name, path, script.drill.title, script.seed, deps.now(),
+            check_files=script.checks, is_proof=is_proof,
+        )  # fmt: skip
+        attempts.save(lab_dir.work, attempt)
+    with _undone_on_error(lab_dir, progress, deps):
+        deps.restore(lab_dir, progress)
+        with labs.locked(lab_dir, f"drill start, process {os.getpid()}", amid_drill=True):
+            broken = deps.break_lab(lab_dir, script, progress)
+            attempt = replace(
+                attempt, phase=Phase.ON, chosen=broken.chosen, objects=broken.objects, started=deps.now()
+            )
+            attempts.save(lab_dir.work, attempt)
+    return _view(lab_dir.work, attempt, deps)
+
+
+@contextmanager
+def _undone_on_error(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> Iterator[None]:
+    try:
+        yield
+    except HalabError:
+        deps.restore(lab_dir, progress)
+        forget(lab_dir)
+        raise
+
+
+def status(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
+    """The attempt with the results of its last check."""
+    attempt = attempts.load(lab_dir.work)
+    attempts.require_on(attempt)
+    return _view(lab_dir.work, attempt, deps)
+
+
+def check(
+    lab_dir: LabDir, progress: Progress, *, is_final: bool = False, deps: DrillDeps = REAL_DEPS
+) -> View:
+    """Check the tasks. The attempt ends if all are done, if the time is over, or if it is final."""
+    with _on(lab_dir, "drill check") as attempt:
+        drill = library.copied(lab_dir.work, attempt.seed)
+        # the time of the learner: the check itself may take a minute
+        seconds = attempt.seconds(deps.now())
+        attempt = attempt.checked(deps.observe(lab_dir, drill, attempt, progress), seconds)
+        view = _viewed(attempt, drill, seconds)
+        ending = attempts.ending_of(drill, view.grade, seconds, is_final=is_final)
+        if ending is None:
+            attempts.save(lab_dir.work, attempt)
+            return view
+        return _end(lab_dir.work, view, ending)
+
+
+def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, bool]:
+    """Answer a question; whether the answer is right. Raises BadUsage if it is no question or is answered already."""
+    with _on(lab_dir, "drill answer") as attempt:
+        view = _view(lab_dir.work, attempt, deps)
+        task = view.drill.questions.get(name)
+        if task is None:
+            known = view.drill.questions
+            what = "has no answer: solve it on the lab" if name in view.drill.tasks else "does not exist"
+            raise BadUsage(f"the task {name} {what}{nearest(name, known) if known else ''}")
+        state = next(result.state for result in view.grade.tasks if result.name == name)
+        if state in (TaskState.DONE, TaskState.WAITING):
+            raise BadUsage(f"the task {name} is answered already")
+        if state is TaskState.CLOSED:
+            raise BadUsage(f"the task {name} has no tries left")
+        right = is_right(task, text)
+        attempt = attempt.answered(name, text, view.seconds, is_right=right)
+        attempts.save(lab_dir.work, attempt)
+        return _view(lab_dir.work, attempt, deps), right
+
+
+def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
+    """Show the next hint, which costs its points. Raises LabProblem if there is none."""
+    with _on(lab_dir, "drill hint") as attempt:
+        view = _view(lab_dir.work, attempt, deps)
+        if attempt.hints >= len(view.drill.hints):
+            raise LabProblem("there are no more hints", hint="`halab drill give-up` explains the solution")
+        attempt = replace(attempt, hints=attempt.hints + 1)
+        attempts.save(lab_dir.work, attempt)
+        return _view(lab_dir.work, attempt, deps), view.drill.hints[attempt.hints - 1]
+
+
+def give_up(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
+    """End the attempt with the points of the last check. It fails."""
+    with _on(lab_dir, "drill give-up") as attempt:
+        return _end(lab_dir.work, _view(lab_dir.work, attempt, deps), Ending.GAVE_UP)
+
+
+def reset(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
+    """End an attempt in whatever phase, without a grade, and put the lab back."""
+    attempt = attempts.load(lab_dir.work)
+    if attempt.phase is Phase.ON:
+        with _on(lab_dir, "drill reset") as attempt:
+            _end(lab_dir.work, _view(lab_dir.work, attempt, deps), Ending.RESET)
+    put_back(lab_dir, progress, deps=deps)
+
+
+def put_back(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
+    """Restore the lab after an attempt, and forget the attempt."""
+    deps.restore(lab_dir, progress)
+    forget(lab_dir)
+
+
+def told(lab_dir: LabDir, attempt: Attempt, text: str) -> str:
+    """A text of the drill with the machines of the break in place of their placeholders."""
+    lab = labs.allocated(lab_dir)
+
+    def meaning(name: str, is_name: bool) -> str | None:
+        machines = attempt.chosen.get(name)
+        if machines is None:
+            return None
+        return ", ".join(each if is_name else str(lab.machine(each).address) for each in machines)
+
+    return placeholders.fill_known(text.strip(), meaning)
+
+
+@contextmanager
+def _on(lab_dir: LabDir, doing: str) -> Iterator[Attempt]:
+    """Lock the lab, and yield the attempt that a learner works on."""
+    attempts.load(lab_dir.work)
+    with labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_drill=True):
+        attempt = attempts.load(lab_dir.work)
+        attempts.require_on(attempt)
+        yield attempt
+
+
+def _end(work: Work, view: View, ending: Ending) -> View:
+    outcome = attempts.outcome_of(view.attempt, view.grade, ending, view.seconds)
+    if not view.attempt.is_proof:
+        attempts.record(work, outcome)
+    attempts.save(work, replace(view.attempt, phase=Phase.OVER))
+    return replace(view, outcome=outcome)
+
+
+def _view(work: Work, attempt: Attempt, deps: DrillDeps) -> View:
+    return _viewed(attempt, library.copied(work, attempt.seed), attempt.seconds(deps.now()))
+
+
+def _viewed(attempt: Attempt, drill: Drill, seconds: float) -> View:
+    drill = _answered_by_name(drill, attempt)
+    return View(attempt, drill, grade(drill, attempt.found, attempt.effort), seconds)
+
+
+def _answered_by_name(drill: Drill, attempt: Attempt) -> Drill:
+    """The drill with the names of machines in its answers: `{broken.name}`."""
+
+    def meaning(name: str, is_name: bool) -> str | None:
+        machines = attempt.chosen.get(name)
+        return ", ".join(machines) if machines and is_name else None
+
+    tasks = {
+        name: task.model_copy(
+            update={"answer": tuple(placeholders.fill_known(each, meaning) for each in task.answer)}
+        )
+        if task.answer
+        else task
+        for name, task in drill.tasks.items()
+    }
+    return drill.model_copy(update={"tasks": tasks})
+
+
+def forget(lab_dir: LabDir) -> None:
+    """Remove an attempt. Its lab must be put back before, or right after this."""
+    # first the file that says that a drill is on
+    lab_dir.work.attempt.unlink(missing_ok=True)
+    shutil.rmtree(lab_dir.work.drill, ignore_errors=True)

@@ -1,0 +1,117 @@
+"""Prove a drill on a lab: after the break its tasks are open, every wrong attempt fails, and the solution passes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from halab.config.drill import Act
+from halab.config.twin import Verdict
+from halab.drill import breaker, library, play
+from halab.drill.attempt import Attempt
+from halab.drill.grade import Grade, TaskState
+from halab.drill.play import REAL_DEPS, DrillDeps, View
+from halab.errors import CommandFailed, HalabError
+from halab.lifecycle import access
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import LabDir
+from halab.progress import Progress
+
+NOTHING, SOLUTION = "do nothing", "solve"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt of an author, and what came of it. `problem` is why it is not as it must be; empty if it is."""
+
+    name: str
+    grade: Grade
+    problem: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the drill: error if the lab could not be asked about a task."""
+        if not self.problem:
+            return Verdict.PASS
+        return Verdict.ERROR if self.grade.of(TaskState.NOT_ASKED) else Verdict.FAIL
+
+
+def _act(lab_dir: LabDir, attempt: Attempt, acts: Sequence[Act], progress: Progress) -> None:
+    lab = labs.existing(lab_dir)
+    with access.api(lab_dir, lab) as api, progress.step("run the scripts of the attempt"):
+        breaker.run_acts(access.site(lab_dir, lab), api, attempt.chosen, acts, attempt.seed)
+
+
+Acting = Callable[[LabDir, Attempt, Sequence[Act], Progress], None]
+
+
+def prove(
+    lab_dir: LabDir,
+    name: str,
+    progress: Progress,
+    *,
+    seed: int | None = None,
+    deps: DrillDeps = REAL_DEPS,
+    act: Acting = _act,
+) -> Iterator[Trial]:
+    """Yield the trials of a drill, each on a lab that was put back and broken anew. The lab is put back at the end.
+
+    Doing nothing comes first. The next attempt goes on from there, because nothing was done.
+    """
+    drill = library.find(name).drill
+    trials = [NOTHING, *drill.wrong, SOLUTION]
+    labs.require_no_drill(lab_dir)
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    view: View | None = None
+    try:
+        for trial in trials:
+            view = view or play.start(lab_dir, name, progress, seed=seed, is_proof=True, deps=deps)
+            judged, view = _tried(lab_dir, trial, view, progress, deps, act)
+            yield judged
+            if trial == NOTHING and view.outcome is None:
+                continue
+            if trial == SOLUTION:
+                play.put_back(lab_dir, progress, deps=deps)
+            else:
+                # the next start puts the lab back
+                play.forget(lab_dir)
+            view = None
+    except HalabError:
+        if lab_dir.work.attempt.exists():
+            play.put_back(lab_dir, progress, deps=deps)
+        raise
+
+
+def _tried(
+    lab_dir: LabDir, trial: str, view: View, progress: Progress, deps: DrillDeps, act: Acting
+) -> tuple[Trial, View]:
+    drill, problem = view.drill, ""
+    acts = drill.solve if trial == SOLUTION else drill.wrong.get(trial, ())
+    try:
+        if acts:
+            act(lab_dir, view.attempt, acts, progress)
+    except CommandFailed as error:
+        # a wrong attempt may fail in any way
+        problem = error.message if trial == SOLUTION else ""
+    if trial != NOTHING:
+        # whoever tries something wrong may know the answers nevertheless
+        for name, task in drill.questions.items():
+            play.answer(lab_dir, name, (task.answer or ("",))[0], deps=deps)
+    view = play.check(lab_dir, progress, deps=deps)
+    judged = _judged(trial, view)
+    return Trial(trial, judged.grade, "; ".join(filter(None, (problem, judged.problem)))), view
+
+
+def _judged(trial: str, view: View) -> Trial:
+    result, done = view.grade, view.grade.of(TaskState.DONE)
+    names = ", ".join(task.name for task in done)
+    problem = ""
+    if trial == SOLUTION and len(done) < len(result.tasks):
+        left = [f"{task.name} ({task.state}: {task.seen})" for task in result.tasks if task not in done]
+        problem = f"not done: {'; '.join(left)}"
+    elif trial == NOTHING and done:
+        problem = f"done without any repair: {names}"
+    elif trial not in (NOTHING, SOLUTION) and result.verdict is Verdict.PASS:
+        problem = f"it passes with {result.score} %: {names} done"
+    return Trial(trial, result, problem)

@@ -1,0 +1,214 @@
+"""`halab drill`: what a learner and an author see."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.drill_room import DrillRoom
+
+from halab.cli import main
+from halab.drill import library, play, prove
+from halab.drill.grade import TaskState
+from halab.errors import LabProblem
+
+Shown = pytest.CaptureFixture[str]
+DONE, NOT_YET, NOT_ASKED = TaskState.DONE, TaskState.NOT_YET, TaskState.NOT_ASKED
+SECRETS = ("hold-static-pod", "cp2")
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrillRoom:
+    """A lab on which drills only seem to happen."""
+    made = DrillRoom(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("start", "status", "check", "answer", "hint", "give_up", "reset", "put_back"):
+        monkeypatch.setattr(play, name, partial(getattr(play, name), deps=made.deps))
+    monkeypatch.setattr(prove, "prove", partial(prove.prove, deps=made.deps, act=made.act))
+    return made
+
+
+def started(capsys: Shown) -> str:
+    assert main(["drill", "start", "./mine.yml", "--seed", "7"]) == 0
+    return capsys.readouterr().out
+
+
+def checked(capsys: Shown, *words: str) -> tuple[int, dict[str, Any]]:
+    code = main(["drill", "check", "--json", *words])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_start_tells_the_situation_the_objective_and_the_tasks_and_nothing_of_the_break(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    shown = started(capsys)
+    for told in (
+        "One is missing.",
+        "All are back.",
+        "All answer.",
+        "Which machine?",
+        "70 % of 100 points pass",
+    ):
+        assert told in shown
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+def test_the_status_and_the_json_tell_nothing_of_the_break(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    room.found = {"back": NOT_YET, "held-once": NOT_YET}
+    for words in (["check"], ["status"], ["status", "--json"], ["check", "--json"], ["list"]):
+        main(["drill", *words])
+    shown = capsys.readouterr()
+    assert not [
+        secret for secret in SECRETS if secret in shown.out.replace("held-once on cp2", "") + shown.err
+    ]
+
+
+def test_a_task_that_could_not_be_asked_says_why(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    room.found = {"back": NOT_ASKED}
+    main(["drill", "check"])
+    assert "could not be asked: back on cp2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [({"back": NOT_YET, "held-once": DONE}, 1), ({"back": NOT_YET, "held-once": NOT_ASKED}, 1)],
+)
+def test_a_check_that_leaves_tasks_exits_with_1(
+    found: dict[str, TaskState], code: int, room: DrillRoom, capsys: Shown
+) -> None:
+    started(capsys)
+    room.found = found
+    assert checked(capsys)[0] == code
+
+
+def test_a_check_exits_with_3_if_only_what_could_not_be_asked_is_left(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    started(capsys)
+    main(["drill", "answer", "who", "cp2"])
+    capsys.readouterr()
+    room.found = {"back": NOT_ASKED, "held-once": DONE}
+    assert checked(capsys)[0] == 3
+
+
+def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    started(capsys)
+    assert main(["drill", "answer", "who", "cp2"]) == 0
+    room.found = {"back": DONE, "held-once": DONE}
+    room.wait(65)
+    assert main(["drill", "check"]) == 0
+    shown = capsys.readouterr().out
+    assert "mine: passed (all tasks are done, after 65 s)" in shown
+    assert "It was cp2." in shown
+    assert room.did[-1] == "restore-lab"
+    assert main(["drill", "status"]) == 3
+
+
+def test_a_final_check_that_fails_exits_with_1(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    code, data = checked(capsys, "--final")
+    assert (code, data["verdict"], data["ending"]) == (1, "fail", "final")
+    assert data["debrief"] == "It was cp2."
+
+
+def test_the_json_of_an_attempt_has_its_tasks_and_its_score(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    room.found = {"back": DONE}
+    _, data = checked(capsys)
+    assert (data["points"], data["total"], data["score"], data["verdict"]) == (60, 100, 60, None)
+    states = {task["name"]: (task["state"], task["is_question"]) for task in data["tasks"]}
+    assert states == {"back": ("done", False), "held-once": ("not-yet", False), "who": ("not-yet", True)}
+
+
+def test_a_wrong_answer_exits_with_1_and_says_how_many_tries_are_left(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    started(capsys)
+    assert main(["drill", "answer", "who", "cp1"]) == 1
+    assert capsys.readouterr().out == "wrong: 1 wrong, 1 try left\n"
+
+
+def test_a_hint_is_shown_with_its_cost_and_stays_in_the_status(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    assert main(["drill", "hint"]) == 0
+    assert capsys.readouterr().out == "Not cp2?\n(5 points)\n"
+    main(["drill", "status"])
+    assert "Hint 1 (5 points)\n  Not cp2?" in capsys.readouterr().out
+
+
+def test_giving_up_explains_the_solution(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    assert main(["drill", "give-up"]) == 0
+    shown = capsys.readouterr().out
+    for told in (
+        "mine: failed (given up",
+        "It was cp2.",
+        "Answer to who\n  cp2",
+        "Solution, on cp2",
+        "restore {self}",
+    ):
+        assert told in shown
+    assert room.did[-1] == "restore-lab"
+
+
+def test_the_history_and_the_list_have_the_result(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    main(["drill", "check", "--final"])
+    capsys.readouterr()
+    assert main(["drill", "history"]) == 0
+    assert "mine   failed" in capsys.readouterr().out
+    assert main(["drill", "history", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["verdict"] == "fail"
+
+
+def test_the_list_has_all_drills_also_without_a_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["drill", "list", "--json"]) == 0
+    assert {each["name"] for each in json.loads(capsys.readouterr().out)} == set(library.names())
+
+
+def test_an_interrupted_start_names_the_command_that_puts_the_lab_back(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    room.errors["break"] = KeyboardInterrupt()
+    assert main(["drill", "start", "./mine.yml"]) == 130
+    assert "`halab drill reset` ends it" in capsys.readouterr().err
+    assert main(["drill", "reset"]) == 0
+    assert not room.work.attempt.exists()
+
+
+def test_an_unknown_drill_is_named_with_its_neighbour(room: DrillRoom, capsys: Shown) -> None:
+    assert main(["drill", "start", "wrong-dor"]) == 2
+    assert "no such drill: wrong-dor; did you mean wrong-door?" in capsys.readouterr().err
+
+
+def test_a_proof_shows_every_attempt_and_its_tasks(room: DrillRoom, capsys: Shown) -> None:
+    assert main(["drill", "prove", "./mine.yml"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("✓ do nothing: 0 %", "✓ restart: 30 %", "✓ solve: 100 %"):
+        assert line in shown
+
+
+def test_a_proof_that_fails_exits_with_1_and_says_why(room: DrillRoom, capsys: Shown) -> None:
+    room.write((room.folder / "mine.yml").read_text().replace("run: wait", "run: restore it"))
+    assert main(["drill", "prove", "./mine.yml", "--json"]) == 1
+    trials = {trial["name"]: trial for trial in json.loads(capsys.readouterr().out)}
+    assert trials["wait"]["verdict"] == "fail"
+    assert "it passes with 100 %" in trials["wait"]["problem"]
+
+
+def test_a_lab_without_a_snapshot_is_named(room: DrillRoom, capsys: Shown) -> None:
+    room.errors["require"] = LabProblem(
+        "the lab ha has no snapshot that `halab up` saved", hint="rebuild it"
+    )
+    assert main(["drill", "start", "./mine.yml"]) == 3
+    assert "no snapshot" in capsys.readouterr().err

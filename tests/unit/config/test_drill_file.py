@@ -1,0 +1,204 @@
+"""What a drill file may say, and what is wrong with it, with the line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from halab.config import drill_rules
+from halab.config.drill import Drill
+from halab.config.step import Inject
+from halab.drill import library
+from halab.errors import BadFile
+from halab.faults.catalogue import FAULTS
+
+GOOD: dict[str, Any] = {
+    "title": "An API server is gone",
+    "difficulty": "easy",
+    "category": "test",
+    "estimated_time": "5m",
+    "requires": {"control_planes": 3},
+    "initial_situation": "One is missing.",
+    "objective": "All are back.",
+    "break": [{"inject": "hold-static-pod", "name": "held", "on": "any-cp", "with": {"pod": "kube-apiserver"}}],
+    "tasks": {
+        "back": {"text": "All answer.", "points": 60,
+                 "expect": {"probe": "ready-direct", "on": "all-cp", "ok": "within 5s"}},
+        "who": {"text": "Which?", "points": 40, "answer": "{held.name}"},
+    },
+    "solve": [{"on": "held", "run": "echo {self}"}],
+    "wrong": {"wait": [{"on": "held", "run": "sleep 1"}]},
+    "debrief": "It was {held.name}.",
+}  # fmt: skip
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The good drill with one value at a dotted path; `None` removes it."""
+    drill: Any = yaml.safe_load(yaml.safe_dump(GOOD))
+    *parents, last = path.split(".")
+    place = drill
+    for name in parents:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return dict(drill)
+
+
+def written(tmp_path: Path, drill: dict[str, Any]) -> Path:
+    path = tmp_path / "mine.yml"
+    path.write_text(yaml.safe_dump(drill, sort_keys=False))
+    return path
+
+
+def problems(tmp_path: Path, drill: dict[str, Any]) -> list[str]:
+    with pytest.raises(BadFile) as caught:
+        drill_rules.read(written(tmp_path, drill), FAULTS)
+    return [f"{problem.field}: {problem.what}" for problem in caught.value.problems]
+
+
+def read(tmp_path: Path, drill: dict[str, Any], seed: int = 0) -> Drill:
+    return drill_rules.read(written(tmp_path, drill), FAULTS, seed=seed).value
+
+
+def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
+    drill = read(tmp_path, GOOD)
+    assert drill.total == 100
+    assert list(drill.questions) == ["who"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("title", None, "title: is missing"),
+        ("difficulty", "insane", "difficulty: should be easy, medium or hard"),
+        ("titel", "x", "titel: is not known; did you mean title?"),
+        ("break", [], "break: should have 1 or more entries"),
+        ("break.0.inject", "hold-pod", "break[1].inject: no such fault: hold-pod"),
+        ("break.0.name", "check", "break[1].name: is a name of the drill's own"),
+        ("break.0.when", {"provider": "docker"}, "break[1]: has a condition"),
+        ("break", [{"wait": "1s"}], "break: no step injects a fault"),
+        ("break", [*GOOD["break"], {"heal": "held"}], "break[2]: a break has only the steps inject, wait and expect"),
+        ("tasks", {}, "tasks: should have 1 or more entries"),
+        ("tasks.back.points", 0, "tasks.back.points: should be 1 or more, not 0"),
+        ("tasks.back.answer", "x", "tasks.back: needs exactly one of expect, check or answer"),
+        ("tasks.back.expect", None, "tasks.back: needs exactly one of expect, check or answer"),
+        ("tasks.back.needs", ["whom"], "tasks.back.needs: no such task: whom; did you mean who?"),
+        ("tasks.back.needs", ["back"], "tasks.back.needs: the task needs itself"),
+        ("tasks.back.expect.on", "others", "tasks.back.expect.on: write a machine, all-cp or the name of a fault"),
+        ("tasks.back.expect.probe", "ready", "tasks.back.expect.probe: should be"),
+        ("tasks.back.expect.when", {"provider": "docker"}, "tasks.back.expect.when: a task has no condition"),
+        ("tasks.back.expect", {"probe": "ready-via-lb", "ok": "always", "during": "held"},
+         "tasks.back.expect.during: should be `check`"),
+        ("tasks.back.expect", {"fact": "node-ready", "on": "cp1", "unchanged": True},
+         "tasks.back.expect.unchanged: compares with an earlier time"),
+        ("tasks.back.expect", {"fact": "backend", "on": "cp1", "value": "up", "reached": "within 5s"},
+         "tasks.back.expect.fact: only haproxy reports its backends"),
+        ("tasks.who.answer", [], "tasks.who.answer: needs the right answer"),
+        ("tasks.who", {"text": "x", "points": 1, "check": "no.py"}, "tasks.who.check: no such file: no.py"),
+        ("solve", None, "solve: is missing: without it, nobody knows"),
+        ("solve.0.on", "held2", "solve[1].on: no such target: held2; did you mean held?"),
+        ("solve.0.on", "cp5", "solve[1].on: not every lab has this machine"),
+        ("solve.0.run", "echo {nobody}", "solve[1].run: {nobody} is neither a machine nor an earlier fault"),
+        ("wrong.wait", [{"on": "check", "run": "ls"}], "wrong.wait[1].on: no such target: check"),
+        ("hints", [{"text": "x", "cost": 101}], "hints: cost more than all points: 101 of 100"),
+        ("vars", {"cp1": ["a"]}, "vars.cp1: is a machine or a role"),
+        ("vars", {"a": []}, "vars.a: should have 1 or more entries"),
+        ("vars", {"a": list("abcdef"), "b": list("abcdef")}, "vars: have 36 combinations; the most is 32"),
+        ("passing_score", 101, "passing_score: should be 100 or less, not 101"),
+        ("time_limit", "soon", "time_limit: should be a time"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_named_with_its_place(path: str, value: Any, problem: str, tmp_path: Path) -> None:
+    found = problems(tmp_path, changed(path, value))
+    assert any(line.startswith(problem) for line in found), found
+
+
+def test_a_circle_of_needs_is_a_problem_of_every_task_in_it(tmp_path: Path) -> None:
+    drill = changed("tasks.back.needs", ["who"])
+    drill["tasks"]["who"]["needs"] = ["back"]
+    assert [line.partition(":")[0] for line in problems(tmp_path, drill)] == [
+        "tasks.back.needs",
+        "tasks.who.needs",
+    ]
+
+
+def with_vars() -> dict[str, Any]:
+    drill = changed("vars", {"pod": ["etcd", "kube-scheduler"]})
+    drill["break"][0]["with"]["pod"] = "{pod}"
+    drill["tasks"]["who"]["answer"] = "{pod}"
+    drill["debrief"] = "{pod} on {held.name}, not ${pod} or \\{pod}."
+    return drill
+
+
+def test_a_seed_picks_the_same_value_everywhere(tmp_path: Path) -> None:
+    seen = set()
+    for seed in range(8):
+        drill = read(tmp_path, with_vars(), seed)
+        (step,) = drill.breaks
+        assert isinstance(step, Inject)
+        pod = str(step.options["pod"])
+        assert drill.tasks["who"].answer == (pod,)
+        assert drill.debrief == f"{pod} on {{held.name}}, not ${{pod}} or \\{{pod}}."
+        seen.add(pod)
+    assert seen == {"etcd", "kube-scheduler"}
+
+
+def test_every_value_of_a_variable_is_checked_and_not_only_the_one_that_the_seed_picks(
+    tmp_path: Path,
+) -> None:
+    drill = with_vars()
+    drill["vars"]["pod"].append("kube-router")
+    for seed in range(3):
+        with pytest.raises(BadFile, match="pod should be a static pod of kubeadm.* not kube-router"):
+            read(tmp_path, drill, seed)
+
+
+def test_a_problem_names_the_line_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text(
+        yaml.safe_dump(GOOD, sort_keys=False).replace("probe: ready-direct", "probe: ready-via-lb")
+    )
+    number = 1 + next(n for n, line in enumerate(path.read_text().splitlines()) if "all-cp" in line)
+    with pytest.raises(BadFile) as caught:
+        drill_rules.read(path, FAULTS)
+    assert (
+        caught.value.message
+        == f"{path}:{number}: tasks.back.expect.on: ready-via-lb asks the load balancer: leave `on` out"
+    )
+
+
+def test_the_drill_of_an_attempt_is_read_again_with_the_same_values(tmp_path: Path) -> None:
+    path = written(tmp_path, with_vars())
+    for seed in range(4):
+        assert drill_rules.load(path, seed) == drill_rules.read(path, FAULTS, seed=seed).value
+
+
+def test_the_drill_of_the_page_is_good(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "drills.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(# mine.yml\n.*?)^```", page, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "mine.yml"
+    path.write_text(block)
+    assert drill_rules.read(path, FAULTS).value.questions
+
+
+@pytest.mark.parametrize("name", library.names())
+def test_a_drill_that_comes_with_halab_is_good_and_its_situation_does_not_name_the_machine(
+    name: str,
+) -> None:
+    drill = library.find(name).drill
+    told = [
+        drill.title,
+        drill.initial_situation,
+        drill.objective,
+        *(task.text for task in drill.tasks.values()),
+    ]
+    injected = [step.name for step in drill.breaks if isinstance(step, Inject)]
+    assert not [text for text in told for fault in injected if f"{{{fault}" in text]
+    assert drill.hints, "a learner who is stuck has only give-up"
+    assert drill.wrong or len(drill.questions) == len(drill.tasks)

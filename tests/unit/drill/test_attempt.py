@@ -1,0 +1,301 @@
+"""An attempt from its start to its end, also if it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from support.drill_room import DrillRoom
+
+from halab.config.twin import Verdict
+from halab.drill import attempt as attempts
+from halab.drill import play
+from halab.drill.attempt import Ending, Phase
+from halab.drill.grade import TaskState
+from halab.errors import BadUsage, Corrupted, LabProblem
+from halab.lifecycle import lab as labs
+
+DONE, NOT_YET, NOT_ASKED = TaskState.DONE, TaskState.NOT_YET, TaskState.NOT_ASKED
+SOLVED = {"back": DONE, "held-once": DONE}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> DrillRoom:
+    return DrillRoom(tmp_path)
+
+
+def start(room: DrillRoom) -> play.View:
+    return play.start(room.lab_dir, room.name, room.progress, seed=7, deps=room.deps)
+
+
+def check(room: DrillRoom, *, is_final: bool = False) -> play.View:
+    return play.check(room.lab_dir, room.progress, is_final=is_final, deps=room.deps)
+
+
+def answer(room: DrillRoom, text: str, task: str = "who") -> bool:
+    return play.answer(room.lab_dir, task, text, deps=room.deps)[1]
+
+
+def test_a_start_puts_the_lab_back_and_breaks_it(room: DrillRoom) -> None:
+    view = start(room)
+    assert room.did == ["require", "restore-lab", "break"]
+    assert (view.attempt.phase, view.attempt.seed, view.attempt.chosen) == (Phase.ON, 7, {"held": ["cp2"]})
+    assert {task.state for task in view.grade.tasks} == {NOT_YET}
+
+
+def test_the_state_is_private(room: DrillRoom) -> None:
+    start(room)
+    assert stat.S_IMODE(room.work.attempt.stat().st_mode) == 0o600
+    assert stat.S_IMODE(room.work.drill.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in room.work.drill.rglob("*") if path.is_file()} == {
+        0o600
+    }
+
+
+def test_a_second_drill_on_the_lab_is_refused(room: DrillRoom) -> None:
+    start(room)
+    with pytest.raises(LabProblem, match="a drill is on in the lab ha") as caught:
+        start(room)
+    assert "halab drill reset" in str(caught.value.hint)
+    assert room.did.count("break") == 1
+
+
+def test_commands_that_would_undo_the_break_or_tell_of_it_are_refused(room: DrillRoom) -> None:
+    start(room)
+    with pytest.raises(LabProblem, match="a drill is on"), labs.locked(room.lab_dir, "heal"):
+        pytest.fail("the lock was given")
+    with labs.locked(room.lab_dir, "start", amid_drill=True):
+        pass
+
+
+def test_without_the_way_back_nothing_is_broken(room: DrillRoom) -> None:
+    room.errors["require"] = LabProblem("no snapshot")
+    with pytest.raises(LabProblem, match="no snapshot"):
+        start(room)
+    assert room.did == ["require"]
+    assert not room.work.attempt.exists()
+
+
+def test_a_break_that_fails_is_undone_and_no_drill_is_on(room: DrillRoom) -> None:
+    room.errors["break"] = LabProblem("it did not show")
+    with pytest.raises(LabProblem, match="it did not show"):
+        start(room)
+    assert room.did == ["require", "restore-lab", "break", "restore-lab"]
+    assert not room.work.drill.exists()
+
+
+def test_a_start_that_was_interrupted_can_only_be_reset(room: DrillRoom) -> None:
+    room.errors["break"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        start(room)
+    for act in (
+        lambda: check(room),
+        lambda: play.status(room.lab_dir, deps=room.deps),
+        lambda: answer(room, "cp2"),
+    ):
+        with pytest.raises(LabProblem, match="the start of the drill mine was interrupted") as caught:
+            act()
+        assert "halab drill reset" in str(caught.value.hint)
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    assert not room.work.drill.exists()
+    assert attempts.history(room.work) == []
+
+
+def test_an_attempt_goes_on_in_another_process_although_its_files_have_changed(room: DrillRoom) -> None:
+    start(room)
+    room.write("title: something else\n")
+    (room.folder / "test_it.py").unlink()
+    assert play.status(room.lab_dir, deps=room.deps).drill.title == "An API server is gone"
+    assert (room.work.drill / "checks" / "test_it.py").read_text() == "def test_it(): pass\n"
+
+
+def test_a_check_gives_partial_credit_and_the_attempt_goes_on(room: DrillRoom) -> None:
+    start(room)
+    room.found = {"back": NOT_YET, "held-once": DONE}
+    view = check(room)
+    assert (view.grade.points, view.outcome) == (10, None)
+    assert room.work.attempt.exists()
+
+
+def test_an_edge_that_held_at_an_earlier_check_stays_done(room: DrillRoom) -> None:
+    start(room)
+    room.found = {"back": DONE, "held-once": DONE}
+    check(room)
+    room.found = {"back": NOT_YET, "held-once": NOT_YET}
+    assert check(room).grade.points == 10
+
+
+def test_the_attempt_ends_when_all_tasks_are_done_and_the_times_are_recorded(room: DrillRoom) -> None:
+    start(room)
+    room.wait(30)
+    assert answer(room, "cp2")
+    room.wait(60)
+    room.found = dict(SOLVED)
+    view = check(room)
+    assert view.outcome is not None
+    assert (view.outcome.ending, view.outcome.verdict, view.outcome.score) == (
+        Ending.COMPLETE,
+        Verdict.PASS,
+        100,
+    )
+    assert view.outcome.held == {"who": 30.0, "back": 90.0, "held-once": 90.0}
+    assert attempts.history(room.work) == [view.outcome]
+
+
+def test_what_the_learner_repaired_stays_until_the_grade(room: DrillRoom) -> None:
+    start(room)
+    room.found = dict(SOLVED)
+    check(room)
+    assert room.did.count("restore-lab") == 1
+    play.put_back(room.lab_dir, room.progress, deps=room.deps)
+    assert room.did.count("restore-lab") == 2
+    assert not room.work.drill.exists()
+
+
+def test_a_lab_that_was_not_put_back_is_put_back_by_reset_and_graded_once(room: DrillRoom) -> None:
+    start(room)
+    view = check(room, is_final=True)
+    assert view.outcome is not None
+    with pytest.raises(LabProblem, match="is over, but the lab was not put back"):
+        check(room)
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    assert len(attempts.history(room.work)) == 1
+    assert not room.work.attempt.exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (SOLVED, Verdict.PASS),
+        ({"back": NOT_YET}, Verdict.FAIL),
+        ({"back": NOT_ASKED, "held-once": DONE}, Verdict.ERROR),
+    ],
+)
+def test_a_final_check_ends_the_attempt_with_its_score(
+    found: dict[str, TaskState], verdict: Verdict, room: DrillRoom
+) -> None:
+    start(room)
+    room.found = dict(found)
+    outcome = check(room, is_final=True).outcome
+    assert outcome is not None
+    assert (outcome.ending, outcome.verdict) == (Ending.FINAL, verdict)
+
+
+def test_after_the_time_limit_the_attempt_fails_whatever_is_done(room: DrillRoom) -> None:
+    start(room)
+    answer(room, "cp2")
+    room.wait(601)
+    room.found = dict(SOLVED)
+    outcome = check(room).outcome
+    assert outcome is not None
+    assert (outcome.ending, outcome.verdict, outcome.score) == (Ending.TIME, Verdict.FAIL, 100)
+
+
+def test_a_clock_that_was_set_back_does_not_give_a_negative_time(room: DrillRoom) -> None:
+    start(room)
+    room.wait(-3600)
+    assert check(room).seconds == 0.0
+
+
+def test_a_wrong_answer_costs_a_try_and_a_closed_question_takes_no_more(room: DrillRoom) -> None:
+    start(room)
+    assert not answer(room, "cp1")
+    assert not answer(room, "cp3")
+    with pytest.raises(BadUsage, match="who has no tries left"):
+        answer(room, "cp2")
+
+
+def test_a_question_is_answered_once(room: DrillRoom) -> None:
+    start(room)
+    assert answer(room, "CP2")
+    with pytest.raises(BadUsage, match="who is answered already"):
+        answer(room, "cp2")
+
+
+@pytest.mark.parametrize(
+    ("task", "what"),
+    [("back", "back has no answer: solve it on the lab"), ("whom", "whom does not exist; did you mean who")],
+)
+def test_only_a_question_has_an_answer(task: str, what: str, room: DrillRoom) -> None:
+    start(room)
+    with pytest.raises(BadUsage, match=what):
+        answer(room, "cp2", task)
+
+
+def test_hints_come_in_order_and_cost_their_points(room: DrillRoom) -> None:
+    start(room)
+    assert [play.hint(room.lab_dir, deps=room.deps)[1].cost for _ in range(2)] == [5, 10]
+    with pytest.raises(LabProblem, match="there are no more hints"):
+        play.hint(room.lab_dir, deps=room.deps)
+    room.found = dict(SOLVED)
+    assert check(room).grade.score == 55
+
+
+def test_who_gives_up_fails_with_the_points_of_the_last_check(room: DrillRoom) -> None:
+    start(room)
+    room.found = dict(SOLVED)
+    check(room)
+    outcome = play.give_up(room.lab_dir, deps=room.deps).outcome
+    assert outcome is not None
+    assert (outcome.ending, outcome.verdict, outcome.score) == (Ending.GAVE_UP, Verdict.FAIL, 70)
+
+
+def test_a_reset_is_in_the_history_without_a_verdict_and_is_no_progress(room: DrillRoom) -> None:
+    start(room)
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    (outcome,) = attempts.history(room.work)
+    assert (outcome.ending, outcome.verdict) == (Ending.RESET, None)
+    assert attempts.progress_of([outcome], "mine") == "-"
+
+
+def test_the_best_attempt_is_the_progress(room: DrillRoom) -> None:
+    for found, expected in (
+        ({"held-once": DONE}, "tried, 10 %"),
+        (SOLVED, "passed, 70 %"),
+        ({}, "passed, 70 %"),
+    ):
+        start(room)
+        room.found = dict(found)
+        check(room, is_final=True)
+        play.put_back(room.lab_dir, room.progress, deps=room.deps)
+        assert attempts.progress_of(attempts.history(room.work), "mine") == expected
+    assert attempts.progress_of(attempts.history(room.work), "other") == "-"
+
+
+def test_texts_name_machines_only_where_the_author_did(room: DrillRoom) -> None:
+    view = start(room)
+    assert (
+        play.told(room.lab_dir, view.attempt, "{held.name} {held} {cp1} ${held}")
+        == "cp2 10.213.0.12 {cp1} ${held}"
+    )
+
+
+def test_without_a_drill_the_commands_say_so(room: DrillRoom) -> None:
+    for act in (lambda: check(room), lambda: play.reset(room.lab_dir, room.progress, deps=room.deps)):
+        with pytest.raises(LabProblem, match="no drill is on"):
+            act()
+
+
+def test_a_state_that_was_changed_by_hand_is_named(room: DrillRoom) -> None:
+    start(room)
+    room.work.attempt.write_text("{}")
+    with pytest.raises(Corrupted, match="cannot read .*attempt.json"):
+        play.status(room.lab_dir, deps=room.deps)
+
+
+def test_a_history_that_was_changed_by_hand_is_named_with_its_line(room: DrillRoom) -> None:
+    start(room)
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    with room.work.drill_history.open("a") as stream:
+        stream.write("not json\n")
+    with pytest.raises(Corrupted, match=r"drills.jsonl:2"):
+        attempts.history(room.work)
+
+
+def test_the_history_is_lines_of_json(room: DrillRoom) -> None:
+    start(room)
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    (line,) = room.work.drill_history.read_text().splitlines()
+    assert json.loads(line)["ending"] == "reset"

@@ -1,0 +1,148 @@
+"""The break of a drill: injected for good, shown, and without traces on the machines; and the scripts of authors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.drill_room import DRILL, DrillRoom
+from support.fakes import FakeGuests
+from support.run_builder import samples
+from support.site_builder import site_of
+
+from halab.cluster.api import Credentials
+from halab.config.drill import Act
+from halab.drill import breaker, library, observer
+from halab.errors import CommandFailed, LabProblem, Unable, Unreachable
+from halab.faults import capabilities, injection
+from halab.faults.capabilities import Capabilities
+from halab.faults.journal import Entry, Journal
+from halab.lifecycle import access
+from halab.process import Completed
+from halab.scenario.run import ledger
+from halab.scenario.sampler import launcher
+
+SHOWN = "\n  - expect: {probe: ready-direct, on: held, fails: within 10s}"
+BREAK = "break: [{inject: hold-static-pod, name: held, on: any-cp, with: {pod: kube-apiserver}}]"
+WITH_EXPECTATION = f"break:\n  - {BREAK[8:-1]}{SHOWN}"
+
+
+class Lab:
+    """A lab on which faults are only recorded."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = DrillRoom(folder)
+        self.guests = FakeGuests({})
+        self.site = site_of(self.guests, control_planes=3)
+        self.injected: list[Entry] = []
+        self.is_broken = True
+        monkeypatch.setattr(injection, "inject", self._inject)
+        monkeypatch.setattr(capabilities, "probe", lambda site: Capabilities(frozenset(), {}))
+        monkeypatch.setattr(ledger, "open_namespace", lambda api, name: self.injected.clear())
+        monkeypatch.setattr(launcher, "sampling", self._sampling)
+        monkeypatch.setattr(access, "credentials", lambda lab_dir: Credentials.in_folder(folder))
+
+    def break_lab(self, text: str = DRILL) -> breaker.Broken:
+        self.room.write(text)
+        self.room.work.drill.mkdir()
+        api: Any = type("FakeApi", (), {"tunnel": None})()
+        script = library.find(self.room.name, 7)
+        return breaker.break_lab(self.room.lab_dir, self.site, api, script, self.room.progress)
+
+    def _inject(self, site: object, journal: Journal, entry: Entry) -> str:
+        journal.opened(entry)
+        self.injected.append(entry)
+        return "it is held"
+
+    @contextmanager
+    def _sampling(self, config: Any, log: Path) -> Iterator[Any]:
+        out = [(0, 60)] if self.is_broken else []
+        made = [
+            sample
+            for machine in ("cp1", "cp2", "cp3")
+            for sample in samples("ready-direct", machine, hertz=5, out=out)
+        ]
+        made.sort(key=lambda sample: sample.end)
+        Path(config.samples).write_text("".join(f"{sample.to_json()}\n" for sample in made))
+        yield lambda: None
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return Lab(tmp_path, monkeypatch)
+
+
+def test_the_faults_are_injected_on_the_machine_that_the_seed_picks_and_are_not_in_the_journal(
+    lab: Lab,
+) -> None:
+    broken = lab.break_lab()
+    (entry,) = lab.injected
+    assert (entry.fault, broken.chosen) == ("hold-static-pod", {"held": [entry.machine]})
+    assert Journal(lab.room.work.journal).open_faults() == []
+
+
+def test_what_faults_keep_is_removed_from_all_machines_after_the_break(lab: Lab) -> None:
+    lab.break_lab()
+    for machine in ("lb1", "cp1", "cp2", "cp3"):
+        stopped, *_, removed = lab.guests.commands(machine)
+        assert "/etc/sudoers.d/halab-drill" in stopped, "first of all, sudo writes no log"
+        assert removed == "rm -rf /var/lib/halab /etc/kubernetes/halab-held"
+
+
+def test_the_record_of_the_break_is_not_kept(lab: Lab) -> None:
+    lab.break_lab()
+    assert not list(lab.room.work.drill.iterdir())
+
+
+def test_a_machine_that_does_not_answer_does_not_stop_the_drill(lab: Lab) -> None:
+    lab.guests.answers["cp3: rm -rf"] = Unreachable("cp3 is off")
+    assert lab.break_lab().chosen
+
+
+def test_the_progress_tells_nothing_of_the_break(lab: Lab) -> None:
+    lab.break_lab()
+    assert "hold-static-pod" not in "\n".join(lab.room.progress.lines)
+
+
+def test_a_break_that_must_show_is_waited_for(lab: Lab) -> None:
+    assert lab.break_lab(DRILL.replace(BREAK, WITH_EXPECTATION)).chosen
+
+
+def test_a_break_that_does_not_show_is_an_error(lab: Lab) -> None:
+    lab.is_broken = False
+    with pytest.raises(LabProblem, match="the break did not show: ready-direct on cp. answered"):
+        lab.break_lab(DRILL.replace(BREAK, WITH_EXPECTATION))
+
+
+def test_a_lab_that_lacks_something_is_not_broken(lab: Lab) -> None:
+    with pytest.raises(Unable, match="this lab cannot have the drill: the lab has 3 control planes"):
+        lab.break_lab(DRILL.replace("control_planes: 3", "control_planes: 5"))
+    assert not lab.injected
+
+
+def test_a_script_runs_on_the_machines_of_a_fault_with_its_placeholders_filled(lab: Lab) -> None:
+    act = Act.model_validate({"on": "held", "run": "echo {self} {cp1.name} ${HOME}"})
+    breaker.run_acts(lab.site, None, {"held": ["cp2", "cp3"]}, [act], 7)  # type: ignore[arg-type]
+    assert [(call.machine, call.input) for call in lab.guests.calls] == [
+        ("cp2", "echo 10.213.7.12 cp1 ${HOME}"),
+        ("cp3", "echo 10.213.7.13 cp1 ${HOME}"),
+    ]
+
+
+def test_a_script_that_fails_is_named_with_the_end_of_its_output(lab: Lab) -> None:
+    lab.guests.answers["bash -s"] = Completed(3, "\n".join(map(str, range(9))), "")
+    act = Act.model_validate({"on": "cp1", "run": "false"})
+    with pytest.raises(CommandFailed, match="on cp1, a script exited with code 3\n4\n5\n6\n7\n8$"):
+        breaker.run_acts(lab.site, None, {}, [act], 7)  # type: ignore[arg-type]
+
+
+def test_the_write_probes_have_a_namespace_before_the_break(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+    monkeypatch.setattr(ledger, "open_namespace", lambda api, name: opened.append((name, len(lab.injected))))
+    lab.break_lab()
+    assert opened == [(observer.NAMESPACE, 0)]

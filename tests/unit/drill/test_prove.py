@@ -1,0 +1,100 @@
+"""The author's proof: open after the break, closed by the solution, and by nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.drill_room import DrillRoom
+
+from halab.config.twin import Verdict
+from halab.drill import attempt as attempts
+from halab.drill.grade import TaskState
+from halab.drill.prove import Trial, prove
+from halab.errors import CommandFailed, LabProblem
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> DrillRoom:
+    return DrillRoom(tmp_path)
+
+
+def proved(room: DrillRoom) -> dict[str, Trial]:
+    trials = prove(room.lab_dir, room.name, room.progress, seed=7, deps=room.deps, act=room.act)
+    return {trial.name: trial for trial in trials}
+
+
+def test_every_attempt_has_a_lab_that_was_broken_anew(room: DrillRoom) -> None:
+    trials = proved(room)
+    assert {name: trial.problem for name, trial in trials.items()} == {
+        "do nothing": "", "restart": "", "wait": "", "solve": "",
+    }  # fmt: skip
+    begin = ["require", "restore-lab", "break"]
+    assert room.did == [
+        *begin, "observe", "restart", "observe",
+        *begin, "wait", "observe",
+        *begin, "restore", "observe", "restore-lab",
+    ]  # fmt: skip
+    assert trials["solve"].grade.score == 100
+
+
+def test_a_proof_leaves_neither_an_attempt_nor_a_history(room: DrillRoom) -> None:
+    proved(room)
+    assert not room.work.drill.exists()
+    assert attempts.history(room.work) == []
+
+
+def test_a_break_that_does_nothing_is_found(room: DrillRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    deps = room.deps
+
+    def observe(*given: object) -> object:
+        room.found = {"back": TaskState.DONE}
+        return deps.observe(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DrillRoom, "deps", type(deps)(
+        deps.require_way_back, deps.restore, deps.break_lab, observe, deps.now  # type: ignore[arg-type]
+    ))  # fmt: skip
+    trial = proved(room)["do nothing"]
+    assert trial.problem == "done without any repair: back"
+    assert trial.verdict is Verdict.FAIL
+
+
+def test_a_wrong_attempt_that_passes_is_found_although_its_answers_are_right(room: DrillRoom) -> None:
+    room.write((room.folder / "mine.yml").read_text().replace("run: restart", "run: restore it"))
+    trials = proved(room)
+    assert trials["restart"].problem == "it passes with 100 %: back, held-once, who done"
+    assert not trials["wait"].problem
+
+
+def test_a_solution_that_does_not_solve_is_found(room: DrillRoom) -> None:
+    room.write((room.folder / "mine.yml").read_text().replace("restore {self}", "try"))
+    trial = proved(room)["solve"]
+    assert trial.problem.startswith("not done: back (not-yet: ")
+    assert trial.verdict is Verdict.FAIL
+
+
+def test_a_solution_whose_script_fails_is_found(room: DrillRoom) -> None:
+    room.errors["restore"] = CommandFailed("exited with code 3", code=3)
+    assert proved(room)["solve"].problem.startswith("exited with code 3; not done")
+
+
+def test_a_wrong_attempt_may_fail_in_any_way(room: DrillRoom) -> None:
+    room.errors["restart"] = CommandFailed("exited with code 3", code=3)
+    assert not proved(room)["restart"].problem
+
+
+def test_a_lab_that_does_not_answer_is_an_error_and_is_put_back(room: DrillRoom) -> None:
+    room.errors["restart"] = LabProblem("it is gone")
+    with pytest.raises(LabProblem, match="it is gone"):
+        proved(room)
+    assert room.did[-1] == "restore-lab"
+    assert not room.work.attempt.exists()
+
+
+def test_the_drill_of_a_learner_is_not_disturbed(room: DrillRoom) -> None:
+    from halab.drill import play
+
+    play.start(room.lab_dir, room.name, room.progress, deps=room.deps)
+    with pytest.raises(LabProblem, match="a drill is on"):
+        proved(room)
+    assert room.work.attempt.exists()
