@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from halab.config.expectation import FactName
 from halab.config.leader_roles import LEADER_ROLES
 from halab.printable import printable
 from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live, LiveChange
@@ -77,7 +78,8 @@ def change_line(view: LiveScreen, change: LiveChange) -> str:
 
 def _machines(lab: Lab, live: Live, t: float) -> Table:
     table = _table("MACHINE", "POWER", "NODE", "BACKEND", "LEADS")
-    leaders = {role.component: live.state(t, role.leader) for role in LEADER_ROLES}
+    leaders = {role.component: live.state(t, role.leader) or "" for role in LEADER_ROLES}
+    leaders[str(lab.virtual_address)] = live.state(t, FactName.VIP_HOLDER) or ""
     for machine in lab.machines:
         name = machine.name
         power = live.machine(name)
@@ -88,7 +90,7 @@ def _machines(lab: Lab, live: Live, t: float) -> Table:
             _styled(power or "?", power == "running"),
             _styled(node, node == "ready"),
             _styled(backend, backend == "up"),
-            ", ".join(role for role, leader in leaders.items() if leader == name),
+            ", ".join(role for role, leader in leaders.items() if name in leader.split("+")),
         )
     return table
 
@@ -165,6 +167,8 @@ def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
     )
     leaders = [f"{role.component} {live.state(t, role.leader) or 'unknown'}" for role in LEADER_ROLES]
     yield f"leaders: {', '.join(leaders)}"
+    if lab.virtual_address:
+        yield f"{lab.virtual_address} on {live.state(t, FactName.VIP_HOLDER) or 'unknown'}"
     backends = {machine.name: live.state(t, "backend", machine.name) for machine in lab.control_planes}
     known = {name: state for name, state in backends.items() if state}
     if known:

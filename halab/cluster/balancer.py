@@ -33,33 +33,39 @@ class BackendStates(NamedTuple):
     unchecked: tuple[str, ...] = ()
 
 
-def backends(guests: Guests, lab: Lab) -> BackendStates:
-    """The states of the API servers behind the load balancer.
+def backends(guests: Guests, lab: Lab, name: str) -> BackendStates:
+    """The states of the API servers behind a load balancer, by the name of its machine.
 
     HAProxy reports its own view. If the load balancer does not know a state, it must run, and the request for /readyz
-    is sent to that backend from lb1.
+    is sent to that backend from its machine.
     """
-    states = _reported(guests, lab)
+    states = _reported(guests, lab, name)
     silent = [
         machine.name
         for machine in lab.control_planes
         if states.get(machine.name, _if_missing(lab)) == UNCHECKED
     ]
-    return BackendStates(states | (_asked(guests, lab, silent) if silent else {}), tuple(silent))
+    return BackendStates(states | (_asked(guests, lab, name, silent) if silent else {}), tuple(silent))
 
 
 def reports_all(guests: Guests, lab: Lab) -> bool:
-    """True if the load balancer reports the state of every API server, or if it does not answer now."""
+    """True if the load balancer reports the state of every API server, or if it does not answer now.
+
+    Of two, it asks the first: both have the same configuration.
+    """
     try:
-        states = _reported(guests, lab)
+        states = _reported(guests, lab, lab.balancers[0].name)
     except HalabError:
         return True
     return all(states.get(machine.name, UNCHECKED) != UNCHECKED for machine in lab.control_planes)
 
 
 def statistics_url(lab: Lab) -> str:
-    """The read-only page of HAProxy's statistics over HTTP, in the format of `parse_haproxy`."""
-    return f"http://{lab.balancer.address}:{balancer.statistics_port(lab)}/;csv"
+    """The read-only page of HAProxy's statistics over HTTP, in the format of `parse_haproxy`.
+
+    Of two load balancers, the one answers that clients reach.
+    """
+    return f"http://{lab.api_address}:{balancer.statistics_port(lab)}/;csv"
 
 
 def parse_haproxy(output: str, addresses: Mapping[str, str]) -> dict[str, str]:
@@ -88,13 +94,13 @@ def parse_codes(output: str) -> dict[str, str]:
     }
 
 
-def _reported(guests: Guests, lab: Lab) -> dict[str, str]:
+def _reported(guests: Guests, lab: Lab, name: str) -> dict[str, str]:
     """What the load balancer reports; nothing from one that shows no states."""
     if not lab.load_balancer.kind.checks_backends:
         return {}
     command = _SHOW_STAT.format(port=balancer.statistics_port(lab))
     addresses = {machine.name: str(machine.address) for machine in lab.control_planes}
-    return parse_haproxy(guests.run(lab.balancer.name, command, timeout_seconds=8).output, addresses)
+    return parse_haproxy(guests.run(name, command, timeout_seconds=8).output, addresses)
 
 
 def _if_missing(lab: Lab) -> str:
@@ -102,16 +108,16 @@ def _if_missing(lab: Lab) -> str:
     return UNCHECKED if lab.balancer_file or not lab.load_balancer.kind.checks_backends else "missing"
 
 
-def _asked(guests: Guests, lab: Lab, names: Collection[str]) -> dict[str, str]:
+def _asked(guests: Guests, lab: Lab, name: str, silent: Collection[str]) -> dict[str, str]:
     kind = lab.load_balancer.kind
     requests = " ".join(
         f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
         f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
         for machine in lab.control_planes
-        if machine.name in names
+        if machine.name in silent
     )
     running = f"systemctl is-active -q {kind}.service || {{ echo '{kind} is not running' >&2; exit 1; }};"
-    return parse_codes(guests.run(lab.balancer.name, running + requests, timeout_seconds=15).output)
+    return parse_codes(guests.run(name, running + requests, timeout_seconds=15).output)
 
 
 def _state(row: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 
 from halab import process
 from halab.clock import Deadline, NotYet, wait_for
-from halab.cluster import balancer, etcd, kube, leadership
+from halab.cluster import balancer, etcd, kube, leadership, virtual_address
 from halab.cluster.api import Api
 from halab.cluster.etcd import Member
 from halab.config.kubeadm_fields import STATIC_PODS
@@ -45,6 +45,8 @@ class Observation:
     backends: dict[str, str] = field(default_factory=dict)
     # the backends whose state the load balancer does not know
     unchecked: tuple[str, ...] = ()
+    # of two load balancers, those that have the virtual address
+    holders: tuple[str, ...] = ()
 
     @property
     def steady(self) -> bool:
@@ -66,7 +68,8 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
     parts = (
         partial(_observe_etcd, guests, lab),
         partial(_observe_machines, guests, lab),
-        partial(_observe_balancer, guests, lab),
+        partial(_observe_balancers, guests, lab),
+        *([partial(_observe_virtual_address, guests, lab)] if lab.virtual_address else []),
         partial(_observe_nodes, api, lab),
         partial(_observe_pods, api, lab),
         partial(_observe_leases, api),
@@ -97,6 +100,7 @@ def _merge(parts: Iterable[Observation]) -> Observation:
             members=merged.members | part.members,
             backends=merged.backends | part.backends,
             unchecked=merged.unchecked + part.unchecked,
+            holders=merged.holders + part.holders,
         )
     return merged
 
@@ -116,12 +120,28 @@ def _observe_machines(guests: Guests, lab: Lab) -> Observation:
     return Observation(tuple(line for name in words for line in _missing_on(lab, name, words[name])))
 
 
-def _observe_balancer(guests: Guests, lab: Lab) -> Observation:
-    backends, unchecked = balancer.backends(guests, lab)
-    names = [machine.name for machine in lab.control_planes]
-    unknown = [f"{lab.balancer.name} has no backend {name}" for name in names if name not in backends]
-    not_up = [f"backend {name} is {state}" for name, state in backends.items() if state != "up"]
+def _observe_balancers(guests: Guests, lab: Lab) -> Observation:
+    """Of two load balancers, the backends and their states are those of the first one that lacks something."""
+    views = on_all(
+        [machine.name for machine in lab.balancers], lambda name: _observe_balancer(guests, lab, name)
+    )
+    shown = next((view for view in views.values() if view.missing), next(iter(views.values())))
+    return replace(shown, missing=tuple(line for view in views.values() for line in view.missing))
+
+
+def _observe_balancer(guests: Guests, lab: Lab, name: str) -> Observation:
+    backends, unchecked = balancer.backends(guests, lab, name)
+    where = f" on {name}" if len(lab.balancers) > 1 else ""
+    expected = [machine.name for machine in lab.control_planes]
+    unknown = [f"{name} has no backend {backend}" for backend in expected if backend not in backends]
+    not_up = [f"backend {backend}{where} is {state}" for backend, state in backends.items() if state != "up"]
     return Observation((*unknown, *not_up), backends=backends, unchecked=unchecked)
+
+
+def _observe_virtual_address(guests: Guests, lab: Lab) -> Observation:
+    seen = virtual_address.members(guests, lab)
+    holders = tuple(name for name, member in seen.items() if member.has_address)
+    return Observation(tuple(virtual_address.missing(lab, seen)), holders=holders)
 
 
 def _observe_nodes(api: Api, lab: Lab) -> Observation:

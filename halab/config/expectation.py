@@ -31,7 +31,8 @@ class FactTraits:
     `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
     `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` can
     fall without a fault: its increase is that to its highest value. A state that costs something is read
-    `only_if_named` by the scenario.
+    `only_if_named` by the scenario. `value_kind` is the kind of the machine that is the value of a fact of the lab,
+    and a fact that `needs_a_pair` exists in labs with two load balancers.
     """
 
     kinds: frozenset[TargetKind] | None = _CONTROL_PLANE
@@ -41,6 +42,8 @@ class FactTraits:
     good_value: str | None = None
     may_fall: bool = False
     only_if_named: bool = False
+    value_kind: TargetKind = TargetKind.CONTROL_PLANE
+    needs_a_pair: bool = False
 
 
 _OF_CONTROL_PLANES = FactTraits()
@@ -77,6 +80,12 @@ class FactName(StrEnum):
     )
     # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
     ETCD_REVISION = "etcd-revision", FactTraits(is_a_number=True, grows_by_itself=10_000_000)
+
+    VIP_HOLDER = "vip-holder", FactTraits(kinds=None, value_kind=TargetKind.BALANCER, needs_a_pair=True)
+    VIP_HOLDERS = (
+        "vip-holders",
+        FactTraits(kinds=None, values=frozenset({"0", "1", "2"}), good_value="1", needs_a_pair=True),
+    )
 
     ETCD_MEMBER = (
         "etcd-member",

@@ -68,6 +68,11 @@ class ExpectationRules:
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
+        if fact.traits.needs_a_pair and self.known.needs.balancers == 1:
+            yield (
+                (*self.path, "fact"),
+                f"{fact} needs a pair of load balancers: write `needs: {{balancers: 2}}`",
+            )
         if fact is FactName.BACKEND:
             for what in self._backend():
                 yield (*self.path, "fact"), what
@@ -92,8 +97,10 @@ class ExpectationRules:
             yield f"a start time cannot be known in advance: expect {fact} `changed`"
         elif fact.traits.values is not None and value not in fact.traits.values:
             yield f"{fact} should be {listed(sorted(fact.traits.values))}, not {value}"
-        elif fact.traits.values is None and kind_of(value) is not TargetKind.CONTROL_PLANE:
-            yield f"{fact} should be a control plane, such as cp1, not {value}"
+        elif fact.traits.values is None and kind_of(value) is not fact.traits.value_kind:
+            kind = fact.traits.value_kind
+            example = "lb2" if kind is TargetKind.BALANCER else "cp1"
+            yield f"{fact} should be a {kind}, such as {example}, not {value}"
         else:
             yield from self.known.missing_machine(value)
 

@@ -9,6 +9,7 @@ from halab.config import placeholders
 from halab.config.fault_spec import FaultSpec, with_texts
 from halab.config.lab_traits import Needs
 from halab.config.loading import nearest
+from halab.config.roles import MOST_BALANCERS
 from halab.config.step import Heal, Inject, Options, format_options
 from halab.config.targets import (
     EVERYONE,
@@ -17,6 +18,7 @@ from halab.config.targets import (
     OTHERS,
     ROLES,
     SEVERAL,
+    VIP_HOLDER,
     TargetKind,
     kind_of,
     kinds_of,
@@ -159,6 +161,12 @@ class KnownFaults:
             yield f"no lab has more than {MOST_WORKERS} workers: {name}"
         elif kind is TargetKind.WORKER and number > self.needs.workers:
             yield f"not every lab has this machine; write `needs: {{workers: {number}}}`: {name}"
+        elif kind is TargetKind.BALANCER and number > MOST_BALANCERS:
+            yield f"no lab has more than {MOST_BALANCERS} load balancers: {name}"
+        elif self.needs.balancers == 1 and (
+            name == VIP_HOLDER or kind is TargetKind.BALANCER and number > 1
+        ):
+            yield f"not every lab has a pair of load balancers; write `needs: {{balancers: 2}}`: {name}"
         elif name in ("etcd-follower", "etcd-followers", OTHERS) and self.needs.control_planes == 1:
             yield f"needs a lab of several control planes: write `needs: {{control_planes: 3}}`: {name}"
 

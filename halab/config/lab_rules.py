@@ -8,21 +8,22 @@ from ipaddress import IPv4Address, IPv4Network
 from halab.config.applied import Cni, Setup
 from halab.config.lab import AUTO, LabFile, OneMachine, Size
 from halab.config.loading import nearest
-from halab.config.roles import FIRST_ADDRESS, Role, machine_names
+from halab.config.roles import FIRST_VIRTUAL, Role, last_byte, machine_names
 from halab.config.yaml_source import Path
 
 
 def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
     """What is wrong in a lab file, with the path of the field."""
     yield from _networks(lab)
-    roles = machine_names(lab.control_planes, lab.workers)
+    roles = names(lab)
     for name, own in lab.machines.by_name.items():
         if name not in roles:
             known = [*type(lab.machines).model_fields, *roles]
             yield ("machines", name), f"is neither a role nor a machine of this lab{nearest(name, known)}"
         else:
             yield from _size(name, own, role_size(lab, roles[name]))
-            yield from _address(lab, name, own, roles)
+            yield from _address(lab, ("machines", name, "address"), own.address, name)
+    yield from _address(lab, ("load_balancer", "address"), lab.load_balancer.address)
 
 
 def warnings(lab: LabFile) -> Iterator[str]:
@@ -72,25 +73,33 @@ def _size(name: str, own: OneMachine, of_role: Size) -> Iterator[tuple[Path, str
             yield ("machines", name, field), f"should be {least}{unit} or more, not {value}{unit}"
 
 
-def _address(lab: LabFile, name: str, own: OneMachine, roles: dict[str, Role]) -> Iterator[tuple[Path, str]]:
-    if own.address is None:
+def _address(
+    lab: LabFile, where: Path, own: IPv4Address | None, machine: str = ""
+) -> Iterator[tuple[Path, str]]:
+    """What is wrong with an address of the user's choice: that of a machine, or the virtual one."""
+    if own is None:
         return
-    where = ("machines", name, "address")
     if lab.network == AUTO:
-        yield (
-            where,
-            f"needs a fixed `network`: write `network: {IPv4Network((own.address, 24), strict=False)}`",
-        )
+        yield where, f"needs a fixed `network`: write `network: {IPv4Network((own, 24), strict=False)}`"
         return
     network = IPv4Network(lab.network)
-    if own.address not in network:
+    if own not in network:
         yield where, f"is not in the lab's network {network}"
-    elif own.address in (network.network_address, network.network_address + 1, network.broadcast_address):
+    elif own in _not_for_machines(network):
         yield where, "is the network's own, the host's or the broadcast address"
     else:
-        same = [other for other in roles if other != name and address(lab, other, network) == own.address]
+        same = [other for other in names(lab) if other != machine and address(lab, other, network) == own]
         if same:
             yield where, f"is the address of {same[0]} too"
+
+
+def _not_for_machines(network: IPv4Network) -> tuple[IPv4Address, ...]:
+    return network.network_address, network.network_address + 1, network.broadcast_address
+
+
+def names(lab: LabFile) -> dict[str, Role]:
+    """Name → role of all machines of a lab."""
+    return machine_names(lab.load_balancer.machines, lab.control_planes, lab.workers)
 
 
 def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
@@ -98,6 +107,14 @@ def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
     own = lab.machines.by_name.get(name)
     if own is not None and own.address is not None:
         return own.address
-    role = machine_names(lab.control_planes, lab.workers)[name]
-    number = int(name.removeprefix(role))
-    return network.network_address + FIRST_ADDRESS[role] + number - 1
+    return network.network_address + last_byte(name, names(lab)[name])
+
+
+def virtual_address(lab: LabFile, network: IPv4Network) -> IPv4Address | None:
+    """The address that two load balancers share; None for one load balancer."""
+    if lab.load_balancer.machines == 1 or lab.load_balancer.address:
+        return lab.load_balancer.address
+    taken = {address(lab, name, network) for name in names(lab)}
+    return next(
+        free for free in map(network.network_address.__add__, range(FIRST_VIRTUAL, 255)) if free not in taken
+    )

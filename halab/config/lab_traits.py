@@ -15,6 +15,7 @@ from halab.config import kubernetes
 from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.loading import Model
+from halab.config.roles import MOST_BALANCERS
 from halab.printable import shortened
 
 # The providers that a lab can have once `auto` is resolved.
@@ -49,6 +50,7 @@ class LabTraits:
     load_balancer: Balancer
     control_planes: int
     workers: int = 0
+    balancers: int = 1
     capabilities: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
     reports_backends: bool = True
@@ -111,6 +113,9 @@ class Needs(Model):
 
     control_planes: int = Field(1, ge=1, le=5, description="at least this many")
     workers: int = Field(0, ge=0, le=20, description="at least this many")
+    balancers: int = Field(
+        1, ge=1, le=MOST_BALANCERS, description="2: a pair of load balancers with a virtual address"
+    )
     kubernetes: VersionCondition | None = None
     provider: ChosenProvider | None = None
     load_balancer: Balancer | None = None
@@ -120,7 +125,7 @@ class Needs(Model):
     def labs(self) -> Iterator[LabTraits]:
         """Yield every kind of lab that meets the needs, over all known minors, providers and load balancers."""
         for version, provider, balancer in product(kubernetes.RELEASES, get_args(ChosenProvider), Balancer):
-            lab = LabTraits(version, provider, balancer, self.control_planes, self.workers)
+            lab = LabTraits(version, provider, balancer, self.control_planes, self.workers, self.balancers)
             if not self.condition.fails_in(lab):
                 yield lab
 
@@ -138,6 +143,8 @@ class Needs(Model):
             lacking.append(_too_few(setting.control_planes, self.control_planes, "control plane"))
         if setting.workers < self.workers:
             lacking.append(_too_few(setting.workers, self.workers, "worker"))
+        if setting.balancers < self.balancers:
+            lacking.append(_too_few(setting.balancers, self.balancers, "load balancer"))
         for name in dict.fromkeys([*self.capabilities, *capabilities]):
             if name not in setting.capabilities:
                 why = f": {setting.lacking[name]}" if name in setting.lacking else ""

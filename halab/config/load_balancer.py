@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import IPv4Address
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from halab.config.keepalived import Keepalived
 from halab.config.kubernetes import API_PORT
 from halab.config.loading import Model, listed
+from halab.config.roles import MOST_BALANCERS
 from halab.printable import shortened
 
 # HAProxy's statistics over HTTP, at the port that its documentation uses.
@@ -87,6 +90,17 @@ class LoadBalancer(Model):
     """
 
     kind: Balancer = Field(Balancer.HAPROXY, description="haproxy or nginx")
+    machines: int = Field(
+        1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
+    )
+    address: IPv4Address | None = Field(
+        None,
+        description="the virtual address of two machines, inside `network`, which must be a fixed /24; by default the "
+        "first free one from .100 on",
+    )
+    keepalived: Keepalived = Field(
+        Keepalived(), description="settings of keepalived on two machines: see below"
+    )
     config: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="a configuration of your own, plain or with Jinja: its path from the lab file"
     )
@@ -142,6 +156,8 @@ class LoadBalancer(Model):
         # an earlier field that is invalid itself is missing in info.data
         name, kind = str(info.field_name), info.data.get("kind")
         reason = _general_reason(name, value, info.data.get("check"))
+        if name in _OF_A_PAIR and info.data.get("machines", MOST_BALANCERS) == 1:
+            reason = f"is for two load balancers: write `machines: {MOST_BALANCERS}`, or leave it out"
         if info.data.get("config") and name not in BESIDE_CONFIG:
             reason = f"has no effect beside `config`: write it in {info.data['config']}"
         elif kind is Balancer.NGINX:
@@ -163,7 +179,8 @@ class LoadBalancer(Model):
 
 
 # The settings that have an effect beside a configuration of the user's own.
-BESIDE_CONFIG = ("kind", "config", "port")
+BESIDE_CONFIG = ("kind", "machines", "address", "keepalived", "config", "port")
+_OF_A_PAIR = ("address", "keepalived")
 _OF_CHECKS = ("interval", "timeout", "fall", "rise", "slow_start", "on_marked_down")
 
 

@@ -6,12 +6,17 @@ import re
 from enum import StrEnum
 
 from halab.config.leader_roles import ETCD, LEASED_ROLES
+from halab.config.roles import Role
 
 # In an expectation: the control planes that a fault did not hit. In an option: all machines except the fault's own.
 OTHERS = "others"
 # Only in an option, and not a list of machines: all that is on the lab's network, the host included.
 EVERYONE = "everyone"
 ALL_CONTROL_PLANES = "all-cp"
+# One machine, or both of a pair. `all-lb` says in the scenarios for a pair that both are meant.
+BALANCER, ALL_BALANCERS = "lb", "all-lb"
+# Of a pair, the machine that has the virtual address.
+VIP_HOLDER = "vip-holder"
 MOST_CONTROL_PLANES = 5
 MOST_WORKERS = 20
 
@@ -26,7 +31,7 @@ class TargetKind(StrEnum):
 
 _EVERY_KIND = frozenset(TargetKind)
 ROLES: dict[str, frozenset[TargetKind]] = {
-    "lb": frozenset({TargetKind.BALANCER}),
+    **dict.fromkeys((BALANCER, ALL_BALANCERS, VIP_HOLDER), frozenset({TargetKind.BALANCER})),
     "all": _EVERY_KIND,
     **{
         role: frozenset({TargetKind.CONTROL_PLANE})
@@ -37,7 +42,7 @@ ROLES: dict[str, frozenset[TargetKind]] = {
     },
 }  # fmt: skip
 # Roles that several machines have at once.
-SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, "etcd-followers"})
+SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, ALL_BALANCERS, "etcd-followers"})
 
 
 class FaultTarget(StrEnum):
@@ -60,20 +65,24 @@ _KINDS_AT = {
     FaultTarget.ANY: _EVERY_KIND,
 }
 
-_MACHINE = re.compile(r"(?P<kind>cp|w)(?P<number>[1-9]\d?)|lb1", re.ASCII)
-_KINDS = {"cp": TargetKind.CONTROL_PLANE, "w": TargetKind.WORKER, None: TargetKind.BALANCER}
+_MACHINE = re.compile(rf"(?P<kind>{'|'.join(Role)})(?P<number>[1-9]\d?)", re.ASCII)
+_KINDS = {
+    Role.CONTROL_PLANE: TargetKind.CONTROL_PLANE,
+    Role.WORKER: TargetKind.WORKER,
+    Role.LOAD_BALANCER: TargetKind.BALANCER,
+}
 
 
 def kind_of(name: str) -> TargetKind | None:
     """The kind of a machine by its name; None if it is not the name of a machine."""
     match = _MACHINE.fullmatch(name)
-    return _KINDS[match["kind"]] if match else None
+    return _KINDS[Role(match["kind"])] if match else None
 
 
 def number_of(name: str) -> int:
-    """3 for `cp3`, 1 for the load balancer."""
+    """3 for `cp3`; 0 if it is not the name of a machine."""
     match = _MACHINE.fullmatch(name)
-    return int(match["number"] or 1) if match else 0
+    return int(match["number"]) if match else 0
 
 
 def kinds_of(target: str) -> frozenset[TargetKind]:

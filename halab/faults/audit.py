@@ -78,7 +78,7 @@ def _machine(site: Site, machine: Machine) -> list[str]:
 def script(site: Site, machine: Machine) -> str:
     """The command that a machine runs. It prints what it finds, and fails if it cannot look."""
     parts: list[Callable[[Site, Machine], str]] = [_network, _cpus, _services]
-    if machine == site.lab.balancer:
+    if machine in site.lab.balancers:
         parts.append(_balancer)
     own = "".join(part(site, machine) for part in parts)
     return f"{_ANYWHERE}{own}{_OF_CONTROL_PLANES if machine in site.lab.control_planes else ''}exit 0"
@@ -109,6 +109,8 @@ esac
 
 def _services(site: Site, machine: Machine) -> str:
     names = "containerd kubelet" if machine.is_node else str(site.lab.load_balancer.kind)
+    if machine in site.lab.balancers and site.lab.virtual_address:
+        names += " keepalived"
     return f"""
 for name in {names}; do systemctl is-active -q $name || echo "service $name is not active"; done
 """

@@ -114,7 +114,7 @@ def probe(site: Site) -> Capabilities:
 
 def _throttled(site: Site) -> str:
     """`yes`, or why the hypervisor does not limit writes. Tried on the balancer: its disk has no etcd."""
-    machine = site.lab.balancer.name
+    machine = site.lab.balancers[0].name
 
     def write() -> int:
         return int(site.guests.run(machine, _WRITE, timeout_seconds=_PROBE_SECONDS).output)

@@ -32,7 +32,7 @@ def _unit(entry: Entry) -> str:
 
 
 def _hold(site: Site, entry: Entry) -> str:
-    address, count = site.lab.balancer.address, int(entry.options["count"])
+    address, count = site.lab.api_address, int(entry.options["count"])
     site.guests.run(
         entry.machine,
         f"{scratch.make(entry)} && cat >{scratch.folder(entry)}/hold && "
@@ -60,7 +60,7 @@ def _hold(site: Site, entry: Entry) -> str:
 
 def _held(site: Site, entry: Entry) -> int:
     """The number of connections of the unit's process, as its machine's kernel counts them."""
-    lb = f"dst {site.lab.balancer.address} dport = {site.lab.load_balancer.port}"
+    lb = f"dst {site.lab.api_address} dport = {site.lab.load_balancer.port}"
     command = (
         f"pid=$(systemctl show -p MainPID --value {_unit(entry)}); "
         f'ss -Htnp state established {lb} | grep -c "pid=$pid," || true'

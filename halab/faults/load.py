@@ -63,7 +63,7 @@ def _begin(site: Site, entry: Entry) -> str:
     # an object with `generateName` gets a new name each time
     body = json.dumps({"metadata": {"generateName": _prefix(entry)}, "data": {"load": "x" * 200}})
     write_body = f"echo '{body}' >{folder}/body && " if verb == "create" else ""
-    url = f"https://{site.lab.balancer.address}:{site.lab.load_balancer.port}{_PATHS[verb]}"
+    url = f"https://{site.lab.api_address}:{site.lab.load_balancer.port}{_PATHS[verb]}"
     most = _MOST_CREATED if verb == "create" else 0
     site.guests.run(
         entry.machine,

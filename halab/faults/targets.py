@@ -7,13 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from halab.cluster import etcd, kube
+from halab.cluster import etcd, kube, virtual_address
 from halab.cluster.api import Api
 from halab.config import placeholders
 from halab.config.fault_spec import with_texts
 from halab.config.leader_roles import ETCD, LEASED_ROLES
 from halab.config.placeholders import SELF
-from halab.config.targets import ALL_CONTROL_PLANES, EVERYONE, OTHERS, kind_of
+from halab.config.targets import (
+    ALL_BALANCERS,
+    ALL_CONTROL_PLANES,
+    BALANCER,
+    EVERYONE,
+    OTHERS,
+    VIP_HOLDER,
+    kind_of,
+)
 from halab.errors import BadUsage, LabProblem
 from halab.faults.fault import Fault
 from halab.machines.guests import Guests
@@ -79,12 +87,15 @@ class Targets:
     def _machines(self, target: str) -> list[str]:
         names = [machine.name for machine in self.lab.machines]
         control_planes = [machine.name for machine in self.lab.control_planes]
+        balancers = [machine.name for machine in self.lab.balancers]
         if target in self.chosen:
             return self.chosen[target]
         if target in names:
             return [target]
         roles: dict[str, Callable[[], list[str]]] = {
-            "lb": lambda: [self.lab.balancer.name],
+            BALANCER: lambda: balancers,
+            ALL_BALANCERS: lambda: balancers,
+            VIP_HOLDER: lambda: [virtual_address.holder(self.guests, self.lab)],
             "all": lambda: names,
             ALL_CONTROL_PLANES: lambda: control_planes,
             "any-cp": lambda: [random.Random(self.seed).choice(control_planes)],

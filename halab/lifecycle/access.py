@@ -93,8 +93,8 @@ def tunnelled_kubeconfig(lab_dir: LabDir, remote: Remote) -> Path:
     the lab; the API requires a client certificate.
     """
     lab, written = existing(lab_dir), kubeconfig(lab_dir).read_text()
-    port = tunnel.TUNNELS.port_to(remote, str(lab.balancer.address), lab.load_balancer.port)
-    tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.balancer.address}"
+    port = tunnel.TUNNELS.port_to(remote, str(lab.api_address), lab.load_balancer.port)
+    tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.api_address}"
     path = tunnel.TUNNELS.folder() / "kubeconfig"
     replace(path, written.replace(f"server: https://{lab.endpoint_address}", tunnelled))
     return path

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file
+from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file, yaml_source
 from halab.config.lab import AUTO, LabFile, ProviderKind
 from halab.config.loading import Written, read
 from halab.config.own_file import OwnFile
@@ -33,7 +33,7 @@ _NO_KEYS_HINT = "rebuild the lab with `halab up`, or remove it with `halab down`
 class LabDir:
     """A lab file and the work folder beside it.
 
-    `content` is the file as it was read, even if it has changed since, and so is the file of the load balancer.
+    `content` is the file as it was read, even if it has changed since, and so are the files of the load balancer.
     """
 
     file: Path
@@ -41,6 +41,7 @@ class LabDir:
     work: Work
     content: bytes = b""
     balancer_file: OwnFile | None = None
+    keepalived_file: OwnFile | None = None
 
     @property
     def name(self) -> str:
@@ -70,20 +71,25 @@ def open_file(
         raise BadFile(problems)
     if written.name == AUTO:
         written = written.model_copy(update={"name": name_of(work.path.parent)})
-    own = _balancer_file(source, locate or path.parent.joinpath) if reads_own_files else None
-    return LabDir(path, written, work, source.content, own)
+    if not reads_own_files:
+        return LabDir(path, written, work, source.content)
+    locate, settings = locate or path.parent.joinpath, written.load_balancer
+    own = _own_file(source, locate, settings.config, ("load_balancer", "config"))
+    where = ("load_balancer", "keepalived", "config")
+    of_keepalived = _own_file(source, locate, settings.keepalived.config, where)
+    return LabDir(path, written, work, source.content, own, of_keepalived)
 
 
-def _balancer_file(source: Written[LabFile], locate: Callable[[str], Path]) -> OwnFile | None:
-    """The load balancer's configuration that the lab file names. Raises BadFile if it cannot be read."""
-    name = source.value.load_balancer.config
+def _own_file(
+    source: Written[LabFile], locate: Callable[[str], Path], name: str | None, where: yaml_source.Path
+) -> OwnFile | None:
+    """A configuration that the lab file names. Raises BadFile if it cannot be read."""
     if name is None:
         return None
     try:
         return own_file.read(locate(name))
     except BadUsage as error:
-        problem = source.problem(("load_balancer", "config"), error.message)
-        raise BadFile([problem], hint=error.hint) from error
+        raise BadFile([source.problem(where, error.message)], hint=error.hint) from error
 
 
 def patches(lab_dir: LabDir) -> dict[str, str]:
@@ -182,6 +188,7 @@ def planned(lab_dir: LabDir, held: Allocation) -> Lab:
         management=held.management,
         provider=provider_of(lab_dir),
         balancer_file=lab_dir.balancer_file,
+        keepalived_file=lab_dir.keepalived_file,
     )
 
 

@@ -145,6 +145,7 @@ def _settings(lab: Lab) -> dict[str, str]:
         "service network": str(lab.services),
         "cni": lab.cni,
         **addresses,
+        **({"virtual address": str(lab.virtual_address)} if lab.virtual_address else {}),
         "port of the load balancer": str(lab.load_balancer.port),
         **sizes,
     }

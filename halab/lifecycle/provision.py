@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from itertools import product
 
 from halab import process
 from halab.clock import Clock, Deadline, NotYet, wait_for
@@ -21,7 +22,7 @@ from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
 from halab.printable import counted
 from halab.progress import Progress
-from halab.topology import balancer, balancer_messages
+from halab.topology import balancer, balancer_messages, keepalived
 from halab.topology.lab import Lab, Machine
 
 # Measured on 2 cores: a node's own set-up takes 2 s, init 8 s.
@@ -180,22 +181,26 @@ class Provisioner:
         try:
             return self._script(name, "load-balancer.sh", _NODE_SECONDS)
         except ScriptFailed as error:
-            configuration = balancer.configuration(self._lab)
-            if configuration.own is None:
-                raise
-            rendered = self._work.path / "provision" / name / configuration.name
-            problems = balancer_messages.problems(error.output, configuration, str(rendered))
-            if not problems:
-                raise
-            hint = f"{name} keeps its old configuration; change {configuration.own.path}"
-            raise BadFile(problems, hint=hint) from error
+            files = [balancer.configuration(self._lab)]
+            if self._lab.virtual_address:
+                files.append(keepalived.configuration(self._lab, self._lab.machine(name)))
+            for configuration in files:
+                rendered = self._work.path / "provision" / name / configuration.name
+                problems = balancer_messages.problems(error.output, configuration, str(rendered))
+                if configuration.own and problems:
+                    hint = f"{name} keeps its old configuration; change {configuration.own.path}"
+                    raise BadFile(problems, hint=hint) from error
+            raise
 
     def _report_new_configuration(self) -> None:
         """Say that a second `up` changed the configuration of the load balancer."""
-        own, name = self._lab.balancer_file, self._lab.balancer.name
-        if (name, balancer.path_of(self._lab)) in self._changed:
-            which = f": {own.path}" if own else ""
-            self._progress.say(f"{name} runs {self._lab.load_balancer.kind} with a new configuration{which}")
+        kind, own = self._lab.load_balancer.kind, self._lab.balancer_file
+        files = [(str(kind), balancer.path_of(self._lab), own)]
+        files += [("keepalived", keepalived.PATH, self._lab.keepalived_file)]
+        for machine, (program, path, written) in product(self._lab.balancers, files):
+            if (machine.name, path) in self._changed:
+                which = f": {written.path}" if written else ""
+                self._progress.say(f"{machine.name} runs {program} with a new configuration{which}")
 
     def _import_images(self, name: str) -> int:
         imported = own_images.bring(self._images, self._guests, name, self._lab.patience)

@@ -62,6 +62,7 @@ class Status:
             "open_faults": [str(fault) for fault in self.open_faults],
             "drill_is_on": self.drill_is_on,
             "leaders": self.seen.leaders,
+            **({"vip_holders": list(self.seen.holders)} if self.lab.virtual_address else {}),
             "backends": self.seen.backends,
             "unchecked_backends": list(self.seen.unchecked),
             "machines": [
@@ -81,7 +82,9 @@ class Status:
         roles = [f"{role} leader" for role, leader in self.seen.leaders.items() if leader == machine]
         if machine in self.seen.backends:
             roles.append(f"backend {self.seen.backends[machine]}")
-        if machine == self.lab.balancer.name:
+        if machine in self.seen.holders:
+            roles.append(f"has {self.lab.virtual_address}")
+        if not self.lab.machine(machine).is_node:
             own = self.lab.balancer_file
             roles.append(f"{self.lab.load_balancer.kind}{f' with {own.path.name}' if own else ''}")
         return roles

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from halab.config.expectation import FactName
 from halab.config.leader_roles import LEADER_ROLES
 from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
 
 # The states that name the leading machine.
-LEADERS = {Lane(role.leader): f"{role.component} leader" for role in LEADER_ROLES}
+LEADERS = {
+    **{Lane(role.leader): f"{role.component} leader" for role in LEADER_ROLES},
+    Lane(FactName.VIP_HOLDER): "holder of the virtual address",
+}
 
 
 @dataclass(frozen=True)

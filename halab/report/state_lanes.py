@@ -8,6 +8,7 @@ from functools import partial
 
 from halab.config.expectation import FactName, fact_of
 from halab.config.quantities import format_duration
+from halab.config.roles import MOST_BALANCERS, Role
 from halab.report.axis import Label, Scale, Span, Strip, place_labels, width_of
 from halab.report.changes import LEADERS, StateChange, changes
 from halab.scenario.record.events import StateReading
@@ -43,11 +44,11 @@ def leaders(history: History, scale: Scale) -> Iterator[Strip]:
     """A strip per sampled leader, coloured by its machine."""
     for lane, name in LEADERS.items():
         if history.states.of(lane):
-            spans = _spans(history.states.of(lane), partial(_leader, history.control_planes))
+            spans = _spans(history.states.of(lane), partial(_leader, _leading(history, lane)))
             moves = changes(history, lane)
             note = f"{len(moves) or 'no'} change{'s' if len(moves) > 1 else ''}"
             yield Strip(
-                name.removesuffix(" leader"),
+                name.removesuffix(" leader").removeprefix("holder of the "),
                 note,
                 [scale.bar(span.start, span.end, span.kind, span.value) for span in _drawn(spans, scale)],
                 [*_above(moves, scale, lambda change: change.after), *_inside(spans, scale)],
@@ -123,6 +124,13 @@ def _of_machine(
 
 def _describe(values: dict[str, tuple[str, str]], value: str) -> tuple[str, str]:
     return values.get(value, ("down", value))
+
+
+def _leading(history: History, lane: Lane) -> Sequence[str]:
+    """The machines that may lead, in the order of their colours."""
+    if lane.name == FactName.VIP_HOLDER:
+        return [f"{Role.LOAD_BALANCER}{number + 1}" for number in range(MOST_BALANCERS)]
+    return history.control_planes
 
 
 def _leader(machines: Sequence[str], value: str) -> tuple[str, str]:

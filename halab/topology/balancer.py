@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from halab import templates
 from halab.config.kubernetes import API_PORT
@@ -42,7 +43,7 @@ class BalancerFile:
 
     @property
     def new(self) -> str:
-        return self.path + _NEW
+        return self.path + NEW
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class BalancerFile:
         return self.path.rpartition("/")[2]
 
 
-_NEW = ".halab-new"
+NEW = ".halab-new"
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,13 @@ _PROGRAMS = {
         "haproxy.cfg.j2",
         "haproxy -c -q -f /etc/haproxy/haproxy.cfg",
         # with -q, it would not say what is wrong
-        f"haproxy -c -f /etc/haproxy/haproxy.cfg{_NEW}",
+        f"haproxy -c -f /etc/haproxy/haproxy.cfg{NEW}",
     ),
     Balancer.NGINX: _Program(
         "/etc/nginx/nginx.conf",
         "nginx.conf.j2",
         "nginx -t -q",
-        f"nginx -t -q -c /etc/nginx/nginx.conf{_NEW}",
+        f"nginx -t -q -c /etc/nginx/nginx.conf{NEW}",
     ),
 }
 # The methods of NGINX's upstream; round robin has no name.
@@ -93,14 +94,14 @@ _NGINX_METHODS = {
 def configuration(lab: Lab) -> BalancerFile:
     """The configuration of the lab's load balancer. Raises BadFile if it is the user's own and cannot be rendered."""
     if lab.balancer_file:
-        text = _rendered(lab, lab.balancer_file)
+        text = rendered(lab, lab.balancer_file)
         return _with_statistics(lab, lab.balancer_file, text, _free_port(text))
     return from_settings(lab, lab.load_balancer)
 
 
 def from_file(lab: Lab, file: OwnFile) -> BalancerFile:
     """The configuration of a file that replaces the lab's for a while. Raises BadFile if it cannot be used."""
-    text, port = _rendered(lab, file), statistics_port(lab)
+    text, port = rendered(lab, file), statistics_port(lab)
     for number, line in enumerate(text.splitlines(), 1):
         if lab.load_balancer.kind is Balancer.HAPROXY and str(port) in _PORT.findall(line):
             why = f"halab reads the states of the API servers at port {port}: choose another port"
@@ -115,7 +116,7 @@ def path_of(lab: Lab) -> str:
 
 def statistics_port(lab: Lab) -> int:
     """Where HAProxy shows the states of the API servers."""
-    return _free_port(_rendered(lab, lab.balancer_file)) if lab.balancer_file else STATS_PORT
+    return _free_port(rendered(lab, lab.balancer_file)) if lab.balancer_file else STATS_PORT
 
 
 _PORT = re.compile(r":(\d{1,5})\b")
@@ -127,8 +128,9 @@ def _free_port(text: str) -> int:
     return next(port for port in range(STATS_PORT, 65536) if str(port) not in taken)
 
 
-def _rendered(lab: Lab, file: OwnFile) -> str:
-    text = templates.own(file.text, str(file.path), lab=lab) if file.is_template else file.text
+def rendered(lab: Lab, file: OwnFile, **values: Any) -> str:
+    """The text of a file of the user's own. Raises BadFile with the line of a template that cannot be rendered."""
+    text = templates.own(file.text, str(file.path), lab=lab, **values) if file.is_template else file.text
     return text if text.endswith("\n") else f"{text}\n"
 
 

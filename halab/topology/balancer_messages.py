@@ -27,20 +27,23 @@ def problems(output: str, configuration: BalancerFile, rendered: str) -> list[Pr
 
 
 def _problems(output: str, configuration: BalancerFile, rendered: str) -> Iterator[Problem]:
-    assert configuration.own is not None
+    if configuration.own is None:
+        return
     own, lines = configuration.own, configuration.text.splitlines()
     # HAProxy: `parsing [FILE:12] : unknown keyword`; NGINX: `unknown directive "x" in FILE:12`
     place = re.compile(rf"(?:parsing |in )?\[?{re.escape(configuration.new)}:(\d+)\]?(?: : )?")
+    # keepalived: `(FILE: Line 12) Unknown keyword 'x'`
+    of_keepalived = re.compile(rf"\({re.escape(configuration.new)}: Line (\d+)\) ")
     for line in output.splitlines():
-        head = _HEAD.match(line)
-        if head is None:
+        head, said = _HEAD.match(line), of_keepalived.search(line)
+        if head is None and said is None:
             continue
-        what = line[head.end() :]
-        named = place.search(what)
+        what = line[head.end() :] if head else line
+        named = said or place.search(what)
         if named:
             number = int(named[1])
             wrong = lines[number - 1].strip() if number <= len(lines) else ""
-            text = place.sub("", what).strip()
+            text = what[said.end() :].strip() if said else place.sub("", what).strip()
             yield Problem(
                 rendered if own.is_template else str(own.path),
                 number,

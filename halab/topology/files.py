@@ -15,7 +15,7 @@ from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
 from halab.config.load_balancer import BackendCheck, Balancer
-from halab.topology import balancer, container, domain, kubeadm, stock
+from halab.topology import balancer, container, domain, keepalived, kubeadm, stock
 from halab.topology.lab import Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
@@ -151,9 +151,18 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
     base = {f"{folder}/base.sh": stock.script(lab, machine, values)} if lab.has_stock_box else {}
     if not machine.is_node:
         configuration = balancer.configuration(lab)
-        script = templates.text("provision/load-balancer.sh.j2", balancer=configuration, **values)
+        of_address = keepalived.configuration(lab, machine) if lab.virtual_address else None
+        script = templates.text(
+            "provision/load-balancer.sh.j2",
+            balancer=configuration,
+            keepalived=of_address,
+            nic=keepalived.NIC,
+            **values,
+        )
         # to look up the lines that the load balancer names
-        shown = {f"{folder}/{configuration.name}": configuration.text} if configuration.own else {}
+        shown = {
+            f"{folder}/{file.name}": file.text for file in (configuration, of_address) if file and file.own
+        }
         return base | shown | {f"{folder}/load-balancer.sh": script}
     scripts = base | {f"{folder}/node.sh": templates.text("provision/node.sh.j2", **values)}
     if machine == lab.control_planes[0]:

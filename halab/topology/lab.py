@@ -14,7 +14,7 @@ from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
 from halab.config.load_balancer import LoadBalancer
 from halab.config.own_file import OwnFile
-from halab.config.roles import Role, machine_names
+from halab.config.roles import Role
 
 ETCD_PORT = 2379
 # In the manifests of all static pods, one every ten seconds.
@@ -57,6 +57,9 @@ class Lab:
     endpoint_name: str | None = None
     # A configuration of the load balancer of the user's own.
     balancer_file: OwnFile | None = None
+    # The address that two load balancers share, and a configuration of keepalived of the user's own.
+    virtual_address: IPv4Address | None = None
+    keepalived_file: OwnFile | None = None
     # The network over which this host reaches virtual machines by SSH; containers are reached on the engine's bridge.
     management: IPv4Network | None = None
     acceleration: Acceleration = Acceleration.KVM
@@ -68,8 +71,18 @@ class Lab:
     setup: Setup = Setup()
 
     @property
+    def balancers(self) -> tuple[Machine, ...]:
+        return self._of(Role.LOAD_BALANCER)
+
+    @property
     def balancer(self) -> Machine:
-        return self._of(Role.LOAD_BALANCER)[0]
+        """The first load balancer; a name that files of the user's own know."""
+        return self.balancers[0]
+
+    @property
+    def api_address(self) -> IPv4Address:
+        """Where clients reach the API: the virtual address of two load balancers, or the address of the only one."""
+        return self.virtual_address or self.balancer.address
 
     @property
     def control_planes(self) -> tuple[Machine, ...]:
@@ -95,7 +108,7 @@ class Lab:
     @property
     def endpoint_address(self) -> str:
         """The endpoint for this host, which does not know the lab's names."""
-        return f"{self.balancer.address}:{self.load_balancer.port}"
+        return f"{self.api_address}:{self.load_balancer.port}"
 
     @property
     def label(self) -> str:
@@ -164,9 +177,10 @@ def plan(
     provider: ProviderKind,
     management: IPv4Network | None = None,
     balancer_file: OwnFile | None = None,
+    keepalived_file: OwnFile | None = None,
 ) -> Lab:
     """Derive the lab from its file and from the decisions for this host. The same input gives the same lab."""
-    roles = machine_names(written.control_planes, written.workers)
+    roles = lab_rules.names(written)
     machines = tuple(_machine(written, name, role, network) for name, role in roles.items())
     return Lab(
         name=written.name,
@@ -181,6 +195,8 @@ def plan(
         patience=written.patience,
         endpoint_name=written.endpoint,
         balancer_file=balancer_file,
+        virtual_address=lab_rules.virtual_address(written, network),
+        keepalived_file=keepalived_file,
         management=management,
         disk_cache=written.disk_cache,
         kubeadm=written.kubeadm,

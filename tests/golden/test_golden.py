@@ -36,6 +36,7 @@ class Case:
     folder: str
     lab_file: str
     own_balancer: str = ""
+    own_keepalived: str = ""
     network: str = "10.213.0.0/24"
     provider: ProviderKind = ProviderKind.DOCKER
     host: HostValues = field(default=HOST)
@@ -148,6 +149,43 @@ stream {
 }
 """,
     ),
+    Case("pair", "control_planes: 1\nendpoint: api.lab.example\nload_balancer: {machines: 2}\n"),
+    Case(
+        "pair-nginx",
+        "provider: libvirt\ncontrol_planes: 1\nnetwork: 10.213.0.0/24\nload_balancer:\n  kind: nginx\n  machines: 2\n"
+        "  address: 10.213.0.5\n  keepalived: {check: api, preempt: false, vrrp: unicast, router_id: 7}\n"
+        "machines: {lb2: {address: 10.213.0.20}}\n",
+        provider=ProviderKind.LIBVIRT,
+    ),
+    # as in many guides: a script with a weight, and a first machine that begins as the master
+    Case(
+        "own-keepalived",
+        "control_planes: 1\nload_balancer: {machines: 2, keepalived: {config: ./keepalived.conf}}\n",
+        own_keepalived="""vrrp_script chk_haproxy {
+  script "/usr/bin/killall -0 haproxy"
+  interval 3
+  weight -2
+}
+
+vrrp_instance VI_1 {
+  state {{ 'MASTER' if machine == lab.balancers[0] else 'BACKUP' }}
+  interface {{ nic }}
+  virtual_router_id 60
+  priority {{ 101 if machine == lab.balancers[0] else 100 }}
+  advert_int 5
+  authentication {
+    auth_type PASS
+    auth_pass secret
+  }
+  virtual_ipaddress {
+    {{ lab.virtual_address }}
+  }
+  track_script {
+    chk_haproxy
+  }
+}
+""",
+    ),
     Case(
         "libvirt",
         "name: five\nprovider: libvirt\naccel: tcg\ncontrol_planes: 5\nload_balancer: {check: tcp}\npatience: 4\n"
@@ -190,6 +228,7 @@ def rendered(case: Case) -> dict[str, str]:
     lab = plan(
         written, network=IPv4Network(case.network), provider=case.provider, management=management,
         balancer_file=OwnFile(Path(config), case.own_balancer) if config else None,
+        keepalived_file=OwnFile(Path("./keepalived.conf"), case.own_keepalived) if case.own_keepalived else None,
     )  # fmt: skip
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
     keys = {machine.name: case.host.private_key for machine in lab.machines}

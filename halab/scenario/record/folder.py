@@ -87,6 +87,7 @@ class Meta:
             load_balancer=self.load_balancer,
             control_planes=len(self.control_planes),
             workers=sum(machine.role == "w" for machine in self.machines),
+            balancers=sum(machine.role == "lb" for machine in self.machines),
             capabilities=frozenset(self.capabilities),
             reports_backends=self.reports_backends,
         )

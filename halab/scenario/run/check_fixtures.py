@@ -110,8 +110,8 @@ def machine(place: LabDir, lab: Lab) -> Iterator[Callable[[str], Host]]:
 
 @pytest.fixture(scope="session")
 def lb(lab: Lab, machine: Callable[[str], Host]) -> Host:
-    """The load balancer."""
-    return machine(lab.balancer.name)
+    """The load balancer; of a pair, lb1."""
+    return machine(lab.balancers[0].name)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,12 @@ def _condition(when: Condition) -> str:
 
 def _needs(scenario: Scenario) -> Iterator[str]:
     needs: Needs = scenario.needs
-    for count, what in ((needs.control_planes, "control plane"), (needs.workers, "worker")):
+    pair = needs.balancers if needs.balancers > 1 else 0
+    for count, what in (
+        (needs.control_planes, "control plane"),
+        (needs.workers, "worker"),
+        (pair, "load balancer"),
+    ):
         if count:
             yield f"at least {count} {what}{'s' if count > 1 else ''}"
     condition = _condition(needs.condition)

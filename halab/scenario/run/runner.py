@@ -197,13 +197,20 @@ class ScenarioRun:
         if not options:
             yield
             return
-        journal, balancer = self._context.journal, self._lab.balancer.name
+        shown = ", ".join(f"{name} {brief_value(value)}" for name, value in options.items())
+        with ExitStack() as undo:
+            for machine in self._lab.balancers:
+                undo.enter_context(self._balancer_setting(machine.name, options, shown))
+            yield
+
+    @contextmanager
+    def _balancer_setting(self, balancer: str, options: Mapping[str, str], shown: str) -> Iterator[None]:
+        journal = self._context.journal
         resolver = Targets(
             self._lab, self._site.guests, self._context.api, {}, self._context.seed, self._context.texts
         )
         resolved = resolver.options(FAULTS[EDIT_BALANCER], options, balancer)
         entry = injection.plan(self._site, EDIT_BALANCER, balancer, resolved)
-        shown = ", ".join(f"{name} {brief_value(value)}" for name, value in options.items())
 
         def restore() -> None:
             with self._context.progress.step("restore the load balancer"):

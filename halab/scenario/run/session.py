@@ -39,6 +39,7 @@ from halab.scenario.run import probe_objects
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology import balancer as configurations
+from halab.topology import keepalived
 from halab.topology.lab import Lab
 
 # The name of a folder can have 255 bytes, and a character up to four.
@@ -84,6 +85,9 @@ class Session:
         own = self.lab_dir.balancer_file
         if own:
             copies[folder.lab_option(self.lab.load_balancer.config or "")] = own.text.encode()
+        own = self.lab_dir.keepalived_file
+        if own:
+            copies[folder.lab_option(self.lab.load_balancer.keepalived.config or "")] = own.text.encode()
         for path, content in copies.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -92,13 +96,21 @@ class Session:
         return folder
 
     def _copy_balancer_configuration(self, folder: RunFolder) -> None:
-        """Record what the load balancer runs with. A machine that does not answer is a matter of the steady check."""
+        """Record what the load balancer runs with. A machine that does not answer is a matter of the steady check.
+
+        Both machines of a pair have the same configuration, but not the same of keepalived.
+        """
         path = configurations.path_of(self.lab)
-        with suppress(HalabError):
-            text = self.site.guests.run(self.lab.balancer.name, f"cat {path}").output
-            if text:
-                folder.configuration.mkdir(mode=0o700, exist_ok=True)
-                (folder.configuration / path.rpartition("/")[2]).write_text(text)
+        wanted = {path.rpartition("/")[2]: (self.lab.balancers[0].name, path)}
+        if self.lab.virtual_address:
+            of_address = {machine.name: keepalived.PATH for machine in self.lab.balancers}
+            wanted |= {f"keepalived-{name}.conf": (name, path) for name, path in of_address.items()}
+        for copy, (name, path) in wanted.items():
+            with suppress(HalabError):
+                text = self.site.guests.run(name, f"cat {path}").output
+                if text:
+                    folder.configuration.mkdir(mode=0o700, exist_ok=True)
+                    (folder.configuration / copy).write_text(text)
 
     def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
         """Run a scenario and record it in its folder, with logs. Raises only errors that end halab."""

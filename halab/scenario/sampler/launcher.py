@@ -48,7 +48,7 @@ class SamplerConfig:
     proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the state of its backends. No state is
     read more often than at `state_hertz`. `named_states` are the facts and systemd units that are read in addition to
     those of every run; some of them are read over SSH. Writes are numbered from `first_write` on: a namespace may have
-    writes of an earlier sampler.
+    writes of an earlier sampler. Two load balancers, `balancers`, have a `virtual_address`.
     """
 
     probes: list[Probe]
@@ -66,6 +66,8 @@ class SamplerConfig:
     tunnel: str | None = None
     ssh_config: str = ""
     machines: list[str] = field(default_factory=list)
+    balancers: list[str] = field(default_factory=list)
+    virtual_address: str | None = None
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
     first_write: int = 1
@@ -117,6 +119,8 @@ def sampler_config(
         tunnel=tunnel,
         ssh_config=str(ssh_config),
         machines=[machine.name for machine in lab.machines],
+        balancers=[machine.name for machine in lab.balancers],
+        virtual_address=str(lab.virtual_address) if lab.virtual_address else None,
         named_states=sorted(named_states),
         objects=objects or Objects(),
         first_write=first_write,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from halab.config.kubernetes import API_PORT
 from halab.config.probe import ProbeName, Question, Way
 from halab.config.probe_options import DEFAULT_OPTIONS, ProbeOptions
-from halab.topology.lab import ETCD_PORT, Lab, Machine
+from halab.topology.lab import ETCD_PORT, Lab
 
 # Two samples limit the ends of an outage: at 10 Hz, half of all measurements are off by less than 30 ms.
 # Probes of single machines only show which machine failed: 5 Hz are enough for them.
@@ -80,7 +81,7 @@ def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAUL
         _probe(
             name,
             None,
-            lab.balancer,
+            lab.api_address,
             lab.load_balancer.port,
             min(_RATES.get(name.question, RATE_HERTZ), most),
         )
@@ -88,7 +89,7 @@ def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAUL
         if not name.is_direct
     ]
     direct = [
-        _probe(name, machine.name, machine, _port(name), min(RATE_DIRECT_HERTZ, most))
+        _probe(name, machine.name, machine.address, _port(name), min(RATE_DIRECT_HERTZ, most))
         for machine in lab.control_planes
         for name in wanted
         if name.is_direct
@@ -113,5 +114,7 @@ def state_limit_seconds(lab: Lab) -> float:
     return EMULATED_STATE_LIMIT_SECONDS if lab.is_emulated else STATE_LIMIT_SECONDS
 
 
-def _probe(name: ProbeName, machine: str | None, asked: Machine, port: int, rate_hertz: float) -> Probe:
-    return Probe(str(name), machine, name.question, name.way, str(asked.address), port, rate_hertz)
+def _probe(
+    name: ProbeName, machine: str | None, address: IPv4Address, port: int, rate_hertz: float
+) -> Probe:
+    return Probe(str(name), machine, name.question, name.way, str(address), port, rate_hertz)

@@ -31,6 +31,7 @@ from halab.scenario.sampler.etcd_views import Views
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
 from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses
 from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
+from halab.scenario.sampler.pair_source import Holders
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
 from halab.scenario.sampler.stalls import Pulse
@@ -213,6 +214,9 @@ class SamplerProcess:
         if config.statistics:
             servers_behind = config.control_planes
             sources.append(Backends(config.statistics, servers_behind, config.origin, limit, config.tunnel))
+        if config.virtual_address:
+            shells = {name: self._shell(name) for name in config.balancers}
+            sources.append(Holders(shells, config.virtual_address, config.origin, limit))
         return [*sources, *self._named_sources(servers)]
 
     def _named_sources(self, api_servers: Sequence[Server]) -> Iterator[StateSource]:

@@ -21,6 +21,8 @@ _MOST_CHANGES = 200
 # The names of states in messages about changes.
 _STATE_NAMES = {
     **{role.leader: f"the {role.component} leader" for role in LEADER_ROLES},
+    "vip-holder": "the holder of the virtual address",
+    "vip-holders": "holders of the virtual address",
     "node-ready": "node ready",
     "backend": "backend",
     "etcd-alarm": "etcd alarm",

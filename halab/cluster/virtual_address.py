@@ -1,0 +1,105 @@
+"""The virtual address of two load balancers: which of them has it, and whether both could serve it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from halab.errors import HalabError, LabProblem
+from halab.machines.guests import Guests, on_all
+from halab.topology import keepalived
+from halab.topology.lab import Lab
+
+_WORKS = "active"
+_SERVES = "200"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of two load balancers. `keepalived` is the state of that service, `answer` the status of /readyz there."""
+
+    has_address: bool
+    keepalived: str
+    answer: str
+
+
+def members(guests: Guests, lab: Lab) -> dict[str, Member]:
+    """Name → load balancer. Raises HalabError if one does not answer."""
+    return dict(on_all(_names(lab), lambda name: _member(guests, lab, name)))
+
+
+def holders(guests: Guests, lab: Lab) -> list[str]:
+    """The load balancers that have the address, of those that answer."""
+
+    def has(name: str) -> bool:
+        with suppress(HalabError):
+            return bool(guests.run(name, command(lab)).output.strip())
+        return False
+
+    return [name for name, has_it in on_all(_names(lab), has).items() if has_it]
+
+
+def holder(guests: Guests, lab: Lab) -> str:
+    """The load balancer that has the address. Raises LabProblem if there is none or more than one."""
+    if lab.virtual_address is None:
+        raise LabProblem(
+            "the lab has one load balancer and no virtual address",
+            hint="write `load_balancer: {machines: 2}` in the lab file, and rebuild the lab",
+        )
+    found = holders(guests, lab)
+    if len(found) != 1:
+        raise LabProblem(_not_one(lab, found))
+    return found[0]
+
+
+def command(lab: Lab) -> str:
+    """Prints something on a machine that has the address."""
+    return f"ip -4 -o address show to {lab.virtual_address}/32"
+
+
+def missing(lab: Lab, seen: Mapping[str, Member]) -> list[str]:
+    """Why the address is not where it will stay, or one of the load balancers could not serve it."""
+    holding = [name for name, member in seen.items() if member.has_address]
+    stopped = [
+        f"keepalived on {name} is {member.keepalived}"
+        for name, member in seen.items()
+        if member.keepalived != _WORKS
+    ]
+    silent = [
+        f"{name} does not serve the API: /readyz through it answers {member.answer}"
+        for name, member in seen.items()
+        if member.answer != _SERVES
+    ]
+    return [*_misplaced(lab, holding), *stopped, *silent]
+
+
+def _misplaced(lab: Lab, holding: Collection[str]) -> list[str]:
+    preferred = keepalived.preferred(lab)
+    if len(holding) != 1:
+        return [_not_one(lab, holding)]
+    if preferred and preferred not in holding:
+        return [f"the address {lab.virtual_address} has not returned to {preferred} yet"]
+    return []
+
+
+def _not_one(lab: Lab, holding: Collection[str]) -> str:
+    if holding:
+        return f"{' and '.join(holding)} have the address {lab.virtual_address}"
+    return f"no load balancer has the address {lab.virtual_address}"
+
+
+def _names(lab: Lab) -> list[str]:
+    return [machine.name for machine in lab.balancers]
+
+
+def _member(guests: Guests, lab: Lab, name: str) -> Member:
+    asked = (
+        f"{command(lab)} | wc -l; systemctl is-active {keepalived.SERVICE}; "
+        f"curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' https://127.0.0.1:{lab.load_balancer.port}/readyz; true"
+    )
+    words = guests.run(name, asked, timeout_seconds=8).output.split()
+    if len(words) != 3:
+        raise LabProblem(f"{name} did not say whether it has the address {lab.virtual_address}")
+    count, state, answer = words
+    return Member(count != "0", state, answer)

@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
+unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
+
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2" && [ "$(stat -c %a "$new")" = "$(stat -c %a "$2")" ]; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab left running'
+}
+
+# Sets up every machine of the lab ha: the names of the other machines, and the lab's network.
+# Machine: lb1
+
+put 0644 /etc/halab/hosts <<'EOF'
+127.0.0.1 localhost
+10.213.0.10 lb1
+10.213.0.20 lb2
+10.213.0.11 cp1
+EOF
+# The engine mounts /etc/hosts into a container and rewrites it at every start. The file can be written, not replaced.
+put 0644 /etc/systemd/system/halab-hosts.service <<'EOF'
+[Unit]
+Description=Names of the machines of the lab
+After=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts >/etc/hosts'
+
+[Install]
+WantedBy=multi-user.target
+EOF
+case $changed in
+  *halab-hosts.service*) systemctl daemon-reload ;;
+esac
+systemctl enable -q --now halab-hosts.service
+
+# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
+has_address() { [ -n "$(ip -4 -o address show to 10.213.0.10/32)" ]; }
+
+# Vagrant replaces its published key by its own. An interrupted `up` may have left the published one.
+sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
+
+# Keep the address while the plug is out, as a real host does.
+put 0644 /etc/systemd/network/20-halab.network <<'EOF'
+[Match]
+MACAddress=52:54:00:7d:cd:4d
+
+[Link]
+RequiredForOnline=no
+
+[Network]
+Address=10.213.0.10/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+ConfigureWithoutCarrier=yes
+IgnoreCarrierLoss=yes
+EOF
+case $changed in
+  *20-halab.network*) networkctl reload ;;
+esac
+for _ in $(seq 50); do
+  ! has_address || break
+  sleep 0.2
+done
+has_address || fail 'this machine has no address on the network of the lab: 10.213.0.10'
+
+# The load balancer: nginx.
+
+put 0644 /etc/nginx/nginx.conf <<'EOF'
+# The API servers of the lab ha, behind 10.213.0.5:6443.
+# Open-source NGINX checks passively: a failed connection takes its server out of use for fail_timeout.
+include /etc/nginx/modules-enabled/*.conf;
+worker_processes auto;
+# After a reload, the old workers keep their connections. End them soon.
+worker_shutdown_timeout 2s;
+pid /run/nginx.pid;
+error_log stderr warn;
+
+events {
+  worker_connections 4096;
+}
+
+stream {
+  log_format connections '$time_iso8601 $remote_addr $upstream_addr $status $upstream_connect_time $session_time';
+  access_log /var/log/nginx/stream.log connections;
+
+  upstream control-planes {
+    server 10.213.0.11:6443 max_fails=1 fail_timeout=10s;
+  }
+
+  server {
+    listen 6443;
+    proxy_pass control-planes;
+    proxy_connect_timeout 1s;
+    proxy_next_upstream on;
+    proxy_next_upstream_timeout 5s;
+    # watches, logs and exec may be idle for a long time: a short limit would cut them
+    proxy_timeout 1h;
+  }
+}
+EOF
+nginx -t -q || fail 'the load balancer rejects its configuration: /etc/nginx/nginx.conf'
+systemctl disable -q --now haproxy.service
+case $changed in
+  */etc/nginx/nginx.conf*) systemctl restart nginx.service ;;
+esac
+systemctl enable -q --now nginx.service
+
+# The address 10.213.0.5, which keepalived gives to one of the load balancers.
+nic=$(ip -4 -o address show to 10.213.0.10/32 | awk 'NR == 1 { print $2 }')
+new=/etc/keepalived/keepalived.conf.halab-new
+sed "s/@nic@/$nic/g" >"$new" <<'EOF'
+# Gives the address 10.213.0.5 of the lab ha to lb1 or lb2.
+global_defs {
+  router_id lb1
+  script_user root
+  enable_script_security
+}
+
+# A machine whose check fails gives up the address. Without a weight, this works with and without nopreempt.
+vrrp_script load_balancer {
+  script "/usr/bin/curl -sfk -m 1 -o /dev/null https://127.0.0.1:6443/readyz"
+  interval 1
+  timeout 2
+  fall 2
+  rise 2
+}
+
+vrrp_instance api {
+  # The machines decide by their priorities, not by a state that the file says.
+  state BACKUP
+  interface @nic@
+  virtual_router_id 7
+  priority 101
+  advert_int 1
+  nopreempt
+  unicast_src_ip 10.213.0.10
+  unicast_peer {
+    10.213.0.20
+  }
+  virtual_ipaddress {
+    10.213.0.5/32 dev @nic@
+  }
+  track_script {
+    load_balancer
+  }
+}
+EOF
+chmod 0644 "$new"
+if ! cmp -s "$new" /etc/keepalived/keepalived.conf; then
+  keepalived -t -f /etc/keepalived/keepalived.conf.halab-new || {
+    rm -f "$new"
+    fail 'keepalived rejects the configuration; the one in use was not changed'
+  }
+  mv -f "$new" /etc/keepalived/keepalived.conf
+  changed="$changed /etc/keepalived/keepalived.conf"
+  did /etc/keepalived/keepalived.conf
+  systemctl restart keepalived.service
+fi
+rm -f "$new"
+systemctl enable -q --now keepalived.service
