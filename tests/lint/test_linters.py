@@ -192,6 +192,7 @@ def test_rendered_network_configuration_is_json() -> None:
         assert json.loads(heredoc(script.read_text(), NETWORK))["plugins"]
 
 
+IFF_MULTICAST = 0x1000
 # Configuration of a load balancer → what only a machine of the lab has in it, what the test has instead, and the test.
 BALANCER_TESTS = {
     "/etc/haproxy/haproxy.cfg": (r"^  (user|group) .*\n", "", ["haproxy", "-c", "-q", "-f"]),
@@ -211,6 +212,33 @@ def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path)
     text = re.sub(absent, instead, rendered, flags=re.MULTILINE)
     config.write_text(text.replace("FOLDER", str(tmp_path)))
     require_clean([optional(command), *options, config])
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        path
+        for lab in LABS
+        for path in sorted(lab.glob("provision/lb*/load-balancer.sh"))
+        if "keepalived -t" in path.read_text()
+    ],
+    ids=lambda path: f"{path.parts[-4]}-{path.parts[-2]}",
+)
+def test_keepalived_accepts_rendered_configuration(script: Path, tmp_path: Path) -> None:
+    nics = [
+        nic.name
+        for nic in Path("/sys/class/net").iterdir()
+        if int((nic / "flags").read_text(), 16) & IFF_MULTICAST and nic.name != "lo"
+    ]
+    if not nics:
+        pytest.skip("keepalived refuses a NIC that does not exist, and this host has none for VRRP")
+    found = re.search(r"/@nic@/.*<<'EOF'\n(.*?)^EOF$", script.read_text(), re.DOTALL | re.MULTILINE)
+    assert found
+    config = tmp_path / "keepalived.conf"
+    # the checks use programs of the box
+    config.write_text(re.sub(r'script "[^"]*"', 'script "/bin/true"', found[1]).replace("@nic@", nics[0]))
+    # 6: scripts run as root without enable_script_security, as in many guides
+    require_clean(["bash", "-c", '"$0" -t -f "$1" || [ $? = 6 ]', optional("keepalived"), config])
 
 
 def optional(name: str) -> str:

@@ -71,7 +71,7 @@ def test_an_empty_answer_has_no_backend() -> None:
 
 def test_haproxy_is_asked_over_its_socket() -> None:
     guests = FakeGuests({"lb1: .*show stat": STAT})
-    states, unchecked = balancer.backends(guests, lab_of())
+    states, unchecked = balancer.backends(guests, lab_of(), "lb1")
     assert (set(states), unchecked) == ({"cp1", "cp2", "cp3"}, ())
     assert balancer.reports_all(guests, lab_of())
 
@@ -79,7 +79,7 @@ def test_haproxy_is_asked_over_its_socket() -> None:
 def test_halab_asks_for_what_haproxy_does_not_check() -> None:
     stat = own("api a UP 10.213.7.11:6443", "api b no_check 10.213.7.12:6443", "api c UP 10.213.7.13:6443")
     guests = FakeGuests({"show stat": stat, "readyz": "cp2 500\n"})
-    states, unchecked = balancer.backends(guests, lab_of())
+    states, unchecked = balancer.backends(guests, lab_of(), "lb1")
     assert states == {"cp1": "up", "cp2": "not ready (/readyz answers 500)", "cp3": "up"}
     assert unchecked == ("cp2",)
     assert not balancer.reports_all(guests, lab_of())
@@ -88,9 +88,9 @@ def test_halab_asks_for_what_haproxy_does_not_check() -> None:
 
 def test_only_an_own_configuration_may_lack_a_backend() -> None:
     guests = FakeGuests({"show stat": own("api a UP 10.213.7.11:6443"), "readyz": "cp2 200\ncp3 200\n"})
-    assert balancer.backends(guests, lab_of()) == ({"cp1": "up"}, ())
+    assert balancer.backends(guests, lab_of(), "lb1") == ({"cp1": "up"}, ())
     lab = replace(lab_of(load_balancer={"config": "x"}), balancer_file=OwnFile(Path("x"), "global\n"))
-    assert balancer.backends(guests, lab) == ({"cp1": "up", "cp2": "up", "cp3": "up"}, ("cp2", "cp3"))
+    assert balancer.backends(guests, lab, "lb1") == ({"cp1": "up", "cp2": "up", "cp3": "up"}, ("cp2", "cp3"))
 
 
 def test_a_haproxy_that_does_not_answer_is_expected_to_report() -> None:
@@ -100,7 +100,7 @@ def test_a_haproxy_that_does_not_answer_is_expected_to_report() -> None:
 def test_a_load_balancer_that_checks_no_backends_requests_readyz() -> None:
     guests = FakeGuests({"lb1: ": "cp1 200\ncp2 500\ncp3 000\n"})
     lab = lab_of(load_balancer={"kind": "nginx"})
-    assert balancer.backends(guests, lab).states == {
+    assert balancer.backends(guests, lab, "lb1").states == {
         "cp1": "up",
         "cp2": "not ready (/readyz answers 500)",
         "cp3": "not ready (/readyz answers 000)",

@@ -12,6 +12,8 @@ from halab.config.lab import LabFile
 from halab.errors import BadFile
 from halab.lifecycle.lab import open_file
 
+PAIR = "network: 192.168.56.0/24\nload_balancer:\n  machines: 2\n"
+
 
 def problems(folder: Path, text: str) -> list[str]:
     """What `open_file` reports, without the folder."""
@@ -65,6 +67,39 @@ def written(folder: Path, text: str) -> LabFile:
         (
             "network: 192.168.56.0/24\nmachines:\n  cp2: {address: 192.168.56.10}\n",
             "lab.yml:3: machines.cp2.address: is the address of lb1 too",
+        ),
+        (
+            "load_balancer: {machines: 3}\n",
+            "lab.yml:1: load_balancer.machines: should be 2 or less, not 3",
+        ),
+        (
+            "load_balancer:\n  address: 10.0.0.5\n",
+            "lab.yml:2: load_balancer.address: is for two load balancers: write `machines: 2`, or leave it out",
+        ),
+        (
+            "load_balancer:\n  keepalived: {check: api}\n",
+            "lab.yml:2: load_balancer.keepalived: is for two load balancers: write `machines: 2`, or leave it out",
+        ),
+        (
+            "load_balancer:\n  machines: 2\n  keepalived:\n    config: k.conf\n    preempt: false\n",
+            "lab.yml:5: load_balancer.keepalived.preempt: has no effect beside `config`: write it in k.conf",
+        ),
+        (
+            "load_balancer:\n  machines: 2\n  address: 192.168.56.5\n",
+            "lab.yml:3: load_balancer.address: needs a fixed `network`: write `network: 192.168.56.0/24`",
+        ),
+        (
+            f"{PAIR}  address: 192.168.57.5\n",
+            "lab.yml:4: load_balancer.address: is not in the lab's network 192.168.56.0/24",
+        ),
+        (
+            f"{PAIR}  address: 192.168.56.1\n",
+            "lab.yml:4: load_balancer.address: is the network's own, the host's or the broadcast address",
+        ),
+        (f"{PAIR}  address: 192.168.56.9\n", "lab.yml:4: load_balancer.address: is the address of lb2 too"),
+        (
+            f"{PAIR}machines: {{lb2: {{address: 192.168.56.13}}}}\n",
+            "lab.yml:4: machines.lb2.address: is the address of cp3 too",
         ),
     ],
 )
@@ -130,3 +165,24 @@ def test_a_lab_without_a_cni_is_warned_of(tmp_path: Path, text: str, warns: bool
     assert (
         any("nodes stay NotReady" in line for line in lab_rules.warnings(written(tmp_path, text))) is warns
     )
+
+
+def test_two_load_balancers_share_the_first_free_address_from_100_on(tmp_path: Path) -> None:
+    network = IPv4Network("192.168.56.0/24")
+    lab = written(tmp_path, PAIR)
+    assert lab_rules.address(lab, "lb1", network) == IPv4Address("192.168.56.10")
+    assert lab_rules.address(lab, "lb2", network) == IPv4Address("192.168.56.9")
+    assert lab_rules.virtual_address(lab, network) == IPv4Address("192.168.56.100")
+    taken = written(tmp_path, f"{PAIR}machines: {{cp1: {{address: 192.168.56.100}}}}\n")
+    assert lab_rules.virtual_address(taken, network) == IPv4Address("192.168.56.101")
+    chosen = written(tmp_path, f"{PAIR}  address: 192.168.56.5\n")
+    assert lab_rules.virtual_address(chosen, network) == IPv4Address("192.168.56.5")
+
+
+def test_one_load_balancer_has_no_virtual_address(tmp_path: Path) -> None:
+    assert lab_rules.virtual_address(written(tmp_path, ""), IPv4Network("192.168.56.0/24")) is None
+
+
+def test_a_configuration_of_keepalived_that_is_gone_is_named_with_its_line(tmp_path: Path) -> None:
+    found = problems(tmp_path, "load_balancer:\n  machines: 2\n  keepalived: {config: gone.conf}\n")
+    assert found == [f"lab.yml:3: load_balancer.keepalived.config: no such file: {tmp_path}/gone.conf"]

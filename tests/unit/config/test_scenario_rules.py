@@ -83,6 +83,10 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "but this is another machine: cp1"),
         ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "but this is another machine: stopped"),
         ("inject: edit-balancer, name: b, on: lb, with: {check: http}", "check should be readyz or tcp, not http"),
+        ("inject: nothing, name: b, on: vip-holder", "a pair of load balancers; write `needs: {balancers: 2}`: vip-ho"),
+        ("inject: nothing, name: b, on: lb2", "a pair of load balancers; write `needs: {balancers: 2}`: lb2"),
+        ("inject: nothing, name: b, on: lb3", "no lab has more than 2 load balancers: lb3"),
+        ("inject: nothing, name: b, on: all-lb", None),
         # options that name machines
         ("inject: partition, name: b, on: cp1, with: {from: others}", None),
         ("inject: partition, name: b, on: cp1, with: {from: everyone}", None),
@@ -106,6 +110,29 @@ def test_faults_and_their_targets(words: str, said: str | None, tmp_path: Path) 
     if said is not None:
         assert said in found[0]
         assert found[0].startswith("s.yml:11: steps[3]")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("expect: {fact: vip-holder, value: lb2, reached: within 5s}", None),
+        (
+            "expect: {fact: vip-holder, value: cp1, reached: within 5s}",
+            "a load balancer, such as lb2, not cp1",
+        ),
+        ("expect: {fact: vip-holders, value: 2, reached: within 5s}", None),
+        ("expect: {fact: vip-holders, value: 3, reached: within 5s}", "should be 0, 1 or 2, not 3"),
+        ("{inject: partition, name: b, on: all-lb, with: {from: all-lb}}", None),
+        ("{inject: nothing, name: b, on: [lb2, vip-holder]}", None),
+    ],
+)
+def test_a_scenario_for_a_pair_names_its_machines_and_facts(
+    words: str, said: str | None, tmp_path: Path
+) -> None:
+    pair = {WAIT: f"  - {words}\n{WAIT}", "{control_planes: 3}": "{control_planes: 3, balancers: 2}"}
+    found = changed(pair, tmp_path)
+    assert len(found) == (said is not None), found
+    assert said is None or said in found[0]
 
 
 def test_a_role_that_needs_several_control_planes_is_refused(tmp_path: Path) -> None:
@@ -190,6 +217,8 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: etcd-term, increase: 5", "increase needs a window"),
         ("fact: etcd-leader, increase: 5, during: stopped", "etcd-leader is not a number and cannot increase"),
         ("fact: etcd-term, increase: 5 to 1, during: stopped", "should go from the lower to the higher value"),
+        ("fact: vip-holder, changed: within 5s", "vip-holder needs a pair of load balancers: write `needs: {balancers"),
+        ("fact: vip-holders, value: 2, reached: within 5s", "vip-holders needs a pair of load balancers"),
         # their values
         ("fact: etcd-leader, value: cp4, reached: within 5s", "value: not every lab has this machine"),
         ("fact: etcd-leader, value: up, reached: within 5s", "should be a control plane, such as cp1, not up"),

@@ -55,6 +55,20 @@ def test_a_target_is_a_machine_by_name_or_by_role(
     assert resolve(target, guests) == machines
 
 
+@pytest.mark.parametrize(
+    ("target", "machines"),
+    [
+        ("lb", ["lb1", "lb2"]),
+        ("all-lb", ["lb1", "lb2"]),
+        ("vip-holder", ["lb2"]),
+        ("vip-holder, lb1", ["lb2", "lb1"]),
+    ],
+)
+def test_a_pair_of_load_balancers_has_a_holder(target: str, machines: list[str]) -> None:
+    guests = FakeGuests({"lb2: ip -4": "3: eth1 inet 10.213.7.100/32\n"})
+    assert resolve(target, guests, load_balancer={"machines": 2}) == machines
+
+
 def test_an_earlier_fault_names_its_machines(guests: FakeGuests) -> None:
     assert resolve("dead-leader", guests, chosen={"dead-leader": ["cp3"]}) == ["cp3"]
     assert guests.calls == []
@@ -86,8 +100,8 @@ def test_an_unknown_target_names_the_known_ones(guests: FakeGuests) -> None:
     with pytest.raises(BadUsage, match="no such target: cp9") as caught:
         resolve("cp9", guests)
     assert caught.value.hint == (
-        "the lab has lb1, cp1, cp2, cp3, lb, all, all-cp, any-cp, etcd-leader, etcd-follower, etcd-followers,"
-        " kcm-leader, scheduler-leader"
+        "the lab has lb1, cp1, cp2, cp3, lb, all-lb, vip-holder, all, all-cp, any-cp, etcd-leader, etcd-follower,"
+        " etcd-followers, kcm-leader, scheduler-leader"
     )
 
 

@@ -170,7 +170,7 @@ vrrp_instance VI_1 {
 EOF
 chmod 0644 "$new"
 if ! cmp -s "$new" /etc/keepalived/keepalived.conf; then
-  keepalived -t -f /etc/keepalived/keepalived.conf.halab-new || {
+  { keepalived -t -f /etc/keepalived/keepalived.conf.halab-new || [ $? -eq 6 ]; } || {
     rm -f "$new"
     fail 'keepalived rejects the configuration; the one in use was not changed'
   }
