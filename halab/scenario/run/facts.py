@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from halab.cluster import virtual_address
 from halab.config.expectation import FactName
 from halab.errors import HalabError
 from halab.faults import processes
@@ -25,6 +26,11 @@ class Reader:
     def read(self, fact: FactName, machine: str) -> None:
         """Record the value before a fault."""
         self._record(fact, machine, self._value(fact, machine))
+
+    def read_holder(self) -> None:
+        """Record which load balancer has the virtual address. Right after its start, the sampler may not know it."""
+        found = virtual_address.holders(self._site.guests, self._site.lab)
+        self._timeline.add(events.Fact(str(FactName.VIP_HOLDER), None, "+".join(found) or None))
 
     def read_again(self, fact: FactName, machine: str, *, final: bool) -> None:
         """Record the value if it changed; at the end of the time (`final`), record it in any case."""

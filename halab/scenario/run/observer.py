@@ -66,6 +66,8 @@ class Observer:
         for expectation in self._facts_to_read():
             for machine in self._machines(expectation.target, chosen):
                 self.facts.read(expectation.fact, machine)
+        if self.lab.virtual_address:
+            self.facts.read_holder()
 
     def history(self) -> History:
         """The history with everything that is on disk by now."""
