@@ -261,6 +261,28 @@ def test_a_second_up_says_that_the_load_balancer_has_a_new_configuration(work: W
     assert "lb1 runs haproxy with a new configuration: haproxy.cfg" in progress.lines
 
 
+def test_a_second_up_says_which_machine_has_a_new_configuration_of_keepalived(work: Work) -> None:
+    progress, machines = Recorded(), Machines("cp1", "cp2", "cp3")
+    changed = Completed(0, "21:03:05 changed: /etc/keepalived/keepalived.conf\n", "")
+    machines.special = {"lb2_set-up": changed}
+    lab = replace(lab_of(load_balancer={"machines": 2}), keepalived_file=OwnFile(Path("k.conf"), "x\n"))
+    provision(lab, work, machines, progress)
+    assert [line for line in progress.lines if "new configuration" in line] == [
+        "lb2 runs keepalived with a new configuration: k.conf"
+    ]
+
+
+def test_what_keepalived_rejects_is_a_problem_of_the_user_s_file(work: Work) -> None:
+    machines = Machines("cp1", "cp2", "cp3")
+    said = "21:03:05 (/etc/keepalived/keepalived.conf.halab-new: Line 1) Unknown keyword 'mood'\n"
+    machines.special = {"lb2_set-up": Completed(1, said, "")}
+    lab = replace(lab_of(load_balancer={"machines": 2}), keepalived_file=OwnFile(Path("k.conf"), "mood\n"))
+    with pytest.raises(BadFile) as caught:
+        provision(lab, work, machines, Recorded())
+    assert str(caught.value.problems[0]) == "k.conf:1: Unknown keyword 'mood': mood"
+    assert caught.value.hint == "lb2 keeps its old configuration; change k.conf"
+
+
 def test_an_up_that_does_not_change_the_load_balancer_does_not_report_it(work: Work) -> None:
     progress = Recorded()
     provision(lab_of(), work, Machines("cp1", "cp2", "cp3"), progress)

@@ -74,3 +74,16 @@ def test_the_status_names_a_configuration_of_the_user_s_own() -> None:
         "running",
         "haproxy with haproxy.cfg.j2",
     )
+
+
+def test_the_status_says_which_load_balancer_has_the_virtual_address() -> None:
+    pair = replace(
+        status(), lab=lab_of(load_balancer={"machines": 2}), seen=Observation((), LEADERS, holders=("lb2",))
+    )
+    assert [(row[0], row[3]) for row in pair.rows()[:2]] == [
+        ("lb1", "haproxy"),
+        ("lb2", "has 10.213.7.100, haproxy"),
+    ]
+    data = pair.as_json()
+    assert (data["endpoint"], data["vip_holders"]) == ("10.213.7.100:6443", ["lb2"])
+    assert "vip_holders" not in status().as_json()

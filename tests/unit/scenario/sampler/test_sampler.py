@@ -153,6 +153,17 @@ def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_
     assert bool(config.statistics) == has_statistics
 
 
+def test_clients_of_a_pair_ask_the_virtual_address(tmp_path: Path) -> None:
+    config = launcher.sampler_config(
+        lab_of(load_balancer={"machines": 2}), Credentials.in_folder(tmp_path),
+        origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",
+        ssh_config=tmp_path / "ssh_config",
+    )  # fmt: skip
+    assert {probe.host for probe in config.probes if probe.machine is None} == {"10.213.7.100"}
+    assert config.statistics == "http://10.213.7.100:8404/;csv"
+    assert (config.virtual_address, config.balancers) == ("10.213.7.100", ["lb1", "lb2"])
+
+
 @pytest.mark.parametrize("accel", ["kvm", "tcg"])
 def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
     """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
