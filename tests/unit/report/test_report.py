@@ -19,7 +19,7 @@ from halab.errors import BadUsage, Corrupted
 from halab.report import junit, page, table
 from halab.scenario.record import events
 from halab.scenario.record.events import Record
-from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.folder import MachineNote, RunFolder
 from halab.scenario.verdict.verdict import judge
 
 CHECKED = STOP + "checks: [checks/test_etcd.py]\n"
@@ -69,6 +69,16 @@ def test_every_report_names_the_provider_and_the_acceleration(
     assert f'<property name="provider" value="{named}"' in folder.junit.read_text()
     assert f"on {named}" in " ".join(table.text(result).split())
     assert judge(MadeRun().evidence()).provider == "docker"
+
+
+def test_the_report_says_that_there_are_two_load_balancers(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    second = MachineNote("lb2", "lb", "10.213.7.9")
+    folder = recorded(MadeRun(meta=replace(META, machines=(*META.machines, second))))
+    report.render(folder)
+    words = "on two machines, which checks every backend (readyz)"
+    assert f"haproxy {words}" in folder.page.read_text()
+    report.render(recorded(MadeRun()))
+    assert words not in folder.page.read_text()
 
 
 def test_a_run_recorded_without_acceleration_is_read(recorded: Callable[[MadeRun], RunFolder]) -> None:
