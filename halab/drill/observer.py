@@ -52,7 +52,7 @@ def traits_of(
         provider=lab.provider,
         load_balancer=lab.load_balancer.kind,
         control_planes=len(lab.control_planes),
-        workers=len(lab.machines) - len(lab.control_planes) - 1,
+        workers=len(lab.nodes) - len(lab.control_planes),
         capabilities=frozenset(capabilities),
         lacking=dict(lacking or {}),
     )
