@@ -64,7 +64,7 @@ def compare_command(
     are needed. Values are YAML, as in the lab file. Exit code: as of `halab run`; 3 also if a lab did not come up.
 
     \b
-    Examples:
+    Example:
       halab compare --set load_balancer.kind=haproxy,nginx stop-apiserver kill-etcd-member
       halab compare --set load_balancer.check=readyz,tcp --repeat 10 black-hole-backend
       halab compare --set 'kubernetes.version="1.36","1.37"' --tag first --in /tmp/versions

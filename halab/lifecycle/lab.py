@@ -49,10 +49,15 @@ class LabDir:
 
 
 def open_file(
-    path: Path, *, locate: Callable[[str], Path] | None = None, reads_own_files: bool = True
+    path: Path,
+    *,
+    work: Work | None = None,
+    locate: Callable[[str], Path] | None = None,
+    reads_own_files: bool = True,
 ) -> LabDir:
     """Read a lab file. Raises BadUsage if it does not exist and BadFile if its content is wrong.
 
+    `work` is the lab's work folder if the file is a copy elsewhere: the name that `auto` stands for depends on it.
     `locate` says where the files are that it names; without it, their paths are relative to the lab file. Without
     `reads_own_files` they are not read: they may be gone when a lab is removed.
 
@@ -63,7 +68,7 @@ def open_file(
             f"no such lab file: {path}",
             hint="write one with `halab init`, or name another file with -f FILE",
         )
-    source, work = read(path, LabFile), Work.beside(path)
+    source, work = read(path, LabFile), work or Work.beside(path)
     work.require_own()
     written = source.value
     problems = [source.problem(where, what) for where, what in lab_rules.problems(written)]

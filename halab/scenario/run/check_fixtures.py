@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -72,10 +71,13 @@ class MachineHost(Host):  # type: ignore[misc]
 
 @pytest.fixture(scope="session")
 def place(request: pytest.FixtureRequest) -> LabDir:
-    # the lab file as it was at the start of the run
     folder = RunFolder(Path(request.config.getoption("--halab-run")))
-    opened = labs.open_file(folder.lab, locate=folder.lab_option)
-    return replace(opened, work=Work(Path(request.config.getoption("--halab-work"))))
+    return lab_dir_of(folder, Work(Path(request.config.getoption("--halab-work"))))
+
+
+def lab_dir_of(folder: RunFolder, work: Work) -> LabDir:
+    """The lab of a run, by its lab file as it was at the start of the run."""
+    return labs.open_file(folder.lab, work=work, locate=folder.lab_option)
 
 
 @pytest.fixture(scope="session")

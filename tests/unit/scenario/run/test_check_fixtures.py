@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from halab.errors import Unreachable
+from halab.lifecycle.lab import open_file
 from halab.machines.work import Work
 from halab.scenario.record import check_results
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import checks
-from halab.scenario.run.check_fixtures import MachineHost
+from halab.scenario.run.check_fixtures import MachineHost, lab_dir_of
 
 LONG = "for each in a b c; do\n" + "  echo a long command of many lines;\n" * 10 + "done"
 
@@ -89,3 +90,14 @@ def test_a_failed_check_has_a_reason_of_one_line(ssh: Path, tmp_path: Path) -> N
     assert said["test_that_says_why"] == "one is not two"
     assert said["test_that_says_much"].endswith(" characters)")
     assert all("CommandResult" not in text for text in said.values())
+
+
+def test_checks_know_the_name_of_a_lab_that_halab_has_named(tmp_path: Path) -> None:
+    """`name: auto` depends on the folder of the lab file, and the copy in the run's folder is in another one."""
+    (tmp_path / "lab.yml").write_text("name: auto\n")
+    original = open_file(tmp_path / "lab.yml")
+    folder = RunFolder(original.work.runs / "20261129-101500-stop-apiserver")
+    folder.make()
+    folder.lab.write_text("name: auto\n")
+    assert lab_dir_of(folder, original.work).name == original.name
+    assert lab_dir_of(folder, original.work).work == original.work
