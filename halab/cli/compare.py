@@ -102,7 +102,9 @@ def _run_on(variant: Variant, choice: Choice, repeat: int, shown: Progress) -> t
     from halab.lifecycle.temporary_lab import removed_afterwards
     from halab.report.comparison import ComparedLab
 
-    deps, lab_dir = temporary_deps(keep=False), lab_dir_of(choice.file)
+    lab_dir = lab_dir_of(choice.file)
+    hint = f"halab has removed the lab; to look at it, build it with `halab up -f {choice.file}`"
+    deps = replace(temporary_deps(keep=False), removed_hint=hint)
     outcome = None
     why, was_interrupted = "", False
     try:
@@ -113,7 +115,7 @@ def _run_on(variant: Variant, choice: Choice, repeat: int, shown: Progress) -> t
         why, was_interrupted = "interrupted", True
     except HalabError as error:
         why = error.message
-        shown.say(f"{variant.name}: {error.message}")
+        shown.say("\n".join(filter(None, (f"{variant.name}: {error.message}", error.hint))))
     if outcome:
         was_interrupted = was_interrupted or outcome.was_interrupted
         why = why or (outcome.error.message if outcome.error else "")

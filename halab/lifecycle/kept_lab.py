@@ -6,6 +6,7 @@ stay the lab's own, so a kept lab comes back only in its own folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 
@@ -45,7 +46,8 @@ def keep(lab_dir: LabDir, progress: Progress) -> None:
             # restored by the next `up`: a restored virtual machine is in memory, and continues there
             with progress.step("switch the machines off"):
                 on_all([machine.name for machine in lab.machines], machines.power().cut)
-        replace(lab_dir.work.kept, snapshot.AFTER_UP + "\n")
+        # now: `halab render` would replace the Vagrantfile by one of a newer box
+        replace(lab_dir.work.kept, _digest(_vagrantfile(lab_dir)) + "\n")
 
 
 def remove_if_changed(
@@ -82,13 +84,25 @@ def bring_back(lab_dir: LabDir, machines: LabMachines, progress: Progress) -> in
 def _change(lab_dir: LabDir, own: OwnFiles, patches: Mapping[str, str], progress: Progress) -> str:
     """What differs from the lab that was kept, in words; empty if nothing does that machines are built from."""
     lab = labs.allocated(lab_dir)
+    changed = machine_info.changes(lab_dir.work, lab)
+    if changed:
+        return "; ".join(changed)
     try:
-        machine_info.require_same(lab_dir.file, lab_dir.work, lab)
         machine_info.require_same_patches(lab_dir.work, lab_dir.written.kubeadm.patches, patches)
     except LabProblem as error:
         return error.message
     base = providers.base(lab_dir, lab, progress)
     rendered = workfiles.rendered(lab_dir, lab, patches, own, base=base)
-    if (lab_dir.work.path / _VAGRANTFILE).read_text() != rendered[_VAGRANTFILE]:
+    if lab_dir.work.kept.read_text().strip() != _digest(rendered[_VAGRANTFILE]):
         return "the box or the machines in the lab file have changed"
     return ""
+
+
+def _vagrantfile(lab_dir: LabDir) -> str:
+    """The text of the Vagrantfile; empty if somebody has removed it, so that the lab is built anew."""
+    path = lab_dir.work.path / _VAGRANTFILE
+    return path.read_text() if path.exists() else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -33,9 +33,21 @@ def record(work: Work, lab: Lab, patches: Mapping[str, str] | None = None) -> di
 
 def require_same(file: Path, work: Work, lab: Lab) -> None:
     """Raise LabProblem if the lab file contradicts the machines that exist. It may add new machines."""
+    changed = changes(work, lab)
+    if changed:
+        in_kubeadm = any(change.startswith(f"{_KUBEADM}.") for change in changed)
+        raise LabProblem(
+            f"{file} does not describe the lab that is up: {'; '.join(changed)}",
+            hint=(_KUBEADM_HINT if in_kubeadm else "")
+            + f"rebuild the lab with `halab down && halab up`, or change {file} back",
+        )
+
+
+def changes(work: Work, lab: Lab) -> list[str]:
+    """What the lab file contradicts of the machines that were built, in words. New machines are no contradiction."""
     recorded, now = _read_record(work), _settings(lab)
     if not recorded:
-        return
+        return []
     before = {name: value for name, value in recorded.items() if name not in (_WORK, _KUBEADM, _PATCHES)}
     changed = [
         f"{name} is {value} in the lab and {now[name]} in the file"
@@ -43,13 +55,7 @@ def require_same(file: Path, work: Work, lab: Lab) -> None:
         if now.get(name, value) != value
     ]
     changed += [f"{name} is missing from the file" for name in before if name not in now]
-    in_kubeadm = list(_differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM))
-    if changed or in_kubeadm:
-        raise LabProblem(
-            f"{file} does not describe the lab that is up: {'; '.join(changed + in_kubeadm)}",
-            hint=(_KUBEADM_HINT if in_kubeadm else "")
-            + f"rebuild the lab with `halab down && halab up`, or change {file} back",
-        )
+    return changed + list(_differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM))
 
 
 def require_same_patches(work: Work, folder: str | None, now: Mapping[str, str]) -> None:

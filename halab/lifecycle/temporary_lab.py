@@ -18,6 +18,8 @@ class LabDeps:
 
     up: Callable[[LabDir, Progress], object]
     down: Callable[[LabDir, Progress], object]
+    # the hint of an error whose lab was removed
+    removed_hint: str = "halab has removed the lab; to keep it and its logs, use --keep"
 
 
 @contextmanager
@@ -31,8 +33,7 @@ def removed_afterwards(lab_dir: LabDir, progress: Progress, deps: LabDeps, *, ke
             with suppress(HalabError):
                 _take_down(lab_dir, progress, deps)
                 if isinstance(error, HalabError):
-                    hint = "halab has removed the lab; to keep it and its logs, use --keep"
-                    error.hint = f"{error.hint}\n{hint}" if error.hint else hint
+                    error.hint = "\n".join(filter(None, (error.hint, deps.removed_hint)))
         raise
     if keep:
         progress.say(f"the lab {lab_dir.name} stays; remove it with {_command(lab_dir)}")

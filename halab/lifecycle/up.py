@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from halab.clock import RealClock
-from halab.cluster.steady import Observation
+from halab.cluster.steady import Observation, observe
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError, LabProblem
 from halab.files import replace
@@ -94,17 +94,15 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             _save_credentials(lab_dir, provisioner)
             applier = ManifestApplier(lab, guests, provisioner.guide, clock, progress)
             changes += applier.apply(own.manifests)
-            continues = brought_back > 0 and lab.provider is ProviderKind.LIBVIRT
-            all_booted = started == len(lab.machines) and changes == 0 and not continues
-            hold = snapshot.hold_seconds(lab) if continues else 0
-            seen = wait_steady(lab_dir, lab, progress, hold_seconds=hold, all_booted=all_booted)
+            all_booted = started == len(lab.machines) and changes == 0
+            seen = _wait_steady(lab_dir, lab, progress, brought_back=brought_back, all_booted=all_booted)
             # even if nothing was changed: an earlier `up` may have ended before it saved the lab
             snapshot.save_after_up(lab_dir, machines, progress, changed=changes > 0)
             return UpResult(lab, seen, started + changes)
 
 
 def start(lab_dir: LabDir, progress: Progress) -> Observation:
-    """Start a stopped lab and wait until it is steady."""
+    """Start a stopped lab and wait until it is steady. While a drill is on, it is broken: only start it."""
     with labs.locked(lab_dir, f"start, process {os.getpid()}", amid_drill=True), _explained_failure(lab_dir):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)
@@ -124,8 +122,21 @@ def start(lab_dir: LabDir, progress: Progress) -> Observation:
                     hint="create them again with `halab up`",
                 )
         require_thawed(machines)
-        booted = kept_lab.bring_back(lab_dir, machines, progress) + boot(lab_dir, machines, progress)
-        return wait_steady(lab_dir, lab, progress, all_booted=booted == len(lab.machines))
+        brought_back = kept_lab.bring_back(lab_dir, machines, progress)
+        all_booted = brought_back + boot(lab_dir, machines, progress) == len(lab.machines)
+        if lab_dir.work.attempt.exists():
+            with access.api(lab_dir, lab) as api:
+                return observe(access.guests(lab_dir), api, lab)
+        return _wait_steady(lab_dir, lab, progress, brought_back=brought_back, all_booted=all_booted)
+
+
+def _wait_steady(
+    lab_dir: LabDir, lab: Lab, progress: Progress, *, brought_back: int, all_booted: bool
+) -> Observation:
+    """Wait until the lab is steady. Kept virtual machines continue where they were, so their leases expire first."""
+    continues = brought_back > 0 and lab.provider is ProviderKind.LIBVIRT
+    hold = snapshot.hold_seconds(lab) if continues else 0
+    return wait_steady(lab_dir, lab, progress, hold_seconds=hold, all_booted=all_booted and not continues)
 
 
 def stop(lab_dir: LabDir, progress: Progress) -> None:

@@ -101,7 +101,7 @@ class Work:
 
     @property
     def kept(self) -> Path:
-        """Exists after `down --keep` until the lab starts again: the machines are off, as `up` saved them."""
+        """Exists after `down --keep` until the lab starts again. It has the digest of the kept lab's Vagrantfile."""
         return self.path / "kept"
 
     @property

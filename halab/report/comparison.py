@@ -92,7 +92,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All labs of a comparison, the first of which the others are held against. `command` made it."""
+    """All labs of a comparison, the first of which the others are compared with. `command` made it."""
 
     labs: Sequence[ComparedLab]
     command: Sequence[str]
@@ -233,11 +233,13 @@ def in_words(seen: Difference, spread: Spread) -> str:
         return ("+" if value > 0 else "−" if value < 0 else "") + wording.amount(spread.unit, abs(value))
 
     if seen.low is None or seen.high is None:
-        return f"{signed(seen.shift)}; too few runs: at least {FEWEST_RUNS} for each lab are needed"
+        return f"{signed(seen.shift)}; too few runs: at least {FEWEST_RUNS} of each lab are needed"
     interval = f"{signed(seen.low)} to {signed(seen.high)}"
     if seen.is_clear:
         return f"{signed(seen.shift)} ({interval})"
     if seen.runs_needed is None:
         return "no difference" if seen.low == seen.high == 0 else f"no clear difference ({interval})"
     many = f"more than {_MOST_RUNS}" if seen.runs_needed > _MOST_RUNS else f"about {seen.runs_needed}"
-    return f"no clear difference ({interval}): to show {signed(seen.shift)}, {many} runs are needed"
+    return (
+        f"no clear difference ({interval}): to show {signed(seen.shift)}, {many} runs of each lab are needed"
+    )

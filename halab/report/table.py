@@ -106,7 +106,7 @@ def comparison(compared: Comparison) -> str:
 
     sink, console = _console()
     first = compared.labs[0].name
-    table = _table(("scenario", "figure", "lab"), ("passed", "p50", "worst"), (f"against {first}",))
+    table = _table(("scenario", "figure", "lab"), ("passed", "p50", "worst"), (f"vs {first}",))
     for block in compared.main_blocks:
         for number, row in enumerate(block.rows):
             names = (block.scenario, block.figure) if number == 0 else ("", "")
@@ -117,7 +117,8 @@ def comparison(compared: Comparison) -> str:
     console.print(table)
     for lab in compared.labs:
         if lab.why_not_run:
-            console.print(_text(f"{lab.name} has no runs: {lab.why_not_run}"))
+            what = "" if lab.campaign else " has no runs"
+            console.print(_text(f"{lab.name}{what}: {lab.why_not_run}"))
     return _stripped(sink)
 
 

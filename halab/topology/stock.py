@@ -14,8 +14,6 @@ _RECIPE = "debian-12"
 _TREE = "box"
 # A package of the recipe → packages with the same content, for a distribution that has none of that name.
 _INSTEAD = {"nginx-light": ("nginx-core", "nginx"), "netcat-openbsd": ("netcat",), "vim-tiny": ("vim",)}
-# Only two load balancers need it.
-_OF_A_PAIR = ("keepalived",)
 # A stock box has its own access for Vagrant and its own sudo rules: they work, and are left alone.
 _NOT_OURS = ("etc/sudoers.d/vagrant",)
 # The recipe's box uses it for both networks; here it is for the lab's network only. DNS stays as the box has it.
@@ -27,20 +25,17 @@ _UPGRADES = "unattended-upgrades.service"
 def script(lab: Lab, machine: Machine, values: Mapping[str, Any]) -> str:
     """`base.sh`: runs before all other scripts of the machine."""
     recipe = recipes.recipe(_RECIPE)
-    unused = () if lab.virtual_address else _OF_A_PAIR
     return templates.text(
         "provision/base.sh.j2",
         **values,
-        packages=[
-            " ".join((name, *_INSTEAD.get(name, ()))) for name in recipe.packages if name not in unused
-        ],
+        packages=[" ".join((name, *_INSTEAD.get(name, ()))) for name in recipe.packages],
         files=[
             (_mode(path), path, f"{_TREE}/{path}")
             for path in templates.below(_TREE)
             if path not in _NOT_OURS
         ],
         enable=(*recipe.enable, _NETWORK),
-        disable=[unit for unit in recipe.disable if unit.removesuffix(".service") not in unused],
+        disable=recipe.disable,
         mask=(*recipe.mask, _UPGRADES),
     )
 

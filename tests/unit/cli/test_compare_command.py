@@ -35,7 +35,7 @@ def test_each_lab_runs_the_same_scenarios_with_the_same_seeds(stage: Stage, tmp_
 def test_the_report_is_printed_as_a_table_or_as_json(stage: Stage, capsys: Shown) -> None:
     assert main(COMMAND) == 0
     shown = capsys.readouterr()
-    assert "against haproxy" in shown.out and "2 of 2" in shown.out
+    assert "vs haproxy" in shown.out and "2 of 2" in shown.out
     assert "report: comparison/comparison.html" in shown.err
     assert main([*COMMAND, "--json", "--in", "other"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -50,10 +50,14 @@ def test_the_exit_code_is_that_of_a_run(verdict: str, code: int, stage: Stage) -
 
 
 def test_a_lab_that_does_not_come_up_is_reported_and_the_others_run(stage: Stage, capsys: Shown) -> None:
-    stage.errors["up"] = HostProblem("no docker engine answers")
+    stage.errors["up"] = HostProblem("no docker engine answers", hint="start docker")
     assert main(COMMAND) == 3
     assert did(stage) == ["up", "down", "up", "down"]
-    assert "haproxy has no runs: no docker engine answers" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "haproxy has no runs: no docker engine answers" in shown.out
+    assert "start docker" in shown.err
+    assert "build it with `halab up -f comparison/nginx/lab.yml`" in shown.err
+    assert "--keep" not in shown.err
 
 
 def test_an_interrupt_ends_the_comparison_with_a_report(stage: Stage, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ VIRTUAL = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
 def lab_dir(tmp_path: Path) -> LabDir:
     (tmp_path / "lab.yml").write_text("name: ha\nprovider: docker\n")
     brought_up(tmp_path)
+    (tmp_path / ".halab/Vagrantfile").write_text("same")
     return open_file(tmp_path / "lab.yml")
 
 
@@ -135,7 +136,6 @@ class Changes:
         self.removed = 0
         self.progress = Recorded()
         self.lab_dir = lab_dir
-        (lab_dir.work.path / "Vagrantfile").write_text("same")
         rendered: Mapping[str, str] = {"Vagrantfile": vagrantfile}
         monkeypatch.setattr(providers, "base", lambda lab_dir, lab, progress: "the-box")
         monkeypatch.setattr(workfiles, "rendered", lambda *words, **options: rendered)
@@ -171,6 +171,26 @@ def test_a_kept_lab_with_another_box_is_removed(
     ]
 
 
+def test_a_rendered_vagrantfile_does_not_hide_another_box(
+    lab_dir: LabDir, containers: FakeMachines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_lab.keep(lab_dir, Recorded())
+    (lab_dir.work.path / "Vagrantfile").write_text("another box")
+    changes = Changes(monkeypatch, lab_dir, "another box")
+    changes.ask()
+    assert changes.removed == 1
+
+
+def test_a_kept_lab_without_a_vagrantfile_is_removed(
+    lab_dir: LabDir, containers: FakeMachines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lab_dir.work.path / "Vagrantfile").unlink()
+    kept_lab.keep(lab_dir, Recorded())
+    changes = Changes(monkeypatch, lab_dir)
+    changes.ask()
+    assert changes.removed == 1
+
+
 def test_a_kept_lab_that_the_lab_file_no_longer_describes_is_removed(
     lab_dir: LabDir, containers: FakeMachines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +199,10 @@ def test_a_kept_lab_that_the_lab_file_no_longer_describes_is_removed(
     changes = Changes(monkeypatch, open_file(lab_dir.file))
     changes.ask()
     assert changes.removed == 1
-    assert "kubeadm.cluster.clusterName is not set in the lab" in changes.progress.lines[0]
+    (line,) = changes.progress.lines
+    assert line.startswith(
+        "the kept lab is removed and a new one is built: kubeadm.cluster.clusterName is not set"
+    )
 
 
 def test_a_lab_that_is_up_is_never_removed(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from support.fakes import Recorded, lab_of
 
+from halab.cluster.steady import Observation
 from halab.config.lab import ProviderKind
 from halab.errors import LabProblem
+from halab.lifecycle import access, kept_lab, providers, up
 from halab.lifecycle import lab as labs
-from halab.lifecycle import providers, up
 from halab.lifecycle.lab import open_file
 from halab.machines.host import allocation
 from halab.machines.power import PowerState
@@ -112,3 +114,56 @@ def test_start_refuses_a_virtual_machine_whose_creation_was_interrupted(
     with pytest.raises(LabProblem, match="the creation of these machines was interrupted: cp3") as raised:
         up.start(lab_dir, Recorded())
     assert "create them again with `halab up`" in (raised.value.hint or "")
+
+
+class KeptMachines:
+    """The machines of a lab that all run after it was brought back."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def state(self, machine: str) -> PowerState:
+        return PowerState.OFF
+
+    def infos(self) -> list[MachineInfo]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("provider", "all_booted"), [(ProviderKind.DOCKER, True), (ProviderKind.LIBVIRT, False)]
+)
+def test_a_kept_lab_that_continues_in_memory_must_stay_steady_until_its_leases_expire(
+    provider: ProviderKind, all_booted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yml").write_text(f"name: ha\nprovider: {provider}\n")
+    lab = lab_of(name="ha", provider=provider)
+    lab_dir = open_file(tmp_path / "lab.yml")
+    for machine in lab.machines:
+        lab_dir.work.of_vagrant(machine.name).mkdir(parents=True)
+        lab_dir.work.key_of_vagrant(machine.name).write_text("key")
+    waited: list[dict[str, object]] = []
+    monkeypatch.setattr(labs, "existing", lambda lab_dir: lab)
+    monkeypatch.setattr(providers, "machines", lambda lab_dir, lab: KeptMachines(lab))
+    monkeypatch.setattr(kept_lab, "bring_back", lambda lab_dir, machines, progress: len(lab.machines))
+    monkeypatch.setattr(up, "boot", lambda lab_dir, machines, progress: 0)
+    monkeypatch.setattr(up, "wait_steady", lambda lab_dir, lab, progress, **options: waited.append(options))
+    up.start(lab_dir, Recorded())
+    (options,) = waited
+    assert options["all_booted"] is all_booted
+    assert (options["hold_seconds"] == 0) is all_booted
+
+
+def test_start_does_not_wait_for_a_lab_that_a_drill_has_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.yml").write_text("name: ha\n")
+    lab, lab_dir = lab_of(name="ha"), open_file(tmp_path / "lab.yml")
+    lab_dir.work.attempt.parent.mkdir(parents=True)
+    lab_dir.work.attempt.write_text("{}")
+    broken = Observation(("the API does not answer",))
+    monkeypatch.setattr(labs, "existing", lambda lab_dir: lab)
+    monkeypatch.setattr(providers, "machines", lambda lab_dir, lab: KeptMachines(lab))
+    monkeypatch.setattr(up, "boot", lambda lab_dir, machines, progress: len(lab.machines))
+    monkeypatch.setattr(access, "api", lambda lab_dir, lab: nullcontext())
+    monkeypatch.setattr(up, "observe", lambda guests, api, lab: broken)
+    assert up.start(lab_dir, Recorded()) == broken

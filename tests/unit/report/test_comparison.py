@@ -87,14 +87,14 @@ def test_noise_is_said_with_the_runs_that_it_takes(played: Callable[..., Runs]) 
     row = block(compared, RECOVERY).rows[1]
     assert not row.is_clear
     assert row.against_first.startswith("no clear difference (")
-    assert "runs are needed" in row.against_first
+    assert "runs of each lab are needed" in row.against_first
 
 
 def test_too_few_runs_tell_nothing(played: Callable[..., Runs]) -> None:
     compared = of(("haproxy", played("a", 10, 11, 12)), ("nginx", played("b", 30, 31, 32)))
     row = block(compared, RECOVERY).rows[1]
     assert not row.is_clear
-    assert row.against_first == "+20s; too few runs: at least 4 for each lab are needed"
+    assert row.against_first == "+20s; too few runs: at least 4 of each lab are needed"
 
 
 def with_verdict(runs: Sequence[tuple[RunFolder, Result]], verdict: Verdict) -> Runs:

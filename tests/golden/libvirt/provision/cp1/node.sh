@@ -80,7 +80,7 @@ case $changed in
 esac
 systemctl enable -q --now halab-hosts.service
 
-# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
+# Not piped into grep -q: it exits early, ip then fails to write its next line, and with pipefail the whole pipe fails.
 has_address() { [ -n "$(ip -4 -o address show to 10.213.0.11/32)" ]; }
 
 # Vagrant replaces its published key by its own. An interrupted `up` may have left the published one.

@@ -85,7 +85,7 @@ https_proxy=http://proxy.example:3128
 no_proxy=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
 NO_PROXY=example,192.168.77.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1,w1,w2
 EOF
-# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
+# Not piped into grep -q: it exits early, ip then fails to write its next line, and with pipefail the whole pipe fails.
 has_address() { [ -n "$(ip -4 -o address show to 192.168.77.11/32)" ]; }
 
 has_address || fail 'this machine has no address on the network of the lab: 192.168.77.11'

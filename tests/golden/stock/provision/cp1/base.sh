@@ -106,6 +106,7 @@ wanted=(
   runc
   socat
   haproxy
+  keepalived
   libnginx-mod-stream
   'nginx-light nginx-core nginx'
   ca-certificates
@@ -144,7 +145,7 @@ fi
 
 # Packages start their services when they are installed. Stop them once; later, the role of this machine decides.
 if [ ! -e /var/lib/halab/services ]; then
-  systemctl disable -q --now haproxy.service nginx.service nftables.service
+  systemctl disable -q --now haproxy.service keepalived.service nginx.service nftables.service
   put 0644 /var/lib/halab/services </dev/null
 fi
 
@@ -267,9 +268,9 @@ if systemd-detect-virt --quiet --container; then
   mount --make-rshared /
 fi
 EOF
-# The lab's network does not count as online, because its plug may be out. If networkd does not manage the other network
-# of the box, it would wait for two minutes at every start. The units that start after it, kubelet and the routes to
-# pods, need the address in the lab.
+# kubelet and the routes to pods start after systemd-networkd-wait-online, and need only the address in the lab: wait
+# for that. The unit itself would wait for two minutes at every start, because the lab's network does not count as
+# online (its plug may be out), and networkd may not manage the other network of the box.
 put 0755 /usr/lib/halab/wait-for-address <<'EOF'
 #!/bin/bash
 for _ in {1..100}; do

@@ -82,7 +82,7 @@ https_proxy=http://proxy.example:3128
 no_proxy=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 NO_PROXY=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 EOF
-# Not piped into grep -q, which exits early: ip would fail to write its next line, and so the pipe (pipefail).
+# Not piped into grep -q: it exits early, ip then fails to write its next line, and with pipefail the whole pipe fails.
 has_address() { [ -n "$(ip -4 -o address show to 10.213.0.10/32)" ]; }
 
 # Vagrant replaces its published key by its own. An interrupted `up` may have left the published one.
