@@ -168,4 +168,5 @@ def _compares(version: str, condition: str) -> bool:
 
 
 def _too_few(given: int, needed: int, what: str) -> str:
-    return f"the lab has {given} {what}{'' if given == 1 else 's'}, and the scenario needs {needed}"
+    are = "is" if needed == 1 else "are"
+    return f"the lab has {given} {what}{'' if given == 1 else 's'}, and {needed} {are} needed"

@@ -28,7 +28,7 @@ from halab.progress import Progress, Quiet
 from halab.scenario.record import check_results, events
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
-from halab.scenario.run import checks, facts
+from halab.scenario.run import checks, facts, lab_copies
 from halab.scenario.run.observer import Observer
 from halab.scenario.sampler import launcher
 from halab.scenario.sampler.probes import Objects
@@ -53,6 +53,7 @@ def traits_of(
         load_balancer=lab.load_balancer.kind,
         control_planes=len(lab.control_planes),
         workers=len(lab.nodes) - len(lab.control_planes),
+        balancers=len(lab.balancers),
         capabilities=frozenset(capabilities),
         lacking=dict(lacking or {}),
     )
@@ -185,11 +186,9 @@ def _run_file(lab_dir: LabDir, lab: Lab, name: str, folder: RunFolder) -> Findin
     try:
         folder.make()
         # the fixtures read the lab file from the folder
-        folder.lab.write_bytes(lab_dir.content)
-        if lab_dir.balancer_file:
-            copy = folder.lab_option(lab.load_balancer.config or "")
-            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            copy.write_text(lab_dir.balancer_file.text)
+        for path, content in lab_copies.copies(lab_dir, folder).items():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(content)
         shutil.copytree(library.checks_in(lab_dir.work), folder.check_files)
         outcome = checks.run(
             lab_dir.work, [name], folder=folder, patience=lab.patience, limit_seconds=_CHECK_SECONDS

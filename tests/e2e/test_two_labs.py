@@ -171,7 +171,7 @@ def test_two_labs_live_side_by_side(nginx_lab: UserLab, small_lab: UserLab) -> N
     assert [line.split()[:2] for line in nodes] == [["cp1", "Ready"], ["w1", "Ready"]]
     skipped = small_lab.halab("run", "stop-apiserver")
     assert skipped.code == 3
-    assert "the lab has 1 control plane, and the scenario needs 3" in skipped.output
+    assert "the lab has 1 control plane, and 3 are needed" in skipped.output
 
 
 def test_up_applies_what_changed_and_nothing_else(small_lab: UserLab) -> None:

@@ -35,7 +35,7 @@ from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record import events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
-from halab.scenario.run import probe_objects
+from halab.scenario.run import lab_copies, probe_objects
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology import balancer as configurations
@@ -74,7 +74,6 @@ class Session:
         folder.make()
         # the content that was read: the files may have changed since
         folder.scenario.write_bytes(script.content)
-        folder.lab.write_bytes(self.lab_dir.content)
         work = self.lab_dir.work
         copies = {folder.check_files / name: content for name, content in script.check_files.items()}
         copies |= {folder.option_file(name): text.encode() for name, text in script.texts.items()}
@@ -82,12 +81,7 @@ class Session:
         copies |= {
             folder.kubeadm_patches / name: text.encode() for name, text in machine_info.patches(work).items()
         }
-        own = self.lab_dir.balancer_file
-        if own:
-            copies[folder.lab_option(self.lab.load_balancer.config or "")] = own.text.encode()
-        own = self.lab_dir.keepalived_file
-        if own:
-            copies[folder.lab_option(self.lab.load_balancer.keepalived.config or "")] = own.text.encode()
+        copies |= lab_copies.copies(self.lab_dir, folder)
         for path, content in copies.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(content)

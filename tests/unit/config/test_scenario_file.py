@@ -366,7 +366,7 @@ def test_every_condition_must_hold() -> None:
 def test_the_needs_that_a_lab_lacks_are_reported() -> None:
     needs = Needs(control_planes=5, capabilities=("own-clock",))
     assert needs.lacking_in(META.setting) == [
-        "the lab has 3 control planes, and the scenario needs 5",
+        "the lab has 3 control planes, and 5 are needed",
         "the lab lacks the capability own-clock",
     ]
 

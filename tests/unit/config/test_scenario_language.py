@@ -335,8 +335,8 @@ def test_what_the_twin_needs_only_the_twin_needs() -> None:
 def test_every_need_is_named_once_with_its_reason() -> None:
     needs = Needs(control_planes=5, workers=1, capabilities=(Capability.NETEM, Capability.NETEM))
     assert needs.lacking_in(lab(lacking={"netem": "no sch_netem"}), ["netem"]) == [
-        "the lab has 3 control planes, and the scenario needs 5",
-        "the lab has 0 workers, and the scenario needs 1",
+        "the lab has 3 control planes, and 5 are needed",
+        "the lab has 0 workers, and 1 is needed",
         "the lab lacks the capability netem: no sch_netem",
     ]
 

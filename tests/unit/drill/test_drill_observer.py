@@ -22,6 +22,7 @@ from halab.drill.grade import Finding, TaskState
 from halab.errors import HostProblem
 from halab.faults.site import Site
 from halab.lifecycle import access
+from halab.lifecycle.lab import LabDir, open_file
 from halab.scenario.record.events import Checks, Sample, StateReading
 from halab.scenario.run import checks
 from halab.scenario.sampler import launcher
@@ -41,6 +42,7 @@ class Asked:
         self.config: SamplerConfig | None = None
         self.error: Exception | None = None
         self.checks: list[float] = []
+        self.lab_copies: list[LabDir] = []
         self.outcome = Checks(1, 0)
         self.xml = '<testsuite><testcase classname="test_it" name="test_it"/></testsuite>'
         monkeypatch.setattr(launcher, "sampling", self._sampling)
@@ -76,6 +78,8 @@ class Asked:
 
     def _run(self, work: Any, names: Any, *, folder: Any, patience: float, limit_seconds: float) -> Checks:
         self.checks.append(limit_seconds)
+        # what the fixtures of the checks read
+        self.lab_copies.append(open_file(folder.lab, locate=folder.lab_option))
         folder.checks.write_text(self.xml)
         return self.outcome
 
@@ -169,6 +173,21 @@ def test_a_check_file_has_a_time_limit_and_its_result_is_that_of_its_task(asked:
     assert asked.found()["held-once"] == Finding(TaskState.NOT_YET, "it is off")
 
 
+def test_a_check_file_has_the_users_own_files_of_the_lab(asked: Asked) -> None:
+    own = "load_balancer: {machines: 2, config: own.cfg, keepalived: {config: files/own.conf}}"
+    asked.room.folder.joinpath("files").mkdir()
+    for name, text in {
+        "lab.yml": f"name: ha\n{own}\n",
+        "own.cfg": "# cfg\n",
+        "files/own.conf": "# conf\n",
+    }.items():
+        (asked.room.folder / name).write_text(text)
+    assert asked.found()["held-once"] == Finding(TaskState.DONE)
+    copies = asked.lab_copies[0]
+    assert copies.balancer_file is not None and copies.balancer_file.text == "# cfg\n"
+    assert copies.keepalived_file is not None and copies.keepalived_file.text == "# conf\n"
+
+
 def test_a_check_file_that_hangs_or_fails_by_itself_could_not_be_asked(asked: Asked) -> None:
     asked.outcome = Checks(0, 0, "the checks did not end within 60 s")
     assert asked.found()["held-once"].state is TaskState.NOT_ASKED
@@ -190,4 +209,8 @@ def test_a_drill_of_questions_asks_nothing(asked: Asked) -> None:
 
 def test_the_traits_of_a_lab_count_its_workers() -> None:
     traits = observer.traits_of(lab_of(control_planes=3, workers=2))
-    assert (traits.control_planes, traits.workers) == (3, 2)
+    assert (traits.control_planes, traits.workers, traits.balancers) == (3, 2, 1)
+
+
+def test_the_traits_of_a_pair_have_both_load_balancers() -> None:
+    assert observer.traits_of(lab_of(load_balancer={"machines": 2})).balancers == 2

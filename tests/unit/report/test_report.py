@@ -148,12 +148,12 @@ def test_a_killed_run_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> 
 def test_a_skipped_run_has_a_report(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     folder.timeline.write_text(
-        Record(0.1, events.Skipped("the lab has 1 control plane, and the scenario needs 3")).to_json() + "\n"
+        Record(0.1, events.Skipped("the lab has 1 control plane, and 3 are needed")).to_json() + "\n"
     )
     folder.samples.unlink()
     result = report.render(folder)
     assert result.verdict is Verdict.SKIP
-    assert "the lab has 1 control plane, and the scenario needs 3" in folder.page.read_text()
+    assert "the lab has 1 control plane, and 3 are needed" in folder.page.read_text()
     assert "SKIP" in table.text(result)
     (case,) = ElementTree.parse(folder.junit).iter("testcase")
     assert case.find("skipped") is not None
