@@ -109,6 +109,7 @@ def findings(
     yield from drill.probes.problems()
     yield from _vars(drill)
     yield from _breaks(drill, known)
+    yield from _told(drill, known)
     yield from _tasks(drill, known)
     yield from _acts(drill, known)
 
@@ -131,7 +132,7 @@ def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
             yield path, "has a condition: a drill says in `requires` what the lab must have"
         if isinstance(step, Inject):
             if step.name == CHECK or step.name in drill.vars:
-                yield (*path, "name"), f"is a name of the drill's own; choose another: {step.name}"
+                yield (*path, "name"), f"is reserved, or the name of a variable; choose another: {step.name}"
             yield from known.inject(path, index, step)
         elif isinstance(step, Heal | Join):
             yield path, "a break has only the steps inject, wait and expect"
@@ -156,9 +157,43 @@ def _tasks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
                 yield (*path, "needs"), f"no such task: {other}{nearest(other, drill.tasks)}"
         yield from _expectation(path, task, known)
     yield from _circles(drill)
+    yield from _hints(drill)
+
+
+def _hints(drill: Drill) -> Iterator[Finding]:
     cost = sum(hint.cost for hint in drill.hints)
-    if cost > drill.total:
-        yield ("hints",), f"cost more than all points: {cost} of {drill.total}"
+    most = (100 - drill.passing_score) * drill.total // 100
+    if cost > most:
+        passing = f"the passing score of {drill.passing_score} % leaves {most} of {drill.total}"
+        yield ("hints",), f"cost {cost} points, so nobody passes who takes all of them: {passing}"
+
+
+def _told(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
+    """Yield placeholders in what the learner reads or answers that are never filled."""
+    for path, text in _texts_of(drill):
+        for name, is_name in dict.fromkeys(placeholders.references_in(text)):
+            shown = f"{name}{'.name' if is_name else ''}"
+            if path == ("title",):
+                yield path, f"is shown in lists, where no machine is chosen: leave {{{shown}}} out"
+            elif name not in known.injected:
+                close = nearest(name, [*known.injected, *drill.vars])
+                keep = f"; write \\{{{shown}}} if it is not a placeholder"
+                yield path, f"{{{shown}}} is neither a fault of the break nor a variable{close}{keep}"
+            elif path[-1] == "answer" and not is_name:
+                yield path, f"an answer is the name of a machine: write {{{name}.name}}"
+
+
+def _texts_of(drill: Drill) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    yield ("title",), drill.title
+    yield ("initial_situation",), drill.initial_situation
+    yield ("objective",), drill.objective
+    for name, task in drill.tasks.items():
+        yield ("tasks", name, "text"), task.text
+        for answer in task.answer or ():
+            yield ("tasks", name, "answer"), answer
+    for index, hint in enumerate(drill.hints):
+        yield ("hints", index, "text"), hint.text
+    yield ("debrief",), drill.debrief
 
 
 def _expectation(path: tuple[str, ...], task: Task, known: KnownFaults) -> Iterator[Finding]:

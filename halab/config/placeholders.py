@@ -22,7 +22,12 @@ _BRACES = re.compile(r"([\\${]?)\{([a-z][a-z0-9-]*)(\.name)?\}")
 def names_in(option: str, *, is_structured: bool = False) -> Iterator[str]:
     """Yield what the placeholders of an option refer to."""
     for text in _texts(_value(option, is_structured)):
-        yield from (match[2] for match in _BRACES.finditer(text) if not match[1])
+        yield from (name for name, _ in references_in(text))
+
+
+def references_in(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield what the placeholders of a text refer to, and if they ask for the name."""
+    yield from ((match[2], bool(match[3])) for match in _BRACES.finditer(text) if not match[1])
 
 
 def fill(option: str, meaning: Callable[[str, bool], str], *, is_structured: bool = False) -> str:

@@ -198,13 +198,10 @@ def told(lab_dir: LabDir, attempt: Attempt, text: str) -> str:
     """A text of the drill with the machines of the break in place of their placeholders."""
     lab = labs.allocated(lab_dir)
 
-    def meaning(name: str, is_name: bool) -> str | None:
-        machines = attempt.chosen.get(name)
-        if machines is None:
-            return None
-        return ", ".join(each if is_name else str(lab.machine(each).address) for each in machines)
+    def shown(machine: str, is_name: bool) -> str:
+        return machine if is_name else str(lab.machine(machine).address)
 
-    return placeholders.fill_known(text.strip(), meaning)
+    return _filled(text.strip(), attempt, shown)
 
 
 @contextmanager
@@ -237,19 +234,30 @@ def _viewed(attempt: Attempt, drill: Drill, seconds: float) -> View:
 def _answered_by_name(drill: Drill, attempt: Attempt) -> Drill:
     """The drill with the names of machines in its answers: `{broken.name}`."""
 
-    def meaning(name: str, is_name: bool) -> str | None:
-        machines = attempt.chosen.get(name)
-        return ", ".join(machines) if machines and is_name else None
+    def named(machine: str, is_name: bool) -> str:
+        return machine
 
     tasks = {
         name: task.model_copy(
-            update={"answer": tuple(placeholders.fill_known(each, meaning) for each in task.answer)}
+            update={"answer": tuple(_filled(each, attempt, named) for each in task.answer)}
         )
         if task.answer
         else task
         for name, task in drill.tasks.items()
     }
     return drill.model_copy(update={"tasks": tasks})
+
+
+def _filled(text: str, attempt: Attempt, shown: Callable[[str, bool], str]) -> str:
+    """A text with what is shown of the machines of the break in place of their placeholders."""
+
+    def meaning(name: str, is_name: bool) -> str:
+        if name in attempt.chosen:
+            return ", ".join(shown(machine, is_name) for machine in attempt.chosen[name])
+        # a script of the solution may name other machines
+        return f"{{{name}{'.name' if is_name else ''}}}"
+
+    return placeholders.fill(text, meaning)
 
 
 def forget(lab_dir: LabDir) -> None:

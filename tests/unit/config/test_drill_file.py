@@ -80,7 +80,7 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
         ("titel", "x", "titel: is not known; did you mean title?"),
         ("break", [], "break: should have 1 or more entries"),
         ("break.0.inject", "hold-pod", "break[1].inject: no such fault: hold-pod"),
-        ("break.0.name", "check", "break[1].name: is a name of the drill's own"),
+        ("break.0.name", "check", "break[1].name: is reserved, or the name of a variable; choose another: check"),
         ("break.0.when", {"provider": "docker"}, "break[1]: has a condition"),
         ("break", [{"wait": "1s"}], "break: no step injects a fault"),
         ("break", [*GOOD["break"], {"heal": "held"}], "break[2]: a break has only the steps inject, wait and expect"),
@@ -106,7 +106,19 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
         ("solve.0.on", "cp5", "solve[1].on: not every lab has this machine"),
         ("solve.0.run", "echo {nobody}", "solve[1].run: {nobody} is neither a machine nor an earlier fault"),
         ("wrong.wait", [{"on": "check", "run": "ls"}], "wrong.wait[1].on: no such target: check"),
-        ("hints", [{"text": "x", "cost": 101}], "hints: cost more than all points: 101 of 100"),
+        ("hints", [{"text": "x", "cost": 20}, {"text": "y", "cost": 11}],
+         "hints: cost 31 points, so nobody passes who takes all of them: the passing score of 70 % leaves 30 of 100"),
+        ("tasks.who.answer", "{hled.name}",
+         "tasks.who.answer: {hled.name} is neither a fault of the break nor a variable; did you mean held?; "
+         "write \\{hled.name} if it is not a placeholder"),
+        ("tasks.who.answer", ["x", "{held}"],
+         "tasks.who.answer: an answer is the name of a machine: write {held.name}"),
+        ("tasks.who.text", "On {check.name}?", "tasks.who.text: {check.name} is neither a fault"),
+        ("objective", "Mend {cp2}.", "objective: {cp2} is neither a fault"),
+        ("initial_situation", "See {hold}.", "initial_situation: {hold} is neither"),
+        ("hints", [{"text": "Look at {hedl}."}], "hints[1].text: {hedl} is neither"),
+        ("debrief", "It was {helt.name}.", "debrief: {helt.name} is neither"),
+        ("title", "{held.name} is gone", "title: is shown in lists, where no machine is chosen: leave {held.name} out"),
         ("vars", {"cp1": ["a"]}, "vars.cp1: is a machine or a role"),
         ("vars", {"a": []}, "vars.a: should have 1 or more entries"),
         ("vars", {"a": list("abcdef"), "b": list("abcdef")}, "vars: have 36 combinations; the most is 32"),
@@ -117,6 +129,17 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
 def test_a_problem_is_named_with_its_place(path: str, value: Any, problem: str, tmp_path: Path) -> None:
     found = problems(tmp_path, changed(path, value))
     assert any(line.startswith(problem) for line in found), found
+
+
+def test_hints_may_cost_what_the_passing_score_leaves(tmp_path: Path) -> None:
+    drill = changed("hints", [{"text": "x", "cost": 20}])
+    assert read(tmp_path, {**drill, "passing_score": 80}).hints
+    assert problems(tmp_path, {**drill, "passing_score": 81})
+
+
+def test_other_braces_of_a_text_are_no_placeholders(tmp_path: Path) -> None:
+    text = "awk '{print $1}' ${held} \\{pod} {{ range }} {held}"
+    assert read(tmp_path, changed("debrief", text)).debrief == text
 
 
 def test_a_circle_of_needs_is_a_problem_of_every_task_in_it(tmp_path: Path) -> None:
