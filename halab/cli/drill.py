@@ -155,7 +155,7 @@ def hint(file: Path, as_json: bool) -> None:
 def check(file: Path, is_final: bool, as_json: bool) -> int:
     """Check the tasks: done, not yet, or could not be asked.
 
-    If all tasks are done, the drill ends, and the lab is put back. Exit code: 0 all tasks are done or the drill is
+    If every task is done or has no tries left, the drill ends, and the lab is put back. Exit code: 0 the drill is
     passed, 1 not yet or failed, 3 a task could not be asked.
 
     \b
@@ -169,9 +169,10 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
 
     lab_dir = lab_dir_of(file)
     view = play.check(lab_dir, progress(), is_final=is_final)
-    lines = [*drill_view.task_lines(view), drill_view.score_line(view.grade)]
+    told = _told(lab_dir, view)
+    lines = [*drill_view.task_lines(view, told), drill_view.score_line(view.grade)]
     if view.outcome:
-        lines += ["", *drill_view.ending(view, _told(lab_dir, view))]
+        lines += ["", *drill_view.ending(view, told)]
     _show(lab_dir, view, lines, as_json=as_json)
     if view.outcome:
         _put_back(lab_dir)
@@ -195,8 +196,10 @@ def answer(file: Path, task: str, text: str, as_json: bool) -> int:
     lab_dir = lab_dir_of(file)
     view, is_right = play.answer(lab_dir, task, text)
     left = next(result.seen for result in view.grade.tasks if result.name == task)
-    lines = ["right" if is_right else f"wrong: {left}"]
+    lines = ["right" if is_right else f"wrong; {left}"]
     _show(lab_dir, view, lines, as_json=as_json)
+    if view.grade.is_complete and not as_json:
+        echo("nothing is left to do: `halab drill check` ends the drill", err=True)
     return ExitCode.PASSED if is_right else ExitCode.FAILED
 
 

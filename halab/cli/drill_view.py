@@ -18,7 +18,7 @@ _WIDTH = 100
 _MARKS = {"done": "✓", "not-yet": "·", "not-asked": "?", "waiting": "·", "closed": "✗"}
 _IN_WORDS = {"not-yet": "not yet", "not-asked": "could not be asked", "waiting": "waits", "closed": "closed"}
 _ENDINGS = {
-    "complete": "all tasks are done",
+    "complete": "nothing is left to do",
     "final": "graded as it is",
     "time": "the time is over",
     "gave-up": "given up",
@@ -35,26 +35,26 @@ def briefing(view: View, told: Told) -> Iterator[str]:
     drill = view.drill
     limit = f", at most {format_duration(drill.time_limit)}" if drill.time_limit else ""
     about = f"{drill.difficulty}, about {format_duration(drill.estimated_time)}{limit}"
-    yield f"{drill.title} ({view.attempt.drill}: {about})"
+    yield f"{told(drill.title)} ({view.attempt.drill}: {about})"
     yield from _section("Situation", told(drill.initial_situation))
     yield from _section("Objective", told(drill.objective))
     yield ""
     yield f"Tasks ({drill.passing_score} % of {drill.total} points pass)"
-    yield from task_lines(view)
+    yield from task_lines(view, told)
     for number, hint in enumerate(view.hints, 1):
         yield from _section(f"Hint {number} ({hint.cost} points)", told(hint.text))
     yield ""
     yield f"{duration(view.seconds)} so far; {len(view.hints)} of {len(drill.hints)} hints shown"
 
 
-def task_lines(view: View) -> Iterator[str]:
+def task_lines(view: View, told: Told) -> Iterator[str]:
     width = max(map(len, view.drill.tasks))
     for task in view.grade.tasks:
         head = f"  {_MARKS[task.state]} {task.name.ljust(width)}  {task.points:>3}  "
         below = " " * len(head)
         answer = " (answer it)" if task.name in view.drill.questions else ""
         yield from textwrap.wrap(
-            f"{task.text}{answer}", _WIDTH, initial_indent=head, subsequent_indent=below
+            f"{told(task.text)}{answer}", _WIDTH, initial_indent=head, subsequent_indent=below
         )
         note = _note(view, task)
         if note:
@@ -102,14 +102,14 @@ def as_data(view: View, told: Told) -> dict[str, Any]:
     drill, attempt, outcome = view.drill, view.attempt, view.outcome
     data: dict[str, Any] = {
         "drill": attempt.drill,
-        "title": drill.title,
+        "title": told(drill.title),
         "seed": attempt.seed,
         "situation": told(drill.initial_situation),
         "objective": told(drill.objective),
         "seconds": round(view.seconds, 1),
         "time_limit_seconds": drill.time_limit,
         "tasks": [
-            {"name": task.name, "text": task.text, "points": task.points, "state": str(task.state),
+            {"name": task.name, "text": told(task.text), "points": task.points, "state": str(task.state),
              "is_question": task.name in drill.questions, "seen": _seen(view, task)}
             for task in view.grade.tasks
         ],
@@ -133,7 +133,8 @@ def _note(view: View, task: TaskResult) -> str:
     if task.state == "done" or not view.attempt.checks and task.state == "not-yet" and not task.seen:
         return ""
     seen = _seen(view, task)
-    return f"{_IN_WORDS[task.state]}{f': {seen}' if seen else ''}"
+    between = " " if task.state == "waiting" else ": "
+    return f"{_IN_WORDS[task.state]}{between}{seen}" if seen else _IN_WORDS[task.state]
 
 
 def _seen(view: View, task: TaskResult) -> str:

@@ -160,11 +160,10 @@ def _question(task: Task, answers: Sequence[str]) -> Finding:
     left = task.tries - len(answers)
     if left <= 0:
         return Finding(TaskState.CLOSED, "no tries left")
-    wrong = f"{len(answers)} wrong, " if answers else ""
-    return Finding(TaskState.NOT_YET, f"{wrong}{left} {'try' if left == 1 else 'tries'} left")
+    return Finding(TaskState.NOT_YET, f"{left} {'try' if left == 1 else 'tries'} left")
 
 
 def _result(name: str, task: Task, finding: Finding, lacking: list[str]) -> TaskResult:
     if finding.state is TaskState.DONE and lacking:
-        finding = Finding(TaskState.WAITING, f"first: {', '.join(lacking)}")
+        finding = Finding(TaskState.WAITING, f"for {', '.join(lacking)}")
     return TaskResult(name, task.text.strip(), task.points, finding.state, finding.seen)

@@ -105,7 +105,7 @@ def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
     room.wait(65)
     assert main(["drill", "check"]) == 0
     shown = capsys.readouterr().out
-    assert "mine: passed (all tasks are done, after 65 s)" in shown
+    assert "mine: passed (nothing is left to do, after 65 s)" in shown
     assert "It was cp2." in shown
     assert room.did[-1] == "restore-lab"
     assert main(["drill", "status"]) == 3
@@ -132,7 +132,35 @@ def test_a_wrong_answer_exits_with_1_and_says_how_many_tries_are_left(
 ) -> None:
     started(capsys)
     assert main(["drill", "answer", "who", "cp1"]) == 1
-    assert capsys.readouterr().out == "wrong: 1 wrong, 1 try left\n"
+    assert capsys.readouterr().out == "wrong; 1 try left\n"
+
+
+def test_the_answer_that_leaves_nothing_to_do_says_how_to_end_the_drill(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    started(capsys)
+    room.found = {"back": DONE, "held-once": DONE}
+    checked(capsys)
+    assert main(["drill", "answer", "who", "cp1"]) == 1
+    assert "ends the drill" not in capsys.readouterr().err
+    assert main(["drill", "answer", "who", "cp2"]) == 0
+    assert "`halab drill check` ends the drill" in capsys.readouterr().err
+
+
+def test_a_task_is_told_with_the_names_of_machines_and_what_it_waits_for(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    text = (room.folder / "mine.yml").read_text()
+    text = text.replace("text: All answer.", 'needs: [who], text: "{held.name} has \\\\{held}."')
+    room.write(text.replace("is gone", "is \\{gone}"))
+    told = "cp2 has {held}."
+    assert told in started(capsys)
+    room.found = {"back": DONE}
+    assert checked(capsys)[1]["tasks"][0]["text"] == told
+    main(["drill", "status"])
+    shown = capsys.readouterr().out
+    assert "waits for who" in shown
+    assert "An API server is {gone} (mine:" in shown
 
 
 def test_a_hint_is_shown_with_its_cost_and_stays_in_the_status(room: DrillRoom, capsys: Shown) -> None:
