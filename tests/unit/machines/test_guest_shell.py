@@ -57,7 +57,7 @@ def test_a_cut_ends_the_question_and_a_later_one_opens_a_new_connection(
 
 def test_a_machine_without_an_answer_is_not_asked_without_end() -> None:
     async def ask() -> None:
-        silent = shell("sh", "-c", "exec sleep 60", "ssh")
+        silent = shell("sh", "-c", "exec sleep 3600", "ssh")
         try:
             for _ in range(50):
                 with pytest.raises(TimeoutError):
