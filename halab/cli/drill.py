@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +10,14 @@ import click
 
 from halab.cli.complete import drill_names
 from halab.cli.console import echo
+from halab.cli.drill_prove import prove, reset_named, seed_option
 from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
-from halab.errors import ExitCode, HalabError
+from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.cli.drill_view import Told
     from halab.drill.play import View
-    from halab.drill.prove import Trial
     from halab.lifecycle.lab import LabDir
-
-_seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), help="Use this seed to choose machines and values."
-)
 
 
 @click.group("drill", cls=CommandGroup)
@@ -45,48 +40,32 @@ def drill_command() -> None:
 @file_option
 @json_option
 def list_drills(file: Path, as_json: bool) -> None:
-    """List the drills, with your best result in this lab.
+    """List the drills by course, with your best result in this lab.
+
+    The courses, and the drills in each, are in the order in which one learns.
 
     \b
     Example:
       halab drill list
     """
-    from halab.cli.console import table
-    from halab.config.quantities import format_duration
-    from halab.drill import attempt, library
+    from halab.cli import drill_view
+    from halab.drill import attempt, course
     from halab.machines.work import Work
 
-    outcomes = attempt.history(Work.beside(file))
-    scripts = [library.find(name) for name in library.names()]
-    scripts.sort(key=lambda each: (each.drill.category, each.drill.estimated_time))
-    rows = [(each.name, each.drill, attempt.progress_of(outcomes, each.name)) for each in scripts]
+    courses, outcomes = course.courses(), attempt.history(Work.beside(file))
     if as_json:
-        print_json([
-            {"name": name, "title": drill.title, "category": drill.category, "difficulty": str(drill.difficulty),
-             "estimated_seconds": drill.estimated_time, "progress": progress}
-            for name, drill, progress in rows
-        ])  # fmt: skip
+        print_json(drill_view.courses_as_data(courses, outcomes))
         return
-    table(
-        ["COURSE", "NAME", "DIFFICULTY", "TIME", "PROGRESS", "TITLE"],
-        [
-            (
-                drill.category,
-                name,
-                drill.difficulty,
-                format_duration(drill.estimated_time),
-                progress,
-                drill.title,
-            )
-            for name, drill, progress in rows
-        ],
-    )
+    echo("\n".join(drill_view.course_lines(courses, outcomes)))
+    following = course.next_drill(courses, outcomes)
+    if following:
+        echo(f"\nnext: `halab drill start {following}`", err=True)
 
 
 @drill_command.command("start")
 @file_option
 @click.argument("name", shell_complete=drill_names)
-@_seed_option
+@seed_option
 @json_option
 def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
     """Put the lab back, break it in secret, and show the situation and the tasks.
@@ -103,10 +82,11 @@ def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
     from halab.drill import play
 
     lab_dir = lab_dir_of(file)
-    with _reset_named(lab_dir):
+    with reset_named(lab_dir):
         view = play.start(lab_dir, name, progress(), seed=seed)
     _show(lab_dir, view, drill_view.briefing(view, _told(lab_dir, view)), as_json=as_json)
     if not as_json:
+        _name_needs(lab_dir, view)
         echo("check your work with `halab drill check`; `halab drill hint` helps", err=True)
 
 
@@ -236,7 +216,7 @@ def reset(file: Path) -> None:
     from halab.drill import play
 
     lab_dir = lab_dir_of(file)
-    with _reset_named(lab_dir):
+    with reset_named(lab_dir):
         play.reset(lab_dir, progress())
 
 
@@ -264,46 +244,7 @@ def history(file: Path, as_json: bool) -> None:
     )
 
 
-@drill_command.command("prove")
-@file_option
-@click.argument("name", shell_complete=drill_names)
-@_seed_option
-@json_option
-def prove(file: Path, name: str, seed: int | None, as_json: bool) -> int:
-    """Prove a drill, for its author: its tasks are open after the break, its solution passes, wrong attempts fail.
-
-    The lab is put back and broken anew for each attempt. Exit code: 0 the drill is good, 1 it is not, 3 error.
-
-    \b
-    Example:
-      halab drill prove ./mine.yml
-    """
-    from halab.cli.console import progress
-    from halab.cli.verdicts import exit_code
-    from halab.drill import prove as proving
-
-    lab_dir = lab_dir_of(file)
-    trials: list[Trial] = []
-    with _reset_named(lab_dir):
-        for trial in proving.prove(lab_dir, name, progress(), seed=seed):
-            trials.append(trial)
-            if not as_json:
-                echo("\n".join(_trial_lines(trial)))
-    if as_json:
-        print_json([
-            {"name": trial.name, "verdict": str(trial.verdict), "problem": trial.problem, "score": trial.grade.score,
-             "tasks": {task.name: {"state": str(task.state), "seen": task.seen} for task in trial.grade.tasks}}
-            for trial in trials
-        ])  # fmt: skip
-    return exit_code([str(trial.verdict) for trial in trials])
-
-
-def _trial_lines(trial: Trial) -> Iterator[str]:
-    yield f"{'✗' if trial.problem else '✓'} {trial.name}: {trial.grade.score} %"
-    if trial.problem:
-        yield f"    {trial.problem}"
-    for task in trial.grade.tasks:
-        yield f"    {task.name}: {task.state}{f' ({task.seen})' if task.seen else ''}"
+drill_command.add_command(prove)
 
 
 def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:
@@ -313,6 +254,16 @@ def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -
         print_json(drill_view.as_data(view, _told(lab_dir, view)))
     else:
         echo("\n".join(lines))
+
+
+def _name_needs(lab_dir: LabDir, view: View) -> None:
+    """Name the drills that should have come before."""
+    from halab.drill import attempt, course
+
+    passed = course.passed_in(attempt.history(lab_dir.work))
+    missing = [name for name in view.drill.needs if name not in passed]
+    if missing:
+        echo(f"this drill is easier after {', '.join(missing)}", err=True)
 
 
 def _told(lab_dir: LabDir, view: View) -> Told:
@@ -325,20 +276,8 @@ def _put_back(lab_dir: LabDir) -> None:
     from halab.cli.console import progress
     from halab.drill import play
 
-    with _reset_named(lab_dir):
+    with reset_named(lab_dir):
         play.put_back(lab_dir, progress())
-
-
-@contextmanager
-def _reset_named(lab_dir: LabDir) -> Iterator[None]:
-    """If the command fails or is interrupted while the lab is not put back, name the command that does it."""
-    try:
-        yield
-    except BaseException as error:
-        is_named = isinstance(error, HalabError) and "halab drill reset" in (error.hint or "")
-        if lab_dir.work.attempt.exists() and not is_named:
-            echo("a drill is on; `halab drill reset` ends it and puts the lab back", err=True)
-        raise
 
 
 def _code(view: View) -> ExitCode:

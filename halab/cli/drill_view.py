@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from halab.cli.console import duration
@@ -11,6 +11,7 @@ from halab.config.quantities import format_duration
 
 if TYPE_CHECKING:
     from halab.drill.attempt import Outcome
+    from halab.drill.course import Course
     from halab.drill.grade import Grade, TaskResult
     from halab.drill.play import View
 
@@ -87,6 +88,38 @@ def solution(view: View, told: Told) -> Iterator[str]:
         yield ""
         yield f"Solution, on {machines}"
         yield from (f"    {line}" for line in told(act.run).splitlines())
+
+
+def course_lines(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The drills in a table for each course, with the best result of each."""
+    from halab.drill.attempt import progress_of
+
+    rows = {
+        each.name: (each.name, str(each.drill.difficulty), format_duration(each.drill.estimated_time),
+                    progress_of(outcomes, each.name), each.drill.title)
+        for course in courses for each in course.drills
+    }  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows.values(), strict=True)]
+    for number, course in enumerate(courses):
+        if number:
+            yield ""
+        yield f"{course.title} ({course.passed(outcomes)} of {len(course.drills)} passed)"
+        for each in course.drills:
+            cells = zip(rows[each.name], widths, strict=True)
+            yield f"  {'  '.join(cell.ljust(width) for cell, width in cells)}".rstrip()
+
+
+def courses_as_data(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The drills for programs, in the order in which one learns."""
+    from halab.drill.attempt import progress_of
+
+    return [
+        {"name": each.name, "title": each.drill.title, "course": course.name, "lesson": each.drill.lesson,
+         "needs": list(each.drill.needs), "difficulty": str(each.drill.difficulty),
+         "estimated_seconds": each.drill.estimated_time, "progress": progress_of(outcomes, each.name),
+         "requires": each.drill.requires.model_dump(mode="json", exclude_defaults=True)}
+        for course in courses for each in course.drills
+    ]  # fmt: skip
 
 
 def history_row(outcome: Outcome) -> tuple[str, ...]:

@@ -92,7 +92,9 @@ class Drill(Model):
 
     title: Text
     difficulty: Difficulty
-    category: Name = Field(description="the course that it belongs to")
+    course: Name
+    lesson: int = Field(1, ge=1, le=99, description="its place in the course")
+    needs: tuple[Name, ...] = Field((), description="drills that a learner should have passed before")
     estimated_time: Seconds
     requires: Needs = Field(Needs(), description="what the lab must have")
     vars: dict[Name, Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(

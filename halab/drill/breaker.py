@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from halab.cluster.api import Api
 from halab.config.drill import Act, Drill
+from halab.config.lab_traits import Capability
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Inject, Wait
 from halab.drill import observer
@@ -29,6 +30,7 @@ from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import ledger, probe_objects
 from halab.scenario.run.injector import Injector
 from halab.scenario.sampler.probes import Objects
+from halab.topology.lab import Lab
 
 # What faults keep on a machine to heal it: it would show the learner what was changed. The way back is the snapshot.
 _REMOVE_TRACES = f"rm -rf {scratch.KEPT} {manifests.HELD}"
@@ -100,13 +102,20 @@ def _run(site: Site, machine: str, script: str, limit_seconds: float) -> None:
         raise CommandFailed(f"on {machine}, a script exited with code {done.code}\n{output}", code=done.code)
 
 
+def require_kind(lab: Lab, drill: Drill) -> None:
+    """Raise Unable if the lab lacks something that its file decides. No machine is asked."""
+    _require_nothing_lacks(drill.requires.lacking_in(observer.traits_of(lab, frozenset(Capability))))
+
+
 def _require(site: Site, drill: Drill) -> None:
     names = [step.fault for step in drill.breaks if isinstance(step, Inject)]
     probed = capabilities.probe(site)
     setting = observer.traits_of(site.lab, probed.has, probed.lacking)
-    lacking = drill.requires.lacking_in(
-        setting, sorted(need for name in names for need in FAULTS[name].needs)
-    )
+    needed = sorted(need for name in names for need in FAULTS[name].needs)
+    _require_nothing_lacks(drill.requires.lacking_in(setting, needed))
+
+
+def _require_nothing_lacks(lacking: Sequence[str]) -> None:
     if lacking:
         raise Unable(f"this lab cannot have the drill: {'; '.join(lacking)}")
 

@@ -88,7 +88,7 @@ def start(
     """
     script = library.find(name, secrets.randbelow(10**6) if seed is None else seed)
     with labs.locked(lab_dir, f"drill start, process {os.getpid()}"):
-        labs.existing(lab_dir)
+        breaker.require_kind(labs.existing(lab_dir), script.drill)
         deps.require_way_back(lab_dir)
         library.copy_into(lab_dir.work, script)
         path = str(script.path.resolve())

@@ -12,7 +12,7 @@ from halab.drill import breaker, library, play
 from halab.drill.attempt import Attempt
 from halab.drill.grade import Grade, TaskState
 from halab.drill.play import REAL_DEPS, DrillDeps, View
-from halab.errors import CommandFailed, HalabError
+from halab.errors import CommandFailed, HalabError, Unable
 from halab.lifecycle import access
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
@@ -37,6 +37,17 @@ class Trial:
         return Verdict.ERROR if self.grade.of(TaskState.NOT_ASKED) else Verdict.FAIL
 
 
+@dataclass(frozen=True)
+class Proof:
+    """The trials of a drill with one seed. `reason` is why they did not come to an end; empty if they did."""
+
+    drill: str
+    seed: int
+    verdict: Verdict
+    trials: tuple[Trial, ...] = ()
+    reason: str = ""
+
+
 def _act(lab_dir: LabDir, attempt: Attempt, acts: Sequence[Act], progress: Progress) -> None:
     lab = labs.existing(lab_dir)
     with access.api(lab_dir, lab) as api, progress.step("run the scripts of the attempt"):
@@ -46,12 +57,49 @@ def _act(lab_dir: LabDir, attempt: Attempt, acts: Sequence[Act], progress: Progr
 Acting = Callable[[LabDir, Attempt, Sequence[Act], Progress], None]
 
 
+def prove_all(
+    lab_dir: LabDir,
+    names: Sequence[str],
+    progress: Progress,
+    *,
+    seed: int | None = None,
+    deps: DrillDeps = REAL_DEPS,
+    act: Acting = _act,
+) -> Iterator[Proof]:
+    """Prove drills one after another on one lab. A drill that the lab cannot have, or that breaks, stops no other.
+
+    Raises BadUsage or BadFile before the first one if a drill cannot be read, and the error of a lab that cannot be
+    put back.
+    """
+    scripts = [library.find(name) for name in names]
+    labs.require_no_drill(lab_dir)
+    for name, script in zip(names, scripts, strict=True):
+        used = secrets.randbelow(10**6) if seed is None else seed
+        trials: list[Trial] = []
+        try:
+            for trial in prove(lab_dir, name, progress, seed=used, deps=deps, act=act):
+                trials.append(trial)
+        except Unable as error:
+            yield Proof(script.name, used, Verdict.SKIP, tuple(trials), error.message)
+        except HalabError as error:
+            if lab_dir.work.attempt.exists():
+                raise
+            yield Proof(script.name, used, Verdict.ERROR, tuple(trials), error.message)
+        else:
+            yield Proof(script.name, used, _worst(trials), tuple(trials))
+
+
+def _worst(trials: Sequence[Trial]) -> Verdict:
+    verdicts = {trial.verdict for trial in trials}
+    return next((each for each in (Verdict.ERROR, Verdict.FAIL) if each in verdicts), Verdict.PASS)
+
+
 def prove(
     lab_dir: LabDir,
     name: str,
     progress: Progress,
     *,
-    seed: int | None = None,
+    seed: int,
     deps: DrillDeps = REAL_DEPS,
     act: Acting = _act,
 ) -> Iterator[Trial]:
@@ -59,10 +107,9 @@ def prove(
 
     Doing nothing comes first. The next attempt goes on from there, because nothing was done.
     """
-    drill = library.find(name).drill
+    drill = library.find(name, seed).drill
     trials = [NOTHING, *drill.wrong, SOLUTION]
     labs.require_no_drill(lab_dir)
-    seed = secrets.randbelow(10**6) if seed is None else seed
     view: View | None = None
     try:
         for trial in trials:

@@ -21,7 +21,7 @@ from support.fakes import Recorded, brought_up
 DRILL = """
 title: An API server is gone
 difficulty: easy
-category: test
+course: test
 estimated_time: 5m
 requires: {control_planes: 3}
 initial_situation: One is missing.

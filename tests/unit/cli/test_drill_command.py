@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from support.drill_room import DrillRoom
 
 from halab.cli import main
-from halab.drill import library, play, prove
+from halab.config.twin import Verdict
+from halab.drill import attempt, library, play, prove
+from halab.drill.attempt import Ending, Outcome
 from halab.drill.grade import TaskState
 from halab.errors import LabProblem
 
@@ -27,7 +30,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrillRoom:
     monkeypatch.chdir(tmp_path)
     for name in ("start", "status", "check", "answer", "hint", "give_up", "reset", "put_back"):
         monkeypatch.setattr(play, name, partial(getattr(play, name), deps=made.deps))
-    monkeypatch.setattr(prove, "prove", partial(prove.prove, deps=made.deps, act=made.act))
+    monkeypatch.setattr(prove, "prove_all", partial(prove.prove_all, deps=made.deps, act=made.act))
     return made
 
 
@@ -204,6 +207,30 @@ def test_the_list_has_all_drills_also_without_a_lab(
     assert {each["name"] for each in json.loads(capsys.readouterr().out)} == set(library.names())
 
 
+def test_the_list_is_grouped_by_course_counts_what_was_passed_and_names_the_next_drill(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    first = library.find("find-the-dead-member")
+    outcome = Outcome(
+        first.name, first.drill.title, 7, room.at, 60.0, Ending.COMPLETE, Verdict.PASS, 95, 95, 5, 100, 1, 2,
+        {}, {},
+    )  # fmt: skip
+    attempt.record(room.work, outcome)
+    assert main(["drill", "list"]) == 0
+    shown = capsys.readouterr()
+    begun = next(line for line in shown.out.splitlines() if line.startswith("First steps"))
+    assert re.fullmatch(r"First steps \(1 of \d+ passed\)", begun)
+    assert re.search(r"^  find-the-dead-member +easy +10m +passed, 95 % +Who leads", shown.out, re.MULTILINE)
+    assert "next: `halab drill start " in shown.err
+    assert "start find-the-dead-member`" not in shown.err
+
+
+def test_a_start_names_the_drills_that_should_have_come_before(room: DrillRoom, capsys: Shown) -> None:
+    room.write((room.folder / "mine.yml").read_text() + "needs: [wrong-door]\n")
+    assert main(["drill", "start", "./mine.yml"]) == 0
+    assert "this drill is easier after wrong-door" in capsys.readouterr().err
+
+
 def test_an_interrupted_start_names_the_command_that_puts_the_lab_back(
     room: DrillRoom, capsys: Shown
 ) -> None:
@@ -229,9 +256,35 @@ def test_a_proof_shows_every_attempt_and_its_tasks(room: DrillRoom, capsys: Show
 def test_a_proof_that_fails_exits_with_1_and_says_why(room: DrillRoom, capsys: Shown) -> None:
     room.write((room.folder / "mine.yml").read_text().replace("run: wait", "run: restore it"))
     assert main(["drill", "prove", "./mine.yml", "--json"]) == 1
-    trials = {trial["name"]: trial for trial in json.loads(capsys.readouterr().out)}
+    [proof] = json.loads(capsys.readouterr().out)
+    assert (proof["drill"], proof["verdict"]) == ("mine", "fail")
+    trials = {trial["name"]: trial for trial in proof["attempts"]}
     assert trials["wait"]["verdict"] == "fail"
     assert "it passes with 100 %" in trials["wait"]["problem"]
+
+
+def test_a_proof_wants_names_or_all(room: DrillRoom, capsys: Shown) -> None:
+    for words in ([], ["wrong-door", "--all"]):
+        assert main(["drill", "prove", *words]) == 2
+        assert "name drills or say --all" in capsys.readouterr().err
+    assert room.did == []
+
+
+def test_a_proof_of_several_drills_skips_those_that_the_lab_cannot_have(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    pair = room.folder / "pair.yml"
+    pair.write_text((room.folder / "mine.yml").read_text().replace("{control_planes: 3}", "{balancers: 2}"))
+    assert main(["drill", "prove", "./pair.yml", "./mine.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^- pair \(seed \d+\): skip$", shown, re.MULTILINE)
+    assert "and 2 are needed" in shown
+    assert re.search(r"^✓ mine \(seed \d+\): pass$", shown, re.MULTILINE)
+
+
+def test_a_proof_that_only_skips_exits_with_3(room: DrillRoom) -> None:
+    room.write((room.folder / "mine.yml").read_text().replace("{control_planes: 3}", "{balancers: 2}"))
+    assert main(["drill", "prove", "./mine.yml"]) == 3
 
 
 def test_a_lab_without_a_snapshot_is_named(room: DrillRoom, capsys: Shown) -> None:

@@ -19,7 +19,7 @@ from halab.faults.catalogue import FAULTS
 GOOD: dict[str, Any] = {
     "title": "An API server is gone",
     "difficulty": "easy",
-    "category": "test",
+    "course": "test",
     "estimated_time": "5m",
     "requires": {"control_planes": 3},
     "initial_situation": "One is missing.",

@@ -28,7 +28,7 @@ def drill(tasks: dict[str, Any], **changes: Any) -> Drill:
     }
     return Drill.model_validate(
         {
-            "title": "A drill", "difficulty": "easy", "category": "test", "estimated_time": "5m",
+            "title": "A drill", "difficulty": "easy", "course": "test", "estimated_time": "5m",
             "initial_situation": "It is slow.", "objective": "Make it fast.", "debrief": "It was slow.",
             "break": [{"inject": "nothing", "on": "cp1"}], "tasks": written, **changes,
         }

@@ -10,8 +10,8 @@ from support.drill_room import DrillRoom
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
 from halab.drill.grade import TaskState
-from halab.drill.prove import Trial, prove
-from halab.errors import CommandFailed, LabProblem
+from halab.drill.prove import Trial, prove, prove_all
+from halab.errors import BadUsage, CommandFailed, LabProblem
 
 
 @pytest.fixture
@@ -98,3 +98,31 @@ def test_the_drill_of_a_learner_is_not_disturbed(room: DrillRoom) -> None:
     with pytest.raises(LabProblem, match="a drill is on"):
         proved(room)
     assert room.work.attempt.exists()
+
+
+def all_proved(room: DrillRoom, *names: str) -> dict[str, tuple[Verdict, str]]:
+    proofs = prove_all(room.lab_dir, names, room.progress, deps=room.deps, act=room.act)
+    return {proof.drill: (proof.verdict, proof.reason) for proof in proofs}
+
+
+def test_a_drill_whose_break_does_not_show_stops_no_other(room: DrillRoom) -> None:
+    other = room.folder / "other.yml"
+    other.write_text((room.folder / "mine.yml").read_text().replace("run: restart", "run: tried"))
+    room.errors["restart"] = LabProblem("the lab does not answer")
+    assert all_proved(room, room.name, str(other)) == {
+        "mine": (Verdict.ERROR, "the lab does not answer"),
+        "other": (Verdict.PASS, ""),
+    }
+
+
+def test_a_lab_that_cannot_be_put_back_ends_the_proof(room: DrillRoom) -> None:
+    room.errors["restart"] = LabProblem("the lab does not answer")
+    room.errors["restore-lab"] = LabProblem("the snapshot is gone")
+    with pytest.raises(LabProblem, match="the snapshot is gone"):
+        all_proved(room, room.name, room.name)
+
+
+def test_no_drill_is_proved_if_one_cannot_be_read(room: DrillRoom) -> None:
+    with pytest.raises(BadUsage, match="no such drill"):
+        all_proved(room, room.name, "wrong-dor")
+    assert room.did == []

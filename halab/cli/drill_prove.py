@@ -1,0 +1,97 @@
+"""`halab drill prove`: an author's proof of drills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from halab.cli.complete import drill_names
+from halab.cli.console import echo
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+from halab.errors import HalabError
+
+if TYPE_CHECKING:
+    from halab.drill.prove import Proof
+    from halab.lifecycle.lab import LabDir
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), help="Use this seed to choose machines and values."
+)
+
+
+@click.command("prove")
+@file_option
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=drill_names)
+@click.option("--all", "is_all", is_flag=True, help="Prove all drills that come with halab.")
+@seed_option
+@json_option
+def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_json: bool) -> int:
+    """Prove drills, for their author: tasks are open after the break, the solution passes, wrong attempts fail.
+
+    The lab is put back and broken anew for each attempt. Drills that this lab cannot have are skipped. Exit code: 0 all
+    drills are good, 1 one is not, 3 error, or all were skipped.
+
+    \b
+    Example:
+      halab drill prove ./mine.yml
+      halab drill prove wrong-door wrong-etcd-port
+      halab drill prove --all
+    """
+    from halab.cli.console import progress
+    from halab.cli.verdicts import exit_code
+    from halab.drill import library
+    from halab.drill import prove as proving
+
+    if bool(names) == is_all:
+        raise click.UsageError("name drills or say --all")
+    lab_dir = lab_dir_of(file)
+    proofs: list[Proof] = []
+    with reset_named(lab_dir):
+        for proof in proving.prove_all(lab_dir, names or library.names(), progress(), seed=seed):
+            proofs.append(proof)
+            if not as_json:
+                echo("\n".join(_lines(proof)))
+    if as_json:
+        print_json([_as_data(proof) for proof in proofs])
+    return exit_code([str(proof.verdict) for proof in proofs])
+
+
+def _lines(proof: Proof) -> Iterator[str]:
+    """The attempts of a drill with their tasks, below the drill and its verdict."""
+    marks = {"pass": "✓", "skip": "-"}
+    yield f"{marks.get(proof.verdict, '✗')} {proof.drill} (seed {proof.seed}): {proof.verdict}"
+    if proof.reason:
+        yield f"    {proof.reason}"
+    for trial in proof.trials:
+        yield f"  {'✗' if trial.problem else '✓'} {trial.name}: {trial.grade.score} %"
+        if trial.problem:
+            yield f"      {trial.problem}"
+        for task in trial.grade.tasks:
+            yield f"      {task.name}: {task.state}{f' ({task.seen})' if task.seen else ''}"
+
+
+def _as_data(proof: Proof) -> dict[str, object]:
+    return {
+        "drill": proof.drill, "seed": proof.seed, "verdict": str(proof.verdict), "reason": proof.reason,
+        "attempts": [
+            {"name": trial.name, "verdict": str(trial.verdict), "problem": trial.problem, "score": trial.grade.score,
+             "tasks": {task.name: {"state": str(task.state), "seen": task.seen} for task in trial.grade.tasks}}
+            for trial in proof.trials
+        ],
+    }  # fmt: skip
+
+
+@contextmanager
+def reset_named(lab_dir: LabDir) -> Iterator[None]:
+    """If the command fails or is interrupted while the lab is not put back, name the command that does it."""
+    try:
+        yield
+    except BaseException as error:
+        is_named = isinstance(error, HalabError) and "halab drill reset" in (error.hint or "")
+        if lab_dir.work.attempt.exists() and not is_named:
+            echo("a drill is on; `halab drill reset` ends it and puts the lab back", err=True)
+        raise
