@@ -56,8 +56,8 @@ def find(name: str, seed: int = 0) -> DrillScript:
 
 
 def copy_into(work: Work, script: DrillScript) -> None:
-    """Copy what the attempt needs: the files may change while it lasts."""
-    shutil.rmtree(work.drill, ignore_errors=True)
+    """Copy what the attempt needs: the files may change while it lasts. An earlier attempt stays on record."""
+    shutil.rmtree(checks_in(work), ignore_errors=True)
     copies = {work.drill / _COPY: script.content}
     copies |= {checks_in(work) / name: content for name, content in script.check_files.items()}
     for path, content in copies.items():

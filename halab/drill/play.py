@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from halab.drill.attempt import Attempt, Ending, Outcome, Phase
 from halab.drill.breaker import Broken
 from halab.drill.grade import Finding, Grade, TaskState, grade, is_right
 from halab.drill.library import DrillScript
-from halab.errors import BadUsage, HalabError, LabProblem
+from halab.errors import BadFile, BadUsage, Corrupted, HalabError, LabProblem
 from halab.lifecycle import access, snapshot
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
@@ -39,16 +39,12 @@ def _observe(lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress
         return observer.observe(lab_dir, access.site(lab_dir, lab), api, drill, attempt, progress)
 
 
-def _restore(lab_dir: LabDir, progress: Progress) -> object:
-    return snapshot.reset(lab_dir, progress, amid_drill=True)
-
-
 @dataclass(frozen=True)
 class DrillDeps:
-    """What an attempt does to the lab. Tests pass their own functions."""
+    """What an attempt does to the lab, whose lock is held. Tests pass their own functions."""
 
     require_way_back: Callable[[LabDir], None] = snapshot.require_after_up
-    restore: Callable[[LabDir, Progress], object] = _restore
+    restore: Callable[[LabDir, Progress], object] = snapshot.reset_locked
     break_lab: Callable[[LabDir, DrillScript, Progress], Broken] = _break
     observe: Callable[[LabDir, Drill, Attempt, Progress], Mapping[str, Finding]] = _observe
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
@@ -80,14 +76,19 @@ def start(
     *,
     seed: int | None = None,
     is_proof: bool = False,
+    after: Attempt | None = None,
     deps: DrillDeps = REAL_DEPS,
 ) -> View:
     """Put the lab back to its snapshot, break it, and begin an attempt. That of a proof is not in the history.
 
+    `after` is the attempt of the same proof that this one replaces: while its lab is not put back, it is on record.
     If it cannot start, the lab is put back. After Ctrl-C or a kill, `reset` does that.
     """
     script = library.find(name, secrets.randbelow(10**6) if seed is None else seed)
-    with labs.locked(lab_dir, f"drill start, process {os.getpid()}"):
+    # one lock for all of it: between two, another process could reset the attempt, and nobody would know of the break
+    with labs.locked(lab_dir, f"drill start, process {os.getpid()}", amid_drill=after is not None):
+        if after and attempts.load(lab_dir.work).started != after.started:
+            labs.require_no_drill(lab_dir)
         breaker.require_kind(labs.existing(lab_dir), script.drill)
         deps.require_way_back(lab_dir)
         library.copy_into(lab_dir.work, script)
@@ -97,15 +98,14 @@ def start(
             check_files=script.checks, is_proof=is_proof,
         )  # fmt: skip
         attempts.save(lab_dir.work, attempt)
-    with _undone_on_error(lab_dir, progress, deps):
-        deps.restore(lab_dir, progress)
-        with labs.locked(lab_dir, f"drill start, process {os.getpid()}", amid_drill=True):
+        with _undone_on_error(lab_dir, progress, deps):
+            deps.restore(lab_dir, progress)
             broken = deps.break_lab(lab_dir, script, progress)
             attempt = replace(
                 attempt, phase=Phase.ON, chosen=broken.chosen, objects=broken.objects, started=deps.now()
             )
             attempts.save(lab_dir.work, attempt)
-    return _view(lab_dir.work, attempt, deps)
+        return _view(lab_dir.work, attempt, deps)
 
 
 @contextmanager
@@ -113,8 +113,7 @@ def _undone_on_error(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> It
     try:
         yield
     except HalabError:
-        deps.restore(lab_dir, progress)
-        forget(lab_dir)
+        _restore(lab_dir, progress, deps)
         raise
 
 
@@ -180,18 +179,26 @@ def give_up(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
 
 
 def reset(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
-    """End an attempt in whatever phase, without a grade, and put the lab back."""
-    attempt = attempts.load(lab_dir.work)
-    if attempt.phase is Phase.ON:
-        with _on(lab_dir, "drill reset") as attempt:
-            _end(lab_dir.work, _view(lab_dir.work, attempt, deps), Ending.RESET)
-    put_back(lab_dir, progress, deps=deps)
+    """End an attempt in whatever phase, without a grade, and put the lab back.
+
+    An attempt whose files cannot be read is not in the history: this is the only way out of it.
+    """
+    with _held(lab_dir, "drill reset"):
+        try:
+            attempt = attempts.load(lab_dir.work)
+            view = _view(lab_dir.work, attempt, deps) if attempt.phase is Phase.ON else None
+        except (Corrupted, BadFile, BadUsage) as error:
+            progress.say(f"the attempt is not in the history: {error.message}")
+            view = None
+        if view:
+            _end(lab_dir.work, view, Ending.RESET)
+        _restore(lab_dir, progress, deps)
 
 
 def put_back(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
     """Restore the lab after an attempt, and forget the attempt."""
-    deps.restore(lab_dir, progress)
-    forget(lab_dir)
+    with _held(lab_dir, "drill reset"):
+        _restore(lab_dir, progress, deps)
 
 
 def told(lab_dir: LabDir, attempt: Attempt, text: str) -> str:
@@ -202,6 +209,19 @@ def told(lab_dir: LabDir, attempt: Attempt, text: str) -> str:
         return machine if is_name else str(lab.machine(machine).address)
 
     return _filled(text.strip(), attempt, shown)
+
+
+def _held(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
+    """Lock the lab to put it back, also after a restore that was interrupted."""
+    return labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_restore=True, amid_drill=True)
+
+
+def _restore(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:
+    """Put the lab back, and forget the attempt. The caller holds the lab's lock."""
+    deps.restore(lab_dir, progress)
+    # first the file that says that a drill is on
+    lab_dir.work.attempt.unlink(missing_ok=True)
+    shutil.rmtree(lab_dir.work.drill, ignore_errors=True)
 
 
 @contextmanager
@@ -258,10 +278,3 @@ def _filled(text: str, attempt: Attempt, shown: Callable[[str, bool], str]) -> s
         return f"{{{name}{'.name' if is_name else ''}}}"
 
     return placeholders.fill(text, meaning)
-
-
-def forget(lab_dir: LabDir) -> None:
-    """Remove an attempt. Its lab must be put back before, or right after this."""
-    # first the file that says that a drill is on
-    lab_dir.work.attempt.unlink(missing_ok=True)
-    shutil.rmtree(lab_dir.work.drill, ignore_errors=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from halab.config.drill import Act
 from halab.config.twin import Verdict
+from halab.drill import attempt as attempts
 from halab.drill import breaker, library, play
 from halab.drill.attempt import Attempt
 from halab.drill.grade import Grade, TaskState
@@ -111,21 +112,21 @@ def prove(
     trials = [NOTHING, *drill.wrong, SOLUTION]
     labs.require_no_drill(lab_dir)
     view: View | None = None
+    last: Attempt | None = None
     try:
         for trial in trials:
-            view = view or play.start(lab_dir, name, progress, seed=seed, is_proof=True, deps=deps)
+            view = view or play.start(
+                lab_dir, name, progress, seed=seed, is_proof=True, after=last, deps=deps
+            )
             judged, view = _tried(lab_dir, trial, view, progress, deps, act)
+            last = view.attempt
             yield judged
-            if trial == NOTHING and view.outcome is None:
-                continue
-            if trial == SOLUTION:
-                play.put_back(lab_dir, progress, deps=deps)
-            else:
-                # the next start puts the lab back
-                play.forget(lab_dir)
-            view = None
+            if trial != NOTHING or view.outcome:
+                view = None
+        play.put_back(lab_dir, progress, deps=deps)
     except HalabError:
-        if lab_dir.work.attempt.exists():
+        # another attempt than that of a proof belongs to a learner, who began after somebody had reset the proof
+        if lab_dir.work.attempt.exists() and attempts.load(lab_dir.work).is_proof:
             play.put_back(lab_dir, progress, deps=deps)
         raise
 

@@ -120,25 +120,28 @@ def delete(lab_dir: LabDir, name: str) -> None:
         machines.delete_snapshot(name)
 
 
-def restore(lab_dir: LabDir, name: str, progress: Progress, *, amid_drill: bool = False) -> Observation:
+def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
     """Restore the whole lab to a snapshot and wait until it is steady. Open faults are gone afterwards.
 
     After an interruption, only another restore or `down` may change the lab.
     """
-    doing = f"snapshot restore, process {os.getpid()}"
-    with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=amid_drill):
-        lab = labs.existing(lab_dir)
-        machines = providers.machines(lab_dir, lab)
-        snapshot = _by_name(snapshots(machines), name)
-        if not snapshot.is_complete:
-            raise LabProblem(
-                f"the snapshot {name} is incomplete: {', '.join(snapshot.missing)} missing",
-                hint=f"delete it with `halab snapshot delete {name}`",
-            )
-        restore_locked(lab_dir, machines, name, progress)
-        # containers have booted; virtual machines continue with a stepped clock, and their leases expire only now
-        continues = lab.provider is ProviderKind.LIBVIRT
-        return wait_steady(lab_dir, lab, progress, hold_seconds=hold_seconds(lab), all_booted=not continues)
+    with labs.locked(lab_dir, f"snapshot restore, process {os.getpid()}", amid_restore=True):
+        return _restore(lab_dir, name, progress)
+
+
+def _restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
+    lab = labs.existing(lab_dir)
+    machines = providers.machines(lab_dir, lab)
+    snapshot = _by_name(snapshots(machines), name)
+    if not snapshot.is_complete:
+        raise LabProblem(
+            f"the snapshot {name} is incomplete: {', '.join(snapshot.missing)} missing",
+            hint=f"delete it with `halab snapshot delete {name}`",
+        )
+    restore_locked(lab_dir, machines, name, progress)
+    # containers have booted; virtual machines continue with a stepped clock, and their leases expire only now
+    continues = lab.provider is ProviderKind.LIBVIRT
+    return wait_steady(lab_dir, lab, progress, hold_seconds=hold_seconds(lab), all_booted=not continues)
 
 
 def hold_seconds(lab: Lab) -> float:
@@ -146,10 +149,16 @@ def hold_seconds(lab: Lab) -> float:
     return lab.lease_seconds + _AFTER_LEASE_SECONDS if lab.provider is ProviderKind.LIBVIRT else 0
 
 
-def reset(lab_dir: LabDir, progress: Progress, *, amid_drill: bool = False) -> Observation:
+def reset(lab_dir: LabDir, progress: Progress) -> Observation:
     """Restore the snapshot that `up` saved. Raises LabProblem if there is none."""
     require_after_up(lab_dir)
-    return restore(lab_dir, AFTER_UP, progress, amid_drill=amid_drill)
+    return restore(lab_dir, AFTER_UP, progress)
+
+
+def reset_locked(lab_dir: LabDir, progress: Progress) -> Observation:
+    """Like `reset`, for a caller that holds the lab's lock."""
+    require_after_up(lab_dir)
+    return _restore(lab_dir, AFTER_UP, progress)
 
 
 def require_after_up(lab_dir: LabDir) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,11 +41,15 @@ debrief: It was {held.name}.
 
 @dataclass
 class DrillRoom:
-    """`found` is what every check finds. `errors` are raised by the step of that name. `did` has all steps."""
+    """`found` is what every check finds. `did` has all steps.
+
+    `during` is called in the step of that name, and `errors` are raised by it.
+    """
 
     folder: Path
     found: dict[str, TaskState] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
+    during: dict[str, Callable[[], None]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     at: datetime = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
     progress: Recorded = field(default_factory=Recorded)
@@ -82,6 +86,7 @@ class DrillRoom:
 
     def _step(self, name: str) -> None:
         self.did.append(name)
+        self.during.get(name, lambda: None)()
         if name in self.errors:
             raise self.errors[name]
 

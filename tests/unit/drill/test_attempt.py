@@ -103,6 +103,20 @@ def test_a_start_that_was_interrupted_can_only_be_reset(room: DrillRoom) -> None
     assert attempts.history(room.work) == []
 
 
+@pytest.mark.parametrize("step", ["restore-lab", "break"])
+def test_no_other_process_can_reset_a_drill_that_starts(step: str, room: DrillRoom) -> None:
+    refused: list[str] = []
+
+    def reset() -> None:
+        with pytest.raises(LabProblem, match="in use: drill start") as caught:
+            play.reset(room.lab_dir, room.progress, deps=room.deps)
+        refused.append(str(caught.value))
+
+    room.during[step] = reset
+    start(room)
+    assert refused and room.work.attempt.exists()
+
+
 def test_an_attempt_goes_on_in_another_process_although_its_files_have_changed(room: DrillRoom) -> None:
     start(room)
     room.write("title: something else\n")
@@ -283,6 +297,24 @@ def test_a_state_that_was_changed_by_hand_is_named(room: DrillRoom) -> None:
     room.work.attempt.write_text("{}")
     with pytest.raises(Corrupted, match="cannot read .*attempt.json"):
         play.status(room.lab_dir, deps=room.deps)
+
+
+@pytest.mark.parametrize("file", ["attempt.json", "drill.yml"])
+def test_an_attempt_that_cannot_be_read_is_reset_but_not_in_the_history(file: str, room: DrillRoom) -> None:
+    start(room)
+    (room.work.drill / file).write_text("{}")
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    assert room.did[-1] == "restore-lab"
+    assert not room.work.drill.exists()
+    assert attempts.history(room.work) == []
+    assert "the attempt is not in the history" in room.progress.lines[-1]
+
+
+def test_a_reset_goes_on_after_a_restore_that_was_interrupted(room: DrillRoom) -> None:
+    start(room)
+    room.work.restoring.write_text("up\n")
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    assert not room.work.attempt.exists()
 
 
 def test_a_history_that_was_changed_by_hand_is_named_with_its_line(room: DrillRoom) -> None:

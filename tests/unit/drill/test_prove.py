@@ -91,6 +91,38 @@ def test_a_lab_that_does_not_answer_is_an_error_and_is_put_back(room: DrillRoom)
     assert not room.work.attempt.exists()
 
 
+def test_a_lab_that_is_broken_is_always_on_record(room: DrillRoom) -> None:
+    on_record: list[bool] = []
+    room.during["require"] = lambda: on_record.append(room.work.attempt.exists())
+    proved(room)
+    assert on_record == [False, True, True]
+
+
+def test_a_lab_that_cannot_be_broken_again_is_put_back(room: DrillRoom) -> None:
+    def fail() -> None:
+        if room.did.count("require") == 2:
+            raise LabProblem("the engine does not answer")
+
+    room.during["require"] = fail
+    with pytest.raises(LabProblem, match="the engine does not answer"):
+        proved(room)
+    assert room.did[-2:] == ["require", "restore-lab"]
+    assert not room.work.attempt.exists()
+
+
+def test_a_proof_does_not_end_a_drill_that_began_in_between(room: DrillRoom) -> None:
+    from halab.drill import play
+
+    trials = prove(room.lab_dir, room.name, room.progress, seed=7, deps=room.deps, act=room.act)
+    assert [next(trials).name, next(trials).name] == ["do nothing", "restart"]
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    room.wait(60)
+    learner = play.start(room.lab_dir, room.name, room.progress, deps=room.deps)
+    with pytest.raises(LabProblem, match="a drill is on"):
+        next(trials)
+    assert attempts.load(room.work) == learner.attempt
+
+
 def test_the_drill_of_a_learner_is_not_disturbed(room: DrillRoom) -> None:
     from halab.drill import play
 
