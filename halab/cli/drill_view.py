@@ -74,8 +74,11 @@ def ending(view: View, told: Told) -> Iterator[str]:
     verdict = _VERDICTS[outcome.verdict and str(outcome.verdict)]
     yield f"{view.attempt.drill}: {verdict} ({_ENDINGS[outcome.ending]}, after {duration(outcome.seconds)})"
     yield f"  {score_line(view.grade)}"
+    done = [task.name for task in view.grade.tasks if task.state == "done"]
     for name, seconds in sorted(outcome.held.items(), key=lambda item: item[1]):
-        yield f"  {name} was done after {duration(seconds)}"
+        # what held once and does not hold at the end has no points
+        if name in done:
+            yield f"  {name} was done after {duration(seconds)}"
     yield from _section("Debrief", told(view.drill.debrief))
 
 

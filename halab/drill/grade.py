@@ -18,7 +18,9 @@ class TaskState(StrEnum):
     NOT_YET = "not-yet"
     NOT_ASKED = "not-asked"  # could not be asked: that is never the learner's fault
     WAITING = "waiting"  # it holds, but a task that it needs is not done
-    CLOSED = "closed"  # a question without any tries left
+    CLOSED = (
+        "closed"  # a question without any tries left, or a task that needs one: no points for it any more
+    )
 
 
 @dataclass(frozen=True)
@@ -49,26 +51,22 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Grade:
-    """`cost` is that of the hints. `reachable` is the score if every task that could not be asked were done."""
+    """`cost` is that of the hints. `most_points` are those if every task that could not be asked were done."""
 
     tasks: tuple[TaskResult, ...]
+    most_points: int
     cost: int
     total: int
     passing_score: int
 
     @property
     def points(self) -> int:
-        return self._points(TaskState.DONE)
+        return sum(task.points for task in self.of(TaskState.DONE))
 
     @property
     def score(self) -> int:
         """In percent, from 0 to 100."""
         return self._percent(self.points)
-
-    @property
-    def reachable(self) -> int:
-        unknown = self._points(TaskState.NOT_ASKED) + self._points(TaskState.WAITING)
-        return self._percent(self.points + unknown)
 
     @property
     def is_complete(self) -> bool:
@@ -80,14 +78,11 @@ class Grade:
         """Pass or fail by the score; error if the tasks that could not be asked decide."""
         if self.score >= self.passing_score:
             return Verdict.PASS
-        could_pass = self.of(TaskState.NOT_ASKED) and self.reachable >= self.passing_score
+        could_pass = self._percent(self.most_points) >= self.passing_score
         return Verdict.ERROR if could_pass else Verdict.FAIL
 
     def of(self, state: TaskState) -> list[TaskResult]:
         return [task for task in self.tasks if task.state is state]
-
-    def _points(self, state: TaskState) -> int:
-        return sum(task.points for task in self.of(state))
 
     def _percent(self, points: int) -> int:
         # rounded down: 69.9 % does not reach 70 %
@@ -97,20 +92,28 @@ class Grade:
 def grade(drill: Drill, found: Mapping[str, Finding], effort: Effort) -> Grade:
     """Grade what was found. A task that is not in `found` was not asked for yet."""
     findings = {name: _finding(task, found.get(name), effort, name) for name, task in drill.tasks.items()}
-    done: set[str] = set()
+    done = _counting(drill, findings, TaskState.DONE)
+    could_be_done = _counting(drill, findings, TaskState.DONE, TaskState.NOT_ASKED)
+    left = _counting(drill, findings, TaskState.DONE, TaskState.NOT_ASKED, TaskState.NOT_YET)
+    results = tuple(
+        _result(name, task, findings[name], done=done, left=left) for name, task in drill.tasks.items()
+    )
+    most = sum(drill.tasks[name].points for name in could_be_done)
+    cost = sum(hint.cost for hint in drill.hints[: effort.hints])
+    return Grade(results, most, cost, drill.total, drill.passing_score)
+
+
+def _counting(drill: Drill, findings: Mapping[str, Finding], *states: TaskState) -> set[str]:
+    """The tasks that are in one of these states, as are all that they need, directly or through others."""
+    counting: set[str] = set()
     # a task may be written before those that it needs
     for _ in drill.tasks:
-        done |= {
+        counting |= {
             name
             for name, task in drill.tasks.items()
-            if findings[name].state is TaskState.DONE and done.issuperset(task.needs)
+            if findings[name].state in states and counting.issuperset(task.needs)
         }
-    results = tuple(
-        _result(name, task, findings[name], [other for other in task.needs if other not in done])
-        for name, task in drill.tasks.items()
-    )
-    cost = sum(hint.cost for hint in drill.hints[: effort.hints])
-    return Grade(results, cost, drill.total, drill.passing_score)
+    return counting
 
 
 def of_judgement(judgement: Judgement) -> Finding:
@@ -163,7 +166,12 @@ def _question(task: Task, answers: Sequence[str]) -> Finding:
     return Finding(TaskState.NOT_YET, f"{left} {'try' if left == 1 else 'tries'} left")
 
 
-def _result(name: str, task: Task, finding: Finding, lacking: list[str]) -> TaskResult:
-    if finding.state is TaskState.DONE and lacking:
+def _result(name: str, task: Task, finding: Finding, *, done: set[str], left: set[str]) -> TaskResult:
+    """`done` are the tasks that count, `left` those that count or may still do so."""
+    lost = [other for other in task.needs if other not in left]
+    lacking = [other for other in task.needs if other not in done]
+    if lost:
+        finding = Finding(TaskState.CLOSED, f"it needs {', '.join(lost)}")
+    elif finding.state is TaskState.DONE and lacking:
         finding = Finding(TaskState.WAITING, f"for {', '.join(lacking)}")
     return TaskResult(name, task.text.strip(), task.points, finding.state, finding.seen)

@@ -146,9 +146,10 @@ def _sampled(
     try:
         with watching(lab_dir, site, api, scenario, folder, attempt.objects) as watch:
             _open_window(watch.timeline, attempt)
+            opened = watch.timeline.now()
             watch.await_expected()
             if any(expected.during for expected in drill.expected.values()):
-                site.clock.sleep(max(0.0, drill.observe - watch.timeline.now()))
+                site.clock.sleep(max(0.0, opened + drill.observe - watch.timeline.now()))
                 _close_window(watch.timeline)
                 site.clock.sleep(_EVIDENCE_SECONDS)
             return dict(zip(names, watch.findings(), strict=True))

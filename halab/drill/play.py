@@ -150,11 +150,11 @@ def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS
             known = view.drill.questions
             what = "has no answer: solve it on the lab" if name in view.drill.tasks else "does not exist"
             raise BadUsage(f"the task {name} {what}{nearest(name, known) if known else ''}")
-        state = next(result.state for result in view.grade.tasks if result.name == name)
-        if state in (TaskState.DONE, TaskState.WAITING):
+        result = next(result for result in view.grade.tasks if result.name == name)
+        if result.state in (TaskState.DONE, TaskState.WAITING):
             raise BadUsage(f"the task {name} is answered already")
-        if state is TaskState.CLOSED:
-            raise BadUsage(f"the task {name} has no tries left")
+        if result.state is TaskState.CLOSED:
+            raise BadUsage(f"the task {name} is closed: {result.seen}")
         right = is_right(task, text)
         attempt = attempt.answered(name, text, view.seconds, is_right=right)
         attempts.save(lab_dir.work, attempt)

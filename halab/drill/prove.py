@@ -162,4 +162,7 @@ def _judged(trial: str, view: View) -> Trial:
         problem = f"done without any repair: {names}"
     elif trial not in (NOTHING, SOLUTION) and result.verdict is Verdict.PASS:
         problem = f"it passes with {result.score} %: {names} done"
+    elif trial != SOLUTION and result.verdict is Verdict.ERROR:
+        unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.NOT_ASKED)]
+        problem = f"it might pass, because these could not be asked: {'; '.join(unknown)}"
     return Trial(trial, result, problem)

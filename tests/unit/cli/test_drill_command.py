@@ -114,6 +114,18 @@ def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
     assert main(["drill", "status"]) == 3
 
 
+def test_the_end_has_the_times_of_the_tasks_that_are_done(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    room.found = {"back": DONE, "held-once": DONE}
+    room.wait(30)
+    assert main(["drill", "check"]) == 1
+    room.found = {"back": NOT_YET, "held-once": NOT_YET}
+    assert main(["drill", "check", "--final"]) == 1
+    shown = capsys.readouterr().out
+    assert "held-once was done after 30 s" in shown
+    assert "back was done" not in shown
+
+
 def test_a_final_check_that_fails_exits_with_1(room: DrillRoom, capsys: Shown) -> None:
     started(capsys)
     code, data = checked(capsys, "--final")

@@ -217,7 +217,7 @@ def test_a_wrong_answer_costs_a_try_and_a_closed_question_takes_no_more(room: Dr
     start(room)
     assert not answer(room, "cp1")
     assert not answer(room, "cp3")
-    with pytest.raises(BadUsage, match="who has no tries left"):
+    with pytest.raises(BadUsage, match="who is closed: no tries left"):
         answer(room, "cp2")
 
 

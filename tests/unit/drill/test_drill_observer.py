@@ -41,6 +41,7 @@ class Asked:
         self.states: Sequence[StateReading] = ()
         self.config: SamplerConfig | None = None
         self.error: Exception | None = None
+        self.starts_after = 0.0
         self.checks: list[float] = []
         self.lab_copies: list[LabDir] = []
         self.outcome = Checks(1, 0)
@@ -72,6 +73,7 @@ class Asked:
         self.config = config
         if self.error:
             raise self.error
+        self.site.clock.sleep(self.starts_after)
         Path(config.samples).write_text("".join(f"{sample.to_json()}\n" for sample in self.samples))
         Path(config.states).write_text("".join(f"{state.to_json()}\n" for state in self.states))
         yield lambda: None
@@ -150,6 +152,13 @@ def test_a_share_is_counted_over_the_whole_check(failed: Any, state: TaskState, 
     assert asked.found(over)["back"].state is state
     assert isinstance(asked.site.clock, FakeClock)
     assert sum(asked.site.clock.slept) >= 13, "ten seconds, and the answers to the last questions"
+
+
+def test_a_sampler_that_starts_slowly_does_not_shorten_the_check(asked: Asked) -> None:
+    asked.starts_after = 8.0
+    asked.samples = samples("ready-via-lb", out=[(16, 16.3)])
+    over = "expect: {probe: ready-via-lb, failed_share: 0%, during: check}"
+    assert asked.found(over)["back"].state is TaskState.NOT_YET
 
 
 def test_only_the_probes_and_facts_of_the_tasks_are_asked_in_addition(asked: Asked) -> None:

@@ -109,6 +109,26 @@ def test_a_task_that_waits_for_one_that_could_not_be_asked_may_still_decide() ->
     assert graded(tasks, {"first": NOT_YET, "last": DONE}).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(
+    ("first", "last"), [(NOT_YET, NOT_ASKED), (NOT_YET, DONE), (NOT_ASKED, NOT_YET)], ids=str
+)
+def test_a_task_whose_points_cannot_count_does_not_make_an_error(first: TaskState, last: TaskState) -> None:
+    tasks = {"first": {"points": 20}, "last": {"points": 60, "needs": ["first"]}, "other": {"points": 20}}
+    result = graded(tasks, {"first": first, "last": last, "other": NOT_ASKED})
+    assert result.verdict is Verdict.FAIL, "without first and last, at most 40 of 100"
+
+
+def test_a_task_that_needs_a_closed_question_is_closed_so_that_the_attempt_can_end() -> None:
+    tasks = {**QUESTION, "fix": {"needs": ["who"]}, "clean": {"needs": ["fix"]}}
+    for found in (DONE, NOT_YET, NOT_ASKED):
+        result = graded(tasks, {"fix": found, "clean": DONE}, Effort(answers={"who": ["a", "b"]}))
+        assert [(task.state, task.seen) for task in result.tasks[1:]] == [
+            (TaskState.CLOSED, "it needs who"),
+            (TaskState.CLOSED, "it needs fix"),
+        ]
+        assert result.is_complete and result.verdict is Verdict.FAIL
+
+
 def test_an_edge_stays_done_and_a_level_does_not() -> None:
     tasks = {"edge": {"mode": "edge"}, "level": {"mode": "level"}}
     held = Effort(held=frozenset(tasks))
