@@ -18,6 +18,7 @@ from halab.files import replace
 from halab.report import wording
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread, Tally
 from halab.report.difference import FEWEST_RUNS, Difference, difference
+from halab.scenario.record.folder import Meta
 
 SCHEMA = 1
 PAGE, JSON = "comparison.html", "comparison.json"
@@ -57,14 +58,22 @@ class ComparedLab:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of one scenario on one lab. `against_first` is empty for the first lab."""
+    """One figure of one scenario on one lab. `difference` is that to the first lab, if both measured the figure."""
 
     lab: str
     passed: int
     runs: int
     spread: Spread | None
-    against_first: str
-    is_clear: bool
+    difference: Difference | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        return self.difference is not None and self.difference.is_clear
+
+    @property
+    def against_first(self) -> str:
+        """The difference as people read it; empty without one."""
+        return in_words(self.difference, self.spread) if self.difference and self.spread else ""
 
     @property
     def p50(self) -> str:
@@ -143,10 +152,15 @@ def html(folder: Path, comparison: Comparison) -> str:
         command=shlex.join(comparison.command),
         duration=format_duration,
         links=links,
-        provider=metas[0].provider if metas else "",
-        versions=wording.versions(metas[0]) if metas else [],
+        in_common=_in_common(metas),
         started=comparison.started.replace("T", " at ", 1),
     )
+
+
+def _in_common(metas: Sequence[Meta]) -> list[tuple[str, str]]:
+    """The provider and the versions that all labs have. A version that is compared is a setting of its lab."""
+    facts = [[("provider", meta.provider), *wording.versions(meta)] for meta in metas]
+    return [fact for fact in facts[0] if all(fact in others for others in facts)] if facts else []
 
 
 def text(folder: Path, comparison: Comparison) -> str:
@@ -164,7 +178,7 @@ def text(folder: Path, comparison: Comparison) -> str:
             {
                 "scenario": block.scenario,
                 "figure": block.figure,
-                "labs": [_row_as_data(block.rows[0], row) for row in block.rows],
+                "labs": [_row_as_data(row) for row in block.rows],
             }
             for block in comparison.blocks
         ],
@@ -172,9 +186,8 @@ def text(folder: Path, comparison: Comparison) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
-def _row_as_data(first: Row, row: Row) -> dict[str, Any]:
-    spread = row.spread
-    seen = _against(first.spread, spread) if row is not first else None
+def _row_as_data(row: Row) -> dict[str, Any]:
+    spread, seen = row.spread, row.difference
     return {
         "lab": row.lab,
         "passed": row.passed,
@@ -217,13 +230,8 @@ def _blocks(scenario: str, labs: Sequence[ComparedLab]) -> Iterator[Block]:
 
 def _row(lab: ComparedLab, scenario: str, spread: Spread | None, first: Spread | None) -> Row:
     passed, runs = lab.runs_of(scenario)
-    seen = _against(first, spread)
-    words = in_words(seen, spread) if seen and spread else ""
-    return Row(lab.name, passed, runs, spread, words, bool(seen and seen.is_clear))
-
-
-def _against(first: Spread | None, spread: Spread | None) -> Difference | None:
-    return difference(first.values, spread.values) if first and spread else None
+    seen = difference(first.values, spread.values) if first and spread else None
+    return Row(lab.name, passed, runs, spread, seen)
 
 
 def in_words(seen: Difference, spread: Spread) -> str:

@@ -11,11 +11,12 @@ import itertools
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 
-# The probability of an interval that misses the true difference, at most.
-_ERROR = 0.05
+# The probability of an interval that misses the true difference, at most. Exact, as the numbers of orders are.
+_ERROR = Fraction(5, 100)
 # Quantiles of the normal distribution: for 95 % (both sides), and for a power of 80 %.
 _CONFIDENCE_QUANTILE, _POWER_QUANTILE = 1.96, 0.84
 # The efficiency of the Mann-Whitney test against the t-test for normal distributions.
@@ -27,9 +28,9 @@ FEWEST_RUNS = 4
 class Difference:
     """How much larger the second set is, in the unit of the values, with an interval of at least 95 %.
 
-    `low` and `high` are None if there are too few values for any such interval (fewer than 4 in both sets).
-    `runs_needed` estimates how many values a set must have until a true difference of this size shows in four of five
-    comparisons; None if it shows already, or if there is none.
+    `low` and `high` are None if there are too few values for any such interval. 4 in each set are enough.
+    `runs_needed` estimates how many values each set must have until a true difference of this size shows in four of
+    five comparisons; None if it shows already, if there is none, or if a set has only one value.
     """
 
     shift: float
@@ -47,40 +48,44 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     """Compare two sets of at least one value each."""
     pairs = sorted(later - earlier for earlier, later in itertools.product(first, second))
     shift = statistics.median(pairs)
-    outside = _pairs_outside(len(first), len(second))
-    low, high = (None, None) if outside == 0 else (pairs[outside - 1], pairs[-outside])
+    rank = _rank(len(first), len(second))
+    low, high = (pairs[rank - 1], pairs[-rank]) if rank else (None, None)
     found = Difference(shift, low, high, None)
-    return found if found.is_clear else Difference(shift, low, high, _runs_needed(first, second, shift))
-
-
-def _pairs_outside(first: int, second: int) -> int:
-    """How many of the smallest, and of the largest, differences do not belong to the interval, plus one; 0 if none do.
-
-    Without a true difference, the number of pairs in which the second value is smaller has a known distribution.
-    """
-    total = math.comb(first + second, first)
-    probability, number = 0.0, 0
-    while True:
-        probability += _orders(first, second, number) / total
-        if 2 * probability > _ERROR:
-            return number
-        number += 1
+    return found if found.is_clear else replace(found, runs_needed=_runs_needed(first, second, shift))
 
 
 @cache
-def _orders(first: int, second: int, pairs: int) -> int:
-    """In how many orders of two sets exactly so many pairs have the second value before the first."""
-    if pairs < 0:
-        return 0
-    if first == 0 or second == 0:
-        return 1 if pairs == 0 else 0
-    # the largest value belongs to the first set, and all of the second are before it, or it belongs to the second
-    return _orders(first - 1, second, pairs - second) + _orders(first, second - 1, pairs)
+def _rank(first: int, second: int) -> int:
+    """The place of the interval's ends, from 1, among the smallest and the largest differences; 0 if there is none.
+
+    Without a true difference, the number of pairs in which the second value is smaller has a known distribution.
+    """
+    most = _ERROR / 2 * math.comb(first + second, first)
+    orders = itertools.accumulate(_orders(first, second))
+    return next(pairs for pairs, so_far in enumerate(orders) if so_far > most)
+
+
+def _orders(first: int, second: int) -> list[int]:
+    """In how many orders of two sets so many pairs have the second value before the first: 0 pairs, 1, up to half.
+
+    They are the coefficients of the Gaussian binomial: the product of (1 - q^(second + i)) / (1 - q^i), i to `first`.
+    """
+    half = first * second // 2
+    orders = [1] + [0] * half
+    for i in range(1, first + 1):
+        for pairs in range(half, second + i - 1, -1):
+            orders[pairs] -= orders[pairs - second - i]
+        for pairs in range(i, half + 1):
+            orders[pairs] += orders[pairs - i]
+    return orders
 
 
 def _runs_needed(first: Sequence[float], second: Sequence[float], shift: float) -> int | None:
-    if shift == 0 or len(first) < 2 or len(second) < 2:
+    fewest, most = sorted((len(first), len(second)))
+    if shift == 0 or fewest < 2:
         return None
     variance = (statistics.variance(first) + statistics.variance(second)) / 2
     needed = 2 * (_CONFIDENCE_QUANTILE + _POWER_QUANTILE) ** 2 * variance / shift**2 / _EFFICIENCY
-    return max(FEWEST_RUNS, math.ceil(needed))
+    # an estimate from few values may be no more than there were, which did not show it
+    more = fewest + 1 if fewest == most else most
+    return max(FEWEST_RUNS, more, math.ceil(needed))

@@ -27,10 +27,11 @@ COMMAND = ("halab", "compare", "--set", "load_balancer.kind=haproxy,nginx", "sto
 def played(tmp_path: Path) -> Callable[..., Runs]:
     """Runs on a lab that recovered after so many seconds."""
 
-    def play(lab: str, *recoveries: float) -> Runs:
+    def play(lab: str, *recoveries: float, kubernetes: str = META.kubernetes) -> Runs:
         runs = []
         for number, seconds in enumerate(recoveries):
-            built = MadeRun(recover_seconds=seconds, meta=replace(META, scenario="stop-apiserver"))
+            meta = replace(META, scenario="stop-apiserver", kubernetes=kubernetes)
+            built = MadeRun(recover_seconds=seconds, meta=meta)
             folder = RunFolder(tmp_path / lab / f"run-{number}")
             folder.make()
             folder.meta.write_text(built.meta.to_json())
@@ -129,6 +130,18 @@ def test_a_scenario_without_any_judged_run_is_listed(played: Callable[..., Runs]
     compared = of(("haproxy", bad), ("nginx", with_verdict(played("b", 10), Verdict.SKIP)))
     (row, _) = block(compared, CLIENTS).rows
     assert (row.passed, row.runs, row.spread) == (0, 1, None)
+
+
+def test_a_version_that_is_compared_is_not_said_of_all_labs(
+    played: Callable[..., Runs], tmp_path: Path
+) -> None:
+    runs = played("a", *FAST, kubernetes="1.36.9")
+    same = comparison.html(tmp_path, of(("first", runs), ("second", runs)))
+    assert f"All labs have provider {META.provider}, kubernetes 1.36.9" in same
+    newer = played("b", *FAST, kubernetes="1.37.0")
+    other = comparison.html(tmp_path, of(("old", runs), ("new", newer)))
+    assert f"All labs have provider {META.provider}" in other
+    assert "1.36.9" not in other and "1.37.0" not in other
 
 
 def test_the_files_have_the_same_figures(played: Callable[..., Runs], tmp_path: Path) -> None:

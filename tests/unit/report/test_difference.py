@@ -14,7 +14,7 @@ from halab.report.difference import difference
 @pytest.mark.parametrize(
     ("first", "second", "rank"),
     # one more than the critical values of U for 5 %, both sides, as tables of the Mann-Whitney test have them
-    [(4, 4, 1), (4, 5, 2), (5, 5, 3), (3, 5, 1), (5, 10, 9), (8, 8, 14), (10, 10, 24)],
+    [(4, 4, 1), (4, 5, 2), (5, 5, 3), (3, 5, 1), (5, 10, 9), (8, 8, 14), (10, 10, 24), (20, 20, 128)],
 )
 def test_the_interval_has_the_rank_that_tables_have(first: int, second: int, rank: int) -> None:
     # all differences are different: 1, 2, …, first times second
@@ -60,6 +60,20 @@ def test_an_unclear_difference_says_how_many_runs_it_takes() -> None:
     # the same difference with a tenth of the noise takes fewer runs
     quiet = difference([10.0, 10.4, 9.9, 10.3], [10.2, 10.35, 10.25, 10.5])
     assert quiet.is_clear or (quiet.runs_needed or 0) < few.runs_needed
+
+
+def test_it_takes_more_runs_than_those_that_did_not_show_the_difference() -> None:
+    """Four values of each set would be enough for their shift and deviation, if the sets did not touch."""
+    close = difference([1.0, 2.0, 3.0, 4.0], [4.0, 5.9, 6.0, 7.0])
+    assert (close.is_clear, close.runs_needed) == (False, 5)
+    fewer = difference([1.0, 2.0, 3.0, 4.0, 3.5, 2.5], [3.4, 5.9, 6.0])
+    assert (fewer.is_clear, fewer.runs_needed) == (False, 6)
+
+
+def test_thousands_of_values_are_compared() -> None:
+    seen = difference([float(number) for number in range(1000)], [0.5])
+    # the one value has 1001 places among the others: 25 at each end are 2.5 % at the most
+    assert (seen.low, seen.high) == (-974.5, -23.5)
 
 
 def share_of_clear(draws: Sequence[tuple[list[float], list[float]]]) -> float:
