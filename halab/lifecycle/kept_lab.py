@@ -19,6 +19,8 @@ from halab.lifecycle.down import down_locked
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.own_files import OwnFiles
 from halab.machines.guests import on_all
+from halab.machines.host import allocation
+from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines, Provider
 from halab.printable import counted
 from halab.progress import Progress
@@ -55,9 +57,10 @@ def remove_if_changed(
 ) -> None:
     """Remove a kept lab whose lab file, box or patches are no longer those that it was built with.
 
-    Nothing happens if no lab is kept. The caller holds the lab's lock.
+    Nothing happens if no lab is kept, or if its networks are not on record: `up` says what to do with such a lab. The
+    caller holds the lab's lock.
     """
-    if not lab_dir.work.kept.exists():
+    if not lab_dir.work.kept.exists() or allocation.of(lab_dir.work.path) is None:
         return
     reason = _change(lab_dir, own, patches, progress)
     if reason:
@@ -71,12 +74,14 @@ def bring_back(lab_dir: LabDir, machines: LabMachines, progress: Progress) -> in
         return 0
     lab = machines.lab
     names = [machine.name for machine in lab.machines]
-    if lab.provider is ProviderKind.DOCKER:
+    gone = [name for name in names if machines.state(name) is PowerState.GONE]
+    if lab.provider is ProviderKind.DOCKER and not gone:
         with progress.step(f"start {counted(len(names), 'machine')} that the lab has kept"):
             # without Vagrant, which takes seconds for each call
             on_all(names, machines.power().start)
         lab_dir.work.kept.unlink()
     else:
+        # makes what somebody has removed in the meantime, too
         snapshot.restore_locked(lab_dir, machines, snapshot.AFTER_UP, progress)
     return len(names)
 
@@ -84,13 +89,12 @@ def bring_back(lab_dir: LabDir, machines: LabMachines, progress: Progress) -> in
 def _change(lab_dir: LabDir, own: OwnFiles, patches: Mapping[str, str], progress: Progress) -> str:
     """What differs from the lab that was kept, in words; empty if nothing does that machines are built from."""
     lab = labs.allocated(lab_dir)
-    changed = machine_info.changes(lab_dir.work, lab)
+    changed = [
+        *machine_info.changes(lab_dir.work, lab),
+        *machine_info.changed_patches(lab_dir.work, patches),
+    ]
     if changed:
-        return "; ".join(changed)
-    try:
-        machine_info.require_same_patches(lab_dir.work, lab_dir.written.kubeadm.patches, patches)
-    except LabProblem as error:
-        return error.message
+        return machine_info.in_words(changed)
     base = providers.base(lab_dir, lab, progress)
     rendered = workfiles.rendered(lab_dir, lab, patches, own, base=base)
     if lab_dir.work.kept.read_text().strip() != _digest(rendered[_VAGRANTFILE]):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ _KUBEADM_HINT = "kubeadm reads these settings when it makes the cluster: "
 _UNSET = object()
 
 
+@dataclass(frozen=True)
+class Change:
+    """What differs between the lab file and the machines, in words. `of_kubeadm`: kubeadm read it for the cluster."""
+
+    text: str
+    of_kubeadm: bool = False
+
+
 def record(work: Work, lab: Lab, patches: Mapping[str, str] | None = None) -> dict[str, str]:
     """The content of the record, as file name → text. `patches` are the user's for kubeadm."""
     kubeadm = {_KUBEADM: lab.kubeadm.documents, _PATCHES: dict(patches or {})}
@@ -35,38 +44,51 @@ def require_same(file: Path, work: Work, lab: Lab) -> None:
     """Raise LabProblem if the lab file contradicts the machines that exist. It may add new machines."""
     changed = changes(work, lab)
     if changed:
-        in_kubeadm = any(change.startswith(f"{_KUBEADM}.") for change in changed)
         raise LabProblem(
-            f"{file} does not describe the lab that is up: {'; '.join(changed)}",
-            hint=(_KUBEADM_HINT if in_kubeadm else "")
+            f"{file} does not describe the lab that is up: {in_words(changed)}",
+            hint=(_KUBEADM_HINT if any(change.of_kubeadm for change in changed) else "")
             + f"rebuild the lab with `halab down && halab up`, or change {file} back",
         )
 
 
-def changes(work: Work, lab: Lab) -> list[str]:
-    """What the lab file contradicts of the machines that were built, in words. New machines are no contradiction."""
+def in_words(changed: Sequence[Change]) -> str:
+    return "; ".join(change.text for change in changed)
+
+
+def changes(work: Work, lab: Lab) -> list[Change]:
+    """What the lab file contradicts of the machines that were built. New machines are no contradiction."""
     recorded, now = _read_record(work), _settings(lab)
     if not recorded:
         return []
     before = {name: value for name, value in recorded.items() if name not in (_WORK, _KUBEADM, _PATCHES)}
     changed = [
-        f"{name} is {value} in the lab and {now[name]} in the file"
+        Change(f"{name} is {value} in the lab and {now[name]} in the file")
         for name, value in before.items()
         if now.get(name, value) != value
     ]
-    changed += [f"{name} is missing from the file" for name in before if name not in now]
-    return changed + list(_differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM))
+    changed += [Change(f"{name} is missing from the file") for name in before if name not in now]
+    in_kubeadm = _differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM)
+    return changed + [Change(text, of_kubeadm=True) for text in in_kubeadm]
+
+
+def changed_patches(work: Work, now: Mapping[str, str]) -> list[Change]:
+    """The user's patches for kubeadm that are not those with which the lab was built."""
+    if not _read_record(work):
+        return []
+    before = patches(work)
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if not changed:
+        return []
+    text = f"these patches for kubeadm have changed since the lab was built: {', '.join(changed)}"
+    return [Change(text, of_kubeadm=True)]
 
 
 def require_same_patches(work: Work, folder: str | None, now: Mapping[str, str]) -> None:
     """Raise LabProblem if the user's patches for kubeadm are not those with which the lab was built."""
-    if not _read_record(work):
-        return
-    before = patches(work)
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    changed = changed_patches(work, now)
     if changed:
         raise LabProblem(
-            f"these patches for kubeadm have changed since the lab was built: {', '.join(changed)}",
+            in_words(changed),
             hint=f"{_KUBEADM_HINT}rebuild the lab with `halab down && halab up`, or undo the change in "
             f"{folder or 'the lab file'}",
         )

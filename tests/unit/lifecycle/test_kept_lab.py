@@ -18,6 +18,7 @@ from halab.lifecycle import kept_lab, providers, snapshot, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.own_files import OwnFiles
+from halab.machines.host import allocation
 from halab.machines.power import PowerState
 
 VIRTUAL = lab_of(name="ha", provider=ProviderKind.LIBVIRT)
@@ -94,6 +95,25 @@ def test_virtual_machines_are_only_switched_off_and_the_next_up_restores_their_m
     assert not lab_dir.work.kept.exists()
 
 
+def test_a_kept_container_that_was_removed_is_made_again_from_the_snapshot(
+    containers: FakeMachines, lab_dir: LabDir, power: FakePower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_lab.keep(lab_dir, Recorded())
+    containers.restored.clear()
+    power.states["cp2"] = PowerState.GONE
+    booted: list[str] = []
+
+    def boot(*given: object) -> None:
+        booted.extend(name for name in NAMES if power.state(name) is PowerState.GONE)
+        power.states["cp2"] = PowerState.OFF
+
+    monkeypatch.setattr(snapshot, "boot", boot)
+    assert kept_lab.bring_back(lab_dir, containers, Recorded()) == len(NAMES)  # type: ignore[arg-type]
+    assert booted == ["cp2"]
+    assert sorted(containers.restored) == sorted(NAMES) and states(power) == {PowerState.RUNNING}
+    assert not lab_dir.work.kept.exists()
+
+
 def test_a_lab_that_is_not_kept_is_not_brought_back(
     containers: FakeMachines, lab_dir: LabDir, power: FakePower
 ) -> None:
@@ -145,9 +165,9 @@ class Changes:
         self.removed += 1
         return []
 
-    def ask(self) -> None:
+    def ask(self, patches: Mapping[str, str] | None = None) -> None:
         provider: Any = None
-        kept_lab.remove_if_changed(self.lab_dir, provider, OwnFiles(), {}, self.progress)
+        kept_lab.remove_if_changed(self.lab_dir, provider, OwnFiles(), patches or {}, self.progress)
 
 
 def test_a_kept_lab_with_the_same_files_is_used(
@@ -202,6 +222,29 @@ def test_a_kept_lab_that_the_lab_file_no_longer_describes_is_removed(
     (line,) = changes.progress.lines
     assert line.startswith(
         "the kept lab is removed and a new one is built: kubeadm.cluster.clusterName is not set"
+    )
+
+
+def test_a_kept_lab_whose_networks_are_not_on_record_is_left_to_up(
+    lab_dir: LabDir, containers: FakeMachines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_lab.keep(lab_dir, Recorded())
+    allocation.release(lab_dir.work.path)
+    changes = Changes(monkeypatch, lab_dir, "another box")
+    changes.ask()
+    assert changes.removed == 0
+
+
+def test_a_kept_lab_with_other_patches_for_kubeadm_is_removed(
+    lab_dir: LabDir, containers: FakeMachines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_lab.keep(lab_dir, Recorded())
+    changes = Changes(monkeypatch, lab_dir)
+    changes.ask({"etcd.yaml": "metadata: {}\n"})
+    assert changes.removed == 1
+    assert (
+        "these patches for kubeadm have changed since the lab was built: etcd.yaml"
+        in changes.progress.lines[0]
     )
 
 
