@@ -9,42 +9,58 @@ from pathlib import Path
 from halab.config import lab_variants
 from halab.config.lab_variants import Variant
 from halab.errors import BadFile, BadUsage, HalabError, HostProblem
+from halab.files import write_hint
 from halab.lifecycle.lab import open_file
 
 _LAB_FILE = "lab.yml"
+# Every lab has a lab file and a work folder of its own: two labs in one work folder would be mixed up.
+_NEVER_LINKED = ("..", _LAB_FILE, ".halab")
 _HINT = "choose another folder with --in FOLDER"
 
 
 def prepare(original: Path, variants: Sequence[Variant], folder: Path) -> list[Path]:
     """Make a folder for each variant, and return the paths of their lab files. `original` is the user's lab file.
 
-    All lab files are checked before anything is built. If one is wrong, nothing is left. Raises BadFile for the first
-    lab file that is wrong, and BadUsage for a folder that has files.
+    All lab files are checked before anything is built. If one is wrong, nothing is left. Raises BadUsage for a wrong
+    lab file and for a folder that has files, and HostProblem if a folder cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadUsage(f"the folder of the comparison is not empty: {folder}", hint=_HINT)
     is_new = not folder.exists()
+    made: list[Path] = []
     try:
-        return [_prepare(original, variant, folder / variant.name) for variant in variants]
-    except BaseException:
         for variant in variants:
-            shutil.rmtree(folder / variant.name, ignore_errors=True)
+            _make(folder / variant.name)
+            made.append(folder / variant.name)
+            _fill(made[-1], original, variant)
+        return [path / _LAB_FILE for path in made]
+    except BaseException:
+        # and no other folder: another comparison may have begun here
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
         if is_new and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         raise
 
 
-def _prepare(original: Path, variant: Variant, folder: Path) -> Path:
-    lab_file = folder / _LAB_FILE
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
+    except OSError as error:
+        raise _not_written(folder, error) from error
+
+
+def _fill(folder: Path, original: Path, variant: Variant) -> None:
+    """Write the lab file, link the files that it names, and check it."""
+    lab_file = folder / _LAB_FILE
+    try:
         lab_file.write_text(variant.text)
         for name in {path.parts[0] for path in lab_variants.own_files(variant.text) if path.parts}:
             own = original.resolve().parent / name
-            if name not in ("..", _LAB_FILE) and own.exists() and own != folder.resolve():
+            if name not in _NEVER_LINKED and own.exists() and own != folder.resolve():
                 (folder / name).symlink_to(own)
     except OSError as error:
-        raise HostProblem(f"cannot write {folder}: {(error.strerror or str(error)).lower()}") from error
+        raise _not_written(folder, error) from error
     try:
         open_file(lab_file)
     except BadFile as error:
@@ -54,4 +70,9 @@ def _prepare(original: Path, variant: Variant, folder: Path) -> Path:
     except HalabError as error:
         error.message = f"with {variant.settings}: {error.message}"
         raise
-    return lab_file
+
+
+def _not_written(folder: Path, error: OSError) -> HostProblem:
+    return HostProblem(
+        f"cannot write {folder}: {(error.strerror or str(error)).lower()}", hint=write_hint(error)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -68,10 +68,15 @@ def variants(text: str, axes: Sequence[Axis]) -> list[Variant]:
         raise BadUsage(
             f"{len(combinations)} combinations are more than {_MOST_VARIANTS}", hint="compare fewer values"
         )
-    result = [_variant(text, axes, values) for values in combinations]
-    folders = [variant.name for variant in result]
-    if len(set(folders)) < len(folders):
-        raise BadUsage("two of the labs to compare are the same", hint="write every value once")
+    result: list[Variant] = []
+    for values in combinations:
+        variant = _variant(text, axes, values)
+        if any(variant.text == other.text for other in result):
+            raise BadUsage("two of the labs to compare are the same", hint="write every value once")
+        taken = {other.name for other in result}
+        # other values may differ only in characters that a name does not have
+        name = next(name for name in _numbered(variant.name) if name not in taken)
+        result.append(replace(variant, name=name))
     return result
 
 
@@ -92,6 +97,12 @@ def _variant(text: str, axes: Sequence[Axis], values: Sequence[yaml.Node]) -> Va
     folder = "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", value).strip("-.") or "empty" for value in shown)
     settings = ", ".join(f"{axis.name}={value}" for axis, value in zip(axes, shown, strict=True))
     return Variant(folder, settings, yaml.serialize(root, allow_unicode=True))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """`name`, `name-2`, `name-3`, …"""
+    yield name
+    yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
 def _root(text: str) -> yaml.MappingNode:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from halab.campaign.compared_labs import prepare
+from halab.config import lab_variants
 from halab.config.lab_variants import axis, variants
-from halab.errors import BadUsage, HalabError
+from halab.errors import BadUsage, HalabError, HostProblem
 from halab.lifecycle import own_files
 from halab.lifecycle.lab import open_file
 
@@ -50,6 +52,31 @@ def test_nothing_is_left_if_a_file_is_missing(original: Path, tmp_path: Path) ->
     with pytest.raises(HalabError, match="no-such.cfg"):
         made(original, tmp_path / "comparison", "load_balancer.config=./no-such.cfg,./other.cfg")
     assert not (tmp_path / "comparison").exists()
+
+
+def test_the_work_folder_of_the_users_lab_is_never_linked(original: Path, tmp_path: Path) -> None:
+    work = tmp_path / ".halab"
+    work.mkdir()
+    (work / "haproxy.cfg").write_text("# rendered\n")
+    with pytest.raises(HalabError, match=r"\.halab/haproxy\.cfg"):
+        made(original, tmp_path / "comparison", "load_balancer.config=.halab/haproxy.cfg,own.cfg")
+    assert (work / "haproxy.cfg").exists()
+
+
+def test_folders_of_another_comparison_that_begins_at_the_same_time_stay(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "comparison"
+
+    def other_begins(text: str) -> Iterator[Path]:
+        (there / "nginx").mkdir()
+        (there / "nginx/precious").write_text("x")
+        yield from ()
+
+    monkeypatch.setattr(lab_variants, "own_files", other_begins)
+    with pytest.raises(HostProblem, match="cannot write .*nginx: file exists"):
+        made(original, there, "load_balancer.kind=haproxy,nginx")
+    assert (there / "nginx/precious").exists() and not (there / "haproxy").exists()
 
 
 @pytest.mark.parametrize("is_folder", [True, False])

@@ -60,6 +60,12 @@ def test_a_value_can_be_a_mapping() -> None:
     assert second.settings == "load_balancer={kind: haproxy, check: tcp}"
 
 
+def test_values_with_the_same_letters_have_folders_of_their_own() -> None:
+    plus, minus, third = of("", "a=+1,-1,1")
+    assert [variant.name for variant in (plus, minus, third)] == ["1", "1-2", "1-3"]
+    assert (plus.settings, minus.settings) == ("a=+1", "a=-1")
+
+
 def test_a_setting_below_one_that_is_missing_is_made() -> None:
     (first, _) = of("name: x\n", "kubeadm.kubelet.maxPods=50,60")
     assert lab(first).kubeadm.documents["kubelet"] == {"maxPods": 50}
