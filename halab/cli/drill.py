@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,12 +151,11 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
     lab_dir = lab_dir_of(file)
     view = play.check(lab_dir, progress(), is_final=is_final)
     told = _told(lab_dir, view)
-    lines = [*drill_view.task_lines(view, told), drill_view.score_line(view.grade)]
+    lines = chain(drill_view.task_lines(view, told), [drill_view.score_line(view.grade)])
     if view.outcome:
-        lines += ["", *drill_view.ending(view, told)]
-    _show(lab_dir, view, lines, as_json=as_json)
-    if view.outcome:
-        _put_back(lab_dir)
+        _show_end(lab_dir, view, chain(lines, [""], drill_view.ending(view, told)), as_json=as_json)
+    else:
+        _show(lab_dir, view, lines, as_json=as_json)
     return _code(view)
 
 
@@ -199,8 +199,8 @@ def give_up(file: Path, as_json: bool) -> None:
     lab_dir = lab_dir_of(file)
     view = play.give_up(lab_dir)
     told = _told(lab_dir, view)
-    _show(lab_dir, view, [*drill_view.ending(view, told), *drill_view.solution(view, told)], as_json=as_json)
-    _put_back(lab_dir)
+    lines = chain(drill_view.ending(view, told), drill_view.solution(view, told))
+    _show_end(lab_dir, view, lines, as_json=as_json)
 
 
 @drill_command.command("reset")
@@ -256,6 +256,16 @@ def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -
         echo("\n".join(lines))
 
 
+def _show_end(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:
+    """Show how an attempt ended, and put the lab back. Whatever goes wrong, the way to put it back is named."""
+    from halab.cli.console import progress
+    from halab.drill import play
+
+    with reset_named(lab_dir):
+        _show(lab_dir, view, lines, as_json=as_json)
+        play.put_back(lab_dir, progress())
+
+
 def _name_needs(lab_dir: LabDir, view: View) -> None:
     """Name the drills that should have come before."""
     from halab.drill import attempt, course
@@ -270,14 +280,6 @@ def _told(lab_dir: LabDir, view: View) -> Told:
     from halab.drill import play
 
     return lambda text: play.told(lab_dir, view.attempt, text)
-
-
-def _put_back(lab_dir: LabDir) -> None:
-    from halab.cli.console import progress
-    from halab.drill import play
-
-    with reset_named(lab_dir):
-        play.put_back(lab_dir, progress())
 
 
 def _code(view: View) -> ExitCode:

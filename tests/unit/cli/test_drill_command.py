@@ -253,6 +253,18 @@ def test_an_interrupted_start_names_the_command_that_puts_the_lab_back(
     assert not room.work.attempt.exists()
 
 
+@pytest.mark.parametrize("words", [["check", "--final"], ["give-up"]])
+def test_an_end_that_cannot_be_shown_names_the_command_that_puts_the_lab_back(
+    words: list[str], room: DrillRoom, capsys: Shown
+) -> None:
+    started(capsys)
+    (room.folder / "lab.yml").write_text("name: ha\nnetwork: 10.9.8.0/24\n")
+    assert main(["drill", *words]) == 3
+    shown = capsys.readouterr().err
+    assert "but lab.yml now names 10.9.8.0/24" in shown
+    assert "`halab drill reset` ends it and puts the lab back" in shown
+
+
 def test_an_unknown_drill_is_named_with_its_neighbour(room: DrillRoom, capsys: Shown) -> None:
     assert main(["drill", "start", "wrong-dor"]) == 2
     assert "no such drill: wrong-dor; did you mean wrong-door?" in capsys.readouterr().err
