@@ -18,7 +18,7 @@ from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology import keepalived
-from halab.topology.balancer import BalancerFile
+from halab.topology.balancer import NEW, BalancerFile
 
 _NAME = "edit-keepalived"
 _CONFIG = "config"
@@ -56,8 +56,8 @@ def _edit(site: Site, entry: Entry) -> str:
         entry.machine,
         f"{scratch.make(entry)} && cp -p {file.path} {folder}/part && mv {folder}/part {folder}/{_ORIGINAL} && "
         # the lab's own file has the name of the NIC in it
-        f'nic=$({_nic(site, entry)}) && sed "s/{keepalived.NIC}/$nic/g" >{file.new} && '
-        f"{{ {file.test_new} >&2 || {{ rm -f {file.new}; false; }}; }} && mv -f {file.new} {file.path}",
+        f'nic=$({_nic(site, entry)}) && {{ sed "s/{keepalived.NIC}/$nic/g" >{file.new} && {file.test_new} >&2 && '
+        f"mv -f {file.new} {file.path} || {{ rm -f {file.new}; false; }}; }}",
         input=file.text,
     )
     _reload(site, entry.machine)
@@ -67,7 +67,11 @@ def _edit(site: Site, entry: Entry) -> str:
 
 def _restore(site: Site, entry: Entry) -> None:
     original = f"{scratch.folder(entry)}/{_ORIGINAL}"
-    command = f"if [ -e {original} ]; then cp -p {original} {keepalived.PATH} && echo changed; fi"
+    # halab may have been killed before the new file replaced the lab's own
+    command = (
+        f"rm -f {keepalived.PATH}{NEW}; "
+        f"if [ -e {original} ]; then cp -p {original} {keepalived.PATH} && echo changed; fi"
+    )
     if site.guests.run(entry.machine, command).output.strip():
         _reload(site, entry.machine)
     site.guests.run(entry.machine, scratch.forget(entry))

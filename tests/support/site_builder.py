@@ -53,7 +53,7 @@ class Shell:
     root: Path
 
     def __post_init__(self) -> None:
-        for folder in ("bin", "etc/kubernetes/manifests", "var/lib/etcd/member"):
+        for folder in ("bin", "etc/kubernetes/manifests", "etc/keepalived", "var/lib/etcd/member"):
             (self.root / folder).mkdir(parents=True)
         # no process runs that could be killed
         self.add_tool("pkill", "exit 1")
@@ -85,7 +85,7 @@ class Shell:
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def _inside(self, text: str) -> str:
-        for folder in ("/etc/kubernetes", "/var/lib"):
+        for folder in ("/etc/kubernetes", "/etc/keepalived", "/var/lib"):
             text = text.replace(folder, f"{self.root}{folder}")
         outside = _HOST.search(text.replace(str(self.root), "inside"))
         assert outside is None, f"this would reach the host: {outside}"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from support.fakes import FakeGuests
-from support.site_builder import heal, inject, site_of
+from support.site_builder import Shell, heal, inject, site_of
 
 from halab.config.own_file import OwnFile
-from halab.errors import BadUsage, LabProblem, TimedOut, Unable
+from halab.errors import BadUsage, CommandFailed, LabProblem, TimedOut, Unable
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -58,6 +58,45 @@ def test_the_heal_puts_the_original_back_and_removes_the_folder() -> None:
     assert "cp -p" in commands[0] and "/etc/keepalived/keepalived.conf" in commands[0]
     assert "systemctl reload" in commands[1]
     assert "rm -r" in commands[-1]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Shell:
+    """A load balancer on which commands really run; its keepalived accepts every configuration."""
+    shell = Shell(tmp_path / "machine")
+    shell.path("/etc/keepalived/keepalived.conf").write_text("interface eth1\n")
+    shell.add_tool("ip", "echo '3: eth1    inet 10.213.7.10/24 scope global eth1'")
+    shell.add_tool("keepalived")
+    shell.add_tool("journalctl", "echo 'Reloading ...'")
+    return shell
+
+
+def files(machine: Shell) -> dict[str, str]:
+    return {path.name: path.read_text() for path in machine.path("/etc/keepalived").iterdir()}
+
+
+def test_the_configuration_of_the_fault_is_gone_after_the_heal(machine: Shell) -> None:
+    site = pair(FakeGuests({"": machine}))
+    entry, _ = inject(site, "edit-keepalived", "lb1", config="vrrp_instance A { interface {{ nic }} }")
+    assert files(machine) == {"keepalived.conf": "vrrp_instance A { interface eth1 }\n"}
+    heal(site, entry)
+    assert files(machine) == {"keepalived.conf": "interface eth1\n"}
+    assert not machine.path("/var/lib/halab").exists()
+
+
+@pytest.mark.parametrize("tool", ["sed", "keepalived", "mv"])
+def test_a_configuration_that_cannot_be_used_leaves_that_of_the_lab(tool: str, machine: Shell) -> None:
+    does = f'case "$*" in *halab-new*) exit 1 ;; esac; exec /bin/{tool} "$@"'
+    machine.add_tool(tool, "exit 1" if tool == "sed" else does)
+    with pytest.raises(CommandFailed):
+        inject(pair(FakeGuests({"": machine})), "edit-keepalived", "lb1", config="x")
+    assert files(machine) == {"keepalived.conf": "interface eth1\n"}
+
+
+def test_the_heal_of_a_fault_that_was_killed_removes_its_new_file(machine: Shell) -> None:
+    machine.path("/etc/keepalived/keepalived.conf.halab-new").write_text("x\n")
+    heal(pair(FakeGuests({"": machine})), Entry("42", "edit-keepalived", "lb1", {"config": "x"}))
+    assert files(machine) == {"keepalived.conf": "interface eth1\n"}
 
 
 def test_the_heal_of_a_fault_that_was_not_injected_reloads_nothing() -> None:
