@@ -171,14 +171,17 @@ def history(work: Work) -> list[Outcome]:
 
 def record(work: Work, outcome: Outcome) -> None:
     """Add an attempt to the history."""
-    before = b""
+    before = ""
     with suppress(FileNotFoundError):
-        before = files.read(work.drill_history, files.RECORD_BYTES)
+        before = files.read(work.drill_history, files.RECORD_BYTES).decode(errors="replace")
+    if before and not before.endswith("\n"):
+        # an editor has removed the end of the last line
+        before += "\n"
     try:
         work.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise HostProblem(f"cannot write {work.runs}: {error.strerror}") from error
-    files.replace(work.drill_history, before.decode() + json.dumps(as_data(outcome)) + "\n")
+    files.replace(work.drill_history, before + json.dumps(as_data(outcome)) + "\n")
 
 
 def as_data(outcome: Outcome) -> dict[str, Any]:

@@ -326,6 +326,18 @@ def test_a_history_that_was_changed_by_hand_is_named_with_its_line(room: DrillRo
         attempts.history(room.work)
 
 
+@pytest.mark.parametrize("edited", [b"", b"{}", b"\xff\n"])
+def test_a_history_that_was_edited_keeps_its_lines_and_takes_a_new_one(
+    edited: bytes, room: DrillRoom
+) -> None:
+    room.work.drill_history.write_bytes(edited)
+    start(room)
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    *before, last = room.work.drill_history.read_text().splitlines()
+    assert len(before) == (1 if edited else 0)
+    assert json.loads(last)["ending"] == "reset"
+
+
 def test_the_history_is_lines_of_json(room: DrillRoom) -> None:
     start(room)
     play.reset(room.lab_dir, room.progress, deps=room.deps)
