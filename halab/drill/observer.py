@@ -67,12 +67,13 @@ def observe(
     shutil.rmtree(folder, ignore_errors=True)
     with (
         progress.step("check the tasks") as shown,
-        ThreadPoolExecutor(max_workers=2) as pool,
+        ThreadPoolExecutor(max_workers=1) as pool,
         process.ended_at_interrupt(),
     ):
-        sampled = pool.submit(_sampled, lab_dir, site, api, drill, attempt, RunFolder(folder / "sampled"))
         checked = pool.submit(_checked, lab_dir, site.lab, drill, attempt, folder)
-        found = {**sampled.result(), **checked.result()}
+        # in this thread: Ctrl-C ends its waits at once, and the commands of the other thread
+        sampled = _sampled(lab_dir, site, api, drill, attempt, RunFolder(folder / "sampled"))
+        found = {**sampled, **checked.result()}
         done = sum(finding.state is TaskState.DONE for finding in found.values())
         shown.done(f"{done} of {len(found)} hold")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ class Asked:
         self.config: SamplerConfig | None = None
         self.error: Exception | None = None
         self.starts_after = 0.0
+        self.is_in_main_thread = False
         self.checks: list[float] = []
         self.lab_copies: list[LabDir] = []
         self.outcome = Checks(1, 0)
@@ -71,6 +73,7 @@ class Asked:
     @contextmanager
     def _sampling(self, config: SamplerConfig, log: Path) -> Iterator[Any]:
         self.config = config
+        self.is_in_main_thread = threading.current_thread() is threading.main_thread()
         if self.error:
             raise self.error
         self.site.clock.sleep(self.starts_after)
@@ -119,6 +122,12 @@ def test_a_probe_that_was_not_sampled_could_not_be_asked(asked: Asked) -> None:
 def test_a_sampler_that_does_not_start_is_not_the_learners_fault(asked: Asked) -> None:
     asked.error = HostProblem("the disk is full")
     assert asked.found()["back"] == Finding(TaskState.NOT_ASKED, "the disk is full")
+
+
+def test_the_sampler_is_awaited_where_python_raises_the_interrupt(asked: Asked) -> None:
+    """A thread would go on until its time is over."""
+    asked.found()
+    assert asked.is_in_main_thread
 
 
 def test_a_task_may_name_the_machines_of_the_break(asked: Asked) -> None:
