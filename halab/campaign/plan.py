@@ -47,7 +47,7 @@ def announcement(planned: Sequence[PlannedRun], seed: int, patience: float) -> s
     """The number of runs, the longest time that they can take, the seed and the order."""
     longest = sum(longest_seconds(run.script.scenario, patience) for run in planned)
     order = ", ".join(run.script.name for run in planned)
-    return f"{len(planned)} runs, at most {minutes(longest)}, seed {seed}, in this order: {order}"
+    return f"{len(planned)} runs, up to about {minutes(longest)}, seed {seed}, in this order: {order}"
 
 
 def minutes(seconds: float) -> str:

@@ -146,7 +146,7 @@ class _RunningCampaign:
     def _play_one(self, session: Session, planned: PlannedRun) -> CampaignRun:
         limit = longest_seconds(planned.script.scenario, session.lab.patience)
         number = f"{self._count - len(self.queue)} of {self._count}: " if self._count > 1 else ""
-        self._progress.say(f"{number}scenario {planned}, seed {planned.seed}, at most {minutes(limit)}")
+        self._progress.say(f"{number}scenario {planned}, seed {planned.seed}, up to about {minutes(limit)}")
         folder = session.prepare(planned.script, twin=planned.twin)
         # whatever ends the run, its faults are healed and its report is written
         with afterwards(lambda: self._judge(planned, folder)), afterwards(lambda: self._heal(session)):

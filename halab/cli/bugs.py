@@ -194,5 +194,5 @@ def _paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
         yield f"Measured: {measurement.on}", [f"{count}.", *measurement.figures]
     if not written.measured:
         yield "Measured", ["not run yet"]
-    yield "The bug showed if", [f"its scenario has the verdict {written.shows}"]
+    yield "The bug shows if", [f"its scenario has the verdict {written.shows}"]
     yield "Lab", bug.lab.splitlines()

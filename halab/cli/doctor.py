@@ -35,7 +35,7 @@ _LIMIT_SECONDS = 15
 @click.option("--only", "name", default=None, metavar="CHECK", help="Run only this check, such as kvm.")
 @json_option
 def doctor_command(file: Path | None, name: str | None, as_json: bool) -> int:
-    """Check whether this host can run the lab and suggest fixes (exit 3 if not).
+    """Check whether this host can run the lab and suggest fixes (exit 3 if it cannot).
 
     \b
     Example:
@@ -50,9 +50,12 @@ def doctor_command(file: Path | None, name: str | None, as_json: bool) -> int:
     if as_json:
         print_json(report.as_json())
     else:
-        for line in report_lines(report, _width()):
+        for line in report_lines(report, _width(), is_complete=name is None):
             echo_raw(line, color=False if os.environ.get("NO_COLOR") else None)
-    return ExitCode.PASSED if report.could_run else ExitCode.ERROR
+    is_good = (
+        report.could_run if name is None else all(result.state != "failed" for result in report.results)
+    )
+    return ExitCode.PASSED if is_good else ExitCode.ERROR
 
 
 def _checks(name: str | None) -> Sequence[Check]:
@@ -84,8 +87,11 @@ def _place(file: Path | None) -> LabDir:
     return LabDir(default, LabFile(), work)
 
 
-def report_lines(report: Report, width: int) -> Iterator[str]:
-    """The report as lines: first the checks that the lab needs, then the others. A fix may exceed the width."""
+def report_lines(report: Report, width: int, *, is_complete: bool = True) -> Iterator[str]:
+    """The report as lines: first the checks that the lab needs, then the others. A fix may exceed the width.
+
+    A report that is not complete has only one check, so it does not tell whether the host can run the lab.
+    """
     names = max(len(result.name) for result in report.results)
     needed = [result for result in report.results if result.needed]
     others = [result for result in report.results if not result.needed]
@@ -99,7 +105,7 @@ def report_lines(report: Report, width: int) -> Iterator[str]:
     yield ""
     if report.libvirt_would_work:
         yield "virtual machines would work too; for them, write `provider: libvirt` in the lab file"
-    yield _summary(report)
+    yield _summary(report) if is_complete else _summary_of_one(report)
 
 
 def _result_lines(result: HostCheckResult, names: int, width: int) -> Iterator[str]:
@@ -131,3 +137,14 @@ def _summary(report: Report) -> str:
     if report.could_run:
         return f"this host can run the lab {report.lab}{details}"
     return f"this host cannot run the lab {report.lab}: {counted(failures, 'problem')} to fix{details}"
+
+
+def _summary_of_one(report: Report) -> str:
+    [result] = report.results
+    ending = {
+        "ok": "passed",
+        "warning": "passed, with a warning",
+        "failed": "failed",
+        "skipped": "was skipped",
+    }
+    return f"the check {result.name} {ending[result.state]}; the other checks were not run"

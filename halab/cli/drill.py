@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def drill_command() -> None:
     """Practise on a lab that halab breaks in secret, and get a grade for the repair.
 
-    A drill puts the lab back to the state that `halab up` saved, breaks it, and tells you the symptoms and the tasks.
-    Work on the machines with `halab ssh`, `halab kubectl` and `halab logs`. Nothing is healed meanwhile, and commands
-    that would tell of the break are refused. When the drill ends, the lab is put back.
+    A drill restores the state that `halab up` saved, breaks the lab, and tells you the symptoms and the tasks. Work on
+    the machines with `halab ssh`, `halab kubectl` and `halab logs`. Nothing is healed meanwhile, and commands that
+    would undo or reveal the break are refused. When the drill ends, halab restores the lab.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def list_drills(file: Path, as_json: bool) -> None:
 @seed_option
 @json_option
 def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
-    """Put the lab back, break it in secret, and show the situation and the tasks.
+    """Restore the lab, break it in secret, and show the situation and the tasks.
 
     NAME is a drill of the list, or the path of a drill file. The lab loses what you changed since `halab up`.
 
@@ -134,10 +134,10 @@ def hint(file: Path, as_json: bool) -> None:
 )
 @json_option
 def check(file: Path, is_final: bool, as_json: bool) -> int:
-    """Check the tasks: done, not yet, or could not be asked.
+    """Check the tasks: done, not yet, or could not be checked.
 
-    If every task is done or has no tries left, the drill ends, and the lab is put back. Exit code: 0 the drill is
-    passed, 1 not yet or failed, 3 a task could not be asked.
+    If every task is done or has no tries left, the drill ends, and halab restores the lab. Exit code: 0 the drill is
+    passed, 1 it failed or a task is not done yet, 3 no remaining task could be checked, or there is no grade.
 
     \b
     Example:
@@ -187,7 +187,7 @@ def answer(file: Path, task: str, text: str, as_json: bool) -> int:
 @file_option
 @json_option
 def give_up(file: Path, as_json: bool) -> None:
-    """End the drill, explain its solution, and put the lab back.
+    """End the drill, explain its solution, and restore the lab.
 
     \b
     Example:
@@ -206,7 +206,7 @@ def give_up(file: Path, as_json: bool) -> None:
 @drill_command.command("reset")
 @file_option
 def reset(file: Path) -> None:
-    """End the drill without a grade, and put the lab back. Also after an interruption.
+    """End the drill without a grade, and restore the lab. Use it also after an interruption.
 
     \b
     Example:

@@ -32,7 +32,7 @@ seed_option = click.option(
 def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_json: bool) -> int:
     """Prove drills, for their author: tasks are open after the break, the solution passes, wrong attempts fail.
 
-    The lab is put back and broken anew for each attempt. Drills that this lab cannot have are skipped. Exit code: 0 all
+    The lab is restored and broken anew for each attempt. Drills that this lab cannot run are skipped. Exit code: 0 all
     drills are good, 1 one is not, 3 error, or all were skipped.
 
     \b
@@ -87,11 +87,11 @@ def _as_data(proof: Proof) -> dict[str, object]:
 
 @contextmanager
 def reset_named(lab_dir: LabDir) -> Iterator[None]:
-    """If the command fails or is interrupted while the lab is not put back, name the command that does it."""
+    """If the command fails or is interrupted while the lab is not restored, name the command that does it."""
     try:
         yield
     except BaseException as error:
         is_named = isinstance(error, HalabError) and "halab drill reset" in (error.hint or "")
         if lab_dir.work.attempt.exists() and not is_named:
-            echo("a drill is on; `halab drill reset` ends it and puts the lab back", err=True)
+            echo("a drill is on; `halab drill reset` ends it and restores the lab", err=True)
         raise

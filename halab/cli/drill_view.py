@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _MARKS = {"done": "✓", "not-yet": "·", "not-asked": "?", "waiting": "·", "closed": "✗"}
-_IN_WORDS = {"not-yet": "not yet", "not-asked": "could not be asked", "waiting": "waits", "closed": "closed"}
+_IN_WORDS = {
+    "not-yet": "not yet",
+    "not-asked": "could not be checked",
+    "waiting": "waits",
+    "closed": "closed",
+}
 _ENDINGS = {
     "complete": "nothing is left to do",
     "final": "graded as it is",
     "time": "the time is over",
     "gave-up": "given up",
-    "reset": "put back without a grade",
+    "reset": "ended without a grade",
 }
 _VERDICTS = {"pass": "passed", "fail": "failed", "error": "could not be graded", None: "not graded"}
 
@@ -40,7 +45,7 @@ def briefing(view: View, told: Told) -> Iterator[str]:
     yield from _section("Situation", told(drill.initial_situation))
     yield from _section("Objective", told(drill.objective))
     yield ""
-    yield f"Tasks ({drill.passing_score} % of {drill.total} points pass)"
+    yield f"Tasks (you need {drill.passing_score} % of {drill.total} points to pass)"
     yield from task_lines(view, told)
     for number, hint in enumerate(view.hints, 1):
         yield from _section(f"Hint {number} ({hint.cost} points)", told(hint.text))

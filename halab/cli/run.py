@@ -171,7 +171,7 @@ def run_campaign(
             return outcome
         if not choice.as_json:
             echo_raw(table.overview(outcome.campaign))
-        echo(f"report of all: {page}", err=True)
+        echo(f"report of all runs: {page}", err=True)
     return outcome
 
 

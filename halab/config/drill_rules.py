@@ -165,7 +165,7 @@ def _hints(drill: Drill) -> Iterator[Finding]:
     most = (100 - drill.passing_score) * drill.total // 100
     if cost > most:
         passing = f"the passing score of {drill.passing_score} % leaves {most} of {drill.total}"
-        yield ("hints",), f"cost {cost} points, so nobody passes who takes all of them: {passing}"
+        yield ("hints",), f"cost {cost} points, so a learner who takes all of them cannot pass: {passing}"
 
 
 def _told(drill: Drill, known: KnownFaults) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ class Balancer(StrEnum):
     def checks_backends(self) -> bool:
         """Whether it asks every API server for its health, and reports which ones it considers up.
 
-        Open-source NGINX notices a bad backend only when a request fails, and shows no state.
+        Open-source NGINX notices a bad backend only when a connection to it fails, and shows no state.
         """
         return self is Balancer.HAPROXY
 
@@ -199,16 +199,16 @@ def _reason_of_nginx(name: str, value: Any) -> str:
     """Why open-source NGINX cannot have a setting; empty if it can."""
     if name == "check" and value not in (BackendCheck.READYZ, BackendCheck.NONE):
         return (
-            "nginx has no health checks, it only counts failed connections: leave it out, or write `none`, which "
-            "stops the counting"
+            "nginx has no health checks, it only counts failed connections: remove this setting, or write "
+            "`none`, which stops the counting"
         )
     if name == "interval" and value is not None and value.endswith("ms"):
         return "nginx's fail_timeout has whole seconds, such as 5s"
     if name == "algorithm" and value in (Algorithm.FIRST, Algorithm.STATIC_RR):
         return f"nginx has roundrobin, leastconn, source and random, not {value}"
     return {
-        "timeout": "nginx has no health checks that could time out: leave it out",
-        "rise": "nginx tries a server again after `interval`, and uses it if that works: leave it out",
-        "slow_start": "is in NGINX Plus only: leave it out",
-        "on_marked_down": "nginx never cuts the connections to a server that it leaves out: leave it out",
+        "timeout": "nginx has no health checks that could time out: remove this setting",
+        "rise": "nginx tries a failed server again after `interval`: remove this setting",
+        "slow_start": "is in NGINX Plus only: remove this setting",
+        "on_marked_down": "nginx never cuts the connections to a failed server: remove this setting",
     }.get(name, "")

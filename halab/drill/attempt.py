@@ -20,13 +20,14 @@ from halab.errors import Corrupted, HostProblem, LabProblem
 from halab.machines.work import Work
 from halab.scenario.sampler.probes import Objects
 
-_RESET = "`halab drill reset` puts the lab back"
+_START = "`halab drill start NAME` starts one; `halab drill list` lists the drills"
+_RESET = "`halab drill reset` restores the lab"
 
 
 class Phase(StrEnum):
     STARTING = "starting"  # the lab is being prepared; after an interruption, only a reset may follow
     ON = "on"
-    OVER = "over"  # graded; the lab is not put back yet
+    OVER = "over"  # graded; the lab is not restored yet
 
 
 class Ending(StrEnum):
@@ -85,7 +86,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended. `verdict` is None for one that was put back without a grade."""
+    """How an attempt ended. `verdict` is None for one that ended without a grade."""
 
     drill: str
     title: str
@@ -132,7 +133,7 @@ def load(work: Work) -> Attempt:
     try:
         return TypeAdapter(Attempt).validate_json(files.read(work.attempt, files.RECORD_BYTES))
     except FileNotFoundError as error:
-        raise LabProblem("no drill is on", hint="`halab drill list` lists them") from error
+        raise LabProblem("no drill is on", hint=_START) from error
     except ValidationError as error:
         raise Corrupted(f"cannot read {work.attempt}", hint=_RESET) from error
 
@@ -148,7 +149,7 @@ def require_on(attempt: Attempt) -> None:
     if attempt.phase is Phase.STARTING:
         raise LabProblem(f"the start of the drill {attempt.drill} was interrupted", hint=_RESET)
     if attempt.phase is Phase.OVER:
-        raise LabProblem(f"the drill {attempt.drill} is over, but the lab was not put back", hint=_RESET)
+        raise LabProblem(f"the drill {attempt.drill} is over, but the lab was not restored", hint=_RESET)
 
 
 def history(work: Work) -> list[Outcome]:
@@ -164,7 +165,7 @@ def history(work: Work) -> list[Outcome]:
         except ValidationError as error:
             hint = "the file was changed by hand: remove that line"
             raise Corrupted(
-                f"not a drill that has ended: {work.drill_history}:{number}", hint=hint
+                f"not a line of the drill history: {work.drill_history}:{number}", hint=hint
             ) from error
     return outcomes
 

@@ -34,7 +34,7 @@ from halab.topology.lab import Lab
 
 # What faults keep on a machine to heal it: it would show the learner what was changed. The way back is the snapshot.
 _REMOVE_TRACES = f"rm -rf {scratch.KEPT} {manifests.HELD}"
-# sudo writes every command of halab to the machine's log. Until the lab is put back, it does not.
+# sudo writes every command of halab to the machine's log. Until the lab is restored, it does not.
 _NO_LOG = "/etc/sudoers.d/halab-drill"
 _STOP_LOG = f"(umask 337; echo 'Defaults !syslog' >{_NO_LOG})"
 _SHOWN_LINES = 5
@@ -117,7 +117,7 @@ def _require(site: Site, drill: Drill) -> None:
 
 def _require_nothing_lacks(lacking: Sequence[str]) -> None:
     if lacking:
-        raise Unable(f"this lab cannot have the drill: {'; '.join(lacking)}")
+        raise Unable(f"this lab cannot run the drill: {'; '.join(lacking)}")
 
 
 def _objects(api: Api, site: Site, asking: Scenario) -> Objects:

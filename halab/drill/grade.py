@@ -16,11 +16,9 @@ from halab.scenario.verdict.judgement import Judgement, JudgementState
 class TaskState(StrEnum):
     DONE = "done"
     NOT_YET = "not-yet"
-    NOT_ASKED = "not-asked"  # could not be asked: that is never the learner's fault
+    NOT_ASKED = "not-asked"  # could not be checked: that is never the learner's fault
     WAITING = "waiting"  # it holds, but a task that it needs is not done
-    CLOSED = (
-        "closed"  # a question without any tries left, or a task that needs one: no points for it any more
-    )
+    CLOSED = "closed"  # a question without any tries left, or a task that needs one: it can give no points any more
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Grade:
-    """`cost` is that of the hints. `most_points` are those if every task that could not be asked were done."""
+    """`cost` is that of the hints. `most_points` are those if every task that could not be checked were done."""
 
     tasks: tuple[TaskResult, ...]
     most_points: int
@@ -75,7 +73,7 @@ class Grade:
 
     @property
     def verdict(self) -> Verdict:
-        """Pass or fail by the score; error if the tasks that could not be asked decide."""
+        """Pass or fail by the score; error if the tasks that could not be checked decide."""
         if self.score >= self.passing_score:
             return Verdict.PASS
         could_pass = self._percent(self.most_points) >= self.passing_score

@@ -35,7 +35,7 @@ from halab.scenario.sampler.probes import Objects
 from halab.scenario.verdict.evaluation import evaluate
 from halab.topology.lab import Lab
 
-# The namespace of the write probes. It goes when the lab is put back.
+# The namespace of the write probes. It goes when the lab is restored.
 NAMESPACE = "halab-drill"
 # A check file asks a few machines; a command on one that hangs ends after 5 s or more.
 _CHECK_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""One attempt at a drill: started, checked, answered, given up, and the lab put back afterwards."""
+"""One attempt at a drill: started, checked, answered, given up, and the lab restored afterwards."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def start(
     after: Attempt | None = None,
     deps: DrillDeps = REAL_DEPS,
 ) -> View:
-    """Put the lab back to its snapshot, break it, and begin an attempt. That of a proof is not in the history.
+    """Restore the lab, break it, and begin an attempt. That of a proof is not in the history.
 
-    `after` is the attempt of the same proof that this one replaces: while its lab is not put back, it is on record.
-    If it cannot start, the lab is put back. After Ctrl-C or a kill, `reset` does that.
+    `after` is the attempt of the same proof that this one replaces: while its lab is not restored, it is on record.
+    If it cannot start, the lab is restored. After Ctrl-C or a kill, `reset` does that.
     """
     script = library.find(name, secrets.randbelow(10**6) if seed is None else seed)
     # one lock for all of it: between two, another process could reset the attempt, and nobody would know of the break
@@ -179,7 +179,7 @@ def give_up(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
 
 
 def reset(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
-    """End an attempt in whatever phase, without a grade, and put the lab back.
+    """End an attempt in whatever phase, without a grade, and restore the lab.
 
     An attempt whose files cannot be read is not in the history: this is the only way out of it.
     """

@@ -32,7 +32,7 @@ class Trial:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on the drill: error if the lab could not be asked about a task."""
+        """The verdict on the drill: error if a task could not be checked."""
         if not self.problem:
             return Verdict.PASS
         return Verdict.ERROR if self.grade.of(TaskState.NOT_ASKED) else Verdict.FAIL
@@ -67,10 +67,10 @@ def prove_all(
     deps: DrillDeps = REAL_DEPS,
     act: Acting = _act,
 ) -> Iterator[Proof]:
-    """Prove drills one after another on one lab. A drill that the lab cannot have, or that breaks, stops no other.
+    """Prove drills one after another on one lab. A drill that the lab cannot run, or that breaks, does not stop the others.
 
     Raises BadUsage or BadFile before the first one if a drill cannot be read, and the error of a lab that cannot be
-    put back.
+    restored.
     """
     scripts = [library.find(name) for name in names]
     labs.require_no_drill(lab_dir)
@@ -104,7 +104,7 @@ def prove(
     deps: DrillDeps = REAL_DEPS,
     act: Acting = _act,
 ) -> Iterator[Trial]:
-    """Yield the trials of a drill, each on a lab that was put back and broken anew. The lab is put back at the end.
+    """Yield the trials of a drill, each on a lab that was restored and broken anew. The lab is restored at the end.
 
     Doing nothing comes first. The next attempt goes on from there, because nothing was done.
     """

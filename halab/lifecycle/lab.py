@@ -241,7 +241,7 @@ def require_no_drill(lab_dir: LabDir) -> None:
     if lab_dir.work.attempt.exists():
         raise LabProblem(
             f"a drill is on in the lab {lab_dir.name}",
-            hint="see `halab drill status`; `halab drill reset` ends it and puts the lab back",
+            hint="see `halab drill status`; `halab drill reset` ends it and restores the lab",
         )
 
 

@@ -111,7 +111,7 @@ class Work:
 
     @property
     def attempt(self) -> Path:
-        """The state of the drill that is on; the file exists until the lab is put back."""
+        """The state of the drill that is on; the file exists until the lab is restored."""
         return self.drill / "attempt.json"
 
     @property

@@ -1,4 +1,4 @@
-"""One short drill on a real lab: a wrong attempt, the solution, and the lab put back."""
+"""One short drill on a real lab: a wrong attempt, the solution, and the lab restored."""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     yield "Afterwards", [f"The lab is {recovery(scenario)}.", *ledger, *_checks(scenario)]
     yield "Losing twin", [twin_in_words(scenario)]
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
-    yield "", [*tags, f"takes at most {format_duration(longest_seconds(scenario))}", f"file: {script.path}"]
+    yield (
+        "",
+        [*tags, f"takes up to about {format_duration(longest_seconds(scenario))}", f"file: {script.path}"],
+    )
 
 
 def as_data(script: Script) -> dict[str, Any]:
@@ -102,9 +105,9 @@ def _action(step: AnyStep) -> str:
         case Wait():
             return f"Wait {format_duration(step.seconds)}"
         case Join():
-            return f"Expect {step.promised}"
+            return f"Run `kubeadm join` and expect: {step.promised}"
         case Expect():
-            return f"Expect {promised(step.expectation)}"
+            return f"Expect: {promised(step.expectation)}"
 
 
 def _fault(name: str, options: dict[str, str]) -> str:

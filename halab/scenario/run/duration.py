@@ -28,7 +28,10 @@ _LOGS_SECONDS = 30.0
 
 
 def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
-    """The sum of all limits in seconds. A run without problems takes a fraction of it."""
+    """An estimate of the longest run, in seconds: the sum of the limits of its steps, with one minute for each fault.
+
+    A run without problems takes a fraction of it.
+    """
     before = STEADY_BEFORE_SECONDS * patience + BASELINE_SECONDS
     steps = sum(_step_seconds(scenario, step, patience) for step in scenario.steps)
     # a fault that no step heals is healed after the last step

@@ -181,7 +181,7 @@ def opened(lab_dir: LabDir, progress: Progress, *, seed: int | None = None) -> I
         open_faults = Journal(lab_dir.work.journal).open_faults()
         if open_faults:
             raise LabProblem(
-                f"a fault of an earlier run is still open: {open_faults[0]}",
+                f"a fault is open: {open_faults[0]}",
                 hint="heal it first: `halab heal`",
             )
         access.kubeconfig(lab_dir)

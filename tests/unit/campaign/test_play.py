@@ -37,8 +37,8 @@ def test_runs_are_played_in_order_with_their_own_seeds_then_healed_and_judged(st
 
 def test_progress_shows_the_number_of_the_run_and_its_time_limit(stage: Stage) -> None:
     stage.play(planned_run("a"), planned_run("b"))
-    assert stage.progress.lines[0].startswith("1 of 2: scenario a, seed 42, at most ")
-    assert stage.progress.lines[1].startswith("2 of 2: scenario b, seed 42, at most ")
+    assert stage.progress.lines[0].startswith("1 of 2: scenario a, seed 42, up to about ")
+    assert stage.progress.lines[1].startswith("2 of 2: scenario b, seed 42, up to about ")
 
 
 def test_a_run_is_reported_as_soon_as_it_ends(stage: Stage) -> None:
@@ -192,7 +192,7 @@ def test_every_round_of_a_repeat_has_its_own_seed_and_order() -> None:
 
 def test_the_announcement_shows_count_time_seed_and_order() -> None:
     text = announcement([planned_run("b"), planned_run("a")], SEED, 1.0)
-    assert text.startswith("2 runs, at most ")
+    assert text.startswith("2 runs, up to about ")
     assert text.endswith(", seed 42, in this order: b, a")
 
 

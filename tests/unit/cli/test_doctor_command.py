@@ -85,6 +85,18 @@ def test_the_table_names_checks_that_need_root() -> None:
     assert [each["name"] for each in told if each["needs_root"]] == ["firewall"]
 
 
+def test_one_check_does_not_tell_whether_the_host_can_run_the_lab() -> None:
+    def table(**facts: object) -> str:
+        [check] = [check for check in CHECKS if check.name == "docker access"]
+        report = examine(place_of(), FakeHost(**facts), checks=[check])
+        return list(report_lines(report, 80, is_complete=False))[-1]
+
+    assert table() == "the check docker access passed; the other checks were not run"
+    assert table(machines_up=0, existing=set()) == (
+        "the check docker access failed; the other checks were not run"
+    )
+
+
 def test_json_has_the_same_content_as_the_text() -> None:
     told = examine(place_of(), FakeHost(machines_up=0, existing=set())).as_json()
     assert told["could_run"] is False

@@ -53,7 +53,7 @@ def test_a_start_tells_the_situation_the_objective_and_the_tasks_and_nothing_of_
         "All are back.",
         "All answer.",
         "Which machine?",
-        "70 % of 100 points pass",
+        "you need 70 % of 100 points to pass",
     ):
         assert told in shown
     assert not [secret for secret in SECRETS if secret in shown]
@@ -74,7 +74,7 @@ def test_a_task_that_could_not_be_asked_says_why(room: DrillRoom, capsys: Shown)
     started(capsys)
     room.found = {"back": NOT_ASKED}
     main(["drill", "check"])
-    assert "could not be asked: back on cp2" in capsys.readouterr().out
+    assert "could not be checked: back on cp2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

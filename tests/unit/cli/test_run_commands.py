@@ -52,7 +52,7 @@ def test_named_scenarios_run_in_the_given_order(stage: Stage, capsys: Shown) -> 
     assert [line.split(":")[0] for line in shown.out.splitlines() if line.startswith("PASS ") and ":" in line] == [
         "PASS stop-apiserver", "PASS kill-etcd",
     ]  # fmt: skip
-    assert "2 runs, at most " in shown.err
+    assert "2 runs, up to about " in shown.err
     assert "seed 42, in this order: stop-apiserver, kill-etcd" in shown.err
 
 

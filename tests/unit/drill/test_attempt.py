@@ -172,7 +172,7 @@ def test_a_lab_that_was_not_put_back_is_put_back_by_reset_and_graded_once(room: 
     start(room)
     view = check(room, is_final=True)
     assert view.outcome is not None
-    with pytest.raises(LabProblem, match="is over, but the lab was not put back"):
+    with pytest.raises(LabProblem, match="is over, but the lab was not restored"):
         check(room)
     play.reset(room.lab_dir, room.progress, deps=room.deps)
     assert len(attempts.history(room.work)) == 1

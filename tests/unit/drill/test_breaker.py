@@ -118,7 +118,7 @@ def test_a_break_that_does_not_show_is_an_error(lab: Lab) -> None:
 
 
 def test_a_lab_that_lacks_something_is_not_broken(lab: Lab) -> None:
-    with pytest.raises(Unable, match="this lab cannot have the drill: the lab has 3 control planes"):
+    with pytest.raises(Unable, match="this lab cannot run the drill: the lab has 3 control planes"):
         lab.break_lab(DRILL.replace("control_planes: 3", "control_planes: 5"))
     assert not lab.injected
 

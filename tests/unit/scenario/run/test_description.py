@@ -104,17 +104,17 @@ def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
         "  the capability nft-numgen\n  the capability own-kernel\n\n"
         "Steps\n"
         "  1. Inject kill-process (process=etcd, signal=KILL) on etcd-leader, called dead.\n"
-        "  2. Expect etcd-leader changed within 5s, only with Kubernetes >=1.36, provider docker.\n"
+        "  2. Expect: etcd-leader changed within 5s, only with Kubernetes >=1.36, provider docker.\n"
         "  3. Wait 90s.\n"
         "  4. Inject lose-packets (share=30%, from=cp3) on cp1, cp2.\n"
         "  5. Heal dead.\n"
-        "  6. Expect write-via-lb longest outage 2s to 20s, failed share at most 25% during dead.\n"
-        "  7. Expect read-via-lb ok always during lose-packets.\n\n"
+        "  6. Expect: write-via-lb longest outage 2s to 20s, failed share at most 25% during dead.\n"
+        "  7. Expect: read-via-lb ok always during lose-packets.\n\n"
         "Afterwards\n  The lab is steady within 2m30s, counted from the first inject.\n"
         "  Every write that the API acknowledged is still there.\n\n"
         "Losing twin\n  With one change, the scenario must end with an error: dead is freeze instead of kill-process\n"
         "  (process=etcd, signal=KILL) and lose-packets does nothing.\n\n"
-        "tags: etcd, first\ntakes at most "
+        "tags: etcd, first\ntakes up to about "
     )
     assert text.endswith(f"\nfile: {mine}\n")
 
