@@ -67,7 +67,7 @@ def prove_all(
     deps: DrillDeps = REAL_DEPS,
     act: Acting = _act,
 ) -> Iterator[Proof]:
-    """Prove drills one after another on one lab. A drill that the lab cannot run, or that breaks, does not stop the others.
+    """Prove drills one after another on one lab. A drill that cannot run, or that breaks, does not stop the others.
 
     Raises BadUsage or BadFile before the first one if a drill cannot be read, and the error of a lab that cannot be
     restored.
@@ -164,5 +164,5 @@ def _judged(trial: str, view: View) -> Trial:
         problem = f"it passes with {result.score} %: {names} done"
     elif trial != SOLUTION and result.verdict is Verdict.ERROR:
         unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.NOT_ASKED)]
-        problem = f"it might pass, because these could not be asked: {'; '.join(unknown)}"
+        problem = f"it might pass, because these could not be checked: {'; '.join(unknown)}"
     return Trial(trial, result, problem)

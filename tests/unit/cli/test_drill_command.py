@@ -262,7 +262,7 @@ def test_an_end_that_cannot_be_shown_names_the_command_that_puts_the_lab_back(
     assert main(["drill", *words]) == 3
     shown = capsys.readouterr().err
     assert "but lab.yml now names 10.9.8.0/24" in shown
-    assert "`halab drill reset` ends it and puts the lab back" in shown
+    assert "`halab drill reset` ends it and restores the lab" in shown
 
 
 def test_an_unknown_drill_is_named_with_its_neighbour(room: DrillRoom, capsys: Shown) -> None:
