@@ -107,8 +107,8 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
         ("solve.0.run", "echo {nobody}", "solve[1].run: {nobody} is neither a machine nor an earlier fault"),
         ("wrong.wait", [{"on": "check", "run": "ls"}], "wrong.wait[1].on: no such target: check"),
         ("hints", [{"text": "x", "cost": 20}, {"text": "y", "cost": 11}],
-         "hints: cost 31 points, so a learner who takes all of them cannot pass: the passing score of 70 % leaves 30 of "
-         "100"),
+         "hints: cost 31 points, so a learner who takes all of them cannot pass: "
+         "the passing score of 70 % leaves 30 of 100"),
         ("tasks.who.answer", "{hled.name}",
          "tasks.who.answer: {hled.name} is neither a fault of the break nor a variable; did you mean held?; "
          "write \\{hled.name} if it is not a placeholder"),
