@@ -267,10 +267,14 @@ def _show_end(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: boo
 
 
 def _name_needs(lab_dir: LabDir, view: View) -> None:
-    """Name the drills that should have come before."""
+    """Name the drills that should have come before. A history that cannot be read does not stop the drill."""
     from halab.drill import attempt, course
+    from halab.errors import Corrupted
 
-    passed = course.passed_in(attempt.history(lab_dir.work))
+    try:
+        passed = course.passed_in(attempt.history(lab_dir.work))
+    except Corrupted:
+        return
     missing = [name for name in view.drill.needs if name not in passed]
     if missing:
         echo(f"this drill is easier after {', '.join(missing)}", err=True)

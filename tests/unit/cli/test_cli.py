@@ -18,6 +18,7 @@ from support.fakes import brought_up
 
 from halab import __version__, cli
 from halab.cli import _COMMANDS, main
+from halab.lifecycle import kept_lab
 from halab.machines.host import allocation
 
 ROOT = Path(__file__).parents[3]
@@ -382,3 +383,17 @@ def test_a_signal_ends_halab_and_its_child_processes(
     assert errors.strip() == "halab: interrupted"
     with pytest.raises(ProcessLookupError):
         os.killpg(int((folder / "pid").read_text()), 0)
+
+
+def test_down_keeps_the_lab_or_removes_its_runs_but_not_both(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(kept_lab, "keep", lambda lab_dir, progress: kept.append(lab_dir.name))
+    lab_file(folder, "name: ha\n")
+    assert main(["down", "--keep", "--runs"]) == 2
+    assert "--keep and --runs exclude each other" in capsys.readouterr().err
+    assert kept == []
+    assert main(["down", "--keep"]) == 0
+    assert kept == ["ha"]
+    assert "`halab up` starts them again" in capsys.readouterr().err

@@ -265,6 +265,12 @@ def test_an_end_that_cannot_be_shown_names_the_command_that_puts_the_lab_back(
     assert "`halab drill reset` ends it and restores the lab" in shown
 
 
+def test_a_drill_starts_although_the_history_cannot_be_read(room: DrillRoom, capsys: Shown) -> None:
+    room.work.drill_history.write_text("edited\n")
+    started(capsys)
+    assert room.work.attempt.exists()
+
+
 def test_an_unknown_drill_is_named_with_its_neighbour(room: DrillRoom, capsys: Shown) -> None:
     assert main(["drill", "start", "wrong-dor"]) == 2
     assert "no such drill: wrong-dor; did you mean wrong-door?" in capsys.readouterr().err
