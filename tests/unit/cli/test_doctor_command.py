@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -86,7 +87,7 @@ def test_the_table_names_checks_that_need_root() -> None:
 
 
 def test_one_check_does_not_tell_whether_the_host_can_run_the_lab() -> None:
-    def table(**facts: object) -> str:
+    def table(**facts: Any) -> str:
         [check] = [check for check in CHECKS if check.name == "docker access"]
         report = examine(place_of(), FakeHost(**facts), checks=[check])
         return list(report_lines(report, 80, is_complete=False))[-1]

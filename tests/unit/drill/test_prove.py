@@ -69,7 +69,9 @@ def test_a_wrong_attempt_that_passes_is_found_although_its_answers_are_right(roo
 def test_a_wrong_attempt_that_could_not_be_judged_proves_nothing(room: DrillRoom) -> None:
     room.during["restart"] = lambda: room.found.update(back=TaskState.NOT_ASKED)
     trials = proved(room)
-    assert trials["restart"].problem == "it might pass, because these could not be checked: back (back on cp2)"
+    assert (
+        trials["restart"].problem == "it might pass, because these could not be checked: back (back on cp2)"
+    )
     assert trials["restart"].verdict is Verdict.ERROR
     assert not trials["wait"].problem
 
