@@ -32,6 +32,7 @@ _COMMANDS = {
     "logs": "access",
     "stop": "lab",
     "start": "lab",
+    "scale": "scale",
     "snapshot": "snapshot",
     "reset": "snapshot",
     "scenarios": "scenario",

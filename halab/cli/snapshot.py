@@ -61,6 +61,7 @@ def list_command(file: Path, as_json: bool) -> None:
                     "name": saved.name,
                     "created": saved.created.isoformat(timespec="seconds"),
                     "missing": saved.missing,
+                    "removed": saved.removed,
                 }
                 for saved in snapshots
             ]
@@ -70,7 +71,7 @@ def list_command(file: Path, as_json: bool) -> None:
         (
             saved.name,
             f"{saved.created.astimezone():%Y-%m-%d %H:%M:%S}",
-            "yes" if saved.is_complete else f"no: {', '.join(saved.missing)} missing",
+            "yes" if saved.is_complete else f"no: it {saved.problem}",
         )
         for saved in snapshots
     ]

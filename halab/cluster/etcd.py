@@ -100,13 +100,15 @@ def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
 def healthy_peer(guests: Guests, lab: Lab, machine: str) -> str:
     """Another control plane whose member knows a leader, so that the list of members can be changed through it.
 
-    Raises LabProblem if there is none.
+    If `machine` is empty, any control plane. Raises LabProblem if there is none.
     """
     for name, member in statuses(guests, lab).items():
         if name != machine and isinstance(member, Member) and member.leader_id and not member.is_learner:
             return name
     raise LabProblem(
-        f"no other etcd member has a leader, so {machine} cannot rejoin",
+        f"no other etcd member has a leader, so {machine} cannot rejoin"
+        if machine
+        else "etcd has no leader",
         hint="heal the other faults first, or rebuild the lab: `halab down && halab up`",
     )
 
@@ -181,6 +183,16 @@ def votes(guests: Guests, machine: str, joining: str) -> bool:
     """True if `machine`'s etcd lists a voting member with the name or address `joining`: started and no learner."""
     members = parse_members_of(_member_list(guests, machine), joining)
     return any(member.get("name") and not member.get("isLearner") for member in members)
+
+
+def voting(guests: Guests, lab: Lab, machine: str) -> list[str]:
+    """The control planes whose members have a vote in the list of `machine`'s etcd, started or not."""
+    output = _member_list(guests, machine)
+    return [
+        peer.name
+        for peer in lab.control_planes
+        if any(not member.get("isLearner") for member in parse_members_of(output, str(peer.address)))
+    ]
 
 
 def parse_members_of(output: str, name_or_address: str) -> list[Mapping[str, Any]]:

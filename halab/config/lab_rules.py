@@ -28,18 +28,25 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
 
 def warnings(lab: LabFile) -> Iterator[str]:
     """What is allowed, but probably not meant."""
-    members = lab.control_planes
-    if members % 2 == 0:
-        quorum = members // 2 + 1
-        yield (
-            f"control_planes: {members}: etcd needs {quorum} of {members} members. The number of failed machines that "
-            f"the lab tolerates is {members - quorum}, the same as with one control plane less"
-        )
+    warning = even_members(lab.control_planes)
+    if warning:
+        yield warning
     if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
         yield (
             "cni: none, but no manifests and no setup scripts that bring a network of pods: nodes stay NotReady, and "
             "`halab up` fails at the end. Apply one yourself, then run `halab up` again"
         )
+
+
+def even_members(members: int) -> str:
+    """The warning for an even number of control planes; empty for an odd one."""
+    if members % 2 == 1:
+        return ""
+    quorum = members // 2 + 1
+    return (
+        f"control_planes: {members}: etcd needs {quorum} of {members} members. The number of failed machines that "
+        f"the lab tolerates is {members - quorum}, the same as with one control plane less"
+    )
 
 
 def role_size(lab: LabFile, role: Role) -> Size:

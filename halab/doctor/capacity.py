@@ -40,9 +40,10 @@ def memory(host: Host, subject: Subject) -> Finding:
     free = _free_mebibytes(host)
     if free is None:
         return skipped("/proc/meminfo does not show the available memory")
-    most = sum(machine.memory_mebibytes for machine in subject.machines)
-    least = sum(_idle_mebibytes(machine) for machine in subject.machines)
-    seen = f"{_gib(free)} available; the lab needs {_gib(least)} to {_gib(most)}"
+    most = sum(machine.memory_mebibytes for machine in subject.new_machines)
+    least = sum(_idle_mebibytes(machine) for machine in subject.new_machines)
+    what = "the lab needs" if subject.new_machines == subject.machines else "the new machines need"
+    seen = f"{_gib(free)} available; {what} {_gib(least)} to {_gib(most)}"
     if is_up(host, subject):
         return ok(f"{_gib(free)} available while the lab runs")
     smaller = f"control_planes: 1  # in {subject.file}, or less memory under `machines`"
@@ -77,7 +78,7 @@ def engine_disk(host: Host, subject: Subject) -> Finding:
     if local_socket(host) is None or not host.exists(data):
         return skipped(f"not on this host: {data}")
     free = host.free_bytes(data)
-    needed = _IMAGE_BYTES + _NODE_BYTES * subject.nodes
+    needed = _IMAGE_BYTES + _NODE_BYTES * subject.new_nodes
     seen = f"{cache.in_words(free)} free: {data}"
     if free >= needed or is_up(host, subject):
         return ok(seen)

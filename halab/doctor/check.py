@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from halab.config.kubernetes import Release, resolve
 from halab.config.lab import LabFile, ProviderKind
+from halab.config.lab_size import resized
 from halab.config.remote import Remote
 from halab.doctor.host import Host
-from halab.lifecycle.lab import LabDir, provider_of
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import remote_env
 from halab.topology.lab import Machine, plan
 
@@ -58,7 +60,8 @@ class Subject:
 
     @property
     def written(self) -> LabFile:
-        return self.lab_dir.written
+        """The lab file, with the size of a lab that was scaled or is to be scaled."""
+        return resized(self.lab_dir.written, labs.size_of(self.lab_dir))
 
     @property
     def file(self) -> Path:
@@ -66,7 +69,7 @@ class Subject:
 
     @property
     def provider(self) -> ProviderKind:
-        return provider_of(self.lab_dir)
+        return labs.provider_of(self.lab_dir)
 
     @property
     def release(self) -> Release:
@@ -78,8 +81,20 @@ class Subject:
         return plan(self.written, network=IPv4Network("10.213.0.0/24"), provider=self.provider).machines
 
     @property
+    def new_machines(self) -> tuple[Machine, ...]:
+        """The machines for which the host must have room: of a lab that is to be scaled, those that it lacks."""
+        if self.lab_dir.size is None:
+            return self.machines
+        present = Subject(replace(self.lab_dir, size=None)).machines
+        return tuple(machine for machine in self.machines if machine not in present)
+
+    @property
     def nodes(self) -> int:
         return sum(machine.is_node for machine in self.machines)
+
+    @property
+    def new_nodes(self) -> int:
+        return sum(machine.is_node for machine in self.new_machines)
 
 
 class Pace(Enum):

@@ -84,8 +84,8 @@ def vagrant_home(host: Host, subject: Subject) -> Finding:
 
 def _check_space(host: Host, subject: Subject, free: int, where: str, folder: Path) -> Finding:
     # `up` takes a snapshot of the lab, which includes the memory of every machine
-    memory = sum(machine.memory_mebibytes for machine in subject.machines) << 20
-    needed = _DISK_BYTES + _NODE_BYTES * subject.nodes + memory
+    memory = sum(machine.memory_mebibytes for machine in subject.new_machines) << 20
+    needed = _DISK_BYTES + _NODE_BYTES * subject.new_nodes + memory
     seen = f"{cache.in_words(free)} free: {where}"
     if free >= needed or is_up(host, subject):
         return ok(seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from halab.clock import NotYet, wait_for
-from halab.cluster import etcd
+from halab.cluster import etcd, voters
 from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import members
 from halab.faults.fault import Fault, nothing_to_heal
@@ -44,27 +44,11 @@ perl -we '
 
 
 def _move_leader(site: Site, entry: Entry) -> str:
-    said = etcd.statuses(site.guests, site.lab)
-    others = [
-        member
-        for name, member in said.items()
-        if name != entry.machine and isinstance(member, etcd.Member) and not member.is_learner
-    ]
-    if not others:
-        raise LabProblem(f"no other etcd member can become leader in place of {entry.machine}")
-    taker = max(others, key=lambda member: member.index)
-    site.guests.run(entry.machine, etcd.command(f"move-leader {taker.member_id:x}"))
-
-    def moved() -> str:
-        now = etcd.status(site.guests, entry.machine)
-        if now.leads or not now.leader_id:
-            raise NotYet(f"etcd on {entry.machine} {'leads' if now.leads else 'knows no leader'}")
-        return f"etcd on {taker.machine} leads, in term {now.term}"
-
-    deadline = site.deadline(_EFFECT_SECONDS)
-    return wait_for(
-        f"etcd on {entry.machine} to hand over its leadership", moved, deadline, every_seconds=0.1
-    )
+    lab = site.lab
+    said = voters.hand_over(site.guests, lab, site.clock, entry.machine, to=lab.control_planes)
+    if not said:
+        raise LabProblem(f"etcd on {entry.machine} does not lead any more")
+    return said
 
 
 def _require_leader(site: Site, entry: Entry) -> None:

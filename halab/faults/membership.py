@@ -9,7 +9,7 @@ import re
 import threading
 
 from halab.clock import NotYet, wait_for
-from halab.cluster import etcd
+from halab.cluster import departure, etcd
 from halab.cluster.join import JoinOptions
 from halab.cluster.kube import KUBECTL
 from halab.config.targets import FaultTarget
@@ -21,17 +21,11 @@ from halab.faults.power import wait_for_state
 from halab.faults.site import Site
 from halab.machines.power import PowerState
 
-# The two pods of CoreDNS have 30 s to end; kubeadm asks etcd until it has removed the member (5 s after a change).
-_DRAIN_SECONDS = 90
-_RESET_SECONDS = 120
 _EFFECT_SECONDS = 30
 # For a join that must fail: longer than a join that succeeds takes, and much shorter than kubeadm's own limit. kubeadm
 # asks a member that is gone for 2 minutes (timeouts.etcdAPICall), and then gives up the join (up to 1.36) or that
 # member (1.37 needs a quorum only).
 _FAILING_JOIN_SECONDS = 60
-# Without this mark, the heal joins the machine again, however far the fault came.
-_UNMARK = "rm -f /etc/kubernetes/halab-joined"
-_RESET = "kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock"
 _AT_ONCE = "at-once"
 # A machine that leaves is drained through another control plane, which must not leave at the same time.
 _one_leaves = threading.Lock()
@@ -51,10 +45,10 @@ def _leave(site: Site, entry: Entry) -> str:
 def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
     peer = etcd.healthy_peer(site.guests, site.lab, machine.name)
-    site.guests.run(machine.name, _UNMARK)
-    drain = f"{KUBECTL} drain {machine.name} --ignore-daemonsets --delete-emptydir-data --force"
-    site.guests.run(peer, f"{drain} --timeout={_DRAIN_SECONDS}s", timeout_seconds=_DRAIN_SECONDS + 10)
-    site.guests.run(machine.name, scratch.locked(_RESET), timeout_seconds=_RESET_SECONDS)
+    # the heal joins the machine again, however far the fault came
+    site.guests.run(machine.name, departure.UNMARK)
+    departure.drain(site.lab, site.guests, peer, machine)
+    site.guests.run(machine.name, scratch.locked(departure.RESET), timeout_seconds=departure.RESET_SECONDS)
     site.guests.run(peer, f"{KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
 
     def left() -> str:
@@ -106,7 +100,7 @@ def join(site: Site, entry: Entry, options: JoinOptions | None = None) -> None:
 def _rejoin(site: Site, entry: Entry) -> None:
     if site.power.state(entry.machine) is PowerState.RUNNING:
         # the reset that takes it out of the cluster may still run
-        site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=_RESET_SECONDS)
+        site.guests.run(entry.machine, scratch.locked("true"), timeout_seconds=departure.RESET_SECONDS)
     join(site, entry)
 
 

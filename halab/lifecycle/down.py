@@ -34,7 +34,8 @@ def down(lab_dir: LabDir, progress: Progress, *, runs: bool = False) -> list[str
             raise
         progress.say(f"{kind} does not answer, so halab does not know whether it has machines of this lab")
         return []
-    with labs.locked(lab_dir, f"down, process {os.getpid()}", amid_restore=True, amid_drill=True):
+    doing = f"down, process {os.getpid()}"
+    with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_scale=True):
         removed = down_locked(lab_dir, provider, progress, runs=runs)
     lab_dir.work.remove_if_empty()
     return removed

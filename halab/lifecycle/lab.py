@@ -15,11 +15,12 @@ from filelock import FileLock, Timeout
 
 from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file, yaml_source
 from halab.config.lab import AUTO, LabFile, ProviderKind
+from halab.config.lab_size import LabSize, resized
 from halab.config.loading import Written, read
 from halab.config.own_file import OwnFile
 from halab.config.remote import Remote
 from halab.errors import BadFile, BadUsage, LabProblem
-from halab.lifecycle import machine_info
+from halab.lifecycle import machine_info, sizes
 from halab.machines.host import allocation, identity, remote_env
 from halab.machines.host.allocation import Allocation
 from halab.machines.work import Work
@@ -42,6 +43,8 @@ class LabDir:
     content: bytes = b""
     balancer_file: OwnFile | None = None
     keepalived_file: OwnFile | None = None
+    # the size for which the lab is planned, if that is neither its present size nor that of the file
+    size: LabSize | None = None
 
     @property
     def name(self) -> str:
@@ -142,6 +145,8 @@ def allocated(lab_dir: LabDir) -> Lab:
             hint="remove the lab first with `halab down`",
         )
     require_same_host(lab_dir, held)
+    if lab_dir.size is None:
+        sizes.require_agreement(lab_dir.file, lab_dir.written, held)
     return planned(lab_dir, held)
 
 
@@ -186,15 +191,20 @@ def require_same_host(lab_dir: LabDir, held: Allocation) -> None:
 
 
 def planned(lab_dir: LabDir, held: Allocation) -> Lab:
-    """The lab of a file on its allocated networks."""
+    """The lab of a file on its allocated networks, with its present size."""
     return plan(
-        lab_dir.written,
+        resized(lab_dir.written, lab_dir.size or sizes.present(lab_dir.written, held)),
         network=held.network,
         management=held.management,
         provider=provider_of(lab_dir),
         balancer_file=lab_dir.balancer_file,
         keepalived_file=lab_dir.keepalived_file,
     )
+
+
+def size_of(lab_dir: LabDir) -> LabSize:
+    """The size for which a lab is planned: that of its file, unless it was scaled or is being scaled."""
+    return lab_dir.size or sizes.present(lab_dir.written, allocation.of(lab_dir.work.path))
 
 
 def cluster_networks(lab_dir: LabDir) -> list[IPv4Network]:
@@ -247,11 +257,17 @@ def require_no_drill(lab_dir: LabDir) -> None:
 
 @contextmanager
 def locked(
-    lab_dir: LabDir, doing: str, *, amid_restore: bool = False, amid_drill: bool = False
+    lab_dir: LabDir,
+    doing: str,
+    *,
+    amid_restore: bool = False,
+    amid_drill: bool = False,
+    amid_scale: bool = False,
 ) -> Iterator[None]:
     """Lock the lab: only one command may change it at a time. Raises LabProblem if another command holds the lock.
 
     After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
+    After an interrupted scale, raises LabProblem unless `amid_scale`: others would join machines that were leaving.
     While a drill is on, raises LabProblem unless `amid_drill`: others would undo its break or tell of it.
     """
     is_new = not lab_dir.work.path.exists()
@@ -273,6 +289,8 @@ def locked(
                 f"restoring the lab {lab_dir.name} to the snapshot {name} was interrupted",
                 hint=f"restore it again with `halab snapshot restore {name}`, or remove the lab with `halab down`",
             )
+        if not amid_scale:
+            sizes.require_complete(lab_dir.name, allocation.of(lab_dir.work.path))
         if not amid_drill:
             require_no_drill(lab_dir)
         yield

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halab.config.lab import ProviderKind
+from halab.config.lab_size import LabSize
 from halab.errors import LabProblem
 from halab.machines.host import inventory
 from halab.machines.work import Work
@@ -22,6 +23,8 @@ _WORK = "work"
 _KUBEADM = "kubeadm"
 _PATCHES = "kubeadm patches"
 _KUBEADM_HINT = "kubeadm reads these settings when it makes the cluster: "
+_MISSING = " is missing from the file"
+_ADDRESS = "address of "
 _UNSET = object()
 
 
@@ -47,6 +50,7 @@ def require_same(file: Path, work: Work, lab: Lab) -> None:
         raise LabProblem(
             f"{file} does not describe the lab that is up: {in_words(changed)}",
             hint=(_KUBEADM_HINT if any(change.of_kubeadm for change in changed) else "")
+            + ("remove machines with `halab scale`, " if all(map(_is_missing, changed)) else "")
             + f"rebuild the lab with `halab down && halab up`, or change {file} back",
         )
 
@@ -66,9 +70,13 @@ def changes(work: Work, lab: Lab) -> list[Change]:
         for name, value in before.items()
         if now.get(name, value) != value
     ]
-    changed += [Change(f"{name} is missing from the file") for name in before if name not in now]
+    changed += [Change(f"{name}{_MISSING}") for name in before if name not in now]
     in_kubeadm = _differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM)
     return changed + [Change(text, of_kubeadm=True) for text in in_kubeadm]
+
+
+def _is_missing(change: Change) -> bool:
+    return change.text.endswith(_MISSING)
 
 
 def changed_patches(work: Work, now: Mapping[str, str]) -> list[Change]:
@@ -97,6 +105,13 @@ def require_same_patches(work: Work, folder: str | None, now: Mapping[str, str])
 def patches(work: Work) -> dict[str, str]:
     """The user's patches for kubeadm with which the lab was built: file name → text."""
     return dict(_read_record(work).get(_PATCHES, {}))
+
+
+def size(work: Work) -> LabSize | None:
+    """The size of the lab that was built, whatever the lab file says now; None if no machines were built."""
+    recorded = _read_record(work)
+    names = [name.removeprefix(_ADDRESS) for name in recorded if name.startswith(_ADDRESS)]
+    return LabSize.of_names(names) if names else None
 
 
 def has_keys(work: Work) -> bool:
@@ -162,7 +177,7 @@ def _settings(lab: Lab) -> dict[str, str]:
     sizes = {
         machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB" for machine in lab.machines
     }
-    addresses = {f"address of {machine.name}": str(machine.address) for machine in lab.machines}
+    addresses = {f"{_ADDRESS}{machine.name}": str(machine.address) for machine in lab.machines}
     return {
         "Kubernetes": lab.release.kubernetes,
         "provider": str(lab.provider),

@@ -10,8 +10,8 @@ from contextlib import suppress
 from itertools import product
 
 from halab import process
-from halab.clock import Clock, Deadline, NotYet, wait_for
-from halab.cluster import etcd
+from halab.clock import Clock
+from halab.cluster import departure, etcd
 from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
@@ -30,19 +30,11 @@ _NODE_SECONDS = 180
 _INIT_SECONDS = 420
 # A stock box downloads missing packages from its distribution.
 _BASE_SECONDS = 900
-_REMOVE_MEMBER_SECONDS = 90
 # Prefix every line of the log with its time, to see where kubeadm waits.
 _TIMED = (
     "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
 )
-_DELETE_NODE = (
-    "export KUBECONFIG=/etc/kubernetes/admin.conf; "
-    "kubectl get node {node} --ignore-not-found -o name | grep -q . || exit 0; "
-    "kubectl delete node {node}; "
-    "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
-)
 _TAIL_LINES = 12
-_JOINED = "/etc/kubernetes/halab-joined"
 # kubeadm's client certificate for its own health checks. halab uses it only to ask members for their status.
 _ETCD_CLIENT = (
     "cd /etc/kubernetes/pki/etcd && "
@@ -75,9 +67,13 @@ class Provisioner:
         # the control plane through which the others join
         self._guide = lab.control_planes[0].name
 
-    def run(self) -> int:
-        """Provision all machines. Return the number of changes."""
-        changes = self._set_up_machines()
+    def run(self, *, balancers_last: bool = False) -> int:
+        """Provision all machines. Return the number of changes.
+
+        With `balancers_last`, the load balancers send nothing to a new control plane before it has joined.
+        """
+        first = self._lab.nodes if balancers_last else self._lab.machines
+        changes = self._set_up_machines(first)
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
         if not all(joined.values()):
             connections.require(self._lab, self._guests, self._clock, self._progress)
@@ -85,7 +81,6 @@ class Provisioner:
         if members:
             # not always the first control plane: if that one was lost, it joins the others
             self._guide = members[0]
-            self._report_new_configuration()
         else:
             with self._progress.step(
                 f"kubeadm init on {self._guide}", limit_seconds=self._limit(_INIT_SECONDS)
@@ -94,7 +89,15 @@ class Provisioner:
         others = [machine for machine in self._lab.nodes if machine.name != self._guide]
         missing = [machine for machine in others if not joined[machine.name]]
         changes += self._join_in_turn(missing, is_new_cluster=not members)
+        if balancers_last:
+            changes += self.set_up_balancers()
+        if members:
+            self._report_new_configuration()
         return changes + self._run_scripts_after()
+
+    def set_up_balancers(self) -> int:
+        """Let the load balancers run with the rendered configuration. Return the number of changes."""
+        return self._set_up_machines(self._lab.balancers)
 
     @property
     def guide(self) -> str:
@@ -108,7 +111,7 @@ class Provisioner:
         if machine.is_node and not self._has_joined(machine.name):
             self._guide = etcd.healthy_peer(self._guests, self._lab, machine.name)
             if options.forget_lost:
-                self._remove_from_cluster(machine)
+                departure.forget(self._lab, self._guests, self._clock, self._guide, machine)
             self._join(machine, options)
         self._run_script_after(machine.name)
 
@@ -128,8 +131,8 @@ class Provisioner:
             raise LabProblem(f"{self._guide} did not print a client certificate for etcd") from error
         return ca, certificate, key
 
-    def _set_up_machines(self) -> int:
-        names = [machine.name for machine in self._lab.machines]
+    def _set_up_machines(self, machines: Sequence[Machine]) -> int:
+        names = [machine.name for machine in machines]
         with self._progress.step(
             f"set up {counted(len(names), 'machine')}", limit_seconds=self._set_up_limit
         ) as step:
@@ -221,7 +224,7 @@ class Provisioner:
                 if any(join.done() and join.exception() for join in joins):
                     break
                 if not is_new_cluster:
-                    self._remove_from_cluster(machine)
+                    departure.forget(self._lab, self._guests, self._clock, self._guide, machine)
                 joins.append(pool.submit(self._join, machine, JoinOptions(), commands[-1]))
                 if machine is not machines[-1]:
                     # while this machine joins: it takes seconds
@@ -241,7 +244,7 @@ class Provisioner:
                 join.exception(timeout=1)
 
     def _has_joined(self, name: str) -> bool:
-        return self._guests.run(name, f"test -e {_JOINED}", check=False).code == 0
+        return self._guests.run(name, f"test -e {departure.JOINED}", check=False).code == 0
 
     def _join(self, machine: Machine, options: JoinOptions, join_command: Future[str] | None = None) -> int:
         seconds = options.limit_seconds
@@ -270,26 +273,6 @@ class Provisioner:
         except ScriptFailed as error:
             report(error.code)
             raise
-
-    def _remove_from_cluster(self, machine: Machine) -> None:
-        """Remove what a lost machine or an interrupted join left in the cluster: it would mislead the next join.
-
-        That is a member that will never start, or whose vote would count as that of the new member; and a node with
-        pods whose state nothing updates any more.
-        """
-        if machine in self._lab.control_planes:
-            deadline = Deadline.after(self._clock, self._limit(_REMOVE_MEMBER_SECONDS))
-            what = f"etcd on {self._guide} to remove the member {machine.name}"
-            wait_for(what, lambda: self._remove_members(machine), deadline, every_seconds=1)
-        self._guests.run(self._guide, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
-
-    def _remove_members(self, machine: Machine) -> None:
-        """Remove the members. Raises NotYet if etcd refuses, as within 5 s of a connection (HealthInterval)."""
-        try:
-            for member in etcd.members_of(self._guests, self._guide, str(machine.address)):
-                self._guests.run(self._guide, etcd.command(f"member remove {member}"))
-        except CommandFailed as error:
-            raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
 
     def _join_command(self, first: str) -> str:
         """The join command. It contains secrets, so it is neither logged nor shown in an error."""

@@ -42,15 +42,26 @@ _AFTER_LEASE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`missing` are machines of the lab that the snapshot lacks: they were added later, or saving them failed."""
+    """`missing` are machines of the lab that the snapshot lacks: they were added later, or saving them failed.
+
+    `removed` are machines of the snapshot that the lab no longer has.
+    """
 
     name: str
     created: datetime
     missing: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        return not self.missing
+        return not self.missing and not self.removed
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be restored; empty if it can."""
+        if self.removed:
+            return f"was saved when the lab was larger: {', '.join(self.removed)}"
+        return f"is incomplete: {', '.join(self.missing)} missing" if self.missing else ""
 
 
 def snapshots(machines: LabMachines) -> list[Snapshot]:
@@ -63,6 +74,7 @@ def snapshots(machines: LabMachines) -> list[Snapshot]:
             name,
             max(times.values()),
             tuple(machine.name for machine in machines.lab.machines if machine.name not in times),
+            tuple(sorted(times.keys() - {machine.name for machine in machines.lab.machines})),
         )
         for name, times in created.items()
     ]
@@ -135,8 +147,9 @@ def _restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
     snapshot = _by_name(snapshots(machines), name)
     if not snapshot.is_complete:
         raise LabProblem(
-            f"the snapshot {name} is incomplete: {', '.join(snapshot.missing)} missing",
-            hint=f"delete it with `halab snapshot delete {name}`",
+            f"the snapshot {name} {snapshot.problem}",
+            hint=f"give the lab the size that it had then with `halab scale`, or delete the snapshot with "
+            f"`halab snapshot delete {name}`",
         )
     restore_locked(lab_dir, machines, name, progress)
     # containers have booted; virtual machines continue with a stepped clock, and their leases expire only now

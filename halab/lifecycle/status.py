@@ -7,9 +7,10 @@ from typing import Any
 
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Entry, Journal
-from halab.lifecycle import access, machine_info, providers
+from halab.lifecycle import access, machine_info, providers, sizes
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
+from halab.machines.host import allocation
 from halab.machines.provider import MachineInfo
 from halab.topology.lab import Lab
 
@@ -100,13 +101,15 @@ def read_status(lab_dir: LabDir) -> Status:
         for machine in lab.machines
         if not (machine.name in machines and machines[machine.name].running)
     ]
-    restoring = labs.restoring(lab_dir)
+    restoring, scaling = labs.restoring(lab_dir), sizes.target(allocation.of(lab_dir.work.path))
     if machines and not machine_info.has_keys(lab_dir.work):
         seen = Observation(
             (labs.NO_KEYS.format(work=lab_dir.work.path) + "; rebuild the lab with `halab up`",)
         )
     elif restoring:
         seen = Observation((f"restoring the snapshot {restoring} was interrupted",))
+    elif scaling:
+        seen = Observation((f"scaling the lab to {scaling} was interrupted: continue with `halab scale`",))
     elif lab_dir.work.kept.exists():
         seen = Observation(("the lab is down and was kept: start it with `halab up`",))
     elif not_running:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from filelock import FileLock, Timeout
 
+from halab import files
 from halab.config.lab import ProviderKind
+from halab.config.lab_size import LabSize
 from halab.config.remote import Remote
 from halab.errors import HostProblem, LabProblem
-from halab.files import replace
 from halab.machines.host import routes
 
 # It does not overlap with docker (172.16/12, 192.168/16), libvirt (192.168.122/24), kubeadm's Services and the pods.
@@ -25,11 +27,29 @@ _MANAGEMENT_POOL = IPv4Network("10.214.0.0/16")
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """The size of a lab that `halab scale` has changed.
+
+    It is kept here and not in the lab file. The file belongs to its user: it has comments, may be in git, and several
+    labs may be made from it. Like `auto`, the size is a decision about the lab that exists: it lasts as long as the
+    allocation, all commands see it, and after `down` the next lab has the size of the file again.
+
+    `size` is that of the machines that exist, with those that join or leave now. `written` is the size that the file
+    had at the last scale: if the file changes later, halab cannot know which of both sizes is meant. `target` is the
+    size that an incomplete scale goes to.
+    """
+
+    size: LabSize
+    written: LabSize
+    target: LabSize | None = None
+
+
+@dataclass(frozen=True)
 class Allocation:
     """A lab's name, networks and provider, and its work folder. Only virtual machines have `management`.
 
     `provider` is what `auto` was resolved to: it stays the same as long as the lab exists. `host` is empty where the
-    machines are on this host.
+    machines are on this host. `scaled` is None for a lab that has the size of its file.
     """
 
     name: str
@@ -38,6 +58,7 @@ class Allocation:
     management: IPv4Network | None = None
     host: str = ""
     provider: ProviderKind = ProviderKind.DOCKER
+    scaled: Scaled | None = None
 
     @property
     def networks(self) -> list[IPv4Network]:
@@ -104,6 +125,20 @@ def preview(wanted: str, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv
     return network, _first_free(_MANAGEMENT_POOL, [*used, network])
 
 
+def rescale(work: Path, scaled: Scaled | None) -> None:
+    """Record the size of the lab of a work folder. Raises LabProblem if it has no allocation."""
+    with _locked():
+        allocations = held()
+        if not any(allocation.work == work for allocation in allocations):
+            raise LabProblem(f"no network is allocated for the lab in {work.parent}", hint="run `halab up`")
+        _save(
+            [
+                replace(allocation, scaled=scaled) if allocation.work == work else allocation
+                for allocation in allocations
+            ]
+        )
+
+
 def release(work: Path) -> None:
     with _locked():
         _save([other for other in held() if other.work != work])
@@ -147,7 +182,7 @@ def _locked() -> Iterator[None]:
         ) from error
 
 
-def _read(entry: Mapping[str, str]) -> Allocation:
+def _read(entry: Mapping[str, Any]) -> Allocation:
     management = IPv4Network(entry["management"]) if entry.get("management") else None
     # the first versions did not write the provider; only virtual machines have a network for SSH
     provider = entry.get("provider") or (ProviderKind.LIBVIRT if management else ProviderKind.DOCKER)
@@ -158,7 +193,13 @@ def _read(entry: Mapping[str, str]) -> Allocation:
         management,
         entry.get("host", ""),
         ProviderKind(provider),
+        _read_scaled(entry["scaled"]) if entry.get("scaled") else None,
     )
+
+
+def _read_scaled(entry: Mapping[str, Any]) -> Scaled:
+    sizes = {name: LabSize(**size) for name, size in entry.items()}
+    return Scaled(sizes["size"], sizes["written"], sizes.get("target"))
 
 
 def _save(allocations: list[Allocation]) -> None:
@@ -170,10 +211,15 @@ def _save(allocations: list[Allocation]) -> None:
             "provider": allocation.provider,
             **({"management": str(allocation.management)} if allocation.management else {}),
             **({"host": allocation.host} if allocation.host else {}),
+            **({"scaled": _written_scaled(allocation.scaled)} if allocation.scaled else {}),
         }
         for allocation in allocations
     ]
-    replace(_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
+    files.replace(_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
+
+
+def _written_scaled(scaled: Scaled) -> dict[str, dict[str, int]]:
+    return {name: size for name, size in asdict(scaled).items() if size is not None}
 
 
 def _folder() -> Path:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from support.fakes import captured
 
 from halab.config.lab import ProviderKind
+from halab.config.lab_size import LabSize
 from halab.errors import HostProblem, LabProblem
 from halab.machines.host import allocation, routes
-from halab.machines.host.allocation import Allocation
+from halab.machines.host.allocation import Allocation, Scaled
 
 LIBVIRT = ProviderKind.LIBVIRT
 
@@ -207,3 +208,23 @@ def test_a_default_route_in_two_halves_is_a_default_route() -> None:
 
 def test_an_allocation_is_a_plain_value(tmp_path: Path) -> None:
     assert Allocation("ha", network(0), tmp_path) == Allocation("ha", network(0), tmp_path)
+
+
+def test_the_size_of_a_scaled_lab_is_kept_until_the_lab_is_gone(tmp_path: Path) -> None:
+    here = work(tmp_path, "one")
+    allocation.allocate("one", "auto", here, taken=[])
+    allocation.allocate("other", "auto", work(tmp_path, "other"), taken=[])
+    scaled = Scaled(LabSize(5, 1), LabSize(3, 0), LabSize(4, 1))
+    allocation.rescale(here, scaled)
+    (one, other) = sorted(allocation.held(), key=lambda held: held.name)
+    assert (one.scaled, other.scaled) == (scaled, None)
+    complete = Scaled(LabSize(4, 1), LabSize(3, 0))
+    allocation.rescale(here, complete)
+    assert allocation.held()[0].scaled == complete
+    allocation.rescale(here, None)
+    assert allocation.held()[0].scaled is None
+
+
+def test_a_lab_that_is_gone_has_no_size(tmp_path: Path) -> None:
+    with pytest.raises(LabProblem, match="no network is allocated"):
+        allocation.rescale(work(tmp_path, "one"), None)

@@ -121,7 +121,8 @@ stream {
 EOF
 nginx -t -q || fail 'the load balancer rejects its configuration: /etc/nginx/nginx.conf'
 systemctl disable -q --now haproxy.service
+# a restart would refuse clients for a moment
 case $changed in
-  */etc/nginx/nginx.conf*) systemctl restart nginx.service ;;
+  */etc/nginx/nginx.conf*) systemctl reload-or-restart nginx.service ;;
 esac
 systemctl enable -q --now nginx.service

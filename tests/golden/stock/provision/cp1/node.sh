@@ -120,6 +120,13 @@ put 0755 /usr/local/lib/halab/pod-routes <<'EOF'
 #!/bin/bash
 # Routes to the pods of the other nodes. A restart of the machine loses them, so this runs at every start.
 set -euo pipefail
+# nodes that have left the lab
+ip -4 route show root 10.244.0.0/16 | while read -r pods via address _; do
+  case ' 10.244.11.0/24 ' in
+    *" $pods "*) ;;
+    *) [ "$via" != via ] || ip route del "$pods" via "$address" ;;
+  esac
+done
 EOF
 put 0644 /etc/systemd/system/halab-pod-routes.service <<'EOF'
 [Unit]
@@ -199,6 +206,10 @@ sysctl -q -p /etc/sysctl.d/91-halab-node.conf
 
 [ -z "$changed" ] || systemctl daemon-reload
 systemctl enable -q --now halab-pod-routes.service
+# the unit stays active after it has run: other machines of the lab may be new, or gone
+case $changed in
+  *lib/halab/pod-routes*) systemctl restart halab-pod-routes.service ;;
+esac
 case $changed in
   *containerd/config.toml*) systemctl restart containerd.service ;;
 esac

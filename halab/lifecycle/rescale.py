@@ -1,0 +1,246 @@
+"""Changes the size of a lab that is up: new machines join, then the machines that are too many leave.
+
+What remains to be done is recorded before anything is done (`Scaled.target`), and every step can be repeated: after an
+interruption, the next call continues. The recorded size is never smaller than what exists.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from halab.clock import RealClock
+from halab.cluster import departure, etcd, taints, voters
+from halab.config.lab import ProviderKind
+from halab.config.lab_size import LabSize
+from halab.errors import CommandFailed, HalabError, LabProblem
+from halab.faults import scratch
+from halab.lifecycle import lab as labs
+from halab.lifecycle import machine_info, own_files, providers, rescale_checks, sizes, workfiles
+from halab.lifecycle.boot import boot
+from halab.lifecycle.lab import LabDir
+from halab.lifecycle.provision import Provisioner
+from halab.machines import addresses
+from halab.machines.guests import SshGuests
+from halab.machines.host import allocation
+from halab.machines.host.allocation import Scaled
+from halab.machines.power import PowerState
+from halab.machines.provider import LabMachines
+from halab.progress import Progress
+from halab.topology.lab import Lab, Machine
+
+_VAGRANTFILE = "Vagrantfile"
+# A machine that leaves is drained, reset and removed.
+_LEAVE_SECONDS = 360
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """The lab with its new size, and the names of the machines that it got and lost."""
+
+    lab: Lab
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+def built(lab_dir: LabDir) -> LabSize:
+    """The size of the lab that is up, whatever its file says now. Raises LabProblem if it is not up."""
+    if not lab_dir.work.kubeconfig.exists():
+        labs.existing(lab_dir)
+        raise LabProblem(f"the lab {lab_dir.name} is not complete yet", hint="complete it with `halab up`")
+    held = allocation.of(lab_dir.work.path)
+    return machine_info.size(lab_dir.work) or sizes.present(lab_dir.written, held)
+
+
+def rescale(lab_dir: LabDir, wanted: LabSize, progress: Progress) -> Rescaled:
+    """Give the lab another size, or continue to do so. The caller holds the lab's lock, and waits until it is steady.
+
+    Raises BadUsage or LabProblem before anything is made if the lab cannot have this size now.
+    """
+    before = built(lab_dir)
+    # also checks the name, the network and the host of the lab
+    lab = labs.existing(replace(lab_dir, size=before))
+    unfinished = sizes.target(allocation.of(lab_dir.work.path))
+    if before == wanted and unfinished is None:
+        _record(lab_dir, wanted)
+        return Rescaled(lab, (), ())
+    most = before.joined(wanted)
+    plans = _Plans(
+        replace(lab_dir, size=most),
+        labs.allocated(replace(lab_dir, size=most)),
+        labs.allocated(replace(lab_dir, size=wanted)),
+        progress,
+    )
+    new = rescale_checks.new_machines(lab, plans.goal)
+    leaving = [machine for machine in plans.largest.nodes if machine not in plans.goal.nodes]
+    rescale_checks.require_known_to_balancers(plans.largest, plans.goal, new)
+    voting = voters.voters(plans.guests, lab)
+    if new:
+        rescale_checks.require_all_healthy(voting)
+    leaving = rescale_checks.order(leaving, voting)
+    rescale_checks.require_quorum([machine.name for machine in leaving], voting)
+    rescale_checks.require_thawed(providers.machines(lab_dir, lab), plans.goal)
+    providers.machines(lab_dir, plans.largest).require_free_names()
+    _record(lab_dir, most, wanted)
+    if new or unfinished:
+        plans.grow()
+    if unfinished or bool(before.workers) != bool(wanted.workers):
+        plans.set_taints()
+    if leaving:
+        plans.shrink(leaving)
+    _record(lab_dir, wanted)
+    return Rescaled(
+        plans.goal, tuple(machine.name for machine in new), tuple(machine.name for machine in leaving)
+    )
+
+
+def _record(lab_dir: LabDir, size: LabSize, target: LabSize | None = None) -> None:
+    written = LabSize.of_file(lab_dir.written)
+    is_as_written = target is None and size == written
+    allocation.rescale(lab_dir.work.path, None if is_as_written else Scaled(size, written, target))
+
+
+@dataclass(frozen=True)
+class _Plans:
+    """The lab with all machines that exist for a while, `largest`, and the lab that is wanted, `goal`."""
+
+    lab_dir: LabDir
+    largest: Lab
+    goal: Lab
+    progress: Progress
+
+    @property
+    def guests(self) -> SshGuests:
+        return SshGuests(self.lab_dir.work.ssh_config)
+
+    @property
+    def machines(self) -> LabMachines:
+        return providers.machines(self.lab_dir, self.largest)
+
+    def grow(self) -> None:
+        """Create the machines that are missing, and join them. The load balancers get new servers after the joins.
+
+        Scripts still know the machines that will leave, but Vagrant must not start one of them that is off.
+        """
+        files = self._rendered(self.largest)
+        files[_VAGRANTFILE] = self._rendered(self.goal)[_VAGRANTFILE]
+        patches = labs.patches(self.lab_dir)
+        record = machine_info.record(self.lab_dir.work, self.largest, patches)
+        workfiles.write(self.lab_dir, {**files, **record})
+        boot(self.lab_dir, providers.machines(self.lab_dir, self.goal), self.progress)
+        # of the machines that will leave too
+        addresses.note(self.machines)
+        self._provisioner().run(balancers_last=True)
+
+    def set_taints(self) -> None:
+        """Without workers, pods must run on the control planes; with workers, they must not."""
+        if not taints.are_own(self.goal):
+            taints.apply(self.guests, self.goal, self._guide())
+
+    def shrink(self, leaving: Sequence[Machine]) -> None:
+        """Take machines out of the load balancers, out of the cluster, and away."""
+        addresses.note(self.machines)
+        work, patches = self.lab_dir.work, labs.patches(self.lab_dir)
+        workfiles.write(self.lab_dir, self._rendered(self.goal))
+        provisioner = self._provisioner()
+        if any(machine in self.largest.control_planes for machine in leaving):
+            provisioner.set_up_balancers()
+        for machine in leaving:
+            limit = _LEAVE_SECONDS * self.goal.patience
+            with self.progress.step(f"remove {machine.name}", limit_seconds=limit) as step:
+                step.done(self._remove(machine))
+        # first the record of the machines: one that it has and the lab has not is a contradiction
+        work.write(machine_info.record(work, self.goal, patches))
+        addresses.note(providers.machines(self.lab_dir, self.goal))
+        # the names and routes of those that are gone
+        provisioner.run()
+
+    def _remove(self, machine: Machine) -> str:
+        """Remove one machine; how it left."""
+        guests, clock, guide = self.guests, RealClock(), self._guide()
+        how = "it did not answer" if self._is_there(machine) else "it did not run"
+        if self._answers(machine):
+            if machine in self.largest.control_planes:
+                voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.control_planes)
+            guests.run(machine.name, departure.UNMARK)
+            self._drain(machine, guide)
+            how = self._reset(machine)
+        departure.forget(self.largest, guests, clock, guide, machine)
+        self._delete_snapshots(machine)
+        self.machines.power().remove(machine.name)
+        self._remove_files(machine)
+        return how
+
+    def _drain(self, machine: Machine, guide: str) -> None:
+        try:
+            departure.drain(self.largest, self.guests, guide, machine)
+        except CommandFailed as error:
+            raise LabProblem(
+                f"the pods on {machine.name} cannot be evicted: {error.output.splitlines()[-1:]}",
+                hint="a PodDisruptionBudget may not allow it: `halab kubectl -- get pdb -A`",
+            ) from error
+
+    def _reset(self, machine: Machine) -> str:
+        limit = departure.RESET_SECONDS * self.largest.patience
+        try:
+            self.guests.run(machine.name, scratch.locked(departure.RESET), timeout_seconds=limit)
+        except HalabError as error:
+            return f"kubeadm reset failed: {error.message.splitlines()[-1]}"
+        return "drained and reset"
+
+    def _is_there(self, machine: Machine) -> bool:
+        return self.machines.state(machine.name) is PowerState.RUNNING
+
+    def _answers(self, machine: Machine) -> bool:
+        if not self._is_there(machine):
+            return False
+        try:
+            self.guests.run(machine.name, "true", timeout_seconds=10)
+        except HalabError:
+            return False
+        return True
+
+    def _delete_snapshots(self, machine: Machine) -> None:
+        """Delete the snapshots that would look complete without the machine: its part is on the disk that goes.
+
+        Parts of snapshots of containers are images. They stay, and the snapshots can be restored to a larger lab.
+        """
+        if self.largest.provider is ProviderKind.DOCKER:
+            return
+        for name in sorted(
+            {saved.snapshot for saved in self.machines.saved() if saved.machine == machine.name}
+        ):
+            self.machines.delete_snapshot(name)
+            self.progress.say(
+                f"the snapshot {name} is deleted: a part of it was on the disk of {machine.name}"
+            )
+
+    def _remove_files(self, machine: Machine) -> None:
+        work = self.lab_dir.work
+        for folder in (
+            work.path / "provision" / machine.name,
+            work.of_vagrant(machine.name).parent,
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+        work.known_hosts.unlink(missing_ok=True)
+
+    def _guide(self) -> str:
+        """A control plane that stays, and whose etcd member has a leader."""
+        return etcd.healthy_peer(self.guests, self.goal, "")
+
+    def _provisioner(self) -> Provisioner:
+        images = own_files.read(self.lab_dir).images
+        payload = providers.payload(self.lab_dir, self.goal)
+        return Provisioner(
+            self.goal, self.lab_dir.work, self.guests, self.progress, RealClock(), payload, images
+        )
+
+    def _rendered(self, lab: Lab) -> dict[str, str]:
+        own, patches = own_files.read(self.lab_dir), labs.patches(self.lab_dir)
+        base = providers.base(self.lab_dir, lab, self.progress)
+        return dict(workfiles.rendered(self.lab_dir, lab, patches, own, base=base))

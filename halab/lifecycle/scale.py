@@ -1,0 +1,69 @@
+"""`halab scale`: gives a lab that is up another size, and waits until it is steady."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from halab.cluster.steady import Observation
+from halab.config import lab_size
+from halab.config.lab_size import LabSize
+from halab.errors import BadUsage, HalabError, LabProblem
+from halab.faults.journal import Journal
+from halab.lifecycle import kubeadm_check, providers, rescale, sizes, snapshot
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import LabDir
+from halab.lifecycle.rescale import Rescaled
+from halab.lifecycle.wait_steady import wait_steady
+from halab.machines.host import allocation
+from halab.progress import Progress
+
+
+@dataclass(frozen=True)
+class ScaleResult:
+    """What has changed, and the observation of the lab when it was steady."""
+
+    changes: Rescaled
+    seen: Observation
+
+
+def wanted(lab_dir: LabDir, words: Sequence[str]) -> LabSize:
+    """The size that words such as `control_planes=5` ask for; without any, that of an interrupted scale.
+
+    Raises BadUsage if the words or the size are wrong, and LabProblem if the lab is not up.
+    """
+    before = rescale.built(lab_dir)
+    unfinished = sizes.target(allocation.of(lab_dir.work.path))
+    if not words and unfinished is None:
+        raise BadUsage(
+            f"no size was given, and no scale was interrupted: the lab has {before}",
+            hint="for example: `halab scale control_planes=5 workers=2`",
+        )
+    size = (unfinished or before).changed(words)
+    problems = list(lab_size.problems(lab_dir.written, size))
+    if problems:
+        raise BadUsage(f"the lab of {lab_dir.file} cannot have {size}: {'; '.join(problems)}")
+    return size
+
+
+def scale(lab_dir: LabDir, size: LabSize, progress: Progress) -> ScaleResult:
+    """Change the size of the lab and wait until it is steady. After an interruption, the next call continues."""
+    kubeadm_check.require(lab_dir)
+    with labs.locked(lab_dir, f"scale, process {os.getpid()}", amid_scale=True):
+        if lab_dir.work.kept.exists():
+            raise LabProblem("the lab is down and was kept", hint="start it with `halab up`")
+        open_faults = Journal(lab_dir.work.journal).open_faults()
+        if open_faults:
+            raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
+        changes = rescale.rescale(lab_dir, size, progress)
+        try:
+            seen = wait_steady(lab_dir, changes.lab, progress)
+        except HalabError as error:
+            error.hint = (
+                error.hint or f"the lab has its new size, {size}; `halab status` shows what it lacks"
+            )
+            raise
+        machines = providers.machines(lab_dir, changes.lab)
+        snapshot.save_after_up(lab_dir, machines, progress, changed=changes.changed)
+        return ScaleResult(changes, seen)
