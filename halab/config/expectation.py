@@ -14,7 +14,7 @@ from halab.config.lab_traits import Condition
 from halab.config.loading import Model
 from halab.config.probe import ProbeName
 from halab.config.quantities import CountBounds, SecondsBounds, ShareBounds, Within, WithinOrAlways
-from halab.config.targets import TargetKind
+from halab.config.targets import MOST_CONTROL_PLANES, TargetKind
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -90,6 +90,14 @@ class FactName(StrEnum):
     ETCD_MEMBER = (
         "etcd-member",
         FactTraits(values=frozenset({"voter", "learner", "absent"}), good_value="voter", only_if_named=True),
+    )
+    ETCD_MEMBERS = (
+        "etcd-members",
+        FactTraits(
+            kinds=None,
+            values=frozenset(str(number) for number in range(MOST_CONTROL_PLANES + 1)),
+            only_if_named=True,
+        ),
     )
     KUBERNETES_ENDPOINT = (
         "kubernetes-endpoint",

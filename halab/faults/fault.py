@@ -61,7 +61,8 @@ class Fault:
     `rule` yields what is wrong with the options together, such as two that exclude each other.
 
     `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
-    makes no sense.
+    makes no sense. `remembers` returns what the heal must know of the lab as it was before the fault: the journal keeps
+    it with the options.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Fault:
     needs: frozenset[str] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
     rule: Callable[[Mapping[str, str]], Iterator[str]] | None = None
+    remembers: Callable[[Site], Mapping[str, str]] | None = None
 
     @property
     def facts(self) -> FaultFacts:

@@ -16,8 +16,10 @@ def plan(site: Site, fault: str, machine: str, options: Mapping[str, str]) -> En
 
     Raises Unable if this lab cannot do it, and BadUsage if it makes no sense.
     """
-    entry = Entry(uuid.uuid4().hex[:12], fault, machine, FAULTS[fault].complete(options))
-    check = FAULTS[fault].check
+    known = FAULTS[fault]
+    remembered = known.remembers(site) if known.remembers else {}
+    entry = Entry(uuid.uuid4().hex[:12], fault, machine, {**known.complete(options), **remembered})
+    check = known.check
     if check:
         check(site, entry)
     return entry

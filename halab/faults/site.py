@@ -7,6 +7,8 @@ from typing import Protocol
 
 from halab.clock import Clock, Deadline
 from halab.cluster.join import JoinOptions
+from halab.config.lab_size import LabSize
+from halab.errors import Unable
 from halab.machines.guests import Guests
 from halab.machines.power import Power
 from halab.topology.lab import Lab
@@ -20,6 +22,18 @@ class Recreate(Protocol):
         """
 
 
+class Rescale(Protocol):
+    def __call__(self, size: LabSize) -> str:
+        """Give the lab another size, or continue to do so. Return what was done.
+
+        `Site.lab` stays as it was. Raises a HalabError if the lab cannot have this size now.
+        """
+
+
+def _fixed(size: LabSize) -> str:
+    raise Unable(f"this lab cannot get another size: {size}")
+
+
 @dataclass(frozen=True)
 class Site:
     """A lab and the ways to act on it."""
@@ -29,6 +43,7 @@ class Site:
     clock: Clock
     power: Power
     recreate: Recreate
+    rescale: Rescale = _fixed
 
     def deadline(self, seconds: float) -> Deadline:
         """The deadline for a fault's effect, stretched by the lab's patience."""

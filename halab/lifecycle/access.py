@@ -11,6 +11,7 @@ from halab.clock import Clock, RealClock
 from halab.cluster.api import Api, Credentials, connect
 from halab.cluster.join import JoinOptions
 from halab.config.lab import ProviderKind
+from halab.config.lab_size import LabSize
 from halab.config.remote import Remote
 from halab.errors import LabProblem
 from halab.faults.site import Site
@@ -20,9 +21,11 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle import providers
 from halab.lifecycle.lab import LabDir, existing
 from halab.lifecycle.recreate import recreate
+from halab.lifecycle.rescale import rescale
 from halab.machines.guests import SshGuests
 from halab.machines.host import tunnel
 from halab.machines.host.tunnel import Tunnel
+from halab.progress import Quiet
 from halab.topology.lab import Lab
 
 # The usual port of a SOCKS proxy.
@@ -73,9 +76,11 @@ def site(lab_dir: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
         with one_at_a_time if in_turn else nullcontext():
             recreate(lab_dir, lab, machine, join=join)
 
-    return Site(
-        lab, guests(lab_dir), clock or RealClock(), providers.machines(lab_dir, lab).power(), recreated
-    )
+    def rescaled(size: LabSize) -> str:
+        return str(rescale(lab_dir, size, Quiet()))
+
+    power = providers.machines(lab_dir, lab).power()
+    return Site(lab, guests(lab_dir), clock or RealClock(), power, recreated, rescaled)
 
 
 def kubeconfig(lab_dir: LabDir) -> Path:

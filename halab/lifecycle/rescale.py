@@ -27,6 +27,7 @@ from halab.machines.host import allocation
 from halab.machines.host.allocation import Scaled
 from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines
+from halab.printable import last_line
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
@@ -46,6 +47,14 @@ class Rescaled:
     @property
     def changed(self) -> bool:
         return bool(self.added or self.removed)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (("added", self.added), ("removed", self.removed))
+            if names
+        ]
+        return "; ".join(parts) or "nothing to change"
 
 
 def built(lab_dir: LabDir) -> LabSize:
@@ -181,7 +190,7 @@ class _Plans:
             departure.drain(self.largest, self.guests, guide, machine)
         except CommandFailed as error:
             raise LabProblem(
-                f"the pods on {machine.name} cannot be evicted: {error.output.splitlines()[-1:]}",
+                f"the pods on {machine.name} cannot be evicted: {last_line(error.output)}",
                 hint="a PodDisruptionBudget may not allow it: `halab kubectl -- get pdb -A`",
             ) from error
 

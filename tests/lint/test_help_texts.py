@@ -16,9 +16,9 @@ from halab.cli import cli
 # The verbs with which the help of a command or of an option may begin.
 VERBS = frozenset(
     {
-        "Answer", "Build", "Check", "Delete", "End", "Heal", "Inject", "Judge", "Keep", "List", "Open", "Overwrite",
-        "Practise", "Print", "Prove", "Put", "Rebuild", "Remove", "Restore", "Run", "Save", "Select", "Set", "Show",
-        "Start", "Stop", "Use", "Watch", "Write",
+        "Add", "Answer", "Build", "Check", "Delete", "End", "Heal", "Inject", "Judge", "Keep", "List", "Open",
+        "Overwrite", "Practise", "Print", "Prove", "Put", "Rebuild", "Remove", "Restore", "Run", "Save",
+        "Select", "Set", "Show", "Start", "Stop", "Use", "Watch", "Write",
     }
 )  # fmt: skip
 

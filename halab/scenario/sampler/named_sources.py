@@ -23,10 +23,48 @@ _ENDPOINTS = "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices
 _ByAddress = Callable[[Any], Mapping[str, str]]
 
 
-class OfAddresses:
-    """A state of every control plane by its address, from one server after another until one answers."""
+class _FromOne:
+    """States that every server knows, from one server after another until one answers."""
 
     rate_hertz = 2.0
+
+    def __init__(
+        self, fact: FactName, servers: Sequence[Server], origin: float, limit_seconds: float
+    ) -> None:
+        request, self._parse = _QUESTIONS[fact]
+        self._fact = fact
+        self._origin = origin
+        self._servers = [
+            RepeatedRequest(server, *request, limit_seconds=limit_seconds) for server in servers
+        ]
+
+    async def read(self) -> list[StateReading]:
+        # the server that is asked first now is asked last the next time
+        self._servers.append(self._servers.pop(0))
+        why, asked = "", Asked.now(self._origin)
+        for server in self._servers:
+            asked = Asked.now(self._origin)
+            try:
+                states = self._parse(json.loads(body_of(await server.ask())))
+            except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
+                why = str(error)
+                continue
+            return self._readings(asked, states)
+        return self._unknown(asked, why)
+
+    def _readings(self, asked: Asked, states: Mapping[str, str]) -> list[StateReading]:
+        raise NotImplementedError
+
+    def _unknown(self, asked: Asked, why: str) -> list[StateReading]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+class OfAddresses(_FromOne):
+    """A state of every control plane by its address."""
 
     def __init__(
         self,
@@ -36,34 +74,28 @@ class OfAddresses:
         origin: float,
         limit_seconds: float,
     ) -> None:
-        request, self._parse = _QUESTIONS[fact]
-        self._fact = fact
+        super().__init__(fact, servers, origin, limit_seconds)
         self._control_planes = control_planes
-        self._origin = origin
-        self._servers = [
-            RepeatedRequest(server, *request, limit_seconds=limit_seconds) for server in servers
+
+    def _readings(self, asked: Asked, states: Mapping[str, str]) -> list[StateReading]:
+        return [
+            asked.reading(self._fact, machine, states.get(address, "absent"))
+            for machine, address in self._control_planes.items()
         ]
 
-    async def read(self) -> list[StateReading]:
-        # the server that is asked first now is asked last the next time
-        self._servers.append(self._servers.pop(0))
-        why = ""
-        for server in self._servers:
-            asked = Asked.now(self._origin)
-            try:
-                states = self._parse(json.loads(body_of(await server.ask())))
-            except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
-                why = str(error)
-                continue
-            return [
-                asked.reading(self._fact, machine, states.get(address, "absent"))
-                for machine, address in self._control_planes.items()
-            ]
+    def _unknown(self, asked: Asked, why: str) -> list[StateReading]:
         return [asked.reading(self._fact, machine, None, why) for machine in self._control_planes]
 
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
+
+class VoterCount(_FromOne):
+    """How many members of etcd have a vote, those of machines included that joined during the run."""
+
+    def _readings(self, asked: Asked, states: Mapping[str, str]) -> list[StateReading]:
+        count = sum(state == "voter" for state in states.values())
+        return [asked.reading(self._fact, None, str(count))]
+
+    def _unknown(self, asked: Asked, why: str) -> list[StateReading]:
+        return [asked.reading(self._fact, None, None, why)]
 
 
 def members(answer: Any) -> dict[str, str]:
@@ -87,9 +119,10 @@ def endpoints(answer: Any) -> dict[str, str]:
 
 _QUESTIONS: dict[FactName, tuple[tuple[str, str, bytes], _ByAddress]] = {
     FactName.ETCD_MEMBER: (_MEMBERS, members),
+    FactName.ETCD_MEMBERS: (_MEMBERS, members),
     FactName.KUBERNETES_ENDPOINT: (_ENDPOINTS, endpoints),
 }
-ADDRESS_FACTS = tuple(_QUESTIONS)
+ADDRESS_FACTS = (FactName.ETCD_MEMBER, FactName.KUBERNETES_ENDPOINT)
 
 # Fact → the name of its process, as the kernel knows it.
 _PROCESSES = {FactName.ETCD_MEMORY: "etcd", FactName.API_SERVER_MEMORY: "kube-apiserver"}

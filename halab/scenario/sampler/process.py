@@ -29,7 +29,7 @@ from halab.scenario.record.events import Sample
 from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
-from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses
+from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses, VoterCount
 from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
 from halab.scenario.sampler.pair_source import Holders
 from halab.scenario.sampler.probes import Probe
@@ -229,6 +229,8 @@ class SamplerProcess:
             if fact in config.named_states:
                 servers = members if fact is FactName.ETCD_MEMBER else api_servers
                 yield OfAddresses(fact, servers, config.control_planes, config.origin, limit)
+        if FactName.ETCD_MEMBERS in config.named_states:
+            yield VoterCount(FactName.ETCD_MEMBERS, members, config.origin, limit)
         memories = [fact for fact in MEMORY_FACTS if fact in config.named_states]
         units = [name for name in config.named_states if fact_of(name) is FactName.UNIT_STATE]
         for machine in config.machines:

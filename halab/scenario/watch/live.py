@@ -27,6 +27,7 @@ _STATE_NAMES = {
     "backend": "backend",
     "etcd-alarm": "etcd alarm",
     "etcd-member": "etcd member",
+    "etcd-members": "members of etcd with a vote",
     "kubernetes-endpoint": "endpoint of the API",
 }
 

@@ -85,6 +85,6 @@ def test_control_planes_are_tainted_in_a_lab_with_workers_only() -> None:
 
 
 def test_taints_of_the_user_stay() -> None:
-    own = {"join": {"nodeRegistration": {"taints": []}}}
+    own: dict[str, object] = {"join": {"nodeRegistration": {"taints": []}}}
     assert taints.are_own(lab_of(kubeadm=own))
     assert not taints.are_own(LAB)

@@ -63,9 +63,12 @@ def test_the_file_may_say_the_new_size(tmp_path: Path) -> None:
 def test_after_an_interrupted_scale_other_commands_are_refused(tmp_path: Path) -> None:
     here = lab_dir(tmp_path)
     scaled(here, target=THREE)
-    with pytest.raises(
-        LabProblem, match="scaling the lab ha to control_planes=3 workers=0 was interrupted"
-    ) as caught, labs.locked(here, "up"):
+    with (
+        pytest.raises(
+            LabProblem, match="scaling the lab ha to control_planes=3 workers=0 was interrupted"
+        ) as caught,
+        labs.locked(here, "up"),
+    ):
         pass
     assert "halab scale" in (caught.value.hint or "") and "halab down" in (caught.value.hint or "")
     with labs.locked(here, "scale", amid_scale=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from halab.lifecycle import access, providers, snapshot
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, open_file
 from halab.machines.power import PowerState
+from halab.machines.snapshots import Saved
 
 
 @pytest.fixture
@@ -138,6 +140,21 @@ def test_the_error_for_an_unknown_snapshot_names_the_known_ones(
     with pytest.raises(BadUsage, match="no such snapshot: two") as raised:
         snapshot.restore(lab_dir, "two", Recorded())
     assert raised.value.hint == "existing snapshots: one"
+
+
+def test_a_snapshot_of_a_larger_lab_is_not_restored(machines: FakeMachines, lab_dir: LabDir) -> None:
+    machines.snapshots_saved.append(Saved("one", "cp4", datetime(2026, 11, 26, tzinfo=UTC)))
+    snapshot.save(lab_dir, "small", Recorded())
+    for name in NAMES:
+        machines.save(name, "one")
+    (one,) = (saved for saved in snapshot.of_lab(lab_dir) if saved.name == "one")
+    assert (one.missing, one.removed, one.is_complete) == ((), ("cp4",), False)
+    with pytest.raises(
+        LabProblem, match="the snapshot one was saved when the lab was larger: cp4"
+    ) as caught:
+        snapshot.restore(lab_dir, "one", Recorded())
+    assert "halab scale" in (caught.value.hint or "")
+    assert machines.restored == []
 
 
 def test_the_error_for_an_incomplete_snapshot_names_missing_machines(

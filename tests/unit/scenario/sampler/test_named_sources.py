@@ -15,7 +15,7 @@ from halab.config.expectation import FactName
 from halab.errors import Unreachable
 from halab.machines.guest_shell import GuestShell
 from halab.scenario.record.events import StateReading
-from halab.scenario.sampler.named_sources import Inside, OfAddresses, endpoints, members
+from halab.scenario.sampler.named_sources import Inside, OfAddresses, VoterCount, endpoints, members
 
 CONTROL_PLANES = {"cp1": "10.1.0.11", "cp2": "10.1.0.12", "cp3": "10.1.0.13"}
 MEMBERS = {
@@ -54,6 +54,29 @@ def test_members_are_voters_or_learners_and_a_machine_may_have_none() -> None:
         "etcd-member@cp2": ("learner", ""),
         "etcd-member@cp3": ("absent", ""),
     }
+
+
+def test_voters_are_counted_with_those_of_machines_that_joined_later() -> None:
+    def member(number: int, **more: object) -> dict[str, object]:
+        return {"peerURLs": [f"https://10.1.0.{number}:2380"], **more}
+
+    listed = {"members": [member(11), member(12), member(14), member(15, isLearner=True)]}
+
+    async def read() -> list[StateReading]:
+        async with served(saying(http(listed))) as server:
+            source = VoterCount(FactName.ETCD_MEMBERS, [server], 0.0, 1.0)
+            try:
+                return await source.read()
+            finally:
+                source.close()
+
+    assert seen(asyncio.run(read())) == {"etcd-members": ("3", "")}
+
+
+def test_the_number_of_voters_is_unknown_if_no_member_answers() -> None:
+    source = VoterCount(FactName.ETCD_MEMBERS, [Server("127.0.0.1", 1)], 0.0, 1.0)
+    (reading,) = asyncio.run(source.read())
+    assert reading.value is None and reading.detail
 
 
 def test_the_next_server_is_asked_if_one_does_not_answer() -> None:
