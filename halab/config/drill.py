@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 from halab.config.expectation import Expectation, FactExpectation, ProbeExpectation, Text, Word
 from halab.config.lab_traits import Needs
@@ -87,8 +87,38 @@ class Act(Model):
     limit: Seconds = Field(120.0, description="the time that it may take")
 
 
+Attempts = dict[Name, Annotated[tuple[Act, ...], Field(min_length=1)]]
+
+
+class Part(Model):
+    """One break of an exam with its tasks; the seed draws some of the parts."""
+
+    initial_situation: Text = Field(description="its symptoms, never the cause")
+    breaks: tuple[Step, ...] = Field(alias="break", min_length=1, description="steps of a scenario")
+    tasks: dict[Name, Task] = Field(min_length=1)
+    hints: tuple[Hint, ...] = ()
+    solve: tuple[Act, ...] = Field((), description="what solves it; not needed if all tasks are questions")
+    wrong: Attempts = Field({}, description="attempts that must not pass if this part is drawn")
+    debrief: Text = Field(description="what was broken, how to see it, and how to repair it")
+
+    @property
+    def total(self) -> int:
+        return sum(task.points for task in self.tasks.values())
+
+
+# A drill gets its breaks and tasks from its parts, or has them itself.
+_FORMS = {"anyOf": [{"required": ["break", "tasks"]}, {"required": ["draw", "parts"]}]}
+
+
+def _required_by_form(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema["required"] if name not in ("break", "tasks")]
+    schema.update(_FORMS)
+
+
 class Drill(Model):
-    """A hidden break, and what a learner must reach."""
+    """A hidden break, and what a learner must reach. What the seed draws of `parts` is in the other fields."""
+
+    model_config = ConfigDict(json_schema_extra=_required_by_form)
 
     title: Text
     difficulty: Difficulty
@@ -108,8 +138,10 @@ class Drill(Model):
     observe: Seconds = Field(10.0, description="how long a check lasts for a task with `during: check`")
     hints: tuple[Hint, ...] = ()
     solve: tuple[Act, ...] = Field((), description="what solves it; not needed if all tasks are questions")
-    wrong: dict[Name, Annotated[tuple[Act, ...], Field(min_length=1)]] = Field(
-        {}, description="attempts that must not pass; doing nothing is always tried"
+    wrong: Attempts = Field({}, description="attempts that must not pass; doing nothing is always tried")
+    draw: int | None = Field(None, ge=1, le=20, description="how many of the parts the seed draws")
+    parts: dict[Name, Part] = Field(
+        {}, description="breaks of which the seed draws some, each with its tasks"
     )
     time_limit: Seconds | None = None
     passing_score: int = Field(70, ge=1, le=100, description="in percent of all points")

@@ -1,18 +1,16 @@
-"""Read a drill file with the values that a seed picks, and the rules beyond its form."""
+"""Read a drill file with what a seed picks, and the rules beyond its form."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice, product
 from pathlib import Path
-from typing import Any
 
 from halab import files
-from halab.config import loading, option_files, placeholders, yaml_source
-from halab.config.drill import CHECK, Act, Drill, Task
+from halab.config import drill_draw, loading, option_files, placeholders
+from halab.config.drill import CHECK, Act, Drill, Hint, Task
+from halab.config.drill_draw import MOST_VARIANTS, Choices
 from halab.config.expectation import FactExpectation
 from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_rules import Finding, Known, KnownFaults
@@ -22,7 +20,7 @@ from halab.config.step import Expect, Heal, Inject, Join, conditions
 from halab.config.targets import OTHERS, ROLES, TargetKind, kinds_of
 from halab.errors import BadFile, BadUsage, Problem
 
-_MOST_VARIANTS = 32
+_UNSOLVED = "is missing: without it, nobody knows that the drill can be solved"
 _RELATIVE = ("changed", "unchanged", "increase")
 
 
@@ -38,8 +36,8 @@ class ReadDrill:
 def read(path: Path, known_faults: Mapping[str, FaultSpec], *, seed: int = 0) -> ReadDrill:
     """Read a drill and check it with all values of its variables. Raises BadFile with all problems."""
     results: list[ReadDrill] = []
-    for picked in _variants(path, seed):
-        written = loading.read(path, Drill, change=partial(_filled, picked=picked))
+    for draw in Choices.of(path).to_check(seed):
+        written = loading.read(path, Drill, change=partial(drill_draw.apply, draw=draw))
         texts, problems = _check(written, known_faults, path.parent)
         if problems:
             raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
@@ -48,42 +46,9 @@ def read(path: Path, known_faults: Mapping[str, FaultSpec], *, seed: int = 0) ->
 
 
 def load(path: Path, seed: int) -> Drill:
-    """A drill that was checked before, with the values that the seed picks."""
-    picked = next(_variants(path, seed))
-    return loading.load(path, Drill, change=partial(_filled, picked=picked))
-
-
-def _variants(path: Path, seed: int) -> Iterator[dict[str, str]]:
-    """The values that the seed picks, and then all others."""
-    source = yaml_source.parse(loading.text_of(path), str(path))
-    written = source.value.get("vars") if isinstance(source.value, dict) else None
-    lists = {
-        str(name): [_text(value) for value in values]
-        for name, values in (written.items() if isinstance(written, dict) else ())
-        if isinstance(values, list) and values
-    }
-    yield {name: random.Random(f"{seed} {name}").choice(values) for name, values in lists.items()}
-    if lists:
-        for values in islice(product(*lists.values()), _MOST_VARIANTS):
-            yield dict(zip(lists, values, strict=True))
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _filled(value: Any, picked: Mapping[str, str]) -> Any:
-    """The content of a file with its variables replaced in all texts, except where they are defined."""
-    if isinstance(value, yaml_source.Mapping):
-        filled = yaml_source.Mapping(value.path)
-        for name, item in value.items():
-            filled[name] = item if (*value.path, name) == ("vars",) else _filled(item, picked)
-        return filled
-    if isinstance(value, list):
-        return [_filled(item, picked) for item in value]
-    if isinstance(value, str):
-        return placeholders.fill_known(value, lambda name, is_name: None if is_name else picked.get(name))
-    return value
+    """A drill that was checked before, with what the seed picks."""
+    draw = Choices.of(path).draw(seed)
+    return loading.load(path, Drill, change=partial(drill_draw.apply, draw=draw))
 
 
 def _check(
@@ -108,6 +73,7 @@ def findings(
         yield ("requires", "kubernetes"), f"halab has no Kubernetes version {drill.requires.kubernetes}"
     yield from drill.probes.problems()
     yield from _vars(drill)
+    yield from _parts(drill)
     yield from _breaks(drill, known)
     yield from _told(drill, known)
     yield from _tasks(drill, known)
@@ -121,8 +87,22 @@ def _vars(drill: Drill) -> Iterator[Finding]:
     variants = 1
     for values in drill.vars.values():
         variants *= len(values)
-    if variants > _MOST_VARIANTS:
-        yield ("vars",), f"have {variants} combinations; the most is {_MOST_VARIANTS}"
+    if variants > MOST_VARIANTS:
+        yield ("vars",), f"have {variants} combinations; the most is {MOST_VARIANTS}"
+
+
+def _parts(drill: Drill) -> Iterator[Finding]:
+    """Yield what would make one draw worth more than another, or none at all."""
+    if (drill.draw is None) == bool(drill.parts):
+        yield ("draw",), "`draw` says how many of the `parts` are drawn: write both or none"
+    elif drill.draw and drill.draw > len(drill.parts):
+        yield ("draw",), f"is more than there are parts: {len(drill.parts)}"
+    for name, part in drill.parts.items():
+        if not part.solve and any(task.answer is None for task in part.tasks.values()):
+            yield ("parts", name, "solve"), _UNSOLVED
+    if len({part.total for part in drill.parts.values()}) > 1:
+        each = ", ".join(f"{name} {part.total}" for name, part in drill.parts.items())
+        yield ("parts",), f"should have the same points each, so that every draw is worth as much: {each}"
 
 
 def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
@@ -161,11 +141,20 @@ def _tasks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
 
 
 def _hints(drill: Drill) -> Iterator[Finding]:
-    cost = sum(hint.cost for hint in drill.hints)
-    most = (100 - drill.passing_score) * drill.total // 100
+    """Yield hints that cost too much. Each part is looked at alone: others may be drawn with it."""
+    if not drill.parts:
+        yield from _too_costly(("hints",), drill.hints, drill.total, drill.passing_score)
+    for name, part in drill.parts.items():
+        yield from _too_costly(("parts", name, "hints"), part.hints, part.total, drill.passing_score)
+
+
+def _too_costly(
+    path: tuple[str, ...], hints: Sequence[Hint], total: int, passing_score: int
+) -> Iterator[Finding]:
+    cost, most = sum(hint.cost for hint in hints), (100 - passing_score) * total // 100
     if cost > most:
-        passing = f"the passing score of {drill.passing_score} % leaves {most} of {drill.total}"
-        yield ("hints",), f"cost {cost} points, so a learner who takes all of them cannot pass: {passing}"
+        passing = f"the passing score of {passing_score} % leaves {most} of {total}"
+        yield path, f"cost {cost} points, so a learner who takes all of them cannot pass: {passing}"
 
 
 def _told(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
@@ -236,7 +225,7 @@ def _circles(drill: Drill) -> Iterator[Finding]:
 
 def _acts(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
     if not drill.solve and len(drill.questions) < len(drill.tasks):
-        yield ("solve",), "is missing: without it, nobody knows that the drill can be solved"
+        yield ("solve",), _UNSOLVED
     written: list[tuple[tuple[str | int, ...], Act]] = [
         *((("solve", index), act) for index, act in enumerate(drill.solve)),
         *(

@@ -57,7 +57,10 @@ class Written(Generic[M]):
         return self.source.problem(path, what)
 
 
-def load(path: Path, model: type[M], *, change: Callable[[Any], Any] = lambda value: value) -> M:
+Change = Callable[[YamlSource], Any]
+
+
+def load(path: Path, model: type[M], *, change: Change = lambda source: source.value) -> M:
     """Read a file. Raises BadFile with all problems in it, or BadUsage if the file cannot be read."""
     return read(path, model, change=change).value
 
@@ -67,8 +70,8 @@ def loads(text: str, name: str, model: type[M]) -> M:
     return _validated(text.encode(), text, name, model).value
 
 
-def read(path: Path, model: type[M], *, change: Callable[[Any], Any] = lambda value: value) -> Written[M]:
-    """Like `load`, with the lines. `change` may replace texts of the parsed file before it is validated."""
+def read(path: Path, model: type[M], *, change: Change = lambda source: source.value) -> Written[M]:
+    """Like `load`, with the lines. `change` returns the value to validate in place of that of the parsed file."""
     content = content_of(path)
     return _validated(content, _text(content, path), str(path), model, change)
 
@@ -116,10 +119,10 @@ def _validated(
     text: str,
     name: str,
     model: type[M],
-    change: Callable[[Any], Any] = lambda value: value,
+    change: Change = lambda source: source.value,
 ) -> Written[M]:
     source = yaml_source.parse(text, name)
-    source.value = change(source.value)
+    source.value = change(source)
     reading = _Reading(source)
     value = None
     try:
@@ -208,7 +211,7 @@ class _Reading:
         return str(error["msg"])
 
     def _known_beside(self, path: yaml_source.Path) -> list[str]:
-        model = self._readers.get(path[:-1])
+        model = self._readers.get(self._source.written(path)[:-1])
         return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
     def _wrong_value(self, path: yaml_source.Path, expected: str, value: Any) -> str:

@@ -44,20 +44,40 @@ class Mapping(dict[str, Any]):
 
 @dataclass
 class YamlSource:
-    """A parsed file: its value, and the line and the text of every part by its path."""
+    """A parsed file: its value, and the line and the text of every part by its path.
+
+    `moved` are paths of values that were moved after the file was parsed, and where the file has them.
+    """
 
     name: str
     value: Any = field(default_factory=lambda: Mapping(()))
     lines: dict[Path, int] = field(default_factory=dict)
     texts: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    moved: dict[Path, Path] = field(default_factory=dict)
+
+    def move(self, written: Path, path: Path) -> None:
+        """Report problems of what is now at `path` where the file has it: at `written`."""
+        self.moved[path] = written
+        for place in [place for place in self.lines if place[: len(written)] == written]:
+            below = (*path, *place[len(written) :])
+            self.lines[below] = self.lines[place]
+            if place in self.texts:
+                self.texts[below] = self.texts[place]
+
+    def written(self, path: Path) -> Path:
+        """Where the file has the value at a path."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.moved:
+                return (*self.moved[path[:length]], *path[length:])
+        return path
 
     def add_problem(self, path: Path, what: str) -> None:
         self.problems.append(self.problem(path, what))
 
     def problem(self, path: Path, what: str) -> Problem:
         """A problem at a path, which may be missing in the file."""
-        return Problem(self.name, self.line_of(path), path_text(path), what)
+        return Problem(self.name, self.line_of(path), path_text(self.written(path)), what)
 
     def line_of(self, path: Path) -> int:
         while path and path not in self.lines:

@@ -10,6 +10,7 @@ from pathlib import Path
 from halab import data
 from halab.config import drill_rules, loading
 from halab.config.drill import Drill
+from halab.config.drill_draw import Choices
 from halab.errors import BadUsage
 from halab.faults.catalogue import FAULTS
 from halab.machines.work import Work
@@ -42,17 +43,27 @@ def names() -> list[str]:
 
 def find(name: str, seed: int = 0) -> DrillScript:
     """A drill by its name, or by the path of its file (`./mine.yml`). BadUsage, or BadFile with all problems."""
+    path = _path(name)
+    read = drill_rules.read(path, FAULTS, seed=seed)
+    written = read.value.check_files
+    copies, files = read_checks([path.parent / check for check in written])
+    checks = dict(zip(written, copies, strict=True))
+    return DrillScript(path.stem, path, read.value, seed, read.content, checks, files, read.texts)
+
+
+def _path(name: str) -> Path:
     is_own = name.endswith((".yml", ".yaml")) or "/" in name
     path = Path(name) if is_own else data.drills() / f"{name}.yml"
     if not is_own and not path.is_file():
         raise BadUsage(
             f"no such drill: {name}{loading.nearest(name, names())}", hint="`halab drill list` lists them"
         )
-    read = drill_rules.read(path, FAULTS, seed=seed)
-    written = read.value.check_files
-    copies, files = read_checks([path.parent / check for check in written])
-    checks = dict(zip(written, copies, strict=True))
-    return DrillScript(path.stem, path, read.value, seed, read.content, checks, files, read.texts)
+    return path
+
+
+def covering_seeds(name: str) -> list[int]:
+    """Seeds with which all parts of a drill are drawn; a single one for a drill without parts."""
+    return Choices.of(_path(name)).covering_seeds()
 
 
 def copy_into(work: Work, script: DrillScript) -> None:

@@ -12,6 +12,7 @@ from halab.drill import attempt as attempts
 from halab.drill import breaker, library, play
 from halab.drill.attempt import Attempt
 from halab.drill.grade import Grade, TaskState
+from halab.drill.library import DrillScript
 from halab.drill.play import REAL_DEPS, DrillDeps, View
 from halab.errors import CommandFailed, HalabError, Unable
 from halab.lifecycle import access
@@ -69,25 +70,39 @@ def prove_all(
 ) -> Iterator[Proof]:
     """Prove drills one after another on one lab. A drill that cannot run, or that breaks, does not stop the others.
 
+    A drill with parts is proved with several seeds, until every part was drawn; with `seed`, only with that.
+
     Raises BadUsage or BadFile before the first one if a drill cannot be read, and the error of a lab that cannot be
     restored.
     """
     scripts = [library.find(name) for name in names]
     labs.require_no_drill(lab_dir)
-    for name, script in zip(names, scripts, strict=True):
-        used = secrets.randbelow(10**6) if seed is None else seed
+    prover = _Prover(lab_dir, progress, deps, act)
+    for name, script, used in _planned(names, scripts, seed):
         trials: list[Trial] = []
         try:
-            for trial in prove(lab_dir, name, progress, seed=used, deps=deps, act=act):
+            breaker.require_kind(labs.existing(lab_dir), script.drill)
+            for trial in prover.trials(name, used):
                 trials.append(trial)
         except Unable as error:
             yield Proof(script.name, used, Verdict.SKIP, tuple(trials), error.message)
         except HalabError as error:
-            if lab_dir.work.attempt.exists():
-                raise
             yield Proof(script.name, used, Verdict.ERROR, tuple(trials), error.message)
         else:
             yield Proof(script.name, used, _worst(trials), tuple(trials))
+    prover.put_back()
+
+
+def _planned(
+    names: Sequence[str], scripts: Sequence[DrillScript], seed: int | None
+) -> Iterator[tuple[str, DrillScript, int]]:
+    for name, script in zip(names, scripts, strict=True):
+        if seed is not None:
+            yield name, script, seed
+        elif script.drill.parts:
+            yield from ((name, script, each) for each in library.covering_seeds(name))
+        else:
+            yield name, script, secrets.randbelow(10**6)
 
 
 def _worst(trials: Sequence[Trial]) -> Verdict:
@@ -95,40 +110,50 @@ def _worst(trials: Sequence[Trial]) -> Verdict:
     return next((each for each in (Verdict.ERROR, Verdict.FAIL) if each in verdicts), Verdict.PASS)
 
 
-def prove(
-    lab_dir: LabDir,
-    name: str,
-    progress: Progress,
-    *,
-    seed: int,
-    deps: DrillDeps = REAL_DEPS,
-    act: Acting = _act,
-) -> Iterator[Trial]:
-    """Yield the trials of a drill, each on a lab that was restored and broken anew. The lab is restored at the end.
+@dataclass
+class _Prover:
+    """Plays trials one after another on one lab. `last` is an attempt whose lab is not restored yet.
 
-    Doing nothing comes first. The next attempt goes on from there, because nothing was done.
+    That attempt stays on record until the next one restores the lab: if halab is killed between two drills,
+    `halab drill reset` restores it.
     """
-    drill = library.find(name, seed).drill
-    trials = [NOTHING, *drill.wrong, SOLUTION]
-    labs.require_no_drill(lab_dir)
-    view: View | None = None
+
+    lab_dir: LabDir
+    progress: Progress
+    deps: DrillDeps
+    act: Acting
     last: Attempt | None = None
-    try:
-        for trial in trials:
-            view = view or play.start(
-                lab_dir, name, progress, seed=seed, is_proof=True, after=last, deps=deps
-            )
-            judged, view = _tried(lab_dir, trial, view, progress, deps, act)
-            last = view.attempt
-            yield judged
-            if trial != NOTHING or view.outcome:
-                view = None
-        play.put_back(lab_dir, progress, deps=deps)
-    except HalabError:
+
+    def trials(self, name: str, seed: int) -> Iterator[Trial]:
+        """Yield the trials of a drill, each on a lab that was restored and broken anew.
+
+        Doing nothing comes first. The next attempt goes on from there, because nothing was done.
+        """
+        drill = library.find(name, seed).drill
+        view: View | None = None
+        try:
+            for trial in [NOTHING, *drill.wrong, SOLUTION]:
+                view = view or self._start(name, seed)
+                judged, view = _tried(self.lab_dir, trial, view, self.progress, self.deps, self.act)
+                self.last = view.attempt
+                yield judged
+                if trial != NOTHING or view.outcome:
+                    view = None
+        except HalabError:
+            self.put_back()
+            raise
+
+    def put_back(self) -> None:
+        work, self.last = self.lab_dir.work, None
         # another attempt than that of a proof belongs to a learner, who began after somebody had reset the proof
-        if lab_dir.work.attempt.exists() and attempts.load(lab_dir.work).is_proof:
-            play.put_back(lab_dir, progress, deps=deps)
-        raise
+        if work.attempt.exists() and attempts.load(work).is_proof:
+            play.put_back(self.lab_dir, self.progress, deps=self.deps)
+
+    def _start(self, name: str, seed: int) -> View:
+        after, self.last = self.last, None
+        return play.start(
+            self.lab_dir, name, self.progress, seed=seed, is_proof=True, after=after, deps=self.deps
+        )
 
 
 def _tried(

@@ -203,12 +203,109 @@ def test_the_drill_of_an_attempt_is_read_again_with_the_same_values(tmp_path: Pa
         assert drill_rules.load(path, seed) == drill_rules.read(path, FAULTS, seed=seed).value
 
 
-def test_the_drill_of_the_page_is_good(tmp_path: Path) -> None:
+def part(number: int, **more: Any) -> dict[str, Any]:
+    """A part of an exam, which breaks a pod of its own."""
+    broken = f"broken-{number}"
+    return {
+        "initial_situation": f"Symptom {number}.",
+        "break": [{"inject": "hold-static-pod", "name": broken, "on": f"cp{number}", "with": {"pod": "etcd"}}],
+        "tasks": {f"who-{number}": {"text": "Which?", "points": 50, "answer": f"{{{broken}.name}}"},
+                  f"back-{number}": {"text": "All answer.", "points": 50,
+                                     "expect": {"probe": "etcd-direct", "on": broken, "ok": "within 5s"}}},
+        "solve": [{"on": broken, "run": "echo {self}"}],
+        "debrief": f"It was {{{broken}.name}}.",
+        **more,
+    }  # fmt: skip
+
+
+def exam(**parts: dict[str, Any]) -> dict[str, Any]:
+    """An exam of two out of three parts; `parts` replace some of them."""
+    kept = (
+        "title",
+        "difficulty",
+        "course",
+        "estimated_time",
+        "requires",
+        "initial_situation",
+        "objective",
+        "debrief",
+    )
+    written = {name: GOOD[name] for name in kept} | {"debrief": "This was the exam."}
+    return {**written, "draw": 2, "parts": {"one": part(1), "two": part(2), "three": part(3), **parts}}
+
+
+def test_a_seed_draws_parts_and_the_drill_has_their_breaks_tasks_and_texts(tmp_path: Path) -> None:
+    seen = set()
+    for seed in range(12):
+        drill = read(tmp_path, exam(), seed)
+        numbers = [step.name[-1] for step in drill.breaks if isinstance(step, Inject)]
+        assert len(numbers) == 2
+        assert list(drill.tasks) == [f"{task}-{number}" for number in numbers for task in ("who", "back")]
+        assert drill.initial_situation.split("\n\n")[1:] == [f"Symptom {number}." for number in numbers]
+        assert drill.debrief.startswith("This was the exam.\n\nIt was {broken-")
+        assert [act.on for act in drill.solve] == [f"broken-{number}" for number in numbers]
+        assert drill.total == 200
+        seen.add("".join(numbers))
+    assert seen == {"12", "13", "23"}
+
+
+def test_the_same_seed_draws_the_same_parts_again(tmp_path: Path) -> None:
+    path = written(tmp_path, exam())
+    for seed in range(4):
+        assert drill_rules.load(path, seed) == drill_rules.read(path, FAULTS, seed=seed).value
+
+
+def test_the_seeds_of_a_proof_draw_every_part(tmp_path: Path) -> None:
+    path = written(tmp_path, exam())
+    drawn, seeds = set(), library.covering_seeds(str(path))
+    assert len(seeds) == 2
+    for seed in seeds:
+        drawn |= {name[-1] for name in drill_rules.load(path, seed).tasks}
+    assert drawn == {"1", "2", "3"}
+    assert library.covering_seeds(str(written(tmp_path, GOOD))) == [0]
+
+
+@pytest.mark.parametrize(
+    ("drill", "problem"),
+    [
+        (exam(two=part(2, solve=[])), "parts.two.solve: is missing"),
+        (exam(two=part(2, debrief="{nobody.name}")), "debrief: {nobody.name} is neither"),
+        (exam(two=part(2, tasks={"who-1": {"text": "?", "points": 100, "answer": "x"}})),
+         "parts.two.tasks.who-1: another part has this name too: who-1"),
+        (exam(two=part(2, tasks={"x": {"text": "?", "points": 99, "answer": "x"}})),
+         "parts: should have the same points each, so that every draw is worth as much: one 100, two 99, three 100"),
+        (exam(two=part(2, hints=[{"text": "x", "cost": 31}])), "parts.two.hints: cost 31 points"),
+        (exam(two=part(2, tasks={})), "parts.two.tasks: should have 1 or more entries"),
+        (exam(two=part(2, tasks={"x": {"text": "?", "points": 0, "answer": "x"}})),
+         "parts.two.tasks.x.points: should be 1 or more, not 0"),
+        (exam(two=part(2, tasks={"x": {"text": "?", "points": 100, "anwser": "x"}})),
+         "parts.two.tasks.x.anwser: is not known; did you mean answer?"),
+        (exam(two=part(2, **{"break": [{"inject": "hold-pod", "name": "broken-2", "on": "cp2"}]})),
+         "parts.two.break[1].inject: no such fault: hold-pod"),
+        ({**exam(), "draw": 4}, "draw: is more than there are parts: 3"),
+        ({**exam(), "draw": None}, "draw: has no value"),
+        ({**GOOD, "draw": 1}, "draw: `draw` says how many of the `parts` are drawn: write both or none"),
+        ({**exam(), "parts": "none"}, "parts: should be a mapping"),
+    ],
+)  # fmt: skip
+def test_a_problem_of_a_part_is_named_where_it_is_written_whether_or_not_it_is_drawn(
+    drill: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        with pytest.raises(BadFile) as caught:
+            drill_rules.read(written(tmp_path, drill), FAULTS, seed=seed)
+        found = [f"{each.field}: {each.what}" for each in caught.value.problems]
+        assert any(line.startswith(problem) for line in found), found
+
+
+def test_the_drills_of_the_page_are_good(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "drills.md").read_text()
-    (block,) = re.findall(r"^```yaml\n(# mine.yml\n.*?)^```", page, re.DOTALL | re.MULTILINE)
-    path = tmp_path / "mine.yml"
-    path.write_text(block)
-    assert drill_rules.read(path, FAULTS).value.questions
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    for block in blocks:
+        path = tmp_path / "mine.yml"
+        path.write_text(block)
+        assert drill_rules.read(path, FAULTS).value.tasks
 
 
 @pytest.mark.parametrize("name", library.names())
@@ -224,5 +321,5 @@ def test_a_drill_that_comes_with_halab_is_good_and_its_situation_does_not_name_t
     ]
     injected = [step.name for step in drill.breaks if isinstance(step, Inject)]
     assert not [text for text in told for fault in injected if f"{{{fault}" in text]
-    assert drill.hints, "a learner who is stuck has only give-up"
+    assert drill.hints or drill.parts, "a learner who is stuck has only give-up"
     assert drill.wrong or len(drill.questions) == len(drill.tasks)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from support.drill_room import DrillRoom
+import yaml
+from support.drill_room import DRILL, DrillRoom
 
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
+from halab.drill import play
 from halab.drill.grade import TaskState
-from halab.drill.prove import Trial, prove, prove_all
+from halab.drill.prove import Trial, prove_all
 from halab.errors import BadUsage, CommandFailed, LabProblem
 
 
@@ -20,8 +23,8 @@ def room(tmp_path: Path) -> DrillRoom:
 
 
 def proved(room: DrillRoom) -> dict[str, Trial]:
-    trials = prove(room.lab_dir, room.name, room.progress, seed=7, deps=room.deps, act=room.act)
-    return {trial.name: trial for trial in trials}
+    [proof] = prove_all(room.lab_dir, [room.name], room.progress, seed=7, deps=room.deps, act=room.act)
+    return {trial.name: trial for trial in proof.trials}
 
 
 def test_every_attempt_has_a_lab_that_was_broken_anew(room: DrillRoom) -> None:
@@ -95,8 +98,7 @@ def test_a_wrong_attempt_may_fail_in_any_way(room: DrillRoom) -> None:
 
 def test_a_lab_that_does_not_answer_is_an_error_and_is_put_back(room: DrillRoom) -> None:
     room.errors["restart"] = LabProblem("it is gone")
-    with pytest.raises(LabProblem, match="it is gone"):
-        proved(room)
+    assert all_proved(room, room.name) == {"mine": (Verdict.ERROR, "it is gone")}
     assert room.did[-1] == "restore-lab"
     assert not room.work.attempt.exists()
 
@@ -114,28 +116,25 @@ def test_a_lab_that_cannot_be_broken_again_is_put_back(room: DrillRoom) -> None:
             raise LabProblem("the engine does not answer")
 
     room.during["require"] = fail
-    with pytest.raises(LabProblem, match="the engine does not answer"):
-        proved(room)
+    assert all_proved(room, room.name)["mine"] == (Verdict.ERROR, "the engine does not answer")
     assert room.did[-2:] == ["require", "restore-lab"]
     assert not room.work.attempt.exists()
 
 
 def test_a_proof_does_not_end_a_drill_that_began_in_between(room: DrillRoom) -> None:
-    from halab.drill import play
-
-    trials = prove(room.lab_dir, room.name, room.progress, seed=7, deps=room.deps, act=room.act)
-    assert [next(trials).name, next(trials).name] == ["do nothing", "restart"]
+    proofs = prove_all(room.lab_dir, [room.name] * 2, room.progress, deps=room.deps, act=room.act)
+    assert next(proofs).verdict is Verdict.PASS
     play.reset(room.lab_dir, room.progress, deps=room.deps)
     room.wait(60)
     learner = play.start(room.lab_dir, room.name, room.progress, deps=room.deps)
-    with pytest.raises(LabProblem, match="a drill is on"):
-        next(trials)
+    second = next(proofs)
+    assert second.verdict is Verdict.ERROR
+    assert second.reason.startswith("a drill is on")
+    assert not list(proofs)
     assert attempts.load(room.work) == learner.attempt
 
 
 def test_the_drill_of_a_learner_is_not_disturbed(room: DrillRoom) -> None:
-    from halab.drill import play
-
     play.start(room.lab_dir, room.name, room.progress, deps=room.deps)
     with pytest.raises(LabProblem, match="a drill is on"):
         proved(room)
@@ -157,6 +156,30 @@ def test_a_drill_whose_break_does_not_show_stops_no_other(room: DrillRoom) -> No
     }
 
 
+def test_the_lab_is_put_back_once_between_two_drills(room: DrillRoom) -> None:
+    assert set(all_proved(room, room.name, room.name)) == {"mine"}
+    assert room.did.count("restore-lab") == 7
+    assert room.did[-1] == "restore-lab"
+    assert not room.work.drill.exists()
+
+
+def test_a_proof_that_is_interrupted_after_a_drill_leaves_what_a_reset_needs(room: DrillRoom) -> None:
+    proofs = prove_all(room.lab_dir, [room.name] * 2, room.progress, seed=7, deps=room.deps, act=room.act)
+    next(proofs)
+    proofs.close()  # type: ignore[attr-defined]
+    assert room.work.attempt.exists()
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    assert room.did[-1] == "restore-lab"
+
+
+def test_a_drill_that_the_lab_cannot_have_does_not_forget_what_is_broken(room: DrillRoom) -> None:
+    pair = room.folder / "pair.yml"
+    pair.write_text((room.folder / "mine.yml").read_text().replace("{control_planes: 3}", "{balancers: 2}"))
+    assert all_proved(room, room.name, str(pair))["pair"][0] is Verdict.SKIP
+    assert room.did[-1] == "restore-lab"
+    assert not room.work.attempt.exists()
+
+
 def test_a_lab_that_cannot_be_put_back_ends_the_proof(room: DrillRoom) -> None:
     room.errors["restart"] = LabProblem("the lab does not answer")
     room.errors["restore-lab"] = LabProblem("the snapshot is gone")
@@ -168,3 +191,36 @@ def test_no_drill_is_proved_if_one_cannot_be_read(room: DrillRoom) -> None:
     with pytest.raises(BadUsage, match="no such drill"):
         all_proved(room, room.name, "wrong-dor")
     assert room.did == []
+
+
+_OF_PARTS = ("break", "tasks", "hints", "solve", "wrong", "debrief")
+
+
+def test_a_drill_with_parts_is_proved_until_every_part_was_drawn(room: DrillRoom) -> None:
+    part = {
+        "initial_situation": "It is gone.",
+        "break": [{"inject": "hold-static-pod", "name": "held", "on": "cp2", "with": {"pod": "etcd"}}],
+        "debrief": "It was cp2.",
+    }
+    names = ("a", "b", "c")
+    parts = {
+        name: {
+            **part,
+            "break": [{**part["break"][0], "name": f"held-{name}"}],  # type: ignore[dict-item]
+            "tasks": {f"{name}-who": {"text": "Which?", "points": 10, "answer": "cp2"}},
+        }
+        for name in names
+    }
+    exam = {
+        **{name: value for name, value in yaml.safe_load(DRILL).items() if name not in _OF_PARTS},
+        "debrief": "That was all.",
+        "draw": 2,
+        "parts": parts,
+    }
+    room.write(json.dumps(exam))
+    proofs = list(prove_all(room.lab_dir, [room.name], room.progress, deps=room.deps, act=room.act))
+    drawn = {task.name for proof in proofs for task in proof.trials[0].grade.tasks}
+    assert drawn == {"a-who", "b-who", "c-who"}
+    assert len({proof.seed for proof in proofs}) == len(proofs) == 2
+    one = prove_all(room.lab_dir, [room.name], room.progress, seed=3, deps=room.deps, act=room.act)
+    assert [proof.seed for proof in one] == [3]
