@@ -16,7 +16,7 @@ from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of
 from halab.errors import ExitCode
 
 if TYPE_CHECKING:
-    from halab.cli.drill_view import Told
+    from halab.drill.briefing import Told
     from halab.drill.play import View
     from halab.lifecycle.lab import LabDir
 
@@ -85,7 +85,7 @@ def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
     lab_dir = lab_dir_of(file)
     with reset_named(lab_dir):
         view = play.start(lab_dir, name, progress(), seed=seed)
-    _show(lab_dir, view, drill_view.briefing(view, _told(lab_dir, view)), as_json=as_json)
+    _show(lab_dir, view, drill_view.told_at_start(view, _told(lab_dir, view)), as_json=as_json)
     if not as_json:
         _name_needs(lab_dir, view)
         echo("check your work with `halab drill check`; `halab drill hint` helps", err=True)
@@ -106,7 +106,7 @@ def status(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view = play.status(lab_dir)
-    _show(lab_dir, view, drill_view.briefing(view, _told(lab_dir, view)), as_json=as_json)
+    _show(lab_dir, view, drill_view.told_at_start(view, _told(lab_dir, view)), as_json=as_json)
 
 
 @drill_command.command("hint")
@@ -248,10 +248,10 @@ drill_command.add_command(prove)
 
 
 def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:
-    from halab.cli import drill_view
+    from halab.drill import briefing
 
     if as_json:
-        print_json(drill_view.as_data(view, _told(lab_dir, view)))
+        print_json(briefing.as_data(view, _told(lab_dir, view)))
     else:
         echo("\n".join(lines))
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from halab.config.expectation import FactName
 from halab.config.leader_roles import LEADER_ROLES
 from halab.printable import printable
-from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live, LiveChange
+from halab.scenario.watch import picture
+from halab.scenario.watch.live import WINDOW_SECONDS, Live, LiveChange
+from halab.scenario.watch.picture import Mark, MarkKind
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 
     from halab.topology.lab import Lab
 
-_NODES = {"true": "ready", "false": "not ready"}
-# A mark for answers faster than this many seconds. Usual answers take 3 to 30 ms; over a second is nearly a failure.
-_LEVELS = ((0.01, "▁"), (0.03, "▂"), (0.1, "▃"), (0.3, "▄"), (1.0, "▅"))
-_SLOWEST = "▆"
-_FAILED, _NOT_ASKED = "×", "·"
+# A mark for each level of how slow an answer was (picture.LEVEL_LIMITS).
+_LEVELS = "▁▂▃▄▅▆"
+# The other marks, with their styles.
+_MARKS = {
+    MarkKind.FAILED: ("×", "bold red"),
+    MarkKind.SOME_FAILED: ("×", "yellow"),
+    MarkKind.NOT_ASKED: ("·", "dim"),
+    MarkKind.PENDING: (" ", "dim"),
+}
 _MOST_MARKS, _FEWEST_MARKS = 60, 10
 # Columns beside the marks: the gaps, `fails`, `12 ms`, `100 %`.
 _BESIDE_MARKS = 26
@@ -78,37 +84,29 @@ def change_line(view: LiveScreen, change: LiveChange) -> str:
 
 def _machines(lab: Lab, live: Live, t: float) -> Table:
     table = _table("MACHINE", "POWER", "NODE", "BACKEND", "LEADS")
-    leaders = {role.component: live.state(t, role.leader) or "" for role in LEADER_ROLES}
-    leaders[str(lab.virtual_address)] = live.state(t, FactName.VIP_HOLDER) or ""
-    for machine in lab.machines:
-        name = machine.name
-        power = live.machine(name)
-        node = _node(live, t, name) if machine.is_node else ""
-        backend = live.state(t, "backend", name) or ""
+    for machine in picture.machines(lab, live, t):
         table.add_row(
-            name,
-            _styled(power or "?", power == "running"),
-            _styled(node, node == "ready"),
-            _styled(backend, backend == "up"),
-            ", ".join(role for role, leader in leaders.items() if name in leader.split("+")),
+            machine.name,
+            _styled(machine.power, machine.power == "running"),
+            _styled(machine.node, machine.node == "ready"),
+            _styled(machine.backend, machine.backend == "up"),
+            ", ".join(machine.leads),
         )
     return table
 
 
 def _probes(live: Live, t: float, width: int) -> Table:
-    lanes = live.lanes
-    longest = max((len(lane.in_words) for lane in lanes), default=0)
-    marks = max(_FEWEST_MARKS, min(_MOST_MARKS, width - longest - _BESIDE_MARKS))
+    longest = max((len(lane.in_words) for lane in live.lanes), default=0)
+    count = max(_FEWEST_MARKS, min(_MOST_MARKS, width - longest - _BESIDE_MARKS))
     table = _table("PROBE", "", "", "FAILED", f"LAST {WINDOW_SECONDS:.0f} s")
     table.columns[2].justify = table.columns[3].justify = "right"
-    for lane in lanes:
-        now = live.now(lane)
+    for probe in picture.lanes(live, t, count):
         table.add_row(
-            lane.in_words,
-            _styled("ok" if now.ok else "fails", now.ok),
-            f"{now.seconds * 1000:.0f} ms",
-            f"{live.failed_share(t, lane):.0%}",
-            _marks(live.cells(t, lane, marks)),
+            probe.lane.in_words,
+            _styled("ok" if probe.now.ok else "fails", probe.now.ok),
+            f"{probe.now.seconds * 1000:.0f} ms",
+            f"{probe.failed_share:.0%}",
+            _drawn(probe.marks),
         )
     return table
 
@@ -122,20 +120,15 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _marks(cells: Sequence[Cell]) -> Text:
+def _drawn(marks: Sequence[Mark]) -> Text:
     from rich.text import Text
 
     drawn = Text()
-    last = max((index for index, cell in enumerate(cells) if cell.asked), default=-1)
-    for index, cell in enumerate(cells):
-        if cell.failed:
-            drawn.append(_FAILED, "bold red" if cell.failed == cell.asked else "yellow")
-        elif not cell.asked:
-            # probes newer than the last answer may still be running
-            drawn.append(_NOT_ASKED if index < last else " ", "dim")
+    for mark in marks:
+        if mark.kind is MarkKind.ANSWERED:
+            drawn.append(_LEVELS[mark.level], "green")
         else:
-            level = next((mark for limit, mark in _LEVELS if cell.slowest_seconds < limit), _SLOWEST)
-            drawn.append(level, "green")
+            drawn.append(*_MARKS[mark.kind])
     return drawn
 
 
@@ -157,10 +150,6 @@ def _change(view: LiveScreen, change: LiveChange) -> Text:
     )
 
 
-def _node(live: Live, t: float, machine: str) -> str:
-    return _NODES.get(live.state(t, "node-ready", machine) or "", "unknown")
-
-
 def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
     yield from _exceptions(
         "running", {machine.name: live.machine(machine.name) or "?" for machine in lab.machines}
@@ -173,7 +162,7 @@ def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
     known = {name: state for name, state in backends.items() if state}
     if known:
         yield from _exceptions("backends up", known, good="up")
-    nodes = {machine.name: _node(live, t, machine.name) for machine in lab.nodes}
+    nodes = {machine.name: picture.node(live, t, machine.name) for machine in lab.nodes}
     yield from _exceptions("nodes ready", nodes, good="ready")
     failing = [lane.in_words for lane in live.lanes if not live.now(lane).ok]
     yield f"failing: {', '.join(failing)}" if failing else f"{len(live.lanes)} probes answer"

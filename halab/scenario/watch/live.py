@@ -1,4 +1,4 @@
-"""The lab now and during the last minute, from samples and readings as they arrive. No IO, no clock."""
+"""The lab now and during the last minutes, from samples and readings as they arrive. No IO, no clock."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from halab.scenario.record.events import Sample, StateReading
 from halab.scenario.record.lanes import Lane
 
 WINDOW_SECONDS = 60.0
+# Samples are kept for so much longer than the window: drawings are a little behind.
+_KEPT_SECONDS = 60.0
 # States are read at least twice a second: without an answer for so long, a state is unknown.
 _STALE_SECONDS = 3.0
 # One ok answer between failures is not yet a recovery.
@@ -69,9 +71,13 @@ class _LiveLane:
 
 
 class Live:
-    """Everything that the live view shows. Times are seconds since the view began."""
+    """Everything that the live view shows. Times are seconds since the view began.
 
-    def __init__(self) -> None:
+    `window_seconds` is how far back it looks.
+    """
+
+    def __init__(self, window_seconds: float = WINDOW_SECONDS) -> None:
+        self._window_seconds = window_seconds
         self._lanes: dict[Lane, _LiveLane] = {}
         self._states: dict[Lane, StateReading] = {}
         self._machines: dict[str, str] = {}
@@ -137,13 +143,13 @@ class Live:
         return Now(not status.is_failing, status.since, last.seconds, last.detail)
 
     def failed_share(self, t: float, lane: Lane) -> float:
-        """The failed share of the questions of the last minute, from 0 to 1."""
-        recent = [sample for sample in self._lanes[lane].samples if sample.end >= t - WINDOW_SECONDS]
+        """The failed share of the questions in the window, from 0 to 1."""
+        recent = [sample for sample in self._lanes[lane].samples if sample.end >= t - self._window_seconds]
         return sum(not sample.ok for sample in recent) / len(recent) if recent else 0.0
 
     def cells(self, t: float, lane: Lane, count: int) -> list[Cell]:
-        """The last minute in `count` cells, the oldest first. A question counts in the cell in which it was asked."""
-        cell_seconds = WINDOW_SECONDS / count
+        """The window in `count` cells, the oldest first. A question counts in the cell in which it was asked."""
+        cell_seconds = self._window_seconds / count
         # cells are aligned with the clock and not with the window: a drawn mark does not change while it moves on
         newest = int(t / cell_seconds)
         cells: list[list[Sample]] = [[] for _ in range(count)]
@@ -164,7 +170,7 @@ class Live:
     def _add(self, sample: Sample) -> None:
         lane = self._lanes.setdefault(sample.lane, _LiveLane(deque(), since=sample.t))
         lane.samples.append(sample)
-        while lane.samples[0].end < sample.end - WINDOW_SECONDS * 2:
+        while lane.samples[0].end < sample.end - self._window_seconds - _KEPT_SECONDS:
             lane.samples.popleft()
         if not sample.ok:
             lane.good_in_a_row = 0

@@ -1,0 +1,80 @@
+"""What the learner of an attempt may know of it, as data and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from halab.drill.grade import TaskResult
+from halab.drill.play import View
+
+IN_WORDS = {"not-yet": "not yet", "not-asked": "could not be checked", "waiting": "waits", "closed": "closed"}
+ENDINGS = {
+    "complete": "nothing is left to do",
+    "final": "graded as it is",
+    "time": "the time is over",
+    "gave-up": "given up",
+    "reset": "ended without a grade",
+}
+VERDICTS = {"pass": "passed", "fail": "failed", "error": "could not be graded", None: "not graded"}
+
+# Puts the names of machines into a text of the drill.
+Told = Callable[[str], str]
+
+
+def as_data(view: View, told: Told) -> dict[str, Any]:
+    """The attempt for programs; `verdict` and `ending` are null while it goes on."""
+    drill, attempt, outcome = view.drill, view.attempt, view.outcome
+    data: dict[str, Any] = {
+        "drill": attempt.drill,
+        "title": told(drill.title),
+        "seed": attempt.seed,
+        "situation": told(drill.initial_situation),
+        "objective": told(drill.objective),
+        "seconds": round(view.seconds, 1),
+        "time_limit_seconds": drill.time_limit,
+        "tasks": [
+            {"name": task.name, "text": told(task.text), "points": task.points, "state": str(task.state),
+             "is_question": task.name in drill.questions, "seen": _seen(view, task)}
+            for task in view.grade.tasks
+        ],
+        "hints": [{"text": told(hint.text), "cost": hint.cost} for hint in view.hints],
+        "hints_left": len(drill.hints) - len(view.hints),
+        "points": view.grade.points,
+        "cost": view.grade.cost,
+        "total": view.grade.total,
+        "score": view.grade.score,
+        "passing_score": drill.passing_score,
+        "verdict": str(outcome.verdict) if outcome and outcome.verdict else None,
+        "ending": str(outcome.ending) if outcome else None,
+    }  # fmt: skip
+    if outcome:
+        data["debrief"] = told(drill.debrief)
+    return data
+
+
+def note(view: View, task: TaskResult) -> str:
+    """The state of a task in words, and what was seen."""
+    if task.state == "done" or not view.attempt.checks and task.state == "not-yet" and not task.seen:
+        return ""
+    shown = _seen(view, task)
+    between = " " if task.state == "waiting" else ": "
+    return f"{IN_WORDS[task.state]}{between}{shown}" if shown else IN_WORDS[task.state]
+
+
+def answers(view: View) -> dict[str, str]:
+    """The right answers, by task. Only for somebody who may know the solution."""
+    return {name: " or ".join(task.answer or ()) for name, task in view.drill.questions.items()}
+
+
+def scripts(view: View, told: Told) -> list[tuple[str, str]]:
+    """The machines and the scripts of the solution. Only for somebody who may know it."""
+    return [
+        (", ".join(view.attempt.chosen.get(act.on, [act.on])), told(act.run)) for act in view.drill.solve
+    ]
+
+
+def _seen(view: View, task: TaskResult) -> str:
+    """What was seen of a task. What the sampler saw names machines: it is shown when the attempt has ended."""
+    is_sampled = view.drill.tasks[task.name].expect is not None
+    return "" if is_sampled and task.state == "not-yet" and view.outcome is None else task.seen
