@@ -42,6 +42,7 @@ _COMMANDS = {
     "bugs": "bugs",
     "drill": "drill",
     "watch": "watch",
+    "serve": "serve",
     "faults": "fault",
     "inject": "fault",
     "heal": "fault",

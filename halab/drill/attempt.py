@@ -39,11 +39,32 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended. `verdict` is None for one that ended without a grade."""
+
+    drill: str
+    title: str
+    seed: int
+    started: datetime
+    seconds: float
+    ending: Ending
+    verdict: Verdict | None
+    score: int
+    points: int
+    cost: int
+    total: int
+    hints: int
+    checks: int
+    tasks: Mapping[str, TaskState]
+    held: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Attempt:
     """`chosen` are the machines of the break's faults, by name. `check_files` are the copies, by path as written.
 
     `held` is when a task was first found done, in seconds since the start. `found` is what the last check found.
-    `is_proof` is true for the attempts of an author.
+    `is_proof` is true for the attempts of an author. `outcome` is None until the attempt is over.
     """
 
     drill: str
@@ -61,6 +82,7 @@ class Attempt:
     hints: int = 0
     checks: int = 0
     is_proof: bool = False
+    outcome: Outcome | None = None
 
     @property
     def effort(self) -> Effort:
@@ -82,27 +104,6 @@ class Attempt:
         given = (*self.answers.get(name, ()), answer)
         held = {name: round(seconds, 1), **self.held} if is_right else self.held
         return replace(self, answers={**self.answers, name: given}, held=held)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended. `verdict` is None for one that ended without a grade."""
-
-    drill: str
-    title: str
-    seed: int
-    started: datetime
-    seconds: float
-    ending: Ending
-    verdict: Verdict | None
-    score: int
-    points: int
-    cost: int
-    total: int
-    hints: int
-    checks: int
-    tasks: Mapping[str, TaskState]
-    held: Mapping[str, float]
 
 
 def outcome_of(attempt: Attempt, grade: Grade, ending: Ending, seconds: float) -> Outcome:

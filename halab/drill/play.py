@@ -124,6 +124,17 @@ def status(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
     return _view(lab_dir.work, attempt, deps)
 
 
+def shown(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
+    """As `status`, and also after the end, until the lab is put back: then with the outcome."""
+    attempt = attempts.load(lab_dir.work)
+    if attempt.outcome is None:
+        attempts.require_on(attempt)
+    view = _view(lab_dir.work, attempt, deps)
+    return (
+        replace(view, outcome=attempt.outcome, seconds=attempt.outcome.seconds) if attempt.outcome else view
+    )
+
+
 def check(
     lab_dir: LabDir, progress: Progress, *, is_final: bool = False, deps: DrillDeps = REAL_DEPS
 ) -> View:
@@ -238,7 +249,7 @@ def _end(work: Work, view: View, ending: Ending) -> View:
     outcome = attempts.outcome_of(view.attempt, view.grade, ending, view.seconds)
     if not view.attempt.is_proof:
         attempts.record(work, outcome)
-    attempts.save(work, replace(view.attempt, phase=Phase.OVER))
+    attempts.save(work, replace(view.attempt, phase=Phase.OVER, outcome=outcome))
     return replace(view, outcome=outcome)
 
 

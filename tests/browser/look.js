@@ -1,14 +1,14 @@
 // Find what a reader would see wrong on a page: overlapping texts, cut-off texts, texts with too little contrast.
 const refused = [];
 addEventListener("securitypolicyviolation", (event) => refused.push(event.blockedURI));
-addEventListener("load", () => {
+globalThis.look = () => {
   const visible = (box) => box.width > 0.5 && box.height > 0.5;
   const texts = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode;
     const holder = node.parentElement;
-    if (!node.data.trim() || holder.closest("title, script, style")) continue;
+    if (!node.data.trim() || holder.closest("title, script, style, option, .unseen")) continue;
     const range = document.createRange();
     range.selectNodeContents(node);
     for (const box of range.getClientRects()) if (visible(box)) texts.push({ text: node.data.trim(), holder, box });
@@ -70,7 +70,7 @@ addEventListener("load", () => {
     if (contrast < 4.5) pale.push(`${text}: ${contrast.toFixed(1)}`);
   }
 
-  const found = {
+  return {
     texts: texts.length,
     looked_at: texts.filter(({ box }) => box.bottom <= innerHeight).length,
     overlaps,
@@ -81,8 +81,10 @@ addEventListener("load", () => {
     ground: getComputedStyle(document.body).backgroundColor,
     loaded: [...new Set([...refused, ...performance.getEntriesByType("resource").map((entry) => entry.name)])],
   };
+};
+addEventListener("load", () => {
   const sink = document.createElement("pre");
   sink.id = "found";
-  sink.textContent = JSON.stringify(found);
+  sink.textContent = JSON.stringify(look());
   document.body.append(sink);
 });

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.browser import chromium
 from support.campaign_builder import campaign_of
 from support.states_builder import power_cut
 
@@ -39,12 +40,7 @@ LIGHT, DARK = "1", "0"
 
 @pytest.fixture(scope="session")
 def browser() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI") == "true":
-        pytest.fail("not installed: chromium")
-    pytest.skip("not installed: chromium")
+    return chromium()
 
 
 @pytest.fixture(scope="session")

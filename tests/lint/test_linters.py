@@ -39,6 +39,8 @@ HOMES = {
     "libvirt": {"halab.machines.libvirt"},
     "testinfra": {"halab.scenario.run.check_fixtures"},
     "jinja2": {"halab.templates"},
+    "starlette": {"halab.serve"},
+    "uvicorn": {"halab.serve"},
 }
 SCRIPTS = sorted(
     path

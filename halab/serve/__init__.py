@@ -1,0 +1,7 @@
+"""The pages of `halab serve`: a lab and its drill in a browser, for learners, and what is hidden, for trainers.
+
+Begin with server.py, which runs everything. served_lab.py watches one lab in a thread, and publishes a board: what the
+pages show. board.py makes it from what `halab watch`, `halab status` and `halab drill` know; what a learner may not
+know is only on the board of trainers. deeds.py runs the commands that a page starts. gate.py decides who may come in,
+app.py has the routes, pages.py draws.
+"""

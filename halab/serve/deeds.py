@@ -1,0 +1,112 @@
+"""The commands that a page starts on a lab: one at a time, each in a process of its own.
+
+A process can be interrupted as on a terminal: then it heals and says what is left to do. Its progress is read from its
+output.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from halab import process
+from halab.errors import ExitCode
+from halab.printable import printable
+
+# What halab prints before a step, after it, and after one that failed.
+_STEP_MARKS = ("… ", "✓ ", "✗ ")
+_POLL_SECONDS = 0.1
+_LINES = 12
+# The child looks for bundles and boxes where halab does.
+_PASSED = ("HALAB_CACHE",)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A command that runs, or ran. `words` are those after `halab`. Learners may not read what a secret one says.
+
+    `code` is None while it runs; afterwards it is the exit code of the command. `said` is the present step or, at the
+    end, what the command printed.
+    """
+
+    what: str
+    words: Sequence[str]
+    is_secret: bool
+    code: int | None = None
+    said: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        return self.code is None
+
+
+class Deeds:
+    """The deeds on one lab. `changed` is called, in another thread, whenever one has begun, got on or ended."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.last: Deed | None = None
+
+    def begin(self, deed: Deed) -> bool:
+        """Start a command; False if another one runs."""
+        with self._lock:
+            if self._stopped.is_set() or (self.last and self.last.is_running):
+                return False
+            self.last = deed
+            self._thread = threading.Thread(target=self._run, args=(deed,), name=deed.what)
+            self._thread.start()
+        self._changed()
+        return True
+
+    def stop(self) -> None:
+        """Interrupt the command that runs, as Ctrl-C does, and wait for its end."""
+        with self._lock:
+            self._stopped.set()
+            thread = self._thread
+        if thread:
+            thread.join()
+
+    def _run(self, deed: Deed) -> None:
+        argv = [sys.executable, "-m", "halab", *deed.words]
+        env = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        with tempfile.TemporaryDirectory(prefix="halab-serve-") as folder:
+            log = Path(folder) / "log"
+            try:
+                with process.background(argv, log=log, env={**process.same_modules(), **env}) as child:
+                    while child.poll() is None and not self._stopped.is_set():
+                        self._report(replace(deed, said=_step(log)))
+                        time.sleep(_POLL_SECONDS)
+                code, said = child.returncode, _ended(log)
+            except OSError as error:
+                code, said = int(ExitCode.ERROR), f"error: cannot run {argv[0]}: {error.strerror}"
+        self._report(replace(deed, code=code, said=said))
+
+    def _report(self, deed: Deed) -> None:
+        if deed != self.last:
+            self.last = deed
+            self._changed()
+
+
+def _step(log: Path) -> str:
+    """The step that the command is in."""
+    steps = [line for line in _lines(log) if line.startswith(_STEP_MARKS)]
+    return steps[-1][2:] if steps else ""
+
+
+def _ended(log: Path) -> str:
+    """What the command said apart from its steps: its result or its error."""
+    return "\n".join([line for line in _lines(log) if not line.startswith(_STEP_MARKS)][-_LINES:])
+
+
+def _lines(log: Path) -> list[str]:
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return [printable(line) for line in text.splitlines() if line.strip()]

@@ -1,0 +1,96 @@
+"""Who may come in: a secret token in the URL, then a cookie; for every change, a second token in the request.
+
+The server listens on the loopback address only. There, other users of the host, and pages of other sites in the same
+browser, can still send it requests. The first know no token. The second cannot read a page (no CORS, SameSite), cannot
+make a name of their own lead here (hosts are checked), and cannot change anything: they do not know the token of forms.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# A name that another site lets lead to this host is not among them. The port may be that of a tunnel.
+HOSTS = ("127.0.0.1", "localhost")
+TOKEN = "token"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The way to one kind of pages, below `path`. Each has tokens of its own: a learner's opens no other page."""
+
+    path: str
+    token: str = field(default_factory=_secret)
+    form_token: str = field(default_factory=_secret)
+    cookie: str = field(default_factory=lambda: f"halab-{secrets.token_hex(4)}")
+
+    def url(self, origin: str) -> str:
+        """The address to open, with the token."""
+        return f"{origin}{self.path}?{TOKEN}={self.token}"
+
+    def has_token(self, request: Request) -> bool:
+        """True if the URL has the token; 403 if it has a wrong one."""
+        given = request.query_params.get(TOKEN)
+        if given is None:
+            return False
+        if not _same(given, self.token):
+            raise HTTPException(403, "the token in this address is wrong")
+        return True
+
+    def require_cookie(self, request: Request) -> None:
+        """403 if the browser has not come in with the token."""
+        if not _same(request.cookies.get(self.cookie, ""), self.token):
+            raise HTTPException(403, "this page needs the address that `halab serve` printed")
+
+    def require_form(self, request: Request, form_token: str) -> None:
+        """403 if a change does not come from a page of this door."""
+        self.require_cookie(request)
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+            raise HTTPException(403, "the request comes from another site")
+        if not _same(form_token, self.form_token):
+            raise HTTPException(403, "the request has no valid token: reload the page")
+
+
+def _same(given: str, right: str) -> bool:
+    return secrets.compare_digest(given.encode(), right.encode())
+
+
+class Headers:
+    """Adds to every answer what keeps a page to itself: nothing is loaded from elsewhere, framed, stored or sent on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, _with_headers(send))
+
+
+def _with_headers(send: Send) -> Send:
+    added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *added]
+        await send(message)
+
+    return sent

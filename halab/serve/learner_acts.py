@@ -1,0 +1,53 @@
+"""What a learner's page may start: a check, a hint, an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from halab.serve.deeds import Deed
+from halab.serve.served_lab import ServedLab
+
+Form = Mapping[str, str]
+# The longest answer to a question that anybody means.
+_MOST_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page says after it started something."""
+
+    say: str = ""
+    is_good: bool = True
+
+
+def begin(
+    lab: ServedLab, what: str, command: Sequence[str], words: Sequence[str] = (), *, is_secret: bool = False
+) -> Answer:
+    """Start a command of halab on the lab; `words` are its options and arguments."""
+    file = str(lab.lab_dir.file.resolve())
+    is_begun = lab.deeds.begin(Deed(what, (*command, "--file", file, *words), is_secret))
+    return Answer() if is_begun else Answer("halab is still busy with the lab", is_good=False)
+
+
+def _check(lab: ServedLab, form: Form) -> Answer:
+    return begin(lab, "Checking the tasks", ["drill", "check"])
+
+
+def _hint(lab: ServedLab, form: Form) -> Answer:
+    """Show the next hint, unless another browser has just shown it: it costs points."""
+    if form.get("shown") != str(len(lab.deps.attempt(lab.lab_dir).hints)):
+        return Answer("somebody else has just asked for this hint")
+    lab.deps.hint(lab.lab_dir)
+    return Answer()
+
+
+def _answer(lab: ServedLab, form: Form) -> Answer:
+    text = form.get("answer", "").strip()
+    if not text:
+        return Answer("write an answer first", is_good=False)
+    view, is_right = lab.deps.answer(lab.lab_dir, form.get("task", ""), text[:_MOST_CHARACTERS])
+    return Answer("right" if is_right else "wrong", is_right)
+
+
+ACTS = {"check": _check, "hint": _hint, "answer": _answer}

@@ -1,0 +1,96 @@
+"""Draws boards as HTML: whole pages, and their regions, which the server sends again when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from halab import templates
+from halab.serve.board import Board
+
+# The height of a bar for each level of how slow an answer was, in percent.
+_HEIGHTS = (28, 40, 52, 66, 80, 92)
+_KINDS = {"x": "failed", "~": "some", ".": "blind"}
+
+
+def learner(board: Board, *, form_token: str) -> str:
+    return templates.page(
+        "serve/learner.html", title=board["lab"], regions=learner_regions(board), form_token=form_token
+    )
+
+
+def learner_regions(board: Board) -> dict[str, str]:
+    """The parts of a learner's page, by the id of their element."""
+    return {name: _region(name, board=board) for name in ("head", "drill", "live")}
+
+
+def trainer(labs: dict[str, tuple[Board, Board]], fixed: dict[str, Any], *, form_token: str) -> str:
+    """The page of trainers. `fixed` is what does not change while it is open: drills, faults, targets, addresses."""
+    return templates.page(
+        "serve/trainer.html",
+        title="trainer",
+        labs=list(labs),
+        regions=trainer_regions(labs),
+        fixed=fixed,
+        form_token=form_token,
+    )
+
+
+def trainer_regions(labs: dict[str, tuple[Board, Board]]) -> dict[str, str]:
+    return {
+        f"{lab}-{name}": _region(name, board=board, hidden=hidden, lab=lab)
+        for lab, (board, hidden) in labs.items()
+        for name in ("head", "hidden", "live")
+    }
+
+
+def refusal(status: int, text: str) -> str:
+    return templates.page("serve/refusal.html", title=f"{status}", text=text)
+
+
+def _region(name: str, **values: Any) -> str:
+    return templates.page(
+        f"serve/{name}.html", bars=bars, blocks=blocks, clock=clock, lasting=lasting, **values
+    )
+
+
+def bars(marks: str) -> list[dict[str, Any]]:
+    """The bars of a lane: runs of equal marks, with `x` and `width` in marks, and `height` in percent."""
+    drawn, x = [], 0
+    for mark, run in groupby(marks):
+        width = len(list(run))
+        if mark != " ":
+            height = _HEIGHTS[int(mark)] if mark.isdigit() else 100
+            drawn.append({"kind": _KINDS.get(mark, "ok"), "x": x, "width": width, "height": height})
+        x += width
+    return drawn
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """The paragraphs of a text as (`prose`, text), and its indented lines as (`code`, text)."""
+    lines = [
+        (not line.startswith("    ") or not line.strip(), line) for line in text.strip("\n").splitlines()
+    ]
+    for is_prose, group in groupby(lines, key=lambda line: line[0]):
+        written = "\n".join(line for _, line in group)
+        if not is_prose:
+            yield "code", "\n".join(line[4:] for line in written.splitlines())
+            continue
+        for paragraph in written.split("\n\n"):
+            if paragraph.strip():
+                yield "prose", " ".join(paragraph.split())
+
+
+def clock(seconds: float) -> str:
+    """`2:05`, or `1:02:05` from one hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def lasting(seconds: float) -> str:
+    """`12 s`, `3 min`, `2 h`."""
+    if seconds < 100:
+        return f"{round(seconds)} s"
+    return f"{round(seconds / 60)} min" if seconds < 6000 else f"{round(seconds / 3600)} h"

@@ -1,0 +1,282 @@
+"""One lab that is served: a thread watches it, and publishes its boards whenever something has changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from halab.drill import attempt as attempts
+from halab.drill import play
+from halab.drill.attempt import Attempt, Phase
+from halab.drill.play import View
+from halab.errors import HalabError, LabProblem
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import LabDir
+from halab.printable import brief
+from halab.scenario.watch import watcher
+from halab.scenario.watch.live import Live
+from halab.serve import board
+from halab.serve.board import WINDOW_SECONDS, Board, Seen
+from halab.serve.deeds import Deed, Deeds
+from halab.topology.lab import Lab
+
+# How often the boards are made, and how long a lab that cannot be watched is left alone.
+_TICK_SECONDS = 1.0
+_RETRY_SECONDS = 5.0
+# The samples of a sampler are in one file (about 10 kB per second); then halab begins another.
+_SAMPLER_SECONDS = 3600.0
+
+Watching = Callable[[LabDir, Lab, float], AbstractContextManager[watcher.Refresh]]
+
+
+def _require_up(lab_dir: LabDir) -> None:
+    """Raise LabProblem if the lab went down since it is watched."""
+    if lab_dir.work.kept.exists():
+        raise LabProblem(f"the lab {lab_dir.name} is down and was kept", hint="start it with `halab up`")
+    if not lab_dir.work.kubeconfig.exists():
+        raise LabProblem(f"the lab {lab_dir.name} is not up", hint="run `halab up`")
+
+
+@dataclass(frozen=True)
+class ServeDeps:
+    """What a served lab asks. Tests pass their own functions."""
+
+    open_file: Callable[[Path], LabDir] = labs.open_file
+    existing: Callable[[LabDir], Lab] = labs.existing
+    require_up: Callable[[LabDir], None] = _require_up
+    watching: Watching = watcher.watching
+    attempt: Callable[[LabDir], View] = play.shown
+    hint: Callable[[LabDir], object] = play.hint
+    answer: Callable[[LabDir, str, str], tuple[View, bool]] = play.answer
+    told: Callable[[LabDir, Attempt, str], str] = play.told
+    deeds: Callable[[Callable[[], None]], Deeds] = Deeds
+    now: Callable[[], datetime] = lambda: datetime.now().astimezone()
+    monotonic: Callable[[], float] = time.monotonic
+    # waits for the next tick, or until the event is set
+    pause: Callable[[threading.Event], object] = lambda event: event.wait(_TICK_SECONDS)
+
+
+REAL_DEPS = ServeDeps()
+
+
+@dataclass(frozen=True)
+class Boards:
+    """What the pages of a lab show. `version` grows with every change."""
+
+    version: int
+    learner: Board
+    hidden: Board
+
+
+class _Stopped(Exception):
+    """The view ends."""
+
+
+@dataclass
+class _Drill:
+    """The attempt as it was read last. `stamp` tells whether its file has changed since."""
+
+    stamp: object = None
+    view: View | None = None
+    is_changing: str = ""
+    problem: str = ""
+    shown: Board | None = None
+    hidden: Board = field(default_factory=dict)
+
+
+class ServedLab:
+    """`name` is the lab's, also while it is down. `say` prints a line on the terminal."""
+
+    def __init__(self, file: Path, say: Callable[[str], None], deps: ServeDeps = REAL_DEPS) -> None:
+        self._file = file
+        self._say = say
+        self.deps = deps
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._drill = _Drill()
+        self._problem = ""
+        self._seen: Seen | None = None
+        self._thread = threading.Thread(target=self.run, name="watch")
+        # a wrong lab file is told before anything starts
+        self.lab_dir = deps.open_file(file)
+        self.name = self.lab_dir.name
+        self.deeds = deps.deeds(self.wake)
+        self.boards = Boards(0, {}, {})
+        self._publish()
+
+    @property
+    def machines(self) -> list[str]:
+        """The names of its machines; none until it is watched."""
+        return [machine.name for machine in self._seen.lab.machines] if self._seen else []
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the lab now and not only at the next tick."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread, the sampler, and a command that runs."""
+        self._is_stopping = True
+        self.wake()
+        self.deeds.stop()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def run(self) -> None:
+        """Watch the lab until `stop`; whatever happens to it is said on the page and on the terminal."""
+        while not self._is_stopping:
+            try:
+                self._watch()
+                continue
+            except _Stopped:
+                return
+            except HalabError as error:
+                problem = f"{error.message}; {error.hint}" if error.hint else error.message
+            except Exception as error:
+                # the page says so, and the next try may work
+                problem = f"internal error: {type(error).__name__}: {error}"
+            self._seen = None
+            self._tell(brief(problem))
+            retry = self.deps.monotonic() + _RETRY_SECONDS
+            while not self._is_stopping and self.deps.monotonic() < retry:
+                self._publish()
+                self._pause()
+
+    def _watch(self) -> None:
+        """Watch the lab until it goes down, the sampler dies, or its file of samples is long."""
+        deps = self.deps
+        self.lab_dir = lab_dir = deps.open_file(self._file)
+        lab = deps.existing(lab_dir)
+        deps.require_up(lab_dir)
+        # a view that only gets a new sampler goes on
+        before = self._seen
+        origin = deps.monotonic() - before.t if before else deps.monotonic()
+        live, began = (before.live, before.began) if before else (Live(WINDOW_SECONDS), deps.now())
+        with deps.watching(lab_dir, lab, origin) as refresh:
+            self._tell("")
+            until = deps.monotonic() + _SAMPLER_SECONDS
+            while deps.monotonic() < until:
+                refresh(live)
+                self._seen = Seen(lab, live, deps.monotonic() - origin, began)
+                was_changing = self._drill.is_changing
+                self._publish()
+                if was_changing and not self._drill.is_changing:
+                    # nothing of how the lab was prepared is on the page of a drill
+                    live = Live(WINDOW_SECONDS)
+                self._pause()
+                if self._is_stopping:
+                    raise _Stopped
+                deps.require_up(lab_dir)
+
+    def _pause(self) -> None:
+        self.deps.pause(self._wake)
+        self._wake.clear()
+
+    def _tell(self, problem: str) -> None:
+        """Say on the terminal what has changed."""
+        if problem == self._problem and problem:
+            return
+        if problem:
+            self._say(f"{self.name}: {problem}")
+        elif self._problem:
+            self._say(f"{self.name}: the live view is on again")
+        self._problem = problem
+
+    def _publish(self) -> None:
+        self._read_drill()
+        drill, seen, now = self._drill, self._seen, self.deps.now()
+        deed = self.deeds.last
+        shown = drill.shown
+        if shown and drill.view and drill.view.outcome is None:
+            shown = {**shown, "seconds": round(drill.view.attempt.seconds(now), 1)}
+        learner: Board = {
+            "lab": self.name,
+            "about": _about(seen.lab) if seen else "",
+            "time": f"{now:%H:%M:%S}",
+            "problem": self._problem,
+            # what happens to the lab before a drill begins would tell of its break
+            "changing": drill.is_changing,
+            "live": board.live_board(seen) if seen and not drill.is_changing else None,
+            "drill": shown,
+            "drill_problem": drill.problem,
+            "deed": _for_learner(deed),
+        }
+        hidden: Board = {
+            "drill": None,
+            **drill.hidden,
+            "deed": _for_trainer(deed),
+            "is_on": bool(drill.stamp),
+        }
+        with self._lock:
+            before = self.boards
+            if (learner, hidden) != (before.learner, before.hidden):
+                self.boards = Boards(before.version + 1, learner, hidden)
+
+    def _read_drill(self) -> None:
+        """Read the attempt if its file has changed. The debrief of the last one stays until the next begins."""
+        try:
+            status = self.lab_dir.work.attempt.stat()
+            stamp: object = (status.st_ino, status.st_mtime_ns)
+        except OSError:
+            stamp = None
+        if stamp == self._drill.stamp:
+            return
+        before = self._drill
+        ended = before.shown if before.view and before.view.outcome else None
+        self._drill = _Drill(stamp)
+        if stamp is None:
+            self._drill = _Drill(None, before.view if ended else None, shown=ended)
+            return
+        try:
+            attempt = attempts.load(self.lab_dir.work)
+            if attempt.phase is Phase.STARTING:
+                self._drill.is_changing = "The lab is being prepared for a drill"
+                return
+            view = self.deps.attempt(self.lab_dir)
+
+            def told(text: str) -> str:
+                return self.deps.told(self.lab_dir, view.attempt, text)
+
+            self._drill = _Drill(
+                stamp,
+                view,
+                "The lab is being restored" if view.outcome else "",
+                shown=board.drill_board(view, told),
+                hidden=board.hidden_board(view, told),
+            )
+        except HalabError as error:
+            self._drill.problem = brief(f"{error.message}; {error.hint}" if error.hint else error.message)
+
+
+def _about(lab: Lab) -> str:
+    return f"Kubernetes {lab.release.kubernetes}, {lab.load_balancer.kind}, {lab.provider}"
+
+
+def _for_learner(deed: Deed | None) -> dict[str, Any] | None:
+    """A deed as a learner may see it: not what a trainer does, and of the output only an error."""
+    if deed is None or (deed.is_secret and not deed.is_running):
+        return None
+    if deed.is_secret:
+        return {"what": "The trainer works on the lab", "is_running": True, "said": "", "failed": False}
+    told = _for_trainer(deed)
+    if told and not deed.is_running:
+        lines = deed.said.splitlines()
+        told["said"] = "\n".join(line for line in lines if line.startswith(("error: ", "hint: ")))
+    return told
+
+
+def _for_trainer(deed: Deed | None) -> dict[str, Any] | None:
+    if deed is None:
+        return None
+    # 1 is a verdict: not yet, or failed
+    failed = deed.code not in (None, 0, 1)
+    return {"what": deed.what, "is_running": deed.is_running, "said": deed.said, "failed": failed}

@@ -1,0 +1,87 @@
+"use strict";
+// Puts in the regions of the page that the server sends, and sends its forms.
+const say = document.getElementById("say");
+
+function tell(text, isGood) {
+  say.textContent = text;
+  say.className = text ? (isGood ? "say good" : "say bad") : "";
+}
+
+// A region is drawn again as a whole: what somebody types there, the focus and open details must survive.
+function put(name, html) {
+  const region = document.getElementById(name);
+  if (!region) return;
+  const focused = region.contains(document.activeElement) ? document.activeElement : null;
+  const selection = focused && focused.selectionStart !== undefined ? [focused.selectionStart, focused.selectionEnd] : null;
+  const typed = [...region.querySelectorAll("input:not([type=hidden]), textarea")].map((field) => [field.id, field.value]);
+  const open = [...region.querySelectorAll("details[id][open]")].map((details) => details.id);
+  region.innerHTML = html;
+  for (const [id, value] of typed) {
+    const field = document.getElementById(id);
+    if (field) field.value = value;
+  }
+  for (const id of open) {
+    const details = document.getElementById(id);
+    if (details) details.open = true;
+  }
+  const again = focused && focused.id ? document.getElementById(focused.id) : null;
+  if (again) {
+    again.focus({ preventScroll: true });
+    if (selection && selection[0] !== null && again.setSelectionRange) again.setSelectionRange(...selection);
+  }
+}
+
+let isLost = false;
+
+function lost(text) {
+  isLost = true;
+  document.body.classList.add("lost");
+  tell(text, false);
+}
+
+const events = new EventSource("events");
+events.onmessage = (event) => {
+  if (isLost) {
+    isLost = false;
+    document.body.classList.remove("lost");
+    tell("", true);
+  }
+  for (const [name, html] of Object.entries(JSON.parse(event.data))) put(name, html);
+};
+events.addEventListener("end", () => {
+  events.close();
+  lost("halab serve has ended. What you see is old. Start it again, and open its new address.");
+});
+events.onerror = () => {
+  lost(events.readyState === EventSource.CLOSED
+    ? "halab serve was started again: open its new address. What you see is old."
+    : "No connection to halab serve. What you see is old.");
+};
+
+document.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const button = event.submitter;
+  if (button && button.getAttribute("aria-disabled") === "true") return;
+  if (button && button.dataset.ask && !window.confirm(button.dataset.ask)) return;
+  const body = new URLSearchParams(new FormData(form));
+  body.set("token", document.body.dataset.token);
+  try {
+    const response = await fetch(form.getAttribute("action"), { method: "POST", body });
+    const answer = await response.json();
+    tell(answer.say, answer.is_good);
+    if (answer.is_good) for (const field of form.querySelectorAll("input:not([type=hidden])")) field.value = "";
+  } catch (error) {
+    tell("No connection to halab serve. Nothing was done.", false);
+  }
+});
+
+for (const select of document.querySelectorAll("select[data-options]")) {
+  const show = () => {
+    const option = select.selectedOptions[0];
+    document.getElementById(select.dataset.options).value = option.dataset.options;
+    document.getElementById(select.dataset.does).textContent = option.dataset.does;
+  };
+  select.addEventListener("change", show);
+  show();
+}

@@ -1,0 +1,187 @@
+"""The pages of `halab serve` in a real browser: a whole drill by mouse and by keyboard, readable in every light.
+
+The server is real, the lab is not: its probes and its drill are scripted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.browser import Browser, browsing, chromium
+from support.fakes import Recorded
+from support.serve_room import ServeRoom
+
+from halab.drill import play
+from halab.drill.grade import TaskState
+from halab.serve.server import Serving, serving
+
+LOOK = (Path(__file__).parent / "look.js").read_text()
+DESK, PHONE, PROJECTOR = 1280, 400, 1920
+# High enough to show the whole page: the colours behind a text are known only if it is visible.
+HEIGHT = 6000
+
+
+@pytest.fixture
+def room(tmp_path: Path, user_state: None) -> ServeRoom:
+    return ServeRoom(tmp_path)
+
+
+@pytest.fixture
+def user_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture
+def served(room: ServeRoom) -> Iterator[Serving]:
+    with serving(
+        [room.folder / "lab.yml"], 0, room.said.append, with_trainer=True, deps=room.deps
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with browsing(chromium(), tmp_path) as opened:
+        opened.look(width=DESK)
+        yield opened
+
+
+def learner_of(served: Serving) -> str:
+    return served.site.doors["ha"].url(served.origin)
+
+
+def trainer_of(served: Serving) -> str:
+    return served.site.for_trainers().url(served.origin)
+
+
+def solve(room: ServeRoom) -> None:
+    room.failing = set()
+    room.drill.found = dict.fromkeys(("back", "held-once"), TaskState.DONE)
+
+
+def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
+    room: ServeRoom, served: Serving, browser: Browser
+) -> None:
+    browser.open(learner_of(served))
+    browser.wait("document.querySelector('.pill.good')")
+    room.failing = {"cp2"}
+    room.start()
+    browser.wait("document.querySelector('#drill h1')?.innerText === 'An API server is gone'")
+    browser.wait("document.querySelector('.lanes .fails .bars .failed')")
+    assert "ready-direct cp2" in browser.text(".lanes .fails")
+    # the token is not in the address that a room sees
+    assert browser.run("location.search") == ""
+
+    browser.click("#hint")
+    browser.wait("document.querySelectorAll('.hints li').length === 1")
+    room.drill.found = {"back": TaskState.NOT_YET, "held-once": TaskState.DONE}
+    browser.click("#check")
+    browser.wait("document.querySelectorAll('.tasks li.done').length === 1")
+    assert "not yet" in browser.text(".tasks")
+    shown = browser.run("document.documentElement.outerHTML")
+    assert not [secret for secret in ("hold-static-pod", "restore", "It was") if secret in shown]
+
+    solve(room)
+    browser.click("#answer-who")
+    browser.type("cp2")
+    browser.click("#send-who")
+    browser.wait("document.querySelectorAll('.tasks li.done').length === 2")
+    browser.click("#check")
+    browser.wait("document.querySelector('.verdict')?.innerText === 'Passed'")
+    assert "It was cp2." in browser.text(".debrief")
+    play.put_back(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
+    browser.wait("document.querySelector('.pill.good')")
+    assert browser.text(".verdict") == "Passed"
+    assert browser.errors == []
+
+
+def test_a_drill_is_done_with_the_keyboard_alone(room: ServeRoom, served: Serving, browser: Browser) -> None:
+    room.start()
+    browser.open(learner_of(served))
+    browser.tab_to("hint")
+    browser.press("Enter")
+    browser.wait("document.querySelectorAll('.hints li').length === 1")
+    # the page was drawn again, and the focus is where it was
+    assert browser.run("document.activeElement.id") == "hint"
+    solve(room)
+    browser.tab_to("answer-who")
+    browser.type("cp")
+    room.drill.wait(700)
+    browser.wait("document.querySelector('.clock.over')")
+    browser.type("2")
+    browser.press("Enter")
+    browser.wait("document.querySelectorAll('.tasks li.done').length === 1")
+    browser.tab_to("check")
+    browser.press("Enter")
+    browser.wait("document.querySelector('.verdict')?.innerText === 'Failed'")
+    assert "the time is over" in browser.text(".figures")
+
+
+def test_a_trainer_sees_what_is_hidden_and_starts_a_drill(
+    room: ServeRoom, served: Serving, browser: Browser
+) -> None:
+    browser.open(trainer_of(served))
+    browser.click(".controls summary")
+    browser.click("form[action$='/start'] button")
+    browser.wait("document.getElementById('ha-hidden').innerText.includes('hold-static-pod on cp2')")
+    assert "right: cp2" in browser.text("#ha-hidden")
+    browser.click("#ha-more summary")
+    room.drill.found = {"back": TaskState.DONE}
+    browser.run("document.querySelector(\"form[action$='/final'] button\").click()")
+    browser.wait("document.querySelector('#ha-head .pill.changing')")
+    assert browser.errors == []
+
+
+def test_a_page_says_that_the_server_has_ended(room: ServeRoom, browser: Browser) -> None:
+    with serving([room.folder / "lab.yml"], 0, room.said.append, deps=room.deps) as running:
+        browser.open(learner_of(running))
+        browser.wait("document.querySelector('.pill.good')")
+    browser.wait("document.getElementById('say').innerText.includes('halab serve has ended')")
+
+
+def test_a_lab_that_goes_down_is_said_on_the_page(
+    room: ServeRoom, served: Serving, browser: Browser
+) -> None:
+    browser.open(learner_of(served))
+    browser.wait("document.querySelector('.pill.good')")
+    room.go_down()
+    browser.wait(
+        "document.querySelector('.problem')?.innerText.includes('the lab ha is not up; run `halab up`')"
+    )
+    room.come_up()
+    browser.wait("document.querySelector('.pill.good')")
+
+
+@pytest.mark.parametrize(
+    ("page", "width", "dark"),
+    [
+        ("drill", DESK, False), ("drill", DESK, True), ("drill", PHONE, False), ("drill", PHONE, True),
+        ("live", PROJECTOR, False), ("live", PHONE, True), ("over", DESK, True), ("over", PHONE, False),
+        ("trainer", DESK, False), ("trainer", PHONE, True),
+    ],
+)  # fmt: skip
+def test_a_page_is_readable(
+    page: str, width: int, dark: bool, room: ServeRoom, served: Serving, browser: Browser
+) -> None:
+    room.failing = {"cp2"}
+    if page != "live":
+        room.start()
+        play.hint(room.drill.lab_dir, deps=room.drill.deps)
+    if page == "over":
+        play.give_up(room.drill.lab_dir, deps=room.drill.deps)
+    browser.look(width=width, height=HEIGHT, dark=dark)
+    browser.open(trainer_of(served) if page == "trainer" else learner_of(served))
+    browser.wait("document.querySelector('.lanes .fails, .pill.changing')")
+    browser.run(f"(() => {{ {LOOK} }})()")
+    opened = "document.querySelectorAll('details').forEach((details) => { details.open = true; })"
+    problems: dict[str, Any] = browser.run(f"{opened}, look()")
+    assert problems["looked_at"] == problems["texts"] > 15
+    assert problems["overlaps"] == []
+    assert problems["outside"] == []
+    assert problems["pale"] == []
+    assert not problems["is_wider"]
+    assert [name for name in problems["loaded"] if not name.startswith(served.origin)] == []
+    assert problems["is_dark"] == dark

@@ -1,0 +1,117 @@
+"""A drill in a real browser, on a real lab: a trainer starts it, a learner asks for a hint, checks, repairs, passes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.browser import Browser, browsing, chromium
+from support.cli_driver import UserLab, end, engine_names, lab_in
+
+LAB = "e2e-serve"
+DRILL = "wrong-door"
+REPAIR = "sudo sed -i s/:7443$/:6443/ /etc/haproxy/haproxy.cfg && sudo systemctl reload haproxy"
+# Nothing of these may reach a learner before the end: the drill's name, its fault, the right answer.
+SECRETS = (DRILL, "edit-balancer", "7443")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
+    text = f"name: {LAB}\ncontrol_planes: 1\n"
+    yield from lab_in(tmp_path_factory.mktemp("serve"), text)
+    assert engine_names("container", LAB) == ""
+
+
+@pytest.fixture
+def served(lab: UserLab) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """`halab serve`, and the addresses that it printed, by the name of the page."""
+    child = lab.begin("serve", "--trainer", "--port", "0")
+    try:
+        assert child.stdout is not None
+        addresses: dict[str, str] = {}
+        while len(addresses) < 2:
+            line = child.stdout.readline()
+            assert line, "halab serve has ended"
+            name, _, address = line.strip().partition(": ")
+            if address.startswith("http"):
+                addresses[name] = address
+        yield child, addresses
+    finally:
+        end(child)
+
+
+@pytest.mark.nightly
+def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
+    lab: UserLab, served: tuple[subprocess.Popen[str], dict[str, str]], tmp_path: Path
+) -> None:
+    child, addresses = served
+    with (
+        browsing(chromium(), tmp_path / "learner") as learner,
+        browsing(chromium(), tmp_path / "trainer") as trainer,
+    ):
+        for browser in (learner, trainer):
+            browser.look(width=1280)
+        learner.open(addresses[f"lab {LAB}"])
+        learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'")
+
+        trainer.open(addresses["trainer"])
+        trainer.click(".controls summary")
+        trainer.run(f"document.getElementById('{LAB}-drill').value = '{DRILL}'")
+        trainer.click("form[action$='/start'] button")
+        learner.wait("document.querySelector('#drill h1')?.innerText === 'Nobody reaches the API'", 300)
+        learner.wait("document.querySelector('.lanes .clients.fails .bars .failed')")
+        assert learner.text(".pill") == "Requests of clients fail"
+        trainer.wait(f"document.getElementById('{LAB}-hidden').innerText.includes('edit-balancer on lb1')")
+
+        learner.click("#hint")
+        learner.wait("document.querySelectorAll('.hints li').length === 1")
+        learner.click("#check")
+        learner.wait("document.querySelector('.tasks')?.innerText.includes('not yet')", 120)
+        _require_secret(learner)
+
+        lab.ok("ssh", "lb1", "--", REPAIR)
+        learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'")
+        learner.tab_to("answer-port")
+        learner.type("7443")
+        learner.press("Enter")
+        learner.wait("document.querySelector('.tasks .done')")
+        learner.tab_to("check")
+        learner.press("Enter")
+        learner.wait("document.querySelector('.verdict')?.innerText === 'Passed'", 120)
+        assert "95 %" in learner.text(".verdict-card")
+        assert "listened on port 7443" in learner.text(".debrief")
+        learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'", 300)
+        assert learner.errors == trainer.errors == []
+
+    [outcome] = json.loads(lab.ok("drill", "history", "--json"))
+    assert (outcome["drill"], outcome["verdict"], outcome["hints"]) == (DRILL, "pass", 1)
+    lab.wait_until_steady()
+    _interrupt(child)
+
+
+def _require_secret(learner: Browser) -> None:
+    state = learner.run("fetch('state.json').then((response) => response.text())")
+    source = learner.run("fetch('.').then((response) => response.text())")
+    shown = learner.run("document.documentElement.outerHTML")
+    for secret in SECRETS:
+        for written in (state, source, shown):
+            assert secret not in written
+
+
+def _interrupt(child: subprocess.Popen[str]) -> None:
+    """Ctrl-C ends it at once, and its sampler too."""
+    children = [int(number) for task in Path(f"/proc/{child.pid}/task").iterdir()
+                for number in (task / "children").read_text().split()]  # fmt: skip
+    assert children
+    begun = time.monotonic()
+    os.killpg(child.pid, signal.SIGINT)
+    said = child.communicate(timeout=30)[0]
+    assert child.returncode == 0, said
+    assert time.monotonic() - begun < 10
+    assert not [number for number in children if Path(f"/proc/{number}").exists()]

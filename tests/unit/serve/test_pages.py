@@ -1,0 +1,26 @@
+"""How boards are drawn."""
+
+from __future__ import annotations
+
+from halab.serve import pages
+
+
+def test_equal_marks_become_one_bar() -> None:
+    assert pages.bars("00x~. ") == [
+        {"kind": "ok", "x": 0, "width": 2, "height": 28},
+        {"kind": "failed", "x": 2, "width": 1, "height": 100},
+        {"kind": "some", "x": 3, "width": 1, "height": 100},
+        {"kind": "blind", "x": 4, "width": 1, "height": 100},
+    ]
+
+
+def test_a_text_has_paragraphs_and_indented_lines_are_code() -> None:
+    text = "First line\nof prose.\n\nSecond.\n\n    bind :6443\n    check\n\nLast."
+    assert list(pages.blocks(text)) == [
+        ("prose", "First line of prose."), ("prose", "Second."), ("code", "bind :6443\ncheck"), ("prose", "Last."),
+    ]  # fmt: skip
+
+
+def test_times_are_read_from_the_back_of_a_room() -> None:
+    assert [pages.clock(seconds) for seconds in (0, 65.9, 3725)] == ["0:00", "1:05", "1:02:05"]
+    assert [pages.lasting(seconds) for seconds in (0.4, 99, 240, 7200)] == ["0 s", "99 s", "4 min", "2 h"]
