@@ -8,7 +8,12 @@ from typing import Any
 from halab.drill.grade import TaskResult
 from halab.drill.play import View
 
-IN_WORDS = {"not-yet": "not yet", "not-asked": "could not be checked", "waiting": "waits", "closed": "closed"}
+IN_WORDS = {
+    "not-yet": "not yet",
+    "not-asked": "could not be checked",
+    "waiting": "waits",
+    "closed": "closed",
+}
 ENDINGS = {
     "complete": "nothing is left to do",
     "final": "graded as it is",

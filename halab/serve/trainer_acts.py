@@ -36,7 +36,12 @@ def fixed(labs: Iterable[ServedLab], doors: Mapping[str, Door]) -> dict[str, Any
 def _drills() -> list[dict[str, str]]:
     """The drills of halab in the order in which one learns. Reading them all takes a second."""
     return [
-        {"name": each.name, "title": each.drill.title, "course": course.title, "difficulty": str(each.drill.difficulty)}
+        {
+            "name": each.name,
+            "title": each.drill.title,
+            "course": course.title,
+            "difficulty": str(each.drill.difficulty),
+        }
         for course in courses()
         for each in course.drills
     ]
