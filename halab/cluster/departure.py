@@ -13,6 +13,8 @@ from halab.topology.lab import Lab, Machine
 # machine does not count as joined, and a join begins anew.
 JOINED = "/etc/kubernetes/halab-joined"
 UNMARK = f"rm -f {JOINED}"
+# Ends a kubeadm that an interrupted halab left running: templates/provision/functions.sh records its process group.
+END_KUBEADM = 'kill -KILL -- "-$(cat /run/halab/kubeadm.group 2>/dev/null)" 2>/dev/null; rm -f /run/halab/kubeadm.group'
 # kubeadm removes the etcd member and ends the components. A second reset does no harm.
 RESET = "kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock"
 # kubeadm asks etcd until it has removed the member: 5 s after the last change.

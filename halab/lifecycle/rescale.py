@@ -176,7 +176,7 @@ class _Plans:
         if self._answers(machine):
             if machine in self.largest.control_planes:
                 voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.control_planes)
-            guests.run(machine.name, departure.UNMARK)
+            guests.run(machine.name, f"{departure.END_KUBEADM}; {departure.UNMARK}")
             self._drain(machine, guide)
             how = self._reset(machine)
         departure.forget(self.largest, guests, clock, guide, machine)

@@ -56,7 +56,13 @@ def scale(lab_dir: LabDir, size: LabSize, progress: Progress) -> ScaleResult:
         open_faults = Journal(lab_dir.work.journal).open_faults()
         if open_faults:
             raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
-        changes = rescale.rescale(lab_dir, size, progress)
+        try:
+            changes = rescale.rescale(lab_dir, size, progress)
+        except HalabError as error:
+            if sizes.target(allocation.of(lab_dir.work.path)):
+                hint = "continue with `halab scale`, go back with the old size, or remove everything with `halab down`"
+                error.hint = "\n".join(filter(None, (error.hint, hint)))
+            raise
         try:
             seen = wait_steady(lab_dir, changes.lab, progress)
         except HalabError as error:

@@ -15,7 +15,7 @@ from support.fakes import Call, FakeClock, FakeGuests, Recorded, brought_up
 from halab.cluster.steady import Observation
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
-from halab.errors import BadUsage, CommandFailed, HostProblem, LabProblem, Unreachable
+from halab.errors import BadUsage, CommandFailed, HalabError, HostProblem, LabProblem, TimedOut, Unreachable
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, providers, rescale, scale, sizes, snapshot, workfiles
@@ -378,6 +378,34 @@ def test_the_snapshot_of_up_is_saved_anew(make: Any, monkeypatch: pytest.MonkeyP
     world = make()
     assert scaled(world, monkeypatch) == ["save, changed True"]
     assert scaled(world, monkeypatch) == ["save, changed False"]
+
+
+def test_an_error_on_the_way_says_how_to_continue(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HalabError) as caught:
+        scaled(make(fails_at="join"), monkeypatch)
+    assert "continue with `halab scale`" in (caught.value.hint or "")
+
+
+def test_a_refusal_does_not_say_how_to_continue(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LabProblem) as caught:
+        scaled(make(dead={"cp2"}), monkeypatch)
+    assert "continue" not in (caught.value.hint or "")
+
+
+def test_a_lab_that_does_not_become_steady_has_its_new_size(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make()
+
+    def never(lab_dir: LabDir, lab: Lab, progress: Any) -> Observation:
+        raise TimedOut("gave up")
+
+    monkeypatch.setattr("halab.lifecycle.kubeadm_check.require", lambda lab_dir: True)
+    monkeypatch.setattr(scale, "wait_steady", never)
+    with pytest.raises(TimedOut) as caught:
+        scale.scale(world.lab_dir, FIVE, Recorded())
+    assert "the lab has its new size, control_planes=5 workers=0" in (caught.value.hint or "")
+    assert size_of(world) == FIVE and sizes.target(allocation.of(world.lab_dir.work.path)) is None
 
 
 def test_a_lab_with_an_open_fault_is_not_scaled(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
