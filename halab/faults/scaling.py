@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from halab.config.lab_size import LIMITS, LabSize
 from halab.config.targets import FaultTarget
-from halab.errors import Unable
+from halab.errors import BadUsage, Unable
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -26,12 +26,9 @@ def _wanted(before: LabSize, options: Mapping[str, str]) -> LabSize:
     return before.changed(f"{name}={options[name]}" for name in LIMITS if name in options)
 
 
-def _names_a_size(given: Mapping[str, str]) -> Iterator[str]:
-    if not given.keys() & LIMITS.keys():
-        yield f"adds nothing: set {' or '.join(LIMITS)}"
-
-
 def _require_larger(site: Site, entry: Entry) -> None:
+    if not entry.options.keys() & LIMITS.keys():
+        raise BadUsage(f"{entry.fault} adds nothing: set {' or '.join(LIMITS)}")
     present = _present(site)
     wanted = _wanted(present, entry.options)
     if wanted == present or wanted.joined(present) != wanted:
@@ -69,7 +66,6 @@ FAULTS = (
         },
         target=FaultTarget.CONTROL_PLANE,
         check=_require_larger,
-        rule=_names_a_size,
         remembers=_remember,
     ),
 )

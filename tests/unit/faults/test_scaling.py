@@ -10,7 +10,7 @@ from support.fakes import FakeGuests
 from support.site_builder import heal, inject, site_of
 
 from halab.config.lab_size import LabSize
-from halab.errors import Unable
+from halab.errors import BadUsage, Unable
 from halab.faults.catalogue import FAULTS
 from halab.faults.site import Site
 
@@ -52,7 +52,10 @@ def test_a_size_that_adds_nothing_is_refused(options: dict[str, str]) -> None:
 
 
 def test_a_size_must_be_given() -> None:
-    assert list(FAULTS["add-machines"].problems_with({})) == ["adds nothing: set control_planes or workers"]
+    here, asked = site()
+    with pytest.raises(BadUsage, match="add-machines adds nothing: set control_planes or workers"):
+        inject(here, "add-machines")
+    assert asked == []
     assert list(FAULTS["add-machines"].problems_with({"control_planes": "6"})) == [
         "control_planes should be the number of control planes that the lab gets, such as 5, not 6"
     ]
