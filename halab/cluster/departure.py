@@ -45,17 +45,21 @@ def forget(lab: Lab, guests: Guests, clock: Clock, guide: str, machine: Machine)
     That is a member that will never start, or whose vote would count as that of the new member; and a node with pods
     whose state nothing updates any more.
     """
+    if machine in lab.members:
+        remove_members(lab, guests, clock, guide, machine)
+    guests.run(guide, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
 
-    def remove_members() -> None:
+
+def remove_members(lab: Lab, guests: Guests, clock: Clock, peer: str, machine: Machine) -> None:
+    """Remove the members of a machine through the etcd of `peer`. Raises TimedOut."""
+
+    def remove() -> None:
         try:
-            for member in etcd.members_of(guests, guide, str(machine.address)):
-                guests.run(guide, etcd.command(f"member remove {member}"))
+            for member in etcd.members_of(guests, peer, str(machine.address)):
+                guests.run(peer, etcd.command(f"member remove {member}"))
         except CommandFailed as error:
             # as within 5 s of a connection (HealthInterval)
             raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
 
-    if machine in lab.control_planes:
-        deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
-        what = f"etcd on {guide} to remove the member {machine.name}"
-        wait_for(what, remove_members, deadline, every_seconds=1)
-    guests.run(guide, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
+    deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
+    wait_for(f"etcd on {peer} to remove the member {machine.name}", remove, deadline, every_seconds=1)

@@ -11,9 +11,8 @@ from typing import Any
 
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
-from halab.topology.lab import Lab, Machine
+from halab.topology.lab import ETCD_PEER_PORT, Lab, Machine
 
-PEER_PORT = 2380
 _CERTIFICATES = "/etc/kubernetes/pki/etcd"
 _ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 "
@@ -94,11 +93,11 @@ def statuses(guests: Guests, lab: Lab) -> dict[str, Member | HalabError]:
         except HalabError as error:
             return error
 
-    return on_all([machine.name for machine in lab.control_planes], ask)
+    return on_all([machine.name for machine in lab.members], ask)
 
 
 def healthy_peer(guests: Guests, lab: Lab, machine: str) -> str:
-    """Another control plane whose member knows a leader, so that the list of members can be changed through it.
+    """Another machine whose member knows a leader, so that the list of members can be changed through it.
 
     If `machine` is empty, any control plane. Raises LabProblem if there is none.
     """
@@ -114,11 +113,11 @@ def healthy_peer(guests: Guests, lab: Lab, machine: str) -> str:
 
 
 def through_any(guests: Guests, lab: Lab, first: str, arguments: str, *, value: str | None = None) -> str:
-    """Run etcdctl on `first` and, if that fails, on the other control planes. Return its output.
+    """Run etcdctl on `first`, if it has a member, and if that fails, on the others that have one. Return its output.
 
     `value` is its standard input, in base64.
     """
-    names = [first, *(machine.name for machine in lab.control_planes if machine.name != first)]
+    names = sorted((machine.name for machine in lab.members), key=lambda name: name != first)
     asked = command(arguments) if value is None else f"base64 -d | {command(arguments)}"
     for name in names[:-1]:
         with suppress(HalabError):
@@ -137,7 +136,7 @@ class Key:
 
 
 def keys(guests: Guests, lab: Lab, first: str, arguments: str) -> list[Key]:
-    """The keys that `etcdctl get` returns, through any control plane."""
+    """The keys that `etcdctl get` returns, through any member."""
     output = through_any(guests, lab, first, f"get {arguments} --write-out=json")
     try:
         return [
@@ -154,13 +153,13 @@ def keys(guests: Guests, lab: Lab, first: str, arguments: str) -> list[Key]:
 
 
 def peer_url(machine: Machine) -> str:
-    return f"https://{machine.address}:{PEER_PORT}"
+    return f"https://{machine.address}:{ETCD_PEER_PORT}"
 
 
 def initial_cluster(guests: Guests, lab: Lab, machine: str) -> str:
     """etcd's `--initial-cluster` with all members in the list of `machine`'s etcd, started or not."""
     output = _member_list(guests, machine)
-    members = [peer for peer in lab.control_planes if parse_members_of(output, str(peer.address))]
+    members = [peer for peer in lab.members if parse_members_of(output, str(peer.address))]
     return ",".join(f"{peer.name}={peer_url(peer)}" for peer in members)
 
 

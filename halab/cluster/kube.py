@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from halab.cluster.api import Api
-from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.leader_roles import LEASED_ROLES
+from halab.topology.lab import Lab
 
 # The administrator's kubectl on a control plane.
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
@@ -90,6 +90,10 @@ def machine_of(holder: str) -> str:
     return holder.split("_", 1)[0]
 
 
-def expected_pods(control_planes: list[str]) -> set[str]:
-    """The static pods that kubeadm creates."""
-    return {f"{component}-{machine}" for component in STATIC_PODS for machine in control_planes}
+def expected_pods(lab: Lab) -> set[str]:
+    """The static pods that kubeadm creates on nodes. The API does not know those of machines that are no nodes."""
+    return {
+        f"{component}-{machine.name}"
+        for machine in lab.control_planes
+        for component in lab.static_pods(machine)
+    }

@@ -15,7 +15,7 @@ from halab.cluster.etcd import Member
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.errors import HalabError
 from halab.machines.guests import Guests, on_all
-from halab.topology.lab import Lab
+from halab.topology.lab import ETCD_PEER_PORT, Lab
 
 # A member that is further behind is still catching up, and would slow the next scenario.
 _MAXIMUM_LAG = 100
@@ -24,12 +24,12 @@ _OBSERVE_EVERY_SECONDS = 0.5
 # The components beside etcd on a control plane, by the 15 characters of a process name that the kernel keeps. The API
 # shows a pod as Ready for some time after its process has ended, for example after the component lost its lease.
 _COMPONENTS = {pod[:15]: pod for pod in STATIC_PODS if pod != "etcd"}
-_ABSENT = f"for name in {' '.join(_COMPONENTS)}; do pgrep -x $name >/dev/null || echo $name; done"
+_ABSENT = f"for name in {' '.join(_COMPONENTS)}; do pgrep -x $name >/dev/null || echo $name; done; "
 # Connections whose data was retransmitted three times or more without success. After a link was down for 55 s, two
 # followers of etcd had such a connection for 53 s more, while everything else was healthy: if the leader had failed
 # then, no new one could have been elected.
 _STALLED = (
-    f"ss -Htno state established '( sport = :{etcd.PEER_PORT} or dport = :{etcd.PEER_PORT} )' | "
+    f"ss -Htno state established '( sport = :{ETCD_PEER_PORT} or dport = :{ETCD_PEER_PORT} )' | "
     r"awk -F '[ :]+' '/timer:\(on,[^,]*,([3-9]|[0-9][0-9])\)/ { print $5 }'"
 )
 _SHOWN_LINES = 4
@@ -115,7 +115,8 @@ def _observe_etcd(guests: Guests, lab: Lab) -> Observation:
 
 def _observe_machines(guests: Guests, lab: Lab) -> Observation:
     words = on_all(
-        [machine.name for machine in lab.control_planes], lambda name: _check_machine(guests, name)
+        [machine.name for machine in dict.fromkeys([*lab.control_planes, *lab.members])],
+        lambda name: _check_machine(guests, lab, name),
     )
     return Observation(tuple(line for name in words for line in _missing_on(lab, name, words[name])))
 
@@ -149,7 +150,7 @@ def _observe_nodes(api: Api, lab: Lab) -> Observation:
 
 
 def _observe_pods(api: Api, lab: Lab) -> Observation:
-    expected = kube.expected_pods([machine.name for machine in lab.control_planes])
+    expected = kube.expected_pods(lab)
     return Observation(tuple(kube.pods_not_running(api, expected)))
 
 
@@ -165,20 +166,21 @@ def _observe_acting_leaders(guests: Guests, lab: Lab, holders: dict[str, str | N
     return Observation(tuple(leadership.missing_leaders(holders, leadership.acting(guests, lab))))
 
 
-def _check_machine(guests: Guests, machine: str) -> list[str]:
+def _check_machine(guests: Guests, lab: Lab, machine: str) -> list[str]:
     """Names of components that do not run on a machine, and addresses of peers whose data does not arrive.
 
-    Empty for a machine that does not answer: its etcd does not answer either, and that is reported.
+    Empty for a machine that does not answer: its etcd or its API server does not answer either, and that is reported.
     """
+    absent = _ABSENT if lab.machine(machine) in lab.control_planes else ""
     try:
-        return guests.run(machine, f"{_ABSENT}; {_STALLED}").output.split()
+        return guests.run(machine, f"{absent}{_STALLED}").output.split()
     except HalabError:
         return []
 
 
 def _missing_on(lab: Lab, machine: str, words: list[str]) -> list[str]:
     """The words of `_check_machine` as lines of `missing`."""
-    peers = {str(peer.address): peer.name for peer in lab.control_planes}
+    peers = {str(peer.address): peer.name for peer in lab.members}
     absent = [f"{_COMPONENTS[word]} does not run on {machine}" for word in words if word in _COMPONENTS]
     stalled = sorted({peers[word] for word in words if word in peers})
     return absent + [f"data from etcd on {machine} does not reach etcd on {peer} yet" for peer in stalled]

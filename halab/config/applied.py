@@ -41,16 +41,23 @@ class Setup(Model):
 
     lb: RoleSetup = RoleSetup()
     cp: RoleSetup = RoleSetup()
+    etcd: RoleSetup = RoleSetup()
     worker: RoleSetup = RoleSetup()
 
     def script(self, role: Role, when: When) -> str | None:
         """The name of the script; None where there is none."""
-        scripts = {Role.LOAD_BALANCER: self.lb, Role.CONTROL_PLANE: self.cp, Role.WORKER: self.worker}[role]
+        scripts = {
+            Role.LOAD_BALANCER: self.lb,
+            Role.CONTROL_PLANE: self.cp,
+            Role.ETCD: self.etcd,
+            Role.WORKER: self.worker,
+        }[role]
         return {When.BEFORE: scripts.before, When.AFTER: scripts.after}[when]
 
     def scripts(self) -> Iterator[tuple[tuple[str, When], str]]:
         """Where scripts are named in the lab file, below `setup`, and their names."""
-        for key, scripts in (("lb", self.lb), ("cp", self.cp), ("worker", self.worker)):
+        by_key = {"lb": self.lb, "cp": self.cp, "etcd": self.etcd, "worker": self.worker}
+        for key, scripts in by_key.items():
             for when, name in ((When.BEFORE, scripts.before), (When.AFTER, scripts.after)):
                 if name is not None:
                     yield (key, when), name

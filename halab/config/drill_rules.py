@@ -11,6 +11,7 @@ from halab import files
 from halab.config import drill_draw, loading, option_files, placeholders
 from halab.config.drill import CHECK, Act, Drill, Hint, Task
 from halab.config.drill_draw import MOST_VARIANTS, Choices
+from halab.config.etcd import Topology
 from halab.config.expectation import FactExpectation
 from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_rules import Finding, Known, KnownFaults
@@ -127,7 +128,7 @@ def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
 
 
 def _tasks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
-    known.injected[CHECK] = Known(-1, frozenset({TargetKind.BALANCER}), False)
+    known.injected[CHECK] = Known(-1, dict.fromkeys(Topology, frozenset({TargetKind.BALANCER})), False)
     for name, task in drill.tasks.items():
         path = ("tasks", name)
         if len(task.kinds) != 1:

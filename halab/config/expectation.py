@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from halab.config.etcd import Topology
 from halab.config.lab_traits import Condition
 from halab.config.loading import Model
 from halab.config.probe import ProbeName
 from halab.config.quantities import CountBounds, SecondsBounds, ShareBounds, Within, WithinOrAlways
-from halab.config.targets import MOST_CONTROL_PLANES, TargetKind
+from halab.config.targets import MOST_CONTROL_PLANES, FaultTarget, TargetKind, member_kind
 
 Text = Annotated[str, Field(min_length=1)]
 
 
 _CONTROL_PLANE = frozenset({TargetKind.CONTROL_PLANE})
 _NODES = frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER})
+_WITH_KUBELET = frozenset({*_NODES, TargetKind.ETCD})
+_MEMBERS = FaultTarget.MEMBER.kinds
 _BALANCER = frozenset({TargetKind.BALANCER})
 
 
@@ -31,7 +34,7 @@ class FactTraits:
     `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
     `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` can
     fall without a fault: its increase is that to its highest value. A state that costs something is read
-    `only_if_named` by the scenario. `value_kind` is the kind of the machine that is the value of a fact of the lab,
+    `only_if_named` by the scenario. `value_kinds` are the kinds of the machine that is the value of a fact of the lab,
     and a fact that `needs_a_pair` exists in labs with two load balancers.
     """
 
@@ -42,7 +45,7 @@ class FactTraits:
     good_value: str | None = None
     may_fall: bool = False
     only_if_named: bool = False
-    value_kind: TargetKind = TargetKind.CONTROL_PLANE
+    value_kinds: frozenset[TargetKind] = _CONTROL_PLANE
     needs_a_pair: bool = False
 
 
@@ -50,20 +53,21 @@ _OF_CONTROL_PLANES = FactTraits()
 _OF_THE_LAB = FactTraits(kinds=None)
 # In MiB. An API server grows from 280 to 330 MiB in a run; nothing but a fault adds a GiB.
 _MEMORY = FactTraits(is_a_number=True, grows_by_itself=1024, may_fall=True, only_if_named=True)
+_MEMORY_OF_ETCD = replace(_MEMORY, kinds=_MEMBERS)
 
 
 class FactName(StrEnum):
     """What is read from inside the lab: when something started, who leads, the state of a member."""
 
-    ETCD_STARTED = "etcd-started"
+    ETCD_STARTED = "etcd-started", FactTraits(_MEMBERS)
     API_SERVER_STARTED = "kube-apiserver-started"
     CONTROLLER_MANAGER_STARTED = "kube-controller-manager-started"
     SCHEDULER_STARTED = "kube-scheduler-started"
-    KUBELET_STARTED = "kubelet-started", FactTraits(_NODES)
-    CONTAINERD_STARTED = "containerd-started", FactTraits(_NODES)
+    KUBELET_STARTED = "kubelet-started", FactTraits(_WITH_KUBELET)
+    CONTAINERD_STARTED = "containerd-started", FactTraits(_WITH_KUBELET)
     BALANCER_STARTED = "balancer-started", FactTraits(_BALANCER)
     MACHINE_STARTED = "machine-started", FactTraits(frozenset(TargetKind))
-    ETCD_LEADER = "etcd-leader", _OF_THE_LAB
+    ETCD_LEADER = "etcd-leader", FactTraits(kinds=None, value_kinds=_MEMBERS)
     CONTROLLER_MANAGER_LEADER = "kcm-leader", _OF_THE_LAB
     SCHEDULER_LEADER = "scheduler-leader", _OF_THE_LAB
     CONTROLLER_MANAGER_HOLDER = "kcm-holder", _OF_THE_LAB
@@ -76,12 +80,12 @@ class FactName(StrEnum):
     BACKEND = "backend", FactTraits(values=frozenset({"up", "down"}), good_value="up")
     ETCD_ALARM = (
         "etcd-alarm",
-        FactTraits(values=frozenset({"none", "NOSPACE", "CORRUPT"}), good_value="none"),
+        FactTraits(_MEMBERS, values=frozenset({"none", "NOSPACE", "CORRUPT"}), good_value="none"),
     )
     # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
-    ETCD_REVISION = "etcd-revision", FactTraits(is_a_number=True, grows_by_itself=10_000_000)
+    ETCD_REVISION = "etcd-revision", FactTraits(_MEMBERS, is_a_number=True, grows_by_itself=10_000_000)
 
-    VIP_HOLDER = "vip-holder", FactTraits(kinds=None, value_kind=TargetKind.BALANCER, needs_a_pair=True)
+    VIP_HOLDER = "vip-holder", FactTraits(kinds=None, value_kinds=_BALANCER, needs_a_pair=True)
     VIP_HOLDERS = (
         "vip-holders",
         FactTraits(kinds=None, values=frozenset({"0", "1", "2"}), good_value="1", needs_a_pair=True),
@@ -89,7 +93,12 @@ class FactName(StrEnum):
 
     ETCD_MEMBER = (
         "etcd-member",
-        FactTraits(values=frozenset({"voter", "learner", "absent"}), good_value="voter", only_if_named=True),
+        FactTraits(
+            _MEMBERS,
+            values=frozenset({"voter", "learner", "absent"}),
+            good_value="voter",
+            only_if_named=True,
+        ),
     )
     ETCD_MEMBERS = (
         "etcd-members",
@@ -103,7 +112,7 @@ class FactName(StrEnum):
         "kubernetes-endpoint",
         FactTraits(values=frozenset({"listed", "absent"}), good_value="listed", only_if_named=True),
     )
-    ETCD_MEMORY = "etcd-memory", _MEMORY
+    ETCD_MEMORY = "etcd-memory", _MEMORY_OF_ETCD
     API_SERVER_MEMORY = "kube-apiserver-memory", _MEMORY
     UNIT_STATE = (
         "unit-state",
@@ -136,6 +145,11 @@ class FactName(StrEnum):
     def kinds(self) -> frozenset[TargetKind]:
         """The kinds of machines that it is read from; empty for a fact of the whole lab."""
         return self.traits.kinds or frozenset()
+
+    @property
+    def is_of_etcd(self) -> bool:
+        """True for a fact of each member of etcd."""
+        return self.traits.kinds == _MEMBERS
 
 
 def fact_of(state: str) -> FactName:
@@ -198,6 +212,15 @@ class _Expectation(Model):
         """The fault in its window."""
         return fault_in(self.during) if self.during else None
 
+    @property
+    def is_of_etcd(self) -> bool:
+        """True if it is about members of etcd; false if it is about machines of other kinds."""
+        raise NotImplementedError
+
+    def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
+        """The kinds of machines that it can be about; empty if it is about no machine."""
+        raise NotImplementedError
+
 
 class ProbeExpectation(_Expectation):
     """What clients see: within a time limit, or over the window from a fault's inject to its heal (`during`).
@@ -211,6 +234,13 @@ class ProbeExpectation(_Expectation):
     longest_outage: SecondsBounds | None = None
     failed_share: ShareBounds | None = None
     outages: CountBounds | None = Field(None, description="how many outages there are")
+
+    @property
+    def is_of_etcd(self) -> bool:
+        return self.probe.is_of_etcd
+
+    def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
+        return frozenset({member_kind(topology)}) if self.is_of_etcd else _CONTROL_PLANE
 
     @property
     def fault_seconds(self) -> float:
@@ -248,6 +278,13 @@ class FactExpectation(_Expectation):
     increase: CountBounds | None = Field(
         None, description="how much a number increases in the window of `during`"
     )
+
+    @property
+    def is_of_etcd(self) -> bool:
+        return self.fact.is_of_etcd
+
+    def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
+        return frozenset({member_kind(topology)}) if self.is_of_etcd else self.fact.kinds
 
     @property
     def state(self) -> str:

@@ -16,12 +16,13 @@ from halab.config.lab_traits import Condition
 from halab.config.load_balancer import checking_balancers
 from halab.config.loading import listed, nearest
 from halab.config.quantities import Bounds
-from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, TargetKind, kind_of
+from halab.config.targets import ALL_CONTROL_PLANES, ALL_MEMBERS, OTHERS, FaultTarget, TargetKind, kind_of
 from halab.config.yaml_source import Path
 
 AMOUNTS = ("longest_outage", "failed_share", "outages")
 _FORMS = ("changed", "unchanged", "value", "increase")
-_CONTROL_PLANE = frozenset({TargetKind.CONTROL_PLANE})
+# The machines that a probe asks directly.
+_DIRECT = FaultTarget.MEMBER.kinds
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,11 @@ class ExpectationRules:
             yield self.path, what
         probe = expectation.probe
         if probe.is_direct and expectation.target is None:
-            yield (*self.path, "probe"), f"{probe} needs `on`: a control plane, a fault or others"
+            asked = FaultTarget.MEMBER if probe.is_of_etcd else FaultTarget.CONTROL_PLANE
+            yield (
+                (*self.path, "probe"),
+                f"{probe} needs `on`: {asked}, a fault or others",
+            )
         if not probe.is_direct and expectation.target is not None:
             yield (*self.path, "on"), f"{probe} asks the load balancer: leave `on` out"
 
@@ -97,10 +102,10 @@ class ExpectationRules:
             yield f"a start time cannot be known in advance: expect {fact} `changed`"
         elif fact.traits.values is not None and value not in fact.traits.values:
             yield f"{fact} should be {listed(sorted(fact.traits.values))}, not {value}"
-        elif fact.traits.values is None and kind_of(value) is not fact.traits.value_kind:
-            kind = fact.traits.value_kind
-            example = "lb2" if kind is TargetKind.BALANCER else "cp1"
-            yield f"{fact} should be a {kind}, such as {example}, not {value}"
+        elif fact.traits.values is None and kind_of(value) not in fact.traits.value_kinds:
+            kinds = fact.traits.value_kinds
+            example = "lb2" if TargetKind.BALANCER in kinds else "cp1"
+            yield f"{fact} should be a {listed(sorted(kinds))}, such as {example}, not {value}"
         else:
             yield from self.known.missing_machine(value)
 
@@ -111,19 +116,21 @@ class ExpectationRules:
             return
         if (
             target not in self.known.injected
-            and target != ALL_CONTROL_PLANES
-            and (not kind_of(target) or is_probe and kind_of(target) is not TargetKind.CONTROL_PLANE)
+            and target not in (ALL_CONTROL_PLANES, ALL_MEMBERS)
+            and (not kind_of(target) or is_probe and kind_of(target) not in _DIRECT)
         ):
             if target in self.later:
                 yield self.known.unknown_fault(target, self.later)
             else:
-                known = [OTHERS, ALL_CONTROL_PLANES, "cp1", *self.known.injected]
+                known = [OTHERS, ALL_CONTROL_PLANES, ALL_MEMBERS, "cp1", *self.known.injected]
                 yield f"no such machine or fault: {target}{nearest(target, known)}"
             return
         if target not in self.known.injected:
             yield from self.known.missing_machine(target)
-        fits = _CONTROL_PLANE if isinstance(expectation, ProbeExpectation) else expectation.fact.kinds
-        if fits and self.known.kinds(target) and not self.known.kinds(target) <= fits:
+        allowed = self.known.topologies(self.conditions)
+        fits = frozenset().union(*map(expectation.kinds_in, allowed))
+        is_known = fits and self.known.kinds(target)
+        if is_known and not self.known.fits(target, expectation.kinds_in, self.conditions):
             asked = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
             yield f"{asked} needs a {listed(sorted(fits))}, but this may be another machine: {target}"
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from halab.config import placeholders
+from halab.config.etcd import Topology
 from halab.config.fault_spec import FaultSpec, with_texts
-from halab.config.lab_traits import Needs
+from halab.config.lab_traits import Condition, Needs
 from halab.config.loading import nearest
-from halab.config.roles import MOST_BALANCERS
-from halab.config.step import Heal, Inject, Options, format_options
+from halab.config.step import Heal, Inject, Options, conditions, format_options
 from halab.config.targets import (
     EVERYONE,
-    MOST_CONTROL_PLANES,
-    MOST_WORKERS,
+    MOST,
     OTHERS,
     ROLES,
     SEVERAL,
@@ -32,10 +31,13 @@ Finding = tuple[Path, str]
 
 @dataclass(frozen=True)
 class Known:
-    """A fault of an earlier step. `hits_all` is true if it hits every control plane."""
+    """A fault of an earlier step. `kinds` are those of its machines, in labs of each topology of etcd.
+
+    `hits_all` is true if it hits every control plane or every member of etcd.
+    """
 
     index: int
-    kinds: frozenset[TargetKind]
+    kinds: Mapping[Topology, frozenset[TargetKind]]
     hits_all: bool
 
 
@@ -52,9 +54,32 @@ class KnownFaults:
     injected: dict[str, Known] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
 
-    def kinds(self, target: str) -> frozenset[TargetKind]:
-        """The kinds of machines that a target can mean; empty if it is not a target."""
-        return self.injected[target].kinds if target in self.injected else kinds_of(target)
+    def kinds(self, target: str, topology: Topology | None = None) -> frozenset[TargetKind]:
+        """The kinds of machines that a target can mean in labs of a topology, or in any; empty if it is no target."""
+        if target not in self.injected:
+            return kinds_of(target, topology)
+        kinds = self.injected[target].kinds
+        return kinds[topology] if topology else frozenset().union(*kinds.values())
+
+    def topologies(self, conditions: Iterable[Condition] = ()) -> list[Topology]:
+        """The topologies of etcd for which a step with these conditions is written."""
+        named = [condition.etcd for condition in (self.needs.condition, *conditions) if condition.etcd]
+        return [topology for topology in Topology if all(name is topology for name in named)]
+
+    def fits(
+        self,
+        target: str,
+        needed: Callable[[Topology], frozenset[TargetKind]],
+        conditions: Iterable[Condition] = (),
+    ) -> bool:
+        """True if all machines that a target can mean are of the needed kinds, in labs of a topology that is allowed.
+
+        One topology is enough: on labs of the other one, the step is left out, or the scenario is skipped.
+        """
+        kinds = [
+            (self.kinds(target, topology), needed(topology)) for topology in self.topologies(conditions)
+        ]
+        return not kinds or any(found and found <= wanted for found, wanted in kinds)
 
     def inject(self, path: Path, index: int, step: Inject) -> Iterator[Finding]:
         """Check one fault and remember its name."""
@@ -67,7 +92,7 @@ class KnownFaults:
             if target in step.targets[:number]:
                 yield at, f"is listed twice: {target}"
                 continue
-            for what in self._target_problems(step.fault, target):
+            for what in self._target_problems(step, target):
                 yield at, what
         if step.name in self.injected:
             earlier = self.injected[step.name].index
@@ -76,10 +101,15 @@ class KnownFaults:
         elif kinds_of(step.name) or step.name in (OTHERS, EVERYONE):
             yield (*path, "name"), f"is a machine or a role; choose another name: {step.name}"
         hits_all = any(
-            self.injected[target].hits_all if target in self.injected else target in ("all", "all-cp")
+            self.injected[target].hits_all
+            if target in self.injected
+            else target in ("all", "all-cp", "all-etcd")
             for target in step.targets
         )
-        kinds = frozenset(kind for target in step.targets for kind in self.kinds(target))
+        kinds = {
+            topology: frozenset(kind for target in step.targets for kind in self.kinds(target, topology))
+            for topology in Topology
+        }
         self.injected.setdefault(step.name, Known(index, kinds, hits_all))
 
     def heal(self, path: Path, index: int, step: Heal, later: Mapping[str, int]) -> Iterator[Finding]:
@@ -143,39 +173,44 @@ class KnownFaults:
         else:
             yield from self.missing_machine(target)
 
-    def target_problems(self, fault: str, target: str) -> Iterator[str]:
+    def target_problems(
+        self, fault: str, options: Options, target: str, conditions: Iterable[Condition] = ()
+    ) -> Iterator[str]:
         """Yield a problem if the fault makes no sense on the target."""
-        needed, kinds = self.faults[fault].target, self.kinds(target)
-        if kinds and not kinds <= needed.kinds:
+        needed, kinds = self.faults[fault].target_with(format_options(options)), self.kinds(target)
+        if kinds and not self.fits(target, needed.kinds_in, conditions):
             verb = "is" if not kinds & needed.kinds else "may be"
             yield f"{fault} needs {needed}, but this {verb} another machine: {target}"
 
     def missing_machine(self, name: str) -> Iterator[str]:
         """Yield a problem if a lab that meets the needs of the scenario may lack this machine."""
         kind, number = kind_of(name), number_of(name)
-        if kind is TargetKind.CONTROL_PLANE and number > MOST_CONTROL_PLANES:
-            yield f"no lab has more than {MOST_CONTROL_PLANES} control planes: {name}"
+        is_external = self.needs.etcd is Topology.EXTERNAL
+        if kind and number > MOST[kind]:
+            yield f"no lab has more than {MOST[kind]} {kind}s: {name}"
         elif kind is TargetKind.CONTROL_PLANE and number > self.needs.control_planes:
             yield f"not every lab has this machine; write `needs: {{control_planes: {number}}}`: {name}"
-        elif kind is TargetKind.WORKER and number > MOST_WORKERS:
-            yield f"no lab has more than {MOST_WORKERS} workers: {name}"
         elif kind is TargetKind.WORKER and number > self.needs.workers:
             yield f"not every lab has this machine; write `needs: {{workers: {number}}}`: {name}"
-        elif kind is TargetKind.BALANCER and number > MOST_BALANCERS:
-            yield f"no lab has more than {MOST_BALANCERS} load balancers: {name}"
+        elif kind is TargetKind.ETCD and not (is_external and number <= self.needs.members):
+            yield f"not every lab has this machine; write `needs: {{etcd: external, members: {number}}}`: {name}"
         elif self.needs.balancers == 1 and (
             name == VIP_HOLDER or kind is TargetKind.BALANCER and number > 1
         ):
             yield f"not every lab has a pair of load balancers; write `needs: {{balancers: 2}}`: {name}"
-        elif name in ("etcd-follower", "etcd-followers", OTHERS) and self.needs.control_planes == 1:
-            yield f"needs a lab of several control planes: write `needs: {{control_planes: 3}}`: {name}"
+        elif (
+            name in ("etcd-follower", "etcd-followers", OTHERS)
+            and self.needs.members == 1
+            and (is_external or self.needs.control_planes == 1)
+        ):
+            yield f"needs a lab with several members of etcd: write `needs: {{members: 3}}`: {name}"
 
-    def _target_problems(self, fault: str, target: str) -> Iterator[str]:
+    def _target_problems(self, step: Inject, target: str) -> Iterator[str]:
         if target not in self.injected and not kinds_of(target):
             known = [*ROLES, "cp1", "w1", *self.injected]
             yield f"no such target: {target}{nearest(target, known)}"
             return
         wrong = list(self.missing_machine(target)) if target not in self.injected else []
-        if not wrong and fault in self.faults:
-            wrong = list(self.target_problems(fault, target))
+        if not wrong and step.fault in self.faults:
+            wrong = list(self.target_problems(step.fault, step.options, target, conditions(step)))
         yield from wrong

@@ -37,6 +37,10 @@ class FaultSpec(Protocol):
     @property
     def target(self) -> FaultTarget: ...
 
+    def target_with(self, given: Mapping[str, str]) -> FaultTarget:
+        """The same for some options: a fault of any static pod needs a machine that has this one."""
+        ...
+
     @property
     def needs(self) -> frozenset[str]: ...
 

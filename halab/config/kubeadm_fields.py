@@ -35,7 +35,7 @@ REFUSED: Mapping[tuple[str, ...], str] = {
         "networking",
         "podSubnet",
     ): "write `kubernetes: {pods: …}`",
-    ("cluster", "etcd", "external"): "etcd runs on the control planes of a lab",
+    ("cluster", "etcd", "external"): "write `etcd: {topology: external}` beside `kubeadm`",
     ("cluster", "etcd", "local", "imageRepository"): _IMAGES,
     ("cluster", "etcd", "local", "imageTag"): _IMAGES,
     ("cluster", "etcd", "local", "dataDir"): _ETCD,
@@ -59,7 +59,7 @@ REFUSED: Mapping[tuple[str, ...], str] = {
         "apiServer",
         "extraArgs",
         "etcd-servers",
-    ): "an API server asks the etcd member of its machine",
+    ): "an API server asks the member on its machine or, with `etcd: {topology: external}`, all members",
     (
         "cluster",
         "apiServer",

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from halab import data
 from halab.config import kubernetes, remote
 from halab.config.applied import Cni, FileName, Setup, without_repetitions
+from halab.config.etcd import EtcdSettings
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
 from halab.config.load_balancer import LoadBalancer
@@ -158,6 +159,10 @@ class BalancerSize(Size):
     memory: Annotated[Memory, Field(ge=128)] = 512
 
 
+class EtcdSize(Size):
+    memory: Annotated[Memory, Field(ge=512)] = 1024
+
+
 class WorkerSize(Size):
     memory: Annotated[Memory, Field(ge=512)] = 1024
 
@@ -181,6 +186,7 @@ class Machines(Model):
 
     lb: BalancerSize = BalancerSize()
     cp: ControlPlaneSize = ControlPlaneSize()
+    etcd: EtcdSize = EtcdSize()
     worker: WorkerSize = WorkerSize()
 
     @property
@@ -223,6 +229,7 @@ class LabFile(Model):
         3, ge=1, le=MOST_CONTROL_PLANES, description="2 and 4 tolerate no more failures than 1 and 3"
     )
     workers: int = Field(0, ge=0, le=MOST_WORKERS)
+    etcd: EtcdSettings = EtcdSettings()
     load_balancer: LoadBalancer = LoadBalancer()
     endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         None,

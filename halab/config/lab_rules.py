@@ -24,12 +24,13 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
             yield from _size(name, own, role_size(lab, roles[name]))
             yield from _address(lab, ("machines", name, "address"), own.address, name)
     yield from _address(lab, ("load_balancer", "address"), lab.load_balancer.address)
+    yield from _etcd(lab)
 
 
 def warnings(lab: LabFile) -> Iterator[str]:
     """What is allowed, but probably not meant."""
     warning = even_members(lab.control_planes)
-    if warning:
+    if warning and not lab.etcd.is_external:
         yield warning
     if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
         yield (
@@ -54,8 +55,29 @@ def role_size(lab: LabFile, role: Role) -> Size:
     return {
         Role.LOAD_BALANCER: lab.machines.lb,
         Role.CONTROL_PLANE: lab.machines.cp,
+        Role.ETCD: lab.machines.etcd,
         Role.WORKER: lab.machines.worker,
     }[role]
+
+
+def _etcd(lab: LabFile) -> Iterator[tuple[Path, str]]:
+    """What a lab with etcd on machines of its own cannot have, and what only such a lab can have."""
+    local = lab.kubeadm.cluster and lab.kubeadm.cluster.etcd and lab.kubeadm.cluster.etcd.local
+    if lab.etcd.is_external and local is not None:
+        yield (
+            ("kubeadm", "cluster", "etcd", "local"),
+            "is for members on the control planes, and `etcd: {topology: external}` has none there: change the members "
+            "with a patch such as etcd0+strategic.yaml in the folder of `kubeadm: {patches: DIR}`",
+        )
+    if lab.etcd.is_external:
+        return
+    reason = (
+        "is for machines of etcd's own, which this lab does not have: write `etcd: {topology: external}`"
+    )
+    if "etcd" in lab.machines.model_fields_set:
+        yield ("machines", "etcd"), reason
+    if "etcd" in lab.setup.model_fields_set:
+        yield ("setup", "etcd"), reason
 
 
 def _networks(lab: LabFile) -> Iterator[tuple[Path, str]]:
@@ -106,7 +128,7 @@ def _not_for_machines(network: IPv4Network) -> tuple[IPv4Address, ...]:
 
 def names(lab: LabFile) -> dict[str, Role]:
     """Name → role of all machines of a lab."""
-    return machine_names(lab.load_balancer.machines, lab.control_planes, lab.workers)
+    return machine_names(lab.load_balancer.machines, lab.control_planes, lab.workers, lab.etcd.machines)
 
 
 def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from halab.config import kubernetes
+from halab.config.etcd import MOST_MEMBERS, Topology
 from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.loading import Model
@@ -51,6 +52,8 @@ class LabTraits:
     control_planes: int
     workers: int = 0
     balancers: int = 1
+    # the machines of etcd's own; none in a stacked lab
+    etcd_machines: int = 0
     capabilities: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
     reports_backends: bool = True
@@ -58,7 +61,17 @@ class LabTraits:
     @property
     def in_words(self) -> str:
         """The traits that conditions can compare, in words."""
-        return f"Kubernetes {self.kubernetes}, {self.provider} and {self.load_balancer}"
+        etcd = ", etcd on machines of its own" if self.etcd is Topology.EXTERNAL else ""
+        return f"Kubernetes {self.kubernetes}{etcd}, {self.provider} and {self.load_balancer}"
+
+    @property
+    def etcd(self) -> Topology:
+        return Topology.EXTERNAL if self.etcd_machines else Topology.STACKED
+
+    @property
+    def members(self) -> int:
+        """How many members etcd has."""
+        return self.etcd_machines or self.control_planes
 
 
 def _version_condition(value: Any) -> Any:
@@ -77,6 +90,7 @@ class Condition(Model):
     kubernetes: VersionCondition | None = None
     provider: ChosenProvider | None = None
     load_balancer: Balancer | None = None
+    etcd: Topology | None = None
 
     def fails_in(self, setting: LabTraits) -> list[str]:
         """The conditions that are not met, in words; empty if all are."""
@@ -87,6 +101,8 @@ class Condition(Model):
             unmet.append(f"the provider is {setting.provider}, not {self.provider}")
         if self.load_balancer and self.load_balancer != setting.load_balancer:
             unmet.append(f"the load balancer is {setting.load_balancer}, not {self.load_balancer}")
+        if self.etcd and self.etcd != setting.etcd:
+            unmet.append(f"etcd is {setting.etcd}, not {self.etcd}")
         return unmet
 
     @property
@@ -102,6 +118,7 @@ class Condition(Model):
         for mine, theirs in (
             (self.provider, other.provider),
             (self.load_balancer, other.load_balancer),
+            (self.etcd, other.etcd),
         ):
             if mine and theirs and mine != theirs:
                 return False
@@ -113,6 +130,10 @@ class Needs(Model):
 
     control_planes: int = Field(1, ge=1, le=5, description="at least this many")
     workers: int = Field(0, ge=0, le=20, description="at least this many")
+    members: int = Field(1, ge=1, le=MOST_MEMBERS, description="at least this many members of etcd")
+    etcd: Topology | None = Field(
+        None, description="stacked: on the control planes; external: on machines of its own"
+    )
     balancers: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: a pair of load balancers with a virtual address"
     )
@@ -125,7 +146,10 @@ class Needs(Model):
     def labs(self) -> Iterator[LabTraits]:
         """Yield every kind of lab that meets the needs, over all known minors, providers and load balancers."""
         for version, provider, balancer in product(kubernetes.RELEASES, get_args(ChosenProvider), Balancer):
-            lab = LabTraits(version, provider, balancer, self.control_planes, self.workers, self.balancers)
+            external = self.members if self.etcd is Topology.EXTERNAL else 0
+            lab = LabTraits(
+                version, provider, balancer, self.control_planes, self.workers, self.balancers, external
+            )
             if not self.condition.fails_in(lab):
                 yield lab
 
@@ -133,7 +157,10 @@ class Needs(Model):
     def condition(self) -> Condition:
         """The needs that a condition can express."""
         return Condition(
-            kubernetes=self.kubernetes, provider=self.provider, load_balancer=self.load_balancer
+            kubernetes=self.kubernetes,
+            provider=self.provider,
+            load_balancer=self.load_balancer,
+            etcd=self.etcd,
         )
 
     def lacking_in(self, setting: LabTraits, capabilities: Iterable[str] = ()) -> list[str]:
@@ -143,6 +170,8 @@ class Needs(Model):
             lacking.append(_too_few(setting.control_planes, self.control_planes, "control plane"))
         if setting.workers < self.workers:
             lacking.append(_too_few(setting.workers, self.workers, "worker"))
+        if setting.members < self.members:
+            lacking.append(_too_few(setting.members, self.members, "member of etcd", "members of etcd"))
         if setting.balancers < self.balancers:
             lacking.append(_too_few(setting.balancers, self.balancers, "load balancer"))
         for name in dict.fromkeys([*self.capabilities, *capabilities]):
@@ -167,6 +196,6 @@ def _compares(version: str, condition: str) -> bool:
     }[comparison]
 
 
-def _too_few(given: int, needed: int, what: str) -> str:
+def _too_few(given: int, needed: int, what: str, several: str = "") -> str:
     are = "is" if needed == 1 else "are"
-    return f"the lab has {given} {what}{'' if given == 1 else 's'}, and {needed} {are} needed"
+    return f"the lab has {given} {what if given == 1 else several or f'{what}s'}, and {needed} {are} needed"

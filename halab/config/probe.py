@@ -67,8 +67,13 @@ class ProbeName(StrEnum):
 
     @property
     def is_direct(self) -> bool:
-        """True for a probe of each control plane; the others ask the load balancer."""
+        """True for a probe of each control plane or member of etcd; the others ask the load balancer."""
         return self.endswith("-direct") or self.question in (Question.SERIALIZABLE, Question.SERVICE)
+
+    @property
+    def is_of_etcd(self) -> bool:
+        """True for a probe of each member of etcd."""
+        return self.question in (Question.HEALTH, Question.SERIALIZABLE)
 
     @property
     def needs_objects(self) -> bool:

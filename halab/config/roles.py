@@ -10,6 +10,7 @@ class Role(StrEnum):
 
     LOAD_BALANCER = "lb"
     CONTROL_PLANE = "cp"
+    ETCD = "etcd"
     WORKER = "w"
 
 
@@ -17,14 +18,19 @@ class Role(StrEnum):
 MOST_BALANCERS = 2
 # The last byte of the first address of each role in the lab's /24; .1 is the host. The addresses of load balancers go
 # down from theirs, because those of control planes come right after it.
-_FIRST_ADDRESS = {Role.LOAD_BALANCER: 10, Role.CONTROL_PLANE: 11, Role.WORKER: 21}
+_FIRST_ADDRESS = {Role.LOAD_BALANCER: 10, Role.CONTROL_PLANE: 11, Role.WORKER: 21, Role.ETCD: 41}
 # Where the virtual address is looked for.
 FIRST_VIRTUAL = 100
 
 
-def machine_names(balancers: int, control_planes: int, workers: int) -> dict[str, Role]:
+def machine_names(balancers: int, control_planes: int, workers: int, etcd: int = 0) -> dict[str, Role]:
     """Name → role of all machines of a lab, in the order in which people see them."""
-    counts = {Role.LOAD_BALANCER: balancers, Role.CONTROL_PLANE: control_planes, Role.WORKER: workers}
+    counts = {
+        Role.LOAD_BALANCER: balancers,
+        Role.CONTROL_PLANE: control_planes,
+        Role.ETCD: etcd,
+        Role.WORKER: workers,
+    }
     return {f"{role}{number}": role for role, count in counts.items() for number in range(1, count + 1)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -17,10 +17,11 @@ from halab.config.expectation import (
 from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.fault_spec import FaultSpec
 from halab.config.lab_traits import LabTraits, Needs
-from halab.config.loading import Model
+from halab.config.loading import Model, listed
 from halab.config.probe_options import ProbeOptions
 from halab.config.quantities import Within
 from halab.config.step import Expect, Inject, Join, Name, Step, named, unmet
+from halab.config.targets import TargetKind, kinds_of
 from halab.config.twin import Twin
 
 
@@ -117,7 +118,31 @@ class Scenario(Model):
             for number, other in enumerate(self.steps[:index]):
                 if isinstance(other, Inject) and other.name in names:
                     reasons += self.left_out(number, setting)
+        if not reasons and isinstance(step, Expect):
+            reasons += self._not_there(index, step.expectation, setting)
         return reasons
+
+    def _not_there(self, index: int, expectation: Expectation, setting: LabTraits) -> list[str]:
+        """Why no machine of an expectation has what it is about, such as an API server where only etcd runs."""
+        fits = expectation.kinds_in(setting.etcd)
+        if expectation.target is None or not fits:
+            return []
+        kinds = self.kinds_of(expectation.target, index, setting)
+        if not kinds or kinds & fits:
+            return []
+        what = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
+        found = f"{expectation.target} is another machine where etcd is {setting.etcd}"
+        return [f"{what} needs a {listed(sorted(fits))}, and {found}"]
+
+    def kinds_of(self, target: str, index: int, setting: LabTraits) -> frozenset[TargetKind]:
+        """The kinds of machines that a target of the step with that index can mean on a lab; empty if it names none."""
+        injects = {step.name: number for number, step in self.numbered_injects if number < index}
+        if target not in injects:
+            return kinds_of(target, setting.etcd)
+        number = injects[target]
+        inject = self.steps[number]
+        assert isinstance(inject, Inject)
+        return frozenset().union(*(self.kinds_of(name, number, setting) for name in inject.targets))
 
     def shows_a_fault_on(self, setting: LabTraits) -> bool:
         """True if some promise for such a lab cannot be met without a fault.
@@ -137,9 +162,21 @@ class Scenario(Model):
         lacking = self.needs.lacking_in(
             setting, [need for name in names for need in sorted(faults[name].needs)]
         )
+        if not lacking:
+            lacking += self._misplaced(setting, faults)
         if not lacking and not self.shows_a_fault_on(setting):
             lacking.append(f"no expectation shows a fault on a lab with {setting.in_words}")
         return lacking
+
+    def _misplaced(self, setting: LabTraits, faults: Mapping[str, FaultSpec]) -> Iterator[str]:
+        """Yield the faults whose targets are machines of another kind on this lab."""
+        for index, step in self.numbered_injects:
+            if self.left_out(index, setting):
+                continue
+            needed = faults[step.fault].target_with(step.arguments)
+            for target in step.targets:
+                if not self.kinds_of(target, index, setting) & needed.kinds_in(setting.etcd):
+                    yield f"{step.fault} needs {needed}, and {target} is another machine where etcd is {setting.etcd}"
 
     def losing(self) -> Losing:
         """The twin: the same scenario with its one change."""

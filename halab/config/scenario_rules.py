@@ -133,7 +133,7 @@ def _no_version(when: Condition) -> str:
 
 
 def _disagreement(when: Condition, other: Condition, whose: str) -> str:
-    for name in ("provider", "load_balancer"):
+    for name in ("provider", "load_balancer", "etcd"):
         mine, theirs = getattr(when, name), getattr(other, name)
         if mine and theirs and mine != theirs:
             return f"when says {name}: {mine}, but {whose} {theirs}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from halab.config.etcd import MOST_MEMBERS, Topology
 from halab.config.leader_roles import ETCD, LEASED_ROLES
-from halab.config.roles import Role
+from halab.config.roles import MOST_BALANCERS, Role
 
 # In an expectation: the control planes that a fault did not hit. In an option: all machines except the fault's own.
 OTHERS = "others"
 # Only in an option, and not a list of machines: all that is on the lab's network, the host included.
 EVERYONE = "everyone"
 ALL_CONTROL_PLANES = "all-cp"
+# The machines with a member of etcd: all control planes, or the machines of its own.
+ALL_MEMBERS = "all-etcd"
 # One machine, or both of a pair. `all-lb` says in the scenarios for a pair that both are meant.
 BALANCER, ALL_BALANCERS = "lb", "all-lb"
 # Of a pair, the machine that has the virtual address.
@@ -27,39 +30,48 @@ class TargetKind(StrEnum):
     CONTROL_PLANE = "control plane"
     WORKER = "worker"
     BALANCER = "load balancer"
+    ETCD = "etcd machine"
 
 
 _EVERY_KIND = frozenset(TargetKind)
+# A member of etcd is on a control plane, or on a machine of its own: a lab has only one of the two.
+_MEMBERS = frozenset({TargetKind.CONTROL_PLANE, TargetKind.ETCD})
+_OF_MEMBERS = (ETCD.leader, "etcd-follower", "etcd-followers", ALL_MEMBERS)
 ROLES: dict[str, frozenset[TargetKind]] = {
     **dict.fromkeys((BALANCER, ALL_BALANCERS, VIP_HOLDER), frozenset({TargetKind.BALANCER})),
     "all": _EVERY_KIND,
-    **{
-        role: frozenset({TargetKind.CONTROL_PLANE})
-        for role in (
-            ETCD.leader, "etcd-follower", "etcd-followers", *(role.leader for role in LEASED_ROLES), "any-cp",
-            ALL_CONTROL_PLANES,
-        )
-    },
-}  # fmt: skip
+    **dict.fromkeys(
+        (*(role.leader for role in LEASED_ROLES), "any-cp", ALL_CONTROL_PLANES),
+        frozenset({TargetKind.CONTROL_PLANE}),
+    ),
+    **dict.fromkeys(_OF_MEMBERS, _MEMBERS),
+}
 # Roles that several machines have at once.
-SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, ALL_BALANCERS, "etcd-followers"})
+SEVERAL = frozenset({"all", ALL_CONTROL_PLANES, ALL_BALANCERS, "etcd-followers", ALL_MEMBERS})
 
 
 class FaultTarget(StrEnum):
     """The machines that a fault makes sense on."""
 
     CONTROL_PLANE = "a control plane"
+    MEMBER = "a machine with a member of etcd"
     NODE = "a node"
     BALANCER = "the load balancer"
     ANY = "any machine"
 
     @property
     def kinds(self) -> frozenset[TargetKind]:
+        """The kinds of machines that it can mean in any lab."""
         return _KINDS_AT[self]
+
+    def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
+        """The kinds of machines that it means in labs of one topology."""
+        return frozenset({member_kind(topology)}) if self is FaultTarget.MEMBER else self.kinds
 
 
 _KINDS_AT = {
     FaultTarget.CONTROL_PLANE: frozenset({TargetKind.CONTROL_PLANE}),
+    FaultTarget.MEMBER: _MEMBERS,
     FaultTarget.NODE: frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER}),
     FaultTarget.BALANCER: frozenset({TargetKind.BALANCER}),
     FaultTarget.ANY: _EVERY_KIND,
@@ -70,6 +82,7 @@ _KINDS = {
     Role.CONTROL_PLANE: TargetKind.CONTROL_PLANE,
     Role.WORKER: TargetKind.WORKER,
     Role.LOAD_BALANCER: TargetKind.BALANCER,
+    Role.ETCD: TargetKind.ETCD,
 }
 
 
@@ -85,7 +98,27 @@ def number_of(name: str) -> int:
     return int(match["number"]) if match else 0
 
 
-def kinds_of(target: str) -> frozenset[TargetKind]:
-    """The kinds of machines that a name or a role can mean; empty if it is neither."""
+def kinds_of(target: str, topology: Topology | None = None) -> frozenset[TargetKind]:
+    """The kinds of machines that a name or a role can mean, in any lab or in those of one topology.
+
+    Empty if it is neither a name nor a role, and for a machine of etcd in a stacked lab, which has none.
+    """
     kind = kind_of(target)
-    return frozenset({kind}) if kind else ROLES.get(target, frozenset())
+    kinds = frozenset({kind}) if kind else ROLES.get(target, frozenset())
+    if topology is Topology.EXTERNAL and target in _OF_MEMBERS:
+        return kinds - {TargetKind.CONTROL_PLANE}
+    return kinds - {TargetKind.ETCD} if topology is Topology.STACKED else kinds
+
+
+def member_kind(topology: Topology) -> TargetKind:
+    """The kind of the machines that have a member of etcd."""
+    return TargetKind.ETCD if topology is Topology.EXTERNAL else TargetKind.CONTROL_PLANE
+
+
+# The largest number of machines of a kind that a lab can have.
+MOST = {
+    TargetKind.CONTROL_PLANE: MOST_CONTROL_PLANES,
+    TargetKind.WORKER: MOST_WORKERS,
+    TargetKind.BALANCER: MOST_BALANCERS,
+    TargetKind.ETCD: MOST_MEMBERS,
+}

@@ -10,7 +10,7 @@ from halab.config.fault_spec import with_texts
 from halab.config.load_balancer import BackendCheck, checking_balancers
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario
-from halab.config.step import Inject
+from halab.config.step import Inject, conditions
 from halab.config.twin import Replacement
 from halab.config.yaml_source import Path
 
@@ -48,7 +48,9 @@ def _replaced(
     where = path if by.options is None else (*path, "with")
     yield from known.option_problems(where, by.fault, options, step.targets)
     for target in step.targets:
-        yield from ((path, what) for what in known.target_problems(by.fault, target))
+        yield from (
+            (path, what) for what in known.target_problems(by.fault, options, target, conditions(step))
+        )
 
 
 def _added(added: tuple[Inject, ...], known: KnownFaults) -> Iterator[Finding]:

@@ -146,7 +146,7 @@ def _free_mebibytes(files: Files) -> int | None:
 
 
 def _idle_mebibytes(machine: Machine) -> int:
-    return _IDLE_NODE_MEBIBYTES if machine.is_node else _IDLE_BALANCER_MEBIBYTES
+    return _IDLE_NODE_MEBIBYTES if machine.has_kubelet else _IDLE_BALANCER_MEBIBYTES
 
 
 def _number(files: Files, path: str) -> int | None:

@@ -90,7 +90,8 @@ class Subject:
 
     @property
     def nodes(self) -> int:
-        return sum(machine.is_node for machine in self.machines)
+        """How many machines have a kubelet with its images and containers, those of etcd's own included."""
+        return sum(machine.has_kubelet for machine in self.machines)
 
     @property
     def new_nodes(self) -> int:

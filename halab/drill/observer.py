@@ -54,6 +54,7 @@ def traits_of(
         control_planes=len(lab.control_planes),
         workers=len(lab.nodes) - len(lab.control_planes),
         balancers=len(lab.balancers),
+        etcd_machines=len(lab.etcd_machines),
         capabilities=frozenset(capabilities),
         lacking=dict(lacking or {}),
     )

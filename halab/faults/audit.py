@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.faults.manifests import HELD, MANIFESTS
@@ -43,16 +42,6 @@ grep -rs . --include='blkio.throttle.*_device' /sys/fs/cgroup/blkio | sed 's/^/d
 grep -rsE '(bps|iops)=[0-9]' --include=io.max /sys/fs/cgroup | sed 's/^/disk limit /'
 """
 
-_OF_CONTROL_PLANES = f"""
-for path in {MANIFESTS}/* {MANIFESTS}/.[!.]*; do
-  case ${{path##*/}} in
-    {"|".join(f"{pod}.yaml" for pod in STATIC_PODS)}) ;;
-    *) echo "file $path" ;;
-  esac
-done
-for pod in {" ".join(STATIC_PODS)}; do [ -e {MANIFESTS}/$pod.yaml ] || echo "missing {MANIFESTS}/$pod.yaml"; done
-"""
-
 
 def audit(site: Site) -> list[str]:
     """Return a line for everything that a healed lab has but should not have, or lacks."""
@@ -77,11 +66,11 @@ def _machine(site: Site, machine: Machine) -> list[str]:
 
 def script(site: Site, machine: Machine) -> str:
     """The command that a machine runs. It prints what it finds, and fails if it cannot look."""
-    parts: list[Callable[[Site, Machine], str]] = [_network, _cpus, _services]
+    parts: list[Callable[[Site, Machine], str]] = [_network, _cpus, _services, _manifests]
     if machine in site.lab.balancers:
         parts.append(_balancer)
     own = "".join(part(site, machine) for part in parts)
-    return f"{_ANYWHERE}{own}{_OF_CONTROL_PLANES if machine in site.lab.control_planes else ''}exit 0"
+    return f"{_ANYWHERE}{own}exit 0"
 
 
 def _network(site: Site, machine: Machine) -> str:
@@ -108,11 +97,26 @@ esac
 
 
 def _services(site: Site, machine: Machine) -> str:
-    names = "containerd kubelet" if machine.is_node else str(site.lab.load_balancer.kind)
+    names = "containerd kubelet" if machine.has_kubelet else str(site.lab.load_balancer.kind)
     if machine in site.lab.balancers and site.lab.virtual_address:
         names += " keepalived"
     return f"""
 for name in {names}; do systemctl is-active -q $name || echo "service $name is not active"; done
+"""
+
+
+def _manifests(site: Site, machine: Machine) -> str:
+    pods = site.lab.static_pods(machine)
+    if not pods:
+        return ""
+    return f"""
+for path in {MANIFESTS}/* {MANIFESTS}/.[!.]*; do
+  case ${{path##*/}} in
+    {"|".join(f"{pod}.yaml" for pod in pods)}) ;;
+    *) echo "file $path" ;;
+  esac
+done
+for pod in {" ".join(pods)}; do [ -e {MANIFESTS}/$pod.yaml ] || echo "missing {MANIFESTS}/$pod.yaml"; done
 """
 
 

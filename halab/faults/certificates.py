@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from halab.clock import NotYet, wait_for
-from halab.cluster import etcd
 from halab.config.kubernetes import API_PORT
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, Unable
 from halab.faults import processes, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.manifests import HELD
 from halab.faults.site import Site
-from halab.topology.lab import ETCD_PORT
+from halab.topology.lab import ETCD_PEER_PORT, ETCD_PORT
 
 # A component that was killed is back after 2 s, or after 10 to 20 s if it was killed before.
 _EFFECT_SECONDS = 90
@@ -33,7 +34,7 @@ class _Certificate:
 _CERTIFICATES = {
     "apiserver": _Certificate("apiserver", "ca", "kube-apiserver", API_PORT),
     "etcd-server": _Certificate("etcd/server", "etcd/ca", "etcd", ETCD_PORT),
-    "etcd-peer": _Certificate("etcd/peer", "etcd/ca", "etcd", etcd.PEER_PORT),
+    "etcd-peer": _Certificate("etcd/peer", "etcd/ca", "etcd", ETCD_PEER_PORT),
     "apiserver-etcd-client": _Certificate("apiserver-etcd-client", "etcd/ca", "kube-apiserver", None),
 }
 
@@ -176,6 +177,11 @@ def _original(entry: Entry) -> str:
     return f"{_kept(entry)}/{entry.options['certificate']}.crt"
 
 
+def _target(options: Mapping[str, str]) -> FaultTarget:
+    is_of_etcd = options.get("certificate", "etcd-").startswith("etcd-")
+    return FaultTarget.MEMBER if is_of_etcd else FaultTarget.CONTROL_PLANE
+
+
 FAULTS = (
     Fault(
         "expire-certificate",
@@ -183,6 +189,8 @@ FAULTS = (
         _expire,
         _renew,
         {"certificate": Option("a certificate of kubeadm", "|".join(_CERTIFICATES), "apiserver")},
+        target=FaultTarget.MEMBER,
+        target_by=_target,
         check=_require_key,
     ),
 )

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from halab.clock import NotYet, wait_for
 from halab.config.lab import ProviderKind
+from halab.config.targets import FaultTarget
 from halab.errors import Unable
 from halab.faults import processes, scratch
 from halab.faults.fault import Fault, Option
@@ -133,6 +134,7 @@ FAULTS = (
         "Fill the disk that etcd writes to, until it is healed.",
         _fill,
         _make_room,
+        target=FaultTarget.MEMBER,
         needs=frozenset({"own-disk"}),
         check=_require_own_disk,
     ),
@@ -150,6 +152,7 @@ FAULTS = (
             ),
             "iops": Option("a number of writes a second", r"[1-9][0-9]{0,4}", "20"),
         },
+        target=FaultTarget.MEMBER,
         needs=frozenset({"disk-throttle"}),
     ),
 )

@@ -6,6 +6,7 @@ import re
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd, voters
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, HalabError, LabProblem
 from halab.faults import members
 from halab.faults.fault import Fault, nothing_to_heal
@@ -122,12 +123,14 @@ FAULTS = (
         "Defragment the database of an etcd member, which does not answer until that is done.",
         _defragment,
         nothing_to_heal,
+        target=FaultTarget.MEMBER,
     ),
     Fault(
         "move-etcd-leader",
         "Make the etcd leader hand over its leadership to another member.",
         _move_leader,
         nothing_to_heal,
+        target=FaultTarget.MEMBER,
         check=_require_leader,
     ),
     Fault(
@@ -135,6 +138,7 @@ FAULTS = (
         "Kill an etcd member and remove its data before it starts again; healing adds a new member in its place.",
         _lose_data,
         members.recover,
+        target=FaultTarget.MEMBER,
         check=members.require_others,
     ),
     Fault(
@@ -142,6 +146,7 @@ FAULTS = (
         "Kill an etcd member and flip a byte in its write-ahead log; healing adds a new member in its place.",
         _corrupt,
         members.recover,
+        target=FaultTarget.MEMBER,
         check=members.require_others,
     ),
 )

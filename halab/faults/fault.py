@@ -58,6 +58,8 @@ class Fault:
     `target` says on which machines the fault makes sense: a control plane (the default), a node (a control plane or a
     worker), the load balancer, or any machine.
 
+    `target_by` narrows the target by the options, such as that which names a static pod.
+
     `rule` yields what is wrong with the options together, such as two that exclude each other.
 
     `check` runs before anything is recorded or done, and raises Unable if this lab cannot do it, or BadUsage if it
@@ -71,10 +73,15 @@ class Fault:
     heal: Callable[[Site, Entry], None]
     options: Mapping[str, Option] = field(default_factory=dict)
     target: FaultTarget = FaultTarget.CONTROL_PLANE
+    target_by: Callable[[Mapping[str, str]], FaultTarget] | None = None
     needs: frozenset[str] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
     rule: Callable[[Mapping[str, str]], Iterator[str]] | None = None
     remembers: Callable[[Site], Mapping[str, str]] | None = None
+
+    def target_with(self, given: Mapping[str, str]) -> FaultTarget:
+        """The machines that it makes sense on with some options."""
+        return self.target_by(given) if self.target_by else self.target
 
     @property
     def facts(self) -> FaultFacts:

@@ -13,6 +13,7 @@ import yaml
 
 from halab.clock import NotYet, wait_for
 from halab.config.kubeadm_fields import STATIC_PODS
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, LabProblem
 from halab.faults import json_patch, processes, scratch
 from halab.faults.fault import Fault, Option
@@ -274,6 +275,11 @@ def _backup(pod: str) -> str:
     return f"{MANIFESTS}/{pod}.yaml.bak"
 
 
+def _target(options: Mapping[str, str]) -> FaultTarget:
+    """Without its required option, the fault is refused for that."""
+    return FaultTarget.MEMBER if options.get("pod", "etcd") == "etcd" else FaultTarget.CONTROL_PLANE
+
+
 FAULTS = (
     Fault(
         "hold-static-pod",
@@ -281,6 +287,8 @@ FAULTS = (
         lambda site, entry: hold(site, entry.machine, entry.options["pod"]),
         lambda site, entry: let_go(site, entry.machine, entry.options["pod"]),
         {"pod": POD},
+        target=FaultTarget.MEMBER,
+        target_by=_target,
         check=_require_untouched,
     ),
     Fault(
@@ -304,6 +312,8 @@ FAULTS = (
                 reads=json_patch.read,
             ),
         },
+        target=FaultTarget.MEMBER,
+        target_by=_target,
         check=_require_change,
         rule=_require_edit,
     ),
@@ -313,6 +323,8 @@ FAULTS = (
         _add_stray,
         _remove_stray,
         {"pod": POD},
+        target=FaultTarget.MEMBER,
+        target_by=_target,
         check=_require_untouched,
     ),
 )

@@ -117,8 +117,13 @@ def recover(site: Site, entry: Entry) -> None:
 
 
 def stop_etcd(site: Site, machine: str) -> None:
-    """Stop a member and its API server. The API server would keep the kubelet waiting 34 s for each answer."""
-    on_all(("etcd", _API_SERVER), lambda pod: manifests.hold(site, machine, pod, at_once=True))
+    """Stop the member and the API server of a machine, if it has them.
+
+    The API server would keep the kubelet waiting 34 s for each answer.
+    """
+    there = site.lab.static_pods(site.lab.machine(machine))
+    pods = [pod for pod in ("etcd", _API_SERVER) if pod in there]
+    on_all(pods, lambda pod: manifests.hold(site, machine, pod, at_once=True))
 
 
 def let_etcd_start(site: Site, machine: str) -> None:

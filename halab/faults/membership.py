@@ -105,9 +105,13 @@ def _rejoin(site: Site, entry: Entry) -> None:
 
 
 def _require_another(site: Site, entry: Entry) -> None:
-    """A control plane joins through another one. Without the only one there is no cluster."""
-    if [machine.name for machine in site.lab.control_planes] == [entry.machine]:
-        raise BadUsage(f"the lab's only control plane cannot leave and join again: {entry.machine}")
+    """A machine joins through another one of its kind. Without the only one there is no cluster, or no data."""
+    for machines, what in (
+        (site.lab.control_planes, "control plane"),
+        (site.lab.etcd_machines, "member of etcd"),
+    ):
+        if [machine.name for machine in machines] == [entry.machine]:
+            raise BadUsage(f"the lab's only {what} cannot leave and join again: {entry.machine}")
 
 
 FAULTS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
+from halab.config.targets import FaultTarget
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.faults import manifests, scratch
 from halab.faults.fault import Fault
@@ -62,7 +63,7 @@ def _free(site: Site, entry: Entry) -> None:
             return
         _compact(site, entry)
         # one after another: a member does not answer while it defragments
-        for machine in site.lab.control_planes:
+        for machine in site.lab.members:
             site.guests.run(machine.name, etcd.command("defrag", limit_seconds=30), timeout_seconds=40)
         _ask(site, entry, "alarm disarm")
     except HalabError as error:
@@ -100,6 +101,7 @@ FAULTS = (
         "Give one etcd member a small quota and fill it, so that no member accepts writes; healing frees the space.",
         _exhaust,
         _make_room,
+        target=FaultTarget.MEMBER,
         check=lambda site, entry: manifests.require_untouched(site, entry.machine, "etcd"),
     ),
 )

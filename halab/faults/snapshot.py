@@ -5,12 +5,14 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.config.fault_facts import SNAPSHOT
+from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, HalabError
 from halab.faults import manifests, members, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.machines.guests import on_all
+from halab.topology.lab import Machine
 
 _API_SERVER = "kube-apiserver"
 _SNAPSHOT_SECONDS = 60
@@ -43,11 +45,11 @@ def _remove(site: Site, entry: Entry) -> None:
 
 
 def _require_snapshot(site: Site, entry: Entry) -> None:
-    if len(site.lab.control_planes) == 1:
+    if len(site.lab.members) == 1:
         raise BadUsage("the lab has only one etcd member, so there are no others to lose")
     if not _newest_snapshot(site, entry.machine):
         raise BadUsage(f"{entry.machine} has no snapshot of etcd", hint=f"inject {SNAPSHOT} on it first")
-    for machine in site.lab.control_planes:
+    for machine in _stopped(site):
         for pod in ("etcd", _API_SERVER):
             manifests.require_untouched(site, machine.name, pod)
 
@@ -86,7 +88,7 @@ def _restore(site: Site, entry: Entry) -> None:
     machine, others = entry.machine, _others(site, entry)
     if any(on_all(others, lambda name: members.is_marked(site, entry, name)).values()):
         if not _is_restored(site, entry):
-            on_all([machine, *others], lambda name: members.stop_etcd(site, name))
+            on_all([machine.name for machine in _stopped(site)], lambda name: members.stop_etcd(site, name))
             on_all(others, lambda name: members.damage(site, entry, name, f"rm -rf {members.DATA}"))
             site.guests.run(machine, _restore_command(site, entry), timeout_seconds=_SNAPSHOT_SECONDS)
         _start(site, machine, "etcd")
@@ -96,7 +98,7 @@ def _restore(site: Site, entry: Entry) -> None:
             if members.is_marked(site, entry, name):
                 members.replace(site, name, machine)
                 members.unmark(site, entry, name)
-    on_all([machine, *others], lambda name: members.let_etcd_start(site, name))
+    on_all([machine.name for machine in _stopped(site)], lambda name: members.let_etcd_start(site, name))
     # the machine with the snapshot last: its folder shows what is left to do
     on_all(others, lambda name: site.guests.run(name, scratch.forget(entry)))
     site.guests.run(machine, scratch.forget(entry))
@@ -143,7 +145,12 @@ def _wait_until_it_serves(site: Site, machine: str) -> None:
 
 
 def _others(site: Site, entry: Entry) -> list[str]:
-    return [machine.name for machine in site.lab.control_planes if machine.name != entry.machine]
+    return [machine.name for machine in site.lab.members if machine.name != entry.machine]
+
+
+def _stopped(site: Site) -> list[Machine]:
+    """The machines whose members or API servers are stopped during a restore."""
+    return list(dict.fromkeys([*site.lab.members, *site.lab.control_planes]))
 
 
 def _source(entry: Entry) -> str:
@@ -155,7 +162,13 @@ def _restored(entry: Entry) -> str:
 
 
 FAULTS = (
-    Fault(SNAPSHOT, "Save a snapshot of etcd on the machine; healing removes it.", _save, _remove),
+    Fault(
+        SNAPSHOT,
+        "Save a snapshot of etcd on the machine; healing removes it.",
+        _save,
+        _remove,
+        target=FaultTarget.MEMBER,
+    ),
     Fault(
         "lose-etcd-quorum",
         "Destroy the data of all etcd members except the one that has a snapshot; healing restores the snapshot.",
@@ -169,6 +182,7 @@ FAULTS = (
                 "true",
             )
         },
+        target=FaultTarget.MEMBER,
         check=_require_snapshot,
     ),
 )

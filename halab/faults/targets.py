@@ -10,12 +10,14 @@ from functools import partial
 from halab.cluster import etcd, kube, virtual_address
 from halab.cluster.api import Api
 from halab.config import placeholders
+from halab.config.etcd import Topology
 from halab.config.fault_spec import with_texts
 from halab.config.leader_roles import ETCD, LEASED_ROLES
 from halab.config.placeholders import SELF
 from halab.config.targets import (
     ALL_BALANCERS,
     ALL_CONTROL_PLANES,
+    ALL_MEMBERS,
     BALANCER,
     EVERYONE,
     OTHERS,
@@ -87,6 +89,7 @@ class Targets:
     def _machines(self, target: str) -> list[str]:
         names = [machine.name for machine in self.lab.machines]
         control_planes = [machine.name for machine in self.lab.control_planes]
+        members = [machine.name for machine in self.lab.members]
         balancers = [machine.name for machine in self.lab.balancers]
         if target in self.chosen:
             return self.chosen[target]
@@ -102,6 +105,7 @@ class Targets:
             ETCD.leader: lambda: [etcd.leader(self.guests, self.lab)],
             "etcd-follower": lambda: [random.Random(self.seed).choice(self._followers())],
             "etcd-followers": self._followers,
+            ALL_MEMBERS: lambda: members,
             **{role.leader: partial(self._holder, role.lease) for role in LEASED_ROLES},
         }
         if target not in roles:
@@ -110,9 +114,9 @@ class Targets:
 
     def _followers(self) -> list[str]:
         leader = etcd.leader(self.guests, self.lab)
-        followers = [machine.name for machine in self.lab.control_planes if machine.name != leader]
+        followers = [machine.name for machine in self.lab.members if machine.name != leader]
         if not followers:
-            raise LabProblem("etcd has no follower: the lab has one control plane")
+            raise LabProblem("etcd has no follower: the lab has one member")
         return followers
 
     def _holder(self, lease: str) -> list[str]:
@@ -122,7 +126,9 @@ class Targets:
         return [machine]
 
 
-def require_target(fault: Fault, machine: str) -> None:
-    """Raise BadUsage if a fault makes no sense on a machine."""
-    if kind_of(machine) not in fault.target.kinds:
-        raise BadUsage(f"{fault.name} needs {fault.target}, but this is another machine: {machine}")
+def require_target(lab: Lab, fault: Fault, options: Mapping[str, str], machine: str) -> None:
+    """Raise BadUsage if a fault with these options makes no sense on a machine."""
+    needed = fault.target_with(options)
+    topology = Topology.EXTERNAL if lab.has_external_etcd else Topology.STACKED
+    if kind_of(machine) not in needed.kinds_in(topology):
+        raise BadUsage(f"{fault.name} needs {needed}, but this is another machine: {machine}")

@@ -16,7 +16,8 @@ from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
 from halab.images.image_archive import ImageArchive
-from halab.lifecycle import connections, own_images, own_scripts, script_log
+from halab.lifecycle import connections, own_images, own_scripts, script_log, secrets
+from halab.lifecycle.etcd_machines import EtcdMachines
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
@@ -66,6 +67,7 @@ class Provisioner:
         self._changed: set[tuple[str, str]] = set()
         # the control plane through which the others join
         self._guide = lab.control_planes[0].name
+        self._etcd = EtcdMachines(lab, work, guests, progress, clock, self._script)
 
     def run(self, *, balancers_last: bool = False) -> int:
         """Provision all machines. Return the number of changes.
@@ -78,10 +80,12 @@ class Provisioner:
         if not all(joined.values()):
             connections.require(self._lab, self._guests, self._clock, self._progress)
         members = [machine.name for machine in self._lab.control_planes if joined[machine.name]]
+        changes += self._etcd.run(is_new_cluster=not members)
         if members:
             # not always the first control plane: if that one was lost, it joins the others
             self._guide = members[0]
         else:
+            self._etcd.prepare(self._guide)
             with self._progress.step(
                 f"kubeadm init on {self._guide}", limit_seconds=self._limit(_INIT_SECONDS)
             ):
@@ -108,8 +112,10 @@ class Provisioner:
         """Set up one machine that was created anew, and join it to the cluster of the machines that are left."""
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._set_up_limit):
             self._set_up(machine.name)
-        if machine.is_node and not self._has_joined(machine.name):
-            self._guide = etcd.healthy_peer(self._guests, self._lab, machine.name)
+        if machine in self._lab.etcd_machines:
+            self._etcd.replace(machine)
+        elif machine.is_node and not self._has_joined(machine.name):
+            self._guide = self._other_control_plane(machine.name)
             if options.forget_lost:
                 departure.forget(self._lab, self._guests, self._clock, self._guide, machine)
             self._join(machine, options)
@@ -124,11 +130,12 @@ class Provisioner:
 
     def etcd_client(self) -> tuple[str, str, str]:
         """etcd's CA, and the certificate and the key of a client of its members."""
-        lines = self._guests.run(self._guide, _ETCD_CLIENT).output.split()
+        machine = self._lab.members[0].name if self._lab.has_external_etcd else self._guide
+        lines = self._guests.run(machine, _ETCD_CLIENT).output.split()
         try:
             ca, certificate, key = (b64decode(line, validate=True).decode() for line in lines)
         except ValueError as error:
-            raise LabProblem(f"{self._guide} did not print a client certificate for etcd") from error
+            raise LabProblem(f"{machine} did not print a client certificate for etcd") from error
         return ca, certificate, key
 
     def _set_up_machines(self, machines: Sequence[Machine]) -> int:
@@ -165,7 +172,7 @@ class Provisioner:
         once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
         changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
         changes += own_scripts.run(self._lab, machine, When.BEFORE, self._script)
-        if not machine.is_node:
+        if not machine.has_kubelet:
             return changes + self._set_up_balancer(name)
         return changes + self._set_up_node(name) + self._import_images(name)
 
@@ -229,7 +236,7 @@ class Provisioner:
                 if machine is not machines[-1]:
                     # while this machine joins: it takes seconds
                     commands.append(pool.submit(self._join_command, self._guide))
-                if machine in self._lab.control_planes:
+                if machine in self._lab.members:
                     self._wait_for_vote(machine, joins[-1])
             wait(joins)
         return sum(join.result() for join in joins)
@@ -245,6 +252,18 @@ class Provisioner:
 
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {departure.JOINED}", check=False).code == 0
+
+    def _other_control_plane(self, name: str) -> str:
+        """A control plane through which a machine can join. Raises LabProblem if there is none."""
+        if not self._lab.has_external_etcd:
+            return etcd.healthy_peer(self._guests, self._lab, name)
+        for other in self._lab.control_planes:
+            with suppress(HalabError):
+                if other.name != name and self._has_joined(other.name):
+                    return other.name
+        raise LabProblem(
+            f"no other control plane answers, so {name} cannot join", hint="heal the other faults first"
+        )
 
     def _join(self, machine: Machine, options: JoinOptions, join_command: Future[str] | None = None) -> int:
         seconds = options.limit_seconds
@@ -275,14 +294,10 @@ class Provisioner:
             raise
 
     def _join_command(self, first: str) -> str:
-        """The join command. It contains secrets, so it is neither logged nor shown in an error."""
-        path = self._work.path / "provision" / first / "join-material.sh"
         limit = self._limit(_NODE_SECONDS)
-        done = self._guests.run(first, "bash -s", input=path.read_text(), timeout_seconds=limit, check=False)
-        command = done.output.strip().splitlines()[-1] if done.output.strip() else ""
-        if done.code != 0 or not command.startswith("kubeadm join "):
-            reason = (done.errors.strip().splitlines() or ["no error message"])[-1]
-            raise LabProblem(f"{first} did not print a join command: {reason}", hint="run `halab up` again")
+        command = secrets.printed(self._guests, self._work, first, "join-material.sh", limit)
+        if not command.startswith("kubeadm join "):
+            raise LabProblem(f"{first} did not print a join command", hint="run `halab up` again")
         return command + "\n"
 
     def _script(self, machine: str, script: str, seconds: float) -> int:

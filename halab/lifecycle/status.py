@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab.cluster.steady import Observation, observe
+from halab.config.etcd import Topology
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import access, machine_info, providers, sizes
 from halab.lifecycle import lab as labs
@@ -62,6 +63,8 @@ class Status:
             "missing": list(self.missing),
             "open_faults": [str(fault) for fault in self.open_faults],
             "drill_is_on": self.drill_is_on,
+            "etcd": str(Topology.EXTERNAL if self.lab.has_external_etcd else Topology.STACKED),
+            "members": list(self.seen.members),
             "leaders": self.seen.leaders,
             **({"vip_holders": list(self.seen.holders)} if self.lab.virtual_address else {}),
             "backends": self.seen.backends,
@@ -85,7 +88,9 @@ class Status:
             roles.append(f"backend {self.seen.backends[machine]}")
         if machine in self.seen.holders:
             roles.append(f"has {self.lab.virtual_address}")
-        if not self.lab.machine(machine).is_node:
+        if machine in self.seen.members:
+            roles.append("etcd member")
+        if self.lab.machine(machine) in self.lab.balancers:
             own = self.lab.balancer_file
             roles.append(f"{self.lab.load_balancer.kind}{f' with {own.path.name}' if own else ''}")
         return roles

@@ -130,7 +130,7 @@ def _leading(history: History, lane: Lane) -> Sequence[str]:
     """The machines that may lead, in the order of their colours."""
     if lane.name == FactName.VIP_HOLDER:
         return [f"{Role.LOAD_BALANCER}{number + 1}" for number in range(MOST_BALANCERS)]
-    return history.control_planes
+    return history.members if lane.name == FactName.ETCD_LEADER else history.control_planes
 
 
 def _leader(machines: Sequence[str], value: str) -> tuple[str, str]:

@@ -36,14 +36,14 @@ _SAVED = ("etcd",)
 
 def volumes(machine: Machine) -> dict[str, str]:
     """The volumes of a machine → where they are mounted."""
-    if not machine.is_node:
+    if not machine.has_kubelet:
         return {}
     return {f"{machine.host_name}-{name}": path for name, path in _VOLUMES.items()}
 
 
 def saved_volumes(machine: Machine, snapshot: str) -> dict[str, str]:
     """The volumes of a machine that a snapshot saves → the volumes of the snapshot."""
-    if not machine.is_node:
+    if not machine.has_kubelet:
         return {}
     return {f"{machine.host_name}-{name}": f"{machine.host_name}-{name}-at-{snapshot}" for name in _SAVED}
 

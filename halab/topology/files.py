@@ -16,7 +16,7 @@ from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
 from halab.config.load_balancer import BackendCheck, Balancer
 from halab.topology import balancer, container, domain, keepalived, kubeadm, stock
-from halab.topology.lab import Lab, Machine
+from halab.topology.lab import ETCD_PORT, Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
 IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")
@@ -138,6 +138,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
         "lab": lab,
         "machine": machine,
         "port": API_PORT,
+        "etcd_port": ETCD_PORT,
         "proxies": guest_proxies(lab, host.proxies),
         "in_container": lab.provider is ProviderKind.DOCKER,
         "ignored_checks": IGNORED_CHECKS,
@@ -149,7 +150,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
     }
     folder = f"provision/{machine.name}"
     base = {f"{folder}/base.sh": stock.script(lab, machine, values)} if lab.has_stock_box else {}
-    if not machine.is_node:
+    if not machine.has_kubelet:
         configuration = balancer.configuration(lab)
         of_address = keepalived.configuration(lab, machine) if lab.virtual_address else None
         script = templates.text(
@@ -165,6 +166,12 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
         }
         return base | shown | {f"{folder}/load-balancer.sh": script}
     scripts = base | {f"{folder}/node.sh": templates.text("provision/node.sh.j2", **values)}
+    if machine in lab.etcd_machines:
+        config = kubeadm.etcd_documents(lab, machine, patch_files)
+        return scripts | {
+            f"{folder}/{name}.sh": templates.text(f"provision/{name}.sh.j2", kubeadm_config=config, **values)
+            for name in ("etcd", "etcd-ca", "etcd-client")
+        }
     if machine == lab.control_planes[0]:
         config = kubeadm.init_documents(lab, patch_files)
         scripts[f"{folder}/init.sh"] = templates.text(

@@ -10,11 +10,16 @@ from typing import Any
 
 from halab import templates
 from halab.config import yaml_source, yaml_text
-from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import ProviderKind
 from halab.templates import Rendered
-from halab.topology.lab import KUBEADM_LIVENESS_FAILURES, Lab, Machine
+from halab.topology.lab import (
+    ETCD_PEER_PORT,
+    ETCD_PORT,
+    KUBEADM_LIVENESS_FAILURES,
+    Lab,
+    Machine,
+)
 
 # The user's setting for each kind of document.
 SETTINGS = {
@@ -43,16 +48,28 @@ def init_documents(lab: Lab, patches: Mapping[str, Rendered]) -> Rendered:
     return _documents("provision/kubeadm-init.yaml.j2", lab, lab.control_planes[0], patches)
 
 
+def etcd_documents(lab: Lab, machine: Machine, patches: Mapping[str, Rendered]) -> Rendered:
+    """The documents of the phases that make a member on a machine of etcd's own. The script replaces @state@.
+
+    The user's settings of the cluster hold here too, such as how long certificates are valid. Those of `init` are for
+    the first control plane.
+    """
+    return _documents("provision/kubeadm-etcd.yaml.j2", lab, machine, patches, but="init")
+
+
 def join_document(lab: Lab, machine: Machine, patches: Mapping[str, Rendered]) -> Rendered:
     """The document of `kubeadm join`. The script that has it replaces @token@, @hash@ and @key@."""
     return _documents("provision/kubeadm-join.yaml.j2", lab, machine, patches)
 
 
 def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[str, Rendered]:
-    """File name → content: halab's own patches of a control plane, and the user's."""
+    """File name → content: halab's own patches of a machine's static pods, and the user's.
+
+    On machines of its own, etcd has the patches of etcd, and the nodes have all others.
+    """
     own = {}
-    if machine in lab.control_planes and lab.liveness_failures > KUBEADM_LIVENESS_FAILURES:
-        for pod in STATIC_PODS:
+    if lab.liveness_failures > KUBEADM_LIVENESS_FAILURES:
+        for pod in lab.static_pods(machine):
             own[_OWN_PATCH.format(pod=pod)] = templates.text(
                 "provision/slow-machine-patch.yaml.j2",
                 pod=pod,
@@ -62,6 +79,7 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
     return {
         name: Rendered(text if text.endswith("\n") else f"{text}\n")
         for name, text in {**own, **written}.items()
+        if not lab.has_external_etcd or name.startswith("etcd") is (machine in lab.members)
     }
 
 
@@ -95,17 +113,22 @@ def _merge_flags(own: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str
     ]
 
 
-def _documents(template: str, lab: Lab, machine: Machine, patches: Mapping[str, Rendered]) -> Rendered:
+def _documents(
+    template: str, lab: Lab, machine: Machine, patches: Mapping[str, Rendered], *, but: str = ""
+) -> Rendered:
+    """The documents of a template, with the user's settings except those named `but`."""
     text = templates.text(
         template,
         lab=lab,
         machine=machine,
         port=API_PORT,
+        etcd_port=ETCD_PORT,
+        peer_port=ETCD_PEER_PORT,
         in_container=lab.provider is ProviderKind.DOCKER,
         control_plane=machine in lab.control_planes,
         patch_folder=PATCH_FOLDER if patches else None,
     )
-    written = lab.kubeadm.documents
+    written = {name: part for name, part in lab.kubeadm.documents.items() if name != but}
     parts = []
     for part in text.split(_SEPARATOR):
         document = yaml_source.parse(part, template).value

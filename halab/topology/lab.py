@@ -10,13 +10,14 @@ from ipaddress import IPv4Address, IPv4Network
 from halab.config import kubernetes, lab_rules
 from halab.config.applied import Cni, Setup
 from halab.config.kubeadm import Kubeadm
+from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
 from halab.config.load_balancer import LoadBalancer
 from halab.config.own_file import OwnFile
 from halab.config.roles import Role
 
-ETCD_PORT = 2379
+ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
 # In the manifests of all static pods, one every ten seconds.
 KUBEADM_LIVENESS_FAILURES = 8
 
@@ -37,6 +38,11 @@ class Machine:
     @property
     def is_node(self) -> bool:
         """Whether it is a Kubernetes node."""
+        return self.role in (Role.CONTROL_PLANE, Role.WORKER)
+
+    @property
+    def has_kubelet(self) -> bool:
+        """Whether it runs pods: a node, or a machine of etcd, whose kubelet knows no API."""
         return self.role is not Role.LOAD_BALANCER
 
 
@@ -87,6 +93,20 @@ class Lab:
     @property
     def control_planes(self) -> tuple[Machine, ...]:
         return self._of(Role.CONTROL_PLANE)
+
+    @property
+    def etcd_machines(self) -> tuple[Machine, ...]:
+        """The machines that have nothing but a member of etcd; none in a stacked lab."""
+        return self._of(Role.ETCD)
+
+    @property
+    def members(self) -> tuple[Machine, ...]:
+        """The machines with a member of etcd: machines of their own, or the control planes."""
+        return self.etcd_machines or self.control_planes
+
+    @property
+    def has_external_etcd(self) -> bool:
+        return bool(self.etcd_machines)
 
     @property
     def workers(self) -> tuple[Machine, ...]:
@@ -158,6 +178,12 @@ class Lab:
     @property
     def gateway(self) -> IPv4Address:
         return self.network.network_address + 1
+
+    def static_pods(self, machine: Machine) -> tuple[str, ...]:
+        """The static pods that kubeadm makes on a machine."""
+        return tuple(
+            pod for pod in STATIC_PODS if machine in (self.members if pod == "etcd" else self.control_planes)
+        )
 
     def machine(self, name: str) -> Machine:
         """The machine of that name; KeyError where there is none."""

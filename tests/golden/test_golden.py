@@ -149,6 +149,12 @@ stream {
 }
 """,
     ),
+    Case(
+        "external-etcd",
+        "control_planes: 3\netcd: {topology: external}\nkubeadm:\n  cluster: {certificateValidityPeriod: 24h}\n"
+        "  patches: patches\n",
+        patches={"etcd0+strategic.yaml": "spec:\n  hostNetwork: true\n", **PATCHES},
+    ),
     Case("pair", "control_planes: 1\nendpoint: api.lab.example\nload_balancer: {machines: 2}\n"),
     Case(
         "pair-nginx",

@@ -15,6 +15,7 @@ from halab.config import loading
 from halab.config.lab import Acceleration, ProviderKind
 from halab.config.lab_traits import LabTraits
 from halab.config.load_balancer import Balancer
+from halab.config.roles import Role
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage, Corrupted
 from halab.scenario.record import check_results, timeline
@@ -68,7 +69,16 @@ class Meta:
 
     @property
     def control_planes(self) -> tuple[str, ...]:
-        return tuple(machine.name for machine in self.machines if machine.role == "cp")
+        return tuple(machine.name for machine in self.machines if machine.role == Role.CONTROL_PLANE)
+
+    @property
+    def etcd_machines(self) -> tuple[str, ...]:
+        return tuple(machine.name for machine in self.machines if machine.role == Role.ETCD)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The machines with a member of etcd."""
+        return self.etcd_machines or self.control_planes
 
     @property
     def is_emulated(self) -> bool:
@@ -86,8 +96,9 @@ class Meta:
             provider=self.provider,
             load_balancer=self.load_balancer,
             control_planes=len(self.control_planes),
-            workers=sum(machine.role == "w" for machine in self.machines),
-            balancers=sum(machine.role == "lb" for machine in self.machines),
+            workers=sum(machine.role == Role.WORKER for machine in self.machines),
+            balancers=sum(machine.role == Role.LOAD_BALANCER for machine in self.machines),
+            etcd_machines=len(self.etcd_machines),
             capabilities=frozenset(self.capabilities),
             reports_backends=self.reports_backends,
         )
@@ -114,6 +125,7 @@ class Evidence:
             self.scenario,
             meta.setting,
             meta.control_planes,
+            meta.members,
             meta.patience,
             self.records,
             self.samples,

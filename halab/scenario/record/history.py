@@ -12,7 +12,7 @@ from halab.config.fault_facts import SNAPSHOT
 from halab.config.lab_traits import LabTraits
 from halab.config.scenario import LedgerScope, Scenario
 from halab.config.step import Expect, Inject
-from halab.config.targets import ALL_CONTROL_PLANES, OTHERS, kind_of
+from halab.config.targets import ALL_CONTROL_PLANES, ALL_MEMBERS, OTHERS, kind_of
 from halab.scenario.record.events import (
     E,
     ExpectationEnded,
@@ -68,6 +68,8 @@ class History:
     scenario: Scenario
     setting: LabTraits
     control_planes: Sequence[str]
+    # the machines with a member of etcd
+    members: Sequence[str]
     patience: float
     records: Sequence[Record]
     samples: Samples
@@ -141,9 +143,10 @@ class History:
             return [None]
         if target == OTHERS:
             hit = self.machines_of(expectation.fault or self.fault_before(index) or "")
-            return [name for name in self.control_planes if name not in hit] if hit else []
+            asked = self.members if expectation.is_of_etcd else self.control_planes
+            return [name for name in asked if name not in hit] if hit else []
         hit = self.machines_of(target)
-        return list(hit or machines_meant(target, self.control_planes))
+        return list(hit or machines_meant(target, self.control_planes, self.members))
 
     def ledger(self) -> tuple[list[int], int]:
         """The numbers of the acknowledged writes that must still be there, and how many writes there were."""
@@ -204,8 +207,10 @@ def _heal_window(faults: Sequence[FaultSpan]) -> Window | None:
     return Window(min(begun), min(begun), max(healed) if len(healed) == len(faults) else None)
 
 
-def machines_meant(target: str, control_planes: Sequence[str]) -> Sequence[str]:
+def machines_meant(target: str, control_planes: Sequence[str], members: Sequence[str]) -> Sequence[str]:
     """The machines that an expectation names directly; none if it names a fault."""
     if target == ALL_CONTROL_PLANES:
         return control_planes
+    if target == ALL_MEMBERS:
+        return members
     return [target] if kind_of(target) else []

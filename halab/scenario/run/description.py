@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from halab.config.etcd import Topology
 from halab.config.expectation import FactExpectation
 from halab.config.fault_facts import NOTHING
 from halab.config.lab_traits import Condition, Needs
@@ -116,17 +117,24 @@ def _fault(name: str, options: dict[str, str]) -> str:
 
 
 def _condition(when: Condition) -> str:
-    named = {"Kubernetes": when.kubernetes, "provider": when.provider, "load balancer": when.load_balancer}
+    named = {
+        "Kubernetes": when.kubernetes,
+        "provider": when.provider,
+        "load balancer": when.load_balancer,
+        "etcd": when.etcd,
+    }
     return ", ".join(f"{name} {value}" for name, value in named.items() if value)
 
 
 def _needs(scenario: Scenario) -> Iterator[str]:
     needs: Needs = scenario.needs
     pair = needs.balancers if needs.balancers > 1 else 0
+    members = needs.members if needs.members > 1 or needs.etcd is Topology.EXTERNAL else 0
     for count, what in (
         (needs.control_planes, "control plane"),
         (needs.workers, "worker"),
         (pair, "load balancer"),
+        (members, "etcd member"),
     ):
         if count:
             yield f"at least {count} {what}{'s' if count > 1 else ''}"

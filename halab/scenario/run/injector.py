@@ -111,7 +111,7 @@ class Injector:
         resolver: Targets,
         options: Mapping[str, str],
     ) -> Injected:
-        require_target(FAULTS[fault], machine)
+        require_target(self.site.lab, FAULTS[fault], options, machine)
         resolved = resolver.options(FAULTS[fault], options, machine)
         try:
             return Injected(name, target, injection.plan(self.site, fault, machine, resolved))

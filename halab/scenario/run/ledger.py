@@ -78,7 +78,7 @@ def read_back(
     *,
     tunnel: str | None = None,
 ) -> LedgerReading:
-    """Ask every API server for the acknowledged writes; it reads through the etcd member beside it.
+    """Ask every API server for the acknowledged writes; it reads through the member beside it, or through any member.
 
     A write that one API server lacks is missing. LabProblem or Unreachable if one does not answer.
     """
@@ -102,7 +102,7 @@ def members(
 
     TimedOut if one does not answer or does not reach it, or if the compacted revisions stay different.
     """
-    machines = [machine.name for machine in lab.control_planes]
+    machines = [machine.name for machine in lab.members]
 
     def look() -> Members:
         revision = max(member.revision for member in _statuses(guests, lab).values())

@@ -75,7 +75,8 @@ class Observer:
         return History(
             self.scenario,
             self.setting,
-            [machine.name for machine in self.lab.control_planes],
+            self._control_planes,
+            self._members,
             self.lab.patience,
             self.timeline.records,
             self.samples,
@@ -140,11 +141,19 @@ class Observer:
             if isinstance(step, Expect) and _is_read(step.expectation):
                 yield step.expectation
 
+    @property
+    def _control_planes(self) -> list[str]:
+        return [machine.name for machine in self.lab.control_planes]
+
+    @property
+    def _members(self) -> list[str]:
+        return [machine.name for machine in self.lab.members]
+
     def _machines(self, target: str | None, chosen: Mapping[str, list[str]]) -> Sequence[str]:
         if target is None:
             return []
         known = [machine.name for machine in self.lab.machines]
-        meant = machines_meant(target, [machine.name for machine in self.lab.control_planes])
+        meant = machines_meant(target, self._control_planes, self._members)
         return chosen.get(target, [name for name in meant if name in known])
 
 

@@ -223,7 +223,7 @@ def inject_by_hand(
             resolver = Targets(lab, site.guests, api, {}, secrets.randbelow(10**6) if seed is None else seed)
             machines = resolver.machines(targets)
             for machine in machines:
-                require_target(known, machine)
+                require_target(lab, known, options, machine)
             entries = {
                 machine: injection.plan(site, fault, machine, resolver.options(known, options, machine))
                 for machine in machines

@@ -44,11 +44,12 @@ TUNNEL_LOST = 75
 class SamplerConfig:
     """What a sampler asks, and where it writes. `origin` is the start of the run on this host's monotonic clock.
 
-    `control_planes` maps machines to addresses. If the lab is on a remote host, they are reached through the SOCKS5
-    proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the state of its backends. No state is
-    read more often than at `state_hertz`. `named_states` are the facts and systemd units that are read in addition to
-    those of every run; some of them are read over SSH. Writes are numbered from `first_write` on: a namespace may have
-    writes of an earlier sampler. Two load balancers, `balancers`, have a `virtual_address`.
+    `control_planes` and `members` (the machines with etcd) map machines to addresses. If the lab is on a remote host,
+    they are reached through the SOCKS5 proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the
+    state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
+    units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
+    `first_write` on: a namespace may have writes of an earlier sampler. Two load balancers, `balancers`, have a
+    `virtual_address`.
     """
 
     probes: list[Probe]
@@ -58,6 +59,7 @@ class SamplerConfig:
     namespace: str
     credentials: str
     control_planes: dict[str, str]
+    members: dict[str, str]
     nodes: list[str]
     statistics: str | None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
@@ -111,6 +113,7 @@ def sampler_config(
         namespace=namespace,
         credentials=str(credentials.folder),
         control_planes={machine.name: str(machine.address) for machine in lab.control_planes},
+        members={machine.name: str(machine.address) for machine in lab.members},
         nodes=[machine.name for machine in lab.nodes],
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind.checks_backends else None,
         time_limit_seconds=time_limit_seconds(lab.is_emulated),

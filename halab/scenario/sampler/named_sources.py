@@ -19,7 +19,7 @@ from halab.scenario.sampler.state_sources import Asked, body_of
 # Answered with etcd's quorum: the list of a member that is cut off may be old.
 _MEMBERS = "POST", "/v3/cluster/member/list", b'{"linearizable": true}'
 _ENDPOINTS = "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", b""
-# The state of an answer, by the address of a control plane; addresses that it does not name are absent.
+# The state of an answer, by the address of a machine; addresses that it does not name are absent.
 _ByAddress = Callable[[Any], Mapping[str, str]]
 
 
@@ -70,21 +70,21 @@ class OfAddresses(_FromOne):
         self,
         fact: FactName,
         servers: Sequence[Server],
-        control_planes: Mapping[str, str],
+        machines: Mapping[str, str],
         origin: float,
         limit_seconds: float,
     ) -> None:
         super().__init__(fact, servers, origin, limit_seconds)
-        self._control_planes = control_planes
+        self._machines = machines
 
     def _readings(self, asked: Asked, states: Mapping[str, str]) -> list[StateReading]:
         return [
             asked.reading(self._fact, machine, states.get(address, "absent"))
-            for machine, address in self._control_planes.items()
+            for machine, address in self._machines.items()
         ]
 
     def _unknown(self, asked: Asked, why: str) -> list[StateReading]:
-        return [asked.reading(self._fact, machine, None, why) for machine in self._control_planes]
+        return [asked.reading(self._fact, machine, None, why) for machine in self._machines]
 
 
 class VoterCount(_FromOne):

@@ -90,9 +90,9 @@ def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAUL
     ]
     direct = [
         _probe(name, machine.name, machine.address, _port(name), min(RATE_DIRECT_HERTZ, most))
-        for machine in lab.control_planes
         for name in wanted
         if name.is_direct
+        for machine in (lab.members if name.is_of_etcd else lab.control_planes)
     ]
     return [
         replace(probe, limit_seconds=options.limits.get(probe.name), path=options.paths.get(probe.name, ""))
@@ -101,8 +101,7 @@ def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAUL
 
 
 def _port(name: ProbeName) -> int:
-    is_of_etcd = name.question in (Question.HEALTH, Question.SERIALIZABLE)
-    return ETCD_PORT if is_of_etcd else API_PORT
+    return ETCD_PORT if name.is_of_etcd else API_PORT
 
 
 def most_hertz(lab: Lab) -> float:

@@ -194,7 +194,7 @@ class SamplerProcess:
 
     def _sources(self) -> list[StateSource]:
         config, identity, limit = self._config, self._identity, self._config.state_limit_seconds
-        views = Views(len(config.control_planes))
+        views = Views(len(config.members))
         sources: list[StateSource] = [
             EtcdMember(
                 machine,
@@ -203,7 +203,7 @@ class SamplerProcess:
                 config.origin,
                 limit,
             )
-            for machine, address in config.control_planes.items()
+            for machine, address in config.members.items()
         ]
         servers = [
             Server(address, API_PORT, identity.administrator, config.tunnel)
@@ -223,18 +223,23 @@ class SamplerProcess:
         config, limit = self._config, self._config.state_limit_seconds
         members = [
             Server(address, ETCD_PORT, self._identity.etcd, config.tunnel)
-            for address in config.control_planes.values()
+            for address in config.members.values()
         ]
         for fact in ADDRESS_FACTS:
             if fact in config.named_states:
-                servers = members if fact is FactName.ETCD_MEMBER else api_servers
-                yield OfAddresses(fact, servers, config.control_planes, config.origin, limit)
+                servers = members if fact.is_of_etcd else api_servers
+                machines = config.members if fact.is_of_etcd else config.control_planes
+                yield OfAddresses(fact, servers, machines, config.origin, limit)
         if FactName.ETCD_MEMBERS in config.named_states:
             yield VoterCount(FactName.ETCD_MEMBERS, members, config.origin, limit)
         memories = [fact for fact in MEMORY_FACTS if fact in config.named_states]
         units = [name for name in config.named_states if fact_of(name) is FactName.UNIT_STATE]
         for machine in config.machines:
-            here = memories if machine in config.control_planes else []
+            here = [
+                fact
+                for fact in memories
+                if machine in (config.members if fact.is_of_etcd else config.control_planes)
+            ]
             if units or here:
                 yield Inside(machine, self._shell(machine), units, here, config.origin, limit)
 

@@ -76,9 +76,7 @@ def _members(history: History) -> Iterator[PromiseOutcome]:
         promised += ", with every acknowledged write"
     for t, held in history.events(events.Members):
         broken = list(_differences(held, history.given_up()))
-        silent = [
-            name for name in history.control_planes if name not in held.hashes or name not in held.keys
-        ]
+        silent = [name for name in history.members if name not in held.hashes or name not in held.keys]
         if broken:
             standing, seen = PromiseStatus.BROKEN, "; ".join(broken)
         elif silent or not held.hashes:

@@ -13,7 +13,7 @@ from support.scenario_files import KNOWN
 from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Capability, LabTraits, Needs
-from halab.config.leader_roles import LEADER_ROLES, LEASED_ROLES
+from halab.config.leader_roles import ETCD, LEADER_ROLES, LEASED_ROLES
 from halab.config.load_balancer import Balancer
 from halab.config.probe import ProbeName
 from halab.config.quantities import Bounds, format_count, format_duration, format_share
@@ -93,7 +93,8 @@ def test_every_place_of_a_fault_has_its_kinds_of_machines() -> None:
 
 def test_every_leader_is_a_target_a_fact_and_a_sampled_state() -> None:
     for role in LEADER_ROLES:
-        assert ROLES[role.leader] == {TargetKind.CONTROL_PLANE}
+        machines = {TargetKind.CONTROL_PLANE, *([TargetKind.ETCD] if role is ETCD else [])}
+        assert ROLES[role.leader] == machines
         assert FactName(role.leader).is_sampled
     assert all(FactName(role.holder).is_sampled for role in LEASED_ROLES)
 

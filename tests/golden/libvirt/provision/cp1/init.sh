@@ -137,8 +137,9 @@ networking:
 etcd:
   local:
     imageTag: 3.7.3-0
-    # By default etcd sends 10 heartbeats a second, and elects after a second without one: too fast for an emulated CPU.
     extraArgs:
+      # By default etcd sends 10 heartbeats a second, and elects after a second without one: too fast for an emulated
+      # processor.
       - name: heartbeat-interval
         value: "1000"
       - name: election-timeout
