@@ -88,7 +88,7 @@ class Status:
             roles.append(f"backend {self.seen.backends[machine]}")
         if machine in self.seen.holders:
             roles.append(f"has {self.lab.virtual_address}")
-        if machine in self.seen.members:
+        if self.lab.has_external_etcd and machine in self.seen.members:
             roles.append("etcd member")
         if self.lab.machine(machine) in self.lab.balancers:
             own = self.lab.balancer_file

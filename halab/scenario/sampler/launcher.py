@@ -59,7 +59,6 @@ class SamplerConfig:
     namespace: str
     credentials: str
     control_planes: dict[str, str]
-    members: dict[str, str]
     nodes: list[str]
     statistics: str | None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
@@ -67,6 +66,7 @@ class SamplerConfig:
     state_hertz: float = RATE_HERTZ
     tunnel: str | None = None
     ssh_config: str = ""
+    members: dict[str, str] = field(default_factory=dict)
     machines: list[str] = field(default_factory=list)
     balancers: list[str] = field(default_factory=list)
     virtual_address: str | None = None

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from support.fakes import FakeApi, captured
+from support.fakes import FakeApi, captured, lab_of
 
 from halab.cluster import kube
 from halab.errors import Unreachable
@@ -35,7 +35,7 @@ def pod(pods: Any, name: str) -> Any:
 
 
 def missing(pods: Any) -> list[str]:
-    return kube.missing_pods(pods, kube.expected_pods(CONTROL_PLANES))
+    return kube.missing_pods(pods, kube.expected_pods(lab_of()))
 
 
 def test_a_steady_lab_lacks_nothing(nodes: Any, pods: Any) -> None:
@@ -61,8 +61,8 @@ def test_a_node_that_never_reported_is_not_ready(nodes: Any) -> None:
 
 
 def test_kubeadm_creates_four_pods_per_control_plane() -> None:
-    assert len(kube.expected_pods(CONTROL_PLANES)) == 12
-    assert "kube-controller-manager-cp2" in kube.expected_pods(CONTROL_PLANES)
+    assert len(kube.expected_pods(lab_of())) == 12
+    assert "kube-controller-manager-cp2" in kube.expected_pods(lab_of())
 
 
 def test_an_absent_static_pod_is_missing(pods: Any) -> None:
@@ -104,6 +104,12 @@ def test_a_lease_that_was_released_has_no_holder(leases: Any) -> None:
     assert kube.holders([]) == {"kube-scheduler": None, "kube-controller-manager": None}
 
 
+def test_the_api_does_not_know_etcd_on_machines_of_its_own() -> None:
+    expected = kube.expected_pods(lab_of(etcd={"topology": "external"}))
+    assert len(expected) == 9
+    assert not any("etcd" in pod for pod in expected)
+
+
 def test_nodes_pods_and_leaders_are_read_from_the_api(nodes: Any, pods: Any, leases: Any) -> None:
     api: Any = FakeApi({
         "/api/v1/nodes": nodes,
@@ -111,7 +117,7 @@ def test_nodes_pods_and_leaders_are_read_from_the_api(nodes: Any, pods: Any, lea
         "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases": leases,
     })  # fmt: skip
     assert kube.nodes_not_ready(api, set(CONTROL_PLANES)) == []
-    assert kube.pods_not_running(api, kube.expected_pods(CONTROL_PLANES)) == []
+    assert kube.pods_not_running(api, kube.expected_pods(lab_of())) == []
     assert kube.leaders(api)["kube-scheduler"] == "cp1"
 
 

@@ -87,7 +87,7 @@ def test_the_seed_decides_which_control_plane_is_chosen(guests: FakeGuests) -> N
 
 def test_a_lab_of_one_has_no_follower(guests: FakeGuests) -> None:
     alone = FakeGuests({"cp1: ": status(1, 1)})
-    with pytest.raises(LabProblem, match="one control plane"):
+    with pytest.raises(LabProblem, match="one member"):
         resolve("etcd-follower", alone, control_planes=1)
 
 
@@ -101,7 +101,7 @@ def test_an_unknown_target_names_the_known_ones(guests: FakeGuests) -> None:
         resolve("cp9", guests)
     assert caught.value.hint == (
         "the lab has lb1, cp1, cp2, cp3, lb, all-lb, vip-holder, all, all-cp, any-cp, etcd-leader, etcd-follower,"
-        " etcd-followers, kcm-leader, scheduler-leader"
+        " etcd-followers, all-etcd, kcm-leader, scheduler-leader"
     )
 
 
@@ -153,7 +153,7 @@ def test_a_fault_is_refused_on_machines_that_it_makes_no_sense_on(
     fitting = set()
     for machine in ("lb1", "cp1", "w1"):
         try:
-            require_target(fault(target=target), machine)
+            require_target(lab_of(), fault(target=target), {}, machine)
         except BadUsage as error:
             assert str(target) in error.message
         else:
