@@ -185,11 +185,11 @@ def votes(guests: Guests, machine: str, joining: str) -> bool:
 
 
 def voting(guests: Guests, lab: Lab, machine: str) -> list[str]:
-    """The control planes whose members have a vote in the list of `machine`'s etcd, started or not."""
+    """The machines whose members have a vote in the list of `machine`'s etcd, started or not."""
     output = _member_list(guests, machine)
     return [
         peer.name
-        for peer in lab.control_planes
+        for peer in lab.members
         if any(not member.get("isLearner") for member in parse_members_of(output, str(peer.address)))
     ]
 

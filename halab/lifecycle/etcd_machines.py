@@ -23,6 +23,7 @@ _LAST_ERROR = (
     "find /var/log/pods -path '*/kube-system_etcd-*.log' -exec cat {} + 2>/dev/null | "
     "cut -d ' ' -f 4- | grep -E '\"level\":\"(error|fatal|panic)\"|^[^{]*(rror|nvalid)' | tail -n 1"
 )
+_CA = "the CA of etcd"
 # Where API servers keep everything. Other programs may have keys elsewhere.
 _REGISTRY = "/registry/"
 
@@ -90,7 +91,7 @@ class EtcdMachines:
         self._guests.run(
             member, etcd.command(f"del --prefix {_REGISTRY}", limit_seconds=30), timeout_seconds=40
         )
-        client = self._secret(member, "etcd-client.sh")
+        client = self._secret(member, "etcd-client.sh", "a certificate for API servers")
         self._put(control_plane, "etcd-client", client)
 
     def _found(self, names: list[str]) -> int:
@@ -99,7 +100,7 @@ class EtcdMachines:
         They are marked when all of them answer. If this was interrupted before, it is repeated, and changes nothing of
         what is already right.
         """
-        ca = self._secret(names[0], "etcd-ca.sh")
+        ca = self._secret(names[0], "etcd-ca.sh", _CA)
         changes = on_all(names, lambda name: self._start(name, "new", ca))
         deadline = self._deadline(_START_SECONDS)
         wait_for("etcd to answer on all its machines", partial(self._require_answers, names), deadline)
@@ -115,7 +116,7 @@ class EtcdMachines:
         deadline = self._deadline(_START_SECONDS)
         departure.remove_members(self._lab, self._guests, self._clock, peer, machine)
         wait_for(f"etcd on {peer} to add {machine.name}", partial(self._add, machine, peer), deadline)
-        changes = self._start(machine.name, "existing", self._secret(peer, "etcd-ca.sh"))
+        changes = self._start(machine.name, "existing", self._secret(peer, "etcd-ca.sh", _CA))
         wait_for(f"etcd on {machine.name} to vote", partial(self._promote, machine, peer), deadline)
         self._mark(machine.name)
         return changes
@@ -165,8 +166,8 @@ class EtcdMachines:
     def _put(self, machine: str, file: str, secret: str) -> None:
         self._guests.run(machine, f"install -D -m 0600 /dev/stdin /run/halab/{file}", input=f"{secret}\n")
 
-    def _secret(self, machine: str, script: str) -> str:
-        return secrets.printed(self._guests, self._work, machine, script, self._limit(_SCRIPT_SECONDS))
+    def _secret(self, machine: str, script: str, what: str) -> str:
+        return secrets.printed(self._guests, self._work, machine, script, what, self._limit(_SCRIPT_SECONDS))
 
     def _deadline(self, seconds: float) -> Deadline:
         return Deadline.after(self._clock, self._limit(seconds))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 from support.fakes import lab_of
 
@@ -12,7 +14,7 @@ from halab.topology.files import HostValues
 from halab.topology.lab import Lab
 
 HOST = HostValues(work="/w", identity="here", base="box", private_key="key", public_key="pub", proxies={})
-EXTERNAL = {"etcd": {"topology": "external"}}
+EXTERNAL: dict[str, Any] = {"etcd": {"topology": "external"}}
 
 
 def names(lab: Lab, which: str) -> list[str]:

@@ -66,6 +66,7 @@ def test_the_data_for_programs_has_needs_steps_and_promises(mine: Path, capsys: 
         "control_planes": 3,
         "workers": 1,
         "balancers": 1,
+        "members": 1,
         "kubernetes": ">=1.35",
         "load_balancer": "haproxy",
         "capabilities": ["nft-numgen", "own-kernel"],

@@ -96,6 +96,13 @@ put 0755 /usr/local/lib/halab/pod-routes <<'EOF'
 set -euo pipefail
 ip route replace 10.244.11.0/24 via 10.213.0.11
 ip route replace 10.244.13.0/24 via 10.213.0.13
+# nodes that have left the lab
+ip -4 route show root 10.244.0.0/16 | while read -r pods via address _; do
+  case ' 10.244.11.0/24 10.244.12.0/24 10.244.13.0/24 ' in
+    *" $pods "*) ;;
+    *) [ "$via" != via ] || ip route del "$pods" via "$address" ;;
+  esac
+done
 EOF
 put 0644 /etc/systemd/system/halab-pod-routes.service <<'EOF'
 [Unit]
@@ -171,6 +178,10 @@ sysctl -q -p /etc/sysctl.d/91-halab-node.conf
 
 [ -z "$changed" ] || systemctl daemon-reload
 systemctl enable -q --now halab-pod-routes.service
+# the unit stays active after it has run: other machines of the lab may be new, or gone
+case $changed in
+  *lib/halab/pod-routes*) systemctl restart halab-pod-routes.service ;;
+esac
 case $changed in
   *containerd/config.toml*) systemctl restart containerd.service ;;
 esac

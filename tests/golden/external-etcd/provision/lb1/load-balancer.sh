@@ -142,7 +142,8 @@ frontend statistics
 EOF
 haproxy -c -q -f /etc/haproxy/haproxy.cfg || fail 'the load balancer rejects its configuration: /etc/haproxy/haproxy.cfg'
 systemctl disable -q --now nginx.service
+# a restart would refuse clients for a moment
 case $changed in
-  */etc/haproxy/haproxy.cfg*) systemctl restart haproxy.service ;;
+  */etc/haproxy/haproxy.cfg*) systemctl reload-or-restart haproxy.service ;;
 esac
 systemctl enable -q --now haproxy.service
