@@ -11,6 +11,7 @@ import click
 
 from halab.cli.complete import drill_names
 from halab.cli.console import echo
+from halab.cli.drill_benchmark import benchmark
 from halab.cli.drill_prove import prove, reset_named, seed_option
 from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
 from halab.errors import ExitCode
@@ -245,6 +246,7 @@ def history(file: Path, as_json: bool) -> None:
 
 
 drill_command.add_command(prove)
+drill_command.add_command(benchmark)
 
 
 def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from support.drill_room import DrillRoom
 
 from halab.cli import main
 from halab.config.twin import Verdict
-from halab.drill import attempt, library, play, prove
+from halab.drill import attempt, benchmark, library, play, prove
 from halab.drill.attempt import Ending, Outcome
 from halab.drill.grade import TaskState
 from halab.errors import LabProblem
@@ -31,6 +31,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrillRoom:
     for name in ("start", "status", "check", "answer", "hint", "give_up", "reset", "put_back"):
         monkeypatch.setattr(play, name, partial(getattr(play, name), deps=made.deps))
     monkeypatch.setattr(prove, "prove_all", partial(prove.prove_all, deps=made.deps, act=made.act))
+    monkeypatch.setattr(benchmark, "benchmark", partial(benchmark.benchmark, deps=made.deps))
     return made
 
 
@@ -323,3 +324,45 @@ def test_a_lab_without_a_snapshot_is_named(room: DrillRoom, capsys: Shown) -> No
     )
     assert main(["drill", "start", "./mine.yml"]) == 3
     assert "no snapshot" in capsys.readouterr().err
+
+
+def test_a_benchmark_prints_a_line_for_each_attempt_and_a_table(room: DrillRoom, capsys: Shown) -> None:
+    words = ["drill", "benchmark", "./mine.yml", "--responder", "false", "--attempts", "2", "--seed", "7"]
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert "✗ mine (seed 7): failed, 0 % after 0.0 s" in shown.err
+    assert "the responder exited with code 1: " in shown.err
+    assert shown.out.splitlines() == [
+        "DRILL  ATTEMPTS  PASSED  NOT GRADED  MEDIAN SCORE  MEDIAN TIME",
+        "mine   2         0       0           0 %           0.0 s",
+    ]
+
+
+def test_the_responder_gets_the_situation_and_the_tasks_and_not_the_break(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    words = ["drill", "benchmark", "./mine.yml", "--responder", "cat", "--json"]
+    assert main(words) == 1
+    [each] = json.loads(capsys.readouterr().out)
+    told = Path(each["responder"]["log"]).read_text()
+    assert json.loads(told)["situation"] == "One is missing."
+    assert not [secret for secret in SECRETS if secret in told]
+    assert each["outcome"]["ending"] == "final"
+
+
+@pytest.mark.parametrize(
+    "words", [["--responder", "a 'b"], ["--responder", ""], ["--responder", "true", "--limit", "soon"]]
+)
+def test_a_benchmark_without_a_usable_responder_is_a_usage_error(
+    words: list[str], room: DrillRoom, capsys: Shown
+) -> None:
+    assert main(["drill", "benchmark", "./mine.yml", *words]) == 2
+    assert "--responder" in capsys.readouterr().err
+    assert room.did == []
+
+
+def test_a_responder_that_does_not_exist_names_the_way_to_restore_the_lab(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    assert main(["drill", "benchmark", "./mine.yml", "--responder", "./no-such-program"]) == 3
+    assert "halab drill reset" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+"""`halab drill benchmark`: a program as the learner."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from halab.cli.complete import drill_names
+from halab.cli.console import duration, echo, table
+from halab.cli.drill_prove import reset_named, seed_option
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+
+if TYPE_CHECKING:
+    from halab.drill.benchmark import Attempted
+
+_MARKS = {"pass": "✓", "fail": "✗", "error": "?", "skip": "-"}
+_WORDS = {"pass": "passed", "fail": "failed", "error": "could not be graded", "skip": "skipped"}
+
+
+@click.command("benchmark")
+@file_option
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=drill_names)
+@click.option(
+    "--responder", required=True, metavar="COMMAND",
+    help="Run this command for each attempt. It gets the situation and the tasks as JSON on its input.",
+)  # fmt: skip
+@click.option(
+    "--attempts", "count", type=click.IntRange(1, 1000), default=1, show_default=True,
+    help="Attempt each drill this many times.",
+)  # fmt: skip
+@click.option("--limit", default="15m", show_default=True, help="End the responder after this time.")
+@seed_option
+@json_option
+def benchmark(
+    file: Path, names: Sequence[str], responder: str, count: int, limit: str, seed: int | None, as_json: bool
+) -> int:
+    """Let a program attempt drills, and grade it like a learner.
+
+    For each attempt, halab restores the lab, breaks it and runs the responder in the folder of the lab. When the
+    responder exits, or after the limit, the attempt is graded as it is. With --seed, the attempts use that seed and the
+    following ones. Exit code: 0 every attempt passed, 1 one failed, 3 one could not be made or graded.
+
+    \b
+    Example:
+      halab drill benchmark --responder ./responder.sh wrong-etcd-port
+      halab drill benchmark --responder 'python agent.py' --attempts 5 --json wrong-door wrong-etcd-port
+    """
+    from halab.cli.console import progress
+    from halab.cli.verdicts import exit_code
+    from halab.config.quantities import seconds_of
+    from halab.drill import benchmark as benchmarking
+
+    try:
+        command, limit_seconds = shlex.split(responder), seconds_of(limit)
+    except ValueError as error:
+        raise click.UsageError(f"--responder or --limit: {error}") from error
+    if not command or limit_seconds == 0:
+        raise click.UsageError("--responder needs a command, and --limit a time above 0")
+    lab_dir = lab_dir_of(file)
+
+    respond = benchmarking.Responder(command, limit_seconds).respond
+    made: list[Attempted] = []
+    with reset_named(lab_dir):
+        for each in benchmarking.benchmark(lab_dir, names, respond, progress(), count=count, seed=seed):
+            made.append(each)
+            if not as_json:
+                echo("\n".join(_lines(each)), err=True)
+    if as_json:
+        print_json([benchmarking.as_data(each) for each in made])
+    else:
+        _print_scores(made)
+    return exit_code([str(each.verdict) for each in made])
+
+
+def _lines(each: Attempted) -> Iterator[str]:
+    """One attempt: its verdict and score, and where the output of the responder is."""
+    outcome, response = each.outcome, each.response
+    score = f", {outcome.score} % after {duration(outcome.seconds)}" if outcome else ""
+    yield f"{_MARKS[each.verdict]} {each.drill} (seed {each.seed}): {_WORDS[each.verdict]}{score}"
+    if each.reason:
+        yield f"    {each.reason}"
+    if response:
+        ended = (
+            "was ended after its time limit"
+            if response.code is None
+            else f"exited with code {response.code}"
+        )
+        yield f"    the responder {ended}: {response.log}"
+
+
+def _print_scores(made: Sequence[Attempted]) -> None:
+    from halab.drill.benchmark import scores
+
+    table(
+        ["DRILL", "ATTEMPTS", "PASSED", "NOT GRADED", "MEDIAN SCORE", "MEDIAN TIME"],
+        [
+            (score.drill, score.attempts, score.passed, score.errors,
+             "-" if score.median_score is None else f"{score.median_score:g} %",
+             "-" if score.median_seconds is None else duration(score.median_seconds))
+            for score in scores(made)
+        ],
+    )  # fmt: skip

@@ -1,0 +1,208 @@
+"""Drills as a benchmark: a program solves them instead of a person, several times, and is graded in the same way."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from halab import process
+from halab.config.twin import Verdict
+from halab.drill import attempt as attempts
+from halab.drill import briefing, library, play
+from halab.drill.attempt import Attempt, Outcome
+from halab.drill.play import REAL_DEPS, DrillDeps, View
+from halab.errors import HalabError, HostProblem, TimedOut, Unable
+from halab.lifecycle.lab import LabDir
+from halab.progress import Progress
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a responder did. `code` is its exit code, None if it was ended after its time limit."""
+
+    code: int | None
+    seconds: float
+    log: Path
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """One attempt of a responder at a drill. `reason` is why it has no outcome; empty if it has one."""
+
+    drill: str
+    seed: int
+    response: Response | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    skipped: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """An attempt that the responder ended without a grade fails. One that could not be made is an error."""
+        if self.skipped:
+            return Verdict.SKIP
+        if self.outcome is None:
+            return Verdict.ERROR
+        return self.outcome.verdict or Verdict.FAIL
+
+
+@dataclass(frozen=True)
+class Score:
+    """The attempts at one drill. The medians are of the attempts that have an outcome; None if none has one."""
+
+    drill: str
+    attempts: int
+    passed: int
+    errors: int
+    median_score: float | None
+    median_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Responder:
+    """A command that is run in the folder of the lab for each attempt. It gets the briefing as JSON on its input."""
+
+    command: Sequence[str]
+    limit_seconds: float
+
+    def respond(self, lab_dir: LabDir, briefing: str, log: Path) -> Response:
+        """Run the command to its end, or to its time limit. What it prints is in the log."""
+        begun = time.monotonic()
+        code: int | None = None
+        with suppress(TimedOut):
+            # with all variables: the responder may need a key of its own
+            code = process.run(
+                self.command,
+                timeout_seconds=self.limit_seconds,
+                input=briefing,
+                cwd=lab_dir.file.absolute().parent,
+                env=os.environ,
+                log=log,
+                check=False,
+            ).code
+        return Response(code, time.monotonic() - begun, log)
+
+
+Respond = Callable[[LabDir, str, Path], Response]
+
+
+def benchmark(
+    lab_dir: LabDir,
+    names: Sequence[str],
+    respond: Respond,
+    progress: Progress,
+    *,
+    count: int = 1,
+    seed: int | None = None,
+    deps: DrillDeps = REAL_DEPS,
+) -> Iterator[Attempted]:
+    """Let a responder attempt each drill `count` times, each time on a restored lab. The attempts are in the history.
+
+    With `seed`, the attempts at a drill have the seeds from that one on; without it, random ones.
+
+    Raises BadUsage or BadFile before the first attempt if a drill cannot be read, and the error of a lab that cannot be
+    restored.
+    """
+    for name in names:
+        library.find(name)
+    for name in names:
+        for number in range(count):
+            used = secrets.randbelow(10**6) if seed is None else seed + number
+            title = library.find(name, used).name
+            try:
+                view = play.start(lab_dir, name, progress, seed=used, deps=deps)
+            except Unable as error:
+                yield Attempted(title, used, reason=error.message, skipped=True)
+                break
+            log = _log(lab_dir, view.attempt)
+            with progress.step(f"attempt {number + 1} of {count} at {title}, seed {used}") as step:
+                response = respond(lab_dir, _briefing(lab_dir, view), log)
+                step.done(
+                    "ended after its time limit" if response.code is None else f"exit code {response.code}"
+                )
+            yield _graded(lab_dir, view.attempt, response, progress, deps)
+
+
+def scores(attempted: Sequence[Attempted]) -> list[Score]:
+    """The attempts of each drill together, in the order of the drills. Skipped drills are left out."""
+    drills = dict.fromkeys(each.drill for each in attempted if not each.skipped)
+    return [_score(drill, [each for each in attempted if each.drill == drill]) for drill in drills]
+
+
+def _score(drill: str, made: Sequence[Attempted]) -> Score:
+    outcomes = [each.outcome for each in made if each.outcome]
+    return Score(
+        drill,
+        attempts=len(made),
+        passed=sum(each.verdict is Verdict.PASS for each in made),
+        errors=sum(each.verdict is Verdict.ERROR for each in made),
+        median_score=statistics.median(outcome.score for outcome in outcomes) if outcomes else None,
+        median_seconds=statistics.median(outcome.seconds for outcome in outcomes) if outcomes else None,
+    )
+
+
+def _briefing(lab_dir: LabDir, view: View) -> str:
+    told = briefing.as_data(view, lambda text: play.told(lab_dir, view.attempt, text))
+    return json.dumps(told, indent=2) + "\n"
+
+
+def _log(lab_dir: LabDir, attempt: Attempt) -> Path:
+    folder = lab_dir.work.runs / "responders"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostProblem(f"cannot write {folder}: {error.strerror}") from error
+    return folder / f"{attempt.started:%Y%m%d-%H%M%S}-{attempt.drill}.log"
+
+
+def _graded(
+    lab_dir: LabDir, attempt: Attempt, response: Response, progress: Progress, deps: DrillDeps
+) -> Attempted:
+    """Grade an attempt as it is now, unless the responder has ended it itself; then restore the lab."""
+    reason = ""
+    if _is_on(lab_dir, attempt):
+        try:
+            play.check(lab_dir, progress, is_final=True, deps=deps)
+        except HalabError as error:
+            reason = error.message
+        play.put_back(lab_dir, progress, deps=deps)
+    ended = [each for each in attempts.history(lab_dir.work) if _is_of(each, attempt)]
+    outcome = ended[-1] if ended else None
+    return Attempted(attempt.drill, attempt.seed, response, outcome, reason if outcome is None else "")
+
+
+def _is_on(lab_dir: LabDir, attempt: Attempt) -> bool:
+    return lab_dir.work.attempt.exists() and attempts.load(lab_dir.work).started == attempt.started
+
+
+def _is_of(outcome: Outcome, attempt: Attempt) -> bool:
+    # the history has whole seconds
+    begun = attempt.started.replace(microsecond=0)
+    return (outcome.drill, outcome.seed, outcome.started) == (attempt.drill, attempt.seed, begun)
+
+
+def as_data(each: Attempted) -> Mapping[str, object]:
+    """An attempt for programs."""
+    response = each.response
+    return {
+        "drill": each.drill,
+        "seed": each.seed,
+        "verdict": str(each.verdict),
+        "reason": each.reason,
+        "responder": {
+            "code": response.code,
+            "timed_out": response.code is None,
+            "seconds": round(response.seconds, 1),
+            "log": str(response.log),
+        }
+        if response
+        else None,
+        "outcome": attempts.as_data(each.outcome) if each.outcome else None,
+    }
