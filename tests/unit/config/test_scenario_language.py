@@ -248,7 +248,8 @@ def test_every_fact_is_sampled_or_read_of_some_machine() -> None:
     for fact in FactName:
         assert fact.is_sampled is not fact.endswith("-started")
         assert bool(fact.kinds) is fact.is_of_a_machine
-        if fact.traits.values is not None:
+        # how many members are good depends on the lab
+        if fact.traits.values is not None and fact is not FactName.ETCD_MEMBERS:
             assert fact.traits.good_value in fact.traits.values
 
 
