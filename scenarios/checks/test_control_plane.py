@@ -6,27 +6,31 @@ ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt"
     " --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key"
 )
-COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
-def test_every_component_has_one_process_on_every_control_plane(control_planes):
-    for name, host in control_planes.items():
+def hosts(control_planes, members):
+    """All machines with static pods of kubeadm."""
+    return {**control_planes, **members}
+
+
+def test_every_component_has_one_process_on_every_machine_that_it_belongs_to(lab, control_planes, members):
+    for name, host in hosts(control_planes, members).items():
         running = host.check_output("ps -eo comm=").splitlines()
-        for component in COMPONENTS:
+        for component in lab.static_pods(lab.machine(name)):
             # the kernel keeps 15 characters of a name
             found = running.count(component[:15])
             assert found == 1, f"{component} on {name}: {found} processes"
 
 
-def test_kubelet_and_containerd_run(control_planes):
-    for name, host in control_planes.items():
+def test_kubelet_and_containerd_run(control_planes, members):
+    for name, host in hosts(control_planes, members).items():
         states = host.run("systemctl is-active kubelet containerd").stdout.split()
         assert states == ["active", "active"], f"kubelet and containerd on {name}"
 
 
-def test_the_manifest_folder_holds_the_four_manifests_and_nothing_else(control_planes):
-    expected = sorted(f"{component}.yaml" for component in COMPONENTS)
-    for name, host in control_planes.items():
+def test_the_manifest_folder_holds_the_manifests_of_kubeadm_and_nothing_else(lab, control_planes, members):
+    for name, host in hosts(control_planes, members).items():
+        expected = sorted(f"{component}.yaml" for component in lab.static_pods(lab.machine(name)))
         # in one command, since each takes 40 ms
         found, held = host.check_output(
             "ls -A /etc/kubernetes/manifests; echo -; ls -d /etc/kubernetes/halab-held || true"
@@ -35,21 +39,21 @@ def test_the_manifest_folder_holds_the_four_manifests_and_nothing_else(control_p
         assert not held.strip(), f"a held manifest is left on {name}"
 
 
-def test_etcd_has_every_member_started_and_none_is_a_learner(control_planes):
-    host = next(iter(control_planes.values()))
-    members = json.loads(host.check_output(f"{ETCDCTL} member list --write-out=json"))["members"]
-    assert sorted(member["name"] for member in members) == sorted(control_planes)
-    assert not any(member.get("isLearner") for member in members)
+def test_etcd_has_every_member_started_and_none_is_a_learner(members):
+    host = next(iter(members.values()))
+    listed = json.loads(host.check_output(f"{ETCDCTL} member list --write-out=json"))["members"]
+    assert sorted(member["name"] for member in listed) == sorted(members)
+    assert not any(member.get("isLearner") for member in listed)
 
 
-def test_etcd_members_hold_the_same_keys(control_planes):
+def test_etcd_members_hold_the_same_keys(members):
     """Members of one cluster hash to the same value at the same revision."""
     status = json.loads(
-        next(iter(control_planes.values())).check_output(f"{ETCDCTL} endpoint status --write-out=json")
+        next(iter(members.values())).check_output(f"{ETCDCTL} endpoint status --write-out=json")
     )
     revision = status[0]["Status"]["header"]["revision"]
     hashes = {}
-    for name, host in control_planes.items():
+    for name, host in members.items():
         output = host.check_output(f"{ETCDCTL} endpoint hashkv --rev={revision} --write-out=json")
         hashes[name] = json.loads(output)[0]["HashKV"]["hash"]
     assert len(set(hashes.values())) == 1, hashes

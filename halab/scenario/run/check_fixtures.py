@@ -1,6 +1,6 @@
 """The fixtures of check files: a pytest plugin, and the only module that uses testinfra.
 
-Testinfra's own `host` is not used: a check names its machine (`lb`, `control_planes`, `machine`).
+Testinfra's own `host` is not used: a check names its machine (`lb`, `control_planes`, `members`, `machine`).
 """
 
 from __future__ import annotations
@@ -120,6 +120,12 @@ def lb(lab: Lab, machine: Callable[[str], Host]) -> Host:
 def control_planes(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
     """Name → control plane."""
     return {known.name: machine(known.name) for known in lab.control_planes}
+
+
+@pytest.fixture(scope="session")
+def members(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
+    """Name → machine with a member of etcd: the control planes, or the machines of etcd's own."""
+    return {known.name: machine(known.name) for known in lab.members}
 
 
 @pytest.fixture(scope="session")
