@@ -58,5 +58,5 @@ def _warn(lab_dir: LabDir, size: LabSize) -> None:
     from halab.config.lab_rules import even_members
 
     warning = even_members(size.control_planes)
-    if warning:
+    if warning and not lab_dir.written.etcd.is_external:
         echo(f"warning: {warning}", err=True)

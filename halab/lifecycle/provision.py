@@ -74,7 +74,8 @@ class Provisioner:
 
         With `balancers_last`, the load balancers send nothing to a new control plane before it has joined.
         """
-        first = self._lab.nodes if balancers_last else self._lab.machines
+        balancers = self._lab.balancers if balancers_last else ()
+        first = [machine for machine in self._lab.machines if machine not in balancers]
         changes = self._set_up_machines(first)
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
         if not all(joined.values()):

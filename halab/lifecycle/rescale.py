@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from halab.clock import RealClock
 from halab.cluster import departure, etcd, taints, voters
+from halab.cluster.kube import KUBECTL
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
 from halab.errors import CommandFailed, HalabError, LabProblem
@@ -174,8 +176,8 @@ class _Plans:
         guests, clock, guide = self.guests, RealClock(), self._guide()
         how = "it did not answer" if self._is_there(machine) else "it did not run"
         if self._answers(machine):
-            if machine in self.largest.control_planes:
-                voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.control_planes)
+            if machine in self.largest.members:
+                voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.members)
             guests.run(machine.name, f"{departure.END_KUBEADM}; {departure.UNMARK}")
             self._drain(machine, guide)
             how = self._reset(machine)
@@ -239,8 +241,14 @@ class _Plans:
         work.known_hosts.unlink(missing_ok=True)
 
     def _guide(self) -> str:
-        """A control plane that stays, and whose etcd member has a leader."""
-        return etcd.healthy_peer(self.guests, self.goal, "")
+        """A control plane that stays and works: its etcd member has a leader, or its API server is ready."""
+        if not self.goal.has_external_etcd:
+            return etcd.healthy_peer(self.guests, self.goal, "")
+        for machine in self.goal.control_planes:
+            with suppress(HalabError):
+                self.guests.run(machine.name, f"{KUBECTL} get --raw=/readyz")
+                return machine.name
+        raise LabProblem("no control plane that stays is ready", hint="`halab status` shows what is wrong")
 
     def _provisioner(self) -> Provisioner:
         images = own_files.read(self.lab_dir).images

@@ -46,10 +46,12 @@ class World:
     kind: ProviderKind = ProviderKind.DOCKER
     saved: list[Saved] = field(default_factory=list)
     fails_at: str = ""
+    # the machines of an etcd of its own
+    etcd: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.guests.answers = {"": self._answer}
-        self.there = {"lb1", *self.joined}
+        self.there = {"lb1", *self.etcd, *self.joined}
 
     def _answer(self, call: Call) -> str | Completed:
         text = f"{call.command}\n{call.input or ''}"
@@ -61,9 +63,10 @@ class World:
                 if what == self.fails_at:
                     raise CommandFailed("no", code=1, output="no budget")
         if "test -e /etc/kubernetes/halab-joined" in text:
-            return Completed(0 if call.machine in self.joined else 1, "", "")
+            return Completed(0 if call.machine in {*self.joined, *self.etcd} else 1, "", "")
         if "member list" in text:
-            return json.dumps({"members": [self._member(name) for name in sorted(self.joined)]})
+            listed = sorted(self.etcd or self.joined)
+            return json.dumps({"members": [self._member(name) for name in listed]})
         if moved := re.search("move-leader ([0-9a-f]+)", text):
             self.leader = f"cp{int(moved[1], 16) - 10}"
         if removed := re.search("member remove ([0-9a-f]+)", text):
@@ -79,18 +82,24 @@ class World:
         return ""
 
     def _member(self, name: str) -> dict[str, Any]:
-        number = 10 + int(name[2:]) if name.startswith("cp") else 0
+        number = _number(name)
         network = labs.allocated(self.lab_dir).network.network_address
         return {"ID": number, "name": name, "peerURLs": [f"https://{network + number}:2380"]}
 
     def _status(self, name: str) -> dict[str, Any]:
-        number, leads = 10 + int(name[2:]), 10 + int(self.leader[2:])
+        number, leads = _number(name), _number(self.leader)
         header = {"member_id": number, "revision": 5}
         return {"header": header, "leader": leads, "raftTerm": 2, "raftIndex": 100 - number}
 
     # what `providers.machines` returns
     def of(self, lab: Lab) -> FakeLabMachines:
         return FakeLabMachines(self, lab)
+
+
+def _number(name: str) -> int:
+    """The last byte of the address of a machine with a member."""
+    first = {"cp": 10, "etcd": 40}.get(name.rstrip("0123456789"), 0)
+    return first + int(name.lstrip("abcdefghijklmnopqrstuvwxyz")) if first else 0
 
 
 _ACTS = {
@@ -146,7 +155,12 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         if size != LabSize.of_file(lab_dir.written):
             allocation.rescale(lab_dir.work.path, Scaled(size, LabSize.of_file(lab_dir.written)))
         (lab_dir.work.path / "kubeconfig").write_text("x")
-        world = World(lab_dir, {machine.name for machine in lab.nodes}, kind=ProviderKind(kind), **options)
+        joined, etcd = (
+            {machine.name for machine in lab.nodes},
+            tuple(machine.name for machine in lab.etcd_machines),
+        )
+        world = World(lab_dir, joined, kind=ProviderKind(kind), etcd=etcd, **options)
+        world.leader = etcd[0] if etcd else world.leader
         monkeypatch.setattr(rescale, "SshGuests", lambda config: world.guests)
         monkeypatch.setattr(rescale, "RealClock", FakeClock)
         monkeypatch.setattr(rescale, "boot", lambda here, machines, progress: _boot(world, machines.lab))
@@ -288,6 +302,24 @@ def test_control_planes_are_free_for_pods_before_the_last_worker_leaves(make: An
     assert only(world, "remove a member", "move the lead") == []
     # no control plane leaves: the load balancer is not touched before
     assert world.did.index("set up on lb1") > world.did.index("destroy w1")
+
+
+def test_a_control_plane_without_a_member_leaves_etcd_alone(make: Any) -> None:
+    text = "name: ha\nprovider: docker\netcd: {topology: external}\n"
+    world = make(text=text)
+    done = rescale.rescale(world.lab_dir, LabSize(2, 0), Recorded())
+    assert done.removed == ("cp3",)
+    assert only(world, "drain", "reset", "delete a node", "destroy") == [
+        "drain on cp1", "reset on cp3", "delete a node on cp1", "destroy cp3",
+    ]  # fmt: skip
+    assert only(world, "remove a member", "move the lead") == []
+
+
+def test_a_lab_whose_api_servers_are_dead_loses_no_machine(make: Any) -> None:
+    world = make(text="name: ha\nprovider: docker\netcd: {topology: external}\n", dead={"cp1", "cp2"})
+    with pytest.raises(LabProblem, match="no control plane that stays is ready"):
+        rescale.rescale(world.lab_dir, LabSize(2, 0), Recorded())
+    assert only(world, "destroy") == []
 
 
 def test_taints_of_the_user_are_left_alone(make: Any) -> None:
