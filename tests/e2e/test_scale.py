@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.cli_driver import UserLab, end, engine_names, lab_in
+from support.cli_driver import UserLab, engine_names, lab_in
 
 SCALE = "e2e-scale"
 
@@ -39,7 +39,7 @@ def nodes(lab: UserLab) -> dict[str, list[str]]:
 
 def members(lab: UserLab) -> list[dict[str, Any]]:
     folder = "/etc/kubernetes/pki/etcd"
-    keys = f"--cacert={folder}/ca.crt --cert={folder}/server.crt --key={folder}/server.key"
+    keys = f"--endpoints=https://127.0.0.1:2379 --cacert={folder}/ca.crt --cert={folder}/server.crt --key={folder}/server.key"
     listed = lab.ok("ssh", "cp1", "--", f"sudo etcdctl {keys} member list --write-out=json")
     return list(json.loads(listed)["members"])
 
@@ -64,7 +64,8 @@ def kill_at(lab: UserLab, step: str, *words: str) -> None:
             break
     assert child.poll() is None, said
     os.kill(child.pid, signal.SIGKILL)
-    end(child)
+    child.wait()
+    child.stdout.close()
 
 
 def require_interrupted(lab: UserLab) -> None:
