@@ -102,7 +102,7 @@ class Provisioner:
 
     def set_up_balancers(self) -> int:
         """Let the load balancers run with the rendered configuration. Return the number of changes."""
-        return self._set_up_machines(self._lab.balancers)
+        return self._set_up_machines(self._lab.balancers) if self._lab.balancers else 0
 
     @property
     def guide(self) -> str:

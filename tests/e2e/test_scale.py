@@ -39,7 +39,8 @@ def nodes(lab: UserLab) -> dict[str, list[str]]:
 
 def members(lab: UserLab) -> list[dict[str, Any]]:
     folder = "/etc/kubernetes/pki/etcd"
-    keys = f"--endpoints=https://127.0.0.1:2379 --cacert={folder}/ca.crt --cert={folder}/server.crt --key={folder}/server.key"
+    keys = f"--cacert={folder}/ca.crt --cert={folder}/server.crt --key={folder}/server.key"
+    keys += " --endpoints=https://127.0.0.1:2379"
     listed = lab.ok("ssh", "cp1", "--", f"sudo etcdctl {keys} member list --write-out=json")
     return list(json.loads(listed)["members"])
 
