@@ -81,6 +81,19 @@ def test_the_report_says_that_there_are_two_load_balancers(recorded: Callable[[M
     assert words not in folder.page.read_text()
 
 
+def test_the_report_says_which_machines_have_a_member_of_etcd(
+    recorded: Callable[[MadeRun], RunFolder],
+) -> None:
+    apart = tuple(MachineNote(f"etcd{number}", "etcd", f"10.213.7.4{number}") for number in (1, 2, 3))
+    meta = replace(META, machines=(*META.machines, *apart))
+    assert meta.members == ("etcd1", "etcd2", "etcd3")
+    assert (meta.setting.etcd, META.setting.etcd) == ("external", "stacked")
+    assert META.members == META.control_planes
+    folder = recorded(MadeRun(meta=meta))
+    report.render(folder)
+    assert "<td>etcd2</td><td>etcd member</td>" in folder.page.read_text()
+
+
 def test_a_run_recorded_without_acceleration_is_read(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     meta = json.loads(folder.meta.read_text())
