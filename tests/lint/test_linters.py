@@ -45,7 +45,11 @@ HOMES = {
 SCRIPTS = sorted(
     path
     for path in [
-        *(each for folder in ("scripts", ".ci", "tests") for each in (ROOT / folder).iterdir()),
+        *(
+            each
+            for folder in ("scripts", ".ci", "tests", "docs/examples")
+            for each in (ROOT / folder).iterdir()
+        ),
         *(ROOT / "templates").rglob("*"),
     ]
     if path.is_file()
