@@ -30,15 +30,15 @@ _WORDS = {"pass": "passed", "fail": "failed", "error": "could not be graded", "s
 )  # fmt: skip
 @click.option(
     "--attempts", "count", type=click.IntRange(1, 1000), default=1, show_default=True,
-    help="Attempt each drill this many times.",
+    help="Run each drill this many times.",
 )  # fmt: skip
-@click.option("--limit", default="15m", show_default=True, help="End the responder after this time.")
+@click.option("--limit", default="15m", show_default=True, help="Stop the responder after this time.")
 @seed_option
 @json_option
 def benchmark(
     file: Path, names: Sequence[str], responder: str, count: int, limit: str, seed: int | None, as_json: bool
 ) -> int:
-    """Let a program attempt drills, and grade it like a learner.
+    """Run a program that attempts drills, and grade it like a learner.
 
     For each attempt, halab restores the lab, breaks it and runs the responder in the folder of the lab. When the
     responder exits, or after the limit, the attempt is graded as it is. With --seed, the attempts use that seed and the
@@ -85,7 +85,7 @@ def _lines(each: Attempted) -> Iterator[str]:
         yield f"    {each.reason}"
     if response:
         ended = (
-            "was ended after its time limit"
+            "was stopped after its time limit"
             if response.code is None
             else f"exited with code {response.code}"
         )

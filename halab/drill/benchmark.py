@@ -125,7 +125,7 @@ def benchmark(
             with progress.step(f"attempt {number + 1} of {count} at {title}, seed {used}") as step:
                 response = respond(lab_dir, _briefing(lab_dir, view), log)
                 step.done(
-                    "ended after its time limit" if response.code is None else f"exit code {response.code}"
+                    "stopped after its time limit" if response.code is None else f"exit code {response.code}"
                 )
             yield _graded(lab_dir, view.attempt, response, progress, deps)
 

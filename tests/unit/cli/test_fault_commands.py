@@ -159,7 +159,7 @@ def test_a_fault_is_shown_with_its_needs_and_its_options() -> None:
     fault = Fault(
         "delay-packets", "Hold packets back.", lambda site, entry: "", nothing_to_heal,
         {"by": Option("a time", example="100ms"), "port": Option("a port", default="")},
-        FaultTarget.ANY, frozenset({"netem"}),
+        FaultTarget.ANY, needs=frozenset({"netem"}),
     )  # fmt: skip
     assert list(fault_lines(fault)) == [
         "delay-packets  (on any machine, needs netem)",
