@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from support.run_builder import MadeRun
+from dataclasses import replace
 
+from support.run_builder import META, MadeRun
+
+from halab.config.expectation import ProbeExpectation
 from halab.scenario.record import events
 from halab.scenario.record.events import Record, SteadyCheckPoint
+from halab.scenario.record.folder import MachineNote
 
 
 def test_events_of_a_kind_come_with_their_times_in_order() -> None:
@@ -34,3 +38,18 @@ def test_an_event_of_a_fault_that_never_started_is_ignored() -> None:
     healed = events.Healed("other", "freeze", "cp1", "cp1")
     history = MadeRun(extra=[Record(30.0, healed)]).evidence().history
     assert [fault.name for fault in history.faults] == ["stopped"]
+
+
+def test_the_others_are_members_for_what_only_members_have() -> None:
+    apart = tuple(MachineNote(f"etcd{number}", "etcd", f"10.213.7.4{number}") for number in (1, 2, 3))
+    run = MadeRun(meta=replace(META, machines=(*META.machines, *apart)))
+    history = run.evidence().history
+
+    def asked(probe: str, on: str) -> list[str | None]:
+        words = {"probe": probe, "on": on, "longest_outage": "5s", "during": "stopped"}
+        return history.machines_asked(1, ProbeExpectation.model_validate(words))
+
+    assert asked("ready-direct", "others") == ["cp1", "cp3"]
+    assert asked("etcd-direct", "others") == ["etcd1", "etcd2", "etcd3"]
+    assert asked("etcd-direct", "all-etcd") == ["etcd1", "etcd2", "etcd3"]
+    assert asked("ready-direct", "all-cp") == ["cp1", "cp2", "cp3"]
