@@ -69,6 +69,12 @@ def ending(view: View, told: Told) -> Iterator[str]:
         # what held once and does not hold at the end has no points
         if name in done:
             yield f"  {name} was done after {duration(seconds)}"
+    if outcome.clients:
+        yield ""
+        yield "What clients saw"
+        width = max(map(len, outcome.clients))
+        for name, saw in outcome.clients.items():
+            yield f"  {name.ljust(width)}  {briefing.clients_in_words(saw)}"
     yield from _section("Debrief", told(view.drill.debrief))
 
 

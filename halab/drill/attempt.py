@@ -39,8 +39,24 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
+class ClientsSaw:
+    """What the requests of one probe met during an attempt.
+
+    `troubles` are the times, from and to, in which some failed; `unknown_seconds` is how long nobody asked.
+    """
+
+    asked: int
+    failed: int
+    troubles: tuple[tuple[float, float], ...] = ()
+    unknown_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended. `verdict` is None for one that ended without a grade."""
+    """How an attempt ended. `verdict` is None for one that ended without a grade.
+
+    `clients` is what clients saw until then, by probe; empty if it was not recorded.
+    """
 
     drill: str
     title: str
@@ -57,6 +73,7 @@ class Outcome:
     checks: int
     tasks: Mapping[str, TaskState]
     held: Mapping[str, float]
+    clients: Mapping[str, ClientsSaw] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +123,9 @@ class Attempt:
         return replace(self, answers={**self.answers, name: given}, held=held)
 
 
-def outcome_of(attempt: Attempt, grade: Grade, ending: Ending, seconds: float) -> Outcome:
+def outcome_of(
+    attempt: Attempt, grade: Grade, ending: Ending, seconds: float, clients: Mapping[str, ClientsSaw]
+) -> Outcome:
     """Only a score that was reached in time, and without giving up, passes."""
     verdict: Verdict | None = grade.verdict
     if ending in (Ending.TIME, Ending.GAVE_UP):
@@ -116,7 +135,7 @@ def outcome_of(attempt: Attempt, grade: Grade, ending: Ending, seconds: float) -
     return Outcome(
         attempt.drill, attempt.title, attempt.seed, attempt.started, round(seconds, 1), ending, verdict,
         grade.score, grade.points, grade.cost, grade.total, attempt.hints, attempt.checks,
-        {task.name: task.state for task in grade.tasks}, attempt.held,
+        {task.name: task.state for task in grade.tasks}, attempt.held, clients,
     )  # fmt: skip
 
 

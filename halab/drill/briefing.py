@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
+from halab.config.quantities import format_duration
+from halab.drill.attempt import ClientsSaw
 from halab.drill.grade import TaskResult
 from halab.drill.play import View
 
@@ -22,6 +25,8 @@ ENDINGS = {
     "reset": "ended without a grade",
 }
 VERDICTS = {"pass": "passed", "fail": "failed", "error": "could not be graded", None: "not graded"}
+
+_MOST_TROUBLES = 3
 
 # Puts the names of machines into a text of the drill.
 Told = Callable[[str], str]
@@ -55,6 +60,9 @@ def as_data(view: View, told: Told) -> dict[str, Any]:
     }  # fmt: skip
     if outcome:
         data["debrief"] = told(drill.debrief)
+        data["clients"] = {
+            name: {**asdict(saw), "in_words": clients_in_words(saw)} for name, saw in outcome.clients.items()
+        }
     return data
 
 
@@ -65,6 +73,24 @@ def note(view: View, task: TaskResult) -> str:
     shown = _seen(view, task)
     between = " " if task.state == "waiting" else ": "
     return f"{IN_WORDS[task.state]}{between}{shown}" if shown else IN_WORDS[task.state]
+
+
+def clients_in_words(saw: ClientsSaw) -> str:
+    """`12 of 400 requests failed, from 0s to 3m5s`."""
+    if not saw.failed:
+        told = f"all {saw.asked} requests were answered"
+    else:
+        periods = [
+            f"from {format_duration(round(start))} to {format_duration(round(end))}"
+            for start, end in saw.troubles
+        ]
+        shown = ", ".join(periods[:_MOST_TROUBLES]) + (" …" if len(periods) > _MOST_TROUBLES else "")
+        told = f"{saw.failed} of {saw.asked} requests failed, {shown}"
+    return (
+        f"{told}; {format_duration(round(saw.unknown_seconds))} not recorded"
+        if saw.unknown_seconds
+        else told
+    )
 
 
 def answers(view: View) -> dict[str, str]:

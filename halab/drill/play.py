@@ -14,7 +14,7 @@ from halab.config import placeholders
 from halab.config.drill import Drill, Hint
 from halab.config.loading import nearest
 from halab.drill import attempt as attempts
-from halab.drill import breaker, library, observer
+from halab.drill import breaker, library, observer, recording
 from halab.drill.attempt import Attempt, Ending, Outcome, Phase
 from halab.drill.breaker import Broken
 from halab.drill.grade import Finding, Grade, TaskState, grade, is_right
@@ -48,6 +48,7 @@ class DrillDeps:
     break_lab: Callable[[LabDir, DrillScript, Progress], Broken] = _break
     observe: Callable[[LabDir, Drill, Attempt, Progress], Mapping[str, Finding]] = _observe
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
+    record: Callable[[LabDir, Attempt, datetime], None] = recording.ensure
 
 
 REAL_DEPS = DrillDeps()
@@ -105,7 +106,18 @@ def start(
                 attempt, phase=Phase.ON, chosen=broken.chosen, objects=broken.objects, started=deps.now()
             )
             attempts.save(lab_dir.work, attempt)
+        _record(lab_dir, attempt, progress, deps)
         return _view(lab_dir.work, attempt, deps)
+
+
+def _record(lab_dir: LabDir, attempt: Attempt, progress: Progress, deps: DrillDeps) -> None:
+    """Let the sampler record what clients see. Without it, the debrief has less to tell, and the grade is the same."""
+    if attempt.is_proof:
+        return
+    try:
+        deps.record(lab_dir, attempt, deps.now())
+    except HalabError as error:
+        progress.say(f"what clients see during the drill is not recorded: {error.message}")
 
 
 @contextmanager
@@ -141,6 +153,8 @@ def check(
     """Check the tasks. The attempt ends if all are done, if the time is over, or if it is final."""
     with _on(lab_dir, "drill check") as attempt:
         drill = library.copied(lab_dir.work, attempt.seed)
+        # after a reboot of the host, no sampler runs
+        _record(lab_dir, attempt, progress, deps)
         # the time of the learner: the check itself may take a minute
         seconds = attempt.seconds(deps.now())
         attempt = attempt.checked(deps.observe(lab_dir, drill, attempt, progress), seconds)
@@ -229,6 +243,7 @@ def _held(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
 
 def _restore(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:
     """Put the lab back, and forget the attempt. The caller holds the lab's lock."""
+    recording.stop(lab_dir.work)
     deps.restore(lab_dir, progress)
     # first the file that says that a drill is on
     lab_dir.work.attempt.unlink(missing_ok=True)
@@ -246,7 +261,9 @@ def _on(lab_dir: LabDir, doing: str) -> Iterator[Attempt]:
 
 
 def _end(work: Work, view: View, ending: Ending) -> View:
-    outcome = attempts.outcome_of(view.attempt, view.grade, ending, view.seconds)
+    saw = recording.seen(work, view.seconds)
+    recording.stop(work)
+    outcome = attempts.outcome_of(view.attempt, view.grade, ending, view.seconds, saw)
     if not view.attempt.is_proof:
         attempts.record(work, outcome)
     attempts.save(work, replace(view.attempt, phase=Phase.OVER, outcome=outcome))

@@ -86,11 +86,18 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
         learner.wait("document.querySelector('.verdict')?.innerText === 'Passed'", 120)
         assert "95 %" in learner.text(".verdict-card")
         assert "listened on port 7443" in learner.text(".debrief")
+        # the sampler in the background saw the failures until the repair
+        for probe in ("ready-via-lb", "read-via-lb", "write-via-lb"):
+            assert probe in learner.text(".saw")
+        assert "requests failed, from" in learner.text(".saw")
         learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'", 300)
         assert learner.errors == trainer.errors == []
 
     [outcome] = json.loads(lab.ok("drill", "history", "--json"))
     assert (outcome["drill"], outcome["verdict"], outcome["hints"]) == (DRILL, "pass", 1)
+    saw = outcome["clients"]["ready-via-lb"]
+    assert 0 < saw["failed"] < saw["asked"]
+    assert saw["troubles"][-1][1] < outcome["seconds"]
     lab.wait_until_steady()
     _interrupt(child)
 

@@ -41,7 +41,7 @@ debrief: It was {held.name}.
 
 @dataclass
 class DrillRoom:
-    """`found` is what every check finds. `did` has all steps.
+    """`found` is what every check finds. `did` has all steps, `recorded` the moments at which a sampler was asked for.
 
     `during` is called in the step of that name, and `errors` are raised by it.
     """
@@ -51,6 +51,7 @@ class DrillRoom:
     errors: dict[str, BaseException] = field(default_factory=dict)
     during: dict[str, Callable[[], None]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
+    recorded: list[float] = field(default_factory=list)
     at: datetime = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
     progress: Recorded = field(default_factory=Recorded)
 
@@ -73,7 +74,9 @@ class DrillRoom:
 
     @property
     def deps(self) -> DrillDeps:
-        return DrillDeps(self._require, self._restore, self._break, self._observe, lambda: self.at)
+        return DrillDeps(
+            self._require, self._restore, self._break, self._observe, lambda: self.at, self._record
+        )
 
     def wait(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
@@ -89,6 +92,11 @@ class DrillRoom:
         self.during.get(name, lambda: None)()
         if name in self.errors:
             raise self.errors[name]
+
+    def _record(self, lab_dir: LabDir, attempt: Attempt, now: datetime) -> None:
+        if "record" in self.errors:
+            raise self.errors["record"]
+        self.recorded.append(attempt.seconds(now))
 
     def _require(self, lab_dir: LabDir) -> None:
         self._step("require")

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from halab import process
+from halab import packages, process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import balancer
 from halab.cluster.api import Credentials
@@ -49,7 +49,8 @@ class SamplerConfig:
     state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
     units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
     `first_write` on: a namespace may have writes of an earlier sampler. Two load balancers, `balancers`, have a
-    `virtual_address`.
+    `virtual_address`. A sampler with a `permit` runs in the background, until that file is gone or `most_seconds` have
+    passed.
     """
 
     probes: list[Probe]
@@ -73,6 +74,8 @@ class SamplerConfig:
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
     first_write: int = 1
+    permit: str | None = None
+    most_seconds: float = 24 * 3600.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -157,6 +160,20 @@ def sampling(config: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
         _await_start(Path(config.states), require_alive)
         yield require_alive
         require_alive()
+
+
+def start_in_background(config: SamplerConfig, log: Path) -> None:
+    """Start a sampler that outlives this process: it ends with its permit. Raises HalabError if it cannot start.
+
+    If another process holds the permit, the new one ends at once.
+    """
+    assert config.permit is not None
+    # setsid ends as soon as it has started the sampler, which then belongs to no command
+    setsid = process.find("setsid", hint=packages.install("util-linux"))
+    process.run(
+        [setsid, "--fork", sys.executable, "-m", "halab.scenario.sampler.process"],
+        input=config.to_json() + "\n", log=log, env=process.same_modules(), timeout_seconds=_START_SECONDS,
+    )  # fmt: skip
 
 
 def _await_start(states: Path, require_alive: Callable[[], None]) -> None:

@@ -1,7 +1,8 @@
 """The process of the sampler: sampler/launcher.py starts it, and it exits at the end of its standard input.
 
-So it does not outlive a halab that was killed. Every sample is a line on disk before the next one is due. The exit code
-is NOT_WRITTEN if it cannot write samples, and TUNNEL_LOST if the tunnel to a lab on another host is lost.
+So it does not outlive a halab that was killed. With a permit it runs in the background, until that file is gone. Every
+sample is a line on disk before the next one is due. The exit code is NOT_WRITTEN if it cannot write samples, and
+TUNNEL_LOST if the tunnel to a lab on another host is lost.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerCon
 from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses, VoterCount
 from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
 from halab.scenario.sampler.pair_source import Holders
+from halab.scenario.sampler.permit import Permit
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
 from halab.scenario.sampler.stalls import Pulse
@@ -45,6 +47,7 @@ from halab.topology.lab import ETCD_PORT
 # questions per probe). Only half of the period is random, so that the time since the last question shows if one is due.
 _JITTER = 0.5
 _OWN_LIMIT_SECONDS = 0.5
+_PERMIT_SECONDS = 0.5
 
 
 class Sink:
@@ -81,10 +84,12 @@ class SamplerProcess:
         self._follows_writes = any(probe.way is Way.RESUMED_WATCH for probe in config.probes)
 
     async def run(self) -> None:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_input)
+        if self._config.permit is None:
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_input)
         async with asyncio.TaskGroup() as questions, asyncio.TaskGroup() as group:
             running = [
                 group.create_task(self._pulse.run()),
+                group.create_task(self._watch_permit()),
                 *self._ask_probes(group, questions),
                 *self._read_states(group, questions),
             ]
@@ -99,6 +104,14 @@ class SamplerProcess:
         if not os.read(sys.stdin.fileno(), 4096):
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             self._stop.set()
+
+    async def _watch_permit(self) -> None:
+        if self._config.permit is None:
+            return
+        permit, until = Permit(Path(self._config.permit)), time.monotonic() + self._config.most_seconds
+        while permit.is_valid and time.monotonic() < until:
+            await asyncio.sleep(_PERMIT_SECONDS)
+        self._stop.set()
 
     def _ask_probes(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
         for index, probe in enumerate(self._config.probes):
@@ -279,8 +292,11 @@ async def at_fixed_rate(hertz: float, offset: float, act: Callable[[], None]) ->
 
 def main() -> int:
     code = 0
+    config = SamplerConfig.from_json(sys.stdin.readline())
+    if config.permit is not None and not Permit(Path(config.permit)).take():
+        return code
     try:
-        asyncio.run(SamplerProcess(SamplerConfig.from_json(sys.stdin.readline())).run())
+        asyncio.run(SamplerProcess(config).run())
     except* HostProblem as problems:
         # task groups wrap exceptions in groups
         sys.stderr.writelines(f"{problem}\n" for problem in problems.exceptions)

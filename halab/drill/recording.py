@@ -1,0 +1,111 @@
+"""What clients see during a whole attempt: a sampler in the background, and what its samples show at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from halab.drill import observer
+from halab.drill.attempt import Attempt, ClientsSaw
+from halab.errors import HalabError, LabProblem
+from halab.lifecycle import access
+from halab.lifecycle import lab as labs
+from halab.lifecycle.lab import LabDir
+from halab.machines.work import Work
+from halab.scenario.record.outage import Samples, figures
+from halab.scenario.record.timeline import SampleReader
+from halab.scenario.sampler import launcher
+from halab.scenario.sampler.launcher import SamplerConfig
+from halab.scenario.sampler.permit import Permit
+
+# Enough for people, and a tenth of what a run asks: a learner works for an hour, and the lab has better things to do.
+_RATE_HERTZ = 2.0
+# Failures that are closer to each other are one trouble: of three servers, one that hangs fails every third request.
+_ONE_TROUBLE_SECONDS = 10.0
+
+
+def ensure(lab_dir: LabDir, attempt: Attempt, now: datetime) -> None:
+    """Start the sampler of an attempt, unless it runs. After a reboot of the host, it goes on.
+
+    Raises HalabError if it cannot start. The caller holds the lab's lock.
+    """
+    folder = _folder(lab_dir.work)
+    permit = permit_of(lab_dir.work)
+    if permit.is_held:
+        return
+    if access.tunnel_of(lab_dir):
+        raise LabProblem("the lab is on another host, and the way there ends with each command")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    permit.grant()
+    number = len(list(folder.glob("samples-*.jsonl")))
+    # all parts of the record count from the start of the attempt
+    origin = time.monotonic() - attempt.seconds(now)
+    launcher.start_in_background(_config(lab_dir, folder, number, origin), folder / "sampler.log")
+
+
+def _config(lab_dir: LabDir, folder: Path, number: int, origin: float) -> SamplerConfig:
+    """The probes of clients only, and no states."""
+    config = launcher.sampler_config(
+        labs.existing(lab_dir),
+        access.credentials(lab_dir),
+        origin=origin,
+        samples=folder / f"samples-{number}.jsonl",
+        states=folder / f"states-{number}.jsonl",
+        namespace=observer.NAMESPACE,
+        ssh_config=lab_dir.work.ssh_config,
+        # all checks write into one namespace too: see observer.watching
+        first_write=int(time.time() * 1000),
+    )
+    probes = [
+        replace(probe, rate_hertz=min(_RATE_HERTZ, probe.rate_hertz))
+        for probe in config.probes
+        if probe.machine is None
+    ]
+    return replace(
+        config, probes=probes, control_planes={}, members={}, nodes=[], balancers=[], statistics=None, virtual_address=None,
+        permit=str(folder / "permit"),
+    )  # fmt: skip
+
+
+def stop(work: Work) -> None:
+    """End the sampler: it notices within a second."""
+    permit_of(work).end()
+
+
+def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
+    """What clients saw in the first `seconds` of the attempt, by probe. Empty if nothing was recorded."""
+    samples = Samples()
+    for path in sorted(_folder(work).glob("samples-*.jsonl")):
+        # a record that is damaged is no reason to lose a grade
+        with suppress(HalabError, OSError):
+            samples.add(SampleReader(path).new())
+    found: dict[str, ClientsSaw] = {}
+    for lane in samples.lanes:
+        whole = figures(samples.of(lane), 0.0, seconds)
+        if whole.samples:
+            troubles = _merged((outage.start, min(outage.end, seconds)) for outage in whole.outages)
+            unknown = sum(gap.seconds for gap in whole.gaps)
+            found[str(lane)] = ClientsSaw(whole.samples, whole.failed, troubles, round(unknown, 1))
+    return found
+
+
+def _merged(periods: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    merged: list[tuple[float, float]] = []
+    for start, end in periods:
+        if merged and start - merged[-1][1] < _ONE_TROUBLE_SECONDS:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], round(end, 1)))
+        else:
+            merged.append((round(start, 1), round(end, 1)))
+    return tuple(merged)
+
+
+def permit_of(work: Work) -> Permit:
+    return Permit(_folder(work) / "permit")
+
+
+def _folder(work: Work) -> Path:
+    return work.drill / "clients"

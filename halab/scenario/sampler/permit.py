@@ -1,0 +1,63 @@
+"""The permit of a sampler that runs in the background: it ends when the file is gone, whoever removed it.
+
+So nobody has to know its process: the end of a drill, `down`, or the removal of the lab's folder ends it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class Permit:
+    """A file that at most one process holds, as long as it runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def is_valid(self) -> bool:
+        return self._path.exists()
+
+    @property
+    def is_held(self) -> bool:
+        """True if a process holds it now."""
+        try:
+            with self._opened() as descriptor:
+                return not _lock(descriptor)
+        except OSError:
+            return False
+
+    def take(self) -> bool:
+        """Hold it until this process ends; False if it is gone, or if another process holds it."""
+        try:
+            # it stays open, and with it the lock
+            return _lock(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            return False
+
+    def grant(self) -> None:
+        self._path.touch(mode=0o600)
+
+    def end(self) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
