@@ -66,8 +66,8 @@ def _config(lab_dir: LabDir, folder: Path, number: int, origin: float) -> Sample
         if probe.machine is None
     ]
     return replace(
-        config, probes=probes, control_planes={}, members={}, nodes=[], balancers=[], statistics=None, virtual_address=None,
-        permit=str(folder / "permit"),
+        config, probes=probes, permit=str(folder / "permit"),
+        control_planes={}, members={}, nodes=[], balancers=[], statistics=None, virtual_address=None,
     )  # fmt: skip
 
 

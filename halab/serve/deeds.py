@@ -62,7 +62,7 @@ class Deeds:
             if self._stopped.is_set() or (self.last and self.last.is_running):
                 return False
             self.last = deed
-            self._thread = threading.Thread(target=self._run, args=(deed,), name=deed.what)
+            self._thread = threading.Thread(target=self._run, args=(deed,), name=deed.what, daemon=True)
             self._thread.start()
         self._changed()
         return True

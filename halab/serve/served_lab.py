@@ -103,7 +103,7 @@ class ServedLab:
         self._drill = _Drill()
         self._problem = ""
         self._seen: Seen | None = None
-        self._thread = threading.Thread(target=self.run, name="watch")
+        self._thread = threading.Thread(target=self.run, name="watch", daemon=True)
         # a wrong lab file is told before anything starts
         self.lab_dir = deps.open_file(file)
         self.name = self.lab_dir.name
@@ -124,10 +124,14 @@ class ServedLab:
         self._wake.set()
 
     def stop(self) -> None:
-        """End the thread, the sampler, and a command that runs."""
+        """End the thread, the sampler, and a command that runs. Say what that command leaves to do."""
         self._is_stopping = True
         self.wake()
+        before = self.deeds.last
         self.deeds.stop()
+        deed = self.deeds.last
+        if before and before.is_running and deed and deed.code not in (0, 1):
+            self._say(f"{self.name}: {deed.what} was interrupted\n{deed.said}".rstrip())
         if self._thread.is_alive():
             self._thread.join()
 

@@ -74,7 +74,7 @@ def serving(
             )  # fmt: skip
         )
         # in another thread, uvicorn leaves the signals to halab
-        thread = threading.Thread(target=server.run, args=([listening],), name="server")
+        thread = threading.Thread(target=server.run, args=([listening],), name="server", daemon=True)
 
         def end() -> None:
             site.is_closing.set()

@@ -74,6 +74,8 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
         learner.click("#check")
         learner.wait("document.querySelector('.tasks')?.innerText.includes('not yet')", 120)
         _require_secret(learner)
+        learner.picture(tmp_path / "drill.png")
+        trainer.picture(tmp_path / "trainer.png")
 
         lab.ok("ssh", "lb1", "--", REPAIR)
         learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'")
@@ -91,6 +93,7 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
             assert probe in learner.text(".saw")
         assert "requests failed, from" in learner.text(".saw")
         learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'", 300)
+        learner.picture(tmp_path / "debrief.png")
         assert learner.errors == trainer.errors == []
 
     [outcome] = json.loads(lab.ok("drill", "history", "--json"))

@@ -47,6 +47,7 @@ class DrillRoom:
     """
 
     folder: Path
+    lab: str = "ha"
     found: dict[str, TaskState] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
     during: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -56,8 +57,8 @@ class DrillRoom:
     progress: Recorded = field(default_factory=Recorded)
 
     def __post_init__(self) -> None:
-        (self.folder / "lab.yml").write_text("name: ha\n")
-        self.work = brought_up(self.folder)
+        (self.folder / "lab.yml").write_text(f"name: {self.lab}\n")
+        self.work = brought_up(self.folder, self.lab)
         self.write(DRILL)
         (self.folder / "test_it.py").write_text("def test_it(): pass\n")
 

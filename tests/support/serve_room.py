@@ -72,6 +72,7 @@ class ServeRoom:
     """`failing` are the machines whose API server does not answer; `lb` for all clients. `problem` ends the view."""
 
     folder: Path
+    name: str = "ha"
     failing: set[str] = field(default_factory=set)
     problem: HalabError | None = None
     faults: list[str] = field(default_factory=list)
@@ -80,7 +81,7 @@ class ServeRoom:
     steps: list[Callable[[], object]] | None = None
 
     def __post_init__(self) -> None:
-        self.drill = DrillRoom(self.folder)
+        self.drill = DrillRoom(self.folder, self.name)
         self.watched = threading.Event()
         self._at = 1000.0
         self.come_up()

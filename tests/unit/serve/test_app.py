@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.fakes import Recorded
 from support.serve_room import ScriptedDeeds, ServeRoom, Visitor, events_of
@@ -95,6 +97,23 @@ def test_the_token_of_a_learner_opens_no_page_of_a_trainer(
     assert learner.get(trainer.path).status_code == 403
     assert learner.get(f"{trainer.path}?token={door.token}").status_code == 403
     assert learner.post(f"{trainer.path}ha/heal", {"token": door.form_token}).status_code == 403
+
+
+def test_each_lab_has_a_page_of_its_own_and_the_trainer_sees_all(
+    tmp_path: Path, drilled: ServedLab, room: ServeRoom
+) -> None:
+    (tmp_path / "ben").mkdir(mode=0o700)
+    other = ServeRoom(tmp_path / "ben", "ben").watch(nothing)
+    site = Site.of([drilled, other], room.said.append, with_trainer=True)
+    learner = Visitor(site)
+    assert "No drill is on" in learner.enter(site.doors["ben"]).text
+    assert learner.get(site.doors["ha"].path).status_code == 403
+    trainer = Visitor(site)
+    page = trainer.enter(site.for_trainers()).text
+    assert 'id="ha-hidden"' in page
+    assert 'id="ben-hidden"' in page
+    assert trainer.act(site.for_trainers(), "ben/heal")["is_good"]
+    assert (deeds(drilled).begun, len(deeds(other).begun)) == ([], 1)
 
 
 def test_there_is_no_page_for_trainers_unless_it_was_asked_for(drilled: ServedLab, room: ServeRoom) -> None:

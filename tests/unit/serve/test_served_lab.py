@@ -194,6 +194,20 @@ def test_an_attempt_that_cannot_be_read_is_said(room: ServeRoom) -> None:
     assert "`halab drill reset`" in board["drill_problem"]
 
 
+def test_a_command_that_the_end_interrupts_says_on_the_terminal_what_is_left_to_do(room: ServeRoom) -> None:
+    lab = room.serve()
+    lab.deeds.last = Deed("Starting a drill", [], True)
+
+    def stop() -> None:
+        lab.deeds.last = Deed(
+            "Starting a drill", [], True, 130, "a drill is on; `halab drill reset` ends it"
+        )
+
+    lab.deeds.stop = stop  # type: ignore[method-assign]
+    lab.stop()
+    assert room.said == ["ha: Starting a drill was interrupted\na drill is on; `halab drill reset` ends it"]
+
+
 def of(lab: ServedLab, deed: Deed) -> Any:
     lab.deeds.last = deed
     lab._publish()

@@ -133,3 +133,10 @@ def test_a_member_and_a_unit_that_change_are_reported() -> None:
         ("etcd member on cp2: voter → absent", True),
         ("kubelet.service on cp2: active → failed", True),
     ]
+
+
+def test_a_view_may_look_back_further() -> None:
+    live = Live(300.0)
+    live.add_samples([sample(1, ok=False), *map(sample, range(2, 290))])
+    assert live.failed_share(290, Lane("read-via-lb")) == 1 / 289
+    assert live.cells(290, Lane("read-via-lb"), 150)[4] == Cell(1, 1)
