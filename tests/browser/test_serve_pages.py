@@ -16,6 +16,7 @@ from support.serve_room import ServeRoom
 
 from halab.drill import play
 from halab.drill.grade import TaskState
+from halab.scenario.record.events import Sample
 from halab.serve.server import Serving, serving
 
 LOOK = (Path(__file__).parent / "look.js").read_text()
@@ -57,6 +58,15 @@ def trainer_of(served: Serving) -> str:
     return served.site.for_trainers().url(served.origin)
 
 
+def record(room: ServeRoom) -> None:
+    """What the sampler in the background has written of the first ten seconds."""
+    folder = room.drill.work.drill / "clients"
+    folder.mkdir()
+    samples = (Sample(second, 0.01, "read-via-lb", None, second > 6, "200") for second in range(10))
+    (folder / "samples-0.jsonl").write_text("".join(sample.to_json() + "\n" for sample in samples))
+    room.drill.wait(10)
+
+
 def solve(room: ServeRoom) -> None:
     room.failing = set()
     room.drill.found = dict.fromkeys(("back", "held-once"), TaskState.DONE)
@@ -84,6 +94,7 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     shown = browser.run("document.documentElement.outerHTML")
     assert not [secret for secret in ("hold-static-pod", "restore", "It was") if secret in shown]
 
+    record(room)
     solve(room)
     browser.click("#answer-who")
     browser.type("cp2")
@@ -92,6 +103,7 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     browser.click("#check")
     browser.wait("document.querySelector('.verdict')?.innerText === 'Passed'")
     assert "It was cp2." in browser.text(".debrief")
+    assert "7 of 10 requests failed, from 0s to 7" in browser.text(".saw")
     play.put_back(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
     browser.wait("document.querySelector('.pill.good')")
     assert browser.text(".verdict") == "Passed"
@@ -171,10 +183,17 @@ def test_a_page_is_readable(
         room.start()
         play.hint(room.drill.lab_dir, deps=room.drill.deps)
     if page == "over":
+        record(room)
         play.give_up(room.drill.lab_dir, deps=room.drill.deps)
     browser.look(width=width, height=HEIGHT, dark=dark)
     browser.open(trainer_of(served) if page == "trainer" else learner_of(served))
-    browser.wait("document.querySelector('.lanes .fails, .pill.changing')")
+    shown = {
+        "drill": "#drill .hints",
+        "live": ".lanes .fails",
+        "over": ".debrief",
+        "trainer": "#ha-hidden table",
+    }
+    browser.wait(f"document.querySelector('{shown[page]}')")
     browser.run(f"(() => {{ {LOOK} }})()")
     opened = "document.querySelectorAll('details').forEach((details) => { details.open = true; })"
     problems: dict[str, Any] = browser.run(f"{opened}, look()")
