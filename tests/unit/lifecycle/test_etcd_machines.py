@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from support.fakes import Call, FakeClock, FakeGuests, Recorded, lab_of
 
+from halab.cluster.join import JoinOptions
 from halab.errors import LabProblem, TimedOut, Unreachable
 from halab.lifecycle.etcd_machines import EtcdMachines
+from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
 from halab.topology import files
@@ -194,3 +196,61 @@ def test_secrets_are_never_logged_and_an_error_does_not_show_them(tmp_path: Path
     with pytest.raises(LabProblem, match="^etcd1 did not print the CA of etcd: no kubeadm$"):
         machines(tmp_path, guests).run(is_new_cluster=True)
     assert all(call.log is None for call in guests.calls)
+
+
+class Cluster(Members):
+    """The same machines with control planes, of which some have joined."""
+
+    def _answer(self, call: Call) -> str | Completed:
+        if call.machine == "etcd1" and "healthcheck-client" in call.command:
+            return "Y2E=\nY3J0\na2V5\n"
+        if "kubeadm token create" in (call.input or ""):
+            return "kubeadm join 10.213.7.10:6443 --token abcdef.0123456789abcdef"
+        if "\nif ! kubeadm init " in (call.input or "") or "\njoin=(kubeadm join " in (call.input or ""):
+            self.joined.add(call.machine)
+        return super()._answer(call)
+
+    def order(self, *patterns: str) -> list[tuple[str, str]]:
+        texts = [(call.machine, f"{call.command}\n{call.input or ''}") for call in self.calls]
+        return [(name, pattern) for name, text in texts for pattern in patterns if pattern in text]
+
+
+def provisioner(folder: Path, guests: FakeGuests) -> Provisioner:
+    work = Work(folder / ".halab")
+    work.logs.mkdir(parents=True)
+    work.write(files.work_files(LAB, HOST))
+    return Provisioner(LAB, work, guests, Recorded(), FakeClock())
+
+
+def test_etcd_runs_before_the_first_api_server_and_joins_wait_for_no_vote(tmp_path: Path) -> None:
+    guests = Cluster()
+    provisioner(tmp_path, guests).run()
+    steps = guests.order(
+        "did 'started etcd'", "del --prefix /registry/", "\nif ! kubeadm init ", "\njoin=(kubeadm"
+    )
+    assert sorted(name for name, _ in steps[:3]) == ["etcd1", "etcd2", "etcd3"]
+    assert steps[3:5] == [("etcd1", "del --prefix /registry/"), ("cp1", "\nif ! kubeadm init ")]
+    assert sorted(name for name, _ in steps[5:]) == ["cp2", "cp3"]
+    assert not any("member list" in command for command in guests.commands("cp1"))
+
+
+def test_the_client_of_the_sampler_comes_from_a_machine_of_etcd(tmp_path: Path) -> None:
+    assert provisioner(tmp_path, Cluster("etcd1")).etcd_client() == ("ca", "crt", "key")
+
+
+def test_a_new_control_plane_joins_through_one_that_has_joined(tmp_path: Path) -> None:
+    guests = Cluster("etcd1", "etcd2", "etcd3", "cp3")
+    provisioner(tmp_path, guests).rejoin(LAB.machine("cp1"), JoinOptions())
+    assert guests.order("kubeadm token create") == [("cp3", "kubeadm token create")]
+    assert not guests.order("member remove")
+    with pytest.raises(LabProblem, match="no other control plane answers, so cp1 cannot join"):
+        provisioner(tmp_path / "alone", Cluster("etcd1", "etcd2", "etcd3")).rejoin(
+            LAB.machine("cp1"), JoinOptions()
+        )
+
+
+def test_a_new_machine_of_etcd_joins_no_cluster_of_nodes(tmp_path: Path) -> None:
+    guests = Cluster("etcd1", "etcd3", "cp1", listed=("etcd1", "etcd2", "etcd3"))
+    provisioner(tmp_path, guests).rejoin(LAB.machine("etcd2"), JoinOptions())
+    assert guests.started() == ["etcd2"]
+    assert not guests.order("kubeadm token create")
