@@ -22,17 +22,26 @@ def bundle_command() -> None:
     help="Use official files (release) or build from Go modules.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Rebuild the bundle even if it is in the cache.")
-def build(version: str | None, source: str, force: bool) -> None:
+@click.option(
+    "--component", metavar="NAME[@VERSION]", help="Build only this image, which few labs need: kube-vip."
+)
+def build(version: str | None, source: str, force: bool, component: str | None) -> None:
     """Build a bundle, store it in the cache and print its path.
 
     \b
-    Example:
+    Examples:
       halab bundle build --kubernetes 1.36 --source modules
+      halab bundle build --component kube-vip
     """
     from halab.cli.console import progress
     from halab.config import kubernetes
     from halab.images import bundle
+    from halab.images import component as components
 
+    if component:
+        image = components.ensure(components.named(component), progress(), force=force)
+        echo_raw(image.path)
+        return
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
     built = bundle.ensure(release, kubernetes.BundleSource(source), progress(), force=force)
     echo_raw(built.path)

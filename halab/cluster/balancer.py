@@ -51,8 +51,10 @@ def backends(guests: Guests, lab: Lab, name: str) -> BackendStates:
 def reports_all(guests: Guests, lab: Lab) -> bool:
     """True if the load balancer reports the state of every API server, or if it does not answer now.
 
-    Of two, it asks the first: both have the same configuration.
+    Of two, it asks the first: both have the same configuration. kube-vip reports none.
     """
+    if not lab.balancers:
+        return False
     try:
         states = _reported(guests, lab, lab.balancers[0].name)
     except HalabError:

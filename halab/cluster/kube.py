@@ -91,9 +91,9 @@ def machine_of(holder: str) -> str:
 
 
 def expected_pods(lab: Lab) -> set[str]:
-    """The static pods that kubeadm creates on nodes. The API does not know those of machines that are no nodes."""
+    """The static pods of nodes. The API does not know those of machines that are no nodes."""
     return {
         f"{component}-{machine.name}"
         for machine in lab.control_planes
-        for component in lab.static_pods(machine)
+        for component in lab.manifests(machine)
     }

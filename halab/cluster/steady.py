@@ -45,7 +45,7 @@ class Observation:
     backends: dict[str, str] = field(default_factory=dict)
     # the backends whose state the load balancer does not know
     unchecked: tuple[str, ...] = ()
-    # of two load balancers, those that have the virtual address
+    # the machines that have the virtual address
     holders: tuple[str, ...] = ()
 
     @property
@@ -68,7 +68,7 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
     parts = (
         partial(_observe_etcd, guests, lab),
         partial(_observe_machines, guests, lab),
-        partial(_observe_balancers, guests, lab),
+        *([partial(_observe_balancers, guests, lab)] if lab.balancers else []),
         *([partial(_observe_virtual_address, guests, lab)] if lab.virtual_address else []),
         partial(_observe_nodes, api, lab),
         partial(_observe_pods, api, lab),

@@ -1,4 +1,4 @@
-"""The virtual address of two load balancers: which of them has it, and whether both could serve it."""
+"""The virtual address: which of two load balancers or of the control planes has it, and whether all could serve it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ from dataclasses import dataclass
 
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
-from halab.topology import keepalived
+from halab.topology import keepalived, kube_vip
 from halab.topology.lab import Lab
 
 _WORKS = "active"
+_STATE_OF_KEEPALIVED = f"systemctl is-active {keepalived.SERVICE}"
+_STATE_OF_KUBE_VIP = f"pgrep -x {kube_vip.NAME} >/dev/null && echo {_WORKS} || echo stopped"
 _SERVES = "200"
 
 
 @dataclass(frozen=True)
 class Member:
-    """One of two load balancers. `keepalived` is the state of that service, `answer` the status of /readyz there."""
+    """One of the machines that can have the address. `chooser` is the state of what gives it the address, keepalived
+    or kube-vip; `answer` is the status of /readyz there.
+    """
 
     has_address: bool
-    keepalived: str
+    chooser: str
     answer: str
 
 
 def members(guests: Guests, lab: Lab) -> dict[str, Member]:
-    """Name → load balancer. Raises HalabError if one does not answer."""
+    """Name → machine. Raises HalabError if one does not answer."""
     return dict(on_all(_names(lab), lambda name: _member(guests, lab, name)))
 
 
 def holders(guests: Guests, lab: Lab) -> list[str]:
-    """The load balancers that have the address, of those that answer."""
+    """The machines that have the address, of those that answer."""
 
     def has(name: str) -> bool:
         with suppress(HalabError):
@@ -41,11 +45,12 @@ def holders(guests: Guests, lab: Lab) -> list[str]:
 
 
 def holder(guests: Guests, lab: Lab) -> str:
-    """The load balancer that has the address. Raises LabProblem if there is none or more than one."""
+    """The machine that has the address. Raises LabProblem if there is none or more than one."""
     if lab.virtual_address is None:
         raise LabProblem(
             "the lab has one load balancer and no virtual address",
-            hint="write `load_balancer: {machines: 2}` in the lab file, and rebuild the lab",
+            hint="write `load_balancer: {machines: 2}` or `load_balancer: {kind: kube-vip}` in the lab file, and "
+            "rebuild the lab",
         )
     found = holders(guests, lab)
     if len(found) != 1:
@@ -59,15 +64,16 @@ def command(lab: Lab) -> str:
 
 
 def missing(lab: Lab, seen: Mapping[str, Member]) -> list[str]:
-    """Why the address is not where it will stay, or one of the load balancers could not serve it."""
+    """Why the address is not where it will stay, or one of the machines could not serve it."""
     holding = [name for name, member in seen.items() if member.has_address]
+    chooser, way = ("kube-vip", "on") if kube_vip.runs_in(lab) else ("keepalived", "through")
     stopped = [
-        f"keepalived on {name} is {member.keepalived}"
+        f"{chooser} on {name} is {member.chooser}"
         for name, member in seen.items()
-        if member.keepalived != _WORKS
+        if member.chooser != _WORKS
     ]
     silent = [
-        f"{name} does not serve the API: /readyz through it answers {member.answer}"
+        f"{name} does not serve the API: /readyz {way} it answers {member.answer}"
         for name, member in seen.items()
         if member.answer != _SERVES
     ]
@@ -75,7 +81,7 @@ def missing(lab: Lab, seen: Mapping[str, Member]) -> list[str]:
 
 
 def _misplaced(lab: Lab, holding: Collection[str]) -> list[str]:
-    preferred = keepalived.preferred(lab)
+    preferred = None if kube_vip.runs_in(lab) else keepalived.preferred(lab)
     if len(holding) != 1:
         return [_not_one(lab, holding)]
     if preferred and preferred not in holding:
@@ -86,16 +92,17 @@ def _misplaced(lab: Lab, holding: Collection[str]) -> list[str]:
 def _not_one(lab: Lab, holding: Collection[str]) -> str:
     if holding:
         return f"{' and '.join(holding)} have the address {lab.virtual_address}"
-    return f"no load balancer has the address {lab.virtual_address}"
+    what = "control plane" if kube_vip.runs_in(lab) else "load balancer"
+    return f"no {what} has the address {lab.virtual_address}"
 
 
 def _names(lab: Lab) -> list[str]:
-    return [machine.name for machine in lab.balancers]
+    return [machine.name for machine in lab.address_machines]
 
 
 def _member(guests: Guests, lab: Lab, name: str) -> Member:
     asked = (
-        f"{command(lab)} | wc -l; systemctl is-active {keepalived.SERVICE}; "
+        f"{command(lab)} | wc -l; {_STATE_OF_KUBE_VIP if kube_vip.runs_in(lab) else _STATE_OF_KEEPALIVED}; "
         f"curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' https://127.0.0.1:{lab.load_balancer.port}/readyz; true"
     )
     words = guests.run(name, asked, timeout_seconds=8).output.split()

@@ -34,8 +34,8 @@ class FactTraits:
     `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
     `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` can
     fall without a fault: its increase is that to its highest value. A state that costs something is read
-    `only_if_named` by the scenario. `value_kinds` are the kinds of the machine that is the value of a fact of the lab,
-    and a fact that `needs_a_pair` exists in labs with two load balancers.
+    `only_if_named` by the scenario. `value_kinds` are the kinds of the machine that is the value of a fact of the lab.
+    A fact that `needs_an_address` is about the virtual address, and its value is a machine that can have that address.
     """
 
     kinds: frozenset[TargetKind] | None = _CONTROL_PLANE
@@ -46,7 +46,7 @@ class FactTraits:
     may_fall: bool = False
     only_if_named: bool = False
     value_kinds: frozenset[TargetKind] = _CONTROL_PLANE
-    needs_a_pair: bool = False
+    needs_an_address: bool = False
 
 
 _OF_CONTROL_PLANES = FactTraits()
@@ -85,10 +85,15 @@ class FactName(StrEnum):
     # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
     ETCD_REVISION = "etcd-revision", FactTraits(_MEMBERS, is_a_number=True, grows_by_itself=10_000_000)
 
-    VIP_HOLDER = "vip-holder", FactTraits(kinds=None, value_kinds=_BALANCER, needs_a_pair=True)
+    VIP_HOLDER = "vip-holder", FactTraits(kinds=None, needs_an_address=True)
     VIP_HOLDERS = (
         "vip-holders",
-        FactTraits(kinds=None, values=frozenset({"0", "1", "2"}), good_value="1", needs_a_pair=True),
+        FactTraits(
+            kinds=None,
+            values=frozenset(map(str, range(MOST_CONTROL_PLANES + 1))),
+            good_value="1",
+            needs_an_address=True,
+        ),
     )
 
     ETCD_MEMBER = (

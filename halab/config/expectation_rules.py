@@ -12,7 +12,7 @@ from halab.config.expectation import (
     ProbeExpectation,
 )
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.lab_traits import Condition
+from halab.config.lab_traits import ADDRESS_NEEDS, Condition
 from halab.config.load_balancer import checking_balancers
 from halab.config.loading import listed, nearest
 from halab.config.quantities import Bounds
@@ -73,11 +73,8 @@ class ExpectationRules:
         if expectation.value is not None:
             for what in self._value(fact, expectation.value):
                 yield (*self.path, "value"), what
-        if fact.traits.needs_a_pair and self.known.needs.balancers == 1:
-            yield (
-                (*self.path, "fact"),
-                f"{fact} needs a pair of load balancers: write `needs: {{balancers: 2}}`",
-            )
+        if fact.traits.needs_an_address and not self.known.needs.has_address:
+            yield (*self.path, "fact"), f"{fact} needs a virtual address: {ADDRESS_NEEDS}"
         if fact is FactName.BACKEND:
             for what in self._backend():
                 yield (*self.path, "fact"), what
@@ -102,12 +99,16 @@ class ExpectationRules:
             yield f"a start time cannot be known in advance: expect {fact} `changed`"
         elif fact.traits.values is not None and value not in fact.traits.values:
             yield f"{fact} should be {listed(sorted(fact.traits.values))}, not {value}"
-        elif fact.traits.values is None and kind_of(value) not in fact.traits.value_kinds:
-            kinds = fact.traits.value_kinds
+        elif fact.traits.values is None and kind_of(value) not in (kinds := self._value_kinds(fact)):
             example = "lb2" if TargetKind.BALANCER in kinds else "cp1"
             yield f"{fact} should be a {listed(sorted(kinds))}, such as {example}, not {value}"
         else:
             yield from self.known.missing_machine(value)
+
+    def _value_kinds(self, fact: FactName) -> frozenset[TargetKind]:
+        """The kinds of the machine that is the value of a fact of the lab."""
+        is_holder = fact.traits.needs_an_address
+        return frozenset({self.known.needs.holder_kind}) if is_holder else fact.traits.value_kinds
 
     def _target(self, expectation: Expectation, target: str) -> Iterator[str]:
         is_probe = isinstance(expectation, ProbeExpectation)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from halab.config import placeholders
 from halab.config.etcd import Topology
 from halab.config.fault_spec import FaultSpec, with_texts
-from halab.config.lab_traits import Condition, Needs
+from halab.config.lab_traits import ADDRESS_NEEDS, Condition, Needs
 from halab.config.loading import nearest
 from halab.config.step import Heal, Inject, Options, conditions, format_options
 from halab.config.targets import (
@@ -56,6 +56,8 @@ class KnownFaults:
 
     def kinds(self, target: str, topology: Topology | None = None) -> frozenset[TargetKind]:
         """The kinds of machines that a target can mean in labs of a topology, or in any; empty if it is no target."""
+        if target == VIP_HOLDER:
+            return frozenset({self.needs.holder_kind})
         if target not in self.injected:
             return kinds_of(target, topology)
         kinds = self.injected[target].kinds
@@ -194,9 +196,9 @@ class KnownFaults:
             yield f"not every lab has this machine; write `needs: {{workers: {number}}}`: {name}"
         elif kind is TargetKind.ETCD and not (is_external and number <= self.needs.members):
             yield f"not every lab has this machine; write `needs: {{etcd: external, members: {number}}}`: {name}"
-        elif self.needs.balancers == 1 and (
-            name == VIP_HOLDER or kind is TargetKind.BALANCER and number > 1
-        ):
+        elif name == VIP_HOLDER and not self.needs.has_address:
+            yield f"not every lab has a virtual address; {ADDRESS_NEEDS}: {name}"
+        elif kind is TargetKind.BALANCER and number > self.needs.balancers:
             yield f"not every lab has a pair of load balancers; write `needs: {{balancers: 2}}`: {name}"
         elif (
             name in ("etcd-follower", "etcd-followers", OTHERS)

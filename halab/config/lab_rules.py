@@ -25,6 +25,9 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
             yield from _address(lab, ("machines", name, "address"), own.address, name)
     yield from _address(lab, ("load_balancer", "address"), lab.load_balancer.address)
     yield from _etcd(lab)
+    if disorder := lab.load_balancer.kube_vip.disorder():
+        setting, what = disorder
+        yield ("load_balancer", "kube_vip", setting), what
 
 
 def warnings(lab: LabFile) -> Iterator[str]:
@@ -32,6 +35,8 @@ def warnings(lab: LabFile) -> Iterator[str]:
     warning = even_members(lab.control_planes)
     if warning and not lab.etcd.is_external:
         yield warning
+    if not lab.load_balancer.machine_count and "lb" in lab.machines.model_fields_set:
+        yield f"machines.lb has no effect: with {lab.load_balancer.kind}, no machine has a load balancer"
     if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
         yield (
             "cni: none, but no manifests and no setup scripts that bring a network of pods: nodes stay NotReady, and "
@@ -128,7 +133,8 @@ def _not_for_machines(network: IPv4Network) -> tuple[IPv4Address, ...]:
 
 def names(lab: LabFile) -> dict[str, Role]:
     """Name → role of all machines of a lab."""
-    return machine_names(lab.load_balancer.machines, lab.control_planes, lab.workers, lab.etcd.machines)
+    balancers = lab.load_balancer.machine_count
+    return machine_names(balancers, lab.control_planes, lab.workers, lab.etcd.machines)
 
 
 def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
@@ -140,8 +146,8 @@ def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
 
 
 def virtual_address(lab: LabFile, network: IPv4Network) -> IPv4Address | None:
-    """The address that two load balancers share; None for one load balancer."""
-    if lab.load_balancer.machines == 1 or lab.load_balancer.address:
+    """The address that two load balancers share, or the control planes with kube-vip; None for one load balancer."""
+    if lab.load_balancer.machine_count == 1 or lab.load_balancer.address:
         return lab.load_balancer.address
     taken = {address(lab, name, network) for name in names(lab)}
     return next(

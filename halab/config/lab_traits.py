@@ -17,7 +17,11 @@ from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.loading import Model
 from halab.config.roles import MOST_BALANCERS
+from halab.config.targets import TargetKind
 from halab.printable import shortened
+
+# What a scenario about the virtual address writes.
+ADDRESS_NEEDS = f"write `needs: {{balancers: 2}}` or `needs: {{load_balancer: {Balancer.KUBE_VIP}}}`"
 
 # The providers that a lab can have once `auto` is resolved.
 ChosenProvider = Literal[ProviderKind.DOCKER, ProviderKind.LIBVIRT]
@@ -147,11 +151,23 @@ class Needs(Model):
         """Yield every kind of lab that meets the needs, over all known minors, providers and load balancers."""
         for version, provider, balancer in product(kubernetes.RELEASES, get_args(ChosenProvider), Balancer):
             external = self.members if self.etcd is Topology.EXTERNAL else 0
+            balancers = self.balancers if balancer.has_machines else 0
             lab = LabTraits(
-                version, provider, balancer, self.control_planes, self.workers, self.balancers, external
+                version, provider, balancer, self.control_planes, self.workers, balancers, external
             )
-            if not self.condition.fails_in(lab):
+            if not self.condition.fails_in(lab) and not self._lacks_a_pair(lab):
                 yield lab
+
+    @property
+    def has_address(self) -> bool:
+        """Whether every lab that meets the needs has a virtual address."""
+        return self.balancers > 1 or self.load_balancer is Balancer.KUBE_VIP
+
+    @property
+    def holder_kind(self) -> TargetKind:
+        """The kind of machine that has the virtual address."""
+        is_a_node = self.load_balancer is Balancer.KUBE_VIP
+        return TargetKind.CONTROL_PLANE if is_a_node else TargetKind.BALANCER
 
     @property
     def condition(self) -> Condition:
@@ -163,6 +179,10 @@ class Needs(Model):
             etcd=self.etcd,
         )
 
+    def _lacks_a_pair(self, setting: LabTraits) -> bool:
+        # one load balancer is no need: a scenario that needs its machine has a step that names the machine
+        return self.balancers > 1 and setting.balancers < self.balancers
+
     def lacking_in(self, setting: LabTraits, capabilities: Iterable[str] = ()) -> list[str]:
         """Why a lab does not meet the needs, in words; empty if it does. `capabilities` are needed in addition."""
         lacking = self.condition.fails_in(setting)
@@ -172,7 +192,7 @@ class Needs(Model):
             lacking.append(_too_few(setting.workers, self.workers, "worker"))
         if setting.members < self.members:
             lacking.append(_too_few(setting.members, self.members, "member of etcd", "members of etcd"))
-        if setting.balancers < self.balancers:
+        if self._lacks_a_pair(setting):
             lacking.append(_too_few(setting.balancers, self.balancers, "load balancer"))
         for name in dict.fromkeys([*self.capabilities, *capabilities]):
             if name not in setting.capabilities:

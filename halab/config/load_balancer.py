@@ -1,4 +1,4 @@
-"""The load balancer of a lab: which one, how it checks the API servers, and what it does with connections."""
+"""The way to the API of a lab: which load balancer, how it checks the API servers, what it does with connections."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from halab.config.keepalived import Keepalived
+from halab.config.kube_vip import KubeVip
 from halab.config.kubernetes import API_PORT
 from halab.config.loading import Model, listed
 from halab.config.roles import MOST_BALANCERS
@@ -28,6 +29,12 @@ MOST_CONNECTIONS = 9999
 class Balancer(StrEnum):
     HAPROXY = "haproxy"
     NGINX = "nginx"
+    KUBE_VIP = "kube-vip"
+
+    @property
+    def has_machines(self) -> bool:
+        """Whether it runs on machines of its own: kube-vip is a static pod on every control plane."""
+        return self is not Balancer.KUBE_VIP
 
     @property
     def checks_backends(self) -> bool:
@@ -89,18 +96,23 @@ class LoadBalancer(Model):
     The defaults of `interval` and `timeout` are longer if processors are emulated.
     """
 
-    kind: Balancer = Field(Balancer.HAPROXY, description="haproxy or nginx")
+    kind: Balancer = Field(
+        Balancer.HAPROXY,
+        description="haproxy or nginx on machines of their own; kube-vip: a static pod on every control plane, and no "
+        "machine for the load balancer",
+    )
     machines: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
     )
     address: IPv4Address | None = Field(
         None,
-        description="the virtual address of two machines, inside `network`, which must be a fixed /24; by default the "
-        "first free one from .100 on",
+        description="the virtual address of two machines or of kube-vip, inside `network`, which must be a fixed /24; "
+        "by default the first free one from .100 on",
     )
     keepalived: Keepalived = Field(
         Keepalived(), description="settings of keepalived on two machines: see below"
     )
+    kube_vip: KubeVip = Field(KubeVip(), description="settings of kube-vip: see below")
     config: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="a configuration of your own, plain or with Jinja: its path from the lab file"
     )
@@ -156,7 +168,11 @@ class LoadBalancer(Model):
         # an earlier field that is invalid itself is missing in info.data
         name, kind = str(info.field_name), info.data.get("kind")
         reason = _general_reason(name, value, info.data.get("check"))
-        if name in _OF_A_PAIR and info.data.get("machines", MOST_BALANCERS) == 1:
+        if kind is Balancer.KUBE_VIP:
+            reason = _reason_of_kube_vip(name, value)
+        elif name == "kube_vip":
+            reason = f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or leave it out"
+        elif name in _OF_A_PAIR and info.data.get("machines", MOST_BALANCERS) == 1:
             reason = f"is for two load balancers: write `machines: {MOST_BALANCERS}`, or leave it out"
         if info.data.get("config") and name not in BESIDE_CONFIG:
             reason = f"has no effect beside `config`: write it in {info.data['config']}"
@@ -165,6 +181,11 @@ class LoadBalancer(Model):
         if reason:
             raise ValueError(reason)
         return value
+
+    @property
+    def machine_count(self) -> int:
+        """How many machines have a load balancer; 0 for kube-vip."""
+        return self.machines if self.kind.has_machines else 0
 
     def changed(self, options: Mapping[str, str]) -> LoadBalancer:
         """The load balancer with other settings, which are given as text. ValueError if they are not possible."""
@@ -193,6 +214,21 @@ def _general_reason(name: str, value: Any, check: BackendCheck | None) -> str:
     if name == "port" and value == STATS_PORT:
         return f"is where halab reads the states of the API servers: {value}"
     return ""
+
+
+def _reason_of_kube_vip(name: str, value: Any) -> str:
+    """Why kube-vip cannot have a setting; empty if it can."""
+    if name in ("kind", "address", "kube_vip") or (name, value) == ("check", BackendCheck.READYZ):
+        return ""
+    if name == "port" and value == API_PORT:
+        return ""
+    return {
+        "machines": "kube-vip runs on the control planes: leave it out",
+        "keepalived": "kube-vip chooses the holder of the address itself: leave it out",
+        "config": "kube-vip has no configuration file, only settings: write `kube_vip: {…}`",
+        "port": f"kube-vip is no proxy, clients reach the port of the API servers, {API_PORT}: leave it out",
+        **dict.fromkeys(("check", *_OF_CHECKS), "kube-vip does not check API servers: leave it out"),
+    }.get(name, "kube-vip is no proxy, connections go to the API servers themselves: leave it out")
 
 
 def _reason_of_nginx(name: str, value: Any) -> str:

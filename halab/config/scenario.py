@@ -20,7 +20,7 @@ from halab.config.lab_traits import LabTraits, Needs
 from halab.config.loading import Model, listed
 from halab.config.probe_options import ProbeOptions
 from halab.config.quantities import Within
-from halab.config.step import Expect, Inject, Join, Name, Step, named, unmet
+from halab.config.step import Expect, Inject, Join, Name, Step, named, names_balancer, unmet
 from halab.config.targets import TargetKind, kinds_of
 from halab.config.twin import Twin
 
@@ -155,6 +155,24 @@ class Scenario(Model):
             for index, step in enumerate(self.steps)
         )
 
+    @property
+    def labs(self) -> Iterator[LabTraits]:
+        """Yield every kind of lab on which it is played, over all known minors, providers and load balancers."""
+        return (lab for lab in self.needs.labs if not self._lacking_machines(lab))
+
+    def _lacking_machines(self, setting: LabTraits) -> list[str]:
+        """Why a lab in which no machine has a load balancer cannot run it; empty if it can."""
+        if setting.balancers:
+            return []
+        needing = [
+            f"step {index + 1 - self.added}" if index >= self.added else "the losing twin"
+            for index, step in enumerate(self.steps)
+            if names_balancer(step) and not unmet(step, setting)
+        ]
+        needing += ["the losing twin"] if self.balancer_options else []
+        what = f"{needing[0]} needs a machine with a load balancer" if needing else ""
+        return [f"{what}, and a lab with {setting.load_balancer} has none"] if what else []
+
     def lacking_in(self, setting: LabTraits, faults: Mapping[str, FaultSpec]) -> list[str]:
         """Why a lab cannot run it, in words: the needs of the scenario and of the faults that it would inject there."""
         names = [step.fault for step in self.injects if not unmet(step, setting)]
@@ -162,6 +180,7 @@ class Scenario(Model):
         lacking = self.needs.lacking_in(
             setting, [need for name in names for need in sorted(faults[name].needs)]
         )
+        lacking += self._lacking_machines(setting)
         if not lacking:
             lacking += self._misplaced(setting, faults)
         if not lacking and not self.shows_a_fault_on(setting):

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from halab.config import placeholders
 from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation, Text
 from halab.config.lab_traits import Condition, LabTraits
 from halab.config.loading import Model
 from halab.config.quantities import Promise, Seconds, Within
+from halab.config.targets import TargetKind, kinds_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Value = str | int | float | bool | list[Any] | dict[str, Any]
@@ -164,6 +166,21 @@ def unmet(step: AnyStep, setting: LabTraits) -> list[str]:
 def _is_about_backends(step: AnyStep) -> bool:
     expectation = step.expectation if isinstance(step, Expect) else None
     return isinstance(expectation, FactExpectation) and expectation.fact is FactName.BACKEND
+
+
+def names_balancer(step: AnyStep) -> bool:
+    """True if a step needs a machine with a load balancer: it names one, or a role that only such a machine has."""
+    names: set[str] = set()
+    if isinstance(step, Inject):
+        options = step.arguments.values()
+        names = {
+            *step.targets,
+            *options,
+            *(name for value in options for name in placeholders.names_in(value)),
+        }
+    elif isinstance(step, Expect):
+        names = named(step.expectation)
+    return any(kinds_of(name) == {TargetKind.BALANCER} for name in names)
 
 
 def named(expectation: Expectation) -> set[str]:

@@ -18,7 +18,7 @@ ALL_CONTROL_PLANES = "all-cp"
 ALL_MEMBERS = "all-etcd"
 # One machine, or both of a pair. `all-lb` says in the scenarios for a pair that both are meant.
 BALANCER, ALL_BALANCERS = "lb", "all-lb"
-# Of a pair, the machine that has the virtual address.
+# The machine that has the virtual address: of a pair of load balancers, or of the control planes with kube-vip.
 VIP_HOLDER = "vip-holder"
 MOST_CONTROL_PLANES = 5
 MOST_WORKERS = 20
@@ -38,7 +38,8 @@ _EVERY_KIND = frozenset(TargetKind)
 _MEMBERS = frozenset({TargetKind.CONTROL_PLANE, TargetKind.ETCD})
 _OF_MEMBERS = (ETCD.leader, "etcd-follower", "etcd-followers", ALL_MEMBERS)
 ROLES: dict[str, frozenset[TargetKind]] = {
-    **dict.fromkeys((BALANCER, ALL_BALANCERS, VIP_HOLDER), frozenset({TargetKind.BALANCER})),
+    **dict.fromkeys((BALANCER, ALL_BALANCERS), frozenset({TargetKind.BALANCER})),
+    VIP_HOLDER: frozenset({TargetKind.BALANCER, TargetKind.CONTROL_PLANE}),
     "all": _EVERY_KIND,
     **dict.fromkeys(
         (*(role.leader for role in LEASED_ROLES), "any-cp", ALL_CONTROL_PLANES),

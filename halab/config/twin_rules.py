@@ -75,6 +75,9 @@ def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
         with_texts(known.faults[EDIT_BALANCER], settings, known.texts)
     )
     needed = scenario.needs.load_balancer
+    if needed and not needed.has_machines:
+        yield f"{needed} has no settings that a run can change"
+        return
     check = settings.get("check", BackendCheck.NONE)
     if check != BackendCheck.NONE and needed and not needed.checks_backends:
         yield f"only {checking_balancers()} checks its backends, but the scenario needs {needed}"

@@ -18,7 +18,7 @@ from halab.config.step import Expect, Heal, Inject, Wait
 
 def problems(scenario: Scenario) -> Iterator[Finding]:
     """Yield every `longest_outage` whose fault may be too short, on some lab that can run the scenario."""
-    labs = list(scenario.needs.labs)
+    labs = list(scenario.labs)
     for index, step in enumerate(scenario.steps):
         if not isinstance(step, Expect) or not isinstance(step.expectation, ProbeExpectation):
             continue

@@ -17,6 +17,8 @@ from halab.errors import HalabError
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
+from halab.images.component import Component
+from halab.images.image_archive import ImageArchive
 from halab.lifecycle.lab import LabDir
 from halab.machines.docker.engine import EngineFacts
 from halab.machines.host.allocation import Allocation
@@ -131,6 +133,12 @@ class Images(Protocol):
 
     def bundle_obstacle(self, release: Release, source: BundleSource) -> HalabError | None:
         """Why this source cannot give a bundle; None if it can."""
+
+    def component(self, wanted: Component) -> ImageArchive | None:
+        """The image of a component in the cache. Raises Corrupted if it has changed."""
+
+    def component_obstacle(self) -> HalabError | None:
+        """Why this host cannot build components; None if it can."""
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         """The box in the cache. Raises Corrupted if its file is truncated."""

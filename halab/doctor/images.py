@@ -8,7 +8,7 @@ from halab.doctor import fix
 from halab.doctor.check import Check, Finding, Subject, failed, ok, warning
 from halab.doctor.host import Host
 from halab.errors import Corrupted, HalabError
-from halab.images import cache
+from halab.images import cache, component
 from halab.images.bundle import Bundle
 from halab.images.user_namespace import NoUserNamespace
 from halab.packages import BUILD_ELSEWHERE
@@ -26,6 +26,8 @@ def check_bundle(host: Host, subject: Subject) -> Finding:
     broken = _broken_files(bundle)
     if broken:
         return failed(f"missing or truncated: {', '.join(broken)}", f"{build} --force")
+    if lacking := _missing_component(host, subject):
+        return lacking
     seen = f"Kubernetes {bundle.manifest.kubernetes}, {bundle.manifest.source}, {cache.in_words(bundle.size_bytes)}"
     return ok(seen)
 
@@ -90,6 +92,23 @@ def _missing_bundle(host: Host, subject: Subject, build: str) -> Finding:
     reasons = "; ".join(f"{source}: {problem.message}" for source, problem in problems.items())
     hints = [f"{source}: {problem.hint}" for source, problem in problems.items() if problem.hint]
     return failed(f"not in the cache, and no source is available: {reasons}", *hints)
+
+
+def _missing_component(host: Host, subject: Subject) -> Finding | None:
+    """The first image beside the bundle that the lab needs and the cache lacks; None if it has all."""
+    for wanted in component.needed(subject.written):
+        build = component.build_command(wanted)
+        name = f"{wanted.name} {wanted.version}"
+        try:
+            if host.component(wanted):
+                continue
+        except Corrupted as error:
+            return failed(error.message, f"{build} --force")
+        if obstacle := host.component_obstacle():
+            hints = [obstacle.hint] if obstacle.hint else []
+            return failed(f"not in the cache, and it cannot be built: {name}: {obstacle.message}", *hints)
+        return warning(f"not in the cache; `halab up` builds it with Go (1 to 5 min): {name}", build)
+    return None
 
 
 def _broken_files(bundle: Bundle) -> list[str]:

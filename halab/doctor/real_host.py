@@ -24,10 +24,12 @@ from halab.doctor.kvm_guest import Boot, Guest
 from halab.errors import Corrupted, HalabError, HostProblem
 from halab.images import box as boxes
 from halab.images import bundle as bundles
-from halab.images import cache, integrity, user_namespace
+from halab.images import cache, component, integrity, user_namespace
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
+from halab.images.component import Component
+from halab.images.image_archive import ImageArchive
 from halab.lifecycle.lab import LabDir, cluster_networks, provider_of, remote_of
 from halab.machines.docker.engine import Engine, EngineFacts
 from halab.machines.host import allocation, neighbours
@@ -155,6 +157,12 @@ class RealHost:
 
     def bundle(self, release: Release, source: BundleSource) -> Bundle | None:
         return bundles.find(release, source)
+
+    def component(self, wanted: Component) -> ImageArchive | None:
+        return component.find(wanted)
+
+    def component_obstacle(self) -> HalabError | None:
+        return component.obstacle()
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         box = boxes.find(name, bundle.key, provider)

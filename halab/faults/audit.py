@@ -9,7 +9,7 @@ from halab.config.lab import ProviderKind
 from halab.errors import HalabError
 from halab.faults.manifests import HELD, MANIFESTS
 from halab.faults.resources import CPUS
-from halab.faults.scratch import KEPT
+from halab.faults.scratch import KEPT, OF_THE_SET_UP
 from halab.faults.site import Site
 from halab.faults.units import DROP_IN
 from halab.machines.guests import on_all
@@ -34,7 +34,13 @@ systemctl list-units --all --plain --no-legend 'halab-*' | awk '{{ print $1 }}' 
     *) echo "unit $unit" ;;
   esac
 done
-for path in {KEPT}/* {HELD}/* /run/halab-* /var/lib/etcd/halab-* {_DROP_INS}; do echo "file $path"; done
+for path in {KEPT}/*; do
+  case ${{path##*/}} in
+    {OF_THE_SET_UP}) ;;
+    *) echo "file $path" ;;
+  esac
+done
+for path in {HELD}/* /run/halab-* /var/lib/etcd/halab-* {_DROP_INS}; do echo "file $path"; done
 for group in blkio/halab-* halab-*; do
   for path in /sys/fs/cgroup/$group; do echo "control group $path"; done
 done
@@ -106,7 +112,7 @@ for name in {names}; do systemctl is-active -q $name || echo "service $name is n
 
 
 def _manifests(site: Site, machine: Machine) -> str:
-    pods = site.lab.static_pods(machine)
+    pods = site.lab.manifests(machine)
     if not pods:
         return ""
     return f"""

@@ -113,8 +113,8 @@ def probe(site: Site) -> Capabilities:
 
 
 def _throttled(site: Site) -> str:
-    """`yes`, or why the hypervisor does not limit writes. Tried on the balancer: its disk has no etcd."""
-    machine = site.lab.balancers[0].name
+    """`yes`, or why the hypervisor does not limit writes. Tried on a machine without etcd, if there is one."""
+    machine = (*site.lab.balancers, *site.lab.workers, *site.lab.control_planes)[0].name
 
     def write() -> int:
         return int(site.guests.run(machine, _WRITE, timeout_seconds=_PROBE_SECONDS).output)

@@ -36,8 +36,8 @@ def _excluded(given: Mapping[str, str]) -> Iterator[str]:
 
 def _require_pair(site: Site, entry: Entry) -> None:
     lab = site.lab
-    if lab.virtual_address is None:
-        raise Unable("the lab has one load balancer and no keepalived: write `load_balancer: {machines: 2}`")
+    if lab.virtual_address is None or not lab.balancers:
+        raise Unable("the lab has no keepalived: write `load_balancer: {machines: 2}`")
     if not entry.options:
         raise BadUsage(f"{_NAME} changes nothing: set {', '.join(_OPTIONS)}")
     if lab.keepalived_file and _CONFIG not in entry.options:

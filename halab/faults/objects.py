@@ -16,7 +16,7 @@ from typing import Any
 from halab.clock import NotYet, wait_for
 from halab.cluster import etcd
 from halab.cluster.kube import KUBECTL
-from halab.errors import BadUsage, LabProblem
+from halab.errors import BadUsage, CommandFailed, LabProblem
 from halab.faults import scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
@@ -118,8 +118,10 @@ def _find(site: Site, entry: Entry, lines: Sequence[str]) -> list[_Found | None]
     ]
 
 
-def _save(site: Site, entry: Entry, lines: Sequence[str]) -> list[_Found | None]:
-    """Write into the folder of the fault what etcd has of each object; return what the API has of them."""
+def _save(
+    site: Site, entry: Entry, lines: Sequence[str]
+) -> tuple[list[_Found | None], list[etcd.Key | None]]:
+    """Write into the folder of the fault what etcd has of each object; return what the API and etcd have of them."""
 
     def look() -> tuple[list[_Found | None], list[etcd.Key | None]]:
         objects = _find(site, entry, lines)
@@ -135,7 +137,7 @@ def _save(site: Site, entry: Entry, lines: Sequence[str]) -> list[_Found | None]
     folder = scratch.folder(entry)
     put = f"{scratch.make(entry)} && (umask 077; cat >{folder}/part) && mv {folder}/part {folder}/saved"
     site.guests.run(entry.machine, put, input=saved)
-    return objects
+    return objects, stored
 
 
 def _stored(site: Site, entry: Entry, name: str | None, found: _Found) -> etcd.Key:
@@ -149,7 +151,7 @@ def _stored(site: Site, entry: Entry, name: str | None, found: _Found) -> etcd.K
 
 def _apply(site: Site, entry: Entry) -> str:
     lines = _lines(_objects(entry.options["object"]))
-    before = _save(site, entry, lines)
+    before, _ = _save(site, entry, lines)
     folder, revision = scratch.folder(entry), shlex.quote("{.metadata.resourceVersion}")
     apply = f"{_kubectl(entry)} apply --server-side --force-conflicts --field-manager=halab -f -"
     _for_all(
@@ -169,22 +171,31 @@ def _apply(site: Site, entry: Entry) -> str:
 
 def _delete(site: Site, entry: Entry) -> str:
     lines = _to_delete(entry.options["object"])
-    before = _save(site, entry, lines)
+    before, stored = _save(site, entry, lines)
     folder = scratch.folder(entry)
     delete = f"{_kubectl(entry)} delete {_source(entry)} --ignore-not-found --timeout={_DELETE_SECONDS}s"
-    _for_all(
-        site,
-        entry,
-        lines,
-        f'touch {folder}/begun-$number && {delete} <<<"$object" >&2 || exit 1',
-        seconds=_DELETE_SECONDS,
-    )
-    after = _find(site, entry, lines)
+    # etcd says what is gone: without the object, kubectl may have no right to ask the API
+    try:
+        _for_all(
+            site,
+            entry,
+            lines,
+            f'touch {folder}/begun-$number && {delete} <<<"$object" >&2 || exit 1',
+            seconds=_DELETE_SECONDS,
+        )
+    except CommandFailed:
+        if any(key and _is_stored(site, entry, key.name) for key in stored):
+            raise
     return "; ".join(
-        f"deleted {old.kind} {old.name}" + (", and something has created it again" if now else "")
-        for old, now in zip(before, after, strict=True)
-        if old
+        f"deleted {old.kind} {old.name}"
+        + (", and something has created it again" if _is_stored(site, entry, key.name) else "")
+        for old, key in zip(before, stored, strict=True)
+        if old and key
     )
+
+
+def _is_stored(site: Site, entry: Entry, key: str) -> bool:
+    return bool(etcd.keys(site.guests, site.lab, entry.machine, f"{shlex.quote(key)} --keys-only"))
 
 
 # A line for every object that kubectl was asked to change, with the revision in which it was created, if it was; then
@@ -221,7 +232,7 @@ def _undo(site: Site, entry: Entry) -> None:
 def _put_back(site: Site, entry: Entry, key: str, value: str) -> None:
     quoted = shlex.quote(key)
     etcd.through_any(site.guests, site.lab, entry.machine, f"put {quoted}", value=value)
-    if not etcd.keys(site.guests, site.lab, entry.machine, f"{quoted} --keys-only"):
+    if not _is_stored(site, entry, key):
         raise LabProblem(
             f"a client removed a key again after halab had put it back: {key}",
             hint="stop this client, then run `halab heal` again",

@@ -22,7 +22,9 @@ from halab.config.targets import (
     EVERYONE,
     OTHERS,
     VIP_HOLDER,
+    TargetKind,
     kind_of,
+    kinds_of,
 )
 from halab.errors import BadUsage, LabProblem
 from halab.faults.fault import Fault
@@ -95,6 +97,11 @@ class Targets:
             return self.chosen[target]
         if target in names:
             return [target]
+        if kinds_of(target) == {TargetKind.BALANCER} and not balancers:
+            raise BadUsage(
+                f"no machine of this lab has a load balancer: {target}",
+                hint=f"{self.lab.load_balancer.kind} runs on the control planes; `{VIP_HOLDER}` has the address",
+            )
         roles: dict[str, Callable[[], list[str]]] = {
             BALANCER: lambda: balancers,
             ALL_BALANCERS: lambda: balancers,

@@ -109,6 +109,13 @@ def go_mod(group: Group, upstream: ModuleFile) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_go_mod(go: Go, group: Group, folder: Path) -> list[str]:
+    """Fetch the modules of a group and write its go.mod. Return the modules with their checksums."""
+    modules = [go.download(name, timeout_seconds=_DOWNLOAD_SECONDS) for name in group.modules]
+    (folder / "go.mod").write_text(go_mod(group, go.read(modules[0].go_mod)))
+    return [module.origin for module in modules]
+
+
 class Modules:
     """Makes bundles from Go modules."""
 
@@ -222,9 +229,7 @@ class _Build:
         folder = make_folder(self._workplace.scratch / "modules" / group.name)
         if group.name not in self._origins:
             step.note(f"fetch {group.modules[0]}")
-            modules = [self._go.download(name, timeout_seconds=_DOWNLOAD_SECONDS) for name in group.modules]
-            (folder / "go.mod").write_text(go_mod(group, self._go.read(modules[0].go_mod)))
-            self._origins[group.name] = [module.origin for module in modules]
+            self._origins[group.name] = write_go_mod(self._go, group, folder)
             step.note("")
         return folder
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from halab.errors import CommandFailed, LabProblem
 from halab.images.image_archive import ImageArchive
 from halab.lifecycle.payload import send_file
 from halab.machines.guests import Guests
+from halab.topology.lab import Lab
 
 _FOLDER = PurePosixPath("/var/lib/halab/own-images")
 _IMPORT_SECONDS = 300
@@ -20,6 +22,22 @@ _IMPORT = (
     "set -e; ctr --namespace k8s.io images import --local {file} >{file}.log 2>&1 || "
     "{{ grep -v level=warning {file}.log | tail -n 5 >&2; exit 1; }}; rm -f {file} {file}.log; touch {mark}"
 )
+
+
+@dataclass(frozen=True)
+class NodeImages:
+    """The images beside those of the bundle: the user's own for all nodes, and components for the control planes."""
+
+    own: Sequence[ImageArchive] = ()
+    components: Sequence[ImageArchive] = ()
+
+    def of(self, lab: Lab, machine: str) -> list[ImageArchive]:
+        """The images that a machine needs."""
+        is_control_plane = lab.machine(machine) in lab.control_planes
+        return [*self.own, *(self.components if is_control_plane else ())]
+
+
+NO_IMAGES = NodeImages()
 
 
 def bring(

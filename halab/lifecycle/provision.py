@@ -15,9 +15,9 @@ from halab.cluster import departure, etcd
 from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
-from halab.images.image_archive import ImageArchive
 from halab.lifecycle import connections, own_images, own_scripts, script_log, secrets
 from halab.lifecycle.etcd_machines import EtcdMachines
+from halab.lifecycle.own_images import NO_IMAGES, NodeImages
 from halab.lifecycle.payload import Payload
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
@@ -54,7 +54,7 @@ class Provisioner:
         progress: Progress,
         clock: Clock,
         payload: Payload | None = None,
-        images: Sequence[ImageArchive] = (),
+        images: NodeImages = NO_IMAGES,
     ) -> None:
         self._lab = lab
         self._images = images
@@ -96,7 +96,7 @@ class Provisioner:
         changes += self._join_in_turn(missing, is_new_cluster=not members)
         if balancers_last:
             changes += self.set_up_balancers()
-        if members:
+        if members and self._lab.balancers:
             self._report_new_configuration()
         return changes + self._run_scripts_after()
 
@@ -214,7 +214,7 @@ class Provisioner:
                 self._progress.say(f"{machine.name} runs {program} with a new configuration{which}")
 
     def _import_images(self, name: str) -> int:
-        imported = own_images.bring(self._images, self._guests, name, self._lab.patience)
+        imported = own_images.bring(self._images.of(self._lab, name), self._guests, name, self._lab.patience)
         self._changed.update((name, f"imported {archive.name}") for archive in imported)
         return len(imported)
 

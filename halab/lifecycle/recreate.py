@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from halab.clock import RealClock
 from halab.cluster.join import JoinOptions
-from halab.lifecycle import own_files, providers
+from halab.lifecycle import components, own_files, providers
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import LabDir
+from halab.lifecycle.own_images import NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.machines.guests import SshGuests
 from halab.progress import Progress, Quiet
@@ -29,7 +30,7 @@ def recreate(
     shown, clock, guests = progress or Quiet(), RealClock(), SshGuests(lab_dir.work.ssh_config)
     wanted = lab.machine(machine)
     boot(lab_dir, providers.machines(lab_dir, lab), shown, only=wanted)
-    images = own_files.recorded_images(lab_dir.work)
+    images = NodeImages(own_files.recorded_images(lab_dir.work), components.cached(lab_dir))
     payload = providers.payload(lab_dir, lab)
     provisioner = Provisioner(lab, lab_dir.work, guests, shown, clock, payload, images)
     provisioner.rejoin(wanted, join or JoinOptions())

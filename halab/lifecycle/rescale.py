@@ -18,10 +18,11 @@ from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.faults import scratch
+from halab.lifecycle import components, machine_info, own_files, providers, rescale_checks, sizes, workfiles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info, own_files, providers, rescale_checks, sizes, workfiles
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import LabDir
+from halab.lifecycle.own_images import NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.machines import addresses
 from halab.machines.guests import SshGuests
@@ -251,7 +252,7 @@ class _Plans:
         raise LabProblem("no control plane that stays is ready", hint="`halab status` shows what is wrong")
 
     def _provisioner(self) -> Provisioner:
-        images = own_files.read(self.lab_dir).images
+        images = NodeImages(own_files.read(self.lab_dir).images, components.cached(self.lab_dir))
         payload = providers.payload(self.lab_dir, self.goal)
         return Provisioner(
             self.goal, self.lab_dir.work, self.guests, self.progress, RealClock(), payload, images

@@ -14,6 +14,7 @@ from halab.errors import HalabError, LabProblem
 from halab.files import replace
 from halab.lifecycle import (
     access,
+    components,
     kept_lab,
     kubeadm_check,
     machine_info,
@@ -27,6 +28,7 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.manifests import ManifestApplier
+from halab.lifecycle.own_images import NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.host import allocation
@@ -55,6 +57,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
     """
     own = own_files.read(lab_dir)
     patches = labs.patches(lab_dir)
+    components.require_kernel(lab_dir)
     is_checked = kubeadm_check.require(lab_dir)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
         provider = providers.connect(lab_dir)
@@ -78,6 +81,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             workfiles.clear(lab_dir)
         require_thawed(machines)
         base = providers.base(lab_dir, lab, progress)
+        built = components.ensure(lab_dir, progress)
         if not is_checked:
             # the bundle may have been made for the box
             kubeadm_check.require(lab_dir)
@@ -89,7 +93,9 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             started = brought_back + boot(lab_dir, machines, progress)
             payload = providers.payload(lab_dir, lab)
             guests, clock = access.guests(lab_dir), RealClock()
-            provisioner = Provisioner(lab, lab_dir.work, guests, progress, clock, payload, own.images)
+            provisioner = Provisioner(
+                lab, lab_dir.work, guests, progress, clock, payload, NodeImages(own.images, built)
+            )
             changes = provisioner.run()
             _save_credentials(lab_dir, provisioner)
             applier = ManifestApplier(lab, guests, provisioner.guide, clock, progress)

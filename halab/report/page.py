@@ -135,6 +135,8 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 
 def _balancer(meta: Meta) -> str:
     kind = f"{meta.load_balancer} on two machines" if meta.setting.balancers > 1 else str(meta.load_balancer)
+    if not meta.load_balancer.has_machines:
+        return f"{kind} on every control plane, which gives the address to one of them"
     if not meta.load_balancer.checks_backends:
         return f"{kind}, which notices a bad backend only when connections to it fail"
     own = f" with {meta.load_balancer_config}" if meta.load_balancer_config else ""

@@ -128,7 +128,7 @@ def _describe(values: dict[str, tuple[str, str]], value: str) -> tuple[str, str]
 
 def _leading(history: History, lane: Lane) -> Sequence[str]:
     """The machines that may lead, in the order of their colours."""
-    if lane.name == FactName.VIP_HOLDER:
+    if lane.name == FactName.VIP_HOLDER and history.setting.balancers:
         return [f"{Role.LOAD_BALANCER}{number + 1}" for number in range(MOST_BALANCERS)]
     return history.members if lane.name == FactName.ETCD_LEADER else history.control_planes
 

@@ -15,7 +15,7 @@ from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
 from halab.config.load_balancer import BackendCheck, Balancer
-from halab.topology import balancer, container, domain, keepalived, kubeadm, stock
+from halab.topology import balancer, container, domain, keepalived, kube_vip, kubeadm, stock
 from halab.topology.lab import ETCD_PORT, Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
@@ -145,7 +145,8 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
         "control_plane": control_plane,
         "patch_folder": kubeadm.PATCH_FOLDER,
         "patch_files": patch_files,
-        "static_pods": STATIC_PODS,
+        "static_pods": (*STATIC_PODS, kube_vip.NAME) if kube_vip.runs_in(lab) else STATIC_PODS,
+        "kube_vip": kube_vip.script_values(lab) if control_plane and kube_vip.runs_in(lab) else None,
         "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),
     }
     folder = f"provision/{machine.name}"

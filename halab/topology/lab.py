@@ -63,7 +63,8 @@ class Lab:
     endpoint_name: str | None = None
     # A configuration of the load balancer of the user's own.
     balancer_file: OwnFile | None = None
-    # The address that two load balancers share, and a configuration of keepalived of the user's own.
+    # The address that two load balancers share, or the control planes with kube-vip; and a configuration of keepalived
+    # of the user's own.
     virtual_address: IPv4Address | None = None
     keepalived_file: OwnFile | None = None
     # The network over which this host reaches virtual machines by SSH; containers are reached on the engine's bridge.
@@ -82,13 +83,18 @@ class Lab:
 
     @property
     def balancer(self) -> Machine:
-        """The first load balancer; a name that files of the user's own know."""
+        """The first load balancer; a name that files of the user's own know. IndexError where no machine has one."""
         return self.balancers[0]
 
     @property
     def api_address(self) -> IPv4Address:
-        """Where clients reach the API: the virtual address of two load balancers, or the address of the only one."""
+        """Where clients reach the API: the virtual address, or the address of the only load balancer."""
         return self.virtual_address or self.balancer.address
+
+    @property
+    def address_machines(self) -> tuple[Machine, ...]:
+        """The machines of which one has the virtual address; none if there is no such address."""
+        return (self.balancers or self.control_planes) if self.virtual_address else ()
 
     @property
     def control_planes(self) -> tuple[Machine, ...]:
@@ -184,6 +190,11 @@ class Lab:
         return tuple(
             pod for pod in STATIC_PODS if machine in (self.members if pod == "etcd" else self.control_planes)
         )
+
+    def manifests(self, machine: Machine) -> tuple[str, ...]:
+        """The static pods whose manifests a machine has: those of kubeadm, and kube-vip on a control plane."""
+        has_kube_vip = not self.load_balancer.kind.has_machines and machine in self.control_planes
+        return (*self.static_pods(machine), *([str(self.load_balancer.kind)] if has_kube_vip else []))
 
     def machine(self, name: str) -> Machine:
         """The machine of that name; KeyError where there is none."""

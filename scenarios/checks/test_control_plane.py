@@ -28,9 +28,9 @@ def test_kubelet_and_containerd_run(control_planes, members):
         assert states == ["active", "active"], f"kubelet and containerd on {name}"
 
 
-def test_the_manifest_folder_holds_the_manifests_of_kubeadm_and_nothing_else(lab, control_planes, members):
+def test_the_manifest_folder_holds_the_manifests_of_the_lab_and_nothing_else(lab, control_planes, members):
     for name, host in hosts(control_planes, members).items():
-        expected = sorted(f"{component}.yaml" for component in lab.static_pods(lab.machine(name)))
+        expected = sorted(f"{pod}.yaml" for pod in lab.manifests(lab.machine(name)))
         # in one command, since each takes 40 ms
         found, held = host.check_output(
             "ls -A /etc/kubernetes/manifests; echo -; ls -d /etc/kubernetes/halab-held || true"

@@ -110,6 +110,11 @@ CASES = (
         "control_planes: 1\nload_balancer:\n  kind: nginx\n  interval: 20s\n  fall: 3\n  connect_timeout: 5s\n"
         "  idle_timeout: 20s\n  redispatch: false\n  algorithm: source\n  connections: 100\n  port: 7443\n",
     ),
+    Case(
+        "kube-vip",
+        "control_planes: 3\nworkers: 1\nendpoint: api.lab.example\n"
+        "load_balancer: {kind: kube-vip, kube_vip: {balancing: true, lease_duration: 10}}\n",
+    ),
     # the checks and time-outs of kubeadm's guide, and the port that halab would take for its statistics
     Case(
         "own-haproxy",

@@ -206,7 +206,9 @@ BALANCER_TESTS = {
 }
 
 
-@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "lab", [lab for lab in LABS if (lab / "provision" / "lb1").exists()], ids=lambda path: path.name
+)
 def test_load_balancer_accepts_rendered_configuration(lab: Path, tmp_path: Path) -> None:
     script = (lab / "provision" / "lb1" / "load-balancer.sh").read_text()
     paths = [path for path in BALANCER_TESTS if f" {path} <<" in script or f"new={path}." in script]

@@ -15,6 +15,8 @@ from halab.errors import HalabError
 from halab.images.box import Box
 from halab.images.bundle import Bundle
 from halab.images.cache import Architecture
+from halab.images.component import Component
+from halab.images.image_archive import ImageArchive
 from halab.images.manifest import FORMAT, BundleManifest
 from halab.lifecycle.lab import LabDir
 from halab.machines.docker.engine import EngineFacts
@@ -109,6 +111,8 @@ class FakeHost:
     cached_bundle: Bundle | HalabError | bool = True
     has_box: bool | HalabError = True
     box_lacks: HalabError | None = None
+    has_component: bool | HalabError = True
+    component_lacks: HalabError | None = None
     unimportable: dict[str, str] = field(default_factory=dict)
     allocated: Allocation | None = None
     other_networks: list[Neighbour] = field(default_factory=list)
@@ -171,6 +175,12 @@ class FakeHost:
         if isinstance(self.cached_bundle, bool):
             return bundle_of(release) if self.cached_bundle else None
         return _answer(self.cached_bundle)
+
+    def component(self, wanted: Component) -> ImageArchive | None:
+        return ImageArchive(wanted.archive, "/cache", "0", 1, ()) if _answer(self.has_component) else None
+
+    def component_obstacle(self) -> HalabError | None:
+        return self.component_lacks
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         return FakeBox(name, "ba9876543210", Path("/cache/box"), provider) if _answer(self.has_box) else None

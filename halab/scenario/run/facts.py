@@ -28,7 +28,7 @@ class Reader:
         self._record(fact, machine, self._value(fact, machine))
 
     def read_holder(self) -> None:
-        """Record which load balancer has the virtual address. Right after its start, the sampler may not know it."""
+        """Record which machine has the virtual address. Right after its start, the sampler may not know it."""
         found = virtual_address.holders(self._site.guests, self._site.lab)
         self._timeline.add(events.Fact(str(FactName.VIP_HOLDER), None, "+".join(found) or None))
 

@@ -39,7 +39,7 @@ from halab.scenario.run import lab_copies, probe_objects
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology import balancer as configurations
-from halab.topology import keepalived
+from halab.topology import keepalived, kube_vip
 from halab.topology.lab import Lab
 
 # The name of a folder can have 255 bytes, and a character up to four.
@@ -92,10 +92,14 @@ class Session:
     def _copy_balancer_configuration(self, folder: RunFolder) -> None:
         """Record what the load balancer runs with. A machine that does not answer is a matter of the steady check.
 
-        Both machines of a pair have the same configuration, but not the same of keepalived.
+        Both machines of a pair have the same configuration, but not the same of keepalived. All control planes have the
+        same manifest of kube-vip.
         """
-        path = configurations.path_of(self.lab)
-        wanted = {path.rpartition("/")[2]: (self.lab.balancers[0].name, path)}
+        if kube_vip.runs_in(self.lab):
+            path, first = kube_vip.PATH, self.lab.control_planes[0]
+        else:
+            path, first = configurations.path_of(self.lab), self.lab.balancers[0]
+        wanted = {path.rpartition("/")[2]: (first.name, path)}
         if self.lab.virtual_address:
             of_address = {machine.name: keepalived.PATH for machine in self.lab.balancers}
             wanted |= {f"keepalived-{name}.conf": (name, path) for name, path in of_address.items()}
@@ -166,6 +170,11 @@ class Session:
                 "kubernetes": release.kubernetes,
                 "etcd": release.etcd,
                 "containerd": release.containerd,
+                **(
+                    {"kube-vip": self.lab.load_balancer.kube_vip.version}
+                    if kube_vip.runs_in(self.lab)
+                    else {}
+                ),
             },
             halab=__version__,
             revision=_revision(),

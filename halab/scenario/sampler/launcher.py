@@ -48,7 +48,7 @@ class SamplerConfig:
     they are reached through the SOCKS5 proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the
     state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
     units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
-    `first_write` on: a namespace may have writes of an earlier sampler. Two load balancers, `balancers`, have a
+    `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
     `virtual_address`. A sampler with a `permit` runs in the background, until that file is gone or `most_seconds` have
     passed.
     """
@@ -69,7 +69,7 @@ class SamplerConfig:
     ssh_config: str = ""
     members: dict[str, str] = field(default_factory=dict)
     machines: list[str] = field(default_factory=list)
-    balancers: list[str] = field(default_factory=list)
+    address_machines: list[str] = field(default_factory=list)
     virtual_address: str | None = None
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
@@ -125,7 +125,7 @@ def sampler_config(
         tunnel=tunnel,
         ssh_config=str(ssh_config),
         machines=[machine.name for machine in lab.machines],
-        balancers=[machine.name for machine in lab.balancers],
+        address_machines=[machine.name for machine in lab.address_machines],
         virtual_address=str(lab.virtual_address) if lab.virtual_address else None,
         named_states=sorted(named_states),
         objects=objects or Objects(),

@@ -29,10 +29,10 @@ from halab.machines.guests import SshGuests
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
+from halab.scenario.sampler.holder_source import Holders
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
 from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses, VoterCount
 from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
-from halab.scenario.sampler.pair_source import Holders
 from halab.scenario.sampler.permit import Permit
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
@@ -228,7 +228,7 @@ class SamplerProcess:
             servers_behind = config.control_planes
             sources.append(Backends(config.statistics, servers_behind, config.origin, limit, config.tunnel))
         if config.virtual_address:
-            shells = {name: self._shell(name) for name in config.balancers}
+            shells = {name: self._shell(name) for name in config.address_machines}
             sources.append(Holders(shells, config.virtual_address, config.origin, limit))
         return [*sources, *self._named_sources(servers)]
 

@@ -88,3 +88,52 @@ def test_the_backends_of_both_are_observed(monkeypatch: pytest.MonkeyPatch) -> N
     seen = observe(guests, api, pair())
     assert "backend cp3 on lb2 is down (L4TOUT)" in seen.missing
     assert seen.holders == ("lb1", "lb2")
+
+
+# kube-vip
+
+
+def kube_vip_lab() -> Lab:
+    return lab_of(load_balancer={"kind": "kube-vip"})
+
+
+def missing_with_kube_vip(cp1: str, cp2: str, cp3: str) -> list[str]:
+    guests = FakeGuests({"cp1: ": cp1, "cp2: ": cp2, "cp3: ": cp3})
+    return virtual_address.missing(kube_vip_lab(), virtual_address.members(guests, kube_vip_lab()))
+
+
+def test_exactly_one_control_plane_has_the_address_of_kube_vip() -> None:
+    has, has_not = "1\nactive\n200\n", "0\nactive\n200\n"
+    for holder in range(3):
+        assert missing_with_kube_vip(*[has if number == holder else has_not for number in range(3)]) == []
+    assert missing_with_kube_vip(has_not, has_not, has_not) == [
+        "no control plane has the address 10.213.7.100"
+    ]
+    assert missing_with_kube_vip(has, has_not, has) == ["cp1 and cp3 have the address 10.213.7.100"]
+
+
+def test_a_control_plane_without_kube_vip_or_with_a_silent_api_is_not_steady() -> None:
+    assert missing_with_kube_vip("1\nactive\n200\n", "0\nstopped\n200\n", "0\nactive\n500\n") == [
+        "kube-vip on cp2 is stopped",
+        "cp3 does not serve the API: /readyz on it answers 500",
+    ]
+
+
+def test_the_holder_may_be_any_control_plane() -> None:
+    assert virtual_address.holder(FakeGuests({"cp3: ": HAS}), kube_vip_lab()) == "cp3"
+
+
+def test_a_lab_with_kube_vip_has_no_backends_to_observe(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def members(_guests: Any, lab: Lab) -> dict[str, virtual_address.Member]:
+        asked.extend(machine.name for machine in lab.address_machines)
+        return {"cp2": virtual_address.Member(True, "active", "200")}
+
+    monkeypatch.setattr(virtual_address, "members", members)
+    for name in ("_observe_etcd", "_observe_machines", "_observe_nodes", "_observe_pods", "_observe_leases"):
+        monkeypatch.setattr(steady, name, lambda *_: Observation())
+    monkeypatch.setattr(steady, "_observe_acting_leaders", lambda *_: Observation())
+    seen = observe(FakeGuests(), None, kube_vip_lab())  # type: ignore[arg-type]
+    assert (seen.steady, seen.holders, seen.backends) == (True, ("cp2",), {})
+    assert asked == ["cp1", "cp2", "cp3"]

@@ -13,6 +13,7 @@ from halab.errors import BadFile
 from halab.lifecycle.lab import open_file
 
 PAIR = "network: 192.168.56.0/24\nload_balancer:\n  machines: 2\n"
+KUBE_VIP = "network: 192.168.56.0/24\nload_balancer:\n  kind: kube-vip\n"
 
 
 def problems(folder: Path, text: str) -> list[str]:
@@ -101,6 +102,30 @@ def written(folder: Path, text: str) -> LabFile:
             f"{PAIR}machines: {{lb2: {{address: 192.168.56.13}}}}\n",
             "lab.yml:4: machines.lb2.address: is the address of cp3 too",
         ),
+        (
+            f"{KUBE_VIP}  address: 192.168.56.12\n",
+            "lab.yml:4: load_balancer.address: is the address of cp2 too",
+        ),
+        (
+            f"{KUBE_VIP}  address: 192.168.57.5\n",
+            "lab.yml:4: load_balancer.address: is not in the lab's network 192.168.56.0/24",
+        ),
+        (
+            "load_balancer: {kind: kube-vip, address: 192.168.56.5}\n",
+            "lab.yml:1: load_balancer.address: needs a fixed `network`: write `network: 192.168.56.0/24`",
+        ),
+        (
+            f"{KUBE_VIP}  kube_vip: {{lease_duration: 3}}\n",
+            "lab.yml:4: load_balancer.kube_vip.lease_duration: should be longer than renew_deadline, 3, not 3",
+        ),
+        (
+            f"{KUBE_VIP}  kube_vip: {{retry_period: 3}}\n",
+            "lab.yml:4: load_balancer.kube_vip.renew_deadline: should be longer than 1.2 times retry_period, 3, not 3",
+        ),
+        (
+            f"{KUBE_VIP}machines: {{lb1: {{memory: 1G}}}}\n",
+            "lab.yml:4: machines.lb1: is neither a role nor a machine of this lab; did you mean lb?",
+        ),
     ],
 )
 def test_a_problem_names_the_line_and_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
@@ -177,6 +202,20 @@ def test_two_load_balancers_share_the_first_free_address_from_100_on(tmp_path: P
     assert lab_rules.virtual_address(taken, network) == IPv4Address("192.168.56.101")
     chosen = written(tmp_path, f"{PAIR}  address: 192.168.56.5\n")
     assert lab_rules.virtual_address(chosen, network) == IPv4Address("192.168.56.5")
+
+
+def test_kube_vip_has_the_first_free_address_from_100_on(tmp_path: Path) -> None:
+    network = IPv4Network("192.168.56.0/24")
+    lab = written(tmp_path, KUBE_VIP)
+    assert list(lab_rules.names(lab)) == ["cp1", "cp2", "cp3"]
+    assert lab_rules.virtual_address(lab, network) == IPv4Address("192.168.56.100")
+
+
+def test_the_size_of_a_load_balancer_that_does_not_exist_is_a_warning(tmp_path: Path) -> None:
+    lab = written(tmp_path, f"{KUBE_VIP}machines: {{lb: {{memory: 1G}}}}\n")
+    assert list(lab_rules.warnings(lab)) == [
+        "machines.lb has no effect: with kube-vip, no machine has a load balancer"
+    ]
 
 
 def test_one_load_balancer_has_no_virtual_address(tmp_path: Path) -> None:

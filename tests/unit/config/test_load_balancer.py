@@ -104,3 +104,39 @@ def test_an_own_file_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadUsage, match="no such file|a folder, not a file"):
         own_file.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("machines: 2", "machines: kube-vip runs on the control planes: leave it out"),
+        ("keepalived: {check: api}", "keepalived: kube-vip chooses the holder of the address itself"),
+        ("config: kube-vip.yaml", "config: kube-vip has no configuration file, only settings"),
+        ("check: tcp", "check: kube-vip does not check API servers"),
+        ("fall: 3", "fall: kube-vip does not check API servers"),
+        (
+            "idle_timeout: 5s",
+            "idle_timeout: kube-vip is no proxy, connections go to the API servers themselves",
+        ),
+        ("port: 7443", "port: kube-vip is no proxy, clients reach the port of the API servers, 6443"),
+        ("kube_vip: {version: latest}", "kube_vip.version: "),
+        ("kube_vip: {lease_duration: 0}", "kube_vip.lease_duration: should be 1 or more, not 0"),
+        ("kube_vip: {balance: true}", "kube_vip.balance: is not known; did you mean balancing?"),
+        ("address: 10.1.1.400", "address: "),
+    ],
+)
+def test_what_kube_vip_has_not_is_refused_with_the_reason(settings: str, problem: str) -> None:
+    (said,) = problems(f"name: ha\nload_balancer: {{kind: kube-vip, {settings}}}\n")
+    assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
+
+
+@pytest.mark.parametrize("settings", ["check: readyz", "port: 6443", "kube_vip: {balancing: true}"])
+def test_kube_vip_takes_what_init_writes_and_its_own_settings(settings: str) -> None:
+    read = loads(f"load_balancer: {{kind: kube-vip, {settings}}}", "f", LabFile).load_balancer
+    assert (read.machine_count, read.kind.checks_backends) == (0, False)
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+def test_settings_of_kube_vip_are_refused_behind_another_load_balancer(kind: str) -> None:
+    (said,) = problems(f"load_balancer: {{kind: {kind}, kube_vip: {{balancing: true}}}}\n")
+    assert said.startswith("lab.yml:1: load_balancer.kube_vip: is for kube-vip: write `kind: kube-vip`")

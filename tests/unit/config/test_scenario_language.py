@@ -80,7 +80,8 @@ def test_the_kind_of_a_machine_is_in_its_name() -> None:
     assert (number_of("cp3"), number_of("w12"), number_of("lb1")) == (3, 12, 1)
     no_machines = ("cp", "cp0", "cp01", "lb", "lb0", "w100", "CP1", "")
     assert {name: kind_of(name) for name in no_machines} == dict.fromkeys(no_machines)
-    assert kinds_of("lb2") == kinds_of("vip-holder") == kinds_of("all-lb") == {TargetKind.BALANCER}
+    assert kinds_of("lb2") == kinds_of("all-lb") == {TargetKind.BALANCER}
+    assert kinds_of("vip-holder") == {TargetKind.BALANCER, TargetKind.CONTROL_PLANE}
     assert kinds_of("all") == set(TargetKind)
     assert kinds_of("stopped") == frozenset()
 

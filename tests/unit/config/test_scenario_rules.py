@@ -83,7 +83,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "but this is another machine: cp1"),
         ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "but this is another machine: stopped"),
         ("inject: edit-balancer, name: b, on: lb, with: {check: http}", "check should be readyz or tcp, not http"),
-        ("inject: nothing, name: b, on: vip-holder", "a pair of load balancers; write `needs: {balancers: 2}`: vip-ho"),
+        ("inject: nothing, name: b, on: vip-holder", "a virtual address; write `needs: {balancers: 2}` or `needs"),
         ("inject: nothing, name: b, on: lb2", "a pair of load balancers; write `needs: {balancers: 2}`: lb2"),
         ("inject: nothing, name: b, on: lb3", "no lab has more than 2 load balancers: lb3"),
         ("inject: nothing, name: b, on: all-lb", None),
@@ -121,7 +121,7 @@ def test_faults_and_their_targets(words: str, said: str | None, tmp_path: Path) 
             "a load balancer, such as lb2, not cp1",
         ),
         ("expect: {fact: vip-holders, value: 2, reached: within 5s}", None),
-        ("expect: {fact: vip-holders, value: 3, reached: within 5s}", "should be 0, 1 or 2, not 3"),
+        ("expect: {fact: vip-holders, value: 6, reached: within 5s}", "should be 0, 1, 2, 3, 4 or 5, not 6"),
         ("{inject: partition, name: b, on: all-lb, with: {from: all-lb}}", None),
         ("{inject: nothing, name: b, on: [lb2, vip-holder]}", None),
     ],
@@ -214,8 +214,8 @@ def test_a_fault_that_comes_later_is_told_from_one_that_does_not_exist(tmp_path:
         ("fact: etcd-term, increase: 5", "increase needs a window"),
         ("fact: etcd-leader, increase: 5, during: stopped", "etcd-leader is not a number and cannot increase"),
         ("fact: etcd-term, increase: 5 to 1, during: stopped", "should go from the lower to the higher value"),
-        ("fact: vip-holder, changed: within 5s", "vip-holder needs a pair of load balancers: write `needs: {balancers"),
-        ("fact: vip-holders, value: 2, reached: within 5s", "vip-holders needs a pair of load balancers"),
+        ("fact: vip-holder, changed: within 5s", "vip-holder needs a virtual address: write `needs: {balancers: 2}`"),
+        ("fact: vip-holders, value: 2, reached: within 5s", "vip-holders needs a virtual address: write `needs: {b"),
         # their values
         ("fact: etcd-leader, value: cp4, reached: within 5s", "value: not every lab has this machine"),
         ("fact: etcd-leader, value: up, reached: within 5s", "should be a control plane or etcd machine, such"),
@@ -854,3 +854,34 @@ def test_probes_are_of_the_balancer_or_of_a_control_plane(
 ) -> None:
     seen = expecting(words, tmp_path)
     assert (said is None and seen == []) or (said is not None and said in "; ".join(seen)), seen
+
+
+# kube-vip
+
+WITH_KUBE_VIP = {"{control_planes: 3}": "{control_planes: 3, load_balancer: kube-vip}"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("expect: {fact: vip-holder, value: cp2, reached: within 5s}", None),
+        (
+            "expect: {fact: vip-holder, value: lb1, reached: within 5s}",
+            "a control plane, such as cp1, not lb1",
+        ),
+        ("expect: {fact: vip-holders, value: 3, reached: within 5s}", None),
+        ("{inject: hold-static-pod, name: b, on: vip-holder, with: {pod: etcd}}", None),
+    ],
+)
+def test_the_holder_of_kube_vip_s_address_is_a_control_plane(
+    words: str, said: str | None, tmp_path: Path
+) -> None:
+    found = changed({WAIT: f"  - {words}\n{WAIT}", **WITH_KUBE_VIP}, tmp_path)
+    assert len(found) == (said is not None), found
+    assert said is None or said in found[0]
+
+
+def test_a_twin_cannot_set_what_kube_vip_has_not(tmp_path: Path) -> None:
+    change = {"{replace: {stopped: nothing}}": "{set: {load_balancer: {check: tcp}}}", **WITH_KUBE_VIP}
+    (said,) = changed(change, tmp_path)
+    assert "kube-vip has no settings that a run can change" in said

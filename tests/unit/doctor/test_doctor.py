@@ -265,6 +265,29 @@ def test_a_missing_bundle_without_a_source_fails_with_every_reason() -> None:
     assert list(result.fixes) == ["release: go online", "modules: install Go"]
 
 
+KUBE_VIP = {"kind": "kube-vip"}
+
+
+def test_a_lab_with_kube_vip_needs_its_image_beside_the_bundle() -> None:
+    assert run_check("bundle", FakeHost(), load_balancer=KUBE_VIP).state is HostCheckState.OK
+    result = run_check("bundle", FakeHost(has_component=False), load_balancer=KUBE_VIP)
+    assert result.state is HostCheckState.WARNING
+    assert "not in the cache; `halab up` builds it with Go (1 to 5 min): kube-vip 0.9.1" in result.seen
+    assert list(result.fixes) == ["halab bundle build --component kube-vip@0.9.1"]
+    assert run_check("bundle", FakeHost(has_component=False)).state is HostCheckState.OK
+
+
+def test_an_image_that_is_broken_or_cannot_be_built_fails() -> None:
+    lacking = FakeHost(has_component=False, component_lacks=HostProblem("no Go", hint="install Go"))
+    result = run_check("bundle", lacking, load_balancer=KUBE_VIP)
+    assert result.seen == "not in the cache, and it cannot be built: kube-vip 0.9.1: no Go"
+    assert list(result.fixes) == ["install Go"]
+    broken = FakeHost(has_component=Corrupted("checksum mismatch"))
+    assert list(run_check("bundle", broken, load_balancer=KUBE_VIP).fixes) == [
+        "halab bundle build --component kube-vip@0.9.1 --force"
+    ]
+
+
 def test_only_the_source_of_the_lab_file_counts() -> None:
     host = FakeHost(
         cached_bundle=False, obstacles={BundleSource.RELEASE: HostProblem("no answer", hint="wait")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.fakes import FakeGuests
@@ -10,6 +11,7 @@ from support.site_builder import FakePower, site_of
 
 from halab.errors import Unreachable
 from halab.faults.audit import audit, script
+from halab.faults.scratch import KEPT
 from halab.machines.power import PowerState
 
 
@@ -44,3 +46,24 @@ def test_every_kind_of_machine_is_checked_for_its_own_role(machine: str) -> None
     assert ("balancer configuration" in text) is (machine == "lb1")
     assert ("manifests" in text) is (machine == "cp1")
     assert ("for name in containerd kubelet" in text) is (machine != "lb1")
+
+
+def test_the_manifest_of_kube_vip_belongs_on_its_control_planes() -> None:
+    with_it = site_of(FakeGuests(), load_balancer={"kind": "kube-vip"})
+    assert "kube-vip.yaml) ;;" in script(with_it, with_it.lab.machine("cp1"))
+    assert "kube-scheduler kube-vip; do" in script(with_it, with_it.lab.machine("cp1"))
+    without = site_of(FakeGuests())
+    assert "kube-vip" not in script(without, without.lab.machine("cp1"))
+
+
+def test_what_the_set_up_keeps_on_a_machine_is_no_leftover(tmp_path: Path) -> None:
+    kept = tmp_path / "halab"
+    for name in ("own-images", "setup-before.sha256", "bundle", "4f2a-of-a-fault"):
+        (kept / name).mkdir(parents=True)
+    site = site_of(FakeGuests())
+    text = script(site, site.lab.machine("cp1")).replace(KEPT, str(kept))
+    loop = text[text.index(f"for path in {kept}/*") :].split("done\n")[0]
+    done = subprocess.run(
+        ["bash", "-c", f"{loop}done"], capture_output=True, text=True, check=True, timeout=10
+    )
+    assert done.stdout == f"file {kept}/4f2a-of-a-fault\n"

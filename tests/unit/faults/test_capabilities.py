@@ -78,3 +78,13 @@ def test_a_power_cut_needs_disks_that_keep_flushed_data() -> None:
     assert "safe-disk" in probe(virtual, provider=ProviderKind.LIBVIRT).has
     # a container shares the disk of its host, whatever is written there
     assert "safe-disk" in probe(PROBED, disk_cache="unsafe").has
+
+
+def test_without_a_load_balancer_s_machine_a_worker_s_disk_is_throttled() -> None:
+    power = FakePower(has_disks=True)
+    guests = FakeGuests({"^cp1": PROBED.replace("container yes", "container no"), "^w1": ["50\n", "1150\n"]})
+    site = site_of(
+        guests, power, provider=ProviderKind.LIBVIRT, workers=1, load_balancer={"kind": "kube-vip"}
+    )
+    assert "disk-throttle" in capabilities.probe(site).has
+    assert power.asked[0] == "w1 may write 4 times a second"

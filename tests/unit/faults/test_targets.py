@@ -69,6 +69,18 @@ def test_a_pair_of_load_balancers_has_a_holder(target: str, machines: list[str])
     assert resolve(target, guests, load_balancer={"machines": 2}) == machines
 
 
+def test_a_control_plane_has_the_address_of_kube_vip() -> None:
+    guests = FakeGuests({"cp2: ip -4": "3: eth1 inet 10.213.7.100/32\n"})
+    assert resolve("vip-holder, cp2", guests, load_balancer={"kind": "kube-vip"}) == ["cp2"]
+
+
+@pytest.mark.parametrize("target", ["lb", "all-lb", "lb1"])
+def test_a_lab_with_kube_vip_has_no_machine_with_a_load_balancer(target: str, guests: FakeGuests) -> None:
+    with pytest.raises(BadUsage, match=f"no machine of this lab has a load balancer: {target}") as caught:
+        resolve(target, guests, load_balancer={"kind": "kube-vip"})
+    assert caught.value.hint == "kube-vip runs on the control planes; `vip-holder` has the address"
+
+
 def test_an_earlier_fault_names_its_machines(guests: FakeGuests) -> None:
     assert resolve("dead-leader", guests, chosen={"dead-leader": ["cp3"]}) == ["cp3"]
     assert guests.calls == []

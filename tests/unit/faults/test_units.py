@@ -153,3 +153,9 @@ def test_the_units_that_halab_needs_are_refused(unit: str) -> None:
 def test_wrong_options_are_named(given: dict[str, str], why: str) -> None:
     (problem,) = FAULTS["unit"].problems_with(given)
     assert why in problem
+
+
+def test_kube_vip_is_no_service() -> None:
+    site = site_of(FakeGuests(), load_balancer={"kind": "kube-vip"})
+    with pytest.raises(BadUsage, match="kube-vip is no service, but a static pod: load-balancer"):
+        inject(site, "unit", unit="load-balancer", action="stop")

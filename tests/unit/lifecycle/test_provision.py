@@ -13,6 +13,9 @@ from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
 from halab.config.own_file import OwnFile
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, NotConnected, ScriptFailed, TimedOut
+from halab.images.image_archive import ImageArchive
+from halab.lifecycle import own_images
+from halab.lifecycle.own_images import NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -328,3 +331,35 @@ def test_what_an_earlier_up_printed_is_not_in_the_error_of_a_script_that_is_too_
         provision(lab_of(), work, Machines(cp2_join=TimedOut("no end within 300 s")))
     assert raised.value.message.startswith("join.sh did not finish on cp2 within ")
     assert raised.value.output == ""
+
+
+def test_images_of_components_are_for_control_planes_only(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: dict[str, list[str]] = {}
+
+    def bring(
+        archives: Sequence[ImageArchive], _guests: object, machine: str, _patience: float
+    ) -> list[ImageArchive]:
+        brought[machine] = [archive.name for archive in archives]
+        return list(archives)
+
+    monkeypatch.setattr(own_images, "bring", bring)
+    lab = lab_of(workers=1, load_balancer={"kind": "kube-vip"})
+    provision(lab, work, Machines())
+    own, component = (
+        ImageArchive(name, f"/{name}", "0", 1, (name,)) for name in ("own.tar", "kube-vip.tar")
+    )
+    images = NodeImages([own], [component])
+    provisioner = Provisioner(lab, work, Machines(), Recorded(), FakeClock(), None, images)
+    provisioner.run()
+    assert brought == {
+        **dict.fromkeys(("cp1", "cp2", "cp3"), ["own.tar", "kube-vip.tar"]),
+        "w1": ["own.tar"],
+    }
+
+
+def test_a_second_up_of_a_lab_with_kube_vip_has_no_load_balancer_to_speak_of(work: Work) -> None:
+    lab, progress = lab_of(load_balancer={"kind": "kube-vip"}), Recorded()
+    provision(lab, work, Machines("cp1", "cp2", "cp3"), progress)
+    assert not any("new configuration" in line for line in progress.lines)

@@ -9,7 +9,7 @@ from support.fakes import FakeGuestShell
 
 from halab.errors import Unreachable
 from halab.machines.guest_shell import GuestShell
-from halab.scenario.sampler.pair_source import Holders
+from halab.scenario.sampler.holder_source import Holders
 
 HAS = "3: eth1 inet 10.1.0.100/32 scope global eth1"
 OFF = Unreachable("the connection is cut")

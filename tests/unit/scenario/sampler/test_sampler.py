@@ -160,7 +160,7 @@ def test_clients_of_a_pair_ask_the_virtual_address(tmp_path: Path) -> None:
     )  # fmt: skip
     assert {probe.host for probe in config.probes if probe.machine is None} == {"10.213.7.100"}
     assert config.statistics == "http://10.213.7.100:8404/;csv"
-    assert (config.virtual_address, config.balancers) == ("10.213.7.100", ["lb1", "lb2"])
+    assert (config.virtual_address, config.address_machines) == ("10.213.7.100", ["lb1", "lb2"])
 
 
 @pytest.mark.parametrize("accel", ["kvm", "tcg"])

@@ -50,7 +50,7 @@ end_remembered_group() {
   did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# kubeadm init on cp1, behind the load balancer at 10.213.0.10:6443.
+# kubeadm init on cp1; the API's endpoint is 10.213.0.10:6443.
 
 if [ -e /etc/kubernetes/halab-joined ]; then
   exit 0

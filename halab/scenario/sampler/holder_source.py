@@ -1,4 +1,4 @@
-"""The source of the states of a pair of load balancers: which of them has the virtual address."""
+"""The source of the states of the virtual address: which machines have it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halab.scenario.sampler.state_sources import Asked
 
 
 class Holders:
-    """Asks both machines at the same moment: answers of different moments would show two holders during a move."""
+    """Asks all machines at the same moment: answers of different moments would show two holders during a move."""
 
     rate_hertz = 5.0
 

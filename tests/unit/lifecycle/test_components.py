@@ -1,0 +1,78 @@
+"""The images of components: built before machines are made, and needed again when a machine is made anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halab.errors import BadFile, LabProblem
+from halab.images import component
+from halab.images.component import Component
+from halab.images.image_archive import ImageArchive
+from halab.lifecycle import components
+from halab.lifecycle.lab import LabDir, open_file
+from halab.progress import Progress, Quiet
+
+IMAGE = ImageArchive("kube-vip-0.9.1.tar", "/cache/kube-vip-0.9.1.tar", "0", 1, ("kube-vip",))
+
+
+def lab_dir(folder: Path, settings: str) -> LabDir:
+    path = folder / "lab.yml"
+    path.write_text(f"name: ha\nload_balancer:\n  kind: kube-vip\n{settings}")
+    return open_file(path)
+
+
+def test_a_lab_gets_the_images_that_its_control_planes_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ensure(wanted: Component, _progress: Progress) -> ImageArchive:
+        assert wanted.version == "0.9.0"
+        return IMAGE
+
+    monkeypatch.setattr(component, "ensure", ensure)
+    place = lab_dir(tmp_path, "  kube_vip: {version: 0.9.0}\n")
+    assert components.ensure(place, Quiet()) == (IMAGE,)
+
+
+def test_an_image_that_left_the_cache_is_named_with_the_command_that_builds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = lab_dir(tmp_path, "")
+    with pytest.raises(
+        LabProblem, match=r"the image of kube-vip 0\.9\.1 is no longer in the cache"
+    ) as caught:
+        components.cached(place)
+    assert caught.value.hint == "build it with `halab bundle build --component kube-vip@0.9.1`"
+    monkeypatch.setattr(component, "find", lambda _: IMAGE)
+    assert components.cached(place) == (IMAGE,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_ipvs", "is_refused"),
+    [
+        ("  kube_vip: {balancing: true}\n", False, True),
+        ("  kube_vip: {balancing: true}\n", True, False),
+        ("", False, False),
+    ],
+)
+def test_balancing_in_containers_needs_a_kernel_with_ipvs(
+    settings: str, has_ipvs: bool, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    ipvs = tmp_path / "ip_vs"
+    if has_ipvs:
+        ipvs.touch()
+    monkeypatch.setattr(components, "_IPVS", ipvs)
+    place = lab_dir(tmp_path, settings)
+    if not is_refused:
+        components.require_kernel(place)
+        return
+    with pytest.raises(BadFile, match="needs IPVS, and the kernel of this host has not loaded it") as caught:
+        components.require_kernel(place)
+    assert caught.value.problems[0].line == 4
+
+
+def test_a_virtual_machine_has_its_own_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(components, "_IPVS", tmp_path / "none")
+    components.require_kernel(lab_dir(tmp_path, "  kube_vip: {balancing: true}\nprovider: libvirt\n"))
