@@ -166,27 +166,52 @@ def test_an_object_that_was_never_changed_is_not_restored(done: str) -> None:
     assert etcd.keys == {KEY: (5, 9)}
 
 
+def deleting(etcd: Etcd, *, fails: bool = False) -> FakeGuests:
+    """Machines on which kubectl deletes the object, and then may have no right to ask whether it is gone."""
+
+    def delete(_: Call) -> str:
+        etcd.keys.pop(KEY, None)
+        if fails:
+            raise CommandFailed("kubectl exited with code 1", code=1, output="Error from server (Forbidden)")
+        return ""
+
+    guests = machines(etcd, found=["found ConfigMap default/a 8\n"] * 2)
+    guests.answers = {r"kubectl.* delete ": delete, **guests.answers}
+    return guests
+
+
 def test_an_object_is_deleted_by_its_name_and_put_back() -> None:
     etcd = Etcd(**{KEY: (5, 8)})
-    guests = machines(etcd, found=["found ConfigMap default/a 8\n"] * 2 + ["found \n"])
+    guests = deleting(etcd)
     entry, seen = inject(site_of(guests), "delete", object="configmap/a", namespace="default")
     assert seen == "deleted ConfigMap default/a"
-    (deleting,) = [call for call in guests.calls if " delete " in call.command]
-    assert '--namespace=default delete "$object" --ignore-not-found' in deleting.command
-    assert deleting.input == "configmap/a\n"
-    del etcd.keys[KEY]
+    (deletion,) = [call for call in guests.calls if " delete " in call.command]
+    assert '--namespace=default delete "$object" --ignore-not-found' in deletion.command
+    assert deletion.input == "configmap/a\n"
     guests.answers = {**guests.answers, "cat saved": f"1 \n{saved(KEY)}\n"}
     heal(site_of(guests), entry)
     assert etcd.values == {KEY: OLD}
 
 
 def test_an_object_that_something_creates_again_is_named() -> None:
-    guests = machines(
-        Etcd(**{KEY: (5, 8)}),
-        found=["found ConfigMap default/a 8\n"] * 2 + ["found ConfigMap default/a 11\n"],
-    )
+    guests = machines(Etcd(**{KEY: (5, 8)}), found=["found ConfigMap default/a 8\n"] * 2)
     _, seen = inject(site_of(guests), "delete", object=json.dumps(CONFIG_MAP))
     assert seen == "deleted ConfigMap default/a, and something has created it again"
+
+
+def test_an_object_that_gave_kubectl_its_rights_is_deleted_too() -> None:
+    _, seen = inject(site_of(deleting(Etcd(**{KEY: (5, 8)}), fails=True)), "delete", object="configmap/a")
+    assert seen == "deleted ConfigMap default/a"
+
+
+def test_a_deletion_that_failed_is_an_error_if_the_object_is_still_there() -> None:
+    guests = machines(Etcd(**{KEY: (5, 8)}), found=["found ConfigMap default/a 8\n"] * 2)
+    guests.answers = {
+        r"kubectl.* delete ": CommandFailed("kubectl exited with code 1", code=1),
+        **guests.answers,
+    }
+    with pytest.raises(CommandFailed, match="kubectl exited"):
+        inject(site_of(guests), "delete", object="configmap/a")
 
 
 @pytest.mark.parametrize(
