@@ -67,7 +67,7 @@ def _config(lab_dir: LabDir, folder: Path, number: int, origin: float) -> Sample
     ]
     return replace(
         config, probes=probes, permit=str(folder / "permit"),
-        control_planes={}, members={}, nodes=[], balancers=[], statistics=None, virtual_address=None,
+        control_planes={}, members={}, nodes=[], address_machines=[], statistics=None, virtual_address=None,
     )  # fmt: skip
 
 

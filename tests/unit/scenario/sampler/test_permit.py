@@ -45,7 +45,7 @@ def config_in(folder: Path, permit: Path) -> SamplerConfig:
         control_planes={},
         members={},
         nodes=[],
-        balancers=[],
+        address_machines=[],
         statistics=None,
         permit=str(permit),
     )
