@@ -50,6 +50,11 @@ def checking_balancers() -> str:
     return listed(balancer for balancer in Balancer if balancer.checks_backends)
 
 
+def balancers_on_machines() -> str:
+    """The load balancers that are services on machines of their own, as words of a sentence."""
+    return listed(balancer for balancer in Balancer if balancer.has_machines)
+
+
 class BackendCheck(StrEnum):
     """What the load balancer asks an API server to find out whether it may send clients there."""
 

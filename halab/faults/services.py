@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from halab.clock import NotYet, wait_for
-from halab.config.load_balancer import Balancer
-from halab.config.loading import listed
+from halab.config.load_balancer import balancers_on_machines
 from halab.config.targets import FaultTarget
 from halab.faults import units
 from halab.faults.fault import Fault, Option, nothing_to_heal
@@ -13,7 +12,9 @@ from halab.faults.site import Site
 
 _EFFECT_SECONDS = 60
 SERVICE = Option(
-    f"the name of a systemd service, or {units.BALANCER} for {listed(Balancer)}", units.NAME, "kubelet"
+    f"the name of a systemd service, or {units.BALANCER} for {balancers_on_machines()}",
+    units.NAME,
+    "kubelet",
 )
 
 

@@ -7,8 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from halab.clock import NotYet, wait_for
-from halab.config.load_balancer import Balancer
-from halab.config.loading import listed
+from halab.config.load_balancer import balancers_on_machines
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
 from halab.faults import scratch
@@ -234,7 +233,7 @@ FAULTS = (
         _change,
         _restore,
         {
-            "unit": Option(f"a systemd unit, or {BALANCER} for {listed(Balancer)}", NAME, "kubelet"),
+            "unit": Option(f"a systemd unit, or {BALANCER} for {balancers_on_machines()}", NAME, "kubelet"),
             "action": Option(
                 "stop, disable (it does not start at the next boot), mask (stop it, and refuse every start) or drop-in",
                 "|".join((_STOP, _DISABLE, _MASK, _DROP_IN)),

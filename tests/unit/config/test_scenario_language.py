@@ -21,6 +21,7 @@ from halab.config.scenario import LedgerScope, RevisionRule, Scenario
 from halab.config.step import Expect, Inject
 from halab.config.targets import ROLES, FaultTarget, TargetKind, kind_of, kinds_of, number_of
 from halab.errors import BadFile
+from halab.faults.catalogue import FAULTS
 from halab.scenario.verdict.promises import limit_seconds, promised, waited_seconds
 
 
@@ -407,3 +408,41 @@ def test_an_invalid_twin_is_refused(words: str, said: str) -> None:
     with pytest.raises(BadFile) as raised:
         with_twin(words)
     assert said in str(raised.value)
+
+
+def with_kube_vip() -> LabTraits:
+    return lab(load_balancer=Balancer.KUBE_VIP, balancers=0, reports_backends=False)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{inject: nothing, name: extra, on: lb}",
+        "{inject: nothing, name: extra, on: [cp1, all-lb]}",
+        "{inject: partition, name: extra, on: cp1, with: {from: lb1}}",
+        "{inject: run-script, name: extra, on: cp1, with: {script: 'ping {lb1}'}}",
+    ],
+)
+def test_a_step_that_names_a_load_balancer_s_machine_skips_labs_without_one(step: str) -> None:
+    text = STOP.replace("  - heal", f"  - {step}\n  - heal")
+    number = STOP.split("  - heal")[0].count("\n  - ") + 1
+    assert scenario(text).lacking_in(with_kube_vip(), FAULTS) == [
+        f"step {number} needs a machine with a load balancer, and a lab with kube-vip has none"
+    ]
+    elsewhere = text.replace(step, step.replace("inject: ", "when: {load_balancer: haproxy}, inject: ", 1))
+    assert scenario(elsewhere).lacking_in(with_kube_vip(), FAULTS) == []
+
+
+def test_a_scenario_that_names_no_load_balancer_s_machine_is_played_with_kube_vip() -> None:
+    assert scenario(STOP).lacking_in(with_kube_vip(), KNOWN) == []
+    assert scenario(STOP.replace("control_planes: 3", "control_planes: 3, balancers: 2")).lacking_in(
+        with_kube_vip(), KNOWN
+    ) == ["the lab has 0 load balancers, and 2 are needed"]
+
+
+def test_only_the_losing_twin_is_skipped_if_only_it_changes_the_load_balancer() -> None:
+    plain = scenario(STOP.replace("{replace: {stopped: nothing}}", "{set: {load_balancer: {check: tcp}}}"))
+    assert plain.lacking_in(with_kube_vip(), FAULTS) == []
+    assert plain.losing().lacking_in(with_kube_vip(), FAULTS) == [
+        "the losing twin needs a machine with a load balancer, and a lab with kube-vip has none"
+    ]

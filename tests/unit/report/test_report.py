@@ -14,6 +14,7 @@ from support.states_builder import QUIET_PROBES, QUIET_STATES, power_cut
 
 from halab import report
 from halab.config.lab import Acceleration, ProviderKind
+from halab.config.load_balancer import Balancer
 from halab.config.twin import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.report import junit, page, table
@@ -79,6 +80,17 @@ def test_the_report_says_that_there_are_two_load_balancers(recorded: Callable[[M
     assert f"haproxy {words}" in folder.page.read_text()
     report.render(recorded(MadeRun()))
     assert words not in folder.page.read_text()
+
+
+def test_the_report_says_that_kube_vip_is_on_the_control_planes(
+    recorded: Callable[[MadeRun], RunFolder],
+) -> None:
+    nodes = tuple(machine for machine in META.machines if machine.role != "lb")
+    folder = recorded(MadeRun(meta=replace(META, machines=nodes, load_balancer=Balancer.KUBE_VIP)))
+    report.render(folder)
+    assert (
+        "kube-vip on every control plane, which gives the address to one of them" in folder.page.read_text()
+    )
 
 
 def test_the_report_says_which_machines_have_a_member_of_etcd(
