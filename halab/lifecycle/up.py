@@ -59,6 +59,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
     patches = labs.patches(lab_dir)
     components.require_kernel(lab_dir)
     is_checked = kubeadm_check.require(lab_dir)
+    built = components.ensure(lab_dir, progress)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
         provider = providers.connect(lab_dir)
         kept_lab.remove_if_changed(lab_dir, provider, own, patches, progress)
@@ -81,7 +82,6 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             workfiles.clear(lab_dir)
         require_thawed(machines)
         base = providers.base(lab_dir, lab, progress)
-        built = components.ensure(lab_dir, progress)
         if not is_checked:
             # the bundle may have been made for the box
             kubeadm_check.require(lab_dir)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.errors import BadFile, LabProblem
+from halab.errors import BadFile, BadUsage, LabProblem
 from halab.images import component
 from halab.images.component import Component
 from halab.images.image_archive import ImageArchive
@@ -33,6 +33,19 @@ def test_a_lab_gets_the_images_that_its_control_planes_run(
     monkeypatch.setattr(component, "ensure", ensure)
     place = lab_dir(tmp_path, "  kube_vip: {version: 0.9.0}\n")
     assert components.ensure(place, Quiet()) == (IMAGE,)
+
+
+def test_a_version_that_does_not_exist_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ensure(wanted: Component, _progress: Progress) -> ImageArchive:
+        raise BadUsage(f"no such version in Go's module proxy: {wanted.version}")
+
+    monkeypatch.setattr(component, "ensure", ensure)
+    with pytest.raises(BadFile) as caught:
+        components.ensure(lab_dir(tmp_path, "  kube_vip:\n    version: 0.9.99\n"), Quiet())
+    said = "load_balancer.kube_vip.version: no such version in Go's module proxy: 0.9.99"
+    assert [str(problem) for problem in caught.value.problems] == [f"{tmp_path}/lab.yml:5: {said}"]
 
 
 def test_an_image_that_left_the_cache_is_named_with_the_command_that_builds_it(
