@@ -42,7 +42,8 @@ def benchmark(
 
     For each attempt, halab restores the lab, breaks it and runs the responder in the folder of the lab. When the
     responder exits, or after the limit, the attempt is graded as it is. With --seed, the attempts use that seed and the
-    following ones. Exit code: 0 every attempt passed, 1 one failed, 3 one could not be made or graded.
+    following ones. Drills that this lab cannot run are skipped. Exit code: 0 every attempt passed, 1 one failed, 3 one
+    could not be made or graded, or all drills were skipped.
 
     \b
     Example:

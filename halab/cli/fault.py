@@ -142,7 +142,7 @@ def fault_lines(fault: Fault) -> Iterator[str]:
     """A fault as lines: name, target, needs, what it does, and its options."""
     needs = f", needs {', '.join(sorted(fault.needs))}" if fault.needs else ""
     lasts = "" if fault.facts.is_lasting else ", nothing to heal"
-    yield f"{fault.name}  (on {fault.target}{needs}{lasts})"
+    yield f"{fault.name}  (on {fault.place}{needs}{lasts})"
     yield from textwrap.wrap(fault.does, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     given = {name: f"{name}={option.default or ''}" for name, option in fault.options.items()}
     width = max(map(len, given.values()), default=0)
@@ -162,7 +162,7 @@ def _as_json(fault: Fault) -> dict[str, Any]:
     return {
         "name": fault.name,
         "does": fault.does,
-        "place": str(fault.target),
+        "place": fault.place,
         "needs": sorted(fault.needs),
         "is_lasting": fault.facts.is_lasting,
         "options": {

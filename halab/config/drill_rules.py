@@ -95,15 +95,15 @@ def _vars(drill: Drill) -> Iterator[Finding]:
 def _parts(drill: Drill) -> Iterator[Finding]:
     """Yield what would make one draw worth more than another, or none at all."""
     if (drill.draw is None) == bool(drill.parts):
-        yield ("draw",), "`draw` says how many of the `parts` are drawn: write both or none"
+        yield ("draw",), "`draw` says how many of the `parts` are drawn: write both or neither"
     elif drill.draw and drill.draw > len(drill.parts):
-        yield ("draw",), f"is more than there are parts: {len(drill.parts)}"
+        yield ("draw",), f"is more than the number of parts: {len(drill.parts)}"
     for name, part in drill.parts.items():
         if not part.solve and any(task.answer is None for task in part.tasks.values()):
             yield ("parts", name, "solve"), _UNSOLVED
     if len({part.total for part in drill.parts.values()}) > 1:
         each = ", ".join(f"{name} {part.total}" for name, part in drill.parts.items())
-        yield ("parts",), f"should have the same points each, so that every draw is worth as much: {each}"
+        yield ("parts",), f"must all have the same points, so that every draw is worth the same: {each}"
 
 
 def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:

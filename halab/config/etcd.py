@@ -41,7 +41,7 @@ class EtcdSettings(Model):
         # info.data has no topology if that is invalid itself
         if value is not None and info.data.get("topology", Topology.EXTERNAL) is Topology.STACKED:
             raise ValueError(
-                "every control plane of a stacked lab has a member: write `topology: external`, or leave it out"
+                "every control plane of a stacked lab has a member: remove `members`, or write `topology: external`"
             )
         if value is not None and value % 2 == 0:
             raise ValueError(

@@ -77,7 +77,7 @@ def _etcd(lab: LabFile) -> Iterator[tuple[Path, str]]:
     if lab.etcd.is_external:
         return
     reason = (
-        "is for machines of etcd's own, which this lab does not have: write `etcd: {topology: external}`"
+        "is for machines of external etcd, which this lab does not have: write `etcd: {topology: external}`"
     )
     if "etcd" in lab.machines.model_fields_set:
         yield ("machines", "etcd"), reason

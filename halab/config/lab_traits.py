@@ -56,7 +56,7 @@ class LabTraits:
     control_planes: int
     workers: int = 0
     balancers: int = 1
-    # the machines of etcd's own; none in a stacked lab
+    # the machines of external etcd; none in a stacked lab
     etcd_machines: int = 0
     capabilities: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)

@@ -131,7 +131,7 @@ class Scenario(Model):
         if not kinds or kinds & fits:
             return []
         what = expectation.probe if isinstance(expectation, ProbeExpectation) else expectation.fact
-        found = f"{expectation.target} is another machine where etcd is {setting.etcd}"
+        found = f"with {setting.etcd} etcd, {expectation.target} is a machine of another kind"
         return [f"{what} needs a {listed(sorted(fits))}, and {found}"]
 
     def kinds_of(self, target: str, index: int, setting: LabTraits) -> frozenset[TargetKind]:
@@ -195,7 +195,8 @@ class Scenario(Model):
             needed = faults[step.fault].target_with(step.arguments)
             for target in step.targets:
                 if not self.kinds_of(target, index, setting) & needed.kinds_in(setting.etcd):
-                    yield f"{step.fault} needs {needed}, and {target} is another machine where etcd is {setting.etcd}"
+                    found = f"with {setting.etcd} etcd, {target} is a machine of another kind"
+                    yield f"{step.fault} needs {needed}, and {found}"
 
     def losing(self) -> Losing:
         """The twin: the same scenario with its one change."""

@@ -20,7 +20,7 @@ IN_WORDS = {
 ENDINGS = {
     "complete": "nothing is left to do",
     "final": "graded as it is",
-    "time": "the time is over",
+    "time": "the time limit has passed",
     "gave-up": "given up",
     "reset": "ended without a grade",
 }

@@ -46,7 +46,7 @@ perl -we '
 
 def _move_leader(site: Site, entry: Entry) -> str:
     lab = site.lab
-    said = voters.hand_over(site.guests, lab, site.clock, entry.machine, to=lab.control_planes)
+    said = voters.hand_over(site.guests, lab, site.clock, entry.machine, to=lab.members)
     if not said:
         raise LabProblem(f"etcd on {entry.machine} does not lead any more")
     return said

@@ -84,6 +84,14 @@ class Fault:
         return self.target_by(given) if self.target_by else self.target
 
     @property
+    def place(self) -> str:
+        """The machines that it makes sense on, with all options, in words."""
+        if self.target_by and self.target is FaultTarget.MEMBER:
+            # the pod decides: with external etcd, a control plane has no member
+            return f"{FaultTarget.CONTROL_PLANE} or {FaultTarget.MEMBER}"
+        return str(self.target)
+
+    @property
     def facts(self) -> FaultFacts:
         return facts_of(self.name)
 

@@ -61,8 +61,12 @@ FAULTS = (
         _add,
         _remove,
         {
-            "control_planes": Option("the number of control planes that the lab gets", "[1-5]", "5", ""),
-            "workers": Option("the number of workers that the lab gets", "[0-9]|1[0-9]|20", "2", ""),
+            "control_planes": Option(
+                "the number of control planes that the lab then has in total", "[1-5]", "5", ""
+            ),
+            "workers": Option(
+                "the number of workers that the lab then has in total", "[0-9]|1[0-9]|20", "2", ""
+            ),
         },
         target=FaultTarget.CONTROL_PLANE,
         check=_require_larger,

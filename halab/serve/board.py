@@ -88,7 +88,7 @@ def _headline(lanes: Sequence[LaneNow]) -> tuple[str, str]:
         return "bad", "Requests of clients fail"
     elsewhere = [lane.lane.machine or "" for lane in lanes if not lane.now.ok]
     if elsewhere:
-        return "odd", f"Clients are served; {', '.join(dict.fromkeys(elsewhere))} does not answer"
+        return "odd", f"Clients are served; probes fail on {', '.join(dict.fromkeys(elsewhere))}"
     return "good", "Clients are served"
 
 

@@ -2,7 +2,7 @@
 
 The server listens on the loopback address only. There, other users of the host, and pages of other sites in the same
 browser, can still send it requests. The first know no token. The second cannot read a page (no CORS, SameSite), cannot
-make a name of their own lead here (hosts are checked), and cannot change anything: they do not know the token of forms.
+reach it under a name of their own (hosts are checked), and cannot change anything: they do not know the token of forms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# A name that another site lets lead to this host is not among them. The port may be that of a tunnel.
+# Any other host name is refused, such as one that another site points at this host. The port may be that of a tunnel.
 HOSTS = ("127.0.0.1", "localhost")
 TOKEN = "token"
 _HEADERS = {

@@ -120,4 +120,7 @@ def _require_unique(labs: Sequence[ServedLab]) -> None:
     names = [lab.name for lab in labs]
     for name in names:
         if names.count(name) > 1:
-            raise BadUsage(f"two labs have the name {name}", hint="name each lab file once")
+            raise BadUsage(
+                f"two labs have the name {name}",
+                hint="give each lab another `name` in its file, and give each file only once",
+            )

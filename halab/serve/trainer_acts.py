@@ -20,7 +20,7 @@ def fixed(labs: Iterable[ServedLab], doors: Mapping[str, Door]) -> dict[str, Any
     return {
         "drills": _drills(),
         "faults": [
-            {"name": fault.name, "does": fault.does, "on": str(fault.target),
+            {"name": fault.name, "does": fault.does, "on": fault.place,
              "options": [
                  f"{name}={option.default if option.default is not None else option.example}"
                  for name, option in fault.options.items()

@@ -129,7 +129,7 @@ def test_a_drill_is_done_with_the_keyboard_alone(room: ServeRoom, served: Servin
     browser.tab_to("check")
     browser.press("Enter")
     browser.wait("document.querySelector('.verdict')?.innerText === 'Failed'")
-    assert "the time is over" in browser.text(".figures")
+    assert "the time limit has passed" in browser.text(".figures")
 
 
 def test_a_trainer_sees_what_is_hidden_and_starts_a_drill(

@@ -126,7 +126,7 @@ def control_planes(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
 
 @pytest.fixture(scope="session")
 def members(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
-    """Name → machine with a member of etcd: the control planes, or the machines of etcd's own."""
+    """Name → machine with a member of etcd: the control planes, or the machines of external etcd."""
     return {known.name: machine(known.name) for known in lab.members}
 
 

@@ -106,7 +106,7 @@ def _action(step: AnyStep) -> str:
         case Wait():
             return f"Wait {format_duration(step.seconds)}"
         case Join():
-            return f"Run `kubeadm join` and expect: {step.promised}"
+            return f"Join: {step.promised}"
         case Expect():
             return f"Expect: {promised(step.expectation)}"
 

@@ -133,7 +133,7 @@ def test_the_catalogue_shows_every_fault_with_its_options(capsys: Shown) -> None
     assert main(["faults"]) == 0
     shown = capsys.readouterr().out
     for name, fault in FAULTS.items():
-        assert f"\n{name}  (on {fault.target}" in f"\n{shown}"
+        assert f"\n{name}  (on {fault.place}" in f"\n{shown}"
         assert all(f" {option}=" in shown for option in fault.options)
     assert max(map(len, shown.splitlines())) <= 110
 

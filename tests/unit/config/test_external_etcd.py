@@ -54,9 +54,9 @@ def refused(folder: Path, text: str) -> list[str]:
         ),
         (
             "machines:\n  etcd: {cpus: 2}\n",
-            "lab.yml:2: machines.etcd: is for machines of etcd's own, which this lab does not have",
+            "lab.yml:2: machines.etcd: is for machines of external etcd, which this lab does not have",
         ),
-        ("setup:\n  etcd: {before: b.sh}\n", "lab.yml:2: setup.etcd: is for machines of etcd's own"),
+        ("setup:\n  etcd: {before: b.sh}\n", "lab.yml:2: setup.etcd: is for machines of external etcd"),
         ("machines:\n  etcd1: {cpus: 2}\n", "lab.yml:2: machines.etcd1: is neither a role nor a machine"),
     ],
 )
@@ -158,7 +158,7 @@ def test_what_a_machine_of_etcd_does_not_have_is_left_out(tmp_path: Path) -> Non
         index: why for index in range(len(loaded.steps)) if (why := loaded.left_out(index, EXTERNAL))
     }
     assert left_out == {
-        2: ["ready-direct needs a control plane, and dead is another machine where etcd is external"]
+        2: ["ready-direct needs a control plane, and with external etcd, dead is a machine of another kind"]
     }
     assert not loaded.lacking_in(STACKED, FAULTS)
     assert not loaded.lacking_in(EXTERNAL, FAULTS)
@@ -168,7 +168,8 @@ def test_a_fault_that_finds_no_machine_of_its_kind_skips_the_scenario(tmp_path: 
     loaded = read(scenario(on="any-cp"), tmp_path)
     assert not loaded.lacking_in(STACKED, FAULTS)
     assert loaded.lacking_in(EXTERNAL, FAULTS) == [
-        "hold-static-pod needs a machine with a member of etcd, and any-cp is another machine where etcd is external"
+        "hold-static-pod needs a machine with a member of etcd, "
+        "and with external etcd, any-cp is a machine of another kind"
     ]
 
 

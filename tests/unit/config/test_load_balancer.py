@@ -54,7 +54,7 @@ def test_a_wrong_setting_is_refused_with_its_line(settings: str, problem: str) -
     [
         ("check: tls", "check: nginx has no health checks, it only counts failed connections"),
         ("timeout: 1s", "timeout: nginx has no health checks that could time out"),
-        ("rise: 2", "rise: nginx tries a server again after `interval`"),
+        ("rise: 2", "rise: nginx tries a failed server again after `interval`"),
         ("slow_start: 1s", "slow_start: is in NGINX Plus only"),
         ("on_marked_down: none", "on_marked_down: nginx never cuts the connections"),
         ("algorithm: first", "algorithm: nginx has roundrobin, leastconn, source and random, not first"),

@@ -122,7 +122,7 @@ def test_settings_of_two_faults_need_not_fit_together() -> None:
     [
         ({}, {"check": "none", "fall": "5"}, "fall has no effect with `check: none`"),
         ({}, {"port": "22"}, "port is where halab reaches the machine over SSH: 22"),
-        (NGINX, {"rise": "2"}, "rise nginx tries a server again after `interval`"),
+        (NGINX, {"rise": "2"}, "rise nginx tries a failed server again after `interval`"),
     ],
 )
 def test_settings_that_are_not_possible_are_refused(

@@ -132,3 +132,19 @@ def test_a_silent_member_is_missing() -> None:
     guests = guests_with_leader(2)
     guests.answers = {"^etcd3: .*endpoint": Unreachable("etcd3 does not answer"), **guests.answers}
     assert steady._observe_etcd(guests, external()).missing == ("etcd on etcd3 does not answer",)
+
+
+def test_the_lead_moves_to_another_machine_of_etcd() -> None:
+    led = [status(2, leader=2)] * 3
+    guests = FakeGuests({
+        "etcd2: .*endpoint status": [*led, status(2, leader=3)],
+        "etcd[13]: .*endpoint status": status(3, leader=2),
+    })  # fmt: skip
+    said = FAULTS["move-etcd-leader"].inject(site(guests), entry("move-etcd-leader", "etcd2"))
+    assert any("move-leader 3" in command for command in guests.commands("etcd2"))
+    assert said.startswith("etcd on etcd")
+
+
+def test_a_fault_of_a_static_pod_says_that_it_also_acts_on_control_planes() -> None:
+    assert FAULTS["hold-static-pod"].place == "a control plane or a machine with a member of etcd"
+    assert FAULTS["move-etcd-leader"].place == "a machine with a member of etcd"

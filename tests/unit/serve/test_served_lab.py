@@ -40,7 +40,7 @@ def test_a_lab_in_order_is_shown_with_its_machines_leaders_backends_and_probes(r
     ("failing", "status", "headline"),
     [
         ({"lb"}, "bad", "Requests of clients fail"),
-        ({"cp2"}, "odd", "Clients are served; cp2 does not answer"),
+        ({"cp2"}, "odd", "Clients are served; probes fail on cp2"),
     ],
 )
 def test_failures_are_in_the_headline(

@@ -165,7 +165,7 @@ def test_a_join_is_described_with_its_bound() -> None:
     }
     assert (
         description.step_in_words(script.scenario.steps[2])
-        == f"Expect kubeadm join on left fails within 5m and {says}."
+        == f"Join: kubeadm join on left fails within 5m and {says}."
     )
 
 

@@ -50,7 +50,7 @@ end_remembered_group() {
   did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# The member of etcd on etcd2: a static pod of kubeadm, run by a kubelet that knows no API.
+# The member of etcd on etcd2: a static pod of kubeadm, run by a kubelet without an API server.
 #
 # kubeadm's own guide does the same ("Set up a High Availability etcd Cluster with kubeadm"). Other guides write a
 # systemd unit for etcd. A static pod has the image, certificates, flags, paths and restarts of a member on a control
