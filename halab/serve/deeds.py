@@ -56,10 +56,14 @@ class Deeds:
         self._thread: threading.Thread | None = None
         self.last: Deed | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        return self.last is not None and self.last.is_running
+
     def begin(self, deed: Deed) -> bool:
         """Start a command; False if another one runs."""
         with self._lock:
-            if self._stopped.is_set() or (self.last and self.last.is_running):
+            if self._stopped.is_set() or self.is_busy:
                 return False
             self.last = deed
             self._thread = threading.Thread(target=self._run, args=(deed,), name=deed.what, daemon=True)

@@ -21,13 +21,16 @@ class Answer:
     is_good: bool = True
 
 
+_BUSY = Answer("halab is still busy with the lab: try again when it has finished", is_good=False)
+
+
 def begin(
     lab: ServedLab, what: str, command: Sequence[str], words: Sequence[str] = (), *, is_secret: bool = False
 ) -> Answer:
     """Start a command of halab on the lab; `words` are its options and arguments."""
     file = str(lab.lab_dir.file.resolve())
     is_begun = lab.deeds.begin(Deed(what, (*command, "--file", file, *words), is_secret))
-    return Answer() if is_begun else Answer("halab is still busy with the lab", is_good=False)
+    return Answer() if is_begun else _BUSY
 
 
 def _check(lab: ServedLab, form: Form) -> Answer:
@@ -36,6 +39,8 @@ def _check(lab: ServedLab, form: Form) -> Answer:
 
 def _hint(lab: ServedLab, form: Form) -> Answer:
     """Show the next hint, unless another browser has just shown it: it costs points."""
+    if lab.deeds.is_busy:
+        return _BUSY
     if form.get("shown") != str(len(lab.deps.attempt(lab.lab_dir).hints)):
         return Answer("somebody else has just asked for this hint")
     lab.deps.hint(lab.lab_dir)
@@ -44,6 +49,8 @@ def _hint(lab: ServedLab, form: Form) -> Answer:
 
 def _answer(lab: ServedLab, form: Form) -> Answer:
     text = form.get("answer", "").strip()
+    if lab.deeds.is_busy:
+        return _BUSY
     if not text:
         return Answer("write an answer first", is_good=False)
     view, is_right = lab.deps.answer(lab.lab_dir, form.get("task", ""), text[:_MOST_CHARACTERS])

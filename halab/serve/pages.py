@@ -58,7 +58,9 @@ def _region(name: str, **values: Any) -> str:
 def bars(marks: str) -> list[dict[str, Any]]:
     """The bars of a lane: runs of equal marks, with `x` and `width` in marks, and `height` in percent."""
     drawn, x = [], 0
-    for mark, run in groupby(marks):
+    # before the view began, there is nothing to show
+    begun = marks.lstrip(".")
+    for mark, run in groupby(begun.rjust(len(marks))):
         width = len(list(run))
         if mark != " ":
             height = _HEIGHTS[int(mark)] if mark.isdigit() else 100

@@ -11,6 +11,7 @@ from support.serve_room import ScriptedDeeds, ServeRoom, Visitor, events_of
 from halab.drill import play
 from halab.drill.grade import TaskState
 from halab.serve.app import Site
+from halab.serve.deeds import Deed
 from halab.serve.gate import Door
 from halab.serve.served_lab import ServedLab
 
@@ -204,6 +205,20 @@ def test_a_check_is_a_command_on_the_lab_of_the_page(
     assert deeds(drilled).begun == [["drill", "check", "--file", str(room.folder / "lab.yml")]]
     drilled._publish()
     assert "60 of 100 points" in learner.get(door.path).text
+
+
+def test_while_halab_works_on_the_lab_a_page_asks_for_patience(
+    learner: Visitor, door: Door, drilled: ServedLab
+) -> None:
+    deeds(drilled).last = Deed("Checking the tasks", ["drill", "check"], False)
+    for act in ("hint", "answer"):
+        answer = learner.act(door, act, task="who", answer="cp2", shown="0")
+        assert not answer["is_good"]
+        assert "still busy" in answer["say"]
+    drilled._publish()
+    page = learner.get(door.path).text
+    assert "Checking the tasks…" in page
+    assert 'aria-disabled="true"' in page
 
 
 def test_an_act_or_a_lab_that_does_not_exist_is_said(learner: Visitor, door: Door) -> None:

@@ -14,6 +14,13 @@ def test_equal_marks_become_one_bar() -> None:
     ]
 
 
+def test_the_time_before_the_view_began_is_empty() -> None:
+    assert pages.bars("...0.") == [
+        {"kind": "ok", "x": 3, "width": 1, "height": 28}, {"kind": "blind", "x": 4, "width": 1, "height": 100},
+    ]  # fmt: skip
+    assert pages.bars("....") == []
+
+
 def test_a_text_has_paragraphs_and_indented_lines_are_code() -> None:
     text = "First line\nof prose.\n\nSecond.\n\n    bind :6443\n    check\n\nLast."
     assert list(pages.blocks(text)) == [
