@@ -42,13 +42,13 @@ class Ending(StrEnum):
 class ClientsSaw:
     """What the requests of one probe met during an attempt.
 
-    `troubles` are the times, from and to, in which some failed; `unknown_seconds` is how long nobody asked.
+    `troubles` are the times, from and to, in which some failed, and `unknown` those in which nobody asked.
     """
 
     asked: int
     failed: int
     troubles: tuple[tuple[float, float], ...] = ()
-    unknown_seconds: float = 0.0
+    unknown: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,8 @@ def clients_in_words(saw: ClientsSaw) -> str:
         ]
         shown = ", ".join(periods[:_MOST_TROUBLES]) + (" …" if len(periods) > _MOST_TROUBLES else "")
         told = f"{saw.failed} of {saw.asked} requests failed, {shown}"
-    return (
-        f"{told}; {format_duration(round(saw.unknown_seconds))} not recorded"
-        if saw.unknown_seconds
-        else told
-    )
+    unknown = sum(end - start for start, end in saw.unknown)
+    return f"{told}; {format_duration(round(unknown))} not recorded" if unknown else told
 
 
 def answers(view: View) -> dict[str, str]:

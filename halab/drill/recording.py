@@ -88,8 +88,8 @@ def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
         whole = figures(samples.of(lane), 0.0, seconds)
         if whole.samples:
             troubles = _merged((outage.start, min(outage.end, seconds)) for outage in whole.outages)
-            unknown = sum(gap.seconds for gap in whole.gaps)
-            found[str(lane)] = ClientsSaw(whole.samples, whole.failed, troubles, round(unknown, 1))
+            unknown = tuple((round(gap.start, 1), round(gap.end, 1)) for gap in whole.gaps)
+            found[str(lane)] = ClientsSaw(whole.samples, whole.failed, troubles, unknown)
     return found
 
 

@@ -170,16 +170,21 @@ class ServedLab:
             until = deps.monotonic() + _SAMPLER_SECONDS
             while deps.monotonic() < until:
                 refresh(live)
-                self._seen = Seen(lab, live, deps.monotonic() - origin, began)
-                was_changing = self._drill.is_changing
-                self._publish()
-                if was_changing and not self._drill.is_changing:
+                if self._has_changed_the_lab():
                     # nothing of how the lab was prepared is on the page of a drill
                     live = Live(WINDOW_SECONDS)
+                self._seen = Seen(lab, live, deps.monotonic() - origin, began)
+                self._publish()
                 self._pause()
                 if self._is_stopping:
                     raise _Stopped
                 deps.require_up(lab_dir)
+
+    def _has_changed_the_lab(self) -> bool:
+        """True at the first look after halab has prepared or restored the lab."""
+        was_changing = self._drill.is_changing
+        self._read_drill()
+        return bool(was_changing) and not self._drill.is_changing
 
     def _pause(self) -> None:
         self.deps.pause(self._wake)

@@ -110,9 +110,15 @@ def test_the_view_says_nothing_while_the_lab_is_prepared_and_begins_anew_with_th
         room.failing = set()
         room.start()
 
-    lab = room.watch(nothing, begin_to_prepare, nothing, break_it, nothing, nothing)
+    def look() -> None:
+        seen.append(room.lab.boards.learner)
+
+    room.watch(nothing, begin_to_prepare, nothing, break_it, look, nothing, look)
     assert (seen[0]["changing"], seen[0]["live"]) == ("The lab is being prepared for a drill", None)
-    assert lab.boards.learner["live"]["changes"] == []
+    for board in seen[1:]:
+        assert board["drill"]["situation"] == "One is missing."
+        assert board["live"]["changes"] == []
+        assert not [lane for lane in board["live"]["lanes"] if "x" in lane["marks"]]
 
 
 def test_the_debrief_stays_when_the_lab_is_put_back_and_goes_with_the_next_drill(room: ServeRoom) -> None:
