@@ -189,7 +189,7 @@ class Visitor:
 
     def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
         async def sent() -> httpx.Response:
-            transport = httpx.ASGITransport(app=app.make(self.site))
+            transport = httpx.ASGITransport(app=app.make(self.site), raise_app_exceptions=False)
             url = f"http://{self.host}"
             async with httpx.AsyncClient(transport=transport, base_url=url, cookies=self.cookies) as client:
                 response = await client.request(method, path, **given)

@@ -10,6 +10,7 @@ from support.serve_room import ScriptedDeeds, ServeRoom, Visitor, events_of
 
 from halab.drill import play
 from halab.drill.grade import TaskState
+from halab.serve import pages
 from halab.serve.app import Site
 from halab.serve.deeds import Deed
 from halab.serve.gate import Door
@@ -304,6 +305,20 @@ def test_a_form_of_a_trainer_that_is_wrong_starts_nothing(
     visitor.enter(trainer)
     assert visitor.act(trainer, f"ha/{act}", **form) == {"say": say, "is_good": False}
     assert deeds(drilled).begun == []
+
+
+def test_a_defect_is_said_on_the_terminal_and_the_page_has_no_traceback(
+    learner: Visitor, door: Door, room: ServeRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(*given: object, **named: object) -> str:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(pages, "learner", draw)
+    page = learner.get(door.path)
+    assert page.status_code == 500
+    assert "see its terminal" in page.text
+    assert "no such thing" not in page.text
+    assert room.said == ["internal error at /labs/ha/: ValueError: no such thing"]
 
 
 def test_text_of_a_drill_is_escaped(room: ServeRoom) -> None:
