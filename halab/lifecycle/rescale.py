@@ -41,15 +41,19 @@ _LEAVE_SECONDS = 360
 
 @dataclass(frozen=True)
 class Rescaled:
-    """The lab with its new size, and the names of the machines that it got and lost."""
+    """The lab with its new size, and the names of the machines that it got and lost.
+
+    Machines that an interrupted scale has created or removed are not among them.
+    """
 
     lab: Lab
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    was_interrupted: bool = False
 
     @property
     def changed(self) -> bool:
-        return bool(self.added or self.removed)
+        return bool(self.added or self.removed or self.was_interrupted)
 
     def __str__(self) -> str:
         parts = [
@@ -57,6 +61,8 @@ class Rescaled:
             for what, names in (("added", self.added), ("removed", self.removed))
             if names
         ]
+        if self.was_interrupted:
+            parts.append("an interrupted scale is complete")
         return "; ".join(parts) or "nothing to change"
 
 
@@ -107,7 +113,10 @@ def rescale(lab_dir: LabDir, wanted: LabSize, progress: Progress) -> Rescaled:
         plans.shrink(leaving)
     _record(lab_dir, wanted)
     return Rescaled(
-        plans.goal, tuple(machine.name for machine in new), tuple(machine.name for machine in leaving)
+        plans.goal,
+        added=tuple(machine.name for machine in new),
+        removed=tuple(machine.name for machine in leaving),
+        was_interrupted=unfinished is not None,
     )
 
 

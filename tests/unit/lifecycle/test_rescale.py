@@ -271,7 +271,8 @@ def test_a_growth_that_was_interrupted_continues(make: Any) -> None:
     # machines that may exist belong to the lab: all commands see them
     assert size_of(world) == FIVE
     world.fails_at = ""
-    rescale.rescale(world.lab_dir, scale.wanted(world.lab_dir, []), Recorded())
+    done = rescale.rescale(world.lab_dir, scale.wanted(world.lab_dir, []), Recorded())
+    assert done.changed and str(done) == "an interrupted scale is complete"
     assert world.joined == {"cp1", "cp2", "cp3", "cp4", "cp5"}
     assert sizes.target(allocation.of(world.lab_dir.work.path)) is None
 
