@@ -106,7 +106,7 @@ def rescale(lab_dir: LabDir, wanted: LabSize, progress: Progress) -> Rescaled:
     providers.machines(lab_dir, plans.largest).require_free_names()
     _record(lab_dir, most, wanted)
     if new or unfinished:
-        plans.grow()
+        plans.grow(is_continued=unfinished is not None)
     if unfinished or bool(before.workers) != bool(wanted.workers):
         plans.set_taints()
     if leaving:
@@ -143,13 +143,18 @@ class _Plans:
     def machines(self) -> LabMachines:
         return providers.machines(self.lab_dir, self.largest)
 
-    def grow(self) -> None:
+    def grow(self, *, is_continued: bool) -> None:
         """Create the machines that are missing, and join them. The load balancers get new servers after the joins.
 
-        Scripts still know the machines that will leave, but Vagrant must not start one of them that is off.
+        Scripts still know the machines that will leave, but Vagrant must not start one of them that is off. If an
+        interrupted scale continues, the load balancers may have lost these servers already, and must not get them back.
         """
-        files = self._rendered(self.largest)
-        files[_VAGRANTFILE] = self._rendered(self.goal)[_VAGRANTFILE]
+        files, final = self._rendered(self.largest), self._rendered(self.goal)
+        final_files = [_VAGRANTFILE]
+        if is_continued:
+            folders = tuple(f"provision/{machine.name}/" for machine in self.goal.balancers)
+            final_files += [name for name in final if name.startswith(folders)]
+        files |= {name: final[name] for name in final_files}
         patches = labs.patches(self.lab_dir)
         record = machine_info.record(self.lab_dir.work, self.largest, patches)
         workfiles.write(self.lab_dir, {**files, **record})

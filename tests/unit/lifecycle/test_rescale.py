@@ -260,8 +260,13 @@ def test_pods_that_cannot_be_evicted_stop_the_scale_and_the_next_call_continues(
         pass
     assert scale.wanted(world.lab_dir, []) == THREE
     world.fails_at = ""
+    world.guests.calls.clear()
     rescale.rescale(world.lab_dir, scale.wanted(world.lab_dir, []), Recorded())
     assert size_of(world) == THREE and world.there == {"lb1", "cp1", "cp2", "cp3"}
+    # the load balancer had lost these servers, and never gets them back
+    scripts = [call.input or "" for call in world.guests.calls if call.machine == "lb1"]
+    assert any("server cp3" in script for script in scripts)
+    assert not any("server cp5" in script for script in scripts)
 
 
 def test_a_growth_that_was_interrupted_continues(make: Any) -> None:
