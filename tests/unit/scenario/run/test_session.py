@@ -206,6 +206,23 @@ def test_the_configuration_of_the_load_balancer_is_stored(tmp_path: Path, script
     assert open_file(folder.lab, locate=folder.lab_option).balancer_file
 
 
+def test_the_manifest_of_kube_vip_is_stored_with_the_run(tmp_path: Path, script: Script) -> None:
+    (tmp_path / "lab.yml").write_text("load_balancer: {kind: kube-vip}\n")
+    unused: Any = None
+    manifest = "kind: Pod\n"
+    guests = FakeGuests({"^cp1: cat /etc/kubernetes/manifests/kube-vip.yaml": manifest})
+    site = site_of(guests, load_balancer={"kind": "kube-vip"})
+    session = Session(
+        open_file(tmp_path / "lab.yml"), site, unused, 42, Recorded(), Capabilities(frozenset(), {})
+    )
+    folder = session.prepare(script)
+    assert [path.name for path in folder.configuration.iterdir()] == ["kube-vip.yaml"]
+    assert (folder.configuration / "kube-vip.yaml").read_text() == manifest
+    meta = folder.read_meta()
+    assert meta.versions["kube-vip"] == "0.9.1"
+    assert (meta.setting.load_balancer, meta.setting.balancers) == ("kube-vip", 0)
+
+
 def test_a_twin_without_checks_is_judged_without_backends(session: Session, script: Script) -> None:
     settings = LabSettings(load_balancer={"check": "none"})
     twin = script.scenario.twin.model_copy(update={"replace": None, "set": settings})
