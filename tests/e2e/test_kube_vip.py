@@ -11,7 +11,7 @@ from support.cli_driver import UserLab, engine_names, lab_in
 NAME = "e2e-kube-vip"
 CONTROL_PLANES = {"cp1", "cp2", "cp3"}
 # The hostPath of kube-vip's kubeconfig: with the first control plane's own, it would use the super-admin for ever.
-KUBECONFIG = "grep -c 'path: /etc/kubernetes/admin.conf' /etc/kubernetes/manifests/kube-vip.yaml"
+KUBECONFIG = "sudo grep -c 'path: /etc/kubernetes/admin.conf' /etc/kubernetes/manifests/kube-vip.yaml"
 
 
 @pytest.fixture(scope="module")
