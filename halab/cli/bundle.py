@@ -29,7 +29,7 @@ def build(version: str | None, source: str, force: bool, component: str | None) 
     """Build a bundle, store it in the cache and print its path.
 
     \b
-    Examples:
+    Example:
       halab bundle build --kubernetes 1.36 --source modules
       halab bundle build --component kube-vip
     """
