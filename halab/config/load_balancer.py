@@ -176,9 +176,9 @@ class LoadBalancer(Model):
         if kind is Balancer.KUBE_VIP:
             reason = _reason_of_kube_vip(name, value)
         elif name == "kube_vip":
-            reason = f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or leave it out"
+            reason = f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or remove this setting"
         elif name in _OF_A_PAIR and info.data.get("machines", MOST_BALANCERS) == 1:
-            reason = f"is for two load balancers: write `machines: {MOST_BALANCERS}`, or leave it out"
+            reason = f"is for two load balancers: write `machines: {MOST_BALANCERS}`, or remove this setting"
         if info.data.get("config") and name not in BESIDE_CONFIG:
             reason = f"has no effect beside `config`: write it in {info.data['config']}"
         elif kind is Balancer.NGINX:
@@ -213,7 +213,7 @@ _OF_CHECKS = ("interval", "timeout", "fall", "rise", "slow_start", "on_marked_do
 def _general_reason(name: str, value: Any, check: BackendCheck | None) -> str:
     """Why a setting is not possible behind any load balancer; empty if it is."""
     if check is BackendCheck.NONE and name in _OF_CHECKS:
-        return "has no effect with `check: none`: leave it out"
+        return "has no effect with `check: none`: remove this setting"
     if name == "port" and value == _SSH_PORT:
         return f"is where halab reaches the machine over SSH: {value}"
     if name == "port" and value == STATS_PORT:
@@ -228,12 +228,12 @@ def _reason_of_kube_vip(name: str, value: Any) -> str:
     if name == "port" and value == API_PORT:
         return ""
     return {
-        "machines": "kube-vip runs on the control planes: leave it out",
-        "keepalived": "kube-vip chooses the holder of the address itself: leave it out",
+        "machines": "kube-vip runs on the control planes: remove this setting",
+        "keepalived": "kube-vip chooses the holder of the address itself: remove this setting",
         "config": "kube-vip has no configuration file, only settings: write `kube_vip: {…}`",
-        "port": f"kube-vip is no proxy, clients reach the port of the API servers, {API_PORT}: leave it out",
-        **dict.fromkeys(("check", *_OF_CHECKS), "kube-vip does not check API servers: leave it out"),
-    }.get(name, "kube-vip is no proxy, connections go to the API servers themselves: leave it out")
+        "port": f"kube-vip is no proxy, clients reach the port of the API servers, {API_PORT}: remove this setting",
+        **dict.fromkeys(("check", *_OF_CHECKS), "kube-vip does not check API servers: remove this setting"),
+    }.get(name, "kube-vip is no proxy, connections go to the API servers themselves: remove this setting")
 
 
 def _reason_of_nginx(name: str, value: Any) -> str:

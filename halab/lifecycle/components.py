@@ -50,7 +50,7 @@ def require_kernel(lab_dir: LabDir) -> None:
                 lab_dir, "balancing", "needs IPVS, and the kernel of this host has not loaded it (ip_vs)"
             )
         ],
-        hint="load it with `sudo modprobe ip_vs`, leave `balancing` out, or write `provider: libvirt`",
+        hint="load it with `sudo modprobe ip_vs`, remove this setting, or write `provider: libvirt`",
     )
 
 

@@ -75,11 +75,12 @@ def written(folder: Path, text: str) -> LabFile:
         ),
         (
             "load_balancer:\n  address: 10.0.0.5\n",
-            "lab.yml:2: load_balancer.address: is for two load balancers: write `machines: 2`, or leave it out",
+            "lab.yml:2: load_balancer.address: is for two load balancers: write `machines: 2`, or remove this setting",
         ),
         (
             "load_balancer:\n  keepalived: {check: api}\n",
-            "lab.yml:2: load_balancer.keepalived: is for two load balancers: write `machines: 2`, or leave it out",
+            "lab.yml:2: load_balancer.keepalived: is for two load balancers: write `machines: 2`, or remove this "
+            "setting",
         ),
         (
             "load_balancer:\n  machines: 2\n  keepalived:\n    config: k.conf\n    preempt: false\n",

@@ -38,7 +38,10 @@ def problems(text: str) -> list[str]:
         ("config: a, fall: 3", "fall: has no effect beside `config`: write it in a"),
         ("config: a, check: tls", "check: has no effect beside `config`: write it in a"),
         *(
-            (f"check: none, {setting}", f"{setting.partition(':')[0]}: has no effect with `check: none`: leave it out")
+            (
+                f"check: none, {setting}",
+                f"{setting.partition(':')[0]}: has no effect with `check: none`: remove this setting",
+            )
             for setting in ("interval: 1s", "timeout: 1s", "fall: 2", "rise: 2", "slow_start: 1s",
                             "on_marked_down: none")
         ),
@@ -109,7 +112,7 @@ def test_an_own_file_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ("machines: 2", "machines: kube-vip runs on the control planes: leave it out"),
+        ("machines: 2", "machines: kube-vip runs on the control planes: remove this setting"),
         ("keepalived: {check: api}", "keepalived: kube-vip chooses the holder of the address itself"),
         ("config: kube-vip.yaml", "config: kube-vip has no configuration file, only settings"),
         ("check: tcp", "check: kube-vip does not check API servers"),
