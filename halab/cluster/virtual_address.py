@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,9 +12,38 @@ from halab.topology import keepalived, kube_vip
 from halab.topology.lab import Lab
 
 _WORKS = "active"
-_STATE_OF_KEEPALIVED = f"systemctl is-active {keepalived.SERVICE}"
-_STATE_OF_KUBE_VIP = f"pgrep -x {kube_vip.NAME} >/dev/null && echo {_WORKS} || echo stopped"
 _SERVES = "200"
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    """What gives the address to a machine. `state` is a command that prints whether it works there.
+
+    `machine` is the kind of machine that can have the address, and `way` how that machine leads to an API server.
+    `preferred` names the machine to which the address returns, if there is one.
+    """
+
+    name: str
+    state: str
+    machine: str
+    way: str
+    preferred: Callable[[Lab], str | None]
+
+
+_KEEPALIVED = _Chooser(
+    "keepalived",
+    f"systemctl is-active {keepalived.SERVICE}",
+    machine="load balancer",
+    way="through",
+    preferred=keepalived.preferred,
+)
+_KUBE_VIP = _Chooser(
+    "kube-vip",
+    f"pgrep -x {kube_vip.NAME} >/dev/null && echo {_WORKS} || echo stopped",
+    machine="control plane",
+    way="on",
+    preferred=lambda lab: None,
+)
 
 
 @dataclass(frozen=True)
@@ -66,14 +95,14 @@ def command(lab: Lab) -> str:
 def missing(lab: Lab, seen: Mapping[str, Member]) -> list[str]:
     """Why the address is not where it will stay, or one of the machines could not serve it."""
     holding = [name for name, member in seen.items() if member.has_address]
-    chooser, way = ("kube-vip", "on") if kube_vip.runs_in(lab) else ("keepalived", "through")
+    chooser = _chooser(lab)
     stopped = [
-        f"{chooser} on {name} is {member.chooser}"
+        f"{chooser.name} on {name} is {member.chooser}"
         for name, member in seen.items()
         if member.chooser != _WORKS
     ]
     silent = [
-        f"{name} does not serve the API: /readyz {way} it answers {member.answer}"
+        f"{name} does not serve the API: /readyz {chooser.way} it answers {member.answer}"
         for name, member in seen.items()
         if member.answer != _SERVES
     ]
@@ -81,7 +110,7 @@ def missing(lab: Lab, seen: Mapping[str, Member]) -> list[str]:
 
 
 def _misplaced(lab: Lab, holding: Collection[str]) -> list[str]:
-    preferred = None if kube_vip.runs_in(lab) else keepalived.preferred(lab)
+    preferred = _chooser(lab).preferred(lab)
     if len(holding) != 1:
         return [_not_one(lab, holding)]
     if preferred and preferred not in holding:
@@ -92,8 +121,11 @@ def _misplaced(lab: Lab, holding: Collection[str]) -> list[str]:
 def _not_one(lab: Lab, holding: Collection[str]) -> str:
     if holding:
         return f"{' and '.join(holding)} have the address {lab.virtual_address}"
-    what = "control plane" if kube_vip.runs_in(lab) else "load balancer"
-    return f"no {what} has the address {lab.virtual_address}"
+    return f"no {_chooser(lab).machine} has the address {lab.virtual_address}"
+
+
+def _chooser(lab: Lab) -> _Chooser:
+    return _KUBE_VIP if kube_vip.runs_in(lab) else _KEEPALIVED
 
 
 def _names(lab: Lab) -> list[str]:
@@ -102,7 +134,7 @@ def _names(lab: Lab) -> list[str]:
 
 def _member(guests: Guests, lab: Lab, name: str) -> Member:
     asked = (
-        f"{command(lab)} | wc -l; {_STATE_OF_KUBE_VIP if kube_vip.runs_in(lab) else _STATE_OF_KEEPALIVED}; "
+        f"{command(lab)} | wc -l; {_chooser(lab).state}; "
         f"curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' https://127.0.0.1:{lab.load_balancer.port}/readyz; true"
     )
     words = guests.run(name, asked, timeout_seconds=8).output.split()
