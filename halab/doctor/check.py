@@ -95,7 +95,8 @@ class Subject:
 
     @property
     def new_nodes(self) -> int:
-        return sum(machine.is_node for machine in self.new_machines)
+        """The same of the new machines: for them the host must have room on its disk."""
+        return sum(machine.has_kubelet for machine in self.new_machines)
 
 
 class Pace(Enum):

@@ -84,6 +84,11 @@ def test_the_host_needs_room_for_the_new_machines_only(tmp_path: Path) -> None:
     assert Subject(here).new_machines == Subject(here).machines
 
 
+def test_the_host_needs_room_for_machines_of_etcd_too(tmp_path: Path) -> None:
+    subject = Subject(lab_dir(tmp_path, "name: ha\netcd: {topology: external}\n"))
+    assert subject.new_nodes == subject.nodes == 6
+
+
 def test_the_size_that_was_built_is_recorded(tmp_path: Path) -> None:
     here = lab_dir(tmp_path)
     assert machine_info.size(here.work) == THREE
