@@ -161,13 +161,13 @@ class Needs(Model):
     @property
     def has_address(self) -> bool:
         """Whether every lab that meets the needs has a virtual address."""
-        return self.balancers > 1 or self.load_balancer is Balancer.KUBE_VIP
+        return self.balancers > 1 or self.holder_kind is TargetKind.CONTROL_PLANE
 
     @property
     def holder_kind(self) -> TargetKind:
         """The kind of machine that has the virtual address."""
-        is_a_node = self.load_balancer is Balancer.KUBE_VIP
-        return TargetKind.CONTROL_PLANE if is_a_node else TargetKind.BALANCER
+        is_on_a_machine = self.load_balancer is None or self.load_balancer.has_machines
+        return TargetKind.BALANCER if is_on_a_machine else TargetKind.CONTROL_PLANE
 
     @property
     def condition(self) -> Condition:

@@ -28,6 +28,7 @@ from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets, require_target
+from halab.images import component
 from halab.lifecycle import access, logs, machine_info, own_files
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
@@ -170,11 +171,7 @@ class Session:
                 "kubernetes": release.kubernetes,
                 "etcd": release.etcd,
                 "containerd": release.containerd,
-                **(
-                    {"kube-vip": self.lab.load_balancer.kube_vip.version}
-                    if kube_vip.runs_in(self.lab)
-                    else {}
-                ),
+                **{needed.name: needed.version for needed in component.needed(self.lab_dir.written)},
             },
             halab=__version__,
             revision=_revision(),
