@@ -95,7 +95,7 @@ def find(component: Component) -> ImageArchive | None:
         raise Corrupted(f"the image of {component.name} is incomplete: {path}", hint=hint) from error
     if not is_same:
         raise Corrupted(f"checksum mismatch of the image of {component.name}: {archive}", hint=hint)
-    return ImageArchive(component.archive, str(archive), record.sha256, record.size, (component.image,))
+    return _image(component, path, record)
 
 
 def obstacle(go: Go | None = None) -> HostProblem | None:
@@ -130,14 +130,17 @@ def ensure(
             record = _build(component, folder, builder)
             (folder / _RECORD).write_text(record.model_dump_json(indent=2) + "\n")
             step.done(cache.in_words(record.size))
-    return ImageArchive(
-        component.archive, str(path / component.archive), record.sha256, record.size, (component.image,)
-    )
+    return _image(component, path, record)
 
 
 def build_command(component: Component) -> str:
     """The command that builds a component."""
     return f"halab bundle build --component {component.name}@{component.version}"
+
+
+def _image(component: Component, path: Path, record: FileRecord) -> ImageArchive:
+    file = str(path / component.archive)
+    return ImageArchive(component.archive, file, record.sha256, record.size, (component.image,))
 
 
 def _build(component: Component, folder: Path, go: Go) -> FileRecord:
