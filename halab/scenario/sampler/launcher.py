@@ -38,6 +38,7 @@ _START_SECONDS = 60.0
 NOT_WRITTEN = 74
 # Its exit code if the tunnel to the lab's host is lost: later samples would say nothing about the lab.
 TUNNEL_LOST = 75
+_COMMAND = [sys.executable, "-m", "halab.scenario.sampler.process"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class SamplerConfig:
     state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
     units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
     `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
-    `virtual_address`. A sampler with a `permit` runs in the background, until that file is gone or `most_seconds` have
-    passed.
+    `virtual_address`. A sampler with a `permit` runs in the background, until that file is gone, but at most a day.
     """
 
     probes: list[Probe]
@@ -75,7 +75,6 @@ class SamplerConfig:
     objects: Objects = Objects()
     first_write: int = 1
     permit: str | None = None
-    most_seconds: float = 24 * 3600.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -142,10 +141,9 @@ def sampling(config: SamplerConfig, log: Path) -> Iterator[Callable[[], None]]:
     credentials = Credentials.in_folder(Path(config.credentials))
     for certificates in (credentials, credentials.of_etcd):
         certificates.context()
-    argv = [sys.executable, "-m", "halab.scenario.sampler.process"]
     grace = max([config.time_limit_seconds, *(probe.limit_seconds or 0.0 for probe in config.probes)]) + 5
     with process.background(
-        argv, log=log, env=process.same_modules(), with_input=True, grace_seconds=grace
+        _COMMAND, log=log, env=process.same_modules(), with_input=True, grace_seconds=grace
     ) as child:
 
         def require_alive() -> None:
@@ -171,7 +169,7 @@ def start_in_background(config: SamplerConfig, log: Path) -> None:
     # setsid ends as soon as it has started the sampler, which then belongs to no command
     setsid = process.find("setsid", hint=packages.install("util-linux"))
     process.run(
-        [setsid, "--fork", sys.executable, "-m", "halab.scenario.sampler.process"],
+        [setsid, "--fork", *_COMMAND],
         input=config.to_json() + "\n", log=log, env=process.same_modules(), timeout_seconds=_START_SECONDS,
     )  # fmt: skip
 

@@ -47,7 +47,9 @@ from halab.topology.lab import ETCD_PORT
 # questions per probe). Only half of the period is random, so that the time since the last question shows if one is due.
 _JITTER = 0.5
 _OWN_LIMIT_SECONDS = 0.5
+# A sampler in the background looks this often whether it still has its permit, and ends after a day if it does.
 _PERMIT_SECONDS = 0.5
+_MOST_SECONDS = 24 * 3600.0
 
 
 class Sink:
@@ -108,7 +110,7 @@ class SamplerProcess:
     async def _watch_permit(self) -> None:
         if self._config.permit is None:
             return
-        permit, until = Permit(Path(self._config.permit)), time.monotonic() + self._config.most_seconds
+        permit, until = Permit(Path(self._config.permit)), time.monotonic() + _MOST_SECONDS
         while permit.is_valid and time.monotonic() < until:
             await asyncio.sleep(_PERMIT_SECONDS)
         self._stop.set()
