@@ -55,10 +55,10 @@ class Option:
 class Fault:
     """`does` is a sentence for people. `needs` are capabilities (halab/faults/capabilities.py).
 
-    `target` says on which machines the fault makes sense: a control plane (the default), a node (a control plane or a
-    worker), the load balancer, or any machine.
+    `target` says on which machines the fault makes sense: a control plane (the default), a machine with a member of
+    etcd, a node (a control plane or a worker), the load balancer, or any machine.
 
-    `target_by` narrows the target by the options, such as that which names a static pod.
+    `target_by` narrows the target by the options, such as the option that names a static pod.
 
     `rule` yields what is wrong with the options together, such as two that exclude each other.
 

@@ -64,7 +64,7 @@ class _FromOne:
 
 
 class OfAddresses(_FromOne):
-    """A state of every control plane by its address."""
+    """A state of each of several machines, by its address."""
 
     def __init__(
         self,
