@@ -31,7 +31,7 @@ class Holders:
         seen = dict(zip(self._shells, answers, strict=True))
         silent = [name for name, answer in seen.items() if answer is None]
         holders = [name for name, answer in seen.items() if answer]
-        why = f"{' and '.join(silent)} does not answer" if silent else ""
+        why = "; ".join(f"{name} does not answer" for name in silent)
         # a machine that does not answer may have the address, but no client reaches one that is off
         count = None if silent and not holders else len(holders)
         return [

@@ -1,4 +1,4 @@
-"""Which load balancer of a pair has the virtual address, by what both print at the same moment."""
+"""Which machines have the virtual address, by what they print at the same moment."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ def test_both_machines_are_asked_for_the_address() -> None:
     readings = asyncio.run(Holders(shells, "10.1.0.100", 0.0, 1.0).read())
     assert [shell.asked for shell in shells.values()] == [["ip -4 -o address show to 10.1.0.100/32"]] * 2
     assert {reading.detail for reading in readings} == {"lb2 does not answer"}
+
+
+def test_every_machine_that_does_not_answer_is_named() -> None:
+    shells: dict[str, GuestShell] = {
+        "cp1": FakeGuestShell(OFF),
+        "cp2": FakeGuestShell(OFF),
+        "cp3": FakeGuestShell(HAS),
+    }
+    readings = asyncio.run(Holders(shells, "10.1.0.100", 0.0, 1.0).read())
+    assert [reading.value for reading in readings] == ["cp3", "1"]
+    assert {reading.detail for reading in readings} == {"cp1 does not answer; cp2 does not answer"}
 
 
 def test_a_machine_that_says_nothing_is_given_up() -> None:
