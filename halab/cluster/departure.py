@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from halab.clock import Clock, Deadline, NotYet, wait_for
-from halab.cluster import etcd
+from functools import partial
+
+from halab.clock import Clock, Deadline, wait_for
+from halab.cluster import member_list
 from halab.cluster.kube import KUBECTL
-from halab.errors import CommandFailed
 from halab.machines.guests import Guests
 from halab.topology.lab import Lab, Machine
 
@@ -46,20 +47,7 @@ def forget(lab: Lab, guests: Guests, clock: Clock, guide: str, machine: Machine)
     whose state nothing updates any more.
     """
     if machine in lab.members:
-        remove_members(lab, guests, clock, guide, machine)
+        deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
+        remove = partial(member_list.remove, guests, guide, machine)
+        wait_for(f"etcd on {guide} to remove the member {machine.name}", remove, deadline, every_seconds=1)
     guests.run(guide, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
-
-
-def remove_members(lab: Lab, guests: Guests, clock: Clock, peer: str, machine: Machine) -> None:
-    """Remove the members of a machine through the etcd of `peer`. Raises TimedOut."""
-
-    def remove() -> None:
-        try:
-            for member in etcd.members_of(guests, peer, str(machine.address)):
-                guests.run(peer, etcd.command(f"member remove {member}"))
-        except CommandFailed as error:
-            # as within 5 s of a connection (HealthInterval)
-            raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
-
-    deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
-    wait_for(f"etcd on {peer} to remove the member {machine.name}", remove, deadline, every_seconds=1)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from halab.clock import NotYet, wait_for
-from halab.cluster import etcd
-from halab.errors import BadUsage, CommandFailed, HalabError
+from halab.clock import wait_for
+from halab.cluster import etcd, member_list
+from halab.errors import BadUsage
 from halab.faults import manifests, scratch
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -137,7 +137,8 @@ def replace(site: Site, machine: str, peer: str) -> None:
     stop_etcd(site, machine)
     site.guests.run(machine, scratch.locked(f"rm -rf {DATA}"))
     deadline = site.deadline(_REPLACE_SECONDS)
-    wait_for(f"etcd on {peer} to add {machine}", partial(_add, site, machine, peer), deadline)
+    add = partial(member_list.add_learner, site.guests, peer, site.lab.machine(machine))
+    wait_for(f"etcd on {peer} to add {machine}", add, deadline)
     start(site, machine, etcd.initial_cluster(site.guests, site.lab, peer))
     # the kubelet waits longer before each restart of a container; a restarted kubelet does not
     site.guests.run(machine, "systemctl restart kubelet", timeout_seconds=60)
@@ -145,32 +146,11 @@ def replace(site: Site, machine: str, peer: str) -> None:
     manifests.let_go(site, machine, _API_SERVER)
 
 
-def _add(site: Site, machine: str, peer: str) -> None:
-    """Add a learner: it does not count for the majority, so a cluster of one continues while it starts."""
-    planned = site.lab.machine(machine)
-    try:
-        for member in etcd.members_of(site.guests, peer, str(planned.address)):
-            site.guests.run(peer, etcd.command(f"member remove {member}"))
-        add = f"member add {machine} --learner --peer-urls={etcd.peer_url(planned)}"
-        site.guests.run(peer, etcd.command(add))
-    except CommandFailed as error:
-        raise NotYet(_last_line(error)) from error
-
-
 def _promote(site: Site, machine: str, peer: str) -> None:
-    address = str(site.lab.machine(machine).address)
-    try:
-        if not etcd.votes(site.guests, peer, address):
-            for member in etcd.members_of(site.guests, peer, address):
-                site.guests.run(peer, etcd.command(f"member promote {member}"))
+    member_list.promote(site.guests, peer, site.lab.machine(machine))
+    with member_list.refusals_as_not_yet():
         site.guests.run(machine, etcd.command("endpoint health"))
-    except CommandFailed as error:
-        raise NotYet(_last_line(error)) from error
 
 
 def _mark(entry: Entry) -> str:
     return f"{scratch.folder(entry)}/damaged"
-
-
-def _last_line(error: HalabError) -> str:
-    return error.message.splitlines()[-1][:200]

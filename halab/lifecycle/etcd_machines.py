@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from halab.clock import Clock, Deadline, NotYet, wait_for
-from halab.cluster import departure, etcd
+from halab.cluster import etcd, member_list
 from halab.cluster.departure import JOINED
-from halab.errors import CommandFailed, HalabError, LabProblem
+from halab.errors import HalabError, LabProblem
 from halab.lifecycle import secrets
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
@@ -114,23 +114,15 @@ class EtcdMachines:
             self._mark(machine.name)
             return 1
         deadline = self._deadline(_START_SECONDS)
-        departure.remove_members(self._lab, self._guests, self._clock, peer, machine)
-        wait_for(f"etcd on {peer} to add {machine.name}", partial(self._add, machine, peer), deadline)
+        add = partial(member_list.add_learner, self._guests, peer, machine)
+        wait_for(f"etcd on {peer} to add {machine.name}", add, deadline)
         changes = self._start(machine.name, "existing", self._secret(peer, "etcd-ca.sh", _CA))
         wait_for(f"etcd on {machine.name} to vote", partial(self._promote, machine, peer), deadline)
         self._mark(machine.name)
         return changes
 
-    def _add(self, machine: Machine, peer: str) -> None:
-        """Add a learner: it has no vote before it has the data, so it cannot cost the cluster its majority."""
-        add = f"member add {machine.name} --learner --peer-urls={etcd.peer_url(machine)}"
-        if not etcd.members_of(self._guests, peer, str(machine.address)):
-            _or_not_yet(lambda: self._guests.run(peer, etcd.command(add)))
-
     def _promote(self, machine: Machine, peer: str) -> None:
-        if not etcd.votes(self._guests, peer, str(machine.address)):
-            for member in etcd.members_of(self._guests, peer, str(machine.address)):
-                _or_not_yet(partial(self._guests.run, peer, etcd.command(f"member promote {member}")))
+        member_list.promote(self._guests, peer, machine)
         self._require_answers([machine.name])
 
     def _start(self, name: str, state: str, ca: str) -> int:
@@ -174,10 +166,3 @@ class EtcdMachines:
 
     def _limit(self, seconds: float) -> float:
         return seconds * self._lab.patience
-
-
-def _or_not_yet(act: Callable[[], object]) -> None:
-    try:
-        act()
-    except CommandFailed as error:
-        raise NotYet(error.output.splitlines()[-1] if error.output else error.message) from error
