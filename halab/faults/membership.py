@@ -9,7 +9,7 @@ import re
 import threading
 
 from halab.clock import NotYet, wait_for
-from halab.cluster import departure, etcd
+from halab.cluster import departure, etcd, guide
 from halab.cluster.join import JoinOptions
 from halab.cluster.kube import KUBECTL
 from halab.config.targets import FaultTarget
@@ -44,7 +44,7 @@ def _leave(site: Site, entry: Entry) -> str:
 
 def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
-    peer = etcd.healthy_peer(site.guests, site.lab, machine.name)
+    peer = guide.find(site.guests, site.lab, without=machine.name)
     # the heal joins the machine again, however far the fault came
     site.guests.run(machine.name, departure.UNMARK)
     departure.drain(site.lab, site.guests, peer, machine)
@@ -52,7 +52,7 @@ def _leave_now(site: Site, entry: Entry) -> str:
     site.guests.run(peer, f"{KUBECTL} delete node {machine.name} --ignore-not-found", timeout_seconds=60)
 
     def left() -> str:
-        if etcd.members_of(site.guests, peer, str(machine.address)):
+        if machine in site.lab.members and etcd.members_of(site.guests, peer, str(machine.address)):
             raise NotYet("its member is still listed")
         return f"{machine.name} is drained and reset, and is neither a node nor a member of etcd"
 

@@ -11,7 +11,7 @@ from itertools import product
 
 from halab import process
 from halab.clock import Clock
-from halab.cluster import departure, etcd
+from halab.cluster import departure, etcd, guide
 from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
@@ -116,7 +116,7 @@ class Provisioner:
         if machine in self._lab.etcd_machines:
             self._etcd.replace(machine)
         elif machine.is_node and not self._has_joined(machine.name):
-            self._guide = self._other_control_plane(machine.name)
+            self._guide = guide.find(self._guests, self._lab, without=machine.name)
             if options.forget_lost:
                 departure.forget(self._lab, self._guests, self._clock, self._guide, machine)
             self._join(machine, options)
@@ -253,18 +253,6 @@ class Provisioner:
 
     def _has_joined(self, name: str) -> bool:
         return self._guests.run(name, f"test -e {departure.JOINED}", check=False).code == 0
-
-    def _other_control_plane(self, name: str) -> str:
-        """A control plane through which a machine can join. Raises LabProblem if there is none."""
-        if not self._lab.has_external_etcd:
-            return etcd.healthy_peer(self._guests, self._lab, name)
-        for other in self._lab.control_planes:
-            with suppress(HalabError):
-                if other.name != name and self._has_joined(other.name):
-                    return other.name
-        raise LabProblem(
-            f"no other control plane answers, so {name} cannot join", hint="heal the other faults first"
-        )
 
     def _join(self, machine: Machine, options: JoinOptions, join_command: Future[str] | None = None) -> int:
         seconds = options.limit_seconds

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from halab.clock import RealClock
-from halab.cluster import departure, etcd, taints, voters
-from halab.cluster.kube import KUBECTL
+from halab.cluster import departure, guide, taints, voters
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
 from halab.errors import CommandFailed, HalabError, LabProblem
@@ -166,7 +164,7 @@ class _Plans:
     def set_taints(self) -> None:
         """Without workers, pods must run on the control planes; with workers, they must not."""
         if not taints.are_own(self.goal):
-            taints.apply(self.guests, self.goal, self._guide())
+            taints.apply(self.guests, self.goal, guide.find(self.guests, self.goal))
 
     def shrink(self, leaving: Sequence[Machine]) -> None:
         """Take machines out of the load balancers, out of the cluster, and away."""
@@ -188,23 +186,23 @@ class _Plans:
 
     def _remove(self, machine: Machine) -> str:
         """Remove one machine; how it left."""
-        guests, clock, guide = self.guests, RealClock(), self._guide()
+        guests, clock, through = self.guests, RealClock(), guide.find(self.guests, self.goal)
         how = "it did not answer" if self._is_there(machine) else "it did not run"
         if self._answers(machine):
             if machine in self.largest.members:
                 voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.members)
             guests.run(machine.name, f"{departure.END_KUBEADM}; {departure.UNMARK}")
-            self._drain(machine, guide)
+            self._drain(machine, through)
             how = self._reset(machine)
-        departure.forget(self.largest, guests, clock, guide, machine)
+        departure.forget(self.largest, guests, clock, through, machine)
         self._delete_snapshots(machine)
         self.machines.power().remove(machine.name)
         self._remove_files(machine)
         return how
 
-    def _drain(self, machine: Machine, guide: str) -> None:
+    def _drain(self, machine: Machine, through: str) -> None:
         try:
-            departure.drain(self.largest, self.guests, guide, machine)
+            departure.drain(self.largest, self.guests, through, machine)
         except CommandFailed as error:
             raise LabProblem(
                 f"the pods on {machine.name} cannot be evicted: {last_line(error.output)}",
@@ -254,16 +252,6 @@ class _Plans:
         ):
             shutil.rmtree(folder, ignore_errors=True)
         work.known_hosts.unlink(missing_ok=True)
-
-    def _guide(self) -> str:
-        """A control plane that stays and works: its etcd member has a leader, or its API server is ready."""
-        if not self.goal.has_external_etcd:
-            return etcd.healthy_peer(self.guests, self.goal, "")
-        for machine in self.goal.control_planes:
-            with suppress(HalabError):
-                self.guests.run(machine.name, f"{KUBECTL} get --raw=/readyz")
-                return machine.name
-        raise LabProblem("no control plane that stays is ready", hint="`halab status` shows what is wrong")
 
     def _provisioner(self) -> Provisioner:
         images = NodeImages(own_files.read(self.lab_dir).images, components.cached(self.lab_dir))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from support.fakes import FakeApi, FakeGuests, lab_of
-from support.site_builder import site_of
+from support.site_builder import inject, site_of
 
 from halab.cluster import etcd, steady
 from halab.config.probe import ProbeName
-from halab.errors import BadUsage, Unreachable
+from halab.errors import BadUsage, LabProblem, Unreachable
 from halab.faults import audit, members, snapshot
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
@@ -99,6 +99,24 @@ def test_the_only_member_cannot_be_lost() -> None:
     with pytest.raises(BadUsage, match="the lab's only member of etcd cannot leave and join again: etcd1"):
         _require_another(alone, entry("lose-machine", "etcd1"))
     _require_another(site(), entry("lose-machine", "etcd1"))
+
+
+def test_a_control_plane_leaves_through_another_one() -> None:
+    guests = guests_with_leader(1)
+    guests.answers = {"^cp1: .*halab-joined": Unreachable("cp1 does not answer"), **guests.answers}
+    _, effect = inject(site(guests), "leave-cluster", "cp2")
+    assert effect.startswith("cp2 is drained and reset")
+    assert any("drain cp2" in command for command in guests.commands("cp3"))
+    assert {call.machine for call in guests.calls} == {"cp1", "cp2", "cp3"}
+
+
+def test_no_control_plane_leaves_if_no_other_is_ready() -> None:
+    guests = FakeGuests({"^cp[13]: .*readyz": Unreachable("no answer")})
+    with pytest.raises(
+        LabProblem, match="no other control plane is ready, so cp2 can neither join nor leave"
+    ):
+        inject(site(guests), "leave-cluster", "cp2")
+    assert guests.commands("cp2") == []
 
 
 def test_the_audit_expects_on_each_machine_its_own_manifests() -> None:
