@@ -31,6 +31,11 @@ _DELETE_NODE = (
 )
 
 
+def has_joined(guests: Guests, machine: str) -> bool:
+    """Whether a machine has joined the cluster, as a node or as a machine of etcd."""
+    return guests.run(machine, f"test -e {JOINED}", check=False).code == 0
+
+
 def drain(lab: Lab, guests: Guests, guide: str, machine: Machine) -> None:
     """Evict the pods of a node, through the control plane `guide`. Raises CommandFailed if one cannot be evicted."""
     limit = _DRAIN_SECONDS * lab.patience

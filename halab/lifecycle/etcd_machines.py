@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from halab.clock import Clock, Deadline, NotYet, wait_for
-from halab.cluster import etcd, member_list
+from halab.cluster import departure, etcd, member_list
 from halab.cluster.departure import JOINED
 from halab.errors import HalabError, LabProblem
-from halab.lifecycle import secrets
+from halab.lifecycle.scripts import Scripts
 from halab.machines.guests import Guests, on_all
-from halab.machines.work import Work
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
@@ -29,26 +27,14 @@ _REGISTRY = "/registry/"
 
 
 class EtcdMachines:
-    """Starts and replaces the members of a lab. A lab whose members are on the control planes has nothing to do here.
+    """Starts and replaces the members of a lab. It has nothing to do if the members are on the control planes."""
 
-    `script` runs a rendered script of a machine, with a time limit in seconds, and returns the number of changes.
-    """
-
-    def __init__(
-        self,
-        lab: Lab,
-        work: Work,
-        guests: Guests,
-        progress: Progress,
-        clock: Clock,
-        script: Callable[[str, str, float], int],
-    ) -> None:
+    def __init__(self, lab: Lab, guests: Guests, progress: Progress, clock: Clock, scripts: Scripts) -> None:
         self._lab = lab
-        self._work = work
         self._guests = guests
         self._progress = progress
         self._clock = clock
-        self._script = script
+        self._scripts = scripts
 
     def run(self, *, is_new_cluster: bool) -> int:
         """Start the members that do not run yet. Return the number of changes.
@@ -61,7 +47,7 @@ class EtcdMachines:
         if not missing:
             return 0
         with self._progress.step(
-            f"start etcd on {', '.join(missing)}", limit_seconds=self._limit(_START_SECONDS)
+            f"start etcd on {', '.join(missing)}", limit_seconds=self._scripts.limit(_START_SECONDS)
         ):
             if len(missing) == len(names):
                 if not is_new_cluster:
@@ -77,7 +63,9 @@ class EtcdMachines:
         """Let a machine that was created anew take the place of the lost one. Return the number of changes."""
         if self._has_joined(machine.name):
             return 0
-        with self._progress.step(f"start etcd on {machine.name}", limit_seconds=self._limit(_START_SECONDS)):
+        with self._progress.step(
+            f"start etcd on {machine.name}", limit_seconds=self._scripts.limit(_START_SECONDS)
+        ):
             return self._replace(machine)
 
     def prepare(self, control_plane: str) -> None:
@@ -92,7 +80,7 @@ class EtcdMachines:
             member, etcd.command(f"del --prefix {_REGISTRY}", limit_seconds=30), timeout_seconds=40
         )
         client = self._secret(member, "etcd-client.sh", "a certificate for API servers")
-        self._put(control_plane, "etcd-client", client)
+        self._scripts.put(control_plane, "etcd-client", client)
 
     def _found(self, names: list[str]) -> int:
         """Start all members of a new cluster at once: none of them answers before a majority runs.
@@ -126,8 +114,8 @@ class EtcdMachines:
         self._require_answers([machine.name])
 
     def _start(self, name: str, state: str, ca: str) -> int:
-        self._put(name, "etcd-material", f"{state}\n{ca}")
-        return self._script(name, "etcd.sh", _SCRIPT_SECONDS)
+        self._scripts.put(name, "etcd-material", f"{state}\n{ca}")
+        return self._scripts.run(name, "etcd.sh", _SCRIPT_SECONDS)
 
     def _require_answers(self, names: list[str]) -> None:
         silent = [name for name, answers in on_all(names, self._answers).items() if not answers]
@@ -150,19 +138,13 @@ class EtcdMachines:
             return False
 
     def _has_joined(self, name: str) -> bool:
-        return self._guests.run(name, f"test -e {JOINED}", check=False).code == 0
+        return departure.has_joined(self._guests, name)
 
     def _mark(self, name: str) -> None:
         self._guests.run(name, f"date -Is >{JOINED}")
 
-    def _put(self, machine: str, file: str, secret: str) -> None:
-        self._guests.run(machine, f"install -D -m 0600 /dev/stdin /run/halab/{file}", input=f"{secret}\n")
-
     def _secret(self, machine: str, script: str, what: str) -> str:
-        return secrets.printed(self._guests, self._work, machine, script, what, self._limit(_SCRIPT_SECONDS))
+        return self._scripts.secret(machine, script, what, _SCRIPT_SECONDS)
 
     def _deadline(self, seconds: float) -> Deadline:
-        return Deadline.after(self._clock, self._limit(seconds))
-
-    def _limit(self, seconds: float) -> float:
-        return seconds * self._lab.patience
+        return Deadline.after(self._clock, self._scripts.limit(seconds))

@@ -14,11 +14,12 @@ from halab.clock import Clock
 from halab.cluster import departure, etcd, guide
 from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
-from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, ScriptFailed, TimedOut
-from halab.lifecycle import connections, own_images, own_scripts, script_log, secrets
+from halab.errors import BadFile, HalabError, LabProblem, ScriptFailed
+from halab.lifecycle import connections, own_images, own_scripts, script_log
 from halab.lifecycle.etcd_machines import EtcdMachines
 from halab.lifecycle.own_images import NO_IMAGES, NodeImages
 from halab.lifecycle.payload import Payload
+from halab.lifecycle.scripts import Scripts
 from halab.machines.guests import Guests, on_all, once_it_answers
 from halab.machines.work import Work
 from halab.printable import counted
@@ -31,11 +32,6 @@ _NODE_SECONDS = 180
 _INIT_SECONDS = 420
 # A stock box downloads missing packages from its distribution.
 _BASE_SECONDS = 900
-# Prefix every line of the log with its time, to see where kubeadm waits.
-_TIMED = (
-    "set -o pipefail; bash -s 2>&1 | while IFS= read -r line; do printf '%(%T)T %s\\n' -1 \"$line\"; done"
-)
-_TAIL_LINES = 12
 # kubeadm's client certificate for its own health checks. halab uses it only to ask members for their status.
 _ETCD_CLIENT = (
     "cd /etc/kubernetes/pki/etcd && "
@@ -63,11 +59,10 @@ class Provisioner:
         self._work = work
         self._guests = guests
         self._progress = progress
-        # what the scripts changed, with the machine
-        self._changed: set[tuple[str, str]] = set()
+        self._scripts = Scripts(lab, work, guests)
         # the control plane through which the others join
         self._guide = lab.control_planes[0].name
-        self._etcd = EtcdMachines(lab, work, guests, progress, clock, self._script)
+        self._etcd = EtcdMachines(lab, guests, progress, clock, self._scripts)
 
     def run(self, *, balancers_last: bool = False) -> int:
         """Provision all machines. Return the number of changes.
@@ -88,9 +83,9 @@ class Provisioner:
         else:
             self._etcd.prepare(self._guide)
             with self._progress.step(
-                f"kubeadm init on {self._guide}", limit_seconds=self._limit(_INIT_SECONDS)
+                f"kubeadm init on {self._guide}", limit_seconds=self._scripts.limit(_INIT_SECONDS)
             ):
-                changes += self._script(self._guide, "init.sh", _INIT_SECONDS)
+                changes += self._scripts.run(self._guide, "init.sh", _INIT_SECONDS)
         others = [machine for machine in self._lab.nodes if machine.name != self._guide]
         missing = [machine for machine in others if not joined[machine.name]]
         changes += self._join_in_turn(missing, is_new_cluster=not members)
@@ -146,9 +141,11 @@ class Provisioner:
         ) as step:
             changes = sum(on_all(names, self._set_up).values())
             step.done(counted(changes, "change") if changes else "nothing to change")
-        for what in sorted({what for _, what in self._changed if what.startswith(("ran ", "imported "))}):
+        for what in sorted(
+            {what for _, what in self._scripts.changed if what.startswith(("ran ", "imported "))}
+        ):
             self._progress.say(
-                f"{what} on {', '.join(name for name in names if (name, what) in self._changed)}"
+                f"{what} on {', '.join(name for name in names if (name, what) in self._scripts.changed)}"
             )
         return changes
 
@@ -157,7 +154,7 @@ class Provisioner:
         if not own_scripts.has(self._lab, When.AFTER):
             return 0
         with self._progress.step(
-            "run the scripts after the joins", limit_seconds=self._limit(own_scripts.SECONDS)
+            "run the scripts after the joins", limit_seconds=self._scripts.limit(own_scripts.SECONDS)
         ) as step:
             run = on_all([machine.name for machine in self._lab.machines], self._run_script_after)
             ran = [name for name, changes in run.items() if changes]
@@ -165,14 +162,14 @@ class Provisioner:
         return sum(run.values())
 
     def _run_script_after(self, name: str) -> int:
-        return own_scripts.run(self._lab, self._lab.machine(name), When.AFTER, self._script)
+        return own_scripts.run(self._lab, self._lab.machine(name), When.AFTER, self._scripts.run)
 
     def _set_up(self, name: str) -> int:
         machine = self._lab.machine(name)
         # the machine runs, but an interrupted `up` may have started it a moment ago
         once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
-        changes = self._script(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
-        changes += own_scripts.run(self._lab, machine, When.BEFORE, self._script)
+        changes = self._scripts.run(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
+        changes += own_scripts.run(self._lab, machine, When.BEFORE, self._scripts.run)
         if not machine.has_kubelet:
             return changes + self._set_up_balancer(name)
         return changes + self._set_up_node(name) + self._import_images(name)
@@ -180,17 +177,17 @@ class Provisioner:
     def _set_up_node(self, name: str) -> int:
         payload = self._payload
         if payload is None or payload.is_there(self._guests, name):
-            return self._script(name, "node.sh", _NODE_SECONDS)
+            return self._scripts.run(name, "node.sh", _NODE_SECONDS)
         changes = payload.send(self._guests, name, self._lab.patience)
         # from here on the programs run, and containerd accepts images
-        changes += self._script(name, "node.sh", _NODE_SECONDS)
+        changes += self._scripts.run(name, "node.sh", _NODE_SECONDS)
         payload.import_images(self._guests, name, self._lab.patience, log=self._work.logs / f"{name}.log")
         return changes + 1
 
     def _set_up_balancer(self, name: str) -> int:
         """Set up the load balancer. Raises BadFile if it rejects a configuration of the user's own."""
         try:
-            return self._script(name, "load-balancer.sh", _NODE_SECONDS)
+            return self._scripts.run(name, "load-balancer.sh", _NODE_SECONDS)
         except ScriptFailed as error:
             files = [balancer.configuration(self._lab)]
             if self._lab.virtual_address:
@@ -209,13 +206,13 @@ class Provisioner:
         files = [(str(kind), balancer.path_of(self._lab), own)]
         files += [("keepalived", keepalived.PATH, self._lab.keepalived_file)]
         for machine, (program, path, written) in product(self._lab.balancers, files):
-            if (machine.name, path) in self._changed:
+            if (machine.name, path) in self._scripts.changed:
                 which = f": {written.path}" if written else ""
                 self._progress.say(f"{machine.name} runs {program} with a new configuration{which}")
 
     def _import_images(self, name: str) -> int:
         imported = own_images.bring(self._images.of(self._lab, name), self._guests, name, self._lab.patience)
-        self._changed.update((name, f"imported {archive.name}") for archive in imported)
+        self._scripts.changed.update((name, f"imported {archive.name}") for archive in imported)
         return len(imported)
 
     def _join_in_turn(self, machines: Sequence[Machine], *, is_new_cluster: bool) -> int:
@@ -252,17 +249,17 @@ class Provisioner:
                 join.exception(timeout=1)
 
     def _has_joined(self, name: str) -> bool:
-        return self._guests.run(name, f"test -e {departure.JOINED}", check=False).code == 0
+        return departure.has_joined(self._guests, name)
 
     def _join(self, machine: Machine, options: JoinOptions, join_command: Future[str] | None = None) -> int:
         seconds = options.limit_seconds
-        with self._progress.step(f"kubeadm join on {machine.name}", limit_seconds=self._limit(seconds)):
+        with self._progress.step(
+            f"kubeadm join on {machine.name}", limit_seconds=self._scripts.limit(seconds)
+        ):
             command = join_command.result() if join_command else self._join_command(self._guide)
             if options.before_join:
                 options.before_join(self._guide)
-            self._guests.run(
-                machine.name, "install -D -m 0600 /dev/stdin /run/halab/join-command", input=command
-            )
+            self._scripts.put(machine.name, "join-command", command)
             return self._run_join(machine.name, options)
 
     def _run_join(self, name: str, options: JoinOptions) -> int:
@@ -275,7 +272,7 @@ class Provisioner:
                 options.after_join(attempt)
 
         try:
-            changes = self._script(name, "join.sh", options.limit_seconds)
+            changes = self._scripts.run(name, "join.sh", options.limit_seconds)
             report(0)
             return changes
         except ScriptFailed as error:
@@ -283,55 +280,15 @@ class Provisioner:
             raise
 
     def _join_command(self, first: str) -> str:
-        limit = self._limit(_NODE_SECONDS)
-        command = secrets.printed(
-            self._guests,
-            self._work,
-            first,
-            "join-material.sh",
-            "a join command",
-            limit,
-            begins="kubeadm join ",
+        return self._scripts.secret(
+            first, "join-material.sh", "a join command", _NODE_SECONDS, begins="kubeadm join "
         )
-        return command + "\n"
-
-    def _script(self, machine: str, script: str, seconds: float) -> int:
-        path = self._work.path / "provision" / machine / script
-        log = self._work.logs / f"{machine}.log"
-        before = script_log.size(log)
-        try:
-            self._guests.run(
-                machine, _TIMED, input=path.read_text(), timeout_seconds=self._limit(seconds), log=log
-            )
-        except (CommandFailed, TimedOut) as error:
-            # the end of the log may come from an earlier `up`
-            output = "\n".join(script_log.added(log, before)[-_TAIL_LINES:])
-            what = f"did not finish on {machine} within {self._limit(seconds):.0f} s"
-            if isinstance(error, CommandFailed):
-                what, output = f"failed on {machine}", output or error.output
-            raise ScriptFailed(
-                f"{script} {what}:\n{output}",
-                script=script,
-                output=output,
-                code=error.code if isinstance(error, CommandFailed) else None,
-                hint=f"see the whole log: {log}",
-            ) from error
-        changed = [
-            line.partition(" changed: ")[2].strip()
-            for line in script_log.added(log, before)
-            if " changed: " in line
-        ]
-        self._changed.update((machine, what) for what in changed)
-        return len(changed)
 
     @property
     def _set_up_limit(self) -> float:
         has_own = own_scripts.has(self._lab, When.BEFORE)
-        return self._limit(
+        return self._scripts.limit(
             _NODE_SECONDS
             + (_BASE_SECONDS if self._lab.has_stock_box else 0)
             + (own_scripts.SECONDS if has_own else 0)
         )
-
-    def _limit(self, seconds: float) -> float:
-        return seconds * self._lab.patience

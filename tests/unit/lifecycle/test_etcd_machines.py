@@ -12,6 +12,7 @@ from halab.cluster.join import JoinOptions
 from halab.errors import LabProblem, TimedOut, Unreachable
 from halab.lifecycle.etcd_machines import EtcdMachines
 from halab.lifecycle.provision import Provisioner
+from halab.lifecycle.scripts import Scripts
 from halab.machines.work import Work
 from halab.process import Completed
 from halab.topology import files
@@ -98,12 +99,7 @@ def machines(folder: Path, guests: FakeGuests, progress: Recorded | None = None)
     work = Work(folder / ".halab")
     work.logs.mkdir(parents=True)
     work.write(files.work_files(LAB, HOST))
-
-    def script(machine: str, name: str, seconds: float) -> int:
-        text = (work.path / "provision" / machine / name).read_text()
-        return guests.run(machine, "bash -s", input=text).output.count(" changed: ")
-
-    return EtcdMachines(LAB, work, guests, progress or Recorded(), FakeClock(), script)
+    return EtcdMachines(LAB, guests, progress or Recorded(), FakeClock(), Scripts(LAB, work, guests))
 
 
 def delivered(guests: FakeGuests, file: str) -> dict[str, str | None]:
