@@ -7,7 +7,7 @@ interruption, the next call continues. The recorded size is never smaller than w
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from halab.clock import RealClock
@@ -20,6 +20,7 @@ from halab.lifecycle import components, machine_info, own_files, providers, resc
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import LabDir
+from halab.lifecycle.own_files import OwnFiles
 from halab.lifecycle.own_images import NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.machines import addresses
@@ -86,22 +87,29 @@ def rescale(lab_dir: LabDir, wanted: LabSize, progress: Progress) -> Rescaled:
         _record(lab_dir, wanted)
         return Rescaled(lab, (), ())
     most = before.joined(wanted)
-    plans = _Plans(
-        replace(lab_dir, size=most),
-        labs.allocated(replace(lab_dir, size=most)),
-        labs.allocated(replace(lab_dir, size=wanted)),
-        progress,
-    )
-    new = rescale_checks.new_machines(lab, plans.goal)
-    leaving = [machine for machine in plans.largest.nodes if machine not in plans.goal.nodes]
-    rescale_checks.require_known_to_balancers(plans.largest, plans.goal, new)
-    voting = voters.voters(plans.guests, lab)
+    largest = labs.allocated(replace(lab_dir, size=most))
+    goal = labs.allocated(replace(lab_dir, size=wanted))
+    new = rescale_checks.new_machines(lab, goal)
+    leaving = [machine for machine in largest.nodes if machine not in goal.nodes]
+    rescale_checks.require_known_to_balancers(largest, goal, new)
+    voting = voters.voters(SshGuests(lab_dir.work.ssh_config), lab)
     if new:
         rescale_checks.require_all_healthy(voting)
     leaving = rescale_checks.order(leaving, voting)
     rescale_checks.require_quorum([machine.name for machine in leaving], voting)
-    rescale_checks.require_thawed(providers.machines(lab_dir, lab), plans.goal)
-    providers.machines(lab_dir, plans.largest).require_free_names()
+    rescale_checks.require_thawed(providers.machines(lab_dir, lab), goal)
+    providers.machines(lab_dir, largest).require_free_names()
+    own = own_files.read(lab_dir)
+    plans = _Plans(
+        replace(lab_dir, size=most),
+        largest,
+        goal,
+        own,
+        NodeImages(own.images, components.cached(lab_dir)),
+        labs.patches(lab_dir),
+        providers.base(lab_dir, goal, progress),
+        progress,
+    )
     _record(lab_dir, most, wanted)
     if new or unfinished:
         plans.grow(is_continued=unfinished is not None)
@@ -111,7 +119,7 @@ def rescale(lab_dir: LabDir, wanted: LabSize, progress: Progress) -> Rescaled:
         plans.shrink(leaving)
     _record(lab_dir, wanted)
     return Rescaled(
-        plans.goal,
+        goal,
         added=tuple(machine.name for machine in new),
         removed=tuple(machine.name for machine in leaving),
         was_interrupted=unfinished is not None,
@@ -126,11 +134,19 @@ def _record(lab_dir: LabDir, size: LabSize, target: LabSize | None = None) -> No
 
 @dataclass(frozen=True)
 class _Plans:
-    """The lab with all machines that exist for a while, `largest`, and the lab that is wanted, `goal`."""
+    """The lab with all machines that exist for a while, `largest`, and the lab that is wanted, `goal`.
+
+    The files that the lab file names are read once: they may change while machines join and leave.
+    """
 
     lab_dir: LabDir
     largest: Lab
     goal: Lab
+    own: OwnFiles
+    images: NodeImages
+    patches: Mapping[str, str]
+    # what machines start from
+    base: str
     progress: Progress
 
     @property
@@ -153,8 +169,7 @@ class _Plans:
             folders = tuple(f"provision/{machine.name}/" for machine in self.goal.balancers)
             final_files += [name for name in final if name.startswith(folders)]
         files |= {name: final[name] for name in final_files}
-        patches = labs.patches(self.lab_dir)
-        record = machine_info.record(self.lab_dir.work, self.largest, patches)
+        record = machine_info.record(self.lab_dir.work, self.largest, self.patches)
         workfiles.write(self.lab_dir, {**files, **record})
         boot(self.lab_dir, providers.machines(self.lab_dir, self.goal), self.progress)
         # of the machines that will leave too
@@ -169,7 +184,7 @@ class _Plans:
     def shrink(self, leaving: Sequence[Machine]) -> None:
         """Take machines out of the load balancers, out of the cluster, and away."""
         addresses.note(self.machines)
-        work, patches = self.lab_dir.work, labs.patches(self.lab_dir)
+        work = self.lab_dir.work
         workfiles.write(self.lab_dir, self._rendered(self.goal))
         provisioner = self._provisioner()
         if any(machine in self.largest.control_planes for machine in leaving):
@@ -179,7 +194,7 @@ class _Plans:
             with self.progress.step(f"remove {machine.name}", limit_seconds=limit) as step:
                 step.done(self._remove(machine))
         # first the record of the machines: one that it has and the lab has not is a contradiction
-        work.write(machine_info.record(work, self.goal, patches))
+        work.write(machine_info.record(work, self.goal, self.patches))
         addresses.note(providers.machines(self.lab_dir, self.goal))
         # the names and routes of those that are gone
         provisioner.run()
@@ -254,13 +269,10 @@ class _Plans:
         work.known_hosts.unlink(missing_ok=True)
 
     def _provisioner(self) -> Provisioner:
-        images = NodeImages(own_files.read(self.lab_dir).images, components.cached(self.lab_dir))
         payload = providers.payload(self.lab_dir, self.goal)
         return Provisioner(
-            self.goal, self.lab_dir.work, self.guests, self.progress, RealClock(), payload, images
+            self.goal, self.lab_dir.work, self.guests, self.progress, RealClock(), payload, self.images
         )
 
     def _rendered(self, lab: Lab) -> dict[str, str]:
-        own, patches = own_files.read(self.lab_dir), labs.patches(self.lab_dir)
-        base = providers.base(self.lab_dir, lab, self.progress)
-        return dict(workfiles.rendered(self.lab_dir, lab, patches, own, base=base))
+        return workfiles.rendered(self.lab_dir, lab, self.patches, self.own, base=self.base)

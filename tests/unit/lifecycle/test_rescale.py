@@ -321,6 +321,18 @@ def test_a_control_plane_without_a_member_leaves_etcd_alone(make: Any) -> None:
     assert only(world, "remove a member", "move the lead") == []
 
 
+def test_nothing_is_recorded_or_made_if_the_box_is_gone(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any) -> str:
+        raise HostProblem("no box")
+
+    world = make()
+    monkeypatch.setattr(providers, "base", gone)
+    with pytest.raises(HostProblem, match="no box"):
+        rescale.rescale(world.lab_dir, FIVE, Recorded())
+    held = allocation.of(world.lab_dir.work.path)
+    assert world.did == [] and held is not None and held.scaled is None
+
+
 def test_a_lab_whose_api_servers_are_dead_loses_no_machine(make: Any) -> None:
     world = make(text="name: ha\nprovider: docker\netcd: {topology: external}\n", dead={"cp1", "cp2"})
     with pytest.raises(LabProblem, match="no control plane is ready"):
