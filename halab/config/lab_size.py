@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from halab.config import lab_rules
 from halab.config.lab import LabFile
 from halab.config.loading import nearest
-from halab.config.roles import Role
-from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS
+from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS, TargetKind, kind_of
 from halab.errors import BadUsage
 
 # Setting of the lab file → the least and the most machines.
@@ -35,11 +34,8 @@ class LabSize:
     @classmethod
     def of_names(cls, names: Iterable[str]) -> LabSize:
         """The size of a lab that has the machines of these names, beside others."""
-        control_planes = workers = 0
-        for name in names:
-            control_planes += bool(re.fullmatch(rf"{Role.CONTROL_PLANE}\d+", name))
-            workers += bool(re.fullmatch(rf"{Role.WORKER}\d+", name))
-        return cls(control_planes, workers)
+        kinds = [kind_of(name) for name in names]
+        return cls(kinds.count(TargetKind.CONTROL_PLANE), kinds.count(TargetKind.WORKER))
 
     def changed(self, words: Iterable[str]) -> LabSize:
         """The size after changes such as `control_planes=5`. Raises BadUsage for one that is wrong."""

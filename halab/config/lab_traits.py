@@ -17,7 +17,7 @@ from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.loading import Model
 from halab.config.roles import MOST_BALANCERS
-from halab.config.targets import TargetKind
+from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS, TargetKind
 from halab.printable import shortened
 
 # What a scenario about the virtual address writes.
@@ -132,8 +132,8 @@ class Condition(Model):
 class Needs(Model):
     """What a lab must have for this scenario. On other labs the scenario is skipped."""
 
-    control_planes: int = Field(1, ge=1, le=5, description="at least this many")
-    workers: int = Field(0, ge=0, le=20, description="at least this many")
+    control_planes: int = Field(1, ge=1, le=MOST_CONTROL_PLANES, description="at least this many")
+    workers: int = Field(0, ge=0, le=MOST_WORKERS, description="at least this many")
     members: int = Field(1, ge=1, le=MOST_MEMBERS, description="at least this many members of etcd")
     etcd: Topology | None = Field(
         None, description="stacked: on the control planes; external: on machines of its own"

@@ -54,6 +54,12 @@ def _before(entry: Entry) -> LabSize:
     return LabSize(1, 0).changed(entry.options[_BEFORE].split())
 
 
+def _count(setting: str, what: str, example: str) -> Option:
+    least, most = LIMITS[setting]
+    pattern = "|".join(map(str, range(least, most + 1)))
+    return Option(f"the number of {what} that the lab then has in total", pattern, example, "")
+
+
 FAULTS = (
     Fault(
         "add-machines",
@@ -61,12 +67,8 @@ FAULTS = (
         _add,
         _remove,
         {
-            "control_planes": Option(
-                "the number of control planes that the lab then has in total", "[1-5]", "5", ""
-            ),
-            "workers": Option(
-                "the number of workers that the lab then has in total", "[0-9]|1[0-9]|20", "2", ""
-            ),
+            "control_planes": _count("control_planes", "control planes", "5"),
+            "workers": _count("workers", "workers", "2"),
         },
         target=FaultTarget.CONTROL_PLANE,
         check=_require_larger,

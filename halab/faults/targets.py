@@ -10,7 +10,6 @@ from functools import partial
 from halab.cluster import etcd, kube, virtual_address
 from halab.cluster.api import Api
 from halab.config import placeholders
-from halab.config.etcd import Topology
 from halab.config.fault_spec import with_texts
 from halab.config.leader_roles import ETCD, LEASED_ROLES
 from halab.config.placeholders import SELF
@@ -136,6 +135,5 @@ class Targets:
 def require_target(lab: Lab, fault: Fault, options: Mapping[str, str], machine: str) -> None:
     """Raise BadUsage if a fault with these options makes no sense on a machine."""
     needed = fault.target_with(options)
-    topology = Topology.EXTERNAL if lab.has_external_etcd else Topology.STACKED
-    if kind_of(machine) not in needed.kinds_in(topology):
+    if kind_of(machine) not in needed.kinds_in(lab.etcd_topology):
         raise BadUsage(f"{fault.name} needs {needed}, but this is another machine: {machine}")

@@ -23,16 +23,19 @@ _WORK = "work"
 _KUBEADM = "kubeadm"
 _PATCHES = "kubeadm patches"
 _KUBEADM_HINT = "kubeadm reads these settings when it makes the cluster: "
-_MISSING = " is missing from the file"
 _ADDRESS = "address of "
 _UNSET = object()
 
 
 @dataclass(frozen=True)
 class Change:
-    """What differs between the lab file and the machines, in words. `of_kubeadm`: kubeadm read it for the cluster."""
+    """What differs between the lab file and the machines, in words.
+
+    `is_missing`: the file does not have it any more. `of_kubeadm`: kubeadm read it when it made the cluster.
+    """
 
     text: str
+    is_missing: bool = False
     of_kubeadm: bool = False
 
 
@@ -50,7 +53,11 @@ def require_same(file: Path, work: Work, lab: Lab) -> None:
         raise LabProblem(
             f"{file} does not describe the lab that is up: {in_words(changed)}",
             hint=(_KUBEADM_HINT if any(change.of_kubeadm for change in changed) else "")
-            + ("remove machines with `halab scale`, " if all(map(_is_missing, changed)) else "")
+            + (
+                "remove machines with `halab scale`, "
+                if all(change.is_missing for change in changed)
+                else ""
+            )
             + f"rebuild the lab with `halab down && halab up`, or change {file} back",
         )
 
@@ -70,13 +77,11 @@ def changes(work: Work, lab: Lab) -> list[Change]:
         for name, value in before.items()
         if now.get(name, value) != value
     ]
-    changed += [Change(f"{name}{_MISSING}") for name in before if name not in now]
+    changed += [
+        Change(f"{name} is missing from the file", is_missing=True) for name in before if name not in now
+    ]
     in_kubeadm = _differences(recorded.get(_KUBEADM, {}), lab.kubeadm.documents, _KUBEADM)
     return changed + [Change(text, of_kubeadm=True) for text in in_kubeadm]
-
-
-def _is_missing(change: Change) -> bool:
-    return change.text.endswith(_MISSING)
 
 
 def changed_patches(work: Work, now: Mapping[str, str]) -> list[Change]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from halab.cluster.steady import Observation, observe
-from halab.config.etcd import Topology
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import access, machine_info, providers, sizes
 from halab.lifecycle import lab as labs
@@ -63,7 +62,7 @@ class Status:
             "missing": list(self.missing),
             "open_faults": [str(fault) for fault in self.open_faults],
             "drill_is_on": self.drill_is_on,
-            "etcd": str(Topology.EXTERNAL if self.lab.has_external_etcd else Topology.STACKED),
+            "etcd": str(self.lab.etcd_topology),
             "members": list(self.seen.members),
             "leaders": self.seen.leaders,
             **({"vip_holders": list(self.seen.holders)} if self.lab.virtual_address else {}),

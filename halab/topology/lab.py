@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import kubernetes, lab_rules
 from halab.config.applied import Cni, Setup
+from halab.config.etcd import Topology
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import Release
@@ -113,6 +114,10 @@ class Lab:
     @property
     def has_external_etcd(self) -> bool:
         return bool(self.etcd_machines)
+
+    @property
+    def etcd_topology(self) -> Topology:
+        return Topology.EXTERNAL if self.has_external_etcd else Topology.STACKED
 
     @property
     def workers(self) -> tuple[Machine, ...]:
