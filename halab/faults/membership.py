@@ -13,7 +13,7 @@ from halab.cluster import departure, etcd, guide
 from halab.cluster.join import JoinOptions
 from halab.cluster.kube import KUBECTL
 from halab.config.targets import FaultTarget
-from halab.errors import BadUsage, LabProblem, ScriptFailed
+from halab.errors import BadUsage, LabProblem, ScriptFailed, Unable
 from halab.faults import scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
@@ -114,6 +114,14 @@ def _require_another(site: Site, entry: Entry) -> None:
             raise BadUsage(f"the lab's only {what} cannot leave and join again: {entry.machine}")
 
 
+def _require_member(site: Site, entry: Entry) -> None:
+    if site.lab.has_external_etcd:
+        raise Unable(
+            f"{entry.fault} needs members of etcd on the control planes, and this lab has external etcd"
+        )
+    _require_another(site, entry)
+
+
 FAULTS = (
     Fault(
         "lose-machine",
@@ -145,7 +153,7 @@ FAULTS = (
         _join_beside_stale_member,
         _rejoin,
         target=FaultTarget.CONTROL_PLANE,
-        check=_require_another,
+        check=_require_member,
     ),
     Fault(
         "join-with-expired-key",

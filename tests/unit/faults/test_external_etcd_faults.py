@@ -13,7 +13,7 @@ from support.site_builder import inject, site_of
 
 from halab.cluster import etcd, steady
 from halab.config.probe import ProbeName
-from halab.errors import BadUsage, LabProblem, Unreachable
+from halab.errors import BadUsage, LabProblem, Unable, Unreachable
 from halab.faults import audit, members, snapshot
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
@@ -117,6 +117,11 @@ def test_no_control_plane_leaves_if_no_other_is_ready() -> None:
     ):
         inject(site(guests), "leave-cluster", "cp2")
     assert guests.commands("cp2") == []
+
+
+def test_without_a_member_on_the_machine_none_can_stay_in_the_list() -> None:
+    with pytest.raises(Unable, match="join-without-removing needs members of etcd on the control planes"):
+        inject(site(), "join-without-removing", "cp2")
 
 
 def test_the_audit_expects_on_each_machine_its_own_manifests() -> None:
