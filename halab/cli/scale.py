@@ -48,15 +48,12 @@ def scale_command(sizes: tuple[str, ...], file: Path, as_json: bool) -> None:
         print_json({"lab": lab.name, "control_planes": len(lab.control_planes), "workers": len(lab.workers),
                     "added": added, "removed": removed, "leaders": done.seen.leaders})  # fmt: skip
         return
-    words = [
-        f"{what} {', '.join(names)}" for what, names in (("added", added), ("removed", removed)) if names
-    ]
-    echo(f"the lab {lab.name} is steady with {size}; {'; '.join(words) or 'nothing to change'}", err=True)
+    echo(f"the lab {lab.name} is steady with {size}; {done.changes}", err=True)
 
 
 def _warn(lab_dir: LabDir, size: LabSize) -> None:
     from halab.config.lab_rules import even_members
+    from halab.config.lab_size import resized
 
-    warning = even_members(size.control_planes)
-    if warning and not lab_dir.written.etcd.is_external:
+    if warning := even_members(resized(lab_dir.written, size)):
         echo(f"warning: {warning}", err=True)

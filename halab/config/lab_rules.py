@@ -32,8 +32,7 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
 
 def warnings(lab: LabFile) -> Iterator[str]:
     """What is allowed, but probably not meant."""
-    warning = even_members(lab.control_planes)
-    if warning and not lab.etcd.is_external:
+    if warning := even_members(lab):
         yield warning
     if not lab.load_balancer.machine_count and "lb" in lab.machines.model_fields_set:
         yield f"machines.lb has no effect: with {lab.load_balancer.kind}, no machine has a load balancer"
@@ -44,9 +43,10 @@ def warnings(lab: LabFile) -> Iterator[str]:
         )
 
 
-def even_members(members: int) -> str:
-    """The warning for an even number of control planes; empty for an odd one."""
-    if members % 2 == 1:
+def even_members(lab: LabFile) -> str:
+    """The warning for an even number of members on the control planes; empty if there is nothing to warn of."""
+    members = lab.control_planes
+    if members % 2 == 1 or lab.etcd.is_external:
         return ""
     quorum = members // 2 + 1
     return (
