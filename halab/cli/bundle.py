@@ -39,6 +39,8 @@ def build(version: str | None, source: str, force: bool, component: str | None) 
     from halab.images import component as components
 
     if component:
+        if version or source != "auto":
+            raise click.UsageError("--component takes neither --kubernetes nor --source")
         image = components.ensure(components.named(component), progress(), force=force)
         echo_raw(image.path)
         return

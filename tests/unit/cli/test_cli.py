@@ -397,3 +397,9 @@ def test_down_keeps_the_lab_or_removes_its_runs_but_not_both(
     assert main(["down", "--keep"]) == 0
     assert kept == ["ha"]
     assert "`halab up` starts them again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--kubernetes", "1.36"], ["--source", "modules"]])
+def test_a_component_is_of_no_kubernetes_version(words: list[str], capsys: Shown) -> None:
+    assert main(["bundle", "build", "--component", "kube-vip", *words]) == 2
+    assert "--component takes neither --kubernetes nor --source" in capsys.readouterr().err
