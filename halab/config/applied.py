@@ -56,8 +56,7 @@ class Setup(Model):
 
     def scripts(self) -> Iterator[tuple[tuple[str, When], str]]:
         """Where scripts are named in the lab file, below `setup`, and their names."""
-        by_key = {"lb": self.lb, "cp": self.cp, "etcd": self.etcd, "worker": self.worker}
-        for key, scripts in by_key.items():
+        for key, scripts in self:
             for when, name in ((When.BEFORE, scripts.before), (When.AFTER, scripts.after)):
                 if name is not None:
                     yield (key, when), name

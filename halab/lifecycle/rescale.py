@@ -202,8 +202,9 @@ class _Plans:
     def _remove(self, machine: Machine) -> str:
         """Remove one machine; how it left."""
         guests, clock, through = self.guests, RealClock(), guide.find(self.guests, self.goal)
-        how = "it did not answer" if self._is_there(machine) else "it did not run"
-        if self._answers(machine):
+        is_running = self.machines.state(machine.name) is PowerState.RUNNING
+        how = "it did not answer" if is_running else "it did not run"
+        if is_running and self._answers(machine):
             if machine in self.largest.members:
                 voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.members)
             guests.run(machine.name, f"{departure.END_KUBEADM}; {departure.UNMARK}")
@@ -232,12 +233,7 @@ class _Plans:
             return f"kubeadm reset failed: {error.message.splitlines()[-1]}"
         return "drained and reset"
 
-    def _is_there(self, machine: Machine) -> bool:
-        return self.machines.state(machine.name) is PowerState.RUNNING
-
     def _answers(self, machine: Machine) -> bool:
-        if not self._is_there(machine):
-            return False
         try:
             self.guests.run(machine.name, "true", timeout_seconds=10)
         except HalabError:
