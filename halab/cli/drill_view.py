@@ -129,16 +129,14 @@ def history_row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _section(heading: str, text: str) -> Iterator[str]:
-    """A heading and prose, wrapped by paragraphs; indented lines are kept as they are."""
+    """A heading, and a text with its paragraphs and lists wrapped; lines of code are kept as they are."""
     yield ""
     yield heading
-    prose: list[str] = []
-    for line in [*text.strip().splitlines(), ""]:
-        if line.strip() and not line.startswith(" "):
-            prose.append(line)
-            continue
-        if prose:
-            yield from textwrap.wrap(" ".join(prose), _WIDTH, initial_indent="  ", subsequent_indent="  ")
-            prose = []
-        if line.strip():
-            yield f"  {line}"
+    for kind, block in briefing.blocks(text):
+        for line in block.splitlines():
+            if kind == "code":
+                yield f"      {line}"
+                continue
+            head = "  - " if kind == "list" else "  "
+            below = " " * len(head)
+            yield from textwrap.wrap(line, _WIDTH, initial_indent=head, subsequent_indent=below)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from halab.config.quantities import format_duration
-from halab.drill.attempt import ClientsSaw
-from halab.drill.grade import TaskResult
-from halab.drill.play import View
+
+if TYPE_CHECKING:
+    # lists and histories need no attempt that is on, and all that it imports
+    from halab.drill.attempt import ClientsSaw
+    from halab.drill.grade import TaskResult
+    from halab.drill.play import View
 
 IN_WORDS = {
     "not-yet": "not yet",
@@ -88,6 +93,26 @@ def clients_in_words(saw: ClientsSaw) -> str:
         told = f"{saw.failed} of {saw.asked} requests failed, {shown}"
     unknown = sum(end - start for start, end in saw.unknown)
     return f"{told}; {format_duration(round(unknown))} not recorded" if unknown else told
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """The paragraphs of a text as (`prose`, text), its lists as (`list`, lines), its indented lines as (`code`, lines).
+
+    Each item of a list is one line.
+    """
+    lines = text.strip("\n").splitlines()
+    for is_code, group in groupby(lines, key=lambda line: line.startswith("    ") and bool(line.strip())):
+        if is_code:
+            yield "code", "\n".join(line[4:] for line in group)
+            continue
+        for paragraph in "\n".join(group).split("\n\n"):
+            prose, *items = (
+                " ".join(part.split()) for part in re.split(r"^- ", paragraph, flags=re.MULTILINE)
+            )
+            if prose:
+                yield "prose", prose
+            if items:
+                yield "list", "\n".join(items)
 
 
 def answers(view: View) -> dict[str, str]:

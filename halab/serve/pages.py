@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 from halab import templates
+from halab.drill.briefing import blocks
 from halab.serve.board import Board
 
 # The height of a bar for each level of how slow an answer was, in percent.
@@ -67,21 +67,6 @@ def bars(marks: str) -> list[dict[str, Any]]:
             drawn.append({"kind": _KINDS.get(mark, "ok"), "x": x, "width": width, "height": height})
         x += width
     return drawn
-
-
-def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """The paragraphs of a text as (`prose`, text), and its indented lines as (`code`, text)."""
-    lines = [
-        (not line.startswith("    ") or not line.strip(), line) for line in text.strip("\n").splitlines()
-    ]
-    for is_prose, group in groupby(lines, key=lambda line: line[0]):
-        written = "\n".join(line for _, line in group)
-        if not is_prose:
-            yield "code", "\n".join(line[4:] for line in written.splitlines())
-            continue
-        for paragraph in written.split("\n\n"):
-            if paragraph.strip():
-                yield "prose", " ".join(paragraph.split())
 
 
 def clock(seconds: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.drill_room import DrillRoom
+from support.drill_room import DRILL, DrillRoom
 
 from halab.cli import main
 from halab.config.twin import Verdict
@@ -113,6 +113,14 @@ def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
     assert "It was cp2." in shown
     assert room.did[-1] == "restore-lab"
     assert main(["drill", "status"]) == 3
+
+
+def test_a_debrief_keeps_its_lists_and_its_lines_of_code(room: DrillRoom, capsys: Shown) -> None:
+    debrief = "|\n  It was\n  {held.name}.\n\n  - One\n    item.\n  - Another.\n\n      a line\n"
+    room.write(DRILL.replace("debrief: It was {held.name}.\n", f"debrief: {debrief}"))
+    started(capsys)
+    assert main(["drill", "give-up"]) == 0
+    assert "Debrief\n  It was cp2.\n  - One item.\n  - Another.\n      a line\n" in capsys.readouterr().out
 
 
 def test_the_end_has_the_times_of_the_tasks_that_are_done(room: DrillRoom, capsys: Shown) -> None:

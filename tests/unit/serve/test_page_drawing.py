@@ -21,13 +21,6 @@ def test_the_time_before_the_view_began_is_empty() -> None:
     assert pages.bars("....") == []
 
 
-def test_a_text_has_paragraphs_and_indented_lines_are_code() -> None:
-    text = "First line\nof prose.\n\nSecond.\n\n    bind :6443\n    check\n\nLast."
-    assert list(pages.blocks(text)) == [
-        ("prose", "First line of prose."), ("prose", "Second."), ("code", "bind :6443\ncheck"), ("prose", "Last."),
-    ]  # fmt: skip
-
-
 def test_times_are_read_from_the_back_of_a_room() -> None:
     assert [pages.clock(seconds) for seconds in (0, 65.9, 3725)] == ["0:00", "1:05", "1:02:05"]
     assert [pages.lasting(seconds) for seconds in (0.4, 99, 240, 7200)] == ["0 s", "99 s", "4 min", "2 h"]
