@@ -17,7 +17,6 @@ from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of
 from halab.errors import ExitCode
 
 if TYPE_CHECKING:
-    from halab.drill.briefing import Told
     from halab.drill.play import View
     from halab.lifecycle.lab import LabDir
 
@@ -86,7 +85,7 @@ def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
     lab_dir = lab_dir_of(file)
     with reset_named(lab_dir):
         view = play.start(lab_dir, name, progress(), seed=seed)
-    _show(lab_dir, view, drill_view.told_at_start(view, _told(lab_dir, view)), as_json=as_json)
+    _show(lab_dir, view, drill_view.told_at_start(view, play.told(lab_dir, view.attempt)), as_json=as_json)
     if not as_json:
         _name_needs(lab_dir, view)
         echo("check your work with `halab drill check`; `halab drill hint` helps", err=True)
@@ -107,7 +106,7 @@ def status(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view = play.status(lab_dir)
-    _show(lab_dir, view, drill_view.told_at_start(view, _told(lab_dir, view)), as_json=as_json)
+    _show(lab_dir, view, drill_view.told_at_start(view, play.told(lab_dir, view.attempt)), as_json=as_json)
 
 
 @drill_command.command("hint")
@@ -124,7 +123,7 @@ def hint(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view, shown = play.hint(lab_dir)
-    lines = [_told(lab_dir, view)(shown.text), f"({shown.cost} points)"]
+    lines = [play.told(lab_dir, view.attempt)(shown.text), f"({shown.cost} points)"]
     _show(lab_dir, view, lines, as_json=as_json)
 
 
@@ -151,7 +150,7 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
 
     lab_dir = lab_dir_of(file)
     view = play.check(lab_dir, progress(), is_final=is_final)
-    told = _told(lab_dir, view)
+    told = play.told(lab_dir, view.attempt)
     lines = chain(drill_view.task_lines(view, told), [drill_view.score_line(view.grade)])
     if view.outcome:
         _show_end(lab_dir, view, chain(lines, [""], drill_view.ending(view, told)), as_json=as_json)
@@ -199,7 +198,7 @@ def give_up(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view = play.give_up(lab_dir)
-    told = _told(lab_dir, view)
+    told = play.told(lab_dir, view.attempt)
     lines = chain(drill_view.ending(view, told), drill_view.solution(view, told))
     _show_end(lab_dir, view, lines, as_json=as_json)
 
@@ -250,16 +249,16 @@ drill_command.add_command(benchmark)
 
 
 def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:
-    from halab.drill import briefing
+    from halab.drill import briefing, play
 
     if as_json:
-        print_json(briefing.as_data(view, _told(lab_dir, view)))
+        print_json(briefing.as_data(view, play.told(lab_dir, view.attempt)))
     else:
         echo("\n".join(lines))
 
 
 def _show_end(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:
-    """Show how an attempt ended, and put the lab back. Whatever goes wrong, the way to put it back is named."""
+    """Show how an attempt ended, and restore the lab. Whatever goes wrong, the command that restores it is named."""
     from halab.cli.console import progress
     from halab.drill import play
 
@@ -280,12 +279,6 @@ def _name_needs(lab_dir: LabDir, view: View) -> None:
     missing = [name for name in view.drill.needs if name not in passed]
     if missing:
         echo(f"this drill is easier after {', '.join(missing)}", err=True)
-
-
-def _told(lab_dir: LabDir, view: View) -> Told:
-    from halab.drill import play
-
-    return lambda text: play.told(lab_dir, view.attempt, text)
 
 
 def _code(view: View) -> ExitCode:

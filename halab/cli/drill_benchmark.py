@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from halab.drill.benchmark import Attempted
 
 _MARKS = {"pass": "✓", "fail": "✗", "error": "?", "skip": "-"}
-_WORDS = {"pass": "passed", "fail": "failed", "error": "could not be graded", "skip": "skipped"}
 
 
 @click.command("benchmark")
@@ -79,9 +78,12 @@ def benchmark(
 
 def _lines(each: Attempted) -> Iterator[str]:
     """One attempt: its verdict and score, and where the output of the responder is."""
+    from halab.drill import briefing
+
     outcome, response = each.outcome, each.response
+    verdict = "skipped" if each.skipped else briefing.VERDICTS[each.verdict]
     score = f", {outcome.score} % after {duration(outcome.seconds)}" if outcome else ""
-    yield f"{_MARKS[each.verdict]} {each.drill} (seed {each.seed}): {_WORDS[each.verdict]}{score}"
+    yield f"{_MARKS[each.verdict]} {each.drill} (seed {each.seed}): {verdict}{score}"
     if each.reason:
         yield f"    {each.reason}"
     if response:

@@ -110,12 +110,10 @@ def benchmark(
     Raises BadUsage or BadFile before the first attempt if a drill cannot be read, and the error of a lab that cannot be
     restored.
     """
-    for name in names:
-        library.find(name)
-    for name in names:
+    titles = [library.find(name).name for name in names]
+    for name, title in zip(names, titles, strict=True):
         for number in range(count):
             used = secrets.randbelow(10**6) if seed is None else seed + number
-            title = library.find(name, used).name
             try:
                 view = play.start(lab_dir, name, progress, seed=used, deps=deps)
             except Unable as error:
@@ -149,8 +147,7 @@ def _score(drill: str, made: Sequence[Attempted]) -> Score:
 
 
 def _briefing(lab_dir: LabDir, view: View) -> str:
-    told = briefing.as_data(view, lambda text: play.told(lab_dir, view.attempt, text))
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps(briefing.as_data(view, play.told(lab_dir, view.attempt)), indent=2) + "\n"
 
 
 def _log(lab_dir: LabDir, attempt: Attempt) -> Path:

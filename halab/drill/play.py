@@ -137,7 +137,7 @@ def status(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
 
 
 def shown(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
-    """As `status`, and also after the end, until the lab is put back: then with the outcome."""
+    """As `status`, and also after the end, until the lab is restored: then with the outcome."""
     attempt = attempts.load(lab_dir.work)
     if attempt.outcome is None:
         attempts.require_on(attempt)
@@ -226,23 +226,27 @@ def put_back(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS
         _restore(lab_dir, progress, deps)
 
 
-def told(lab_dir: LabDir, attempt: Attempt, text: str) -> str:
-    """A text of the drill with the machines of the break in place of their placeholders."""
-    lab = labs.allocated(lab_dir)
+def told(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
+    """Puts the machines of the break into texts of the drill, in place of their placeholders."""
 
-    def shown(machine: str, is_name: bool) -> str:
-        return machine if is_name else str(lab.machine(machine).address)
+    def filled(text: str) -> str:
+        lab = labs.allocated(lab_dir)
 
-    return _filled(text.strip(), attempt, shown)
+        def shown(machine: str, is_name: bool) -> str:
+            return machine if is_name else str(lab.machine(machine).address)
+
+        return _filled(text.strip(), attempt, shown)
+
+    return filled
 
 
 def _held(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
-    """Lock the lab to put it back, also after a restore that was interrupted."""
+    """Lock the lab to restore it, also after a restore that was interrupted."""
     return labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_restore=True, amid_drill=True)
 
 
 def _restore(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:
-    """Put the lab back, and forget the attempt. The caller holds the lab's lock."""
+    """Restore the lab, and forget the attempt. The caller holds the lab's lock."""
     recording.stop(lab_dir.work)
     deps.restore(lab_dir, progress)
     # first the file that says that a drill is on

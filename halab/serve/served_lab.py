@@ -14,6 +14,7 @@ from typing import Any
 from halab.drill import attempt as attempts
 from halab.drill import play
 from halab.drill.attempt import Attempt, Phase
+from halab.drill.briefing import Told
 from halab.drill.play import View
 from halab.errors import HalabError, LabProblem
 from halab.lifecycle import lab as labs
@@ -54,7 +55,7 @@ class ServeDeps:
     attempt: Callable[[LabDir], View] = play.shown
     hint: Callable[[LabDir], object] = play.hint
     answer: Callable[[LabDir, str, str], tuple[View, bool]] = play.answer
-    told: Callable[[LabDir, Attempt, str], str] = play.told
+    told: Callable[[LabDir, Attempt], Told] = play.told
     deeds: Callable[[Callable[[], None]], Deeds] = Deeds
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
     monotonic: Callable[[], float] = time.monotonic
@@ -251,10 +252,7 @@ class ServedLab:
                 self._drill.is_changing = "The lab is being prepared for a drill"
                 return
             view = self.deps.attempt(self.lab_dir)
-
-            def told(text: str) -> str:
-                return self.deps.told(self.lab_dir, view.attempt, text)
-
+            told = self.deps.told(self.lab_dir, view.attempt)
             self._drill = _Drill(
                 stamp,
                 view,

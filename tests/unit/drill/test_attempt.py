@@ -281,7 +281,7 @@ def test_the_best_attempt_is_the_progress(room: DrillRoom) -> None:
 def test_texts_name_machines_only_where_the_author_did(room: DrillRoom) -> None:
     view = start(room)
     assert (
-        play.told(room.lab_dir, view.attempt, "{held.name} {held} {cp1} ${held}")
+        play.told(room.lab_dir, view.attempt)("{held.name} {held} {cp1} ${held}")
         == "cp2 10.213.0.12 {cp1} ${held}"
     )
 
