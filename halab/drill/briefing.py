@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from halab.drill.play import View
 
 IN_WORDS = {
+    "done": "done",
     "not-yet": "not yet",
     "not-asked": "could not be checked",
     "waiting": "waits",

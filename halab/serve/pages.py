@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from halab import templates
-from halab.drill.briefing import blocks
+from halab.drill import briefing
 from halab.serve.board import Board
 
 # The height of a bar for each level of how slow an answer was, in percent.
@@ -51,7 +51,13 @@ def refusal(status: int, text: str) -> str:
 
 def _region(name: str, **values: Any) -> str:
     return templates.page(
-        f"serve/{name}.html", bars=bars, blocks=blocks, clock=clock, lasting=lasting, **values
+        f"serve/{name}.html",
+        bars=bars,
+        blocks=briefing.blocks,
+        states=briefing.IN_WORDS,
+        clock=clock,
+        lasting=lasting,
+        **values,
     )
 
 

@@ -62,10 +62,6 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const button = event.submitter;
-  if (button && button.getAttribute("aria-disabled") === "true") {
-    tell("halab is still busy with the lab: try again when it has finished", false);
-    return;
-  }
   if (button && button.dataset.ask && !window.confirm(button.dataset.ask)) return;
   const body = new URLSearchParams(new FormData(form));
   body.set("token", document.body.dataset.token);
