@@ -65,10 +65,7 @@ def _config(lab_dir: LabDir, folder: Path, number: int, origin: float) -> Sample
         for probe in config.probes
         if probe.machine is None
     ]
-    return replace(
-        config, probes=probes, permit=str(folder / "permit"),
-        control_planes={}, members={}, nodes=[], address_machines=[], statistics=None, virtual_address=None,
-    )  # fmt: skip
+    return replace(config, probes=probes, reads_states=False, permit=str(folder / "permit"))
 
 
 def stop(work: Work) -> None:

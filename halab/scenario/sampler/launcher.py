@@ -50,7 +50,8 @@ class SamplerConfig:
     state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
     units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
     `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
-    `virtual_address`. A sampler with a `permit` runs in the background, until that file is gone, but at most a day.
+    `virtual_address`. Without `reads_states`, the sampler only asks probes. A sampler with a `permit` runs in the
+    background, until that file is gone, but at most a day.
     """
 
     probes: list[Probe]
@@ -74,6 +75,7 @@ class SamplerConfig:
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
     first_write: int = 1
+    reads_states: bool = True
     permit: str | None = None
 
     def to_json(self) -> str:

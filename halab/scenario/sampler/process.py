@@ -200,7 +200,7 @@ class SamplerProcess:
         self._samples.write(sample.to_json())
 
     def _read_states(self, group: TaskGroup, questions: TaskGroup) -> Iterator[Task[None]]:
-        sources = self._sources()
+        sources = self._sources() if self._config.reads_states else []
         for index, source in enumerate(sources):
             rate_hertz = min(source.rate_hertz, self._config.state_hertz)
             offset = index / len(sources) / rate_hertz

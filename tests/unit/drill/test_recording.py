@@ -96,6 +96,7 @@ def test_the_sampler_starts_with_the_attempt_asks_as_clients_do_and_lives_as_lon
     [config] = begun
     assert {probe.name for probe in config.probes} == {"ready-via-lb", READ, WRITE}
     assert {probe.rate_hertz for probe in config.probes} == {2.0}
+    assert not config.reads_states
     assert config.permit is not None
     assert Path(config.permit).exists()
     recording.stop(room.work)

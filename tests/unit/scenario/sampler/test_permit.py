@@ -17,7 +17,7 @@ from halab.scenario.sampler.launcher import SamplerConfig
 from halab.scenario.sampler.permit import Permit
 
 
-def test_one_process_holds_a_lease_and_it_ends_with_the_file(tmp_path: Path) -> None:
+def test_one_process_holds_a_permit_and_it_ends_with_the_file(tmp_path: Path) -> None:
     permit = Permit(tmp_path / "permit")
     assert not (permit.is_valid or permit.is_held or permit.take())
     permit.grant()
@@ -39,16 +39,7 @@ def config_in(folder: Path, permit: Path) -> SamplerConfig:
         lab_of(), Credentials.in_folder(folder), origin=0.0, samples=folder / "samples.jsonl",
         states=folder / "states.jsonl", namespace="space", ssh_config=folder / "ssh_config",
     )  # fmt: skip
-    return replace(
-        config,
-        probes=[],
-        control_planes={},
-        members={},
-        nodes=[],
-        address_machines=[],
-        statistics=None,
-        permit=str(permit),
-    )
+    return replace(config, probes=[], reads_states=False, permit=str(permit))
 
 
 def test_the_sampler_is_started_detached_with_its_configuration(
@@ -64,7 +55,7 @@ def test_the_sampler_is_started_detached_with_its_configuration(
     assert SamplerConfig.from_json(text) == config
 
 
-def test_a_sampler_outlives_its_parent_and_ends_when_its_lease_is_gone(tmp_path: Path, keys: Path) -> None:
+def test_a_sampler_outlives_its_parent_and_ends_when_its_permit_is_gone(tmp_path: Path, keys: Path) -> None:
     permit, clock = Permit(tmp_path / "permit"), RealClock()
     permit.grant()
     launcher.start_in_background(config_in(keys, tmp_path / "permit"), tmp_path / "log")

@@ -232,6 +232,26 @@ def test_a_sampler_runs_during_the_block(keys: Path, tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == ""
 
 
+@pytest.mark.parametrize("reads_states", [True, False])
+def test_a_sampler_reads_states_unless_it_only_asks_probes(
+    reads_states: bool, keys: Path, tmp_path: Path
+) -> None:
+    config = config_of(keys, tmp_path, control_planes={"cp1": "127.0.0.1"}, reads_states=reads_states)
+    samples, states = Path(config.samples), Path(config.states)
+    with launcher.sampling(config, tmp_path / "log"):
+        deadline = Deadline.after(RealClock(), 30)
+        wait_for(
+            "samples and states",
+            lambda: until(
+                samples.exists()
+                and len(timeline.read_samples(samples)) > 20
+                and (states.stat().st_size > 0 or not reads_states)
+            ),
+            deadline,
+        )
+    assert (states.stat().st_size > 0) is reads_states
+
+
 def test_a_sampler_without_its_tunnel_ends(keys: Path, tmp_path: Path) -> None:
     config = config_of(keys, tmp_path, tunnel=str(tmp_path / "gone"))
     with pytest.raises(TunnelLost), launcher.sampling(config, tmp_path / "log") as still_sampled:
