@@ -119,6 +119,12 @@ def benchmark(
             except Unable as error:
                 yield Attempted(title, used, reason=error.message, skipped=True)
                 break
+            except HalabError as error:
+                # the lab is not restored, or the drill of somebody else is on
+                if lab_dir.work.attempt.exists():
+                    raise
+                yield Attempted(title, used, reason=error.message)
+                continue
             log = _log(lab_dir, view.attempt)
             with progress.step(f"attempt {number + 1} of {count} at {title}, seed {used}") as step:
                 response = respond(lab_dir, _briefing(lab_dir, view), log)

@@ -119,6 +119,28 @@ def test_an_attempt_that_could_not_be_graded_is_an_error_and_the_next_one_is_mad
     ]  # fmt: skip
 
 
+def test_an_attempt_whose_break_does_not_show_is_an_error_and_the_next_one_is_made(room: DrillRoom) -> None:
+    room.errors["break"] = LabProblem("the break did not show")
+
+    def break_again() -> None:
+        if "break" in room.did:
+            room.errors.clear()
+
+    room.during["require"] = break_again
+    made = attempted(room, lambda: solve(room), count=2)
+    assert [(each.verdict, each.reason, each.response is None) for each in made] == [
+        (Verdict.ERROR, "the break did not show", True), (Verdict.PASS, "", False),
+    ]  # fmt: skip
+    assert [score.errors for score in scores(made)] == [1]
+
+
+def test_a_lab_that_cannot_be_restored_ends_the_benchmark(room: DrillRoom) -> None:
+    room.errors["restore-lab"] = LabProblem("the snapshot is gone")
+    with pytest.raises(LabProblem, match="the snapshot is gone"):
+        attempted(room, lambda: 0, count=2)
+    assert room.did == ["require", "restore-lab", "restore-lab"]
+
+
 def test_a_drill_that_the_lab_cannot_run_is_skipped_once(room: DrillRoom) -> None:
     room.write(DRILL.replace("control_planes: 3", "control_planes: 5"))
     [made] = attempted(room, lambda: 0, count=3)
