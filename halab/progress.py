@@ -11,8 +11,8 @@ class Step(Protocol):
     def note(self, text: str) -> None:
         """Show the present state beside the step while it lasts."""
 
-    def done(self, text: str) -> None:
-        """Show a result beside the step when it ends well."""
+    def done(self, text: str, *, is_good: bool | None = True) -> None:
+        """Show a result beside the step when it ends. `is_good` is None if nobody knows yet."""
 
 
 class Progress(Protocol):
@@ -39,5 +39,5 @@ class Quiet:
     def note(self, text: str) -> None:
         pass
 
-    def done(self, text: str) -> None:
+    def done(self, text: str, *, is_good: bool | None = True) -> None:
         pass

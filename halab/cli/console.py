@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _WAITING_LINE_SECONDS = 30
 # Columns that a live line needs for the spinner, the time and the limit.
 _LIVE_COLUMNS = 26
+# The mark of a step that ended: well, not well, or nobody knows yet.
+_MARKS = {True: "✓", False: "✗", None: "?"}
 # What printing may raise. rich raises SystemExit for a broken pipe.
 _DROPPED = (Exception, SystemExit)
 
@@ -102,9 +104,9 @@ class _HarmlessStep:
         with suppress(*_DROPPED):
             self._shown.note(text)
 
-    def done(self, text: str) -> None:
+    def done(self, text: str, *, is_good: bool | None = True) -> None:
         with suppress(*_DROPPED):
-            self._shown.done(text)
+            self._shown.done(text, is_good=is_good)
 
 
 class _Noted:
@@ -113,12 +115,14 @@ class _Noted:
     def __init__(self) -> None:
         self.last = ""
         self.outcome = ""
+        self.mark = _MARKS[True]
 
     def note(self, text: str) -> None:
         self.last = text
 
-    def done(self, text: str) -> None:
+    def done(self, text: str, *, is_good: bool | None = True) -> None:
         self.outcome = text
+        self.mark = _MARKS[is_good]
 
 
 class _Plain:
@@ -147,12 +151,12 @@ class _Plain:
         try:
             yield noted
         except BaseException:
-            self.say(f"✗ {what}, after {duration(time.monotonic() - begun)}")
+            self.say(f"{_MARKS[False]} {what}, after {duration(time.monotonic() - begun)}")
             raise
         finally:
             ended.set()
         outcome = f": {noted.outcome}" if noted.outcome else ""
-        self.say(f"✓ {what} {duration(time.monotonic() - begun)}{outcome}")
+        self.say(f"{noted.mark} {what} {duration(time.monotonic() - begun)}{outcome}")
 
 
 class _Live:
@@ -176,7 +180,7 @@ class _Live:
         task = bars.add_task(printable(what), total=None, limit=_limit(limit_seconds), note="")
         begun = time.monotonic()
         noted = _Noted()
-        mark = "✗"
+        ended_well = False
 
         class Drawn(_Noted):
             def note(self, text: str) -> None:
@@ -185,15 +189,16 @@ class _Live:
                 text = one_line(text)
                 bars.update(task, note=text if len(text) <= room else text[: max(0, room - 1)] + "…")
 
-            def done(self, text: str) -> None:
-                noted.outcome = text
+            def done(self, text: str, *, is_good: bool | None = True) -> None:
+                noted.done(text, is_good=is_good)
 
         try:
             yield Drawn()
-            mark = "✓"
+            ended_well = True
         finally:
             bars.remove_task(task)
             outcome = f": {noted.outcome}" if noted.outcome else ""
+            mark = noted.mark if ended_well else _MARKS[False]
             self.say(f"{mark} {what} {duration(time.monotonic() - begun)}{outcome}")
             self._leave()
 

@@ -19,8 +19,8 @@ from halab import process
 from halab.errors import ExitCode
 from halab.printable import printable
 
-# What halab prints before a step, after it, and after one that failed.
-_STEP_MARKS = ("… ", "✓ ", "✗ ")
+# What halab prints before a step, and after it: it ended well, it did not, or nobody knows yet.
+_STEP_MARKS = ("… ", "✓ ", "✗ ", "? ")
 _POLL_SECONDS = 0.1
 _LINES = 12
 # The child looks for bundles and boxes where halab does.

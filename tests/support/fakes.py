@@ -165,9 +165,15 @@ class FakeApi:
         return found
 
 
+_ENDED = {True: "end", False: "bad", None: "open"}
+
+
 @dataclass
 class Recorded:
-    """Progress that records what it would show: `begin WHAT`, `end WHAT: OUTCOME`, `fail WHAT`."""
+    """Progress that records what it would show: `begin WHAT`, `end WHAT: OUTCOME`, `fail WHAT`.
+
+    A step whose outcome is bad or not known ends with `bad WHAT: OUTCOME` or `open WHAT: OUTCOME`.
+    """
 
     lines: list[str] = field(default_factory=list)
 
@@ -183,16 +189,18 @@ class Recorded:
         except BaseException:
             self.lines.append(f"fail {what}")
             raise
-        self.lines.append(f"end {what}" + (f": {step.outcome}" if step.outcome else ""))
+        self.lines.append(f"{_ENDED[step.is_good]} {what}" + (f": {step.outcome}" if step.outcome else ""))
 
 
 @dataclass
 class RecordedStep:
     notes: list[str] = field(default_factory=list)
     outcome: str = ""
+    is_good: bool | None = True
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def done(self, text: str) -> None:
+    def done(self, text: str, *, is_good: bool | None = True) -> None:
         self.outcome = text
+        self.is_good = is_good

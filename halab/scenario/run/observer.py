@@ -21,11 +21,12 @@ from halab.scenario.record.states import States
 from halab.scenario.record.timeline import SampleReader, StateReader, Timeline, read_samples
 from halab.scenario.run import duration, facts
 from halab.scenario.verdict.evaluation import evaluate
-from halab.scenario.verdict.judgement import JudgementState
+from halab.scenario.verdict.judgement import Judgement, JudgementState
 from halab.scenario.verdict.promises import promised, waited_seconds, waiting
 from halab.topology.lab import Lab
 
 _POLL_SECONDS = 0.2
+_IS_GOOD = {JudgementState.MET: True, JudgementState.BROKEN: False, JudgementState.OPEN: None}
 
 
 @dataclass
@@ -58,7 +59,8 @@ class Observer:
         if limit is not None:
             limit *= self.lab.patience
             with self.progress.step(f"expect {promised(expectation)}", limit_seconds=limit) as shown:
-                shown.done(self._until_decided(index, expectation, limit))
+                judgement = self._until_decided(index, expectation, limit)
+                shown.done(judgement.seen, is_good=_IS_GOOD[judgement.state])
         self.timeline.add(events.ExpectationEnded(index))
 
     def read_before(self, chosen: Mapping[str, list[str]]) -> None:
@@ -95,8 +97,8 @@ class Observer:
         self.samples.add(self._sample_reader.new())
         self.states.add(self._state_reader.new())
 
-    def _until_decided(self, index: int, expectation: Expectation, limit: float) -> str:
-        """Wait until the expectation is decided or all evidence has arrived; what was seen then."""
+    def _until_decided(self, index: int, expectation: Expectation, limit: float) -> Judgement:
+        """Wait until the expectation is decided or all evidence has arrived."""
         evidence_seconds = duration.evidence_seconds(self.scenario, expectation)
         deadline = Deadline.after(self.clock, limit + evidence_seconds)
         latest = self.timeline.now() + limit
@@ -106,7 +108,7 @@ class Observer:
             self._read_facts(index, final=self.timeline.now() > latest)
             judgement = evaluate(self.history(), index, self.timeline.now())
             if judgement.state is not JudgementState.OPEN or deadline.expired:
-                return judgement.seen
+                return judgement
             self.clock.sleep(_POLL_SECONDS)
 
     def _read_facts(self, index: int, *, final: bool) -> None:

@@ -19,7 +19,7 @@ from halab.cluster.api import Api, Credentials
 from halab.cluster.steady import wait_until_steady
 from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.lab_traits import LabTraits
-from halab.config.scenario import Origin, Scenario
+from halab.config.scenario import LedgerScope, Origin, Scenario
 from halab.config.step import Expect, Heal, Inject, Join, Wait, unmet
 from halab.errors import HalabError, LabProblem, TimedOut, Unable, afterwards
 from halab.faults import audit, injection
@@ -298,7 +298,10 @@ class ScenarioRun:
                 events.Ledger(written, reading.acknowledged, reading.missing, reading.unacknowledged_found)
             )
             self._timeline.add(ledger.members(self._site.guests, self._lab, namespace, acknowledged))
-            shown.done(f"{len(reading.missing)} lost" if reading.missing else "none lost")
+            shown.done(
+                f"{len(reading.missing)} lost" if reading.missing else "none lost",
+                is_good=not reading.missing or self._scenario.ledger is not LedgerScope.ALL,
+            )
 
     def _check(self) -> None:
         """Run the testinfra files of the scenario; their results are in the folder."""
@@ -308,13 +311,16 @@ class ScenarioRun:
             outcome = checks.run(
                 self._context.work, self._context.checks, folder=self._folder, patience=self._lab.patience
             )
-            shown.done(outcome.error or f"{outcome.passed} passed, {outcome.failed} failed")
+            shown.done(
+                outcome.error or f"{outcome.passed} passed, {outcome.failed} failed",
+                is_good=not outcome.error and not outcome.failed,
+            )
         self._timeline.add(outcome)
 
     def _audit(self) -> None:
         with self._context.progress.step("check that nothing is left behind") as shown:
             leftovers = audit.audit(self._site)
-            shown.done("; ".join(leftovers) or "nothing")
+            shown.done("; ".join(leftovers) or "nothing", is_good=not leftovers)
         self._timeline.add(events.Audit(tuple(leftovers)))
 
     def _close(self, namespace: str) -> None:

@@ -47,6 +47,16 @@ def test_a_step_shows_its_limit_its_time_and_its_outcome(capsys: pytest.CaptureF
     assert end.endswith(" s: all four")
 
 
+@pytest.mark.parametrize("make", [console._Plain, console._Live])
+@pytest.mark.parametrize(("is_good", "mark"), [(True, "✓"), (False, "✗"), (None, "?")])
+def test_a_step_that_ends_badly_is_marked(
+    make: Callable[[], Progress], is_good: bool | None, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with make().step("expect ready-direct") as step:
+        step.done("still failed", is_good=is_good)
+    assert f"{mark} expect ready-direct 0." in capsys.readouterr().err
+
+
 def test_a_failed_step_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), console.progress().step("boot"):
         raise KeyboardInterrupt

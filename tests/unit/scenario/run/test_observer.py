@@ -51,12 +51,13 @@ class Stage:
         self.clock, self.guests = FakeClock(), FakeGuests({"pgrep": self._started})
         self.timeline = Timeline(folder / "timeline.jsonl", self.clock)
         unused: Any = None
+        self.shown = Recorded()
         site = Site(lab_of(), self.guests, self.clock, unused, unused)
         self.killed_at = float("inf")
         setting = LabTraits("1.37.2", ProviderKind.DOCKER, Balancer.HAPROXY, 3)
         self.observer = Observer(
             scenario(SLOW_ETCD), setting, site.lab, self.clock, self.timeline, RunFolder(folder),
-            Reader(site, self.timeline), Recorded(),
+            Reader(site, self.timeline), self.shown,
         )  # fmt: skip
         self.observer.read_before({"dead": ["cp1"]})
         self.clock.sleep(1)
@@ -97,6 +98,15 @@ def test_a_fact_whose_limit_has_begun_is_read_while_the_run_waits_for_another(st
     judged = evaluate(stage.observer.history(), 2, stage.timeline.now())
     assert judged.state is JudgementState.MET
     assert judged.figures[0].value < 2
+
+
+def test_a_promise_that_is_broken_is_shown_as_bad(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACK_AFTER, "kube-apiserver", 10000.0)
+    stage.expect(1)
+    stage.expect(2)
+    kept, broken = [line for line in stage.shown.lines if not line.startswith("begin")]
+    assert kept.startswith("end expect etcd-started")
+    assert broken.startswith("bad expect kube-apiserver-started")
 
 
 def test_a_fact_that_was_read_in_time_is_not_read_again(stage: Stage) -> None:
