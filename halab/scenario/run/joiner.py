@@ -14,6 +14,7 @@ from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record.events import JoinEnded
 from halab.scenario.record.timeline import Timeline
+from halab.scenario.verdict import joins
 
 
 def join(
@@ -45,5 +46,6 @@ def join(
         on_all(entries, join_one)
         shown.done(
             "; ".join(event.in_words for event in ended)
-            or "no machine joined: it was in the cluster already"
+            or "no machine joined: it was in the cluster already",
+            is_good=not any(joins.difference(step, event, limit) for event in ended) if ended else None,
         )

@@ -28,7 +28,7 @@ def _on(history: History, index: int, step: Join, machine: str) -> Judgement:
     t, end = ends[-1]
     limit = step.limit_seconds * history.patience
     figures = (Figure("ended after", Unit.SECONDS, end.seconds, limit),)
-    wrong = _wrong(step, end, limit)
+    wrong = difference(step, end, limit)
     if wrong:
         return Judgement(JudgementState.BROKEN, f"{end.in_words}{wrong}", t, figures=figures)
     line = next((line for line in end.output if step.says and step.says in line), end.reason)
@@ -36,8 +36,8 @@ def _on(history: History, index: int, step: Join, machine: str) -> Judgement:
     return Judgement(JudgementState.MET, f"{end.in_words}{said}", t, figures=figures)
 
 
-def _wrong(step: Join, end: JoinEnded, limit: float) -> str:
-    """What is not as promised, as the rest of a sentence; empty if everything is."""
+def difference(step: Join, end: JoinEnded, limit: float) -> str:
+    """What is not as promised, as the rest of a sentence; empty if everything is. The join may take `limit` seconds."""
     reason = f": {brief_line(end.reason or 'no output')}"
     if end.code is None:
         return reason

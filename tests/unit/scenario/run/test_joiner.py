@@ -65,13 +65,17 @@ def test_a_join_that_fails_is_recorded_and_the_run_goes_on(tmp_path: Path) -> No
 
 
 def test_several_machines_join_as_the_fault_says(tmp_path: Path) -> None:
-    recorded, _, at_once = join(tmp_path / "t.jsonl", succeed, ("cp2", "cp3"), join="at-once")
+    recorded, shown, at_once = join(tmp_path / "t.jsonl", succeed, ("cp2", "cp3"), join="at-once")
+    assert shown[-1].startswith("bad expect kubeadm join on left fails within 3m: ")
     assert sorted(event.machine for event in recorded) == at_once == ["cp2", "cp3"]
 
 
 def test_a_machine_of_the_cluster_does_not_join(tmp_path: Path) -> None:
     recorded, shown, _ = join(tmp_path / "t.jsonl", lambda machine, options: None)
-    assert recorded == [] and shown[-1].endswith("no machine joined: it was in the cluster already")
+    assert recorded == []
+    assert shown[-1].startswith("open ") and shown[-1].endswith(
+        "no machine joined: it was in the cluster already"
+    )
 
 
 @pytest.mark.parametrize(
