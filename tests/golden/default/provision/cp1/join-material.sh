@@ -87,7 +87,8 @@ token=$(sed -n 's/.*--token \([a-z0-9]*\)\..*/\1/p' <<<"$command")
 # Wait here until the controller-manager has signed the token: a join would wait in steps of five seconds.
 deadline=$((SECONDS + 120))
 date +"%T token made" >&2
-until [ -n "$(kubectl -n kube-public get configmap cluster-info -o jsonpath="{.data.jws-kubeconfig-$token}")" ]; do
+until [ -n "$(kubectl --request-timeout=10s -n kube-public get configmap cluster-info \
+  -o jsonpath="{.data.jws-kubeconfig-$token}")" ]; do
   [ $SECONDS -lt $deadline ] || fail 'the controller-manager did not sign the bootstrap token (is it leading?)'
   sleep 0.3
 done

@@ -287,7 +287,7 @@ is_new() {
 has_renewed() {
   local renewed
   renewed=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://127.0.0.1:6443 -n kube-system \
-    get lease plndr-cp-lock -o jsonpath='{.spec.renewTime}') && [[ $renewed > $since ]]
+    --request-timeout=10s get lease plndr-cp-lock -o jsonpath='{.spec.renewTime}') && [[ $renewed > $since ]]
 }
 deadline=$((SECONDS + 120))
 for condition in is_new has_renewed; do
