@@ -287,4 +287,4 @@ def _code(view: View) -> ExitCode:
     if view.outcome:
         return exit_code([str(view.outcome.verdict)])
     states = {str(task.state) for task in view.grade.tasks}
-    return ExitCode.FAILED if "not-yet" in states or "not-asked" not in states else ExitCode.ERROR
+    return ExitCode.FAILED if "not-yet" in states or "unchecked" not in states else ExitCode.ERROR

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 IN_WORDS = {
     "done": "done",
     "not-yet": "not yet",
-    "not-asked": "could not be checked",
+    "unchecked": "could not be checked",
     "waiting": "waits",
     "closed": "closed",
 }

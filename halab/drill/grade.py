@@ -16,7 +16,7 @@ from halab.scenario.verdict.judgement import Judgement, JudgementState
 class TaskState(StrEnum):
     DONE = "done"
     NOT_YET = "not-yet"
-    NOT_ASKED = "not-asked"  # could not be checked: that is never the learner's fault
+    UNCHECKED = "unchecked"  # could not be checked: that is never the learner's fault
     WAITING = "waiting"  # it holds, but a task that it needs is not done
     CLOSED = "closed"  # a question without any tries left, or a task that needs one: it can give no points any more
 
@@ -91,8 +91,8 @@ def grade(drill: Drill, found: Mapping[str, Finding], effort: Effort) -> Grade:
     """Grade what was found. A task that is not in `found` was not asked for yet."""
     findings = {name: _finding(task, found.get(name), effort, name) for name, task in drill.tasks.items()}
     done = _counting(drill, findings, TaskState.DONE)
-    could_be_done = _counting(drill, findings, TaskState.DONE, TaskState.NOT_ASKED)
-    left = _counting(drill, findings, TaskState.DONE, TaskState.NOT_ASKED, TaskState.NOT_YET)
+    could_be_done = _counting(drill, findings, TaskState.DONE, TaskState.UNCHECKED)
+    left = _counting(drill, findings, TaskState.DONE, TaskState.UNCHECKED, TaskState.NOT_YET)
     results = tuple(
         _result(name, task, findings[name], done=done, left=left) for name, task in drill.tasks.items()
     )
@@ -119,7 +119,7 @@ def of_judgement(judgement: Judgement) -> Finding:
     states = {
         JudgementState.MET: TaskState.DONE,
         JudgementState.BROKEN: TaskState.NOT_YET,
-        JudgementState.OPEN: TaskState.NOT_ASKED,
+        JudgementState.OPEN: TaskState.UNCHECKED,
     }
     return Finding(states[judgement.state], one_line(judgement.seen))
 
@@ -132,9 +132,9 @@ def of_checks(results: Sequence[CheckResult] | None, error: str | None) -> Findi
             return Finding(TaskState.NOT_YET, one_line(result.text))
     for result in results:
         if result.state in (CheckState.FAILED, CheckState.ERROR):
-            return Finding(TaskState.NOT_ASKED, one_line(result.text))
+            return Finding(TaskState.UNCHECKED, one_line(result.text))
     if error or not any(result.state is CheckState.PASSED for result in results):
-        return Finding(TaskState.NOT_ASKED, one_line(error or "no test of the check file ran"))
+        return Finding(TaskState.UNCHECKED, one_line(error or "no test of the check file ran"))
     return Finding(TaskState.DONE)
 
 

@@ -156,7 +156,7 @@ def _sampled(
                 site.clock.sleep(_EVIDENCE_SECONDS)
             return dict(zip(names, watch.findings(), strict=True))
     except HalabError as error:
-        return dict.fromkeys(names, Finding(TaskState.NOT_ASKED, error.message))
+        return dict.fromkeys(names, Finding(TaskState.UNCHECKED, error.message))
 
 
 def _open_window(timeline: Timeline, attempt: Attempt) -> None:
@@ -198,4 +198,4 @@ def _run_file(lab_dir: LabDir, lab: Lab, name: str, folder: RunFolder) -> Findin
         )
         return of_checks(check_results.read(folder.checks), outcome.error)
     except HalabError as error:
-        return Finding(TaskState.NOT_ASKED, error.message)
+        return Finding(TaskState.UNCHECKED, error.message)

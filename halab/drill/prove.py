@@ -36,7 +36,7 @@ class Trial:
         """The verdict on the drill: error if a task could not be checked."""
         if not self.problem:
             return Verdict.PASS
-        return Verdict.ERROR if self.grade.of(TaskState.NOT_ASKED) else Verdict.FAIL
+        return Verdict.ERROR if self.grade.of(TaskState.UNCHECKED) else Verdict.FAIL
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,6 @@ def _judged(trial: str, view: View) -> Trial:
     elif trial not in (NOTHING, SOLUTION) and result.verdict is Verdict.PASS:
         problem = f"it passes with {result.score} %: {names} done"
     elif trial != SOLUTION and result.verdict is Verdict.ERROR:
-        unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.NOT_ASKED)]
+        unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.UNCHECKED)]
         problem = f"it might pass, because these could not be checked: {'; '.join(unknown)}"
     return Trial(trial, result, problem)

@@ -142,7 +142,7 @@ class _Views:
     async def report_defect(self, request: Request, error: Exception) -> Response:
         """Say on the terminal what went wrong; the page only learns that something did."""
         self.site.say(brief(f"internal error at {request.url.path}: {type(error).__name__}: {error}"))
-        return await _refuse(request, HTTPException(500, "halab has a problem: see its terminal"))
+        return await _refuse(request, HTTPException(500, "the terminal of `halab serve` shows the error"))
 
     def _boards(self) -> dict[str, tuple[Board, Board]]:
         return {name: (lab.boards.learner, lab.boards.hidden) for name, lab in self.site.labs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +13,11 @@ from halab.serve.board import Board
 # The height of a bar for each level of how slow an answer was, in percent.
 _HEIGHTS = (28, 40, 52, 66, 80, 92)
 _KINDS = {"x": "failed", "~": "some", ".": "blind"}
+_HEADINGS = {
+    HTTPStatus.FORBIDDEN: "No access",
+    HTTPStatus.NOT_FOUND: "Not found",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "halab has failed",
+}
 
 
 def learner(board: Board, *, form_token: str) -> str:
@@ -46,7 +52,11 @@ def trainer_regions(labs: dict[str, tuple[Board, Board]]) -> dict[str, str]:
 
 
 def refusal(status: int, text: str) -> str:
-    return templates.page("serve/refusal.html", title=f"{status}", text=text)
+    """The page in place of one that cannot be shown. Only a page without access has another address to open."""
+    heading = _HEADINGS.get(status, "This did not work")
+    return templates.page(
+        "serve/refusal.html", title=heading, text=text, is_closed=status == HTTPStatus.FORBIDDEN
+    )
 
 
 def _region(name: str, **values: Any) -> str:

@@ -10,7 +10,7 @@ def _seconds(text):
     return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)(us|ms|s|m|h|d|)", text))
 
 
-def test_both_sides_are_patient(lab, machine):
+def test_idle_timeouts_are_at_least_an_hour(lab, machine):
     host = machine(lab.balancer.name)
     assert host.run("haproxy -c -f /etc/haproxy/haproxy.cfg").succeeded, "haproxy rejects its configuration"
     short = {}

@@ -19,7 +19,7 @@ from halab.drill.grade import TaskState
 from halab.errors import LabProblem
 
 Shown = pytest.CaptureFixture[str]
-DONE, NOT_YET, NOT_ASKED = TaskState.DONE, TaskState.NOT_YET, TaskState.NOT_ASKED
+DONE, NOT_YET, UNCHECKED = TaskState.DONE, TaskState.NOT_YET, TaskState.UNCHECKED
 SECRETS = ("hold-static-pod", "cp2")
 
 
@@ -73,14 +73,14 @@ def test_the_status_and_the_json_tell_nothing_of_the_break(room: DrillRoom, caps
 
 def test_a_task_that_could_not_be_asked_says_why(room: DrillRoom, capsys: Shown) -> None:
     started(capsys)
-    room.found = {"back": NOT_ASKED}
+    room.found = {"back": UNCHECKED}
     main(["drill", "check"])
     assert "could not be checked: back on cp2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("found", "code"),
-    [({"back": NOT_YET, "held-once": DONE}, 1), ({"back": NOT_YET, "held-once": NOT_ASKED}, 1)],
+    [({"back": NOT_YET, "held-once": DONE}, 1), ({"back": NOT_YET, "held-once": UNCHECKED}, 1)],
 )
 def test_a_check_that_leaves_tasks_exits_with_1(
     found: dict[str, TaskState], code: int, room: DrillRoom, capsys: Shown
@@ -96,7 +96,7 @@ def test_a_check_exits_with_3_if_only_what_could_not_be_asked_is_left(
     started(capsys)
     main(["drill", "answer", "who", "cp2"])
     capsys.readouterr()
-    room.found = {"back": NOT_ASKED, "held-once": DONE}
+    room.found = {"back": UNCHECKED, "held-once": DONE}
     assert checked(capsys)[0] == 3
 
 

@@ -17,7 +17,7 @@ from halab.drill.grade import TaskState
 from halab.errors import BadUsage, Corrupted, LabProblem
 from halab.lifecycle import lab as labs
 
-DONE, NOT_YET, NOT_ASKED = TaskState.DONE, TaskState.NOT_YET, TaskState.NOT_ASKED
+DONE, NOT_YET, UNCHECKED = TaskState.DONE, TaskState.NOT_YET, TaskState.UNCHECKED
 SOLVED = {"back": DONE, "held-once": DONE}
 
 
@@ -184,7 +184,7 @@ def test_a_lab_that_was_not_put_back_is_put_back_by_reset_and_graded_once(room: 
     [
         (SOLVED, Verdict.PASS),
         ({"back": NOT_YET}, Verdict.FAIL),
-        ({"back": NOT_ASKED, "held-once": DONE}, Verdict.ERROR),
+        ({"back": UNCHECKED, "held-once": DONE}, Verdict.ERROR),
     ],
 )
 def test_a_final_check_ends_the_attempt_with_its_score(

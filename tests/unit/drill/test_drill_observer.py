@@ -116,12 +116,12 @@ def test_a_probe_of_one_machine_that_fails_is_not_yet_done(asked: Asked) -> None
 
 def test_a_probe_that_was_not_sampled_could_not_be_asked(asked: Asked) -> None:
     asked.samples = direct(missing=[(0, 60)])
-    assert asked.found()["back"].state is TaskState.NOT_ASKED
+    assert asked.found()["back"].state is TaskState.UNCHECKED
 
 
 def test_a_sampler_that_does_not_start_is_not_the_learners_fault(asked: Asked) -> None:
     asked.error = HostProblem("the disk is full")
-    assert asked.found()["back"] == Finding(TaskState.NOT_ASKED, "the disk is full")
+    assert asked.found()["back"] == Finding(TaskState.UNCHECKED, "the disk is full")
 
 
 def test_the_sampler_is_awaited_where_python_raises_the_interrupt(asked: Asked) -> None:
@@ -143,7 +143,7 @@ def test_a_task_may_name_the_machines_of_the_break(asked: Asked) -> None:
         ({0: "true"}, TaskState.DONE),
         ({0: "false", 3: "true"}, TaskState.DONE),
         ({0: "false"}, TaskState.NOT_YET),
-        ({0: None}, TaskState.NOT_ASKED),
+        ({0: None}, TaskState.UNCHECKED),
     ],
 )
 def test_a_fact_is_done_when_it_has_the_value_in_time(
@@ -208,10 +208,10 @@ def test_a_check_file_has_the_users_own_files_of_the_lab(asked: Asked) -> None:
 
 def test_a_check_file_that_hangs_or_fails_by_itself_could_not_be_asked(asked: Asked) -> None:
     asked.outcome = Checks(0, 0, "the checks did not end within 60 s")
-    assert asked.found()["held-once"].state is TaskState.NOT_ASKED
+    assert asked.found()["held-once"].state is TaskState.UNCHECKED
     asked.outcome = Checks(0, 1)
     asked.xml = asked.xml.replace("/></", '><failure message="KeyError: &apos;cp9&apos;"/></testcase></')
-    assert asked.found()["held-once"].state is TaskState.NOT_ASKED
+    assert asked.found()["held-once"].state is TaskState.UNCHECKED
 
 
 def test_a_drill_of_questions_asks_nothing(asked: Asked) -> None:

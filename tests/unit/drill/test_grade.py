@@ -14,7 +14,7 @@ from halab.drill.grade import Effort, Finding, Grade, TaskState, grade, is_right
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.verdict.judgement import Judgement, JudgementState
 
-DONE, NOT_YET, NOT_ASKED = TaskState.DONE, TaskState.NOT_YET, TaskState.NOT_ASKED
+DONE, NOT_YET, UNCHECKED = TaskState.DONE, TaskState.NOT_YET, TaskState.UNCHECKED
 PROBED = {"expect": {"probe": "ready-via-lb", "ok": "within 5s"}}
 
 
@@ -60,11 +60,11 @@ def test_partial_credit_counts_the_points_of_the_tasks_that_are_done() -> None:
     [
         ({"big": DONE, "small": DONE}, Verdict.PASS),
         ({"big": DONE, "small": NOT_YET}, Verdict.PASS),
-        ({"big": DONE, "small": NOT_ASKED}, Verdict.PASS),
+        ({"big": DONE, "small": UNCHECKED}, Verdict.PASS),
         ({"big": NOT_YET, "small": DONE}, Verdict.FAIL),
-        ({"big": NOT_YET, "small": NOT_ASKED}, Verdict.FAIL),
-        ({"big": NOT_ASKED, "small": DONE}, Verdict.ERROR),
-        ({"big": NOT_ASKED, "small": NOT_YET}, Verdict.ERROR),
+        ({"big": NOT_YET, "small": UNCHECKED}, Verdict.FAIL),
+        ({"big": UNCHECKED, "small": DONE}, Verdict.ERROR),
+        ({"big": UNCHECKED, "small": NOT_YET}, Verdict.ERROR),
         ({}, Verdict.FAIL),
     ],
 )
@@ -105,22 +105,22 @@ def test_a_task_that_is_not_done_does_not_wait_for_others() -> None:
 
 def test_a_task_that_waits_for_one_that_could_not_be_asked_may_still_decide() -> None:
     tasks = {"first": {"points": 40}, "last": {"points": 60, "needs": ["first"]}}
-    assert graded(tasks, {"first": NOT_ASKED, "last": DONE}).verdict is Verdict.ERROR
+    assert graded(tasks, {"first": UNCHECKED, "last": DONE}).verdict is Verdict.ERROR
     assert graded(tasks, {"first": NOT_YET, "last": DONE}).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [(NOT_YET, NOT_ASKED), (NOT_YET, DONE), (NOT_ASKED, NOT_YET)], ids=str
+    ("first", "last"), [(NOT_YET, UNCHECKED), (NOT_YET, DONE), (UNCHECKED, NOT_YET)], ids=str
 )
 def test_a_task_whose_points_cannot_count_does_not_make_an_error(first: TaskState, last: TaskState) -> None:
     tasks = {"first": {"points": 20}, "last": {"points": 60, "needs": ["first"]}, "other": {"points": 20}}
-    result = graded(tasks, {"first": first, "last": last, "other": NOT_ASKED})
+    result = graded(tasks, {"first": first, "last": last, "other": UNCHECKED})
     assert result.verdict is Verdict.FAIL, "without first and last, at most 40 of 100"
 
 
 def test_a_task_that_needs_a_closed_question_is_closed_so_that_the_attempt_can_end() -> None:
     tasks = {**QUESTION, "fix": {"needs": ["who"]}, "clean": {"needs": ["fix"]}}
-    for found in (DONE, NOT_YET, NOT_ASKED):
+    for found in (DONE, NOT_YET, UNCHECKED):
         result = graded(tasks, {"fix": found, "clean": DONE}, Effort(answers={"who": ["a", "b"]}))
         assert [(task.state, task.seen) for task in result.tasks[1:]] == [
             (TaskState.CLOSED, "it needs who"),
@@ -175,7 +175,7 @@ def test_an_answer_is_a_word_or_a_number() -> None:
 
 @pytest.mark.parametrize(
     ("state", "means"),
-    [(JudgementState.MET, DONE), (JudgementState.BROKEN, NOT_YET), (JudgementState.OPEN, NOT_ASKED)],
+    [(JudgementState.MET, DONE), (JudgementState.BROKEN, NOT_YET), (JudgementState.OPEN, UNCHECKED)],
 )
 def test_only_a_judgement_decides_a_task(state: JudgementState, means: TaskState) -> None:
     assert of_judgement(Judgement(state, "it is up")) == Finding(means, "it is up")
@@ -196,12 +196,12 @@ BROKEN, CRASHED = result(CheckState.FAILED, "KeyError"), result(CheckState.ERROR
         ([PASSED, FAILED], None, NOT_YET),
         # a failed assertion is a fact, whatever else went wrong
         ([CRASHED, FAILED], None, NOT_YET),
-        ([PASSED, BROKEN], None, NOT_ASKED),
-        ([PASSED, CRASHED], None, NOT_ASKED),
-        ([PASSED], "the checks did not end within 60 s", NOT_ASKED),
-        ([], None, NOT_ASKED),
-        (None, "pytest exited with code 4", NOT_ASKED),
-        ([result(CheckState.SKIPPED)], None, NOT_ASKED),
+        ([PASSED, BROKEN], None, UNCHECKED),
+        ([PASSED, CRASHED], None, UNCHECKED),
+        ([PASSED], "the checks did not end within 60 s", UNCHECKED),
+        ([], None, UNCHECKED),
+        (None, "pytest exited with code 4", UNCHECKED),
+        ([result(CheckState.SKIPPED)], None, UNCHECKED),
         ([PASSED, result(CheckState.SKIPPED)], None, DONE),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_check_that_is_broken_is_not_the_learners_fault(
     assert of_checks(results, error).state is means
 
 
-FOUND = st.sampled_from([DONE, NOT_YET, NOT_ASKED])
+FOUND = st.sampled_from([DONE, NOT_YET, UNCHECKED])
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), FOUND), min_size=1, max_size=6), st.integers(1, 100))
@@ -236,7 +236,7 @@ def test_the_verdict_is_an_error_exactly_if_the_unknown_tasks_could_turn_it(
     found = {f"t{number}": state for number, (_, state) in enumerate(tasks)}
     verdicts = {
         graded(
-            written, {n: way if s is NOT_ASKED else s for n, s in found.items()}, passing_score=passing
+            written, {n: way if s is UNCHECKED else s for n, s in found.items()}, passing_score=passing
         ).verdict
         for way in (DONE, NOT_YET)
     }

@@ -70,7 +70,7 @@ def test_a_wrong_attempt_that_passes_is_found_although_its_answers_are_right(roo
 
 
 def test_a_wrong_attempt_that_could_not_be_judged_proves_nothing(room: DrillRoom) -> None:
-    room.during["restart"] = lambda: room.found.update(back=TaskState.NOT_ASKED)
+    room.during["restart"] = lambda: room.found.update(back=TaskState.UNCHECKED)
     trials = proved(room)
     assert (
         trials["restart"].problem == "it might pass, because these could not be checked: back (back on cp2)"

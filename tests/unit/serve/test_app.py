@@ -88,7 +88,8 @@ def test_nobody_comes_in_without_the_token(path: str, site: Site, door: Door, tr
     for below in (door, trainer):
         refused = Visitor(site).get(below.path + path)
         assert refused.status_code == 403
-        assert "halab serve" in refused.text
+        assert "<h1>No access</h1>" in refused.text
+        assert "Open the address that <code>halab serve</code> printed." in refused.text
         assert "One is missing" not in refused.text
         assert Visitor(site).get(f"{below.path}?token=wrong").status_code == 403
 
@@ -224,8 +225,11 @@ def test_while_halab_works_on_the_lab_a_page_asks_for_patience(
 
 def test_an_act_or_a_lab_that_does_not_exist_is_said(learner: Visitor, door: Door) -> None:
     assert learner.act(door, "start", drill="wrong-door")["say"] == "no such act"
-    assert learner.get("/labs/other/").status_code == 404
-    assert learner.get("/").status_code == 404
+    for path in ("/labs/other/", "/"):
+        page = learner.get(path)
+        assert page.status_code == 404
+        assert "<h1>Not found</h1>" in page.text
+        assert "Open the address" not in page.text
 
 
 def test_without_a_drill_an_act_says_so(room: ServeRoom) -> None:
@@ -316,8 +320,10 @@ def test_a_defect_is_said_on_the_terminal_and_the_page_has_no_traceback(
     monkeypatch.setattr(pages, "learner", draw)
     page = learner.get(door.path)
     assert page.status_code == 500
-    assert "see its terminal" in page.text
-    assert "no such thing" not in page.text
+    assert "<h1>halab has failed</h1>" in page.text
+    assert "The terminal of <code>halab serve</code> shows the error." in page.text
+    for other in ("no such thing", "Open the address"):
+        assert other not in page.text
     assert room.said == ["internal error at /labs/ha/: ValueError: no such thing"]
 
 
