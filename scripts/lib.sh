@@ -39,6 +39,15 @@ end() {
   done
 }
 
+# Print the words, one a line, with which root runs a command as this user. The user gets the groups that may use the
+# sockets of docker and of libvirt, too: who called sudo could use them anyway.
+words_to_become() {
+  local user=$1 groups
+  groups=$(id -G "$user" | tr ' ' ,)$(getent group docker libvirt | awk -F: '{printf ",%s", $3}' || true)
+  printf '%s\n' setpriv --reuid "$user" --regid "$(id -g "$user")" --groups "$groups" \
+    env -u SUDO_UID -u SUDO_GID -u SUDO_USER -u SUDO_COMMAND "USER=$user" "LOGNAME=$user"
+}
+
 # Run a command as root while no other script of halab installs packages: `apt-get update` does not wait by itself.
 installing() { as_root flock /run/halab-packages.lock "$@"; }
 

@@ -172,12 +172,13 @@ case $1 in -*) echo "sudo got an option: $1" >&2; exit 1 ;; esac
 exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin SUDO_UID=1000 "$@"
 """
 ID = """#!/bin/sh
-if [ -n "$SUDO_UID" ]; then echo 0; else echo 1000; fi
+if [ "$1" = -un ]; then echo ada; elif [ -n "$SUDO_UID" ]; then echo 0; else echo 1000; fi
 """
 
 
 def test_a_bare_host_as_root_has_the_users_files_with_every_sudo(tmp_path: Path) -> None:
-    docker = f'#!/bin/sh\necho "$HOME, $HALAB_CACHE, $HALAB_BARE_HOST_KVM" >>{tmp_path}/seen\nexit 1\n'
+    seen = "$HOME, $HALAB_CACHE, $HALAB_BARE_HOST_KVM, $HALAB_BARE_HOST_CALLER"
+    docker = f'#!/bin/sh\necho "{seen}" >>{tmp_path}/seen\nexit 1\n'
     for name, text in (("sudo", SUDO), ("id", ID), ("docker", docker)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -194,7 +195,30 @@ def test_a_bare_host_as_root_has_the_users_files_with_every_sudo(tmp_path: Path)
         timeout=30,
     )
     assert done.stdout == "unit-test: no engine runs\n", done.stderr
-    assert (tmp_path / "seen").read_text() == "/home/ada l, /big disk, yes\n"
+    assert (tmp_path / "seen").read_text() == "/home/ada l, /big disk, yes, ada\n"
+
+
+ACCOUNTS = {
+    "id": '#!/bin/sh\ncase "$*" in "-G ada") echo 1000 27 ;; "-g ada") echo 1000 ;; esac\n',
+    # the exit code says that one of the groups is missing
+    "getent": "#!/bin/sh\necho libvirt:x:107:\nexit 2\n",
+    "setpriv": '#!/bin/sh\necho "$1 $2 $3 $4 $5 $6"\nshift 6\nexec "$@"\n',
+}
+
+
+def test_a_command_of_a_bare_host_runs_as_the_user_who_needed_sudo(tmp_path: Path) -> None:
+    for name, text in ACCOUNTS.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    shell = Shell(
+        tmp_path,
+        f"PATH={tmp_path}:$PATH; export SUDO_UID=1000 SUDO_USER=ada USER=root\n"
+        "mapfile -t as < <(words_to_become ada)\n"
+        """"${as[@]}" sh -c 'echo "$USER, $LOGNAME, ${SUDO_UID-unset}, ${SUDO_USER-unset}"'""",
+    )
+    assert shell.line() == "--reuid ada --regid 1000 --groups 1000,27,107"
+    assert shell.line() == "ada, ada, unset, unset"
+    assert shell.end() == (0, "")
 
 
 def test_a_process_that_nobody_waits_for_ends_too(tmp_path: Path) -> None:
