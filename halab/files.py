@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import tempfile
 from pathlib import Path
@@ -63,6 +64,22 @@ def write_hint(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "check whether you may write there, and whether another user owns the folder"
     return "check whether the disk is full"
+
+
+def take_over_hint(error: OSError) -> str:
+    """How to take over what another user owns in this user's home: mostly root, after sudo. Empty for other errors."""
+    if not isinstance(error, PermissionError) or not error.filename:
+        return ""
+    path, home = Path(os.fsdecode(error.filename)).absolute(), Path.home()
+    for folder in reversed([each for each in (path, *path.parents) if home in each.parents]):
+        try:
+            owner = folder.stat().st_uid
+        except OSError:
+            return ""
+        if owner != os.geteuid():
+            command = f'sudo chown -R "$(id -un)" {shlex.quote(str(folder))}'
+            return f"another user owns {folder}, perhaps because halab once ran with sudo: {command}"
+    return ""
 
 
 def replace(path: Path, content: str, *, mode: int = 0o600) -> None:

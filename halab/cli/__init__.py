@@ -12,7 +12,7 @@ from types import FrameType
 
 import click
 
-from halab import __version__
+from halab import __version__, files
 from halab.cli import streams
 from halab.cli.console import echo
 from halab.cli.options import CommandGroup
@@ -170,6 +170,8 @@ def _show_defect(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, OSError) and error.strerror and "--debug" not in arguments:
         file = f": {error.filename}" if error.filename else ""
         echo(brief(f"error: {error.strerror.lower()}{file}"), err=True)
+        if hint := files.take_over_hint(error):
+            echo(f"\nhint: {brief(hint)}", err=True)
         return ExitCode.ERROR
     if "--debug" in arguments:
         _show_traceback(error)

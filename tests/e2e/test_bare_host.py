@@ -101,7 +101,11 @@ def test_the_limit_that_all_bare_hosts_share_stays_until_the_last_one_stops(bare
 @pytest.mark.nightly
 def test_a_command_that_needed_sudo_runs_as_its_user_and_reaches_the_engine(bare_host: BareHost) -> None:
     caller = {**bare_host.environment, "HALAB_BARE_HOST_CALLER": "nobody"}
-    words = ["sh", "-c", "id -un; docker version --format '{{.Server.Os}}'; virsh -q uri; echo $LIBVIRT_DEFAULT_URI"]
+    words = [
+        "sh",
+        "-c",
+        "id -un; docker version --format '{{.Server.Os}}'; virsh -q uri; echo $LIBVIRT_DEFAULT_URI",
+    ]
     done = subprocess.run(
         [SCRIPT, "virt", *words], env=caller, capture_output=True, text=True, timeout=180, check=False
     )

@@ -341,6 +341,22 @@ def test_a_full_disk_is_a_plain_error(failing: Failing, capsys: Shown) -> None:
     assert capsys.readouterr().err == "error: no space left on device: /labs/x\n"
 
 
+def test_what_root_made_in_the_users_home_can_be_taken_over(
+    failing: Failing, capsys: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "my state"
+    (state / "halab").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    denied = PermissionError(13, "Permission denied", str(state / "halab/lock"))
+    assert failing(denied) == 3
+    assert "hint" not in capsys.readouterr().err
+    monkeypatch.setattr(os, "geteuid", lambda: state.stat().st_uid + 1)
+    assert failing(denied) == 3
+    assert f"sudo chown -R \"$(id -un)\" '{state}'\n" in capsys.readouterr().err
+    assert failing(PermissionError(13, "Permission denied", "/etc/halab")) == 3
+    assert "hint" not in capsys.readouterr().err
+
+
 def run_halab(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "halab", *arguments],
