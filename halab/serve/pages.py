@@ -13,7 +13,7 @@ from halab.serve.board import Board
 # The height of a bar for each level of how slow an answer was, in percent.
 _HEIGHTS = (28, 40, 52, 66, 80, 92)
 _KINDS = {"x": "failed", "~": "some", ".": "blind"}
-_HEADINGS = {
+_HEADINGS: dict[int, str] = {
     HTTPStatus.FORBIDDEN: "No access",
     HTTPStatus.NOT_FOUND: "Not found",
     HTTPStatus.INTERNAL_SERVER_ERROR: "halab has failed",
