@@ -82,12 +82,12 @@ def take_over_hint(error: OSError) -> str:
     return ""
 
 
-def replace(path: Path, content: str, *, mode: int = 0o600) -> None:
+def replace(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Write a file in one step: a reader sees the old content or the new content, never a mixture."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(content)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode())
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except OSError as error:

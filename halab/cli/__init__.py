@@ -47,6 +47,8 @@ _COMMANDS = {
     "inject": "fault",
     "heal": "fault",
     "report": "scenario",
+    "pack": "archive",
+    "replay": "archive",
     "down": "lab",
     "list": "inventory",
     "gc": "inventory",

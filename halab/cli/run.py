@@ -142,8 +142,9 @@ def run_campaign(
     repeat: int = 1,
     twin: bool = False,
     proving: bool = False,
+    scripts: Sequence[Script] = (),
 ) -> CampaignOutcome:
-    """Run the chosen scenarios and show each run as soon as it ends. JSON is printed at the end."""
+    """Run the chosen scenarios, or `scripts`, and show each run as soon as it ends. JSON is printed at the end."""
     from halab.campaign.outcome import write_overview
     from halab.campaign.plan import announcement, planned_runs
     from halab.campaign.play import CampaignOptions, as_halab_error, play
@@ -151,7 +152,7 @@ def run_campaign(
     from halab.report import table
 
     lab_dir = lab_dir_of(choice.file)
-    scripts = scripts_of(choice)
+    scripts = scripts or scripts_of(choice)
     seed = secrets.randbelow(10**6) if choice.seed is None else choice.seed
     planned = planned_runs(scripts, seed, repeat=repeat, twin=twin, shuffled=not choice.names)
     shown = progress()

@@ -21,7 +21,7 @@ def read(
     """The text of every file that an option names, by its path as written, and the files that cannot be read."""
     texts: dict[str, str] = {}
     problems: list[Finding] = []
-    for where, path in _named(scenario, faults):
+    for where, path in named(scenario, faults):
         try:
             texts[path] = loading.text_of(folder / path)
         except HalabError as error:
@@ -36,7 +36,7 @@ def read_for(fault: FaultSpec, given: Mapping[str, str], folder: Path) -> dict[s
     )
 
 
-def _named(scenario: Scenario, faults: Mapping[str, FaultSpec]) -> Iterator[tuple[Where, str]]:
+def named(scenario: Scenario, faults: Mapping[str, FaultSpec]) -> Iterator[tuple[Where, str]]:
     """Where options name files, and the paths of these files."""
     twin = scenario.twin
     written: list[tuple[Where, str, Mapping[str, str]]] = [

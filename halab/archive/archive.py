@@ -1,0 +1,216 @@
+"""An archive: the folder of a run as one compressed tar file, with a list of its files and their checksums.
+
+Secrets are taken out while it is made (see `redaction`). Nothing outside of its folder is written when it is unpacked,
+and a file that does not match its checksum is an error.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pydantic import TypeAdapter, ValidationError
+
+from halab import __version__, files
+from halab.archive.redaction import redacted
+from halab.errors import BadUsage, Corrupted, HostProblem
+from halab.scenario.record.folder import RunFolder
+
+SCHEMA = 1
+# In the folder of the run: the list of files, and the lab of a replay (which is not part of the run).
+CONTENTS = "archive.json"
+AGAIN = "again"
+_SUFFIX = ".tar.gz"
+# Far more than a run has: a file of 10 MB that would fill the disk is no archive of a run.
+_MOST_FILES = 5000
+_MOST_BYTES = 1_000_000_000
+_BROKEN = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive says of itself. `files` are the checksums (SHA-256) by path below the folder of the run.
+
+    `verdict` is that of result.json, None without it. `removed` is the number of secrets that were taken out, by path.
+    """
+
+    run: str
+    verdict: str | None
+    files: Mapping[str, str]
+    removed: Mapping[str, int] = field(default_factory=dict)
+    halab: str = __version__
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Archive:
+    path: Path
+    contents: Contents
+
+
+def pack(run: RunFolder, target: Path | None = None) -> Archive:
+    """Make an archive of a run; by default `NAME.tar.gz` in the present folder.
+
+    Raises BadUsage if the file exists, and HostProblem if it cannot be written. Then no file is left.
+    """
+    name = run.path.resolve().name
+    target = target or Path(f"{name}{_SUFFIX}")
+    if target.exists():
+        raise BadUsage(f"the file exists: {target}", hint="choose another file with --output FILE")
+    packed: dict[str, bytes] = {}
+    removed: dict[str, int] = {}
+    for path in _files_of(run):
+        packed[path], count = _redacted(files.read(run.path / path, _MOST_BYTES))
+        if count:
+            removed[path] = count
+    sums = {path: hashlib.sha256(content).hexdigest() for path, content in packed.items()}
+    contents = Contents(name, _verdict(run), sums, removed)
+    packed[CONTENTS] = _as_json(contents)
+    files.replace(target, _tar(name, packed), mode=0o644)
+    return Archive(target, contents)
+
+
+def unpack(path: Path, folder: Path | None = None) -> tuple[RunFolder, Contents]:
+    """Unpack an archive into a folder, by default one with the name of the run in the present folder.
+
+    A folder that already has this archive is used as it is, with the lab that an earlier replay made in it. Raises
+    BadUsage if the folder has other files, Corrupted if the file is no archive or was changed, and HostProblem.
+    """
+    entries = _read(path)
+    contents = _contents(path, entries.pop(CONTENTS, None))
+    _check(path, entries, contents)
+    run = RunFolder(folder or Path(contents.run))
+    if _has(run, contents):
+        return run, contents
+    if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+        raise BadUsage(f"the folder is not empty: {run.path}", hint="choose another folder with --in FOLDER")
+    try:
+        _write(run.path, {**entries, CONTENTS: _as_json(contents)})
+    except OSError as error:
+        raise HostProblem(
+            f"cannot write {run.path}: {error.strerror}", hint=files.write_hint(error)
+        ) from error
+    return RunFolder.existing(run.path), contents
+
+
+def _write(folder: Path, entries: Mapping[str, bytes]) -> None:
+    """Make a folder in one step: it has all the files, or does not exist."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        fresh = Path(scratch) / "run"
+        for name, content in entries.items():
+            file = fresh / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        fresh.replace(folder)
+
+
+def _files_of(run: RunFolder) -> Iterator[str]:
+    for path in sorted(run.path.rglob("*")):
+        name = path.relative_to(run.path)
+        if path.is_file() and not path.is_symlink() and name.parts[0] not in (AGAIN, CONTENTS):
+            yield name.as_posix()
+
+
+def _redacted(content: bytes) -> tuple[bytes, int]:
+    # bytes that are no text stay as they are
+    text, count = redacted(content.decode(errors="surrogateescape"))
+    return (text.encode(errors="surrogateescape"), count) if count else (content, 0)
+
+
+def _as_json(contents: Contents) -> bytes:
+    return (json.dumps(asdict(contents), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _verdict(run: RunFolder) -> str | None:
+    try:
+        verdict = json.loads(run.result.read_bytes()).get("verdict")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return verdict if isinstance(verdict, str) else None
+
+
+def _tar(name: str, packed: Mapping[str, bytes]) -> bytes:
+    """The same files give the same bytes."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for path, content in packed.items():
+            entry = tarfile.TarInfo(f"{name}/{path}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(stream.getvalue(), mtime=0)
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    """The content of every file by its path below the top folder. Nothing is written."""
+    try:
+        files.require_regular(path)
+        with tarfile.open(path, "r:gz") as tar:
+            return _entries(path, tar)
+    except FileNotFoundError as error:
+        raise BadUsage(f"no such file: {path}") from error
+    except OSError as error:
+        raise BadUsage(f"cannot read {path}: {error.strerror or error}") from error
+    except _BROKEN as error:
+        raise Corrupted(f"not an archive of halab, or incomplete: {path}: {error}") from error
+
+
+def _entries(path: Path, tar: tarfile.TarFile) -> dict[str, bytes]:
+    entries: dict[str, bytes] = {}
+    size = 0
+    for entry in tar:
+        parts = PurePosixPath(entry.name).parts
+        size += entry.size
+        if len(entries) >= _MOST_FILES or size > _MOST_BYTES:
+            raise Corrupted(f"larger than any run: {path}")
+        if not entry.isfile() or len(parts) < 2 or ".." in parts or entry.name.startswith("/"):
+            raise Corrupted(f"not an archive of halab: {path} has the entry {entry.name}")
+        content = tar.extractfile(entry)
+        assert content is not None  # it is a regular file
+        entries["/".join(parts[1:])] = content.read()
+    return entries
+
+
+def _contents(path: Path, content: bytes | None) -> Contents:
+    if content is None:
+        raise Corrupted(f"not an archive of halab: {path} has no {CONTENTS}")
+    try:
+        contents = TypeAdapter(Contents).validate_json(content)
+    except ValidationError as error:
+        raise Corrupted(f"not an archive of halab: {CONTENTS} in {path} cannot be read") from error
+    if contents.schema != SCHEMA:
+        raise Corrupted(
+            f"made by another version of halab: {path}", hint=f"use halab {contents.halab} to read it"
+        )
+    if PurePosixPath(contents.run).name != contents.run or contents.run in ("", ".", ".."):
+        raise Corrupted(f"not an archive of halab: {path} has no proper name")
+    return contents
+
+
+def _check(path: Path, entries: Mapping[str, bytes], contents: Contents) -> None:
+    """Whether the files are those of the list."""
+    for name in sorted(entries.keys() | contents.files.keys()):
+        if name not in entries or name not in contents.files:
+            what = "is missing" if name not in entries else "was added"
+        elif hashlib.sha256(entries[name]).hexdigest() != contents.files[name]:
+            what = "was changed"
+        else:
+            continue
+        raise Corrupted(f"{path} is not as halab made it: {name} {what}")
+
+
+def _has(run: RunFolder, contents: Contents) -> bool:
+    """Whether a folder was unpacked from the same archive."""
+    try:
+        found = TypeAdapter(Contents).validate_json(files.read(run.path / CONTENTS, files.RECORD_BYTES))
+    except (OSError, ValidationError, BadUsage):
+        return False
+    return found == contents

@@ -1,0 +1,127 @@
+"""Play the run of an archive again: its scenario as it was read, on a lab like the one it ran on."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from halab import files
+from halab.archive.archive import AGAIN
+from halab.config import lab_variants, loading, option_files
+from halab.config.lab import LabFile
+from halab.config.scenario import Scenario
+from halab.errors import BadUsage, HostProblem
+from halab.faults.catalogue import FAULTS
+from halab.lifecycle import temporary_lab
+from halab.lifecycle.lab import LabDir, open_file
+from halab.lifecycle.temporary_lab import LabDeps
+from halab.progress import Progress
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run.library import Script
+from halab.scenario.verdict.result import PromiseOutcome, Result
+
+
+def script_of(run: RunFolder) -> Script:
+    """The scenario of a recorded run with its files, as they were read for the run."""
+    written = loading.read(run.scenario, Scenario)
+    root = run.check_files
+    check_files = {
+        path.relative_to(root).as_posix(): loading.content_of(path)
+        for path in sorted(root.rglob("*.py"))
+        if path.is_file()
+    }
+    return Script(
+        name=run.read_meta().scenario,
+        path=run.scenario,
+        scenario=written.value,
+        content=written.content,
+        checks=tuple(_copy_of(check, check_files) for check in written.value.checks),
+        check_files=check_files,
+        texts={
+            path: loading.text_of(run.option_file(path))
+            for _, path in option_files.named(written.value, FAULTS)
+        },
+    )
+
+
+@contextmanager
+def lab_of(run: RunFolder, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[LabDir]:
+    """Bring up a lab like that of a recorded run, with a name of its own. When the block ends, take it down."""
+    lab_dir = open_file(write_lab(run))
+    with temporary_lab.removed_afterwards(lab_dir, progress, deps, keep=keep):
+        deps.up(lab_dir, progress)
+        yield lab_dir
+
+
+def write_lab(run: RunFolder) -> Path:
+    """Write the lab file of a run, and the files that it names, below the run's folder; the path of the lab file.
+
+    Raises BadUsage if the lab needs files that the run does not have.
+    """
+    text = loading.text_of(run.lab)
+    written = loading.load(run.lab, LabFile)
+    folder = run.path / AGAIN
+    copies = {folder / "lab.yml": lab_variants.variants(text, ())[0].text.encode()}
+    for path in lab_variants.own_files(text):
+        copies |= _copies(run.lab_option(str(path)), path, folder)
+    if written.kubeadm.patches:
+        copies |= _copies(run.kubeadm_patches, Path(written.kubeadm.patches), folder)
+    try:
+        for copy, content in copies.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+    except OSError as error:
+        raise HostProblem(
+            f"cannot write {folder}: {error.strerror}", hint=files.write_hint(error)
+        ) from error
+    missing = [image for image in written.images if not (folder / image).exists()]
+    if missing:
+        raise BadUsage(
+            f"the lab of this run imports {', '.join(missing)}, and an archive has no images",
+            hint=f"copy the files into {folder}, and call the command again",
+        )
+    return folder / "lab.yml"
+
+
+def differences(recorded: Result, again: Result) -> list[str]:
+    """One line for each promise that came out otherwise the second time."""
+    before = {_key(outcome): outcome for outcome in recorded.outcomes}
+    lines = []
+    for outcome in again.outcomes:
+        old = before.get(_key(outcome))
+        if old and old.standing is not outcome.standing:
+            lines.append(
+                f"{outcome.name}, {outcome.promised}: {old.standing} in the archive ({old.seen}), "
+                f"{outcome.standing} now ({outcome.seen})"
+            )
+    return lines
+
+
+def _key(outcome: PromiseOutcome) -> tuple[object, ...]:
+    return outcome.kind, outcome.name, outcome.promised, outcome.step
+
+
+def _copy_of(check: str, check_files: dict[str, bytes]) -> str:
+    """The name of the copy of a check file: its path from the folder that all check files have in common."""
+    written = posixpath.normpath(check)
+    copies = [name for name in check_files if f"/{written}".endswith(f"/{name}")]
+    if not copies:
+        raise BadUsage(f"the run has no copy of the check file {check}")
+    return max(copies, key=len)
+
+
+def _copies(source: Path, path: Path, folder: Path) -> dict[Path, bytes]:
+    """Where the copies of a file or folder of the lab file belong, with their contents; none if the run has none."""
+    if not source.exists():
+        return {}
+    if ".." in path.parts or path.is_absolute():
+        raise BadUsage(f"the lab file of this run names a file outside of its folder: {path}")
+    if source.is_file():
+        return {folder / path: loading.content_of(source)}
+    return {
+        folder / path / file.relative_to(source): loading.content_of(file)
+        for file in sorted(source.rglob("*"))
+        if file.is_file()
+    }
