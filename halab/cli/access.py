@@ -53,12 +53,12 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
 
     lab_dir = lab_dir_of(file)
     labs.existing(lab_dir)
-    kubeconfig = access.kubeconfig(lab_dir)
+    access.kubeconfig(lab_dir)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
     argv = [str(access.kubectl(lab_dir)), *words]
     remote = labs.remote_of(lab_dir)
     if remote is None:
-        os.environ["KUBECONFIG"] = str(kubeconfig)
+        os.environ["KUBECONFIG"] = str(access.kubeconfig_of_now(lab_dir))
         _exec(argv)
         return None
     # the tunnel belongs to this process, so it must stay alive while kubectl runs
@@ -77,7 +77,7 @@ def kubeconfig_command(file: Path) -> None:
     from halab.lifecycle import access
 
     lab_dir = lab_dir_of(file)
-    echo_raw(access.kubeconfig(lab_dir))
+    echo_raw(access.kubeconfig_of_now(lab_dir))
     instructions = access.tunnel_instructions(lab_dir)
     if instructions:
         echo(instructions, err=True)

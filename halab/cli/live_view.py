@@ -162,6 +162,10 @@ def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
     known = {name: state for name, state in backends.items() if state}
     if known:
         yield from _exceptions("backends up", known, good="up")
+    if lab.load_balancer.kind.nodes_choose:
+        chosen = {node.name: live.state(t, FactName.BACKEND_OF, node.name) for node in lab.nodes}
+        words = [f"{node} uses {name or 'unknown'}" for node, name in chosen.items()]
+        yield f"API servers of kubelets: {', '.join(words)}"
     nodes = {machine.name: picture.node(live, t, machine.name) for machine in lab.nodes}
     yield from _exceptions("nodes ready", nodes, good="ready")
     failing = [lane.in_words for lane in live.lanes if not live.now(lane).ok]

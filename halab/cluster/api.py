@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ import httpcore
 import httpx
 import yaml
 
-from halab.cluster import socks
+from halab.cluster import names, socks
 from halab.config.kubernetes import API_PORT
 from halab.errors import LabProblem, Unreachable
 from halab.files import replace
@@ -90,13 +90,23 @@ def url(machine: Machine) -> str:
 class Api:
     """A client for one address of the API: the load balancer's or a control plane's. Several threads may share it.
 
-    `tunnel` is the socket of a SOCKS5 proxy that reaches the address; None if this host reaches it directly.
+    `tunnel` is the socket of a SOCKS5 proxy that reaches the address; None if this host reaches it directly. With
+    `addresses`, the host of the URL is a name that has them, which this host need not know.
     """
 
     def __init__(
-        self, base_url: str, context: ssl.SSLContext, *, timeout_seconds: float, tunnel: str | None = None
+        self,
+        base_url: str,
+        context: ssl.SSLContext,
+        *,
+        timeout_seconds: float,
+        tunnel: str | None = None,
+        addresses: Sequence[str] = (),
     ) -> None:
         self.tunnel = tunnel
+        backend: httpcore.SyncBackend | None = socks.Backend(tunnel) if tunnel else None
+        if addresses:
+            backend = names.Backend(names.Listed(addresses), tunnel)
         self._client = httpx.Client(
             base_url=base_url,
             verify=context,
@@ -105,7 +115,7 @@ class Api:
             headers={"Connection": "close", "User-Agent": "halab"},
             # ignore proxies of the environment: they cannot reach the lab, which is local or behind our own tunnel
             trust_env=False,
-            transport=_Tunnelled(context, tunnel) if tunnel else None,
+            transport=_Connecting(context, backend) if backend else None,
         )
 
     def __enter__(self) -> Self:
@@ -135,17 +145,18 @@ class Api:
         return content
 
 
-class _Tunnelled(httpx.HTTPTransport):
-    """Connects through a SOCKS5 proxy and applies the time limit of the request to the proxy's answer.
+class _Connecting(httpx.HTTPTransport):
+    """Connects through a SOCKS5 proxy, or to the addresses of a name that only the lab knows.
 
-    httpx's own SOCKS support has no limit for that answer. ssh, our proxy, answers only after the target has answered,
-    so that a request to a machine without power would hang for minutes.
+    The time limit of the request applies to the proxy's answer, too. httpx's own SOCKS support has no limit for that
+    answer. ssh, our proxy, answers only after the target has answered, so that a request to a machine without power
+    would hang for minutes.
     """
 
-    def __init__(self, context: ssl.SSLContext, tunnel: str) -> None:
+    def __init__(self, context: ssl.SSLContext, backend: httpcore.SyncBackend) -> None:
         super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, max_keepalive_connections=0, network_backend=socks.Backend(tunnel)
+            ssl_context=context, max_keepalive_connections=0, network_backend=backend
         )
 
 
@@ -153,7 +164,11 @@ def connect(lab: Lab, credentials: Credentials, *, tunnel: str | None = None) ->
     """A client for the API through the load balancer; `tunnel` is the socket of a SOCKS5 proxy that reaches it."""
     limit = _EMULATED_TIMEOUT_SECONDS if lab.is_emulated else _TIMEOUT_SECONDS
     return Api(
-        f"https://{lab.endpoint_address}", credentials.context(), timeout_seconds=limit, tunnel=tunnel
+        f"https://{lab.api_host}:{lab.load_balancer.port}",
+        credentials.context(),
+        timeout_seconds=limit,
+        tunnel=tunnel,
+        addresses=[str(address) for address in lab.api_addresses] if lab.has_several_addresses else (),
     )
 
 

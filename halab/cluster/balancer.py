@@ -51,7 +51,8 @@ def backends(guests: Guests, lab: Lab, name: str) -> BackendStates:
 def reports_all(guests: Guests, lab: Lab) -> bool:
     """True if the load balancer reports the state of every API server, or if it does not answer now.
 
-    Of two, it asks the first: both have the same configuration. kube-vip reports none.
+    Of two, it asks the first: both have the same configuration. kube-vip reports none, and those on every node may
+    differ.
     """
     if not lab.balancers:
         return False
@@ -111,7 +112,7 @@ def _if_missing(lab: Lab) -> str:
 
 
 def _asked(guests: Guests, lab: Lab, name: str, silent: Collection[str]) -> dict[str, str]:
-    kind = lab.load_balancer.kind
+    kind = lab.load_balancer.kind.program
     requests = " ".join(
         f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
         f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"

@@ -7,6 +7,7 @@ which is more than 5 % of a core at ten requests per second (`scripts/bench` pri
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -18,6 +19,7 @@ from types import TracebackType
 import h11
 
 from halab.cluster import socks
+from halab.cluster.names import Resolver, share_of
 from halab.errors import TunnelLost, Unreachable
 
 # Far more than any expected answer: the list of nodes of a lab with five nodes takes 40 kB.
@@ -29,7 +31,8 @@ _CHUNK_BYTES = 64 * 2**10
 class Server:
     """The address of a server. Without a context, use plain HTTP. `tunnel` is the socket of a SOCKS5 proxy.
 
-    A client with a `token` sends it with every request.
+    A client with a `token` sends it with every request. With a `resolver`, the host is a name, whose addresses are
+    tried one after another for `dial_seconds` in all.
     """
 
     host: str
@@ -37,6 +40,8 @@ class Server:
     context: ssl.SSLContext | None = None
     tunnel: str | None = None
     token: str = ""
+    resolver: Resolver | None = None
+    dial_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ class Connection:
     @classmethod
     async def open(cls, server: Server) -> Connection:
         try:
-            if server.tunnel is None:
+            if server.resolver is not None:
+                streams = await _streams_over(await _dial(server, server.resolver), server)
+            elif server.tunnel is None:
                 streams = await asyncio.open_connection(server.host, server.port, ssl=server.context)
             else:
                 proxied = await socks.connect(server.tunnel, server.host, server.port)
@@ -200,6 +207,37 @@ class RepeatedRequest:
         if self._connection:
             self._connection.close()
             self._connection = None
+
+
+async def _dial(server: Server, resolver: Resolver) -> socket.socket:
+    """Connect to the first address that accepts. If none does, raise what the first one said, as Go does."""
+    loop = asyncio.get_running_loop()
+    first: OSError | None = None
+    deadline = loop.time() + server.dial_seconds
+    addresses = await resolver.addresses()
+    for number, address in enumerate(addresses):
+        try:
+            async with asyncio.timeout(share_of(deadline - loop.time(), len(addresses) - number)):
+                return await _connected(server, address)
+        except TimeoutError as error:
+            first = first or TimeoutError(errno.ETIMEDOUT, str(error))
+        except OSError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+async def _connected(server: Server, address: str) -> socket.socket:
+    if server.tunnel is not None:
+        return await socks.connect(server.tunnel, address, server.port)
+    connection = socket.socket()
+    connection.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, (address, server.port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 async def _streams_over(

@@ -68,7 +68,7 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
     parts = (
         partial(_observe_etcd, guests, lab),
         partial(_observe_machines, guests, lab),
-        *([partial(_observe_balancers, guests, lab)] if lab.balancers else []),
+        *([partial(_observe_balancers, guests, lab)] if lab.balancing_machines else []),
         *([partial(_observe_virtual_address, guests, lab)] if lab.virtual_address else []),
         partial(_observe_nodes, api, lab),
         partial(_observe_pods, api, lab),
@@ -122,9 +122,10 @@ def _observe_machines(guests: Guests, lab: Lab) -> Observation:
 
 
 def _observe_balancers(guests: Guests, lab: Lab) -> Observation:
-    """Of two load balancers, the backends and their states are those of the first one that lacks something."""
+    """Of several load balancers, the backends and their states are those of the first one that lacks something."""
     views = on_all(
-        [machine.name for machine in lab.balancers], lambda name: _observe_balancer(guests, lab, name)
+        [machine.name for machine in lab.balancing_machines],
+        lambda name: _observe_balancer(guests, lab, name),
     )
     shown = next((view for view in views.values() if view.missing), next(iter(views.values())))
     return replace(shown, missing=tuple(line for view in views.values() for line in view.missing))
@@ -132,7 +133,7 @@ def _observe_balancers(guests: Guests, lab: Lab) -> Observation:
 
 def _observe_balancer(guests: Guests, lab: Lab, name: str) -> Observation:
     backends, unchecked = balancer.backends(guests, lab, name)
-    where = f" on {name}" if len(lab.balancers) > 1 else ""
+    where = f" on {name}" if len(lab.balancing_machines) > 1 else ""
     expected = [machine.name for machine in lab.control_planes]
     unknown = [f"{name} has no backend {backend}" for backend in expected if backend not in backends]
     not_up = [f"backend {backend}{where} is {state}" for backend, state in backends.items() if state != "up"]

@@ -85,6 +85,9 @@ class FactName(StrEnum):
     # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
     ETCD_REVISION = "etcd-revision", FactTraits(_MEMBERS, is_a_number=True, grows_by_itself=10_000_000)
 
+    # the control plane whose API server the kubelet of a node is connected to
+    BACKEND_OF = "backend-of", FactTraits(_NODES, only_if_named=True)
+
     VIP_HOLDER = "vip-holder", FactTraits(kinds=None, needs_an_address=True)
     VIP_HOLDERS = (
         "vip-holders",
@@ -245,6 +248,8 @@ class ProbeExpectation(_Expectation):
         return self.probe.is_of_etcd
 
     def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
+        if self.probe.is_of_nodes:
+            return _NODES
         return frozenset({member_kind(topology)}) if self.is_of_etcd else _CONTROL_PLANE
 
     @property

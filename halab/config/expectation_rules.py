@@ -13,7 +13,7 @@ from halab.config.expectation import (
 )
 from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.lab_traits import ADDRESS_NEEDS, Condition
-from halab.config.load_balancer import checking_balancers
+from halab.config.load_balancer import Balancer, choosing_nodes, reporting_balancers
 from halab.config.loading import listed, nearest
 from halab.config.quantities import Bounds
 from halab.config.targets import ALL_CONTROL_PLANES, ALL_MEMBERS, OTHERS, FaultTarget, TargetKind, kind_of
@@ -51,6 +51,7 @@ class ExpectationRules:
         probe = expectation.probe
         if probe.is_direct and expectation.target is None:
             asked = FaultTarget.MEMBER if probe.is_of_etcd else FaultTarget.CONTROL_PLANE
+            asked = FaultTarget.NODE if probe.is_of_nodes else asked
             yield (
                 (*self.path, "probe"),
                 f"{probe} needs `on`: {asked}, a fault or others",
@@ -75,18 +76,27 @@ class ExpectationRules:
                 yield (*self.path, "value"), what
         if fact.traits.needs_an_address and not self.known.needs.has_address:
             yield (*self.path, "fact"), f"{fact} needs a virtual address: {ADDRESS_NEEDS}"
+        if fact is FactName.BACKEND_OF and not any(kind.nodes_choose for kind in self._kinds()):
+            yield (
+                (*self.path, "fact"),
+                f"{fact} needs nodes that choose an API server: add `when: {{load_balancer: {choosing_nodes()}}}`",
+            )
         if fact is FactName.BACKEND:
             for what in self._backend():
                 yield (*self.path, "fact"), what
 
-    def _backend(self) -> Iterator[str]:
+    def _kinds(self) -> list[Balancer]:
+        """The kinds of load balancers that the scenario needs and that the step is for."""
         wanted = (
             self.known.needs.load_balancer,
             *(condition.load_balancer for condition in self.conditions),
         )
-        balancers = [balancer for balancer in wanted if balancer is not None]
-        silent = [balancer for balancer in balancers if not balancer.checks_backends]
-        able = checking_balancers()
+        return [kind for kind in wanted if kind is not None]
+
+    def _backend(self) -> Iterator[str]:
+        balancers = self._kinds()
+        silent = [balancer for balancer in balancers if not balancer.has_one_view]
+        able = reporting_balancers()
         if silent:
             yield f"only {able} reports its backends, and this step is for {silent[0]}"
         elif not balancers:
@@ -112,13 +122,15 @@ class ExpectationRules:
 
     def _target(self, expectation: Expectation, target: str) -> Iterator[str]:
         is_probe = isinstance(expectation, ProbeExpectation)
+        of_nodes = isinstance(expectation, ProbeExpectation) and expectation.probe.is_of_nodes
+        kinds = FaultTarget.NODE.kinds if of_nodes else _DIRECT
         if target == OTHERS:
             yield from self._others(expectation)
             return
         if (
             target not in self.known.injected
             and target not in (ALL_CONTROL_PLANES, ALL_MEMBERS)
-            and (not kind_of(target) or is_probe and kind_of(target) not in _DIRECT)
+            and (not kind_of(target) or is_probe and kind_of(target) not in kinds)
         ):
             if target in self.later:
                 yield self.known.unknown_fault(target, self.later)

@@ -9,6 +9,7 @@ from halab.config import placeholders
 from halab.config.etcd import Topology
 from halab.config.fault_spec import FaultSpec, with_texts
 from halab.config.lab_traits import ADDRESS_NEEDS, Condition, Needs
+from halab.config.load_balancer import choosing_nodes
 from halab.config.loading import nearest
 from halab.config.step import Heal, Inject, Options, conditions, format_options
 from halab.config.targets import (
@@ -21,6 +22,7 @@ from halab.config.targets import (
     TargetKind,
     kind_of,
     kinds_of,
+    node_in,
     number_of,
 )
 from halab.config.yaml_source import Path
@@ -186,6 +188,9 @@ class KnownFaults:
 
     def missing_machine(self, name: str) -> Iterator[str]:
         """Yield a problem if a lab that meets the needs of the scenario may lack this machine."""
+        if node := node_in(name):
+            yield from self._missing_choice(name, node)
+            return
         kind, number = kind_of(name), number_of(name)
         is_external = self.needs.etcd is Topology.EXTERNAL
         if kind and number > MOST[kind]:
@@ -206,6 +211,15 @@ class KnownFaults:
             and (is_external or self.needs.control_planes == 1)
         ):
             yield f"needs a lab with several members of etcd: write `needs: {{members: 3}}`: {name}"
+
+    def _missing_choice(self, target: str, node: str) -> Iterator[str]:
+        """Yield a problem if the nodes of some lab do not choose an API server, or if it lacks the node."""
+        needed = self.needs.load_balancer
+        if needed is None or not needed.nodes_choose:
+            needs = f"`needs: {{load_balancer: {choosing_nodes()}}}`"
+            yield f"not every lab has nodes that choose an API server; write {needs}: {target}"
+        else:
+            yield from self.missing_machine(node)
 
     def _target_problems(self, step: Inject, target: str) -> Iterator[str]:
         if target not in self.injected and not kinds_of(target):

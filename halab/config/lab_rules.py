@@ -35,7 +35,7 @@ def warnings(lab: LabFile) -> Iterator[str]:
     if warning := even_members(lab):
         yield warning
     if not lab.load_balancer.machine_count and "lb" in lab.machines.model_fields_set:
-        yield f"machines.lb has no effect: with {lab.load_balancer.kind}, no machine has a load balancer"
+        yield f"machines.lb has no effect: with {lab.load_balancer.kind}, no machine is a load balancer"
     if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
         yield (
             "cni: none, but no manifests and no setup scripts that bring a network of pods: nodes stay NotReady, and "
@@ -145,10 +145,21 @@ def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
     return network.network_address + last_byte(name, names(lab)[name])
 
 
+def endpoint_name(lab: LabFile) -> str | None:
+    """The name of the API's endpoint; None if it is an address. With a load balancer on every node, it is a name.
+
+    No address would do: it means the node itself on every node, and the control planes everywhere else.
+    """
+    if lab.endpoint or not lab.load_balancer.kind.is_on_every_node:
+        return lab.endpoint
+    return f"api.{lab.name.rstrip('-')}.internal"
+
+
 def virtual_address(lab: LabFile, network: IPv4Network) -> IPv4Address | None:
-    """The address that two load balancers share, or the control planes with kube-vip; None for one load balancer."""
-    if lab.load_balancer.machine_count == 1 or lab.load_balancer.address:
-        return lab.load_balancer.address
+    """The address that two load balancers share, or the control planes with kube-vip; None in other labs."""
+    settings = lab.load_balancer
+    if settings.address or not (settings.machine_count > 1 or settings.kind.has_address):
+        return settings.address
     taken = {address(lab, name, network) for name in names(lab)}
     return next(
         free for free in map(network.network_address.__add__, range(FIRST_VIRTUAL, 255)) if free not in taken

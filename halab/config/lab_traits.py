@@ -166,8 +166,8 @@ class Needs(Model):
     @property
     def holder_kind(self) -> TargetKind:
         """The kind of machine that has the virtual address."""
-        is_on_a_machine = self.load_balancer is None or self.load_balancer.has_machines
-        return TargetKind.BALANCER if is_on_a_machine else TargetKind.CONTROL_PLANE
+        is_on_control_planes = self.load_balancer is not None and self.load_balancer.has_address
+        return TargetKind.CONTROL_PLANE if is_on_control_planes else TargetKind.BALANCER
 
     @property
     def condition(self) -> Condition:

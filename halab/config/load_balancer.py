@@ -19,6 +19,9 @@ from halab.printable import shortened
 
 # HAProxy's statistics over HTTP, at the port that its documentation uses.
 STATS_PORT = 8404
+# Where the load balancer on a node listens for the clients on that node: that of Talos (KubePrism) is there, too. The
+# API server of a control plane has port 6443 of all its addresses.
+NODE_PORT = 7445
 _SSH_PORT = 22
 # Four days at most (99h): HAProxy accepts times up to 24 days.
 TIME = r"[1-9][0-9]{0,6}ms|[1-9][0-9]{0,4}s|[1-9][0-9]{0,3}m|[1-9][0-9]?h"
@@ -30,11 +33,37 @@ class Balancer(StrEnum):
     HAPROXY = "haproxy"
     NGINX = "nginx"
     KUBE_VIP = "kube-vip"
+    LOCAL = "local"
 
     @property
     def has_machines(self) -> bool:
         """Whether it runs on machines of its own: kube-vip is a static pod on every control plane."""
-        return self is not Balancer.KUBE_VIP
+        return self in (Balancer.HAPROXY, Balancer.NGINX)
+
+    @property
+    def is_on_every_node(self) -> bool:
+        """Whether it is a service on every node, for the clients on that node alone."""
+        return self is Balancer.LOCAL
+
+    @property
+    def nodes_choose(self) -> bool:
+        """Whether every node chooses an API server by itself: which one is a fact of the node."""
+        return self is Balancer.LOCAL
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the control planes share a virtual address."""
+        return self is Balancer.KUBE_VIP
+
+    @property
+    def program(self) -> Balancer:
+        """The program that is the service."""
+        return Balancer.HAPROXY if self is Balancer.LOCAL else self
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether it is a proxy, with settings that a run can change."""
+        return self.has_machines or self.is_on_every_node
 
     @property
     def checks_backends(self) -> bool:
@@ -42,12 +71,27 @@ class Balancer(StrEnum):
 
         Open-source NGINX notices a bad backend only when a connection to it fails, and shows no state.
         """
+        return self.program is Balancer.HAPROXY
+
+    @property
+    def has_one_view(self) -> bool:
+        """Whether it checks its backends, and all clients share what it finds: those on every node may differ."""
         return self is Balancer.HAPROXY
 
 
 def checking_balancers() -> str:
-    """The load balancers that check their backends, as words of a sentence."""
-    return listed(balancer for balancer in Balancer if balancer.checks_backends)
+    """The programs that check their backends, as words of a sentence."""
+    return listed(dict.fromkeys(balancer.program for balancer in Balancer if balancer.checks_backends))
+
+
+def reporting_balancers() -> str:
+    """The load balancers whose view of the backends is a fact of the lab, as words of a sentence."""
+    return listed(balancer for balancer in Balancer if balancer.has_one_view)
+
+
+def choosing_nodes() -> str:
+    """The kinds with which every node chooses an API server by itself, as words of a sentence."""
+    return listed(balancer for balancer in Balancer if balancer.nodes_choose)
 
 
 def balancers_on_machines() -> str:
@@ -103,8 +147,8 @@ class LoadBalancer(Model):
 
     kind: Balancer = Field(
         Balancer.HAPROXY,
-        description="haproxy or nginx on machines of their own; kube-vip: a static pod on every control plane, and no "
-        "machine for the load balancer",
+        description="haproxy or nginx on machines of their own; kube-vip: a static pod on every control plane; local: "
+        "HAProxy on every node for the clients there; others use a name with the addresses of all control planes",
     )
     machines: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
@@ -175,6 +219,8 @@ class LoadBalancer(Model):
         reason = _general_reason(name, value, info.data.get("check"))
         if kind is Balancer.KUBE_VIP:
             reason = _reason_of_kube_vip(name, value)
+        elif kind is Balancer.LOCAL and (of_nodes := _reason_of_local(name, value)):
+            reason = of_nodes
         elif name == "kube_vip":
             reason = f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or remove this setting"
         elif name in _OF_A_PAIR and info.data.get("machines", MOST_BALANCERS) == 1:
@@ -189,7 +235,7 @@ class LoadBalancer(Model):
 
     @property
     def machine_count(self) -> int:
-        """How many machines have a load balancer; 0 for kube-vip."""
+        """How many machines have nothing but a load balancer; 0 for kube-vip and for one on every node."""
         return self.machines if self.kind.has_machines else 0
 
     def changed(self, options: Mapping[str, str]) -> LoadBalancer:
@@ -234,6 +280,21 @@ def _reason_of_kube_vip(name: str, value: Any) -> str:
         "port": f"kube-vip is no proxy, clients reach the port of the API servers, {API_PORT}: remove this setting",
         **dict.fromkeys(("check", *_OF_CHECKS), "kube-vip does not check API servers: remove this setting"),
     }.get(name, "kube-vip is no proxy, connections go to the API servers themselves: remove this setting")
+
+
+def _reason_of_local(name: str, value: Any) -> str:
+    """Why load balancers on every node cannot have a setting; empty if they can."""
+    if name == "port" and value == API_PORT:
+        return ""
+    return {
+        "machines": "the load balancers run on the nodes: remove this setting",
+        "address": "every node reaches its own load balancer at 127.0.0.1: remove this setting",
+        "keepalived": "every node has a load balancer of its own, and no address moves: remove this setting",
+        "kube_vip": f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or remove this setting",
+        "config": "halab writes the configuration of every node, from the other settings: remove this setting",
+        "port": f"nodes connect to 127.0.0.1:{NODE_PORT}, and clients outside to port {API_PORT} of the API servers: "
+        "remove this setting",
+    }.get(name, "")
 
 
 def _reason_of_nginx(name: str, value: Any) -> str:

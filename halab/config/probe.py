@@ -15,6 +15,7 @@ class Question(StrEnum):
     HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
     SERIALIZABLE = "serializable"  # a key of an etcd member, from its own data: no quorum is needed
     SERVICE = "service"  # a Service at its cluster address, asked by a node
+    FROM_NODE = "from-node"  # the readiness of the API at its endpoint, asked by a node
     POD = "pod"  # does a new pod run soon?
     NEXT_EVENT = "next-event"  # of a watch
     STILL_OPEN = "still-open"  # a watch without any events
@@ -55,6 +56,7 @@ class ProbeName(StrEnum):
     ETCD_DIRECT = "etcd-direct", Question.HEALTH
     SERIALIZABLE_READ = "serializable-read", Question.SERIALIZABLE
     SERVICE = "service", Question.SERVICE, Way.SHELL
+    READY_FROM_NODE = "ready-from-node", Question.FROM_NODE, Way.SHELL
 
     question: Question
     way: Way
@@ -67,8 +69,14 @@ class ProbeName(StrEnum):
 
     @property
     def is_direct(self) -> bool:
-        """True for a probe of each control plane or member of etcd; the others ask the load balancer."""
-        return self.endswith("-direct") or self.question in (Question.SERIALIZABLE, Question.SERVICE)
+        """True for a probe of or from several machines; the others ask the load balancer, from outside."""
+        asked = (Question.SERIALIZABLE, Question.SERVICE, Question.FROM_NODE)
+        return self.endswith("-direct") or self.question in asked
+
+    @property
+    def is_of_nodes(self) -> bool:
+        """True for a probe that every node asks; other probes of machines are about control planes or members."""
+        return self.question is Question.FROM_NODE
 
     @property
     def is_of_etcd(self) -> bool:

@@ -161,7 +161,7 @@ class Scenario(Model):
         return (lab for lab in self.needs.labs if not self._lacking_machines(lab))
 
     def _lacking_machines(self, setting: LabTraits) -> list[str]:
-        """Why a lab in which no machine has a load balancer cannot run it; empty if it can."""
+        """Why a lab without a machine for the load balancer cannot run it; empty if it can."""
         if setting.balancers:
             return []
         needing = [
@@ -169,8 +169,10 @@ class Scenario(Model):
             for index, step in enumerate(self.steps)
             if names_balancer(step) and not unmet(step, setting)
         ]
-        needing += ["the losing twin"] if self.balancer_options else []
-        what = f"{needing[0]} needs a machine with a load balancer" if needing else ""
+        needing += (
+            ["the losing twin"] if self.balancer_options and not setting.load_balancer.has_settings else []
+        )
+        what = f"{needing[0]} needs a load balancer on a machine of its own" if needing else ""
         return [f"{what}, and a lab with {setting.load_balancer} has none"] if what else []
 
     def lacking_in(self, setting: LabTraits, faults: Mapping[str, FaultSpec]) -> list[str]:

@@ -79,6 +79,8 @@ _KINDS_AT = {
 }
 
 _MACHINE = re.compile(rf"(?P<kind>{'|'.join(Role)})(?P<number>[1-9]\d?)", re.ASCII)
+# The control plane whose API server the kubelet of a node is connected to: `backend-of w1`.
+_BACKEND_OF = re.compile(rf"backend-of (?P<node>({Role.CONTROL_PLANE}|{Role.WORKER})[1-9]\d?)", re.ASCII)
 _KINDS = {
     Role.CONTROL_PLANE: TargetKind.CONTROL_PLANE,
     Role.WORKER: TargetKind.WORKER,
@@ -99,12 +101,18 @@ def number_of(name: str) -> int:
     return int(match["number"]) if match else 0
 
 
+def node_in(target: str) -> str | None:
+    """`w1` for `backend-of w1`; None for another target."""
+    match = _BACKEND_OF.fullmatch(target)
+    return match["node"] if match else None
+
+
 def kinds_of(target: str, topology: Topology | None = None) -> frozenset[TargetKind]:
     """The kinds of machines that a name or a role can mean, in any lab or in those of one topology.
 
     Empty if it is neither a name nor a role, and for a machine of etcd in a stacked lab, which has none.
     """
-    kind = kind_of(target)
+    kind = TargetKind.CONTROL_PLANE if node_in(target) else kind_of(target)
     kinds = frozenset({kind}) if kind else ROLES.get(target, frozenset())
     if topology is Topology.EXTERNAL and target in _OF_MEMBERS:
         return kinds - {TargetKind.CONTROL_PLANE}

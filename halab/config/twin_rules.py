@@ -75,7 +75,7 @@ def _set(scenario: Scenario, known: KnownFaults) -> Iterator[str]:
         with_texts(known.faults[EDIT_BALANCER], settings, known.texts)
     )
     needed = scenario.needs.load_balancer
-    if needed and not needed.has_machines:
+    if needed and not needed.has_settings:
         yield f"{needed} has no settings that a run can change"
         return
     check = settings.get("check", BackendCheck.NONE)

@@ -73,7 +73,7 @@ def _machine(site: Site, machine: Machine) -> list[str]:
 def script(site: Site, machine: Machine) -> str:
     """The command that a machine runs. It prints what it finds, and fails if it cannot look."""
     parts: list[Callable[[Site, Machine], str]] = [_network, _cpus, _services, _manifests]
-    if machine in site.lab.balancers:
+    if machine in site.lab.balancing_machines:
         parts.append(_balancer)
     own = "".join(part(site, machine) for part in parts)
     return f"{_ANYWHERE}{own}exit 0"
@@ -103,7 +103,9 @@ esac
 
 
 def _services(site: Site, machine: Machine) -> str:
-    names = "containerd kubelet" if machine.has_kubelet else str(site.lab.load_balancer.kind)
+    names = "containerd kubelet" if machine.has_kubelet else ""
+    if machine in site.lab.balancing_machines:
+        names = f"{names} {site.lab.load_balancer.kind.program}".strip()
     if machine in site.lab.balancers and site.lab.virtual_address:
         names += " keepalived"
     return f"""

@@ -32,12 +32,13 @@ def _unit(entry: Entry) -> str:
 
 
 def _hold(site: Site, entry: Entry) -> str:
-    address, count = site.lab.api_address, int(entry.options["count"])
+    address, port = site.lab.way_from(site.lab.machine(entry.machine))
+    count = int(entry.options["count"])
     site.guests.run(
         entry.machine,
         f"{scratch.make(entry)} && cat >{scratch.folder(entry)}/hold && "
         f"systemd-run -q --collect --unit={_unit(entry)} -p LimitNOFILE={count + 100} "
-        f"bash {scratch.folder(entry)}/hold {address} {site.lab.load_balancer.port} {count}",
+        f"bash {scratch.folder(entry)}/hold {address} {port} {count}",
         input=_HOLD,
     )
     most, since = 0, site.clock.now()
@@ -60,7 +61,8 @@ def _hold(site: Site, entry: Entry) -> str:
 
 def _held(site: Site, entry: Entry) -> int:
     """The number of connections of the unit's process, as its machine's kernel counts them."""
-    lb = f"dst {site.lab.api_address} dport = {site.lab.load_balancer.port}"
+    address, port = site.lab.way_from(site.lab.machine(entry.machine))
+    lb = f"dst {address} dport = {port}"
     command = (
         f"pid=$(systemctl show -p MainPID --value {_unit(entry)}); "
         f'ss -Htnp state established {lb} | grep -c "pid=$pid," || true'

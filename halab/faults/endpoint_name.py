@@ -56,7 +56,8 @@ def _restore(site: Site, entry: Entry) -> None:
     )
     if site.lab.endpoint_name is None:
         raise LabProblem("the lab file no longer names the endpoint of the API")
-    _wait_for_address(site, entry.machine, site.lab.endpoint_name, str(site.lab.api_address))
+    address = site.lab.endpoint_addresses(site.lab.machine(entry.machine))[0]
+    _wait_for_address(site, entry.machine, site.lab.endpoint_name, str(address))
 
 
 def _wait_for_address(site: Site, machine: str, name: str, wanted: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from halab.cluster import etcd, kube, virtual_address
+from halab.cluster import etcd, kube, node_choice, virtual_address
 from halab.cluster.api import Api
 from halab.config import placeholders
 from halab.config.fault_spec import with_texts
@@ -24,6 +24,7 @@ from halab.config.targets import (
     TargetKind,
     kind_of,
     kinds_of,
+    node_in,
 )
 from halab.errors import BadUsage, LabProblem
 from halab.faults.fault import Fault
@@ -96,7 +97,12 @@ class Targets:
             return self.chosen[target]
         if target in names:
             return [target]
+        if node := node_in(target):
+            return [node_choice.of(self.guests, self.lab, self._node(node))]
         if kinds_of(target) == {TargetKind.BALANCER} and not balancers:
+            if self.lab.balancing_machines:
+                hint = f"name a node, such as {self.lab.nodes[0].name}"
+                raise BadUsage(f"every node of this lab has a load balancer of its own: {target}", hint=hint)
             raise BadUsage(
                 f"no machine of this lab has a load balancer: {target}",
                 hint=f"{self.lab.load_balancer.kind} runs on the control planes; `{VIP_HOLDER}` has the address",
@@ -117,6 +123,12 @@ class Targets:
         if target not in roles:
             raise BadUsage(f"no such target: {target}", hint=f"the lab has {', '.join([*names, *roles])}")
         return roles[target]()
+
+    def _node(self, name: str) -> str:
+        nodes = [machine.name for machine in self.lab.nodes]
+        if name not in nodes:
+            raise BadUsage(f"no such node: {name}", hint=f"the lab has {', '.join(nodes)}")
+        return name
 
     def _followers(self) -> list[str]:
         leader = etcd.leader(self.guests, self.lab)

@@ -88,9 +88,9 @@ true
 def full_name(site: Site, name: str) -> str:
     """The name of a unit for a shell, with its suffix: `kubelet.service`."""
     if name.removesuffix(".service") == BALANCER:
-        if not site.lab.balancers:
+        if not site.lab.balancing_machines:
             raise BadUsage(f"{site.lab.load_balancer.kind} is no service, but a static pod: {name}")
-        name = str(site.lab.load_balancer.kind)
+        name = str(site.lab.load_balancer.kind.program)
     return shlex.quote(name if name.endswith(_SUFFIXES) else f"{name}.service")
 
 

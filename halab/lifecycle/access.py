@@ -8,6 +8,7 @@ from pathlib import Path
 
 from halab import process
 from halab.clock import Clock, RealClock
+from halab.cluster import names
 from halab.cluster.api import Api, Credentials, connect
 from halab.cluster.join import JoinOptions
 from halab.config.lab import ProviderKind
@@ -30,6 +31,8 @@ from halab.topology.lab import Lab
 
 # The usual port of a SOCKS proxy.
 _SOCKS_PORT = 1080
+# How long kubectl may have to wait for an address that accepts a connection.
+_ACCEPT_SECONDS = 6.0
 
 
 def guests(lab_dir: LabDir) -> SshGuests:
@@ -91,6 +94,44 @@ def kubeconfig(lab_dir: LabDir) -> Path:
     return lab_dir.work.kubeconfig
 
 
+def kubeconfig_of_now(lab_dir: LabDir) -> Path:
+    """The same, for a client that is about to start: it reaches the API as long as one API server accepts connections.
+
+    This host does not know the lab's names. If the endpoint has several addresses, the kubeconfig gets the first one
+    that accepts a connection now. If none does, the file stays as it is.
+    """
+    path, lab = kubeconfig(lab_dir), existing(lab_dir)
+    address = None if labs.remote_of(lab_dir) else _accepting(lab_dir, lab)
+    if address:
+        old = path.read_text()
+        new = _with_server(lab, old, f"https://{address}:{lab.load_balancer.port}")
+        if new != old:
+            replace(path, new)
+    return path
+
+
+def _accepting(lab_dir: LabDir, lab: Lab) -> str | None:
+    """Of several addresses of the endpoint, one that accepts a connection now; None if none does, or in other labs."""
+    if not lab.has_several_addresses:
+        return None
+    remote_tunnel = tunnel_of(lab_dir)
+    return names.accepting_address(
+        [str(address) for address in lab.api_addresses],
+        lab.load_balancer.port,
+        _ACCEPT_SECONDS,
+        remote_tunnel.socket if remote_tunnel else None,
+    )
+
+
+def _with_server(lab: Lab, kubeconfig: str, server: str) -> str:
+    """A kubeconfig with another server than the one that it has, which is any of the endpoint's addresses."""
+    for address in lab.api_addresses:
+        kubeconfig = kubeconfig.replace(
+            f"server: https://{address}:{lab.load_balancer.port}\n", f"server: {server}\n"
+        )
+    return kubeconfig
+
+
 def tunnelled_kubeconfig(lab_dir: LabDir, remote: Remote) -> Path:
     """A kubeconfig for a lab on another host, with a tunnel that is open while this command runs.
 
@@ -98,10 +139,11 @@ def tunnelled_kubeconfig(lab_dir: LabDir, remote: Remote) -> Path:
     the lab; the API requires a client certificate.
     """
     lab, written = existing(lab_dir), kubeconfig(lab_dir).read_text()
-    port = tunnel.TUNNELS.port_to(remote, str(lab.api_address), lab.load_balancer.port)
-    tunnelled = f"server: https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {lab.api_address}"
+    address = _accepting(lab_dir, lab) or str(lab.api_address)
+    port = tunnel.TUNNELS.port_to(remote, address, lab.load_balancer.port)
+    tunnelled = f"https://{tunnel.LOOPBACK}:{port}\n    tls-server-name: {address}"
     path = tunnel.TUNNELS.folder() / "kubeconfig"
-    replace(path, written.replace(f"server: https://{lab.endpoint_address}", tunnelled))
+    replace(path, _with_server(lab, written, tunnelled))
     return path
 
 

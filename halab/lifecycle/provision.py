@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from itertools import product
+from functools import partial
 
 from halab import process
 from halab.clock import Clock
@@ -25,6 +25,7 @@ from halab.machines.work import Work
 from halab.printable import counted
 from halab.progress import Progress
 from halab.topology import balancer, balancer_messages, keepalived
+from halab.topology.files import BALANCER_SCRIPT
 from halab.topology.lab import Lab, Machine
 
 # Measured on 2 cores: a node's own set-up takes 2 s, init 8 s.
@@ -71,7 +72,7 @@ class Provisioner:
         """
         balancers = self._lab.balancers if balancers_last else ()
         first = [machine for machine in self._lab.machines if machine not in balancers]
-        changes = self._set_up_machines(first)
+        changes = self._set_up_machines(first, keep_servers=balancers_last)
         joined = on_all([machine.name for machine in self._lab.nodes], self._has_joined)
         if not all(joined.values()):
             connections.require(self._lab, self._guests, self._clock, self._progress)
@@ -91,13 +92,24 @@ class Provisioner:
         changes += self._join_in_turn(missing, is_new_cluster=not members)
         if balancers_last:
             changes += self.set_up_balancers()
-        if members and self._lab.balancers:
+        if members and self._lab.balancing_machines:
             self._report_new_configuration()
         return changes + self._run_scripts_after()
 
     def set_up_balancers(self) -> int:
         """Let the load balancers run with the rendered configuration. Return the number of changes."""
-        return self._set_up_machines(self._lab.balancers) if self._lab.balancers else 0
+        if self._lab.balancers:
+            return self._set_up_machines(self._lab.balancers)
+        names = [machine.name for machine in self._lab.balancing_machines]
+        if not names:
+            return 0
+        with self._progress.step(
+            f"set up {counted(len(names), 'load balancer')}",
+            limit_seconds=self._scripts.limit(_NODE_SECONDS),
+        ) as step:
+            changes = sum(on_all(names, self._set_up_own_balancer).values())
+            step.done(counted(changes, "change") if changes else "nothing to change")
+        return changes
 
     @property
     def guide(self) -> str:
@@ -134,12 +146,13 @@ class Provisioner:
             raise LabProblem(f"{machine} did not print a client certificate for etcd") from error
         return ca, certificate, key
 
-    def _set_up_machines(self, machines: Sequence[Machine]) -> int:
+    def _set_up_machines(self, machines: Sequence[Machine], *, keep_servers: bool = False) -> int:
         names = [machine.name for machine in machines]
         with self._progress.step(
             f"set up {counted(len(names), 'machine')}", limit_seconds=self._set_up_limit
         ) as step:
-            changes = sum(on_all(names, self._set_up).values())
+            set_up = partial(self._set_up, keep_servers=keep_servers)
+            changes = sum(on_all(names, set_up).values())
             step.done(counted(changes, "change") if changes else "nothing to change")
         for what in sorted(
             {what for _, what in self._scripts.changed if what.startswith(("ran ", "imported "))}
@@ -164,7 +177,8 @@ class Provisioner:
     def _run_script_after(self, name: str) -> int:
         return own_scripts.run(self._lab, self._lab.machine(name), When.AFTER, self._scripts.run)
 
-    def _set_up(self, name: str) -> int:
+    def _set_up(self, name: str, *, keep_servers: bool = False) -> int:
+        """Set up a machine. With `keep_servers`, a load balancer on a node that has joined keeps its old servers."""
         machine = self._lab.machine(name)
         # the machine runs, but an interrupted `up` may have started it a moment ago
         once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
@@ -172,7 +186,14 @@ class Provisioner:
         changes += own_scripts.run(self._lab, machine, When.BEFORE, self._scripts.run)
         if not machine.has_kubelet:
             return changes + self._set_up_balancer(name)
-        return changes + self._set_up_node(name) + self._import_images(name)
+        changes += self._set_up_node(name)
+        # kubeadm on this node goes through it
+        if machine in self._lab.balancing_machines and not (keep_servers and self._has_joined(name)):
+            changes += self._set_up_own_balancer(name)
+        return changes + self._import_images(name)
+
+    def _set_up_own_balancer(self, name: str) -> int:
+        return self._scripts.run(name, BALANCER_SCRIPT, _NODE_SECONDS)
 
     def _set_up_node(self, name: str) -> int:
         payload = self._payload
@@ -187,7 +208,7 @@ class Provisioner:
     def _set_up_balancer(self, name: str) -> int:
         """Set up the load balancer. Raises BadFile if it rejects a configuration of the user's own."""
         try:
-            return self._scripts.run(name, "load-balancer.sh", _NODE_SECONDS)
+            return self._set_up_own_balancer(name)
         except ScriptFailed as error:
             files = [balancer.configuration(self._lab)]
             if self._lab.virtual_address:
@@ -203,12 +224,16 @@ class Provisioner:
     def _report_new_configuration(self) -> None:
         """Say that a second `up` changed the configuration of the load balancer."""
         kind, own = self._lab.load_balancer.kind, self._lab.balancer_file
-        files = [(str(kind), balancer.path_of(self._lab), own)]
+        files = [(str(kind.program), balancer.path_of(self._lab), own)]
         files += [("keepalived", keepalived.PATH, self._lab.keepalived_file)]
-        for machine, (program, path, written) in product(self._lab.balancers, files):
-            if (machine.name, path) in self._scripts.changed:
+        names = [machine.name for machine in self._lab.balancing_machines]
+        for program, path, written in files:
+            if changed := [name for name in names if (name, path) in self._scripts.changed]:
+                run = "runs" if len(changed) == 1 else "run"
                 which = f": {written.path}" if written else ""
-                self._progress.say(f"{machine.name} runs {program} with a new configuration{which}")
+                self._progress.say(
+                    f"{' and '.join(changed)} {run} {program} with a new configuration{which}"
+                )
 
     def _import_images(self, name: str) -> int:
         imported = own_images.bring(self._images.of(self._lab, name), self._guests, name, self._lab.patience)

@@ -31,6 +31,7 @@ from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines
 from halab.printable import last_line
 from halab.progress import Progress
+from halab.topology.files import balancer_script
 from halab.topology.lab import Lab, Machine
 
 _VAGRANTFILE = "Vagrantfile"
@@ -167,7 +168,8 @@ class _Plans:
         final_files = [_VAGRANTFILE]
         if is_continued:
             folders = tuple(f"provision/{machine.name}/" for machine in self.goal.balancers)
-            final_files += [name for name in final if name.startswith(folders)]
+            scripts = {balancer_script(machine) for machine in self.goal.balancing_machines}
+            final_files += [name for name in final if name.startswith(folders) or name in scripts]
         files |= {name: final[name] for name in final_files}
         record = machine_info.record(self.lab_dir.work, self.largest, self.patches)
         workfiles.write(self.lab_dir, {**files, **record})

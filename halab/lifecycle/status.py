@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from halab.cluster import node_choice
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import access, machine_info, providers, sizes
@@ -23,6 +25,8 @@ class Status:
     open_faults: tuple[Entry, ...]
     # a drill is on: its break is a secret
     drill_is_on: bool = False
+    # node → the control plane whose API server its kubelet is connected to
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def steady(self) -> bool:
@@ -66,6 +70,7 @@ class Status:
             "members": list(self.seen.members),
             "leaders": self.seen.leaders,
             **({"vip_holders": list(self.seen.holders)} if self.lab.virtual_address else {}),
+            **({"backends_of": dict(self.choices)} if self.lab.load_balancer.kind.nodes_choose else {}),
             "backends": self.seen.backends,
             "unchecked_backends": list(self.seen.unchecked),
             "machines": [
@@ -89,9 +94,11 @@ class Status:
             roles.append(f"has {self.lab.virtual_address}")
         if self.lab.has_external_etcd and machine in self.seen.members:
             roles.append("etcd member")
-        if self.lab.machine(machine) in self.lab.balancers:
+        if self.lab.machine(machine) in self.lab.balancing_machines:
             own = self.lab.balancer_file
-            roles.append(f"{self.lab.load_balancer.kind}{f' with {own.path.name}' if own else ''}")
+            roles.append(f"{self.lab.load_balancer.kind.program}{f' with {own.path.name}' if own else ''}")
+        if machine in self.choices:
+            roles.append(f"kubelet uses {self.choices[machine]}")
         return roles
 
 
@@ -106,6 +113,7 @@ def read_status(lab_dir: LabDir) -> Status:
         if not (machine.name in machines and machines[machine.name].running)
     ]
     restoring, scaling = labs.restoring(lab_dir), sizes.target(allocation.of(lab_dir.work.path))
+    choices: dict[str, str] = {}
     if machines and not machine_info.has_keys(lab_dir.work):
         seen = Observation(
             (labs.NO_KEYS.format(work=lab_dir.work.path) + "; rebuild the lab with `halab up`",)
@@ -123,6 +131,7 @@ def read_status(lab_dir: LabDir) -> Status:
     else:
         with access.api(lab_dir, lab) as api:
             seen = observe(access.guests(lab_dir), api, lab)
+        choices = node_choice.all_of(access.guests(lab_dir), lab)
     drill_is_on = lab_dir.work.attempt.exists()
     open_faults = [] if drill_is_on else Journal(lab_dir.work.journal).open_faults()
-    return Status(lab, machines, seen, tuple(open_faults), drill_is_on)
+    return Status(lab, machines, seen, tuple(open_faults), drill_is_on, choices)

@@ -135,6 +135,8 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 
 def _balancer(meta: Meta) -> str:
     kind = f"{meta.load_balancer} on two machines" if meta.setting.balancers > 1 else str(meta.load_balancer)
+    if meta.load_balancer.is_on_every_node:
+        return f"{meta.load_balancer.program} on every node, which checks every backend ({meta.load_balancer_check})"
     if not meta.load_balancer.has_machines:
         return f"{kind} on every control plane, which gives the address to one of them"
     if not meta.load_balancer.checks_backends:

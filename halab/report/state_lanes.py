@@ -69,10 +69,25 @@ def of_machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
         # a unit is read on all machines, also on those that do not have it or do not use it
         if lane.machine is None or all(reading.value in (None, "inactive") for reading in readings):
             continue
-        if lane.name in _MEMORIES:
+        if lane.name == FactName.BACKEND_OF:
+            yield lane.machine, _choice(history, lane, scale)
+        elif lane.name in _MEMORIES:
             yield lane.machine, _memory(readings, lane, scale)
         elif fact_of(lane.name) is FactName.UNIT_STATE:
             yield lane.machine, _of_machine(history, lane, lane.name, _OF_UNITS, scale)
+
+
+def _choice(history: History, lane: Lane, scale: Scale) -> Strip:
+    """To which control plane the node was connected, in the colours of the leaders."""
+    spans = _spans(history.states.of(lane), partial(_leader, history.control_planes))
+    moves = changes(history, lane)
+    return Strip(
+        "API server",
+        f"{len(moves) or 'no'} change{'s' if len(moves) > 1 else ''}",
+        [scale.bar(span.start, span.end, span.kind, span.value) for span in _drawn(spans, scale)],
+        [*_above(moves, scale, lambda change: change.after), *_inside(spans, scale)],
+        lane.machine,
+    )
 
 
 def _memory(readings: Sequence[StateReading], lane: Lane, scale: Scale) -> Strip:

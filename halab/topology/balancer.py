@@ -13,6 +13,7 @@ from typing import Any
 from halab import templates
 from halab.config.kubernetes import API_PORT
 from halab.config.load_balancer import (
+    NODE_PORT,
     STATS_PORT,
     Algorithm,
     BackendCheck,
@@ -64,8 +65,9 @@ class _Program:
     test_new: str
 
     def file(self, kind: Balancer, text: str, own: OwnFile | None = None) -> BalancerFile:
-        others = tuple(f"{other}.service" for other in _PROGRAMS if other is not kind)
-        return BalancerFile(self.path, text, self.test, self.test_new, f"{kind}.service", others, own)
+        program = kind.program
+        others = tuple(f"{other}.service" for other in _PROGRAMS if other is not program)
+        return BalancerFile(self.path, text, self.test, self.test_new, f"{program}.service", others, own)
 
 
 _PROGRAMS = {
@@ -111,7 +113,7 @@ def from_file(lab: Lab, file: OwnFile) -> BalancerFile:
 
 def path_of(lab: Lab) -> str:
     """Where the load balancer reads its configuration."""
-    return _PROGRAMS[lab.load_balancer.kind].path
+    return _PROGRAMS[lab.load_balancer.kind.program].path
 
 
 def statistics_port(lab: Lab) -> int:
@@ -144,13 +146,14 @@ def _with_statistics(lab: Lab, file: OwnFile, text: str, port: int) -> BalancerF
 
 def from_settings(lab: Lab, wanted: LoadBalancer) -> BalancerFile:
     """The configuration of a load balancer with these settings."""
-    program = _PROGRAMS[wanted.kind]
+    program = _PROGRAMS[wanted.kind.program]
     text = templates.text(
         f"balancer/{program.template}",
         lab=lab,
         settings=wanted,
         port=API_PORT,
         stats_port=STATS_PORT,
+        node_port=NODE_PORT,
         **_values(lab, wanted),
     )
     return program.file(wanted.kind, text)

@@ -24,6 +24,7 @@ IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridg
 # The controller-manager signs when it is the leader: 5 s after init on 2 idle cores.
 _SIGNATURE_SECONDS = 120
 _BOOT_SECONDS = 300
+BALANCER_SCRIPT = "load-balancer.sh"
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,12 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
         shown = {
             f"{folder}/{file.name}": file.text for file in (configuration, of_address) if file and file.own
         }
-        return base | shown | {f"{folder}/load-balancer.sh": script}
+        return base | shown | {balancer_script(machine): script}
     scripts = base | {f"{folder}/node.sh": templates.text("provision/node.sh.j2", **values)}
+    if machine in lab.balancing_machines:
+        scripts[balancer_script(machine)] = templates.text(
+            "provision/node-balancer.sh.j2", balancer=balancer.configuration(lab), **values
+        )
     if machine in lab.etcd_machines:
         config = kubeadm.etcd_documents(lab, machine, patch_files)
         return scripts | {
@@ -183,6 +188,11 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
     if control_plane:
         scripts[f"{folder}/join-material.sh"] = templates.text("provision/join-material.sh.j2", **values)
     return scripts
+
+
+def balancer_script(machine: Machine) -> str:
+    """The script that lets a load balancer run with the servers of the lab."""
+    return f"provision/{machine.name}/{BALANCER_SCRIPT}"
 
 
 def guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from halab.config.kubeadm import Kubeadm
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
-from halab.config.load_balancer import LoadBalancer
+from halab.config.load_balancer import NODE_PORT, LoadBalancer
 from halab.config.own_file import OwnFile
 from halab.config.roles import Role
 
@@ -88,9 +88,38 @@ class Lab:
         return self.balancers[0]
 
     @property
+    def balancing_machines(self) -> tuple[Machine, ...]:
+        """The machines on which a load balancer is a service: machines of its own, or every node."""
+        return self.nodes if self.load_balancer.kind.is_on_every_node else self.balancers
+
+    @property
+    def api_addresses(self) -> tuple[IPv4Address, ...]:
+        """Where clients outside the nodes reach the API: one address, or those of a name that has several."""
+        if self.virtual_address:
+            return (self.virtual_address,)
+        return tuple(machine.address for machine in self.balancers[:1] or self.control_planes)
+
+    @property
+    def has_several_addresses(self) -> bool:
+        """Whether clients outside the nodes reach the API by a name with the addresses of all control planes."""
+        return not self.virtual_address and not self.balancers
+
+    @property
     def api_address(self) -> IPv4Address:
-        """Where clients reach the API: the virtual address, or the address of the only load balancer."""
-        return self.virtual_address or self.balancer.address
+        """Where clients reach the API: the virtual address, the address of the only load balancer, or the first of
+        several addresses.
+        """
+        return self.api_addresses[0]
+
+    @property
+    def api_host(self) -> str:
+        """Where clients reach the API: an address, or a name that has several."""
+        return str(self.endpoint_name if self.has_several_addresses else self.api_address)
+
+    def endpoint_addresses(self, machine: Machine) -> tuple[IPv4Address, ...]:
+        """What the name of the endpoint means on a machine: a node that has a load balancer asks only that one."""
+        is_served = self.load_balancer.kind.is_on_every_node and machine.is_node
+        return (IPv4Address("127.0.0.1"),) if is_served else self.api_addresses
 
     @property
     def address_machines(self) -> tuple[Machine, ...]:
@@ -127,18 +156,20 @@ class Lab:
     def nodes(self) -> tuple[Machine, ...]:
         return tuple(machine for machine in self.machines if machine.is_node)
 
+    def way_from(self, machine: Machine) -> tuple[IPv4Address, int]:
+        """The address and the port at which a machine reaches the API: the first one, if the endpoint has several."""
+        return self.endpoint_addresses(machine)[0], self._port_at(machine)
+
     @property
     def endpoint(self) -> str:
         """kubeadm's --control-plane-endpoint, which every machine can resolve."""
-        return (
-            f"{self.endpoint_name}:{self.load_balancer.port}"
-            if self.endpoint_name
-            else self.endpoint_address
-        )
+        # as nodes reach it
+        port = self._port_at(self.control_planes[0])
+        return f"{self.endpoint_name}:{port}" if self.endpoint_name else self.endpoint_address
 
     @property
     def endpoint_address(self) -> str:
-        """The endpoint for this host, which does not know the lab's names."""
+        """The endpoint for this host, which does not know the lab's names: of several addresses, the first."""
         return f"{self.api_address}:{self.load_balancer.port}"
 
     @property
@@ -198,7 +229,7 @@ class Lab:
 
     def manifests(self, machine: Machine) -> tuple[str, ...]:
         """The static pods whose manifests a machine has: those of kubeadm, and kube-vip on a control plane."""
-        has_kube_vip = not self.load_balancer.kind.has_machines and machine in self.control_planes
+        has_kube_vip = self.load_balancer.kind.has_address and machine in self.control_planes
         return (*self.static_pods(machine), *([str(self.load_balancer.kind)] if has_kube_vip else []))
 
     def machine(self, name: str) -> Machine:
@@ -207,6 +238,10 @@ class Lab:
             if machine.name == name:
                 return machine
         raise KeyError(name)
+
+    def _port_at(self, machine: Machine) -> int:
+        is_served = self.load_balancer.kind.is_on_every_node and machine.is_node
+        return NODE_PORT if is_served else self.load_balancer.port
 
     def _of(self, role: Role) -> tuple[Machine, ...]:
         return tuple(machine for machine in self.machines if machine.role is role)
@@ -235,7 +270,7 @@ def plan(
         services=IPv4Network(written.kubernetes.services),
         box=written.box,
         patience=written.patience,
-        endpoint_name=written.endpoint,
+        endpoint_name=lab_rules.endpoint_name(written),
         balancer_file=balancer_file,
         virtual_address=lab_rules.virtual_address(written, network),
         keepalived_file=keepalived_file,

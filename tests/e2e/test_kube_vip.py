@@ -40,7 +40,7 @@ def test_the_address_leaves_a_control_plane_that_lost_power(lab: UserLab) -> Non
 def test_what_needs_a_load_balancer_is_skipped_or_refused_with_the_reason(lab: UserLab) -> None:
     [result] = json.loads(lab.halab("run", "stop-load-balancer", "--json").output)
     assert result["verdict"] == "skip"
-    assert "needs a machine with a load balancer, and a lab with kube-vip has none" in " ".join(
+    assert "needs a load balancer on a machine of its own, and a lab with kube-vip has none" in " ".join(
         result["reasons"]
     )
     refused = lab.halab("inject", "cut-power", "--on", "lb")

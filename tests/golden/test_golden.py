@@ -115,6 +115,10 @@ CASES = (
         "control_planes: 3\nworkers: 1\nendpoint: api.lab.example\n"
         "load_balancer: {kind: kube-vip, kube_vip: {balancing: true, lease_duration: 10}}\n",
     ),
+    Case(
+        "local",
+        "control_planes: 2\nworkers: 1\nload_balancer: {kind: local, fall: 3, on_marked_down: none}\n",
+    ),
     # the checks and time-outs of kubeadm's guide, and the port that halab would take for its statistics
     Case(
         "own-haproxy",

@@ -199,7 +199,7 @@ class ScenarioRun:
             return
         shown = ", ".join(f"{name} {brief_value(value)}" for name, value in options.items())
         with ExitStack() as undo:
-            for machine in self._lab.balancers:
+            for machine in self._lab.balancing_machines:
                 undo.enter_context(self._balancer_setting(machine.name, options, shown))
             yield
 

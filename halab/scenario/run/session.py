@@ -99,7 +99,7 @@ class Session:
         if kube_vip.runs_in(self.lab):
             path, first = kube_vip.PATH, self.lab.control_planes[0]
         else:
-            path, first = configurations.path_of(self.lab), self.lab.balancers[0]
+            path, first = configurations.path_of(self.lab), self.lab.balancing_machines[0]
         wanted = {path.rpartition("/")[2]: (first.name, path)}
         if self.lab.virtual_address:
             of_address = {machine.name: keepalived.PATH for machine in self.lab.balancers}

@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 
 from halab.cluster.api import Credentials
 from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
+from halab.cluster.names import Resolver
 from halab.config.probe import Question
 from halab.config.probe_options import DEFAULT_PATH
 from halab.scenario.sampler.probes import Probe
@@ -48,21 +49,28 @@ class Identity:
     anonymous: SSLContext
     etcd: SSLContext
     tunnel: str | None = None
+    resolver: Resolver | None = None
 
     @classmethod
-    def in_folder(cls, folder: Path, tunnel: str | None = None) -> Identity:
+    def in_folder(
+        cls, folder: Path, tunnel: str | None = None, resolver: Resolver | None = None
+    ) -> Identity:
         credentials = Credentials.in_folder(folder)
         # without a certificate, the client saves one signature per connection
         anonymous = create_default_context(cafile=str(credentials.ca))
-        return cls(credentials.context(), anonymous, credentials.of_etcd.context(), tunnel)
+        return cls(credentials.context(), anonymous, credentials.of_etcd.context(), tunnel, resolver)
 
-    def server(self, probe: Probe) -> Server:
+    def server(self, probe: Probe, dial_seconds: float) -> Server:
+        """The server of a probe. Of a name with several addresses, one must accept within `dial_seconds`."""
         context = self.administrator
         if probe.question in (Question.HEALTH, Question.SERIALIZABLE):
             context = self.etcd
         elif probe.question in (Question.READY, Question.TOKEN):
             context = self.anonymous
-        return Server(probe.host, probe.port, context, self.tunnel)
+        resolver = self.resolver if probe.machine is None else None
+        return Server(
+            probe.host, probe.port, context, self.tunnel, resolver=resolver, dial_seconds=dial_seconds
+        )
 
 
 # Takes the number of an acknowledged write, and the version that it got.
@@ -125,7 +133,9 @@ def request(probe: Probe, namespace: str, number: int | None) -> tuple[str, str,
             return "POST", "/v3/kv/range", _SERIALIZABLE
         case Question.LIST:
             return "GET", f"{inside}/configmaps", b""
-        case Question.NEXT_EVENT | Question.STILL_OPEN | Question.POD | Question.SERVICE:
+        case (
+            Question.NEXT_EVENT | Question.STILL_OPEN | Question.POD | Question.SERVICE | Question.FROM_NODE
+        ):
             raise ValueError(f"not one request, but a client of its own: {probe.name}")
         case _:
             assert_never(probe.question)

@@ -50,7 +50,8 @@ class SamplerConfig:
     state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
     units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
     `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
-    `virtual_address`. Without `reads_states`, the sampler only asks probes. A sampler with a `permit` runs in the
+    `virtual_address`. The host of the probes through the load balancer may be a name: it has the `api_addresses`.
+    Without `reads_states`, the sampler only asks probes. A sampler with a `permit` runs in the
     background, until that file is gone, but at most a day.
     """
 
@@ -72,6 +73,7 @@ class SamplerConfig:
     machines: list[str] = field(default_factory=list)
     address_machines: list[str] = field(default_factory=list)
     virtual_address: str | None = None
+    api_addresses: list[str] = field(default_factory=list)
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
     first_write: int = 1
@@ -119,7 +121,7 @@ def sampler_config(
         control_planes={machine.name: str(machine.address) for machine in lab.control_planes},
         members={machine.name: str(machine.address) for machine in lab.members},
         nodes=[machine.name for machine in lab.nodes],
-        statistics=balancer.statistics_url(lab) if lab.load_balancer.kind.checks_backends else None,
+        statistics=balancer.statistics_url(lab) if lab.load_balancer.kind.has_one_view else None,
         time_limit_seconds=time_limit_seconds(lab.is_emulated),
         state_limit_seconds=state_limit_seconds(lab),
         state_hertz=most_hertz(lab),
@@ -128,6 +130,7 @@ def sampler_config(
         machines=[machine.name for machine in lab.machines],
         address_machines=[machine.name for machine in lab.address_machines],
         virtual_address=str(lab.virtual_address) if lab.virtual_address else None,
+        api_addresses=[str(address) for address in lab.api_addresses] if lab.has_several_addresses else [],
         named_states=sorted(named_states),
         objects=objects or Objects(),
         first_write=first_write,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from halab.cluster import node_choice
 from halab.cluster.connection import RepeatedRequest, Server
 from halab.config.expectation import FactName
 from halab.errors import Unreachable
@@ -171,6 +172,45 @@ class Inside:
                 asked.reading(fact, self._machine, *_memory(values.get(fact), why))
                 for fact in self._memories
             ),
+        ]
+
+    def close(self) -> None:
+        """Do nothing: the shell belongs to the caller."""
+
+
+class NodeChoice:
+    """The control plane whose API server the kubelet of a node is connected to."""
+
+    rate_hertz = 2.0
+
+    def __init__(
+        self,
+        node: str,
+        shell: GuestShell,
+        control_planes: Mapping[str, str],
+        origin: float,
+        limit_seconds: float,
+    ) -> None:
+        self._node = node
+        self._shell = shell
+        self._control_planes = control_planes
+        self._origin = origin
+        self._limit_seconds = limit_seconds
+
+    async def read(self) -> list[StateReading]:
+        asked = Asked.now(self._origin)
+        try:
+            async with asyncio.timeout(self._limit_seconds):
+                printed = await self._shell.ask(node_choice.COMMAND)
+        except (TimeoutError, Unreachable) as error:
+            why = str(error) or "timed out"
+            return [asked.reading(FactName.BACKEND_OF, self._node, None, why)]
+        found = sorted(node_choice.parse(printed, self._control_planes))
+        chosen = found[0] if len(found) == 1 else None
+        return [
+            asked.reading(
+                FactName.BACKEND_OF, self._node, chosen, "" if chosen else "+".join(found) or "none"
+            )
         ]
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ from halab.topology.lab import ETCD_PORT, Lab
 # Probes of single machines only show which machine failed: 5 Hz are enough for them.
 RATE_HERTZ = 10.0
 RATE_DIRECT_HERTZ = 5.0
+# A question from a node starts a curl there.
+_NODE_HERTZ = 2.0
 # A long list and a new pod cost the lab much more than other questions. Less than once a second would be a gap
 # (outage.GAP_SECONDS).
 _RATES = {Question.LIST: 2.0, Question.POD: 1.0}
@@ -34,8 +36,8 @@ EMULATED_STATE_LIMIT_SECONDS = 2.0
 class Probe:
     """One question to one address, asked again and again. `machine` is None for the load balancer.
 
-    A node that asks a Service is the machine of that probe. `limit_seconds` is a time limit of its own, `path` what a
-    scenario asks for.
+    A node that asks is the machine of that probe. The host may be a name with several addresses. `limit_seconds` is a
+    time limit of its own, `path` what a scenario asks for.
     """
 
     name: str
@@ -81,22 +83,29 @@ def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAUL
         _probe(
             name,
             None,
-            lab.api_address,
+            lab.api_host,
             lab.load_balancer.port,
             min(_RATES.get(name.question, RATE_HERTZ), most),
         )
         for name in wanted
         if not name.is_direct
     ]
+    endpoint, _, port = lab.endpoint.rpartition(":")
+    from_nodes = [
+        _probe(name, machine.name, endpoint, int(port), min(_NODE_HERTZ, most))
+        for name in wanted
+        if name.is_of_nodes
+        for machine in lab.nodes
+    ]
     direct = [
         _probe(name, machine.name, machine.address, _port(name), min(RATE_DIRECT_HERTZ, most))
         for name in wanted
-        if name.is_direct
+        if name.is_direct and not name.is_of_nodes
         for machine in (lab.members if name.is_of_etcd else lab.control_planes)
     ]
     return [
         replace(probe, limit_seconds=options.limits.get(probe.name), path=options.paths.get(probe.name, ""))
-        for probe in through + direct
+        for probe in through + direct + from_nodes
     ]
 
 
@@ -114,6 +123,6 @@ def state_limit_seconds(lab: Lab) -> float:
 
 
 def _probe(
-    name: ProbeName, machine: str | None, address: IPv4Address, port: int, rate_hertz: float
+    name: ProbeName, machine: str | None, host: IPv4Address | str, port: int, rate_hertz: float
 ) -> Probe:
-    return Probe(str(name), machine, name.question, name.way, str(address), port, rate_hertz)
+    return Probe(str(name), machine, name.question, name.way, str(host), port, rate_hertz)

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from halab.cluster.connection import Server
+from halab.cluster.names import Listed
 from halab.config.expectation import FactName, fact_of
 from halab.config.kubernetes import API_PORT
 from halab.config.probe import Question, Way
@@ -31,8 +32,15 @@ from halab.scenario.sampler.clients import Client, Identity, KeptConnection, New
 from halab.scenario.sampler.etcd_views import Views
 from halab.scenario.sampler.holder_source import Holders
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
-from halab.scenario.sampler.named_sources import ADDRESS_FACTS, MEMORY_FACTS, Inside, OfAddresses, VoterCount
-from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
+from halab.scenario.sampler.named_sources import (
+    ADDRESS_FACTS,
+    MEMORY_FACTS,
+    Inside,
+    NodeChoice,
+    OfAddresses,
+    VoterCount,
+)
+from halab.scenario.sampler.object_clients import SERVICE_PATH, Lister, NodeClient, NotAsked, PodStarter
 from halab.scenario.sampler.permit import Permit
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
@@ -47,6 +55,8 @@ from halab.topology.lab import ETCD_PORT
 # questions per probe). Only half of the period is random, so that the time since the last question shows if one is due.
 _JITTER = 0.5
 _OWN_LIMIT_SECONDS = 0.5
+# The CA of the API servers on a node.
+CA = "/etc/kubernetes/pki/ca.crt"
 # A sampler in the background looks this often whether it still has its permit, and ends after a day if it does.
 _PERMIT_SECONDS = 0.5
 _MOST_SECONDS = 24 * 3600.0
@@ -74,7 +84,8 @@ class SamplerProcess:
 
     def __init__(self, config: SamplerConfig) -> None:
         self._config = config
-        self._identity = Identity.in_folder(Path(config.credentials), config.tunnel)
+        resolver = Listed(config.api_addresses) if config.api_addresses else None
+        self._identity = Identity.in_folder(Path(config.credentials), config.tunnel, resolver)
         self._numbers = itertools.count(config.first_write)
         self._samples = Sink(Path(config.samples))
         self._states = Sink(Path(config.states))
@@ -128,7 +139,8 @@ class SamplerProcess:
             )
 
     def _client(self, probe: Probe) -> Client:
-        config, server, limit = self._config, self._identity.server(probe), self._limit_seconds(probe)
+        config, limit = self._config, self._limit_seconds(probe)
+        server = self._identity.server(probe, limit)
         match probe.question:
             case Question.LIST:
                 return Lister(server, config.objects)
@@ -138,7 +150,12 @@ class SamplerProcess:
                 server = replace(server, token=config.objects.token)
             case Question.SERVICE:
                 assert probe.machine is not None
-                return ServiceClient(self._shell(probe.machine), config.objects, limit)
+                url = f"http://{config.objects.service}{SERVICE_PATH}"
+                return NodeClient(self._shell(probe.machine), url, limit)
+            case Question.FROM_NODE:
+                assert probe.machine is not None
+                url = f"https://{probe.host}:{probe.port}/readyz"
+                return NodeClient(self._shell(probe.machine), url, limit, ca=CA)
         match probe.way:
             case Way.WATCH:
                 return Stream(probe, server, config.namespace, limit, partial(self._record_cut, probe))
@@ -169,7 +186,11 @@ class SamplerProcess:
         begun = time.monotonic()
         try:
             # a client with objects of its own gives up by itself, to say how far it came
-            own = _OWN_LIMIT_SECONDS if probe.question in (Question.POD, Question.SERVICE) else 0.0
+            own = (
+                _OWN_LIMIT_SECONDS
+                if probe.question in (Question.POD, Question.SERVICE, Question.FROM_NODE)
+                else 0.0
+            )
             async with asyncio.timeout(self._limit_seconds(probe) + own):
                 outcome = await client.ask(number)
         except NotAsked:
@@ -247,6 +268,9 @@ class SamplerProcess:
                 yield OfAddresses(fact, servers, machines, config.origin, limit)
         if FactName.ETCD_MEMBERS in config.named_states:
             yield VoterCount(FactName.ETCD_MEMBERS, members, config.origin, limit)
+        if FactName.BACKEND_OF in config.named_states:
+            for node in config.nodes:
+                yield NodeChoice(node, self._shell(node), config.control_planes, config.origin, limit)
         memories = [fact for fact in MEMORY_FACTS if fact in config.named_states]
         units = [name for name in config.named_states if fact_of(name) is FactName.UNIT_STATE]
         for machine in config.machines:

@@ -27,6 +27,7 @@ _STATE_NAMES = {
     "vip-holders": "holders of the virtual address",
     "node-ready": "node ready",
     "backend": "backend",
+    "backend-of": "the API server of the kubelet",
     "etcd-alarm": "etcd alarm",
     "etcd-member": "etcd member",
     "etcd-members": "members of etcd with a vote",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from halab.clock import RealClock
 from halab.cluster.api import Api
+from halab.config.expectation import FactName
 from halab.config.probe import ProbeName, Question
 from halab.config.probe_options import ListOptions
 from halab.errors import BadUsage, HalabError
@@ -74,6 +75,7 @@ def watching(
             states=folder / "states.jsonl",
             namespace=namespace,
             ssh_config=lab_dir.work.ssh_config,
+            named_states=[FactName.BACKEND_OF] if lab.load_balancer.kind.nodes_choose else [],
             tunnel=there.socket if there else None,
         )
         probes = [_slower(probe) for probe in config.probes if writes or not needs_writes(probe)]

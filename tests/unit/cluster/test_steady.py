@@ -206,3 +206,14 @@ def test_a_timeout_reports_what_the_lab_lacked_last(guests: FakeGuests, api: Any
 
 def test_only_the_first_missing_lines_are_shown() -> None:
     assert str(Observation(tuple("abcdef"))) == "a; b; c; d; and 2 more"
+
+
+def test_the_load_balancers_of_all_nodes_must_have_all_backends_up(guests: FakeGuests, api: Any) -> None:
+    stat = captured("show-stat.csv")
+    row = next(line for line in stat.splitlines() if line.startswith("control-planes,cp2,"))
+    down = stat.replace(row, row.replace(",UP,", ",DOWN,", 1).replace("Layer7 check passed", "no answer"))
+    guests.answers |= {"cp[12]: .*show stat": stat, "cp3: .*show stat": down}
+    seen = observe(guests, api, lab_of(load_balancer={"kind": "local"}))
+    assert seen.missing == ("backend cp2 on cp3 is down (no answer)",)
+    guests.answers["cp3: .*show stat"] = stat
+    assert observe(guests, api, lab_of(load_balancer={"kind": "local"})).steady

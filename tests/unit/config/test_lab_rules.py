@@ -215,7 +215,7 @@ def test_kube_vip_has_the_first_free_address_from_100_on(tmp_path: Path) -> None
 def test_the_size_of_a_load_balancer_that_does_not_exist_is_a_warning(tmp_path: Path) -> None:
     lab = written(tmp_path, f"{KUBE_VIP}machines: {{lb: {{memory: 1G}}}}\n")
     assert list(lab_rules.warnings(lab)) == [
-        "machines.lb has no effect: with kube-vip, no machine has a load balancer"
+        "machines.lb has no effect: with kube-vip, no machine is a load balancer"
     ]
 
 

@@ -143,3 +143,33 @@ def test_kube_vip_takes_what_init_writes_and_its_own_settings(settings: str) -> 
 def test_settings_of_kube_vip_are_refused_behind_another_load_balancer(kind: str) -> None:
     (said,) = problems(f"load_balancer: {{kind: {kind}, kube_vip: {{balancing: true}}}}\n")
     assert said.startswith("lab.yml:1: load_balancer.kube_vip: is for kube-vip: write `kind: kube-vip`")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("machines: 2", "machines: the load balancers run on the nodes: remove this setting"),
+        ("address: 10.1.1.100", "address: every node reaches its own load balancer at 127.0.0.1"),
+        ("keepalived: {check: api}", "keepalived: every node has a load balancer of its own, and no address moves"),
+        ("kube_vip: {balancing: true}", "kube_vip: is for kube-vip: write `kind: kube-vip`"),
+        ("config: haproxy.cfg", "config: halab writes the configuration of every node, from the other settings"),
+        ("port: 7443", "port: nodes connect to 127.0.0.1:7445, and clients outside to port 6443 of the API servers"),
+        ("check: none, fall: 3", "fall: has no effect with `check: none`: remove this setting"),
+    ],
+)  # fmt: skip
+def test_what_load_balancers_on_nodes_have_not_is_refused_with_the_reason(
+    settings: str, problem: str
+) -> None:
+    (said,) = problems(f"name: ha\nload_balancer: {{kind: local, {settings}}}\n")
+    assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
+
+
+def test_load_balancers_on_nodes_have_the_settings_of_haproxy() -> None:
+    text = "{kind: local, check: tcp, fall: 3, slow_start: 5s, on_marked_down: none, algorithm: first, port: 6443}"
+    read = loads(f"load_balancer: {text}", "f", LabFile).load_balancer
+    assert (read.fall, read.machine_count, read.kind.program, read.kind.has_settings) == (
+        3,
+        0,
+        "haproxy",
+        True,
+    )

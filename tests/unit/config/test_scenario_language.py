@@ -178,8 +178,8 @@ def test_an_ending_of_a_probe_says_whom_it_asks(probe: ProbeName) -> None:
 
 def test_probes_of_a_whole_path_have_a_name_without_an_ending() -> None:
     names = [probe for probe in ProbeName if not probe.endswith(("-direct", "-via-lb"))]
-    assert names == ["watch-resuming", "pod-starts", "serializable-read", "service"]
-    assert [probe.is_direct for probe in names] == [False, False, True, True]
+    assert names == ["watch-resuming", "pod-starts", "serializable-read", "service", "ready-from-node"]
+    assert [probe.is_direct for probe in names] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_a_step_that_names_a_load_balancer_s_machine_skips_labs_without_one(step
     text = STOP.replace("  - heal", f"  - {step}\n  - heal")
     number = STOP.split("  - heal")[0].count("\n  - ") + 1
     assert scenario(text).lacking_in(with_kube_vip(), FAULTS) == [
-        f"step {number} needs a machine with a load balancer, and a lab with kube-vip has none"
+        f"step {number} needs a load balancer on a machine of its own, and a lab with kube-vip has none"
     ]
     elsewhere = text.replace(step, step.replace("inject: ", "when: {load_balancer: haproxy}, inject: ", 1))
     assert scenario(elsewhere).lacking_in(with_kube_vip(), FAULTS) == []
@@ -444,5 +444,14 @@ def test_only_the_losing_twin_is_skipped_if_only_it_changes_the_load_balancer() 
     plain = scenario(STOP.replace("{replace: {stopped: nothing}}", "{set: {load_balancer: {check: tcp}}}"))
     assert plain.lacking_in(with_kube_vip(), FAULTS) == []
     assert plain.losing().lacking_in(with_kube_vip(), FAULTS) == [
-        "the losing twin needs a machine with a load balancer, and a lab with kube-vip has none"
+        "the losing twin needs a load balancer on a machine of its own, and a lab with kube-vip has none"
     ]
+
+
+def test_with_load_balancers_on_nodes_the_losing_twin_can_change_them() -> None:
+    on_nodes = lab(load_balancer=Balancer.LOCAL, balancers=0, reports_backends=False)
+    plain = scenario(STOP.replace("{replace: {stopped: nothing}}", "{set: {load_balancer: {check: tcp}}}"))
+    assert plain.losing().lacking_in(on_nodes, FAULTS) == []
+    lacking = scenario(STOP.replace("  - heal", "  - {inject: nothing, name: extra, on: lb}\n  - heal"))
+    (why,) = lacking.lacking_in(on_nodes, FAULTS)
+    assert "needs a load balancer on a machine of its own, and a lab with local has none" in why

@@ -885,3 +885,64 @@ def test_a_twin_cannot_set_what_kube_vip_has_not(tmp_path: Path) -> None:
     change = {"{replace: {stopped: nothing}}": "{set: {load_balancer: {check: tcp}}}", **WITH_KUBE_VIP}
     (said,) = changed(change, tmp_path)
     assert "kube-vip has no settings that a run can change" in said
+
+
+# a load balancer on every node
+
+ON_NODES = {"{control_planes: 3}": "{control_planes: 3, workers: 1, load_balancer: local}"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("expect: {fact: backend-of, on: w1, changed: within 5s}", None),
+        ("expect: {fact: backend-of, on: w1, value: cp2, reached: within 5s}", None),
+        (
+            "expect: {fact: backend-of, on: w1, value: w1, reached: within 5s}",
+            "backend-of should be a control plane, such as cp1, not w1",
+        ),
+        ("expect: {fact: backend-of, changed: within 5s}", "backend-of needs `on`"),
+        ("expect: {fact: backend, on: cp1, value: down, reached: within 5s}", "only haproxy reports its backends"),
+        ("{inject: hold-static-pod, name: b, on: backend-of w1, with: {pod: etcd}}", None),
+        ("{inject: hold-static-pod, name: b, on: backend-of cp3, with: {pod: etcd}}", None),
+        ("{inject: nothing, name: b, on: backend-of w2}", "write `needs: {workers: 2}`: w2"),
+        ("{inject: nothing, name: b, on: backend-of lb1}", "no such target: backend-of lb1"),
+        ("expect: {probe: ready-from-node, on: w1, ok: within 5s}", None),
+        ("expect: {probe: ready-from-node, ok: within 5s}", "ready-from-node needs `on`: a node"),
+        ("expect: {probe: ready-direct, on: w1, ok: within 5s}", "no such machine or fault: w1"),
+    ],
+)  # fmt: skip
+def test_nodes_with_load_balancers_of_their_own_choose_an_api_server(
+    words: str, said: str | None, tmp_path: Path
+) -> None:
+    found = changed({WAIT: f"  - {words}\n{WAIT}", **ON_NODES}, tmp_path)
+    assert len(found) == (said is not None), found
+    assert said is None or said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "expect: {fact: backend-of, on: cp1, changed: within 5s}",
+            "backend-of needs nodes that choose an API server: add `when: {load_balancer: local}`",
+        ),
+        (
+            "{inject: nothing, name: b, on: backend-of cp1}",
+            "not every lab has nodes that choose an API server; write `needs: {load_balancer: local}`: backend-of cp1",
+        ),
+    ],
+)
+def test_elsewhere_nodes_choose_nothing(words: str, said: str, tmp_path: Path) -> None:
+    (found,) = changed({WAIT: f"  - {words}\n{WAIT}"}, tmp_path)
+    assert said in found
+
+
+def test_a_step_for_such_labs_alone_may_ask_for_the_choice(tmp_path: Path) -> None:
+    step = "expect: {fact: backend-of, on: cp1, changed: within 5s}\n    when: {load_balancer: local}"
+    assert changed({WAIT: f"  - {step}\n{WAIT}"}, tmp_path) == []
+
+
+def test_a_twin_can_change_the_load_balancers_of_all_nodes(tmp_path: Path) -> None:
+    change = {"{replace: {stopped: nothing}}": "{set: {load_balancer: {check: tcp}}}", **ON_NODES}
+    assert changed(change, tmp_path) == []

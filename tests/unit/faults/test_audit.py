@@ -67,3 +67,10 @@ def test_what_the_set_up_keeps_on_a_machine_is_no_leftover(tmp_path: Path) -> No
         ["bash", "-c", f"{loop}done"], capture_output=True, text=True, check=True, timeout=10
     )
     assert done.stdout == f"file {kept}/4f2a-of-a-fault\n"
+
+
+def test_the_load_balancer_of_a_node_is_audited_with_the_node() -> None:
+    site = site_of(FakeGuests(), load_balancer={"kind": "local"})
+    text = script(site, site.lab.machine("cp1"))
+    assert "for name in containerd kubelet haproxy; do" in text
+    assert "balancer configuration" in text

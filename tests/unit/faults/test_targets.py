@@ -216,3 +216,24 @@ def test_a_placeholder_of_a_single_fault_is_a_machine_or_a_role(guests: FakeGues
 def test_a_value_that_is_wrong_once_it_has_an_address_is_refused(guests: FakeGuests) -> None:
     with pytest.raises(BadUsage, match="patch: Extra data"):
         options(guests, {}, script="x", patch="{cp1} {")
+
+
+ON_NODES = {"load_balancer": {"kind": "local"}, "workers": 1}
+
+
+def test_the_control_plane_that_a_node_is_connected_to_is_a_target() -> None:
+    guests = FakeGuests({"^w1: .*show sess": "cp3\n", "^cp1: .*show sess": "10.213.7.11:6443\n"})
+    assert resolve("backend-of w1, backend-of cp1", guests, **ON_NODES) == ["cp3", "cp1"]
+
+
+def test_only_a_node_of_the_lab_is_connected_to_one() -> None:
+    with pytest.raises(BadUsage, match="no such node: w2"):
+        resolve("backend-of w2", FakeGuests(), **ON_NODES)
+    with pytest.raises(LabProblem, match="the kubelet of w1 is connected to no API server"):
+        resolve("backend-of w1", FakeGuests(), **ON_NODES)
+
+
+@pytest.mark.parametrize("target", ["lb", "all-lb", "lb1"])
+def test_where_every_node_has_a_load_balancer_a_node_must_be_named(target: str, guests: FakeGuests) -> None:
+    with pytest.raises(BadUsage, match=f"every node of this lab has a load balancer of its own: {target}"):
+        resolve(target, guests, **ON_NODES)

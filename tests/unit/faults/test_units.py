@@ -13,6 +13,7 @@ from support.site_builder import Shell, heal, inject, site_of
 from halab.errors import BadUsage, TimedOut
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
+from halab.faults.units import full_name
 
 SHOWN = "ActiveState -p UnitFileState -p DropInPaths --value"
 ACTIVE = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
@@ -159,3 +160,8 @@ def test_kube_vip_is_no_service() -> None:
     site = site_of(FakeGuests(), load_balancer={"kind": "kube-vip"})
     with pytest.raises(BadUsage, match="kube-vip is no service, but a static pod: load-balancer"):
         inject(site, "unit", unit="load-balancer", action="stop")
+
+
+def test_the_load_balancer_of_a_node_is_a_unit() -> None:
+    site = site_of(FakeGuests(), load_balancer={"kind": "local"})
+    assert full_name(site, "load-balancer") == "haproxy.service"

@@ -104,6 +104,7 @@ def _number(name: str) -> int:
 
 _ACTS = {
     "halab/hosts": "set up",
+    "# The load balancer of ": "balance",
     r"\njoin=\(kubeadm join ": "join",
     "kubectl --kubeconfig.* drain": "drain",
     "kubeadm reset --force --cri-socket=": "reset",
@@ -471,3 +472,26 @@ def test_a_kept_lab_is_not_scaled(make: Any, monkeypatch: pytest.MonkeyPatch) ->
     world.lab_dir.work.kept.write_text("x")
     with pytest.raises(LabProblem, match="the lab is down and was kept"):
         scaled(world, monkeypatch)
+
+
+def test_the_load_balancers_of_the_nodes_get_new_servers_after_the_joins(make: Any) -> None:
+    world = make(text="name: ha\nprovider: docker\nload_balancer: {kind: local}\n")
+    rescale.rescale(world.lab_dir, FIVE, Recorded())
+    # the new ones need their own before they join
+    first = world.did.index("join on cp4")
+    assert sorted(only(world, "balance")) == sorted(
+        [f"balance on cp{number}" for number in (1, 2, 3, 4, 4, 5, 5)]
+    )
+    assert {line for line in world.did[:first] if line.startswith("balance")} == {
+        "balance on cp4",
+        "balance on cp5",
+    }
+
+
+def test_the_load_balancers_of_the_nodes_lose_a_server_before_it_leaves(make: Any) -> None:
+    world = make(FIVE, text="name: ha\nprovider: docker\nload_balancer: {kind: local}\n")
+    rescale.rescale(world.lab_dir, LabSize(4, 0), Recorded())
+    before = world.did[: world.did.index("reset on cp5")]
+    assert {line for line in before if line.startswith("balance")} == {
+        f"balance on cp{number}" for number in (1, 2, 3, 4)
+    }

@@ -87,3 +87,11 @@ def test_the_status_says_which_load_balancer_has_the_virtual_address() -> None:
     data = pair.as_json()
     assert (data["endpoint"], data["vip_holders"]) == ("10.213.7.100:6443", ["lb2"])
     assert "vip_holders" not in status().as_json()
+
+
+def test_the_status_says_which_api_server_a_node_has_chosen() -> None:
+    lab = lab_of(load_balancer={"kind": "local"}, control_planes=1, workers=1)
+    chosen = replace(status(), lab=lab, choices={"w1": "cp1"})
+    assert chosen.rows()[1] == ("w1", "10.213.7.21", "missing", "haproxy, kubelet uses cp1")
+    assert chosen.as_json()["backends_of"] == {"w1": "cp1"}
+    assert "backends_of" not in status().as_json()

@@ -347,3 +347,12 @@ def test_the_lane_of_a_memory_shows_its_range_and_when_it_was_unknown() -> None:
     ]
     assert strip.note == "90 to 480 MiB"
     assert [bar.kind for bar in strip.bars] == ["fine", "unknown", "fine"]
+
+
+def test_the_api_server_of_a_node_has_the_colours_of_the_control_planes() -> None:
+    read = readings("backend-of", "w1", [(0, "cp2"), (6.8, "cp3")], end=31.0)
+    evidence = replace(MadeRun().evidence(), states=States(read))
+    ((machine, strip),) = of_machines(evidence.history, axis.Scale(0.6, 31.0))
+    assert (machine, strip.name, strip.note) == ("w1", "API server w1", "1 change")
+    assert [bar.kind for bar in strip.bars] == ["leader-2", "leader-3"]
+    assert above(strip.labels) == ["cp3, 1.3s after the fault"]

@@ -352,3 +352,12 @@ def test_the_table_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("COLUMNS", "60")
     text = table.text(judge(MadeRun().evidence()))
     assert max(map(len, text.splitlines())) <= 60
+
+
+def test_the_report_says_that_every_node_has_a_load_balancer(
+    recorded: Callable[[MadeRun], RunFolder],
+) -> None:
+    nodes = tuple(machine for machine in META.machines if machine.role != "lb")
+    folder = recorded(MadeRun(meta=replace(META, machines=nodes, load_balancer=Balancer.LOCAL)))
+    report.render(folder)
+    assert "haproxy on every node, which checks every backend (readyz)" in folder.page.read_text()

@@ -15,7 +15,14 @@ from halab.config.expectation import FactName
 from halab.errors import Unreachable
 from halab.machines.guest_shell import GuestShell
 from halab.scenario.record.events import StateReading
-from halab.scenario.sampler.named_sources import Inside, OfAddresses, VoterCount, endpoints, members
+from halab.scenario.sampler.named_sources import (
+    Inside,
+    NodeChoice,
+    OfAddresses,
+    VoterCount,
+    endpoints,
+    members,
+)
 
 CONTROL_PLANES = {"cp1": "10.1.0.11", "cp2": "10.1.0.12", "cp3": "10.1.0.13"}
 MEMBERS = {
@@ -148,3 +155,22 @@ def test_memory_is_in_mebibytes() -> None:
 def test_a_machine_that_does_not_answer_has_unknown_states(error: Exception, why: str) -> None:
     readings = inside(FakeGuestShell(error))
     assert {(reading.value, reading.detail) for reading in readings} == {(None, why)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "value", "why"),
+    [
+        ("cp2 cp2", "cp2", ""),
+        ("10.1.0.13:6443", "cp3", ""),
+        ("", None, "none"),
+        ("cp1 10.1.0.12:6443", None, "cp1+cp2"),
+        (Unreachable("the connection is cut"), None, "the connection is cut"),
+        (TimeoutError(), None, "timed out"),
+    ],
+)
+def test_a_node_has_chosen_the_api_server_of_its_kubelet(
+    answer: str | Exception, value: str | None, why: str
+) -> None:
+    source = NodeChoice("w1", FakeGuestShell(answer), CONTROL_PLANES, 0.0, 1.0)
+    assert seen(asyncio.run(source.read())) == {"backend-of@w1": (value, why)}
+    source.close()

@@ -13,7 +13,7 @@ from halab.cluster.connection import Server
 from halab.errors import Unreachable
 from halab.scenario.sampler import object_clients
 from halab.scenario.sampler.clients import Reply
-from halab.scenario.sampler.object_clients import Lister, NotAsked, PodStarter, ServiceClient
+from halab.scenario.sampler.object_clients import Lister, NodeClient, NotAsked, PodStarter
 from halab.scenario.sampler.probes import Objects
 
 OBJECTS = Objects("space", 3, "10.96.0.77", "pause:1")
@@ -135,12 +135,19 @@ def test_an_api_without_an_answer_to_the_creation_is_unreachable() -> None:
 )
 def test_what_a_node_sees_of_the_service_is_the_answer(answer: str, reply: Reply) -> None:
     shell = FakeGuestShell(answer)
-    assert asyncio.run(ServiceClient(shell, OBJECTS, 2.0).ask(None)) == reply
-    assert "http://10.96.0.77/health" in shell.asked[0]
+    assert asyncio.run(NodeClient(shell, "http://10.96.0.77/health", 2.0).ask(None)) == reply
+    assert shell.asked[0].endswith(" http://10.96.0.77/health")
     assert "--max-time 1.90" in shell.asked[0]
+
+
+def test_a_node_that_asks_the_api_checks_its_certificate() -> None:
+    shell = FakeGuestShell("200 0")
+    url = "https://api.ha.internal:7445/readyz"
+    assert asyncio.run(NodeClient(shell, url, 2.0, ca="/pki/ca.crt").ask(None)) == Reply(True, "200")
+    assert shell.asked[0].endswith(f"--cacert /pki/ca.crt {url}")
 
 
 @pytest.mark.parametrize("problem", [Unreachable("the connection is cut"), TimeoutError(), ""])
 def test_a_node_that_cannot_be_told_to_ask_says_nothing_about_the_service(problem: Exception | str) -> None:
     with pytest.raises(NotAsked):
-        asyncio.run(ServiceClient(FakeGuestShell(problem), OBJECTS, 2.0).ask(None))
+        asyncio.run(NodeClient(FakeGuestShell(problem), "http://10.96.0.77/health", 2.0).ask(None))

@@ -109,7 +109,7 @@ def test_a_token_takes_the_place_of_the_certificate(tmp_path: Path) -> None:
     administrator, anonymous, etcd = (ssl.create_default_context() for _ in range(3))
     identity = Identity(administrator, anonymous, etcd)
     probe = replace(REFUSED, question=Question.TOKEN)
-    assert identity.server(probe).context is anonymous
+    assert identity.server(probe, 2.0).context is anonymous
     assert request(probe, "space", None) == ("GET", "/apis", b"")
 
 
@@ -125,14 +125,14 @@ def test_a_read_is_of_one_object() -> None:
 
 
 def test_every_question_that_one_request_asks_has_a_request_of_its_own() -> None:
-    own = (Question.POD, Question.SERVICE)
+    own = (Question.POD, Question.SERVICE, Question.FROM_NODE)
     asked = {probe.question for probe in ProbeName if "watch" not in probe.way and probe.question not in own}
     requests = {question: request(replace(REFUSED, question=question), "space", 7) for question in asked}
     assert len(set(requests.values())) == len(asked)
 
 
 @pytest.mark.parametrize(
-    "question", [Question.NEXT_EVENT, Question.STILL_OPEN, Question.POD, Question.SERVICE]
+    "question", [Question.NEXT_EVENT, Question.STILL_OPEN, Question.POD, Question.SERVICE, Question.FROM_NODE]
 )
 def test_a_question_with_a_client_of_its_own_is_not_one_request(question: Question) -> None:
     with pytest.raises(ValueError, match="not one request, but a client of its own"):
@@ -384,3 +384,20 @@ def test_the_process_ends_with_its_input(keys: Path, tmp_path: Path) -> None:
     child.stdin.flush()
     assert child.wait(60) == NOT_WRITTEN
     child.stdin.close()
+
+
+def test_with_load_balancers_on_nodes_clients_have_a_name_and_nodes_ask_their_own() -> None:
+    lab = lab_of(load_balancer={"kind": "local"}, workers=1)
+    asked = probes.probes(lab, [ProbeName.READY_FROM_NODE])
+    outside = {(each.host, each.port) for each in asked if each.machine is None}
+    assert outside == {("api.ha.internal", 6443)}
+    nodes = {
+        each.machine: (each.host, each.port) for each in asked if each.name == ProbeName.READY_FROM_NODE
+    }
+    assert nodes == dict.fromkeys(("cp1", "cp2", "cp3", "w1"), ("api.ha.internal", 7445))
+
+
+def test_elsewhere_a_node_asks_the_load_balancer_of_all() -> None:
+    asked = probes.probes(lab_of(workers=1), [ProbeName.READY_FROM_NODE])
+    found = {(each.host, each.port) for each in asked if each.name == ProbeName.READY_FROM_NODE}
+    assert found == {("10.213.7.10", 6443)}

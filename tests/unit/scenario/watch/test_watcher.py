@@ -126,6 +126,14 @@ def test_a_summary_is_one_line_that_names_the_exceptions() -> None:
     assert change_line(VIEW, LiveChange(61.5, "cp2: off → running")) == "10:16:01  cp2: off → running"
 
 
+def test_a_summary_says_which_api_servers_the_kubelets_use() -> None:
+    live = Live()
+    live.add_readings([StateReading(59.0, 0.1, "backend-of", "w1", "cp2", "")])
+    lab = lab_of(load_balancer={"kind": "local"}, control_planes=1, workers=1)
+    view = LiveScreen(lab, datetime(2026, 11, 23, 10, 15, 0))
+    assert "; API servers of kubelets: cp1 uses unknown, w1 uses cp2; " in summary(view, live, 60)
+
+
 def test_there_is_a_line_for_every_change_and_a_summary_every_five_seconds(capsys: Shown) -> None:
     live = live_lab()
     with watch.in_lines(VIEW) as show:

@@ -1,0 +1,55 @@
+"""The API server that a node has chosen: the one to which its kubelet is connected.
+
+A kubelet is connected to an API server itself, or to the load balancer on its node, which knows the server behind each
+connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from halab.config.kubernetes import API_PORT
+from halab.config.load_balancer import NODE_PORT
+from halab.errors import HalabError, LabProblem
+from halab.machines.guests import Guests, on_all
+from halab.topology.lab import Lab
+
+# Prints a word for each connection of the kubelet: the address of an API server, or the name of HAProxy's server.
+COMMAND = (
+    "{ "
+    f"ss -Htnp state established '( dport = :{NODE_PORT} or dport = :{API_PORT} )'; "
+    "if [ -S /run/haproxy/admin.sock ]; then "
+    "echo 'show sess' | socat -t 1 - unix-connect:/run/haproxy/admin.sock; fi; "
+    "} 2>/dev/null | awk '"
+    f'/"kubelet"/ {{ if ($4 ~ /:{API_PORT}$/) print $4; else mine["src=" $3] = 1 }} '
+    "$3 in mine { for (i = 4; i <= NF; i++) if ($i ~ /^srv=/) print substr($i, 5) }"
+    "'"
+)
+
+
+def parse(output: str, addresses: Mapping[str, str]) -> set[str]:
+    """The control planes that the words of `COMMAND` name. `addresses` are those of the control planes, by name."""
+    names = {f"{address}:{API_PORT}": name for name, address in addresses.items()}
+    return {names.get(word, word) for word in output.split()} & addresses.keys()
+
+
+def all_of(guests: Guests, lab: Lab) -> dict[str, str]:
+    """Node → the control plane that it has chosen; a node without one answer is left out. Empty in most labs."""
+
+    def chosen(node: str) -> str | None:
+        with suppress(HalabError):
+            return of(guests, lab, node)
+        return None
+
+    nodes = [machine.name for machine in lab.nodes] if lab.load_balancer.kind.nodes_choose else []
+    return {node: chosen for node, chosen in on_all(nodes, chosen).items() if chosen}
+
+
+def of(guests: Guests, lab: Lab, node: str) -> str:
+    """The control plane that a node has chosen. Raises LabProblem if there is none, or more than one."""
+    addresses = {machine.name: str(machine.address) for machine in lab.control_planes}
+    found = sorted(parse(guests.run(node, COMMAND).output, addresses))
+    if len(found) != 1:
+        raise LabProblem(f"the kubelet of {node} is connected to {' and '.join(found) or 'no API server'}")
+    return found[0]
