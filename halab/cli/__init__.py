@@ -41,6 +41,7 @@ _COMMANDS = {
     "compare": "compare",
     "bugs": "bugs",
     "drill": "drill",
+    "gameday": "gameday",
     "watch": "watch",
     "serve": "serve",
     "faults": "fault",

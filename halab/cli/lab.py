@@ -51,9 +51,9 @@ def init_command(file: Path, force: bool) -> None:
 
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice(["lab", "scenario", "drill"]))
+@click.argument("kind", type=click.Choice(["lab", "scenario", "drill", "game-day"]))
 def schema_command(kind: str) -> None:
-    """Print the JSON Schema of lab files, scenario files or drill files.
+    """Print the JSON Schema of lab files, scenario files, drill files or game day files.
 
     \b
     Example:
@@ -61,7 +61,12 @@ def schema_command(kind: str) -> None:
     """
     from halab.config import schema
 
-    schemas = {"lab": schema.lab_schema, "scenario": schema.scenario_schema, "drill": schema.drill_schema}
+    schemas = {
+        "lab": schema.lab_schema,
+        "scenario": schema.scenario_schema,
+        "drill": schema.drill_schema,
+        "game-day": schema.game_day_schema,
+    }
     echo_raw(schemas[kind](), nl=False)
 
 
@@ -226,6 +231,8 @@ def status_command(file: Path, as_json: bool) -> int:
             echo(line)
         if status.drill_is_on:
             echo("a drill is on (see `halab drill status`)")
+        if status.game_day_is_on:
+            echo("a game day is on: open faults are not shown (`halab gameday heal` heals them)")
         for fault in in_words(status.open_faults):
             echo(f"a fault is open: {fault} (heal it with `halab heal`)")
         for line in status.missing:

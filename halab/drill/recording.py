@@ -16,11 +16,11 @@ from halab.lifecycle import access
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
+from halab.permit import Permit
 from halab.scenario.record.outage import Samples, figures
 from halab.scenario.record.timeline import SampleReader
 from halab.scenario.sampler import launcher
 from halab.scenario.sampler.launcher import SamplerConfig
-from halab.scenario.sampler.permit import Permit
 
 # Enough for people, and a tenth of what a run asks: a learner works for an hour, and the lab has better things to do.
 _RATE_HERTZ = 2.0

@@ -14,6 +14,7 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
 from halab.machines.provider import MachineInfo
+from halab.permit import Permit
 from halab.topology.lab import Lab
 
 
@@ -27,6 +28,8 @@ class Status:
     drill_is_on: bool = False
     # node → the control plane whose API server its kubelet is connected to
     choices: Mapping[str, str] = field(default_factory=dict)
+    # so are the breaks of a game day
+    game_day_is_on: bool = False
 
     @property
     def steady(self) -> bool:
@@ -66,6 +69,7 @@ class Status:
             "missing": list(self.missing),
             "open_faults": [str(fault) for fault in self.open_faults],
             "drill_is_on": self.drill_is_on,
+            "game_day_is_on": self.game_day_is_on,
             "etcd": str(self.lab.etcd_topology),
             "members": list(self.seen.members),
             "leaders": self.seen.leaders,
@@ -133,5 +137,7 @@ def read_status(lab_dir: LabDir) -> Status:
             seen = observe(access.guests(lab_dir), api, lab)
         choices = node_choice.all_of(access.guests(lab_dir), lab)
     drill_is_on = lab_dir.work.attempt.exists()
-    open_faults = [] if drill_is_on else Journal(lab_dir.work.journal).open_faults()
-    return Status(lab, machines, seen, tuple(open_faults), drill_is_on, choices)
+    game_day_is_on = Permit(lab_dir.work.game_day_permit).is_held
+    is_secret = drill_is_on or game_day_is_on
+    open_faults = [] if is_secret else Journal(lab_dir.work.journal).open_faults()
+    return Status(lab, machines, seen, tuple(open_faults), drill_is_on, choices, game_day_is_on)

@@ -119,6 +119,16 @@ class Work:
         """The drills that have ended, one line each. It stays with the recorded runs."""
         return self.runs / "drills.jsonl"
 
+    @property
+    def game_day(self) -> Path:
+        """What the game day that is on needs: its permit, and what people tell it."""
+        return self.path / "game-day"
+
+    @property
+    def game_day_permit(self) -> Path:
+        """Held by the process of a game day for as long as it lasts."""
+        return self.game_day / "permit"
+
     def of_vagrant(self, machine: str, provider: str = "libvirt") -> Path:
         """The folder of Vagrant's files about a machine."""
         return self.path / ".vagrant" / "machines" / machine / provider

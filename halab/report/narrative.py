@@ -68,6 +68,10 @@ def _sentence(what: events.Event) -> str:
             return f"asked the etcd members for their keys at revision {revision}: {counts}"
         case events.Audit(leftovers=leftovers):
             return f"leftovers on the machines: {'; '.join(leftovers) or 'none'}"
+        case events.Note(by=by, text=text):
+            return f"{by}: {text}" if by else text
+        case events.Stopped(why=why):
+            return f"stop: {why}"
         case events.RunInterrupted(signal=signal):
             return f"interrupted by {signal}"
         case events.Error(what=text):

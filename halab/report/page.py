@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from halab import templates
 from halab.config.quantities import format_duration
-from halab.report import changes, narrative, wording
+from halab.report import changes, game_day, narrative, wording
 from halab.report.drawing import draw
 from halab.scenario.record.folder import Evidence, Meta
 from halab.scenario.record.lanes import Lane
@@ -61,6 +61,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],
         good_lanes=[lane for lane in lanes if not (lane.failed or lane.unsampled_seconds)],
         impacts=[impact for impact in result.impacts if impact.lane.machine is None],
+        log=game_day.log(evidence) if evidence.meta.is_game_day else [],
         narrative=narrative.narrative(evidence),
         versions=wording.versions(evidence.meta),
         balancer=_balancer(evidence.meta),

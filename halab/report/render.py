@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from halab.files import replace
-from halab.report import junit, page
+from halab.report import game_day, junit, page
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.result import Result
 from halab.scenario.verdict.verdict import judge
 
 
 def render(folder: RunFolder) -> Result:
-    """Judge a run from its folder alone, and write result.json, junit.xml and report.html."""
+    """Judge a run from its folder alone, and write result.json, junit.xml and report.html.
+
+    A game day also gets its log.
+    """
     evidence = folder.read()
     result = judge(evidence)
     replace(folder.result, result.to_json())
     replace(folder.junit, junit.text(result))
+    if evidence.meta.is_game_day:
+        replace(folder.log, game_day.to_json(evidence))
     replace(folder.page, page.html(result, evidence, logs=_logs(folder)))
     return result
 

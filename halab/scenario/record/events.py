@@ -241,6 +241,24 @@ class Skipped(Event):
 
 
 @dataclass(frozen=True)
+class Note(Event):
+    """Somebody said or asked something during a game day. `wall` is when (ISO 8601): it may be recorded later."""
+
+    event = "note"
+    by: str
+    text: str
+    wall: str
+
+
+@dataclass(frozen=True)
+class Stopped(Event):
+    """A stop condition of a game day came true: everything is healed next."""
+
+    event = "stopped"
+    why: str
+
+
+@dataclass(frozen=True)
 class RunInterrupted(Event):
     event = "interrupted"
     signal: str
@@ -262,7 +280,7 @@ EVENTS: dict[str, type[Event]] = {
     for kind in (
         RunStarted, LabSet, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
         HealFailed, FaultRefused, JoinEnded, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
-        Ledger, Members, Audit, Checks, Skipped, RunInterrupted, Error, RunEnded,
+        Ledger, Members, Audit, Checks, Skipped, Note, Stopped, RunInterrupted, Error, RunEnded,
     )
 }  # fmt: skip
 

@@ -65,6 +65,7 @@ class Meta:
     halab: str = ""
     revision: str | None = None
     tunnel: str | None = None
+    is_game_day: bool = False
     schema: int = SCHEMA
 
     @property
@@ -204,6 +205,11 @@ class RunFolder:
     @property
     def junit(self) -> Path:
         return self.path / "junit.xml"
+
+    @property
+    def log(self) -> Path:
+        """The log of a game day: who did what when, and what clients saw."""
+        return self.path / "log.json"
 
     @property
     def page(self) -> Path:

@@ -24,7 +24,8 @@ class Script:
     """A scenario with its files as they were when they were read.
 
     `checks` are the paths in `check_files` of the testinfra files that the scenario names. `check_files` also has the
-    Python files beside them. `texts` are the texts of the files that options of faults name, by path.
+    Python files beside them. `texts` are the texts of the files that options of faults name, by path. A game day is
+    played and judged as a scenario.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Script:
     checks: tuple[str, ...] = ()
     check_files: Mapping[str, bytes] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    is_game_day: bool = False
 
     @property
     def is_own(self) -> bool:

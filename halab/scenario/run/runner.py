@@ -38,6 +38,7 @@ from halab.scenario.run import checks, duration, facts, joiner, ledger, probe_ob
 from halab.scenario.run.injector import Injector
 from halab.scenario.run.observer import Observer
 from halab.scenario.sampler import launcher
+from halab.scenario.sampler.launcher import SamplerConfig
 from halab.scenario.sampler.probes import Objects
 
 
@@ -94,12 +95,16 @@ class ScenarioRun:
                 raise
 
     def _play(self) -> None:
-        lacking = self._scenario.lacking_in(self._setting, FAULTS)
+        lacking = self._lacking()
         if lacking:
             self._timeline.add(events.Skipped("; ".join(lacking)))
             return
         with ExitStack() as undo:
             self._look_back(self._observe(undo))
+
+    def _lacking(self) -> Sequence[str]:
+        """Why this lab cannot run it; empty if it can."""
+        return self._scenario.lacking_in(self._setting, FAULTS)
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -263,9 +268,8 @@ class ScenarioRun:
             clock=self._site.clock, progress=context.progress,
         )  # fmt: skip
 
-    @contextmanager
-    def _sampling(self, namespace: str, objects: Objects) -> Iterator[None]:
-        config = launcher.sampler_config(
+    def _sampler_config(self, namespace: str, objects: Objects) -> SamplerConfig:
+        return launcher.sampler_config(
             self._lab, self._context.credentials, self._scenario.named_probes,
             origin=self._timeline.origin,
             samples=self._folder.samples,
@@ -277,6 +281,10 @@ class ScenarioRun:
             options=self._scenario.probes,
             tunnel=self._context.api.tunnel,
         )  # fmt: skip
+
+    @contextmanager
+    def _sampling(self, namespace: str, objects: Objects) -> Iterator[None]:
+        config = self._sampler_config(namespace, objects)
         with launcher.sampling(config, self._folder.logs / "sampler.log") as still_sampled:
             self._observer.still_sampled = still_sampled
             self._sampled_since = self._timeline.add(events.SamplerStarted()).t

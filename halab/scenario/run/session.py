@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from halab.config.lab import ProviderKind
 from halab.config.lab_traits import LabTraits
 from halab.config.load_balancer import BackendCheck
 from halab.config.loading import nearest
+from halab.config.scenario import Scenario
 from halab.errors import BadUsage, HalabError, LabProblem, afterwards
 from halab.faults import capabilities, injection
 from halab.faults.capabilities import Capabilities
@@ -111,8 +112,18 @@ class Session:
                     folder.configuration.mkdir(mode=0o700, exist_ok=True)
                     (folder.configuration / copy).write_text(text)
 
-    def play(self, script: Script, folder: RunFolder, *, twin: bool = False) -> None:
-        """Run a scenario and record it in its folder, with logs. Raises only errors that end halab."""
+    def play(
+        self,
+        script: Script,
+        folder: RunFolder,
+        *,
+        twin: bool = False,
+        run: Callable[[Scenario, LabTraits, RunFolder, RunContext], ScenarioRun] = ScenarioRun,
+    ) -> None:
+        """Run a scenario and record it in its folder, with logs. Raises only errors that end halab.
+
+        `run` makes the object that takes its steps.
+        """
         since = datetime.now().astimezone()
         meta = self._meta(script, since.isoformat(timespec="seconds"), twin)
         scenario = script.scenario.losing() if twin else script.scenario
@@ -134,7 +145,7 @@ class Session:
                 logs.collect(self.site.guests, self.lab, folder.logs, since)
 
         with afterwards(collect):
-            ScenarioRun(scenario, self.setting(meta), folder, context).play(started)
+            run(scenario, self.setting(meta), folder, context).play(started)
 
     def setting(self, meta: Meta) -> LabTraits:
         """The traits of the lab, with the reasons for missing capabilities."""
@@ -176,13 +187,16 @@ class Session:
             halab=__version__,
             revision=_revision(),
             tunnel=str(remote) if remote else None,
+            is_game_day=script.is_game_day,
         )
 
 
 @contextmanager
-def opened(lab_dir: LabDir, progress: Progress, *, seed: int | None = None) -> Iterator[Session]:
-    """Lock the lab for a session, so that no other command changes it."""
-    with labs.locked(lab_dir, f"run, process {os.getpid()}"):
+def opened(
+    lab_dir: LabDir, progress: Progress, *, seed: int | None = None, doing: str = "run"
+) -> Iterator[Session]:
+    """Lock the lab for a session, so that no other command changes it. `doing` tells them what the lab is used for."""
+    with labs.locked(lab_dir, f"{doing}, process {os.getpid()}"):
         lab = labs.existing(lab_dir)
         open_faults = Journal(lab_dir.work.journal).open_faults()
         if open_faults:

@@ -27,6 +27,7 @@ from halab.config.probe import Question, Way
 from halab.errors import HostProblem, TunnelLost, Unreachable
 from halab.machines.guest_shell import GuestShell
 from halab.machines.guests import SshGuests
+from halab.permit import Permit
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
@@ -41,7 +42,6 @@ from halab.scenario.sampler.named_sources import (
     VoterCount,
 )
 from halab.scenario.sampler.object_clients import SERVICE_PATH, Lister, NodeClient, NotAsked, PodStarter
-from halab.scenario.sampler.permit import Permit
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
 from halab.scenario.sampler.stalls import Pulse

@@ -141,6 +141,13 @@ def audit(history: History) -> Iterator[PromiseOutcome]:
         )
 
 
+def stops(history: History) -> Iterator[PromiseOutcome]:
+    """The stop condition of a game day that came true."""
+    for t, stopped in history.events(events.Stopped):
+        promise = "no stop condition comes true"
+        yield PromiseOutcome(PromiseKind.RUN, "stop", promise, stopped.why, PromiseStatus.BROKEN, at=t)
+
+
 def refusals(history: History) -> Iterator[PromiseOutcome]:
     """Faults that this lab does not support: the run ended at the first one."""
     for t, refused in history.events(events.FaultRefused):

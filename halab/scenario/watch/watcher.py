@@ -21,6 +21,7 @@ from halab.faults.journal import Journal
 from halab.lifecycle import access, providers
 from halab.lifecycle.lab import LabDir
 from halab.machines.power import Power
+from halab.permit import Permit
 from halab.progress import Quiet
 from halab.scenario.record.timeline import SampleReader, StateReader
 from halab.scenario.run import ledger, probe_objects
@@ -91,8 +92,8 @@ def watching(
             live.add_readings(states.new())
             t = time.monotonic() - origin
             live.see_machines(t, powers.states)
-            # the break of a drill is a secret
-            is_secret = lab_dir.work.attempt.exists()
+            # the breaks of drills and game days are secrets
+            is_secret = lab_dir.work.attempt.exists() or Permit(lab_dir.work.game_day_permit).is_held
             live.see_faults(t, [] if is_secret else [str(entry) for entry in journal.open_faults()])
 
         yield refresh

@@ -41,6 +41,8 @@ EVERY: list[Event] = [
     events.Audit(("qdisc tbf on eth1 of cp1",)),
     events.Checks(1, 2, None),
     events.Skipped("one control plane"),
+    events.Note("anna", "cp2 hangs", "2026-11-23T10:15:28+01:00"),
+    events.Stopped("an outage"),
     events.RunInterrupted("SIGTERM"),
     events.Error("boom"),
     events.RunEnded(),

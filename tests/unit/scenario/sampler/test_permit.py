@@ -12,9 +12,9 @@ from support.fakes import lab_of
 from halab import process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster.api import Credentials
+from halab.permit import Permit
 from halab.scenario.sampler import launcher
 from halab.scenario.sampler.launcher import SamplerConfig
-from halab.scenario.sampler.permit import Permit
 
 
 def test_one_process_holds_a_permit_and_it_ends_with_the_file(tmp_path: Path) -> None:

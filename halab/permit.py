@@ -1,6 +1,7 @@
-"""The permit of a sampler that runs in the background: it ends when the file is gone, whoever removed it.
+"""A permit: a file that at most one process holds, for as long as it runs.
 
-So nobody has to know its process: the end of a drill, `down`, or the removal of the lab's folder ends it.
+A sampler in the background has one. It ends when the file is gone, whoever removed it, so nobody has to know its
+process: the end of a drill, `down`, or the removal of the lab's folder ends it. A game day holds one while it is on.
 """
 
 from __future__ import annotations

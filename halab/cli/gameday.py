@@ -1,0 +1,241 @@
+"""`halab gameday`: several breaks while a team works on the lab, and a report for the debrief."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from halab.cli.console import echo
+from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
+
+if TYPE_CHECKING:
+    from halab.gameday.book import Kind
+    from halab.gameday.library import GameDayScript
+
+_PLAY = "play"
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Use this seed for the breaks, their times and random targets.",
+)
+by_option = click.option("--by", metavar="NAME", help="Use this name instead of that of the user.")
+
+
+class _GameDayGroup(CommandGroup):
+    """`halab gameday FILE` is short for `halab gameday play FILE`."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, _PLAY if self._is_file(cmd_name) else cmd_name)
+
+    def _is_file(self, word: str) -> bool:
+        return word not in self.commands and ("." in word or "/" in word)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self._is_file(args[0]):
+            return _PLAY, self.commands[_PLAY], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group("gameday", cls=_GameDayGroup)
+def gameday_command() -> None:
+    """Run several breaks while a team works on the lab, and write a report for the debrief.
+
+    A game day is a file: breaks at their times or drawn by a seed, and conditions that stop it. While it is on, the
+    team looks and repairs with `halab status`, `halab ssh` and `halab kubectl`; open faults are not shown. `halab
+    gameday FILE` is short for `halab gameday play FILE`.
+
+    \b
+    Example:
+      halab gameday check storm.yml --seed 7
+      halab gameday storm.yml --seed 7
+      halab gameday note "cp2 looks dead, I restart etcd there"
+    """
+
+
+@gameday_command.command(_PLAY)
+@file_option
+@click.argument("day", metavar="FILE", type=click.Path(path_type=Path))
+@seed_option
+@json_option
+def play(file: Path, day: Path, seed: int | None, as_json: bool) -> int:
+    """Run a game day to its end, heal everything, and report what clients saw.
+
+    Halab heals each break at its time, unless the team has done so. If an outage is longer than its bound, or an
+    acknowledged write is lost, halab heals everything at once, and the game day has failed. Ctrl-C heals everything,
+    too. Exit code: 0 passed, 1 failed, 3 error, or this lab cannot play it, 130 interrupted.
+
+    \b
+    Example:
+      halab gameday play storm.yml
+      halab gameday play storm.yml --seed 7 --json
+    """
+    from halab.cli.console import progress
+    from halab.cli.fault import print_open_faults
+    from halab.cli.verdicts import as_data, exit_code, print_result
+    from halab.gameday import library
+    from halab.gameday.play import play as play_it
+    from halab.scenario.record.folder import RunFolder
+    from halab.scenario.verdict.result import Result
+
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    found, lab_dir = library.find(day, seed), lab_dir_of(file)
+
+    def show(folder: RunFolder, result: Result) -> None:
+        if as_json:
+            print_json({**as_data(folder, result), "log": _log_of(folder)})
+        else:
+            print_result(folder, result)
+
+    for line in _announced(found, seed):
+        echo(line, err=True)
+    try:
+        result = play_it(lab_dir, found, progress(), seed=seed, on_result=show)
+    except KeyboardInterrupt:
+        print_open_faults(lab_dir)
+        raise
+    return exit_code([str(result.verdict)])
+
+
+@gameday_command.command("check")
+@click.argument("day", metavar="FILE", type=click.Path(path_type=Path))
+@seed_option
+@json_option
+def check(day: Path, seed: int | None, as_json: bool) -> None:
+    """Check a game day file, and print what a seed makes of it. No lab is needed.
+
+    \b
+    Example:
+      halab gameday check storm.yml --seed 7
+    """
+    from halab.cli.console import table
+    from halab.config.quantities import format_duration
+    from halab.gameday import library
+
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    found = library.find(day, seed)
+    if as_json:
+        print_json(_as_data(found, seed))
+        return
+    for line in _announced(found, seed):
+        echo(line)
+    table(
+        ["BREAK", "BEGINS AFTER", "HEALED AFTER", "FAULTS"],
+        [
+            (
+                planned.name,
+                format_duration(planned.begins) or "0s",
+                "the end" if planned.healed is None else format_duration(planned.healed),
+                ", ".join(f"{each.step.fault} on {each.step.target}" for each in planned.injects),
+            )
+            for planned in sorted(found.plan.breaks, key=lambda planned: planned.begins)
+        ],
+    )
+
+
+@gameday_command.command("note")
+@file_option
+@click.argument("text", nargs=-1, required=True)
+@by_option
+def note(file: Path, text: tuple[str, ...], by: str | None) -> None:
+    """Write a note into the log of the game day that is on, with your name and the time.
+
+    \b
+    Example:
+      halab gameday note "the balancer has two backends"
+      halab gameday note --by anna "I call the storage team"
+    """
+    from halab.gameday.book import Kind
+
+    _tell(file, Kind.NOTE, " ".join(text), by)
+
+
+@gameday_command.command("heal")
+@file_option
+@click.argument("name", required=False, default="")
+@by_option
+def heal(file: Path, name: str, by: str | None) -> None:
+    """Heal all open breaks of the game day that is on, or the one with this name.
+
+    The log says who asked. The game day does it within a second, or when its present step has ended.
+
+    \b
+    Example:
+      halab gameday heal
+      halab gameday heal slow-disk
+    """
+    from halab.gameday.book import Kind
+
+    _tell(file, Kind.HEAL, name, by)
+
+
+@gameday_command.command("end")
+@file_option
+@by_option
+def end(file: Path, by: str | None) -> None:
+    """End the game day that is on before its time: everything is healed, and the report is written.
+
+    \b
+    Example:
+      halab gameday end
+    """
+    from halab.gameday.book import Kind
+
+    _tell(file, Kind.END, "", by)
+
+
+def _tell(file: Path, kind: Kind, text: str, by: str | None) -> None:
+    from halab.gameday import book
+
+    entry = book.write(lab_dir_of(file).work, kind, text, by)
+    echo(f"{entry.wall[11:19]} {entry.by}: {f'{kind} {entry.text}'.strip()}", err=True)
+
+
+def _announced(found: GameDayScript, seed: int) -> Iterator[str]:
+    """What the trainer reads before it begins: never which breaks, because the team may see the terminal."""
+    from halab.config.quantities import format_duration
+
+    breaks, stop = len(found.plan.breaks), found.day.stop
+    outages = ", ".join(f"{probe} {format_duration(bound)}" for probe, bound in stop.outage.items())
+    lost = ", or a lost acknowledged write" if stop.lost_write else ""
+    counted = f"{breaks} {'break' if breaks == 1 else 'breaks'}"
+    yield f"{found.day.title}: {counted} in {format_duration(found.day.lasts)}, seed {seed}"
+    yield f"what stops it: an outage longer than {outages}{lost}"
+
+
+def _as_data(found: GameDayScript, seed: int) -> dict[str, Any]:
+    return {
+        "title": found.day.title,
+        "seed": seed,
+        "lasts": found.plan.lasts,
+        "breaks": [
+            {
+                "name": planned.name,
+                "begins": planned.begins,
+                "healed": planned.healed,
+                "faults": [
+                    {"at": each.at, "name": each.step.name, "fault": each.step.fault, "on": each.step.target}
+                    for each in planned.injects
+                ],
+            }
+            for planned in found.plan.breaks
+        ],
+        "stop": {
+            "outage": {str(probe): bound for probe, bound in found.day.stop.outage.items()},
+            "lost_write": found.day.stop.lost_write,
+        },
+    }
+
+
+def _log_of(folder: Any) -> Any:
+    import json
+
+    try:
+        return json.loads(folder.log.read_text())["log"]
+    except (OSError, ValueError, LookupError):
+        return []

@@ -1,0 +1,126 @@
+"""What people tell the game day that is on: notes, and requests to heal or to end. One file, which only grows."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from halab import files
+from halab.errors import HostProblem, LabProblem
+from halab.machines.work import Work
+from halab.permit import Permit
+from halab.printable import printable
+
+_MOST_CHARACTERS = 500
+
+
+class Kind(StrEnum):
+    NOTE = "note"
+    HEAL = "heal"
+    END = "end"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that somebody told it. `wall` is when (ISO 8601); `text` is a note, or the name of a break."""
+
+    kind: Kind
+    by: str
+    wall: str
+    text: str = ""
+
+
+def is_on(work: Work) -> bool:
+    return Permit(work.game_day_permit).is_held
+
+
+@contextmanager
+def opened(work: Work) -> Iterator[Reader]:
+    """Begin the book of a game day: from now on, others can write into it. The caller holds the lab's lock."""
+    work.game_day.mkdir(mode=0o700, exist_ok=True)
+    book, permit = _book(work), Permit(work.game_day_permit)
+    book.unlink(missing_ok=True)
+    permit.grant()
+    if not permit.take():
+        raise HostProblem(f"cannot lock {work.game_day_permit}")
+    try:
+        yield Reader(book)
+    finally:
+        permit.end()
+        shutil.rmtree(work.game_day, ignore_errors=True)
+
+
+def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entry:
+    """Tell something to the game day that is on. `by` is who says it, mostly the user.
+
+    Raises LabProblem if none is on.
+    """
+    if not is_on(work):
+        raise LabProblem("no game day is on in this lab", hint="`halab gameday FILE` begins one")
+    entry = Entry(
+        kind, _line(by or _user()), datetime.now().astimezone().isoformat("T", "seconds"), _line(text)
+    )
+    try:
+        # one write to a file that is only appended to: people may write at the same time
+        descriptor = os.open(_book(work), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, (json.dumps(asdict(entry)) + "\n").encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise HostProblem(
+            f"cannot write {_book(work)}: {error.strerror}", hint=files.write_hint(error)
+        ) from error
+    return entry
+
+
+class Reader:
+    """Reads what is new in the book."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def new(self) -> list[Entry]:
+        try:
+            content = files.read(self._path, files.RECORD_BYTES)[self._read :]
+        except FileNotFoundError:
+            return []
+        complete = content[: content.rfind(b"\n") + 1]
+        self._read += len(complete)
+        return [_entry(line) for line in complete.splitlines()]
+
+
+def _entry(line: bytes) -> Entry:
+    try:
+        values = json.loads(line)
+        return Entry(Kind(values["kind"]), str(values["by"]), str(values["wall"]), str(values["text"]))
+    except (ValueError, TypeError, LookupError):
+        # somebody wrote into the file by hand: keep what it says
+        now = datetime.now().astimezone().isoformat("T", "seconds")
+        return Entry(Kind.NOTE, "", now, _line(line.decode(errors="replace")))
+
+
+def _line(text: str) -> str:
+    """A text in one line that any terminal can show."""
+    return printable(" ".join(text.split()))[:_MOST_CHARACTERS]
+
+
+def _book(work: Work) -> Path:
+    return work.game_day / "book.jsonl"
+
+
+def _user() -> str:
+    """The user's name; with sudo, that of the user who called it."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

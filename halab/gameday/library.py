@@ -1,0 +1,206 @@
+"""Read game day files: check them, let the seed choose, and turn them into a scenario and a plan."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from halab.config import loading, yaml_text
+from halab.config.fault_facts import NOTHING
+from halab.config.fault_rules import Finding, KnownFaults
+from halab.config.fault_spec import is_path, with_texts
+from halab.config.game_day import WHOLE, Break, GameDay
+from halab.config.quantities import format_duration
+from halab.config.scenario import Scenario
+from halab.config.step import AnyStep, Heal, Inject, Join, Wait
+from halab.errors import BadFile, HalabError
+from halab.faults.catalogue import FAULTS
+from halab.gameday.plan import Plan, PlannedBreak, PlannedInject
+from halab.scenario.run import library
+from halab.scenario.run.library import Script
+
+# The usual name of its copy in the folder of the run.
+COPY = "game-day.yml"
+
+
+@dataclass(frozen=True)
+class GameDayScript:
+    """A game day with what the seed chose. `script` is the same as a scenario, for the record and the verdict."""
+
+    day: GameDay
+    plan: Plan
+    script: Script
+    content: bytes
+
+
+def find(path: Path, seed: int) -> GameDayScript:
+    """Read a game day file. Raises BadUsage if it cannot be read, and BadFile with all problems."""
+    written = loading.read(path, GameDay)
+    day = written.value
+    scenarios, unreadable = _scenarios(day, path.parent)
+    texts = dict(_texts(day, path.parent))
+    problems = [
+        written.problem(where, what) for where, what in [*unreadable, *_findings(day, scenarios, texts)]
+    ]
+    if problems:
+        raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
+    plan = Plan(day.lasts, tuple(_chosen(day, scenarios, texts, seed)))
+    content = yaml_text.dump(day.as_scenario([_as_step(each.step) for each in plan.injects]))
+    scenario = loading.loads(content, str(path), Scenario)
+    script = Script(path.stem, path, scenario, content.encode(), is_game_day=True)
+    return GameDayScript(day, plan, script, written.content)
+
+
+def _scenarios(day: GameDay, folder: Path) -> tuple[dict[str, Script], list[Finding]]:
+    """The scenarios that breaks name, by their names as written. A path is relative to the file."""
+    found: dict[str, Script] = {}
+    problems: list[Finding] = []
+    for index, each in enumerate(day.breaks):
+        if each.scenario is None or each.scenario in found:
+            continue
+        is_own = each.scenario.endswith((".yml", ".yaml")) or "/" in each.scenario
+        try:
+            found[each.scenario] = library.find(str(folder / each.scenario) if is_own else each.scenario)
+        except HalabError as error:
+            problems.append((("breaks", index, "scenario"), error.message))
+    return found, problems
+
+
+def _texts(day: GameDay, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files that options of faults name, by path as written, with their texts. Missing ones are left out."""
+    for each in day.breaks:
+        for step in each.steps or ():
+            if not isinstance(step, Inject) or step.fault not in FAULTS:
+                continue
+            for name, value in step.arguments.items():
+                option = FAULTS[step.fault].options.get(name)
+                if option and option.is_text and is_path(value) and (folder / value).is_file():
+                    yield value, loading.text_of(folder / value)
+
+
+def _findings(day: GameDay, scenarios: Mapping[str, Script], texts: Mapping[str, str]) -> Iterator[Finding]:
+    known = KnownFaults(FAULTS, day.needs, texts)
+    if not day.needs.condition.versions:
+        yield ("needs", "kubernetes"), f"halab has no Kubernetes version {day.needs.kubernetes}"
+    if day.draw and day.draw > len(day.breaks):
+        yield ("draw",), f"is more than the number of breaks: {len(day.breaks)}"
+    for probe, bound in day.stop.outage.items():
+        where = ("stop", "outage", str(probe))
+        if probe.is_direct:
+            yield where, "asks single machines: name a probe of the load balancer"
+        if bound >= day.lasts:
+            yield where, "no outage can be longer than the game day: choose a bound below `lasts`"
+    names: dict[str, int] = {}
+    faults: dict[str, int] = {WHOLE: -1}
+    for index, each in enumerate(day.breaks):
+        path = ("breaks", index)
+        yield from ((path, what) for what in _form(day, each))
+        if each.steps is not None:
+            yield from _steps((*path, "steps"), each.steps, known, texts)
+        elif each.scenario in scenarios and not _faults(each, scenarios):
+            yield (*path, "scenario"), f"has no step inject before its first heal: {each.scenario}"
+        for step in _faults(each, scenarios):
+            yield from ((path, what) for what in _name_problem("fault", step.name, faults, index))
+        yield from ((path, what) for what in _name_problem("name", _name(each, index), names, index))
+
+
+def _name_problem(what: str, name: str, seen: dict[str, int], index: int) -> Iterator[str]:
+    earlier = seen.setdefault(name, index)
+    if earlier == -1:
+        yield f"{name} is reserved: choose another name"
+    elif earlier != index:
+        change = (
+            "write its steps into this file, with another `name`" if what == "fault" else "give it a `name`"
+        )
+        yield f"the {what} {name} is also in entry {earlier + 1} of breaks: {change}"
+
+
+def _form(day: GameDay, each: Break) -> Iterator[str]:
+    if len(each.sources) != 1:
+        yield "needs exactly one of scenario or steps"
+    if len(each.times) != 1:
+        yield "needs exactly one of at or between"
+    first, last = each.window
+    if first > last:
+        yield f"`between` should go from the earlier to the later time, not from {format_duration(first)}"
+    if last >= day.lasts:
+        yield f"begins when the game day is over, after {format_duration(day.lasts)}"
+
+
+def _steps(
+    path: tuple[str | int, ...], steps: Sequence[AnyStep], known: KnownFaults, texts: Mapping[str, str]
+) -> Iterator[Finding]:
+    if not any(isinstance(step, Inject) for step in steps):
+        yield path, "no step injects a fault"
+    for index, step in enumerate(steps):
+        where = (*path, index)
+        if isinstance(step, Inject):
+            # the same name in another break is reported with its entry
+            known.injected.pop(step.name, None)
+            yield from known.inject(where, index, step)
+            yield from _unreadable(where, step, texts)
+        elif not isinstance(step, Wait):
+            yield where, "a break has only the steps inject and wait: `heal_after` says when it is healed"
+
+
+def _unreadable(where: tuple[str | int, ...], step: Inject, texts: Mapping[str, str]) -> Iterator[Finding]:
+    for name, value in step.arguments.items():
+        option = FAULTS[step.fault].options.get(name) if step.fault in FAULTS else None
+        if option and option.is_text and is_path(value) and value not in texts:
+            yield (*where, "with", name), f"no such file: {value}"
+
+
+def _faults(each: Break, scenarios: Mapping[str, Script]) -> list[Inject]:
+    return [step for _, step in _timed(each, scenarios)]
+
+
+def _timed(each: Break, scenarios: Mapping[str, Script]) -> Iterator[tuple[float, Inject]]:
+    """The faults of a break, with the seconds after its begin."""
+    steps: Sequence[AnyStep] = each.steps or ()
+    if each.scenario is not None and each.scenario in scenarios:
+        steps = scenarios[each.scenario].scenario.steps
+    seconds = 0.0
+    for step in steps:
+        if isinstance(step, Heal | Join):
+            return
+        if isinstance(step, Wait):
+            seconds += step.seconds
+        elif isinstance(step, Inject):
+            yield seconds, step
+
+
+def _chosen(
+    day: GameDay, scenarios: Mapping[str, Script], texts: Mapping[str, str], seed: int
+) -> Iterator[PlannedBreak]:
+    """What the seed chose: which breaks, and when. A break has its time whichever others are drawn."""
+    rng = random.Random(seed)
+    begins = [float(round(rng.uniform(*each.window))) for each in day.breaks]
+    count = len(day.breaks)
+    for index in sorted(rng.sample(range(count), day.draw or count)):
+        each, begin = day.breaks[index], begins[index]
+        script = scenarios.get(each.scenario or "")
+        injects = [
+            PlannedInject(begin + after, _with_texts(step, script.texts if script else texts))
+            for after, step in _timed(each, scenarios)
+        ]
+        needs = (script.scenario,) if script else ()
+        healed = None if each.heal_after is None else begin + each.heal_after
+        yield PlannedBreak(_name(each, index), begin, healed, tuple(injects), needs)
+
+
+def _with_texts(step: Inject, texts: Mapping[str, str]) -> Inject:
+    if step.fault == NOTHING:
+        return step
+    return step.model_copy(update={"options": dict(with_texts(FAULTS[step.fault], step.arguments, texts))})
+
+
+def _as_step(step: Inject) -> dict[str, object]:
+    when = {"when": step.when.model_dump(mode="json", exclude_none=True)} if step.when else {}
+    on = step.on if isinstance(step.on, str) else list(step.on)
+    return {"inject": step.fault, "name": step.name, "on": on, "with": dict(step.options), **when}
+
+
+def _name(each: Break, index: int) -> str:
+    return each.name or (Path(each.scenario).stem if each.scenario else f"break-{index + 1}")
