@@ -28,7 +28,7 @@ class Status:
     drill_is_on: bool = False
     # node → the control plane whose API server its kubelet is connected to
     choices: Mapping[str, str] = field(default_factory=dict)
-    # so are the breaks of a game day
+    # the breaks of a game day are secrets, too
     game_day_is_on: bool = False
 
     @property

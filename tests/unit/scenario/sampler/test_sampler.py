@@ -132,7 +132,8 @@ def test_every_question_that_one_request_asks_has_a_request_of_its_own() -> None
 
 
 @pytest.mark.parametrize(
-    "question", [Question.NEXT_EVENT, Question.STILL_OPEN, Question.POD, Question.SERVICE, Question.FROM_NODE]
+    "question",
+    [Question.NEXT_EVENT, Question.STILL_OPEN, Question.POD, Question.SERVICE, Question.FROM_NODE],
 )
 def test_a_question_with_a_client_of_its_own_is_not_one_request(question: Question) -> None:
     with pytest.raises(ValueError, match="not one request, but a client of its own"):
