@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from halab.config import placeholders
 from halab.config.etcd import Topology
@@ -182,7 +183,9 @@ class KnownFaults:
     ) -> Iterator[str]:
         """Yield a problem if the fault makes no sense on the target."""
         needed, kinds = self.faults[fault].target_with(format_options(options)), self.kinds(target)
-        if kinds and not self.fits(target, needed.kinds_in, conditions):
+        kind = self.needs.load_balancer
+        needed_in = partial(needed.kinds_in, on_nodes=kind is not None and kind.is_on_every_node)
+        if kinds and not self.fits(target, needed_in, conditions):
             verb = "is" if not kinds & needed.kinds else "may be"
             yield f"{fault} needs {needed}, but this {verb} another machine: {target}"
 

@@ -195,8 +195,11 @@ class Scenario(Model):
             if self.left_out(index, setting):
                 continue
             needed = faults[step.fault].target_with(step.arguments)
+            on_nodes = setting.load_balancer.is_on_every_node
             for target in step.targets:
-                if not self.kinds_of(target, index, setting) & needed.kinds_in(setting.etcd):
+                if not self.kinds_of(target, index, setting) & needed.kinds_in(
+                    setting.etcd, on_nodes=on_nodes
+                ):
                     found = f"with {setting.etcd} etcd, {target} is a machine of another kind"
                     yield f"{step.fault} needs {needed}, and {found}"
 

@@ -65,8 +65,10 @@ class FaultTarget(StrEnum):
         """The kinds of machines that it can mean in any lab."""
         return _KINDS_AT[self]
 
-    def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
-        """The kinds of machines that it means in labs of one topology."""
+    def kinds_in(self, topology: Topology, *, on_nodes: bool = False) -> frozenset[TargetKind]:
+        """The kinds of machines that it means in labs of one topology; `on_nodes`: every node has a load balancer."""
+        if self is FaultTarget.BALANCER and on_nodes:
+            return FaultTarget.NODE.kinds
         return frozenset({member_kind(topology)}) if self is FaultTarget.MEMBER else self.kinds
 
 

@@ -147,5 +147,6 @@ class Targets:
 def require_target(lab: Lab, fault: Fault, options: Mapping[str, str], machine: str) -> None:
     """Raise BadUsage if a fault with these options makes no sense on a machine."""
     needed = fault.target_with(options)
-    if kind_of(machine) not in needed.kinds_in(lab.etcd_topology):
+    on_nodes = lab.load_balancer.kind.is_on_every_node
+    if kind_of(machine) not in needed.kinds_in(lab.etcd_topology, on_nodes=on_nodes):
         raise BadUsage(f"{fault.name} needs {needed}, but this is another machine: {machine}")

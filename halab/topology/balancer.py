@@ -105,7 +105,7 @@ def from_file(lab: Lab, file: OwnFile) -> BalancerFile:
     """The configuration of a file that replaces the lab's for a while. Raises BadFile if it cannot be used."""
     text, port = rendered(lab, file), statistics_port(lab)
     for number, line in enumerate(text.splitlines(), 1):
-        if lab.load_balancer.kind is Balancer.HAPROXY and str(port) in _PORT.findall(line):
+        if lab.load_balancer.kind.program is Balancer.HAPROXY and str(port) in _PORT.findall(line):
             why = f"halab reads the states of the API servers at port {port}: choose another port"
             raise BadFile([Problem(str(file.path), number, "", why)])
     return _with_statistics(lab, file, text, port)
@@ -137,7 +137,7 @@ def rendered(lab: Lab, file: OwnFile, **values: Any) -> str:
 
 
 def _with_statistics(lab: Lab, file: OwnFile, text: str, port: int) -> BalancerFile:
-    kind = lab.load_balancer.kind
+    kind = lab.load_balancer.kind.program
     if kind is Balancer.HAPROXY:
         # at the end, so that the numbers of the lines stay
         text += templates.text("balancer/haproxy-statistics.cfg.j2", lab=lab, stats_port=port)

@@ -905,6 +905,7 @@ ON_NODES = {"{control_planes: 3}": "{control_planes: 3, workers: 1, load_balance
         ("expect: {fact: backend, on: cp1, value: down, reached: within 5s}", "only haproxy reports its backends"),
         ("{inject: hold-static-pod, name: b, on: backend-of w1, with: {pod: etcd}}", None),
         ("{inject: hold-static-pod, name: b, on: backend-of cp3, with: {pod: etcd}}", None),
+        ("{inject: edit-balancer, name: b, on: w1, with: {check: tcp}}", None),
         ("{inject: nothing, name: b, on: backend-of w2}", "write `needs: {workers: 2}`: w2"),
         ("{inject: nothing, name: b, on: backend-of lb1}", "no such target: backend-of lb1"),
         ("expect: {probe: ready-from-node, on: w1, ok: within 5s}", None),

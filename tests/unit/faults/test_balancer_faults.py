@@ -15,8 +15,9 @@ from halab.errors import BadFile, BadUsage, LabProblem, TimedOut, Unable
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
 from halab.faults.site import Site
+from halab.faults.targets import require_target
 from halab.process import Completed
-from halab.topology.balancer import from_settings
+from halab.topology.balancer import from_file, from_settings
 
 NGINX: dict[str, Any] = {"load_balancer": {"kind": "nginx"}}
 
@@ -274,3 +275,12 @@ def test_old_workers_that_linger_are_ended() -> None:
     assert ended == ["kill -TERM 332"]
     assert isinstance(site.clock, FakeClock)
     assert sum(site.clock.slept) > 5
+
+
+def test_the_load_balancer_of_one_node_can_have_other_settings() -> None:
+    site = site_of(FakeGuests(), load_balancer={"kind": "local"})
+    require_target(site.lab, FAULTS["edit-balancer"], {}, "cp2")
+    file = from_file(site.lab, OwnFile(Path("h.cfg"), "frontend a\n  bind 127.0.0.1:7445\n"))
+    assert "bind 127.0.0.1:8404\n" in file.text and "transparent" not in file.text
+    with pytest.raises(BadUsage, match="edit-balancer needs the load balancer"):
+        require_target(lab_of(), FAULTS["edit-balancer"], {}, "cp2")
