@@ -2,7 +2,7 @@
 # A responder for `halab drill benchmark` that knows one thing: an API server asks its etcd on port 2379.
 #
 # It passes wrong-etcd-port, and fails drills with another cause. It works in the folder of the lab, with the commands
-# that a person uses. The situation and the tasks are on its input, as JSON; this one does not read them.
+# that a person uses. It gets the situation and the tasks as JSON on standard input, and does not read them.
 set -euo pipefail
 
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # For a single run, by what it shows.
 _IN_WORDS = {
-    True: "the bug showed in the run",
-    False: "the bug did not show",
+    True: "the bug was reproduced",
+    False: "the bug was not reproduced",
     None: "the run ended in an error or was skipped",
 }
 
@@ -46,7 +46,8 @@ def bugs_command(context: click.Context, as_json: bool) -> None:
 def list_command(as_json: bool) -> None:
     """List all bugs.
 
-    The column SHOWED says in how many recorded runs a bug showed. `not run` means that there is no recorded run.
+    The column REPRODUCED says in how many of the recorded runs a bug was reproduced. `not run` means that there is no
+    recorded run.
 
     \b
     Example:
@@ -62,9 +63,9 @@ def list_command(as_json: bool) -> None:
         print_json([library.as_data(bug) for bug in bugs])
         return
     table(
-        ["NAME", "REPORT", "SHOWED", "TITLE"],
+        ["NAME", "REPORT", "REPRODUCED", "TITLE"],
         [
-            (bug.name, issue_of(bug.written.references[0]) or "-", bug.written.showed, bug.written.title)
+            (bug.name, issue_of(bug.written.references[0]) or "-", bug.written.reproduced, bug.written.title)
             for bug in bugs
         ],
     )
@@ -115,10 +116,10 @@ def reproduce(
 ) -> int:
     """Build the lab of a bug, run its scenario, and remove the lab.
 
-    The last line says whether the bug showed. The files of the bug are copied into a folder of their own, where the
-    recorded runs stay. The lab has a name and a network of its own, so other labs can run at the same time. Exit code:
-    0 the bug showed in every run, 1 it did not show in at least one run, 3 a run ended in an error or was skipped, 130
-    interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
+    The last line says whether the bug was reproduced. The files of the bug are copied into a folder of their own, where
+    the recorded runs stay. The lab has a name and a network of its own, so other labs can run at the same time. Exit
+    code: 0 the bug was reproduced in every run, 1 it was not in at least one run, 3 a run ended in an error or was
+    skipped, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Example:
@@ -149,11 +150,11 @@ def reproduce(
 
 
 def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:
-    """Print whether the bug showed, and return the exit code."""
+    """Print whether the bug was reproduced, and return the exit code."""
     from halab.cli.run import exit_code_of
     from halab.cli.verdicts import as_data
 
-    answers = [bug.written.is_shown_by(run.result.verdict) for run in outcome.runs]
+    answers = [bug.written.is_reproduced_by(run.result.verdict) for run in outcome.runs]
     if as_json:
         runs = [
             {"showed": showed, **as_data(run.folder, run.result)}
@@ -167,13 +168,13 @@ def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:
 
 
 def _in_words(answers: Sequence[bool | None]) -> str:
-    """`the bug showed in 2 of 3 runs; 1 ended in an error or was skipped`."""
+    """`the bug was reproduced in 2 of 3 runs; 1 ended in an error or was skipped`."""
     match answers:
         case []:
             return "no run took place"
         case [answer]:
             return _IN_WORDS[answer]
-    words = f"the bug showed in {answers.count(True)} of {len(answers)} runs"
+    words = f"the bug was reproduced in {answers.count(True)} of {len(answers)} runs"
     if silent := answers.count(None):
         words += f"; {silent} ended in an error or {'was' if silent == 1 else 'were'} skipped"
     return words
@@ -190,9 +191,10 @@ def _paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
     if written.differs:
         yield "What differs from the report", [written.differs]
     for measurement in written.measured:
-        count = f"the bug showed in {measurement.shown} of {measurement.runs} run{'s' if measurement.runs > 1 else ''}"
+        runs = f"{measurement.runs} run{'s' if measurement.runs > 1 else ''}"
+        count = f"the bug was reproduced in {measurement.shown} of {runs}"
         yield f"Measured: {measurement.on}", [f"{count}.", *measurement.figures]
     if not written.measured:
         yield "Measured", ["not run yet"]
-    yield "The bug shows if", [f"its scenario has the verdict {written.shows}"]
+    yield "The bug is reproduced if", [f"its scenario has the verdict {written.shows}"]
     yield "Lab", bug.lab.splitlines()

@@ -60,9 +60,9 @@ def compare_command(
     """Run the same scenarios on labs that differ in a setting, and compare what clients saw.
 
     For each value, halab builds a lab, runs the scenarios and removes the lab. The report says for each figure whether
-    the difference to the first lab is more than noise, and how many runs it takes to tell. At least 4 runs for each lab
-    are needed. Values are YAML, as in the lab file. Exit code: the same as for `halab run`, and 3 if a lab did not come
-    up.
+    the difference from the first lab is more than noise, and how many runs are needed to tell. At least 4 runs for each
+    lab are needed. Values are YAML, as in the lab file. Exit code: the same as for `halab run`, and 3 if a lab did not
+    come up.
 
     \b
     Example:

@@ -26,8 +26,8 @@ def drill_command() -> None:
     """Practise on a lab that halab breaks in secret, and get a grade for the repair.
 
     A drill restores the state that `halab up` saved, breaks the lab, and tells you the symptoms and the tasks. Work on
-    the machines with `halab ssh`, `halab kubectl` and `halab logs`. Nothing is healed meanwhile, and commands that
-    would undo or reveal the break are refused. When the drill ends, halab restores the lab.
+    the machines with `halab ssh`, `halab kubectl` and `halab logs`. Nothing is healed while the drill is
+    running, and commands that would undo or reveal the faults are refused. When the drill ends, halab restores the lab.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def drill_command() -> None:
 def list_drills(file: Path, as_json: bool) -> None:
     """List the drills by course, with your best result in this lab.
 
-    The courses, and the drills in each, are in the order in which one learns.
+    The courses, and the drills in each, are in learning order.
 
     \b
     Example:
@@ -85,7 +85,9 @@ def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
     lab_dir = lab_dir_of(file)
     with reset_named(lab_dir):
         view = play.start(lab_dir, name, progress(), seed=seed)
-    _show(lab_dir, view, drill_view.told_at_start(view, play.told(lab_dir, view.attempt)), as_json=as_json)
+    _show(
+        lab_dir, view, drill_view.start_lines(view, play.text_filler(lab_dir, view.attempt)), as_json=as_json
+    )
     if not as_json:
         _name_needs(lab_dir, view)
         echo("check your work with `halab drill check`; `halab drill hint` helps", err=True)
@@ -106,7 +108,9 @@ def status(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view = play.status(lab_dir)
-    _show(lab_dir, view, drill_view.told_at_start(view, play.told(lab_dir, view.attempt)), as_json=as_json)
+    _show(
+        lab_dir, view, drill_view.start_lines(view, play.text_filler(lab_dir, view.attempt)), as_json=as_json
+    )
 
 
 @drill_command.command("hint")
@@ -123,7 +127,7 @@ def hint(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view, shown = play.hint(lab_dir)
-    lines = [play.told(lab_dir, view.attempt)(shown.text), f"({shown.cost} points)"]
+    lines = [play.text_filler(lab_dir, view.attempt)(shown.text), f"({shown.cost} points)"]
     _show(lab_dir, view, lines, as_json=as_json)
 
 
@@ -134,10 +138,10 @@ def hint(file: Path, as_json: bool) -> None:
 )
 @json_option
 def check(file: Path, is_final: bool, as_json: bool) -> int:
-    """Check the tasks: done, not yet, or could not be checked.
+    """Check the tasks and show the state of each.
 
-    If every task is done or has no tries left, the drill ends, and halab restores the lab. Exit code: 0 the drill is
-    passed, 1 it failed or a task is not done yet, 3 no remaining task could be checked, or there is no grade.
+    If every task is done or closed, the drill ends, and halab restores the lab. Exit code: 0 the drill is passed, 1 it
+    failed or a task is not done yet, 3 the tasks that are left could not be checked, or the drill could not be graded.
 
     \b
     Example:
@@ -150,10 +154,10 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
 
     lab_dir = lab_dir_of(file)
     view = play.check(lab_dir, progress(), is_final=is_final)
-    told = play.told(lab_dir, view.attempt)
-    lines = chain(drill_view.task_lines(view, told), [drill_view.score_line(view.grade)])
+    fill = play.text_filler(lab_dir, view.attempt)
+    lines = chain(drill_view.task_lines(view, fill), [drill_view.score_line(view.grade)])
     if view.outcome:
-        _show_end(lab_dir, view, chain(lines, [""], drill_view.ending(view, told)), as_json=as_json)
+        _show_end(lab_dir, view, chain(lines, [""], drill_view.ending(view, fill)), as_json=as_json)
     else:
         _show(lab_dir, view, lines, as_json=as_json)
     return _code(view)
@@ -179,7 +183,7 @@ def answer(file: Path, task: str, text: str, as_json: bool) -> int:
     lines = ["right" if is_right else f"wrong; {left}"]
     _show(lab_dir, view, lines, as_json=as_json)
     if view.grade.is_complete and not as_json:
-        echo("nothing is left to do: `halab drill check` ends the drill", err=True)
+        echo("all tasks are done or closed: `halab drill check` ends the drill", err=True)
     return ExitCode.PASSED if is_right else ExitCode.FAILED
 
 
@@ -198,8 +202,8 @@ def give_up(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view = play.give_up(lab_dir)
-    told = play.told(lab_dir, view.attempt)
-    lines = chain(drill_view.ending(view, told), drill_view.solution(view, told))
+    fill = play.text_filler(lab_dir, view.attempt)
+    lines = chain(drill_view.ending(view, fill), drill_view.solution(view, fill))
     _show_end(lab_dir, view, lines, as_json=as_json)
 
 
@@ -252,7 +256,7 @@ def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -
     from halab.drill import briefing, play
 
     if as_json:
-        print_json(briefing.as_data(view, play.told(lab_dir, view.attempt)))
+        print_json(briefing.as_data(view, play.text_filler(lab_dir, view.attempt)))
     else:
         echo("\n".join(lines))
 
@@ -264,7 +268,7 @@ def _show_end(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: boo
 
     with reset_named(lab_dir):
         _show(lab_dir, view, lines, as_json=as_json)
-        play.put_back(lab_dir, progress())
+        play.restore(lab_dir, progress())
 
 
 def _name_needs(lab_dir: LabDir, view: View) -> None:

@@ -15,7 +15,7 @@ from halab.cli.drill_prove import reset_named, seed_option
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 
 if TYPE_CHECKING:
-    from halab.drill.benchmark import Attempted
+    from halab.drill.benchmark import ResponderAttempt
 
 _MARKS = {"pass": "✓", "fail": "✗", "error": "?", "skip": "-"}
 
@@ -25,7 +25,7 @@ _MARKS = {"pass": "✓", "fail": "✗", "error": "?", "skip": "-"}
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=drill_names)
 @click.option(
     "--responder", required=True, metavar="COMMAND",
-    help="Run this command for each attempt. It gets the situation and the tasks as JSON on its input.",
+    help="Run this command for each attempt.",
 )  # fmt: skip
 @click.option(
     "--attempts", "count", type=click.IntRange(1, 1000), default=1, show_default=True,
@@ -37,10 +37,11 @@ _MARKS = {"pass": "✓", "fail": "✗", "error": "?", "skip": "-"}
 def benchmark(
     file: Path, names: Sequence[str], responder: str, count: int, limit: str, seed: int | None, as_json: bool
 ) -> int:
-    """Run a program that attempts drills, and grade it like a learner.
+    """Run a program (the responder) that attempts drills, and grade it like a learner.
 
-    For each attempt, halab restores the lab, breaks it and runs the responder in the folder of the lab. When the
-    responder exits, or after the limit, the attempt is graded as it is. With --seed, the attempts use that seed and the
+    For each attempt, halab restores the lab, breaks it and runs the responder in the folder of the lab. The responder
+    gets the situation and the tasks as JSON on standard input. When it exits, or after the limit, halab grades what is
+    done. With --seed, the attempts use that seed and the
     following ones. Drills that this lab cannot run are skipped. Exit code: 0 every attempt passed, 1 one failed, 3 one
     could not be made or graded, or all drills were skipped.
 
@@ -63,7 +64,7 @@ def benchmark(
     lab_dir = lab_dir_of(file)
 
     respond = benchmarking.Responder(command, limit_seconds).respond
-    made: list[Attempted] = []
+    made: list[ResponderAttempt] = []
     with reset_named(lab_dir):
         for each in benchmarking.benchmark(lab_dir, names, respond, progress(), count=count, seed=seed):
             made.append(each)
@@ -76,7 +77,7 @@ def benchmark(
     return exit_code([str(each.verdict) for each in made])
 
 
-def _lines(each: Attempted) -> Iterator[str]:
+def _lines(each: ResponderAttempt) -> Iterator[str]:
     """One attempt: its verdict and score, and where the output of the responder is."""
     from halab.drill import briefing
 
@@ -95,7 +96,7 @@ def _lines(each: Attempted) -> Iterator[str]:
         yield f"    the responder {ended}: {response.log}"
 
 
-def _print_scores(made: Sequence[Attempted]) -> None:
+def _print_scores(made: Sequence[ResponderAttempt]) -> None:
     from halab.drill.benchmark import scores
 
     table(

@@ -1,4 +1,4 @@
-"""`halab drill prove`: an author's proof of drills."""
+"""`halab drill prove`: drills can be solved, and wrong attempts at them fail."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ seed_option = click.option(
 @click.command("prove")
 @file_option
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=drill_names)
-@click.option("--all", "is_all", is_flag=True, help="Prove all drills that come with halab.")
+@click.option("--all", "is_all", is_flag=True, help="Check all drills that come with halab.")
 @seed_option
 @json_option
 def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_json: bool) -> int:
-    """Prove drills, for their author: tasks are open after the break, the solution passes, wrong attempts fail.
+    """Check that drills can be solved and that wrong attempts fail (for authors of drills).
 
-    The lab is restored and broken anew for each attempt. Drills that this lab cannot run are skipped. Exit code: 0 all
-    drills are good, 1 one is not, 3 error, or all were skipped.
+    For each attempt, the lab is restored and broken. After the break, no task may be done; the solution must pass,
+    and wrong attempts must fail. Drills that this lab cannot run are skipped. Exit code: 0 all drills are good, 1 one
+    is not, 3 error, or all were skipped.
 
     \b
     Example:
@@ -47,7 +48,7 @@ def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_j
     from halab.drill import prove as proving
 
     if bool(names) == is_all:
-        raise click.UsageError("name drills or say --all")
+        raise click.UsageError("name drills, or use --all")
     lab_dir = lab_dir_of(file)
     proofs: list[Proof] = []
     with reset_named(lab_dir):
@@ -93,5 +94,5 @@ def reset_named(lab_dir: LabDir) -> Iterator[None]:
     except BaseException as error:
         is_named = isinstance(error, HalabError) and "halab drill reset" in (error.hint or "")
         if lab_dir.work.attempt.exists() and not is_named:
-            echo("a drill is on; `halab drill reset` ends it and restores the lab", err=True)
+            echo("a drill is running; `halab drill reset` ends it and restores the lab", err=True)
         raise

@@ -12,7 +12,7 @@ from halab.drill import briefing
 
 if TYPE_CHECKING:
     from halab.drill.attempt import Outcome
-    from halab.drill.briefing import Told
+    from halab.drill.briefing import FillText
     from halab.drill.course import Course
     from halab.drill.grade import Grade
     from halab.drill.play import View
@@ -21,31 +21,31 @@ _WIDTH = 100
 _MARKS = {"done": "✓", "not-yet": "·", "unchecked": "?", "waiting": "·", "closed": "✗"}
 
 
-def told_at_start(view: View, told: Told) -> Iterator[str]:
-    """What the learner is told: the situation, the objective and the tasks."""
+def start_lines(view: View, fill: FillText) -> Iterator[str]:
+    """What the learner sees at the start: the situation, the objective and the tasks."""
     drill = view.drill
     limit = f", at most {format_duration(drill.time_limit)}" if drill.time_limit else ""
     about = f"{drill.difficulty}, about {format_duration(drill.estimated_time)}{limit}"
-    yield f"{told(drill.title)} ({view.attempt.drill}: {about})"
-    yield from _section("Situation", told(drill.initial_situation))
-    yield from _section("Objective", told(drill.objective))
+    yield f"{fill(drill.title)} ({view.attempt.drill}: {about})"
+    yield from _section("Situation", fill(drill.initial_situation))
+    yield from _section("Objective", fill(drill.objective))
     yield ""
     yield f"Tasks (you need {drill.passing_score} % of {drill.total} points to pass)"
-    yield from task_lines(view, told)
+    yield from task_lines(view, fill)
     for number, hint in enumerate(view.hints, 1):
-        yield from _section(f"Hint {number} ({hint.cost} points)", told(hint.text))
+        yield from _section(f"Hint {number} ({hint.cost} points)", fill(hint.text))
     yield ""
     yield f"{duration(view.seconds)} so far; {len(view.hints)} of {len(drill.hints)} hints shown"
 
 
-def task_lines(view: View, told: Told) -> Iterator[str]:
+def task_lines(view: View, fill: FillText) -> Iterator[str]:
     width = max(map(len, view.drill.tasks))
     for task in view.grade.tasks:
         head = f"  {_MARKS[task.state]} {task.name.ljust(width)}  {task.points:>3}  "
         below = " " * len(head)
         answer = " (answer it)" if task.name in view.drill.questions else ""
         yield from textwrap.wrap(
-            f"{told(task.text)}{answer}", _WIDTH, initial_indent=head, subsequent_indent=below
+            f"{fill(task.text)}{answer}", _WIDTH, initial_indent=head, subsequent_indent=below
         )
         note = briefing.note(view, task)
         if note:
@@ -57,7 +57,7 @@ def score_line(grade: Grade) -> str:
     return f"{grade.points} of {grade.total} points{cost}: {grade.score} %"
 
 
-def ending(view: View, told: Told) -> Iterator[str]:
+def ending(view: View, fill: FillText) -> Iterator[str]:
     """The outcome of an attempt, and its debrief."""
     outcome = view.outcome
     assert outcome is not None
@@ -75,14 +75,14 @@ def ending(view: View, told: Told) -> Iterator[str]:
         width = max(map(len, outcome.clients))
         for name, saw in outcome.clients.items():
             yield f"  {name.ljust(width)}  {briefing.clients_in_words(saw)}"
-    yield from _section("Debrief", told(view.drill.debrief))
+    yield from _section("Debrief", fill(view.drill.debrief))
 
 
-def solution(view: View, told: Told) -> Iterator[str]:
+def solution(view: View, fill: FillText) -> Iterator[str]:
     """The right answers and the scripts that solve the drill."""
     for name, answer in briefing.answers(view).items():
         yield from _section(f"Answer to {name}", answer)
-    for machines, script in briefing.scripts(view, told):
+    for machines, script in briefing.scripts(view, fill):
         yield ""
         yield f"Solution, on {machines}"
         yield from (f"    {line}" for line in script.splitlines())
@@ -108,7 +108,7 @@ def course_lines(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> Iter
 
 
 def courses_as_data(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The drills for programs, in the order in which one learns."""
+    """The drills for programs, in learning order."""
     from halab.drill.attempt import progress_of
 
     return [

@@ -46,8 +46,8 @@ class _GameDayGroup(CommandGroup):
 def gameday_command() -> None:
     """Run several breaks while a team works on the lab, and write a report for the debrief.
 
-    A game day is a file: breaks at their times or drawn by a seed, and conditions that stop it. While it is on, the
-    team looks and repairs with `halab status`, `halab ssh` and `halab kubectl`; open faults are not shown. `halab
+    A game day is a file: breaks at their times or drawn by a seed, and conditions that stop it. While it is running,
+    the team looks and repairs with `halab status`, `halab ssh` and `halab kubectl`; open faults are not shown. `halab
     gameday FILE` is short for `halab gameday play FILE`.
 
     \b

@@ -1,4 +1,4 @@
-"""`halab list` and `halab gc`: show what labs own, and remove what belongs to no living lab."""
+"""`halab list` and `halab gc`: show what labs own, and remove what belongs to no existing lab."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def list_command(as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def gc_command(boxes: bool, yes: bool, as_json: bool) -> int:
-    """Show what belongs to no living lab, and remove it after a confirmation.
+    """Show what belongs to no existing lab, and remove it after a confirmation.
 
     The command removes only resources that have halab's label, and disks of machines that an interrupted `up` left.
     Boxes and bundles in the cache belong to no lab and stay. For virtual machines, Vagrant and libvirt have a copy of

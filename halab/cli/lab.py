@@ -182,7 +182,7 @@ def stop_command(file: Path) -> None:
 @click.option(
     "--keep",
     is_flag=True,
-    help="Keep the machines, off and as `halab up` saved them, for a quick next `halab up`.",
+    help="Stop the machines and restore the state that `halab up` saved, so that the next `halab up` is quick.",
 )
 def down_command(file: Path, runs: bool, keep: bool) -> None:
     """Remove the lab's machines, network and keys. The recorded runs stay.
@@ -230,9 +230,9 @@ def status_command(file: Path, as_json: bool) -> int:
         for line in status.notes:
             echo(line)
         if status.drill_is_on:
-            echo("a drill is on (see `halab drill status`)")
+            echo("a drill is running (see `halab drill status`)")
         if status.game_day_is_on:
-            echo("a game day is on: open faults are not shown (`halab gameday heal` heals them)")
+            echo("a game day is running: open faults are not shown (`halab gameday heal` heals them)")
         for fault in in_words(status.open_faults):
             echo(f"a fault is open: {fault} (heal it with `halab heal`)")
         for line in status.missing:

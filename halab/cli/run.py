@@ -114,9 +114,9 @@ def run_command(choice: Choice, repeat: int, twin: bool) -> int:
 def prove_command(choice: Choice) -> int:
     """Run the losing twins of scenarios to prove that the scenarios can fail.
 
-    The command succeeds only if every run ends with the verdict that its twin declares. Exit code: 0 all did, 1 one did
-    not, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 takes precedence over 3, and 3
-    over 1.
+    The command succeeds only if every run ends with the verdict that its twin declares. Exit code: 0 all ended as
+    declared, 1 one did not, 3 a run ended in an error or nothing ran, 130 interrupted. If several apply, 130 takes
+    precedence over 3, and 3 over 1.
 
     \b
     Example:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @file_option
 @json_option
 def scale_command(sizes: tuple[str, ...], file: Path, as_json: bool) -> None:
-    """Add machines to the lab that is up, or remove its last ones. Without a size, continue an interrupted scale.
+    """Add machines to the lab that is up, or remove the ones with the highest numbers.
 
-    New machines join the cluster one after another. A machine that leaves is taken out of the load balancer, drained,
-    reset with kubeadm and destroyed. The lab keeps its size until `halab down`; the lab file does not change.
+    Without a size, continue an interrupted scale. New machines join the cluster one after another. A machine that
+    leaves is taken out of the load balancer, drained, reset with kubeadm and destroyed. The lab keeps its size until
+    `halab down`; the lab file does not change.
 
     \b
     Example:

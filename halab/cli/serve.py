@@ -14,8 +14,8 @@ _PORT = 8765
 
 @click.command("serve")
 @click.option(
-    "-f", "--file", "files", type=click.Path(path_type=Path), default=["lab.yml"], show_default="lab.yml",
-    multiple=True, help="Use this lab file (repeatable).",
+    "-f", "--file", "files", type=click.Path(path_type=Path), default=["lab.yml"], show_default=False,
+    multiple=True, help="Use this lab file (repeatable).  [default: lab.yml]",
 )  # fmt: skip
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True,
@@ -26,10 +26,11 @@ _PORT = 8765
     help="Also show a page for trainers: what drills hide, and controls for drills and faults.",
 )  # fmt: skip
 def serve_command(files: tuple[Path, ...], port: int, with_trainer: bool) -> None:
-    """Show the lab and its drill in a browser: machines, leaders, probes, tasks, hints, the clock, the debrief.
+    """Show the lab and its drill in a browser.
 
-    The command prints an address for each lab. The address contains a secret token: whoever has it can open the page
-    from this host. Press Ctrl-C to stop. The lab may go down and come up again meanwhile.
+    The page shows what `halab watch` shows, and while a drill is running also its situation, tasks, hints and clock.
+    The command prints an address for each lab. The address contains a secret token: everybody who has it can open the
+    page from this host. The lab may go down and come up again while the command runs. Press Ctrl-C to stop.
 
     \b
     Example:
@@ -41,8 +42,8 @@ def serve_command(files: tuple[Path, ...], port: int, with_trainer: bool) -> Non
 
     try:
         with serving(files, port, _say, with_trainer=with_trainer) as running:
-            for name, door in running.site.doors.items():
-                echo(f"lab {name}: {door.url(running.origin)}")
+            for name, access in running.site.lab_access.items():
+                echo(f"lab {name}: {access.url(running.origin)}")
             if running.site.trainer:
                 echo(f"trainer: {running.site.trainer.url(running.origin)}")
             echo("press Ctrl-C to stop", err=True)

@@ -51,8 +51,8 @@ def backends(guests: Guests, lab: Lab, name: str) -> BackendStates:
 def reports_all(guests: Guests, lab: Lab) -> bool:
     """True if the load balancer reports the state of every API server, or if it does not answer now.
 
-    Of two, it asks the first: both have the same configuration. kube-vip reports none, and those on every node may
-    differ.
+    If there are two, it asks the first: both have the same configuration. kube-vip reports none, and load balancers
+    on every node may differ.
     """
     if not lab.balancers:
         return False
@@ -66,7 +66,7 @@ def reports_all(guests: Guests, lab: Lab) -> bool:
 def statistics_url(lab: Lab) -> str:
     """The read-only page of HAProxy's statistics over HTTP, in the format of `parse_haproxy`.
 
-    Of two load balancers, the one answers that clients reach.
+    If there are two load balancers, the one that clients reach answers.
     """
     return f"http://{lab.api_address}:{balancer.statistics_port(lab)}/;csv"
 
@@ -74,7 +74,7 @@ def statistics_url(lab: Lab) -> str:
 def parse_haproxy(output: str, addresses: Mapping[str, str]) -> dict[str, str]:
     """Parse `show stat` of HAProxy's admin socket, or its statistics as CSV over HTTP (HAProxy 2.6 and later).
 
-    `addresses` are those of the control planes: a configuration of the user's own may give them other names. A
+    `addresses` are the addresses of the control planes: a configuration of the user's own may give them other names. A
     server that is down in one of several proxies counts as down.
     """
     machines = {f"{address}:{API_PORT}": name for name, address in addresses.items()}

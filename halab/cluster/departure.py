@@ -11,7 +11,7 @@ from halab.machines.guests import Guests
 from halab.topology.lab import Lab, Machine
 
 # A machine with this file has joined the cluster. It is removed first when a machine leaves: after an interruption, the
-# machine does not count as joined, and a join begins anew.
+# machine does not count as joined, and a join begins from the start.
 JOINED = "/etc/kubernetes/halab-joined"
 UNMARK = f"rm -f {JOINED}"
 # Ends a kubeadm that an interrupted halab left running: templates/provision/functions.sh records its process group.
@@ -32,27 +32,27 @@ _DELETE_NODE = (
 
 
 def has_joined(guests: Guests, machine: str) -> bool:
-    """Whether a machine has joined the cluster, as a node or as a machine of etcd."""
+    """Whether a machine has joined the cluster, as a node or as an etcd machine."""
     return guests.run(machine, f"test -e {JOINED}", check=False).code == 0
 
 
-def drain(lab: Lab, guests: Guests, guide: str, machine: Machine) -> None:
-    """Evict the pods of a node, through the control plane `guide`. Raises CommandFailed if one cannot be evicted."""
+def drain(lab: Lab, guests: Guests, through: str, machine: Machine) -> None:
+    """Evict the pods of a node, through the control plane `through`. Raises CommandFailed if one cannot be evicted."""
     limit = _DRAIN_SECONDS * lab.patience
     flags = f"--ignore-daemonsets --delete-emptydir-data --force --timeout={limit:.0f}s"
     node = f"$({KUBECTL} get node {machine.name} --ignore-not-found -o name)"
     command = f'node="{node}" && if [ -n "$node" ]; then {KUBECTL} drain {machine.name} {flags}; fi'
-    guests.run(guide, command, timeout_seconds=limit + 10)
+    guests.run(through, command, timeout_seconds=limit + 10)
 
 
-def forget(lab: Lab, guests: Guests, clock: Clock, guide: str, machine: Machine) -> None:
+def forget(lab: Lab, guests: Guests, clock: Clock, through: str, machine: Machine) -> None:
     """Remove what a lost machine or an interrupted join left in the cluster: it would mislead the next join.
 
-    That is a member that will never start, or whose vote would count as that of the new member; and a node with pods
-    whose state nothing updates any more.
+    That is a member that will never start, or whose vote would count as the vote of the new member; and a node with
+    pods whose state nothing updates any more.
     """
     if machine in lab.members:
         deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
-        remove = partial(member_list.remove, guests, guide, machine)
-        wait_for(f"etcd on {guide} to remove the member {machine.name}", remove, deadline, every_seconds=1)
-    guests.run(guide, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
+        remove = partial(member_list.remove, guests, through, machine)
+        wait_for(f"etcd on {through} to remove the member {machine.name}", remove, deadline, every_seconds=1)
+    guests.run(through, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)

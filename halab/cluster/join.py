@@ -39,7 +39,7 @@ def read_attempt(log: Sequence[str], code: int | None, seconds: float) -> JoinAt
 
 @dataclass(frozen=True)
 class JoinOptions:
-    """The defaults are those of a join that should succeed.
+    """The defaults are for a join that should succeed.
 
     `forget_lost` first removes what the lost machine left in the cluster: its etcd member and its node.
     `before_join` is called when the join command is ready and was not used yet, with the name of the control plane

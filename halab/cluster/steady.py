@@ -9,7 +9,7 @@ from functools import partial
 
 from halab import process
 from halab.clock import Deadline, NotYet, wait_for
-from halab.cluster import balancer, etcd, kube, leadership, virtual_address
+from halab.cluster import acting_leaders, balancer, etcd, kube, virtual_address
 from halab.cluster.api import Api
 from halab.cluster.etcd import Member
 from halab.config.kubeadm_fields import STATIC_PODS
@@ -122,7 +122,7 @@ def _observe_machines(guests: Guests, lab: Lab) -> Observation:
 
 
 def _observe_balancers(guests: Guests, lab: Lab) -> Observation:
-    """Of several load balancers, the backends and their states are those of the first one that lacks something."""
+    """With several load balancers, the backends and their states are those of the first that lacks something."""
     views = on_all(
         [machine.name for machine in lab.balancing_machines],
         lambda name: _observe_balancer(guests, lab, name),
@@ -164,7 +164,7 @@ def _observe_leases(api: Api) -> Observation:
 
 
 def _observe_acting_leaders(guests: Guests, lab: Lab, holders: dict[str, str | None]) -> Observation:
-    return Observation(tuple(leadership.missing_leaders(holders, leadership.acting(guests, lab))))
+    return Observation(tuple(acting_leaders.missing_leaders(holders, acting_leaders.acting(guests, lab))))
 
 
 def _check_machine(guests: Guests, lab: Lab, machine: str) -> list[str]:

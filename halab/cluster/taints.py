@@ -16,8 +16,11 @@ def are_own(lab: Lab) -> bool:
     return any("taints" in (document.get("nodeRegistration") or {}) for document in documents)
 
 
-def apply(guests: Guests, lab: Lab, guide: str) -> None:
-    """Set the taint on all control planes of a lab with workers, and remove it in a lab without; through `guide`."""
+def apply(guests: Guests, lab: Lab, through: str) -> None:
+    """Set the taint on all control planes of a lab with workers; without workers, remove it.
+
+    kubectl runs on the control plane `through`.
+    """
     names = " ".join(machine.name for machine in lab.control_planes)
     if lab.workers:
         command = f"{KUBECTL} taint node {names} {_KEY}:NoSchedule --overwrite"
@@ -27,4 +30,4 @@ def apply(guests: Guests, lab: Lab, guide: str) -> None:
             f"for node in {names}; do "
             f'case " $({keys}) " in *" {_KEY} "*) {KUBECTL} taint node $node {_KEY}:NoSchedule- || exit 1;; esac; done'
         )
-    guests.run(guide, command, timeout_seconds=_SECONDS * lab.patience)
+    guests.run(through, command, timeout_seconds=_SECONDS * lab.patience)

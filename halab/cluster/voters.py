@@ -1,4 +1,4 @@
-"""The voting members of etcd, and the hand-over of its lead from one to another."""
+"""etcd's voting members, and the transfer of its leadership from one to another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def voters(guests: Guests, lab: Lab) -> dict[str, bool]:
 
 
 def hand_over(guests: Guests, lab: Lab, clock: Clock, machine: str, *, to: Sequence[Machine]) -> str:
-    """Move etcd's lead from a machine to the most advanced of others; what was done, empty if it does not lead.
+    """Transfer etcd's leadership from a machine to the most advanced of the others.
+
+    Returns what was done; empty if the machine does not lead.
 
     Raises LabProblem if none of the others can lead.
     """

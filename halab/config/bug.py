@@ -34,7 +34,7 @@ class Measurement(Model):
 
     on: Text = Field(description="versions, load balancer, provider and cores")
     runs: int = Field(ge=1, description="how often its scenario was run")
-    shown: int = Field(ge=0, description="how often the bug showed")
+    shown: int = Field(ge=0, description="in how many of them the bug was reproduced")
     figures: tuple[Text, ...] = ()
 
     @field_validator("shown")
@@ -53,17 +53,17 @@ class BugFile(Model):
     versions: Text = Field(description="the versions that the report concerns")
     symptom: Text = Field(description="what must be seen, in one or two sentences")
     shows: Literal[Verdict.PASS, Verdict.FAIL] = Field(
-        description="the verdict of the scenario that shows it"
+        description="the verdict of the scenario that reproduces it"
     )
     differs: Text | None = Field(None, description="how the lab or the fault differs from the report")
     measured: tuple[Measurement, ...] = ()
 
     @property
-    def showed(self) -> str:
-        """`2 of 3` for a bug that showed in two of three recorded runs."""
+    def reproduced(self) -> str:
+        """`2 of 3` for a bug that was reproduced in two of three recorded runs."""
         runs = sum(measurement.runs for measurement in self.measured)
         return f"{sum(measurement.shown for measurement in self.measured)} of {runs}" if runs else "not run"
 
-    def is_shown_by(self, verdict: Verdict) -> bool | None:
-        """True if a run with this verdict shows the bug; None for an error or a skip."""
+    def is_reproduced_by(self, verdict: Verdict) -> bool | None:
+        """True if a run with this verdict reproduces the bug; None for an error or a skip."""
         return verdict is self.shows if verdict in (Verdict.PASS, Verdict.FAIL) else None

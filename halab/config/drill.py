@@ -166,12 +166,12 @@ class Drill(Model):
         return {name: task.expect for name, task in self.tasks.items() if task.expect is not None}
 
     @property
-    def breaking(self) -> Scenario:
+    def break_scenario(self) -> Scenario:
         """The break as a scenario; it is never judged as one."""
         return _scenario(self, self.breaks)
 
     @property
-    def asking(self) -> Scenario:
+    def check_scenario(self) -> Scenario:
         """A check as a scenario: a fault called `check` that does nothing, and an expectation for each task."""
         steps = [Expect.model_construct(expectation=expected) for expected in self.expected.values()]
         return _scenario(self, (_WINDOW, *steps))

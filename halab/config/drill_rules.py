@@ -55,8 +55,8 @@ def load(path: Path, seed: int) -> Drill:
 def _check(
     written: Written[Drill], known_faults: Mapping[str, FaultSpec], folder: Path
 ) -> tuple[dict[str, str], list[Problem]]:
-    breaking = written.value.breaking
-    texts, unreadable = option_files.read(breaking, known_faults, folder)
+    scenario = written.value.break_scenario
+    texts, unreadable = option_files.read(scenario, known_faults, folder)
     found = [
         *((("break", *where[1:]), what) for where, what in unreadable),
         *findings(written.value, known_faults, texts),

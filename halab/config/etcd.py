@@ -1,4 +1,4 @@
-"""Where the members of etcd run: on the control planes, or on machines of their own."""
+"""Where the etcd members run: on the control planes, or on machines of their own."""
 
 from __future__ import annotations
 

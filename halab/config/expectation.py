@@ -31,7 +31,7 @@ _BALANCER = frozenset({TargetKind.BALANCER})
 class FactTraits:
     """What a fact is. `kinds` are the kinds of machines that it is read from; None for a fact of the lab.
 
-    `values` are its possible values, if they are known in advance, and `good_value` is that of a healthy lab.
+    `values` are its possible values, if they are known in advance, and `good_value` is the value in a healthy lab.
     `grows_by_itself` is how much a number may grow during a run without any fault. A number that `may_fall` can
     fall without a fault: its increase is that to its highest value. A state that costs something is read
     `only_if_named` by the scenario. `value_kinds` are the kinds of the machine that is the value of a fact of the lab.
@@ -156,7 +156,7 @@ class FactName(StrEnum):
 
     @property
     def is_of_etcd(self) -> bool:
-        """True for a fact of each member of etcd."""
+        """True for a fact of each etcd member."""
         return self.traits.kinds == _MEMBERS
 
 
@@ -222,7 +222,7 @@ class _Expectation(Model):
 
     @property
     def is_of_etcd(self) -> bool:
-        """True if it is about members of etcd; false if it is about machines of other kinds."""
+        """True if it is about etcd members; false if it is about machines of other kinds."""
         raise NotImplementedError
 
     def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
@@ -298,7 +298,7 @@ class FactExpectation(_Expectation):
 
     @property
     def state(self) -> str:
-        """The name of its readings in the record of a run: that of the fact, or of the unit."""
+        """The name of its readings in the record of a run: the name of the fact, or of the unit."""
         return self.unit or str(self.fact)
 
     @property

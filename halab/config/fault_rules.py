@@ -34,9 +34,9 @@ Finding = tuple[Path, str]
 
 @dataclass(frozen=True)
 class Known:
-    """A fault of an earlier step. `kinds` are those of its machines, in labs of each topology of etcd.
+    """A fault of an earlier step. `kinds` are the kinds of its machines, in labs of each topology of etcd.
 
-    `hits_all` is true if it hits every control plane or every member of etcd.
+    `hits_all` is true if it hits every control plane or every etcd member.
     """
 
     index: int
@@ -213,7 +213,7 @@ class KnownFaults:
             and self.needs.members == 1
             and (is_external or self.needs.control_planes == 1)
         ):
-            yield f"needs a lab with several members of etcd: write `needs: {{members: 3}}`: {name}"
+            yield f"needs a lab with several etcd members: write `needs: {{members: 3}}`: {name}"
 
     def _missing_choice(self, target: str, node: str) -> Iterator[str]:
         """Yield a problem if the nodes of some lab do not choose an API server, or if it lacks the node."""

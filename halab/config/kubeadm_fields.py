@@ -18,7 +18,7 @@ _DRY_RUN = "kubeadm would create nothing"
 _LEADER = "halab reads from the lease which machine leads"
 _ETCD = "halab, kubeadm and the API servers expect each member at its usual address and in /var/lib/etcd"
 
-# Path below `kubeadm` → why the lab needs halab's value. A name after `extraArgs` is that of a flag.
+# Path below `kubeadm` → why the lab needs halab's value. A name after `extraArgs` is the name of a flag.
 REFUSED: Mapping[tuple[str, ...], str] = {
     ("cluster", "kubernetesVersion"): "write `kubernetes: {version: …}`",
     ("cluster", "controlPlaneEndpoint"): "it is the load balancer; for its name, write `endpoint: …`",

@@ -17,7 +17,7 @@ from halab.config.loading import nearest
 from halab.errors import BadFile, BadUsage, Problem
 
 _KUBELET = "kubeletconfiguration"
-# The fields of a pod, a Deployment and a DaemonSet; and those of the kubelet's configuration.
+# The fields of a pod, a Deployment and a DaemonSet; and the fields of the kubelet's configuration.
 _FIELDS = frozenset(("apiVersion", "kind", "metadata", "spec"))
 _KUBELET_FIELDS = FREE_DOCUMENTS["kubelet"].fields | FREE_DOCUMENTS["kubelet"].identity.keys()
 _KINDS = ("strategic", "merge", "json")
@@ -130,7 +130,7 @@ def _wrong_name(name: str, release: Release) -> str:
 
 
 def _wrong_content(path: Path, text: str) -> Iterator[Problem]:
-    """The problems of a patch: it is one or several documents, and those of a JSON patch are lists of operations."""
+    """The problems of a patch: it is one or several documents, each a list of operations for a JSON patch."""
     is_json_patch = _JSON.fullmatch(path.name) is not None
     fields = _FIELDS if not path.name.startswith(_KUBELET) else _KUBELET_FIELDS
     line, documents = 0, re.split(r"^---[ \t\r]*$\n?", text, flags=re.MULTILINE)

@@ -168,7 +168,7 @@ class WorkerSize(Size):
 
 
 class OneMachine(Model):
-    """The settings of one machine that differ from those of its role."""
+    """The settings of one machine that differ from the settings of its role."""
 
     cpus: int | None = Field(None, ge=1, le=64)
     memory: Memory | None = None

@@ -76,9 +76,7 @@ def _etcd(lab: LabFile) -> Iterator[tuple[Path, str]]:
         )
     if lab.etcd.is_external:
         return
-    reason = (
-        "is for machines of external etcd, which this lab does not have: write `etcd: {topology: external}`"
-    )
+    reason = "is for etcd machines, which this lab does not have: write `etcd: {topology: external}`"
     if "etcd" in lab.machines.model_fields_set:
         yield ("machines", "etcd"), reason
     if "etcd" in lab.setup.model_fields_set:
@@ -110,7 +108,7 @@ def _size(name: str, own: OneMachine, of_role: Size) -> Iterator[tuple[Path, str
 def _address(
     lab: LabFile, where: Path, own: IPv4Address | None, machine: str = ""
 ) -> Iterator[tuple[Path, str]]:
-    """What is wrong with an address of the user's choice: that of a machine, or the virtual one."""
+    """What is wrong with an address of the user's choice: the address of a machine, or the virtual address."""
     if own is None:
         return
     if lab.network == AUTO:

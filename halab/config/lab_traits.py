@@ -56,7 +56,7 @@ class LabTraits:
     control_planes: int
     workers: int = 0
     balancers: int = 1
-    # the machines of external etcd; none in a stacked lab
+    # the etcd machines; none in a stacked lab
     etcd_machines: int = 0
     capabilities: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Needs(Model):
 
     control_planes: int = Field(1, ge=1, le=MOST_CONTROL_PLANES, description="at least this many")
     workers: int = Field(0, ge=0, le=MOST_WORKERS, description="at least this many")
-    members: int = Field(1, ge=1, le=MOST_MEMBERS, description="at least this many members of etcd")
+    members: int = Field(1, ge=1, le=MOST_MEMBERS, description="at least this many etcd members")
     etcd: Topology | None = Field(
         None, description="stacked: on the control planes; external: on machines of its own"
     )
@@ -191,7 +191,7 @@ class Needs(Model):
         if setting.workers < self.workers:
             lacking.append(_too_few(setting.workers, self.workers, "worker"))
         if setting.members < self.members:
-            lacking.append(_too_few(setting.members, self.members, "member of etcd", "members of etcd"))
+            lacking.append(_too_few(setting.members, self.members, "etcd member", "etcd members"))
         if self._lacks_a_pair(setting):
             lacking.append(_too_few(setting.balancers, self.balancers, "load balancer"))
         for name in dict.fromkeys([*self.capabilities, *capabilities]):

@@ -192,7 +192,7 @@ class LoadBalancer(Model):
     connect_timeout: Time = Field("1s", description="the time for a connection to a server")
     idle_timeout: Time | None = Field(
         None,
-        description="the time that a connection may be idle, by default 1h (haproxy: 24h if both sides have sent data)",
+        description="how long a connection may be idle: by default 24h with haproxy (timeout tunnel), 1h with nginx",
     )
     redispatch: bool = Field(
         True, description="try another server if one cannot be reached; nginx: proxy_next_upstream"
@@ -207,7 +207,7 @@ class LoadBalancer(Model):
         "also static-rr, first",
     )
     connections: int | None = Field(
-        None, ge=1, le=MOST_CONNECTIONS, description="the number of clients served at once"
+        None, ge=1, le=MOST_CONNECTIONS, description="the maximum number of client connections at a time"
     )
     port: int = Field(API_PORT, ge=1, le=65535, description="the port where clients connect")
 

@@ -1,4 +1,4 @@
-"""The probes: questions that are asked of the lab at a fixed rate, as the clients of a cluster would ask them."""
+"""The probes: requests that are sent to the lab at a fixed rate, as the clients of a cluster would send them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Question(StrEnum):
 
 
 class Way(StrEnum):
-    """A new connection for each question, one connection for all, or a stream that stays open.
+    """A new connection for each request, one connection for all, or a stream that stays open.
 
-    A stream that is cut begins anew or, if it is resumed, where it ended. `shell` is a shell on a node.
+    A stream that is cut begins again or, if it is resumed, where it ended. `shell` is a shell on a node.
     """
 
     NEW = "new"
@@ -35,7 +35,7 @@ class Way(StrEnum):
 
 
 class ProbeName(StrEnum):
-    """One question, asked again and again: what is asked, how, and of whom."""
+    """A request that is sent again and again: what it asks, how, and of whom."""
 
     READY_VIA_LB = "ready-via-lb", Question.READY
     READ_VIA_LB = "read-via-lb", Question.READ
@@ -80,7 +80,7 @@ class ProbeName(StrEnum):
 
     @property
     def is_of_etcd(self) -> bool:
-        """True for a probe of each member of etcd."""
+        """True for a probe of each etcd member."""
         return self.question in (Question.HEALTH, Question.SERIALIZABLE)
 
     @property

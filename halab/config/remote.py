@@ -27,7 +27,7 @@ _REFUSED = {
     "command": "it would run a program on this host",
     "netcat": "it would run a program on the other host",
     "no_verify": "halab always verifies the key of a host: log in once by hand to accept it",
-    "known_hosts": "libvirt does not read it with qemu+ssh: the known hosts are those of your ssh",
+    "known_hosts": "libvirt does not read it with qemu+ssh: it uses the known hosts of your ssh",
     "known_hosts_verify": "libvirt does not read it with qemu+ssh: halab always verifies the key of a host",
     "sshauth": "libvirt does not read it with qemu+ssh: configure the login in your ssh configuration",
 }

@@ -46,7 +46,7 @@ class LedgerScope(StrEnum):
 
 
 class RevisionRule(StrEnum):
-    """Whether a member of etcd may answer with a lower revision than before."""
+    """Whether an etcd member may answer with a lower revision than before."""
 
     NEVER_FALLS = "never-falls"
     MAY_FALL = "may-fall"

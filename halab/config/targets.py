@@ -14,11 +14,11 @@ OTHERS = "others"
 # Only in an option, and not a list of machines: all that is on the lab's network, the host included.
 EVERYONE = "everyone"
 ALL_CONTROL_PLANES = "all-cp"
-# The machines with a member of etcd: all control planes, or the machines of its own.
+# The machines with an etcd member: all control planes, or the machines of its own.
 ALL_MEMBERS = "all-etcd"
-# One machine, or both of a pair. `all-lb` says in the scenarios for a pair that both are meant.
+# One machine, or both load balancers. `all-lb` says in the scenarios for two load balancers that both are meant.
 BALANCER, ALL_BALANCERS = "lb", "all-lb"
-# The machine that has the virtual address: of a pair of load balancers, or of the control planes with kube-vip.
+# The machine that has the virtual address: one of two load balancers, or with kube-vip one of the control planes.
 VIP_HOLDER = "vip-holder"
 MOST_CONTROL_PLANES = 5
 MOST_WORKERS = 20
@@ -34,7 +34,7 @@ class TargetKind(StrEnum):
 
 
 _EVERY_KIND = frozenset(TargetKind)
-# A member of etcd is on a control plane, or on a machine of its own: a lab has only one of the two.
+# An etcd member is on a control plane, or on a machine of its own: a lab has only one of the two.
 _MEMBERS = frozenset({TargetKind.CONTROL_PLANE, TargetKind.ETCD})
 _OF_MEMBERS = (ETCD.leader, "etcd-follower", "etcd-followers", ALL_MEMBERS)
 ROLES: dict[str, frozenset[TargetKind]] = {
@@ -55,7 +55,7 @@ class FaultTarget(StrEnum):
     """The machines that a fault makes sense on."""
 
     CONTROL_PLANE = "a control plane"
-    MEMBER = "a machine with a member of etcd"
+    MEMBER = "a machine with an etcd member"
     NODE = "a node"
     BALANCER = "the load balancer"
     ANY = "any machine"
@@ -112,7 +112,7 @@ def node_in(target: str) -> str | None:
 def kinds_of(target: str, topology: Topology | None = None) -> frozenset[TargetKind]:
     """The kinds of machines that a name or a role can mean, in any lab or in those of one topology.
 
-    Empty if it is neither a name nor a role, and for a machine of etcd in a stacked lab, which has none.
+    Empty if it is neither a name nor a role, and for an etcd machine in a stacked lab, which has none.
     """
     kind = TargetKind.CONTROL_PLANE if node_in(target) else kind_of(target)
     kinds = frozenset({kind}) if kind else ROLES.get(target, frozenset())
@@ -122,7 +122,7 @@ def kinds_of(target: str, topology: Topology | None = None) -> frozenset[TargetK
 
 
 def member_kind(topology: Topology) -> TargetKind:
-    """The kind of the machines that have a member of etcd."""
+    """The kind of the machines that have an etcd member."""
     return TargetKind.ETCD if topology is Topology.EXTERNAL else TargetKind.CONTROL_PLANE
 
 

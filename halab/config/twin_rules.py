@@ -44,7 +44,7 @@ def _replaced(
     if (by.fault, options) == (step.fault, step.options):
         yield path, f"changes nothing: the fault is already {by.fault}"
         return
-    # without options of its own, it has those of the step
+    # without options of its own, it has the options of the step
     where = path if by.options is None else (*path, "with")
     yield from known.option_problems(where, by.fault, options, step.targets)
     for target in step.targets:

@@ -26,7 +26,7 @@ _RESET = "`halab drill reset` restores the lab"
 
 class Phase(StrEnum):
     STARTING = "starting"  # the lab is being prepared; after an interruption, only a reset may follow
-    ON = "on"
+    RUNNING = "running"
     OVER = "over"  # graded; the lab is not restored yet
 
 
@@ -42,12 +42,12 @@ class Ending(StrEnum):
 class ClientsSaw:
     """What the requests of one probe met during an attempt.
 
-    `troubles` are the times, from and to, in which some failed, and `unknown` those in which nobody asked.
+    `outages` are the times, from and to, in which some failed, and `unknown` those in which nobody asked.
     """
 
     asked: int
     failed: int
-    troubles: tuple[tuple[float, float], ...] = ()
+    outages: tuple[tuple[float, float], ...] = ()
     unknown: tuple[tuple[float, float], ...] = ()
 
 
@@ -149,11 +149,11 @@ def ending_of(drill: Drill, grade: Grade, seconds: float, *, is_final: bool) -> 
 
 
 def load(work: Work) -> Attempt:
-    """The attempt that is on. Raises LabProblem if there is none, and Corrupted if it cannot be read."""
+    """The running attempt. Raises LabProblem if there is none, and Corrupted if it cannot be read."""
     try:
         return TypeAdapter(Attempt).validate_json(files.read(work.attempt, files.RECORD_BYTES))
     except FileNotFoundError as error:
-        raise LabProblem("no drill is on", hint=_START) from error
+        raise LabProblem("no drill is running", hint=_START) from error
     except ValidationError as error:
         raise Corrupted(f"cannot read {work.attempt}", hint=_RESET) from error
 
@@ -164,7 +164,7 @@ def save(work: Work, attempt: Attempt) -> None:
     files.replace(work.attempt, TypeAdapter(Attempt).dump_json(attempt, indent=1).decode() + "\n")
 
 
-def require_on(attempt: Attempt) -> None:
+def require_running(attempt: Attempt) -> None:
     """Raise LabProblem if the learner cannot work on the attempt now."""
     if attempt.phase is Phase.STARTING:
         raise LabProblem(f"the start of the drill {attempt.drill} was interrupted", hint=_RESET)

@@ -33,7 +33,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Attempted:
+class ResponderAttempt:
     """One attempt of a responder at a drill. `reason` is why it has no outcome; empty if it has one."""
 
     drill: str
@@ -102,7 +102,7 @@ def benchmark(
     count: int = 1,
     seed: int | None = None,
     deps: DrillDeps = REAL_DEPS,
-) -> Iterator[Attempted]:
+) -> Iterator[ResponderAttempt]:
     """Let a responder attempt each drill `count` times, each time on a restored lab. The attempts are in the history.
 
     With `seed`, the attempts at a drill have the seeds from that one on; without it, random ones.
@@ -110,23 +110,23 @@ def benchmark(
     Raises BadUsage or BadFile before the first attempt if a drill cannot be read, and the error of a lab that cannot be
     restored.
     """
-    titles = [library.find(name).name for name in names]
-    for name, title in zip(names, titles, strict=True):
+    known_names = [library.find(name).name for name in names]
+    for name, known_name in zip(names, known_names, strict=True):
         for number in range(count):
             used = secrets.randbelow(10**6) if seed is None else seed + number
             try:
                 view = play.start(lab_dir, name, progress, seed=used, deps=deps)
             except Unable as error:
-                yield Attempted(title, used, reason=error.message, skipped=True)
+                yield ResponderAttempt(known_name, used, reason=error.message, skipped=True)
                 break
             except HalabError as error:
-                # the lab is not restored, or the drill of somebody else is on
+                # the lab is not restored, or the drill of somebody else is running
                 if lab_dir.work.attempt.exists():
                     raise
-                yield Attempted(title, used, reason=error.message)
+                yield ResponderAttempt(known_name, used, reason=error.message)
                 continue
             log = _log(lab_dir, view.attempt)
-            with progress.step(f"attempt {number + 1} of {count} at {title}, seed {used}") as step:
+            with progress.step(f"attempt {number + 1} of {count} at {known_name}, seed {used}") as step:
                 response = respond(lab_dir, _briefing(lab_dir, view), log)
                 step.done(
                     "stopped after its time limit" if response.code is None else f"exit code {response.code}"
@@ -134,13 +134,13 @@ def benchmark(
             yield _graded(lab_dir, view.attempt, response, progress, deps)
 
 
-def scores(attempted: Sequence[Attempted]) -> list[Score]:
+def scores(attempted: Sequence[ResponderAttempt]) -> list[Score]:
     """The attempts of each drill together, in the order of the drills. Skipped drills are left out."""
     drills = dict.fromkeys(each.drill for each in attempted if not each.skipped)
     return [_score(drill, [each for each in attempted if each.drill == drill]) for drill in drills]
 
 
-def _score(drill: str, made: Sequence[Attempted]) -> Score:
+def _score(drill: str, made: Sequence[ResponderAttempt]) -> Score:
     outcomes = [each.outcome for each in made if each.outcome]
     return Score(
         drill,
@@ -153,7 +153,7 @@ def _score(drill: str, made: Sequence[Attempted]) -> Score:
 
 
 def _briefing(lab_dir: LabDir, view: View) -> str:
-    return json.dumps(briefing.as_data(view, play.told(lab_dir, view.attempt)), indent=2) + "\n"
+    return json.dumps(briefing.as_data(view, play.text_filler(lab_dir, view.attempt)), indent=2) + "\n"
 
 
 def _log(lab_dir: LabDir, attempt: Attempt) -> Path:
@@ -167,21 +167,23 @@ def _log(lab_dir: LabDir, attempt: Attempt) -> Path:
 
 def _graded(
     lab_dir: LabDir, attempt: Attempt, response: Response, progress: Progress, deps: DrillDeps
-) -> Attempted:
+) -> ResponderAttempt:
     """Grade an attempt as it is now, unless the responder has ended it itself; then restore the lab."""
     reason = ""
-    if _is_on(lab_dir, attempt):
+    if _is_current(lab_dir, attempt):
         try:
             play.check(lab_dir, progress, is_final=True, deps=deps)
         except HalabError as error:
             reason = error.message
-        play.put_back(lab_dir, progress, deps=deps)
+        play.restore(lab_dir, progress, deps=deps)
     ended = [each for each in attempts.history(lab_dir.work) if _is_of(each, attempt)]
     outcome = ended[-1] if ended else None
-    return Attempted(attempt.drill, attempt.seed, response, outcome, reason if outcome is None else "")
+    return ResponderAttempt(
+        attempt.drill, attempt.seed, response, outcome, reason if outcome is None else ""
+    )
 
 
-def _is_on(lab_dir: LabDir, attempt: Attempt) -> bool:
+def _is_current(lab_dir: LabDir, attempt: Attempt) -> bool:
     return lab_dir.work.attempt.exists() and attempts.load(lab_dir.work).started == attempt.started
 
 
@@ -191,7 +193,7 @@ def _is_of(outcome: Outcome, attempt: Attempt) -> bool:
     return (outcome.drill, outcome.seed, outcome.started) == (attempt.drill, attempt.seed, begun)
 
 
-def as_data(each: Attempted) -> Mapping[str, object]:
+def as_data(each: ResponderAttempt) -> Mapping[str, object]:
     """An attempt for programs."""
     response = each.response
     return {

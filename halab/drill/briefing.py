@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from halab.config.quantities import format_duration
 
 if TYPE_CHECKING:
-    # lists and histories need no attempt that is on, and all that it imports
+    # lists and histories need no running attempt, and not what it imports
     from halab.drill.attempt import ClientsSaw
     from halab.drill.grade import TaskResult
     from halab.drill.play import View
@@ -20,41 +20,41 @@ IN_WORDS = {
     "done": "done",
     "not-yet": "not yet",
     "unchecked": "could not be checked",
-    "waiting": "waits",
+    "waiting": "waiting",
     "closed": "closed",
 }
 ENDINGS = {
-    "complete": "nothing is left to do",
-    "final": "graded as it is",
+    "complete": "all tasks are done or closed",
+    "final": "ended early with --final",
     "time": "the time limit has passed",
     "gave-up": "given up",
     "reset": "ended without a grade",
 }
 VERDICTS = {"pass": "passed", "fail": "failed", "error": "could not be graded", None: "not graded"}
 
-_MOST_TROUBLES = 3
+_MOST_OUTAGES = 3
 
-# Puts the names of machines into a text of the drill.
-Told = Callable[[str], str]
+# Replaces the placeholders in a text of the drill with machines.
+FillText = Callable[[str], str]
 
 
-def as_data(view: View, told: Told) -> dict[str, Any]:
+def as_data(view: View, fill: FillText) -> dict[str, Any]:
     """The attempt for programs; `verdict` and `ending` are null while it goes on."""
     drill, attempt, outcome = view.drill, view.attempt, view.outcome
     data: dict[str, Any] = {
         "drill": attempt.drill,
-        "title": told(drill.title),
+        "title": fill(drill.title),
         "seed": attempt.seed,
-        "situation": told(drill.initial_situation),
-        "objective": told(drill.objective),
+        "situation": fill(drill.initial_situation),
+        "objective": fill(drill.objective),
         "seconds": round(view.seconds, 1),
         "time_limit_seconds": drill.time_limit,
         "tasks": [
-            {"name": task.name, "text": told(task.text), "points": task.points, "state": str(task.state),
+            {"name": task.name, "text": fill(task.text), "points": task.points, "state": str(task.state),
              "is_question": task.name in drill.questions, "seen": _seen(view, task)}
             for task in view.grade.tasks
         ],
-        "hints": [{"text": told(hint.text), "cost": hint.cost} for hint in view.hints],
+        "hints": [{"text": fill(hint.text), "cost": hint.cost} for hint in view.hints],
         "hints_left": len(drill.hints) - len(view.hints),
         "points": view.grade.points,
         "cost": view.grade.cost,
@@ -65,7 +65,7 @@ def as_data(view: View, told: Told) -> dict[str, Any]:
         "ending": str(outcome.ending) if outcome else None,
     }  # fmt: skip
     if outcome:
-        data["debrief"] = told(drill.debrief)
+        data["debrief"] = fill(drill.debrief)
         data["clients"] = {
             name: {**asdict(saw), "in_words": clients_in_words(saw)} for name, saw in outcome.clients.items()
         }
@@ -77,23 +77,22 @@ def note(view: View, task: TaskResult) -> str:
     if task.state == "done" or not view.attempt.checks and task.state == "not-yet" and not task.seen:
         return ""
     shown = _seen(view, task)
-    between = " " if task.state == "waiting" else ": "
-    return f"{IN_WORDS[task.state]}{between}{shown}" if shown else IN_WORDS[task.state]
+    return f"{IN_WORDS[task.state]}: {shown}" if shown else IN_WORDS[task.state]
 
 
 def clients_in_words(saw: ClientsSaw) -> str:
     """`12 of 400 requests failed, from 0s to 3m5s`."""
     if not saw.failed:
-        told = f"all {saw.asked} requests were answered"
+        text = f"all {saw.asked} requests were answered"
     else:
         periods = [
             f"from {format_duration(round(start))} to {format_duration(round(end))}"
-            for start, end in saw.troubles
+            for start, end in saw.outages
         ]
-        shown = ", ".join(periods[:_MOST_TROUBLES]) + (" …" if len(periods) > _MOST_TROUBLES else "")
-        told = f"{saw.failed} of {saw.asked} requests failed, {shown}"
+        shown = ", ".join(periods[:_MOST_OUTAGES]) + (" …" if len(periods) > _MOST_OUTAGES else "")
+        text = f"{saw.failed} of {saw.asked} requests failed, {shown}"
     unknown = sum(end - start for start, end in saw.unknown)
-    return f"{told}; {format_duration(round(unknown))} not recorded" if unknown else told
+    return f"{text}; {format_duration(round(unknown))} not recorded" if unknown else text
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -121,10 +120,10 @@ def answers(view: View) -> dict[str, str]:
     return {name: " or ".join(task.answer or ()) for name, task in view.drill.questions.items()}
 
 
-def scripts(view: View, told: Told) -> list[tuple[str, str]]:
+def scripts(view: View, fill: FillText) -> list[tuple[str, str]]:
     """The machines and the scripts of the solution. Only for somebody who may know it."""
     return [
-        (", ".join(view.attempt.chosen.get(act.on, [act.on])), told(act.run)) for act in view.drill.solve
+        (", ".join(view.attempt.chosen.get(act.on, [act.on])), fill(act.run)) for act in view.drill.solve
     ]
 
 

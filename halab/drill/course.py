@@ -1,4 +1,4 @@
-"""Courses: the drills of halab in the order in which one learns."""
+"""Courses: the drills of halab in learning order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from halab.drill import library
 from halab.drill.attempt import Outcome
 from halab.drill.library import DrillScript
 
-# In the order in which one learns.
+# In learning order.
 _TITLES = {
     "first-steps": "First steps",
     "etcd": "etcd",
     "api-servers": "API servers and certificates",
-    "way-in": "The way in",
+    "way-in": "Access to the API",
     "exam": "Exam",
 }
 

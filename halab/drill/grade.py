@@ -49,7 +49,7 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Grade:
-    """`cost` is that of the hints. `most_points` are those if every task that could not be checked were done."""
+    """`cost` is the cost of the hints. `most_points` also count every task that could not be checked."""
 
     tasks: tuple[TaskResult, ...]
     most_points: int
@@ -68,7 +68,7 @@ class Grade:
 
     @property
     def is_complete(self) -> bool:
-        """True if nothing is left to do."""
+        """True if every task is done or closed."""
         return all(task.state in (TaskState.DONE, TaskState.CLOSED) for task in self.tasks)
 
     @property
@@ -171,5 +171,8 @@ def _result(name: str, task: Task, finding: Finding, *, done: set[str], left: se
     if lost:
         finding = Finding(TaskState.CLOSED, f"it needs {', '.join(lost)}")
     elif finding.state is TaskState.DONE and lacking:
-        finding = Finding(TaskState.WAITING, f"for {', '.join(lacking)}")
+        finding = Finding(
+            TaskState.WAITING,
+            f"counts when {' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} done",
+        )
     return TaskResult(name, task.text.strip(), task.points, finding.state, finding.seen)

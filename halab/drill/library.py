@@ -1,4 +1,4 @@
-"""Find drills: those of halab by name, the user's own by path."""
+"""Find drills: drills of halab by name, the user's own by path."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def copy_into(work: Work, script: DrillScript) -> None:
 
 
 def copied(work: Work, seed: int) -> Drill:
-    """The drill of the attempt that is on."""
+    """The drill of the running attempt."""
     return drill_rules.load(work.drill / _COPY, seed)
 
 

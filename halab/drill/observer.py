@@ -81,17 +81,21 @@ def observe(
 
 
 @dataclass
-class Watch:
+class WatchedExpectations:
     """The expectations of a scenario while the sampler runs."""
 
     scenario: Scenario
     timeline: Timeline
     observer: Observer
 
+    def expect(self, index: int, expectation: Expectation) -> None:
+        """Wait until the expectation of a step is met, or until its limit."""
+        self.observer.expect(index, expectation)
+
     def await_expected(self) -> None:
         """Wait for every expectation that has a limit."""
         for index, expectation in self._expected():
-            self.observer.expect(index, expectation)
+            self.expect(index, expectation)
 
     def findings(self) -> list[Finding]:
         """What the evidence says of every expectation, in their order."""
@@ -107,7 +111,7 @@ class Watch:
 @contextmanager
 def watching(
     lab_dir: LabDir, site: Site, api: Api, scenario: Scenario, folder: RunFolder, objects: Objects
-) -> Iterator[Watch]:
+) -> Iterator[WatchedExpectations]:
     """Sample during the block. Raises HalabError if the sampler dies."""
     folder.make()
     timeline = Timeline(folder.timeline, site.clock)
@@ -136,13 +140,13 @@ def watching(
         first_write=int(time.time() * 1000),
     )  # fmt: skip
     with launcher.sampling(config, folder.logs / "sampler.log") as observer.still_sampled:
-        yield Watch(scenario, timeline, observer)
+        yield WatchedExpectations(scenario, timeline, observer)
 
 
 def _sampled(
     lab_dir: LabDir, site: Site, api: Api, drill: Drill, attempt: Attempt, folder: RunFolder
 ) -> dict[str, Finding]:
-    names, scenario = list(drill.expected), drill.asking
+    names, scenario = list(drill.expected), drill.check_scenario
     if not names:
         return {}
     try:

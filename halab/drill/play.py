@@ -14,10 +14,10 @@ from halab.config import placeholders
 from halab.config.drill import Drill, Hint
 from halab.config.loading import nearest
 from halab.drill import attempt as attempts
-from halab.drill import breaker, library, observer, recording
+from halab.drill import lab_actions, library, observer, recording
 from halab.drill.attempt import Attempt, Ending, Outcome, Phase
-from halab.drill.breaker import Broken
 from halab.drill.grade import Finding, Grade, TaskState, grade, is_right
+from halab.drill.lab_actions import InjectedBreak
 from halab.drill.library import DrillScript
 from halab.errors import BadFile, BadUsage, Corrupted, HalabError, LabProblem
 from halab.lifecycle import access, snapshot
@@ -27,10 +27,10 @@ from halab.machines.work import Work
 from halab.progress import Progress
 
 
-def _break(lab_dir: LabDir, script: DrillScript, progress: Progress) -> Broken:
+def _break(lab_dir: LabDir, script: DrillScript, progress: Progress) -> InjectedBreak:
     lab = labs.existing(lab_dir)
     with access.api(lab_dir, lab) as api:
-        return breaker.break_lab(lab_dir, access.site(lab_dir, lab), api, script, progress)
+        return lab_actions.inject_break(lab_dir, access.site(lab_dir, lab), api, script, progress)
 
 
 def _observe(lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress) -> dict[str, Finding]:
@@ -45,7 +45,7 @@ class DrillDeps:
 
     require_way_back: Callable[[LabDir], None] = snapshot.require_after_up
     restore: Callable[[LabDir, Progress], object] = snapshot.reset_locked
-    break_lab: Callable[[LabDir, DrillScript, Progress], Broken] = _break
+    break_lab: Callable[[LabDir, DrillScript, Progress], InjectedBreak] = _break
     observe: Callable[[LabDir, Drill, Attempt, Progress], Mapping[str, Finding]] = _observe
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
     record: Callable[[LabDir, Attempt, datetime], None] = recording.ensure
@@ -80,17 +80,19 @@ def start(
     after: Attempt | None = None,
     deps: DrillDeps = REAL_DEPS,
 ) -> View:
-    """Restore the lab, break it, and begin an attempt. That of a proof is not in the history.
+    """Restore the lab, break it, and begin an attempt.
 
-    `after` is the attempt of the same proof that this one replaces: while its lab is not restored, it is on record.
-    If it cannot start, the lab is restored. After Ctrl-C or a kill, `reset` does that.
+    Attempts of a proof are not in the history. `after`: the previous attempt of the same proof. Its record stays until
+    the lab is restored. If the new attempt cannot start, the lab is restored. After Ctrl-C or a kill, `reset` does
+    that.
     """
     script = library.find(name, secrets.randbelow(10**6) if seed is None else seed)
-    # one lock for all of it: between two, another process could reset the attempt, and nobody would know of the break
+    # One lock for the whole start. With two locks, another process could reset the attempt between them, and the break
+    # would be injected without a record.
     with labs.locked(lab_dir, f"drill start, process {os.getpid()}", amid_drill=after is not None):
         if after and attempts.load(lab_dir.work).started != after.started:
             labs.require_no_drill(lab_dir)
-        breaker.require_kind(labs.existing(lab_dir), script.drill)
+        lab_actions.require_kind(labs.existing(lab_dir), script.drill)
         deps.require_way_back(lab_dir)
         library.copy_into(lab_dir.work, script)
         path = str(script.path.resolve())
@@ -103,7 +105,11 @@ def start(
             deps.restore(lab_dir, progress)
             broken = deps.break_lab(lab_dir, script, progress)
             attempt = replace(
-                attempt, phase=Phase.ON, chosen=broken.chosen, objects=broken.objects, started=deps.now()
+                attempt,
+                phase=Phase.RUNNING,
+                chosen=broken.chosen,
+                objects=broken.objects,
+                started=deps.now(),
             )
             attempts.save(lab_dir.work, attempt)
         _record(lab_dir, attempt, progress, deps)
@@ -125,22 +131,19 @@ def _undone_on_error(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> It
     try:
         yield
     except HalabError:
-        _restore(lab_dir, progress, deps)
+        _restore_locked(lab_dir, progress, deps)
         raise
 
 
-def status(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
-    """The attempt with the results of its last check."""
-    attempt = attempts.load(lab_dir.work)
-    attempts.require_on(attempt)
-    return _view(lab_dir.work, attempt, deps)
+def status(lab_dir: LabDir, *, include_ended: bool = False, deps: DrillDeps = REAL_DEPS) -> View:
+    """Return the attempt with the results of its last check.
 
-
-def shown(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
-    """As `status`, and also after the end, until the lab is restored: then with the outcome."""
+    Raises LabProblem if no attempt is running. With `include_ended`, one that has ended is returned with its outcome,
+    until the lab is restored.
+    """
     attempt = attempts.load(lab_dir.work)
-    if attempt.outcome is None:
-        attempts.require_on(attempt)
+    if attempt.outcome is None or not include_ended:
+        attempts.require_running(attempt)
     view = _view(lab_dir.work, attempt, deps)
     return (
         replace(view, outcome=attempt.outcome, seconds=attempt.outcome.seconds) if attempt.outcome else view
@@ -151,7 +154,7 @@ def check(
     lab_dir: LabDir, progress: Progress, *, is_final: bool = False, deps: DrillDeps = REAL_DEPS
 ) -> View:
     """Check the tasks. The attempt ends if all are done, if the time is over, or if it is final."""
-    with _on(lab_dir, "drill check") as attempt:
+    with _running(lab_dir, "drill check") as attempt:
         drill = library.copied(lab_dir.work, attempt.seed)
         # after a reboot of the host, no sampler runs
         _record(lab_dir, attempt, progress, deps)
@@ -167,13 +170,20 @@ def check(
 
 
 def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, bool]:
-    """Answer a question; whether the answer is right. Raises BadUsage if it is no question or is answered already."""
-    with _on(lab_dir, "drill answer") as attempt:
+    """Answer a question. Return the attempt, and True if the answer is right.
+
+    Raises BadUsage if the task is no question or is answered already.
+    """
+    with _running(lab_dir, "drill answer") as attempt:
         view = _view(lab_dir.work, attempt, deps)
         task = view.drill.questions.get(name)
         if task is None:
             known = view.drill.questions
-            what = "has no answer: solve it on the lab" if name in view.drill.tasks else "does not exist"
+            what = (
+                "is not a question: repair the lab, then run `halab drill check`"
+                if name in view.drill.tasks
+                else "does not exist"
+            )
             raise BadUsage(f"the task {name} {what}{nearest(name, known) if known else ''}")
         result = next(result for result in view.grade.tasks if result.name == name)
         if result.state in (TaskState.DONE, TaskState.WAITING):
@@ -188,7 +198,7 @@ def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS
 
 def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
     """Show the next hint, which costs its points. Raises LabProblem if there is none."""
-    with _on(lab_dir, "drill hint") as attempt:
+    with _running(lab_dir, "drill hint") as attempt:
         view = _view(lab_dir.work, attempt, deps)
         if attempt.hints >= len(view.drill.hints):
             raise LabProblem("there are no more hints", hint="`halab drill give-up` explains the solution")
@@ -199,37 +209,37 @@ def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
 
 def give_up(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
     """End the attempt with the points of the last check. It fails."""
-    with _on(lab_dir, "drill give-up") as attempt:
+    with _running(lab_dir, "drill give-up") as attempt:
         return _end(lab_dir.work, _view(lab_dir.work, attempt, deps), Ending.GAVE_UP)
 
 
 def reset(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
-    """End an attempt in whatever phase, without a grade, and restore the lab.
+    """End an attempt in any phase without a grade, and restore the lab.
 
-    An attempt whose files cannot be read is not in the history: this is the only way out of it.
+    An attempt whose files cannot be read is ended too, but is not in the history.
     """
-    with _held(lab_dir, "drill reset"):
+    with _locked_for_restore(lab_dir, "drill reset"):
         try:
             attempt = attempts.load(lab_dir.work)
-            view = _view(lab_dir.work, attempt, deps) if attempt.phase is Phase.ON else None
+            view = _view(lab_dir.work, attempt, deps) if attempt.phase is Phase.RUNNING else None
         except (Corrupted, BadFile, BadUsage) as error:
             progress.say(f"the attempt is not in the history: {error.message}")
             view = None
         if view:
             _end(lab_dir.work, view, Ending.RESET)
-        _restore(lab_dir, progress, deps)
+        _restore_locked(lab_dir, progress, deps)
 
 
-def put_back(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
+def restore(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
     """Restore the lab after an attempt, and forget the attempt."""
-    with _held(lab_dir, "drill reset"):
-        _restore(lab_dir, progress, deps)
+    with _locked_for_restore(lab_dir, "drill reset"):
+        _restore_locked(lab_dir, progress, deps)
 
 
-def told(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
-    """Puts the machines of the break into texts of the drill, in place of their placeholders."""
+def text_filler(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
+    """Return a function that replaces the placeholders in texts of the drill with the machines of its faults."""
 
-    def filled(text: str) -> str:
+    def fill(text: str) -> str:
         lab = labs.allocated(lab_dir)
 
         def shown(machine: str, is_name: bool) -> str:
@@ -237,30 +247,30 @@ def told(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
 
         return _filled(text.strip(), attempt, shown)
 
-    return filled
+    return fill
 
 
-def _held(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
+def _locked_for_restore(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
     """Lock the lab to restore it, also after a restore that was interrupted."""
     return labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_restore=True, amid_drill=True)
 
 
-def _restore(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:
+def _restore_locked(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:
     """Restore the lab, and forget the attempt. The caller holds the lab's lock."""
     recording.stop(lab_dir.work)
     deps.restore(lab_dir, progress)
-    # first the file that says that a drill is on
+    # first the file that says that a drill is running
     lab_dir.work.attempt.unlink(missing_ok=True)
     shutil.rmtree(lab_dir.work.drill, ignore_errors=True)
 
 
 @contextmanager
-def _on(lab_dir: LabDir, doing: str) -> Iterator[Attempt]:
+def _running(lab_dir: LabDir, doing: str) -> Iterator[Attempt]:
     """Lock the lab, and yield the attempt that a learner works on."""
     attempts.load(lab_dir.work)
     with labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_drill=True):
         attempt = attempts.load(lab_dir.work)
-        attempts.require_on(attempt)
+        attempts.require_running(attempt)
         yield attempt
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halab.config.drill import Act
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
-from halab.drill import breaker, library, play
+from halab.drill import lab_actions, library, play
 from halab.drill.attempt import Attempt
 from halab.drill.grade import Grade, TaskState
 from halab.drill.library import DrillScript
@@ -24,7 +24,7 @@ NOTHING, SOLUTION = "do nothing", "solve"
 
 
 @dataclass(frozen=True)
-class Trial:
+class ProofAttempt:
     """One attempt of an author, and what came of it. `problem` is why it is not as it must be; empty if it is."""
 
     name: str
@@ -46,14 +46,14 @@ class Proof:
     drill: str
     seed: int
     verdict: Verdict
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[ProofAttempt, ...] = ()
     reason: str = ""
 
 
 def _act(lab_dir: LabDir, attempt: Attempt, acts: Sequence[Act], progress: Progress) -> None:
     lab = labs.existing(lab_dir)
     with access.api(lab_dir, lab) as api, progress.step("run the scripts of the attempt"):
-        breaker.run_acts(access.site(lab_dir, lab), api, attempt.chosen, acts, attempt.seed)
+        lab_actions.run_scripts(access.site(lab_dir, lab), api, attempt.chosen, acts, attempt.seed)
 
 
 Acting = Callable[[LabDir, Attempt, Sequence[Act], Progress], None]
@@ -79,9 +79,9 @@ def prove_all(
     labs.require_no_drill(lab_dir)
     prover = _Prover(lab_dir, progress, deps, act)
     for name, script, used in _planned(names, scripts, seed):
-        trials: list[Trial] = []
+        trials: list[ProofAttempt] = []
         try:
-            breaker.require_kind(labs.existing(lab_dir), script.drill)
+            lab_actions.require_kind(labs.existing(lab_dir), script.drill)
             for trial in prover.trials(name, used):
                 trials.append(trial)
         except Unable as error:
@@ -90,7 +90,7 @@ def prove_all(
             yield Proof(script.name, used, Verdict.ERROR, tuple(trials), error.message)
         else:
             yield Proof(script.name, used, _worst(trials), tuple(trials))
-    prover.put_back()
+    prover.restore()
 
 
 def _planned(
@@ -105,7 +105,7 @@ def _planned(
             yield name, script, secrets.randbelow(10**6)
 
 
-def _worst(trials: Sequence[Trial]) -> Verdict:
+def _worst(trials: Sequence[ProofAttempt]) -> Verdict:
     verdicts = {trial.verdict for trial in trials}
     return next((each for each in (Verdict.ERROR, Verdict.FAIL) if each in verdicts), Verdict.PASS)
 
@@ -124,8 +124,8 @@ class _Prover:
     act: Acting
     last: Attempt | None = None
 
-    def trials(self, name: str, seed: int) -> Iterator[Trial]:
-        """Yield the trials of a drill, each on a lab that was restored and broken anew.
+    def trials(self, name: str, seed: int) -> Iterator[ProofAttempt]:
+        """Yield the trials of a drill, each on a lab that was restored and broken again.
 
         Doing nothing comes first. The next attempt goes on from there, because nothing was done.
         """
@@ -140,14 +140,14 @@ class _Prover:
                 if trial != NOTHING or view.outcome:
                     view = None
         except HalabError:
-            self.put_back()
+            self.restore()
             raise
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         work, self.last = self.lab_dir.work, None
-        # another attempt than that of a proof belongs to a learner, who began after somebody had reset the proof
+        # an attempt that is not of a proof belongs to a learner, who began after somebody had reset the proof
         if work.attempt.exists() and attempts.load(work).is_proof:
-            play.put_back(self.lab_dir, self.progress, deps=self.deps)
+            play.restore(self.lab_dir, self.progress, deps=self.deps)
 
     def _start(self, name: str, seed: int) -> View:
         after, self.last = self.last, None
@@ -158,7 +158,7 @@ class _Prover:
 
 def _tried(
     lab_dir: LabDir, trial: str, view: View, progress: Progress, deps: DrillDeps, act: Acting
-) -> tuple[Trial, View]:
+) -> tuple[ProofAttempt, View]:
     drill, problem = view.drill, ""
     acts = drill.solve if trial == SOLUTION else drill.wrong.get(trial, ())
     try:
@@ -168,15 +168,15 @@ def _tried(
         # a wrong attempt may fail in any way
         problem = error.message if trial == SOLUTION else ""
     if trial != NOTHING:
-        # whoever tries something wrong may know the answers nevertheless
+        # a learner who tries something wrong may still know the answers
         for name, task in drill.questions.items():
             play.answer(lab_dir, name, (task.answer or ("",))[0], deps=deps)
     view = play.check(lab_dir, progress, deps=deps)
     judged = _judged(trial, view)
-    return Trial(trial, judged.grade, "; ".join(filter(None, (problem, judged.problem)))), view
+    return ProofAttempt(trial, judged.grade, "; ".join(filter(None, (problem, judged.problem)))), view
 
 
-def _judged(trial: str, view: View) -> Trial:
+def _judged(trial: str, view: View) -> ProofAttempt:
     result, done = view.grade, view.grade.of(TaskState.DONE)
     names = ", ".join(task.name for task in done)
     problem = ""
@@ -190,4 +190,4 @@ def _judged(trial: str, view: View) -> Trial:
     elif trial != SOLUTION and result.verdict is Verdict.ERROR:
         unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.UNCHECKED)]
         problem = f"it might pass, because these could not be checked: {'; '.join(unknown)}"
-    return Trial(trial, result, problem)
+    return ProofAttempt(trial, result, problem)

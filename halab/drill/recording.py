@@ -22,10 +22,10 @@ from halab.scenario.record.timeline import SampleReader
 from halab.scenario.sampler import launcher
 from halab.scenario.sampler.launcher import SamplerConfig
 
-# Enough for people, and a tenth of what a run asks: a learner works for an hour, and the lab has better things to do.
+# A tenth of the rate of a run, because a learner may work for an hour.
 _RATE_HERTZ = 2.0
-# Failures that are closer to each other are one trouble: of three servers, one that hangs fails every third request.
-_ONE_TROUBLE_SECONDS = 10.0
+# Failures that are closer to each other are one outage: of three servers, one that hangs fails every third request.
+_ONE_OUTAGE_SECONDS = 10.0
 
 
 def ensure(lab_dir: LabDir, attempt: Attempt, now: datetime) -> None:
@@ -38,7 +38,7 @@ def ensure(lab_dir: LabDir, attempt: Attempt, now: datetime) -> None:
     if permit.is_held:
         return
     if access.tunnel_of(lab_dir):
-        raise LabProblem("the lab is on another host, and the way there ends with each command")
+        raise LabProblem("the lab is on another host, and the tunnel to it is closed when each command ends")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     permit.grant()
     number = len(list(folder.glob("samples-*.jsonl")))
@@ -84,16 +84,16 @@ def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
     for lane in samples.lanes:
         whole = figures(samples.of(lane), 0.0, seconds)
         if whole.samples:
-            troubles = _merged((outage.start, min(outage.end, seconds)) for outage in whole.outages)
+            outages = _merged((outage.start, min(outage.end, seconds)) for outage in whole.outages)
             unknown = tuple((round(gap.start, 1), round(gap.end, 1)) for gap in whole.gaps)
-            found[str(lane)] = ClientsSaw(whole.samples, whole.failed, troubles, unknown)
+            found[str(lane)] = ClientsSaw(whole.samples, whole.failed, outages, unknown)
     return found
 
 
 def _merged(periods: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     merged: list[tuple[float, float]] = []
     for start, end in periods:
-        if merged and start - merged[-1][1] < _ONE_TROUBLE_SECONDS:
+        if merged and start - merged[-1][1] < _ONE_OUTAGE_SECONDS:
             merged[-1] = (merged[-1][0], max(merged[-1][1], round(end, 1)))
         else:
             merged.append((round(start, 1), round(end, 1)))

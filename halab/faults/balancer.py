@@ -149,9 +149,7 @@ def _push_own(site: Site, machine: str, file: BalancerFile) -> None:
         problems = balancer_messages.problems(error.output, file, str(file.own.path))
         if not problems:
             raise
-        hint = (
-            f"the lines are those of the rendered text; {machine} still runs with the configuration before"
-        )
+        hint = f"the line numbers refer to the rendered text; {machine} still runs with the configuration before"
         raise BadFile(problems, hint=hint) from error
 
 
@@ -215,7 +213,9 @@ _OPTIONS = {
     "algorithm": Option(
         f"{listed(Algorithm)} (how an API server is chosen)", "|".join(Algorithm), "leastconn", ""
     ),
-    "connections": Option("the number of clients served at once", r"[1-9][0-9]{0,3}", "20", ""),
+    "connections": Option(
+        "the maximum number of client connections at a time", r"[1-9][0-9]{0,3}", "20", ""
+    ),
     "port": Option("the port where clients connect", _PORT, "7443", ""),
 }
 

@@ -35,7 +35,7 @@ _REFUSED = {
     "/etc/systemd/system/halab-machine.service": _WAY_IN,
     scratch.KEPT: "faults keep their originals there",
     manifests.HELD: "faults keep their originals there",
-    "/var/lib/etcd": "a member of etcd cannot go back to old data: use lose-etcd-data or corrupt-wal",
+    "/var/lib/etcd": "an etcd member cannot go back to old data: use lose-etcd-data or corrupt-wal",
 }  # fmt: skip
 _LARGEST_BYTES = 1_000_000
 # The record of a run is shared. These may have keys, tokens or passwords.

@@ -1,6 +1,6 @@
 """Faults of membership in the cluster: a machine is lost, leaves the cluster, or fails to join it.
 
-All of them are healed by a join, as `halab up` does it. A machine that is gone is created anew before.
+All of them are healed by a join, as `halab up` does it. A machine that is gone is created again before that.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _leave_now(site: Site, entry: Entry) -> str:
     def left() -> str:
         if machine in site.lab.members and etcd.members_of(site.guests, peer, str(machine.address)):
             raise NotYet("its member is still listed")
-        return f"{machine.name} is drained and reset, and is neither a node nor a member of etcd"
+        return f"{machine.name} is drained and reset, and is neither a node nor an etcd member"
 
     return wait_for(f"{machine.name} to have left", left, site.deadline(_EFFECT_SECONDS))
 
@@ -108,7 +108,7 @@ def _require_another(site: Site, entry: Entry) -> None:
     """A machine joins through another one of its kind. Without the only one there is no cluster, or no data."""
     for machines, what in (
         (site.lab.control_planes, "control plane"),
-        (site.lab.etcd_machines, "member of etcd"),
+        (site.lab.etcd_machines, "etcd member"),
     ):
         if [machine.name for machine in machines] == [entry.machine]:
             raise BadUsage(f"the lab's only {what} cannot leave and join again: {entry.machine}")
@@ -117,7 +117,7 @@ def _require_another(site: Site, entry: Entry) -> None:
 def _require_member(site: Site, entry: Entry) -> None:
     if site.lab.has_external_etcd:
         raise Unable(
-            f"{entry.fault} needs members of etcd on the control planes, and this lab has external etcd"
+            f"{entry.fault} needs etcd members on the control planes, and this lab has external etcd"
         )
     _require_another(site, entry)
 

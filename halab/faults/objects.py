@@ -145,7 +145,7 @@ def _stored(site: Site, entry: Entry, name: str | None, found: _Found) -> etcd.K
         raise NotYet(f"no key has the revision {found.revision} of {found.kind} {found.name}")
     keys = etcd.keys(site.guests, site.lab, entry.machine, shlex.quote(name))
     if not keys:
-        raise NotYet(f"{found.kind} {found.name} was removed meanwhile")
+        raise NotYet(f"{found.kind} {found.name} was removed while halab waited")
     return keys[0]
 
 

@@ -39,7 +39,7 @@ class Filter:
         """The table as input of `nft -f`.
 
         Its priority is before connection tracking and kube-proxy (-200 and -100), so that packets of existing
-        connections are dropped too. Outgoing packets, those of pods included, are seen after kube-proxy has replaced
+        connections are dropped too. Outgoing packets, including those of pods, are seen after kube-proxy has replaced
         the address of a Service.
         """
         chains = []
@@ -53,7 +53,7 @@ class Filter:
         words = [f'{nic} "{self.nic}"']
         if self.peers:
             words.append(f"ip {side} {{ {', '.join(self._networks())} }}")
-        # a port is that of the server, which may be either side
+        # a port is the port of the server, which may be either side
         ports = [f"meta l4proto {{ tcp, udp }} th {end} {self.port} " for end in ("dport", "sport")]
         condition = f"{self.condition} " if self.condition else ""
         rules = "".join(

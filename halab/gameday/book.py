@@ -64,7 +64,7 @@ def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entr
     Raises LabProblem if none is on.
     """
     if not is_on(work):
-        raise LabProblem("no game day is on in this lab", hint="`halab gameday FILE` begins one")
+        raise LabProblem("no game day is running in this lab", hint="`halab gameday FILE` begins one")
     entry = Entry(
         kind, _line(by or _user()), datetime.now().astimezone().isoformat("T", "seconds"), _line(text)
     )

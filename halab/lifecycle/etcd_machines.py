@@ -13,7 +13,7 @@ from halab.machines.guests import Guests, on_all
 from halab.progress import Progress
 from halab.topology.lab import Lab, Machine
 
-# Measured on 2 cores with three machines of etcd: the certificates take 3 s, and all members answer 8 s later.
+# Measured on 2 cores with three etcd machines: the certificates take 3 s, and all members answer 8 s later.
 _START_SECONDS = 300
 _SCRIPT_SECONDS = 120
 # Without the time and the stream, which containerd puts in front.
@@ -52,7 +52,7 @@ class EtcdMachines:
             if len(missing) == len(names):
                 if not is_new_cluster:
                     raise LabProblem(
-                        "all machines of etcd were lost, and with them the data of the cluster",
+                        "all etcd machines were lost, and with them the data of the cluster",
                         hint="rebuild the lab: `halab down && halab up`",
                     )
                 return self._found(names)
@@ -60,7 +60,7 @@ class EtcdMachines:
             return sum(self._replace(self._lab.machine(name)) for name in missing)
 
     def replace(self, machine: Machine) -> int:
-        """Let a machine that was created anew take the place of the lost one. Return the number of changes."""
+        """Let a machine that was created again take the place of the lost one. Return the number of changes."""
         if self._has_joined(machine.name):
             return 0
         with self._progress.step(

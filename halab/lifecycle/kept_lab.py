@@ -103,7 +103,7 @@ def _change(lab_dir: LabDir, own: OwnFiles, patches: Mapping[str, str], progress
 
 
 def _vagrantfile(lab_dir: LabDir) -> str:
-    """The text of the Vagrantfile; empty if somebody has removed it, so that the lab is built anew."""
+    """The text of the Vagrantfile; empty if somebody has removed it, so that the lab is built again."""
     path = lab_dir.work.path / _VAGRANTFILE
     return path.read_text() if path.exists() else ""
 

@@ -203,7 +203,7 @@ def planned(lab_dir: LabDir, held: Allocation) -> Lab:
 
 
 def size_of(lab_dir: LabDir) -> LabSize:
-    """The size for which a lab is planned: that of its file, unless it was scaled or is being scaled."""
+    """The size for which a lab is planned: the size in its file, unless it was scaled or is being scaled."""
     return lab_dir.size or sizes.present(lab_dir.written, allocation.of(lab_dir.work.path))
 
 
@@ -247,10 +247,10 @@ def require_machine(lab: Lab, name: str) -> None:
 
 
 def require_no_drill(lab_dir: LabDir) -> None:
-    """Raise LabProblem if a drill is on."""
+    """Raise LabProblem if a drill is running."""
     if lab_dir.work.attempt.exists():
         raise LabProblem(
-            f"a drill is on in the lab {lab_dir.name}",
+            f"a drill is running in the lab {lab_dir.name}",
             hint="see `halab drill status`; `halab drill reset` ends it and restores the lab",
         )
 
@@ -268,7 +268,7 @@ def locked(
 
     After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
     After an interrupted scale, raises LabProblem unless `amid_scale`: others would join machines that were leaving.
-    While a drill is on, raises LabProblem unless `amid_drill`: others would undo its break or tell of it.
+    While a drill is running, raises LabProblem unless `amid_drill`: others would undo or reveal its faults.
     """
     is_new = not lab_dir.work.path.exists()
     lab_dir.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)

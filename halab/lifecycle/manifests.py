@@ -53,12 +53,12 @@ _NO_SUCH_KIND = "ensure CRDs are installed first"
 
 
 class ManifestApplier:
-    """`guide` is a control plane that has joined."""
+    """`through` is a control plane that has joined."""
 
-    def __init__(self, lab: Lab, guests: Guests, guide: str, clock: Clock, progress: Progress) -> None:
+    def __init__(self, lab: Lab, guests: Guests, through: str, clock: Clock, progress: Progress) -> None:
         self._lab = lab
         self._guests = guests
-        self._guide = guide
+        self._through = through
         self._clock = clock
         self._progress = progress
 
@@ -193,7 +193,7 @@ class ManifestApplier:
     def _run(self, command: str, text: str | None = None) -> Completed:
         try:
             return self._guests.run(
-                self._guide, command, input=text, timeout_seconds=self._limit(_ANSWER_SECONDS), check=False
+                self._through, command, input=text, timeout_seconds=self._limit(_ANSWER_SECONDS), check=False
             )
         except (TimedOut, Unreachable) as error:
             return Completed(1, "", f"{_PASSES[0]}: {error.message}")

@@ -61,7 +61,7 @@ def _send(archive: ImageArchive, guests: Guests, machine: str, patience: float) 
     except CommandFailed as error:
         raise LabProblem(
             f"cannot send {archive.name} to {machine}: {error.output or error.message}",
-            hint="check whether its disk is full, and whether the file was changed meanwhile",
+            hint="check whether its disk is full, and whether the file was changed while it was read",
         ) from error
     except OSError as error:
         raise LabProblem(

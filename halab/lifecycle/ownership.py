@@ -1,4 +1,4 @@
-"""Determines whether a resource belongs to a living lab. Pure: the caller tells which work folders exist."""
+"""Determines whether a resource belongs to an existing lab. Pure: the caller tells which work folders exist."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Provisioner:
         self._progress = progress
         self._scripts = Scripts(lab, work, guests)
         # the control plane through which the others join
-        self._guide = lab.control_planes[0].name
+        self._through = lab.control_planes[0].name
         self._etcd = EtcdMachines(lab, guests, progress, clock, self._scripts)
 
     def run(self, *, balancers_last: bool = False) -> int:
@@ -80,14 +80,14 @@ class Provisioner:
         changes += self._etcd.run(is_new_cluster=not members)
         if members:
             # not always the first control plane: if that one was lost, it joins the others
-            self._guide = members[0]
+            self._through = members[0]
         else:
-            self._etcd.prepare(self._guide)
+            self._etcd.prepare(self._through)
             with self._progress.step(
-                f"kubeadm init on {self._guide}", limit_seconds=self._scripts.limit(_INIT_SECONDS)
+                f"kubeadm init on {self._through}", limit_seconds=self._scripts.limit(_INIT_SECONDS)
             ):
-                changes += self._scripts.run(self._guide, "init.sh", _INIT_SECONDS)
-        others = [machine for machine in self._lab.nodes if machine.name != self._guide]
+                changes += self._scripts.run(self._through, "init.sh", _INIT_SECONDS)
+        others = [machine for machine in self._lab.nodes if machine.name != self._through]
         missing = [machine for machine in others if not joined[machine.name]]
         changes += self._join_in_turn(missing, is_new_cluster=not members)
         if balancers_last:
@@ -112,33 +112,33 @@ class Provisioner:
         return changes
 
     @property
-    def guide(self) -> str:
+    def joined_control_plane(self) -> str:
         """A control plane that has joined."""
-        return self._guide
+        return self._through
 
     def rejoin(self, machine: Machine, options: JoinOptions) -> None:
-        """Set up one machine that was created anew, and join it to the cluster of the machines that are left."""
+        """Set up one machine that was created again, and join it to the cluster of the machines that are left."""
         with self._progress.step(f"set up {machine.name}", limit_seconds=self._set_up_limit):
             self._set_up(machine.name)
         if machine in self._lab.etcd_machines:
             self._etcd.replace(machine)
         elif machine.is_node and not self._has_joined(machine.name):
-            self._guide = guide.find(self._guests, self._lab, without=machine.name)
+            self._through = guide.find(self._guests, self._lab, without=machine.name)
             if options.forget_lost:
-                departure.forget(self._lab, self._guests, self._clock, self._guide, machine)
+                departure.forget(self._lab, self._guests, self._clock, self._through, machine)
             self._join(machine, options)
         self._run_script_after(machine.name)
 
     def kubeconfig(self) -> str:
         """An administrator's kubeconfig that goes through the load balancer, by its address: for this host."""
-        written = self._guests.run(self._guide, "cat /etc/kubernetes/admin.conf").output
+        written = self._guests.run(self._through, "cat /etc/kubernetes/admin.conf").output
         return written.replace(
             f"server: https://{self._lab.endpoint}", f"server: https://{self._lab.endpoint_address}"
         )
 
     def etcd_client(self) -> tuple[str, str, str]:
         """etcd's CA, and the certificate and the key of a client of its members."""
-        machine = self._lab.members[0].name if self._lab.has_external_etcd else self._guide
+        machine = self._lab.members[0].name if self._lab.has_external_etcd else self._through
         lines = self._guests.run(machine, _ETCD_CLIENT).output.split()
         try:
             ca, certificate, key = (b64decode(line, validate=True).decode() for line in lines)
@@ -249,16 +249,16 @@ class Provisioner:
         """
         with ThreadPoolExecutor(max_workers=len(machines) + 1) as pool, process.ended_at_interrupt():
             joins: list[Future[int]] = []
-            commands = [pool.submit(self._join_command, self._guide)] if machines else []
+            commands = [pool.submit(self._join_command, self._through)] if machines else []
             for machine in machines:
                 if any(join.done() and join.exception() for join in joins):
                     break
                 if not is_new_cluster:
-                    departure.forget(self._lab, self._guests, self._clock, self._guide, machine)
+                    departure.forget(self._lab, self._guests, self._clock, self._through, machine)
                 joins.append(pool.submit(self._join, machine, JoinOptions(), commands[-1]))
                 if machine is not machines[-1]:
                     # while this machine joins: it takes seconds
-                    commands.append(pool.submit(self._join_command, self._guide))
+                    commands.append(pool.submit(self._join_command, self._through))
                 if machine in self._lab.members:
                     self._wait_for_vote(machine, joins[-1])
             wait(joins)
@@ -268,7 +268,7 @@ class Provisioner:
         """Wait until the etcd member of a joining machine has a vote, or until its join has succeeded or failed."""
         while not join.done():
             with suppress(HalabError):
-                if etcd.votes(self._guests, self._guide, str(machine.address)):
+                if etcd.votes(self._guests, self._through, str(machine.address)):
                     return
             with suppress(FutureTimeout):
                 join.exception(timeout=1)
@@ -281,9 +281,9 @@ class Provisioner:
         with self._progress.step(
             f"kubeadm join on {machine.name}", limit_seconds=self._scripts.limit(seconds)
         ):
-            command = join_command.result() if join_command else self._join_command(self._guide)
+            command = join_command.result() if join_command else self._join_command(self._through)
             if options.before_join:
-                options.before_join(self._guide)
+                options.before_join(self._through)
             self._scripts.put(machine.name, "join-command", command)
             return self._run_join(machine.name, options)
 

@@ -45,11 +45,11 @@ def _names(text: str, machine: Machine) -> bool:
 
 
 def require_all_healthy(voters: Mapping[str, bool]) -> None:
-    """Raise LabProblem if a member of etcd does not work: one more would make the majority larger."""
+    """Raise LabProblem if an etcd member does not work: one more would make the majority larger."""
     silent = [name for name, is_healthy in voters.items() if not is_healthy]
     if silent:
         raise LabProblem(
-            f"no machine can be added while a member of etcd does not work: {', '.join(silent)}", hint=_HEAL
+            f"no machine can be added while an etcd member does not work: {', '.join(silent)}", hint=_HEAL
         )
 
 

@@ -29,7 +29,7 @@ class ScaleResult:
 
 
 def wanted(lab_dir: LabDir, words: Sequence[str]) -> LabSize:
-    """The size that words such as `control_planes=5` ask for; without any, that of an interrupted scale.
+    """The size that words such as `control_planes=5` ask for; without any, the size of an interrupted scale.
 
     Raises BadUsage if the words or the size are wrong, and LabProblem if the lab is not up.
     """

@@ -1,4 +1,4 @@
-"""The present size of a lab: that of its file, or that of the last `halab scale`."""
+"""The present size of a lab: the size in its file, or the size of the last `halab scale`."""
 
 from __future__ import annotations
 

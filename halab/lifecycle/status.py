@@ -24,7 +24,7 @@ class Status:
     machines: dict[str, MachineInfo]
     seen: Observation
     open_faults: tuple[Entry, ...]
-    # a drill is on: its break is a secret
+    # a drill is running: its break is a secret
     drill_is_on: bool = False
     # node → the control plane whose API server its kubelet is connected to
     choices: Mapping[str, str] = field(default_factory=dict)

@@ -98,7 +98,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
             )
             changes = provisioner.run()
             _save_credentials(lab_dir, provisioner)
-            applier = ManifestApplier(lab, guests, provisioner.guide, clock, progress)
+            applier = ManifestApplier(lab, guests, provisioner.joined_control_plane, clock, progress)
             changes += applier.apply(own.manifests)
             all_booted = started == len(lab.machines) and changes == 0
             seen = _wait_steady(lab_dir, lab, progress, brought_back=brought_back, all_booted=all_booted)
@@ -108,7 +108,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
 
 
 def start(lab_dir: LabDir, progress: Progress) -> Observation:
-    """Start a stopped lab and wait until it is steady. While a drill is on, it is broken: only start it."""
+    """Start a stopped lab and wait until it is steady. While a drill is running, it is broken: only start it."""
     with labs.locked(lab_dir, f"start, process {os.getpid()}", amid_drill=True), _explained_failure(lab_dir):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)

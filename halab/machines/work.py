@@ -106,12 +106,12 @@ class Work:
 
     @property
     def drill(self) -> Path:
-        """The folder of the drill that is on."""
+        """The folder of the running drill."""
         return self.path / "drill"
 
     @property
     def attempt(self) -> Path:
-        """The state of the drill that is on; the file exists until the lab is restored."""
+        """The state of the running drill; the file exists until the lab is restored."""
         return self.drill / "attempt.json"
 
     @property

@@ -2,7 +2,7 @@
 
 Runs are few, and their times are not normally distributed: one slow restart makes a long tail. So nothing is assumed
 about the distribution. The difference is the median of all differences between a value of one set and a value of the
-other (Hodges and Lehmann), and its interval is that of the exact Mann-Whitney test.
+other (Hodges and Lehmann), and its interval comes from the exact Mann-Whitney test.
 """
 
 from __future__ import annotations

@@ -2,6 +2,6 @@
 
 Begin with server.py, which runs everything. served_lab.py watches one lab in a thread, and publishes a board: what the
 pages show. board.py makes it from what `halab watch`, `halab status` and `halab drill` know; what a learner may not
-know is only on the board of trainers. deeds.py runs the commands that a page starts; learner_acts.py
-and trainer_acts.py say which. gate.py decides who may come in, app.py has the routes, pages.py draws.
+know is only on the board of trainers. jobs.py runs the commands that a page starts; learner_acts.py
+and trainer_acts.py say which. auth.py decides who may open a page, app.py has the routes, pages.py draws.
 """

@@ -22,15 +22,15 @@ from starlette.routing import Route
 from halab import templates
 from halab.errors import HalabError
 from halab.printable import brief
-from halab.serve import gate, learner_acts, pages, trainer_acts
+from halab.serve import auth, learner_acts, pages, trainer_acts
+from halab.serve.auth import PageAccess
 from halab.serve.board import Board
-from halab.serve.gate import Door
 from halab.serve.learner_acts import Answer, Form
 from halab.serve.served_lab import ServedLab
 
 _POLL_SECONDS = 0.2
-# A browser, and what is between it and here, learns by then that the other side is gone.
-_STILL_HERE_SECONDS = 15.0
+# Proxies and tunnels close a stream without data, so a comment is sent after this time.
+_KEEPALIVE_SECONDS = 15.0
 _MOST_BYTES = 64_000
 
 Act = Callable[[ServedLab, Form], Answer]
@@ -39,37 +39,42 @@ Regions = Callable[[], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Site:
-    """The labs by name, each with the door to its pages, and the door for trainers, if there is one.
+    """The labs by name, each with the access to its pages; and the access to the page for trainers, if there is one.
 
     `say` prints a line on the terminal.
     """
 
     say: Callable[[str], None]
     labs: Mapping[str, ServedLab]
-    doors: Mapping[str, Door]
-    trainer: Door | None = None
+    lab_access: Mapping[str, PageAccess]
+    trainer: PageAccess | None = None
     # set when the server ends: all streams end then
     is_closing: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def of(cls, labs: Sequence[ServedLab], say: Callable[[str], None], *, with_trainer: bool) -> Site:
-        doors = {lab.name: Door(f"/labs/{lab.name}/") for lab in labs}
-        return cls(say, {lab.name: lab for lab in labs}, doors, Door("/trainer/") if with_trainer else None)
+        lab_access = {lab.name: PageAccess(f"/labs/{lab.name}/") for lab in labs}
+        return cls(
+            say,
+            {lab.name: lab for lab in labs},
+            lab_access,
+            PageAccess("/trainer/") if with_trainer else None,
+        )
 
-    def entry(self, request: Request) -> tuple[ServedLab, Door]:
+    def entry(self, request: Request) -> tuple[ServedLab, PageAccess]:
         name = request.path_params["lab"]
         if name not in self.labs:
             raise HTTPException(404, f"no such lab: {name}")
-        return self.labs[name], self.doors[name]
+        return self.labs[name], self.lab_access[name]
 
-    def for_trainers(self) -> Door:
+    def for_trainers(self) -> PageAccess:
         if self.trainer is None:
             raise HTTPException(404, "there is no page for trainers: start `halab serve` with --trainer")
         return self.trainer
 
 
 def make(site: Site) -> Starlette:
-    """The application. It holds no state but that of its labs."""
+    """The application. All its state is in its labs."""
     views = _Views(site)
     routes = [
         Route("/page.css", _file("page.css", "text/css")),
@@ -85,8 +90,8 @@ def make(site: Site) -> Starlette:
         Route("/trainer/{lab}/{act}", views.trainer_act, methods=["POST"]),
     ]
     middleware = [
-        Middleware(gate.Headers),
-        Middleware(TrustedHostMiddleware, allowed_hosts=list(gate.HOSTS), www_redirect=False),
+        Middleware(auth.Headers),
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(auth.HOSTS), www_redirect=False),
     ]
     handlers = {HTTPException: _refuse, Exception: views.report_defect}
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
@@ -97,32 +102,32 @@ class _Views:
     site: Site
 
     async def learner(self, request: Request) -> Response:
-        lab, door = self.site.entry(request)
-        return _let_in(request, door) or HTMLResponse(
-            pages.learner(lab.boards.learner, form_token=door.form_token)
+        lab, access = self.site.entry(request)
+        return _exchange_token(request, access) or HTMLResponse(
+            pages.learner(lab.boards.learner, form_token=access.form_token)
         )
 
     async def learner_events(self, request: Request) -> Response:
-        lab, door = self.site.entry(request)
-        door.require_cookie(request)
+        lab, access = self.site.entry(request)
+        access.require_cookie(request)
         return self._events(lambda: pages.learner_regions(lab.boards.learner), [lab])
 
     async def learner_state(self, request: Request) -> Response:
-        lab, door = self.site.entry(request)
-        door.require_cookie(request)
+        lab, access = self.site.entry(request)
+        access.require_cookie(request)
         return JSONResponse(lab.boards.learner)
 
     async def learner_act(self, request: Request) -> Response:
-        lab, door = self.site.entry(request)
-        return await _acted(request, door, lab, learner_acts.ACTS)
+        lab, access = self.site.entry(request)
+        return await _acted(request, access, lab, learner_acts.ACTS)
 
     async def trainer(self, request: Request) -> Response:
-        door = self.site.for_trainers()
-        came_in = _let_in(request, door)
-        if came_in:
-            return came_in
-        fixed = await run_in_threadpool(trainer_acts.fixed, self.site.labs.values(), self.site.doors)
-        return HTMLResponse(pages.trainer(self._boards(), fixed, form_token=door.form_token))
+        access = self.site.for_trainers()
+        redirect = _exchange_token(request, access)
+        if redirect:
+            return redirect
+        fixed = await run_in_threadpool(trainer_acts.fixed, self.site.labs.values(), self.site.lab_access)
+        return HTMLResponse(pages.trainer(self._boards(), fixed, form_token=access.form_token))
 
     async def trainer_events(self, request: Request) -> Response:
         self.site.for_trainers().require_cookie(request)
@@ -135,9 +140,9 @@ class _Views:
         )
 
     async def trainer_act(self, request: Request) -> Response:
-        door = self.site.for_trainers()
+        access = self.site.for_trainers()
         lab, _ = self.site.entry(request)
-        return await _acted(request, door, lab, trainer_acts.ACTS)
+        return await _acted(request, access, lab, trainer_acts.ACTS)
 
     async def report_defect(self, request: Request, error: Exception) -> Response:
         """Say on the terminal what went wrong; the page only learns that something did."""
@@ -171,28 +176,28 @@ async def _changed_regions(
             if changed:
                 last = time.monotonic()
                 yield f"data: {json.dumps(changed)}\n\n"
-        elif time.monotonic() - last > _STILL_HERE_SECONDS:
+        elif time.monotonic() - last > _KEEPALIVE_SECONDS:
             last = time.monotonic()
-            yield ": still here\n\n"
+            yield ": keepalive\n\n"
         if is_closing.is_set():
             yield "event: end\ndata: \n\n"
             return
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _let_in(request: Request, door: Door) -> Response | None:
-    """Give the cookie to a browser that comes with the token, and take the token out of the address."""
-    if door.has_token(request):
-        response = RedirectResponse(door.path, 303)
-        response.set_cookie(door.cookie, door.token, path=door.path, httponly=True, samesite="lax")
+def _exchange_token(request: Request, access: PageAccess) -> Response | None:
+    """If the address has the token, redirect to the address without it, with a cookie. 403 without either."""
+    if access.has_token(request):
+        response = RedirectResponse(access.path, 303)
+        response.set_cookie(access.cookie, access.token, path=access.path, httponly=True, samesite="lax")
         return response
-    door.require_cookie(request)
+    access.require_cookie(request)
     return None
 
 
-async def _acted(request: Request, door: Door, lab: ServedLab, acts: Mapping[str, Act]) -> Response:
+async def _acted(request: Request, access: PageAccess, lab: ServedLab, acts: Mapping[str, Act]) -> Response:
     form = await _form(request)
-    door.require_form(request, form.get(gate.TOKEN, ""))
+    access.require_form(request, form.get(auth.TOKEN, ""))
     act = acts.get(request.path_params["act"])
     if act is None:
         raise HTTPException(404, "no such act")
@@ -201,7 +206,7 @@ async def _acted(request: Request, door: Door, lab: ServedLab, acts: Mapping[str
     except HalabError as error:
         answer = Answer(f"{error.message}{f' ({error.hint})' if error.hint else ''}", is_good=False)
     lab.wake()
-    return JSONResponse({"say": answer.say, "is_good": answer.is_good})
+    return JSONResponse({"message": answer.message, "is_good": answer.is_good})
 
 
 async def _form(request: Request) -> Form:
@@ -224,5 +229,5 @@ def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if request.method == "POST":
-        return JSONResponse({"say": error.detail, "is_good": False}, error.status_code)
+        return JSONResponse({"message": error.detail, "is_good": False}, error.status_code)
     return HTMLResponse(pages.refusal(error.status_code, error.detail), error.status_code)

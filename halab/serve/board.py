@@ -15,7 +15,7 @@ from typing import Any
 from halab.config.quantities import format_duration
 from halab.config.step import Inject
 from halab.drill import briefing
-from halab.drill.briefing import Told
+from halab.drill.briefing import FillText
 from halab.drill.play import View
 from halab.printable import printable
 from halab.scenario.watch import picture
@@ -85,7 +85,7 @@ def _headline(lanes: Sequence[LaneNow]) -> tuple[str, str]:
         return "unknown", "No probe has answered yet"
     failing = [lane for lane in of_clients if not lane.now.ok]
     if failing:
-        return "bad", "Requests of clients fail"
+        return "bad", "Client requests fail"
     elsewhere = [lane.lane.machine or "" for lane in lanes if not lane.now.ok]
     if elsewhere:
         return "odd", f"Clients are served; probes fail on {', '.join(dict.fromkeys(elsewhere))}"
@@ -96,10 +96,10 @@ def _character(mark: Mark) -> str:
     return _CHARACTERS.get(mark.kind, str(mark.level))
 
 
-def drill_board(view: View, told: Told) -> Board:
+def drill_board(view: View, fill: FillText) -> Board:
     """An attempt as its learner may see it. The debrief is there when it has ended."""
     drill, attempt = view.drill, view.attempt
-    data = briefing.as_data(view, told)
+    data = briefing.as_data(view, fill)
     # a name such as wrong-etcd-port tells the cause, and so may values that the seed picks
     del data["drill"], data["seed"]
     for task, result in zip(data["tasks"], view.grade.tasks, strict=True):
@@ -123,7 +123,7 @@ def drill_board(view: View, told: Told) -> Board:
     return data
 
 
-def hidden_board(view: View, told: Told) -> Board:
+def hidden_board(view: View, fill: FillText) -> Board:
     """What a learner must not know of an attempt."""
     attempt = view.attempt
     return {
@@ -141,9 +141,9 @@ def hidden_board(view: View, told: Told) -> Board:
         ],
         "answers": briefing.answers(view),
         "given": {name: list(answers) for name, answers in attempt.answers.items()},
-        "hints": [{"text": told(hint.text), "cost": hint.cost} for hint in view.drill.hints],
+        "hints": [{"text": fill(hint.text), "cost": hint.cost} for hint in view.drill.hints],
         "solution": [
-            {"machines": machines, "script": script} for machines, script in briefing.scripts(view, told)
+            {"machines": machines, "script": script} for machines, script in briefing.scripts(view, fill)
         ],
-        "debrief": told(view.drill.debrief),
+        "debrief": fill(view.drill.debrief),
     }  # fmt: skip

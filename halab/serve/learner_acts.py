@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from halab.serve.deeds import Deed
+from halab.serve.jobs import Job
 from halab.serve.served_lab import ServedLab
 
 Form = Mapping[str, str]
@@ -17,7 +17,7 @@ _MOST_CHARACTERS = 500
 class Answer:
     """What a page says after it started something."""
 
-    say: str = ""
+    message: str = ""
     is_good: bool = True
 
 
@@ -29,7 +29,7 @@ def begin(
 ) -> Answer:
     """Start a command of halab on the lab; `words` are its options and arguments."""
     file = str(lab.lab_dir.file.resolve())
-    is_begun = lab.deeds.begin(Deed(what, (*command, "--file", file, *words), is_secret))
+    is_begun = lab.jobs.begin(Job(what, (*command, "--file", file, *words), is_secret))
     return Answer() if is_begun else _BUSY
 
 
@@ -39,7 +39,7 @@ def _check(lab: ServedLab, form: Form) -> Answer:
 
 def _hint(lab: ServedLab, form: Form) -> Answer:
     """Show the next hint, unless another browser has just shown it: it costs points."""
-    if lab.deeds.is_busy:
+    if lab.jobs.is_busy:
         return _BUSY
     if form.get("shown") != str(len(lab.deps.attempt(lab.lab_dir).hints)):
         return Answer("somebody else has just asked for this hint")
@@ -49,7 +49,7 @@ def _hint(lab: ServedLab, form: Form) -> Answer:
 
 def _answer(lab: ServedLab, form: Form) -> Answer:
     text = form.get("answer", "").strip()
-    if lab.deeds.is_busy:
+    if lab.jobs.is_busy:
         return _BUSY
     if not text:
         return Answer("write an answer first", is_good=False)

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from halab.drill import attempt as attempts
 from halab.drill import play
 from halab.drill.attempt import Attempt, Phase
-from halab.drill.briefing import Told
+from halab.drill.briefing import FillText
 from halab.drill.play import View
 from halab.errors import HalabError, LabProblem
 from halab.lifecycle import lab as labs
@@ -24,7 +25,7 @@ from halab.scenario.watch import watcher
 from halab.scenario.watch.live import Live
 from halab.serve import board
 from halab.serve.board import WINDOW_SECONDS, Board, Seen
-from halab.serve.deeds import Deed, Deeds
+from halab.serve.jobs import Job, Jobs
 from halab.topology.lab import Lab
 
 # How often the boards are made, and how long a lab that cannot be watched is left alone.
@@ -52,11 +53,11 @@ class ServeDeps:
     existing: Callable[[LabDir], Lab] = labs.existing
     require_up: Callable[[LabDir], None] = _require_up
     watching: Watching = watcher.watching
-    attempt: Callable[[LabDir], View] = play.shown
+    attempt: Callable[[LabDir], View] = partial(play.status, include_ended=True)
     hint: Callable[[LabDir], object] = play.hint
     answer: Callable[[LabDir, str, str], tuple[View, bool]] = play.answer
-    told: Callable[[LabDir, Attempt], Told] = play.told
-    deeds: Callable[[Callable[[], None]], Deeds] = Deeds
+    text_filler: Callable[[LabDir, Attempt], FillText] = play.text_filler
+    jobs: Callable[[Callable[[], None]], Jobs] = Jobs
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
     monotonic: Callable[[], float] = time.monotonic
     # waits for the next tick, or until the event is set
@@ -92,7 +93,7 @@ class _Drill:
 
 
 class ServedLab:
-    """`name` is the lab's, also while it is down. `say` prints a line on the terminal."""
+    """`name` is the name of the lab, also while it is down. `say` prints a line on the terminal."""
 
     def __init__(self, file: Path, say: Callable[[str], None], deps: ServeDeps = REAL_DEPS) -> None:
         self._file = file
@@ -105,10 +106,10 @@ class ServedLab:
         self._problem = ""
         self._seen: Seen | None = None
         self._thread = threading.Thread(target=self.run, name="watch", daemon=True)
-        # a wrong lab file is told before anything starts
+        # a wrong lab file is reported before anything starts
         self.lab_dir = deps.open_file(file)
         self.name = self.lab_dir.name
-        self.deeds = deps.deeds(self.wake)
+        self.jobs = deps.jobs(self.wake)
         self.boards = Boards(0, {}, {})
         self._publish()
 
@@ -128,16 +129,16 @@ class ServedLab:
         """End the thread, the sampler, and a command that runs. Say what that command leaves to do."""
         self._is_stopping = True
         self.wake()
-        before = self.deeds.last
-        self.deeds.stop()
-        deed = self.deeds.last
-        if before and before.is_running and deed and deed.code not in (0, 1):
-            self._say(f"{self.name}: {deed.what} was interrupted\n{deed.said}".rstrip())
+        before = self.jobs.last
+        self.jobs.stop()
+        job = self.jobs.last
+        if before and before.is_running and job and job.code not in (0, 1):
+            self._say(f"{self.name}: {job.what} was interrupted\n{job.output}".rstrip())
         if self._thread.is_alive():
             self._thread.join()
 
     def run(self) -> None:
-        """Watch the lab until `stop`; whatever happens to it is said on the page and on the terminal."""
+        """Watch the lab until `stop`; the page and the terminal show what goes wrong."""
         while not self._is_stopping:
             try:
                 self._watch()
@@ -204,7 +205,7 @@ class ServedLab:
     def _publish(self) -> None:
         self._read_drill()
         drill, seen, now = self._drill, self._seen, self.deps.now()
-        deed = self.deeds.last
+        job = self.jobs.last
         shown = drill.shown
         if shown and drill.view and drill.view.outcome is None:
             shown = {**shown, "seconds": round(drill.view.attempt.seconds(now), 1)}
@@ -213,17 +214,17 @@ class ServedLab:
             "about": _about(seen.lab) if seen else "",
             "time": f"{now:%H:%M:%S}",
             "problem": self._problem,
-            # what happens to the lab before a drill begins would tell of its break
+            # what happens to the lab before a drill begins would reveal its faults
             "changing": drill.is_changing,
             "live": board.live_board(seen) if seen and not drill.is_changing else None,
             "drill": shown,
             "drill_problem": drill.problem,
-            "deed": _for_learner(deed),
+            "job": _for_learner(job),
         }
         hidden: Board = {
             "drill": None,
             **drill.hidden,
-            "deed": _for_trainer(deed),
+            "job": _for_trainer(job),
             "is_on": bool(drill.stamp),
         }
         with self._lock:
@@ -252,13 +253,13 @@ class ServedLab:
                 self._drill.is_changing = "The lab is being prepared for a drill"
                 return
             view = self.deps.attempt(self.lab_dir)
-            told = self.deps.told(self.lab_dir, view.attempt)
+            fill = self.deps.text_filler(self.lab_dir, view.attempt)
             self._drill = _Drill(
                 stamp,
                 view,
                 "The lab is being restored" if view.outcome else "",
-                shown=board.drill_board(view, told),
-                hidden=board.hidden_board(view, told),
+                shown=board.drill_board(view, fill),
+                hidden=board.hidden_board(view, fill),
             )
         except HalabError as error:
             self._drill.problem = brief(f"{error.message}; {error.hint}" if error.hint else error.message)
@@ -268,22 +269,22 @@ def _about(lab: Lab) -> str:
     return f"Kubernetes {lab.release.kubernetes}, {lab.load_balancer.kind}, {lab.provider}"
 
 
-def _for_learner(deed: Deed | None) -> dict[str, Any] | None:
-    """A deed as a learner may see it: not what a trainer does, and of the output only an error."""
-    if deed is None or (deed.is_secret and not deed.is_running):
+def _for_learner(job: Job | None) -> dict[str, Any] | None:
+    """A job as a learner may see it: not what a trainer does, and only the errors of its output."""
+    if job is None or (job.is_secret and not job.is_running):
         return None
-    if deed.is_secret:
-        return {"what": "The trainer works on the lab", "is_running": True, "said": "", "failed": False}
-    told = _for_trainer(deed)
-    if told and not deed.is_running:
-        lines = deed.said.splitlines()
-        told["said"] = "\n".join(line for line in lines if line.startswith(("error: ", "hint: ")))
-    return told
+    if job.is_secret:
+        return {"what": "The trainer works on the lab", "is_running": True, "output": "", "failed": False}
+    seen = _for_trainer(job)
+    if seen and not job.is_running:
+        lines = job.output.splitlines()
+        seen["output"] = "\n".join(line for line in lines if line.startswith(("error: ", "hint: ")))
+    return seen
 
 
-def _for_trainer(deed: Deed | None) -> dict[str, Any] | None:
-    if deed is None:
+def _for_trainer(job: Job | None) -> dict[str, Any] | None:
+    if job is None:
         return None
     # 1 is a verdict: not yet, or failed
-    failed = deed.code not in (None, 0, 1)
-    return {"what": deed.what, "is_running": deed.is_running, "said": deed.said, "failed": failed}
+    failed = job.code not in (None, 0, 1)
+    return {"what": job.what, "is_running": job.is_running, "output": job.output, "failed": failed}

@@ -59,7 +59,7 @@ def serving(
         labs = [ServedLab(file, say, deps) for file in files]
         _require_unique(labs)
         site = Site.of(labs, say, with_trainer=with_trainer)
-        # what goes wrong is told by the application; uvicorn would print a traceback
+        # the application reports what goes wrong; uvicorn would print a traceback
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())
         logging.getLogger("uvicorn").propagate = False
         server = uvicorn.Server(

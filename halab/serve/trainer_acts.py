@@ -10,12 +10,12 @@ from halab.config.targets import ROLES, kinds_of
 from halab.drill import library
 from halab.drill.course import courses
 from halab.faults.catalogue import FAULTS
-from halab.serve.gate import Door
+from halab.serve.auth import PageAccess
 from halab.serve.learner_acts import Answer, Form, begin
 from halab.serve.served_lab import ServedLab
 
 
-def fixed(labs: Iterable[ServedLab], doors: Mapping[str, Door]) -> dict[str, Any]:
+def fixed(labs: Iterable[ServedLab], lab_access: Mapping[str, PageAccess]) -> dict[str, Any]:
     """What the page offers: drills, faults, targets; and the addresses of the learners' pages."""
     return {
         "drills": _drills(),
@@ -28,13 +28,13 @@ def fixed(labs: Iterable[ServedLab], doors: Mapping[str, Door]) -> dict[str, Any
             for fault in sorted(FAULTS.values(), key=lambda fault: fault.name)
         ],
         "targets": {lab.name: [*lab.machines, *(role for role in ROLES if kinds_of(role))] for lab in labs},
-        "pages": {name: door.url("") for name, door in doors.items()},
+        "pages": {name: access.url("") for name, access in lab_access.items()},
     }  # fmt: skip
 
 
 @cache
 def _drills() -> list[dict[str, str]]:
-    """The drills of halab in the order in which one learns. Reading them all takes a second."""
+    """The drills of halab in learning order. Reading them all takes a second."""
     return [
         {
             "name": each.name,

@@ -1,4 +1,4 @@
-"""The rendered files of a lab, as text: those of its work folder, and the lab file that `halab init` writes.
+"""The rendered files of a lab, as text: the files of its work folder, and the lab file that `halab init` writes.
 
 Pure: facts of this host are passed in as values.
 """

@@ -18,8 +18,8 @@ PATH = f"{FOLDER}/{NAME}.yaml"
 # The lease of the holder of the address, in kube-system.
 LEASE = "plndr-cp-lock"
 _ADMIN = "/etc/kubernetes/admin.conf"
-# Since Kubernetes 1.29, admin.conf has its rights only after kubeadm has bound its group to a role, through the API.
-# kube-vip must hold the address before that: https://github.com/kube-vip/kube-vip/issues/684
+# Since Kubernetes 1.29, admin.conf has its permissions only after kubeadm has bound its group to a role, through the
+# API. kube-vip must hold the address before that: https://github.com/kube-vip/kube-vip/issues/684
 _SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
 
 

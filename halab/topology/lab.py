@@ -43,7 +43,7 @@ class Machine:
 
     @property
     def has_kubelet(self) -> bool:
-        """Whether it runs pods: a node, or a machine of etcd, whose kubelet knows no API."""
+        """Whether it runs pods: a node, or an etcd machine, whose kubelet knows no API."""
         return self.role is not Role.LOAD_BALANCER
 
 
@@ -132,12 +132,12 @@ class Lab:
 
     @property
     def etcd_machines(self) -> tuple[Machine, ...]:
-        """The machines that have nothing but a member of etcd; none in a stacked lab."""
+        """The machines that have nothing but an etcd member; none in a stacked lab."""
         return self._of(Role.ETCD)
 
     @property
     def members(self) -> tuple[Machine, ...]:
-        """The machines with a member of etcd: machines of their own, or the control planes."""
+        """The machines with an etcd member: machines of their own, or the control planes."""
         return self.etcd_machines or self.control_planes
 
     @property
@@ -228,7 +228,7 @@ class Lab:
         )
 
     def manifests(self, machine: Machine) -> tuple[str, ...]:
-        """The static pods whose manifests a machine has: those of kubeadm, and kube-vip on a control plane."""
+        """The static pods whose manifests a machine has: the pods of kubeadm, and kube-vip on a control plane."""
         has_kube_vip = self.load_balancer.kind.has_address and machine in self.control_planes
         return (*self.static_pods(machine), *([str(self.load_balancer.kind)] if has_kube_vip else []))
 

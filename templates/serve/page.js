@@ -1,10 +1,10 @@
 "use strict";
 // Puts in the regions of the page that the server sends, and sends its forms.
-const say = document.getElementById("say");
+const message = document.getElementById("message");
 
 function tell(text, isGood) {
-  say.textContent = text;
-  say.className = text ? (isGood ? "say good" : "say bad") : "";
+  message.textContent = text;
+  message.className = text ? (isGood ? "message good" : "message bad") : "";
 }
 
 // A region is drawn again as a whole: what somebody types there, the focus and open details must survive.
@@ -50,12 +50,12 @@ events.onmessage = (event) => {
 };
 events.addEventListener("end", () => {
   events.close();
-  lost("halab serve has ended. What you see is old. Start it again, and open its new address.");
+  lost("halab serve has ended. This page is out of date. Start it again, and open its new address.");
 });
 events.onerror = () => {
   lost(events.readyState === EventSource.CLOSED
-    ? "halab serve was started again: open its new address. What you see is old."
-    : "No connection to halab serve. What you see is old.");
+    ? "halab serve was started again: open its new address. This page is out of date."
+    : "No connection to halab serve. This page is out of date.");
 };
 
 document.addEventListener("submit", async (event) => {
@@ -68,7 +68,7 @@ document.addEventListener("submit", async (event) => {
   try {
     const response = await fetch(form.getAttribute("action"), { method: "POST", body });
     const answer = await response.json();
-    tell(answer.say, answer.is_good);
+    tell(answer.message, answer.is_good);
     if (answer.is_good) for (const field of form.querySelectorAll("input:not([type=hidden])")) field.value = "";
   } catch (error) {
     tell("No connection to halab serve. Nothing was done.", false);

@@ -51,7 +51,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 def learner_of(served: Serving) -> str:
-    return served.site.doors["ha"].url(served.origin)
+    return served.site.lab_access["ha"].url(served.origin)
 
 
 def trainer_of(served: Serving) -> str:
@@ -104,7 +104,7 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     browser.wait("document.querySelector('.verdict')?.innerText === 'Passed'")
     assert "It was cp2." in browser.text(".debrief")
     assert "7 of 10 requests failed, from 0s to 7" in browser.text(".saw")
-    play.put_back(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
+    play.restore(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
     browser.wait("document.querySelector('.pill.good')")
     assert browser.text(".verdict") == "Passed"
     assert browser.errors == []
@@ -151,7 +151,7 @@ def test_a_page_says_that_the_server_has_ended(room: ServeRoom, browser: Browser
     with serving([room.folder / "lab.yml"], 0, room.said.append, deps=room.deps) as running:
         browser.open(learner_of(running))
         browser.wait("document.querySelector('.pill.good')")
-    browser.wait("document.getElementById('say').innerText.includes('halab serve has ended')")
+    browser.wait("document.getElementById('message').innerText.includes('halab serve has ended')")
 
 
 def test_a_lab_that_goes_down_is_said_on_the_page(

@@ -19,7 +19,7 @@ def test_a_learner_tries_something_wrong_then_solves_the_drill_and_the_lab_is_pu
     assert (status["drill_is_on"], status["open_faults"]) == (True, [])
     refused = haproxy_lab.halab("heal")
     assert refused.code == 3
-    assert "a drill is on" in refused.errors
+    assert "a drill is running" in refused.errors
 
     haproxy_lab.ok("ssh", "lb1", "--", "sudo systemctl restart haproxy")
     wrong = haproxy_lab.halab("drill", "check", "--json")

@@ -173,7 +173,7 @@ def test_a_configuration_replaces_that_of_the_lab_until_it_is_healed(lab: UserLa
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_power_over_the_engine_keeps_a_promise(lab: UserLab, promise: Promise) -> None:
-    """On the load balancer: it starts the quickest, and is no member of etcd."""
+    """On the load balancer: it starts the quickest, and is no etcd member."""
     promise(lab.power(), "lb1")
     lab.wait_until_steady()
 

@@ -72,7 +72,7 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
         trainer.click("form[action$='/start'] button")
         learner.wait("document.querySelector('#drill h1')?.innerText === 'Nobody reaches the API'", 300)
         learner.wait("document.querySelector('.lanes .clients.fails .bars .failed')")
-        assert learner.text(".pill") == "Requests of clients fail"
+        assert learner.text(".pill") == "Client requests fail"
         trainer.wait(f"document.getElementById('{LAB}-hidden').innerText.includes('edit-balancer on lb1')")
 
         # the command that started the drill is about to end
@@ -110,7 +110,7 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
     assert (outcome["drill"], outcome["verdict"], outcome["hints"]) == (DRILL, "pass", 1)
     saw = outcome["clients"]["ready-via-lb"]
     assert 0 < saw["failed"] < saw["asked"]
-    assert saw["troubles"][-1][1] < outcome["seconds"]
+    assert saw["outages"][-1][1] < outcome["seconds"]
     lab.wait_until_steady()
     _interrupt(child)
 

@@ -61,7 +61,7 @@ def nginx_lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Ite
 
 
 def interrupted_at_a_join(lab: UserLab) -> None:
-    """An interrupt in the middle of a join leaves most behind: half a member of etcd, half a node."""
+    """An interrupt in the middle of a join leaves most behind: half an etcd member, half a node."""
     interrupt(lab.begin("up"), "… kubeadm join on cp2")
     lab.ok("up")
 

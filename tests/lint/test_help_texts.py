@@ -17,7 +17,7 @@ from halab.cli import cli
 VERBS = frozenset(
     {
         "Add", "Answer", "Build", "Check", "Delete", "End", "Heal", "Inject", "Judge", "Keep", "List", "Open",
-        "Overwrite", "Practise", "Print", "Prove", "Rebuild", "Remove", "Restore", "Run", "Save",
+        "Overwrite", "Practise", "Print", "Rebuild", "Remove", "Restore", "Run", "Save",
         "Select", "Set", "Show", "Start", "Stop", "Use", "Watch", "Write",
     }
 )  # fmt: skip

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from halab.config.drill import Act, Drill
 from halab.drill.attempt import Attempt
-from halab.drill.breaker import Broken
 from halab.drill.grade import Finding, TaskState
+from halab.drill.lab_actions import InjectedBreak
 from halab.drill.library import DrillScript
 from halab.drill.play import DrillDeps
 from halab.faults.journal import Entry, Journal
@@ -107,13 +107,13 @@ class DrillRoom:
         self.found = {}
         lab_dir.work.journal.unlink(missing_ok=True)
 
-    def _break(self, lab_dir: LabDir, script: DrillScript, progress: Progress) -> Broken:
+    def _break(self, lab_dir: LabDir, script: DrillScript, progress: Progress) -> InjectedBreak:
         Journal(lab_dir.work.journal).opened(
             Entry("42", "hold-static-pod", "cp2", {"pod": "kube-apiserver"})
         )
         self._step("break")
         lab_dir.work.journal.unlink()
-        return Broken({"held": ["cp2"]})
+        return InjectedBreak({"held": ["cp2"]})
 
     def _observe(
         self, lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress

@@ -23,9 +23,9 @@ from halab.scenario.watch.live import Live
 from halab.scenario.watch.watcher import Refresh
 from halab.serve import app
 from halab.serve.app import Site
+from halab.serve.auth import PageAccess
 from halab.serve.board import WINDOW_SECONDS
-from halab.serve.deeds import Deed, Deeds
-from halab.serve.gate import Door
+from halab.serve.jobs import Job, Jobs
 from halab.serve.served_lab import REAL_DEPS, ServeDeps, ServedLab
 from halab.topology.lab import Lab
 from support.drill_room import DrillRoom
@@ -42,7 +42,7 @@ _LANES = (
 )  # fmt: skip
 
 
-class ScriptedDeeds(Deeds):
+class ScriptedJobs(Jobs):
     """Runs the commands of a page in this process, on the drill room. `begun` has their words."""
 
     def __init__(self, changed: Callable[[], None], room: DrillRoom) -> None:
@@ -50,10 +50,10 @@ class ScriptedDeeds(Deeds):
         self._room = room
         self.begun: list[list[str]] = []
 
-    def begin(self, deed: Deed) -> bool:
-        words = list(deed.words)
+    def begin(self, job: Job) -> bool:
+        words = list(job.words)
         self.begun.append(words)
-        room, said, code = self._room, "", 0
+        room, output, code = self._room, "", 0
         try:
             if words[:2] == ["drill", "check"]:
                 view = play.check(room.lab_dir, Recorded(), is_final="--final" in words, deps=room.deps)
@@ -61,8 +61,8 @@ class ScriptedDeeds(Deeds):
             elif words[:2] == ["drill", "start"]:
                 play.start(room.lab_dir, room.name, Recorded(), seed=7, deps=room.deps)
         except HalabError as error:
-            said, code = f"error: {error.message}", int(error.exit_code)
-        self.last = replace(deed, code=code, said=said)
+            output, code = f"error: {error.message}", int(error.exit_code)
+        self.last = replace(job, code=code, output=output)
         self._changed()
         return True
 
@@ -91,10 +91,10 @@ class ServeRoom:
         of_drill = self.drill.deps
         return ServeDeps(
             watching=self._watching,
-            attempt=partial(play.shown, deps=of_drill),
+            attempt=partial(play.status, include_ended=True, deps=of_drill),
             hint=partial(play.hint, deps=of_drill),
             answer=partial(play.answer, deps=of_drill),
-            deeds=lambda changed: ScriptedDeeds(changed, self.drill),
+            jobs=lambda changed: ScriptedJobs(changed, self.drill),
             now=lambda: self.drill.at,
             monotonic=self._monotonic if self.steps is not None else time.monotonic,
             pause=self._pause if self.steps is not None else REAL_DEPS.pause,
@@ -176,15 +176,15 @@ class Visitor:
     def post(self, path: str, form: dict[str, str], **headers: str) -> httpx.Response:
         return self._send("POST", path, headers=headers, data=form)
 
-    def enter(self, door: Door) -> httpx.Response:
+    def enter(self, access: PageAccess) -> httpx.Response:
         """Come in with the token, as with the address that the command printed."""
-        came = self.get(door.url(""))
+        came = self.get(access.url(""))
         assert came.status_code == 303, came.text
         return self.get(came.headers["location"])
 
-    def act(self, door: Door, act: str, **form: str) -> dict[str, Any]:
+    def act(self, access: PageAccess, act: str, **form: str) -> dict[str, Any]:
         """Send a form of a page; the answer."""
-        answer: dict[str, Any] = self.post(door.path + act, {"token": door.form_token, **form}).json()
+        answer: dict[str, Any] = self.post(access.path + act, {"token": access.form_token, **form}).json()
         return answer
 
     def _send(self, method: str, path: str, **given: Any) -> httpx.Response:

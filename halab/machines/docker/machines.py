@@ -69,7 +69,7 @@ class DockerMachines(Containers):
             snapshots.save(self.client, container, self.lab.machine(machine), self.labels(machine), snapshot)
 
     def restore(self, machine: str, snapshot: str) -> None:
-        """Make the machine's container anew, and tell Vagrant its id. The machine is off afterwards."""
+        """Create the machine's container again, and tell Vagrant its id. The machine is off afterwards."""
         with self.one(machine) as container:
             identity = snapshots.restore(
                 self.client, container, self.lab.machine(machine), self.labels(machine), snapshot

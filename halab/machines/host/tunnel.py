@@ -3,7 +3,7 @@
 Addresses of the lab's network are not routed from here: they are reached through a SOCKS5 proxy of that ssh. A docker
 engine there is reached by its socket, which the same ssh forwards. Both are Unix sockets in a folder that only this
 user may enter: all users of this host could use a port of loopback. The folder is a temporary one, because the path of
-a socket has 107 bytes at most, and that of a work folder may have more.
+a socket has 107 bytes at most, and the path of a work folder may have more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ENGINE = "docker context inspect --format '{{.Endpoints.docker.Host}}'"
 
 @dataclass(frozen=True)
 class Tunnel:
-    """`socket` is that of the SOCKS5 proxy; `engine` is that of the docker engine, if one was asked for."""
+    """`socket` is the socket of the SOCKS5 proxy; `engine` is the socket of the docker engine, if one was asked for."""
 
     socket: str
     engine: Path | None = None

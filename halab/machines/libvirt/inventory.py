@@ -84,7 +84,7 @@ def _require_unused(handle: Handle, path: str) -> None:
 
 
 def _machine(domain: Domain, owner: Owner) -> Resource:
-    """libvirt does not know when a domain was defined; the size of a machine is that of its disks."""
+    """libvirt does not know when a domain was defined; the size of a machine is the size of its disks."""
     return _resource(ResourceKind.MACHINE, domain.name(), domain.UUIDString(), owner)
 
 

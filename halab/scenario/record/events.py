@@ -162,7 +162,7 @@ class Fact(Event):
 
 @dataclass(frozen=True)
 class ExpectationStarted(Event):
-    """`index` is that of the expectation's step."""
+    """`index` is the index of the expectation's step."""
 
     event = "expectation-started"
     index: int

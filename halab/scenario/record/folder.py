@@ -38,7 +38,7 @@ class MachineNote:
 
 @dataclass(frozen=True)
 class Meta:
-    """The conditions of a run. `versions` are those of Kubernetes, etcd and other components.
+    """The conditions of a run. `versions` are the versions of Kubernetes, etcd and other components.
 
     `tunnel` is the remote host of the lab: every sample went through an SSH connection to it.
     """
@@ -78,7 +78,7 @@ class Meta:
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The machines with a member of etcd."""
+        """The machines with an etcd member."""
         return self.etcd_machines or self.control_planes
 
     @property

@@ -68,7 +68,7 @@ class History:
     scenario: Scenario
     setting: LabTraits
     control_planes: Sequence[str]
-    # the machines with a member of etcd
+    # the machines with an etcd member
     members: Sequence[str]
     patience: float
     records: Sequence[Record]

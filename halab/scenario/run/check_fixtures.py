@@ -112,7 +112,7 @@ def machine(place: LabDir, lab: Lab) -> Iterator[Callable[[str], Host]]:
 
 @pytest.fixture(scope="session")
 def lb(lab: Lab, machine: Callable[[str], Host]) -> Host:
-    """The load balancer; of a pair, lb1. A check that asks for it is skipped where no machine has one."""
+    """The load balancer; if there are two, lb1. A check that asks for it is skipped where no machine has one."""
     if not lab.balancers:
         pytest.skip(f"no machine of the lab has a load balancer: it has {lab.load_balancer.kind}")
     return machine(lab.balancers[0].name)
@@ -126,7 +126,7 @@ def control_planes(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
 
 @pytest.fixture(scope="session")
 def members(lab: Lab, machine: Callable[[str], Host]) -> dict[str, Host]:
-    """Name → machine with a member of etcd: the control planes, or the machines of external etcd."""
+    """Name → machine with an etcd member: the control planes, or the etcd machines."""
     return {known.name: machine(known.name) for known in lab.members}
 
 

@@ -12,7 +12,7 @@ from halab.faults.site import Site
 from halab.scenario.record import events
 from halab.scenario.record.timeline import Timeline
 
-# When the first process of the machine started; that of a container starts with the container.
+# When the first process of the machine started; the first process of a container starts with it.
 _MACHINE_STARTED = f"{processes.start_time('1')}; cat /proc/sys/kernel/random/boot_id"
 
 

@@ -1,4 +1,4 @@
-"""Find scenarios: those of halab by name, the user's own by path."""
+"""Find scenarios: scenarios of halab by name, the user's own by path."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _renamed(scripts: Sequence[Script], other: Mapping[Path, str]) -> list[Scrip
 
 
 def _name(path: Path, folders: int = 0) -> str:
-    """A scenario's name: that of its file, after the names of `folders` folders. It can be part of a folder's name."""
+    """Its name: the name of its file, after the names of `folders` folders. It can be part of a folder's name."""
     names = [*path.parent.resolve().parts[1:], path.stem]
     if path.stem == _USUAL and len(names) > 1:
         names.pop()

@@ -88,7 +88,7 @@ class Observer:
     def counts(self) -> dict[str, int]:
         """How many samples there are of each lane, as the timeline writes it.
 
-        The file is read anew: Ctrl-C may have come while new samples were taken in.
+        The file is read again: Ctrl-C may have come while new samples were taken in.
         """
         counts = Samples(read_samples(self.folder.samples)).counts
         return {str(lane): count for lane, count in counts.items()}

@@ -44,7 +44,7 @@ from halab.scenario.sampler.probes import Objects
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run needs: `credentials` are those of the sampler's clients, `checks` are files in its folder.
+    """What a run needs: `credentials` belong to the sampler's clients, `checks` are files in its folder.
 
     `texts` are the texts of the files that options of faults name, by path.
     """

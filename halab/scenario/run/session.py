@@ -94,7 +94,7 @@ class Session:
     def _copy_balancer_configuration(self, folder: RunFolder) -> None:
         """Record what the load balancer runs with. A machine that does not answer is a matter of the steady check.
 
-        Both machines of a pair have the same configuration, but not the same of keepalived. All control planes have the
+        Two load balancers have the same configuration, but each has its own of keepalived. All control planes have the
         same manifest of kube-vip.
         """
         if kube_vip.runs_in(self.lab):

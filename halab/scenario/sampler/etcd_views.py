@@ -76,7 +76,7 @@ class Views:
         """The machine that leads and an empty text; or None and why the leader is unknown.
 
         A leader of the highest term was elected by a majority, even if some members have not heard of it. It has lost
-        the lead once a majority in that term reports no leader: a leader that is cut off still reports itself.
+        its leadership once a majority in that term reports no leader: a leader that is cut off still reports itself.
         """
         newest = [view for view in self._views.values() if view.term == self.term]
         named = {view.leader for view in newest if view.leader}

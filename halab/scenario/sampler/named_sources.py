@@ -89,7 +89,7 @@ class OfAddresses(_FromOne):
 
 
 class VoterCount(_FromOne):
-    """How many members of etcd have a vote, those of machines included that joined during the run."""
+    """How many etcd members have a vote, including machines that joined during the run."""
 
     def _readings(self, asked: Asked, states: Mapping[str, str]) -> list[StateReading]:
         count = sum(state == "voter" for state in states.values())

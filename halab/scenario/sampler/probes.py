@@ -56,7 +56,7 @@ class Objects:
     """What probes use in the cluster besides the namespace of the writes.
 
     `listed` is the number of objects in `namespace`. `service` is the cluster address of the Service, `image` the
-    image of pods, `token` that of a service account. All are empty if no probe needs them.
+    image of pods, `token` the token of a service account. All are empty if no probe needs them.
     """
 
     namespace: str = ""

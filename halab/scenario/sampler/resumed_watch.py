@@ -19,7 +19,8 @@ _MOST_NAMED = 5
 class Deliveries:
     """Which acknowledged writes a watch has reported. Events come in the order of their versions.
 
-    If a watch reports a later version than that of a write, but has not reported the write, it has missed the write.
+    If a watch reports a later version than the version of a write, but has not reported the write, it has missed the
+    write.
     """
 
     def __init__(self) -> None:
@@ -120,7 +121,7 @@ class ResumedWatch(Stream):
 
     def _forget(self) -> None:
         """The API has forgotten the version: list again. The writes that are due by then are missed."""
-        self.was_cut(f"the API has forgotten version {self._version}: listed anew")
+        self.was_cut(f"the API has forgotten version {self._version}: listed again")
         self._version = None
 
     @staticmethod

@@ -30,7 +30,7 @@ _STATE_NAMES = {
     "backend-of": "the API server of the kubelet",
     "etcd-alarm": "etcd alarm",
     "etcd-member": "etcd member",
-    "etcd-members": "members of etcd with a vote",
+    "etcd-members": "etcd members with a vote",
     "kubernetes-endpoint": "endpoint of the API",
 }
 

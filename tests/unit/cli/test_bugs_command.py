@@ -1,4 +1,4 @@
-"""`halab bugs`: the list, one bug, and whether a bug showed."""
+"""`halab bugs`: the list, one bug, and whether a bug was reproduced."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def test_a_bug_that_shows_in_every_run_is_a_success(stage: Stage, capsys: Shown)
     assert main(["bugs", "reproduce", NAME, "--repeat", "2", "--seed", "7"]) == 0
     played = [line for line in stage.did if line not in ("open", "heal")]
     assert played == ["up", f"play {NAME} 7", f"play {NAME} 8", "down"]
-    assert f"{NAME}: the bug showed in 2 of 2 runs\n" in capsys.readouterr().out
+    assert f"{NAME}: the bug was reproduced in 2 of 2 runs\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("verdict", "code", "said"),
     [
-        ("pass", 0, "the bug showed in the run"),
-        ("fail", 1, "the bug did not show"),
+        ("pass", 0, "the bug was reproduced"),
+        ("fail", 1, "the bug was not reproduced"),
         ("error", 3, "the run ended in an error or was skipped"),
         ("skip", 3, "the run ended in an error or was skipped"),
     ],
@@ -110,7 +110,7 @@ def test_the_verdict_says_whether_the_bug_showed(
 def test_runs_that_show_nothing_are_counted_separately(stage: Stage, capsys: Shown) -> None:
     stage.verdicts[NAME] = "skip"
     assert main(["bugs", "reproduce", NAME, "--repeat", "2"]) == 3
-    words = "the bug showed in 0 of 2 runs; 2 ended in an error or were skipped"
+    words = "the bug was reproduced in 0 of 2 runs; 2 ended in an error or were skipped"
     assert f"{NAME}: {words}\n" in capsys.readouterr().out
 
 

@@ -28,7 +28,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrillRoom:
     """A lab on which drills only seem to happen."""
     made = DrillRoom(tmp_path)
     monkeypatch.chdir(tmp_path)
-    for name in ("start", "status", "check", "answer", "hint", "give_up", "reset", "put_back"):
+    for name in ("start", "status", "check", "answer", "hint", "give_up", "reset", "restore"):
         monkeypatch.setattr(play, name, partial(getattr(play, name), deps=made.deps))
     monkeypatch.setattr(prove, "prove_all", partial(prove.prove_all, deps=made.deps, act=made.act))
     monkeypatch.setattr(benchmark, "benchmark", partial(benchmark.benchmark, deps=made.deps))
@@ -109,7 +109,7 @@ def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
     room.wait(65)
     assert main(["drill", "check"]) == 0
     shown = capsys.readouterr().out
-    assert "mine: passed (nothing is left to do, after 65 s)" in shown
+    assert "mine: passed (all tasks are done or closed, after 65 s)" in shown
     assert "It was cp2." in shown
     assert room.did[-1] == "restore-lab"
     assert main(["drill", "status"]) == 3
@@ -183,7 +183,7 @@ def test_a_task_is_told_with_the_names_of_machines_and_what_it_waits_for(
     assert checked(capsys)[1]["tasks"][0]["text"] == told
     main(["drill", "status"])
     shown = capsys.readouterr().out
-    assert "waits for who" in shown
+    assert "waiting: counts when who is done" in shown
     assert "An API server is {gone} (mine:" in shown
 
 
@@ -241,7 +241,9 @@ def test_the_list_is_grouped_by_course_counts_what_was_passed_and_names_the_next
     shown = capsys.readouterr()
     begun = next(line for line in shown.out.splitlines() if line.startswith("First steps"))
     assert re.fullmatch(r"First steps \(1 of \d+ passed\)", begun)
-    assert re.search(r"^  find-the-dead-member +easy +10m +passed, 95 % +Who leads", shown.out, re.MULTILINE)
+    assert re.search(
+        r"^  find-the-dead-member +easy +10m +passed, 95 % +Find the leader", shown.out, re.MULTILINE
+    )
     assert "next: `halab drill start " in shown.err
     assert "start find-the-dead-member`" not in shown.err
 
@@ -305,7 +307,7 @@ def test_a_proof_that_fails_exits_with_1_and_says_why(room: DrillRoom, capsys: S
 def test_a_proof_wants_names_or_all(room: DrillRoom, capsys: Shown) -> None:
     for words in ([], ["wrong-door", "--all"]):
         assert main(["drill", "prove", *words]) == 2
-        assert "name drills or say --all" in capsys.readouterr().err
+        assert "name drills, or use --all" in capsys.readouterr().err
     assert room.did == []
 
 

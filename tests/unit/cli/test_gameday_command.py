@@ -125,7 +125,7 @@ def test_a_bad_file_and_an_unknown_command_are_wrong_usage(room: Work, capsys: S
 
 def test_people_tell_the_game_day_that_is_on_what_they_do(room: Work, capsys: Shown) -> None:
     assert main(["gameday", "note", "hello"]) == 3
-    assert "no game day is on in this lab" in capsys.readouterr().err
+    assert "no game day is running in this lab" in capsys.readouterr().err
     with book.opened(room) as reader:
         assert main(["gameday", "note", "--by", "anna", "cp2", "hangs"]) == 0
         assert main(["gameday", "heal", "hung", "--by", "ben"]) == 0

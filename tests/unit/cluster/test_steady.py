@@ -73,7 +73,7 @@ def test_a_lab_that_lacks_nothing_is_steady(guests: FakeGuests, api: Any) -> Non
 
 
 def test_a_component_that_waits_for_its_restart_is_missing(guests: FakeGuests, api: Any) -> None:
-    """Seen with 1.37 after all members of etcd were killed: the API still showed the pod as Ready."""
+    """Seen with 1.37 after all etcd members were killed: the API still showed the pod as Ready."""
     guests.answers = {"cp3: .*pgrep": "kube-controller\n", **guests.answers}
     assert observe(guests, api, lab_of()).missing == ("kube-controller-manager does not run on cp3",)
 

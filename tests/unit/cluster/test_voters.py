@@ -1,4 +1,4 @@
-"""The voting members of etcd, the hand-over of the lead, and the taint of control planes."""
+"""The voting etcd members, the transfer of the leadership, and the taint of control planes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_lead_goes_to_the_most_advanced_of_those_that_stay() -> None:
     assert guests.leader == "cp2"
 
 
-def test_a_follower_has_no_lead_to_hand_over() -> None:
+def test_a_follower_has_no_leadership_to_hand_over() -> None:
     guests = Etcd(leader="cp1")
     assert voters.hand_over(guests, LAB, FakeClock(), "cp3", to=LAB.control_planes) == ""
     assert guests.leader == "cp1"

@@ -41,11 +41,11 @@ def problems(old: str, new: str) -> str:
 
 
 def test_the_runs_of_all_measurements_are_counted() -> None:
-    assert loads(BUG, "bug.yml", BugFile).showed == "4 of 5"
+    assert loads(BUG, "bug.yml", BugFile).reproduced == "4 of 5"
 
 
 def test_a_bug_without_a_measurement_was_not_run() -> None:
-    assert loads(BUG.partition("measured:")[0], "bug.yml", BugFile).showed == "not run"
+    assert loads(BUG.partition("measured:")[0], "bug.yml", BugFile).reproduced == "not run"
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_a_run_shows_the_bug_with_the_verdict_of_the_file(
     shows: str, verdict: str, answer: bool | None
 ) -> None:
     bug = loads(BUG.replace("shows: pass", f"shows: {shows}"), "bug.yml", BugFile)
-    assert bug.is_shown_by(Verdict(verdict)) is answer
+    assert bug.is_reproduced_by(Verdict(verdict)) is answer

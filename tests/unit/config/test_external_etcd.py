@@ -54,9 +54,9 @@ def refused(folder: Path, text: str) -> list[str]:
         ),
         (
             "machines:\n  etcd: {cpus: 2}\n",
-            "lab.yml:2: machines.etcd: is for machines of external etcd, which this lab does not have",
+            "lab.yml:2: machines.etcd: is for etcd machines, which this lab does not have",
         ),
-        ("setup:\n  etcd: {before: b.sh}\n", "lab.yml:2: setup.etcd: is for machines of external etcd"),
+        ("setup:\n  etcd: {before: b.sh}\n", "lab.yml:2: setup.etcd: is for etcd machines"),
         ("machines:\n  etcd1: {cpus: 2}\n", "lab.yml:2: machines.etcd1: is neither a role nor a machine"),
     ],
 )
@@ -168,7 +168,7 @@ def test_a_fault_that_finds_no_machine_of_its_kind_skips_the_scenario(tmp_path: 
     loaded = read(scenario(on="any-cp"), tmp_path)
     assert not loaded.lacking_in(STACKED, FAULTS)
     assert loaded.lacking_in(EXTERNAL, FAULTS) == [
-        "hold-static-pod needs a machine with a member of etcd, "
+        "hold-static-pod needs a machine with an etcd member, "
         "and with external etcd, any-cp is a machine of another kind"
     ]
 
@@ -178,7 +178,7 @@ def test_a_fault_that_finds_no_machine_of_its_kind_skips_the_scenario(tmp_path: 
     [
         ("{etcd: external, members: 3}", STACKED, ["etcd is stacked, not external"]),
         ("{control_planes: 3, etcd: stacked}", EXTERNAL, ["etcd is external, not stacked"]),
-        ("{members: 5}", EXTERNAL, ["the lab has 3 members of etcd, and 5 are needed"]),
+        ("{members: 5}", EXTERNAL, ["the lab has 3 etcd members, and 5 are needed"]),
     ],
 )
 def test_a_scenario_says_which_topology_it_needs(
@@ -218,7 +218,7 @@ def test_a_scenario_says_which_topology_it_needs(
         ),
         (
             scenario("{etcd: external}"),
-            "needs a lab with several members of etcd: write `needs: {members: 3}`",
+            "needs a lab with several etcd members: write `needs: {members: 3}`",
         ),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_scenario_for_a_pair_names_its_machines_and_facts(
 
 def test_a_role_that_needs_several_control_planes_is_refused(tmp_path: Path) -> None:
     found = changed({"on: any-cp": "on: etcd-follower", "needs: {control_planes: 3}\n": ""}, tmp_path)
-    assert "needs a lab with several members of etcd: write `needs: {members: 3}`: etcd-follower" in found[0]
+    assert "needs a lab with several etcd members: write `needs: {members: 3}`: etcd-follower" in found[0]
 
 
 def test_a_worker_that_the_lab_must_have_may_be_named(tmp_path: Path) -> None:
@@ -842,7 +842,7 @@ def test_options_of_probes(probes: str, said: str | None, tmp_path: Path) -> Non
         ("probe: serializable-read, on: all-cp, ok: always, during: stopped", None),
         (
             "probe: serializable-read, ok: within 5s",
-            "serializable-read needs `on`: a machine with a member of etcd",
+            "serializable-read needs `on`: a machine with an etcd member",
         ),
         ("probe: service, on: others, ok: always, during: stopped", None),
         ("probe: service, on: lb, ok: within 5s", "no such machine or fault: lb1"),

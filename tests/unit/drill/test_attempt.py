@@ -41,7 +41,11 @@ def answer(room: DrillRoom, text: str, task: str = "who") -> bool:
 def test_a_start_puts_the_lab_back_and_breaks_it(room: DrillRoom) -> None:
     view = start(room)
     assert room.did == ["require", "restore-lab", "break"]
-    assert (view.attempt.phase, view.attempt.seed, view.attempt.chosen) == (Phase.ON, 7, {"held": ["cp2"]})
+    assert (view.attempt.phase, view.attempt.seed, view.attempt.chosen) == (
+        Phase.RUNNING,
+        7,
+        {"held": ["cp2"]},
+    )
     assert {task.state for task in view.grade.tasks} == {NOT_YET}
 
 
@@ -56,7 +60,7 @@ def test_the_state_is_private(room: DrillRoom) -> None:
 
 def test_a_second_drill_on_the_lab_is_refused(room: DrillRoom) -> None:
     start(room)
-    with pytest.raises(LabProblem, match="a drill is on in the lab ha") as caught:
+    with pytest.raises(LabProblem, match="a drill is running in the lab ha") as caught:
         start(room)
     assert "halab drill reset" in str(caught.value.hint)
     assert room.did.count("break") == 1
@@ -64,7 +68,7 @@ def test_a_second_drill_on_the_lab_is_refused(room: DrillRoom) -> None:
 
 def test_commands_that_would_undo_the_break_or_tell_of_it_are_refused(room: DrillRoom) -> None:
     start(room)
-    with pytest.raises(LabProblem, match="a drill is on"), labs.locked(room.lab_dir, "heal"):
+    with pytest.raises(LabProblem, match="a drill is running"), labs.locked(room.lab_dir, "heal"):
         pytest.fail("the lock was given")
     with labs.locked(room.lab_dir, "start", amid_drill=True):
         pass
@@ -78,9 +82,9 @@ def test_without_the_way_back_nothing_is_broken(room: DrillRoom) -> None:
     assert not room.work.attempt.exists()
 
 
-def test_a_break_that_fails_is_undone_and_no_drill_is_on(room: DrillRoom) -> None:
-    room.errors["break"] = LabProblem("it did not show")
-    with pytest.raises(LabProblem, match="it did not show"):
+def test_a_break_that_fails_is_undone_and_no_drill_is_running(room: DrillRoom) -> None:
+    room.errors["break"] = LabProblem("no visible effect")
+    with pytest.raises(LabProblem, match="no visible effect"):
         start(room)
     assert room.did == ["require", "restore-lab", "break", "restore-lab"]
     assert not room.work.drill.exists()
@@ -163,7 +167,7 @@ def test_what_the_learner_repaired_stays_until_the_grade(room: DrillRoom) -> Non
     room.found = dict(SOLVED)
     check(room)
     assert room.did.count("restore-lab") == 1
-    play.put_back(room.lab_dir, room.progress, deps=room.deps)
+    play.restore(room.lab_dir, room.progress, deps=room.deps)
     assert room.did.count("restore-lab") == 2
     assert not room.work.drill.exists()
 
@@ -230,7 +234,7 @@ def test_a_question_is_answered_once(room: DrillRoom) -> None:
 
 @pytest.mark.parametrize(
     ("task", "what"),
-    [("back", "back has no answer: solve it on the lab"), ("whom", "whom does not exist; did you mean who")],
+    [("back", "back is not a question: repair the lab"), ("whom", "whom does not exist; did you mean who")],
 )
 def test_only_a_question_has_an_answer(task: str, what: str, room: DrillRoom) -> None:
     start(room)
@@ -273,7 +277,7 @@ def test_the_best_attempt_is_the_progress(room: DrillRoom) -> None:
         start(room)
         room.found = dict(found)
         check(room, is_final=True)
-        play.put_back(room.lab_dir, room.progress, deps=room.deps)
+        play.restore(room.lab_dir, room.progress, deps=room.deps)
         assert attempts.progress_of(attempts.history(room.work), "mine") == expected
     assert attempts.progress_of(attempts.history(room.work), "other") == "-"
 
@@ -281,14 +285,14 @@ def test_the_best_attempt_is_the_progress(room: DrillRoom) -> None:
 def test_texts_name_machines_only_where_the_author_did(room: DrillRoom) -> None:
     view = start(room)
     assert (
-        play.told(room.lab_dir, view.attempt)("{held.name} {held} {cp1} ${held}")
+        play.text_filler(room.lab_dir, view.attempt)("{held.name} {held} {cp1} ${held}")
         == "cp2 10.213.0.12 {cp1} ${held}"
     )
 
 
 def test_without_a_drill_the_commands_say_so(room: DrillRoom) -> None:
     for act in (lambda: check(room), lambda: play.reset(room.lab_dir, room.progress, deps=room.deps)):
-        with pytest.raises(LabProblem, match="no drill is on"):
+        with pytest.raises(LabProblem, match="no drill is running"):
             act()
 
 

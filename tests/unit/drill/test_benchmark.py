@@ -13,7 +13,7 @@ from support.drill_room import DRILL, DrillRoom
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
 from halab.drill import play
-from halab.drill.benchmark import Attempted, Responder, Response, as_data, benchmark, scores
+from halab.drill.benchmark import Responder, ResponderAttempt, Response, as_data, benchmark, scores
 from halab.drill.grade import TaskState
 from halab.errors import BadUsage, LabProblem
 from halab.lifecycle.lab import LabDir
@@ -26,12 +26,12 @@ def room(tmp_path: Path) -> DrillRoom:
     return DrillRoom(tmp_path)
 
 
-def attempted(room: DrillRoom, act: Callable[[], int | None], *, count: int = 1) -> list[Attempted]:
+def attempted(room: DrillRoom, act: Callable[[], int | None], *, count: int = 1) -> list[ResponderAttempt]:
     def respond(lab_dir: LabDir, briefing: str, log: Path) -> Response:
         room.did.append(f"seed {json.loads(briefing)['seed']}")
         return Response(act(), 1.0, log)
 
-    made: Iterator[Attempted] = benchmark(
+    made: Iterator[ResponderAttempt] = benchmark(
         room.lab_dir, [room.name], respond, room.progress,
         count=count, seed=7, deps=room.deps,
     )  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_responder_that_ends_the_drill_itself_has_that_grade(room: DrillRoom) 
     def end() -> int:
         solve(room)
         play.check(room.lab_dir, room.progress, deps=room.deps)
-        play.put_back(room.lab_dir, room.progress, deps=room.deps)
+        play.restore(room.lab_dir, room.progress, deps=room.deps)
         return 0
 
     [made] = attempted(room, end)
@@ -119,8 +119,10 @@ def test_an_attempt_that_could_not_be_graded_is_an_error_and_the_next_one_is_mad
     ]  # fmt: skip
 
 
-def test_an_attempt_whose_break_does_not_show_is_an_error_and_the_next_one_is_made(room: DrillRoom) -> None:
-    room.errors["break"] = LabProblem("the break did not show")
+def test_an_attempt_whose_faults_have_no_visible_effect_is_an_error_and_the_next_one_is_made(
+    room: DrillRoom,
+) -> None:
+    room.errors["break"] = LabProblem("the injected faults had no visible effect")
 
     def break_again() -> None:
         if "break" in room.did:
@@ -129,7 +131,7 @@ def test_an_attempt_whose_break_does_not_show_is_an_error_and_the_next_one_is_ma
     room.during["require"] = break_again
     made = attempted(room, lambda: solve(room), count=2)
     assert [(each.verdict, each.reason, each.response is None) for each in made] == [
-        (Verdict.ERROR, "the break did not show", True), (Verdict.PASS, "", False),
+        (Verdict.ERROR, "the injected faults had no visible effect", True), (Verdict.PASS, "", False),
     ]  # fmt: skip
     assert [score.errors for score in scores(made)] == [1]
 
@@ -158,11 +160,11 @@ def test_an_unknown_drill_stops_everything_before_the_first_attempt(room: DrillR
 
 def test_scores_have_the_medians_of_what_was_graded(room: DrillRoom) -> None:
     made = attempted(room, lambda: solve(room), count=2)
-    made.append(Attempted("mine", 9, reason="no"))
+    made.append(ResponderAttempt("mine", 9, reason="no"))
     [score] = scores(made)
     assert (score.attempts, score.passed, score.errors) == (3, 2, 1)
     assert (score.median_score, score.median_seconds) == (100, 30)
-    [empty] = scores([Attempted("mine", 9, reason="no")])
+    [empty] = scores([ResponderAttempt("mine", 9, reason="no")])
     assert (empty.median_score, empty.median_seconds) == (None, None)
     assert as_data(made[-1])["outcome"] is None
 

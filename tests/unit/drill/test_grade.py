@@ -94,7 +94,10 @@ def test_a_task_counts_only_if_the_tasks_that_it_needs_are_done() -> None:
     result = graded(tasks, {"last": DONE, "middle": DONE, "first": NOT_YET})
     assert states(result) == {"last": TaskState.WAITING, "middle": TaskState.WAITING, "first": NOT_YET}
     assert result.points == 0
-    assert [task.seen for task in result.tasks[:2]] == ["for middle", "for first"]
+    assert [task.seen for task in result.tasks[:2]] == [
+        "counts when middle is done",
+        "counts when first is done",
+    ]
     assert graded(tasks, dict.fromkeys(tasks, DONE)).is_complete
 
 

@@ -13,7 +13,7 @@ from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
 from halab.drill import play
 from halab.drill.grade import TaskState
-from halab.drill.prove import Trial, prove_all
+from halab.drill.prove import ProofAttempt, prove_all
 from halab.errors import BadUsage, CommandFailed, LabProblem
 
 
@@ -22,12 +22,12 @@ def room(tmp_path: Path) -> DrillRoom:
     return DrillRoom(tmp_path)
 
 
-def proved(room: DrillRoom) -> dict[str, Trial]:
+def proved(room: DrillRoom) -> dict[str, ProofAttempt]:
     [proof] = prove_all(room.lab_dir, [room.name], room.progress, seed=7, deps=room.deps, act=room.act)
     return {trial.name: trial for trial in proof.trials}
 
 
-def test_every_attempt_has_a_lab_that_was_broken_anew(room: DrillRoom) -> None:
+def test_every_attempt_has_a_lab_that_was_broken_again(room: DrillRoom) -> None:
     trials = proved(room)
     assert {name: trial.problem for name, trial in trials.items()} == {
         "do nothing": "", "restart": "", "wait": "", "solve": "",
@@ -129,14 +129,14 @@ def test_a_proof_does_not_end_a_drill_that_began_in_between(room: DrillRoom) -> 
     learner = play.start(room.lab_dir, room.name, room.progress, deps=room.deps)
     second = next(proofs)
     assert second.verdict is Verdict.ERROR
-    assert second.reason.startswith("a drill is on")
+    assert second.reason.startswith("a drill is running")
     assert not list(proofs)
     assert attempts.load(room.work) == learner.attempt
 
 
 def test_the_drill_of_a_learner_is_not_disturbed(room: DrillRoom) -> None:
     play.start(room.lab_dir, room.name, room.progress, deps=room.deps)
-    with pytest.raises(LabProblem, match="a drill is on"):
+    with pytest.raises(LabProblem, match="a drill is running"):
         proved(room)
     assert room.work.attempt.exists()
 

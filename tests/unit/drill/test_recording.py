@@ -57,7 +57,7 @@ def test_failures_near_each_other_are_one_trouble_and_distant_ones_are_two(room:
         *asked(READ, 30, 60), *asked(READ, 60, 62, ok=False), *asked(READ, 62, 70),
     )  # fmt: skip
     [saw] = recording.seen(room.work, 70).values()
-    assert [(round(start), round(end)) for start, end in saw.troubles] == [(0, 28), (60, 62)]
+    assert [(round(start), round(end)) for start, end in saw.outages] == [(0, 28), (60, 62)]
 
 
 def test_what_nobody_recorded_is_told_as_such(room: DrillRoom) -> None:

@@ -65,7 +65,7 @@ def test_a_fault_of_a_member_is_refused_on_a_control_plane() -> None:
     require_target(external(), FAULTS["corrupt-wal"], {}, "etcd1")
     require_target(lab_of(), FAULTS["corrupt-wal"], {}, "cp1")
     with pytest.raises(
-        BadUsage, match="corrupt-wal needs a machine with a member of etcd, but .* another machine: cp1"
+        BadUsage, match="corrupt-wal needs a machine with an etcd member, but .* another machine: cp1"
     ):
         require_target(external(), FAULTS["corrupt-wal"], {}, "cp1")
     with pytest.raises(BadUsage, match="hold-static-pod needs a control plane"):
@@ -96,7 +96,7 @@ def test_a_restore_stops_the_api_servers_of_all_control_planes() -> None:
 
 def test_the_only_member_cannot_be_lost() -> None:
     alone = replace(site(), lab=lab_of(etcd={"topology": "external", "members": 1}))
-    with pytest.raises(BadUsage, match="the lab's only member of etcd cannot leave and join again: etcd1"):
+    with pytest.raises(BadUsage, match="the lab's only etcd member cannot leave and join again: etcd1"):
         _require_another(alone, entry("lose-machine", "etcd1"))
     _require_another(site(), entry("lose-machine", "etcd1"))
 
@@ -120,7 +120,7 @@ def test_no_control_plane_leaves_if_no_other_is_ready() -> None:
 
 
 def test_without_a_member_on_the_machine_none_can_stay_in_the_list() -> None:
-    with pytest.raises(Unable, match="join-without-removing needs members of etcd on the control planes"):
+    with pytest.raises(Unable, match="join-without-removing needs etcd members on the control planes"):
         inject(site(), "join-without-removing", "cp2")
 
 
@@ -169,5 +169,5 @@ def test_the_lead_moves_to_another_machine_of_etcd() -> None:
 
 
 def test_a_fault_of_a_static_pod_says_that_it_also_acts_on_control_planes() -> None:
-    assert FAULTS["hold-static-pod"].place == "a control plane or a machine with a member of etcd"
-    assert FAULTS["move-etcd-leader"].place == "a machine with a member of etcd"
+    assert FAULTS["hold-static-pod"].place == "a control plane or a machine with an etcd member"
+    assert FAULTS["move-etcd-leader"].place == "a machine with an etcd member"

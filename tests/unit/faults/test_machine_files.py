@@ -198,7 +198,7 @@ def test_a_manifest_is_changed_by_one_fault_only(machine: Shell, site: Site) -> 
 
 def test_a_link_to_a_file_that_cannot_be_changed_is_refused() -> None:
     guests = FakeGuests({"readlink": "path /var/lib/etcd/member/db\nkind file\ncontent eA==\n"})
-    with pytest.raises(BadUsage, match="a member of etcd cannot go back to old data") as error:
+    with pytest.raises(BadUsage, match="an etcd member cannot go back to old data") as error:
         inject(site_of(guests), "edit-file", path="/srv/link", text="x")
     assert error.value.hint == "/srv/link is a link to it"
 

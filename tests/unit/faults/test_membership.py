@@ -28,7 +28,7 @@ REASONS = {"join-without-removing": f"dial tcp {MEMBER}: refused", "join-with-ex
 
 @dataclass
 class Recreations:
-    """The machines that were created anew, and the options of their joins. `failure` is raised by a sabotaged join."""
+    """The machines that were created again, and the options of their joins. `failure` is raised by a sabotaged join."""
 
     power: FakePower
     failure: Exception | None = None
@@ -83,7 +83,7 @@ def stage(answers: Mapping[str, Answer | list[Answer]] | None = None, **written:
     return Stage(recreations, guests, Site(power.lab, guests, FakeClock(), power, recreations))
 
 
-def test_a_lost_machine_is_created_anew() -> None:
+def test_a_lost_machine_is_created_again() -> None:
     found = stage()
     assert found.inject("lose-machine", "lb1") == "lb1 is gone"
     found.heal("lose-machine", "lb1")
@@ -169,7 +169,7 @@ def test_a_join_that_succeeds_is_no_effect(fault: str) -> None:
 def test_a_leaving_machine_is_drained_through_another_one_reset_and_deleted() -> None:
     found = stage()
     effect = found.inject("leave-cluster")
-    assert effect == "cp2 is drained and reset, and is neither a node nor a member of etcd"
+    assert effect == "cp2 is drained and reset, and is neither a node nor an etcd member"
     did = [(call.machine, call.command) for call in found.guests.calls]
     (drain,) = (
         number

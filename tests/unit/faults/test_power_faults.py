@@ -22,7 +22,7 @@ from halab.machines.power import PowerState
 
 
 def no_recreate(machine: str, **options: object) -> None:
-    raise AssertionError(f"{machine} is not created anew by a fault of power")
+    raise AssertionError(f"{machine} is not created again by a fault of power")
 
 
 class Started(FakeGuests):

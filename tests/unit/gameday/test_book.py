@@ -55,7 +55,7 @@ def test_a_line_that_was_written_by_hand_is_a_note_and_half_a_line_waits(work: W
 
 
 def test_without_a_game_day_nothing_is_written_and_a_new_one_begins_with_an_empty_book(work: Work) -> None:
-    with pytest.raises(LabProblem, match="no game day is on"):
+    with pytest.raises(LabProblem, match="no game day is running"):
         book.write(work, Kind.NOTE, "hello")
     with book.opened(work):
         book.write(work, Kind.NOTE, "of the first")

@@ -161,7 +161,7 @@ def test_a_member_that_votes_already_is_only_marked(tmp_path: Path) -> None:
     assert "etcd2" in guests.joined
 
 
-def test_a_machine_that_was_created_anew_replaces_the_lost_one(tmp_path: Path) -> None:
+def test_a_machine_that_was_created_again_replaces_the_lost_one(tmp_path: Path) -> None:
     guests = Members("etcd1", "etcd2", listed=("etcd1", "etcd2", "etcd3"))
     assert machines(tmp_path, guests).replace(LAB.machine("etcd3")) == 1
     assert machines(tmp_path / "again", guests).replace(LAB.machine("etcd3")) == 0
@@ -170,7 +170,7 @@ def test_a_machine_that_was_created_anew_replaces_the_lost_one(tmp_path: Path) -
 
 def test_a_cluster_without_any_member_is_not_founded_again(tmp_path: Path) -> None:
     guests = Members()
-    with pytest.raises(LabProblem, match="all machines of etcd were lost") as caught:
+    with pytest.raises(LabProblem, match="all etcd machines were lost") as caught:
         machines(tmp_path, guests).run(is_new_cluster=False)
     assert "halab down && halab up" in (caught.value.hint or "")
     assert guests.started() == []

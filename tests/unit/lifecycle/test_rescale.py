@@ -108,7 +108,7 @@ _ACTS = {
     r"\njoin=\(kubeadm join ": "join",
     "kubectl --kubeconfig.* drain": "drain",
     "kubeadm reset --force --cri-socket=": "reset",
-    "move-leader": "move the lead",
+    "move-leader": "move the leadership",
     "member remove": "remove a member",
     "kubectl delete node": "delete a node",
     " taint node": "taint",
@@ -214,7 +214,7 @@ def test_a_machine_leaves_in_the_order_of_the_manual(make: Any) -> None:
     order = [line for line in world.did if "set up on cp" not in line]
     assert order[:5] == [
         "set up on lb1",
-        "move the lead on cp5",
+        "move the leadership on cp5",
         "drain on cp1",
         "reset on cp5",
         "delete a node on cp1",
@@ -306,7 +306,7 @@ def test_control_planes_are_free_for_pods_before_the_last_worker_leaves(make: An
     world = make(LabSize(3, 1))
     rescale.rescale(world.lab_dir, THREE, Recorded())
     assert world.did.index("taint on cp1") < world.did.index("drain on cp1")
-    assert only(world, "remove a member", "move the lead") == []
+    assert only(world, "remove a member", "move the leadership") == []
     # no control plane leaves: the load balancer is not touched before
     assert world.did.index("set up on lb1") > world.did.index("destroy w1")
 
@@ -319,7 +319,7 @@ def test_a_control_plane_without_a_member_leaves_etcd_alone(make: Any) -> None:
     assert only(world, "drain", "reset", "delete a node", "destroy") == [
         "drain on cp1", "reset on cp3", "delete a node on cp1", "destroy cp3",
     ]  # fmt: skip
-    assert only(world, "remove a member", "move the lead") == []
+    assert only(world, "remove a member", "move the leadership") == []
 
 
 def test_nothing_is_recorded_or_made_if_the_box_is_gone(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,7 +357,7 @@ def test_the_same_size_changes_nothing(make: Any) -> None:
 @pytest.mark.parametrize(
     ("size", "options", "message"),
     [
-        (FIVE, {"dead": {"cp2"}}, "while a member of etcd does not work: cp2"),
+        (FIVE, {"dead": {"cp2"}}, "while an etcd member does not work: cp2"),
         (LabSize(2, 0), {"dead": {"cp2"}}, "without cp3, etcd needs 2 of cp1, cp2, but only cp1 works"),
         (FIVE, {"fails_at": "names"}, "the name is taken"),
     ],
@@ -425,7 +425,7 @@ def scaled(world: World, monkeypatch: pytest.MonkeyPatch, size: LabSize = FIVE) 
     return did
 
 
-def test_the_snapshot_of_up_is_saved_anew(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snapshot_of_up_is_saved_again(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = make()
     assert scaled(world, monkeypatch) == ["save, changed True"]
     assert scaled(world, monkeypatch) == ["save, changed False"]

@@ -71,7 +71,7 @@ def test_a_lost_majority_is_refused_with_its_members(
 
 def test_nothing_is_added_beside_a_dead_member() -> None:
     checks.require_all_healthy(voters())
-    with pytest.raises(LabProblem, match="while a member of etcd does not work: cp2"):
+    with pytest.raises(LabProblem, match="while an etcd member does not work: cp2"):
         checks.require_all_healthy(voters("cp2"))
 
 

@@ -12,7 +12,7 @@ from support.serve_room import ServeRoom
 from halab.drill import play
 from halab.drill.grade import TaskState
 from halab.errors import HalabError
-from halab.serve.deeds import Deed
+from halab.serve.jobs import Job
 from halab.serve.served_lab import ServedLab
 
 DONE = TaskState.DONE
@@ -39,7 +39,7 @@ def test_a_lab_in_order_is_shown_with_its_machines_leaders_backends_and_probes(r
 @pytest.mark.parametrize(
     ("failing", "status", "headline"),
     [
-        ({"lb"}, "bad", "Requests of clients fail"),
+        ({"lb"}, "bad", "Client requests fail"),
         ({"cp2"}, "odd", "Clients are served; probes fail on cp2"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_trainer_gets_what_is_hidden(room: ServeRoom) -> None:
     assert hidden["solution"] == [{"machines": "cp2", "script": "restore {self}"}]
 
 
-def test_the_view_says_nothing_while_the_lab_is_prepared_and_begins_anew_with_the_drill(
+def test_the_view_says_nothing_while_the_lab_is_prepared_and_begins_again_with_the_drill(
     room: ServeRoom,
 ) -> None:
     seen: list[dict[str, Any]] = []
@@ -134,7 +134,7 @@ def test_the_debrief_stays_when_the_lab_is_put_back_and_goes_with_the_next_drill
 
     def put_back() -> None:
         look()
-        play.put_back(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
+        play.restore(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
 
     def next_drill() -> None:
         look()
@@ -202,38 +202,40 @@ def test_an_attempt_that_cannot_be_read_is_said(room: ServeRoom) -> None:
 
 def test_a_command_that_the_end_interrupts_says_on_the_terminal_what_is_left_to_do(room: ServeRoom) -> None:
     lab = room.serve()
-    lab.deeds.last = Deed("Starting a drill", [], True)
+    lab.jobs.last = Job("Starting a drill", [], True)
 
     def stop() -> None:
-        lab.deeds.last = Deed(
-            "Starting a drill", [], True, 130, "a drill is on; `halab drill reset` ends it"
+        lab.jobs.last = Job(
+            "Starting a drill", [], True, 130, "a drill is running; `halab drill reset` ends it"
         )
 
-    lab.deeds.stop = stop  # type: ignore[method-assign]
+    lab.jobs.stop = stop  # type: ignore[method-assign]
     lab.stop()
-    assert room.said == ["ha: Starting a drill was interrupted\na drill is on; `halab drill reset` ends it"]
+    assert room.said == [
+        "ha: Starting a drill was interrupted\na drill is running; `halab drill reset` ends it"
+    ]
 
 
-def of(lab: ServedLab, deed: Deed) -> Any:
-    lab.deeds.last = deed
+def of(lab: ServedLab, job: Job) -> Any:
+    lab.jobs.last = job
     lab._publish()
-    return lab.boards.learner["deed"]
+    return lab.boards.learner["job"]
 
 
 def test_a_learner_does_not_read_what_a_trainer_does(room: ServeRoom) -> None:
     lab = room.serve()
     words = ["drill", "start", "wrong-door"]
-    assert of(lab, Deed("Starting a drill", words, True))["what"] == "The trainer works on the lab"
-    failed = Deed("Starting a drill", words, True, 3, "error: the break did not show: it answered")
+    assert of(lab, Job("Starting a drill", words, True))["what"] == "The trainer works on the lab"
+    failed = Job("Starting a drill", words, True, 3, "error: the break did not show: it answered")
     assert of(lab, failed) is None
-    assert "did not show" in lab.boards.hidden["deed"]["said"]
+    assert "did not show" in lab.boards.hidden["job"]["output"]
 
 
 def test_of_the_output_of_a_check_a_learner_reads_the_errors_only(room: ServeRoom) -> None:
     lab = room.serve()
-    said = "wrong-door: passed\nerror: the lab ha is in use: run\nhint: wait until it ends"
-    deed = of(lab, Deed("Checking the tasks", ["drill", "check"], False, 3, said))
-    assert (deed["failed"], deed["said"]) == (
+    output = "wrong-door: passed\nerror: the lab ha is in use: run\nhint: wait until it ends"
+    job = of(lab, Job("Checking the tasks", ["drill", "check"], False, 3, output))
+    assert (job["failed"], job["output"]) == (
         True,
         "error: the lab ha is in use: run\nhint: wait until it ends",
     )

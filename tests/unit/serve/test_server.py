@@ -25,11 +25,11 @@ def lab_file(room: ServeRoom) -> Path:
 def test_a_page_and_its_events_come_over_a_real_connection_and_all_threads_end(room: ServeRoom) -> None:
     before = threading.active_count()
     with serving([lab_file(room)], 0, room.said.append, deps=room.deps) as running:
-        door = running.site.doors["ha"]
+        access = running.site.lab_access["ha"]
         with httpx.Client(base_url=running.origin, follow_redirects=True) as client:
-            assert client.get(door.url("")).status_code == 200
+            assert client.get(access.url("")).status_code == 200
             assert room.watched.wait(30)
-            with client.stream("GET", f"{door.path}events") as events:
+            with client.stream("GET", f"{access.path}events") as events:
                 lines = events.iter_lines()
                 assert next(lines) == "retry: 2000"
                 assert next(line for line in lines if line.startswith("data: "))
@@ -42,18 +42,18 @@ def test_a_page_and_its_events_come_over_a_real_connection_and_all_threads_end(r
 
 def test_a_reader_that_goes_away_disturbs_nobody(room: ServeRoom) -> None:
     with serving([lab_file(room)], 0, room.said.append, deps=room.deps) as running:
-        door = running.site.doors["ha"]
+        access = running.site.lab_access["ha"]
         port = int(running.origin.rsplit(":", 1)[1])
         for _ in range(3):
             with socket.create_connection(("127.0.0.1", port)) as rude:
                 head = [
                     "GET /labs/ha/events HTTP/1.1",
                     "Host: localhost",
-                    f"Cookie: {door.cookie}={door.token}",
+                    f"Cookie: {access.cookie}={access.token}",
                 ]
                 rude.sendall("\r\n".join([*head, "", ""]).encode())
                 assert rude.recv(100).startswith(b"HTTP/1.1 200")
-        assert httpx.get(f"{running.origin}{door.url('')}").status_code == 303
+        assert httpx.get(f"{running.origin}{access.url('')}").status_code == 303
     assert room.said == []
 
 

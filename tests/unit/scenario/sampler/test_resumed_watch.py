@@ -61,7 +61,7 @@ def test_writes_before_the_first_version_need_not_be_told() -> None:
     assert deliveries.reach(20) == []
 
 
-def test_a_watch_that_begins_anew_has_missed_what_was_due_until_then() -> None:
+def test_a_watch_that_begins_again_has_missed_what_was_due_until_then() -> None:
     deliveries = begun()
     deliveries.acknowledge(1, 11)
     deliveries.acknowledge(2, 31)
@@ -171,10 +171,10 @@ def test_a_write_that_was_acknowledged_and_not_told_is_reported() -> None:
 
 
 @pytest.mark.parametrize("in_band", [True, False])
-def test_a_version_that_the_api_has_forgotten_is_reported_and_the_list_read_anew(in_band: bool) -> None:
+def test_a_version_that_the_api_has_forgotten_is_reported_and_the_list_read_again(in_band: bool) -> None:
     api = Api([error(410), event(11, 1)]) if in_band else Api([event(11, 1)], refuse=410)
     reported, begun = followed(api)
-    assert reported == ["the API has forgotten version 10: listed anew"]
+    assert reported == ["the API has forgotten version 10: listed again"]
     assert begun == ["10", "10"]
     assert sum("limit=1" in path for path in api.asked) == 2
 

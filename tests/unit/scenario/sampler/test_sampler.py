@@ -166,7 +166,7 @@ def test_clients_of_a_pair_ask_the_virtual_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("accel", ["kvm", "tcg"])
 def test_an_emulated_lab_is_asked_less_often_and_given_more_time(accel: str, tmp_path: Path) -> None:
-    """Given up after a second, no handshake ended; begun anew at once, it took what the API server starts with."""
+    """Given up after a second, no handshake ended; begun again at once, it took what the API server starts with."""
     config = launcher.sampler_config(
         lab_of(provider=ProviderKind.LIBVIRT, accel=accel), Credentials.in_folder(tmp_path),
         origin=1.5, samples=tmp_path / "samples", states=tmp_path / "states", namespace="space",

@@ -88,7 +88,7 @@ has_address || fail 'this machine has no address on the network of the lab: 10.2
 
 end_remembered_group
 
-# Prepares a machine of etcd: containerd, in which etcd uses the machine's own network.
+# Prepares an etcd machine: containerd, in which etcd uses the machine's own network.
 
 
 # Pods must not inherit a resolver on the loopback: CoreDNS would ask itself forever, and its `loop` plugin ends it.

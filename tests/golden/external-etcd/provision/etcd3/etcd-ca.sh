@@ -50,7 +50,7 @@ end_remembered_group() {
   did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# Prints the CA of etcd with its key, for all machines of etcd. It is made if it does not exist. Never logged.
+# Prints the CA of etcd with its key, for all etcd machines. It is made if it does not exist. Never logged.
 
 umask 077
 if ! [ -e /etc/kubernetes/pki/etcd/ca.key ]; then

@@ -50,13 +50,13 @@ end_remembered_group() {
   did 'ended a kubeadm that an interrupted halab left running'
 }
 
-# The member of etcd on etcd3: a static pod of kubeadm, run by a kubelet without an API server.
+# The etcd member on etcd3: a static pod of kubeadm, run by a kubelet without an API server.
 #
 # kubeadm's own guide does the same ("Set up a High Availability etcd Cluster with kubeadm"). Other guides write a
 # systemd unit for etcd. A static pod has the image, certificates, flags, paths and restarts of a member on a control
 # plane: everything is where it is there, and a fault does the same to both.
 #
-# Unlike in the guide, every machine of etcd keeps the key of the CA: a lost machine can be replaced through any other.
+# Unlike in the guide, every etcd machine keeps the key of the CA: a lost machine can be replaced through any other.
 #
 # /run/halab/etcd-material has two lines: new or existing (the state of the cluster), and the output of etcd-ca.sh.
 

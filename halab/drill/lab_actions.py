@@ -15,7 +15,7 @@ from halab.config.step import AnyStep, Expect, Inject, Wait
 from halab.drill import observer
 from halab.drill.grade import TaskState
 from halab.drill.library import DrillScript
-from halab.drill.observer import Watch
+from halab.drill.observer import WatchedExpectations
 from halab.errors import CommandFailed, HalabError, LabProblem, Unable
 from halab.faults import capabilities, manifests, scratch
 from halab.faults.catalogue import FAULTS
@@ -41,51 +41,58 @@ _SHOWN_LINES = 5
 
 
 @dataclass(frozen=True)
-class Broken:
+class InjectedBreak:
     """`chosen` are the machines of the break's faults, by name. `objects` are what probes ask for."""
 
     chosen: Mapping[str, list[str]] = field(default_factory=dict)
     objects: Objects = Objects()
 
 
-def break_lab(lab_dir: LabDir, site: Site, api: Api, script: DrillScript, progress: Progress) -> Broken:
+def inject_break(
+    lab_dir: LabDir, site: Site, api: Api, script: DrillScript, progress: Progress
+) -> InjectedBreak:
     """Inject the break of a drill, for good: its faults are not in the journal afterwards.
 
-    Raises Unable if the lab lacks something, and LabProblem if the break did not show.
+    Raises Unable if the lab lacks something, and LabProblem if the faults had no visible effect.
     """
     drill = script.drill
     _require(site, drill)
     with progress.step("prepare the lab"):
         ledger.open_namespace(api, observer.NAMESPACE)
-        objects = _objects(api, site, drill.asking)
+        objects = _objects(api, site, drill.check_scenario)
         _on_all(site, _STOP_LOG)
         journal = Journal(lab_dir.work.journal)
         folder = RunFolder(lab_dir.work.drill / "start")
-        with observer.watching(lab_dir, site, api, drill.breaking, folder, objects) as watch:
+        with observer.watching(lab_dir, site, api, drill.break_scenario, folder, objects) as watch:
             injector = Injector(site, api, journal, watch.timeline, Quiet(), script.seed, script.texts)
             for index, step in enumerate(drill.breaks):
                 _take(step, index, site, injector, watch)
             unseen = [seen.seen for seen in watch.findings() if seen.state is not TaskState.DONE]
         if unseen:
-            raise LabProblem(f"the break did not show: {'; '.join(unseen)}", hint="start the drill again")
+            raise LabProblem(
+                f"the injected faults had no visible effect: {'; '.join(unseen)}",
+                hint="start the drill again",
+            )
         _on_all(site, _REMOVE_TRACES)
         for entry in journal.open_faults():
             journal.closed(entry)
         shutil.rmtree(folder.path)
-    return Broken(injector.chosen, objects)
+    return InjectedBreak(injector.chosen, objects)
 
 
-def _take(step: AnyStep, index: int, site: Site, injector: Injector, watch: Watch) -> None:
+def _take(step: AnyStep, index: int, site: Site, injector: Injector, watch: WatchedExpectations) -> None:
     if isinstance(step, Inject):
         injector.inject(step.fault, step.name, step.targets, step.arguments)
     elif isinstance(step, Wait):
         site.clock.sleep(step.seconds)
     elif isinstance(step, Expect):
-        watch.observer.expect(index, step.expectation)
+        watch.expect(index, step.expectation)
     watch.timeline.add(events.StepEnded(index))
 
 
-def run_acts(site: Site, api: Api, chosen: Mapping[str, list[str]], acts: Sequence[Act], seed: int) -> None:
+def run_scripts(
+    site: Site, api: Api, chosen: Mapping[str, list[str]], acts: Sequence[Act], seed: int
+) -> None:
     """Run scripts one after another. Raises CommandFailed with the end of the output of one that fails."""
     targets = Targets(site.lab, site.guests, api, {name: list(hit) for name, hit in chosen.items()}, seed)
     for act in acts:
@@ -120,12 +127,12 @@ def _require_nothing_lacks(lacking: Sequence[str]) -> None:
         raise Unable(f"this lab cannot run the drill: {'; '.join(lacking)}")
 
 
-def _objects(api: Api, site: Site, asking: Scenario) -> Objects:
-    probes = probe_objects.needed(asking.named_probes)
+def _objects(api: Api, site: Site, scenario: Scenario) -> Objects:
+    probes = probe_objects.needed(scenario.named_probes)
     if not probes:
         return Objects()
     return probe_objects.make(
-        api, site.lab, f"{observer.NAMESPACE}-probes", probes, asking.probes.list_via_lb,
+        api, site.lab, f"{observer.NAMESPACE}-probes", probes, scenario.probes.list_via_lb,
         clock=site.clock, progress=Quiet(),
     )  # fmt: skip
 

@@ -28,45 +28,45 @@ _PASSED = ("HALAB_CACHE",)
 
 
 @dataclass(frozen=True)
-class Deed:
-    """A command that runs, or ran. `words` are those after `halab`. Learners may not read what a secret one says.
+class Job:
+    """A command that runs or has ended. `words` are its words after `halab`. Learners do not see a secret one.
 
-    `code` is None while it runs; afterwards it is the exit code of the command. `said` is the present step or, at the
-    end, what the command printed.
+    `code` is None while it runs; afterwards it is the exit code of the command. `output` is the current step while it
+    runs, and then what it printed.
     """
 
     what: str
     words: Sequence[str]
     is_secret: bool
     code: int | None = None
-    said: str = ""
+    output: str = ""
 
     @property
     def is_running(self) -> bool:
         return self.code is None
 
 
-class Deeds:
-    """The deeds on one lab. `changed` is called, in another thread, whenever one has begun, got on or ended."""
+class Jobs:
+    """The jobs on one lab. `changed` is called, in another thread, when a job starts, reaches a step or ends."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self.last: Deed | None = None
+        self.last: Job | None = None
 
     @property
     def is_busy(self) -> bool:
         return self.last is not None and self.last.is_running
 
-    def begin(self, deed: Deed) -> bool:
+    def begin(self, job: Job) -> bool:
         """Start a command; False if another one runs."""
         with self._lock:
             if self._stopped.is_set() or self.is_busy:
                 return False
-            self.last = deed
-            self._thread = threading.Thread(target=self._run, args=(deed,), name=deed.what, daemon=True)
+            self.last = job
+            self._thread = threading.Thread(target=self._run, args=(job,), name=job.what, daemon=True)
             self._thread.start()
         self._changed()
         return True
@@ -79,24 +79,24 @@ class Deeds:
         if thread:
             thread.join()
 
-    def _run(self, deed: Deed) -> None:
-        argv = [sys.executable, "-m", "halab", *deed.words]
+    def _run(self, job: Job) -> None:
+        argv = [sys.executable, "-m", "halab", *job.words]
         env = {name: os.environ[name] for name in _PASSED if name in os.environ}
         with tempfile.TemporaryDirectory(prefix="halab-serve-") as folder:
             log = Path(folder) / "log"
             try:
                 with process.background(argv, log=log, env={**process.same_modules(), **env}) as child:
                     while child.poll() is None and not self._stopped.is_set():
-                        self._report(replace(deed, said=_step(log)))
+                        self._report(replace(job, output=_step(log)))
                         time.sleep(_POLL_SECONDS)
-                code, said = child.returncode, _ended(log)
+                code, output = child.returncode, _ended(log)
             except OSError as error:
-                code, said = int(ExitCode.ERROR), f"error: cannot run {argv[0]}: {error.strerror}"
-        self._report(replace(deed, code=code, said=said))
+                code, output = int(ExitCode.ERROR), f"error: cannot run {argv[0]}: {error.strerror}"
+        self._report(replace(job, code=code, output=output))
 
-    def _report(self, deed: Deed) -> None:
-        if deed != self.last:
-            self.last = deed
+    def _report(self, job: Job) -> None:
+        if job != self.last:
+            self.last = job
             self._changed()
 
 
@@ -107,7 +107,7 @@ def _step(log: Path) -> str:
 
 
 def _ended(log: Path) -> str:
-    """What the command said apart from its steps: its result or its error."""
+    """What the command printed apart from its steps: its result or its error."""
     return "\n".join([line for line in _lines(log) if not line.startswith(_STEP_MARKS)][-_LINES:])
 
 

@@ -15,7 +15,7 @@ from support.site_builder import site_of
 
 from halab.cluster.api import Credentials
 from halab.config.drill import Act
-from halab.drill import breaker, library, observer
+from halab.drill import lab_actions, library, observer
 from halab.errors import CommandFailed, LabProblem, Unable, Unreachable
 from halab.faults import capabilities, injection
 from halab.faults.capabilities import Capabilities
@@ -45,12 +45,12 @@ class Lab:
         monkeypatch.setattr(launcher, "sampling", self._sampling)
         monkeypatch.setattr(access, "credentials", lambda lab_dir: Credentials.in_folder(folder))
 
-    def break_lab(self, text: str = DRILL) -> breaker.Broken:
+    def inject_break(self, text: str = DRILL) -> lab_actions.InjectedBreak:
         self.room.write(text)
         self.room.work.drill.mkdir()
         api: Any = type("FakeApi", (), {"tunnel": None})()
         script = library.find(self.room.name, 7)
-        return breaker.break_lab(self.room.lab_dir, self.site, api, script, self.room.progress)
+        return lab_actions.inject_break(self.room.lab_dir, self.site, api, script, self.room.progress)
 
     def _inject(self, site: object, journal: Journal, entry: Entry) -> str:
         journal.opened(entry)
@@ -78,14 +78,14 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 def test_the_faults_are_injected_on_the_machine_that_the_seed_picks_and_are_not_in_the_journal(
     lab: Lab,
 ) -> None:
-    broken = lab.break_lab()
+    broken = lab.inject_break()
     (entry,) = lab.injected
     assert (entry.fault, broken.chosen) == ("hold-static-pod", {"held": [entry.machine]})
     assert Journal(lab.room.work.journal).open_faults() == []
 
 
 def test_what_faults_keep_is_removed_from_all_machines_after_the_break(lab: Lab) -> None:
-    lab.break_lab()
+    lab.inject_break()
     for machine in ("lb1", "cp1", "cp2", "cp3"):
         stopped, *_, removed = lab.guests.commands(machine)
         assert "/etc/sudoers.d/halab-drill" in stopped, "first of all, sudo writes no log"
@@ -93,39 +93,41 @@ def test_what_faults_keep_is_removed_from_all_machines_after_the_break(lab: Lab)
 
 
 def test_the_record_of_the_break_is_not_kept(lab: Lab) -> None:
-    lab.break_lab()
+    lab.inject_break()
     assert not list(lab.room.work.drill.iterdir())
 
 
 def test_a_machine_that_does_not_answer_does_not_stop_the_drill(lab: Lab) -> None:
     lab.guests.answers["cp3: rm -rf"] = Unreachable("cp3 is off")
-    assert lab.break_lab().chosen
+    assert lab.inject_break().chosen
 
 
 def test_the_progress_tells_nothing_of_the_break(lab: Lab) -> None:
-    lab.break_lab()
+    lab.inject_break()
     assert "hold-static-pod" not in "\n".join(lab.room.progress.lines)
 
 
-def test_a_break_that_must_show_is_waited_for(lab: Lab) -> None:
-    assert lab.break_lab(DRILL.replace(BREAK, WITH_EXPECTATION)).chosen
+def test_halab_waits_for_the_effect_of_a_break(lab: Lab) -> None:
+    assert lab.inject_break(DRILL.replace(BREAK, WITH_EXPECTATION)).chosen
 
 
-def test_a_break_that_does_not_show_is_an_error(lab: Lab) -> None:
+def test_a_break_without_a_visible_effect_is_an_error(lab: Lab) -> None:
     lab.is_broken = False
-    with pytest.raises(LabProblem, match="the break did not show: ready-direct on cp. answered"):
-        lab.break_lab(DRILL.replace(BREAK, WITH_EXPECTATION))
+    with pytest.raises(
+        LabProblem, match="the injected faults had no visible effect: ready-direct on cp. answered"
+    ):
+        lab.inject_break(DRILL.replace(BREAK, WITH_EXPECTATION))
 
 
 def test_a_lab_that_lacks_something_is_not_broken(lab: Lab) -> None:
     with pytest.raises(Unable, match="this lab cannot run the drill: the lab has 3 control planes"):
-        lab.break_lab(DRILL.replace("control_planes: 3", "control_planes: 5"))
+        lab.inject_break(DRILL.replace("control_planes: 3", "control_planes: 5"))
     assert not lab.injected
 
 
 def test_a_script_runs_on_the_machines_of_a_fault_with_its_placeholders_filled(lab: Lab) -> None:
     act = Act.model_validate({"on": "held", "run": "echo {self} {cp1.name} ${HOME}"})
-    breaker.run_acts(lab.site, None, {"held": ["cp2", "cp3"]}, [act], 7)  # type: ignore[arg-type]
+    lab_actions.run_scripts(lab.site, None, {"held": ["cp2", "cp3"]}, [act], 7)  # type: ignore[arg-type]
     assert [(call.machine, call.input) for call in lab.guests.calls] == [
         ("cp2", "echo 10.213.7.12 cp1 ${HOME}"),
         ("cp3", "echo 10.213.7.13 cp1 ${HOME}"),
@@ -136,7 +138,7 @@ def test_a_script_that_fails_is_named_with_the_end_of_its_output(lab: Lab) -> No
     lab.guests.answers["bash -s"] = Completed(3, "\n".join(map(str, range(9))), "")
     act = Act.model_validate({"on": "cp1", "run": "false"})
     with pytest.raises(CommandFailed, match="on cp1, a script exited with code 3\n4\n5\n6\n7\n8$"):
-        breaker.run_acts(lab.site, None, {}, [act], 7)  # type: ignore[arg-type]
+        lab_actions.run_scripts(lab.site, None, {}, [act], 7)  # type: ignore[arg-type]
 
 
 def test_the_write_probes_have_a_namespace_before_the_break(
@@ -144,5 +146,5 @@ def test_the_write_probes_have_a_namespace_before_the_break(
 ) -> None:
     opened: list[tuple[str, int]] = []
     monkeypatch.setattr(ledger, "open_namespace", lambda api, name: opened.append((name, len(lab.injected))))
-    lab.break_lab()
+    lab.inject_break()
     assert opened == [(observer.NAMESPACE, 0)]

@@ -1,4 +1,4 @@
-"""Who may come in: a secret token in the URL, then a cookie; for every change, a second token in the request.
+"""Who may open a page: a secret token in the URL, then a cookie; for every change, a second token in the request.
 
 The server listens on the loopback address only. There, other users of the host, and pages of other sites in the same
 browser, can still send it requests. The first know no token. The second cannot read a page (no CORS, SameSite), cannot
@@ -35,8 +35,8 @@ def _secret() -> str:
 
 
 @dataclass(frozen=True)
-class Door:
-    """The way to one kind of pages, below `path`. Each has tokens of its own: a learner's opens no other page."""
+class PageAccess:
+    """The secrets that open the pages below `path`. Each lab has its own: they open no other page."""
 
     path: str
     token: str = field(default_factory=_secret)
@@ -57,12 +57,12 @@ class Door:
         return True
 
     def require_cookie(self, request: Request) -> None:
-        """403 if the browser has not come in with the token."""
+        """403 if the browser did not open the page with the token."""
         if not _same(request.cookies.get(self.cookie, ""), self.token):
             raise HTTPException(403, "this page needs the address that `halab serve` printed")
 
     def require_form(self, request: Request, form_token: str) -> None:
-        """403 if a change does not come from a page of this door."""
+        """403 if a change does not come from a page with this access."""
         self.require_cookie(request)
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from halab import process
-from halab.serve.deeds import Deed, Deeds
+from halab.serve.jobs import Job, Jobs
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def ended() -> threading.Event:
 
 
 @pytest.fixture
-def deeds(ended: threading.Event) -> Deeds:
+def jobs(ended: threading.Event) -> Jobs:
     def changed() -> None:
         if made.last and not made.last.is_running:
             ended.set()
 
-    made = Deeds(changed)
+    made = Jobs(changed)
     return made
 
 
@@ -38,19 +38,19 @@ def shell(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 def test_a_command_of_halab_runs_and_its_error_is_told(
-    deeds: Deeds, ended: threading.Event, tmp_path: Path
+    jobs: Jobs, ended: threading.Event, tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing.yml"
-    assert deeds.begin(Deed("Checking", ["drill", "check", "--file", str(missing)], False))
+    assert jobs.begin(Job("Checking", ["drill", "check", "--file", str(missing)], False))
     assert ended.wait(60)
-    deeds.stop()
-    assert deeds.last
-    assert deeds.last.code == 2
-    assert deeds.last.said.startswith(f"error: no such lab file: {missing}")
+    jobs.stop()
+    assert jobs.last
+    assert jobs.last.code == 2
+    assert jobs.last.output.startswith(f"error: no such lab file: {missing}")
 
 
 def test_a_command_tells_the_step_that_it_is_in_and_at_the_end_what_it_said(
-    deeds: Deeds, ended: threading.Event, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    jobs: Jobs, ended: threading.Event, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go-on"
     shell(
@@ -61,48 +61,48 @@ def test_a_command_tells_the_step_that_it_is_in_and_at_the_end_what_it_said(
 
     def watch(before: Callable[[], None]) -> Callable[[], None]:
         def changed() -> None:
-            if deeds.last and deeds.last.said == "check the tasks":
-                steps.append(deeds.last.said)
+            if jobs.last and jobs.last.output == "check the tasks":
+                steps.append(jobs.last.output)
                 seen.set()
             before()
 
         return changed
 
-    deeds._changed = watch(deeds._changed)
-    deeds.begin(Deed("Checking", [], False))
+    jobs._changed = watch(jobs._changed)
+    jobs.begin(Job("Checking", [], False))
     assert seen.wait(30)
-    assert not deeds.begin(Deed("Another", [], False))
+    assert not jobs.begin(Job("Another", [], False))
     go_on.touch()
     assert ended.wait(30)
-    assert deeds.last
-    assert (deeds.last.what, deeds.last.code, deeds.last.said) == ("Checking", 1, "0 %")
+    assert jobs.last
+    assert (jobs.last.what, jobs.last.code, jobs.last.output) == ("Checking", 1, "0 %")
 
 
 def test_a_command_is_interrupted_at_the_end_and_no_other_begins(
-    deeds: Deeds, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = threading.Event()
-    deeds._changed = lambda: begun.set() if deeds.last and deeds.last.said else None
+    jobs._changed = lambda: begun.set() if jobs.last and jobs.last.output else None
     shell(
         monkeypatch, "trap 'echo interrupted; exit 130' TERM; echo '… go on'; while :; do sleep 0.05; done"
     )
-    deeds.begin(Deed("Checking", [], False))
+    jobs.begin(Job("Checking", [], False))
     assert begun.wait(30)
-    deeds.stop()
-    assert deeds.last
-    assert deeds.last.code == 130
-    assert deeds.last.said.endswith("interrupted")
-    assert not deeds.begin(Deed("Another", [], False))
+    jobs.stop()
+    assert jobs.last
+    assert jobs.last.code == 130
+    assert jobs.last.output.endswith("interrupted")
+    assert not jobs.begin(Job("Another", [], False))
 
 
 def test_a_command_that_cannot_run_is_told(
-    deeds: Deeds, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def background(*given: object, **named: object) -> object:
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(process, "background", background)
-    deeds.begin(Deed("Checking", [], False))
+    jobs.begin(Job("Checking", [], False))
     assert ended.wait(30)
-    assert deeds.last
-    assert (deeds.last.code, "Cannot allocate memory" in deeds.last.said) == (3, True)
+    assert jobs.last
+    assert (jobs.last.code, "Cannot allocate memory" in jobs.last.output) == (3, True)
