@@ -208,7 +208,7 @@ def _denied(trial: Trial, earlier: list[str]) -> Iterator[Fact]:
 
 
 def snapshot(trial: Trial) -> Iterator[Fact]:
-    """Save the lab, wait 90 s, restore it, and compare the clocks."""
+    """Save the lab, wait 90 s, restore it, and compare the clocks. Then reset it."""
     saved = trial.halab("snapshot-save", "snapshot", "save", SNAPSHOT, limit_seconds=600)
     yield _about(saved, "snapshot save")
     if not saved.succeeded:
@@ -223,6 +223,8 @@ def snapshot(trial: Trial) -> Iterator[Fact]:
     yield _about(
         trial.halab("snapshot-delete", "snapshot", "delete", SNAPSHOT, limit_seconds=300), "snapshot delete"
     )
+    reset = trial.halab("reset", "reset", limit_seconds=900)
+    yield _about(reset, "halab reset, to what `halab up` saved, until the lab is steady")
 
 
 def _clocks(trial: Trial, when: str) -> Iterator[Fact]:

@@ -475,15 +475,20 @@ STATUS = json.dumps(
 )
 
 
-@pytest.mark.parametrize(("behind", "state"), [(0.0, "ok"), (90.0, "failed")])
-def test_a_clock_that_stood_still_during_a_snapshot_fails(
-    checks: Any, facts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: float, state: str
-) -> None:
+@pytest.mark.parametrize(
+    ("behind", "reset", "state"), [(0.0, "ok", "ok"), (90.0, "ok", "failed"), (0.0, "failed", "failed")]
+)
+def test_a_clock_that_stood_still_during_a_snapshot_and_a_failed_reset_fail(
+    checks: Any, facts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: float, reset: str,
+    state: str,
+) -> None:  # fmt: skip
     monkeypatch.setattr(checks, "SNAPSHOT_SECONDS", 0)
-    lab = Lab({"status": STATUS, "date": str(time.time() - behind), "snapshot": ""})
+    answers = {"status": STATUS, "date": str(time.time() - behind), "snapshot": ""}
+    lab = Lab({**answers, "reset": ""} if reset == "ok" else answers)
     seen = list(checks.snapshot(checks.Trial(lab, tmp_path, "tcg", 1, 3)))
     assert facts.worst(seen) == state
     assert [fact.what for fact in seen if "clock of cp1 after restore" in fact.what]
+    assert [fact.state for fact in seen if fact.what.startswith("halab reset")] == [reset]
     assert [command for command in lab.commands if "snapshot" in command] == [
         f"halab snapshot {verb} verify" for verb in ("save", "restore", "delete")
     ]
