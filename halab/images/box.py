@@ -157,8 +157,10 @@ def _ensure_as_user(box: Box, recipe: Recipe, bundle: Bundle, progress: Progress
                 limit_seconds=_BUILD_SECONDS,
             )
         except CommandFailed as error:
+            # the last lines of the child: its progress, then its error
+            _, _, said = error.output.rpartition("error: ")
             raise HostProblem(
-                f"the box could not be built in a user namespace: {error.output}",
+                f"the box could not be built in a user namespace: {said}",
                 hint=f"run it once as root: {process.as_root(' '.join(words))}",
             ) from error
     return box

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from halab import process
+from halab import packages, process
 from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
 from halab.errors import CommandFailed, HalabError, TimedOut
 from halab.images.bundle import Bundle
@@ -19,6 +20,10 @@ UNPACKED = Path("/usr/lib/halab/unpacked")
 _START_SECONDS = 900
 _QUESTION_SECONDS = 60
 _UNPACK_SECONDS = 1800
+
+# containerd makes this folder although its configuration names another one: containerd#10516.
+_FIXED_STATE = Path("/run/containerd")
+_OWN_RUN = ("--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh")
 
 _CONFIG = """version = 3
 root = '{root}'
@@ -46,7 +51,7 @@ def store_images(bundle: Bundle, tree: Path, step: Step, clock: Clock | None = N
             scratch / "containerd.log",
         )
         config.write_text(_CONFIG.format(root=root, state=scratch / "state", socket=socket))
-        daemon: list[str | Path] = [bundle.binary("containerd"), "--config", config, "--log-level", "warn"]
+        daemon = _with_state([bundle.binary("containerd"), "--config", config, "--log-level", "warn"])
         ctr: list[str | Path] = [bundle.binary("ctr"), "--address", socket, "--namespace", "k8s.io"]
 
         with process.background(daemon, log=log) as child:
@@ -73,6 +78,14 @@ def store_images(bundle: Bundle, tree: Path, step: Step, clock: Clock | None = N
             # containerd collects garbage in the background: start it now, so that no layer is packed into the box
             process.run([*ctr, "content", "prune", "references"], timeout_seconds=_UNPACK_SECONDS)
     _move_out_of_volume(tree, root)
+
+
+def _with_state(daemon: list[str | Path]) -> list[str | Path]:
+    """containerd with a /run of its own where it may not write to that of the host: root of a user namespace."""
+    folder = _FIXED_STATE if _FIXED_STATE.exists() else _FIXED_STATE.parent
+    if os.access(folder, os.W_OK):
+        return daemon
+    return [process.find("unshare", hint=packages.install("util-linux")), *_OWN_RUN, *daemon]
 
 
 def _move_out_of_volume(tree: Path, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,27 @@ def test_a_containerd_that_ends_is_not_waited_for(tmp_path: Path) -> None:
     ends = bundle(tmp_path, daemon="#!/bin/sh\necho 'no overlay' >&2\nexit 7\n")
     with pytest.raises(HalabError, match="containerd exited with code 7: no overlay"):
         store_images(ends, tmp_path / "tree", Quiet(), FakeClock())
+
+
+def test_where_run_belongs_to_another_root_containerd_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root of a user namespace may not write to the host's /run, and containerd makes /run/containerd there."""
+    programs, seen = tmp_path / "programs", tmp_path / "seen"
+    programs.mkdir()
+    unshare = f'#!/bin/bash\necho "$1 $4" >{seen}\nexec "${{@:6}}"\n'
+    (programs / "unshare").write_text(unshare)
+    (programs / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    may, closed = os.access, tmp_path / "closed"
+    closed.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and may(path, mode))
+    for run, expected in (
+        (tmp_path, ""),
+        (closed, '--mount mount -t tmpfs tmpfs /run && exec "$@"\n'),
+    ):
+        monkeypatch.setattr(containerd_store, "_FIXED_STATE", run / "containerd")
+        folder = tmp_path / f"with-{run.name}"
+        folder.mkdir()
+        store_images(bundle(folder), folder / "tree", Quiet(), clock_of_a_slow_host(folder, tries=1))
+        assert (seen.read_text() if seen.exists() else "") == expected
