@@ -13,7 +13,7 @@ from halab.cluster import acting_leaders, balancer, etcd, kube, virtual_address
 from halab.cluster.api import Api
 from halab.cluster.etcd import Member
 from halab.config.kubeadm_fields import STATIC_PODS
-from halab.errors import HalabError
+from halab.errors import CommandFailed, HalabError
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import ETCD_PEER_PORT, Lab
 
@@ -132,7 +132,12 @@ def _observe_balancers(guests: Guests, lab: Lab) -> Observation:
 
 
 def _observe_balancer(guests: Guests, lab: Lab, name: str) -> Observation:
-    backends, unchecked = balancer.backends(guests, lab, name)
+    try:
+        backends, unchecked = balancer.backends(guests, lab, name)
+    except CommandFailed:
+        if lab.machine(name).is_node:
+            return Observation((f"the load balancer on {name} does not answer",))
+        raise
     where = f" on {name}" if len(lab.balancing_machines) > 1 else ""
     expected = [machine.name for machine in lab.control_planes]
     unknown = [f"{name} has no backend {backend}" for backend in expected if backend not in backends]

@@ -11,7 +11,7 @@ from support.fakes import FakeApi, FakeClock, FakeGuests, captured, lab_of
 from halab.clock import Deadline
 from halab.cluster.etcd import Member
 from halab.cluster.steady import Observation, missing_in_etcd, observe, wait_until_steady
-from halab.errors import TimedOut, Unreachable
+from halab.errors import CommandFailed, TimedOut, Unreachable
 
 
 def member(machine: str, *, leader: int = 1, index: int = 100, **more: Any) -> Member:
@@ -217,3 +217,10 @@ def test_the_load_balancers_of_all_nodes_must_have_all_backends_up(guests: FakeG
     assert seen.missing == ("backend cp2 on cp3 is down (no answer)",)
     guests.answers["cp3: .*show stat"] = stat
     assert observe(guests, api, lab_of(load_balancer={"kind": "local"})).steady
+
+
+def test_a_node_whose_load_balancer_is_down_is_named(guests: FakeGuests, api: Any) -> None:
+    silent = CommandFailed("on cp2, a command failed: curl", code=1, output="")
+    guests.answers |= {"cp2: .*show stat": silent, "cp[13]: .*show stat": captured("show-stat.csv")}
+    seen = observe(guests, api, lab_of(load_balancer={"kind": "local"}))
+    assert seen.missing == ("the load balancer on cp2 does not answer",)
