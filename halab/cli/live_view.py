@@ -83,13 +83,15 @@ def change_line(view: LiveScreen, change: LiveChange) -> str:
 
 
 def _machines(lab: Lab, live: Live, t: float) -> Table:
-    table = _table("MACHINE", "POWER", "NODE", "BACKEND", "LEADS")
+    table = _table("MACHINE", "POWER", "NODE", "RECORD" if lab.has_dns else "BACKEND", "LEADS")
     for machine in picture.machines(lab, live, t):
         table.add_row(
             machine.name,
             _styled(machine.power, machine.power == "running"),
             _styled(machine.node, machine.node == "ready"),
-            _styled(machine.backend, machine.backend == "up"),
+            _styled(machine.record, machine.record == "listed")
+            if lab.has_dns
+            else _styled(machine.backend, machine.backend == "up"),
             ", ".join(machine.leads),
         )
     return table
@@ -160,6 +162,12 @@ def _summed(lab: Lab, live: Live, t: float) -> Iterator[str]:
         yield f"{lab.virtual_address} on {live.state(t, FactName.VIP_HOLDER) or 'unknown'}"
     backends = {machine.name: live.state(t, "backend", machine.name) for machine in lab.control_planes}
     known = {name: state for name, state in backends.items() if state}
+    if lab.has_dns:
+        records = {
+            machine.name: live.state(t, FactName.DNS_RECORD, machine.name) or "unknown"
+            for machine in lab.control_planes
+        }
+        yield from _exceptions("records in DNS", records, good="listed")
     if known:
         yield from _exceptions("backends up", known, good="up")
     if lab.load_balancer.kind.nodes_choose:

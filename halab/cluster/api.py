@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +91,7 @@ class Api:
     """A client for one address of the API: the load balancer's or a control plane's. Several threads may share it.
 
     `tunnel` is the socket of a SOCKS5 proxy that reaches the address; None if this host reaches it directly. With
-    `addresses`, the host of the URL is a name that has them, which this host need not know.
+    `order`, the host of the URL is a name that this host need not know: it says which addresses a connection tries.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class Api:
         *,
         timeout_seconds: float,
         tunnel: str | None = None,
-        addresses: Sequence[str] = (),
+        order: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self.tunnel = tunnel
         backend: httpcore.SyncBackend | None = socks.Backend(tunnel) if tunnel else None
-        if addresses:
-            backend = names.Backend(names.Listed(addresses), tunnel)
+        if order:
+            backend = names.Backend(order, tunnel)
         self._client = httpx.Client(
             base_url=base_url,
             verify=context,
@@ -168,7 +168,7 @@ def connect(lab: Lab, credentials: Credentials, *, tunnel: str | None = None) ->
         credentials.context(),
         timeout_seconds=limit,
         tunnel=tunnel,
-        addresses=[str(address) for address in lab.api_addresses] if lab.has_several_addresses else (),
+        order=names.order(lab, tunnel),
     )
 
 

@@ -45,7 +45,7 @@ def backends(guests: Guests, lab: Lab, name: str) -> BackendStates:
         for machine in lab.control_planes
         if states.get(machine.name, _if_missing(lab)) == UNCHECKED
     ]
-    return BackendStates(states | (_asked(guests, lab, name, silent) if silent else {}), tuple(silent))
+    return BackendStates(states | (asked(guests, lab, name, silent) if silent else {}), tuple(silent))
 
 
 def reports_all(guests: Guests, lab: Lab) -> bool:
@@ -111,15 +111,18 @@ def _if_missing(lab: Lab) -> str:
     return UNCHECKED if lab.balancer_file or not lab.load_balancer.kind.checks_backends else "missing"
 
 
-def _asked(guests: Guests, lab: Lab, name: str, silent: Collection[str]) -> dict[str, str]:
-    kind = lab.load_balancer.kind.program
+def asked(guests: Guests, lab: Lab, name: str, silent: Collection[str]) -> dict[str, str]:
+    """Control plane → what its API server answers to the machine of the load balancer, or of the DNS server."""
+    service = lab.load_balancer.kind.service
     requests = " ".join(
         f"printf '%s ' {machine.name}; curl -sk -o /dev/null -m 2 -w '%{{http_code}}\\n' "
         f"{shlex.quote(f'https://{machine.address}:{API_PORT}/readyz')} || true;"
         for machine in lab.control_planes
         if machine.name in silent
     )
-    running = f"systemctl is-active -q {kind}.service || {{ echo '{kind} is not running' >&2; exit 1; }};"
+    running = (
+        f"systemctl is-active -q {service}.service || {{ echo '{service} is not running' >&2; exit 1; }};"
+    )
     return parse_codes(guests.run(name, running + requests, timeout_seconds=15).output)
 
 

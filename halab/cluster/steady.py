@@ -12,6 +12,7 @@ from halab.clock import Deadline, NotYet, wait_for
 from halab.cluster import acting_leaders, balancer, etcd, kube, virtual_address
 from halab.cluster.api import Api
 from halab.cluster.etcd import Member
+from halab.cluster.names import name_server
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.errors import CommandFailed, HalabError
 from halab.machines.guests import Guests, on_all
@@ -47,6 +48,8 @@ class Observation:
     unchecked: tuple[str, ...] = ()
     # the machines that have the virtual address
     holders: tuple[str, ...] = ()
+    # the control planes that have a record in DNS
+    records: tuple[str, ...] = ()
 
     @property
     def steady(self) -> bool:
@@ -68,7 +71,8 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
     parts = (
         partial(_observe_etcd, guests, lab),
         partial(_observe_machines, guests, lab),
-        *([partial(_observe_balancers, guests, lab)] if lab.balancing_machines else []),
+        *([partial(_observe_dns, guests, api, lab)] if lab.has_dns else []),
+        *([partial(_observe_balancers, guests, lab)] if lab.balancing_machines and not lab.has_dns else []),
         *([partial(_observe_virtual_address, guests, lab)] if lab.virtual_address else []),
         partial(_observe_nodes, api, lab),
         partial(_observe_pods, api, lab),
@@ -101,6 +105,7 @@ def _merge(parts: Iterable[Observation]) -> Observation:
             backends=merged.backends | part.backends,
             unchecked=merged.unchecked + part.unchecked,
             holders=merged.holders + part.holders,
+            records=merged.records + part.records,
         )
     return merged
 
@@ -143,6 +148,24 @@ def _observe_balancer(guests: Guests, lab: Lab, name: str) -> Observation:
     unknown = [f"{name} has no backend {backend}" for backend in expected if backend not in backends]
     not_up = [f"backend {backend}{where} is {state}" for backend, state in backends.items() if state != "up"]
     return Observation((*unknown, *not_up), backends=backends, unchecked=unchecked)
+
+
+def _observe_dns(guests: Guests, api: Api, lab: Lab) -> Observation:
+    """The records as clients see them, and the API servers, which no load balancer checks."""
+    states = balancer.asked(guests, lab, lab.balancer.name, [machine.name for machine in lab.control_planes])
+    not_up = [
+        f"the API server on {name} is {state}" for name, state in states.items() if state != balancer.UP
+    ]
+    server = name_server(lab, api.tunnel)
+    assert server is not None
+    addresses = server.look_up().addresses
+    machines = {str(machine.address): machine.name for machine in lab.control_planes}
+    lacking = [
+        f"{server.name} has no record of {machines[each]}" for each in machines if each not in addresses
+    ]
+    wrong = [f"{server.name} has a wrong record: {each}" for each in addresses if each not in machines]
+    records = tuple(machines[address] for address in machines if address in addresses)
+    return Observation((*not_up, *lacking, *wrong), records=records)
 
 
 def _observe_virtual_address(guests: Guests, lab: Lab) -> Observation:

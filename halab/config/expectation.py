@@ -88,6 +88,7 @@ class FactName(StrEnum):
     # the control plane whose API server the kubelet of a node is connected to
     BACKEND_OF = "backend-of", FactTraits(_NODES, only_if_named=True)
 
+    DNS_RECORD = "dns-record", FactTraits(values=frozenset({"listed", "absent"}), good_value="listed")
     VIP_HOLDER = "vip-holder", FactTraits(kinds=None, needs_an_address=True)
     VIP_HOLDERS = (
         "vip-holders",

@@ -81,6 +81,11 @@ class ExpectationRules:
                 (*self.path, "fact"),
                 f"{fact} needs nodes that choose an API server: add `when: {{load_balancer: {choosing_nodes()}}}`",
             )
+        if fact is FactName.DNS_RECORD and Balancer.DNS not in self._kinds():
+            yield (
+                (*self.path, "fact"),
+                f"{fact} needs a lab with DNS: write `needs: {{load_balancer: {Balancer.DNS}}}`",
+            )
         if fact is FactName.BACKEND:
             for what in self._backend():
                 yield (*self.path, "fact"), what

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config.applied import Cni, Setup
 from halab.config.lab import AUTO, LabFile, OneMachine, Size
+from halab.config.load_balancer import Balancer
 from halab.config.loading import nearest
 from halab.config.roles import FIRST_VIRTUAL, Role, last_byte, machine_names
 from halab.config.yaml_source import Path
@@ -144,11 +145,13 @@ def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
 
 
 def endpoint_name(lab: LabFile) -> str | None:
-    """The name of the API's endpoint; None if it is an address. With a load balancer on every node, it is a name.
+    """The name of the API's endpoint; None if it is an address.
 
-    No address would do: it means the node itself on every node, and the control planes everywhere else.
+    With a load balancer on every node, no address would do: the name means the node itself on every node, and the
+    control planes everywhere else. With DNS, it means all control planes.
     """
-    if lab.endpoint or not lab.load_balancer.kind.is_on_every_node:
+    kind = lab.load_balancer.kind
+    if lab.endpoint or not (kind.is_on_every_node or kind is Balancer.DNS):
         return lab.endpoint
     return f"api.{lab.name.rstrip('-')}.internal"
 

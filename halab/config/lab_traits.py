@@ -151,7 +151,7 @@ class Needs(Model):
         """Yield every kind of lab that meets the needs, over all known minors, providers and load balancers."""
         for version, provider, balancer in product(kubernetes.RELEASES, get_args(ChosenProvider), Balancer):
             external = self.members if self.etcd is Topology.EXTERNAL else 0
-            balancers = self.balancers if balancer.has_machines else 0
+            balancers = min(self.balancers, balancer.most_machines)
             lab = LabTraits(
                 version, provider, balancer, self.control_planes, self.workers, balancers, external
             )

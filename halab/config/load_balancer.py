@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from halab.config import dns
 from halab.config.keepalived import Keepalived
 from halab.config.kube_vip import KubeVip
 from halab.config.kubernetes import API_PORT
@@ -34,11 +35,16 @@ class Balancer(StrEnum):
     NGINX = "nginx"
     KUBE_VIP = "kube-vip"
     LOCAL = "local"
+    DNS = "dns"
+
+    @property
+    def most_machines(self) -> int:
+        """On how many machines of its own it can run: kube-vip is a static pod on every control plane."""
+        return {Balancer.KUBE_VIP: 0, Balancer.LOCAL: 0, Balancer.DNS: 1}.get(self, MOST_BALANCERS)
 
     @property
     def has_machines(self) -> bool:
-        """Whether it runs on machines of its own: kube-vip is a static pod on every control plane."""
-        return self in (Balancer.HAPROXY, Balancer.NGINX)
+        return self.most_machines > 0
 
     @property
     def is_on_every_node(self) -> bool:
@@ -57,13 +63,18 @@ class Balancer(StrEnum):
 
     @property
     def program(self) -> Balancer:
-        """The program that is the service."""
+        """The kind whose program it runs."""
         return Balancer.HAPROXY if self is Balancer.LOCAL else self
+
+    @property
+    def service(self) -> str:
+        """The name of its process, and of its systemd unit without `.service`."""
+        return "dnsmasq" if self is Balancer.DNS else str(self.program)
 
     @property
     def has_settings(self) -> bool:
         """Whether it is a proxy, with settings that a run can change."""
-        return self.has_machines or self.is_on_every_node
+        return self in (Balancer.HAPROXY, Balancer.NGINX, Balancer.LOCAL)
 
     @property
     def checks_backends(self) -> bool:
@@ -95,8 +106,8 @@ def choosing_nodes() -> str:
 
 
 def balancers_on_machines() -> str:
-    """The load balancers that are services on machines of their own, as words of a sentence."""
-    return listed(balancer for balancer in Balancer if balancer.has_machines)
+    """The services that lead to the API from machines of their own, as words of a sentence."""
+    return listed(balancer.service for balancer in Balancer if balancer.has_machines)
 
 
 class BackendCheck(StrEnum):
@@ -148,7 +159,8 @@ class LoadBalancer(Model):
     kind: Balancer = Field(
         Balancer.HAPROXY,
         description="haproxy or nginx on machines of their own; kube-vip: a static pod on every control plane; local: "
-        "HAProxy on every node for the clients there; others use a name with the addresses of all control planes",
+        "HAProxy on every node for the clients there; others use a name with the addresses of all control planes; "
+        "dns: such a name for all, which dnsmasq on lb1 serves",
     )
     machines: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
@@ -209,6 +221,11 @@ class LoadBalancer(Model):
     connections: int | None = Field(
         None, ge=1, le=MOST_CONNECTIONS, description="the maximum number of client connections at a time"
     )
+    ttl: dns.Ttl | None = Field(
+        None,
+        description="dns: the time to live of the records, in whole seconds, such as 30s or 5m; by default "
+        f"{dns.DEFAULT_TTL}; 0s: no client may keep an answer",
+    )
     port: int = Field(API_PORT, ge=1, le=65535, description="the port where clients connect")
 
     @field_validator("*")
@@ -219,6 +236,12 @@ class LoadBalancer(Model):
         reason = _general_reason(name, value, info.data.get("check"))
         if kind is Balancer.KUBE_VIP:
             reason = _reason_of_kube_vip(name, value)
+        elif kind is Balancer.DNS:
+            reason = dns.reason(name, value)
+        elif name == "ttl":
+            reason = (
+                f"is for the records of a DNS server: write `kind: {Balancer.DNS}`, or remove this setting"
+            )
         elif kind is Balancer.LOCAL and (of_nodes := _reason_of_local(name, value)):
             reason = of_nodes
         elif name == "kube_vip":
@@ -235,8 +258,13 @@ class LoadBalancer(Model):
 
     @property
     def machine_count(self) -> int:
-        """How many machines have nothing but a load balancer; 0 for kube-vip and for one on every node."""
+        """How many machines have nothing but a load balancer or the DNS server; 0 for kube-vip and for local."""
         return self.machines if self.kind.has_machines else 0
+
+    @property
+    def ttl_seconds(self) -> int:
+        """The time to live of the records in DNS."""
+        return dns.seconds(self.ttl or dns.DEFAULT_TTL)
 
     def changed(self, options: Mapping[str, str]) -> LoadBalancer:
         """The load balancer with other settings, which are given as text. ValueError if they are not possible."""

@@ -161,13 +161,17 @@ class Scenario(Model):
         return (lab for lab in self.needs.labs if not self._lacking_machines(lab))
 
     def _lacking_machines(self, setting: LabTraits) -> list[str]:
-        """Why a lab without a machine for the load balancer cannot run it; empty if it can."""
-        if setting.balancers:
+        """Why a lab without a machine for the load balancer cannot run it; empty if it can.
+
+        With DNS, lb1 has something else: only a scenario that needs DNS means that machine.
+        """
+        if setting.balancers and setting.load_balancer.has_settings:
             return []
+        is_meant = setting.balancers > 0 and self.needs.load_balancer is setting.load_balancer
         needing = [
             f"step {index + 1 - self.added}" if index >= self.added else "the losing twin"
             for index, step in enumerate(self.steps)
-            if names_balancer(step) and not unmet(step, setting)
+            if names_balancer(step, only_edited=is_meant) and not unmet(step, setting)
         ]
         needing += (
             ["the losing twin"] if self.balancer_options and not setting.load_balancer.has_settings else []

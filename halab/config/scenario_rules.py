@@ -159,7 +159,7 @@ def _scenario_problems(scenario: Scenario) -> Iterator[Finding]:
 def _labs(scenario: Scenario) -> list[LabTraits]:
     """The labs on which a fault must show: those with a load balancer on a machine, or of the kind that it needs.
 
-    A scenario that has promises for haproxy and for nginx only is complete. On a lab with kube-vip it is skipped.
+    A scenario that has promises for haproxy and for nginx only is complete. Elsewhere it is skipped.
     """
     is_meant = scenario.needs.load_balancer is not None
-    return [lab for lab in scenario.labs if is_meant or lab.load_balancer.has_machines]
+    return [lab for lab in scenario.labs if is_meant or lab.balancers and lab.load_balancer.has_settings]

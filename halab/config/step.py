@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag
 
 from halab.config import placeholders
 from halab.config.expectation import Expectation, FactExpectation, FactName, ProbeExpectation, Text
+from halab.config.fault_facts import EDIT_BALANCER
 from halab.config.lab_traits import Condition, LabTraits
 from halab.config.loading import Model
 from halab.config.quantities import Promise, Seconds, Within
@@ -168,9 +169,14 @@ def _is_about_backends(step: AnyStep) -> bool:
     return isinstance(expectation, FactExpectation) and expectation.fact is FactName.BACKEND
 
 
-def names_balancer(step: AnyStep) -> bool:
-    """True if a step needs a machine with a load balancer: it names one, or a role that only such a machine has."""
+def names_balancer(step: AnyStep, *, only_edited: bool = False) -> bool:
+    """True if a step needs a machine with a load balancer: it names one, or a role that only such a machine has.
+
+    With `only_edited`, it must change the settings of a load balancer.
+    """
     names: set[str] = set()
+    if only_edited:
+        return isinstance(step, Inject) and step.fault == EDIT_BALANCER
     if isinstance(step, Inject):
         options = step.arguments.values()
         names = {

@@ -105,7 +105,7 @@ esac
 def _services(site: Site, machine: Machine) -> str:
     names = "containerd kubelet" if machine.has_kubelet else ""
     if machine in site.lab.balancing_machines:
-        names = f"{names} {site.lab.load_balancer.kind.program}".strip()
+        names = f"{names} {site.lab.load_balancer.kind.service}".strip()
     if machine in site.lab.balancers and site.lab.virtual_address:
         names += " keepalived"
     return f"""

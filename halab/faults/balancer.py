@@ -48,6 +48,8 @@ def _excluded(given: Mapping[str, str]) -> Iterator[str]:
 
 def _require_settings(site: Site, entry: Entry) -> None:
     lab, options = site.lab, entry.options
+    if not lab.load_balancer.kind.has_settings:
+        raise Unable(f"a lab with {lab.load_balancer.kind} has no load balancer whose settings could change")
     if not options:
         raise BadUsage(f"{EDIT_BALANCER} changes nothing: set {', '.join(_OPTIONS)}")
     if _CONFIG in options:

@@ -11,6 +11,7 @@ from halab.faults import (
     clocks,
     connections,
     disk,
+    dns_record,
     endpoint_name,
     etcd_data,
     keepalived,
@@ -52,6 +53,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         *processes.FAULTS,
         *services.FAULTS,
+        *dns_record.FAULTS,
         *endpoint_name.FAULTS,
         *manifests.FAULTS,
         *balancer.FAULTS,

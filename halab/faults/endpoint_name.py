@@ -34,6 +34,11 @@ def _require_name(site: Site, entry: Entry) -> None:
         raise Unable(
             "the endpoint of the API has no name here: write `endpoint: api.lab.example` in the lab file"
         )
+    if site.lab.has_dns and entry.options["address"] == NO_ADDRESS:
+        raise Unable(
+            "in a lab with DNS, a machine has no record of its own that could be removed: give it another address, or "
+            "remove a record from the DNS server with remove-dns-record"
+        )
 
 
 def _change(site: Site, entry: Entry) -> str:
@@ -56,19 +61,21 @@ def _restore(site: Site, entry: Entry) -> None:
     )
     if site.lab.endpoint_name is None:
         raise LabProblem("the lab file no longer names the endpoint of the API")
-    address = site.lab.endpoint_addresses(site.lab.machine(entry.machine))[0]
-    _wait_for_address(site, entry.machine, site.lab.endpoint_name, str(address))
+    right = site.lab.endpoint_addresses(site.lab.machine(entry.machine))
+    _wait_for_address(site, entry.machine, site.lab.endpoint_name, *map(str, right))
 
 
-def _wait_for_address(site: Site, machine: str, name: str, wanted: str) -> str:
+def _wait_for_address(site: Site, machine: str, name: str, *wanted: str) -> str:
+    """Wait until the first address of the name is one of those; with an empty one, until there is none."""
+
     def resolved() -> str:
         done = site.guests.run(machine, _LOOK_UP.format(name=shlex.quote(name)), check=False)
         address = done.output.strip()
-        if address != wanted:
+        if address not in wanted:
             raise NotYet(f"{name} is {address or 'not known'}")
         return f"{name} is {address or 'not known'} on {machine}"
 
-    what = f"{machine} to resolve {name}" if wanted else f"{machine} to forget {name}"
+    what = f"{machine} to resolve {name}" if any(wanted) else f"{machine} to forget {name}"
     return wait_for(what, resolved, site.deadline(_EFFECT_SECONDS), every_seconds=0.5)
 
 

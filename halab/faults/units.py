@@ -90,7 +90,7 @@ def full_name(site: Site, name: str) -> str:
     if name.removesuffix(".service") == BALANCER:
         if not site.lab.balancing_machines:
             raise BadUsage(f"{site.lab.load_balancer.kind} is no service, but a static pod: {name}")
-        name = str(site.lab.load_balancer.kind.program)
+        name = site.lab.load_balancer.kind.service
     return shlex.quote(name if name.endswith(_SUFFIXES) else f"{name}.service")
 
 

@@ -14,7 +14,7 @@ from halab.cluster.join import JoinOptions
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
 from halab.config.remote import Remote
-from halab.errors import LabProblem
+from halab.errors import LabProblem, Unreachable
 from halab.faults.site import Site
 from halab.files import replace
 from halab.images import bundle as bundles
@@ -115,12 +115,14 @@ def _accepting(lab_dir: LabDir, lab: Lab) -> str | None:
     if not lab.has_several_addresses:
         return None
     remote_tunnel = tunnel_of(lab_dir)
-    return names.accepting_address(
-        [str(address) for address in lab.api_addresses],
-        lab.load_balancer.port,
-        _ACCEPT_SECONDS,
-        remote_tunnel.socket if remote_tunnel else None,
-    )
+    there = remote_tunnel.socket if remote_tunnel else None
+    order = names.order(lab, there)
+    assert order is not None
+    try:
+        addresses = order()
+    except Unreachable:
+        return None
+    return names.accepting_address(addresses, lab.load_balancer.port, _ACCEPT_SECONDS, there)
 
 
 def _with_server(lab: Lab, kubeconfig: str, server: str) -> str:

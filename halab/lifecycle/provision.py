@@ -224,7 +224,7 @@ class Provisioner:
     def _report_new_configuration(self) -> None:
         """Say that a second `up` changed the configuration of the load balancer."""
         kind, own = self._lab.load_balancer.kind, self._lab.balancer_file
-        files = [(str(kind.program), balancer.path_of(self._lab), own)]
+        files = [(kind.service, balancer.path_of(self._lab), own)]
         files += [("keepalived", keepalived.PATH, self._lab.keepalived_file)]
         names = [machine.name for machine in self._lab.balancing_machines]
         for program, path, written in files:

@@ -75,6 +75,7 @@ class Status:
             "leaders": self.seen.leaders,
             **({"vip_holders": list(self.seen.holders)} if self.lab.virtual_address else {}),
             **({"backends_of": dict(self.choices)} if self.lab.load_balancer.kind.nodes_choose else {}),
+            **({"records": list(self.seen.records)} if self.lab.has_dns else {}),
             "backends": self.seen.backends,
             "unchecked_backends": list(self.seen.unchecked),
             "machines": [
@@ -96,11 +97,13 @@ class Status:
             roles.append(f"backend {self.seen.backends[machine]}")
         if machine in self.seen.holders:
             roles.append(f"has {self.lab.virtual_address}")
+        if machine in self.seen.records:
+            roles.append(f"record of {self.lab.endpoint_name}")
         if self.lab.has_external_etcd and machine in self.seen.members:
             roles.append("etcd member")
         if self.lab.machine(machine) in self.lab.balancing_machines:
             own = self.lab.balancer_file
-            roles.append(f"{self.lab.load_balancer.kind.program}{f' with {own.path.name}' if own else ''}")
+            roles.append(f"{self.lab.load_balancer.kind.service}{f' with {own.path.name}' if own else ''}")
         if machine in self.choices:
             roles.append(f"kubelet uses {self.choices[machine]}")
         return roles

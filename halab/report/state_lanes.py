@@ -32,6 +32,7 @@ _OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "etcd member",
         {"voter": (FINE, "a voter"), "learner": ("down", "learner"), "absent": ("down", "no member")},
     ),
+    "dns-record": ("DNS record", {"listed": (FINE, "listed"), "absent": ("down", "no record")}),
     "kubernetes-endpoint": ("endpoint", {"listed": (FINE, "listed"), "absent": ("down", "not listed")}),
 }
 _OF_UNITS = {"active": (FINE, "active")}

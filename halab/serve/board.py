@@ -59,7 +59,7 @@ def live_board(seen: Seen) -> Board:
         "minutes": round(WINDOW_SECONDS / 60),
         "machines": [
             {"name": machine.name, "power": machine.power, "node": machine.node, "backend": machine.backend,
-             "leads": list(machine.leads)}
+             "record": machine.record, "leads": list(machine.leads)}
             for machine in picture.machines(lab, live, t)
         ],
         "lanes": [

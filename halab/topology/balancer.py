@@ -23,6 +23,7 @@ from halab.config.load_balancer import (
 )
 from halab.config.own_file import OwnFile
 from halab.errors import BadFile, Problem
+from halab.topology import dns
 from halab.topology.lab import Lab
 
 
@@ -65,9 +66,12 @@ class _Program:
     test_new: str
 
     def file(self, kind: Balancer, text: str, own: OwnFile | None = None) -> BalancerFile:
-        program = kind.program
-        others = tuple(f"{other}.service" for other in _PROGRAMS if other is not program)
-        return BalancerFile(self.path, text, self.test, self.test_new, f"{program}.service", others, own)
+        # a machine with a proxy may have had another one; with DNS, the endpoint is another one
+        proxies = [other for other in _PROGRAMS if other.has_settings and kind.has_settings]
+        others = tuple(f"{other.service}.service" for other in proxies if other is not kind.program)
+        return BalancerFile(
+            self.path, text, self.test, self.test_new, f"{kind.service}.service", others, own
+        )
 
 
 _PROGRAMS = {
@@ -83,6 +87,12 @@ _PROGRAMS = {
         "nginx.conf.j2",
         "nginx -t -q",
         f"nginx -t -q -c /etc/nginx/nginx.conf{NEW}",
+    ),
+    Balancer.DNS: _Program(
+        "/etc/dnsmasq.conf",
+        "dnsmasq.conf.j2",
+        "dnsmasq --test",
+        f"dnsmasq --test -C /etc/dnsmasq.conf{NEW}",
     ),
 }
 # The methods of NGINX's upstream; round robin has no name.
@@ -160,6 +170,8 @@ def from_settings(lab: Lab, wanted: LoadBalancer) -> BalancerFile:
 
 
 def _values(lab: Lab, settings: LoadBalancer) -> Mapping[str, str]:
+    if settings.kind is Balancer.DNS:
+        return {"records": dns.RECORDS, "upstream": dns.upstream(lab)}
     if settings.kind is Balancer.NGINX:
         counts = settings.check is not BackendCheck.NONE
         failures = f"max_fails={settings.fall or 1} fail_timeout={settings.interval or '10s'}"

@@ -15,7 +15,7 @@ from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
 from halab.config.load_balancer import BackendCheck, Balancer
-from halab.topology import balancer, container, domain, keepalived, kube_vip, kubeadm, stock
+from halab.topology import balancer, container, dns, domain, keepalived, kube_vip, kubeadm, stock
 from halab.topology.lab import ETCD_PORT, Lab, Machine
 
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
@@ -147,6 +147,7 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
         "patch_folder": kubeadm.PATCH_FOLDER,
         "patch_files": patch_files,
         "static_pods": (*STATIC_PODS, kube_vip.NAME) if kube_vip.runs_in(lab) else STATIC_PODS,
+        "dns": dns.script_values(lab) if lab.has_dns else None,
         "kube_vip": kube_vip.script_values(lab) if control_plane and kube_vip.runs_in(lab) else None,
         "signature_seconds": round(_SIGNATURE_SECONDS * lab.patience),
     }

@@ -14,7 +14,7 @@ from halab.config.kubeadm import Kubeadm
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
-from halab.config.load_balancer import NODE_PORT, LoadBalancer
+from halab.config.load_balancer import NODE_PORT, Balancer, LoadBalancer
 from halab.config.own_file import OwnFile
 from halab.config.roles import Role
 
@@ -97,12 +97,18 @@ class Lab:
         """Where clients outside the nodes reach the API: one address, or those of a name that has several."""
         if self.virtual_address:
             return (self.virtual_address,)
-        return tuple(machine.address for machine in self.balancers[:1] or self.control_planes)
+        machines = self.control_planes if self.has_several_addresses else self.balancers[:1]
+        return tuple(machine.address for machine in machines)
 
     @property
     def has_several_addresses(self) -> bool:
         """Whether clients outside the nodes reach the API by a name with the addresses of all control planes."""
-        return not self.virtual_address and not self.balancers
+        return self.has_dns or not self.virtual_address and not self.balancers
+
+    @property
+    def has_dns(self) -> bool:
+        """Whether every machine resolves the name of the endpoint at a DNS server, which is `balancer`."""
+        return self.load_balancer.kind is Balancer.DNS
 
     @property
     def api_address(self) -> IPv4Address:

@@ -119,6 +119,12 @@ CASES = (
         "local",
         "control_planes: 2\nworkers: 1\nload_balancer: {kind: local, fall: 3, on_marked_down: none}\n",
     ),
+    Case("dns", "control_planes: 2\nworkers: 1\nload_balancer: {kind: dns, ttl: 10s}\n"),
+    Case(
+        "dns-virtual",
+        "provider: libvirt\ncontrol_planes: 1\nendpoint: api.lab.example\nload_balancer: {kind: dns}\n",
+        provider=ProviderKind.LIBVIRT,
+    ),
     # the checks and time-outs of kubeadm's guide, and the port that halab would take for its statistics
     Case(
         "own-haproxy",

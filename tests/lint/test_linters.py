@@ -39,6 +39,7 @@ HOMES = {
     "libvirt": {"halab.machines.libvirt"},
     "testinfra": {"halab.scenario.run.check_fixtures"},
     "jinja2": {"halab.templates"},
+    "dns": {"halab.cluster.names"},
     "starlette": {"halab.serve"},
     "uvicorn": {"halab.serve"},
 }
@@ -202,6 +203,7 @@ IFF_MULTICAST = 0x1000
 # Configuration of a load balancer → what only a machine of the lab has in it, what the test has instead, and the test.
 BALANCER_TESTS = {
     "/etc/haproxy/haproxy.cfg": (r"^  (user|group) .*\n", "", ["haproxy", "-c", "-q", "-f"]),
+    "/etc/dnsmasq.conf": (r"^resolv-file=.*\n", "", ["dnsmasq", "--test", "-C"]),
     "/etc/nginx/nginx.conf": (r"(access_log|pid) /\S*/", r"\1 FOLDER/", ["nginx", "-t", "-q", "-c"]),
 }
 

@@ -45,7 +45,7 @@ class Reader:
         if fact is FactName.MACHINE_STARTED:
             return " ".join(self._site.guests.run(machine, _MACHINE_STARTED).output.split())
         if fact is FactName.BALANCER_STARTED:
-            name = str(self._site.lab.load_balancer.kind.program)
+            name = self._site.lab.load_balancer.kind.service
         else:
             name = fact.removesuffix("-started")
         return processes.started(self._site.guests, machine, name)

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from halab.cluster.connection import Server
-from halab.cluster.names import Listed
+from halab.cluster.names import Cached, Listed, Resolver
 from halab.config.expectation import FactName, fact_of
 from halab.config.kubernetes import API_PORT
 from halab.config.probe import Question, Way
@@ -43,6 +43,7 @@ from halab.scenario.sampler.named_sources import (
 )
 from halab.scenario.sampler.object_clients import SERVICE_PATH, Lister, NodeClient, NotAsked, PodStarter
 from halab.scenario.sampler.probes import Probe
+from halab.scenario.sampler.record_source import Records
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
 from halab.scenario.sampler.stalls import Pulse
 from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
@@ -84,7 +85,9 @@ class SamplerProcess:
 
     def __init__(self, config: SamplerConfig) -> None:
         self._config = config
-        resolver = Listed(config.api_addresses) if config.api_addresses else None
+        resolver: Resolver | None = Listed(config.api_addresses) if config.api_addresses else None
+        if config.name_server:
+            resolver = Cached(config.name_server)
         self._identity = Identity.in_folder(Path(config.credentials), config.tunnel, resolver)
         self._numbers = itertools.count(config.first_write)
         self._samples = Sink(Path(config.samples))
@@ -253,6 +256,8 @@ class SamplerProcess:
         if config.virtual_address:
             shells = {name: self._shell(name) for name in config.address_machines}
             sources.append(Holders(shells, config.virtual_address, config.origin, limit))
+        if config.name_server:
+            sources.append(Records(config.name_server, config.control_planes, config.origin))
         return [*sources, *self._named_sources(servers)]
 
     def _named_sources(self, api_servers: Sequence[Server]) -> Iterator[StateSource]:

@@ -31,6 +31,7 @@ _STATE_NAMES = {
     "etcd-alarm": "etcd alarm",
     "etcd-member": "etcd member",
     "etcd-members": "etcd members with a vote",
+    "dns-record": "record in DNS",
     "kubernetes-endpoint": "endpoint of the API",
 }
 

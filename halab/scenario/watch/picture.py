@@ -35,7 +35,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class MachineNow:
-    """A machine: its power, whether its node is ready, what the balancer says of it, and what it leads.
+    """A machine: its power, whether its node is ready, what the balancer or DNS says of it, what it leads.
 
     What is unknown, or does not apply to the machine, is empty; the power that is unknown is `?`.
     """
@@ -44,6 +44,7 @@ class MachineNow:
     power: str
     node: str
     backend: str
+    record: str
     leads: tuple[str, ...]
 
 
@@ -65,7 +66,8 @@ def machines(lab: Lab, live: Live, t: float) -> list[MachineNow]:
             machine.name,
             live.machine(machine.name) or "?",
             node(live, t, machine.name) if machine.is_node else "",
-            live.state(t, "backend", machine.name) or "",
+            live.state(t, FactName.BACKEND, machine.name) or "",
+            live.state(t, FactName.DNS_RECORD, machine.name) or "",
             tuple(role for role, leader in leaders.items() if machine.name in leader.split("+")),
         )
         for machine in lab.machines

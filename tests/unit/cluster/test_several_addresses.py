@@ -80,7 +80,7 @@ def port() -> Iterator[int]:
 
 
 def test_a_synchronous_client_takes_the_first_address_that_accepts(port: int) -> None:
-    backend = Backend(Listed([REFUSING, "127.0.0.1"]))
+    backend = Backend(Listed([REFUSING, "127.0.0.1"]).rotated)
     for _ in range(2):
         stream = backend.connect_tcp("api.ha.internal", port, timeout=5)
         assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
@@ -89,12 +89,12 @@ def test_a_synchronous_client_takes_the_first_address_that_accepts(port: int) ->
 
 def test_a_synchronous_client_raises_what_the_first_address_said(port: int) -> None:
     with pytest.raises(httpcore.ConnectError, match="refused"):
-        Backend(Listed([REFUSING, REFUSING])).connect_tcp("api.ha.internal", port, timeout=5)
+        Backend(Listed([REFUSING, REFUSING]).rotated).connect_tcp("api.ha.internal", port, timeout=5)
 
 
 def test_no_address_is_tried_when_no_time_is_left(port: int) -> None:
     with pytest.raises(httpcore.ConnectTimeout):
-        Backend(Listed(["127.0.0.1"])).connect_tcp("api.ha.internal", port, timeout=-1)
+        Backend(Listed(["127.0.0.1"]).rotated).connect_tcp("api.ha.internal", port, timeout=-1)
 
 
 def test_a_client_that_can_have_one_address_gets_one_that_accepts(port: int) -> None:

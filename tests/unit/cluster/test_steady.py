@@ -10,6 +10,7 @@ from support.fakes import FakeApi, FakeClock, FakeGuests, captured, lab_of
 
 from halab.clock import Deadline
 from halab.cluster.etcd import Member
+from halab.cluster.names import Answer, NameServer
 from halab.cluster.steady import Observation, missing_in_etcd, observe, wait_until_steady
 from halab.errors import CommandFailed, TimedOut, Unreachable
 
@@ -224,3 +225,47 @@ def test_a_node_whose_load_balancer_is_down_is_named(guests: FakeGuests, api: An
     guests.answers |= {"cp2: .*show stat": silent, "cp[13]: .*show stat": captured("show-stat.csv")}
     seen = observe(guests, api, lab_of(load_balancer={"kind": "local"}))
     assert seen.missing == ("the load balancer on cp2 does not answer",)
+
+
+def dns_lab_seen(
+    guests: FakeGuests, api: Any, monkeypatch: pytest.MonkeyPatch, *addresses: str
+) -> Observation:
+    """What is seen of a lab with DNS whose name has these addresses."""
+    monkeypatch.setattr(NameServer, "look_up", lambda self: Answer(addresses, 30))
+    guests.answers = {"lb1: systemctl is-active -q dnsmasq": "cp1 200\ncp2 200\ncp3 200\n", **guests.answers}
+    return observe(guests, api, lab_of(load_balancer={"kind": "dns"}))
+
+
+def test_with_dns_every_control_plane_must_have_a_record(
+    guests: FakeGuests, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = ("10.213.7.13", "10.213.7.11", "10.213.7.12")
+    seen = dns_lab_seen(guests, api, monkeypatch, *every)
+    assert (seen.missing, seen.records, seen.backends) == ((), ("cp1", "cp2", "cp3"), {})
+    seen = dns_lab_seen(guests, api, monkeypatch, "10.213.7.11", "10.213.7.99", "10.213.7.13")
+    assert seen.missing == (
+        "api.ha.internal has no record of cp2",
+        "api.ha.internal has a wrong record: 10.213.7.99",
+    )
+    assert seen.records == ("cp1", "cp3")
+
+
+def test_with_dns_every_api_server_must_be_ready(
+    guests: FakeGuests, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests.answers = {"lb1: ": "cp1 200\ncp2 000\ncp3 200\n", **guests.answers}
+    guests.answers = {"lb1: systemctl": "cp1 200\ncp2 000\ncp3 200\n"} | guests.answers
+    monkeypatch.setattr(NameServer, "look_up", lambda self: Answer(("10.213.7.11",), 30))
+    seen = observe(guests, api, lab_of(load_balancer={"kind": "dns"}, control_planes=3))
+    assert "the API server on cp2 is not ready (/readyz answers 000)" in seen.missing
+
+
+def test_a_dns_server_that_does_not_answer_is_missing(
+    guests: FakeGuests, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(self: NameServer) -> Answer:
+        raise Unreachable("no answer from the DNS server for api.ha.internal")
+
+    monkeypatch.setattr(NameServer, "look_up", silent)
+    seen = observe(guests, api, lab_of(load_balancer={"kind": "dns"}))
+    assert seen.missing == ("no answer from the DNS server for api.ha.internal",)

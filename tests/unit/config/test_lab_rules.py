@@ -226,3 +226,13 @@ def test_one_load_balancer_has_no_virtual_address(tmp_path: Path) -> None:
 def test_a_configuration_of_keepalived_that_is_gone_is_named_with_its_line(tmp_path: Path) -> None:
     found = problems(tmp_path, "load_balancer:\n  machines: 2\n  keepalived: {config: gone.conf}\n")
     assert found == [f"lab.yml:3: load_balancer.keepalived.config: no such file: {tmp_path}/gone.conf"]
+
+
+def test_with_dns_the_endpoint_has_a_name_in_any_case(tmp_path: Path) -> None:
+    dns = "name: blue\nload_balancer: {kind: dns}\n"
+    assert lab_rules.endpoint_name(written(tmp_path, dns)) == "api.blue.internal"
+    assert (
+        lab_rules.endpoint_name(written(tmp_path, f"{dns}endpoint: api.lab.example\n")) == "api.lab.example"
+    )
+    assert lab_rules.endpoint_name(written(tmp_path, "name: blue\n")) is None
+    assert lab_rules.virtual_address(written(tmp_path, dns), IPv4Network("192.168.56.0/24")) is None

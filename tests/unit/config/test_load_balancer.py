@@ -173,3 +173,43 @@ def test_load_balancers_on_nodes_have_the_settings_of_haproxy() -> None:
         "haproxy",
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("machines: 2", "machines: halab has one DNS server, on lb1: remove this setting"),
+        ("address: 10.213.7.9", "address: clients reach the addresses of the API servers themselves"),
+        ("keepalived: {check: api}", "keepalived: no address moves between machines here"),
+        ("kube_vip: {balancing: true}", "kube_vip: is for kube-vip: write `kind: kube-vip`"),
+        ("config: dnsmasq.conf", "config: halab writes the configuration of dnsmasq, of which only `ttl`"),
+        ("check: tcp", "check: a DNS server does not check API servers: remove this setting"),
+        ("fall: 3", "fall: a DNS server does not check API servers: remove this setting"),
+        ("algorithm: leastconn", "algorithm: a DNS server is no proxy, clients connect to the API servers"),
+        ("connect_timeout: 5s", "connect_timeout: a DNS server is no proxy"),
+        ("port: 7443", "port: a DNS record has no port, clients reach that of the API servers, 6443"),
+        ("ttl: 500ms", "ttl: should be a time in whole seconds, such as 0s, 30s or 5m, not 500ms"),
+        ("ttl: 30", "ttl: should be a time in whole seconds"),
+    ],
+)
+def test_what_dns_has_not_is_refused_with_the_reason(settings: str, problem: str) -> None:
+    (said,) = problems(f"name: ha\nload_balancer: {{kind: dns, {settings}}}\n")
+    assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [("", 30), ("check: readyz, machines: 1, port: 6443, ttl: 0s", 0), ("ttl: 5m", 300)],
+)
+def test_dns_takes_what_init_writes_and_a_time_to_live(settings: str, seconds: int) -> None:
+    read = loads(f"load_balancer: {{kind: dns, {settings}}}", "f", LabFile).load_balancer
+    assert (read.machine_count, read.kind.checks_backends, read.ttl_seconds) == (1, False, seconds)
+    assert not read.kind.has_settings
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+def test_a_time_to_live_is_refused_behind_a_load_balancer(kind: str) -> None:
+    (said,) = problems(f"load_balancer: {{kind: {kind}, ttl: 5s}}\n")
+    assert said.startswith(
+        "lab.yml:1: load_balancer.ttl: is for the records of a DNS server: write `kind: dns`"
+    )

@@ -455,3 +455,30 @@ def test_with_load_balancers_on_nodes_the_losing_twin_can_change_them() -> None:
     lacking = scenario(STOP.replace("  - heal", "  - {inject: nothing, name: extra, on: lb}\n  - heal"))
     (why,) = lacking.lacking_in(on_nodes, FAULTS)
     assert "needs a load balancer on a machine of its own, and a lab with local has none" in why
+
+
+def with_dns() -> LabTraits:
+    return lab(load_balancer=Balancer.DNS, reports_backends=False)
+
+
+def test_with_dns_the_machine_of_the_load_balancer_is_another_one_unless_the_scenario_needs_dns() -> None:
+    text = STOP.replace("  - heal", "  - {inject: nothing, name: extra, on: lb}\n  - heal")
+    number = STOP.split("  - heal")[0].count("\n  - ") + 1
+    assert scenario(text).lacking_in(with_dns(), FAULTS) == [
+        f"step {number} needs a load balancer on a machine of its own, and a lab with dns has none"
+    ]
+    meant = text.replace("control_planes: 3", "control_planes: 3, load_balancer: dns")
+    assert scenario(meant).lacking_in(with_dns(), FAULTS) == []
+    assert scenario(STOP).lacking_in(with_dns(), KNOWN) == []
+
+
+def test_a_scenario_for_dns_cannot_change_a_load_balancer() -> None:
+    edit = "{inject: edit-balancer, name: extra, on: lb, with: {check: tcp}}"
+    meant = STOP.replace("control_planes: 3", "control_planes: 3, load_balancer: dns")
+    (said,) = scenario(meant.replace("  - heal", f"  - {edit}\n  - heal")).lacking_in(with_dns(), FAULTS)
+    assert "needs a load balancer on a machine of its own, and a lab with dns has none" in said
+
+
+def test_a_lab_with_dns_has_no_pair() -> None:
+    assert Balancer.DNS not in {found.load_balancer for found in Needs(balancers=2).labs}
+    assert Balancer.DNS in {found.load_balancer for found in Needs().labs}

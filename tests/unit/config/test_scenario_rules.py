@@ -947,3 +947,13 @@ def test_a_step_for_such_labs_alone_may_ask_for_the_choice(tmp_path: Path) -> No
 def test_a_twin_can_change_the_load_balancers_of_all_nodes(tmp_path: Path) -> None:
     change = {"{replace: {stopped: nothing}}": "{set: {load_balancer: {check: tcp}}}", **ON_NODES}
     assert changed(change, tmp_path) == []
+
+
+WITH_DNS = {"{control_planes: 3}": "{control_planes: 3, load_balancer: dns}"}
+ABSENT = f"  - expect: {{fact: dns-record, on: cp1, value: absent, reached: within 5s}}\n{WAIT}"
+
+
+def test_a_record_in_dns_is_a_fact_of_labs_with_dns_only(tmp_path: Path) -> None:
+    assert changed({WAIT: ABSENT, **WITH_DNS}, tmp_path) == []
+    (said,) = changed({WAIT: ABSENT}, tmp_path)
+    assert "dns-record needs a lab with DNS: write `needs: {load_balancer: dns}`" in said

@@ -51,3 +51,20 @@ def test_another_address_is_refused(address: str) -> None:
 
     (problem,) = FAULTS[FAULT].problems_with({"address": address})
     assert "should be none or an address such as 10.213.7.99" in problem
+
+
+DNS = {"kind": "dns"}
+
+
+def test_with_dns_a_machine_has_no_record_of_its_own_to_remove() -> None:
+    with pytest.raises(Unable, match="remove a record from the DNS server with remove-dns-record"):
+        inject(site_of(FakeGuests(), load_balancer=DNS), FAULT)
+
+
+def test_with_dns_the_heal_waits_for_the_address_of_any_control_plane() -> None:
+    guests = FakeGuests({"getent": ["10.213.7.99\n", "10.213.7.99\n", "10.213.7.13\n"]})
+    site = site_of(guests, load_balancer=DNS)
+    entry, seen = inject(site, FAULT, address="10.213.7.99")
+    assert seen == "api.ha.internal is 10.213.7.99 on cp2"
+    heal(site, entry)
+    assert len([command for command in guests.commands("cp2") if "getent" in command]) == 3

@@ -95,3 +95,19 @@ def test_the_status_says_which_api_server_a_node_has_chosen() -> None:
     assert chosen.rows()[1] == ("w1", "10.213.7.21", "missing", "haproxy, kubelet uses cp1")
     assert chosen.as_json()["backends_of"] == {"w1": "cp1"}
     assert "backends_of" not in status().as_json()
+
+
+def test_with_dns_the_status_shows_the_records_and_no_backends() -> None:
+    lab = lab_of(load_balancer={"kind": "dns"})
+    seen = Observation((), LEADERS, records=("cp1", "cp3"))
+    found = replace(status(), lab=lab, seen=seen)
+    assert [row[3] for row in found.rows()] == [
+        "dnsmasq",
+        "etcd leader, kube-scheduler leader, record of api.ha.internal",
+        "kube-controller-manager leader",
+        "record of api.ha.internal",
+    ]
+    assert found.as_json()["records"] == ["cp1", "cp3"]
+    assert found.as_json()["endpoint"] == "api.ha.internal:6443"
+    assert "records" not in status().as_json()
+    assert found.notes == ()

@@ -361,3 +361,11 @@ def test_the_report_says_that_every_node_has_a_load_balancer(
     folder = recorded(MadeRun(meta=replace(META, machines=nodes, load_balancer=Balancer.LOCAL)))
     report.render(folder)
     assert "haproxy on every node, which checks every backend (readyz)" in folder.page.read_text()
+
+
+def test_the_report_says_that_the_endpoint_is_a_name(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    folder = recorded(MadeRun(meta=replace(META, load_balancer=Balancer.DNS)))
+    report.render(folder)
+    assert (
+        "dns, a name with the addresses of all API servers, and no load balancer" in folder.page.read_text()
+    )

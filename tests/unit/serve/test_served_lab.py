@@ -29,7 +29,8 @@ def test_a_lab_in_order_is_shown_with_its_machines_leaders_backends_and_probes(r
     assert (live["status"], live["headline"]) == ("good", "Clients are served")
     machines = {machine["name"]: machine for machine in live["machines"]}
     assert machines["cp1"] == {
-        "name": "cp1", "power": "running", "node": "ready", "backend": "up", "leads": ["etcd", "scheduler"],
+        "name": "cp1", "power": "running", "node": "ready", "backend": "up", "record": "",
+            "leads": ["etcd", "scheduler"],
     }  # fmt: skip
     lanes = {(lane["name"], lane["machine"]): lane for lane in live["lanes"]}
     assert lanes["ready-direct", "cp2"]["ok"]

@@ -22,7 +22,7 @@ from halab.topology import balancer, domain, files
 from halab.topology.domain import Owner
 from halab.topology.files import HostValues
 
-_WITH_MACHINES = [kind for kind in Balancer if kind.has_machines]
+_PROXIES = [kind for kind in Balancer if kind.has_machines and kind.has_settings]
 HOST = HostValues(
     work="/labs/.halab",
     identity="0123456789ab",
@@ -243,11 +243,11 @@ def test_haproxy_checks_readyz_or_only_connects() -> None:
     assert "default-server check inter 1s" in connects
 
 
-@pytest.mark.parametrize("kind", _WITH_MACHINES)
+@pytest.mark.parametrize("kind", _PROXIES)
 def test_every_load_balancer_disables_the_others(kind: Balancer) -> None:
     configured = balancer.configuration(lab_of(load_balancer={"kind": kind}))
     assert configured.service == f"{kind}.service"
-    assert set(configured.others) == {f"{other}.service" for other in _WITH_MACHINES} - {configured.service}
+    assert set(configured.others) == {f"{other}.service" for other in _PROXIES} - {configured.service}
 
 
 def test_ssh_reaches_only_machines_with_an_address() -> None:

@@ -105,6 +105,7 @@ wanted=(
   procps
   runc
   socat
+  dnsmasq
   haproxy
   keepalived
   libnginx-mod-stream
@@ -145,7 +146,7 @@ fi
 
 # Packages start their services when they are installed. Stop them once; later, the role of this machine decides.
 if [ ! -e /var/lib/halab/services ]; then
-  systemctl disable -q --now haproxy.service keepalived.service nginx.service nftables.service
+  systemctl disable -q --now dnsmasq.service haproxy.service keepalived.service nginx.service nftables.service
   put 0644 /var/lib/halab/services </dev/null
 fi
 
