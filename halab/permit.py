@@ -1,7 +1,7 @@
 """A permit: a file that at most one process holds, for as long as it runs.
 
-A sampler in the background has one. It ends when the file is gone, whoever removed it, so nobody has to know its
-process: the end of a drill, `down`, or the removal of the lab's folder ends it. A game day holds one while it is on.
+A sampler in the background holds one, and ends when the file is gone. So no process id is needed to end it: the end of
+a drill, `down`, or the removal of the lab's folder ends it. A game day holds one while it is running.
 """
 
 from __future__ import annotations
