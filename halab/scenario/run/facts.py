@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from halab.cluster import virtual_address
+from halab.cluster import node_choice, virtual_address
 from halab.config.expectation import FactName
 from halab.errors import HalabError
 from halab.faults import processes
@@ -31,6 +31,12 @@ class Reader:
         """Record which machine has the virtual address. Right after its start, the sampler may not know it."""
         found = virtual_address.holders(self._site.guests, self._site.lab)
         self._timeline.add(events.Fact(str(FactName.VIP_HOLDER), None, "+".join(found) or None))
+
+    def read_choice(self, node: str) -> None:
+        """Record which API server a node has chosen. Right after its start, the sampler may not know it."""
+        with suppress(HalabError):
+            chosen = node_choice.of(self._site.guests, self._site.lab, node)
+            self._record(FactName.BACKEND_OF, node, chosen)
 
     def read_again(self, fact: FactName, machine: str, *, final: bool) -> None:
         """Record the value if it changed; at the end of the time (`final`), record it in any case."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from halab.clock import Clock, Deadline
-from halab.config.expectation import Expectation, FactExpectation
+from halab.config.expectation import Expectation, FactExpectation, FactName
 from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Scenario
 from halab.config.step import Expect
@@ -70,6 +70,8 @@ class Observer:
                 self.facts.read(expectation.fact, machine)
         if self.lab.virtual_address:
             self.facts.read_holder()
+        for node in self._nodes_that_choose(chosen):
+            self.facts.read_choice(node)
 
     def history(self) -> History:
         """The history with everything that is on disk by now."""
@@ -142,6 +144,17 @@ class Observer:
         for step in self.scenario.steps:
             if isinstance(step, Expect) and _is_read(step.expectation):
                 yield step.expectation
+
+    def _nodes_that_choose(self, chosen: Mapping[str, list[str]]) -> list[str]:
+        """The nodes whose API server is expected to change, or not to."""
+        expected = (step.expectation for step in self.scenario.steps if isinstance(step, Expect))
+        named = [
+            node
+            for expectation in expected
+            if isinstance(expectation, FactExpectation) and expectation.fact is FactName.BACKEND_OF
+            for node in self._machines(expectation.target, chosen)
+        ]
+        return list(dict.fromkeys(named))
 
     @property
     def _control_planes(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fakes import Call, FakeGuests, lab_of
@@ -12,7 +13,7 @@ from halab.cluster import node_choice
 from halab.errors import LabProblem
 
 ADDRESSES = {"cp1": "10.213.7.11", "cp2": "10.213.7.12"}
-LOCAL = {"load_balancer": {"kind": "local"}, "workers": 1}
+LOCAL: dict[str, Any] = {"load_balancer": {"kind": "local"}, "workers": 1}
 # of a worker of a real lab: the kubelet and kube-proxy go through the load balancer on the node
 CONNECTIONS = """\
 0 0 127.0.0.1:40002 127.0.0.1:7445 users:(("kubelet",pid=512,fd=12))
@@ -36,7 +37,7 @@ def printed(tmp_path: Path, connections: str, sessions: str = "") -> str:
     command = node_choice.COMMAND.replace(socket, "true").replace(
         "unix-connect:/run/haproxy/admin.sock", "x"
     )
-    return machine(Call("w1", command, None, None, 5)).output  # type: ignore[union-attr]
+    return machine(Call("w1", command, None, None, 5)).output
 
 
 def test_behind_the_load_balancer_on_the_node_the_server_of_the_kubelet_s_connection_counts(

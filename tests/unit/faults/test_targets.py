@@ -218,7 +218,7 @@ def test_a_value_that_is_wrong_once_it_has_an_address_is_refused(guests: FakeGue
         options(guests, {}, script="x", patch="{cp1} {")
 
 
-ON_NODES = {"load_balancer": {"kind": "local"}, "workers": 1}
+ON_NODES: dict[str, Any] = {"load_balancer": {"kind": "local"}, "workers": 1}
 
 
 def test_the_control_plane_that_a_node_is_connected_to_is_a_target() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Any
 
 from support.fakes import lab_of
 
@@ -13,7 +14,7 @@ from halab.topology.lab import Lab
 HOST = HostValues("/work", "here", "box", "key", "pub", {})
 
 
-def local(**written: object) -> Lab:
+def local(**written: Any) -> Lab:
     return lab_of(load_balancer={"kind": "local"}, **{"workers": 1, **written})
 
 
