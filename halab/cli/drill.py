@@ -32,7 +32,7 @@ def drill_command() -> None:
     \b
     Example:
       halab drill list
-      halab drill start wrong-door
+      halab drill start unreachable-api
       halab drill check
     """
 

@@ -48,7 +48,7 @@ def benchmark(
     \b
     Example:
       halab drill benchmark --responder ./responder.sh wrong-etcd-port
-      halab drill benchmark --responder 'python agent.py' --attempts 5 --json wrong-door wrong-etcd-port
+      halab drill benchmark --responder 'python agent.py' --attempts 5 --json unreachable-api wrong-etcd-port
     """
     from halab.cli.console import progress
     from halab.cli.verdicts import exit_code

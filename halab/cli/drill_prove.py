@@ -39,7 +39,7 @@ def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_j
     \b
     Example:
       halab drill prove ./mine.yml
-      halab drill prove wrong-door wrong-etcd-port
+      halab drill prove unreachable-api wrong-etcd-port
       halab drill prove --all
     """
     from halab.cli.console import progress

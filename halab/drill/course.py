@@ -15,7 +15,7 @@ _TITLES = {
     "first-steps": "First steps",
     "etcd": "etcd",
     "api-servers": "API servers and certificates",
-    "way-in": "Access to the API",
+    "api-access": "Access to the API",
     "exam": "Exam",
 }
 

@@ -6,7 +6,7 @@ import json
 
 from support.cli_driver import UserLab
 
-DRILL = "wrong-door"
+DRILL = "unreachable-api"
 
 
 def test_a_learner_tries_something_wrong_then_solves_the_drill_and_the_lab_is_put_back(

@@ -16,7 +16,7 @@ from support.browser import Browser, browsing, chromium
 from support.cli_driver import UserLab, end, engine_names, lab_in
 
 LAB = "e2e-serve"
-DRILL = "wrong-door"
+DRILL = "unreachable-api"
 REPAIR = "sudo sed -i s/:7443$/:6443/ /etc/haproxy/haproxy.cfg && sudo systemctl reload haproxy"
 # Nothing of these may reach a learner before the end: the drill's name, its fault, the right answer.
 SECRETS = (DRILL, "edit-balancer", "7443")

@@ -249,9 +249,9 @@ def test_the_list_is_grouped_by_course_counts_what_was_passed_and_names_the_next
 
 
 def test_a_start_names_the_drills_that_should_have_come_before(room: DrillRoom, capsys: Shown) -> None:
-    room.write((room.folder / "mine.yml").read_text() + "needs: [wrong-door]\n")
+    room.write((room.folder / "mine.yml").read_text() + "needs: [unreachable-api]\n")
     assert main(["drill", "start", "./mine.yml"]) == 0
-    assert "this drill is easier after wrong-door" in capsys.readouterr().err
+    assert "this drill is easier after unreachable-api" in capsys.readouterr().err
 
 
 def test_an_interrupted_start_names_the_command_that_puts_the_lab_back(
@@ -283,8 +283,8 @@ def test_a_drill_starts_although_the_history_cannot_be_read(room: DrillRoom, cap
 
 
 def test_an_unknown_drill_is_named_with_its_neighbour(room: DrillRoom, capsys: Shown) -> None:
-    assert main(["drill", "start", "wrong-dor"]) == 2
-    assert "no such drill: wrong-dor; did you mean wrong-door?" in capsys.readouterr().err
+    assert main(["drill", "start", "unreachable-ap"]) == 2
+    assert "no such drill: unreachable-ap; did you mean unreachable-api?" in capsys.readouterr().err
 
 
 def test_a_proof_shows_every_attempt_and_its_tasks(room: DrillRoom, capsys: Shown) -> None:
@@ -305,7 +305,7 @@ def test_a_proof_that_fails_exits_with_1_and_says_why(room: DrillRoom, capsys: S
 
 
 def test_a_proof_wants_names_or_all(room: DrillRoom, capsys: Shown) -> None:
-    for words in ([], ["wrong-door", "--all"]):
+    for words in ([], ["unreachable-api", "--all"]):
         assert main(["drill", "prove", *words]) == 2
         assert "name drills, or use --all" in capsys.readouterr().err
     assert room.did == []

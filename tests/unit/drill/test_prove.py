@@ -189,7 +189,7 @@ def test_a_lab_that_cannot_be_put_back_ends_the_proof(room: DrillRoom) -> None:
 
 def test_no_drill_is_proved_if_one_cannot_be_read(room: DrillRoom) -> None:
     with pytest.raises(BadUsage, match="no such drill"):
-        all_proved(room, room.name, "wrong-dor")
+        all_proved(room, room.name, "unreachable-ap")
     assert room.did == []
 
 

@@ -228,7 +228,7 @@ def test_while_halab_works_on_the_lab_a_page_asks_for_patience(
 
 
 def test_an_act_or_a_lab_that_does_not_exist_is_said(learner: Visitor, access: PageAccess) -> None:
-    assert learner.act(access, "start", drill="wrong-door")["message"] == "no such act"
+    assert learner.act(access, "start", drill="unreachable-api")["message"] == "no such act"
     for path in ("/labs/other/", "/"):
         page = learner.get(path)
         assert page.status_code == 404
@@ -248,7 +248,14 @@ def test_the_page_of_a_trainer_shows_what_is_hidden_for_each_lab(
 ) -> None:
     visitor = Visitor(site)
     page = visitor.enter(trainer).text
-    for shown in ("hold-static-pod", "restore {self}", "right: cp2", "It was cp2.", "wrong-door", "freeze"):
+    for shown in (
+        "hold-static-pod",
+        "restore {self}",
+        "right: cp2",
+        "It was cp2.",
+        "unreachable-api",
+        "freeze",
+    ):
         assert shown in page
     assert access.token in page
     assert visitor.get(trainer.path + "state.json").json()["ha"]["hidden"]["drill"] == "mine"
@@ -266,7 +273,10 @@ def test_a_trainer_sees_a_lab_without_a_drill_and_one_that_is_down(room: ServeRo
 @pytest.mark.parametrize(
     ("act", "form", "words"),
     [
-        ("start", {"drill": "wrong-door", "seed": "7"}, ["drill", "start", "FILE", "--seed", "7", "--", "wrong-door"]),
+        (
+            "start", {"drill": "unreachable-api", "seed": "7"},
+            ["drill", "start", "FILE", "--seed", "7", "--", "unreachable-api"],
+        ),
         ("final", {}, ["drill", "check", "FILE", "--final"]),
         ("give-up", {}, ["drill", "give-up", "FILE"]),
         ("reset", {}, ["drill", "reset", "FILE"]),
@@ -301,7 +311,7 @@ def test_a_trainer_starts_commands(
     ("act", "form", "message"),
     [
         ("start", {"drill": "--help"}, "choose a drill"),
-        ("start", {"drill": "wrong-door", "seed": "-1"}, "the seed must be a number"),
+        ("start", {"drill": "unreachable-api", "seed": "-1"}, "the seed must be a number"),
         ("inject", {"fault": "nothing-known", "target": "cp1"}, "choose a fault"),
         ("inject", {"fault": "kill-process", "target": " "}, "choose a machine or a role"),
     ],

@@ -225,7 +225,7 @@ def of(lab: ServedLab, job: Job) -> Any:
 
 def test_a_learner_does_not_read_what_a_trainer_does(room: ServeRoom) -> None:
     lab = room.serve()
-    words = ["drill", "start", "wrong-door"]
+    words = ["drill", "start", "unreachable-api"]
     assert of(lab, Job("Starting a drill", words, True))["what"] == "The trainer works on the lab"
     failed = Job("Starting a drill", words, True, 3, "error: the break did not show: it answered")
     assert of(lab, failed) is None
@@ -234,7 +234,7 @@ def test_a_learner_does_not_read_what_a_trainer_does(room: ServeRoom) -> None:
 
 def test_of_the_output_of_a_check_a_learner_reads_the_errors_only(room: ServeRoom) -> None:
     lab = room.serve()
-    output = "wrong-door: passed\nerror: the lab ha is in use: run\nhint: wait until it ends"
+    output = "unreachable-api: passed\nerror: the lab ha is in use: run\nhint: wait until it ends"
     job = of(lab, Job("Checking the tasks", ["drill", "check"], False, 3, output))
     assert (job["failed"], job["output"]) == (
         True,
