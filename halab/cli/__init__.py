@@ -12,7 +12,7 @@ from types import FrameType
 
 import click
 
-from halab import __version__, files
+from halab import __version__, files, sudo
 from halab.cli import streams
 from halab.cli.console import echo
 from halab.cli.options import CommandGroup
@@ -123,7 +123,20 @@ def main(argv: list[str] | None = None) -> int:
     streams.use_utf8()
     streams.protect()
     _take_signals()
-    sys.exit(_code_with_output(_run(sys.argv[1:])))
+    code = _run(sys.argv[1:])
+    if sudo.caller():
+        _give_back()
+    sys.exit(_code_with_output(code))
+
+
+def _give_back() -> None:
+    """Give folders that every command shares to the user who called sudo: the next one may run without sudo."""
+    # imported only here: `halab --help` needs none of them
+    from halab.images import cache
+    from halab.machines import vagrant
+    from halab.machines.host import allocation
+
+    sudo.give_back([cache.folder(), allocation.state_folder(), vagrant.home()])
 
 
 def _run(arguments: list[str]) -> int:

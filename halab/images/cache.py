@@ -17,6 +17,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from halab import sudo
 from halab.errors import CommandFailed, HostProblem, TimedOut
 from halab.progress import Progress
 
@@ -91,12 +92,10 @@ def make_folder(path: Path) -> Path:
 
 def _give_back(paths: Iterable[Path]) -> None:
     """Give what root made under sudo to the user who called sudo, if the cache is in a folder of theirs."""
-    user, group = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
-    if os.geteuid() != 0 or not (user.isdecimal() and group.isdecimal()):
-        return
-    if any(parent.exists() and _owner(parent) == int(user) for parent in folder().parents):
+    ids = sudo.caller()
+    if ids and any(parent.exists() and _owner(parent) == ids[0] for parent in folder().parents):
         for path in paths:
-            os.lchown(path, int(user), int(group))
+            os.lchown(path, *ids)
 
 
 def _owner(path: Path) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab import packages, process
+from halab import packages, process, sudo
 from halab.errors import BadUsage, LabProblem
 from halab.files import replace
 
@@ -192,9 +191,8 @@ class Work:
 
 def _users() -> set[int]:
     """The users whose work folder may be used: the present one, and under sudo also the one who called sudo."""
-    user = os.geteuid()
-    caller = os.environ.get("SUDO_UID", "")
-    return {user, int(caller)} if user == 0 and re.fullmatch("[0-9]{1,10}", caller) else {user}
+    caller = sudo.caller()
+    return {os.geteuid(), caller[0]} if caller else {os.geteuid()}
 
 
 def _of_another(path: Path, owner: int) -> LabProblem:

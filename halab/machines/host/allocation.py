@@ -67,7 +67,7 @@ class Allocation:
 
 def held() -> list[Allocation]:
     """All allocations of this user on this host."""
-    path = _folder() / "allocations.json"
+    path = state_folder() / "allocations.json"
     try:
         return [_read(entry) for entry in json.loads(path.read_text())]
     except FileNotFoundError:
@@ -172,13 +172,13 @@ def _first_free(pool: IPv4Network, used: list[IPv4Network]) -> IPv4Network:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    state_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with FileLock(_folder() / "lock", timeout=30):
+        with FileLock(state_folder() / "lock", timeout=30):
             yield
     except Timeout as error:
         raise HostProblem(
-            f"another halab process holds the lock: {_folder() / 'lock'}", hint="try again"
+            f"another halab process holds the lock: {state_folder() / 'lock'}", hint="try again"
         ) from error
 
 
@@ -215,12 +215,13 @@ def _save(allocations: list[Allocation]) -> None:
         }
         for allocation in allocations
     ]
-    files.replace(_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
+    files.replace(state_folder() / "allocations.json", json.dumps(entries, indent=2) + "\n")
 
 
 def _written_scaled(scaled: Scaled) -> dict[str, dict[str, int]]:
     return {name: size for name, size in asdict(scaled).items() if size is not None}
 
 
-def _folder() -> Path:
+def state_folder() -> Path:
+    """Where halab keeps what it must know about all labs of this user."""
     return Path(platformdirs.user_state_path("halab"))

@@ -357,6 +357,27 @@ def test_what_root_made_in_the_users_home_can_be_taken_over(
     assert "hint" not in capsys.readouterr().err
 
 
+def test_under_sudo_the_folders_that_all_commands_share_are_given_back() -> None:
+    """A real process: it believes that it is root, and that the test's user called sudo."""
+    code = "\n".join(
+        [
+            "import os, sys",
+            "os.geteuid = lambda: 0",
+            "from halab import cli, sudo",
+            "sudo.give_back = lambda folders: print(*sorted(folder.name for folder in folders))",
+            "sys.argv = ['halab', 'completion', 'bash']",
+            "cli.main()",
+        ]
+    )
+    under_sudo = {**os.environ, "PYTHONPATH": str(ROOT), "SUDO_UID": "1000", "SUDO_GID": "1000"}
+    for env, is_given in ((under_sudo, True), ({**under_sudo, "SUDO_UID": ""}, False)):
+        env |= {"HOME": "/nowhere", "HALAB_CACHE": "", "VAGRANT_HOME": ""}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True
+        )
+        assert (".vagrant.d halab halab" in done.stdout) is is_given
+
+
 def run_halab(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "halab", *arguments],

@@ -95,6 +95,7 @@ def test_only_the_users_own_folder_is_used_and_under_sudo_the_callers(
     monkeypatch.setattr(os, "geteuid", lambda: me)
     monkeypatch.setattr(Path, "lstat", lambda self: found)
     monkeypatch.setenv("SUDO_UID", caller)
+    monkeypatch.setenv("SUDO_GID", "1000")
     if fine:
         Work(path).require_own()
     else:

@@ -1,0 +1,47 @@
+"""Under sudo with the user's HOME: what root made in the user's home is given to the user."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_ROOT = 0
+
+
+def caller() -> tuple[int, int] | None:
+    """The ids of user and group of the one who called sudo; None if halab does not run as root under sudo."""
+    user, group = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
+    if os.geteuid() != 0 or not all(re.fullmatch("[0-9]{1,10}", number) for number in (user, group)):
+        return None
+    return int(user), int(group)
+
+
+def give_back(folders: Iterable[Path]) -> None:
+    """Give what root owns in these folders to the user who called sudo, as far as the folders are in their home.
+
+    No link is followed, and a file with several names stays: it may also be in a folder of root.
+    """
+    home, ids = Path.home(), caller()
+    if ids is None or not home.exists() or home.stat().st_uid != ids[0]:
+        return
+    for folder in folders:
+        if home not in folder.parents or not folder.is_dir():
+            continue
+        for path in (folder, *folder.parents):
+            if home in path.parents:
+                _give(path, ids)
+        for _, names, files, inside in os.fwalk(folder):
+            for name in (*names, *files):
+                _give(name, ids, inside)
+
+
+def _give(name: str | Path, ids: tuple[int, int], inside: int | None = None) -> None:
+    # it may have gone meanwhile, or be on a file system that can only be read
+    with suppress(OSError):
+        seen = os.stat(name, dir_fd=inside, follow_symlinks=False)
+        if seen.st_uid == _ROOT and (stat.S_ISDIR(seen.st_mode) or seen.st_nlink == 1):
+            os.chown(name, *ids, dir_fd=inside, follow_symlinks=False)
