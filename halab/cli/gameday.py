@@ -143,7 +143,7 @@ def check(day: Path, seed: int | None, as_json: bool) -> None:
 @click.argument("text", nargs=-1, required=True)
 @by_option
 def note(file: Path, text: tuple[str, ...], by: str | None) -> None:
-    """Write a note into the log of the game day that is on, with your name and the time.
+    """Write a note into the log of the game day that is running, with your name and the time.
 
     \b
     Example:
@@ -160,7 +160,7 @@ def note(file: Path, text: tuple[str, ...], by: str | None) -> None:
 @click.argument("name", required=False, default="")
 @by_option
 def heal(file: Path, name: str, by: str | None) -> None:
-    """Heal all open breaks of the game day that is on, or the one with this name.
+    """Heal all open breaks of the game day that is running, or the one with this name.
 
     The log says who asked. The game day does it within a second, or when its present step has ended.
 
@@ -178,7 +178,7 @@ def heal(file: Path, name: str, by: str | None) -> None:
 @file_option
 @by_option
 def end(file: Path, by: str | None) -> None:
-    """End the game day that is on before its time: everything is healed, and the report is written.
+    """End the game day that is running before its time: everything is healed, and the report is written.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What people tell the game day that is on: notes, and requests to heal or to end. One file, which only grows."""
+"""What people tell the game day that is running: notes, and requests to heal or to end. One file, which only grows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def opened(work: Work) -> Iterator[Reader]:
 
 
 def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entry:
-    """Tell something to the game day that is on. `by` is who says it, mostly the user.
+    """Tell something to the game day that is running. `by` is who says it, mostly the user.
 
     Raises LabProblem if none is on.
     """

@@ -120,7 +120,7 @@ class Work:
 
     @property
     def game_day(self) -> Path:
-        """What the game day that is on needs: its permit, and what people tell it."""
+        """What the game day that is running needs: its permit, and what people tell it."""
         return self.path / "game-day"
 
     @property

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from support.cli_driver import UserLab, lab_in
@@ -57,21 +60,37 @@ def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[
     yield from lab_in(tmp_path_factory.mktemp("game-day"), "name: e2e-game-day\ncontrol_planes: 1\n")
 
 
+@contextmanager
+def begun(lab: UserLab) -> Iterator[subprocess.Popen[str]]:
+    """A game day that runs beside the test. It is interrupted if the test fails."""
+    playing = lab.begin("gameday", "day.yml", "--seed", "1")
+    try:
+        yield playing
+    finally:
+        if playing.poll() is None:
+            playing.send_signal(signal.SIGINT)
+        playing.communicate(timeout=300)
+
+
+def wait_for(what: str, happened: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"did not happen: {what}"
+        time.sleep(1)
+
+
 @pytest.mark.nightly
 def test_the_team_heals_one_break_the_clock_the_other_and_the_log_tells_both(lab: UserLab) -> None:
     (lab.folder / "day.yml").write_text(DAY)
-    playing = lab.begin("gameday", "day.yml", "--seed", "1")
-    deadline = time.monotonic() + 120
-    while lab.halab("gameday", "note", "--by", "anna", "we look").code != 0:
-        assert time.monotonic() < deadline, "the game day did not begin"
-        time.sleep(1)
-    while playing.poll() is None and "stop-service" not in (lab.folder / ".halab/journal.jsonl").read_text():
-        time.sleep(1)
-    status = lab.status()
-    assert (status["game_day_is_on"], status["open_faults"]) == (True, [])
-    assert lab.halab("heal").code == 3
-    lab.ok("gameday", "heal", "kubelet", "--by", "ben")
-    output, _ = playing.communicate(timeout=600)
+    journal = lab.folder / ".halab/journal.jsonl"
+    with begun(lab) as playing:
+        wait_for("the begin", lambda: lab.halab("gameday", "note", "--by", "anna", "we look").code == 0)
+        wait_for("the second break", lambda: journal.exists() and "stop-service" in journal.read_text())
+        status = lab.status()
+        assert (status["game_day_is_on"], status["open_faults"]) == (True, [])
+        assert lab.halab("heal").code == 3
+        lab.ok("gameday", "heal", "kubelet", "--by", "ben")
+        output, _ = playing.communicate(timeout=600)
     assert playing.returncode == 0, output
     assert "PASS day: Two breaks in a hundred seconds" in output
     told = [

@@ -1,4 +1,4 @@
-"""`halab gameday`: check a file, play it, and tell it something while it is on."""
+"""`halab gameday`: check a file, play it, and tell it something while it is running."""
 
 from __future__ import annotations
 

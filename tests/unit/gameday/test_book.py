@@ -1,4 +1,4 @@
-"""People tell the game day that is on what they do; nobody can, if none is on."""
+"""People tell the game day that is running what they do; nobody can, if none is on."""
 
 from __future__ import annotations
 
