@@ -242,7 +242,7 @@ def test_the_list_is_grouped_by_course_counts_what_was_passed_and_names_the_next
     begun = next(line for line in shown.out.splitlines() if line.startswith("First steps"))
     assert re.fullmatch(r"First steps \(1 of \d+ passed\)", begun)
     assert re.search(
-        r"^  find-the-dead-member +easy +10m +passed, 95 % +Find the leader", shown.out, re.MULTILINE
+        r"^  find-the-dead-member +easy +10m +passed, 95 % +Find the etcd leader", shown.out, re.MULTILINE
     )
     assert "next: `halab drill start " in shown.err
     assert "start find-the-dead-member`" not in shown.err
