@@ -32,13 +32,13 @@ def _unit(entry: Entry) -> str:
 
 
 def _hold(site: Site, entry: Entry) -> str:
-    address, port = site.lab.way_from(site.lab.machine(entry.machine))
+    host, port = site.lab.way_from(site.lab.machine(entry.machine))
     count = int(entry.options["count"])
     site.guests.run(
         entry.machine,
         f"{scratch.make(entry)} && cat >{scratch.folder(entry)}/hold && "
         f"systemd-run -q --collect --unit={_unit(entry)} -p LimitNOFILE={count + 100} "
-        f"bash {scratch.folder(entry)}/hold {address} {port} {count}",
+        f"bash {scratch.folder(entry)}/hold {host} {port} {count}",
         input=_HOLD,
     )
     most, since = 0, site.clock.now()
@@ -61,8 +61,10 @@ def _hold(site: Site, entry: Entry) -> str:
 
 def _held(site: Site, entry: Entry) -> int:
     """The number of connections of the unit's process, as its machine's kernel counts them."""
-    address, port = site.lab.way_from(site.lab.machine(entry.machine))
-    lb = f"dst {address} dport = {port}"
+    machine = site.lab.machine(entry.machine)
+    _, port = site.lab.way_from(machine)
+    there = " or ".join(f"dst {address}" for address in site.lab.endpoint_addresses(machine))
+    lb = f"'( {there} )' dport = {port}"
     command = (
         f"pid=$(systemctl show -p MainPID --value {_unit(entry)}); "
         f'ss -Htnp state established {lb} | grep -c "pid=$pid," || true'

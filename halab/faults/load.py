@@ -63,8 +63,8 @@ def _begin(site: Site, entry: Entry) -> str:
     # an object with `generateName` gets a new name each time
     body = json.dumps({"metadata": {"generateName": _prefix(entry)}, "data": {"load": "x" * 200}})
     write_body = f"echo '{body}' >{folder}/body && " if verb == "create" else ""
-    address, port = site.lab.way_from(site.lab.machine(entry.machine))
-    url = f"https://{address}:{port}{_PATHS[verb]}"
+    host, port = site.lab.way_from(site.lab.machine(entry.machine))
+    url = f"https://{host}:{port}{_PATHS[verb]}"
     most = _MOST_CREATED if verb == "create" else 0
     site.guests.run(
         entry.machine,

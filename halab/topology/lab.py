@@ -162,9 +162,10 @@ class Lab:
     def nodes(self) -> tuple[Machine, ...]:
         return tuple(machine for machine in self.machines if machine.is_node)
 
-    def way_from(self, machine: Machine) -> tuple[IPv4Address, int]:
-        """The address and the port at which a machine reaches the API: the first one, if the endpoint has several."""
-        return self.endpoint_addresses(machine)[0], self._port_at(machine)
+    def way_from(self, machine: Machine) -> tuple[str, int]:
+        """The host and the port at which a machine reaches the API: with DNS, a name that the machine looks up."""
+        address = str(self.endpoint_addresses(machine)[0])
+        return self.api_host if self.has_dns else address, self._port_at(machine)
 
     @property
     def endpoint(self) -> str:

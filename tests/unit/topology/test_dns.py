@@ -29,6 +29,7 @@ def test_clients_reach_the_api_by_a_name_and_this_host_by_one_address() -> None:
     lab = lab_with(endpoint="api.lab.example")
     assert (lab.endpoint, lab.api_host) == ("api.lab.example:6443", "api.lab.example")
     assert lab.endpoint_address == "10.213.7.11:6443"
+    assert lab.way_from(lab.machine("cp2")) == ("api.lab.example", 6443)
     assert lab_of().api_host == "10.213.7.10"
     assert lab_of(endpoint="api.lab.example").api_host == "10.213.7.10"
 
