@@ -144,9 +144,8 @@ class JoinEnded(Event):
     @property
     def in_words(self) -> str:
         """How it ended, without its output."""
-        ending = f"failed with exit code {self.code} after" if self.code else "succeeded after"
-        if self.code is None:
-            ending = "did not end and was stopped after"
+        ended = {None: "did not end and was stopped after", 0: "succeeded after"}
+        ending = ended.get(self.code, f"failed with exit code {self.code} after")
         return f"kubeadm join on {self.machine} {ending} {format_duration(self.seconds)}"
 
 
@@ -305,14 +304,25 @@ def select(records: Iterable[Record], kind: type[E]) -> list[tuple[float, E]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class _Answered:
+    t: float
+    seconds: float
+
+    @property
+    def end(self) -> float:
+        return self.t + self.seconds
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(_Answered):
     """One question of a probe and its answer, if there was one. `number` is the number of a write in the ledger.
 
     `stalled` is how many seconds the sampler itself stood still meanwhile and could not read an answer.
     """
 
-    t: float
-    seconds: float
     probe: str
     machine: str | None
     ok: bool
@@ -321,35 +331,19 @@ class Sample:
     stalled: float = 0.0
 
     @property
-    def end(self) -> float:
-        return self.t + self.seconds
-
-    @property
     def lane(self) -> Lane:
         return Lane(self.probe, self.machine)
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
 
 @dataclass(frozen=True, slots=True)
-class StateReading:
+class StateReading(_Answered):
     """The value of a state when it was asked for; None if it is unknown, and `detail` says why."""
 
-    t: float
-    seconds: float
     state: str
     machine: str | None
     value: str | None
     detail: str = ""
 
     @property
-    def end(self) -> float:
-        return self.t + self.seconds
-
-    @property
     def lane(self) -> Lane:
         return Lane(self.state, self.machine)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
