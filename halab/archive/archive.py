@@ -39,7 +39,8 @@ _BROKEN = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
 class Contents:
     """What an archive says of itself. `files` are the checksums (SHA-256) by path below the folder of the run.
 
-    `verdict` is that of result.json, None without it. `removed` is the number of secrets that were taken out, by path.
+    `verdict` is the verdict in result.json, None without it. `removed` is the number of secrets that were taken out, by
+    path.
     """
 
     run: str
@@ -196,7 +197,7 @@ def _contents(path: Path, content: bytes | None) -> Contents:
 
 
 def _check(path: Path, entries: Mapping[str, bytes], contents: Contents) -> None:
-    """Whether the files are those of the list."""
+    """Whether the files are the files of the list."""
     for name in sorted(entries.keys() | contents.files.keys()):
         if name not in entries or name not in contents.files:
             what = "is missing" if name not in entries else "was added"

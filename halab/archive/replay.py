@@ -48,7 +48,7 @@ def script_of(run: RunFolder) -> Script:
 
 @contextmanager
 def lab_of(run: RunFolder, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[LabDir]:
-    """Bring up a lab like that of a recorded run, with a name of its own. When the block ends, take it down."""
+    """Bring up a lab like the lab of a recorded run, with a name of its own. When the block ends, take it down."""
     lab_dir = open_file(write_lab(run))
     with temporary_lab.removed_afterwards(lab_dir, progress, deps, keep=keep):
         deps.up(lab_dir, progress)

@@ -69,10 +69,10 @@ def replay_command(
 ) -> int:
     """Judge the run of an archive here. With --again, also run it again.
 
-    FILE is an archive that `halab pack` made. Judging needs no lab: the exit code is that of `halab report`. With
-    --again, halab builds the lab of the run with a name of its own, runs the scenario, shows which promises came out
-    otherwise, and removes the lab. Exit code: 0 every verdict is that of the archive, 1 one is different, 3 a run ended
-    in an error, 130 interrupted.
+    FILE is an archive that `halab pack` made. Judging needs no lab: the exit code is the same as for `halab report`.
+    With --again, halab builds the lab of the run with a name of its own, runs the scenario, shows which promises came
+    out otherwise, and removes the lab. Exit code: 0 every verdict is the same as in the archive, 1 one is different, 3
+    a run ended in an error, 130 interrupted.
 
     The files of an archive can run any command on the machines of the lab, and its checks run on this host. Run an
     archive again only if you trust its author.
@@ -149,7 +149,7 @@ def _play_again(run: RunFolder, recorded: Result, *, repeat: int, keep: bool, as
 
 
 def _as_recorded(recorded: Result, again: Result) -> str:
-    """`pass` if the verdict is that of the archive: so far, an error tells nothing about the lab."""
+    """`pass` if the verdict is the same as in the archive: so far, an error tells nothing about the lab."""
     if again.verdict is recorded.verdict:
         return "pass"
     return str(again.verdict) if str(again.verdict) in ("error", "skip") else "fail"

@@ -22,7 +22,7 @@ seed_option = click.option(
     type=click.IntRange(min=0),
     help="Use this seed for the breaks, their times and random targets.",
 )
-by_option = click.option("--by", metavar="NAME", help="Use this name instead of that of the user.")
+by_option = click.option("--by", metavar="NAME", help="Use this name instead of the user's name.")
 
 
 class _GameDayGroup(CommandGroup):

@@ -91,7 +91,7 @@ def machine_of(holder: str) -> str:
 
 
 def expected_pods(lab: Lab) -> set[str]:
-    """The static pods of nodes. The API does not know those of machines that are no nodes."""
+    """The static pods of nodes. The API does not know the static pods of machines that are no nodes."""
     return {
         f"{component}-{machine.name}"
         for machine in lab.control_planes

@@ -29,7 +29,7 @@ COMMAND = (
 
 
 def parse(output: str, addresses: Mapping[str, str]) -> set[str]:
-    """The control planes that the words of `COMMAND` name. `addresses` are those of the control planes, by name."""
+    """The control planes that the words of `COMMAND` name. `addresses` has the addresses of control planes, by name."""
     names = {f"{address}:{API_PORT}": name for name, address in addresses.items()}
     return {names.get(word, word) for word in output.split()} & addresses.keys()
 

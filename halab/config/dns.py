@@ -42,7 +42,7 @@ _REASONS = {
     "keepalived": "no address moves between machines here: remove this setting",
     "kube_vip": "is for kube-vip: write `kind: kube-vip`, or remove this setting",
     "config": "halab writes the configuration of dnsmasq, of which only `ttl` is a setting: remove this setting",
-    "port": f"a DNS record has no port, clients reach that of the API servers, {API_PORT}: remove this setting",
+    "port": f"a DNS record has no port, clients use the port of the API servers, {API_PORT}: remove this setting",
     **dict.fromkeys(
         ("check", "interval", "timeout", "fall", "rise", "slow_start", "on_marked_down"), _NO_CHECKS
     ),

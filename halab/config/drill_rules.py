@@ -27,7 +27,7 @@ _RELATIVE = ("changed", "unchanged", "increase")
 
 @dataclass(frozen=True)
 class ReadDrill:
-    """A drill with the values of its variables. `texts` are those of the files that options of faults name, by path."""
+    """A drill with the values of its variables. `texts` has the files that options of faults name, by path."""
 
     value: Drill
     content: bytes

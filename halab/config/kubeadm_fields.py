@@ -11,7 +11,7 @@ from halab.config.leader_roles import LEASED_ROLES
 STATIC_PODS = ("etcd", "kube-apiserver", *(role.lease for role in LEASED_ROLES))
 
 _PATCHES = "write the folder as `kubeadm: {patches: DIR}`"
-_IMAGES = "machines pull no images, and have only those of the bundle"
+_IMAGES = "machines pull no images, and have only the images of the bundle"
 _ADDRESS = "it is the machine's address on the lab's network"
 _TOKENS = "halab makes tokens, keys and addresses for every join"
 _DRY_RUN = "kubeadm would create nothing"
@@ -96,7 +96,7 @@ REFUSED: Mapping[tuple[str, ...], str] = {
             ),
         )
     },
-    ("kubelet", "cgroupDriver"): "it must be that of the machine's containerd",
+    ("kubelet", "cgroupDriver"): "it must be the cgroup driver of the machine's containerd",
     ("kubelet", "containerRuntimeEndpoint"): "it is the socket of the machine's containerd",
     ("kubelet", "staticPodPath"): "kubeadm and halab write manifests to /etc/kubernetes/manifests",
     ("kubelet", "rotateCertificates"): "kubeadm sets it to true, whatever is written here",

@@ -64,7 +64,7 @@ def resized(written: LabFile, size: LabSize) -> LabFile:
 
 
 def problems(written: LabFile, size: LabSize) -> Iterator[str]:
-    """Why a valid lab file cannot have this size: for example, one of its addresses is that of a new machine."""
+    """Why a valid lab file cannot have this size: for example, one of its addresses is the address of a new machine."""
     for path, what in lab_rules.problems(resized(written, size)):
         # settings of machines that leave stay in the file: the lab may grow again
         if path[:1] != ("machines",) or len(path) > 2:

@@ -32,7 +32,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Variant:
-    """One lab: its name, which is also that of its folder, its settings as people write them, and its lab file."""
+    """One lab: its name, which is also the name of its folder, its settings as people write them, and its lab file."""
 
     name: str
     settings: str

@@ -71,7 +71,7 @@ def loads(text: str, name: str, model: type[M]) -> M:
 
 
 def read(path: Path, model: type[M], *, change: Change = lambda source: source.value) -> Written[M]:
-    """Like `load`, with the lines. `change` returns the value to validate in place of that of the parsed file."""
+    """Like `load`, with the lines. `change` returns the value to validate in place of the parsed value."""
     content = content_of(path)
     return _validated(content, _text(content, path), str(path), model, change)
 

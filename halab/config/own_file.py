@@ -38,7 +38,7 @@ def read(path: Path, limit_bytes: int = files.WRITTEN_BYTES) -> OwnFile:
 
 @contextmanager
 def named_by(lab_file: Path, content: bytes, where: yaml_source.Path) -> Iterator[None]:
-    """Turn an error about a file that a lab file names into BadFile: without a line, it gets that of the lab file.
+    """Turn an error about a file that a lab file names into BadFile: without a line, it gets the line in the lab file.
 
     `content` is the content of the lab file, and `where` the path of the setting in it.
     """

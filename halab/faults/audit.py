@@ -129,7 +129,7 @@ for pod in {" ".join(pods)}; do [ -e {MANIFESTS}/$pod.yaml ] || echo "missing {M
 
 
 def _balancer(site: Site, machine: Machine) -> str:
-    """Compare its configuration with that of the lab."""
+    """Compare its configuration with the configuration of the lab."""
     configuration = balancer.configuration(site.lab)
     digest = hashlib.sha256(configuration.text.encode()).hexdigest()
     return f"""

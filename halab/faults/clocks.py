@@ -53,7 +53,7 @@ def _shift(site: Site, entry: Entry) -> str:
 
 
 def _set_right(site: Site, entry: Entry) -> None:
-    """Set the clock by that of the host, and repair what was created at the wrong time."""
+    """Set the clock to the host's time, and repair what was created at the wrong time."""
     _require_own_clock(site, entry)
     site.guests.run(
         entry.machine,

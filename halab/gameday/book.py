@@ -119,7 +119,7 @@ def _book(work: Work) -> Path:
 
 
 def _user() -> str:
-    """The user's name; with sudo, that of the user who called it."""
+    """The user's name; with sudo, the name of the user who called it."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):

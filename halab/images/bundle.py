@@ -32,7 +32,7 @@ MAKERS: Mapping[BundleSource, BundleMaker] = {
 
 
 def space_bytes(source: BundleSource) -> int:
-    """The disk space that it takes to make a bundle; for `auto` that of the source that takes most."""
+    """The disk space that it takes to make a bundle; for `auto`, the space of the source that takes most."""
     return max(maker.space_bytes() for name, maker in MAKERS.items() if source in (name, BundleSource.AUTO))
 
 

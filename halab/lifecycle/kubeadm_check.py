@@ -74,7 +74,7 @@ def _problem(lab_dir: LabDir, errors: str) -> Problem:
 
 
 def _paths(source: YamlSource, setting: str, text: str) -> list[yaml_source.Path]:
-    """The paths in the file that a message names. Between the names of fields are those of Go's types."""
+    """The paths in the file that a message names. The names of Go's types are between the names of fields."""
     start: yaml_source.Path = ("kubeadm", setting)
     if start not in source.lines:
         return []

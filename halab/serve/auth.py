@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Any other host name is refused, such as one that another site points at this host. The port may be that of a tunnel.
+# Any other host name is refused, such as one that another site points at this host. The port may be the port of a
+# tunnel.
 HOSTS = ("127.0.0.1", "localhost")
 TOKEN = "token"
 _HEADERS = {

@@ -39,7 +39,7 @@ def make_volumes(client: DockerClient, machine: Machine, labels: Labels) -> None
 
 
 def remove_volumes(client: DockerClient, labels: Labels, *, saved: bool) -> list[str]:
-    """Remove the volumes that carry these labels, those of snapshots only if `saved`. Return their names."""
+    """Remove the volumes that carry these labels, and volumes of snapshots only if `saved`. Return their names."""
     removed = []
     _end_copies(client, labels, labels.get(MACHINE_LABEL))
     for volume in client.volumes.list(filters=labelled.filters(labels)):
@@ -129,7 +129,7 @@ def delete(client: DockerClient, lab: str, work: Work, snapshot: str | None = No
 
 
 def _copy(client: DockerClient, image: str, labels: Labels, source: str, target: str) -> None:
-    """Replace a volume's content by that of another one, with owners, modes and times."""
+    """Replace a volume's content by the content of another one, with owners, modes and times."""
     own = {label: value for label, value in labels.items() if label in (LABEL, WORK_LABEL, HOST_LABEL)}
     client.containers.run(
         image,

@@ -34,9 +34,9 @@ class Scaled:
     labs may be made from it. Like `auto`, the size is a decision about the lab that exists: it lasts as long as the
     allocation, all commands see it, and after `down` the next lab has the size of the file again.
 
-    `size` is that of the machines that exist, with those that join or leave now. `written` is the size that the file
-    had at the last scale: if the file changes later, halab cannot know which of both sizes is meant. `target` is the
-    size that an incomplete scale goes to.
+    `size` is the size with the machines that exist, and with those that join or leave now. `written` is the size that
+    the file had at the last scale: if the file changes later, halab cannot know which of both sizes is meant. `target`
+    is the size that an incomplete scale goes to.
     """
 
     size: LabSize

@@ -187,7 +187,7 @@ def test_load_balancers_on_nodes_have_the_settings_of_haproxy() -> None:
         ("fall: 3", "fall: a DNS server does not check API servers: remove this setting"),
         ("algorithm: leastconn", "algorithm: a DNS server is no proxy, clients connect to the API servers"),
         ("connect_timeout: 5s", "connect_timeout: a DNS server is no proxy"),
-        ("port: 7443", "port: a DNS record has no port, clients reach that of the API servers, 6443"),
+        ("port: 7443", "port: a DNS record has no port, clients use the port of the API servers, 6443"),
         ("ttl: 500ms", "ttl: should be a time in whole seconds, such as 0s, 30s or 5m, not 500ms"),
         ("ttl: 30", "ttl: should be a time in whole seconds"),
     ],
