@@ -24,7 +24,13 @@ from halab.scenario.verdict.result import PromiseOutcome, Result
 
 
 def script_of(run: RunFolder) -> Script:
-    """The scenario of a recorded run with its files, as they were read for the run."""
+    """The scenario of a recorded run with its files, as they were read for the run. BadUsage for a game day."""
+    meta = run.read_meta()
+    if meta.is_game_day:
+        raise BadUsage(
+            "the run is a game day, which needs a team",
+            hint=f"play it on a lab of your own: `halab gameday {run.path / 'game-day.yml'} --seed {meta.seed}`",
+        )
     written = loading.read(run.scenario, Scenario)
     root = run.check_files
     check_files = {
@@ -33,7 +39,7 @@ def script_of(run: RunFolder) -> Script:
         if path.is_file()
     }
     return Script(
-        name=run.read_meta().scenario,
+        name=meta.scenario,
         path=run.scenario,
         scenario=written.value,
         content=written.content,

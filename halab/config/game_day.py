@@ -90,7 +90,7 @@ class GameDay(Model):
         ]
         return {
             "title": self.title,
-            "teaches": self.about.strip() or self.title,
+            "teaches": self.about.strip() or "Several breaks, while a team works on the lab.",
             "needs": self.needs.model_dump(mode="json", exclude_defaults=True),
             "steps": [
                 {"inject": "nothing", "name": WHOLE, "on": "cp1"},

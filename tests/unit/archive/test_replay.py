@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def test_the_scenario_is_that_of_the_run(run: RunFolder) -> None:
     assert script.check_files == {
         "test_control_plane.py": b"# test_control_plane.py\n", "conftest.py": b"# conftest.py\n",
     }  # fmt: skip
+
+
+def test_a_game_day_is_refused_with_the_command_that_plays_it(run: RunFolder) -> None:
+    meta = json.loads(run.meta.read_text())
+    run.meta.write_text(json.dumps({**meta, "is_game_day": True, "seed": 7}))
+    with pytest.raises(BadUsage, match="is a game day") as refused:
+        replay.script_of(run)
+    assert (refused.value.hint or "").endswith("game-day.yml --seed 7`")
 
 
 def test_files_of_options_are_those_of_the_run(run: RunFolder) -> None:
