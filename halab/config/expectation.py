@@ -25,6 +25,7 @@ _NODES = frozenset({TargetKind.CONTROL_PLANE, TargetKind.WORKER})
 _WITH_KUBELET = frozenset({*_NODES, TargetKind.ETCD})
 _MEMBERS = FaultTarget.MEMBER.kinds
 _BALANCER = frozenset({TargetKind.BALANCER})
+_WORKER = frozenset({TargetKind.WORKER})
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class FactName(StrEnum):
     # Every write increments the revision, and the sampler writes all the time. No lab makes this many in a day.
     ETCD_REVISION = "etcd-revision", FactTraits(_MEMBERS, is_a_number=True, grows_by_itself=10_000_000)
 
-    # the control plane whose API server the kubelet of a node is connected to
-    BACKEND_OF = "backend-of", FactTraits(_NODES, only_if_named=True)
+    # The control plane whose API server the kubelet of a worker is connected to. That of a control plane asks its own.
+    BACKEND_OF = "backend-of", FactTraits(_WORKER, only_if_named=True)
 
     DNS_RECORD = "dns-record", FactTraits(values=frozenset({"listed", "absent"}), good_value="listed")
     VIP_HOLDER = "vip-holder", FactTraits(kinds=None, needs_an_address=True)
@@ -249,8 +250,8 @@ class ProbeExpectation(_Expectation):
         return self.probe.is_of_etcd
 
     def kinds_in(self, topology: Topology) -> frozenset[TargetKind]:
-        if self.probe.is_of_nodes:
-            return _NODES
+        if self.probe.is_of_workers:
+            return _WORKER
         return frozenset({member_kind(topology)}) if self.is_of_etcd else _CONTROL_PLANE
 
     @property

@@ -51,11 +51,8 @@ class ExpectationRules:
         probe = expectation.probe
         if probe.is_direct and expectation.target is None:
             asked = FaultTarget.MEMBER if probe.is_of_etcd else FaultTarget.CONTROL_PLANE
-            asked = FaultTarget.NODE if probe.is_of_nodes else asked
-            yield (
-                (*self.path, "probe"),
-                f"{probe} needs `on`: {asked}, a fault or others",
-            )
+            whom = "a worker" if probe.is_of_workers else f"{asked}, a fault or others"
+            yield (*self.path, "probe"), f"{probe} needs `on`: {whom}"
         if not probe.is_direct and expectation.target is not None:
             yield (*self.path, "on"), f"{probe} asks the load balancer: leave `on` out"
 
@@ -127,8 +124,8 @@ class ExpectationRules:
 
     def _target(self, expectation: Expectation, target: str) -> Iterator[str]:
         is_probe = isinstance(expectation, ProbeExpectation)
-        of_nodes = isinstance(expectation, ProbeExpectation) and expectation.probe.is_of_nodes
-        kinds = FaultTarget.NODE.kinds if of_nodes else _DIRECT
+        of_workers = isinstance(expectation, ProbeExpectation) and expectation.probe.is_of_workers
+        kinds = frozenset({TargetKind.WORKER}) if of_workers else _DIRECT
         if target == OTHERS:
             yield from self._others(expectation)
             return

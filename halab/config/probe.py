@@ -74,8 +74,8 @@ class ProbeName(StrEnum):
         return self.endswith("-direct") or self.question in asked
 
     @property
-    def is_of_nodes(self) -> bool:
-        """True for a probe that every node asks; other probes of machines are about control planes or members."""
+    def is_of_workers(self) -> bool:
+        """True for a probe that every worker asks; other probes of machines are about control planes or members."""
         return self.question is Question.FROM_NODE
 
     @property

@@ -81,8 +81,8 @@ _KINDS_AT = {
 }
 
 _MACHINE = re.compile(rf"(?P<kind>{'|'.join(Role)})(?P<number>[1-9]\d?)", re.ASCII)
-# The control plane whose API server the kubelet of a node is connected to: `backend-of w1`.
-_BACKEND_OF = re.compile(rf"backend-of (?P<node>({Role.CONTROL_PLANE}|{Role.WORKER})[1-9]\d?)", re.ASCII)
+# The control plane whose API server the kubelet of a worker is connected to: `backend-of w1`.
+_BACKEND_OF = re.compile(rf"backend-of (?P<node>{Role.WORKER}[1-9]\d?)", re.ASCII)
 _KINDS = {
     Role.CONTROL_PLANE: TargetKind.CONTROL_PLANE,
     Role.WORKER: TargetKind.WORKER,

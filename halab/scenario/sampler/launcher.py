@@ -72,6 +72,7 @@ class SamplerConfig:
     ssh_config: str = ""
     members: dict[str, str] = field(default_factory=dict)
     machines: list[str] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
     address_machines: list[str] = field(default_factory=list)
     virtual_address: str | None = None
     api_addresses: list[str] = field(default_factory=list)
@@ -136,6 +137,7 @@ def sampler_config(
         tunnel=tunnel,
         ssh_config=str(ssh_config),
         machines=[machine.name for machine in lab.machines],
+        workers=[machine.name for machine in lab.workers],
         address_machines=[machine.name for machine in lab.address_machines],
         virtual_address=str(lab.virtual_address) if lab.virtual_address else None,
         api_addresses=[str(address) for address in lab.api_addresses] if lab.has_several_addresses else [],

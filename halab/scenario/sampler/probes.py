@@ -94,13 +94,13 @@ def probes(lab: Lab, extra: Collection[str] = (), options: ProbeOptions = DEFAUL
     from_nodes = [
         _probe(name, machine.name, endpoint, int(port), min(_NODE_HERTZ, most))
         for name in wanted
-        if name.is_of_nodes
-        for machine in lab.nodes
+        if name.is_of_workers
+        for machine in lab.workers
     ]
     direct = [
         _probe(name, machine.name, machine.address, _port(name), min(RATE_DIRECT_HERTZ, most))
         for name in wanted
-        if name.is_direct and not name.is_of_nodes
+        if name.is_direct and not name.is_of_workers
         for machine in (lab.members if name.is_of_etcd else lab.control_planes)
     ]
     return [

@@ -274,7 +274,7 @@ class SamplerProcess:
         if FactName.ETCD_MEMBERS in config.named_states:
             yield VoterCount(FactName.ETCD_MEMBERS, members, config.origin, limit)
         if FactName.BACKEND_OF in config.named_states:
-            for node in config.nodes:
+            for node in config.workers:
                 yield NodeChoice(node, self._shell(node), config.control_planes, config.origin, limit)
         memories = [fact for fact in MEMORY_FACTS if fact in config.named_states]
         units = [name for name in config.named_states if fact_of(name) is FactName.UNIT_STATE]

@@ -217,7 +217,7 @@ def test_every_box_has_a_recipe_that_can_be_read() -> None:
 
 def test_a_box_starts_no_load_balancer_before_it_has_its_configuration() -> None:
     for name in box.names():
-        missing = {f"{kind}.service" for kind in Balancer if kind.has_machines} - set(
+        missing = {f"{kind.service}.service" for kind in Balancer if kind.has_machines} - set(
             box.recipe(name).disable
         )
         assert not missing, f"add to disable in boxes/{name}.yml: {', '.join(sorted(missing))}"

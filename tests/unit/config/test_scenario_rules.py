@@ -904,12 +904,12 @@ ON_NODES = {"{control_planes: 3}": "{control_planes: 3, workers: 1, load_balance
         ("expect: {fact: backend-of, changed: within 5s}", "backend-of needs `on`"),
         ("expect: {fact: backend, on: cp1, value: down, reached: within 5s}", "only haproxy reports its backends"),
         ("{inject: hold-static-pod, name: b, on: backend-of w1, with: {pod: etcd}}", None),
-        ("{inject: hold-static-pod, name: b, on: backend-of cp3, with: {pod: etcd}}", None),
+        ("{inject: nothing, name: b, on: backend-of cp3}", "no such target: backend-of cp3"),
         ("{inject: edit-balancer, name: b, on: w1, with: {check: tcp}}", None),
         ("{inject: nothing, name: b, on: backend-of w2}", "write `needs: {workers: 2}`: w2"),
         ("{inject: nothing, name: b, on: backend-of lb1}", "no such target: backend-of lb1"),
         ("expect: {probe: ready-from-node, on: w1, ok: within 5s}", None),
-        ("expect: {probe: ready-from-node, ok: within 5s}", "ready-from-node needs `on`: a node"),
+        ("expect: {probe: ready-from-node, ok: within 5s}", "ready-from-node needs `on`: a worker"),
         ("expect: {probe: ready-direct, on: w1, ok: within 5s}", "no such machine or fault: w1"),
     ],
 )  # fmt: skip
@@ -925,23 +925,25 @@ def test_nodes_with_load_balancers_of_their_own_choose_an_api_server(
     ("words", "said"),
     [
         (
-            "expect: {fact: backend-of, on: cp1, changed: within 5s}",
+            "expect: {fact: backend-of, on: w1, changed: within 5s}",
             "backend-of needs nodes that choose an API server: add `when: {load_balancer: local}`",
         ),
         (
-            "{inject: nothing, name: b, on: backend-of cp1}",
-            "not every lab has nodes that choose an API server; write `needs: {load_balancer: local}`: backend-of cp1",
+            "{inject: nothing, name: b, on: backend-of w1}",
+            "not every lab has nodes that choose an API server; write `needs: {load_balancer: local}`: backend-of w1",
         ),
     ],
 )
 def test_elsewhere_nodes_choose_nothing(words: str, said: str, tmp_path: Path) -> None:
-    (found,) = changed({WAIT: f"  - {words}\n{WAIT}"}, tmp_path)
+    workers = {"{control_planes: 3}": "{control_planes: 3, workers: 1}"}
+    (found,) = changed({WAIT: f"  - {words}\n{WAIT}", **workers}, tmp_path)
     assert said in found
 
 
 def test_a_step_for_such_labs_alone_may_ask_for_the_choice(tmp_path: Path) -> None:
-    step = "expect: {fact: backend-of, on: cp1, changed: within 5s}\n    when: {load_balancer: local}"
-    assert changed({WAIT: f"  - {step}\n{WAIT}"}, tmp_path) == []
+    step = "expect: {fact: backend-of, on: w1, changed: within 5s}\n    when: {load_balancer: local}"
+    workers = {"{control_planes: 3}": "{control_planes: 3, workers: 1}"}
+    assert changed({WAIT: f"  - {step}\n{WAIT}", **workers}, tmp_path) == []
 
 
 def test_a_twin_can_change_the_load_balancers_of_all_nodes(tmp_path: Path) -> None:

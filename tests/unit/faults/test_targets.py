@@ -222,8 +222,8 @@ ON_NODES: dict[str, Any] = {"load_balancer": {"kind": "local"}, "workers": 1}
 
 
 def test_the_control_plane_that_a_node_is_connected_to_is_a_target() -> None:
-    guests = FakeGuests({"^w1: .*show sess": "cp3\n", "^cp1: .*show sess": "10.213.7.11:6443\n"})
-    assert resolve("backend-of w1, backend-of cp1", guests, **ON_NODES) == ["cp3", "cp1"]
+    guests = FakeGuests({"^w1: .*show sess": "cp3\n", "^w2: .*show sess": "10.213.7.11:6443\n"})
+    assert resolve("backend-of w1, backend-of w2", guests, **{**ON_NODES, "workers": 2}) == ["cp3", "cp1"]
 
 
 def test_only_a_node_of_the_lab_is_connected_to_one() -> None:

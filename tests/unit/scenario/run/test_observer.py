@@ -138,25 +138,27 @@ def test_all_samples_are_counted_after_an_interrupt_during_reading(
     assert stage.observer.counts() == {"read-via-lb": 5}
 
 
-CHOOSING = SLOW_ETCD.replace("{control_planes: 3}", "{control_planes: 3, load_balancer: local}").replace(
+CHOOSING = SLOW_ETCD.replace(
+    "{control_planes: 3}", "{control_planes: 3, workers: 1, load_balancer: local}"
+).replace(
     "  - heal: dead",
-    "  - expect: {fact: backend-of, on: cp2, changed: within 5s}\n  - heal: dead",
+    "  - expect: {fact: backend-of, on: w1, changed: within 5s}\n  - heal: dead",
 )
 
 
 def test_the_choice_of_a_node_is_known_before_the_fault(tmp_path: Path) -> None:
-    guests, clock = FakeGuests({"^cp2: .*show sess": "cp3", "pgrep": "1000"}), FakeClock()
+    guests, clock = FakeGuests({"^w1: .*show sess": "cp3", "pgrep": "1000"}), FakeClock()
     timeline = Timeline(tmp_path / "timeline.jsonl", clock)
     unused: Any = None
-    site = Site(lab_of(load_balancer={"kind": "local"}), guests, clock, unused, unused)
+    site = Site(lab_of(load_balancer={"kind": "local"}, workers=1), guests, clock, unused, unused)
     setting = LabTraits("1.37.2", ProviderKind.DOCKER, Balancer.LOCAL, 3)
     observer = Observer(
         scenario(CHOOSING), setting, site.lab, clock, timeline, RunFolder(tmp_path), Reader(site, timeline), Recorded()
     )  # fmt: skip
     observer.read_before({})
     recorded = [read for _, read in events.select(timeline.records, events.Fact)]
-    assert events.Fact("backend-of", "cp2", "cp3") in recorded
+    assert events.Fact("backend-of", "w1", "cp3") in recorded
     # a kubelet that is connected to none has no value
-    guests.answers["^cp2: .*show sess"] = ""
+    guests.answers["^w1: .*show sess"] = ""
     observer.read_before({})
     assert len(events.select(timeline.records, events.Fact)) == 2 * (len(recorded) - 1) + 1
