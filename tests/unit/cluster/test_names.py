@@ -48,7 +48,7 @@ def scripted(*answers: Answer | Unreachable) -> Scripted:
     return Scripted("10.213.7.10", NAME, None, list(answers))
 
 
-def answer_to(wire: bytes, addresses: tuple[str, ...], rcode: int = dns.rcode.NOERROR) -> bytes:
+def answer_to(wire: bytes, addresses: tuple[str, ...], rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> bytes:
     response = dns.message.make_response(dns.message.from_wire(wire))
     response.set_rcode(rcode)
     if addresses:
@@ -57,7 +57,7 @@ def answer_to(wire: bytes, addresses: tuple[str, ...], rcode: int = dns.rcode.NO
 
 
 @contextmanager
-def dns_server(*addresses: str, rcode: int = dns.rcode.NOERROR) -> Iterator[int]:
+def dns_server(*addresses: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[int]:
     """A DNS server on the loopback; the port."""
 
     class Handler(socketserver.BaseRequestHandler):
@@ -272,7 +272,8 @@ class Accepting:
 
 def test_a_synchronous_client_tries_the_addresses_in_their_order() -> None:
     connect = Accepting("3")
-    assert names._first_that_accepts(("1", "2", "3"), 30, connect) == "3"
+    accepted: object = names._first_that_accepts(("1", "2", "3"), 30, connect)
+    assert accepted == "3"
     assert [host for host, _ in connect.tried] == ["1", "2", "3"]
     assert connect.tried[0][1] == pytest.approx(10, abs=0.1)
     with pytest.raises(httpcore.ConnectError, match="^1 refused$"):
