@@ -116,10 +116,9 @@ def _accepting(lab_dir: LabDir, lab: Lab) -> str | None:
         return None
     remote_tunnel = tunnel_of(lab_dir)
     there = remote_tunnel.socket if remote_tunnel else None
-    order = names.order(lab, there)
-    assert order is not None
+    server = names.name_server(lab, there)
     try:
-        addresses = order()
+        addresses = server.addresses() if server else [str(address) for address in lab.api_addresses]
     except Unreachable:
         return None
     return names.accepting_address(addresses, lab.load_balancer.port, _ACCEPT_SECONDS, there)

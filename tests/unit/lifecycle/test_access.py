@@ -9,6 +9,8 @@ import pytest
 from support.fakes import brought_up, lab_of
 
 from halab.cluster import names
+from halab.cluster.names import Answer, NameServer
+from halab.errors import Unreachable
 from halab.lifecycle import access
 from halab.lifecycle.lab import LabDir, open_file
 
@@ -59,4 +61,23 @@ def test_a_later_client_may_get_another_one(lab_dir: LabDir, monkeypatch: pytest
 def test_one_address_stays(lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "existing", lambda lab_dir: lab_of())
     accepting(monkeypatch, "10.213.7.10")
+    assert access.kubeconfig_of_now(lab_dir).read_text() == KUBECONFIG.format(address="10.213.7.11")
+
+
+def test_with_dns_the_addresses_are_those_that_the_name_has_now(
+    lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "existing", lambda lab_dir: lab_of(load_balancer={"kind": "dns"}))
+    monkeypatch.setattr(NameServer, "look_up", lambda self: Answer(("10.213.7.13",), 30))
+    accepting(monkeypatch, "10.213.7.11", "10.213.7.13")
+    assert access.kubeconfig_of_now(lab_dir).read_text() == KUBECONFIG.format(address="10.213.7.13")
+
+
+def test_without_a_dns_server_the_kubeconfig_stays(lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(self: NameServer) -> Answer:
+        raise Unreachable("no answer from the DNS server")
+
+    monkeypatch.setattr(access, "existing", lambda lab_dir: lab_of(load_balancer={"kind": "dns"}))
+    monkeypatch.setattr(NameServer, "look_up", silent)
+    accepting(monkeypatch, "10.213.7.12")
     assert access.kubeconfig_of_now(lab_dir).read_text() == KUBECONFIG.format(address="10.213.7.11")
