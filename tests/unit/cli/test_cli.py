@@ -409,7 +409,12 @@ def test_a_signal_ends_halab_and_its_child_processes(
 ) -> None:
     lab_file(folder)
     (folder / "bin" / "ip").write_text(f"#!/bin/sh\necho $$ >{folder}/pid\nexec sleep 1000\n")
-    child = run_halab("render")
+    # below nohup, this process ignores SIGHUP, and a child would inherit that
+    inherited = signal.signal(number, signal.SIG_DFL)
+    try:
+        child = run_halab("render")
+    finally:
+        signal.signal(number, inherited)
     deadline = time.monotonic() + 60
     while not ((folder / "pid").exists() and (folder / "pid").read_text().endswith("\n")):
         assert time.monotonic() < deadline
