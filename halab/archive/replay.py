@@ -29,7 +29,7 @@ def script_of(run: RunFolder) -> Script:
     if meta.is_game_day:
         raise BadUsage(
             "the run is a game day, which needs a team",
-            hint=f"play it on a lab of your own: `halab gameday {run.path / 'game-day.yml'} --seed {meta.seed}`",
+            hint=f"play it on a lab of your own: `halab gameday {run.game_day} --seed {meta.seed}`",
         )
     written = loading.read(run.scenario, Scenario)
     root = run.check_files

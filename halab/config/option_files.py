@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from halab.config import loading
@@ -19,9 +19,14 @@ def read(
     scenario: Scenario, faults: Mapping[str, FaultSpec], folder: Path
 ) -> tuple[dict[str, str], list[Finding]]:
     """The text of every file that an option names, by its path as written, and the files that cannot be read."""
+    return read_all(named(scenario, faults), folder)
+
+
+def read_all(paths: Iterable[tuple[Where, str]], folder: Path) -> tuple[dict[str, str], list[Finding]]:
+    """The same, for paths with the places where they are written."""
     texts: dict[str, str] = {}
     problems: list[Finding] = []
-    for where, path in named(scenario, faults):
+    for where, path in paths:
         try:
             texts[path] = loading.text_of(folder / path)
         except HalabError as error:
@@ -48,12 +53,19 @@ def named(scenario: Scenario, faults: Mapping[str, FaultSpec]) -> Iterator[tuple
         ),
     ]
     for where, fault, given in written:
-        if fault in faults:
-            for name, path in _paths(faults[fault], given):
-                yield (*where, "with", name), path
+        yield from named_by(where, fault, given, faults)
     if EDIT_BALANCER in faults:
         for name, path in _paths(faults[EDIT_BALANCER], twin.settings):
             yield ("twin", "set", "load_balancer", name), path
+
+
+def named_by(
+    where: Where, fault: str, given: Mapping[str, str], faults: Mapping[str, FaultSpec]
+) -> Iterator[tuple[Where, str]]:
+    """The same for the options of the step at `where`; nothing if there is no such fault."""
+    if fault in faults:
+        for name, path in _paths(faults[fault], given):
+            yield (*where, "with", name), path
 
 
 def _paths(fault: FaultSpec, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab.config import loading, yaml_text
+from halab.config import loading, option_files, yaml_text
 from halab.config.fault_facts import NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
-from halab.config.fault_spec import is_path, with_texts
+from halab.config.fault_spec import with_texts
 from halab.config.game_day import WHOLE, Break, GameDay
 from halab.config.quantities import format_duration
 from halab.config.scenario import Scenario
@@ -20,9 +20,6 @@ from halab.faults.catalogue import FAULTS
 from halab.gameday.plan import Plan, PlannedBreak, PlannedInject
 from halab.scenario.run import library
 from halab.scenario.run.library import Script
-
-# The usual name of its copy in the folder of the run.
-COPY = "game-day.yml"
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,10 @@ def find(path: Path, seed: int) -> GameDayScript:
     written = loading.read(path, GameDay)
     day = written.value
     scenarios, unreadable = _scenarios(day, path.parent)
-    texts = dict(_texts(day, path.parent))
+    texts, without_text = option_files.read_all(_option_files(day), path.parent)
     problems = [
-        written.problem(where, what) for where, what in [*unreadable, *_findings(day, scenarios, texts)]
+        written.problem(where, what)
+        for where, what in [*unreadable, *_findings(day, scenarios, texts), *without_text]
     ]
     if problems:
         raise BadFile(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
@@ -68,16 +66,13 @@ def _scenarios(day: GameDay, folder: Path) -> tuple[dict[str, Script], list[Find
     return found, problems
 
 
-def _texts(day: GameDay, folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the files that options of faults name, by path as written, with their texts. Missing ones are left out."""
-    for each in day.breaks:
-        for step in each.steps or ():
-            if not isinstance(step, Inject) or step.fault not in FAULTS:
-                continue
-            for name, value in step.arguments.items():
-                option = FAULTS[step.fault].options.get(name)
-                if option and option.is_text and is_path(value) and (folder / value).is_file():
-                    yield value, loading.text_of(folder / value)
+def _option_files(day: GameDay) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield where options of faults name files, and the paths of these files."""
+    for index, each in enumerate(day.breaks):
+        for number, step in enumerate(each.steps or ()):
+            if isinstance(step, Inject):
+                where = ("breaks", index, "steps", number)
+                yield from option_files.named_by(where, step.fault, step.arguments, FAULTS)
 
 
 def _findings(day: GameDay, scenarios: Mapping[str, Script], texts: Mapping[str, str]) -> Iterator[Finding]:
@@ -98,7 +93,7 @@ def _findings(day: GameDay, scenarios: Mapping[str, Script], texts: Mapping[str,
         path = ("breaks", index)
         yield from ((path, what) for what in _form(day, each))
         if each.steps is not None:
-            yield from _steps((*path, "steps"), each.steps, known, texts)
+            yield from _steps((*path, "steps"), each.steps, known)
         elif each.scenario in scenarios and not _faults(each, scenarios):
             yield (*path, "scenario"), f"has no step inject before its first heal: {each.scenario}"
         for step in _faults(each, scenarios):
@@ -129,9 +124,7 @@ def _form(day: GameDay, each: Break) -> Iterator[str]:
         yield f"begins when the game day is over, after {format_duration(day.lasts)}"
 
 
-def _steps(
-    path: tuple[str | int, ...], steps: Sequence[AnyStep], known: KnownFaults, texts: Mapping[str, str]
-) -> Iterator[Finding]:
+def _steps(path: tuple[str | int, ...], steps: Sequence[AnyStep], known: KnownFaults) -> Iterator[Finding]:
     if not any(isinstance(step, Inject) for step in steps):
         yield path, "no step injects a fault"
     for index, step in enumerate(steps):
@@ -140,16 +133,8 @@ def _steps(
             # the same name in another break is reported with its entry
             known.injected.pop(step.name, None)
             yield from known.inject(where, index, step)
-            yield from _unreadable(where, step, texts)
         elif not isinstance(step, Wait):
             yield where, "a break has only the steps inject and wait: `heal_after` says when it is healed"
-
-
-def _unreadable(where: tuple[str | int, ...], step: Inject, texts: Mapping[str, str]) -> Iterator[Finding]:
-    for name, value in step.arguments.items():
-        option = FAULTS[step.fault].options.get(name) if step.fault in FAULTS else None
-        if option and option.is_text and is_path(value) and value not in texts:
-            yield (*where, "with", name), f"no such file: {value}"
 
 
 def _faults(each: Break, scenarios: Mapping[str, Script]) -> list[Inject]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from halab.errors import afterwards
-from halab.gameday import book, library
+from halab.gameday import book
 from halab.gameday.library import GameDayScript
 from halab.gameday.run import GameDayRun
 from halab.lifecycle.lab import LabDir
@@ -40,7 +40,7 @@ def play(
 
     with opened(lab_dir, progress, seed=seed, doing=_DOING) as session, book.opened(lab_dir.work) as reader:
         folder = session.prepare(found.script)
-        (folder.path / library.COPY).write_bytes(found.content)
+        folder.game_day.write_bytes(found.content)
         progress.say(f"the record is in {folder.path}")
         with afterwards(judge), afterwards(session.heal):
             run = partial(GameDayRun, day=found.day, plan=found.plan, book=reader)

@@ -145,6 +145,11 @@ class RunFolder:
         return self.path / "scenario.yml"
 
     @property
+    def game_day(self) -> Path:
+        """The file of the game day that was played; there is none for a scenario."""
+        return self.path / "game-day.yml"
+
+    @property
     def lab(self) -> Path:
         return self.path / "lab.yml"
 

@@ -130,11 +130,18 @@ stop: {outage: {ready-direct: 10s, write-via-lb: 10m}}
         "day.yml:17: breaks[4].steps: no step injects a fault",
         "day.yml:18: breaks[5]: game-day is reserved: choose another name",
         "day.yml:19: breaks[6]: needs exactly one of at or between",
-        "day.yml:19: breaks[6].steps[1].with.script: no such file: ./none.sh",
-        "day.yml:19: breaks[6].steps[1].with.undo: no such file: ./none.sh",
+        f"day.yml:19: breaks[6].steps[1].with.script: no such file: {tmp_path}/none.sh",
+        f"day.yml:19: breaks[6].steps[1].with.undo: no such file: {tmp_path}/none.sh",
         "day.yml:20: stop.outage.ready-direct: asks single machines: name a probe of the load balancer",
         "day.yml:20: stop.outage.write-via-lb: no outage can be longer than the game day: choose a bound below `lasts`",
     ]
+
+
+def test_a_file_that_is_no_text_is_reported_with_the_other_problems(tmp_path: Path) -> None:
+    (tmp_path / "binary.sh").write_bytes(b"\xff\xfe")
+    unread, draw = problems(tmp_path, TEXT.replace("./break.sh", "./binary.sh") + "draw: 9\n")
+    assert unread.startswith("day.yml:13: breaks[2].steps[3].with.script: ")
+    assert draw == "day.yml:16: draw: is more than the number of breaks: 2"
 
 
 def test_two_breaks_with_faults_of_the_same_name_are_refused(tmp_path: Path) -> None:
