@@ -78,7 +78,7 @@ class ExpectationRules:
                 (*self.path, "fact"),
                 f"{fact} needs nodes that choose an API server: add `when: {{load_balancer: {choosing_nodes()}}}`",
             )
-        if fact is FactName.DNS_RECORD and Balancer.DNS not in self._kinds():
+        if fact is FactName.DNS_RECORD and not any(kind.has_dns for kind in self._kinds()):
             yield (
                 (*self.path, "fact"),
                 f"{fact} needs a lab with DNS: write `needs: {{load_balancer: {Balancer.DNS}}}`",

@@ -7,7 +7,6 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config.applied import Cni, Setup
 from halab.config.lab import AUTO, LabFile, OneMachine, Size
-from halab.config.load_balancer import Balancer
 from halab.config.loading import nearest
 from halab.config.roles import FIRST_VIRTUAL, Role, last_byte, machine_names
 from halab.config.yaml_source import Path
@@ -150,8 +149,7 @@ def endpoint_name(lab: LabFile) -> str | None:
     With a load balancer on every node, no address would do: the name means the node itself on every node, and the
     control planes everywhere else. With DNS, it means all control planes.
     """
-    kind = lab.load_balancer.kind
-    if lab.endpoint or not (kind.is_on_every_node or kind is Balancer.DNS):
+    if lab.endpoint or not lab.load_balancer.kind.needs_a_name:
         return lab.endpoint
     return f"api.{lab.name.rstrip('-')}.internal"
 

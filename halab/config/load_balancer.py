@@ -54,7 +54,17 @@ class Balancer(StrEnum):
     @property
     def nodes_choose(self) -> bool:
         """Whether every node chooses an API server by itself: which one is a fact of the node."""
-        return self is Balancer.LOCAL
+        return self.is_on_every_node
+
+    @property
+    def has_dns(self) -> bool:
+        """Whether it is a DNS server instead of a load balancer, on a machine of its own."""
+        return self is Balancer.DNS
+
+    @property
+    def needs_a_name(self) -> bool:
+        """Whether clients outside the nodes reach the API by a name with the addresses of all control planes."""
+        return self.is_on_every_node or self.has_dns
 
     @property
     def has_address(self) -> bool:
@@ -69,12 +79,12 @@ class Balancer(StrEnum):
     @property
     def service(self) -> str:
         """The name of its process, and of its systemd unit without `.service`."""
-        return "dnsmasq" if self is Balancer.DNS else str(self.program)
+        return "dnsmasq" if self.has_dns else str(self.program)
 
     @property
     def has_settings(self) -> bool:
         """Whether it is a proxy, with settings that a run can change."""
-        return self in (Balancer.HAPROXY, Balancer.NGINX, Balancer.LOCAL)
+        return self not in (Balancer.KUBE_VIP, Balancer.DNS)
 
     @property
     def checks_backends(self) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from halab import templates
-from halab.config.load_balancer import Balancer
 from halab.config.quantities import format_duration
 from halab.report import changes, game_day, narrative, wording
 from halab.report.drawing import draw
@@ -141,7 +140,7 @@ def _balancer(meta: Meta) -> str:
         return f"{meta.load_balancer.program} on every node, which checks every backend ({meta.load_balancer_check})"
     if not meta.load_balancer.has_machines:
         return f"{kind} on every control plane, which gives the address to one of them"
-    if meta.load_balancer is Balancer.DNS:
+    if meta.load_balancer.has_dns:
         return f"{kind}, a name with the addresses of all API servers, and no load balancer"
     if not meta.load_balancer.checks_backends:
         return f"{kind}, which notices a bad backend only when connections to it fail"

@@ -170,7 +170,7 @@ def from_settings(lab: Lab, wanted: LoadBalancer) -> BalancerFile:
 
 
 def _values(lab: Lab, settings: LoadBalancer) -> Mapping[str, str]:
-    if settings.kind is Balancer.DNS:
+    if settings.kind.has_dns:
         return {"records": dns.RECORDS, "upstream": dns.upstream(lab)}
     if settings.kind is Balancer.NGINX:
         counts = settings.check is not BackendCheck.NONE

@@ -14,7 +14,7 @@ from halab.config.kubeadm import Kubeadm
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import Release
 from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_stock
-from halab.config.load_balancer import NODE_PORT, Balancer, LoadBalancer
+from halab.config.load_balancer import NODE_PORT, LoadBalancer
 from halab.config.own_file import OwnFile
 from halab.config.roles import Role
 
@@ -103,12 +103,12 @@ class Lab:
     @property
     def has_several_addresses(self) -> bool:
         """Whether clients outside the nodes reach the API by a name with the addresses of all control planes."""
-        return self.has_dns or not self.virtual_address and not self.balancers
+        return self.load_balancer.kind.needs_a_name
 
     @property
     def has_dns(self) -> bool:
         """Whether every machine resolves the name of the endpoint at a DNS server, which is `balancer`."""
-        return self.load_balancer.kind is Balancer.DNS
+        return self.load_balancer.kind.has_dns
 
     @property
     def api_address(self) -> IPv4Address:
@@ -124,8 +124,7 @@ class Lab:
 
     def endpoint_addresses(self, machine: Machine) -> tuple[IPv4Address, ...]:
         """What the name of the endpoint means on a machine: a node that has a load balancer asks only that one."""
-        is_served = self.load_balancer.kind.is_on_every_node and machine.is_node
-        return (IPv4Address("127.0.0.1"),) if is_served else self.api_addresses
+        return (IPv4Address("127.0.0.1"),) if self._has_own_balancer(machine) else self.api_addresses
 
     @property
     def address_machines(self) -> tuple[Machine, ...]:
@@ -247,8 +246,11 @@ class Lab:
         raise KeyError(name)
 
     def _port_at(self, machine: Machine) -> int:
-        is_served = self.load_balancer.kind.is_on_every_node and machine.is_node
-        return NODE_PORT if is_served else self.load_balancer.port
+        return NODE_PORT if self._has_own_balancer(machine) else self.load_balancer.port
+
+    def _has_own_balancer(self, machine: Machine) -> bool:
+        """Whether it is a node that has a load balancer of its own."""
+        return self.load_balancer.kind.is_on_every_node and machine.is_node
 
     def _of(self, role: Role) -> tuple[Machine, ...]:
         return tuple(machine for machine in self.machines if machine.role is role)
