@@ -104,9 +104,7 @@ class Api:
         order: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self.tunnel = tunnel
-        backend: httpcore.SyncBackend | None = socks.Backend(tunnel) if tunnel else None
-        if order:
-            backend = names.Backend(order, tunnel)
+        backend = names.Backend(order, tunnel) if order else socks.backend(tunnel)
         self._client = httpx.Client(
             base_url=base_url,
             verify=context,
@@ -115,7 +113,7 @@ class Api:
             headers={"Connection": "close", "User-Agent": "halab"},
             # ignore proxies of the environment: they cannot reach the lab, which is local or behind our own tunnel
             trust_env=False,
-            transport=_Connecting(context, backend) if backend else None,
+            transport=_Connecting(context, backend) if order or tunnel else None,
         )
 
     def __enter__(self) -> Self:

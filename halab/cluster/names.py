@@ -145,11 +145,9 @@ def order(lab: Lab, tunnel: str | None = None) -> Callable[[], Sequence[str]] | 
     """
     if server := name_server(lab, tunnel):
         return server.addresses
-    return (
-        Listed([str(address) for address in lab.api_addresses]).rotated
-        if lab.has_several_addresses
-        else None
-    )
+    if lab.has_several_addresses:
+        return Listed([str(address) for address in lab.api_addresses]).rotated
+    return None
 
 
 class Backend(httpcore.SyncBackend):
@@ -157,7 +155,7 @@ class Backend(httpcore.SyncBackend):
 
     def __init__(self, order: Callable[[], Sequence[str]], tunnel: str | None = None) -> None:
         self._order = order
-        self._connect = socks.Backend(tunnel).connect_tcp if tunnel else super().connect_tcp
+        self._connect = socks.backend(tunnel).connect_tcp
 
     def connect_tcp(
         self,
@@ -174,32 +172,30 @@ class Backend(httpcore.SyncBackend):
             addresses = self._order()
         except Unreachable as error:
             raise httpcore.ConnectError(error.message) from error
-        return _first_that_accepts(addresses, timeout or _DIAL_SECONDS, connect)
+        return _first_that_accepts(addresses, timeout or _DIAL_SECONDS, connect)[1]
 
 
 def accepting_address(
     addresses: Sequence[str], port: int, seconds: float, tunnel: str | None = None
 ) -> str | None:
     """The first address that accepts a connection, for a client that can have only one; None if none does."""
-    accepted: list[str] = []
-    backend = socks.Backend(tunnel) if tunnel else httpcore.SyncBackend()
-
-    def connect(host: str, timeout: float) -> httpcore.NetworkStream:
-        stream = backend.connect_tcp(host, port, timeout)
-        accepted.append(host)
-        return stream
-
     try:
-        _first_that_accepts(addresses, seconds, connect).close()
+        address, stream = _first_that_accepts(
+            addresses, seconds, partial(socks.backend(tunnel).connect_tcp, port=port)
+        )
     except (httpcore.ConnectError, httpcore.ConnectTimeout):
         return None
-    return accepted[0]
+    stream.close()
+    return address
 
 
 def _first_that_accepts(
     addresses: Sequence[str], seconds: float, connect: Callable[..., httpcore.NetworkStream]
-) -> httpcore.NetworkStream:
-    """Try one address after another. If none accepts, raise what the first one said, as Go does."""
+) -> tuple[str, httpcore.NetworkStream]:
+    """The first address that accepts a connection, and the connection. They are tried one after another.
+
+    If none accepts, raise what the first one said, as Go does.
+    """
     deadline = time.monotonic() + seconds
     first: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
     for number, address in enumerate(addresses):
@@ -207,7 +203,7 @@ def _first_that_accepts(
         if left <= 0:
             break
         try:
-            return connect(host=address, timeout=share_of(left, len(addresses) - number))
+            return address, connect(host=address, timeout=share_of(left, len(addresses) - number))
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
             first = first or error
     raise first or httpcore.ConnectTimeout("no time is left")
@@ -218,12 +214,7 @@ def _ask_through(tunnel: str, address: str, question: bytes) -> bytes:
     stream = socks.Backend(tunnel).connect_tcp(address, _DNS_PORT, _LOOK_UP_SECONDS)
     try:
         stream.write(len(question).to_bytes(2, "big") + question, _LOOK_UP_SECONDS)
-        data = b""
-        while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
-            more = stream.read(65537, _LOOK_UP_SECONDS)
-            if not more:
-                raise ConnectionResetError("disconnected")
-            data += more
+        length = int.from_bytes(socks.receive(stream, 2, _LOOK_UP_SECONDS), "big")
+        return socks.receive(stream, length, _LOOK_UP_SECONDS)
     finally:
         stream.close()
-    return data[2:]

@@ -43,7 +43,7 @@ def all_of(guests: Guests, lab: Lab) -> dict[str, str]:
         return None
 
     nodes = [machine.name for machine in lab.nodes] if lab.load_balancer.kind.nodes_choose else []
-    return {node: chosen for node, chosen in on_all(nodes, chosen).items() if chosen}
+    return {node: server for node, server in on_all(nodes, chosen).items() if server}
 
 
 def of(guests: Guests, lab: Lab, node: str) -> str:

@@ -65,9 +65,9 @@ class Backend(httpcore.SyncBackend):
         stream = self.connect_unix_socket(self._proxy, timeout, socket_options)
         try:
             stream.write(_NO_AUTHENTICATION, timeout)
-            _receive(stream, 2, timeout)
+            receive(stream, 2, timeout)
             stream.write(_target(host, port), timeout)
-            if _receive(stream, _REPLY_BYTES, timeout)[1] != 0:
+            if receive(stream, _REPLY_BYTES, timeout)[1] != 0:
                 raise httpcore.ConnectError("refused by the proxy")
         except httpcore.ReadTimeout as error:
             stream.close()
@@ -78,7 +78,13 @@ class Backend(httpcore.SyncBackend):
         return stream
 
 
-def _receive(stream: httpcore.NetworkStream, count: int, timeout: float | None) -> bytes:
+def backend(proxy: str | None) -> httpcore.SyncBackend:
+    """Connects a synchronous client through the proxy; directly if there is none."""
+    return Backend(proxy) if proxy else httpcore.SyncBackend()
+
+
+def receive(stream: httpcore.NetworkStream, count: int, timeout: float | None) -> bytes:
+    """Read this many bytes. Raises ConnectError if the connection ends before."""
     data = b""
     while len(data) < count:
         more = stream.read(count - len(data), timeout)
