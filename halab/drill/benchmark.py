@@ -121,7 +121,7 @@ def benchmark(
                 break
             except HalabError as error:
                 # the lab is not restored, or the drill of somebody else is running
-                if lab_dir.work.attempt.exists():
+                if lab_dir.work.has_drill:
                     raise
                 yield ResponderAttempt(known_name, used, reason=error.message)
                 continue
@@ -184,7 +184,7 @@ def _graded(
 
 
 def _is_current(lab_dir: LabDir, attempt: Attempt) -> bool:
-    return lab_dir.work.attempt.exists() and attempts.load(lab_dir.work).started == attempt.started
+    return lab_dir.work.has_drill and attempts.load(lab_dir.work).started == attempt.started
 
 
 def _is_of(outcome: Outcome, attempt: Attempt) -> bool:

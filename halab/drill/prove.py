@@ -146,7 +146,7 @@ class _Prover:
     def restore(self) -> None:
         work, self.last = self.lab_dir.work, None
         # an attempt that is not of a proof belongs to a learner, who began after somebody had reset the proof
-        if work.attempt.exists() and attempts.load(work).is_proof:
+        if work.has_drill and attempts.load(work).is_proof:
             play.restore(self.lab_dir, self.progress, deps=self.deps)
 
     def _start(self, name: str, seed: int) -> View:

@@ -38,10 +38,6 @@ class Entry:
     text: str = ""
 
 
-def is_on(work: Work) -> bool:
-    return Permit(work.game_day_permit).is_held
-
-
 @contextmanager
 def opened(work: Work) -> Iterator[Reader]:
     """Begin the book of a game day: from now on, others can write into it. The caller holds the lab's lock."""
@@ -63,11 +59,9 @@ def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entr
 
     Raises LabProblem if none is on.
     """
-    if not is_on(work):
+    if not work.has_game_day:
         raise LabProblem("no game day is running in this lab", hint="`halab gameday FILE` begins one")
-    entry = Entry(
-        kind, _line(by or _user()), datetime.now().astimezone().isoformat("T", "seconds"), _line(text)
-    )
+    entry = Entry(kind, _line(by or _user()), _now(), _line(text))
     try:
         # one write to a file that is only appended to: people may write at the same time
         descriptor = os.open(_book(work), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -105,8 +99,11 @@ def _entry(line: bytes) -> Entry:
         return Entry(Kind(values["kind"]), str(values["by"]), str(values["wall"]), str(values["text"]))
     except (ValueError, TypeError, LookupError):
         # somebody wrote into the file by hand: keep what it says
-        now = datetime.now().astimezone().isoformat("T", "seconds")
-        return Entry(Kind.NOTE, "", now, _line(line.decode(errors="replace")))
+        return Entry(Kind.NOTE, "", _now(), _line(line.decode(errors="replace")))
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat("T", "seconds")
 
 
 def _line(text: str) -> str:

@@ -248,7 +248,7 @@ def require_machine(lab: Lab, name: str) -> None:
 
 def require_no_drill(lab_dir: LabDir) -> None:
     """Raise LabProblem if a drill is running."""
-    if lab_dir.work.attempt.exists():
+    if lab_dir.work.has_drill:
         raise LabProblem(
             f"a drill is running in the lab {lab_dir.name}",
             hint="see `halab drill status`; `halab drill reset` ends it and restores the lab",

@@ -14,7 +14,6 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
 from halab.machines.provider import MachineInfo
-from halab.permit import Permit
 from halab.topology.lab import Lab
 
 
@@ -139,8 +138,6 @@ def read_status(lab_dir: LabDir) -> Status:
         with access.api(lab_dir, lab) as api:
             seen = observe(access.guests(lab_dir), api, lab)
         choices = node_choice.all_of(access.guests(lab_dir), lab)
-    drill_is_on = lab_dir.work.attempt.exists()
-    game_day_is_on = Permit(lab_dir.work.game_day_permit).is_held
-    is_secret = drill_is_on or game_day_is_on
-    open_faults = [] if is_secret else Journal(lab_dir.work.journal).open_faults()
-    return Status(lab, machines, seen, tuple(open_faults), drill_is_on, choices, game_day_is_on)
+    work = lab_dir.work
+    open_faults = [] if work.hides_faults else Journal(work.journal).open_faults()
+    return Status(lab, machines, seen, tuple(open_faults), work.has_drill, choices, work.has_game_day)

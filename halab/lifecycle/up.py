@@ -130,7 +130,7 @@ def start(lab_dir: LabDir, progress: Progress) -> Observation:
         require_thawed(machines)
         brought_back = kept_lab.bring_back(lab_dir, machines, progress)
         all_booted = brought_back + boot(lab_dir, machines, progress) == len(lab.machines)
-        if lab_dir.work.attempt.exists():
+        if lab_dir.work.has_drill:
             with access.api(lab_dir, lab) as api:
                 return observe(access.guests(lab_dir), api, lab)
         return _wait_steady(lab_dir, lab, progress, brought_back=brought_back, all_booted=all_booted)

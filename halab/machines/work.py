@@ -13,6 +13,7 @@ from pathlib import Path
 from halab import packages, process, sudo
 from halab.errors import BadUsage, LabProblem
 from halab.files import replace
+from halab.permit import Permit
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,21 @@ class Work:
     def game_day_permit(self) -> Path:
         """Held by the process of a game day for as long as it lasts."""
         return self.game_day / "permit"
+
+    @property
+    def has_drill(self) -> bool:
+        """True from the start of a drill until the lab is restored."""
+        return self.attempt.exists()
+
+    @property
+    def has_game_day(self) -> bool:
+        """True while a game day is running."""
+        return Permit(self.game_day_permit).is_held
+
+    @property
+    def hides_faults(self) -> bool:
+        """True if open faults are a secret: during a drill or a game day."""
+        return self.has_drill or self.has_game_day
 
     def of_vagrant(self, machine: str, provider: str = "libvirt") -> Path:
         """The folder of Vagrant's files about a machine."""

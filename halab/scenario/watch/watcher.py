@@ -21,7 +21,6 @@ from halab.faults.journal import Journal
 from halab.lifecycle import access, providers
 from halab.lifecycle.lab import LabDir
 from halab.machines.power import Power
-from halab.permit import Permit
 from halab.progress import Quiet
 from halab.scenario.record.timeline import SampleReader, StateReader
 from halab.scenario.run import ledger, probe_objects
@@ -92,9 +91,8 @@ def watching(
             live.add_readings(states.new())
             t = time.monotonic() - origin
             live.see_machines(t, powers.states)
-            # the breaks of drills and game days are secrets
-            is_secret = lab_dir.work.attempt.exists() or Permit(lab_dir.work.game_day_permit).is_held
-            live.see_faults(t, [] if is_secret else [str(entry) for entry in journal.open_faults()])
+            open_faults = [] if lab_dir.work.hides_faults else journal.open_faults()
+            live.see_faults(t, [str(entry) for entry in open_faults])
 
         yield refresh
 

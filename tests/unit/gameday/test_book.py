@@ -25,7 +25,7 @@ def test_entries_are_read_once_in_their_order_with_who_and_when(
 ) -> None:
     monkeypatch.setenv("SUDO_USER", "anna")
     with book.opened(work) as reader:
-        assert book.is_on(work)
+        assert work.has_game_day
         assert reader.new() == []
         book.write(work, Kind.NOTE, "cp2 is\nslow")
         book.write(work, Kind.HEAL, by="ben")
@@ -59,6 +59,6 @@ def test_without_a_game_day_nothing_is_written_and_a_new_one_begins_with_an_empt
         book.write(work, Kind.NOTE, "hello")
     with book.opened(work):
         book.write(work, Kind.NOTE, "of the first")
-    assert not book.is_on(work)
+    assert not work.has_game_day
     with book.opened(work) as reader:
         assert reader.new() == []

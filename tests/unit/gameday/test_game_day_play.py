@@ -11,7 +11,7 @@ import pytest
 from support.fakes import Recorded
 from support.stage import result_of
 
-from halab.gameday import book, library
+from halab.gameday import library
 from halab.gameday import play as playing
 from halab.lifecycle.lab import open_file
 from halab.scenario.record.folder import RunFolder
@@ -59,7 +59,7 @@ def test_everything_is_healed_and_judged(
     def opened(lab: Any, progress: Any, *, seed: int, doing: str) -> Iterator[Session]:
         did.append(f"open, seed {seed}")
         yield Session(tmp_path / "run", did, error)
-        assert not book.is_on(lab_dir.work)
+        assert not lab_dir.work.has_game_day
 
     monkeypatch.setattr(playing, "opened", opened)
     monkeypatch.setattr(playing, "render", lambda folder: result_of("day", "pass"))
