@@ -33,6 +33,7 @@ def pack_command(folder: Path, output: Path | None, as_json: bool) -> None:
     """
     from halab.archive import archive
     from halab.errors import BadUsage
+    from halab.printable import counted
     from halab.report.recorded_campaign import is_campaign
     from halab.scenario.record.folder import RunFolder
 
@@ -45,7 +46,7 @@ def pack_command(folder: Path, output: Path | None, as_json: bool) -> None:
         print_json({"file": str(packed.path), "removed": dict(packed.contents.removed)})
         return
     for path, count in packed.contents.removed.items():
-        echo(f"removed {count} secret{'' if count == 1 else 's'} from {path}", err=True)
+        echo(f"removed {counted(count, 'secret')} from {path}", err=True)
     echo(str(packed.path))
 
 
@@ -90,10 +91,10 @@ def replay_command(
         raise click.UsageError("--repeat and --keep need --again")
     run, contents = archive.unpack(file, folder)
     result = render(run)
-    said = _compared(contents.verdict, str(result.verdict))
+    comparison = _compared(contents.verdict, str(result.verdict))
     if not as_json:
         print_result(run, result)
-        echo(said, err=True)
+        echo(comparison, err=True)
     if again:
         return _play_again(run, result, repeat=repeat, keep=keep, as_json=as_json)
     if as_json:
@@ -149,13 +150,13 @@ def _play_again(run: RunFolder, recorded: Result, *, repeat: int, keep: bool, as
 
 
 def _as_recorded(recorded: Result, again: Result) -> str:
-    """`pass` if the verdict is the same as in the archive: so far, an error tells nothing about the lab."""
+    """`pass` if the verdict is the same as in the archive, otherwise `fail`; an error or a skip shows no difference."""
     if again.verdict is recorded.verdict:
         return "pass"
-    return str(again.verdict) if str(again.verdict) in ("error", "skip") else "fail"
+    return str(again.verdict) if again.verdict in ("error", "skip") else "fail"
 
 
 def _in_words(recorded: str, outcome: CampaignOutcome) -> str:
-    """`fail in the archive; played again: fail, pass`."""
+    """`fail in the archive; run again: fail, pass`."""
     again = ", ".join(str(each.result.verdict) for each in outcome.runs) or "no run took place"
     return f"{recorded} in the archive; run again: {again}"

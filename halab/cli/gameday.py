@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def play(file: Path, day: Path, seed: int | None, as_json: bool) -> int:
 
     def show(folder: RunFolder, result: Result) -> None:
         if as_json:
-            print_json({**as_data(folder, result), "log": _log_of(folder)})
+            print_json({**as_data(folder, result), "log": json.loads(folder.log.read_text())["log"]})
         else:
             print_result(folder, result)
 
@@ -199,12 +200,12 @@ def _tell(file: Path, kind: Kind, text: str, by: str | None) -> None:
 def _announced(found: GameDayScript, seed: int) -> Iterator[str]:
     """What the trainer reads before it begins: never which breaks, because the team may see the terminal."""
     from halab.config.quantities import format_duration
+    from halab.printable import counted
 
-    breaks, stop = len(found.plan.breaks), found.day.stop
+    stop, breaks = found.day.stop, counted(len(found.plan.breaks), "break")
     outages = ", ".join(f"{probe} {format_duration(bound)}" for probe, bound in stop.outage.items())
     lost = ", or a lost acknowledged write" if stop.lost_write else ""
-    counted = f"{breaks} {'break' if breaks == 1 else 'breaks'}"
-    yield f"{found.day.title}: {counted} in {format_duration(found.day.lasts)}, seed {seed}"
+    yield f"{found.day.title}: {breaks} in {format_duration(found.day.lasts)}, seed {seed}"
     yield f"what stops it: an outage longer than {outages}{lost}"
 
 
@@ -230,12 +231,3 @@ def _as_data(found: GameDayScript, seed: int) -> dict[str, Any]:
             "lost_write": found.day.stop.lost_write,
         },
     }
-
-
-def _log_of(folder: Any) -> Any:
-    import json
-
-    try:
-        return json.loads(folder.log.read_text())["log"]
-    except (OSError, ValueError, LookupError):
-        return []

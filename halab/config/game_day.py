@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from halab.config.expectation import Text
+from halab.config.fault_facts import NOTHING
 from halab.config.lab_traits import Needs
 from halab.config.loading import Model
 from halab.config.probe import ProbeName
@@ -93,7 +94,7 @@ class GameDay(Model):
             "teaches": self.about.strip() or "Several breaks, while a team works on the lab.",
             "needs": self.needs.model_dump(mode="json", exclude_defaults=True),
             "steps": [
-                {"inject": "nothing", "name": WHOLE, "on": "cp1"},
+                {"inject": NOTHING, "name": WHOLE, "on": "cp1"},
                 *expects,
                 *injects,
                 {"heal": WHOLE},

@@ -99,6 +99,11 @@ def _text(content: bytes, path: Path) -> str:
         raise BadFile([Problem(str(path), line, "", "not UTF-8 text")], hint="save it as UTF-8") from error
 
 
+def is_own_file(name: str) -> bool:
+    """True for the path of a user's file (`./mine.yml`), false for the name of something that comes with halab."""
+    return name.endswith((".yml", ".yaml")) or "/" in name
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean …?`, or the list of known names."""
     names = sorted(known)

@@ -52,7 +52,7 @@ def find(name: str, seed: int = 0) -> DrillScript:
 
 
 def _path(name: str) -> Path:
-    is_own = name.endswith((".yml", ".yaml")) or "/" in name
+    is_own = loading.is_own_file(name)
     path = Path(name) if is_own else data.drills() / f"{name}.yml"
     if not is_own and not path.is_file():
         raise BadUsage(

@@ -58,7 +58,7 @@ def _scenarios(day: GameDay, folder: Path) -> tuple[dict[str, Script], list[Find
     for index, each in enumerate(day.breaks):
         if each.scenario is None or each.scenario in found:
             continue
-        is_own = each.scenario.endswith((".yml", ".yaml")) or "/" in each.scenario
+        is_own = loading.is_own_file(each.scenario)
         try:
             found[each.scenario] = library.find(str(folder / each.scenario) if is_own else each.scenario)
         except HalabError as error:

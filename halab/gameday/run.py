@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from halab.config.fault_facts import NOTHING
 from halab.config.game_day import WHOLE, GameDay
 from halab.config.lab_traits import LabTraits
 from halab.config.quantities import format_duration
@@ -77,7 +78,7 @@ class GameDayRun(ScenarioRun):
 
     def _play_steps(self) -> None:
         first = self._lab.control_planes[0].name
-        self._injector.inject("nothing", WHOLE, [first], {}, before=self._look_before)
+        self._injector.inject(NOTHING, WHOLE, [first], {}, before=self._look_before)
         self._timeline.add(events.StepEnded(0))
         for index, step in enumerate(self._scenario.steps):
             if isinstance(step, Expect):

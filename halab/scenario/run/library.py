@@ -49,7 +49,7 @@ def names() -> list[str]:
 
 def find(name: str) -> Script:
     """A scenario by its name, or by the path of its file (`./mine.yml`). BadUsage, or BadFile with all problems."""
-    own = name.endswith((".yml", ".yaml")) or "/" in name
+    own = loading.is_own_file(name)
     path = Path(name) if own else data.scenarios() / f"{name}.yml"
     if not own and not path.is_file():
         raise BadUsage(
