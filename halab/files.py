@@ -67,19 +67,28 @@ def write_hint(error: OSError) -> str:
 
 
 def take_over_hint(error: OSError) -> str:
-    """How to take over what another user owns in this user's home: mostly root, after sudo. Empty for other errors."""
+    """How to take over a folder or file in this user's home that another user owns: usually root, after sudo.
+
+    Empty for other errors.
+    """
     if not isinstance(error, PermissionError) or not error.filename:
         return ""
     path, home = Path(os.fsdecode(error.filename)).absolute(), Path.home()
-    for folder in reversed([each for each in (path, *path.parents) if home in each.parents]):
+    for folder in reversed([part for part in (path, *path.parents) if home in part.parents]):
         try:
             owner = folder.stat().st_uid
         except OSError:
             return ""
         if owner != os.geteuid():
-            command = f'sudo chown -R "$(id -un)" {shlex.quote(str(folder))}'
-            return f"another user owns {folder}, perhaps because halab once ran with sudo: {command}"
+            return (
+                f"another user owns {folder}, perhaps because halab once ran with sudo: {take_over(folder)}"
+            )
     return ""
+
+
+def take_over(folder: Path) -> str:
+    """The command that makes the present user the owner of a folder or file."""
+    return f'sudo chown -R "$(id -un)" {shlex.quote(str(folder))}'
 
 
 def replace(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:

@@ -12,7 +12,7 @@ class Step(Protocol):
         """Show the present state beside the step while it lasts."""
 
     def done(self, text: str, *, is_good: bool | None = True) -> None:
-        """Show a result beside the step when it ends. `is_good` is None if nobody knows yet."""
+        """Show a result beside the step when it ends. `is_good` is None if it is not known yet."""
 
 
 class Progress(Protocol):

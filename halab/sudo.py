@@ -1,4 +1,4 @@
-"""Under sudo with the user's HOME: what root made in the user's home is given to the user."""
+"""sudo: who called it, and giving this user what root made in their home."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOT = 0
 
 
 def caller() -> tuple[int, int] | None:
-    """The ids of user and group of the one who called sudo; None if halab does not run as root under sudo."""
+    """The user id and the group id of the user who called sudo; None if halab does not run as root under sudo."""
     user, group = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
     if os.geteuid() != 0 or not all(re.fullmatch("[0-9]{1,10}", number) for number in (user, group)):
         return None
@@ -21,7 +21,7 @@ def caller() -> tuple[int, int] | None:
 
 
 def give_back(folders: Iterable[Path]) -> None:
-    """Give what root owns in these folders to the user who called sudo, as far as the folders are in their home.
+    """Give what root owns in these folders to the user who called sudo, if the folders are in their home.
 
     No link is followed, and a file with several names stays: it may also be in a folder of root.
     """
@@ -40,7 +40,7 @@ def give_back(folders: Iterable[Path]) -> None:
 
 
 def _give(name: str | Path, ids: tuple[int, int], inside: int | None = None) -> None:
-    # it may have gone meanwhile, or be on a file system that can only be read
+    # the file may be gone by now, or on a read-only file system
     with suppress(OSError):
         seen = os.stat(name, dir_fd=inside, follow_symlinks=False)
         if seen.st_uid == _ROOT and (stat.S_ISDIR(seen.st_mode) or seen.st_nlink == 1):

@@ -39,8 +39,8 @@ end() {
   done
 }
 
-# Print the words, one a line, with which root runs a command as this user. The user gets the groups that may use the
-# sockets of docker and of libvirt, too: who called sudo could use them anyway.
+# Print the words that root puts before a command to run it as this user, one word on a line. The user also gets the
+# groups that may use the sockets of docker and of libvirt: a user who may call sudo can use them anyway.
 words_to_become() {
   local user=$1 groups
   groups=$(id -G "$user" | tr ' ' ,)$(getent group docker libvirt | awk -F: '{printf ",%s", $3}' || true)

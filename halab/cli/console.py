@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WAITING_LINE_SECONDS = 30
 # Columns that a live line needs for the spinner, the time and the limit.
 _LIVE_COLUMNS = 26
-# The mark of a step that ended: well, not well, or nobody knows yet.
+# The mark of a step that ended, by `is_good`.
 _MARKS = {True: "✓", False: "✗", None: "?"}
 # What printing may raise. rich raises SystemExit for a broken pipe.
 _DROPPED = (Exception, SystemExit)
@@ -179,8 +179,6 @@ class _Live:
         bars = self._enter()
         task = bars.add_task(printable(what), total=None, limit=_limit(limit_seconds), note="")
         begun = time.monotonic()
-        noted = _Noted()
-        ended_well = False
 
         class Drawn(_Noted):
             def note(self, text: str) -> None:
@@ -189,17 +187,16 @@ class _Live:
                 text = one_line(text)
                 bars.update(task, note=text if len(text) <= room else text[: max(0, room - 1)] + "…")
 
-            def done(self, text: str, *, is_good: bool | None = True) -> None:
-                noted.done(text, is_good=is_good)
-
+        noted = Drawn()
         try:
-            yield Drawn()
-            ended_well = True
+            yield noted
+        except BaseException:
+            noted.mark = _MARKS[False]
+            raise
         finally:
             bars.remove_task(task)
             outcome = f": {noted.outcome}" if noted.outcome else ""
-            mark = noted.mark if ended_well else _MARKS[False]
-            self.say(f"{mark} {what} {duration(time.monotonic() - begun)}{outcome}")
+            self.say(f"{noted.mark} {what} {duration(time.monotonic() - begun)}{outcome}")
             self._leave()
 
     def _enter(self) -> Bars:

@@ -9,6 +9,7 @@ from halab.clock import NotYet
 from halab.cluster import etcd
 from halab.errors import CommandFailed
 from halab.machines.guests import Guests
+from halab.printable import last_line
 from halab.topology.lab import Machine
 
 
@@ -18,7 +19,7 @@ def refusals_as_not_yet() -> Iterator[None]:
     try:
         yield
     except CommandFailed as error:
-        raise NotYet((error.output or error.message).splitlines()[-1][:200]) from error
+        raise NotYet(last_line(error.output or error.message)[:200]) from error
 
 
 def remove(guests: Guests, peer: str, machine: Machine) -> None:

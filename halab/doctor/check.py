@@ -95,7 +95,7 @@ class Subject:
 
     @property
     def new_nodes(self) -> int:
-        """The same of the new machines: for them the host must have room on its disk."""
+        """How many of the new machines have a kubelet: the host needs disk space for them."""
         return sum(machine.has_kubelet for machine in self.new_machines)
 
 

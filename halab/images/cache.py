@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import platform
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from halab import sudo
+from halab import files, sudo
 from halab.errors import CommandFailed, HostProblem, TimedOut
 from halab.progress import Progress
 
@@ -158,7 +157,7 @@ def named_failures(path: Path) -> Iterator[None]:
             raise HostProblem(
                 f"cannot write: {error.filename or path}",
                 hint="use a folder of your own: export HALAB_CACHE=/path; or, if root made files in your own: "
-                f'sudo chown -R "$USER" {shlex.quote(str(folder()))}',
+                + files.take_over(folder()),
             ) from error
         raise
     except CommandFailed as error:

@@ -81,7 +81,7 @@ def store_images(bundle: Bundle, tree: Path, step: Step, clock: Clock | None = N
 
 
 def _with_state(daemon: list[str | Path]) -> list[str | Path]:
-    """containerd with a /run of its own where it may not write to that of the host: root of a user namespace."""
+    """The command of containerd. In a user namespace, it may not write to the host's /run and gets its own."""
     folder = _FIXED_STATE if _FIXED_STATE.exists() else _FIXED_STATE.parent
     if os.access(folder, os.W_OK):
         return daemon

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from halab import packages, process, sudo
 from halab.errors import BadUsage, LabProblem
-from halab.files import replace
+from halab.files import replace, take_over
 from halab.permit import Permit
 
 
@@ -217,10 +217,7 @@ def _of_another(path: Path, owner: int) -> LabProblem:
     except KeyError:
         name = f"user {owner}"
     if owner == 0:
-        hint = (
-            "it was made as root: continue as root, with sudo; or take it over: "
-            f'sudo chown -R "$(id -un)" {shlex.quote(str(path))}'
-        )
+        hint = "it was made as root: continue as root, with sudo; or take it over: " + take_over(path)
     else:
         hint = f"run halab as {name}, or use a lab file in a folder of your own"
     return LabProblem(f"the work folder belongs to {name}, not to you: {path}", hint=hint)

@@ -50,7 +50,7 @@ def test_a_lock_that_root_made_in_the_users_cache_is_reported_with_the_way_to_ge
         cache.locked("box-a", Quiet()),
     ):
         pass
-    assert caught.value.hint and f'sudo chown -R "$USER" {cache.folder()}' in caught.value.hint
+    assert caught.value.hint and f'sudo chown -R "$(id -un)" {cache.folder()}' in caught.value.hint
 
 
 def test_a_filled_folder_replaces_the_old_one(tmp_path: Path) -> None:
