@@ -47,15 +47,15 @@ class _GameDayGroup(CommandGroup):
 def gameday_command() -> None:
     """Run several breaks while a team works on the lab, and write a report for the debrief.
 
-    A game day is a file: breaks at their times or drawn by a seed, and conditions that stop it. While it is running,
-    the team looks and repairs with `halab status`, `halab ssh` and `halab kubectl`; open faults are not shown. `halab
-    gameday FILE` is short for `halab gameday play FILE`.
+    A game day is a file. It has breaks, at fixed times or drawn by a seed, and conditions that stop the game day. While
+    it is running, the team works with `halab status`, `halab ssh` and `halab kubectl`, which do not show open faults.
+    `halab gameday FILE` is short for `halab gameday play FILE`.
 
     \b
     Example:
       halab gameday check storm.yml --seed 7
       halab gameday storm.yml --seed 7
-      halab gameday note "cp2 looks dead, I restart etcd there"
+      halab gameday note "cp2 does not answer, I restart etcd there"
     """
 
 
@@ -67,9 +67,9 @@ def gameday_command() -> None:
 def play(file: Path, day: Path, seed: int | None, as_json: bool) -> int:
     """Run a game day to its end, heal everything, and report what clients saw.
 
-    Halab heals each break at its time, unless the team has done so. If an outage is longer than its bound, or an
-    acknowledged write is lost, halab heals everything at once, and the game day has failed. Ctrl-C heals everything,
-    too. Exit code: 0 passed, 1 failed, 3 error, or this lab cannot play it, 130 interrupted.
+    Halab heals each break at its time, unless the team asks earlier (`halab gameday heal`). If an outage is longer than
+    its bound, or an acknowledged write is lost, halab heals everything at once, and the game day has failed. Ctrl-C
+    heals everything, too. Exit code: 0 passed, 1 failed, 3 error, or this lab cannot play it, 130 interrupted.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def play(file: Path, day: Path, seed: int | None, as_json: bool) -> int:
 @seed_option
 @json_option
 def check(day: Path, seed: int | None, as_json: bool) -> None:
-    """Check a game day file, and print what a seed makes of it. No lab is needed.
+    """Check a game day file, and print the breaks and times that a seed chooses. No lab is needed.
 
     \b
     Example:
@@ -163,7 +163,7 @@ def note(file: Path, text: tuple[str, ...], by: str | None) -> None:
 def heal(file: Path, name: str, by: str | None) -> None:
     """Heal all open breaks of the game day that is running, or the one with this name.
 
-    The log says who asked. The game day does it within a second, or when its present step has ended.
+    The log says who asked. The heal begins within a second, or after the inject or heal that is running.
 
     \b
     Example:
@@ -179,7 +179,7 @@ def heal(file: Path, name: str, by: str | None) -> None:
 @file_option
 @by_option
 def end(file: Path, by: str | None) -> None:
-    """End the game day that is running before its time: everything is healed, and the report is written.
+    """End the game day that is running early: heal everything, and write the report.
 
     \b
     Example:
@@ -198,7 +198,7 @@ def _tell(file: Path, kind: Kind, text: str, by: str | None) -> None:
 
 
 def _announced(found: GameDayScript, seed: int) -> Iterator[str]:
-    """What the trainer reads before it begins: never which breaks, because the team may see the terminal."""
+    """What the trainer reads at the start. The names of the breaks are left out: the team may see the terminal."""
     from halab.config.quantities import format_duration
     from halab.printable import counted
 

@@ -1,4 +1,4 @@
-"""What people write in a game day file: breaks at their times or drawn by a seed, and when all of it must stop."""
+"""What people write in a game day file: breaks, at fixed times or drawn by a seed, and the conditions that stop it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHOLE = "game-day"
 
 
 class Break(Model):
-    """Faults that belong together, of a scenario or of own steps. It begins at its time, or in its window."""
+    """Faults that belong together, from a scenario or from steps. It begins at a time, or in a window of time."""
 
     name: Name | None = None
     scenario: Text | None = Field(
@@ -30,7 +30,7 @@ class Break(Model):
     steps: tuple[Step, ...] | None = Field(None, min_length=1, description="steps `inject` and `wait`")
     at: Seconds | None = Field(None, description="when it begins, after the start of the game day")
     between: Annotated[tuple[Seconds, ...], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="two times, between which the seed picks the one when it begins"
+        None, description="two times; the seed picks the time between them when it begins"
     )
     heal_after: Seconds | None = Field(
         None, description="halab heals it this long after its begin; without it, at the end of the game day"
@@ -55,7 +55,7 @@ class Break(Model):
 
 
 class Stop(Model):
-    """If one of these conditions comes true, halab heals everything, and the game day has failed."""
+    """Conditions that stop the game day: if one comes true, halab heals everything, and the game day has failed."""
 
     outage: dict[ProbeName, Seconds] = Field(
         min_length=1, description="the longest outage that clients may see, by probe of the load balancer"
@@ -76,7 +76,7 @@ class GameDay(Model):
     needs: Needs = Field(Needs(), description="what the lab must have")
     breaks: tuple[Break, ...] = Field(min_length=1, max_length=50)
     draw: int | None = Field(
-        None, ge=1, le=50, description="how many of the breaks the seed draws; mostly all"
+        None, ge=1, le=50, description="how many of the breaks the seed draws; without it, all"
     )
     stop: Stop
     recover: Recover = Field(

@@ -1,4 +1,4 @@
-"""What people tell the game day that is running: notes, and requests to heal or to end. One file, which only grows."""
+"""The book of the running game day: notes of people, and requests to heal or to end. A file that only grows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that somebody told it. `wall` is when (ISO 8601); `text` is a note, or the name of a break."""
+    """A note or a request. `wall` is its time (ISO 8601); `text` is the note, or the name of a break."""
 
     kind: Kind
     by: str
@@ -55,9 +55,9 @@ def opened(work: Work) -> Iterator[Reader]:
 
 
 def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entry:
-    """Tell something to the game day that is running. `by` is who says it, mostly the user.
+    """Write a note or a request into the book. `by` is the name of the person, by default the user's.
 
-    Raises LabProblem if none is on.
+    Raises LabProblem if no game day is running.
     """
     if not work.has_game_day:
         raise LabProblem("no game day is running in this lab", hint="`halab gameday FILE` begins one")
@@ -77,7 +77,7 @@ def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entr
 
 
 class Reader:
-    """Reads what is new in the book."""
+    """Reads the entries that are new since the last read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Read game day files: check them, let the seed choose, and turn them into a scenario and a plan."""
+"""Read game day files: check them, choose by the seed, and make a scenario and a plan of them."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _timed(each: Break, scenarios: Mapping[str, Script]) -> Iterator[tuple[float
 def _chosen(
     day: GameDay, scenarios: Mapping[str, Script], texts: Mapping[str, str], seed: int
 ) -> Iterator[PlannedBreak]:
-    """What the seed chose: which breaks, and when. A break has its time whichever others are drawn."""
+    """The breaks that the seed chose. The time of a break does not depend on which others are drawn."""
     rng = random.Random(seed)
     begins = [float(round(rng.uniform(*each.window))) for each in day.breaks]
     count = len(day.breaks)

@@ -1,4 +1,4 @@
-"""What a game day will do, and when: what the seed chose of its file."""
+"""The plan of a game day: the breaks that the seed chose, with their times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PlannedInject:
 class PlannedBreak:
     """A break with its times, in seconds after the start. `healed` is None for one that lasts until the end.
 
-    `scenarios` has the scenario that it comes from, if it comes from one: that knows what a lab must have.
+    `scenarios` has the scenario that it comes from, if there is one: it says what the lab must have.
     """
 
     name: str

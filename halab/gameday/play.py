@@ -1,4 +1,4 @@
-"""Play a game day on a lab: record it, heal everything whatever happens, and judge it."""
+"""Play a game day on a lab: record it, heal everything at the end, also after an error, and judge it."""
 
 from __future__ import annotations
 

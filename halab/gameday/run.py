@@ -1,4 +1,4 @@
-"""The run of a game day: it takes its breaks by the clock, listens to the team, and stops if a condition comes true."""
+"""The run of a game day: it injects and heals breaks by the clock, reads the book, and checks the stop conditions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.scenario.sampler.launcher import SamplerConfig
 from halab.scenario.sampler.probes import Objects
 
-# How often halab looks at the clock, the samples and the book.
+# How often halab reads the clock, the samples and the book.
 _POLL_SECONDS = 0.5
 # How often the acknowledged writes are read back. 7200 of them, those of an hour, take about a second.
 _LEDGER_SECONDS = 15.0
-# Bounds are seconds or minutes, and a game day lasts an hour: a fifth of what other runs ask.
+# A fifth of the rate of other runs, because a game day may last an hour and its bounds are seconds or minutes.
 _RATE_HERTZ = 2.0
-# An outage that began before the bound is longer than the bound.
+# Samples are read from this long before the bound, so that an outage longer than the bound is seen as longer.
 _BEFORE_SECONDS = 10.0
 _SHOWN_WRITES = 5
 
@@ -122,7 +122,7 @@ class GameDayRun(ScenarioRun):
         try:
             self._injector.inject(step.fault, step.name, step.targets, step.arguments)
         except HalabError as error:
-            # the others go on; the verdict is an error, because something that was planned did not happen
+            # the other breaks go on; the verdict is an error, because a planned break was not injected
             self._failed(f"break {name}: {error.message}")
 
     def _heal(self, names: Sequence[str]) -> None:
@@ -184,7 +184,7 @@ class GameDayRun(ScenarioRun):
         try:
             found = ledger.numbers_found(self._context.api, self._namespace)
         except HalabError:
-            # nobody can read now: the next look, or the one at the end, shows what is lost
+            # the API does not answer: the next read, or the one at the end, shows what is lost
             return ""
         missing = sorted(set(acknowledged) - found)
         if not missing:

@@ -1,4 +1,4 @@
-"""The log of a game day: who did what when, and what clients saw of it."""
+"""The log of a game day: who did what, at which time, and the outages that clients saw."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halab.scenario.record.folder import Evidence
 from halab.scenario.record.outage import figures
 
 HALAB, CLIENTS = "halab", "clients"
-# A single failed question is no news for people; the tables have it.
+# The log leaves out shorter outages, such as a single failed request; log.json has them under `outages`.
 _LEAST_SECONDS = 1.0
 
 
@@ -87,7 +87,7 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str, str]]:
 
 
 def _notes(evidence: Evidence, start: datetime) -> Iterator[tuple[float, str, str]]:
-    """Notes at the time when they were written, which may be a minute before halab read them."""
+    """Notes at the time when they were written: halab may read them a minute later."""
     for t, note in evidence.history.events(events.Note):
         try:
             written = (datetime.fromisoformat(note.wall) - start).total_seconds()
