@@ -16,7 +16,7 @@ from halab import packages, process
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import balancer
 from halab.cluster.api import Credentials
-from halab.cluster.names import NameServer
+from halab.cluster.names import NameServer, name_server
 from halab.config.probe import Question, Way
 from halab.config.probe_options import DEFAULT_OPTIONS, ProbeOptions
 from halab.errors import HalabError, HostProblem, TunnelLost
@@ -52,8 +52,8 @@ class SamplerConfig:
     units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
     `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
     `virtual_address`. The host of the probes through the load balancer may be a name: it has the `api_addresses`.
-    With DNS, clients ask the `dns_server` for the addresses of the `endpoint_name`. Without `reads_states`, the sampler
-    only asks probes. A sampler with a `permit` runs in the background, until that file is gone, but at most a day.
+    With DNS, clients ask the `name_server` for them. Without `reads_states`, the sampler only asks probes. A sampler
+    with a `permit` runs in the background, until that file is gone, but at most a day.
     """
 
     probes: list[Probe]
@@ -76,18 +76,12 @@ class SamplerConfig:
     address_machines: list[str] = field(default_factory=list)
     virtual_address: str | None = None
     api_addresses: list[str] = field(default_factory=list)
-    dns_server: str | None = None
-    endpoint_name: str = ""
+    name_server: NameServer | None = None
     named_states: list[str] = field(default_factory=list)
     objects: Objects = Objects()
     first_write: int = 1
     reads_states: bool = True
     permit: str | None = None
-
-    @property
-    def name_server(self) -> NameServer | None:
-        """The lab's DNS server; None for a lab that has none."""
-        return NameServer(self.dns_server, self.endpoint_name, self.tunnel) if self.dns_server else None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -100,6 +94,7 @@ class SamplerConfig:
             for probe in values["probes"]
         ]
         values["objects"] = Objects(**values["objects"])
+        values["name_server"] = values["name_server"] and NameServer(**values["name_server"])
         return cls(**values)
 
 
@@ -141,8 +136,7 @@ def sampler_config(
         address_machines=[machine.name for machine in lab.address_machines],
         virtual_address=str(lab.virtual_address) if lab.virtual_address else None,
         api_addresses=[str(address) for address in lab.api_addresses] if lab.has_several_addresses else [],
-        dns_server=str(lab.balancer.address) if lab.has_dns else None,
-        endpoint_name=lab.endpoint_name or "",
+        name_server=name_server(lab, tunnel),
         named_states=sorted(named_states),
         objects=objects or Objects(),
         first_write=first_write,

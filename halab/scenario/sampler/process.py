@@ -85,9 +85,11 @@ class SamplerProcess:
 
     def __init__(self, config: SamplerConfig) -> None:
         self._config = config
-        resolver: Resolver | None = Listed(config.api_addresses) if config.api_addresses else None
+        resolver: Resolver | None = None
         if config.name_server:
             resolver = Cached(config.name_server)
+        elif config.api_addresses:
+            resolver = Listed(config.api_addresses)
         self._identity = Identity.in_folder(Path(config.credentials), config.tunnel, resolver)
         self._numbers = itertools.count(config.first_write)
         self._samples = Sink(Path(config.samples))

@@ -140,7 +140,7 @@ def test_a_question_with_a_client_of_its_own_is_not_one_request(question: Questi
         request(replace(REFUSED, question=question), "space", None)
 
 
-@pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False)])
+@pytest.mark.parametrize(("kind", "has_statistics"), [("haproxy", True), ("nginx", False), ("dns", False)])
 def test_a_configuration_survives_the_pipe(kind: str, has_statistics: bool, tmp_path: Path) -> None:
     config = launcher.sampler_config(
         lab_of(load_balancer={"kind": kind}), Credentials.in_folder(tmp_path), ["watch-via-lb", "pod-starts"],
