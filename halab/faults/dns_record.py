@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from halab.clock import NotYet, wait_for
+from halab.config.load_balancer import Balancer
 from halab.config.targets import FaultTarget
 from halab.errors import LabProblem, Unable
 from halab.faults.fault import Fault
@@ -15,8 +16,10 @@ from halab.topology.dns import RECORDS
 _EFFECT_SECONDS = 20
 # The DNS server asks itself. On a virtual machine, systemd-resolved may have kept an older answer.
 _LOOK_UP = "resolvectl flush-caches 2>/dev/null; getent ahostsv4 {name} | awk '{{ print $1 }}' | sort -u"
-# A server that is stopped reads the records when it starts. The file stays the same one: dnsmasq may read.
-_RELOAD = "{ ! systemctl is-active -q dnsmasq.service || systemctl reload dnsmasq.service; }"
+# A server that is stopped reads the records when it starts.
+_RELOAD = "{{ ! systemctl is-active -q {unit} || systemctl reload {unit}; }}".format(
+    unit=f"{Balancer.DNS.service}.service"
+)
 
 
 def _require_dns(site: Site, entry: Entry) -> None:
@@ -26,17 +29,16 @@ def _require_dns(site: Site, entry: Entry) -> None:
 
 def _remove(site: Site, entry: Entry) -> str:
     address = _address(site, entry)
-    site.guests.run(_server(site), f"sed -i '/^{address.replace('.', '[.]')} /d' {RECORDS} && {_RELOAD}")
+    site.guests.run(_server(site), f"sed -i '/{_line(address)}/d' {RECORDS} && {_RELOAD}")
     return _wait_until(site, entry, is_there=False)
 
 
 def _put_back(site: Site, entry: Entry) -> None:
     _require_dns(site, entry)
     address = _address(site, entry)
-    line = shlex.quote(f"{address} {site.lab.endpoint_name}")
+    record = shlex.quote(f"{address} {site.lab.endpoint_name}")
     site.guests.run(
-        _server(site),
-        f"grep -q '^{address.replace('.', '[.]')} ' {RECORDS} || echo {line} >>{RECORDS}; {_RELOAD}",
+        _server(site), f"grep -q '{_line(address)}' {RECORDS} || echo {record} >>{RECORDS}; {_RELOAD}"
     )
     _wait_until(site, entry, is_there=True)
 
@@ -55,6 +57,11 @@ def _wait_until(site: Site, entry: Entry, *, is_there: bool) -> str:
 
     what = f"{name} to have {'the' if is_there else 'no'} record of {entry.machine}"
     return wait_for(what, seen, site.deadline(_EFFECT_SECONDS), every_seconds=0.5)
+
+
+def _line(address: str) -> str:
+    """A regular expression for the beginning of the line with the record of an address."""
+    return f"^{address.replace('.', '[.]')} "
 
 
 def _server(site: Site) -> str:

@@ -107,7 +107,7 @@ class Provisioner:
             f"set up {counted(len(names), 'load balancer')}",
             limit_seconds=self._scripts.limit(_NODE_SECONDS),
         ) as step:
-            changes = sum(on_all(names, self._set_up_own_balancer).values())
+            changes = sum(on_all(names, self._set_up_balancer).values())
             step.done(counted(changes, "change") if changes else "nothing to change")
         return changes
 
@@ -189,11 +189,8 @@ class Provisioner:
         changes += self._set_up_node(name)
         # kubeadm on this node goes through it
         if machine in self._lab.balancing_machines and not (keep_servers and self._has_joined(name)):
-            changes += self._set_up_own_balancer(name)
+            changes += self._set_up_balancer(name)
         return changes + self._import_images(name)
-
-    def _set_up_own_balancer(self, name: str) -> int:
-        return self._scripts.run(name, BALANCER_SCRIPT, _NODE_SECONDS)
 
     def _set_up_node(self, name: str) -> int:
         payload = self._payload
@@ -208,7 +205,7 @@ class Provisioner:
     def _set_up_balancer(self, name: str) -> int:
         """Set up the load balancer. Raises BadFile if it rejects a configuration of the user's own."""
         try:
-            return self._set_up_own_balancer(name)
+            return self._scripts.run(name, BALANCER_SCRIPT, _NODE_SECONDS)
         except ScriptFailed as error:
             files = [balancer.configuration(self._lab)]
             if self._lab.virtual_address:

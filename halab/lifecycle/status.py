@@ -135,9 +135,10 @@ def read_status(lab_dir: LabDir) -> Status:
     elif not lab_dir.work.kubeconfig.exists():
         seen = Observation(("`halab up` is still running or has failed",))
     else:
+        guests = access.guests(lab_dir)
         with access.api(lab_dir, lab) as api:
-            seen = observe(access.guests(lab_dir), api, lab)
-        choices = node_choice.all_of(access.guests(lab_dir), lab)
+            seen = observe(guests, api, lab)
+        choices = node_choice.all_of(guests, lab)
     work = lab_dir.work
     open_faults = [] if work.hides_faults else Journal(work.journal).open_faults()
     return Status(lab, machines, seen, tuple(open_faults), work.has_drill, choices, work.has_game_day)

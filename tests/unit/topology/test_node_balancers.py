@@ -67,6 +67,6 @@ def test_every_node_has_all_control_planes_as_servers() -> None:
         assert all(f"server {cp.name} {cp.address}:6443" in script for cp in lab.control_planes)
 
 
-def test_a_machine_of_etcd_has_none() -> None:
+def test_an_etcd_machine_has_no_load_balancer() -> None:
     lab = local(etcd={"topology": "external"})
     assert files.balancer_script(lab.machine("etcd1")) not in files.work_files(lab, HOST)
