@@ -16,10 +16,9 @@ from halab.topology.dns import RECORDS
 _EFFECT_SECONDS = 20
 # The DNS server asks itself. On a virtual machine, systemd-resolved may have kept an older answer.
 _LOOK_UP = "resolvectl flush-caches 2>/dev/null; getent ahostsv4 {name} | awk '{{ print $1 }}' | sort -u"
+_IS_ACTIVE = f"systemctl is-active -q {Balancer.DNS.service}.service"
 # A server that is stopped reads the records when it starts.
-_RELOAD = "{{ ! systemctl is-active -q {unit} || systemctl reload {unit}; }}".format(
-    unit=f"{Balancer.DNS.service}.service"
-)
+_RELOAD = f"{{ ! {_IS_ACTIVE} || systemctl reload {Balancer.DNS.service}.service; }}"
 
 
 def _require_dns(site: Site, entry: Entry) -> None:
@@ -40,7 +39,9 @@ def _put_back(site: Site, entry: Entry) -> None:
     site.guests.run(
         _server(site), f"grep -q '{_line(address)}' {RECORDS} || echo {record} >>{RECORDS}; {_RELOAD}"
     )
-    _wait_until(site, entry, is_there=True)
+    # another fault may have stopped the server
+    if site.guests.run(_server(site), _IS_ACTIVE, check=False).code == 0:
+        _wait_until(site, entry, is_there=True)
 
 
 def _wait_until(site: Site, entry: Entry, *, is_there: bool) -> str:

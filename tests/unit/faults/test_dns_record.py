@@ -8,6 +8,7 @@ from support.site_builder import heal, inject, site_of
 
 from halab.errors import BadUsage, LabProblem, Unable
 from halab.faults.journal import Entry
+from halab.process import Completed
 
 FAULT, NAME, DNS = "remove-dns-record", "api.ha.internal", {"kind": "dns"}
 ALL, LEFT = "10.213.7.11\n10.213.7.12\n10.213.7.13\n", "10.213.7.11\n10.213.7.13\n"
@@ -35,6 +36,14 @@ def test_the_heal_puts_it_back_once() -> None:
     heal(site_of(guests, load_balancer=DNS), Entry("42", FAULT, "cp2", {}))
     put_back = guests.commands("lb1")[0]
     assert f"grep -q '^10[.]213[.]7[.]12 ' /etc/halab/dns-records || echo '10.213.7.12 {NAME}'" in put_back
+
+
+def test_while_the_dns_server_is_stopped_the_heal_does_not_wait_for_an_answer() -> None:
+    guests = FakeGuests(
+        {"^lb1: systemctl is-active -q dnsmasq.service\n": Completed(3, "", ""), "getent": ""}
+    )
+    heal(site_of(guests, load_balancer=DNS), Entry("42", FAULT, "cp2", {}))
+    assert not any("getent" in command for command in guests.commands("lb1"))
 
 
 def test_a_lab_without_dns_is_told_what_to_write() -> None:
