@@ -53,16 +53,18 @@ def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
 
     lab_dir = lab_dir_of(file)
     labs.existing(lab_dir)
-    access.kubeconfig(lab_dir)
+    remote = labs.remote_of(lab_dir)
+    kubeconfig = (
+        access.tunnelled_kubeconfig(lab_dir, remote) if remote else access.kubeconfig_of_now(lab_dir)
+    )
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
     argv = [str(access.kubectl(lab_dir)), *words]
-    remote = labs.remote_of(lab_dir)
     if remote is None:
-        os.environ["KUBECONFIG"] = str(access.kubeconfig_of_now(lab_dir))
+        os.environ["KUBECONFIG"] = str(kubeconfig)
         _exec(argv)
         return None
     # the tunnel belongs to this process, so it must stay alive while kubectl runs
-    return process.attached(argv, {"KUBECONFIG": str(access.tunnelled_kubeconfig(lab_dir, remote))})
+    return process.attached(argv, {"KUBECONFIG": str(kubeconfig)})
 
 
 @click.command("kubeconfig")
