@@ -115,7 +115,7 @@ class Cached:
     now: Callable[[], float] = time.monotonic
     _known: Listed = field(default_factory=lambda: Listed(()), init=False)
     _until: float = field(default=0.0, init=False)
-    _asking: asyncio.Task[Answer] | None = field(default=None, init=False)
+    _asking: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def addresses(self) -> Sequence[str]:
         if self.now() >= self._until:
@@ -127,8 +127,11 @@ class Cached:
     async def _look_up(self) -> None:
         """Ask once for all that wait. A caller that gives up must not take the answer from the others."""
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(asyncio.to_thread(self.server.look_up))
-        answer = await asyncio.shield(self._asking)
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        answer = await asyncio.to_thread(self.server.look_up)
         # sorted, because the server changes the order, and the turns would give one address more than its share
         self._known.known, self._until = sorted(answer.addresses), self.now() + answer.ttl_seconds
 
