@@ -328,7 +328,6 @@ def _reason_of_local(name: str, value: Any) -> str:
         "machines": "the load balancers run on the nodes: remove this setting",
         "address": "every node reaches its own load balancer at 127.0.0.1: remove this setting",
         "keepalived": "every node has a load balancer of its own, and no address moves: remove this setting",
-        "kube_vip": f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or remove this setting",
         "config": "halab writes the configuration of every node, from the other settings: remove this setting",
         "port": f"nodes connect to 127.0.0.1:{NODE_PORT}, and clients outside to port {API_PORT} of the API servers: "
         "remove this setting",

@@ -92,9 +92,9 @@ def _edit(site: Site, entry: Entry) -> str:
     )
     if file:
         _push_own(site, machine, file)
-        return f"{lab.load_balancer.kind} runs with the configuration of the fault"
+        return f"{lab.load_balancer.kind.service} runs with the configuration of the fault"
     _apply(site, machine)
-    return f"{lab.load_balancer.kind} runs with {', '.join(settings.splitlines())}"
+    return f"{lab.load_balancer.kind.service} runs with {', '.join(settings.splitlines())}"
 
 
 def _restore(site: Site, entry: Entry) -> None:
