@@ -29,16 +29,11 @@ by_option = click.option("--by", metavar="NAME", help="Use this name instead of 
 class _GameDayGroup(CommandGroup):
     """`halab gameday FILE` is short for `halab gameday play FILE`."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, _PLAY if self._is_file(cmd_name) else cmd_name)
-
-    def _is_file(self, word: str) -> bool:
-        return word not in self.commands and ("." in word or "/" in word)
-
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self._is_file(args[0]):
+        # no command has a dot or a slash in its name
+        if "." in args[0] or "/" in args[0]:
             return _PLAY, self.commands[_PLAY], args
         return super().resolve_command(ctx, args)
 

@@ -99,7 +99,7 @@ class GameDayRun(ScenarioRun):
     def _is_over(self) -> bool:
         self._observer.still_sampled()
         for entry in self._book.new():
-            self._heed(entry)
+            self._act_on(entry)
         why = self._outage() or self._loss()
         if why:
             self._timeline.add(events.Stopped(why))
@@ -141,10 +141,10 @@ class GameDayRun(ScenarioRun):
 
     # what people say
 
-    def _heed(self, entry: Entry) -> None:
+    def _act_on(self, entry: Entry) -> None:
         known = {planned.name: planned.faults for planned in self._plan.breaks}
         if entry.kind is Kind.HEAL and entry.text and entry.text not in known:
-            self._note(entry, f"asks to heal {entry.text}, which is no break of this game day")
+            self._note(entry, f"asks to heal {entry.text}, which is not a break of this game day")
         elif entry.kind is Kind.HEAL:
             self._note(entry, f"asks to heal {entry.text or 'everything'}")
             self._heal(

@@ -158,7 +158,7 @@ def test_the_team_has_breaks_healed_writes_notes_and_ends_the_game_day(world: Wo
     assert notes == [
         ("anna", "it burns"),
         ("ben", "asks to heal second"),
-        ("ben", "asks to heal third, which is no break of this game day"),
+        ("ben", "asks to heal third, which is not a break of this game day"),
         ("anna", "asks to heal everything"),
         ("trainer", "ends the game day"),
     ]
