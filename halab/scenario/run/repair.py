@@ -51,7 +51,7 @@ def look(session: Session) -> str:
             deadline = Deadline.after(site.clock, limit)
             seen = wait_until_steady(site.guests, session.api, site.lab, deadline, show=shown.note)
         except TimedOut as error:
-            shown.done("not steady")
+            shown.done("not steady", is_good=False)
             return error.message
         shown.done(str(seen))
     return "; ".join(audit.audit(site))
