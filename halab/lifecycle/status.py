@@ -44,7 +44,7 @@ class Status:
         kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
         if not names or not kind.checks_backends:
             return ()
-        return (f"{kind} does not check {names}: halab asked for /readyz itself",)
+        return (f"{kind.program} does not check {names}: halab asked for /readyz itself",)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Machine, address, state, and roles (leader of …, backend …, load balancer)."""

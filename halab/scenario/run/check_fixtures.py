@@ -112,9 +112,12 @@ def machine(place: LabDir, lab: Lab) -> Iterator[Callable[[str], Host]]:
 
 @pytest.fixture(scope="session")
 def lb(lab: Lab, machine: Callable[[str], Host]) -> Host:
-    """The load balancer; if there are two, lb1. A check that asks for it is skipped where no machine has one."""
+    """The load balancer; if there are two, lb1. With DNS, it is the DNS server.
+
+    A check that asks for it is skipped where no machine is one.
+    """
     if not lab.balancers:
-        pytest.skip(f"no machine of the lab has a load balancer: it has {lab.load_balancer.kind}")
+        pytest.skip(f"no machine of the lab is a load balancer: it has {lab.load_balancer.kind}")
     return machine(lab.balancers[0].name)
 
 

@@ -190,12 +190,8 @@ class SamplerProcess:
         number = next(self._numbers) if probe.question is Question.WRITE else None
         begun = time.monotonic()
         try:
-            # a client with objects of its own gives up by itself, to say how far it came
-            own = (
-                _OWN_LIMIT_SECONDS
-                if probe.question in (Question.POD, Question.SERVICE, Question.FROM_NODE)
-                else 0.0
-            )
+            # these clients give up by themselves, to say how far they came
+            own = _OWN_LIMIT_SECONDS if isinstance(client, (PodStarter, NodeClient)) else 0.0
             async with asyncio.timeout(self._limit_seconds(probe) + own):
                 outcome = await client.ask(number)
         except NotAsked:
