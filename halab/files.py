@@ -7,6 +7,8 @@ import os
 import shlex
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from halab.errors import BadUsage, HostProblem
@@ -64,6 +66,15 @@ def write_hint(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "check whether you may write there, and whether another user owns the folder"
     return "check whether the disk is full"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise HostProblem with the path and a hint if the block raises OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise HostProblem(f"cannot write {path}: {error.strerror}", hint=write_hint(error)) from error
 
 
 def take_over_hint(error: OSError) -> str:

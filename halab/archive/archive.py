@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from halab import __version__, files
 from halab.archive.redaction import redacted
-from halab.errors import BadUsage, Corrupted, HostProblem
+from halab.errors import BadUsage, Corrupted
 from halab.scenario.record.folder import RunFolder
 
 SCHEMA = 1
@@ -75,7 +75,8 @@ def pack(run: RunFolder, target: Path | None = None) -> Archive:
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in packed.items()}
     contents = Contents(name, _verdict(run), sums, removed)
     packed[CONTENTS] = _as_json(contents)
-    files.replace(target, _tar(name, packed), mode=0o644)
+    with files.writing(target):
+        files.replace(target, _tar(name, packed), mode=0o644)
     return Archive(target, contents)
 
 
@@ -93,12 +94,8 @@ def unpack(path: Path, folder: Path | None = None) -> tuple[RunFolder, Contents]
         return run, contents
     if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
         raise BadUsage(f"the folder is not empty: {run.path}", hint="choose another folder with --in FOLDER")
-    try:
+    with files.writing(run.path):
         _write(run.path, {**entries, CONTENTS: _as_json(contents)})
-    except OSError as error:
-        raise HostProblem(
-            f"cannot write {run.path}: {error.strerror}", hint=files.write_hint(error)
-        ) from error
     return RunFolder.existing(run.path), contents
 
 

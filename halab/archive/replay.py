@@ -12,7 +12,7 @@ from halab.archive.archive import AGAIN
 from halab.config import lab_variants, loading, option_files
 from halab.config.lab import LabFile
 from halab.config.scenario import Scenario
-from halab.errors import BadUsage, HostProblem
+from halab.errors import BadUsage
 from halab.faults.catalogue import FAULTS
 from halab.lifecycle import temporary_lab
 from halab.lifecycle.lab import LabDir, open_file
@@ -74,14 +74,10 @@ def write_lab(run: RunFolder) -> Path:
         copies |= _copies(run.lab_option(str(path)), path, folder)
     if written.kubeadm.patches:
         copies |= _copies(run.kubeadm_patches, Path(written.kubeadm.patches), folder)
-    try:
+    with files.writing(folder):
         for copy, content in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
-    except OSError as error:
-        raise HostProblem(
-            f"cannot write {folder}: {error.strerror}", hint=files.write_hint(error)
-        ) from error
     missing = [image for image in written.images if not (folder / image).exists()]
     if missing:
         raise BadUsage(

@@ -16,7 +16,7 @@ from halab import files
 from halab.config.drill import Drill
 from halab.config.twin import Verdict
 from halab.drill.grade import Effort, Finding, Grade, TaskState
-from halab.errors import Corrupted, HostProblem, LabProblem
+from halab.errors import Corrupted, LabProblem
 from halab.machines.work import Work
 from halab.scenario.sampler.probes import Objects
 
@@ -198,10 +198,8 @@ def record(work: Work, outcome: Outcome) -> None:
     if before and not before.endswith("\n"):
         # an editor has removed the end of the last line
         before += "\n"
-    try:
+    with files.writing(work.runs):
         work.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostProblem(f"cannot write {work.runs}: {error.strerror}") from error
     files.replace(work.drill_history, before + json.dumps(as_data(outcome)) + "\n")
 
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab import process
+from halab import files, process
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
 from halab.drill import briefing, library, play
 from halab.drill.attempt import Attempt, Outcome
 from halab.drill.play import REAL_DEPS, DrillDeps, View
-from halab.errors import HalabError, HostProblem, TimedOut, Unable
+from halab.errors import HalabError, TimedOut, Unable
 from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 
@@ -158,10 +158,8 @@ def _briefing(lab_dir: LabDir, view: View) -> str:
 
 def _log(lab_dir: LabDir, attempt: Attempt) -> Path:
     folder = lab_dir.work.runs / "responders"
-    try:
+    with files.writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostProblem(f"cannot write {folder}: {error.strerror}") from error
     return folder / f"{attempt.started:%Y%m%d-%H%M%S}-{attempt.drill}.log"
 
 

@@ -62,17 +62,13 @@ def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entr
     if not work.has_game_day:
         raise LabProblem("no game day is running in this lab", hint="`halab gameday FILE` begins one")
     entry = Entry(kind, _line(by or _user()), _now(), _line(text))
-    try:
+    with files.writing(_book(work)):
         # one write to a file that is only appended to: people may write at the same time
         descriptor = os.open(_book(work), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, (json.dumps(asdict(entry)) + "\n").encode())
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise HostProblem(
-            f"cannot write {_book(work)}: {error.strerror}", hint=files.write_hint(error)
-        ) from error
     return entry
 
 

@@ -13,7 +13,7 @@ import pytest
 from support.recorded_runs import copy_run
 
 from halab.archive import archive
-from halab.errors import BadUsage, Corrupted, HalabError
+from halab.errors import BadUsage, Corrupted, HalabError, HostProblem
 from halab.report.render import render
 from halab.scenario.record.folder import RunFolder
 
@@ -89,6 +89,11 @@ def test_a_file_is_not_overwritten(run: RunFolder) -> None:
     with pytest.raises(BadUsage, match="the file exists"):
         archive.pack(run)
     assert Path("stopped.tar.gz").read_text() == "mine"
+
+
+def test_an_archive_in_a_folder_that_does_not_exist_is_refused_with_its_path(run: RunFolder) -> None:
+    with pytest.raises(HostProblem, match="cannot write none/stopped.tar.gz: No such file or directory"):
+        archive.pack(run, Path("none/stopped.tar.gz"))
 
 
 def test_unpacking_twice_uses_the_folder_as_it_is(run: RunFolder) -> None:
