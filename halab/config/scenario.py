@@ -20,7 +20,7 @@ from halab.config.lab_traits import LabTraits, Needs
 from halab.config.loading import Model, listed
 from halab.config.probe_options import ProbeOptions
 from halab.config.quantities import Within
-from halab.config.step import Expect, Inject, Join, Name, Step, named, names_balancer, unmet
+from halab.config.step import Expect, Inject, Join, Name, Step, edits_balancer, named, names_balancer, unmet
 from halab.config.targets import TargetKind, kinds_of
 from halab.config.twin import Twin
 
@@ -168,14 +168,14 @@ class Scenario(Model):
         if setting.balancers and setting.load_balancer.has_settings:
             return []
         is_meant = setting.balancers > 0 and self.needs.load_balancer is setting.load_balancer
+        needs_it = edits_balancer if is_meant else names_balancer
         needing = [
             f"step {index + 1 - self.added}" if index >= self.added else "the losing twin"
             for index, step in enumerate(self.steps)
-            if names_balancer(step, only_edited=is_meant) and not unmet(step, setting)
+            if needs_it(step) and not unmet(step, setting)
         ]
-        needing += (
-            ["the losing twin"] if self.balancer_options and not setting.load_balancer.has_settings else []
-        )
+        if self.balancer_options and not setting.load_balancer.has_settings:
+            needing.append("the losing twin")
         what = f"{needing[0]} needs a load balancer on a machine of its own" if needing else ""
         return [f"{what}, and a lab with {setting.load_balancer} has none"] if what else []
 

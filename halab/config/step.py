@@ -169,14 +169,14 @@ def _is_about_backends(step: AnyStep) -> bool:
     return isinstance(expectation, FactExpectation) and expectation.fact is FactName.BACKEND
 
 
-def names_balancer(step: AnyStep, *, only_edited: bool = False) -> bool:
-    """True if a step needs a machine with a load balancer: it names one, or a role that only such a machine has.
+def edits_balancer(step: AnyStep) -> bool:
+    """True if a step changes the settings of a load balancer."""
+    return isinstance(step, Inject) and step.fault == EDIT_BALANCER
 
-    With `only_edited`, it must change the settings of a load balancer.
-    """
+
+def names_balancer(step: AnyStep) -> bool:
+    """True if a step needs a machine with a load balancer: it names one, or a role that only such a machine has."""
     names: set[str] = set()
-    if only_edited:
-        return isinstance(step, Inject) and step.fault == EDIT_BALANCER
     if isinstance(step, Inject):
         options = step.arguments.values()
         names = {
