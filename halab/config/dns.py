@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from halab.config.kubernetes import API_PORT
-from halab.printable import shortened
+from halab.config.quantities import text_like
 
 DEFAULT_TTL = "30s"
 _TTL = r"0s|[1-9][0-9]{0,4}s|[1-9][0-9]{0,2}m|[1-9][0-9]?h"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _ttl(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(_TTL, value):
-        raise ValueError(
-            f"should be a time in whole seconds, such as 0s, 30s or 5m, not {shortened(str(value))}"
-        )
-    return value
-
-
 Ttl = Annotated[
-    str, BeforeValidator(_ttl), Field(json_schema_extra={"type": "string", "pattern": f"^({_TTL})$"})
+    str,
+    text_like(_TTL, "a time in whole seconds, such as 0s, 30s or 5m"),
+    Field(json_schema_extra={"type": "string", "pattern": f"^({_TTL})$"}),
 ]
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from halab.config import dns
 from halab.config.keepalived import Keepalived
 from halab.config.kube_vip import KubeVip
 from halab.config.kubernetes import API_PORT
 from halab.config.loading import Model, listed
+from halab.config.quantities import text_like
 from halab.config.roles import MOST_BALANCERS
-from halab.printable import shortened
 
 # HAProxy's statistics over HTTP, at the port that its documentation uses.
 STATS_PORT = 8404
@@ -148,14 +147,10 @@ class Algorithm(StrEnum):
     RANDOM = "random"
 
 
-def _time(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(TIME, value):
-        raise ValueError(f"should be a time such as 500ms, 5s, 1m or 1h, not {shortened(str(value))}")
-    return value
-
-
 Time = Annotated[
-    str, BeforeValidator(_time), Field(json_schema_extra={"type": "string", "pattern": f"^({TIME})$"})
+    str,
+    text_like(TIME, "a time such as 500ms, 5s, 1m or 1h"),
+    Field(json_schema_extra={"type": "string", "pattern": f"^({TIME})$"}),
 ]
 Count = Annotated[int, Field(ge=1, le=MOST_CHECKS)]
 

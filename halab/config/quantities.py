@@ -48,6 +48,17 @@ def count_of(value: Any) -> int:
     return int(text)
 
 
+def text_like(pattern: str, what: str) -> BeforeValidator:
+    """A validator that accepts only texts of this pattern. `what` they are, is for the error."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"should be {what}, not {shortened(str(value))}")
+        return value
+
+    return BeforeValidator(check)
+
+
 def format_duration(seconds: float) -> str:
     """`150` is 2m30s, `90` is 90s, `2.25` is 2.2s, `0.04` is 40ms."""
     if 0 < seconds < 0.95:
