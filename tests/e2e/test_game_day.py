@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from support.cli_driver import UserLab, lab_in
 
+HANG = "{inject: pause-process, name: hung, on: cp1, with: {process: kube-apiserver}}"
 DAY = """\
 title: Two breaks in a hundred seconds
 lasts: 100s
@@ -19,21 +20,21 @@ breaks:
   - name: api
     at: 5s
     heal_after: 20s
-    steps: [{inject: pause-process, name: hung, on: cp1, with: {process: kube-apiserver}}]
+    steps: [HANG]
   - name: kubelet
     at: 40s
     steps: [{inject: stop-service, name: stopped, on: cp1, with: {service: kubelet}}]
 stop: {outage: {read-via-lb: 45s, write-via-lb: 45s}}
-"""
+""".replace("HANG", HANG)
 TOO_LONG = """\
 title: An outage that is too long
 lasts: 5m
 breaks:
   - name: api
     at: 2s
-    steps: [{inject: pause-process, name: hung, on: cp1, with: {process: kube-apiserver}}]
+    steps: [HANG]
 stop: {outage: {write-via-lb: 10s}}
-"""
+""".replace("HANG", HANG)
 LOST = """\
 title: Somebody deletes what clients have written
 lasts: 5m
