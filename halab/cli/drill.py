@@ -78,16 +78,13 @@ def start(file: Path, name: str, seed: int | None, as_json: bool) -> None:
       halab drill start find-the-dead-member
       halab drill start ./mine.yml --seed 7
     """
-    from halab.cli import drill_view
     from halab.cli.console import progress
     from halab.drill import play
 
     lab_dir = lab_dir_of(file)
     with reset_named(lab_dir):
         view = play.start(lab_dir, name, progress(), seed=seed)
-    _show(
-        lab_dir, view, drill_view.start_lines(view, play.text_filler(lab_dir, view.attempt)), as_json=as_json
-    )
+    _show_start(lab_dir, view, as_json=as_json)
     if not as_json:
         _name_needs(lab_dir, view)
         echo("check your work with `halab drill check`; `halab drill hint` helps", err=True)
@@ -103,14 +100,11 @@ def status(file: Path, as_json: bool) -> None:
     Example:
       halab drill status
     """
-    from halab.cli import drill_view
     from halab.drill import play
 
     lab_dir = lab_dir_of(file)
     view = play.status(lab_dir)
-    _show(
-        lab_dir, view, drill_view.start_lines(view, play.text_filler(lab_dir, view.attempt)), as_json=as_json
-    )
+    _show_start(lab_dir, view, as_json=as_json)
 
 
 @drill_command.command("hint")
@@ -250,6 +244,14 @@ def history(file: Path, as_json: bool) -> None:
 
 drill_command.add_command(prove)
 drill_command.add_command(benchmark)
+
+
+def _show_start(lab_dir: LabDir, view: View, *, as_json: bool) -> None:
+    from halab.cli import drill_view
+    from halab.drill import play
+
+    lines = drill_view.start_lines(view, play.text_filler(lab_dir, view.attempt))
+    _show(lab_dir, view, lines, as_json=as_json)
 
 
 def _show(lab_dir: LabDir, view: View, lines: Iterable[str], *, as_json: bool) -> None:

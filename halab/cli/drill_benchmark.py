@@ -41,9 +41,8 @@ def benchmark(
 
     For each attempt, halab restores the lab, breaks it and runs the responder in the folder of the lab. The responder
     gets the situation and the tasks as JSON on standard input. When it exits, or after the limit, halab grades what is
-    done. With --seed, the attempts use that seed and the
-    following ones. Drills that this lab cannot run are skipped. Exit code: 0 every attempt passed, 1 one failed, 3 one
-    could not be made or graded, or all drills were skipped.
+    done. With --seed, the attempts use that seed and the following ones. Drills that this lab cannot run are skipped.
+    Exit code: 0 every attempt passed, 1 one failed, 3 one could not be started or graded, or all drills were skipped.
 
     \b
     Example:
