@@ -25,11 +25,11 @@ from halab.errors import BadUsage, Corrupted
 from halab.scenario.record.folder import RunFolder
 
 SCHEMA = 1
-# In the folder of the run: the list of files, and the lab of a replay (which is not part of the run).
+# In the folder of the run: the list of its files, and the folder for the lab of a replay, which is not packed.
 CONTENTS = "archive.json"
 AGAIN = "again"
 _SUFFIX = ".tar.gz"
-# Far more than a run has: a file of 10 MB that would fill the disk is no archive of a run.
+# Far more than a run has. Without limits, unpacking a small file could fill the disk.
 _MOST_FILES = 5000
 _MOST_BYTES = 1_000_000_000
 _BROKEN = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
@@ -37,7 +37,7 @@ _BROKEN = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive says of itself. `files` are the checksums (SHA-256) by path below the folder of the run.
+    """The content of archive.json. `files` are the checksums (SHA-256) by path below the folder of the run.
 
     `verdict` is the verdict in result.json, None without it. `removed` is the number of secrets that were taken out, by
     path.

@@ -1,4 +1,4 @@
-"""Play the run of an archive again: its scenario as it was read, on a lab like the one it ran on."""
+"""Run the scenario of an archive again, as it was read for the run, on a lab like the lab of the run."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def write_lab(run: RunFolder) -> Path:
 
 
 def differences(recorded: Result, again: Result) -> list[str]:
-    """One line for each promise that came out otherwise the second time."""
+    """One line for each promise that has another result the second time."""
     before = {_key(outcome): outcome for outcome in recorded.outcomes}
     lines = []
     for outcome in again.outcomes:

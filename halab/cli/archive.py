@@ -1,4 +1,4 @@
-"""`halab pack` and `halab replay`: a run as one file, judged and played again elsewhere."""
+"""`halab pack` and `halab replay`: a run as one file, judged and run again elsewhere."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def replay_command(
     """Judge the run of an archive here. With --again, also run it again.
 
     FILE is an archive that `halab pack` made. Judging needs no lab: the exit code is the same as for `halab report`.
-    With --again, halab builds the lab of the run with a name of its own, runs the scenario, shows which promises came
-    out otherwise, and removes the lab. Exit code: 0 every verdict is the same as in the archive, 1 one is different, 3
+    With --again, halab builds the lab of the run under another name, runs the scenario, shows which promises have
+    another result, and removes the lab. Exit code: 0 every verdict is the same as in the archive, 1 one is different, 3
     a run ended in an error, 130 interrupted.
 
     The files of an archive can run any command on the machines of the lab, and its checks run on this host. Run an

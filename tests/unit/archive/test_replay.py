@@ -1,4 +1,4 @@
-"""The run of an archive is played again: with the same scenario, files and lab settings."""
+"""The run of an archive is run again: with the same scenario, files and lab settings."""
 
 from __future__ import annotations
 
