@@ -42,7 +42,7 @@ class Ending(StrEnum):
 class ClientsSaw:
     """What the requests of one probe met during an attempt.
 
-    `outages` are the times, from and to, in which some failed, and `unknown` those in which nobody asked.
+    `outages` are the times, from and to, in which some failed, and `unknown` those in which no request was sent.
     """
 
     asked: int

@@ -19,7 +19,7 @@ from halab import process
 from halab.errors import ExitCode
 from halab.printable import printable
 
-# What halab prints before a step, and after it: it ended well, it did not, or nobody knows yet.
+# What halab prints before a step, and after it: it has ended well, has failed, or its result is unknown.
 _STEP_MARKS = ("… ", "✓ ", "✗ ", "? ")
 _POLL_SECONDS = 0.1
 _LINES = 12
