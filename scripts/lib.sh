@@ -43,7 +43,8 @@ end() {
 # groups that may use the sockets of docker and of libvirt: a user who may call sudo can use them anyway.
 words_to_become() {
   local user=$1 groups
-  groups=$(id -G "$user" | tr ' ' ,)$(getent group docker libvirt | awk -F: '{printf ",%s", $3}' || true)
+  groups=$(id -G "$user") || return
+  groups=${groups// /,}$(getent group docker libvirt | awk -F: '{printf ",%s", $3}' || true)
   printf '%s\n' setpriv --reuid "$user" --regid "$(id -g "$user")" --groups "$groups" \
     env -u SUDO_UID -u SUDO_GID -u SUDO_USER -u SUDO_COMMAND "USER=$user" "LOGNAME=$user"
 }

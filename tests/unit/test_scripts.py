@@ -221,6 +221,13 @@ def test_a_command_of_a_bare_host_runs_as_the_user_who_needed_sudo(tmp_path: Pat
     assert shell.end() == (0, "")
 
 
+def test_a_user_who_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    """Otherwise the command would run as root."""
+    shell = Shell(tmp_path, "words=$(words_to_become no-such-user 2>/dev/null) || echo refused")
+    assert shell.line() == "refused"
+    assert shell.end() == (0, "")
+
+
 def test_a_process_that_nobody_waits_for_ends_too(tmp_path: Path) -> None:
     """The first process of a container may be such a parent: a daemon that ended stays there as a zombie."""
     pid_file = tmp_path / "child"
