@@ -2,23 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
+class Certificate(StrEnum):
+    """With what a probe shows who it is."""
+
+    ADMINISTRATOR = "administrator"
+    ETCD_CLIENT = "etcd client"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class QuestionTraits:
+    """What a question needs. One that etcd's certificate is for is asked of each etcd member, all others of the API.
+
+    A question that `needs_writes` can only be asked while the sampler may write. One that `needs_objects` needs more in
+    the cluster than a namespace.
+    """
+
+    certificate: Certificate = Certificate.ADMINISTRATOR
+    needs_writes: bool = False
+    needs_objects: bool = False
+
+
+_ORDINARY = QuestionTraits()
+_OF_A_MEMBER = QuestionTraits(Certificate.ETCD_CLIENT)
+_WITH_WRITES = QuestionTraits(needs_writes=True)
+_WITH_OBJECTS = QuestionTraits(needs_objects=True)
+
+
 class Question(StrEnum):
-    READY = "ready"
+    """What a probe asks, with its traits."""
+
+    # without a certificate, the client saves one signature per connection
+    READY = "ready", QuestionTraits(Certificate.NONE)
     READ = "read"
-    GET = "get"  # a path that the scenario chooses
-    TOKEN = "token"  # the list of API groups, for a client with the token of a service account
-    LIST = "list"  # all objects of a namespace that halab has filled
-    WRITE = "write"
-    HEALTH = "health"  # of an etcd member: it answers after a round of its quorum
-    SERIALIZABLE = "serializable"  # a key of an etcd member, from its own data: no quorum is needed
-    SERVICE = "service"  # a Service at its cluster address, asked by a node
-    FROM_NODE = "from-node"  # the readiness of the API at its endpoint, asked by a node
-    POD = "pod"  # does a new pod run soon?
-    NEXT_EVENT = "next-event"  # of a watch
-    STILL_OPEN = "still-open"  # a watch without any events
+    # a path that the scenario chooses
+    GET = "get"
+    # the list of API groups, for a client with the token of a service account
+    TOKEN = "token", QuestionTraits(Certificate.NONE, needs_objects=True)
+    # all objects of a namespace that halab has filled
+    LIST = "list", _WITH_OBJECTS
+    WRITE = "write", _WITH_WRITES
+    # of an etcd member: it answers after a round of its quorum
+    HEALTH = "health", _OF_A_MEMBER
+    # a key of an etcd member, from its own data: no quorum is needed
+    SERIALIZABLE = "serializable", _OF_A_MEMBER
+    # a Service at its cluster address, asked by a node
+    SERVICE = "service", _WITH_OBJECTS
+    # the readiness of the API at its endpoint, asked by a node
+    FROM_NODE = "from-node"
+    # does a new pod run soon?
+    POD = "pod", _WITH_OBJECTS
+    # of a watch of what the sampler writes
+    NEXT_EVENT = "next-event", _WITH_WRITES
+    # a watch without any events
+    STILL_OPEN = "still-open"
+
+    traits: QuestionTraits
+
+    def __new__(cls, name: str, traits: QuestionTraits = _ORDINARY) -> Question:
+        question = str.__new__(cls, name)
+        question._value_ = name
+        question.traits = traits
+        return question
 
 
 class Way(StrEnum):
@@ -70,8 +119,7 @@ class ProbeName(StrEnum):
     @property
     def is_direct(self) -> bool:
         """True for a probe of or from several machines; the others ask the load balancer, from outside."""
-        asked = (Question.SERIALIZABLE, Question.SERVICE, Question.FROM_NODE)
-        return self.endswith("-direct") or self.question in asked
+        return self.endswith("-direct") or self.is_of_etcd or self.way is Way.SHELL
 
     @property
     def is_of_workers(self) -> bool:
@@ -81,9 +129,4 @@ class ProbeName(StrEnum):
     @property
     def is_of_etcd(self) -> bool:
         """True for a probe of each etcd member."""
-        return self.question in (Question.HEALTH, Question.SERIALIZABLE)
-
-    @property
-    def needs_objects(self) -> bool:
-        """True if it needs more in the cluster than a namespace."""
-        return self.question in (Question.LIST, Question.POD, Question.SERVICE, Question.TOKEN)
+        return self.question.traits.certificate is Certificate.ETCD_CLIENT

@@ -39,7 +39,7 @@ _COREFILE = f".:1053 {{\n  whoami\n  health :{_PORT}\n}}\n"
 
 def needed(probes: Collection[str]) -> list[ProbeName]:
     """The probes among these that need objects."""
-    return [name for name in ProbeName if name in probes and name.needs_objects]
+    return [name for name in ProbeName if name in probes and name.question.traits.needs_objects]
 
 
 def make(

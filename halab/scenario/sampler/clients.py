@@ -14,7 +14,7 @@ from typing import Protocol, assert_never
 from halab.cluster.api import Credentials
 from halab.cluster.connection import Answer, Connection, RepeatedRequest, Server
 from halab.cluster.names import Resolver
-from halab.config.probe import Question
+from halab.config.probe import Certificate, Question
 from halab.config.probe_options import DEFAULT_PATH
 from halab.scenario.sampler.probes import Probe
 
@@ -56,17 +56,17 @@ class Identity:
         cls, folder: Path, tunnel: str | None = None, resolver: Resolver | None = None
     ) -> Identity:
         credentials = Credentials.in_folder(folder)
-        # without a certificate, the client saves one signature per connection
         anonymous = create_default_context(cafile=str(credentials.ca))
         return cls(credentials.context(), anonymous, credentials.of_etcd.context(), tunnel, resolver)
 
     def server(self, probe: Probe, dial_seconds: float) -> Server:
         """The server of a probe. Of a name with several addresses, one must accept within `dial_seconds`."""
-        context = self.administrator
-        if probe.question in (Question.HEALTH, Question.SERIALIZABLE):
-            context = self.etcd
-        elif probe.question in (Question.READY, Question.TOKEN):
-            context = self.anonymous
+        contexts = {
+            Certificate.ADMINISTRATOR: self.administrator,
+            Certificate.ETCD_CLIENT: self.etcd,
+            Certificate.NONE: self.anonymous,
+        }
+        context = contexts[probe.question.traits.certificate]
         resolver = self.resolver if probe.machine is None else None
         return Server(
             probe.host, probe.port, context, self.tunnel, resolver=resolver, dial_seconds=dial_seconds

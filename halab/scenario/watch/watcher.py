@@ -14,7 +14,7 @@ from pathlib import Path
 from halab.clock import RealClock
 from halab.cluster.api import Api
 from halab.config.expectation import FactName
-from halab.config.probe import ProbeName, Question
+from halab.config.probe import ProbeName
 from halab.config.probe_options import ListOptions
 from halab.errors import BadUsage, HalabError
 from halab.faults.journal import Journal
@@ -33,8 +33,6 @@ from halab.topology.lab import Lab
 _POWER_SECONDS = 1.0
 # Exists on every cluster: read probes use it if nothing is written.
 _READ_NAMESPACE = "kube-system"
-
-_WRITING = (Question.WRITE, Question.NEXT_EVENT)
 
 # Updates a live view.
 Refresh = Callable[[Live], None]
@@ -55,7 +53,8 @@ def watching(
     `extra` are probes in addition to those of every run; BadUsage if one of them writes, and `writes` is off.
     """
     for name in extra:
-        if not writes and (name.needs_objects or name.question in _WRITING):
+        traits = name.question.traits
+        if not writes and (traits.needs_objects or traits.needs_writes):
             raise BadUsage(f"{name} needs objects in the cluster", hint="add --writes")
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
@@ -99,7 +98,7 @@ def watching(
 
 def needs_writes(probe: Probe) -> bool:
     """True if a probe writes, or watches the writes of others."""
-    return probe.question in _WRITING
+    return probe.question.traits.needs_writes
 
 
 def _slower(probe: Probe) -> Probe:

@@ -60,7 +60,9 @@ def test_other_probes_run_only_if_they_are_named() -> None:
     assert (ways["read-kept-via-lb"], ways["quiet-watch-via-lb"], ways["etcd-direct"]) == (
         Way.KEPT, Way.WATCH, Way.NEW,
     )  # fmt: skip
-    assert {each.port for each in asked if each.name in ("etcd-direct", "serializable-read")} == {2379}
+    of_etcd = {each.name for each in asked if each.port == 2379}
+    assert of_etcd == {name for name in ProbeName if name.is_of_etcd}
+    assert {"etcd-direct", "serializable-read"} <= of_etcd
     rates = {each.name: each.rate_hertz for each in asked}
     assert (rates["list-via-lb"], rates["pod-starts"], rates["watch-resuming"]) == (2, 1, 10)
 
@@ -105,12 +107,26 @@ def test_a_scenario_chooses_the_path_of_a_get() -> None:
     assert request(get, "space", None) == ("GET", "/apis/x/v1/things", b"")
 
 
-def test_a_token_takes_the_place_of_the_certificate(tmp_path: Path) -> None:
+def test_a_token_takes_the_place_of_the_certificate() -> None:
+    assert certificate_of(Question.TOKEN) == "none"
+    assert request(replace(REFUSED, question=Question.TOKEN), "space", None) == ("GET", "/apis", b"")
+
+
+def test_every_question_is_asked_with_the_right_certificate() -> None:
+    anonymous = {question for question in Question if certificate_of(question) == "none"}
+    of_etcd = {question for question in Question if certificate_of(question) == "etcd's client"}
+    assert anonymous == {Question.READY, Question.TOKEN}
+    assert of_etcd == {name.question for name in ProbeName if name.is_of_etcd}
+    assert {certificate_of(question) for question in set(Question) - anonymous - of_etcd} == {
+        "administrator"
+    }
+
+
+def certificate_of(question: Question) -> str:
     administrator, anonymous, etcd = (ssl.create_default_context() for _ in range(3))
-    identity = Identity(administrator, anonymous, etcd)
-    probe = replace(REFUSED, question=Question.TOKEN)
-    assert identity.server(probe, 2.0).context is anonymous
-    assert request(probe, "space", None) == ("GET", "/apis", b"")
+    server = Identity(administrator, anonymous, etcd).server(replace(REFUSED, question=question), 2.0)
+    names = {id(administrator): "administrator", id(anonymous): "none", id(etcd): "etcd's client"}
+    return names[id(server.context)]
 
 
 def test_a_write_is_an_object_with_its_number() -> None:
