@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 
 
@@ -42,7 +43,7 @@ class FaultSpec(Protocol):
         ...
 
     @property
-    def needs(self) -> frozenset[str]: ...
+    def needs(self) -> frozenset[Capability]: ...
 
     def problems_with(self, given: Mapping[str, str]) -> Iterator[str]: ...
 

@@ -6,22 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from halab.config.lab import DiskCache, ProviderKind
+from halab.config.lab_traits import Capability
 from halab.errors import HalabError, LabProblem
 from halab.faults.disk import DISK, ETCD_DATA
 from halab.faults.site import Site
 
 _OF_A_CONTAINER = {
-    "own-clock": "a container shares the clock of its host",
-    "own-kernel": "a container shares the kernel of its host",
-    "own-disk": "a container shares the disk of its host",
+    Capability.OWN_CLOCK: "a container shares the clock of its host",
+    Capability.OWN_KERNEL: "a container shares the kernel of its host",
+    Capability.OWN_DISK: "a container shares the disk of its host",
 }
 _UNSAFE = "the lab file says disk_cache: unsafe, so flushed data may not be on the disk"
 _NO_NAME = "the lab file gives the endpoint no name (`endpoint: api.lab.example`)"
 _TRIED = {
-    "netem": "the kernel cannot delay packets",
-    "tbf": "the kernel cannot limit the rate of packets",
-    "nft-numgen": "the kernel cannot choose packets by chance",
-    "disk-throttle": "the kernel does not limit writes to the disk",
+    Capability.NETEM: "the kernel cannot delay packets",
+    Capability.TBF: "the kernel cannot limit the rate of packets",
+    Capability.NFT_NUMGEN: "the kernel cannot choose packets by chance",
+    Capability.DISK_THROTTLE: "the kernel does not limit writes to the disk",
 }
 _PROBE_SECONDS = 30
 # At 4 writes a second, the first 4 of 8 may pass at once. With qemu-io, 8 took 760 ms, and 17 ms without a limit.
@@ -89,23 +90,23 @@ def probe(site: Site) -> Capabilities:
     answers = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     try:
         is_container = answers.pop("container") == "yes" or site.lab.provider is ProviderKind.DOCKER
-        results = {name: answers[name] for name in _TRIED}
+        results = {name: answers[str(name)] for name in _TRIED}
     except KeyError as error:
         raise LabProblem(
             f"{machine} did not say whether it can do {error}: {output.strip()[-200:]}"
         ) from error
     results = {name: why if why == "yes" else f"{_TRIED[name]}: {why}" for name, why in results.items()}
     if not is_container:
-        results["disk-throttle"] = _throttled(site)
+        results[Capability.DISK_THROTTLE] = _throttled(site)
     results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}
     # both providers can save and restore a lab
-    results["snapshot"] = "yes"
-    results["safe-disk"] = (
+    results[Capability.SNAPSHOT] = "yes"
+    results[Capability.SAFE_DISK] = (
         _UNSAFE
         if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is ProviderKind.LIBVIRT
         else "yes"
     )
-    results["endpoint-name"] = "yes" if site.lab.endpoint_name else _NO_NAME
+    results[Capability.ENDPOINT_NAME] = "yes" if site.lab.endpoint_name else _NO_NAME
     return Capabilities(
         has=frozenset(name for name, why in results.items() if why == "yes"),
         lacking={name: why for name, why in sorted(results.items()) if why != "yes"},

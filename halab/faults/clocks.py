@@ -8,6 +8,7 @@ import time
 from halab.clock import NotYet, wait_for
 from halab.config.fault_facts import SHIFT_CLOCK
 from halab.config.lab import ProviderKind
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 from halab.errors import Unable
 from halab.faults import dead_containers
@@ -80,7 +81,7 @@ FAULTS = (
         _set_right,
         {"by": Option("a shift ahead or behind", _SHIFT.pattern, "+1h")},
         target=FaultTarget.NODE,
-        needs=frozenset({"own-clock"}),
+        needs=frozenset({Capability.OWN_CLOCK}),
         check=_require_own_clock,
     ),
 )

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from halab.clock import NotYet, wait_for
 from halab.config.lab import ProviderKind
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 from halab.errors import Unable
 from halab.faults import processes, scratch
@@ -135,7 +136,7 @@ FAULTS = (
         _fill,
         _make_room,
         target=FaultTarget.MEMBER,
-        needs=frozenset({"own-disk"}),
+        needs=frozenset({Capability.OWN_DISK}),
         check=_require_own_disk,
     ),
     Fault(
@@ -153,6 +154,6 @@ FAULTS = (
             "iops": Option("a number of writes a second", r"[1-9][0-9]{0,4}", "20"),
         },
         target=FaultTarget.MEMBER,
-        needs=frozenset({"disk-throttle"}),
+        needs=frozenset({Capability.DISK_THROTTLE}),
     ),
 )

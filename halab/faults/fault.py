@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from halab.config.fault_facts import FaultFacts, facts_of
 from halab.config.fault_spec import is_path
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 from halab.faults.journal import Entry
 from halab.faults.site import Site
@@ -74,7 +75,7 @@ class Fault:
     options: Mapping[str, Option] = field(default_factory=dict)
     target: FaultTarget = FaultTarget.CONTROL_PLANE
     target_by: Callable[[Mapping[str, str]], FaultTarget] | None = None
-    needs: frozenset[str] = frozenset()
+    needs: frozenset[Capability] = frozenset()
     check: Callable[[Site, Entry], None] | None = None
     rule: Callable[[Mapping[str, str]], Iterator[str]] | None = None
     remembers: Callable[[Site], Mapping[str, str]] | None = None

@@ -9,6 +9,7 @@ import json
 from ipaddress import IPv4Address
 
 from halab.clock import NotYet, wait_for
+from halab.config.lab_traits import Capability
 from halab.config.targets import EVERYONE, FaultTarget
 from halab.errors import BadUsage, LabProblem
 from halab.faults import packet_filter
@@ -210,7 +211,7 @@ FAULTS = (
             "port": _PORT,
         },
         target=FaultTarget.ANY,
-        needs=frozenset({"nft-numgen"}),
+        needs=frozenset({Capability.NFT_NUMGEN}),
     ),
     Fault(
         "delay-packets",
@@ -222,7 +223,7 @@ FAULTS = (
             "jitter": Option("a time by which the delay varies", _DELAY, "20ms", default=""),
         },
         target=FaultTarget.ANY,
-        needs=frozenset({"netem"}),
+        needs=frozenset({Capability.NETEM}),
         check=_require_no_shaper,
     ),
     Fault(
@@ -232,7 +233,7 @@ FAULTS = (
         _unshape,
         {"rate": Option("bits a second", r"[1-9]\d*(kbit|mbit|gbit)", "1mbit")},
         target=FaultTarget.ANY,
-        needs=frozenset({"tbf"}),
+        needs=frozenset({Capability.TBF}),
         check=_require_no_shaper,
     ),
     Fault(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from halab.clock import NotYet, wait_for
 from halab.config.fault_facts import FREEZE
 from halab.config.lab import ProviderKind
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 from halab.errors import Unreachable
 from halab.faults import processes
@@ -16,7 +17,7 @@ from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30
 # On an unsafe disk, a power cut may lose flushed data: a run would prove nothing.
-_SAFE_DISK = frozenset({"safe-disk"})
+_SAFE_DISK = frozenset({Capability.SAFE_DISK})
 # A container answers over SSH 0.7 s after its start, a virtual machine under KVM after 10 to 20 s.
 _BOOT_SECONDS = 120
 # Also exits with 1 if a unit has failed.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from halab.config import scenario_rules
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 from halab.errors import BadFile
 from halab.faults.fault import Fault, Option, nothing_to_heal
@@ -17,7 +18,7 @@ def inject(site: Site, entry: Entry) -> str:
     raise AssertionError("no scenario is played here")
 
 
-def fault(name: str, target: FaultTarget, needs: tuple[str, ...] = (), **options: Option) -> Fault:
+def fault(name: str, target: FaultTarget, needs: tuple[Capability, ...] = (), **options: Option) -> Fault:
     return Fault(name, "Break it.", inject, nothing_to_heal, options, target=target, needs=frozenset(needs))
 
 
@@ -35,7 +36,7 @@ KNOWN = {
         fault(
             "throttle-disk",
             FaultTarget.CONTROL_PLANE,
-            ("disk-throttle",),
+            (Capability.DISK_THROTTLE,),
             iops=Option("a number", r"\d+", "20"),
         ),
         fault(

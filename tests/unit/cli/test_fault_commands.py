@@ -11,6 +11,7 @@ import pytest
 
 from halab.cli import main
 from halab.cli.fault import fault_lines
+from halab.config.lab_traits import Capability
 from halab.config.targets import FaultTarget
 from halab.errors import CommandFailed, HalabError, LabProblem
 from halab.faults.catalogue import FAULTS
@@ -159,7 +160,7 @@ def test_a_fault_is_shown_with_its_needs_and_its_options() -> None:
     fault = Fault(
         "delay-packets", "Hold packets back.", lambda site, entry: "", nothing_to_heal,
         {"by": Option("a time", example="100ms"), "port": Option("a port", default="")},
-        FaultTarget.ANY, needs=frozenset({"netem"}),
+        FaultTarget.ANY, needs=frozenset({Capability.NETEM}),
     )  # fmt: skip
     assert list(fault_lines(fault)) == [
         "delay-packets  (on any machine, needs netem)",

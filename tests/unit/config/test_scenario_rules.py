@@ -16,7 +16,6 @@ from support.run_builder import META, STOP, MadeRun, readings
 from support.scenario_files import KNOWN, problems
 
 from halab.config import scenario_rules
-from halab.config.lab_traits import Capability
 from halab.config.scenario import Scenario
 from halab.config.twin import Verdict
 from halab.errors import BadFile, BadUsage
@@ -798,10 +797,6 @@ def test_every_fault_of_the_catalogue_is_what_the_rules_expect() -> None:
         assert list(fault.problems_with({})) is not None
         assert isinstance(fault.needs, frozenset)
         assert all(isinstance(option.is_target, bool) for option in fault.options.values())
-
-
-def test_every_need_of_a_fault_is_a_capability_that_a_scenario_can_name() -> None:
-    assert {need for fault in FAULTS.values() for need in fault.needs} <= set(Capability)
 
 
 @pytest.mark.parametrize(

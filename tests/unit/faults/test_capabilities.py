@@ -9,9 +9,9 @@ from support.fakes import FakeGuests
 from support.site_builder import FakePower, site_of
 
 from halab.config.lab import ProviderKind
+from halab.config.lab_traits import Capability
 from halab.errors import LabProblem
 from halab.faults import capabilities
-from halab.faults.catalogue import FAULTS
 
 PROBED = "container yes\nnetem qdisc kind is unknown\ntbf yes\nnft-numgen yes\ndisk-throttle yes\n"
 
@@ -60,15 +60,16 @@ def test_a_hypervisor_can_throttle_if_writes_take_longer(took: list[str], why: s
     assert power.asked == ["lb1 may write 4 times a second", "lb1 may write None times a second"]
 
 
-def test_every_capability_that_a_fault_needs_is_probed() -> None:
+def test_every_capability_is_probed() -> None:
     found = probe(PROBED)
-    for fault in FAULTS.values():
-        assert fault.needs <= found.has | set(found.lacking), fault.name
+    assert found.has | set(found.lacking) == set(Capability)
 
 
 def test_a_machine_without_an_answer_is_an_error() -> None:
     with pytest.raises(LabProblem, match="cp1 did not say whether it can do 'container'"):
         probe("")
+    with pytest.raises(LabProblem, match="cp1 did not say whether it can do 'tbf'"):
+        probe(PROBED.replace("tbf yes\n", ""))
 
 
 def test_a_power_cut_needs_disks_that_keep_flushed_data() -> None:
