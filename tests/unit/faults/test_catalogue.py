@@ -8,6 +8,7 @@ import pkgutil
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fakes import FakeGuests
@@ -17,6 +18,7 @@ from halab import faults
 from halab.cli import main
 from halab.config.etcd import Topology
 from halab.config.fault_facts import FAULT_FACTS, NOTHING, DataLoss, MachineState, facts_of
+from halab.config.lab_traits import Capability
 from halab.config.targets import kinds_of
 from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, nothing_to_heal
@@ -92,16 +94,26 @@ def test_the_example_of_every_option_fits_it() -> None:
             assert not option.example or option.problem_with(name, option.example) is None, fault.name
 
 
-def test_the_sweep_has_a_plan_for_every_fault(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names of the script."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    sweep = runpy.run_path(str(SCRIPTS / "sweep"))
+    return runpy.run_path(str(SCRIPTS / "sweep"))
+
+
+@pytest.fixture
+def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What `halab faults --json` prints."""
+    main(["faults", "--json"])
+    faults: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return faults
+
+
+def test_the_sweep_has_a_plan_for_every_fault(sweep: dict[str, Any], listed: list[dict[str, Any]]) -> None:
     plans, left_out, plan_of = sweep["PLANS"], sweep["LEFT_OUT"], sweep["plan_of"]
     unknown = sorted((plans.keys() | left_out) - FAULTS.keys())
     assert not unknown, f"no such fault in {CATALOGUE}; remove from scripts/sweep: {', '.join(unknown)}"
-    main(["faults", "--json"])
-    for fault in json.loads(capsys.readouterr().out):
+    for fault in listed:
         if fault["name"] not in left_out:
             known, (target, options) = FAULTS[fault["name"]], plan_of(fault)
             problems = list(known.problems_with(options))
@@ -110,3 +122,22 @@ def test_the_sweep_has_a_plan_for_every_fault(
             assert kinds_of(target, Topology.STACKED) <= known.target.kinds, (
                 f"add a target to PLANS in scripts/sweep: {known.name} is not for {target}"
             )
+
+
+def test_the_sweep_leaves_out_what_the_lab_cannot_do(
+    sweep: dict[str, Any], listed: list[dict[str, Any]]
+) -> None:
+    without_capability = sweep["without_capability"]
+    lacking = without_capability(listed, set(Capability) - {Capability.ENDPOINT_NAME})
+    assert lacking["change-endpoint-name"] == ["endpoint-name"]
+    assert "delay-packets" not in lacking
+    assert without_capability(listed, set(Capability)) == {}
+
+
+def test_the_needs_of_a_fault_stand_in_one_place(
+    sweep: dict[str, Any], listed: list[dict[str, Any]]
+) -> None:
+    twice = sorted(sweep["without_capability"](listed, set()).keys() & sweep["LEFT_OUT"])
+    assert not twice, (
+        f"left out because of their needs: remove from LEFT_OUT in scripts/sweep: {', '.join(twice)}"
+    )
