@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class When(StrEnum):
 class RoleSetup(Model):
     """The scripts for the machines of one role. A name that ends with `.j2` is a template."""
 
+    example: ClassVar[str] = "{before: cp.sh}"
+
     before: FileName | None = Field(None, description="a script that runs before halab sets up the machine")
     after: FileName | None = Field(None, description="a script that runs after all machines have joined")
 
@@ -39,13 +41,15 @@ class RoleSetup(Model):
 class Setup(Model):
     """The user's own scripts, which run as root on the machines of a role."""
 
+    example: ClassVar[str] = "{cp: {before: cp.sh}}"
+
     lb: RoleSetup = RoleSetup()
     cp: RoleSetup = RoleSetup()
     etcd: RoleSetup = RoleSetup()
     worker: RoleSetup = RoleSetup()
 
     def script(self, role: Role, when: When) -> str | None:
-        """The name of the script; None where there is none."""
+        """The name of the script; None if there is none."""
         scripts = {
             Role.LOAD_BALANCER: self.lb,
             Role.CONTROL_PLANE: self.cp,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
@@ -75,12 +75,16 @@ class Task(Model):
 
 
 class Hint(Model):
+    example: ClassVar[str] = "{text: Look at the logs., cost: 5}"
+
     text: Text
     cost: int = Field(0, ge=0, le=1000, description="the points that it costs")
 
 
 class Act(Model):
     """A script that a learner could run on a machine."""
+
+    example: ClassVar[str] = "{on: cp1, run: systemctl restart kubelet}"
 
     on: Text = Field(description="a machine, a role, or the name of a fault of the break")
     run: Text = Field(description="what to run with bash, as root")

@@ -89,7 +89,7 @@ def _vars(drill: Drill) -> Iterator[Finding]:
     for values in drill.vars.values():
         variants *= len(values)
     if variants > MOST_VARIANTS:
-        yield ("vars",), f"have {variants} combinations; the most is {MOST_VARIANTS}"
+        yield ("vars",), f"have {variants} combinations; the maximum is {MOST_VARIANTS}"
 
 
 def _parts(drill: Drill) -> Iterator[Finding]:
@@ -118,7 +118,10 @@ def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
         elif isinstance(step, Heal | Join):
             yield path, "a break has only the steps inject, wait and expect"
         elif isinstance(step, Expect) and not known.injected:
-            yield (*path, "expect"), "comes before the first inject, when nothing has happened yet"
+            yield (
+                (*path, "expect"),
+                "comes before the first inject, when nothing has happened yet: move it behind the inject",
+            )
         elif isinstance(step, Expect) and step.expectation.during:
             yield (*path, "expect", "during"), "the break is never healed: use `within` or `reached`"
         elif isinstance(step, Expect):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -23,6 +23,8 @@ class Topology(StrEnum):
 
 class EtcdSettings(Model):
     """Where etcd runs, and how many members it has if it has machines of its own."""
+
+    example: ClassVar[str] = "{topology: external}"
 
     topology: Topology = Field(
         Topology.STACKED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ WHOLE = "game-day"
 class Break(Model):
     """Faults that belong together, from a scenario or from steps. It begins at a time, or in a window of time."""
 
+    example: ClassVar[str] = "{scenario: kill-etcd-leader, at: 5m}"
+
     name: Name | None = None
     scenario: Text | None = Field(
         None,
@@ -33,7 +35,8 @@ class Break(Model):
         None, description="two times; the seed picks the time between them when it begins"
     )
     heal_after: Seconds | None = Field(
-        None, description="halab heals it this long after its begin; without it, at the end of the game day"
+        None,
+        description="halab heals it this long after its beginning; without it, at the end of the game day",
     )
 
     @property
@@ -56,6 +59,8 @@ class Break(Model):
 
 class Stop(Model):
     """Conditions that stop the game day: if one comes true, halab heals everything, and the game day has failed."""
+
+    example: ClassVar[str] = "{outage: {write-via-lb: 30s}}"
 
     outage: dict[ProbeName, Seconds] = Field(
         min_length=1, description="the longest outage that clients may see, by probe of the load balancer"

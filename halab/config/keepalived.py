@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -29,6 +29,8 @@ class Vrrp(StrEnum):
 class Keepalived(Model):
     """Settings of keepalived, the same on both machines."""
 
+    example: ClassVar[str] = "{check: port}"
+
     config: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="a configuration of your own, plain or with Jinja: its path from the lab file"
     )
@@ -39,7 +41,7 @@ class Keepalived(Model):
         "no API server is ready; `port` depends on nothing but the machine itself",
     )
     preempt: bool = Field(
-        True, description="the address returns to lb1 when lb1 is well again; false: it stays where it is"
+        True, description="the address returns to lb1 when lb1 works again; false: it stays where it is"
     )
     vrrp: Vrrp = Field(Vrrp.MULTICAST, description="how the machines reach each other: multicast or unicast")
     router_id: int = Field(

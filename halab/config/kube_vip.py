@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ _USUAL, _EMULATED = LeaseTimes(5, 3, 1), LeaseTimes(25, 15, 5)
 
 class KubeVip(Model):
     """Settings of kube-vip, the same on all control planes."""
+
+    example: ClassVar[str] = "{balancing: true}"
 
     version: Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$")] = Field(
         VERSION, description="the version of its Go module, without a leading v"

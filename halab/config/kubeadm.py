@@ -186,6 +186,8 @@ def _free(name: str, description: str) -> Any:
 class Kubeadm(Model):
     """The user's parts of kubeadm's documents, and the folder of patches for what kubeadm makes from them."""
 
+    example: ClassVar[str] = "{patches: patches}"
+
     cluster: ClusterConfiguration | None = Field(
         None,
         description="merged into ClusterConfiguration: flags of the components, certificates, feature gates",

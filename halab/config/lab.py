@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -17,9 +17,10 @@ from halab.config.etcd import EtcdSettings
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
 from halab.config.load_balancer import LoadBalancer
-from halab.config.loading import Model, nearest
+from halab.config.loading import Model, listed, nearest
 from halab.config.targets import MOST_CONTROL_PLANES, MOST_WORKERS
 from halab.errors import BadUsage
+from halab.printable import shortened
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -47,14 +48,16 @@ class DiskCache(StrEnum):
 
 def _name(value: str) -> str:
     if not re.fullmatch(NAME, value):
-        raise ValueError(f"must match {NAME} (a lower-case letter, then up to 19 letters, digits or dashes)")
+        raise ValueError(
+            f"should be up to 20 lower-case letters, digits and dashes that begin with a letter, not {shortened(value)}"
+        )
     return value
 
 
 def _mebibytes(value: Any) -> Any:
     match = re.fullmatch(r"(\d{1,9})\s*([MG])(i?B?)?", value) if isinstance(value, str) else None
     if not match:
-        raise ValueError("must be a size such as 512M or 2G")
+        raise ValueError(f"should be a size such as 512M or 2G, not {shortened(str(value))}")
     return int(match[1]) * (1024 if match[2] == "G" else 1)
 
 
@@ -64,16 +67,17 @@ def _network(value: str) -> str:
     try:
         network = ipaddress.IPv4Network(value)
     except ValueError as error:
-        raise ValueError(f"must be auto or a /24 such as 10.213.7.0/24 ({error})") from error
+        raise ValueError(f"should be auto or a /24 such as 10.213.7.0/24 ({error})") from error
     if network.prefixlen != 24:
-        raise ValueError("must be auto or a /24")
+        raise ValueError(f"should be auto or a /24 such as 10.213.7.0/24, not {network}")
     return str(_private(network))
 
 
 def _private(network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
     if not any(network.subnet_of(private) for private in PRIVATE):
         raise ValueError(
-            f"must be a private network (RFC 1918): a /{network.prefixlen} in {', '.join(map(str, PRIVATE))}"
+            f"should be a private network (RFC 1918), a /{network.prefixlen} in {listed(map(str, PRIVATE))}, "
+            f"not {network}"
         )
     return network
 
@@ -82,10 +86,10 @@ def _cluster_network(value: str, sizes: range) -> str:
     try:
         network = ipaddress.IPv4Network(value)
     except ValueError as error:
-        raise ValueError(f"must be a network such as 10.32.0.0/{sizes[-1]} ({error})") from error
+        raise ValueError(f"should be a network such as 10.32.0.0/{sizes[-1]} ({error})") from error
     if network.prefixlen not in sizes:
-        wanted = f"/{sizes[0]}" if len(sizes) == 1 else f"a /{sizes[0]} to /{sizes[-1]}"
-        raise ValueError(f"must be {wanted}, not a /{network.prefixlen}")
+        wanted = f"a /{sizes[0]}" if len(sizes) == 1 else f"a /{sizes[0]} to /{sizes[-1]}"
+        raise ValueError(f"should be {wanted}, not a /{network.prefixlen}")
     return str(_private(network))
 
 
@@ -121,7 +125,7 @@ def _endpoint(value: str) -> str:
         )
     if not re.fullmatch(ENDPOINT, value) or len(value) > 253 or re.fullmatch(r"[0-9.]+", value):
         raise ValueError(
-            "must be a DNS name with a dot, such as api.lab.example, in lower case, without a port"
+            "should be a DNS name with a dot, in lower case and without a port, such as api.lab.example"
         )
     return value
 
@@ -144,6 +148,8 @@ Memory = Annotated[
 
 class Size(Model):
     """CPUs and memory of the machines of one role."""
+
+    example: ClassVar[str] = "{cpus: 2, memory: 2G}"
 
     cpus: int = Field(1, ge=1, le=64)
     memory: Memory = 512
@@ -170,6 +176,8 @@ class WorkerSize(Size):
 class OneMachine(Model):
     """The settings of one machine that differ from the settings of its role."""
 
+    example: ClassVar[str] = "{memory: 3G}"
+
     cpus: int | None = Field(None, ge=1, le=64)
     memory: Memory | None = None
     address: (
@@ -180,6 +188,8 @@ class OneMachine(Model):
 
 class Machines(Model):
     """The settings for the machines of each role, and for single machines, by name."""
+
+    example: ClassVar[str] = "{cp: {cpus: 2, memory: 2G}}"
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, OneMachine]
@@ -196,6 +206,8 @@ class Machines(Model):
 
 
 class Kubernetes(Model):
+    example: ClassVar[str] = '{version: "1.37"}'
+
     version: Annotated[str, AfterValidator(_version)] = kubernetes.DEFAULT
     source: BundleSource = BundleSource.AUTO
     pods: Annotated[str, AfterValidator(_pods)] = Field(

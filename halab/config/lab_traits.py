@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -91,6 +91,8 @@ VersionCondition = Annotated[str, BeforeValidator(_version_condition)]
 class Condition(Model):
     """Conditions on the lab; all of them must hold."""
 
+    example: ClassVar[str] = "{load_balancer: haproxy}"
+
     kubernetes: VersionCondition | None = None
     provider: ChosenProvider | None = None
     load_balancer: Balancer | None = None
@@ -131,6 +133,8 @@ class Condition(Model):
 
 class Needs(Model):
     """What a lab must have for this scenario. On other labs the scenario is skipped."""
+
+    example: ClassVar[str] = "{control_planes: 3}"
 
     control_planes: int = Field(1, ge=1, le=MOST_CONTROL_PLANES, description="at least this many")
     workers: int = Field(0, ge=0, le=MOST_WORKERS, description="at least this many")

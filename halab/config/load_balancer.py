@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
@@ -161,11 +161,13 @@ class LoadBalancer(Model):
     The defaults of `interval` and `timeout` are longer if processors are emulated.
     """
 
+    example: ClassVar[str] = "{kind: haproxy}"
+
     kind: Balancer = Field(
         Balancer.HAPROXY,
-        description="haproxy or nginx on machines of their own; kube-vip: a static pod on every control plane; local: "
-        "HAProxy on every node for the clients there; others use a name with the addresses of all control planes; "
-        "dns: such a name for all, which dnsmasq on lb1 serves",
+        description="haproxy or nginx: on a machine of its own; kube-vip: a virtual address of the control planes; "
+        "local: HAProxy on every node for the clients on that node, and for others a name with the addresses of all "
+        "control planes; dns: only such a name, which dnsmasq on lb1 serves",
     )
     machines: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
@@ -294,9 +296,9 @@ def _general_reason(name: str, value: Any, check: BackendCheck | None) -> str:
     if check is BackendCheck.NONE and name in _OF_CHECKS:
         return "has no effect with `check: none`: remove this setting"
     if name == "port" and value == _SSH_PORT:
-        return f"is where halab reaches the machine over SSH: {value}"
+        return f"is used for SSH to the machine: choose another port than {value}"
     if name == "port" and value == STATS_PORT:
-        return f"is where halab reads the states of the API servers: {value}"
+        return f"is used for the statistics of HAProxy: choose another port than {value}"
     return ""
 
 

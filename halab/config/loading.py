@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 
 from halab import files
-from halab.config import yaml_source
+from halab.config import examples, yaml_source
 from halab.config.yaml_source import YamlSource
 from halab.errors import BadFile, BadUsage, Problem
 from halab.printable import shortened
@@ -25,6 +25,8 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     # Whether null means something in the file. Otherwise it is a value that somebody forgot to write.
     null_removes: ClassVar[bool] = False
+    # How its mapping looks, for messages: `{kind: haproxy}`. The first setting is the one that people mean most.
+    example: ClassVar[str] = ""
 
     @classmethod
     def problems_in(cls, value: yaml_source.Mapping) -> Iterable[tuple[yaml_source.Path, str]]:
@@ -211,9 +213,29 @@ class _Reading:
             return f"should have {bound} entries, not {context['actual_length']}"
         if kind == "greater_than_equal" and path[-1] == "memory":
             return self._wrong_value(path, f"{context['ge']}M or more", value)
+        if kind in _MAPPING_KINDS:
+            return self._wrong_value(path, self._mapping(path, context.get("class_name"), value), value)
+        if kind in _LIST_KINDS:
+            return self._wrong_value(path, self._list(path, value), value)
+        if kind == "enum" and isinstance(value, str):
+            names = re.split(", | or ", _EXPECTED[kind](context))
+            if len(names) > _MOST_LISTED and isinstance(path[-1], str):
+                return f"no such {path[-1]}: {shortened(value)}{nearest(value, names)}"
         if kind in _EXPECTED:
             return self._wrong_value(path, _EXPECTED[kind](context), value)
         return str(error["msg"])
+
+    def _mapping(self, path: yaml_source.Path, name: str | None, value: Any) -> str:
+        model = next((model for model in _all_models(Model) if model.__name__ == name), None)
+        if model is None or not model.example:
+            return "a mapping (name: value)"
+        written = (value, self._source.texts.get(path, value))
+        return f"a mapping, such as {examples.mapping(model, model.example, written)}"
+
+    def _list(self, path: yaml_source.Path, value: Any) -> str:
+        model = self._readers.get(self._source.written(path)[:-1])
+        example = examples.list_with(model, str(path[-1]), value) if model and path else ""
+        return f"a list, such as {example}" if example else "a list"
 
     def _known_beside(self, path: yaml_source.Path) -> list[str]:
         model = self._readers.get(self._source.written(path)[:-1])
@@ -243,12 +265,17 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than_equal": lambda context: f"{context['le']} or less",
     "enum": lambda context: context["expected"].replace("'", ""),
     "literal_error": lambda context: _plain_names(context["expected"]).replace("True", "true"),
-    "model_type": lambda context: "a mapping (name: value)",
-    "model_attributes_type": lambda context: "a mapping (name: value)",
-    "dict_type": lambda context: "a mapping (name: value)",
-    "list_type": lambda context: "a list",
-    "tuple_type": lambda context: "a list",
 }
+_MAPPING_KINDS = ("model_type", "model_attributes_type", "dict_type")
+_LIST_KINDS = ("list_type", "tuple_type")
+# A longer list of names hides the one that was meant.
+_MOST_LISTED = 8
+
+
+def _all_models(model: type[Model]) -> Iterator[type[Model]]:
+    yield model
+    for below in model.__subclasses__():
+        yield from _all_models(below)
 
 
 def _plain_names(expected: str) -> str:

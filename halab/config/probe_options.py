@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -36,6 +36,8 @@ def _api_path(text: str) -> str:
 class ListOptions(Model):
     """The objects of the namespace that `list-via-lb` lists."""
 
+    example: ClassVar[str] = "{objects: 2000}"
+
     objects: int = Field(500, ge=1, le=10_000, description="how many objects there are")
     object_bytes: int = Field(200, ge=0, le=100_000, description="the data of an object")
 
@@ -48,11 +50,15 @@ class ListOptions(Model):
 class PodOptions(Model):
     """How soon a pod of `pod-starts` must run."""
 
+    example: ClassVar[str] = "{limit: 10s}"
+
     limit: Annotated[Seconds, AfterValidator(_pod_limit)] = 10.0
 
 
 class GetOptions(Model):
     """What `get-via-lb` or `get-direct` asks for."""
+
+    example: ClassVar[str] = "{path: /api/v1/nodes}"
 
     path: Annotated[str, AfterValidator(_api_path)] = Field(
         DEFAULT_PATH, description="a path of the API, such as /api/v1/nodes"
@@ -61,6 +67,8 @@ class GetOptions(Model):
 
 class ProbeOptions(Model):
     """The sampler also asks the probes that are named here, even if no expectation names them."""
+
+    example: ClassVar[str] = "{list-via-lb: {objects: 2000}}"
 
     list_via_lb: ListOptions = Field(ListOptions(), alias="list-via-lb")
     get_via_lb: GetOptions = Field(GetOptions(), alias="get-via-lb")
@@ -90,7 +98,7 @@ class ProbeOptions(Model):
             size = self.list_via_lb.answer_bytes // 1_000_000
             yield (
                 ("probes", "list-via-lb"),
-                f"an answer would have about {size} MB; the most is {_MOST_BYTES // 1_000_000} MB",
+                f"an answer would have about {size} MB; the maximum is {_MOST_BYTES // 1_000_000} MB",
             )
 
 

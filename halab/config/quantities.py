@@ -145,7 +145,9 @@ def _promise(text: Any) -> Promise:
     try:
         return _within(text)
     except ValueError as error:
-        raise ValueError(f'should be "always" or "within" and a time, not {_quoted(text)}') from error
+        raise ValueError(
+            f'should be "always" or "within" and a time such as "within 30s", not {_quoted(text)}'
+        ) from error
 
 
 def _within(text: Any) -> Promise:
@@ -156,6 +158,8 @@ def _within(text: Any) -> Promise:
 
 
 def _quoted(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
     return f'"{shortened(value)}"' if isinstance(value, str) else shortened(str(value))
 
 

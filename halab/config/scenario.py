@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class Origin(StrEnum):
 
 class Recover(Model):
     """How fast the lab must be steady again, counted from the last heal or from the first inject."""
+
+    example: ClassVar[str] = "{steady: within 60s}"
 
     steady: Within
     origin: Origin = Field(Origin.HEAL, alias="from")

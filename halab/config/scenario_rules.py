@@ -92,7 +92,10 @@ def findings(
         elif isinstance(step, Join):
             yield from join_rules.problems(scenario, index, known, later)
         elif isinstance(step, Expect) and not known.injected:
-            yield (*path, "expect"), "comes before the first inject, when nothing has happened yet"
+            yield (
+                (*path, "expect"),
+                "comes before the first inject, when nothing has happened yet: move it behind the inject",
+            )
         elif isinstance(step, Expect):
             rules = ExpectationRules((*path, "expect"), known, later, tuple(conditions(step)))
             yield from rules.problems(step.expectation)

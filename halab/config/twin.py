@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -24,6 +24,8 @@ class Verdict(StrEnum):
 class Replacement(Model):
     """A fault that replaces another one. Without `with`, it takes the options of that fault."""
 
+    example: ClassVar[str] = "{fault: nothing}"
+
     fault: Text
     options: Options | None = Field(None, alias="with")
 
@@ -36,11 +38,15 @@ class Replacement(Model):
 class LabSettings(Model):
     """Settings of the lab. They are set before the steady check, which must succeed with them."""
 
+    example: ClassVar[str] = "{load_balancer: {check: tcp}}"
+
     load_balancer: Options = Field(min_length=1, description="options of the fault edit-balancer")
 
 
 class Twin(Model):
     """Exactly one of: faults replaced by others, faults added before the first step, settings of the lab."""
+
+    example: ClassVar[str] = "{replace: {stopped: nothing}, verdict: fail}"
 
     replace: (
         dict[

@@ -35,6 +35,19 @@ def dump(value: Any) -> str:
     return yaml.dump(_plain(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
+def in_one_line(value: dict[str, Any] | list[Any]) -> str:
+    """The mapping or list as people write it in one line: `{kind: haproxy}`."""
+    flow = yaml.dump(
+        _plain(value),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=float("inf"),
+        default_flow_style=True,
+    )
+    return str(flow).strip()
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}

@@ -112,7 +112,7 @@ def test_a_bad_lab_file_is_shown_line_by_line(folder: Path, capsys: Shown) -> No
     assert main(["render"]) == 2
     shown = capsys.readouterr()
     assert shown.err.startswith("error: lab.yml:1: control_planes: should be 5 or less, not 9")
-    assert "\nlab.yml:2: name: must match" in shown.err
+    assert "\nlab.yml:2: name: should be" in shown.err
     assert "Traceback" not in shown.err
 
 

@@ -161,16 +161,16 @@ def test_an_even_number_of_members_is_allowed_with_a_warning_that_says_why_not(
     [
         (
             "kubernetes: {pods: 10.1.0.0/20}\n",
-            "lab.yml:1: kubernetes.pods: must be /16, not a /20",
+            "lab.yml:1: kubernetes.pods: should be a /16, not a /20",
         ),
         (
             "kubernetes: {services: 10.96.0.0/28}\n",
-            "lab.yml:1: kubernetes.services: must be a /12 to /24, not a /28",
+            "lab.yml:1: kubernetes.services: should be a /12 to /24, not a /28",
         ),
         (
             "kubernetes: {services: 8.8.0.0/16}\n",
-            "lab.yml:1: kubernetes.services: must be a private network (RFC 1918): a /16 in 10.0.0.0/8, "
-            "172.16.0.0/12, 192.168.0.0/16",
+            "lab.yml:1: kubernetes.services: should be a private network (RFC 1918), a /16 in 10.0.0.0/8, "
+            "172.16.0.0/12 or 192.168.0.0/16, not 8.8.0.0/16",
         ),
     ],
 )

@@ -13,7 +13,6 @@ from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Condition, Needs
 from halab.config.load_balancer import Balancer
 from halab.config.loading import loads
-from halab.config.probe import ProbeName
 from halab.config.quantities import format_duration, seconds_of, share_of
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, Wait
@@ -190,7 +189,7 @@ def test_options_become_text() -> None:
         (
             "probe: write-via-lb",
             "probe: wriet-via-lb",
-            f"s.yml:13: steps[5].expect.probe: should be {', '.join(list(ProbeName)[:4])}",
+            "s.yml:13: steps[5].expect.probe: no such probe: wriet-via-lb; did you mean write-via-lb?",
         ),
         (
             "longest_outage: 5s, during",
@@ -242,7 +241,10 @@ def test_problems_have_their_line(old: str, new: str, said: str | None, tmp_path
         ("probe: read-via-lb, fails: always, during: stopped", None),
         ("probe: write-via-lb, failed_share: 101%, during: stopped", "a share from 0% to 100%"),
         ("probe: write-via-lb, failed_share: 5, during: stopped", "a share from 0% to 100%"),
-        ("probe: write-via-lb, ok: 5s", 'should be "always" or "within" and a time, not "5s"'),
+        (
+            "probe: write-via-lb, ok: 5s",
+            'should be "always" or "within" and a time such as "within 30s", not "5s"',
+        ),
         ("fact: etcd-started, on: stopped", "needs exactly one of changed, unchanged, value or increase"),
         (
             "fact: etcd-started, on: stopped, changed: within 5s, unchanged: true",
@@ -285,7 +287,8 @@ def test_a_condition_that_the_needs_exclude_is_refused(tmp_path: Path) -> None:
 def test_an_expectation_before_the_first_fault_is_refused(tmp_path: Path) -> None:
     found = changed("steps:\n", "steps:\n  - expect: {probe: write-via-lb, ok: within 5s}\n", tmp_path)
     assert found == [
-        "s.yml:6: steps[1].expect: comes before the first inject, when nothing has happened yet"
+        "s.yml:6: steps[1].expect: comes before the first inject, when nothing has happened yet: "
+        "move it behind the inject"
     ]
 
 

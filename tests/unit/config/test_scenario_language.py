@@ -391,7 +391,7 @@ def test_a_twin_may_set_the_load_balancer() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("{replace: {stopped: [nothing]}}", "twin.replace.stopped: should be a mapping (name: value), not a list"),
+        ("{replace: {stopped: [nothing]}}", "stopped: should be a mapping, such as {fault: nothing}, not a list"),
         ("{replace: {stopped: {}}}", "twin.replace.stopped.fault: is missing"),
         ("{replace: {stopped: {fault: x, width: {}}}}", "twin.replace.stopped.width: is not known; did you mean with?"),
         ("{replace: {stopped: }}", "twin.replace.stopped: has no value"),

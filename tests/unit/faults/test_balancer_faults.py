@@ -122,7 +122,7 @@ def test_settings_of_two_faults_need_not_fit_together() -> None:
     ("written", "options", "why"),
     [
         ({}, {"check": "none", "fall": "5"}, "fall has no effect with `check: none`"),
-        ({}, {"port": "22"}, "port is where halab reaches the machine over SSH: 22"),
+        ({}, {"port": "22"}, "port is used for SSH to the machine: choose another port than 22"),
         (NGINX, {"rise": "2"}, "rise nginx tries a failed server again after `interval`"),
     ],
 )
