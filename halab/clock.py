@@ -65,7 +65,7 @@ def wait_for(what: str, check: Callable[[], T], deadline: Deadline, *, every_sec
 
 
 def within(limit_seconds: float, who: str, call: Callable[[], T]) -> T:
-    """The result of a call that has no time limit of its own; TimedOut where it takes longer.
+    """The result of a call that has no time limit of its own. Raises TimedOut if it takes longer.
 
     The call then goes on in a thread, which does not prevent halab from exiting.
     """

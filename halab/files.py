@@ -20,7 +20,7 @@ RECORD_BYTES = 16_000_000
 
 
 def read(path: Path, limit_bytes: int) -> bytes:
-    """The content of a file; OSError where it does not exist, BadUsage where it is not regular or too large."""
+    """The content of a file. Raises OSError if it does not exist, BadUsage if it is not regular or too large."""
     # do not wait for the writer of a pipe
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -31,7 +31,7 @@ class Rendered(str):
 def text(template: str, **values: Any) -> Rendered:
     """Render a text file; `template` is a path below templates/, or Vagrantfile.j2.
 
-    ValueError where a value has a control character. In the files of users such values are refused earlier, with
+    Raises ValueError if a value has a control character. In the files of users such values are refused earlier, with
     file and line.
     """
     return Rendered(_environment(autoescape=False).get_template(template).render(**values))
@@ -50,7 +50,7 @@ def ruby(value: object) -> str:
 def ssh(value: object) -> str:
     """A word of OpenSSH's configuration, with `%`, quotes and backslashes escaped.
 
-    ValueError where it has `${`: OpenSSH would put in a variable of the environment, and has no escape for it.
+    Raises ValueError if it has `${`: OpenSSH would put in a variable of the environment, and has no escape for it.
     """
     if "${" in str(value):
         raise ValueError(f"OpenSSH would replace ${{…}} with a variable: {value}")
@@ -156,7 +156,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
 
 
 def _one_line(value: Any) -> Any:
-    """The value; ValueError where it has a control character."""
+    """The value. Raises ValueError if it has a control character."""
     if not isinstance(value, Rendered) and any(
         unicodedata.category(character) == "Cc" for character in str(value)
     ):

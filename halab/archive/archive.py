@@ -158,7 +158,7 @@ def _read(path: Path) -> dict[str, bytes]:
     except OSError as error:
         raise BadUsage(f"cannot read {path}: {error.strerror or error}") from error
     except _BROKEN as error:
-        raise Corrupted(f"not an archive of halab, or incomplete: {path}: {error}") from error
+        raise Corrupted(f"{path} is not an archive of `halab pack`, or is incomplete: {error}") from error
 
 
 def _entries(path: Path, tar: tarfile.TarFile) -> dict[str, bytes]:
@@ -168,9 +168,11 @@ def _entries(path: Path, tar: tarfile.TarFile) -> dict[str, bytes]:
         parts = PurePosixPath(entry.name).parts
         size += entry.size
         if len(entries) >= _MOST_FILES or size > _MOST_BYTES:
-            raise Corrupted(f"larger than any run: {path}")
+            raise Corrupted(
+                f"{path} is larger than halab unpacks: at most {_MOST_FILES} files and {_MOST_BYTES >> 30} GiB"
+            )
         if not entry.isfile() or len(parts) < 2 or ".." in parts or entry.name.startswith("/"):
-            raise Corrupted(f"not an archive of halab: {path} has the entry {entry.name}")
+            raise Corrupted(f"{path} is not an archive of `halab pack`: it has the entry {entry.name}")
         content = tar.extractfile(entry)
         assert content is not None  # it is a regular file
         entries["/".join(parts[1:])] = content.read()
@@ -189,7 +191,9 @@ def _contents(path: Path, content: bytes | None) -> Contents:
             f"made by another version of halab: {path}", hint=f"use halab {contents.halab} to read it"
         )
     if PurePosixPath(contents.run).name != contents.run or contents.run in ("", ".", ".."):
-        raise Corrupted(f"not an archive of halab: {path} has no proper name")
+        raise Corrupted(
+            f"{path} is not an archive of `halab pack`: the name of its run is not the name of a folder"
+        )
     return contents
 
 
@@ -202,7 +206,7 @@ def _check(path: Path, entries: Mapping[str, bytes], contents: Contents) -> None
             what = "was changed"
         else:
             continue
-        raise Corrupted(f"{path} is not as halab made it: {name} {what}")
+        raise Corrupted(f"{path} was changed after `halab pack`: {name} {what}")
 
 
 def _has(run: RunFolder, contents: Contents) -> bool:

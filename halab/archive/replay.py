@@ -82,7 +82,7 @@ def write_lab(run: RunFolder) -> Path:
     if missing:
         raise BadUsage(
             f"the lab of this run imports {', '.join(missing)}, and an archive has no images",
-            hint=f"copy the files into {folder}, and call the command again",
+            hint=f"copy the files into {folder}, and run the command again",
         )
     return folder / "lab.yml"
 

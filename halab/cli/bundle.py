@@ -23,7 +23,7 @@ def bundle_command() -> None:
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Rebuild the bundle even if it is in the cache.")
 @click.option(
-    "--component", metavar="NAME[@VERSION]", help="Build only this image, which few labs need: kube-vip."
+    "--component", metavar="NAME[@VERSION]", help="Build only this extra image. The only one is kube-vip."
 )
 def build(version: str | None, source: str, force: bool, component: str | None) -> None:
     """Build a bundle, store it in the cache and print its path.

@@ -174,7 +174,7 @@ def heal(file: Path, name: str, by: str | None) -> None:
 @file_option
 @by_option
 def end(file: Path, by: str | None) -> None:
-    """End the game day that is running early: heal everything, and write the report.
+    """End the running game day before its time: heal everything, and write the report.
 
     \b
     Example:

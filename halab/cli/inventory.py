@@ -54,10 +54,10 @@ def list_command(as_json: bool) -> int:
 def gc_command(boxes: bool, yes: bool, as_json: bool) -> int:
     """Show what belongs to no existing lab, and remove it after a confirmation.
 
-    The command removes only resources that have halab's label, and disks of machines that an interrupted `up` left.
-    Boxes and bundles in the cache belong to no lab and stay. For virtual machines, Vagrant and libvirt have a copy of
-    each box: halab shows the copies that no lab uses, and removes them with --boxes. The next lab with such a box
-    copies it again.
+    The command removes only resources that have halab's label, and disks of machines that an interrupted `halab up`
+    left. Boxes and bundles in the cache belong to no lab and stay. For virtual machines, Vagrant and libvirt have a
+    copy of each box: halab shows the copies that no lab uses, and removes them with --boxes. The next lab with such a
+    box copies it again.
 
     \b
     Example:

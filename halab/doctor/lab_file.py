@@ -11,7 +11,7 @@ def provider(host: Host, subject: Subject) -> Finding:
     if subject.written.provider is not ProviderKind.AUTO:
         return ok(f"{subject.provider}, from the lab file")
     is_decided = host.allocation(subject.lab_dir) is not None
-    return ok(f"{subject.provider}, {'chosen by the first `up`' if is_decided else 'chosen by auto'}")
+    return ok(f"{subject.provider}, {'chosen by the first `halab up`' if is_decided else 'chosen by auto'}")
 
 
 def unused_name(host: Host, subject: Subject) -> Finding:

@@ -40,10 +40,14 @@ def storage_pool(host: Host, subject: Subject) -> Finding:
     pool = libvirt.pool(POOL)
     virsh = f"virsh -c {address(host, subject)}"
     if pool is None and (machines_host := remote(host, subject)):
-        return ok(f"`up` creates {POOL} in {POOL_FOLDER} on {machines_host}")
+        return ok(f"`halab up` creates {POOL} in {POOL_FOLDER} on {machines_host}")
     if pool is None:
         return _check_space(
-            host, subject, host.free_bytes(POOL_FOLDER), f"`up` creates {POOL} in {POOL_FOLDER}", POOL_FOLDER
+            host,
+            subject,
+            host.free_bytes(POOL_FOLDER),
+            f"`halab up` creates {POOL} in {POOL_FOLDER}",
+            POOL_FOLDER,
         )
     if pool.available_bytes is None:
         return failed(

@@ -129,7 +129,9 @@ def benchmark(
             with progress.step(f"attempt {number + 1} of {count} at {known_name}, seed {used}") as step:
                 response = respond(lab_dir, _briefing(lab_dir, view), log)
                 step.done(
-                    "stopped after its time limit" if response.code is None else f"exit code {response.code}",
+                    "stopped after its time limit"
+                    if response.code is None
+                    else f"exit code {response.code}",
                     is_good=response.code == 0,
                 )
             yield _graded(lab_dir, view.attempt, response, progress, deps)

@@ -45,7 +45,9 @@ def require_others(site: Site, entry: Entry) -> None:
     ]
     needed = len(said) // 2 + 1
     if len(others) < needed:
-        raise BadUsage(f"other members needed to keep the data: {needed}; healthy now: {len(others)}")
+        raise BadUsage(
+            f"etcd would lose its data: healthy members needed on other machines: {needed}, found: {len(others)}"
+        )
 
 
 def damage(site: Site, entry: Entry, machine: str, command: str) -> None:

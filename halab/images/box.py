@@ -60,7 +60,7 @@ class Box:
         return base_name(self.name, self.key, self.provider)
 
     def require_as_built(self) -> None:
-        """Corrupted where the file has changed since it was built. Reading a GB takes 1 to 3 s."""
+        """Raise Corrupted if the file has changed since it was built. Reading a GB takes 1 to 3 s."""
         noted = self._noted("kubernetes", "source", "sha256")
         words = _build_words(self.name, self.provider, noted["kubernetes"], noted["source"])
         if cache.sha256(self.file) != noted["sha256"]:
@@ -70,7 +70,7 @@ class Box:
             )
 
     def _noted(self, *names: str) -> dict[str, str]:
-        """What was recorded about it when it was built, by name; Corrupted where that is missing."""
+        """What was recorded about it when it was built, by name. Raises Corrupted if that is missing."""
         path = self.path / _NOTED
         try:
             noted = json.loads(path.read_text())

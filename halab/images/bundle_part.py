@@ -40,7 +40,7 @@ class BundleMaker(Protocol):
         """Everything beside the pinned versions that decides the content; becomes JSON, then the key."""
 
     def obstacle(self, release: Release, *, patience_seconds: float) -> HalabError | None:
-        """Why this source cannot be used now; None where it can. A server has that long to answer."""
+        """Why this source cannot be used now; None if it can. A server has that long to answer."""
 
     def parts(self, release: Release, architecture: Architecture, workplace: Workplace) -> Sequence[Part]:
         """The files in the order in which they are made: a file may be made from earlier ones."""

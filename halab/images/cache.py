@@ -167,7 +167,7 @@ def named_failures(path: Path) -> Iterator[None]:
 
 
 def need_space(path: Path, size_bytes: int) -> None:
-    """HostProblem where the disk of `path` has less space than a build needs."""
+    """Raise HostProblem if the disk of `path` has less space than a build needs."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < size_bytes:

@@ -33,7 +33,7 @@ def mmdebstrap() -> list[str]:
 
 
 def obstacle() -> HostProblem | None:
-    """Why Debian packages cannot be unpacked on this host; None where they can."""
+    """Why Debian packages cannot be unpacked on this host; None if they can."""
     try:
         mmdebstrap()
     except HostProblem as problem:

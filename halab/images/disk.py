@@ -64,7 +64,7 @@ def boot_packages(architecture: Architecture) -> tuple[str, ...]:
 
 
 def require_tools() -> None:
-    """HostProblem where a tool that `pack` needs is missing: before minutes are spent on the root file system."""
+    """Raise HostProblem if a tool that `pack` needs is missing: before minutes are spent on the root file system."""
     install = packages.install(*_TOOLS.values())
     for tool in _TOOLS:
         process.find(tool, hint=install)

@@ -38,7 +38,7 @@ class Downloads:
         self._clock = clock or RealClock()
 
     def status(self, url: str, *, seconds: float) -> int:
-        """The status of a HEAD for `url`; HostProblem where none comes in time."""
+        """The status of a HEAD for `url`. Raises HostProblem if none comes in time."""
         host = urlsplit(url).netloc
         answers: list[int | str] = [f"no answer within {seconds:.0f} s"]
 

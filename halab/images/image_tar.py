@@ -115,7 +115,7 @@ def write_layout(
 
 
 def extract(image: Path, name: str, target: Path) -> None:
-    """Take the program of that name out of an image: from the uppermost layer that has it. Corrupted where none has."""
+    """The program of that name from the uppermost layer of an image that has it. Raises Corrupted if none has it."""
     with tarfile.open(image) as archive:
         index = json.loads(_read(archive, "index.json"))
         manifest = json.loads(_read(archive, _blob(index["manifests"][0]["digest"])))

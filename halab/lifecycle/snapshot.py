@@ -92,7 +92,10 @@ def save(lab_dir: LabDir, name: str, progress: Progress) -> None:
     Raises BadUsage for an invalid or existing name, and LabProblem if the lab cannot be saved in its state.
     """
     if not re.fullmatch(_NAME, name):
-        raise BadUsage(f"invalid name for a snapshot: {name}", hint=f"a name must match {_NAME}")
+        raise BadUsage(
+            f"invalid name for a snapshot: {name}",
+            hint="use up to 30 lower-case letters, digits and dashes, and begin with a letter or a digit",
+        )
     with labs.locked(lab_dir, f"snapshot save, process {os.getpid()}"):
         machines = providers.machines(lab_dir, labs.existing(lab_dir))
         if any(snapshot.name == name for snapshot in snapshots(machines)):

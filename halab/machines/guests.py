@@ -109,7 +109,7 @@ def clock_offset(guests: Guests, machine: str) -> tuple[float, float]:
 def once_it_answers(
     guests: Guests, machine: str, command: Callable[[], str], clock: Clock, patience: float
 ) -> None:
-    """Run a command on a machine that may still be booting, as soon as it answers. TimedOut where it does not."""
+    """Run a command on a machine that may still be booting, as soon as it answers. Raises TimedOut if it does not."""
 
     def run() -> None:
         try:

@@ -36,7 +36,7 @@ class ResourceKind(StrEnum):
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing that belongs to a lab. `key` identifies it at its holder. `host` is empty where its label is older.
+    """One thing that belongs to a lab. `key` identifies it at its holder. `host` is empty if its label is older.
 
     `work` is empty for a disk of a machine that was never defined: such a disk has a name and no label. A copy of a box
     has neither a lab nor a work folder.
@@ -77,12 +77,12 @@ class ResourceOwner(Protocol):
     def discard(self, resource: Resource) -> None:
         """Remove a resource if it still exists and still belongs to the same owner, whatever state it is in.
 
-        HostProblem where it cannot be removed.
+        Raises HostProblem if it cannot be removed.
         """
 
 
 def moment(text: object) -> datetime | None:
-    """A time as providers write it; None where there is none."""
+    """A time as providers write it; None if there is none."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:

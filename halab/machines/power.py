@@ -45,7 +45,7 @@ class Power(Protocol):
     def limit_writes(self, machine: str, per_second: int | None) -> None:
         """Limit the machine's disk to so many writes a second; None is no limit.
 
-        Unable where the machine has no disk of its own.
+        Raises Unable if the machine has no disk of its own.
         """
 
     def remove(self, machine: str) -> None:

@@ -19,7 +19,7 @@ class MachineInfo:
     """A machine as its provider sees it; `running` is false after a stop or a power cut, and true while it is paused.
 
     `address` is where this host reaches it over SSH, if that is known. `work` is the path of the work folder that it
-    was made from, and `host` the host whose halab made it; empty where its label is older than that.
+    was made from, and `host` the host whose halab made it; empty if its label is older than that.
     """
 
     lab: str
@@ -68,7 +68,7 @@ class LabMachines(Reachable, Protocol):
     def state(self, machine: str) -> PowerState: ...
 
     def require_free_names(self) -> None:
-        """LabProblem where something of another owner has the name of a machine or a network of this lab."""
+        """Raise LabProblem if something of another owner has the name of a machine or a network of this lab."""
 
     def make_networks(self) -> None:
         """Make the networks of the lab; those that exist stay."""

@@ -38,7 +38,7 @@ _SSH_WARNING = re.compile(r"^\s*(\S+): Warning: (.+?)\.? Retrying", re.MULTILINE
 
 
 def disk_of(box: str) -> Path | None:
-    """The disk of a box that was added from a file and that Vagrant has unpacked; None where there is none."""
+    """The disk of a box that was added from a file and that Vagrant has unpacked; None if there is none."""
     # since Vagrant 2.4 there is a folder of the architecture in between
     return next((box_folder(home(), box) / "0").glob("**/libvirt/box.img"), None)
 

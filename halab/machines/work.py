@@ -31,7 +31,7 @@ class Work:
         return cls(lab_file.resolve().parent / ".halab")
 
     def require_own(self) -> None:
-        """LabProblem where other users could have written to it: its Vagrantfile is a program, and it has keys."""
+        """Raise LabProblem if other users could have written to it: its Vagrantfile is a program, and it has keys."""
         _require_plain(self.path)
         try:
             status = self.path.lstat()
@@ -158,7 +158,7 @@ class Work:
         return key.exists() and key.stat().st_size > 0
 
     def known_to_vagrant(self, machine: str, provider: str) -> str:
-        """The id that Vagrant has of a machine at its provider; empty where Vagrant does not know the machine."""
+        """The id that Vagrant has of a machine at its provider; empty if Vagrant does not know the machine."""
         file = self.of_vagrant(machine, provider) / "id"
         return file.read_text() if file.exists() else ""
 
@@ -224,7 +224,7 @@ def _of_another(path: Path, owner: int) -> LabProblem:
 
 
 def _require_plain(path: Path) -> None:
-    """BadUsage where the path cannot be quoted in the Vagrantfile or in the configuration of ssh."""
+    """Raise BadUsage if the path cannot be quoted in the Vagrantfile or in the configuration of ssh."""
     if not str(path).isprintable():
         raise BadUsage(
             f"the path of a lab must not contain a control character: {str(path)!r}",

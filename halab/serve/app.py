@@ -200,7 +200,7 @@ async def _acted(request: Request, access: PageAccess, lab: ServedLab, acts: Map
     access.require_form(request, form.get(auth.TOKEN, ""))
     act = acts.get(request.path_params["act"])
     if act is None:
-        raise HTTPException(404, "no such act")
+        raise HTTPException(404, "no such action")
     try:
         answer = await run_in_threadpool(act, lab, form)
     except HalabError as error:

@@ -45,7 +45,7 @@ def description(lab: Lab, machine: Machine, *, work: str, identity: str) -> str:
 
 
 def owner(text: str) -> Owner | None:
-    """The owner of a domain with this description; None where it is not ours."""
+    """The owner of a domain with this description; None if it is not ours."""
     try:
         label = json.loads(text)
         return Owner(
@@ -56,7 +56,7 @@ def owner(text: str) -> Owner | None:
 
 
 def network_owner(xml: str) -> Owner | None:
-    """The owner of a network, from libvirt's XML; None where it is not ours."""
+    """The owner of a network, from libvirt's XML; None if it is not ours."""
     label = _label(xml)
     return (
         None
@@ -66,7 +66,7 @@ def network_owner(xml: str) -> Owner | None:
 
 
 def network_made(xml: str) -> str:
-    """When a network of ours was made; empty where its label does not say so yet."""
+    """When a network of ours was made; empty if its label does not say so yet."""
     label = _label(xml)
     return "" if label is None else label.get("made", "")
 

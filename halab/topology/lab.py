@@ -84,7 +84,7 @@ class Lab:
 
     @property
     def balancer(self) -> Machine:
-        """The first load balancer; a name that files of the user's own know. IndexError where no machine has one."""
+        """The first load balancer; the user's own files use this name. Raises IndexError if no machine has one."""
         return self.balancers[0]
 
     @property
@@ -239,7 +239,7 @@ class Lab:
         return (*self.static_pods(machine), *([str(self.load_balancer.kind)] if has_kube_vip else []))
 
     def machine(self, name: str) -> Machine:
-        """The machine of that name; KeyError where there is none."""
+        """The machine of that name. Raises KeyError if there is none."""
         for machine in self.machines:
             if machine.name == name:
                 return machine

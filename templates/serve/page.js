@@ -1,5 +1,5 @@
 "use strict";
-// Puts in the regions of the page that the server sends, and sends its forms.
+// Replaces regions of the page with what the server sends, and submits the forms of the page.
 const message = document.getElementById("message");
 
 function tell(text, isGood) {
@@ -71,7 +71,7 @@ document.addEventListener("submit", async (event) => {
     tell(answer.message, answer.is_good);
     if (answer.is_good) for (const field of form.querySelectorAll("input:not([type=hidden])")) field.value = "";
   } catch (error) {
-    tell("No connection to halab serve. Nothing was done.", false);
+    tell("halab serve did not answer. Check the page before you try again.", false);
   }
 });
 

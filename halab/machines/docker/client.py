@@ -16,13 +16,13 @@ _HINT = "start docker, or on a host without an init system: scripts/bare-host ru
 
 
 def address() -> str | None:
-    """The engine's address at this end of a tunnel; None where DOCKER_HOST names no host that SSH reaches."""
+    """The engine's address at this end of a tunnel; None if DOCKER_HOST names no host that SSH reaches."""
     remote = remote_env.by_docker()
     return f"unix://{tunnel.TUNNELS.to(remote, engine=True).engine}" if remote else None
 
 
 def connect(*, timeout_seconds: int) -> docker.DockerClient:
-    """Connect to the engine that DOCKER_HOST names, or else to the local one. HostProblem where none answers.
+    """Connect to the engine that DOCKER_HOST names, or else to the local one. Raises HostProblem if none answers.
 
     An engine on another host is reached by the user's own ssh: the library has a second implementation of SSH.
     """

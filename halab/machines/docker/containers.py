@@ -50,7 +50,7 @@ class Containers:
 
     @contextmanager
     def one(self, machine: str) -> Iterator[Container]:
-        """The container of a machine; LabProblem where there is none.
+        """The container of a machine. Raises LabProblem if there is none.
 
         What the docker library raises in the block becomes a HostProblem.
         """
@@ -71,7 +71,7 @@ class Containers:
         return None
 
     def labels(self, machine: str) -> dict[str, str]:
-        """The labels of what belongs to a machine. KeyError where the lab has no machine of that name."""
+        """The labels of what belongs to a machine. Raises KeyError if the lab has no machine of that name."""
         return labels.of_machine(self.lab.name, self.work, self.lab.machine(machine).name)
 
 

@@ -43,7 +43,7 @@ class EngineFacts:
 
 
 class Engine:
-    """A connection to the engine that DOCKER_HOST names, or else the local one. HostProblem where none answers."""
+    """A connection to the engine that DOCKER_HOST names, or else the local one. Raises HostProblem if none answers."""
 
     def __init__(
         self, client: DockerClient | None = None, *, timeout_seconds: int = _TIMEOUT_SECONDS

@@ -48,7 +48,7 @@ class Scaled:
 class Allocation:
     """A lab's name, networks and provider, and its work folder. Only virtual machines have `management`.
 
-    `provider` is what `auto` was resolved to: it stays the same as long as the lab exists. `host` is empty where the
+    `provider` is what `auto` was resolved to: it stays the same as long as the lab exists. `host` is empty if the
     machines are on this host. `scaled` is None for a lab that has the size of its file.
     """
 
@@ -79,7 +79,7 @@ def held() -> list[Allocation]:
 
 
 def of(work: Path) -> Allocation | None:
-    """The allocation of a work folder; None where it has none."""
+    """The allocation of a work folder; None if it has none."""
     return next((allocation for allocation in held() if allocation.work == work), None)
 
 

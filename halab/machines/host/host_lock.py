@@ -24,7 +24,7 @@ _SECONDS = {HostLock.NETWORKS: 60, HostLock.DISKS: 1800}
 
 @contextmanager
 def host_lock(about: HostLock, clock: Clock | None = None) -> Iterator[None]:
-    """Wait for the lock and hold it. HostProblem where others hold it for too long.
+    """Wait for the lock and hold it. Raises HostProblem if others hold it for too long.
 
     The lock is an abstract Unix socket: users need not share a file, the lock is free when its holder dies, and its
     scope is that of the networks, because every network namespace has its own names.

@@ -12,7 +12,7 @@ _MEANS_SOMETHING = "\"'\\#"
 
 
 def of_environment() -> dict[str, str]:
-    """Name → value. HostProblem where a value cannot be written on a machine; its message does not show the value."""
+    """Name → value. Raises HostProblem if a machine cannot have such a value; the message does not show it."""
     return {name: _checked(name, os.environ[name]) for name in process.PROXIES if os.environ.get(name)}
 
 

@@ -13,7 +13,7 @@ from halab.machines.host import tunnel
 
 @dataclass(frozen=True)
 class Route:
-    """`device` is empty where the kernel names none."""
+    """`device` is empty if the kernel names none."""
 
     network: IPv4Network
     device: str = ""
@@ -29,7 +29,7 @@ def routes() -> list[Route]:
 
 
 def routes_of(remote: Remote) -> list[Route]:
-    """The routes of another host; empty where it has no `ip`. HostProblem where it cannot be reached."""
+    """The routes of another host; empty if it has no `ip`. Raises HostProblem if it cannot be reached."""
     done = tunnel.ask(remote, f"PATH=$PATH:/usr/sbin:/sbin ip {' '.join(_LIST)}")
     try:
         return parse(done.output) if done.code == 0 else []

@@ -119,7 +119,7 @@ atexit.register(TUNNELS.close)
 
 
 def ask(remote: Remote, command: str, *, timeout_seconds: float = _START_SECONDS) -> process.Completed:
-    """Run a command on that host. HostProblem where it is not reached."""
+    """Run a command on that host. Raises HostProblem if it is not reached."""
     ssh = process.find("ssh", hint=packages.install("openssh-client"))
     try:
         done = process.run(

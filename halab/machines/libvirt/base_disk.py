@@ -74,7 +74,7 @@ def _volume(handle: Handle, name: str) -> Volume | None:
 
 
 def _length(volume: Volume) -> int | None:
-    """The length of the volume's file in bytes; None where there is no file, or not yet."""
+    """The length of the volume's file in bytes; None if there is no file, or not yet."""
     import libvirt
 
     try:

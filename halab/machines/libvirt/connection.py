@@ -29,7 +29,7 @@ _HINT = "start libvirt (`sudo systemctl start libvirtd`), and see `halab doctor`
 
 
 class LibvirtConnection:
-    """Questions to libvirt. HostProblem where it does not answer."""
+    """Questions to libvirt. Raises HostProblem if it does not answer."""
 
     def __init__(self, handle: Handle | None = None, *, uri: str | None = None) -> None:
         _load_library()

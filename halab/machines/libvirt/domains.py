@@ -42,7 +42,7 @@ class Domains:
 
     @contextmanager
     def one(self, machine: str) -> Iterator[Domain]:
-        """The domain of a machine; LabProblem where there is none.
+        """The domain of a machine. Raises LabProblem if there is none.
 
         What libvirt reports in the block becomes a HostProblem.
         """
@@ -128,7 +128,7 @@ def is_of(owner: Owner | None, lab: str, work: Work) -> bool:
 
 
 def state(domain: Domain, uri: str) -> PowerState:
-    """HostProblem where qemu has paused it after an error of its disk; `uri` is for the hint."""
+    """Raise HostProblem if qemu has paused it after an error of its disk; `uri` is for the hint."""
     import libvirt
 
     now, reason = domain.state()

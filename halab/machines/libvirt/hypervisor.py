@@ -19,7 +19,7 @@ from halab.topology.lab import Lab
 
 
 class Hypervisor:
-    """A connection to the libvirt at `uri`, by default at LIBVIRT_DEFAULT_URI. HostProblem where none answers."""
+    """A connection to the libvirt at `uri`, by default at LIBVIRT_DEFAULT_URI. Raises HostProblem if none answers."""
 
     def __init__(self, handle: Handle | None = None, *, uri: str | None = None) -> None:
         self._connection = LibvirtConnection(handle, uri=uri)

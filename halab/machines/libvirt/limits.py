@@ -15,8 +15,8 @@ _NO_QUOTA = 17_592_186_044_415
 def of_cpus(domain: Domain, machine: Machine, cpus: float | None) -> None:
     """Limit the processor time of all the machine's cores together; None is no limit. Its definition stays as it is.
 
-    libvirt does it with control groups: Unable where there are none. HostProblem where the limit that libvirt then
-    reports is another one.
+    libvirt does it with control groups. Raises Unable if there are none, and HostProblem if libvirt then reports
+    another limit.
     """
     import libvirt
 
@@ -43,7 +43,7 @@ def of_writes(domain: Domain, machine: Machine, per_second: int | None) -> None:
     """Limit the writes to every disk of the machine; None is no limit. Its definition stays as it is.
 
     qemu itself delays writes. A burst of one second's writes may pass: none may be smaller, and libvirt's test driver
-    wants one. HostProblem where the limit that libvirt then reports is another one.
+    wants one. Raises HostProblem if the limit that libvirt then reports is another one.
     """
     import libvirt
 

@@ -18,7 +18,7 @@ class Gone(Exception):
 
 
 def until_unchanged(look: Callable[[], T]) -> T:
-    """Look again, a few times, while objects go away during a look. HostProblem where that happens every time."""
+    """Look again, a few times, while objects go away during a look. Raises HostProblem if that happens every time."""
     for _ in range(_LOOKS):
         with suppress(Gone), noticing():
             return look()
@@ -27,7 +27,7 @@ def until_unchanged(look: Callable[[], T]) -> T:
 
 @contextmanager
 def noticing() -> Iterator[None]:
-    """Raise Gone where the object that libvirt was asked about no longer exists."""
+    """Raise Gone if the object that libvirt was asked about no longer exists."""
     import libvirt
 
     gone = (

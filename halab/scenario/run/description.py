@@ -34,7 +34,7 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     yield f"{script.name}: {scenario.title}", [" ".join(scenario.teaches.split())]
     yield "Needs", list(_needs(scenario)) or ["any lab"]
     yield "Steps", [f"{number}. {step_in_words(step)}" for number, step in enumerate(scenario.steps, 1)]
-    fall = ["A revision of etcd may fall."] if scenario.revision is RevisionRule.MAY_FALL else []
+    fall = ["The revision of an etcd member may fall."] if scenario.revision is RevisionRule.MAY_FALL else []
     ledger = [_LEDGER[scenario.ledger], *fall]
     yield "Afterwards", [f"The lab is {recovery(scenario)}.", *ledger, *_checks(scenario)]
     yield "Losing twin", [twin_in_words(scenario)]

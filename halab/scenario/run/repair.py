@@ -80,9 +80,9 @@ def rebuild(lab_dir: LabDir, progress: Progress) -> str:
     try:
         snapshot.reset(lab_dir, progress)
     except HalabError as error:
-        progress.say(f"could not reset the lab to its state after `up`: {error.message}")
+        progress.say(f"could not reset the lab to its state after `halab up`: {error.message}")
     else:
-        return "reset the lab to its state after `up`"
+        return "reset the lab to its state after `halab up`"
     down(lab_dir, progress)
     up(lab_dir, progress)
     return "rebuilt the lab"

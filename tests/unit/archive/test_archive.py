@@ -165,7 +165,7 @@ def misnamed(entries: Entries) -> None:
         (unlisted, "has no archive.json"),
         (unreadable, "archive.json in .* cannot be read"),
         (of_the_future, "made by another version of halab"),
-        (misnamed, "has no proper name"),
+        (misnamed, "is not the name of a folder"),
     ],
 )
 def test_a_changed_archive_is_refused_and_nothing_is_written(
@@ -190,7 +190,7 @@ def test_a_changed_archive_is_refused_and_nothing_is_written(
 )
 def test_a_file_that_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(content)
-    with pytest.raises(Corrupted, match="not an archive of halab"):
+    with pytest.raises(Corrupted, match="not an archive of `halab pack`"):
         archive.unpack(tmp_path / "x.tar.gz")
 
 

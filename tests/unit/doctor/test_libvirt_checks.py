@@ -350,7 +350,7 @@ def test_a_pool_needs_space_for_the_memory_in_a_snapshot() -> None:
 
 def test_a_missing_pool_needs_space_on_its_future_disk() -> None:
     none = replace(LIBVIRT, pools=())
-    assert "`up` creates default" in run_check("storage pool", FakeHost(libvirt_facts=none)).seen
+    assert "`halab up` creates default" in run_check("storage pool", FakeHost(libvirt_facts=none)).seen
     assert state("storage pool", FakeHost(libvirt_facts=none, free=GIB)) is HostCheckState.FAILED
 
 

@@ -131,7 +131,7 @@ def test_an_outage_beyond_its_bound_fails_whether_or_not_it_stopped_the_game_day
 def test_the_page_and_the_file_have_the_log() -> None:
     seen = evidence(stopped="<late>")
     shown = page.html(judge(seen), seen, logs=[])
-    assert "Who did what when" in shown
+    assert "Log of the game day" in shown
     assert "stops, and heals everything: &lt;late&gt;" in shown
     assert "Game day made-up" in shown
     content = json.loads(game_day.to_json(seen))

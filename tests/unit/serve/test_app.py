@@ -228,7 +228,7 @@ def test_while_halab_works_on_the_lab_a_page_asks_for_patience(
 
 
 def test_an_act_or_a_lab_that_does_not_exist_is_said(learner: Visitor, access: PageAccess) -> None:
-    assert learner.act(access, "start", drill="unreachable-api")["message"] == "no such act"
+    assert learner.act(access, "start", drill="unreachable-api")["message"] == "no such action"
     for path in ("/labs/other/", "/"):
         page = learner.get(path)
         assert page.status_code == 404

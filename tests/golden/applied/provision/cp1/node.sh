@@ -92,7 +92,7 @@ end_remembered_group
 
 # Prepares a Kubernetes node for kubeadm: routes to the pods of other nodes, a bridge for its own pods, containerd.
 
-# The user's own CNI brings its configuration and the ways between nodes. Most install their programs in /opt.
+# The user's own CNI brings its configuration and the routes between nodes. Most CNIs install their programs in /opt.
 mkdir -p /etc/cni/net.d /opt/cni/bin
 
 # Pods must not inherit a resolver on the loopback: CoreDNS would ask itself forever, and its `loop` plugin ends it.

@@ -61,7 +61,7 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
-# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+# kubeadm only says that it timed out. Print the last error of every component that does not run.
 print_reasons() {
   local name log
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do

@@ -61,7 +61,7 @@ put 0644 /etc/halab/hosts <<'EOF'
 10.213.0.21 w1
 EOF
 # The engine mounts /etc/hosts into a container and rewrites it at every start. The file can be written, not replaced.
-# So it is with /etc/resolv.conf. The DNS server asks the servers that the engine wrote there.
+# The same holds for /etc/resolv.conf. The DNS server asks the servers that the engine wrote there.
 put 0644 /etc/halab/resolver <<'EOF'
 nameserver 10.213.0.10
 EOF

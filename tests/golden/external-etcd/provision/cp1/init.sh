@@ -68,7 +68,7 @@ base64 -d </run/halab/etcd-client | tar --extract --directory /etc/kubernetes/pk
 rm -f /run/halab/etcd-client
 umask 022
 
-# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+# kubeadm only says that it timed out. Print the last error of every component that does not run.
 print_reasons() {
   local name log
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do

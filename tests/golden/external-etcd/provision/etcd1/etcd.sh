@@ -54,7 +54,7 @@ end_remembered_group() {
 #
 # kubeadm's own guide does the same ("Set up a High Availability etcd Cluster with kubeadm"). Other guides write a
 # systemd unit for etcd. A static pod has the image, certificates, flags, paths and restarts of a member on a control
-# plane: everything is where it is there, and a fault does the same to both.
+# plane, so faults work in the same way on both.
 #
 # Unlike in the guide, every etcd machine keeps the key of the CA: a lost machine can be replaced through any other.
 #
@@ -140,7 +140,7 @@ imageGCHighThresholdPercent: 100
 featureGates:
   KubeletInUserNamespace: true
 staticPodPath: /etc/kubernetes/manifests
-# Without an API, nobody can tell this kubelet who may ask it: it listens on this machine only.
+# This kubelet has no API server that could authorize requests, so it listens on this machine only.
 address: 127.0.0.1
 authentication:
   anonymous:

@@ -61,7 +61,7 @@ if [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
 fi
 
-# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+# kubeadm only says that it timed out. Print the last error of every component that does not run.
 print_reasons() {
   local name log
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-vip; do
@@ -99,7 +99,7 @@ write_kube_vip() {
     did /etc/kubernetes/manifests/kube-vip.yaml
   fi
 }
-# The kernel that spreads the connections is this machine's; a container has that of its host.
+# IPVS is a part of the kernel. A container uses the kernel of its host.
 [ -e /proc/net/ip_vs ] || modprobe ip_vs ||
   fail 'the kernel has no IPVS (ip_vs), which the setting balancing of kube-vip needs'
 
@@ -283,7 +283,7 @@ is_new() {
   local now
   now=$(pgrep -ox kube-vip) && [ "$now" != "$old" ]
 }
-# The address may be there still from the old pod, so only the lease tells.
+# The machine may still have the address from the old pod, so check the lease.
 has_renewed() {
   local renewed
   renewed=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://127.0.0.1:6443 -n kube-system \

@@ -77,7 +77,7 @@ if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
   fail 'the join command has no token, no hash or no key'
 fi
 
-# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+# kubeadm only says that it timed out. Print the last error of every component that does not run.
 print_reasons() {
   local name log
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-vip; do
@@ -147,7 +147,7 @@ write_kube_vip() {
     did /etc/kubernetes/manifests/kube-vip.yaml
   fi
 }
-# The kernel that spreads the connections is this machine's; a container has that of its host.
+# IPVS is a part of the kernel. A container uses the kernel of its host.
 [ -e /proc/net/ip_vs ] || modprobe ip_vs ||
   fail 'the kernel has no IPVS (ip_vs), which the setting balancing of kube-vip needs'
 

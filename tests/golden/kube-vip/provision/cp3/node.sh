@@ -201,10 +201,11 @@ write_kube_vip() {
     did /etc/kubernetes/manifests/kube-vip.yaml
   fi
 }
-# The kernel that spreads the connections is this machine's; a container has that of its host.
+# IPVS is a part of the kernel. A container uses the kernel of its host.
 [ -e /proc/net/ip_vs ] || modprobe ip_vs ||
   fail 'the kernel has no IPVS (ip_vs), which the setting balancing of kube-vip needs'
-# Before, kubeadm would take the manifest for what an interrupted attempt left behind: `init` and `join` write it.
+# Only after the join, because `init` and `join` write the manifest themselves. kubeadm would take an earlier one for
+# the rest of an interrupted attempt.
 if [ -e /etc/kubernetes/halab-joined ]; then
   write_kube_vip <<'EOF'
 # kube-vip gives the address 10.213.0.100 of the lab ha to the control plane that has the lease plndr-cp-lock.

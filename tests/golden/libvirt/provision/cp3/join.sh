@@ -77,7 +77,7 @@ if [ -z "$token" ] || [ -z "$hash" ] || [ -z "$key" ]; then
   fail 'the join command has no token, no hash or no key'
 fi
 
-# kubeadm only says that it waited in vain. Print the last error of every component that does not run.
+# kubeadm only says that it timed out. Print the last error of every component that does not run.
 print_reasons() {
   local name log
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do

@@ -80,7 +80,7 @@ systemctl enable -q --now halab-hosts.service
 # Not piped into grep -q: it exits early, ip then fails to write its next line, and with pipefail the whole pipe fails.
 has_address() { [ -n "$(ip -4 -o address show to 10.213.0.11/32)" ]; }
 
-# Vagrant replaces its published key by its own. An interrupted `up` may have left the published one.
+# Vagrant replaces its published key with a new one. An interrupted `up` may have left the published one.
 sed -i '/ vagrant insecure public key$/d' /home/vagrant/.ssh/authorized_keys
 
 # Keep the address while the plug is out, as a real host does.

@@ -66,7 +66,7 @@ export https_proxy=http://proxy.example:3128
 export no_proxy=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 export NO_PROXY=10.213.0.0/24,10.244.0.0/16,10.96.0.0/12,localhost,127.0.0.1,.svc,.cluster.local,lb1,cp1
 export DEBIAN_FRONTEND=noninteractive
-# Without standard input, which is this script.
+# The standard input is this script: apt-get must not read it.
 apt_get() { apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null; }
 is_installed() {
   # prints one word for each architecture; not-installed for a package that dpkg knows only by name
