@@ -48,6 +48,7 @@ _COMMANDS = {
     "inject": "fault",
     "heal": "fault",
     "report": "scenario",
+    "bounds": "bounds",
     "pack": "archive",
     "replay": "archive",
     "down": "lab",

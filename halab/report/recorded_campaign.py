@@ -50,6 +50,12 @@ def is_campaign(folder: Path) -> bool:
     return (folder / overview.JSON).is_file()
 
 
+def run_folders(folder: Path) -> list[RunFolder]:
+    """The folders of the runs of a campaign, as campaign.json names them: some may be gone."""
+    written = _read(folder / overview.JSON)
+    return [RunFolder(folder / run.folder) for scenario in written.scenarios for run in scenario.runs]
+
+
 def render_campaign(folder: Path) -> Campaign:
     """Judge all runs of a campaign again, and write their reports and the overview."""
     written = _read(folder / overview.JSON)

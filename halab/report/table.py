@@ -6,14 +6,16 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.printable import one_line, printable
 from halab.report import wording
+from halab.report.bounds import MeasuredBounds
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
+from halab.report.promise_bounds import FEWEST_RUNS, MeasuredPromise, Standing
 from halab.scenario.verdict.result import PromiseKind, PromiseStatus, Result
 
 if TYPE_CHECKING:
@@ -35,6 +37,15 @@ _VERDICT_STYLES = {
     Verdict.FAIL: "bold red",
     Verdict.ERROR: "bold yellow",
     Verdict.SKIP: "bold",
+}
+
+
+_STANDING_STYLES = {
+    Standing.BROKEN: "bold red",
+    Standing.TIGHT: "red",
+    Standing.LOOSE: "yellow",
+    Standing.FITS: "green",
+    Standing.UNMEASURED: "dim",
 }
 
 
@@ -120,6 +131,55 @@ def comparison(compared: Comparison) -> str:
             what = "" if lab.campaign else " has no runs"
             console.print(_text(f"{lab.name}{what}: {lab.why_not_run}"))
     return _stripped(sink)
+
+
+def bounds(measured: MeasuredBounds, only: Collection[str] = ()) -> str:
+    """A table for each scenario and place, then the totals. `only` are the standings of the promises that are shown."""
+    from rich.text import Text
+
+    sink, console = _console()
+    for each in measured.scenarios:
+        promises = [promise for promise in each.promises if not only or promise.is_like(only)]
+        if only and not promises:
+            continue
+        versions = "" if each.place.kubernetes else f", Kubernetes {', '.join(each.kubernetes)}"
+        heading = Text(printable(each.scenario), "bold")
+        console.print(heading.append(_text(f" behind {each.place}{versions}: {each.runs_in_words}")))
+        table = _table(("", "promised"), ("runs", "p50", "p95", "worst"), ("bounds",))
+        for promise in promises:
+            cells = (promise.name, promise.promised, *_measured(promise))
+            table.add_row(*map(_text, cells), _standing(promise))
+        if promises:
+            console.print(table)
+        console.print()
+    if measured.without_runs:
+        console.print(_text(f"no runs: {', '.join(measured.without_runs)}"))
+    totals = ", ".join(f"{count} {standing}" for standing, count in measured.totals.items() if count)
+    console.print(_text(f"promises: {totals or 'none'}; with fewer than {FEWEST_RUNS} runs: {measured.few}"))
+    return _stripped(sink)
+
+
+def _measured(promise: MeasuredPromise) -> tuple[str, str, str, str]:
+    """The number of runs, p50, p95 and the worst."""
+    spread, unit = promise.spread, promise.limit.unit
+    if spread is None:
+        return "0", "", "", ""
+    amounts = [wording.amount(unit, value) for value in (spread.p50, spread.p95, spread.worst)]
+    return str(len(promise.values)), amounts[0], amounts[1], amounts[2]
+
+
+def _standing(promise: MeasuredPromise) -> Text:
+    """`loose: propose 5s`, `fits, but fewer than 10 runs`."""
+    from rich.text import Text
+
+    words = str(promise.standing)
+    if promise.broken:
+        words += f" in {promise.broken} runs" if promise.broken > 1 else " in 1 run"
+    if promise.proposal:
+        words += f": propose {promise.proposal}"
+    elif promise.is_few and promise.values:
+        words += f", {len(promise.values)} of {FEWEST_RUNS} runs"
+    return Text(printable(words), _STANDING_STYLES[promise.standing])
 
 
 def _amounts(spread: Spread | None) -> tuple[str, str]:

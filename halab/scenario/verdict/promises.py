@@ -20,6 +20,15 @@ def promised(expectation: Expectation) -> str:
     return f"{expectation.probe}{where} {', '.join(_probe_promises(expectation))}{during}"
 
 
+def subject(expectation: Expectation, limit: Limit) -> str:
+    """What a limit of an expectation is about, without its amount: `write-via-lb longest outage`."""
+    where = f" on {expectation.target}" if expectation.target else ""
+    what = limit.what.removesuffix(" within")
+    if isinstance(expectation, ProbeExpectation):
+        return f"{expectation.probe}{where} {what}"
+    return f"{expectation.state}{where} {f'is {expectation.value}' if expectation.value else what}"
+
+
 def waiting(expectation: Expectation) -> Promise | None:
     """The promise that a run waits for, with a limit that patience stretches; None for promises over a window."""
     if isinstance(expectation, FactExpectation):
@@ -46,6 +55,15 @@ def limit_seconds(expectation: Expectation) -> float | None:
     return outage.most if outage and not math.isinf(outage.most) else None
 
 
+# What is measured for a promise with a time limit has another name than the promise.
+_FIGURES = {
+    "ok within": "ok after",
+    "fails within": "failed after",
+    "changed within": "after",
+    "reached within": "after",
+}
+
+
 @dataclass(frozen=True)
 class Limit:
     """The bounds of one promised amount; `most` is None without an upper bound."""
@@ -54,6 +72,11 @@ class Limit:
     unit: Unit
     most: float | None
     least: float = 0.0
+
+    @property
+    def figure(self) -> str:
+        """The name of the figure that is measured for it."""
+        return _FIGURES.get(self.what, self.what)
 
     def as_data(self) -> dict[str, Any]:
         return {"what": self.what, "unit": str(self.unit), "least": self.least, "most": self.most}

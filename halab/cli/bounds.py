@@ -1,0 +1,114 @@
+"""`halab bounds`: the bounds of scenarios against what recorded runs measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from halab.cli.complete import scenario_names
+from halab.cli.console import echo, echo_raw, progress
+from halab.cli.options import file_option, json_option, lab_dir_of
+from halab.errors import ExitCode
+
+if TYPE_CHECKING:
+    from halab.config.scenario import Scenario
+    from halab.report.recorded_runs import RecordedRuns
+
+
+@click.command("bounds")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER]...")
+@file_option
+@click.option(
+    "--scenario", "names", multiple=True, metavar="NAME", shell_complete=scenario_names,
+    help="Show only this scenario, by its name or the path of its file (repeatable).",
+)  # fmt: skip
+@click.option(
+    "--only", "standings", multiple=True,
+    type=click.Choice(["broken", "tight", "loose", "fits", "unmeasured", "few"]),
+    help="Show only promises like this (repeatable).",
+)  # fmt: skip
+@click.option("--by-minor", is_flag=True, help="Keep the minor versions of Kubernetes apart.")
+@click.option("--comments", is_flag=True, help="Print the figures as comments for the scenario files.")
+@json_option
+def bounds_command(
+    folders: tuple[Path, ...],
+    file: Path,
+    names: tuple[str, ...],
+    standings: tuple[str, ...],
+    by_minor: bool,
+    comments: bool,
+    as_json: bool,
+) -> int:
+    """Check the bounds of scenarios against recorded runs, and propose better ones. No lab is needed.
+
+    A FOLDER is a run, a campaign, or a folder with runs below it, such as the folder of a lab; by default the runs of
+    the lab. halab judges all runs again. For each load balancer and provider it shows the promises with what was
+    measured: p50, p95 and the worst are measured values. Runs that ended in an error do not count.
+
+    A bound is loose if it is more than three times the worst, and tight if the worst is above two thirds of it. halab
+    proposes another one if there are at least 10 runs. Exit code: 0, or 3 if a run cannot be read.
+
+    \b
+    Example:
+      halab bounds
+      halab bounds --scenario stop-apiserver --by-minor
+      halab bounds lab-haproxy lab-nginx --only loose --only tight
+    """
+    from halab.errors import BadUsage
+    from halab.report import bounds, bounds_text, table
+
+    if comments and as_json:
+        raise BadUsage("use only one of --comments, --json", hint="the JSON has the comments, too")
+    today = _today(names)
+    recorded = _recorded(folders or [_runs_of(file)], list(today) if names else ())
+    measured = bounds.measure(recorded.runs, today, by_minor=by_minor)
+    if as_json:
+        echo_raw(bounds_text.to_json(measured, recorded))
+    elif comments:
+        echo(bounds_text.comments(measured))
+    else:
+        echo_raw(table.bounds(measured, standings))
+    _print_left_out(recorded)
+    return ExitCode.ERROR if recorded.refused else ExitCode.PASSED
+
+
+def _today(names: Sequence[str]) -> Mapping[str, Scenario]:
+    """The scenarios as they are now: those that are named, or all that come with halab."""
+    from halab.scenario.run import library
+
+    return {script.name: script.scenario for script in library.find_all(names or library.names())}
+
+
+def _runs_of(file: Path) -> Path:
+    from halab.errors import BadUsage
+
+    runs = lab_dir_of(file).work.runs
+    if not runs.is_dir():
+        hint = "run a scenario, or name folders with runs"
+        raise BadUsage("this lab has no recorded runs", hint=hint)
+    return runs
+
+
+def _recorded(folders: Sequence[Path], names: Sequence[str]) -> RecordedRuns:
+    """All runs in the folders, judged again; with names, only runs of these scenarios."""
+    from halab.report.recorded_runs import RecordedRuns, find
+
+    recorded = RecordedRuns()
+    paths = find(folders)
+    with progress().step(f"judge {len(paths)} recorded runs") as step:
+        for number, path in enumerate(paths, 1):
+            step.note(f"{number} of {len(paths)}: {path.name}")
+            recorded.add(path, names)
+    return recorded
+
+
+def _print_left_out(recorded: RecordedRuns) -> None:
+    """Say on standard error which runs do not count, and which cannot be read."""
+    if recorded.left_out:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in recorded.left_out.items())
+        echo(f"runs that are not counted: {reasons}", err=True)
+    for refused in recorded.refused:
+        echo(f"cannot be judged: {refused.folder}: {refused.why}", err=True)

@@ -1,0 +1,105 @@
+"""Find recorded runs below folders, and judge them again. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from halab.errors import BadUsage, HalabError
+from halab.report.bounds import JudgedRun
+from halab.report.recorded_campaign import is_campaign, run_folders
+from halab.scenario.record.folder import Meta, RunFolder
+from halab.scenario.verdict.verdict import judge
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A folder whose evidence is broken, or that another version of halab made."""
+
+    folder: Path
+    why: str
+
+
+@dataclass
+class RecordedRuns:
+    """The runs in some folders. `left_out` counts those that measure no scenario, by what they are."""
+
+    runs: list[JudgedRun] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    _known: set[tuple[str, str, str, int]] = field(default_factory=set)
+
+    def add(self, path: Path, names: Sequence[str] = ()) -> None:
+        """Judge a run and add it. With `names`, only runs of these scenarios."""
+        try:
+            folder = RunFolder.existing(path)
+            meta = folder.read_meta()
+            if names and meta.scenario not in names:
+                return
+            reason = self._reason(meta)
+            if reason:
+                self.left_out[reason] += 1
+                return
+            evidence = folder.read()
+            self.runs.append(JudgedRun(meta, evidence.scenario, judge(evidence)))
+        except (HalabError, OSError) as error:
+            self.refused.append(Refused(path, _why(error)))
+
+    def _reason(self, meta: Meta) -> str:
+        """What a run is if it is not a run of a scenario that was not counted before; else empty."""
+        if meta.is_twin:
+            return "of losing twins"
+        if meta.is_game_day:
+            return "of game days"
+        run = meta.started, meta.lab, meta.scenario, meta.seed
+        if run in self._known:
+            return "counted already"
+        self._known.add(run)
+        return ""
+
+
+def find(folders: Sequence[Path]) -> list[Path]:
+    """The folders of all runs in these folders and below, once each. A folder may also be a run or a campaign.
+
+    Raises BadUsage for a folder that does not exist or has no runs, and OSError for one that cannot be read.
+    """
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadUsage(f"no such folder: {folder}")
+        runs = {path.resolve(): path for path in _below(folder)}
+        if not runs:
+            hint = "name a run, a campaign, or a folder of runs such as .halab/runs"
+            raise BadUsage(f"no recorded runs in {folder}", hint=hint)
+        found = {**found, **runs}
+    return list(found.values())
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    if is_campaign(folder):
+        yield from (run.path for run in run_folders(folder))
+        return
+    for path, names, files in os.walk(folder, onerror=_raise):
+        names.sort()
+        if _is_run(Path(path), files):
+            names.clear()
+            yield Path(path)
+
+
+def _is_run(path: Path, files: Sequence[str]) -> bool:
+    """True if it has most of the files that every run has: without one of them, it is a broken run."""
+    run = RunFolder(path)
+    return len({run.meta.name, run.scenario.name, run.timeline.name} & set(files)) > 1
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, HalabError):
+        return "; ".join(filter(None, (error.message, error.hint)))
+    return str(error)

@@ -1,0 +1,96 @@
+"""`halab bounds`: which runs it reads, what it prints, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from support.recorded_runs import copy_run
+
+from halab.cli import main
+
+Shown = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab with one run, and the scenario of the run as a file of the user's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab.yml").write_text("name: mine\n")
+    runs = tmp_path / ".halab/runs"
+    runs.mkdir(parents=True)
+    played = copy_run("stop-apiserver-nginx", runs / "1-stop-apiserver")
+    # the scenario of the run, with checks that are not here
+    lines = played.scenario.read_text().splitlines()
+    own = [line for line in lines if not line.startswith("checks:")]
+    (tmp_path / "stop-apiserver.yml").write_text("\n".join(own))
+    return tmp_path
+
+
+def test_the_runs_of_the_lab_are_shown(capsys: Shown) -> None:
+    assert main(["bounds"]) == 0
+    shown = capsys.readouterr()
+    assert "stop-apiserver behind nginx on docker" in shown.out
+    assert "no runs: " in shown.out and "kill-etcd-member" in shown.out
+    assert "judge 1 recorded runs" in shown.err
+
+
+def test_a_scenario_is_named_by_its_file(capsys: Shown) -> None:
+    assert main(["bounds", "--scenario", "./stop-apiserver.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert ": 1 run\n" in shown and "of 10 runs" in shown and "no runs" not in shown
+
+
+def test_only_one_scenario_is_shown(capsys: Shown) -> None:
+    assert main(["bounds", ".halab/runs", "--scenario", "kill-etcd-member"]) == 0
+    assert capsys.readouterr().out.startswith("no runs: kill-etcd-member\n")
+
+
+def test_only_some_promises_are_shown(capsys: Shown) -> None:
+    assert main(["bounds", "--only", "broken"]) == 0
+    assert "behind nginx" not in capsys.readouterr().out
+
+
+def test_json_and_comments_are_for_other_programs_and_files(capsys: Shown) -> None:
+    assert main(["bounds", "--json", "--by-minor", "--scenario", "./stop-apiserver.yml"]) == 0
+    (bounds,) = json.loads(capsys.readouterr().out)["scenarios"]
+    assert bounds["scenario"] == "stop-apiserver" and bounds["runs"] == 1
+    assert main(["bounds", "--comments", "--scenario", "./stop-apiserver.yml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "stop-apiserver" and lines[1].startswith(
+        "# Measured behind nginx on docker, Kubernetes 1."
+    )
+
+
+def test_runs_that_do_not_count_are_named(lab: Path, capsys: Shown) -> None:
+    copy_run("stop-apiserver-nginx", lab / ".halab/runs/2-copy")
+    (lab / ".halab/runs/1-stop-apiserver/meta.json").write_text("{")
+    copy_run("stop-apiserver-nginx", lab / ".halab/runs/3-copy")
+    assert main(["bounds"]) == 3
+    shown = capsys.readouterr()
+    assert "stop-apiserver behind nginx" in shown.out
+    assert "runs that are not counted: 1 counted already" in shown.err
+    assert "cannot be judged: " in shown.err and "1-stop-apiserver" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gone"], "no such folder: gone"),
+        (["--scenario", "stop-apiservers"], "no such scenario: stop-apiservers; did you mean"),
+        (["--json", "--comments"], "use only one of --comments, --json"),
+        (["--only", "slack"], "is not one of"),
+        (["-f", "gone.yml"], "gone.yml"),
+    ],
+)
+def test_bad_input_is_an_error(words: list[str], said: str, capsys: Shown) -> None:
+    assert main(["bounds", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_lab_without_runs_is_an_error(lab: Path, capsys: Shown) -> None:
+    shutil.rmtree(lab / ".halab/runs")
+    assert main(["bounds"]) == 2
+    assert "error: this lab has no recorded runs" in capsys.readouterr().err
