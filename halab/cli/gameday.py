@@ -62,7 +62,7 @@ def gameday_command() -> None:
 def play(file: Path, day: Path, seed: int | None, as_json: bool) -> int:
     """Run a game day to its end, heal everything, and report what clients saw.
 
-    Halab heals each break at its time, unless the team asks earlier (`halab gameday heal`). If an outage is longer than
+    Each break is healed at its time, unless the team asks earlier (`halab gameday heal`). If an outage is longer than
     its bound, or an acknowledged write is lost, halab heals everything at once, and the game day has failed. Ctrl-C
     heals everything, too. Exit code: 0 passed, 1 failed, 3 error, or this lab cannot play it, 130 interrupted.
 

@@ -48,7 +48,7 @@ Duration = Annotated[
 
 
 class Document(Model):
-    """A part of a document of kubeadm. As in every JSON merge patch (RFC 7386), null removes what halab writes."""
+    """A part of a document of kubeadm. As in every JSON merge patch (RFC 7396), null removes what halab writes."""
 
     null_removes: ClassVar[bool] = True
 

@@ -84,7 +84,7 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
 
 
 def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON merge patch (RFC 7386): mappings are merged, null removes, all else replaces.
+    """A JSON merge patch (RFC 7396): mappings are merged, null removes, all else replaces.
 
     Two kinds of lists are merged too, because halab has entries of its own in them: flags by their names, and the names
     in a certificate.
