@@ -13,12 +13,13 @@ def _seconds(text):
 def test_idle_timeouts_are_at_least_an_hour(lab, machine):
     host = machine(lab.balancer.name)
     assert host.run("haproxy -c -f /etc/haproxy/haproxy.cfg").succeeded, "haproxy rejects its configuration"
-    short = {}
+    short = []
     section = ""
     for line in host.check_output("cat /etc/haproxy/haproxy.cfg").splitlines():
         if re.match(r"[a-z]", line):
             section = line.strip()
         found = re.match(r"\s+timeout\s+(client|server|tunnel)\s+(\S+)", line)
         if found and "statistics" not in section and _seconds(found[2]) < 3600:
-            short[f"timeout {found[1]}"] = found[2]
-    assert not short, "too short: " + ", ".join(f"{name} {value}" for name, value in sorted(short.items()))
+            short.append(line.strip())
+    # the message does not tell the settings: learners see it
+    assert not short, "a connection that is idle for an hour would be cut"
