@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from halab.config.lab import LabFile, ProviderKind
+from halab.config.lab_traits import ChosenProvider
+from halab.config.load_balancer import Balancer
 from halab.config.loading import loads
 from halab.config.own_file import OwnFile
 from halab.topology import files, setup_scripts
@@ -256,6 +259,16 @@ def rendered(case: Case) -> dict[str, str]:
     config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=f"{case.host.work}/known_hosts")
     own = setup_scripts.rendered(lab, case.scripts, files.guest_proxies(lab, case.host.proxies))
     return {**files.work_files(lab, case.host, case.patches), **own, "ssh_config": config}
+
+
+def test_every_load_balancer_and_every_provider_has_a_case() -> None:
+    kinds = {loads(case.lab_file, "lab.yml", LabFile).load_balancer.kind for case in CASES}
+    missing = sorted(set(Balancer) - kinds) + sorted(
+        {*get_args(ChosenProvider)} - {case.provider for case in CASES}
+    )
+    assert not missing, (
+        f"add a case to CASES, and run pytest tests/golden --regenerate: {', '.join(missing)}"
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder)

@@ -88,7 +88,7 @@ def test_the_same_configuration_again_changes_nothing(machine: Machine) -> None:
     (machine.root / "did").unlink()
     done = machine.install("good")
     assert (done.returncode, done.stdout) == (0, "")
-    assert machine.did == ["disable -q --now nginx.service"]
+    assert machine.did == [f"disable -q --now {' '.join(configuration(lab_of()).others)}"]
 
 
 def test_a_configuration_that_is_rejected_leaves_everything_as_it_was(machine: Machine) -> None:
