@@ -71,7 +71,7 @@ def find(name: str) -> Bug:
                 f"no {_BUG} in the folder: {name}" if folder.is_dir() else f"no such folder: {name}"
             )
         raise BadUsage(
-            f"no such bug: {name}{loading.nearest(name, names())}", hint="`halab bugs` lists them"
+            f"no such bug: {name}{loading.similar(name, names())}", hint="`halab bugs` lists them"
         )
     return Bug(folder.resolve().name, folder, loading.load(folder / _BUG, BugFile))
 

@@ -37,9 +37,11 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
     """
     from halab.cli.console import progress
     from halab.config import kubernetes
+    from halab.config.box import recipe
     from halab.config.lab import ProviderKind
     from halab.images import box, bundle
 
+    recipe(name)  # an unknown name is reported before a bundle is built
     show = progress()
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
     payload = bundle.ensure(release, kubernetes.BundleSource(source), show)

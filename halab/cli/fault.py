@@ -179,12 +179,12 @@ def _as_json(fault: Fault) -> dict[str, Any]:
 
 def _require_known(name: str) -> str:
     """The name, or BadUsage if the catalogue has no fault with this name."""
-    from halab.config.loading import nearest
+    from halab.config.loading import similar
     from halab.errors import BadUsage
     from halab.faults.catalogue import FAULTS
 
     if name not in FAULTS:
-        raise BadUsage(f"no such fault: {name}{nearest(name, FAULTS)}", hint="`halab faults` lists them")
+        raise BadUsage(f"no such fault: {name}{similar(name, FAULTS)}", hint="`halab faults` lists them")
     return name
 
 

@@ -182,13 +182,13 @@ def scripts_of(choice: Choice) -> list[Script]:
     from halab.errors import BadUsage
     from halab.scenario.run import library
 
-    selectors = {"names": choice.names, "--all": choice.run_all, "--tag": choice.tags}
+    selectors = {"names of scenarios": choice.names, "--all": choice.run_all, "--tag": choice.tags}
     given = [selector for selector, value in selectors.items() if value]
     if not given:
         hint = "name one (`halab scenarios` lists them), or use --tag or --all"
         raise BadUsage("no scenario selected", hint=hint)
     if len(given) > 1:
-        raise BadUsage(f"use only one of {', '.join(given)}")
+        raise BadUsage(f"use only one of these: {', '.join(given)}")
     scripts = library.find_all(choice.names or library.names())
     known = sorted({tag for script in scripts for tag in script.scenario.tags})
     for tag in choice.tags:

@@ -33,13 +33,13 @@ def mapping(model: type[BaseModel], example: str, written: Iterable[Any]) -> str
 def list_with(model: type[BaseModel], name: str, value: Any) -> str:
     """`[web.tar]` for `web.tar`, if the setting of that name is a list of such values; empty if it is not."""
     field = model.model_fields.get(name)
-    if (
-        field is None
-        or not _is_short(value)
-        or not _accepts(TypeAdapter(Any if field.annotation is None else field.annotation), [value])
-    ):
+    if field is None or not _is_short(value):
         return ""
-    return _written([value], f"[{value}]")
+    items: TypeAdapter[Any] = TypeAdapter(field.annotation or Any)
+    for many in ([value], [value, value]):
+        if _accepts(items, many):
+            return _written(many, f"[{', '.join(map(str, many))}]")
+    return ""
 
 
 def _written(value: Any, plain: str) -> str:

@@ -109,10 +109,13 @@ def is_own_file(name: str) -> bool:
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean …?`, or the list of known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, 1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    return similar(name, names) or (f"; known: {', '.join(names)}" if names else "")
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing: for messages whose hint names the command that lists the names."""
+    close = difflib.get_close_matches(name, sorted(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def listed(names: Iterable[str]) -> str:

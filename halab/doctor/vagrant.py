@@ -70,7 +70,7 @@ def plugin(host: Host, subject: Subject) -> Finding:
         return lacking(subject, f"{installed[1]}, older than {dotted(_PLUGIN)}", *_install(host))
     # a plugin of the system is a package of the distribution
     if installed[2] == "system" and not _is_of_hashicorp(host):
-        return ok(f"{seen}, a pair that this distribution ships")
+        return ok(f"{seen}, both from this distribution")
     if tool <= _LAST_BEFORE_NEW_RUBY:
         return ok(seen)
     if tool < _VAGRANT_ELSEWHERE:

@@ -56,7 +56,7 @@ def _path(name: str) -> Path:
     path = Path(name) if is_own else data.drills() / f"{name}.yml"
     if not is_own and not path.is_file():
         raise BadUsage(
-            f"no such drill: {name}{loading.nearest(name, names())}", hint="`halab drill list` lists them"
+            f"no such drill: {name}{loading.similar(name, names())}", hint="`halab drill list` lists them"
         )
     return path
 

@@ -62,7 +62,8 @@ def _scenarios(day: GameDay, folder: Path) -> tuple[dict[str, Script], list[Find
         try:
             found[each.scenario] = library.find(str(folder / each.scenario) if is_own else each.scenario)
         except HalabError as error:
-            problems.append((("breaks", index, "scenario"), error.message))
+            what = f"{error.message} ({error.hint})" if error.hint else error.message
+            problems.append((("breaks", index, "scenario"), what))
     return found, problems
 
 
@@ -142,7 +143,7 @@ def _faults(each: Break, scenarios: Mapping[str, Script]) -> list[Inject]:
 
 
 def _timed(each: Break, scenarios: Mapping[str, Script]) -> Iterator[tuple[float, Inject]]:
-    """The faults of a break, with the seconds after its begin."""
+    """The faults of a break, with the seconds after its beginning."""
     steps: Sequence[AnyStep] = each.steps or ()
     if each.scenario is not None and each.scenario in scenarios:
         steps = scenarios[each.scenario].scenario.steps

@@ -109,7 +109,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
 
 def start(lab_dir: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady. While a drill is running, it is broken: only start it."""
-    with labs.locked(lab_dir, f"start, process {os.getpid()}", amid_drill=True), _explained_failure(lab_dir):
+    with labs.locked(lab_dir, f"start, process {os.getpid()}", amid_drill=True):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)
         gone = [machine.name for machine in lab.machines if machines.state(machine.name) is PowerState.GONE]
@@ -127,13 +127,14 @@ def start(lab_dir: LabDir, progress: Progress) -> Observation:
                     f"the creation of these machines was interrupted: {', '.join(incomplete)}",
                     hint="create them again with `halab up`",
                 )
-        require_thawed(machines)
-        brought_back = kept_lab.bring_back(lab_dir, machines, progress)
-        all_booted = brought_back + boot(lab_dir, machines, progress) == len(lab.machines)
-        if lab_dir.work.has_drill:
-            with access.api(lab_dir, lab) as api:
-                return observe(access.guests(lab_dir), api, lab)
-        return _wait_steady(lab_dir, lab, progress, brought_back=brought_back, all_booted=all_booted)
+        with _explained_failure(lab_dir):
+            require_thawed(machines)
+            brought_back = kept_lab.bring_back(lab_dir, machines, progress)
+            all_booted = brought_back + boot(lab_dir, machines, progress) == len(lab.machines)
+            if lab_dir.work.has_drill:
+                with access.api(lab_dir, lab) as api:
+                    return observe(access.guests(lab_dir), api, lab)
+            return _wait_steady(lab_dir, lab, progress, brought_back=brought_back, all_booted=all_booted)
 
 
 def _wait_steady(

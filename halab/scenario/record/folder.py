@@ -227,9 +227,11 @@ class RunFolder:
     def existing(cls, path: Path) -> RunFolder:
         """The folder of a run that exists; BadUsage if it is not one."""
         folder = cls(path)
+        hint = "name the folder of a run, such as .halab/runs/…"
+        if not path.is_dir():
+            raise BadUsage(f"no such folder: {path}", hint=hint)
         for needed in (folder.meta, folder.scenario, folder.timeline):
             if not needed.is_file():
-                hint = "name the folder of a run, such as .halab/runs/…"
                 raise BadUsage(f"not the folder of a run: {path} has no {needed.name}", hint=hint)
         return folder
 

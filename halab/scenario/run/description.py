@@ -172,8 +172,9 @@ def _replaced(scenario: Scenario, name: str) -> str:
     after = scenario.twin.replaced(before)
     assert isinstance(after, Inject)
     if after.fault == NOTHING:
-        return f"{name} does nothing"
-    return f"{name} is {_fault(after.fault, after.arguments)} instead of {_fault(before.fault, before.arguments)}"
+        return f"the fault {name} does nothing"
+    new, old = _fault(after.fault, after.arguments), _fault(before.fault, before.arguments)
+    return f"the fault {name} is {new} instead of {old}"
 
 
 def _bounds(scenario: Scenario) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,7 @@ def find(name: str) -> Script:
     path = Path(name) if own else data.scenarios() / f"{name}.yml"
     if not own and not path.is_file():
         raise BadUsage(
-            f"no such scenario: {name}{loading.nearest(name, names())}", hint="`halab scenarios` lists them"
+            f"no such scenario: {name}{loading.similar(name, names())}", hint="`halab scenarios` lists them"
         )
     written, texts = scenario_rules.read_with_texts(path, FAULTS)
     checks, files = read_checks([path.parent / check for check in written.value.checks])

@@ -19,7 +19,7 @@ from halab.config import option_files
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import LabTraits
 from halab.config.load_balancer import BackendCheck
-from halab.config.loading import nearest
+from halab.config.loading import similar
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage, HalabError, LabProblem, afterwards
 from halab.faults import capabilities, injection
@@ -315,7 +315,7 @@ def _known(fault: str, options: Mapping[str, str]) -> tuple[Fault, dict[str, str
     BadUsage if there is no such fault, or if it does not take these options.
     """
     if fault not in FAULTS:
-        raise BadUsage(f"no such fault: {fault}{nearest(fault, FAULTS)}", hint="`halab faults` lists them")
+        raise BadUsage(f"no such fault: {fault}{similar(fault, FAULTS)}", hint="`halab faults` lists them")
     given = option_files.read_for(FAULTS[fault], options, Path.cwd())
     wrong = list(FAULTS[fault].problems_with(given))
     if wrong:

@@ -18,6 +18,7 @@ from support.fakes import brought_up
 
 from halab import __version__, cli
 from halab.cli import _COMMANDS, main
+from halab.images import bundle
 from halab.lifecycle import kept_lab
 from halab.machines.host import allocation
 
@@ -105,6 +106,14 @@ def test_a_missing_lab_file_is_an_error_with_a_hint(capsys: Shown) -> None:
         "",
         "error: no such lab file: lab.yml\n\nhint: write one with `halab init`, or name another file with -f FILE\n",
     )
+
+
+def test_an_unknown_box_is_refused_before_a_bundle_is_built(
+    capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "ensure", lambda *given: pytest.fail("a bundle was built"))
+    assert main(["box", "build", "nope"]) == 2
+    assert "no such box: nope" in capsys.readouterr().err
 
 
 def test_a_bad_lab_file_is_shown_line_by_line(folder: Path, capsys: Shown) -> None:

@@ -85,8 +85,8 @@ def test_repeat_runs_everything_again_with_the_next_seed(stage: Stage) -> None:
     ("words", "message"),
     [
         ([], "no scenario selected"),
-        (["kill-etcd", "--all"], "use only one of names, --all"),
-        (["--all", "--tag", "etcd"], "use only one of --all, --tag"),
+        (["kill-etcd", "--all"], "use only one of these: names of scenarios, --all"),
+        (["--all", "--tag", "etcd"], "use only one of these: --all, --tag"),
         (["--tag", "frist"], "no scenario has the tag frist"),
         (["kill-etcd", "--repeat", "0"], "--repeat"),
         (["kill-etcd", "--seed", "x"], "--seed"),

@@ -6,6 +6,7 @@ import pytest
 
 from halab.config import yaml_source
 from halab.config.expectation import FactExpectation
+from halab.config.game_day import Break
 from halab.config.lab import LabFile
 from halab.config.loading import Model, loads
 from halab.config.scenario import Scenario
@@ -82,6 +83,12 @@ def test_a_name_that_is_none_of_many_shows_the_nearest_one() -> None:
     with pytest.raises(BadFile) as caught:
         loads("{fact: etcd-leder, changed: within 5s}", "f.yml", FactExpectation)
     assert caught.value.message == "f.yml:1: fact: no such fact: etcd-leder; did you mean etcd-leader?"
+
+
+def test_a_setting_with_two_values_shows_two() -> None:
+    with pytest.raises(BadFile) as caught:
+        loads("{scenario: x, between: 5m}", "f.yml", Break)
+    assert caught.value.message == 'f.yml:1: between: should be a list, such as [5m, 5m], not "5m"'
 
 
 def _models(model: type[Model]) -> list[type[Model]]:

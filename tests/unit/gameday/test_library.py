@@ -117,7 +117,8 @@ stop: {outage: {ready-direct: 10s, write-via-lb: 10m}}
     assert problems(tmp_path, text) == [
         "day.yml:3: needs.kubernetes: halab has no Kubernetes version <1.2",
         "day.yml:4: draw: is more than the number of breaks: 6",
-        "day.yml:6: breaks[1].scenario: no such scenario: hang-apiservr; did you mean hang-apiserver?",
+        "day.yml:6: breaks[1].scenario: no such scenario: hang-apiservr; did you mean hang-apiserver? "
+        "(`halab scenarios` lists them)",
         "day.yml:8: breaks[2]: `between` should go from the earlier to the later time, not from 9m",
         "day.yml:11: breaks[2].steps[1].inject: no such fault: kill-proces; did you mean kill-process?",
         "day.yml:12: breaks[2].steps[2]: a break has only the steps inject and wait: `heal_after` "

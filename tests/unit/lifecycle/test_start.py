@@ -75,9 +75,15 @@ def test_start_refuses_if_machines_are_gone(tmp_path: Path, monkeypatch: pytest.
         up.start(open_file(tmp_path / "lab.yml"), progress)
 
     assert raised.value.message == "these machines no longer exist: lb1, cp2"
-    assert raised.value.hint is not None
-    assert "create them again with `halab up`" in raised.value.hint
+    assert raised.value.hint == "create them again with `halab up`"
     assert progress.lines == []
+
+
+def test_start_of_a_lab_that_is_not_up_does_not_speak_of_machines(tmp_path: Path) -> None:
+    (tmp_path / "lab.yml").write_text("name: ha\n")
+    with pytest.raises(LabProblem, match="the lab ha is not up") as raised:
+        up.start(open_file(tmp_path / "lab.yml"), Recorded())
+    assert raised.value.hint == "run `halab up`"
 
 
 def test_start_refuses_if_machines_are_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,8 @@ def test_the_data_for_programs_has_needs_steps_and_promises(mine: Path, capsys: 
     ]  # fmt: skip
     assert described["conditions"] == [{"step": 2, "when": {"kubernetes": ">=1.36", "provider": "docker"}}]
     assert described["twin"] == {
-        "change": "dead is freeze instead of kill-process (process=etcd, signal=KILL) and lose-packets does nothing",
+        "change": "the fault dead is freeze instead of kill-process (process=etcd, signal=KILL) and "
+        "the fault lose-packets does nothing",
         "verdict": "error",
         "replace": {"dead": {"fault": "freeze", "with": {}}, "lose-packets": "nothing"},
     }
@@ -113,8 +114,8 @@ def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
         "  7. Expect: read-via-lb ok always during lose-packets.\n\n"
         "Afterwards\n  The lab is steady within 2m30s, counted from the first inject.\n"
         "  Every write that the API acknowledged is still there.\n\n"
-        "Losing twin\n  With one change, the scenario must end with an error: dead is freeze instead of kill-process\n"
-        "  (process=etcd, signal=KILL) and lose-packets does nothing.\n\n"
+        "Losing twin\n  With one change, the scenario must end with an error: the fault dead is freeze instead of\n"
+        "  kill-process (process=etcd, signal=KILL) and the fault lose-packets does nothing.\n\n"
         "tags: etcd, first\ntakes up to about "
     )
     assert text.endswith(f"\nfile: {mine}\n")
@@ -123,7 +124,7 @@ def test_people_read_sentences(mine: Path, capsys: Shown) -> None:
 @pytest.mark.parametrize(
     ("twin", "change"),
     [
-        ("{replace: {stopped: nothing}}", "stopped does nothing"),
+        ("{replace: {stopped: nothing}}", "the fault stopped does nothing"),
         ("{add: [{inject: freeze, on: cp1}]}", "freeze on cp1 is injected before the first step"),
         ("{set: {load_balancer: {check: tcp}}}", "the load balancer has check=tcp from the beginning"),
     ],

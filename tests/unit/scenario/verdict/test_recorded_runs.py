@@ -252,7 +252,7 @@ def test_the_report_of_a_campaign_ends_as_the_campaign_did(
         (lambda text: text.replace('"schema": 1', '"schema": 99'), "made by another version of halab"),
         (
             lambda text: text.replace("stop-apiserver-haproxy", "gone"),
-            "not the folder of a run: .*gone has no",
+            "no such folder: .*gone",
         ),
     ],
 )
