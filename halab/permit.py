@@ -18,6 +18,7 @@ class Permit:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._held: int | None = None
 
     @property
     def is_valid(self) -> bool:
@@ -43,9 +44,22 @@ class Permit:
     def grant(self) -> None:
         self._path.touch(mode=0o600)
 
+    def hold(self) -> None:
+        """Make it, held by this process from its first moment until `end`. OSError if that is not possible.
+
+        Whoever asks `is_held` locks it for a moment, so a permit that is granted first cannot always be taken next.
+        """
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        self._held = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fresh.replace(self._path)
+
     def end(self) -> None:
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import stat
 from collections.abc import Iterable
@@ -18,6 +19,16 @@ def caller() -> tuple[int, int] | None:
     if os.geteuid() != 0 or not all(re.fullmatch("[0-9]{1,10}", number) for number in (user, group)):
         return None
     return int(user), int(group)
+
+
+def user_name() -> str:
+    """The name of the user; under sudo, of the user who called it. `user 1000` for one without a name."""
+    called = caller()
+    user = called[0] if called else os.geteuid()
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 def give_back(folders: Iterable[Path]) -> None:

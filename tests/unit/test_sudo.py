@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,3 +71,17 @@ def test_without_sudo_or_in_another_home_nothing_changes(
 def test_a_user_calls_no_sudo(given: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert sudo.caller() is None
+
+
+def test_the_name_of_the_user_is_that_of_who_called_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {0: "root", 1000: "anna"}
+    monkeypatch.setattr("pwd.getpwuid", lambda user: SimpleNamespace(pw_name=names[user]))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in ("SUDO_UID", "SUDO_GID"):
+        monkeypatch.delenv(name, raising=False)
+    assert sudo.user_name() == "root"
+    monkeypatch.setenv("SUDO_UID", "1000")
+    monkeypatch.setenv("SUDO_GID", "1000")
+    assert sudo.user_name() == "anna"
+    monkeypatch.setenv("SUDO_UID", "1001")
+    assert sudo.user_name() == "user 1001"

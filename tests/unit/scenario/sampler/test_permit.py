@@ -34,6 +34,18 @@ def test_one_process_holds_a_permit_and_it_ends_with_the_file(tmp_path: Path) ->
     assert not permit.is_valid
 
 
+def test_a_permit_that_is_made_held_is_held_until_its_end(tmp_path: Path) -> None:
+    permit = Permit(tmp_path / "permit")
+    permit.hold()
+    assert permit.is_held
+    assert not Permit(tmp_path / "permit").take()
+    permit.end()
+    assert not permit.is_valid
+    permit.hold()
+    assert permit.is_held
+    permit.end()
+
+
 def config_in(folder: Path, permit: Path) -> SamplerConfig:
     config = launcher.sampler_config(
         lab_of(), Credentials.in_folder(folder), origin=0.0, samples=folder / "samples.jsonl",
