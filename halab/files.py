@@ -1,14 +1,17 @@
-"""Files: reading what people hand to halab (regular files up to a limit), and replacing a file in one step."""
+"""Files: reading what people hand to halab (regular files up to a limit), replacing in one step, scratch folders."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shlex
+import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halab.errors import BadUsage, HostProblem
@@ -17,6 +20,9 @@ from halab.errors import BadUsage, HostProblem
 WRITTEN_BYTES = 1_000_000
 # For journals of faults and records of runs: halab writes them, and anybody may change them.
 RECORD_BYTES = 16_000_000
+
+# A scratch folder is locked at once. One that nobody has locked after this time was left by a killed process.
+_UNLOCKED_SECONDS = 60
 
 
 def read(path: Path, limit_bytes: int) -> bytes:
@@ -116,3 +122,32 @@ def replace(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary folder during the block. Removes also the folders with this prefix of processes that were killed."""
+    _remove_left(prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # the lock ends with the process, also if it is killed
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(folder)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_left(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        # it may be locked, or gone by now
+        with suppress(OSError):
+            status = folder.lstat()
+            is_old = time.time() - status.st_mtime > _UNLOCKED_SECONDS
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and is_old:
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(descriptor)

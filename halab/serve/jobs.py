@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from halab import process
+from halab import files, process
 from halab.errors import ExitCode
 from halab.printable import printable
 
@@ -23,6 +22,8 @@ from halab.printable import printable
 _STEP_MARKS = ("… ", "✓ ", "✗ ", "? ")
 _POLL_SECONDS = 0.1
 _LINES = 12
+# A command that is interrupted heals first: a game day heals everything, waits for the lab, and writes its report.
+_HEAL_SECONDS = 600.0
 # The child looks for bundles and boxes where halab does.
 _PASSED = ("HALAB_CACHE",)
 
@@ -82,13 +83,15 @@ class Jobs:
     def _run(self, job: Job) -> None:
         argv = [sys.executable, "-m", "halab", *job.words]
         env = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        with tempfile.TemporaryDirectory(prefix="halab-serve-") as folder:
-            log = Path(folder) / "log"
+        with files.scratch("halab-job-") as folder:
+            log = folder / "log"
             try:
                 with process.background(argv, log=log, env={**process.same_modules(), **env}) as child:
                     while child.poll() is None and not self._stopped.is_set():
                         self._report(replace(job, output=_step(log)))
                         time.sleep(_POLL_SECONDS)
+                    if child.poll() is None:
+                        process.end_group(child, grace_seconds=_HEAL_SECONDS)
                 code, output = child.returncode, _ended(log)
             except OSError as error:
                 code, output = int(ExitCode.ERROR), f"error: cannot run {argv[0]}: {error.strerror}"

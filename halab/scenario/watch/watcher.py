@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 import uuid
@@ -11,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from halab import files
 from halab.clock import RealClock
 from halab.cluster.api import Api
 from halab.config.expectation import FactName
@@ -57,7 +57,7 @@ def watching(
         if not writes and (traits.needs_objects or traits.needs_writes):
             raise BadUsage(f"{name} needs objects in the cluster", hint="add --writes")
     with ExitStack() as undo:
-        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="halab-watch-")))
+        folder = undo.enter_context(files.scratch("halab-view-"))
         namespace, objects = _READ_NAMESPACE, Objects()
         if writes:
             api = undo.enter_context(access.api(lab_dir, lab))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,10 +87,19 @@ def test_a_command_is_interrupted_at_the_end_and_no_other_begins(
     shell(
         monkeypatch, "trap 'echo interrupted; exit 130' TERM; echo '… go on'; while :; do sleep 0.05; done"
     )
+    end_group, graces = process.end_group, []
+
+    def end(child: Any, *, grace_seconds: float = 5) -> None:
+        graces.append(grace_seconds)
+        end_group(child, grace_seconds=grace_seconds)
+
+    monkeypatch.setattr(process, "end_group", end)
     jobs.begin(Job("Checking", [], False))
     assert begun.wait(30)
     jobs.stop()
     assert jobs.last
+    # a game day heals everything before it ends
+    assert graces[0] >= 300
     assert jobs.last.code == 130
     assert jobs.last.output.endswith("interrupted")
     assert not jobs.begin(Job("Another", [], False))

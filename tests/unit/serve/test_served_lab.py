@@ -213,7 +213,8 @@ def test_a_command_that_the_end_interrupts_says_on_the_terminal_what_is_left_to_
     lab.jobs.stop = stop  # type: ignore[method-assign]
     lab.stop()
     assert room.said == [
-        "ha: Starting a drill was interrupted\na drill is running; `halab drill reset` ends it"
+        "ha: interrupting: Starting a drill",
+        "ha: Starting a drill was interrupted\na drill is running; `halab drill reset` ends it",
     ]
 
 
