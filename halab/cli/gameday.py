@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -44,7 +44,7 @@ def gameday_command() -> None:
 
     A game day is a file. It has breaks, at fixed times or drawn by a seed, and conditions that stop the game day. While
     it is running, the team works with `halab status`, `halab ssh` and `halab kubectl`, which do not show open faults.
-    `halab gameday FILE` is short for `halab gameday play FILE`.
+    `halab gameday FILE` is short for `halab gameday play FILE`. `halab serve --trainer` leads a game day in a browser.
 
     \b
     Example:
@@ -111,12 +111,12 @@ def check(day: Path, seed: int | None, as_json: bool) -> None:
     """
     from halab.cli.console import table
     from halab.config.quantities import format_duration
-    from halab.gameday import library
+    from halab.gameday import library, notice
 
     seed = secrets.randbelow(10**6) if seed is None else seed
     found = library.find(day, seed)
     if as_json:
-        print_json(_as_data(found, seed))
+        print_json(notice.of(found, seed).as_data())
         return
     for line in _announced(found, seed):
         echo(line)
@@ -202,27 +202,3 @@ def _announced(found: GameDayScript, seed: int) -> Iterator[str]:
     lost = ", or a lost acknowledged write" if stop.lost_write else ""
     yield f"{found.day.title}: {breaks} in {format_duration(found.day.lasts)}, seed {seed}"
     yield f"what stops it: an outage longer than {outages}{lost}"
-
-
-def _as_data(found: GameDayScript, seed: int) -> dict[str, Any]:
-    return {
-        "title": found.day.title,
-        "seed": seed,
-        "lasts": found.plan.lasts,
-        "breaks": [
-            {
-                "name": planned.name,
-                "begins": planned.begins,
-                "healed": planned.healed,
-                "faults": [
-                    {"at": each.at, "name": each.step.name, "fault": each.step.fault, "on": each.step.target}
-                    for each in planned.injects
-                ],
-            }
-            for planned in found.plan.breaks
-        ],
-        "stop": {
-            "outage": {str(probe): bound for probe, bound in found.day.stop.outage.items()},
-            "lost_write": found.day.stop.lost_write,
-        },
-    }

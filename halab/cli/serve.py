@@ -1,4 +1,4 @@
-"""`halab serve`: the live view of a lab and its drill in a browser."""
+"""`halab serve`: the live view of a lab, its drill and its game day in a browser."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ _PORT = 8765
 )  # fmt: skip
 @click.option(
     "--trainer", "with_trainer", is_flag=True,
-    help="Also show a page for trainers: what drills hide, and controls for drills and faults.",
+    help="Also show a page for trainers: what is hidden, and controls for drills, game days and faults.",
 )  # fmt: skip
 def serve_command(files: tuple[Path, ...], port: int, with_trainer: bool) -> None:
-    """Show the lab and its drill in a browser.
+    """Show the lab, and its drill or game day, in a browser.
 
     The page shows what `halab watch` shows, and while a drill is running also its situation, tasks, hints and clock.
+    During a game day, it shows the clock and the stop conditions.
     The command prints an address for each lab. The address contains a secret token: everybody who has it can open the
     page from this host. The lab may go down and come up again while the command runs. Press Ctrl-C to stop.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import shutil
@@ -13,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from halab import files
-from halab.errors import HostProblem, LabProblem
+from halab import files, sudo
+from halab.errors import LabProblem
 from halab.machines.work import Work
 from halab.permit import Permit
 from halab.printable import printable
@@ -43,15 +42,21 @@ def opened(work: Work) -> Iterator[Reader]:
     """Begin the book of a game day: from now on, others can write into it. The caller holds the lab's lock."""
     work.game_day.mkdir(mode=0o700, exist_ok=True)
     book, permit = _book(work), Permit(work.game_day_permit)
-    book.unlink(missing_ok=True)
-    permit.grant()
-    if not permit.take():
-        raise HostProblem(f"cannot lock {work.game_day_permit}")
+    # a game day that was killed has left its own
+    for left in (book, work.game_day_notice):
+        left.unlink(missing_ok=True)
+    with files.writing(work.game_day_permit):
+        permit.hold()
     try:
-        yield Reader(book)
+        yield reader(work)
     finally:
         permit.end()
         shutil.rmtree(work.game_day, ignore_errors=True)
+
+
+def reader(work: Work) -> Reader:
+    """Reads the book from its beginning."""
+    return Reader(_book(work))
 
 
 def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entry:
@@ -61,7 +66,7 @@ def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entr
     """
     if not work.has_game_day:
         raise LabProblem("no game day is running in this lab", hint="`halab gameday FILE` begins one")
-    entry = Entry(kind, _line(by or _user()), _now(), _line(text))
+    entry = Entry(kind, _line(by or sudo.user_name()), _now(), _line(text))
     with files.writing(_book(work)):
         # one write to a file that is only appended to: people may write at the same time
         descriptor = os.open(_book(work), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -109,11 +114,3 @@ def _line(text: str) -> str:
 
 def _book(work: Work) -> Path:
     return work.game_day / "book.jsonl"
-
-
-def _user() -> str:
-    """The user's name; with sudo, the name of the user who called it."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"

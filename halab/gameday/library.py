@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from halab.config import loading, option_files, yaml_text
+from halab.config import loading, option_files, yaml_source, yaml_text
 from halab.config.fault_facts import NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.fault_spec import with_texts
@@ -49,6 +50,17 @@ def find(path: Path, seed: int) -> GameDayScript:
     scenario = loading.loads(content, str(path), Scenario)
     script = Script(path.stem, path, scenario, content.encode(), is_game_day=True)
     return GameDayScript(day, plan, script, written.content)
+
+
+def in_folder(folder: Path) -> dict[str, str]:
+    """The titles of the game day files in a folder, by the names of the files. Also of files that have mistakes."""
+    found = {}
+    for path in sorted(folder.glob("*.y*ml")):
+        with suppress(HalabError):
+            written = yaml_source.parse(loading.text_of(path), path.name).value
+            if isinstance(written, dict) and "breaks" in written:
+                found[path.name] = str(written.get("title", ""))
+    return found
 
 
 def _scenarios(day: GameDay, folder: Path) -> tuple[dict[str, Script], list[Finding]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from halab.errors import afterwards
-from halab.gameday import book
+from halab.gameday import book, notice
 from halab.gameday.library import GameDayScript
 from halab.gameday.run import GameDayRun
 from halab.lifecycle.lab import LabDir
@@ -41,6 +41,7 @@ def play(
     with opened(lab_dir, progress, seed=seed, doing=_DOING) as session, book.opened(lab_dir.work) as reader:
         folder = session.prepare(found.script)
         folder.game_day.write_bytes(found.content)
+        notice.post(lab_dir.work, notice.of(found, seed), folder)
         progress.say(f"the record is in {folder.path}")
         with afterwards(judge), afterwards(session.heal):
             run = partial(GameDayRun, day=found.day, plan=found.plan, book=reader)

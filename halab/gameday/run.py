@@ -15,12 +15,11 @@ from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, unmet
 from halab.errors import HalabError
 from halab.faults.catalogue import FAULTS
+from halab.gameday import conditions
 from halab.gameday.book import Entry, Kind, Reader
 from halab.gameday.plan import Act, Plan
 from halab.scenario.record import events
 from halab.scenario.record.folder import RunFolder
-from halab.scenario.record.lanes import Lane
-from halab.scenario.record.outage import outages
 from halab.scenario.run import ledger
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.scenario.sampler.launcher import SamplerConfig
@@ -32,8 +31,6 @@ _POLL_SECONDS = 0.5
 _LEDGER_SECONDS = 15.0
 # A fifth of the rate of other runs, because a game day may last an hour and its bounds are seconds or minutes.
 _RATE_HERTZ = 2.0
-# Samples are read from this long before the bound, so that an outage longer than the bound is seen as longer.
-_BEFORE_SECONDS = 10.0
 _SHOWN_WRITES = 5
 
 
@@ -167,9 +164,7 @@ class GameDayRun(ScenarioRun):
         self._observer.read_new()
         now = self._timeline.now()
         for probe, bound in self._day.stop.outage.items():
-            since = max(self._begun, now - bound - _BEFORE_SECONDS)
-            samples = self._observer.samples.between(Lane(str(probe), None), since, now)
-            for outage in outages(samples, max((sample.end for sample in samples), default=now)):
+            for outage in conditions.recent(self._observer.samples, str(probe), bound, self._begun, now):
                 if outage.seconds > bound:
                     most = format_duration(bound)
                     return f"{probe} has been out for more than {most}, since {outage.start:.1f}s"
@@ -187,6 +182,7 @@ class GameDayRun(ScenarioRun):
             # the API does not answer: the next read, or the one at the end, shows what is lost
             return ""
         missing = sorted(set(acknowledged) - found)
+        self._timeline.add(events.WritesRead(len(acknowledged), tuple(missing)))
         if not missing:
             return ""
         shown = ", ".join(map(str, missing[:_SHOWN_WRITES])) + (" …" if len(missing) > _SHOWN_WRITES else "")

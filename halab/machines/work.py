@@ -121,13 +121,18 @@ class Work:
 
     @property
     def game_day(self) -> Path:
-        """What the game day that is running needs: its permit, and what people tell it."""
+        """What the game day that is running needs: its permit, its plan, and what people tell it."""
         return self.path / "game-day"
 
     @property
     def game_day_permit(self) -> Path:
         """Held by the process of a game day for as long as it lasts."""
         return self.game_day / "permit"
+
+    @property
+    def game_day_notice(self) -> Path:
+        """What the game day that is running plans, and where its record is."""
+        return self.game_day / "notice.json"
 
     @property
     def has_drill(self) -> bool:

@@ -16,7 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from halab import templates
@@ -83,10 +90,12 @@ def make(site: Site) -> Starlette:
         Route("/labs/{lab}/", views.learner),
         Route("/labs/{lab}/events", views.learner_events),
         Route("/labs/{lab}/state.json", views.learner_state),
+        Route("/labs/{lab}/debrief/{file:path}", views.learner_debrief),
         Route("/labs/{lab}/{act}", views.learner_act, methods=["POST"]),
         Route("/trainer/", views.trainer),
         Route("/trainer/events", views.trainer_events),
         Route("/trainer/state.json", views.trainer_state),
+        Route("/trainer/{lab}/debrief/{file:path}", views.trainer_debrief),
         Route("/trainer/{lab}/{act}", views.trainer_act, methods=["POST"]),
     ]
     middleware = [
@@ -121,6 +130,11 @@ class _Views:
         lab, access = self.site.entry(request)
         return await _acted(request, access, lab, learner_acts.ACTS)
 
+    async def learner_debrief(self, request: Request) -> Response:
+        lab, access = self.site.entry(request)
+        access.require_cookie(request)
+        return await run_in_threadpool(_debrief, lab, request.path_params["file"])
+
     async def trainer(self, request: Request) -> Response:
         access = self.site.for_trainers()
         redirect = _exchange_token(request, access)
@@ -143,6 +157,11 @@ class _Views:
         access = self.site.for_trainers()
         lab, _ = self.site.entry(request)
         return await _acted(request, access, lab, trainer_acts.ACTS)
+
+    async def trainer_debrief(self, request: Request) -> Response:
+        self.site.for_trainers().require_cookie(request)
+        lab, _ = self.site.entry(request)
+        return await run_in_threadpool(_debrief, lab, request.path_params["file"])
 
     async def report_defect(self, request: Request, error: Exception) -> Response:
         """Say on the terminal what went wrong; the page only learns that something did."""
@@ -207,6 +226,26 @@ async def _acted(request: Request, access: PageAccess, lab: ServedLab, acts: Map
         answer = Answer(f"{error.message}{f' ({error.hint})' if error.hint else ''}", is_good=False)
     lab.wake()
     return JSONResponse({"message": answer.message, "is_good": answer.is_good})
+
+
+def _debrief(lab: ServedLab, file: str) -> Response:
+    """The report of the last game day, or a file of its run that the report names. 404 while a game day is running."""
+    folder = lab.boards.report
+    if folder is None:
+        raise HTTPException(404, "no game day has ended")
+    if file:
+        known = {
+            path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*") if path.is_file()
+        }
+        if file not in known:
+            raise HTTPException(404, f"no such file of the game day: {file}")
+        return FileResponse(folder.path / file, media_type="text/plain")
+    try:
+        return HTMLResponse(folder.page.read_bytes(), headers=auth.REPORT_POLICY)
+    except FileNotFoundError as error:
+        raise HTTPException(
+            404, f"the game day has no report: `halab report {folder.path}` writes it"
+        ) from error
 
 
 async def _form(request: Request) -> Form:

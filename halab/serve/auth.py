@@ -76,8 +76,18 @@ def _same(given: str, right: str) -> bool:
     return secrets.compare_digest(given.encode(), right.encode())
 
 
+# For the report of a run, which has its styles inside and no script.
+REPORT_POLICY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+}
+
+
 class Headers:
-    """Adds to every answer what keeps a page to itself: nothing is loaded from elsewhere, framed, stored or sent on."""
+    """Adds to every answer what keeps a page to itself: nothing is loaded from elsewhere, framed, stored or sent on.
+
+    A header that an answer has already stays as it is.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -91,7 +101,9 @@ def _with_headers(send: Send) -> Send:
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *added]
+            own = message.get("headers", [])
+            names = {name.lower() for name, _ in own}
+            message["headers"] = [*own, *(header for header in added if header[0] not in names)]
         await send(message)
 
     return sent

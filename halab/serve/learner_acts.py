@@ -1,10 +1,12 @@
-"""What a learner's page may start: a check, a hint, an answer."""
+"""What a learner's page may start: a check, a hint, an answer; and a note on a game day."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from halab.gameday import book
+from halab.gameday.book import Kind
 from halab.serve.jobs import Job
 from halab.serve.served_lab import ServedLab
 
@@ -57,4 +59,17 @@ def _answer(lab: ServedLab, form: Form) -> Answer:
     return Answer("right" if is_right else "wrong", is_right)
 
 
-ACTS = {"check": _check, "hint": _hint, "answer": _answer}
+def note(lab: ServedLab, form: Form, by: str) -> Answer:
+    """Write a line into the log of the game day that is running. `by` is used if the form has no name."""
+    text = form.get("text", "").strip()
+    if not text:
+        return Answer("write a note first", is_good=False)
+    book.write(lab.lab_dir.work, Kind.NOTE, text, by=form.get("by", "").strip() or by)
+    return Answer("the note is in the log")
+
+
+def _note(lab: ServedLab, form: Form) -> Answer:
+    return note(lab, form, "the team")
+
+
+ACTS = {"check": _check, "hint": _hint, "answer": _answer, "note": _note}

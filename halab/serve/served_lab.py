@@ -18,12 +18,14 @@ from halab.drill.attempt import Attempt, Phase
 from halab.drill.briefing import FillText
 from halab.drill.play import View
 from halab.errors import HalabError, LabProblem
+from halab.gameday.spectator import DaySeen, Spectator
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.printable import brief
+from halab.scenario.record.folder import RunFolder
 from halab.scenario.watch import watcher
 from halab.scenario.watch.live import Live
-from halab.serve import board
+from halab.serve import board, day_board
 from halab.serve.board import WINDOW_SECONDS, Board, Seen
 from halab.serve.jobs import Job, Jobs
 from halab.topology.lab import Lab
@@ -74,6 +76,8 @@ class Boards:
     version: int
     learner: Board
     hidden: Board
+    # the run of a game day that is over
+    report: RunFolder | None = None
 
 
 class _Stopped(Exception):
@@ -103,12 +107,13 @@ class ServedLab:
         self._wake = threading.Event()
         self._is_stopping = False
         self._drill = _Drill()
-        self._problem = ""
+        self._problem = self._day_problem = ""
         self._seen: Seen | None = None
         self._thread = threading.Thread(target=self.run, name="watch", daemon=True)
         # a wrong lab file is reported before anything starts
         self.lab_dir = deps.open_file(file)
         self.name = self.lab_dir.name
+        self._day = Spectator(self.lab_dir.work)
         self.jobs = deps.jobs(self.wake)
         self.boards = Boards(0, {}, {})
         self._publish()
@@ -117,6 +122,11 @@ class ServedLab:
     def machines(self) -> list[str]:
         """The names of its machines; none until it is watched."""
         return [machine.name for machine in self._seen.lab.machines] if self._seen else []
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its lab file."""
+        return self.lab_dir.file.resolve().parent
 
     def start(self) -> None:
         self._thread.start()
@@ -130,6 +140,8 @@ class ServedLab:
         self._is_stopping = True
         self.wake()
         before = self.jobs.last
+        if before and before.is_running:
+            self._say(f"{self.name}: interrupting: {before.what}")
         self.jobs.stop()
         job = self.jobs.last
         if before and before.is_running and job and job.code not in (0, 1):
@@ -204,7 +216,9 @@ class ServedLab:
 
     def _publish(self) -> None:
         self._read_drill()
-        drill, seen, now = self._drill, self._seen, self.deps.now()
+        now = self.deps.now()
+        day = self._look_at_day(now)
+        drill, seen = self._drill, self._seen
         job = self.jobs.last
         shown = drill.shown
         if shown and drill.view and drill.view.outcome is None:
@@ -219,6 +233,7 @@ class ServedLab:
             "live": board.live_board(seen) if seen and not drill.is_changing else None,
             "drill": shown,
             "drill_problem": drill.problem,
+            "day": day_board.for_learner(day) if day else None,
             "job": _for_learner(job),
         }
         hidden: Board = {
@@ -226,11 +241,28 @@ class ServedLab:
             **drill.hidden,
             "job": _for_trainer(job),
             "is_on": bool(drill.stamp),
+            "day": day_board.for_trainer(day) if day else None,
+            "day_problem": self._day_problem,
         }
         with self._lock:
             before = self.boards
             if (learner, hidden) != (before.learner, before.hidden):
-                self.boards = Boards(before.version + 1, learner, hidden)
+                report = day_board.report_of(day)
+                self.boards = Boards(before.version + 1, learner, hidden, report)
+
+    def _look_at_day(self, now: datetime) -> DaySeen | None:
+        """The game day that runs or is over. Of drills and game days, only the last one is shown."""
+        if self._drill.stamp:
+            self._day.forget()
+        self._day_problem = ""
+        try:
+            day = self._day.look(now)
+        except HalabError as error:
+            self._day_problem = brief(f"{error.message}; {error.hint}" if error.hint else error.message)
+            return None
+        if day and not self._drill.stamp:
+            self._drill = _Drill()
+        return day
 
     def _read_drill(self) -> None:
         """Read the attempt if its file has changed. The debrief of the last one stays until the next begins."""

@@ -69,7 +69,10 @@ document.addEventListener("submit", async (event) => {
     const response = await fetch(form.getAttribute("action"), { method: "POST", body });
     const answer = await response.json();
     tell(answer.message, answer.is_good);
-    if (answer.is_good) for (const field of form.querySelectorAll("input:not([type=hidden])")) field.value = "";
+    if (answer.is_good) for (const field of form.querySelectorAll("input:not([type=hidden]):not([data-keep])")) {
+      // the region may have been drawn again since
+      (document.getElementById(field.id) || field).value = "";
+    }
   } catch (error) {
     tell("halab serve did not answer. Check the page before you try again.", false);
   }

@@ -6,16 +6,20 @@ The server is real, the lab is not: its probes and its drill are scripted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.browser import Browser, browsing, chromium
+from support.day_room import HUNG, SECRETS, STOPPED
 from support.fakes import Recorded
 from support.serve_room import ServeRoom
 
 from halab.drill import play
 from halab.drill.grade import TaskState
+from halab.gameday import book
+from halab.scenario.record import events
 from halab.scenario.record.events import Sample
 from halab.serve.server import Serving, serving
 
@@ -26,8 +30,10 @@ HEIGHT = 6000
 
 
 @pytest.fixture
-def room(tmp_path: Path, user_state: None) -> ServeRoom:
-    return ServeRoom(tmp_path)
+def room(tmp_path: Path, user_state: None) -> Iterator[ServeRoom]:
+    made = ServeRoom(tmp_path)
+    yield made
+    made.day.close()
 
 
 @pytest.fixture
@@ -113,6 +119,7 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
 def test_a_drill_is_done_with_the_keyboard_alone(room: ServeRoom, served: Serving, browser: Browser) -> None:
     room.start()
     browser.open(learner_of(served))
+    browser.wait("document.getElementById('hint')")
     browser.tab_to("hint")
     browser.press("Enter")
     browser.wait("document.querySelectorAll('.hints li').length === 1")
@@ -147,6 +154,94 @@ def test_a_trainer_sees_what_is_hidden_and_starts_a_drill(
     assert browser.errors == []
 
 
+def outage(room: ServeRoom) -> None:
+    """The game day after 75 seconds: the first break is open, and clients get no answer."""
+    day = room.day
+    day.sample(63)
+    day.inject(63, HUNG)
+    day.happen(70, events.WritesRead(120, ()))
+    day.happen(70, events.Note("anna", "cp2 hangs, I look at its API server", noon_and(room, 69)))
+    day.sample(78, fails=True)
+    room.drill.wait(78)
+
+
+def noon_and(room: ServeRoom, t: float) -> str:
+    return (room.day.began + timedelta(seconds=t)).isoformat()
+
+
+def over(room: ServeRoom) -> None:
+    room.day.heal(90, HUNG)
+    room.day.inject(303, STOPPED, "kubelet is stopped")
+    room.day.heal(400, STOPPED)
+    room.day.end(403)
+    room.drill.wait(400)
+
+
+def test_a_trainer_leads_a_game_day_with_the_keyboard_and_its_team_sees_nothing_hidden(
+    room: ServeRoom, served: Serving, browser: Browser, tmp_path: Path
+) -> None:
+    (room.folder / "storm.yml").write_text(room.day.text)
+    browser.open(trainer_of(served))
+    browser.run("document.querySelector('#ha-days summary').id = 'days'")
+    browser.tab_to("days")
+    browser.press("Enter")
+    browser.tab_to("ha-start-day")
+    browser.press("Enter")
+    browser.wait("document.querySelector('#ha-hidden .day')?.innerText.includes('storm.yml, seed 7')")
+    outage(room)
+    browser.wait(
+        "document.querySelector('.breaks .open')?.innerText.includes('pause-process on any-cp (cp2)')"
+    )
+    browser.wait("document.querySelector('.conditions .out')?.innerText.includes('out for')")
+    assert "write-via-lb fails for" in browser.text(".log")
+    assert "1:1" in browser.text("#ha-head .clock")
+
+    browser.tab_to("ha-note-by")
+    browser.type("kim")
+    browser.tab_to("ha-note-text")
+    browser.type("they look at")
+    # the page is drawn again while somebody types
+    room.drill.wait(1)
+    browser.wait("document.querySelector('#ha-head .clock').innerText.includes('1:16')")
+    assert browser.run("document.activeElement.id") == "ha-note-text"
+    browser.type(" cp2")
+    browser.press("Enter")
+    browser.wait("document.getElementById('ha-note-text').value === ''")
+    assert browser.run("document.getElementById('ha-note-by').value") == "kim"
+    browser.tab_to("ha-heal-first-api")
+    browser.press("Enter")
+    browser.wait("document.getElementById('message').innerText.includes('halab heals within a second')")
+    browser.tab_to("ha-heal-all")
+    browser.press("Enter")
+    with browsing(chromium(), tmp_path / "team") as team:
+        team.look(width=DESK)
+        team.open(learner_of(served))
+        team.wait("document.querySelector('#drill h1')?.innerText === 'Two failures'")
+        shown = team.run("document.documentElement.outerHTML")
+        assert not [secret for secret in SECRETS if secret in shown]
+        team.tab_to("note-text")
+        team.type("cp2 answers again")
+        team.press("Enter")
+        team.wait("document.getElementById('note-text').value === ''")
+        browser.tab_to("ha-end-day")
+        browser.press("Enter")
+        browser.wait("document.querySelector('#ha-hidden .day').innerText.includes('Ending')")
+        asked = [(str(entry.kind), entry.by, entry.text) for entry in book.reader(room.day.work).new()]
+        assert asked == [
+            ("note", "kim", "they look at cp2"), ("heal", "trainer", "first-api"), ("heal", "trainer", ""),
+            ("note", "the team", "cp2 answers again"), ("end", "trainer", ""),
+        ]  # fmt: skip
+        over(room)
+        team.wait("document.querySelector('.verdict')?.innerText === 'Passed'")
+        assert "cp2 hangs, I look at its API server" in team.text(".log")
+        assert team.errors == []
+    browser.wait("document.getElementById('ha-debrief')")
+    browser.open(browser.run("document.getElementById('ha-debrief').href"))
+    assert "Who did what when" in browser.text("body")
+    assert browser.run("getComputedStyle(document.querySelector('h1')).fontSize") != "32px"
+    assert browser.errors == []
+
+
 def test_a_page_says_that_the_server_has_ended(room: ServeRoom, browser: Browser) -> None:
     with serving([room.folder / "lab.yml"], 0, room.said.append, deps=room.deps) as running:
         browser.open(learner_of(running))
@@ -173,25 +268,37 @@ def test_a_lab_that_goes_down_is_said_on_the_page(
         ("drill", DESK, False), ("drill", DESK, True), ("drill", PHONE, False), ("drill", PHONE, True),
         ("live", PROJECTOR, False), ("live", PHONE, True), ("over", DESK, True), ("over", PHONE, False),
         ("trainer", DESK, False), ("trainer", PHONE, True),
+        ("day", DESK, False), ("day", PHONE, True), ("day-over", DESK, True), ("day-over", PHONE, False),
+        ("trainer-day", DESK, True), ("trainer-day", PHONE, False), ("trainer-day-over", PHONE, True),
     ],
 )  # fmt: skip
 def test_a_page_is_readable(
     page: str, width: int, dark: bool, room: ServeRoom, served: Serving, browser: Browser
 ) -> None:
     room.failing = {"cp2"}
-    if page != "live":
+    if "day" in page:
+        room.day.begin()
+        outage(room)
+    elif page != "live":
         room.start()
         play.hint(room.drill.lab_dir, deps=room.drill.deps)
     if page == "over":
         record(room)
         play.give_up(room.drill.lab_dir, deps=room.drill.deps)
     browser.look(width=width, height=HEIGHT, dark=dark)
-    browser.open(trainer_of(served) if page == "trainer" else learner_of(served))
+    browser.open(trainer_of(served) if page.startswith("trainer") else learner_of(served))
+    if "day-over" in page:
+        browser.wait("document.querySelector('.conditions')")
+        over(room)
     shown = {
         "drill": "#drill .hints",
         "live": ".lanes .fails",
         "over": ".debrief",
         "trainer": "#ha-hidden table",
+        "day": "#drill .conditions .out",
+        "day-over": ".verdict-card",
+        "trainer-day": "#ha-hidden .breaks .open",
+        "trainer-day-over": "#ha-debrief",
     }
     browser.wait(f"document.querySelector('{shown[page]}')")
     browser.run(f"(() => {{ {LOOK} }})()")

@@ -1,4 +1,4 @@
-"""A drill in a real browser, on a real lab: a trainer starts it, a learner asks for a hint, checks, repairs, passes."""
+"""A drill and a game day in a real browser, on a real lab: a trainer starts them, and learners work on the lab."""
 
 from __future__ import annotations
 
@@ -20,6 +20,31 @@ DRILL = "unreachable-api"
 REPAIR = "sudo sed -i s/:7443$/:6443/ /etc/haproxy/haproxy.cfg && sudo systemctl reload haproxy"
 # Nothing of these may reach a learner before the end: the drill's name, its fault, the right answer.
 SECRETS = (DRILL, "edit-balancer", "7443")
+
+DAY = """\
+title: Two failures
+about: A process that was paused holds its connections.
+lasts: 6m
+breaks:
+  - name: paused-api
+    at: 10s
+    heal_after: 3m
+    steps: [{inject: pause-process, name: hung, on: cp1, with: {process: kube-apiserver}}]
+  - name: no-kubelet
+    at: 35s
+    steps: [{inject: stop-service, name: stopped, on: cp1, with: {service: kubelet}}]
+stop: {outage: {read-via-lb: 90s, write-via-lb: 90s}}
+"""
+# Nothing of these may reach the team before the end.
+SECRETS_OF_DAY = (
+    "paused-api",
+    "no-kubelet",
+    "pause-process",
+    "stop-service",
+    "holds its",
+    "day.yml",
+    "seed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +108,7 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
         # before the first check, a task has no note
         learner.wait("document.querySelector('.tasks li:first-child .note')?.innerText === 'not yet'", 120)
         learner.wait("!document.querySelector('#check[aria-disabled]')")
-        _require_secret(learner)
+        _require_secret(learner, SECRETS)
         learner.picture(tmp_path / "drill.png")
         trainer.picture(tmp_path / "trainer.png")
 
@@ -115,11 +140,83 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
     _interrupt(child)
 
 
-def _require_secret(learner: Browser) -> None:
+@pytest.mark.nightly
+def test_a_game_day_is_started_led_and_ended_in_the_browser(
+    lab: UserLab, served: tuple[subprocess.Popen[str], dict[str, str]], tmp_path: Path
+) -> None:
+    _, addresses = served
+    (lab.folder / "day.yml").write_text(DAY)
+    of_day = f"document.getElementById('{LAB}-hidden').innerText"
+    with (
+        browsing(chromium(), tmp_path / "team") as team,
+        browsing(chromium(), tmp_path / "trainer") as trainer,
+    ):
+        for browser in (team, trainer):
+            browser.look(width=1280)
+        team.open(addresses[f"lab {LAB}"])
+        team.wait("document.querySelector('.pill')?.innerText === 'Clients are served'")
+
+        trainer.open(addresses["trainer"])
+        trainer.click(f"#{LAB}-days summary")
+        trainer.click(f"#{LAB}-start-day")
+        team.wait("document.querySelector('#drill h1')?.innerText === 'Two failures'", 120)
+        trainer.wait(f"{of_day}.includes('day.yml, seed ')")
+        trainer.wait(f"document.getElementById('{LAB}-heal-paused-api')", 120)
+        team.wait("document.querySelector('.conditions .out')?.innerText.includes('write-via-lb out for')")
+        team.wait("document.querySelector('.pill').innerText === 'Client requests fail'")
+        _require_secret(team, SECRETS_OF_DAY)
+        assert lab.status()["game_day_is_on"]
+        team.tab_to("note-by")
+        team.type("anna")
+        team.tab_to("note-text")
+        team.type("the API server hangs")
+        team.press("Enter")
+        trainer.wait(
+            "document.querySelector('.log .person')?.innerText.includes('anna: the API server hangs')"
+        )
+        trainer.picture(tmp_path / "trainer-on.png")
+        team.picture(tmp_path / "team-on.png")
+
+        trainer.click(f"#{LAB}-heal-paused-api")
+        trainer.wait(f"{of_day}.includes('hung is healed on cp1')", 60)
+        team.wait("document.querySelector('.pill').innerText === 'Clients are served'")
+        # the writes are read back every 15 seconds
+        trainer.wait(f"{of_day}.includes('acknowledged writes read back')", 60)
+        trainer.wait("document.querySelectorAll('.breaks .open').length === 1", 60)
+        team.look(width=400, dark=True)
+        trainer.look(width=400, dark=True)
+        team.picture(tmp_path / "team-phone.png")
+        trainer.picture(tmp_path / "trainer-phone.png")
+        _require_secret(team, SECRETS_OF_DAY)
+        trainer.click(f"#{LAB}-end-day")
+        team.wait("document.querySelector('.verdict')?.innerText === 'Passed'", 240)
+        team.look(width=1280)
+        trainer.look(width=1280)
+        team.picture(tmp_path / "team-over.png")
+        trainer.picture(tmp_path / "trainer-over.png")
+        assert "A process that was paused holds its connections." in team.text(".debrief")
+        team.open(team.run("document.getElementById('debrief').href"))
+        assert "the API server hangs" in team.text("body")
+        team.picture(tmp_path / "report.png")
+        assert team.errors == trainer.errors == []
+    told = [
+        (row["who"], row["what"]) for row in json.loads((lab.last_run() / "log.json").read_text())["log"]
+    ]
+    for line in (
+        ("anna", "the API server hangs"),
+        ("trainer", "asks to heal paused-api"),
+        ("trainer", "ends the game day"),
+        ("halab", "stopped is healed on cp1"),
+    ):
+        assert line in told
+    lab.wait_until_steady()
+
+
+def _require_secret(learner: Browser, secrets: tuple[str, ...]) -> None:
     state = learner.run("fetch('state.json').then((response) => response.text())")
     source = learner.run("fetch('.').then((response) => response.text())")
     shown = learner.run("document.documentElement.outerHTML")
-    for secret in SECRETS:
+    for secret in secrets:
         for written in (state, source, shown):
             assert secret not in written
 

@@ -1,4 +1,4 @@
-"""A lab without machines that is served: its probes, its drill and the commands of its pages are scripted."""
+"""A lab without machines that is served: its probes, its drill, its game day and the commands are scripted."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from halab.serve.board import WINDOW_SECONDS
 from halab.serve.jobs import Job, Jobs
 from halab.serve.served_lab import REAL_DEPS, ServeDeps, ServedLab
 from halab.topology.lab import Lab
+from support.day_room import DayRoom
 from support.drill_room import DrillRoom
 from support.fakes import Recorded
 
@@ -45,9 +46,10 @@ _LANES = (
 class ScriptedJobs(Jobs):
     """Runs the commands of a page in this process, on the drill room. `begun` has their words."""
 
-    def __init__(self, changed: Callable[[], None], room: DrillRoom) -> None:
+    def __init__(self, changed: Callable[[], None], room: DrillRoom, day: DayRoom) -> None:
         super().__init__(changed)
         self._room = room
+        self._day = day
         self.begun: list[list[str]] = []
 
     def begin(self, job: Job) -> bool:
@@ -58,6 +60,12 @@ class ScriptedJobs(Jobs):
             if words[:2] == ["drill", "check"]:
                 view = play.check(room.lab_dir, Recorded(), is_final="--final" in words, deps=room.deps)
                 code = 0 if view.outcome else 1
+            elif words[:2] == ["gameday", "play"]:
+                self._day.begin()
+                # it runs until a test ends it
+                self.last = job
+                self._changed()
+                return True
             elif words[:2] == ["drill", "start"]:
                 play.start(room.lab_dir, room.name, Recorded(), seed=7, deps=room.deps)
         except HalabError as error:
@@ -82,6 +90,7 @@ class ServeRoom:
 
     def __post_init__(self) -> None:
         self.drill = DrillRoom(self.folder, self.name)
+        self.day = DayRoom(self.folder, self.drill.work, self.drill.at)
         self.watched = threading.Event()
         self._at = 1000.0
         self.come_up()
@@ -94,7 +103,7 @@ class ServeRoom:
             attempt=partial(play.status, include_ended=True, deps=of_drill),
             hint=partial(play.hint, deps=of_drill),
             answer=partial(play.answer, deps=of_drill),
-            jobs=lambda changed: ScriptedJobs(changed, self.drill),
+            jobs=lambda changed: ScriptedJobs(changed, self.drill, self.day),
             now=lambda: self.drill.at,
             monotonic=self._monotonic if self.steps is not None else time.monotonic,
             pause=self._pause if self.steps is not None else REAL_DEPS.pause,

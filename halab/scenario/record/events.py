@@ -250,6 +250,15 @@ class Note(Event):
 
 
 @dataclass(frozen=True)
+class WritesRead(Event):
+    """The acknowledged writes were read back during a game day; `missing` are the numbers of those that are lost."""
+
+    event = "writes-read"
+    acknowledged: int
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Stopped(Event):
     """A stop condition of a game day came true: everything is healed next."""
 
@@ -279,7 +288,7 @@ EVENTS: dict[str, type[Event]] = {
     for kind in (
         RunStarted, LabSet, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
         HealFailed, FaultRefused, JoinEnded, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
-        Ledger, Members, Audit, Checks, Skipped, Note, Stopped, RunInterrupted, Error, RunEnded,
+        Ledger, Members, Audit, Checks, Skipped, Note, WritesRead, Stopped, RunInterrupted, Error, RunEnded,
     )
 }  # fmt: skip
 

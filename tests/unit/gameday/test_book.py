@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 from pathlib import Path
 
 import pytest
 
 from halab.errors import LabProblem
-from halab.gameday import book
+from halab.gameday import book, notice
 from halab.gameday.book import Kind
 from halab.machines.work import Work
 
@@ -23,7 +24,7 @@ def work(tmp_path: Path) -> Work:
 def test_entries_are_read_once_in_their_order_with_who_and_when(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SUDO_USER", "anna")
+    monkeypatch.setattr("halab.sudo.user_name", lambda: "anna")
     with book.opened(work) as reader:
         assert work.has_game_day
         assert reader.new() == []
@@ -36,14 +37,34 @@ def test_entries_are_read_once_in_their_order_with_who_and_when(
     assert (second.kind, second.by, second.text) == (Kind.HEAL, "ben", "")
 
 
-def test_a_name_of_a_user_that_nobody_knows_is_a_number(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
-        raise OSError("no such user")
+def test_a_game_day_begins_although_somebody_asks_whether_one_runs(
+    work: Work, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """`halab watch` locks the permit for a moment whenever it asks: here, just before the game day does."""
+    lock = fcntl.flock
 
-    monkeypatch.delenv("SUDO_USER", raising=False)
-    monkeypatch.setattr("getpass.getuser", nobody)
-    with book.opened(work):
-        assert book.write(work, Kind.END).by.startswith("user ")
+    def after_another(descriptor: int, how: int) -> None:
+        if work.game_day_permit.exists():
+            other = work.game_day_permit.open()
+            request.addfinalizer(other.close)
+            lock(other, how)
+        lock(descriptor, how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", after_another)
+        opened = book.opened(work)
+        opened.__enter__()
+    assert work.has_game_day
+    opened.__exit__(None, None, None)
+
+
+def test_what_a_killed_game_day_left_is_not_read(work: Work) -> None:
+    work.game_day.mkdir()
+    (work.game_day / "book.jsonl").write_text('{"kind": "end", "by": "ben", "wall": "", "text": ""}\n')
+    work.game_day_notice.write_text("{}")
+    with book.opened(work) as reader:
+        assert reader.new() == []
+        assert notice.read(work) is None
 
 
 def test_a_line_that_was_written_by_hand_is_a_note_and_half_a_line_waits(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,5 +10,7 @@ from support.serve_room import ServeRoom
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> ServeRoom:
-    return ServeRoom(tmp_path)
+def room(tmp_path: Path) -> Iterator[ServeRoom]:
+    made = ServeRoom(tmp_path)
+    yield made
+    made.day.close()
