@@ -29,7 +29,8 @@ class Permit:
         """True if a process holds it now."""
         try:
             with self._opened() as descriptor:
-                return not _lock(descriptor)
+                # shared: those who ask at the same moment do not take each other for a holder
+                return not _lock(descriptor, fcntl.LOCK_SH)
         except OSError:
             return False
 
@@ -70,9 +71,9 @@ class Permit:
             os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -119,9 +119,13 @@ class Spectator:
             self._day, self._seen = _Following(posted, book.reader(self._work)), None
         if self._day is None:
             return None
+        # a game day that is over does not change any more
         if posted or self._seen is None or self._seen.phase is not Phase.OVER:
-            # a game day that is over does not change any more
-            self._seen = self._day.look(now, is_over=posted is None)
+            try:
+                self._seen = self._day.look(now, is_over=posted is None)
+            except (OSError, ValueError) as error:
+                # somebody removed the folder, or changed a time by hand
+                raise Corrupted(f"cannot read the record of the game day: {error}") from error
         return self._seen
 
     def forget(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -182,13 +183,18 @@ def test_a_game_day_that_was_killed_has_no_verdict(day: DayRoom, spectator: Spec
     assert states(seen)["first-api"] is BreakState.OPEN
 
 
-@pytest.mark.parametrize("file", ["notice", "result"])
+@pytest.mark.parametrize("file", ["notice", "result", "timeline", "folder"])
 def test_a_file_that_was_changed_by_hand_is_told(file: str, day: DayRoom, spectator: Spectator) -> None:
     day.begin()
-    at(spectator, 5)
-    if file == "notice":
+    if file == "folder":
+        shutil.rmtree(day.run.path)
+    elif file == "timeline":
+        day.run.timeline.write_text(day.run.timeline.read_text().replace("2026-11-28T", "yesterday"))
+    elif file == "notice":
+        at(spectator, 5)
         day.work.game_day_notice.write_text("{}")
     else:
+        at(spectator, 5)
         day.run.result.write_text("[]")
         day.close()
     with pytest.raises(Corrupted, match="cannot read"):

@@ -46,6 +46,14 @@ def test_a_permit_that_is_made_held_is_held_until_its_end(tmp_path: Path) -> Non
     permit.end()
 
 
+def test_somebody_who_asks_at_the_same_moment_is_no_holder(tmp_path: Path) -> None:
+    permit = Permit(tmp_path / "permit")
+    permit.grant()
+    with (tmp_path / "permit").open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not permit.is_held
+
+
 def config_in(folder: Path, permit: Path) -> SamplerConfig:
     config = launcher.sampler_config(
         lab_of(), Credentials.in_folder(folder), origin=0.0, samples=folder / "samples.jsonl",
