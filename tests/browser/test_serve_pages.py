@@ -237,7 +237,7 @@ def test_a_trainer_leads_a_game_day_with_the_keyboard_and_its_team_sees_nothing_
         assert team.errors == []
     browser.wait("document.getElementById('ha-debrief')")
     browser.open(browser.run("document.getElementById('ha-debrief').href"))
-    assert "Who did what when" in browser.text("body")
+    assert "Log of the game day" in browser.text("body")
     assert browser.run("getComputedStyle(document.querySelector('h1')).fontSize") != "32px"
     assert browser.errors == []
 

@@ -126,7 +126,7 @@ def test_a_trainer_leads_and_the_team_writes_notes(played: ServedLab, room: Serv
     assert learner.act(access, "note", text="and cp3", by=" ")["is_good"]
     assert learner.act(access, "note", text=" ") == {"message": "write a note first", "is_good": False}
     for act in ("heal-break", "end-day", "start-day"):
-        assert learner.act(access, act)["message"] == "no such act"
+        assert learner.act(access, act)["message"] == "no such action"
     trainer.act(of_trainer, "ha/note", text="they look at cp3")
     trainer.act(of_trainer, "ha/heal-break", **{"break": "first-api"})
     trainer.act(of_trainer, "ha/heal-break")
@@ -172,7 +172,7 @@ def test_after_the_end_everybody_reads_the_debrief_and_the_report(
     for visitor, path in ((learner, "/labs/ha/debrief/"), (trainer, "/trainer/ha/debrief/")):
         report = visitor.get(path)
         assert report.status_code == 200
-        assert "Who did what when" in report.text
+        assert "Log of the game day" in report.text
         policies = report.headers.get_list("content-security-policy")
         assert policies == [
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
