@@ -1,0 +1,42 @@
+"""The figures in the opening comment of a scenario file, one block for each place. Part of scripts/measure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_FIRST_BLOCK = re.compile(r"^# (?:Bounds|Measured)\b", re.MULTILINE)
+_PLACE = re.compile(r"# Measured behind (.+?), Kubernetes ")
+
+
+def with_figures(text: str, blocks: Iterable[Sequence[str]]) -> str:
+    """The text of a scenario file with these blocks of `halab bounds`, instead of older ones of the same places.
+
+    The figures are the last part of the comment, before the title. Blocks of other places stay, and blocks with more
+    runs. Blocks without a place say that nothing was measured: they go.
+    """
+    head, rest = re.split(r"^(?=title:)", text, maxsplit=1, flags=re.MULTILINE)
+    first = _FIRST_BLOCK.search(head)
+    before, figures = (head[: first.start()], head[first.start() :]) if first else (head, "")
+    known = re.split(r"^(?=# (?:Bounds|Measured)\b)", figures, flags=re.MULTILINE)
+    by_place = {place: block for block in known if (place := _place(block))}
+    for lines in blocks:
+        block = "".join(f"{line}\n" for line in lines)
+        place = _place(block)
+        if place and _runs(block) >= _runs(by_place.get(place, "")):
+            by_place[place] = block
+    return before + "".join(by_place[place] for place in sorted(by_place)) + rest
+
+
+def _place(block: str) -> str:
+    """The place of a block. Earlier blocks name the load balancer alone: they are of containers."""
+    heading = _PLACE.match(block)
+    if heading is None:
+        return ""
+    return heading[1] if " on " in heading[1] else f"{heading[1]} on docker"
+
+
+def _runs(block: str) -> int:
+    """The number of runs in the heading of a block; 0 without one."""
+    number = re.search(r"(\d+) runs?\b", block)
+    return int(number[1]) if number else 0

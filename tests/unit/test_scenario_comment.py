@@ -1,0 +1,47 @@
+"""scripts/measure: where it writes figures into a scenario file."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+WITH_FIGURES = runpy.run_path(str(Path(__file__).parents[2] / "scripts/scenario_comment.py"))["with_figures"]
+
+SOURCES = "# yaml-language-server: $schema=scenario.schema.json\n# Sources: kubernetes#1, title: none.\n"
+REST = "title: A scenario\n# Measured behind nothing, Kubernetes 1.37.2\nsteps: []\n"
+OLD = "# Measured behind haproxy, Kubernetes 1.37.2, 2 cores, 3 runs: p50 (least to most)\n#   recovery: 1.0 s\n"
+NGINX = "# Measured behind nginx, Kubernetes 1.37.2, 2 cores, 1 run\n#   step 2: 1.0 s\n#       more of it\n"
+NEW = "# Measured behind haproxy on docker, Kubernetes 1.37.2, 12 runs: p50, p95, worst\n#   recovery: 1s, 2s, 3s\n"
+KVM = "# Measured behind haproxy on libvirt (kvm), Kubernetes 1.37.2, 1 run\n#   recovery: 9s\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", NEW),
+        (OLD, NEW),
+        (NEW.replace("12", "11"), NEW),
+        # the figures of other places stay
+        (NGINX, NEW + NGINX),
+        (OLD + NGINX, NEW + NGINX),
+        (KVM + OLD, NEW + KVM),
+        ("# Bounds: not measured yet. Containers\n# skip it.\n", NEW),
+    ],
+)
+def test_figures_replace_those_of_the_same_place(before: str, after: str) -> None:
+    new = NEW.splitlines()
+    assert WITH_FIGURES(SOURCES + before + REST, [new, []]) == SOURCES + after + REST
+    # a second time, nothing changes
+    assert WITH_FIGURES(SOURCES + after + REST, [new]) == SOURCES + after + REST
+
+
+def test_figures_of_more_runs_stay() -> None:
+    more = NEW.replace("12 runs", "13 runs")
+    assert WITH_FIGURES(more + REST, [NEW.splitlines(), KVM.splitlines()]) == more + KVM + REST
+
+
+def test_several_places_are_in_order() -> None:
+    blocks = [KVM.splitlines(), NEW.splitlines()]
+    assert WITH_FIGURES(REST, blocks) == NEW + KVM + REST
