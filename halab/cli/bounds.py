@@ -108,7 +108,7 @@ def _recorded(folders: Sequence[Path], names: Sequence[str]) -> RecordedRuns:
 def _print_left_out(recorded: RecordedRuns) -> None:
     """Say on standard error which runs do not count, and which cannot be read."""
     if recorded.left_out:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in recorded.left_out.items())
-        echo(f"runs that are not counted: {reasons}", err=True)
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in recorded.left_out.items())
+        echo(f"runs that do not count: {reasons}", err=True)
     for refused in recorded.refused:
         echo(f"cannot be judged: {refused.folder}: {refused.why}", err=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from halab.config.twin import Verdict
 from halab.errors import BadUsage, HalabError
 from halab.report.bounds import JudgedRun
 from halab.report.recorded_campaign import is_campaign, run_folders
@@ -25,12 +26,15 @@ class Refused:
 
 @dataclass
 class RecordedRuns:
-    """The runs in some folders. `left_out` counts those that measure no scenario, by what they are."""
+    """The runs in some folders, each once. `left_out` counts those that do not count, by the reason."""
 
-    runs: list[JudgedRun] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    _known: set[tuple[str, str, str, int]] = field(default_factory=set)
+    _judged: dict[tuple[str, str, str, int], JudgedRun] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[JudgedRun]:
+        return list(self._judged.values())
 
     def add(self, path: Path, names: Sequence[str] = ()) -> None:
         """Judge a run and add it. With `names`, only runs of these scenarios."""
@@ -39,26 +43,22 @@ class RecordedRuns:
             meta = folder.read_meta()
             if names and meta.scenario not in names:
                 return
-            reason = self._reason(meta)
-            if reason:
-                self.left_out[reason] += 1
-                return
-            evidence = folder.read()
-            self.runs.append(JudgedRun(meta, evidence.scenario, judge(evidence)))
+            if meta.is_twin or meta.is_game_day:
+                self.left_out["losing twins" if meta.is_twin else "game days"] += 1
+            else:
+                self._judge(folder, meta)
         except (HalabError, OSError) as error:
             self.refused.append(Refused(path, _why(error)))
 
-    def _reason(self, meta: Meta) -> str:
-        """What a run is if it is not a run of a scenario that was not counted before; else empty."""
-        if meta.is_twin:
-            return "of losing twins"
-        if meta.is_game_day:
-            return "of game days"
+    def _judge(self, folder: RunFolder, meta: Meta) -> None:
         run = meta.started, meta.lab, meta.scenario, meta.seed
-        if run in self._known:
-            return "counted already"
-        self._known.add(run)
-        return ""
+        copy = self._judged.get(run)
+        # a copy may lack files that another one has
+        if copy is None or copy.result.verdict is Verdict.ERROR:
+            evidence = folder.read()
+            self._judged[run] = JudgedRun(meta, evidence.scenario, judge(evidence))
+        if copy is not None:
+            self.left_out["copies"] += 1
 
 
 def find(folders: Sequence[Path]) -> list[Path]:

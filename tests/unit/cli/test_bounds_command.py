@@ -71,7 +71,7 @@ def test_runs_that_do_not_count_are_named(lab: Path, capsys: Shown) -> None:
     assert main(["bounds"]) == 3
     shown = capsys.readouterr()
     assert "stop-apiserver behind nginx" in shown.out
-    assert "runs that are not counted: 1 counted already" in shown.err
+    assert "runs that do not count: copies (1)" in shown.err
     assert "cannot be judged: " in shown.err and "1-stop-apiserver" in shown.err
 
 

@@ -296,7 +296,7 @@ def test_a_comment_is_no_wider_than_a_scenario_file_may_be() -> None:
 
 def test_the_json_has_every_figure() -> None:
     recorded = RecordedRuns(refused=[Refused(Path("gone"), "no such file")])
-    recorded.left_out["of losing twins"] = 2
+    recorded.left_out["losing twins"] = 2
     data = json.loads(bounds_text.to_json(measured(), recorded))
     haproxy, nginx = data["scenarios"]
     assert haproxy["promises"][-1] == {
@@ -320,7 +320,7 @@ def test_the_json_has_every_figure() -> None:
     assert (nginx["load_balancer"], nginx["provider"], nginx["runs"]) == ("nginx", "docker", 1)
     assert nginx["comment"][0].startswith("# Measured behind nginx on docker")
     assert data["without_runs"] == ["stop-apiserver"]
-    assert data["not_counted"] == {"of losing twins": 2}
+    assert data["not_counted"] == {"losing twins": 2}
     assert data["refused"] == [{"folder": "gone", "why": "no such file"}]
 
 

@@ -103,7 +103,16 @@ def test_copies_losing_twins_and_game_days_do_not_count(runs: Path) -> None:
         change(copy_run(HAPROXY, runs / name).meta, **{field: True})
     recorded = added(runs)
     assert len(recorded.runs) == 2
-    assert recorded.left_out == {"counted already": 1, "of losing twins": 1, "of game days": 1}
+    assert recorded.left_out == {"copies": 1, "losing twins": 1, "game days": 1}
+
+
+@pytest.mark.parametrize("broken", ["1-stop-apiserver", "3-copy"])
+def test_of_copies_the_one_with_all_files_counts(broken: str, runs: Path) -> None:
+    copy_run(HAPROXY, runs / "3-copy")
+    (runs / broken / "samples.jsonl").unlink()
+    recorded = added(runs)
+    assert [str(run.result.verdict) for run in recorded.runs] == ["pass", "pass"]
+    assert recorded.left_out == {"copies": 1}
 
 
 @pytest.mark.parametrize(
