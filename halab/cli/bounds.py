@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @click.option(
     "--only", "standings", multiple=True,
     type=click.Choice(["broken", "tight", "loose", "fits", "unmeasured", "few"]),
-    help="Show only promises like this (repeatable).",
+    help="Show only promises of this kind (repeatable).",
 )  # fmt: skip
-@click.option("--by-minor", is_flag=True, help="Keep the minor versions of Kubernetes apart.")
+@click.option("--by-minor", is_flag=True, help="Show each minor version of Kubernetes separately.")
 @click.option("--comments", is_flag=True, help="Print the figures as comments for the scenario files.")
 @json_option
 def bounds_command(
@@ -46,10 +46,10 @@ def bounds_command(
 
     A FOLDER is a run, a campaign, or a folder with runs below it, such as the folder of a lab; by default the runs of
     the lab. halab judges all runs again. For each load balancer and provider it shows the promises with what was
-    measured: p50, p95 and the worst are measured values. Runs that ended in an error do not count.
+    measured: the median (p50), p95 and the worst value. Runs that ended in an error do not count.
 
-    A bound is loose if it is more than three times the worst, and tight if the worst is above two thirds of it. halab
-    proposes another one if there are at least 10 runs. Exit code: 0, or 3 if a run cannot be read.
+    A bound is loose if it is more than three times the worst value, and tight if the worst value is above two thirds
+    of it. halab proposes another one if there are at least 10 runs. Exit code: 0, or 3 if a run cannot be read.
 
     \b
     Example:

@@ -28,7 +28,8 @@ from halab.scenario.verdict.judgement import Unit
 from halab.scenario.verdict.promises import Limit, limits, promised, subject, waiting
 from halab.scenario.verdict.result import PromiseOutcome, PromiseStatus, Result
 
-# A smaller share may be one or two questions of a short window. Of times, it is the time limit of a question.
+# Smaller values of a figure are not told apart: a smaller share may be one or two questions of a short window. For
+# times, the resolution is the time limit of a question.
 _RESOLUTION = {Unit.SHARE: 0.05, Unit.COUNT: 1.0}
 _COUNTED = (Verdict.PASS, Verdict.FAIL)
 _JUDGED = (PromiseStatus.KEPT, PromiseStatus.BROKEN)

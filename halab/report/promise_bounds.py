@@ -18,9 +18,10 @@ from halab.scenario.verdict.promises import Limit
 FEWEST_RUNS = 10
 # A bound of more than this many times the worst does not notice if something becomes much slower.
 LOOSE_FACTOR = 3
-# The worst must not use more of the bound, which leaves half of the worst as a margin. In the catalogue, the worst of
-# three to five runs was more than 1.5 times their median for 30 % of the times of two seconds and more. So after ten
-# runs, a run that breaks a bound with this margin comes about once in 1/11 x 30 %: once in 37 runs.
+# The worst value may use at most this share of the bound. So half of the worst value is left as a margin. In the
+# catalogue, the worst of three to five runs was more than 1.5 times their median for 30 % of the times of two seconds
+# and more. So after ten runs, a run that breaks a bound with this margin comes about once in 1/11 x 30 %: once in 37
+# runs.
 TIGHT_SHARE = 2 / 3
 # A proposed bound is this many times the worst. Rounded up, it is neither loose nor tight.
 PROPOSED_FACTOR = 2
@@ -144,7 +145,7 @@ class MeasuredPromise:
 
     @property
     def _is_near_least(self) -> bool:
-        """True if the lowest has too little margin, unless it is far from the lower bound for the width of both."""
+        """True if the lowest value is below 1.5 times the lower bound, and in the third of the bounds that is next to it."""
         least, lowest = self.limit.least, min(self.values)
         if least <= self.resolution or least <= TIGHT_SHARE * lowest:
             return False
