@@ -145,7 +145,7 @@ class MeasuredPromise:
 
     @property
     def _is_near_least(self) -> bool:
-        """True if the lowest value is below 1.5 times the lower bound, and in the third of the bounds that is next to it."""
+        """True if the lowest value is below 1.5 times the lower bound, and in the third of the bounds next to it."""
         least, lowest = self.limit.least, min(self.values)
         if least <= self.resolution or least <= TIGHT_SHARE * lowest:
             return False
