@@ -21,7 +21,7 @@ _UNKNOWN = "unknown"
 FINE = "fine"
 # The name of a machine's state, and the kind of bar and the word for its values. The first value is the normal one.
 _ALARM = "etcd-alarm"
-_OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "backend": ("backend", {"up": (FINE, "up"), "down": ("down", "down")}),
     "node-ready": (
         "node",
@@ -58,7 +58,7 @@ def leaders(history: History, scale: Scale) -> Iterator[Strip]:
 
 def of_machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
     """(machine, strip) for every state of every machine."""
-    for state, (title, values) in _OF_MACHINES.items():
+    for state, (title, values) in OF_MACHINES.items():
         for lane in history.states.lanes:
             if lane.machine and lane.name == state:
                 strip = _of_machine(history, lane, title, values, scale)
@@ -134,7 +134,7 @@ def _of_machine(
         bars,
         [*above, *_inside([span for span in spans if span.kind == "down"], scale)],
         lane.machine,
-        is_quiet=not bad_values and (not unknown or title == _OF_MACHINES[_ALARM][0]),
+        is_quiet=not bad_values and (not unknown or title == OF_MACHINES[_ALARM][0]),
     )
 
 

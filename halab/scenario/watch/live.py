@@ -21,7 +21,7 @@ _ANSWERS_AGAIN = 3
 _MOST_CHANGES = 200
 
 # The names of states in messages about changes.
-_STATE_NAMES = {
+STATE_NAMES = {
     **{role.leader: f"the {role.component} leader" for role in LEADER_ROLES},
     "vip-holder": "the holder of the virtual address",
     "vip-holders": "holders of the virtual address",
@@ -203,7 +203,7 @@ def _changed(reading: StateReading, before: str | None) -> str:
 
 def _name(state: str) -> str | None:
     """The name of a state whose changes are reported; a unit has its own."""
-    return state if fact_of(state) is FactName.UNIT_STATE else _STATE_NAMES.get(state)
+    return state if fact_of(state) is FactName.UNIT_STATE else STATE_NAMES.get(state)
 
 
 def _is_bad(reading: StateReading) -> bool:

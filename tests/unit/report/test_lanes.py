@@ -18,11 +18,12 @@ from support.states_builder import (
     readings,
 )
 
+from halab.config.expectation import FactName
 from halab.report import axis, narrative
 from halab.report.axis import Label, Strip
 from halab.report.changes import changes
 from halab.report.drawing import Drawing, Pictures, Row, draw
-from halab.report.state_lanes import leaders, of_machines
+from halab.report.state_lanes import OF_MACHINES, leaders, of_machines
 from halab.scenario.record import events
 from halab.scenario.record.events import Record, Sample, StateReading
 from halab.scenario.record.folder import Evidence
@@ -356,3 +357,14 @@ def test_the_api_server_of_a_node_has_the_colours_of_the_control_planes() -> Non
     assert (machine, strip.name, strip.note) == ("w1", "API server w1", "1 change")
     assert [bar.kind for bar in strip.bars] == ["leader-2", "leader-3"]
     assert above(strip.labels) == ["cp3, 1.3s after the fault"]
+
+
+def test_every_state_of_machines_with_a_good_value_has_a_lane() -> None:
+    # a lane of a unit has the name of the unit
+    good = {
+        fact: fact.traits.good_value
+        for fact in FactName
+        if fact.is_of_a_machine and fact.traits.good_value and fact is not FactName.UNIT_STATE
+    }
+    first = {state: next(iter(values)) for state, (_, values) in OF_MACHINES.items()}
+    assert first == good, "OF_MACHINES in halab/report/state_lanes.py has the good value of each first"

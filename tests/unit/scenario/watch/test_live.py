@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from halab.config.expectation import FactName
 from halab.scenario.record.events import Sample, StateReading
 from halab.scenario.record.lanes import Lane
-from halab.scenario.watch.live import WINDOW_SECONDS, Cell, Live
+from halab.scenario.watch.live import STATE_NAMES, WINDOW_SECONDS, Cell, Live
 
 
 def sample(t: float, *, ok: bool = True, probe: str = "read-via-lb", machine: str | None = None) -> Sample:
@@ -140,3 +141,10 @@ def test_a_view_may_look_back_further() -> None:
     live.add_samples([sample(1, ok=False), *map(sample, range(2, 290))])
     assert live.failed_share(290, Lane("read-via-lb")) == 1 / 289
     assert live.cells(290, Lane("read-via-lb"), 150)[4] == Cell(1, 1)
+
+
+def test_every_state_with_known_values_has_a_name() -> None:
+    # a unit has its own name
+    states = {fact for fact in FactName if fact.traits.values} - {FactName.UNIT_STATE}
+    missing = sorted(states - STATE_NAMES.keys())
+    assert not missing, f"add to STATE_NAMES in halab/scenario/watch/live.py: {', '.join(missing)}"
