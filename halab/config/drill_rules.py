@@ -21,7 +21,7 @@ from halab.config.step import Expect, Heal, Inject, Join, conditions
 from halab.config.targets import OTHERS, ROLES, TargetKind, kinds_of
 from halab.errors import BadFile, BadUsage, Problem
 
-_UNSOLVED = "is missing: without it, nobody knows that the drill can be solved"
+_UNSOLVED = "is missing: without it, nothing shows that the drill can be solved"
 _RELATIVE = ("changed", "unchanged", "increase")
 
 
