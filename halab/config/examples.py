@@ -1,4 +1,4 @@
-"""What somebody probably meant who wrote a single value in the place of a mapping or a list, for messages. Pure."""
+"""What was probably meant by a single value in the place of a mapping or a list, for messages. Pure."""
 
 from __future__ import annotations
 

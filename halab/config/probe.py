@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Certificate(StrEnum):
-    """With what a probe shows who it is."""
+    """The certificate with which a probe identifies itself."""
 
     ADMINISTRATOR = "administrator"
     ETCD_CLIENT = "etcd client"

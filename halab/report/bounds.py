@@ -228,7 +228,7 @@ def _alone(expectation: Expectation, limit: Limit) -> Expectation:
 
 
 def _measured_promise(bounded: _Bounded, outcomes: Sequence[tuple[Meta, PromiseOutcome]]) -> MeasuredPromise:
-    """With the figures of all runs of one place, which have the same patience and the same kind of processors."""
+    """The promise with the figures of all runs of one place: these have the same patience and kind of processors."""
     meta = outcomes[0][0]
     judged = [outcome for _, outcome in outcomes if outcome.standing in _JUDGED]
     figures = [figure for outcome in judged for figure in outcome.figures]

@@ -67,7 +67,7 @@ class MeasuredPromise:
 
     `name` is its step, `what` the promise without its bounds. `limit` has the bounds as the file has them; the lab's
     patience makes the upper one `stretch` times as large. In `never` runs it did not come true at all, so that there
-    is no value. Smaller values than `resolution` are as good as none.
+    is no value. Smaller values than `resolution` count as zero.
     """
 
     name: str
