@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,17 @@ def init_command(file: Path, force: bool) -> None:
         raise BadUsage(
             f"the lab file already exists: {file}", hint="use it as it is, or overwrite it with --force"
         )
+    if not file.parent.is_dir():
+        raise BadUsage(
+            f"no such folder: {file.parent}", hint=f"make it with `mkdir -p {shlex.quote(str(file.parent))}`"
+        )
     from halab.config import schema
+    from halab.files import writing
     from halab.topology import files
 
-    file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
-    file.write_text(files.default_lab_file())
+    with writing(file):
+        file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
+        file.write_text(files.default_lab_file())
     echo(f"wrote {file}; build the lab with `halab up`", err=True)
 
 

@@ -273,6 +273,11 @@ def test_a_folder_may_have_quotes_and_spaces(folder: Path, capsys: Shown) -> Non
     assert "files written" in capsys.readouterr().err
 
 
+def test_init_names_a_folder_that_does_not_exist(capsys: Shown) -> None:
+    assert main(["init", "-f", "gone/lab.yml"]) == 2
+    assert capsys.readouterr().err == "error: no such folder: gone\n\nhint: make it with `mkdir -p gone`\n"
+
+
 def test_init_does_not_overwrite_a_lab_file(folder: Path, capsys: Shown) -> None:
     assert main(["init"]) == 0
     assert capsys.readouterr().out == ""

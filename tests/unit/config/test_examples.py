@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from halab.config import yaml_source
+from halab.config.drill import Part
 from halab.config.expectation import FactExpectation
 from halab.config.game_day import Break
 from halab.config.lab import LabFile
@@ -83,6 +84,10 @@ def test_a_name_that_is_none_of_many_shows_the_nearest_one() -> None:
     with pytest.raises(BadFile) as caught:
         loads("{fact: etcd-leder, changed: within 5s}", "f.yml", FactExpectation)
     assert caught.value.message == "f.yml:1: fact: no such fact: etcd-leder; did you mean etcd-leader?"
+
+
+def test_a_setting_with_another_name_in_the_file_shows_no_example() -> None:
+    assert problem("break: x", Part) == 'break: should be a list, not "x"'
 
 
 def test_a_setting_with_two_values_shows_two() -> None:
