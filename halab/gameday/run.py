@@ -18,7 +18,7 @@ from halab.faults.catalogue import FAULTS
 from halab.gameday import conditions
 from halab.gameday.book import Entry, Kind, Reader
 from halab.gameday.plan import Act, Plan
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import ledger
 from halab.scenario.run.runner import RunContext, ScenarioRun
@@ -99,7 +99,7 @@ class GameDayRun(ScenarioRun):
             self._act_on(entry)
         why = self._outage() or self._loss()
         if why:
-            self._timeline.add(events.Stopped(why))
+            self._timeline.add(game_day_events.Stopped(why))
             self._say(f"stop, and heal everything: {why}")
         return bool(why) or self._is_ended or self._seconds >= self._plan.lasts
 
@@ -154,7 +154,7 @@ class GameDayRun(ScenarioRun):
             self._note(entry, entry.text)
 
     def _note(self, entry: Entry, text: str) -> None:
-        self._timeline.add(events.Note(entry.by, text, entry.wall))
+        self._timeline.add(game_day_events.Note(entry.by, text, entry.wall))
         self._say(f"{entry.by}: {text}")
 
     # stop conditions
@@ -182,7 +182,7 @@ class GameDayRun(ScenarioRun):
             # the API does not answer: the next read, or the one at the end, shows what is lost
             return ""
         missing = sorted(set(acknowledged) - found)
-        self._timeline.add(events.WritesRead(len(acknowledged), tuple(missing)))
+        self._timeline.add(game_day_events.WritesRead(len(acknowledged), tuple(missing)))
         if not missing:
             return ""
         shown = ", ".join(map(str, missing[:_SHOWN_WRITES])) + (" …" if len(missing) > _SHOWN_WRITES else "")

@@ -20,7 +20,7 @@ from halab.gameday.notice import NotedBreak, Notice
 from halab.machines.work import Work
 from halab.report import game_day
 from halab.report.game_day import Row
-from halab.scenario.record import events, timeline
+from halab.scenario.record import events, game_day_events, timeline
 from halab.scenario.record.folder import Evidence, Meta, RunFolder
 from halab.scenario.record.history import FaultSpan
 from halab.scenario.record.lanes import Lane, time_limit_seconds
@@ -169,7 +169,7 @@ class _Following:
         end = (last if healed is None else healed) if is_over else t if healed is None else healed
         seconds = 0.0 if begun is None else max(0.0, end - begun)
         stopped = next(
-            (each.what.why for each in self._records if isinstance(each.what, events.Stopped)), ""
+            (each.what.why for each in self._records if isinstance(each.what, game_day_events.Stopped)), ""
         )
         verdict, reasons = self._result() if is_over else (None, ())
         return DaySeen(
@@ -254,7 +254,7 @@ class _Following:
 
     def _writes(self, t: float) -> WritesSeen | None:
         for record in reversed(self._records):
-            if isinstance(record.what, events.WritesRead):
+            if isinstance(record.what, game_day_events.WritesRead):
                 return WritesSeen(record.what.acknowledged, len(record.what.missing), max(0.0, t - record.t))
         return None
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from halab.config.game_day import WHOLE
 from halab.config.quantities import format_duration
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 from halab.scenario.record.events import RunStarted
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.outage import figures
@@ -76,7 +76,7 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str, str]]:
                 yield record.t, HALAB, f"{name} is healed on {machine}"
             case events.HealFailed(name=name, machine=machine, why=why):
                 yield record.t, HALAB, f"{name} could not be healed on {machine}: {why}"
-            case events.Stopped(why=why):
+            case game_day_events.Stopped(why=why):
                 yield record.t, HALAB, f"stops, and heals everything: {why}"
             case events.Steady(ok=True, when=events.SteadyCheckPoint.AFTER, seconds=seconds):
                 yield record.t, HALAB, f"the lab is steady again, after {format_duration(seconds)}"
@@ -88,7 +88,7 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str, str]]:
 
 def _notes(evidence: Evidence, start: datetime) -> Iterator[tuple[float, str, str]]:
     """Notes at the time when they were written: halab may read them a minute later."""
-    for t, note in evidence.history.events(events.Note):
+    for t, note in evidence.history.events(game_day_events.Note):
         try:
             written = (datetime.fromisoformat(note.wall) - start).total_seconds()
         except (ValueError, TypeError):

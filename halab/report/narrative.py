@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from halab.config.quantities import format_duration
 from halab.report.changes import LEADERS, changes
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 from halab.scenario.record.folder import Evidence
 
 
@@ -68,9 +68,9 @@ def _sentence(what: events.Event) -> str:
             return f"asked the etcd members for their keys at revision {revision}: {counts}"
         case events.Audit(leftovers=leftovers):
             return f"leftovers on the machines: {'; '.join(leftovers) or 'none'}"
-        case events.Note(by=by, text=text):
+        case game_day_events.Note(by=by, text=text):
             return f"{by}: {text}" if by else text
-        case events.Stopped(why=why):
+        case game_day_events.Stopped(why=why):
             return f"stop: {why}"
         case events.RunInterrupted(signal=signal):
             return f"interrupted by {signal}"

@@ -19,7 +19,7 @@ from support.serve_room import ServeRoom
 from halab.drill import play
 from halab.drill.grade import TaskState
 from halab.gameday import book
-from halab.scenario.record import events
+from halab.scenario.record import game_day_events
 from halab.scenario.record.events import Sample
 from halab.serve.server import Serving, serving
 
@@ -159,8 +159,8 @@ def outage(room: ServeRoom) -> None:
     day = room.day
     day.sample(63)
     day.inject(63, HUNG)
-    day.happen(70, events.WritesRead(120, ()))
-    day.happen(70, events.Note("anna", "cp2 hangs, I look at its API server", noon_and(room, 69)))
+    day.happen(70, game_day_events.WritesRead(120, ()))
+    day.happen(70, game_day_events.Note("anna", "cp2 hangs, I look at its API server", noon_and(room, 69)))
     day.sample(78, fails=True)
     room.drill.wait(78)
 

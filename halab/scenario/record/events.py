@@ -240,33 +240,6 @@ class Skipped(Event):
 
 
 @dataclass(frozen=True)
-class Note(Event):
-    """Somebody said or asked something during a game day. `wall` is when (ISO 8601): it may be recorded later."""
-
-    event = "note"
-    by: str
-    text: str
-    wall: str
-
-
-@dataclass(frozen=True)
-class WritesRead(Event):
-    """The acknowledged writes were read back during a game day; `missing` are the numbers of those that are lost."""
-
-    event = "writes-read"
-    acknowledged: int
-    missing: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Stopped(Event):
-    """A stop condition of a game day came true: everything is healed next."""
-
-    event = "stopped"
-    why: str
-
-
-@dataclass(frozen=True)
 class RunInterrupted(Event):
     event = "interrupted"
     signal: str
@@ -281,16 +254,6 @@ class Error(Event):
 @dataclass(frozen=True)
 class RunEnded(Event):
     event = "run-ended"
-
-
-EVENTS: dict[str, type[Event]] = {
-    kind.event: kind
-    for kind in (
-        RunStarted, LabSet, Steady, StepStarted, StepEnded, FaultStarted, FaultInjected, HealStarted, Healed,
-        HealFailed, FaultRefused, JoinEnded, Fact, ExpectationStarted, ExpectationEnded, SamplerStarted, SamplerStopped,
-        Ledger, Members, Audit, Checks, Skipped, Note, WritesRead, Stopped, RunInterrupted, Error, RunEnded,
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,21 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, TypeVar
 
-from halab.scenario.record.events import EVENTS, Record, Sample, StateReading
+from halab.scenario.record import events, game_day_events
+from halab.scenario.record.events import Event, Record, Sample, StateReading
 
 Line = TypeVar("Line")
+
+_EVENTS = (
+    events.RunStarted, events.LabSet, events.Steady, events.StepStarted, events.StepEnded, events.FaultStarted,
+    events.FaultInjected, events.HealStarted, events.Healed, events.HealFailed, events.FaultRefused,
+    events.JoinEnded, events.Fact, events.ExpectationStarted, events.ExpectationEnded, events.SamplerStarted,
+    events.SamplerStopped, events.Ledger, events.Members, events.Audit, events.Checks, events.Skipped,
+    game_day_events.Note, game_day_events.WritesRead, game_day_events.Stopped, events.RunInterrupted,
+    events.Error, events.RunEnded,
+)  # fmt: skip
+# All events by their names in the file.
+EVENTS: dict[str, type[Event]] = {kind.event: kind for kind in _EVENTS}
 
 
 class BadLine(Exception):

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from halab.config.quantities import format_duration
 from halab.config.scenario import Origin
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
@@ -143,7 +143,7 @@ def audit(history: History) -> Iterator[PromiseOutcome]:
 
 def stops(history: History) -> Iterator[PromiseOutcome]:
     """The stop condition of a game day that came true."""
-    for t, stopped in history.events(events.Stopped):
+    for t, stopped in history.events(game_day_events.Stopped):
         promise = "no stop condition comes true"
         yield PromiseOutcome(PromiseKind.RUN, "stop", promise, stopped.why, PromiseStatus.BROKEN, at=t)
 

@@ -22,7 +22,7 @@ from halab.gameday.book import Kind
 from halab.gameday.library import GameDayScript
 from halab.gameday.run import GameDayRun
 from halab.machines.work import Work
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 from halab.scenario.record.events import Sample
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run.runner import RunContext
@@ -138,7 +138,7 @@ def test_breaks_begin_and_are_healed_at_their_times_and_the_rest_at_the_end(worl
     assert world.log == [
         "12 burn cp1", "22 burn cp2", "27 burn cp3", "42 heal cp1", "122 heal cp3", "122 heal cp2",
     ]  # fmt: skip
-    assert not of(events.Stopped, seen)
+    assert not of(game_day_events.Stopped, seen)
     assert len(of(events.ExpectationEnded, seen)) == 1
 
 
@@ -150,7 +150,7 @@ def test_the_team_has_breaks_healed_writes_notes_and_ends_the_game_day(world: Wo
         36.0: lambda: book.write(world.work, Kind.HEAL, "", "anna"),
         50.0: lambda: book.write(world.work, Kind.END, "", "trainer"),
     }
-    notes = [(note.by, note.text) for note in of(events.Note, world.play())]
+    notes = [(note.by, note.text) for note in of(game_day_events.Note, world.play())]
     assert world.log == [
         "12 burn cp1", "22 burn cp2", "27 burn cp3", "32 heal cp3", "32 heal cp2", "36 heal cp1",
     ]  # fmt: skip
@@ -166,19 +166,19 @@ def test_the_team_has_breaks_healed_writes_notes_and_ends_the_game_day(world: Wo
 
 def test_an_outage_beyond_its_bound_stops_the_game_day(world: World) -> None:
     world.answers = lambda t: not 30 <= t < 100
-    [stopped] = of(events.Stopped, world.play())
+    [stopped] = of(game_day_events.Stopped, world.play())
     assert stopped.why.startswith("write-via-lb has been out for more than 15s, since 30")
     assert world.log[-3:] == ["42 heal cp1", "46 heal cp3", "46 heal cp2"]
 
 
 def test_an_outage_within_its_bound_stops_nothing(world: World) -> None:
     world.answers = lambda t: not 30 <= t < 44
-    assert not of(events.Stopped, world.play())
+    assert not of(game_day_events.Stopped, world.play())
 
 
 def test_a_lost_acknowledged_write_stops_the_game_day(world: World) -> None:
     world.at = {40.0: lambda: world.lost.update({3, 4})}
-    [stopped] = of(events.Stopped, world.play())
+    [stopped] = of(game_day_events.Stopped, world.play())
     assert "2 of" in stopped.why
     assert stopped.why.endswith("acknowledged writes are lost: 3, 4")
     assert 40 < world.seconds < 60
@@ -186,7 +186,7 @@ def test_a_lost_acknowledged_write_stops_the_game_day(world: World) -> None:
 
 def test_writes_that_nobody_can_read_are_not_lost(world: World) -> None:
     world.api.objects[world.path] = Unreachable("no route")
-    assert not of(events.Stopped, world.play())
+    assert not of(game_day_events.Stopped, world.play())
 
 
 def test_a_break_that_cannot_be_made_is_an_error_and_the_others_go_on(world: World) -> None:

@@ -15,7 +15,7 @@ from halab.gameday import book, notice
 from halab.gameday.book import Kind
 from halab.gameday.spectator import BreakState, DaySeen, Phase, Spectator
 from halab.machines.work import Work
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 
 NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 
@@ -110,8 +110,8 @@ def test_conditions_tell_how_long_clients_are_out_and_the_longest_outage(
 def test_writes_that_were_read_back_are_told_with_their_age(day: DayRoom, spectator: Spectator) -> None:
     day.begin()
     assert at(spectator, 5).writes is None
-    day.happen(20, events.WritesRead(30, ()))
-    day.happen(35, events.WritesRead(60, (3, 4)))
+    day.happen(20, game_day_events.WritesRead(30, ()))
+    day.happen(35, game_day_events.WritesRead(60, (3, 4)))
     writes = at(spectator, 41).writes
     assert writes
     assert (writes.acknowledged, writes.lost, writes.ago) == (60, 2, 6)
@@ -122,7 +122,7 @@ def test_the_log_grows(day: DayRoom, spectator: Spectator) -> None:
     assert [row.what for row in at(spectator, 5).log] == ["the game day begins"]
     day.sample(63)
     day.inject(63, HUNG)
-    day.happen(70, events.Note("anna", "cp2 hangs", (NOON + timedelta(seconds=69)).isoformat()))
+    day.happen(70, game_day_events.Note("anna", "cp2 hangs", (NOON + timedelta(seconds=69)).isoformat()))
     day.sample(70, fails=True)
     assert [(row.who, row.what) for row in at(spectator, 71).log][1:] == [
         ("halab", "breaks hung: pause-process on cp2 (any-cp)"),
@@ -146,7 +146,7 @@ def test_a_game_day_ends_when_somebody_asks_when_it_is_stopped_and_when_its_time
     if why == "asked":
         book.write(day.work, Kind.END, by="ben")
     elif why == "stopped":
-        day.happen(11, events.Stopped("write-via-lb has been out"))
+        day.happen(11, game_day_events.Stopped("write-via-lb has been out"))
     seen = at(spectator, BEGIN + 600 if why == "time" else 12)
     assert seen.phase is Phase.ENDING
     assert seen.stopped == ("write-via-lb has been out" if why == "stopped" else "")

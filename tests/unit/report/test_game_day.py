@@ -11,7 +11,7 @@ from halab.config.loading import loads
 from halab.config.scenario import Scenario
 from halab.config.twin import Verdict
 from halab.report import game_day, page
-from halab.scenario.record import events
+from halab.scenario.record import events, game_day_events
 from halab.scenario.record.events import Record, Sample, SteadyCheckPoint
 from halab.scenario.record.folder import Evidence
 from halab.scenario.record.outage import Samples
@@ -47,9 +47,9 @@ def evidence(*, out_until: float = 24.0, stopped: str = "") -> Evidence:
         (3.0, events.ExpectationEnded(1)),
         (20.0, events.FaultStarted(**HUNG)),
         (20.5, events.FaultInjected(**HUNG, effect="it hangs")),
-        (31.0, events.Note("anna", "cp2 hangs", "2026-11-23T10:15:28+01:00")),
-        (32.0, events.Note("", "nonsense", "yesterday")),
-        *([(35.0, events.Stopped(stopped))] if stopped else []),
+        (31.0, game_day_events.Note("anna", "cp2 hangs", "2026-11-23T10:15:28+01:00")),
+        (32.0, game_day_events.Note("", "nonsense", "yesterday")),
+        *([(35.0, game_day_events.Stopped(stopped))] if stopped else []),
         (40.0, events.HealStarted(**HUNG)),
         (40.5, events.Healed(**HUNG)),
         (60.0, events.HealStarted(**WHOLE)),

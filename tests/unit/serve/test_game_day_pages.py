@@ -11,7 +11,7 @@ from support.serve_room import ScriptedJobs, ServeRoom, Visitor, events_of
 
 from halab.errors import LabProblem
 from halab.gameday import book
-from halab.scenario.record import events
+from halab.scenario.record import game_day_events
 from halab.serve.app import Site
 from halab.serve.served_lab import ServedLab
 
@@ -36,8 +36,8 @@ def played(room: ServeRoom) -> ServedLab:
     day.begin()
     day.sample(63)
     day.inject(63, HUNG)
-    day.happen(70, events.WritesRead(120, ()))
-    day.happen(70, events.Note("anna", "we look", (day.began + timedelta(seconds=69)).isoformat()))
+    day.happen(70, game_day_events.WritesRead(120, ()))
+    day.happen(70, game_day_events.Note("anna", "we look", (day.began + timedelta(seconds=69)).isoformat()))
     day.sample(78, fails=True)
     room.drill.wait(78)
     return room.watch(nothing)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from halab.errors import BadUsage, Corrupted
-from halab.scenario.record import events, timeline
-from halab.scenario.record.events import EVENTS, Event, Sample, SteadyCheckPoint
+from halab.scenario.record import events, game_day_events, timeline
+from halab.scenario.record.events import Event, Sample, SteadyCheckPoint
+from halab.scenario.record.lines import EVENTS
 from halab.scenario.record.timeline import SampleReader, Timeline
 
 _OF = {"name": "n", "fault": "f", "target": "t", "machine": "cp1"}
@@ -41,8 +42,9 @@ EVERY: list[Event] = [
     events.Audit(("qdisc tbf on eth1 of cp1",)),
     events.Checks(1, 2, None),
     events.Skipped("one control plane"),
-    events.Note("anna", "cp2 hangs", "2026-11-23T10:15:28+01:00"),
-    events.Stopped("an outage"),
+    game_day_events.Note("anna", "cp2 hangs", "2026-11-23T10:15:28+01:00"),
+    game_day_events.WritesRead(120, (3, 4)),
+    game_day_events.Stopped("an outage"),
     events.RunInterrupted("SIGTERM"),
     events.Error("boom"),
     events.RunEnded(),
