@@ -113,13 +113,11 @@ def test_a_token_takes_the_place_of_the_certificate() -> None:
 
 
 def test_every_question_is_asked_with_the_right_certificate() -> None:
-    anonymous = {question for question in Question if certificate_of(question) == "none"}
-    of_etcd = {question for question in Question if certificate_of(question) == "etcd's client"}
-    assert anonymous == {Question.READY, Question.TOKEN}
+    asked_with = {question: certificate_of(question) for question in Question}
+    assert {asked_with[question] for question in (Question.READY, Question.TOKEN)} == {"none"}
+    assert {asked_with[question] for question in (Question.READ, Question.WRITE)} == {"administrator"}
+    of_etcd = {question for question in Question if asked_with[question] == "etcd's client"}
     assert of_etcd == {name.question for name in ProbeName if name.is_of_etcd}
-    assert {certificate_of(question) for question in set(Question) - anonymous - of_etcd} == {
-        "administrator"
-    }
 
 
 def certificate_of(question: Question) -> str:
