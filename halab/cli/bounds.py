@@ -98,7 +98,7 @@ def _recorded(folders: Sequence[Path], names: Sequence[str]) -> RecordedRuns:
 
     recorded = RecordedRuns()
     paths = find(folders)
-    with progress().step(f"judge {len(paths)} recorded runs") as step:
+    with progress().step(f"judge the recorded runs ({len(paths)})") as step:
         for number, path in enumerate(paths, 1):
             step.note(f"{number} of {len(paths)}: {path.name}")
             recorded.add(path, names)

@@ -20,7 +20,7 @@ FEWEST_RUNS = 10
 LOOSE_FACTOR = 3
 # The worst value may use at most this share of the bound. So half of the worst value is left as a margin. In the
 # catalogue, the worst of three to five runs was more than 1.5 times their median for 30 % of the times of two seconds
-# and more. So after ten runs, a run that breaks a bound with this margin comes about once in 1/11 x 30 %: once in 37
+# and more. So after ten runs, the next one breaks a bound with this margin in at most about 1/11 of 30 %: once in 36
 # runs.
 TIGHT_SHARE = 2 / 3
 # A proposed bound is this many times the worst. Rounded up, it is neither loose nor tight.

@@ -13,6 +13,7 @@ from halab.report import overview
 from halab.report.campaign import Campaign, NotRun
 from halab.report.render import render
 from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.lines import first_problem
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,7 @@ def _read(path: Path) -> _CampaignFile:
     try:
         written = TypeAdapter(_CampaignFile).validate_json(files.read(path, files.RECORD_BYTES))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise Corrupted(f"cannot read {path}: {where}: {first['msg'].lower()}") from error
+        raise Corrupted(f"cannot read {path}: {first_problem(error)}") from error
     if written.schema != overview.SCHEMA:
         hint = "read it with the version of halab that made it"
         raise Corrupted(f"made by another version of halab: {path}", hint=hint)

@@ -23,6 +23,7 @@ from halab.scenario.record.check_results import CheckResult
 from halab.scenario.record.events import Record
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import time_limit_seconds
+from halab.scenario.record.lines import first_problem
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 
@@ -255,9 +256,7 @@ class RunFolder:
         try:
             meta = TypeAdapter(Meta).validate_json(files.read(self.meta, files.RECORD_BYTES))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise Corrupted(f"cannot read {self.meta}: {where}: {first['msg'].lower()}") from error
+            raise Corrupted(f"cannot read {self.meta}: {first_problem(error)}") from error
         if meta.schema != SCHEMA:
             hint = "read it with the version of halab that made it"
             raise Corrupted(f"made by another version of halab: {self.path}", hint=hint)

@@ -78,7 +78,7 @@ def record(line: bytes) -> Record:
     try:
         return Record(float(t), _adapter(event).validate_json(json.dumps(values), strict=True))
     except (ValidationError, ValueError) as error:
-        raise BadLine(_first(error)) from error
+        raise BadLine(first_problem(error)) from error
 
 
 def _flat(kind: type[Line], line: bytes) -> Line:
@@ -110,13 +110,14 @@ def _mapping(line: bytes) -> dict[str, Any]:
     return values
 
 
-def _first(error: Exception) -> str:
+def first_problem(error: Exception) -> str:
+    """The first problem that pydantic found, `seed: input should be a valid integer`. Any other error as it is."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"].lower())))
 
 
 def _shown(value: object) -> str:

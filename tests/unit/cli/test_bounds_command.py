@@ -34,7 +34,7 @@ def test_the_runs_of_the_lab_are_shown(capsys: Shown) -> None:
     shown = capsys.readouterr()
     assert "stop-apiserver behind nginx on docker" in shown.out
     assert "no runs: " in shown.out and "kill-etcd-member" in shown.out
-    assert "judge 1 recorded runs" in shown.err
+    assert "judge the recorded runs (1)" in shown.err
 
 
 def test_a_scenario_is_named_by_its_file(capsys: Shown) -> None:

@@ -118,7 +118,7 @@ def test_of_copies_the_one_with_all_files_counts(broken: str, runs: Path) -> Non
 @pytest.mark.parametrize(
     ("file", "content", "why"),
     [
-        ("meta.json", "{", "cannot read"),
+        ("meta.json", "{", "meta.json: invalid json"),
         ("meta.json", None, "has no meta.json"),
         ("timeline.jsonl", None, "has no timeline.jsonl"),
         ("timeline.jsonl", "x\n" * 3, "timeline.jsonl"),
