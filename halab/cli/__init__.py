@@ -33,6 +33,7 @@ _COMMANDS = {
     "stop": "lab",
     "start": "lab",
     "scale": "scale",
+    "upgrade": "upgrade",
     "snapshot": "snapshot",
     "reset": "snapshot",
     "scenarios": "scenario",

@@ -42,6 +42,7 @@ class Member:
     is_learner: bool
     problems: tuple[str, ...] = ()
     database_bytes: int = 0
+    version: str = ""
 
     @property
     def leads(self) -> bool:
@@ -79,6 +80,7 @@ def parse_status(machine: str, output: str) -> Member:
             is_learner=report.get("isLearner", False),
             problems=tuple(" ".join(error.split()) for error in report.get("errors") or ()),
             database_bytes=report.get("dbSize", 0),
+            version=report.get("version", ""),
         )
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(f"etcdctl on {machine} did not print a valid status: {output[:200]!r}") from error

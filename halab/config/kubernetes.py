@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from halab.errors import BadUsage
 
 DEFAULT = "1.37"
+# etcd's guide for upgrades to 3.7.
+_NEEDS_NEW_ETCD, _LAST_OLD_ETCD = "3.7.0", "3.6.11"
 # Where an API server listens.
 API_PORT = 6443
 
@@ -71,6 +74,50 @@ def resolve(version: str) -> Release:
 
 def at_least(version: str, minimum: str) -> bool:
     return _numbers(version) >= _numbers(minimum)
+
+
+def upgrade_problem(before: str, after: str) -> tuple[str, str] | None:
+    """Why a cluster cannot go from one version to another, and what to do; None if it can.
+
+    The rules are those of kubeadm and of Kubernetes' version skew policy.
+    """
+    if _numbers(after) == _numbers(before):
+        return f"the lab already has Kubernetes {before}", "`halab status` shows the lab"
+    if not at_least(after, before):
+        return (
+            f"a cluster cannot go back from Kubernetes {before} to {after}",
+            "restore a snapshot from before the upgrade, or build a lab of that version: `halab down && halab up`",
+        )
+    minors = _numbers(after)[1] - _numbers(before)[1]
+    if minors > 1:
+        following = f"1.{_numbers(before)[1] + 1}"
+        return (
+            f"kubeadm cannot skip a minor version, and Kubernetes {after} is {minors} after {before}",
+            f"upgrade to the next minor first: `halab upgrade {following}`",
+        )
+    return None
+
+
+def etcd_upgrade_problem(running: Mapping[str, str], after: str) -> tuple[str, str] | None:
+    """Why members of etcd (machine → version) cannot be replaced by a new version one by one, and what to do."""
+    newer = [name for name, version in running.items() if not at_least(after, version)]
+    if newer:
+        return (
+            f"etcd on {', '.join(newer)} is {running[newer[0]]}, and etcd cannot go back to {after}",
+            "choose a version of Kubernetes with a newer etcd",
+        )
+    old = [
+        name
+        for name, version in running.items()
+        if at_least(after, _NEEDS_NEW_ETCD) and not at_least(version, _LAST_OLD_ETCD)
+    ]
+    if old:
+        return (
+            f"etcd {after} needs {_LAST_OLD_ETCD} or later on every member before, and {', '.join(old)} "
+            f"{'has' if len(old) == 1 else 'have'} {running[old[0]]}",
+            "upgrade within the present minor first, for example to its newest patch",
+        )
+    return None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from enum import Enum, StrEnum, auto
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from halab.config.kubernetes import Release, resolve
+from halab.config.kubernetes import Release
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.lab_size import resized
 from halab.config.remote import Remote
@@ -73,7 +73,8 @@ class Subject:
 
     @property
     def release(self) -> Release:
-        return resolve(self.written.kubernetes.version)
+        """What is in the box from which the machines start."""
+        return labs.base_release(self.lab_dir)
 
     @property
     def machines(self) -> tuple[Machine, ...]:

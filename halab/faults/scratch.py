@@ -6,7 +6,7 @@ from halab.faults.journal import Entry
 
 KEPT = "/var/lib/halab"
 # What the set-up of a machine keeps there, for the machine's whole life: pieces of a pattern of `case`.
-OF_THE_SET_UP = "bundle | images | own-images | services | setup-*"
+OF_THE_SET_UP = "bundle | images | own-images | programs | services | setup-*"
 
 
 def folder(entry: Entry) -> str:

@@ -35,7 +35,7 @@ def down(lab_dir: LabDir, progress: Progress, *, runs: bool = False) -> list[str
         progress.say(f"{kind} does not answer, so halab does not know whether it has machines of this lab")
         return []
     doing = f"down, process {os.getpid()}"
-    with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_scale=True):
+    with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_scale=True, amid_upgrade=True):
         removed = down_locked(lab_dir, provider, progress, runs=runs)
     lab_dir.work.remove_if_empty()
     return removed

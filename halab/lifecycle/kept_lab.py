@@ -24,8 +24,7 @@ from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines, Provider
 from halab.printable import counted
 from halab.progress import Progress
-
-_VAGRANTFILE = "Vagrantfile"
+from halab.topology.files import VAGRANTFILE
 
 
 def keep(lab_dir: LabDir, progress: Progress) -> None:
@@ -97,14 +96,14 @@ def _change(lab_dir: LabDir, own: OwnFiles, patches: Mapping[str, str], progress
         return machine_info.in_words(changed)
     base = providers.base(lab_dir, lab, progress)
     rendered = workfiles.rendered(lab_dir, lab, patches, own, base=base)
-    if lab_dir.work.kept.read_text().strip() != _digest(rendered[_VAGRANTFILE]):
+    if lab_dir.work.kept.read_text().strip() != _digest(rendered[VAGRANTFILE]):
         return "the box or the machines in the lab file have changed"
     return ""
 
 
 def _vagrantfile(lab_dir: LabDir) -> str:
     """The text of the Vagrantfile; empty if somebody has removed it, so that the lab is built again."""
-    path = lab_dir.work.path / _VAGRANTFILE
+    path = lab_dir.work.path / VAGRANTFILE
     return path.read_text() if path.exists() else ""
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file, yaml_source
+from halab.config.kubernetes import Release
 from halab.config.lab import AUTO, LabFile, ProviderKind
 from halab.config.lab_size import LabSize, resized
 from halab.config.loading import Written, read
 from halab.config.own_file import OwnFile
 from halab.config.remote import Remote
 from halab.errors import BadFile, BadUsage, LabProblem
-from halab.lifecycle import machine_info, sizes
+from halab.lifecycle import machine_info, sizes, versions
 from halab.machines.host import allocation, identity, remote_env
 from halab.machines.host.allocation import Allocation
 from halab.machines.work import Work
@@ -45,6 +46,8 @@ class LabDir:
     keepalived_file: OwnFile | None = None
     # the size for which the lab is planned, if that is neither its present size nor that of the file
     size: LabSize | None = None
+    # the same for the version of Kubernetes
+    version: str | None = None
 
     @property
     def name(self) -> str:
@@ -102,9 +105,8 @@ def _own_file(
 
 def patches(lab_dir: LabDir) -> dict[str, str]:
     """The user's patches for kubeadm as they are now: file name → text. Raises BadFile if kubeadm would refuse them."""
-    written = lab_dir.written
-    release = kubernetes.resolve(written.kubernetes.version)
-    return kubeadm_patches.read(lab_dir.file, lab_dir.content, written.kubeadm.patches, release)
+    folder, release = lab_dir.written.kubeadm.patches, kubernetes.resolve(version_of(lab_dir))
+    return kubeadm_patches.read(lab_dir.file, lab_dir.content, folder, release)
 
 
 def name_of(folder: Path) -> str:
@@ -147,6 +149,8 @@ def allocated(lab_dir: LabDir) -> Lab:
     require_same_host(lab_dir, held)
     if lab_dir.size is None:
         sizes.require_agreement(lab_dir.file, lab_dir.written, held)
+    if lab_dir.version is None:
+        versions.require_agreement(lab_dir.file, lab_dir.written, held)
     return planned(lab_dir, held)
 
 
@@ -191,9 +195,11 @@ def require_same_host(lab_dir: LabDir, held: Allocation) -> None:
 
 
 def planned(lab_dir: LabDir, held: Allocation) -> Lab:
-    """The lab of a file on its allocated networks, with its present size."""
+    """The lab of a file on its allocated networks, with its present size and version."""
+    version = lab_dir.version or versions.present(lab_dir.written, held)
+    size = lab_dir.size or sizes.present(lab_dir.written, held)
     return plan(
-        resized(lab_dir.written, lab_dir.size or sizes.present(lab_dir.written, held)),
+        resized(versions.versioned(lab_dir.written, version), size),
         network=held.network,
         management=held.management,
         provider=provider_of(lab_dir),
@@ -207,10 +213,20 @@ def size_of(lab_dir: LabDir) -> LabSize:
     return lab_dir.size or sizes.present(lab_dir.written, allocation.of(lab_dir.work.path))
 
 
+def version_of(lab_dir: LabDir) -> str:
+    """The version of Kubernetes for which a lab is planned: that of its file, unless it was upgraded or is being."""
+    return lab_dir.version or versions.present(lab_dir.written, allocation.of(lab_dir.work.path))
+
+
+def base_release(lab_dir: LabDir) -> Release:
+    """What is in the box from which the lab's machines start. An upgraded lab has a newer version."""
+    return kubernetes.resolve(versions.of_base(lab_dir.written, allocation.of(lab_dir.work.path)))
+
+
 def cluster_networks(lab_dir: LabDir) -> list[IPv4Network]:
     """The networks of pods and Services, which the lab's own network must not overlap."""
-    kubernetes = lab_dir.written.kubernetes
-    return [IPv4Network(kubernetes.pods), IPv4Network(kubernetes.services)]
+    settings = lab_dir.written.kubernetes
+    return [IPv4Network(settings.pods), IPv4Network(settings.services)]
 
 
 def provider_of(lab_dir: LabDir) -> ProviderKind:
@@ -263,11 +279,13 @@ def locked(
     amid_restore: bool = False,
     amid_drill: bool = False,
     amid_scale: bool = False,
+    amid_upgrade: bool = False,
 ) -> Iterator[None]:
     """Lock the lab: only one command may change it at a time. Raises LabProblem if another command holds the lock.
 
     After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
     After an interrupted scale, raises LabProblem unless `amid_scale`: others would join machines that were leaving.
+    After an interrupted upgrade, raises LabProblem unless `amid_upgrade`: others would set up machines of one version.
     While a drill is running, raises LabProblem unless `amid_drill`: others would undo or reveal its faults.
     """
     is_new = not lab_dir.work.path.exists()
@@ -291,6 +309,8 @@ def locked(
             )
         if not amid_scale:
             sizes.require_complete(lab_dir.name, allocation.of(lab_dir.work.path))
+        if not amid_upgrade:
+            versions.require_complete(lab_dir.name, allocation.of(lab_dir.work.path))
         if not amid_drill:
             require_no_drill(lab_dir)
         yield

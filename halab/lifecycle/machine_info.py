@@ -24,6 +24,7 @@ _KUBEADM = "kubeadm"
 _PATCHES = "kubeadm patches"
 _KUBEADM_HINT = "kubeadm reads these settings when it makes the cluster: "
 _ADDRESS = "address of "
+_VERSION = "Kubernetes"
 _UNSET = object()
 
 
@@ -32,11 +33,13 @@ class Change:
     """What differs between the lab file and the machines, in words.
 
     `is_missing`: the file does not have it any more. `of_kubeadm`: kubeadm read it when it made the cluster.
+    `of_version`: an upgrade could change it.
     """
 
     text: str
     is_missing: bool = False
     of_kubeadm: bool = False
+    of_version: bool = False
 
 
 def record(work: Work, lab: Lab, patches: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -58,6 +61,11 @@ def require_same(file: Path, work: Work, lab: Lab) -> None:
                 if all(change.is_missing for change in changed)
                 else ""
             )
+            + (
+                f"upgrade Kubernetes with `halab upgrade {lab.release.kubernetes}`, "
+                if all(change.of_version for change in changed)
+                else ""
+            )
             + f"rebuild the lab with `halab down && halab up`, or change {file} back",
         )
 
@@ -73,7 +81,7 @@ def changes(work: Work, lab: Lab) -> list[Change]:
         return []
     before = {name: value for name, value in recorded.items() if name not in (_WORK, _KUBEADM, _PATCHES)}
     changed = [
-        Change(f"{name} is {value} in the lab and {now[name]} in the file")
+        Change(f"{name} is {value} in the lab and {now[name]} in the file", of_version=name == _VERSION)
         for name, value in before.items()
         if now.get(name, value) != value
     ]
@@ -117,6 +125,12 @@ def size(work: Work) -> LabSize | None:
     recorded = _read_record(work)
     names = [name.removeprefix(_ADDRESS) for name in recorded if name.startswith(_ADDRESS)]
     return LabSize.of_names(names) if names else None
+
+
+def version(work: Work) -> str | None:
+    """The version of Kubernetes of the lab that was built, whatever the lab file says; None if no lab was built."""
+    recorded = _read_record(work).get(_VERSION)
+    return str(recorded) if recorded else None
 
 
 def has_keys(work: Work) -> bool:
@@ -184,7 +198,7 @@ def _settings(lab: Lab) -> dict[str, str]:
     }
     addresses = {f"{_ADDRESS}{machine.name}": str(machine.address) for machine in lab.machines}
     return {
-        "Kubernetes": lab.release.kubernetes,
+        _VERSION: lab.release.kubernetes,
         "provider": str(lab.provider),
         "box": lab.box,
         "disk_cache": lab.disk_cache,

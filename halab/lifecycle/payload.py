@@ -12,6 +12,8 @@ from halab.machines.guests import Guests
 PROGRAMS = PurePosixPath("/usr/local/bin")
 # Images are stored here until containerd imports them.
 IMAGES = PurePosixPath("/var/lib/halab/images")
+# The programs of a bundle to which the machine is upgraded wait here until it is their turn.
+NEW_PROGRAMS = PurePosixPath("/var/lib/halab/programs")
 # Written last: the key of the bundle that a machine has completely.
 MARK = PurePosixPath("/var/lib/halab/bundle")
 
@@ -33,8 +35,10 @@ _RECEIVE = (
 _IMPORT = (
     "set -e; for image in {images}/*.tar; do "
     "ctr --namespace k8s.io images import --local --discard-unpacked-layers $image; rm $image; done; "
-    "echo {key} >{mark}; echo changed: imported the images of the bundle"
 )
+_MARK = "echo {key} >{mark}; "
+# Removes what was brought for an upgrade that will not happen.
+FORGET_UPGRADE = f"rm -rf {NEW_PROGRAMS}"
 
 
 class Payload:
@@ -58,9 +62,28 @@ class Payload:
         return sent
 
     def import_images(self, guests: Guests, machine: str, patience: float, *, log: Path) -> None:
-        """Import the images into the machine's containerd."""
-        command = _IMPORT.format(images=IMAGES, key=shlex.quote(self._bundle.key), mark=MARK)
+        """Import the images into the machine's containerd: then the machine has the whole bundle."""
+        command = (
+            f"{_IMPORT.format(images=IMAGES)}{self._mark}echo changed: imported the images of the bundle"
+        )
         guests.run(machine, command, timeout_seconds=_IMPORT_SECONDS * patience, log=log)
+
+    def bring_for_upgrade(self, guests: Guests, machine: str, patience: float) -> None:
+        """Import the images, and put the programs beside those in use. Programs that are there are not sent again."""
+        for file in self._bundle.binaries():
+            self._send_file(guests, machine, file, NEW_PROGRAMS / file.name, "0755", patience)
+        for file in self._bundle.images():
+            self._send_file(guests, machine, file, IMAGES / file.name, "0644", patience)
+        limit = _IMPORT_SECONDS * patience
+        guests.run(machine, _IMPORT.format(images=IMAGES), timeout_seconds=limit)
+
+    def complete_upgrade(self, guests: Guests, machine: str) -> None:
+        """Note that the machine has the whole bundle: its programs are in use."""
+        guests.run(machine, f"{FORGET_UPGRADE}; {self._mark}")
+
+    @property
+    def _mark(self) -> str:
+        return _MARK.format(key=shlex.quote(self._bundle.key), mark=MARK)
 
     def _send_file(
         self, guests: Guests, machine: str, file: Path, path: PurePosixPath, mode: str, patience: float

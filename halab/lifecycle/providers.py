@@ -55,7 +55,8 @@ def base(lab_dir: LabDir, lab: Lab, progress: Progress) -> str:
         source = lab_dir.written.kubernetes.source
         bundles.find(lab.release, source) or bundles.ensure(lab.release, source, progress)
         return _stock_box(lab_dir, lab, progress)
-    box = boxes.for_lab(lab.box, lab.release, lab_dir.written.kubernetes.source, progress, lab.provider)
+    release, source = labs.base_release(lab_dir), lab_dir.written.kubernetes.source
+    box = boxes.for_lab(lab.box, release, source, progress, lab.provider)
     if lab.provider is ProviderKind.DOCKER:
         docker_engine = Engine()
         if not docker_engine.has_image(box.base):
@@ -74,8 +75,8 @@ def base(lab_dir: LabDir, lab: Lab, progress: Progress) -> str:
 
 
 def payload(lab_dir: LabDir, lab: Lab) -> Payload | None:
-    """The bundle to send to machines with a stock box; None if the box contains it."""
-    if not lab.has_stock_box:
+    """The bundle to send to machines whose box lacks it: a stock box, or that of a lab which was upgraded."""
+    if not lab.has_stock_box and labs.base_release(lab_dir) == lab.release:
         return None
     bundle = bundles.find(lab.release, lab_dir.written.kubernetes.source)
     if bundle is None:

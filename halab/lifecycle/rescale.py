@@ -31,10 +31,9 @@ from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines
 from halab.printable import last_line
 from halab.progress import Progress
-from halab.topology.files import balancer_script
+from halab.topology.files import VAGRANTFILE, balancer_script
 from halab.topology.lab import Lab, Machine
 
-_VAGRANTFILE = "Vagrantfile"
 # A machine that leaves is drained, reset and removed.
 _LEAVE_SECONDS = 360
 
@@ -165,7 +164,7 @@ class _Plans:
         interrupted scale continues, the load balancers may have lost these servers already, and must not get them back.
         """
         files, final = self._rendered(self.largest), self._rendered(self.goal)
-        final_files = [_VAGRANTFILE]
+        final_files = [VAGRANTFILE]
         if is_continued:
             folders = tuple(f"provision/{machine.name}/" for machine in self.goal.balancers)
             scripts = {balancer_script(machine) for machine in self.goal.balancing_machines}

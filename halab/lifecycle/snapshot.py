@@ -17,7 +17,7 @@ from halab.faults import injection
 from halab.faults.journal import Journal
 from halab.faults.site import Site
 from halab.files import replace
-from halab.lifecycle import access, providers
+from halab.lifecycle import access, providers, restored_version
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot
 from halab.lifecycle.lab import LabDir
@@ -140,7 +140,8 @@ def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
 
     After an interruption, only another restore or `down` may change the lab.
     """
-    with labs.locked(lab_dir, f"snapshot restore, process {os.getpid()}", amid_restore=True):
+    doing = f"snapshot restore, process {os.getpid()}"
+    with labs.locked(lab_dir, doing, amid_restore=True, amid_upgrade=True):
         return _restore(lab_dir, name, progress)
 
 
@@ -210,6 +211,7 @@ def restore_locked(
 ) -> None:
     """Restore the machines, for a caller that holds the lab's lock. Start them, or let them continue, if `starts`."""
     lab, work, power = machines.lab, lab_dir.work, machines.power()
+    of_version = restored_version.of(lab_dir, _saved_at(machines, name))
     replace(work.restoring, name + "\n")
     if any(machines.state(machine) is PowerState.GONE for machine in _names(lab)):
         boot(lab_dir, machines, progress)
@@ -227,6 +229,7 @@ def restore_locked(
             on_all(_names(lab), resume)
     work.journal.unlink(missing_ok=True)
     work.kept.unlink(missing_ok=True)
+    of_version.record()
     work.restoring.unlink()
 
 
@@ -260,6 +263,11 @@ def _by_name(saved: Sequence[Snapshot], name: str) -> Snapshot:
             return snapshot
     known = ", ".join(snapshot.name for snapshot in saved) or "none"
     raise BadUsage(f"no such snapshot: {name}", hint=f"existing snapshots: {known}")
+
+
+def _saved_at(machines: LabMachines, name: str) -> datetime | None:
+    """When a snapshot was saved; None if nothing is left of it."""
+    return max((saved.created for saved in machines.saved() if saved.snapshot == name), default=None)
 
 
 def _names(lab: Lab) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from halab.cluster import node_choice
 from halab.cluster.steady import Observation, observe
 from halab.faults.journal import Entry, Journal
-from halab.lifecycle import access, machine_info, providers, sizes
+from halab.lifecycle import access, machine_info, providers, sizes, versions
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
@@ -118,7 +118,8 @@ def read_status(lab_dir: LabDir) -> Status:
         for machine in lab.machines
         if not (machine.name in machines and machines[machine.name].running)
     ]
-    restoring, scaling = labs.restoring(lab_dir), sizes.target(allocation.of(lab_dir.work.path))
+    held = allocation.of(lab_dir.work.path)
+    restoring, scaling = labs.restoring(lab_dir), sizes.target(held)
     choices: dict[str, str] = {}
     if machines and not machine_info.has_keys(lab_dir.work):
         seen = Observation(
@@ -128,6 +129,10 @@ def read_status(lab_dir: LabDir) -> Status:
         seen = Observation((f"restoring the snapshot {restoring} was interrupted",))
     elif scaling:
         seen = Observation((f"scaling the lab to {scaling} was interrupted: continue with `halab scale`",))
+    elif versions.target(held):
+        seen = Observation(
+            (f"{versions.interrupted(held, 'upgrading the lab')}: continue with `halab upgrade`",)
+        )
     elif lab_dir.work.kept.exists():
         seen = Observation(("the lab is down and was kept: start it with `halab up`",))
     elif not_running:

@@ -49,6 +49,13 @@ def rendered(
     }
 
 
+def of_version(lab_dir: LabDir, lab: Lab) -> dict[str, str]:
+    """The files that another version of Kubernetes changes: the scripts. What machines start from stays the same."""
+    files_of_lab = rendered(lab_dir, lab, labs.patches(lab_dir), own_files.read(lab_dir), base="")
+    del files_of_lab[files.VAGRANTFILE]
+    return files_of_lab
+
+
 def write(lab_dir: LabDir, content: Mapping[str, str]) -> list[str]:
     """Write rendered files. Remove those that an earlier lab file had, and copies of files that it no longer names."""
     folder = lab_dir.work.path
@@ -91,5 +98,7 @@ def preview(lab_dir: LabDir) -> tuple[Lab, list[str]]:
         held = Allocation(lab_dir.name, network, lab_dir.work.path, ssh_network, provider=provider)
     lab = labs.planned(lab_dir, held)
     lab_dir.work.make()
-    base = boxes.expected_base(lab.box, lab.release, lab_dir.written.kubernetes.source, lab.provider)
+    base = boxes.expected_base(
+        lab.box, labs.base_release(lab_dir), lab_dir.written.kubernetes.source, lab.provider
+    )
     return lab, write(lab_dir, rendered(lab_dir, lab, patches, own, base=base))

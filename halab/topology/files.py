@@ -21,6 +21,9 @@ from halab.topology.lab import ETCD_PORT, Lab, Machine
 # Checks of kubeadm that a machine of a lab cannot satisfy: a container has the kernel and the swap of its host.
 IGNORED_CHECKS = ("SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables")
 
+# The file that names what machines start from.
+VAGRANTFILE = "Vagrantfile"
+
 # The controller-manager signs when it is the leader: 5 s after init on 2 idle cores.
 _SIGNATURE_SECONDS = 120
 _BOOT_SECONDS = 300
@@ -60,10 +63,39 @@ def default_lab_file() -> str:
 
 def work_files(lab: Lab, host: HostValues, patches: Mapping[str, str] | None = None) -> dict[str, str]:
     """Path in the work folder → content. `patches` are the user's for kubeadm: file name → text."""
-    files = {"Vagrantfile": _vagrantfile(lab, host)}
+    files = {VAGRANTFILE: _vagrantfile(lab, host)}
     for machine in lab.machines:
         files.update(_scripts(lab, machine, host, patches or {}))
     return files
+
+
+def upgrade_scripts(
+    lab: Lab, patches: Mapping[str, str], *, programs: str, first: Machine
+) -> dict[str, str]:
+    """Path in the work folder → script: what upgrades each node to the lab's version. `first` begins.
+
+    The programs of the new version wait in the folder `programs` of every node.
+    """
+    scripts: dict[str, str] = {}
+    for machine in lab.nodes:
+        patch_files = kubeadm.patch_files(lab, machine, patches)
+        values: dict[str, Any] = {
+            "lab": lab,
+            "machine": machine,
+            "programs": programs,
+            "is_first": machine == first,
+            "ignored_checks": IGNORED_CHECKS,
+            "control_plane": machine in lab.control_planes,
+            "static_pods": lab.static_pods(machine),
+            "patch_folder": kubeadm.PATCH_FOLDER,
+            "patch_files": patch_files,
+        }
+        config = templates.text("provision/kubeadm-upgrade.yaml.j2", has_patches=bool(patch_files), **values)
+        first_too = ("upgrade-preflight",) if machine == first else ()
+        for name in (*first_too, "upgrade-kubeadm", "upgrade-kubelet"):
+            script = templates.text(f"provision/{name}.sh.j2", kubeadm_config=config, **values)
+            scripts[f"provision/{machine.name}/{name}.sh"] = script
+    return scripts
 
 
 def ssh_config(

@@ -45,6 +45,8 @@ class Case:
     host: HostValues = field(default=HOST)
     patches: Mapping[str, str] = field(default_factory=dict)
     scripts: Mapping[str, OwnFile] = field(default_factory=dict)
+    # the scripts of `halab upgrade`, instead of all others
+    upgrades: bool = False
 
 
 # The user's own settings: flags in both forms, lists that are merged and replaced, null, text that needs quotes.
@@ -229,6 +231,7 @@ vrrp_instance VI_1 {
         host=replace(HOST, base="bento/ubuntu-24.04", proxies={"https_proxy": "http://proxy.example:3128"}),
     ),
     Case("kubeadm", KUBEADM, patches=PATCHES),
+    Case("upgrade", "control_planes: 2\nworkers: 1\npatience: 2\n", patches=PATCHES, upgrades=True),
     Case(
         "applied",
         "name: own\ncontrol_planes: 1\nworkers: 1\ncni: none\n"
@@ -254,6 +257,9 @@ def rendered(case: Case) -> dict[str, str]:
         balancer_file=OwnFile(Path(config), case.own_balancer) if config else None,
         keepalived_file=OwnFile(Path("./keepalived.conf"), case.own_keepalived) if case.own_keepalived else None,
     )  # fmt: skip
+    if case.upgrades:
+        programs, first = "/var/lib/halab/programs", lab.control_planes[0]
+        return files.upgrade_scripts(lab, case.patches, programs=programs, first=first)
     addresses = {machine.name: f"172.17.0.{2 + index}" for index, machine in enumerate(lab.machines)}
     keys = {machine.name: case.host.private_key for machine in lab.machines}
     config = files.ssh_config(lab, addresses, private_keys=keys, known_hosts=f"{case.host.work}/known_hosts")

@@ -18,7 +18,7 @@ VERBS = frozenset(
     {
         "Add", "Answer", "Build", "Check", "Delete", "End", "Heal", "Inject", "Judge", "Keep", "List", "Open",
         "Overwrite", "Practise", "Print", "Rebuild", "Remove", "Restore", "Run", "Save",
-        "Select", "Set", "Show", "Start", "Stop", "Use", "Watch", "Write",
+        "Select", "Set", "Show", "Start", "Stop", "Upgrade", "Use", "Watch", "Write",
     }
 )  # fmt: skip
 

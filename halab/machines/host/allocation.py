@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,37 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class VersionSince:
+    """A version of Kubernetes, and when the lab got it."""
+
+    version: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """The versions of Kubernetes of a lab that `halab upgrade` has changed.
+
+    They are kept here for the reasons why the size is: see Scaled. `built` is the version of the box from which its
+    machines start. `written` is the version that the file had at the last upgrade. `history` has the versions that the
+    lab got later, also those that it got back with a snapshot, oldest first: it tells which version a snapshot has.
+    `target` is the version that an incomplete upgrade goes to, and `machine` the one at which it is.
+    """
+
+    built: str
+    written: str
+    history: tuple[VersionSince, ...] = ()
+    target: str | None = None
+    machine: str | None = None
+
+
+@dataclass(frozen=True)
 class Allocation:
     """A lab's name, networks and provider, and its work folder. Only virtual machines have `management`.
 
     `provider` is what `auto` was resolved to: it stays the same as long as the lab exists. `host` is empty if the
-    machines are on this host. `scaled` is None for a lab that has the size of its file.
+    machines are on this host. `scaled` is None for a lab that has the size of its file, and `upgraded` for one that has
+    its version of Kubernetes.
     """
 
     name: str
@@ -59,6 +86,7 @@ class Allocation:
     host: str = ""
     provider: ProviderKind = ProviderKind.DOCKER
     scaled: Scaled | None = None
+    upgraded: Upgraded | None = None
 
     @property
     def networks(self) -> list[IPv4Network]:
@@ -127,13 +155,22 @@ def preview(wanted: str, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv
 
 def rescale(work: Path, scaled: Scaled | None) -> None:
     """Record the size of the lab of a work folder. Raises LabProblem if it has no allocation."""
+    _change(work, scaled=scaled)
+
+
+def upgrade(work: Path, upgraded: Upgraded | None) -> None:
+    """Record the versions of the lab of a work folder. Raises LabProblem if it has no allocation."""
+    _change(work, upgraded=upgraded)
+
+
+def _change(work: Path, **changes: Any) -> None:
     with _locked():
         allocations = held()
         if not any(allocation.work == work for allocation in allocations):
             raise LabProblem(f"no network is allocated for the lab in {work.parent}", hint="run `halab up`")
         _save(
             [
-                replace(allocation, scaled=scaled) if allocation.work == work else allocation
+                replace(allocation, **changes) if allocation.work == work else allocation
                 for allocation in allocations
             ]
         )
@@ -194,12 +231,20 @@ def _read(entry: Mapping[str, Any]) -> Allocation:
         entry.get("host", ""),
         ProviderKind(provider),
         _read_scaled(entry["scaled"]) if entry.get("scaled") else None,
+        _read_upgraded(entry["upgraded"]) if entry.get("upgraded") else None,
     )
 
 
 def _read_scaled(entry: Mapping[str, Any]) -> Scaled:
     sizes = {name: LabSize(**size) for name, size in entry.items()}
     return Scaled(sizes["size"], sizes["written"], sizes.get("target"))
+
+
+def _read_upgraded(entry: Mapping[str, Any]) -> Upgraded:
+    history = [
+        VersionSince(each["version"], datetime.fromisoformat(each["since"])) for each in entry["history"]
+    ]
+    return Upgraded(**{**entry, "history": tuple(history)})
 
 
 def _save(allocations: list[Allocation]) -> None:
@@ -212,6 +257,7 @@ def _save(allocations: list[Allocation]) -> None:
             **({"management": str(allocation.management)} if allocation.management else {}),
             **({"host": allocation.host} if allocation.host else {}),
             **({"scaled": _written_scaled(allocation.scaled)} if allocation.scaled else {}),
+            **({"upgraded": _written_upgraded(allocation.upgraded)} if allocation.upgraded else {}),
         }
         for allocation in allocations
     ]
@@ -220,6 +266,11 @@ def _save(allocations: list[Allocation]) -> None:
 
 def _written_scaled(scaled: Scaled) -> dict[str, dict[str, int]]:
     return {name: size for name, size in asdict(scaled).items() if size is not None}
+
+
+def _written_upgraded(upgraded: Upgraded) -> dict[str, Any]:
+    history = [{"version": each.version, "since": each.since.isoformat()} for each in upgraded.history]
+    return {**asdict(upgraded), "history": history}
 
 
 def state_folder() -> Path:

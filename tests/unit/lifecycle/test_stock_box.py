@@ -158,6 +158,25 @@ def test_files_that_a_machine_has_are_not_sent_again(bundle: Bundle, tmp_path: P
     assert not {"has", "sent", "import"} & {step for _, step in guests.steps}
 
 
+def test_an_upgrade_brings_everything_and_runs_nothing_of_it(bundle: Bundle) -> None:
+    guests, payload = FakeGuests({"status 2>": Completed(1, "", "")}), Payload(bundle)
+    payload.bring_for_upgrade(guests, "cp1", 1)
+    sent = [call.command for call in guests.calls if call.input_file]
+    assert ["/var/lib/halab/programs/ctr" in sent[0], "/var/lib/halab/images/etcd.tar" in sent[2]] == [
+        True,
+        True,
+    ]
+    last = guests.calls[-1].command
+    # the mark would say that the new programs run
+    assert "images import" in last and "/var/lib/halab/bundle" not in last
+    payload.complete_upgrade(guests, "cp1")
+    last = guests.calls[-1].command
+    assert (
+        last.startswith("rm -rf /var/lib/halab/programs; ")
+        and f"echo {bundle.key} >/var/lib/halab/bundle" in last
+    )
+
+
 class Here(FakeGuests):
     """A machine whose commands run on this host, below a folder."""
 

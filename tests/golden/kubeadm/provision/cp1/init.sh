@@ -220,6 +220,7 @@ timeouts:
   etcdAPICall: "300s"
   tlsBootstrap: "750s"
   discovery: "750s"
+  upgradeManifests: "750s"
 bootstrapTokens: []
 EOF
 

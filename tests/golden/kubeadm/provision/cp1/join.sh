@@ -179,6 +179,7 @@ timeouts:
   etcdAPICall: "300s"
   tlsBootstrap: "750s"
   discovery: "10m"
+  upgradeManifests: "750s"
 EOF
 )
 config=${config//@token@/$token}

@@ -215,6 +215,7 @@ timeouts:
   etcdAPICall: 480s
   tlsBootstrap: 1200s
   discovery: 1200s
+  upgradeManifests: 1200s
 bootstrapTokens: []
 EOF
 

@@ -172,6 +172,7 @@ timeouts:
   etcdAPICall: 480s
   tlsBootstrap: 1200s
   discovery: 1200s
+  upgradeManifests: 1200s
 EOF
 )
 config=${config//@token@/$token}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+set -euo pipefail
+umask 022
+
+# kubeadm would write the proxies, with their passwords, into the manifests of the control plane.
+unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
+
+# put MODE PATH: write standard input to a file if its content or mode differs. Report it and add it to $changed.
+changed=''
+put() {
+  local new
+  mkdir -p "$(dirname "$2")"
+  new=$(mktemp "$2.XXXXXX")
+  cat >"$new"
+  chmod "$1" "$new"
+  if cmp -s "$new" "$2" && [ "$(stat -c %a "$new")" = "$(stat -c %a "$2")" ]; then
+    rm -f "$new"
+    return
+  fi
+  mv -f "$new" "$2"
+  changed="$changed $2"
+  echo "changed: $2"
+}
+
+did() { echo "changed: $1"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 1
+}
+
+# kubeadm runs for a long time. If halab is interrupted, its ssh ends but kubeadm continues. Remember its process group,
+# so that the next attempt can end it first.
+running=/run/halab/kubeadm.group
+remember_group() {
+  mkdir -p "${running%/*}"
+  ps -o pgid= -p $$ | tr -d ' ' >"$running"
+  trap 'rm -f "$running"' EXIT
+}
+end_remembered_group() {
+  local group
+  group=$(cat "$running" 2>/dev/null) || return 0
+  rm -f "$running"
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  did 'ended a kubeadm that an interrupted halab left running'
+}
+
+# Upgrades w1 to Kubernetes 1.37.2 with kubeadm.
+
+# A kubeadm that an interrupted halab left running is given the time to end: killed, it would roll nothing back.
+running=/run/halab/upgrade.group
+if group=$(cat "$running" 2>/dev/null); then
+  while kill -0 -- "-$group" 2>/dev/null; do sleep 0.5; done
+fi
+remember_group
+
+rm -rf /etc/kubernetes/halab-patches
+mkdir -p /etc/kubernetes/halab-patches
+cat >/etc/kubernetes/halab-patches/kube-apiserver0+strategic.yaml <<'EOF'
+spec:
+  priorityClassName: system-node-critical
+EOF
+cat >/etc/kubernetes/halab-patches/kube-scheduler+json.yaml <<'EOF-'
+# ends EOF
+EOF
+- {op: add, path: /metadata/labels/halab, value: 'yes'}
+EOF-
+
+cat >/run/halab/kubeadm-upgrade.yaml <<'EOF'
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: UpgradeConfiguration
+node:
+  imagePullPolicy: Never
+  ignorePreflightErrors: [SystemVerification, Swap, FileContent--proc-sys-net-bridge-bridge-nf-call-iptables]
+  patches:
+    directory: /etc/kubernetes/halab-patches
+# kubeadm's own limits, stretched by the lab's patience like all others.
+timeouts:
+  controlPlaneComponentHealthCheck: 480s
+  kubeletHealthCheck: 480s
+  kubernetesAPICall: 120s
+  etcdAPICall: 240s
+  tlsBootstrap: 600s
+  discovery: 600s
+  upgradeManifests: 600s
+EOF
+put 0755 /usr/local/bin/kubeadm </var/lib/halab/programs/kubeadm
+
+# Not through the pipe to the log, which ends with halab: kubeadm goes on without it.
+output=$(mktemp /run/halab/upgrade.XXXXXX)
+kubeadm upgrade node --config /run/halab/kubeadm-upgrade.yaml \
+  >"$output" 2>&1 </dev/null &
+tail -n +1 -s 0.2 -f --pid=$! "$output"
+code=0
+wait $! || code=$?
+rm -f "$output"
+if [ "$code" != 0 ]; then
+  exit "$code"
+fi
+rm -f /run/halab/kubeadm-upgrade.yaml
+did 'kubeadm upgrade node'
