@@ -47,7 +47,7 @@ def require_regular(path: Path, limit_bytes: int | None = None) -> None:
 
 def _require(path: Path, status: os.stat_result, limit_bytes: int | None) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise BadUsage(f"a folder, not a file: {path}")
+        raise BadUsage(f"a folder, not a file: {path}", hint="name a file in this folder")
     if not stat.S_ISREG(status.st_mode):
         raise BadUsage(
             f"not a regular file: {path}",

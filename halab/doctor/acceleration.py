@@ -134,8 +134,8 @@ def _how_it_stopped(boot: Boot) -> str:
     if not boot.passed:
         return f"{_DEVICE} opens, but a tiny guest does not start: {boot.complaint}"
     return (
-        f"{_DEVICE} opens, but a tiny guest stops after {boot.passed[-1]} "
-        f"and does not complete {boot.stopped_before}: {boot.complaint}"
+        f"{_DEVICE} opens, but a tiny guest stops: it completes {boot.passed[-1]}, but not {boot.stopped_before} "
+        f"({boot.complaint})"
     )
 
 

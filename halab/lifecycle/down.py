@@ -32,7 +32,9 @@ def down(lab_dir: LabDir, progress: Progress, *, runs: bool = False) -> list[str
     except HostProblem:
         if held or lab_dir.work.path.exists():
             raise
-        progress.say(f"{kind} does not answer, so halab does not know whether it has machines of this lab")
+        progress.say(
+            f"{kind} does not answer: if it has machines of this lab, start it and run the command again"
+        )
         return []
     doing = f"down, process {os.getpid()}"
     with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_scale=True, amid_upgrade=True):

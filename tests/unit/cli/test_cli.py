@@ -214,7 +214,10 @@ def test_the_error_for_a_lab_in_use_names_the_other_command(folder: Path, capsys
 def test_down_succeeds_if_there_is_nothing_to_remove(folder: Path, capsys: Shown) -> None:
     lab_file(folder)
     assert main(["down"]) == 0
-    expected = "docker does not answer, so halab does not know whether it has machines of this lab\nnothing to remove\n"
+    expected = (
+        "docker does not answer: if it has machines of this lab, start it and run the command again\n"
+        "nothing to remove\n"
+    )
     assert capsys.readouterr() == ("", expected)
     assert not (folder / ".halab").exists()
 

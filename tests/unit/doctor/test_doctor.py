@@ -359,8 +359,8 @@ def test_failed_libvirt_checks_never_stop_a_lab_of_containers() -> None:
 def test_a_guest_that_stops_is_reported_with_its_stage_and_complaint() -> None:
     host = FakeHost(booted=Boot(["real mode"], "protected mode", "it did not end within 10 s"))
     assert run_check("kvm", host).seen == (
-        "/dev/kvm opens, but a tiny guest stops after real mode "
-        "and does not complete protected mode: it did not end within 10 s"
+        "/dev/kvm opens, but a tiny guest stops: it completes real mode, but not protected mode "
+        "(it did not end within 10 s)"
     )
 
 
