@@ -99,7 +99,7 @@ class Upgrader:
             raise LabProblem(f"kubeadm refuses the upgrade:\n{error.output}", hint=error.hint) from error
 
     def run(self) -> list[MachineUpgrade]:
-        """Upgrade the machines that have not the new version yet. What was done with each, in order."""
+        """Upgrade the machines that do not have the new version yet. What was done with each, in order."""
         waiting = self._waiting()
         if waiting:
             deadline = Deadline.after(self._clock, self._scripts.limit(_ANSWER_SECONDS))
@@ -118,7 +118,7 @@ class Upgrader:
         return self._lab.release.kubernetes
 
     def _waiting(self) -> list[Machine]:
-        """The machines that have not the whole new version, in the order in which they get it."""
+        """The machines that do not have the whole new version, in the order in which they get it."""
         machines = [*self._lab.control_planes, *self._lab.workers]
         there = on_all(
             [machine.name for machine in machines],
