@@ -17,10 +17,10 @@ from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 def upgrade_command(version: str | None, file: Path, as_json: bool) -> None:
     """Upgrade Kubernetes in the lab that is up. Without a version, continue an interrupted upgrade.
 
-    As in kubeadm's guide, halab upgrades one machine after another: it runs `kubeadm upgrade apply` on the first control
-    plane, `kubeadm upgrade node` on the other machines, and then starts the new kubelet. It waits until the lab is
-    steady before the next machine. In a lab with workers, each machine is drained before its kubelet changes. The lab
-    file does not change.
+    As in kubeadm's guide, halab upgrades one machine after another: it runs `kubeadm upgrade apply` on the first
+    control plane, `kubeadm upgrade node` on the other machines, and then starts the new kubelet. It waits until the
+    lab is steady before the next machine. In a lab with workers, each machine is drained before its kubelet changes.
+    The lab file does not change.
 
     \b
     Example:

@@ -52,7 +52,7 @@ end_remembered_group() {
 
 # Upgrades cp1 to Kubernetes 1.37.2 with kubeadm.
 
-# A kubeadm that an interrupted halab left running is given the time to end: killed, it would roll nothing back.
+# Wait for a kubeadm that an interrupted halab left running. If it were killed, it would roll nothing back.
 running=/run/halab/upgrade.group
 if group=$(cat "$running" 2>/dev/null); then
   while kill -0 -- "-$group" 2>/dev/null; do sleep 0.5; done
@@ -156,8 +156,8 @@ timeouts:
 EOF
 put 0755 /usr/local/bin/kubeadm </var/lib/halab/programs/kubeadm
 
-# The preflight was asked before anything changed; here it would run a Job with the pause image (upgrade-preflight.sh).
-# Not through the pipe to the log, which ends with halab: kubeadm goes on without it.
+# The preflight checks ran before anything changed; here they would run a Job with the pause image (upgrade-preflight.sh).
+# kubeadm does not write to the pipe of the log, which ends with halab: kubeadm must continue without it.
 output=$(mktemp /run/halab/upgrade.XXXXXX)
 kubeadm upgrade apply --yes --skip-phases=preflight --config /run/halab/kubeadm-upgrade.yaml \
   >"$output" 2>&1 </dev/null &

@@ -52,7 +52,7 @@ end_remembered_group() {
 
 # Upgrades w1 to Kubernetes 1.37.2 with kubeadm.
 
-# A kubeadm that an interrupted halab left running is given the time to end: killed, it would roll nothing back.
+# Wait for a kubeadm that an interrupted halab left running. If it were killed, it would roll nothing back.
 running=/run/halab/upgrade.group
 if group=$(cat "$running" 2>/dev/null); then
   while kill -0 -- "-$group" 2>/dev/null; do sleep 0.5; done
@@ -91,7 +91,7 @@ timeouts:
 EOF
 put 0755 /usr/local/bin/kubeadm </var/lib/halab/programs/kubeadm
 
-# Not through the pipe to the log, which ends with halab: kubeadm goes on without it.
+# kubeadm does not write to the pipe of the log, which ends with halab: kubeadm must continue without it.
 output=$(mktemp /run/halab/upgrade.XXXXXX)
 kubeadm upgrade node --config /run/halab/kubeadm-upgrade.yaml \
   >"$output" 2>&1 </dev/null &
