@@ -63,6 +63,14 @@ def test_a_game_day_that_is_prepared_has_its_plan_and_no_time(day: DayRoom, spec
     assert [(each.now, each.longest) for each in seen.conditions] == [(0, 0), (0, 0)]
 
 
+def test_a_game_day_whose_record_has_no_line_yet_is_prepared(day: DayRoom, spectator: Spectator) -> None:
+    day.open()
+    day.prepare()
+    day.run.timeline.unlink()
+    seen = at(spectator, 1)
+    assert (seen.phase, seen.log, seen.seconds) == (Phase.PREPARING, (), 0)
+
+
 def test_breaks_go_from_planned_to_healed(day: DayRoom, spectator: Spectator) -> None:
     seen: list[tuple[BreakState, BreakState]] = []
 
