@@ -29,6 +29,8 @@ class Status:
     choices: Mapping[str, str] = field(default_factory=dict)
     # the breaks of a game day are secrets, too
     game_day_is_on: bool = False
+    # the version of Kubernetes that the lab was built with; empty if it was never upgraded
+    built_with: str = ""
 
     @property
     def steady(self) -> bool:
@@ -40,11 +42,18 @@ class Status:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A note about the API servers that halab asked itself. None for a load balancer that never checks backends."""
+        """What is worth knowing of a lab that may be steady.
+
+        That it was upgraded, and which API servers halab asked itself if the load balancer checks backends in general.
+        """
+        notes: list[str] = []
+        version = self.lab.release.kubernetes
+        if self.built_with not in ("", version):
+            notes.append(f"the lab was upgraded from Kubernetes {self.built_with} to {version}")
         kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
-        if not names or not kind.checks_backends:
-            return ()
-        return (f"{kind.program} does not check {names}: halab asked for /readyz itself",)
+        if names and kind.checks_backends:
+            notes.append(f"{kind.program} does not check {names}: halab asked for /readyz itself")
+        return tuple(notes)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Machine, address, state, and roles (leader of …, backend …, load balancer)."""
@@ -146,4 +155,7 @@ def read_status(lab_dir: LabDir) -> Status:
         choices = node_choice.all_of(guests, lab)
     work = lab_dir.work
     open_faults = [] if work.hides_faults else Journal(work.journal).open_faults()
-    return Status(lab, machines, seen, tuple(open_faults), work.has_drill, choices, work.has_game_day)
+    built_with = held.upgraded.built if held and held.upgraded else ""
+    return Status(
+        lab, machines, seen, tuple(open_faults), work.has_drill, choices, work.has_game_day, built_with
+    )

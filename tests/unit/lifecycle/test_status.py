@@ -66,6 +66,15 @@ def test_the_status_says_which_backends_haproxy_does_not_check() -> None:
     assert replace(asked, lab=lab_of(load_balancer={"kind": "nginx"})).notes == ()
 
 
+def test_the_status_of_an_upgraded_lab_names_both_versions() -> None:
+    lab = lab_of(kubernetes={"version": "1.37.2"})
+    assert replace(status(), lab=lab, built_with="1.36.5").notes == (
+        "the lab was upgraded from Kubernetes 1.36.5 to 1.37.2",
+    )
+    # a snapshot has brought the old version back
+    assert replace(status(), lab=lab, built_with="1.37.2").notes == ()
+
+
 def test_the_status_names_a_configuration_of_the_user_s_own() -> None:
     own = replace(lab_of(), balancer_file=OwnFile(Path("labs/haproxy.cfg.j2"), "global\n"))
     assert replace(status(), lab=own).rows()[0] == (

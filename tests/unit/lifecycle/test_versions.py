@@ -110,7 +110,9 @@ def test_after_an_interrupted_upgrade_other_commands_are_refused(
         pass
     machines = type("Machines", (), {"infos": lambda self: []})()
     monkeypatch.setattr("halab.lifecycle.providers.machines", lambda lab_dir, lab: machines)
-    (line,) = read_status(here).missing
+    found = read_status(here)
+    assert found.built_with == "1.36.5"
+    (line,) = found.missing
     assert "was interrupted at cp2: continue with `halab upgrade`" in line
 
 
