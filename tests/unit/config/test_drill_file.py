@@ -101,7 +101,7 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
          "tasks.back.expect.fact: only haproxy reports its backends"),
         ("tasks.who.answer", [], "tasks.who.answer: needs the right answer"),
         ("tasks.who", {"text": "x", "points": 1, "check": "no.py"}, "tasks.who.check: no such file: no.py"),
-        ("solve", None, "solve: is missing: without it, nobody knows"),
+        ("solve", None, "solve: is missing: without it, nothing shows"),
         ("solve.0.on", "held2", "solve[1].on: no such target: held2; did you mean held?"),
         ("solve.0.on", "cp5", "solve[1].on: not every lab has this machine"),
         ("solve.0.run", "echo {nobody}", "solve[1].run: {nobody} is neither a machine nor an earlier fault"),
