@@ -6,6 +6,7 @@ connection.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,7 +16,8 @@ from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
 from halab.topology.lab import Lab
 
-# Prints a word for each connection of the kubelet: the address of an API server, or the name of HAProxy's server.
+# Prints a word for each connection of the kubelet: the address of an API server, or HAProxy's server and the age of the
+# connection, such as cp1=9s, cp1=1m9s or cp1=2h5m.
 COMMAND = (
     "{ "
     f"ss -Htnp state established '( dport = :{NODE_PORT} or dport = :{API_PORT} )'; "
@@ -23,15 +25,31 @@ COMMAND = (
     "echo 'show sess' | socat -t 1 - unix-connect:/run/haproxy/admin.sock; fi; "
     "} 2>/dev/null | awk '"
     f'/"kubelet"/ {{ if ($4 ~ /:{API_PORT}$/) print $4; else mine["src=" $3] = 1 }} '
-    "$3 in mine { for (i = 4; i <= NF; i++) if ($i ~ /^srv=/) print substr($i, 5) }"
+    '$3 in mine { server = age = ""; for (i = 4; i <= NF; i++) { '
+    "if ($i ~ /^srv=/) server = substr($i, 5); if ($i ~ /^age=/) age = substr($i, 5) } "
+    'print server "=" age }'
     "'"
 )
+_UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 
 def parse(output: str, addresses: Mapping[str, str]) -> set[str]:
-    """The control planes that the words of `COMMAND` name. `addresses` has the addresses of control planes, by name."""
+    """The control planes that `COMMAND` names. `addresses` has the addresses of control planes, by name.
+
+    Of several connections, the newest counts: for 90 s after a join, a kubelet also has the idle one that it used
+    before it had a certificate.
+    """
     names = {f"{address}:{API_PORT}": name for name, address in addresses.items()}
-    return {names.get(word, word) for word in output.split()} & addresses.keys()
+    connections = [
+        (server, _seconds(age)) for server, _, age in (word.partition("=") for word in output.split())
+    ]
+    youngest = min((age for _, age in connections), default=0)
+    return {names.get(server, server) for server, age in connections if age == youngest} & addresses.keys()
+
+
+def _seconds(age: str) -> int:
+    """69 for `1m9s`; 0 for a connection whose age is not known."""
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([dhms])", age))
 
 
 def all_of(guests: Guests, lab: Lab) -> dict[str, str]:

@@ -160,10 +160,10 @@ def test_a_machine_that_does_not_answer_has_unknown_states(error: Exception, why
 @pytest.mark.parametrize(
     ("answer", "value", "why"),
     [
-        ("cp2 cp2", "cp2", ""),
+        ("cp2=9s cp1=1m9s", "cp2", ""),
         ("10.1.0.13:6443", "cp3", ""),
         ("", None, "none"),
-        ("cp1 10.1.0.12:6443", None, "cp1+cp2"),
+        ("cp1=9s cp2=9s", None, "cp1+cp2"),
         (Unreachable("the connection is cut"), None, "the connection is cut"),
         (TimeoutError(), None, "timed out"),
     ],
