@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 
 from halab import files
@@ -16,7 +14,8 @@ from halab.config.scenario import Scenario
 from halab.errors import Corrupted
 from halab.gameday import book, conditions, notice
 from halab.gameday.book import Kind
-from halab.gameday.notice import NotedBreak, Notice
+from halab.gameday.notice import Notice
+from halab.gameday.seen import BreakSeen, BreakState, ConditionSeen, DaySeen, Phase, WritesSeen
 from halab.machines.work import Work
 from halab.report import game_day
 from halab.report.game_day import Row
@@ -29,76 +28,6 @@ from halab.scenario.record.timeline import SampleReader
 
 # How often all outages are computed again: it takes 10 ms for an hour of a probe.
 _OUTAGES_SECONDS = 5.0
-
-
-class Phase(StrEnum):
-    PREPARING = "preparing"
-    ON = "on"
-    ENDING = "ending"
-    OVER = "over"
-
-
-class BreakState(StrEnum):
-    PLANNED = "planned"
-    BEGINNING = "beginning"
-    OPEN = "open"
-    HEALING = "healing"
-    HEALED = "healed"
-    NOT_HEALED = "not healed"
-
-
-@dataclass(frozen=True)
-class BreakSeen:
-    """A break as it is. The times are in seconds after the start; `machines` are those that it has hit."""
-
-    planned: NotedBreak
-    state: BreakState
-    begun: float | None = None
-    healed: float | None = None
-    machines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ConditionSeen:
-    """An outage and its bound, in seconds. `now` is 0 if clients are answered; `longest` is of the whole game day."""
-
-    probe: str
-    bound: float
-    now: float
-    longest: float
-
-
-@dataclass(frozen=True)
-class WritesSeen:
-    """The acknowledged writes as they were read back last, `ago` seconds before."""
-
-    acknowledged: int
-    lost: int
-    ago: float
-
-
-@dataclass(frozen=True)
-class DaySeen:
-    """A game day as it is. `seconds` is the time since its start, 0 before it.
-
-    `verdict` and the report are there when it is over, unless its process was killed. `folder` is that of its run.
-    """
-
-    notice: Notice
-    phase: Phase
-    seconds: float
-    breaks: tuple[BreakSeen, ...] = ()
-    conditions: tuple[ConditionSeen, ...] = ()
-    writes: WritesSeen | None = None
-    stopped: str = ""
-    log: tuple[Row, ...] = ()
-    verdict: str | None = None
-    reasons: tuple[str, ...] = ()
-    has_report: bool = False
-
-    @property
-    def folder(self) -> RunFolder:
-        return RunFolder(Path(self.notice.folder))
 
 
 class Spectator:
@@ -133,30 +62,27 @@ class Spectator:
         self._day = self._seen = None
 
 
-@dataclass
 class _Following:
     """What was read of one game day so far."""
 
-    notice: Notice
-    book: book.Reader
-    _meta: Meta | None = None
-    _scenario: Scenario | None = None
-    _size: int = -1
-    _computed: float = -1.0
-    _is_ended: bool = False
-    _records: Sequence[events.Record] = ()
-    _log: tuple[Row, ...] = ()
-    _longest: dict[str, float] = field(default_factory=dict)
-    _samples: Samples = field(default_factory=Samples)
-    _sample_reader: SampleReader = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._folder = RunFolder(Path(self.notice.folder))
+    def __init__(self, posted: Notice, entries: book.Reader) -> None:
+        self.notice = posted
+        self._book = entries
+        self._folder = RunFolder(Path(posted.folder))
+        self._meta: Meta | None = None
+        self._scenario: Scenario | None = None
+        self._records: Sequence[events.Record] = ()
+        self._samples = Samples()
         self._sample_reader = SampleReader(self._folder.samples)
+        # the size of the timeline when it was read, and when the outages were computed
+        self._size, self._computed = -1, -1.0
+        self._is_ended = False
+        self._log: tuple[Row, ...] = ()
+        self._longest: dict[str, float] = {}
 
     def look(self, now: datetime, *, is_over: bool) -> DaySeen:
         has_changed = self._read()
-        self._is_ended |= any(entry.kind is Kind.END for entry in self.book.new())
+        self._is_ended |= any(entry.kind is Kind.END for entry in self._book.new())
         started = next(
             (each.what for each in self._records if isinstance(each.what, events.RunStarted)), None
         )
@@ -164,10 +90,7 @@ class _Following:
         begun = next(self._times(events.FaultInjected, WHOLE), None)
         if has_changed or is_over or t - self._computed >= _OUTAGES_SECONDS:
             self._compute(begun, t)
-        healed = next(self._times(events.Healed, WHOLE), None)
-        last = self._records[-1].t if self._records else 0.0
-        end = (last if healed is None else healed) if is_over else t if healed is None else healed
-        seconds = 0.0 if begun is None else max(0.0, end - begun)
+        seconds = 0.0 if begun is None else max(0.0, self._end(t, is_over=is_over) - begun)
         stopped = next(
             (each.what.why for each in self._records if isinstance(each.what, game_day_events.Stopped)), ""
         )
@@ -220,6 +143,11 @@ class _Following:
         for record in self._records:
             if isinstance(record.what, kind) and record.what.name == name:
                 yield record.t
+
+    def _end(self, t: float, *, is_over: bool) -> float:
+        """When everything was healed; until then the present, and the last record of a game day that was killed."""
+        latest = self._records[-1].t if is_over and self._records else t
+        return next(self._times(events.Healed, WHOLE), latest)
 
     def _phase(self, begun: float | None, seconds: float, stopped: str) -> Phase:
         if begun is None:

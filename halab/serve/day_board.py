@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from halab.gameday.spectator import BreakSeen, BreakState, DaySeen, Phase
+from halab.gameday.seen import BreakSeen, BreakState, DaySeen, Phase
 from halab.printable import printable
 from halab.scenario.record.folder import RunFolder
 

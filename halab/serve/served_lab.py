@@ -18,7 +18,8 @@ from halab.drill.attempt import Attempt, Phase
 from halab.drill.briefing import FillText
 from halab.drill.play import View
 from halab.errors import HalabError, LabProblem
-from halab.gameday.spectator import DaySeen, Spectator
+from halab.gameday.seen import DaySeen
+from halab.gameday.spectator import Spectator
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.printable import brief

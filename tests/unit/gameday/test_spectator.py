@@ -13,7 +13,8 @@ from support.day_room import BEGIN, HUNG, STOPPED, DayRoom
 from halab.errors import Corrupted
 from halab.gameday import book, notice
 from halab.gameday.book import Kind
-from halab.gameday.spectator import BreakState, DaySeen, Phase, Spectator
+from halab.gameday.seen import BreakState, DaySeen, Phase
+from halab.gameday.spectator import Spectator
 from halab.machines.work import Work
 from halab.scenario.record import events, game_day_events
 
