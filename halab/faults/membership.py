@@ -9,7 +9,7 @@ import re
 import threading
 
 from halab.clock import NotYet, wait_for
-from halab.cluster import departure, etcd, guide
+from halab.cluster import departure, etcd, healthy_control_plane
 from halab.cluster.join import JoinOptions
 from halab.cluster.kube import KUBECTL
 from halab.config.targets import FaultTarget
@@ -44,7 +44,7 @@ def _leave(site: Site, entry: Entry) -> str:
 
 def _leave_now(site: Site, entry: Entry) -> str:
     machine = site.lab.machine(entry.machine)
-    peer = guide.find(site.guests, site.lab, without=machine.name)
+    peer = healthy_control_plane.find(site.guests, site.lab, without=machine.name)
     # the heal joins the machine again, however far the fault came
     site.guests.run(machine.name, departure.UNMARK)
     departure.drain(site.lab, site.guests, peer, machine)

@@ -11,7 +11,7 @@ from functools import partial
 
 from halab import process
 from halab.clock import Clock
-from halab.cluster import departure, etcd, guide
+from halab.cluster import departure, etcd, healthy_control_plane
 from halab.cluster.join import JoinOptions, read_attempt
 from halab.config.applied import When
 from halab.errors import BadFile, HalabError, LabProblem, ScriptFailed
@@ -123,7 +123,7 @@ class Provisioner:
         if machine in self._lab.etcd_machines:
             self._etcd.replace(machine)
         elif machine.is_node and not self._has_joined(machine.name):
-            self._through = guide.find(self._guests, self._lab, without=machine.name)
+            self._through = healthy_control_plane.find(self._guests, self._lab, without=machine.name)
             if options.forget_lost:
                 departure.forget(self._lab, self._guests, self._clock, self._through, machine)
             self._join(machine, options)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from halab.clock import RealClock
-from halab.cluster import departure, guide, taints, voters
+from halab.cluster import departure, healthy_control_plane, taints, voters
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
 from halab.errors import CommandFailed, HalabError, LabProblem
@@ -180,7 +180,7 @@ class _Plans:
     def set_taints(self) -> None:
         """Without workers, pods must run on the control planes; with workers, they must not."""
         if not taints.are_own(self.goal):
-            taints.apply(self.guests, self.goal, guide.find(self.guests, self.goal))
+            taints.apply(self.guests, self.goal, healthy_control_plane.find(self.guests, self.goal))
 
     def shrink(self, leaving: Sequence[Machine]) -> None:
         """Take machines out of the load balancers, out of the cluster, and away."""
@@ -202,7 +202,7 @@ class _Plans:
 
     def _remove(self, machine: Machine) -> str:
         """Remove one machine; how it left."""
-        guests, clock, through = self.guests, RealClock(), guide.find(self.guests, self.goal)
+        guests, clock, through = self.guests, RealClock(), healthy_control_plane.find(self.guests, self.goal)
         is_running = self.machines.state(machine.name) is PowerState.RUNNING
         how = "it did not answer" if is_running else "it did not run"
         if is_running and self._answers(machine):

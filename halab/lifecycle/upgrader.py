@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
-from halab.cluster import departure, guide, kubeadm_config
+from halab.cluster import departure, healthy_control_plane, kubeadm_config
 from halab.cluster.api import Api
 from halab.cluster.kube import KUBECTL
 from halab.cluster.steady import wait_until_steady
@@ -108,7 +108,7 @@ class Upgrader:
 
     def _set_images(self) -> None:
         try:
-            kubeadm_config.set_images(self._guests, self._guide(), self._lab.release)
+            kubeadm_config.set_images(self._guests, self._healthy(), self._lab.release)
         except HalabError as error:
             # after an interruption, the machines may have booted a moment ago
             raise NotYet(error.message.splitlines()[0]) from error
@@ -126,8 +126,8 @@ class Upgrader:
         )
         return [machine for machine in machines if not there[machine.name]]
 
-    def _guide(self) -> str:
-        return guide.find(self._guests, self._lab)
+    def _healthy(self) -> str:
+        return healthy_control_plane.find(self._guests, self._lab)
 
     def _upgrade(self, machine: Machine) -> MachineUpgrade:
         versions.reach(self._work, machine.name)
@@ -162,7 +162,7 @@ class Upgrader:
 
     def _drain(self, machine: Machine) -> None:
         try:
-            departure.drain(self._lab, self._guests, self._guide(), machine)
+            departure.drain(self._lab, self._guests, self._healthy(), machine)
         except CommandFailed as error:
             raise LabProblem(
                 f"the pods on {machine.name} cannot be evicted: {last_line(error.output)}",
@@ -171,7 +171,7 @@ class Upgrader:
 
     def _uncordon(self, machine: Machine) -> None:
         if self._lab.workers:
-            self._guests.run(self._guide(), f"{KUBECTL} uncordon {machine.name}", timeout_seconds=30)
+            self._guests.run(self._healthy(), f"{KUBECTL} uncordon {machine.name}", timeout_seconds=30)
 
     def _wait_for_kubelet(self, machine: Machine) -> None:
         """Wait until the API knows the machine's new kubelet: before, it shows the state that the old one reported."""
@@ -179,7 +179,7 @@ class Upgrader:
 
         def is_new() -> None:
             try:
-                seen = self._guests.run(self._guide(), asks).output.strip()
+                seen = self._guests.run(self._healthy(), asks).output.strip()
             except HalabError as error:
                 raise NotYet(error.message.splitlines()[0]) from error
             if seen != f"v{self._version}":

@@ -1,4 +1,4 @@
-"""The control plane through which others join the cluster, leave it, and are changed."""
+"""A healthy control plane: through it, other machines join the cluster, leave it, and are changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halab.topology.lab import Lab
 
 
 def find(guests: Guests, lab: Lab, without: str = "") -> str:
-    """A control plane that works, other than `without`. Raises LabProblem if there is none.
+    """A healthy control plane, other than `without`. Raises LabProblem if there is none.
 
     Its etcd member has a leader; in a lab with external etcd, it has joined and reaches a ready API server.
     """
