@@ -69,7 +69,9 @@ def write_lab(run: RunFolder) -> Path:
     text = loading.text_of(run.lab)
     written = loading.load(run.lab, LabFile)
     folder = run.path / AGAIN
-    copies = {folder / "lab.yml": lab_variants.variants(text, ())[0].text.encode()}
+    # the lab may have been upgraded, and a minor takes another patch in another version of halab
+    version = lab_variants.fixed("kubernetes.version", run.read_meta().kubernetes)
+    copies = {folder / "lab.yml": lab_variants.variants(text, (version,))[0].text.encode()}
     for path in lab_variants.own_files(text):
         copies |= _copies(run.lab_option(str(path)), path, folder)
     if written.kubeadm.patches:

@@ -55,6 +55,11 @@ def axis(written: str) -> Axis:
     return Axis(path, items)
 
 
+def fixed(path: str, value: str) -> Axis:
+    """A setting with one text as its only value."""
+    return Axis(tuple(path.split(".")), (yaml.ScalarNode(_TEXT, value, style='"'),))
+
+
 def variants(text: str, axes: Sequence[Axis]) -> list[Variant]:
     """Every combination of the values, in the order in which they were written. `text` is a valid lab file.
 

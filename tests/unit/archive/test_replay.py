@@ -85,6 +85,14 @@ def test_the_lab_gets_a_name_of_its_own_and_its_files(run: RunFolder) -> None:
     assert files == ["apps/one.yml", "apps/two.yml", "conf/haproxy.cfg", "lab.yml"]
 
 
+def test_the_lab_gets_the_version_of_the_run_also_if_it_was_upgraded(run: RunFolder) -> None:
+    meta = json.loads(run.meta.read_text())
+    run.meta.write_text(json.dumps({**meta, "kubernetes": "1.36.4"}))
+    run.lab.write_text("kubernetes: {version: '1.35', source: modules}\n")
+    settings = loading.load(replay.write_lab(run), LabFile).kubernetes
+    assert (settings.version, settings.source) == ("1.36.4", "modules")
+
+
 def test_patches_for_kubeadm_come_with_the_lab(run: RunFolder) -> None:
     run.lab.write_text("kubeadm: {patches: my/patches}\n")
     write(run.kubeadm_patches / "etcd.yaml", "{}")
