@@ -157,13 +157,16 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
     return _code(view)
 
 
-@drill_command.command("answer")
+# an answer may be a flag of a component, such as --etcd-servers
+@drill_command.command("answer", context_settings={"ignore_unknown_options": True})
 @file_option
 @click.argument("task")
 @click.argument("text")
 @json_option
 def answer(file: Path, task: str, text: str, as_json: bool) -> int:
     """Answer the question of a task. Exit code: 0 right, 1 wrong.
+
+    The answer may begin with `-`. If it is an option of this command, write `--` before TASK.
 
     \b
     Example:

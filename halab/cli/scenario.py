@@ -79,6 +79,9 @@ def wrapped(paragraphs: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
 def report_command(folder: Path, as_json: bool) -> int:
     """Judge a recorded run or campaign again and rewrite its reports. No lab is needed.
 
+    Exit code: 0 all passed, 1 one failed, 3 one ended in an error or all were skipped. A losing twin that ended as it
+    declares counts as passed in a campaign.
+
     \b
     Example:
       halab report .halab/runs/20261123-101500-stop-apiserver

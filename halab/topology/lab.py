@@ -84,7 +84,12 @@ class Lab:
 
     @property
     def balancer(self) -> Machine:
-        """The first load balancer; the user's own files use this name. Raises IndexError if no machine has one."""
+        """The first load balancer; the user's own files use this name. Raises LookupError if no machine is one."""
+        if not self.balancers:
+            kind = self.load_balancer.kind
+            raise LookupError(
+                f"lab.balancer does not exist: with kind {kind}, no machine is a load balancer"
+            )
         return self.balancers[0]
 
     @property

@@ -257,6 +257,29 @@ def test_a_bare_host_takes_only_yes_or_no_for_kvm() -> None:
     assert "error: HALAB_BARE_HOST_KVM is neither yes nor no: 1" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "open needs a port"),
+        (["0"], "not a port: 0"),
+        (["65536"], "not a port: 65536"),
+        (["8765,fork"], "not a port: 8765,fork"),
+        (["8765"], "the bare host unit-test is not running"),
+    ],
+)
+def test_a_bare_host_opens_only_a_port_and_only_while_it_runs(
+    arguments: list[str], error: str, tmp_path: Path
+) -> None:
+    for name, text in (("id", "#!/bin/sh\necho 0\n"), ("socat", "#!/bin/sh\necho opened\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    env = {**os.environ, "HALAB_BARE_HOST": "unit-test", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [str(LIB.parent / "bare-host"), "open", *arguments]
+    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"error: {error}\n" in done.stderr
+
+
 @pytest.mark.parametrize(("state", "expected"), [("ok", "yes"), ("failed", "no"), ("skipped", "no")])
 def test_libvirt_of_a_bare_host_gets_kvm_only_if_a_guest_boots(
     state: str, expected: str, tmp_path: Path

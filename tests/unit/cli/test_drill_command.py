@@ -159,6 +159,14 @@ def test_a_wrong_answer_exits_with_1_and_says_how_many_tries_are_left(
     assert capsys.readouterr().out == "wrong; 1 try left\n"
 
 
+@pytest.mark.parametrize("words", [["who", "--no-such-flag"], ["--", "who", "--json"], ["who", "-1"]])
+def test_an_answer_may_begin_with_a_dash(room: DrillRoom, words: list[str], capsys: Shown) -> None:
+    room.write(DRILL.replace('answer: "{held.name}"', f'answer: "{words[-1]}"'))
+    started(capsys)
+    assert main(["drill", "answer", *words]) == 0
+    assert capsys.readouterr().out == "right\n"
+
+
 def test_the_answer_that_leaves_nothing_to_do_says_how_to_end_the_drill(
     room: DrillRoom, capsys: Shown
 ) -> None:

@@ -13,8 +13,8 @@ from halab.errors import BadFile
 from halab.topology import setup_scripts
 
 
-def rendered(text: str, name: str = "own.sh", **proxies: str) -> str:
-    lab = lab_of(setup={"cp": {"before": name}}, control_planes=1)
+def rendered(text: str, name: str = "own.sh", balancer: str = "haproxy", **proxies: str) -> str:
+    lab = lab_of(setup={"cp": {"before": name}}, control_planes=1, load_balancer={"kind": balancer})
     scripts = setup_scripts.rendered(lab, {name: OwnFile(Path(name), text)}, proxies)
     return scripts["provision/cp1/setup-before.sh"]
 
@@ -75,6 +75,14 @@ def test_any_line_may_be_in_a_script(tmp_path: Path) -> None:
 def test_a_template_knows_the_lab_and_the_machine() -> None:
     text = '{## a comment ##}echo {{ machine.name }} {{ lab.endpoint }} {{ "a b" | sh }} ${#PATH}'
     assert "\necho cp1 10.213.7.10:6443 'a b' ${#PATH}\n" in rendered(text, "own.sh.j2")
+
+
+@pytest.mark.parametrize("kind", ["kube-vip", "local"])
+def test_a_template_that_needs_a_load_balancer_says_that_there_is_none(kind: str) -> None:
+    with pytest.raises(BadFile) as caught:
+        rendered("true\necho {{ lab.balancer.address }}\n", "own.sh.j2", balancer=kind)
+    what = f"own.sh.j2:2: lab.balancer does not exist: with kind {kind}, no machine is a load balancer"
+    assert str(caught.value.problems[0]) == what
 
 
 @pytest.mark.parametrize(
