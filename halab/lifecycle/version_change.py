@@ -103,10 +103,12 @@ def change_version(
     of_upgrade = files.upgrade_scripts(goal, patches, programs=str(NEW_PROGRAMS), first=first)
     upgrader = Upgrader(goal, lab_dir.work, guests, api, Payload(bundle), progress)
     upgrader.bring()
-    workfiles.write(lab_dir, {**scripts, **of_upgrade})
+    lab_dir.work.write(of_upgrade)
     if unfinished is None:
         upgrader.preflight()
         versions.begin(lab_dir.work, lab_dir.written, lab.release.kubernetes, release.kubernetes)
+    # not before: without an upgrade, a machine that is created again needs the scripts of the old version
+    workfiles.write(lab_dir, {**scripts, **of_upgrade})
     done = upgrader.run()
     workfiles.write(lab_dir, {**scripts, **machine_info.record(lab_dir.work, goal, patches)})
     versions.complete(lab_dir.work, release.kubernetes)

@@ -284,8 +284,11 @@ def test_another_version_has_to_wait_for_the_interrupted_one(make: Any) -> None:
 
 def test_kubeadm_itself_may_refuse_and_nothing_has_changed(make: Any) -> None:
     world = make(fails_at="preflight on cp1")
+    world.lab_dir.work.write({"provision/cp1/node.sh": "for the old version"})
     with pytest.raises(LabProblem, match="kubeadm refuses the upgrade:\nno budget"):
         world.upgrade()
+    # a machine that is created again needs it
+    assert (world.lab_dir.work.path / "provision/cp1/node.sh").read_text() == "for the old version"
     assert world.only("apply", "node", "kubelet") == []
     assert "rm -rf /var/lib/halab/programs" in world.guests.commands("cp3")
     held = allocation.of(world.lab_dir.work.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from support.fakes import brought_up
 from halab.doctor.check import Subject
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info, providers, restored_version, versions
+from halab.lifecycle import machine_info, providers, restored_version, versions, workfiles
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.status import read_status
 from halab.machines.host import allocation
@@ -150,6 +151,27 @@ def test_with_an_old_snapshot_the_old_version_comes_back(
     assert versions.at(held, datetime.now(UTC)) == "1.36.5"
     restored_version.of(here, AFTER).record()
     assert labs.existing(here).release.kubernetes == "1.37.2"
+
+
+def test_an_interrupted_restore_gets_the_old_version_at_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, write = upgraded(tmp_path), workfiles.write
+    monkeypatch.setattr("halab.lifecycle.workfiles.of_version", lambda lab_dir, lab: {})
+    monkeypatch.setattr("halab.lifecycle.own_files.recorded_files", lambda work: [])
+    for after_the_files in (False, True):
+
+        def interrupted(lab_dir: LabDir, content: Mapping[str, str], after: bool = after_the_files) -> None:
+            if after:
+                write(lab_dir, content)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("halab.lifecycle.workfiles.write", interrupted)
+            restored_version.of(here, BEFORE).record()
+        restored_version.of(here, BEFORE).record()
+        assert labs.existing(here).release.kubernetes == "1.36.5" == machine_info.version(here.work)
+        restored_version.of(here, AFTER).record()
 
 
 def test_a_snapshot_of_the_present_version_changes_nothing(tmp_path: Path) -> None:
