@@ -7,7 +7,9 @@ from functools import partial
 from halab.clock import Clock, Deadline, wait_for
 from halab.cluster import member_list
 from halab.cluster.kube import KUBECTL
+from halab.errors import CommandFailed, LabProblem
 from halab.machines.guests import Guests
+from halab.printable import last_line
 from halab.topology.lab import Lab, Machine
 
 # A machine with this file has joined the cluster. It is removed first when a machine leaves: after an interruption, the
@@ -37,12 +39,18 @@ def has_joined(guests: Guests, machine: str) -> bool:
 
 
 def drain(lab: Lab, guests: Guests, through: str, machine: Machine) -> None:
-    """Evict the pods of a node, through the control plane `through`. Raises CommandFailed if one cannot be evicted."""
+    """Evict the pods of a node, through the control plane `through`. Raises LabProblem if one cannot be evicted."""
     limit = _DRAIN_SECONDS * lab.patience
     flags = f"--ignore-daemonsets --delete-emptydir-data --force --timeout={limit:.0f}s"
     node = f"$({KUBECTL} get node {machine.name} --ignore-not-found -o name)"
     command = f'node="{node}" && if [ -n "$node" ]; then {KUBECTL} drain {machine.name} {flags}; fi'
-    guests.run(through, command, timeout_seconds=limit + 10)
+    try:
+        guests.run(through, command, timeout_seconds=limit + 10)
+    except CommandFailed as error:
+        raise LabProblem(
+            f"the pods on {machine.name} cannot be evicted: {last_line(error.output)}",
+            hint="a PodDisruptionBudget may not allow it: `halab kubectl -- get pdb -A`",
+        ) from error
 
 
 def forget(lab: Lab, guests: Guests, clock: Clock, through: str, machine: Machine) -> None:

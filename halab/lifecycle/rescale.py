@@ -14,7 +14,7 @@ from halab.clock import RealClock
 from halab.cluster import departure, healthy_control_plane, taints, voters
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
-from halab.errors import CommandFailed, HalabError, LabProblem
+from halab.errors import HalabError, LabProblem
 from halab.faults import scratch
 from halab.lifecycle import components, machine_info, own_files, providers, rescale_checks, sizes, workfiles
 from halab.lifecycle import lab as labs
@@ -29,7 +29,6 @@ from halab.machines.host import allocation
 from halab.machines.host.allocation import Scaled
 from halab.machines.power import PowerState
 from halab.machines.provider import LabMachines
-from halab.printable import last_line
 from halab.progress import Progress
 from halab.topology.files import VAGRANTFILE, balancer_script
 from halab.topology.lab import Lab, Machine
@@ -209,22 +208,13 @@ class _Plans:
             if machine in self.largest.members:
                 voters.hand_over(guests, self.largest, clock, machine.name, to=self.goal.members)
             guests.run(machine.name, f"{departure.END_KUBEADM}; {departure.UNMARK}")
-            self._drain(machine, through)
+            departure.drain(self.largest, guests, through, machine)
             how = self._reset(machine)
         departure.forget(self.largest, guests, clock, through, machine)
         self._delete_snapshots(machine)
         self.machines.power().remove(machine.name)
         self._remove_files(machine)
         return how
-
-    def _drain(self, machine: Machine, through: str) -> None:
-        try:
-            departure.drain(self.largest, self.guests, through, machine)
-        except CommandFailed as error:
-            raise LabProblem(
-                f"the pods on {machine.name} cannot be evicted: {last_line(error.output)}",
-                hint="a PodDisruptionBudget may not allow it: `halab kubectl -- get pdb -A`",
-            ) from error
 
     def _reset(self, machine: Machine) -> str:
         limit = departure.RESET_SECONDS * self.largest.patience

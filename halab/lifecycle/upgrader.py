@@ -11,13 +11,13 @@ from halab.cluster import departure, healthy_control_plane, kubeadm_config
 from halab.cluster.api import Api
 from halab.cluster.kube import KUBECTL
 from halab.cluster.steady import wait_until_steady
-from halab.errors import CommandFailed, HalabError, LabProblem, ScriptFailed
+from halab.errors import HalabError, LabProblem, ScriptFailed
 from halab.lifecycle import versions
 from halab.lifecycle.payload import FORGET_UPGRADE, Payload
 from halab.lifecycle.scripts import Scripts
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
-from halab.printable import counted, last_line
+from halab.printable import counted
 from halab.progress import Progress, Step
 from halab.topology.lab import Lab, Machine
 
@@ -140,7 +140,7 @@ class Upgrader:
                 self._scripts.run(name, "upgrade-kubeadm.sh", _KUBEADM_SECONDS)
             if self._lab.workers:
                 with self._timed(done, step, "drain"):
-                    self._drain(machine)
+                    departure.drain(self._lab, self._guests, self._healthy(), machine)
             with self._timed(done, step, "kubelet"):
                 self._scripts.run(name, "upgrade-kubelet.sh", _NODE_SECONDS)
                 # the pause image of containerd belongs to the version too
@@ -159,15 +159,6 @@ class Upgrader:
         begun = self._clock.now()
         yield
         done.seconds[part] = self._clock.now() - begun
-
-    def _drain(self, machine: Machine) -> None:
-        try:
-            departure.drain(self._lab, self._guests, self._healthy(), machine)
-        except CommandFailed as error:
-            raise LabProblem(
-                f"the pods on {machine.name} cannot be evicted: {last_line(error.output)}",
-                hint="a PodDisruptionBudget may not allow it: `halab kubectl -- get pdb -A`",
-            ) from error
 
     def _uncordon(self, machine: Machine) -> None:
         if self._lab.workers:
