@@ -76,6 +76,11 @@ class Journal:
                 # removing the file needs no space: the lines of other heals may be missing because the disk was full
                 self._path.unlink(missing_ok=True)
 
+    def require_no_fault(self) -> None:
+        """Raise LabProblem if a fault is open."""
+        if open_faults := self.open_faults():
+            raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
+
     def open_faults(self) -> list[Entry]:
         """The faults that were recorded and not healed, the oldest first."""
         try:

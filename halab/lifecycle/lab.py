@@ -262,6 +262,12 @@ def require_machine(lab: Lab, name: str) -> None:
         raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
 
 
+def require_not_kept(lab_dir: LabDir) -> None:
+    """Raise LabProblem if the lab is down and its machines were kept."""
+    if lab_dir.work.kept.exists():
+        raise LabProblem(f"the lab {lab_dir.name} is down and was kept", hint="start it with `halab up`")
+
+
 def require_no_drill(lab_dir: LabDir) -> None:
     """Raise LabProblem if a drill is running."""
     if lab_dir.work.has_drill:

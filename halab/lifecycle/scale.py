@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halab.cluster.steady import Observation
 from halab.config import lab_size
 from halab.config.lab_size import LabSize
-from halab.errors import BadUsage, HalabError, LabProblem
+from halab.errors import BadUsage, HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import kubeadm_check, providers, rescale, sizes, snapshot
 from halab.lifecycle import lab as labs
@@ -51,11 +51,8 @@ def scale(lab_dir: LabDir, size: LabSize, progress: Progress) -> ScaleResult:
     """Change the size of the lab and wait until it is steady. After an interruption, the next call continues."""
     kubeadm_check.require(lab_dir)
     with labs.locked(lab_dir, f"scale, process {os.getpid()}", amid_scale=True):
-        if lab_dir.work.kept.exists():
-            raise LabProblem("the lab is down and was kept", hint="start it with `halab up`")
-        open_faults = Journal(lab_dir.work.journal).open_faults()
-        if open_faults:
-            raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
+        labs.require_not_kept(lab_dir)
+        Journal(lab_dir.work.journal).require_no_fault()
         try:
             changes = rescale.rescale(lab_dir, size, progress)
         except HalabError as error:

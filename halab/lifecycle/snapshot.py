@@ -110,9 +110,7 @@ def save_locked(lab_dir: LabDir, machines: LabMachines, name: str, progress: Pro
     lab = machines.lab
     site = access.site(lab_dir, lab)
     running = _all_run_or_all_off(site)
-    open_faults = Journal(lab_dir.work.journal).open_faults()
-    if open_faults:
-        raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
+    Journal(lab_dir.work.journal).require_no_fault()
     try:
         with (
             progress.step(f"save the snapshot {name}", limit_seconds=_SAVE_SECONDS * lab.patience),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from halab.cluster.steady import Observation
 from halab.config.kubernetes import Release
-from halab.errors import HalabError, LabProblem
+from halab.errors import HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import access, providers, snapshot, versions
 from halab.lifecycle import lab as labs
@@ -34,11 +34,8 @@ def upgrade(lab_dir: LabDir, release: Release, progress: Progress) -> UpgradeRes
     Raises BadUsage or LabProblem before anything is changed if the lab cannot be upgraded in its state.
     """
     with labs.locked(lab_dir, f"upgrade, process {os.getpid()}", amid_upgrade=True):
-        if lab_dir.work.kept.exists():
-            raise LabProblem("the lab is down and was kept", hint="start it with `halab up`")
-        open_faults = Journal(lab_dir.work.journal).open_faults()
-        if open_faults:
-            raise LabProblem(f"a fault is open: {open_faults[0]}", hint="heal it first: `halab heal`")
+        labs.require_not_kept(lab_dir)
+        Journal(lab_dir.work.journal).require_no_fault()
         goal = labs.allocated(replace(lab_dir, version=release.kubernetes))
         with _explained(lab_dir, progress), access.api(lab_dir, goal) as api:
             change = change_version(lab_dir, release, access.guests(lab_dir), api, progress)

@@ -42,8 +42,7 @@ Watching = Callable[[LabDir, Lab, float], AbstractContextManager[watcher.Refresh
 
 def _require_up(lab_dir: LabDir) -> None:
     """Raise LabProblem if the lab went down since it is watched."""
-    if lab_dir.work.kept.exists():
-        raise LabProblem(f"the lab {lab_dir.name} is down and was kept", hint="start it with `halab up`")
+    labs.require_not_kept(lab_dir)
     if not lab_dir.work.kubeconfig.exists():
         raise LabProblem(f"the lab {lab_dir.name} is not up", hint="run `halab up`")
 

@@ -198,12 +198,7 @@ def opened(
     """Lock the lab for a session, so that no other command changes it. `doing` tells them what the lab is used for."""
     with labs.locked(lab_dir, f"{doing}, process {os.getpid()}"):
         lab = labs.existing(lab_dir)
-        open_faults = Journal(lab_dir.work.journal).open_faults()
-        if open_faults:
-            raise LabProblem(
-                f"a fault is open: {open_faults[0]}",
-                hint="heal it first: `halab heal`",
-            )
+        Journal(lab_dir.work.journal).require_no_fault()
         access.kubeconfig(lab_dir)
         site = access.site(lab_dir, lab)
         with access.api(lab_dir, lab) as api:

@@ -470,7 +470,7 @@ def test_a_lab_with_an_open_fault_is_not_scaled(make: Any, monkeypatch: pytest.M
 def test_a_kept_lab_is_not_scaled(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = make()
     world.lab_dir.work.kept.write_text("x")
-    with pytest.raises(LabProblem, match="the lab is down and was kept"):
+    with pytest.raises(LabProblem, match="the lab ha is down and was kept"):
         scaled(world, monkeypatch)
 
 

@@ -394,7 +394,7 @@ def test_etcd_on_machines_of_its_own_is_left_alone(make: Any) -> None:
 def test_a_kept_lab_must_be_up_first(make: Any) -> None:
     world = make()
     world.lab_dir.work.kept.write_text("x")
-    refused(world, LabProblem, "the lab is down and was kept")
+    refused(world, LabProblem, "the lab ha is down and was kept")
 
 
 def test_an_open_fault_must_be_healed_first(make: Any) -> None:
