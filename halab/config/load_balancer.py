@@ -167,7 +167,7 @@ class LoadBalancer(Model):
         Balancer.HAPROXY,
         description="haproxy or nginx: on a machine of its own; kube-vip: a virtual address of the control planes; "
         "local: HAProxy on every node for the clients on that node, and for others a name with the addresses of all "
-        "control planes; dns: only such a name, which dnsmasq on lb1 serves",
+        "control planes; dns: only a name with these addresses, which dnsmasq on lb1 serves",
     )
     machines: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
