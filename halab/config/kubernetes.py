@@ -24,6 +24,11 @@ class BundleSource(StrEnum):
     MODULES = "modules"  # built here from the Go modules
 
 
+def minor_of(version: str) -> str:
+    """`1.37` of `1.37.2`."""
+    return ".".join(version.split(".")[:2])
+
+
 @dataclass(frozen=True)
 class Release:
     """One Kubernetes version and the versions of its components, without a leading `v`.
@@ -41,7 +46,7 @@ class Release:
 
     @property
     def minor(self) -> str:
-        return ".".join(self.kubernetes.split(".")[:2])
+        return minor_of(self.kubernetes)
 
 
 RELEASES = {
@@ -65,7 +70,7 @@ def resolve(version: str) -> Release:
             f"not a Kubernetes version: {version}",
             hint=f"write a minor ({known}), a patch such as 1.37.2, or latest",
         )
-    minor = ".".join(version.split(".")[:2])
+    minor = minor_of(version)
     if minor not in RELEASES:
         raise BadUsage(f"unknown Kubernetes version: {version}", hint=f"halab knows {known}")
     release = RELEASES[minor]

@@ -209,7 +209,7 @@ def _compares(version: str, condition: str) -> bool:
     match = re.fullmatch(r"(\D+?) ?(1\.\d+)", condition)
     assert match is not None
     comparison, minimum = match.groups()
-    minor = ".".join(version.split(".")[:2])
+    minor = kubernetes.minor_of(version)
     at_least, equal = kubernetes.at_least(minor, minimum), minor == minimum
     return {
         ">=": at_least,

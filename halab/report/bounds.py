@@ -15,11 +15,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from halab.config.expectation import Expectation
+from halab.config.kubernetes import minor_of
 from halab.config.load_balancer import BackendCheck, Balancer
 from halab.config.quantities import Bounds, Promise
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Join
 from halab.config.twin import Verdict
+from halab.printable import counted
 from halab.report.campaign import RECOVERY
 from halab.report.promise_bounds import MeasuredPromise, Standing
 from halab.scenario.record.folder import Meta
@@ -62,7 +64,7 @@ class Place:
 
     @classmethod
     def of(cls, meta: Meta, *, by_minor: bool) -> Place:
-        minor = ".".join(meta.kubernetes.split(".")[:2]) if by_minor else ""
+        minor = minor_of(meta.kubernetes) if by_minor else ""
         return cls(meta.load_balancer, meta.provider_in_words, tuple(_unusual(meta)), minor)
 
     def __str__(self) -> str:
@@ -86,9 +88,16 @@ class ScenarioBounds:
     @property
     def runs_in_words(self) -> str:
         """`12 runs (not counted: 1 ended in an error, 2 skipped)`."""
-        counted = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        runs = counted(self.runs, "run")
         others = ", ".join(f"{count} {why}" for why, count in self.left_out.items())
-        return f"{counted} (not counted: {others})" if others else counted
+        return f"{runs} (not counted: {others})" if others else runs
+
+    @property
+    def place_in_words(self) -> str:
+        """`haproxy on docker, Kubernetes 1.36.5, 1.37.2`: the place, with the versions of its runs."""
+        if self.place.kubernetes:
+            return str(self.place)
+        return f"{self.place}, Kubernetes {', '.join(self.kubernetes)}"
 
 
 @dataclass(frozen=True)
@@ -105,8 +114,8 @@ class MeasuredBounds:
     @property
     def totals(self) -> dict[Standing, int]:
         """The number of promises by standing."""
-        counted = Counter(promise.standing for promise in self.promises)
-        return {standing: counted[standing] for standing in Standing}
+        numbers = Counter(promise.standing for promise in self.promises)
+        return {standing: numbers[standing] for standing in Standing}
 
     @property
     def few(self) -> int:
@@ -137,16 +146,16 @@ def measure(
 
 def _measured(scenario: Scenario, place: Place, runs: Sequence[JudgedRun]) -> ScenarioBounds:
     reasons = [(run, _why_not(run, scenario)) for run in runs]
-    counted = [run for run, why in reasons if not why]
-    versions = {run.meta.kubernetes for run in counted or runs}
+    that_count = [run for run, why in reasons if not why]
+    versions = {run.meta.kubernetes for run in that_count or runs}
     return ScenarioBounds(
         scenario=runs[0].meta.scenario,
         title=scenario.title,
         place=place,
         kubernetes=tuple(sorted(versions, key=_version)),
-        runs=len(counted),
+        runs=len(that_count),
         left_out=dict(sorted(Counter(why for _, why in reasons if why).items())),
-        promises=tuple(_promises(scenario, counted)),
+        promises=tuple(_promises(scenario, that_count)),
     )
 
 
@@ -248,7 +257,7 @@ def _unusual(meta: Meta) -> Iterator[str]:
     """What makes a lab differ from one without settings, in words."""
     planes, members = len(meta.control_planes), len(meta.etcd_machines)
     if planes != _USUAL_CONTROL_PLANES:
-        yield f"{planes} control plane{'s' if planes != 1 else ''}"
+        yield counted(planes, "control plane")
     if members:
         yield f"{members} etcd machines"
     if meta.load_balancer.checks_backends and meta.load_balancer_check == BackendCheck.TCP:

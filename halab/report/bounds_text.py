@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from halab.printable import counted
 from halab.report import wording
 from halab.report.bounds import MeasuredBounds, ScenarioBounds
 from halab.report.promise_bounds import FEWEST_RUNS, LOOSE_FACTOR, TIGHT_SHARE, MeasuredPromise
@@ -89,9 +90,8 @@ def comment(bounds: ScenarioBounds) -> Iterator[str]:
     promises = [promise for promise in bounds.promises if promise.spread]
     if not promises:
         return
-    versions = "" if bounds.place.kubernetes else f", Kubernetes {', '.join(bounds.kubernetes)}"
-    runs = "1 run" if bounds.runs == 1 else f"{bounds.runs} runs: p50, p95, worst"
-    yield from _wrapped(f"Measured behind {bounds.place}{versions}, {runs}")
+    runs, what = counted(bounds.runs, "run"), ": p50, p95, worst" if bounds.runs > 1 else ""
+    yield from _wrapped(f"Measured behind {bounds.place_in_words}, {runs}{what}")
     for promise in promises:
         yield from _wrapped(f"  {_line(promise, bounds.runs)}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
-from halab.printable import one_line, printable
+from halab.printable import counted, one_line, printable
 from halab.report import wording
 from halab.report.bounds import MeasuredBounds
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
@@ -142,9 +142,8 @@ def bounds(measured: MeasuredBounds, only: Collection[str] = ()) -> str:
         promises = [promise for promise in each.promises if not only or promise.is_like(only)]
         if only and not promises:
             continue
-        versions = "" if each.place.kubernetes else f", Kubernetes {', '.join(each.kubernetes)}"
         heading = Text(printable(each.scenario), "bold")
-        console.print(heading.append(_text(f" behind {each.place}{versions}: {each.runs_in_words}")))
+        console.print(heading.append(_text(f" behind {each.place_in_words}: {each.runs_in_words}")))
         table = _table(("", "promised"), ("runs", "p50", "p95", "worst"), ("bounds",))
         for promise in promises:
             cells = (promise.name, promise.promised, *_measured(promise))
@@ -174,7 +173,7 @@ def _standing(promise: MeasuredPromise) -> Text:
 
     words = str(promise.standing)
     if promise.broken:
-        words += f" in {promise.broken} runs" if promise.broken > 1 else " in 1 run"
+        words += f" in {counted(promise.broken, 'run')}"
     if promise.proposal:
         words += f": propose {promise.proposal}"
     elif promise.is_few and promise.values:

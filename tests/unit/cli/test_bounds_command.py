@@ -6,10 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from support.recorded_runs import copy_run
 
 from halab.cli import main
+from halab.cli.bounds import bounds_command
+from halab.report.promise_bounds import FEW, Standing
 
 Shown = pytest.CaptureFixture[str]
 
@@ -94,3 +97,9 @@ def test_a_lab_without_runs_is_an_error(lab: Path, capsys: Shown) -> None:
     shutil.rmtree(lab / ".halab/runs")
     assert main(["bounds"]) == 2
     assert "error: this lab has no recorded runs" in capsys.readouterr().err
+
+
+def test_the_option_knows_all_standings() -> None:
+    (option,) = [parameter for parameter in bounds_command.params if parameter.name == "standings"]
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == [*map(str, Standing), FEW]
