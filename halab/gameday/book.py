@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from halab import files, sudo
-from halab.errors import LabProblem
+from halab.errors import BadUsage, LabProblem
+from halab.gameday import notice
 from halab.machines.work import Work
 from halab.permit import Permit
 from halab.printable import printable
@@ -62,11 +63,13 @@ def reader(work: Work) -> Reader:
 def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entry:
     """Write a note or a request into the book. `by` is the name of the person, by default the user's.
 
-    Raises LabProblem if no game day is running.
+    Raises LabProblem if no game day is running, BadUsage if a break with this name is not planned.
     """
     if not work.has_game_day:
         raise LabProblem("no game day is running in this lab", hint="`halab gameday FILE` begins one")
     entry = Entry(kind, _line(by or sudo.user_name()), _now(), _line(text))
+    if kind is Kind.HEAL and entry.text:
+        _require_planned(work, entry.text)
     with files.writing(_book(work)):
         # one write to a file that is only appended to: people may write at the same time
         descriptor = os.open(_book(work), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -75,6 +78,16 @@ def write(work: Work, kind: Kind, text: str = "", by: str | None = None) -> Entr
         finally:
             os.close(descriptor)
     return entry
+
+
+def _require_planned(work: Work, name: str) -> None:
+    posted = notice.read(work)
+    if posted and name not in {planned.name for planned in posted.breaks}:
+        # the names are not listed: the team must not know them beforehand
+        raise BadUsage(
+            f"no such break of this game day: {name}",
+            hint="`halab gameday heal` without a name heals all open breaks",
+        )
 
 
 class Reader:

@@ -77,11 +77,15 @@ class ScriptedJobs(Jobs):
 
 @dataclass
 class ServeRoom:
-    """`failing` are the machines whose API server does not answer; `lb` for all clients. `problem` ends the view."""
+    """`failing` are the machines whose API server does not answer; `lb` for all clients. `problem` ends the view.
+
+    `nodes` has the readings of nodes that are not ready, by machine; None is no reading.
+    """
 
     folder: Path
     name: str = "ha"
     failing: set[str] = field(default_factory=set)
+    nodes: dict[str, str | None] = field(default_factory=dict)
     problem: HalabError | None = None
     faults: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -165,9 +169,13 @@ class ServeRoom:
                 seconds = 0.004 + 0.02 * ((int(begun) * 7 + len(probe)) % 5 == 0)
                 live.add_samples([Sample(begun, seconds, probe, machine, ok, "200" if ok else "timed out")])
             begun += 1.0
-        for state, machine, value in _STATES:
-            is_down = state == "backend" and machine in self.failing
-            live.add_readings([StateReading(now, 0.001, state, machine, "down" if is_down else value)])
+        for state, machine, usual in _STATES:
+            value: str | None = usual
+            if state == "backend" and machine in self.failing:
+                value = "down"
+            elif state == "node-ready" and machine in self.nodes:
+                value = self.nodes[machine]
+            live.add_readings([StateReading(now, 0.001, state, machine, value)])
         self._t = now
 
 

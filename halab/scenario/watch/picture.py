@@ -14,7 +14,9 @@ from halab.topology.lab import Lab
 
 # Upper limits of the levels, in seconds. Usual answers take 3 to 30 ms; over a second is nearly a failure.
 LEVEL_LIMITS = (0.01, 0.03, 0.1, 0.3, 1.0)
-_NODES = {"true": "ready", "false": "not ready"}
+UNKNOWN = "?"  # halab has no reading
+# A kubelet that is gone sends no heartbeat: Kubernetes says `unknown`.
+_NODES = {"true": "ready", "false": "not ready", "unknown": "not ready (no heartbeat)"}
 
 
 class MarkKind(StrEnum):
@@ -37,7 +39,7 @@ class Mark:
 class MachineNow:
     """A machine: its power, whether its node is ready, what the balancer or DNS says of it, what it leads.
 
-    What is unknown, or does not apply to the machine, is empty; the power that is unknown is `?`.
+    What is unknown, or does not apply to the machine, is empty. A power or node of which nothing is known is `?`.
     """
 
     name: str
@@ -64,7 +66,7 @@ def machines(lab: Lab, live: Live, t: float) -> list[MachineNow]:
     return [
         MachineNow(
             machine.name,
-            live.machine(machine.name) or "?",
+            live.machine(machine.name) or UNKNOWN,
             node(live, t, machine.name) if machine.is_node else "",
             live.state(t, FactName.BACKEND, machine.name) or "",
             live.state(t, FactName.DNS_RECORD, machine.name) or "",
@@ -83,8 +85,8 @@ def lanes(live: Live, t: float, count: int) -> list[LaneNow]:
 
 
 def node(live: Live, t: float, machine: str) -> str:
-    """`ready`, `not ready` or `unknown`."""
-    return _NODES.get(live.state(t, "node-ready", machine) or "", "unknown")
+    """`ready`, `not ready`, `not ready (no heartbeat)` or UNKNOWN."""
+    return _NODES.get(live.state(t, FactName.NODE_READY, machine) or "", UNKNOWN)
 
 
 def marks(cells: Sequence[Cell]) -> list[Mark]:

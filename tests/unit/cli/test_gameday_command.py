@@ -11,7 +11,7 @@ import pytest
 from support.stage import result_of
 
 from halab.cli import main
-from halab.gameday import book
+from halab.gameday import book, library, notice
 from halab.gameday import play as playing
 from halab.gameday.library import GameDayScript
 from halab.lifecycle.lab import LabDir
@@ -139,3 +139,19 @@ def test_people_tell_the_game_day_that_is_on_what_they_do(room: Work, capsys: Sh
         ("end", "trainer", ""),
     ]
     assert "anna: note cp2 hangs" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_break_is_wrong_usage_and_nothing_is_asked_for(
+    room: Work, capsys: Shown, tmp_path: Path
+) -> None:
+    with book.opened(room) as reader:
+        notice.post(room, notice.of(library.find(tmp_path / "day.yml", 7), 7), RunFolder(room.runs / "one"))
+        assert main(["gameday", "heal", "no-such-break"]) == 2
+        said = capsys.readouterr().err
+        assert "no such break of this game day: no-such-break" in said
+        # the names of the breaks are a secret of the trainer
+        assert "hung" not in said
+        assert main(["gameday", "heal", "hung"]) == 0
+        assert main(["gameday", "heal"]) == 0
+        assert main(["gameday", "note", "no-such-break"]) == 0
+        assert [entry.text for entry in reader.new()] == ["hung", "", "no-such-break"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from support.serve_room import ServeRoom
 from halab.drill import play
 from halab.drill.grade import TaskState
 from halab.errors import HalabError
+from halab.serve import pages
 from halab.serve.jobs import Job
 from halab.serve.served_lab import ServedLab
 
@@ -53,6 +55,27 @@ def test_failures_are_in_the_headline(
     failed = [lane for lane in live["lanes"] if not lane["ok"]]
     assert failed
     assert all("x" in lane["marks"] and lane["detail"] == "timed out" for lane in failed)
+
+
+@pytest.mark.parametrize(
+    ("reading", "card", "words"),
+    [
+        ("true", "good", "node ready"),
+        ("false", "bad", "node not ready"),
+        # a kubelet that is gone sends no heartbeat
+        ("unknown", "bad", "node not ready (no heartbeat)"),
+        (None, "unknown", "no reading of the node"),
+    ],
+)
+def test_the_card_of_a_machine_has_the_colour_of_its_node(
+    room: ServeRoom, reading: str | None, card: str, words: str
+) -> None:
+    room.nodes = {"cp2": reading}
+    live = pages.learner_regions(room.watch(nothing).boards.learner)["live"]
+    shown = re.search(r'<li class="(\w+)">\s*<b>cp2</b>(.*?)</li>', live, re.DOTALL)
+    assert shown
+    assert shown[1] == card
+    assert f">{words}</span>" in shown[2]
 
 
 def test_open_faults_are_shown(room: ServeRoom) -> None:

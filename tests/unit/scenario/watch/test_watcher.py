@@ -104,7 +104,7 @@ def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
 
 
 def test_a_screen_without_data_is_drawn() -> None:
-    assert rows(drawn(Live()))["cp1"] == ["cp1", "?", "unknown"]
+    assert rows(drawn(Live()))["cp1"] == ["cp1", "?", "?"]
 
 
 def test_colour_only_repeats_the_text() -> None:
@@ -124,6 +124,13 @@ def test_a_summary_is_one_line_that_names_the_exceptions() -> None:
         "a fault is open: cut-power on cp2"
     )
     assert change_line(VIEW, LiveChange(61.5, "cp2: off → running")) == "10:16:01  cp2: off → running"
+
+
+def test_a_kubelet_without_heartbeat_makes_its_node_not_ready() -> None:
+    live = live_lab()
+    live.add_readings([StateReading(59.5, 0.001, "node-ready", "cp2", "unknown")])
+    assert " ".join(rows(drawn(live))["cp2"]) == "cp2 running not ready (no heartbeat) up"
+    assert "2 nodes ready, cp2 not ready (no heartbeat);" in summary(VIEW, live, 60)
 
 
 def test_a_summary_says_which_api_servers_the_kubelets_use() -> None:
