@@ -46,6 +46,11 @@ class HalabError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def with_hint(self) -> str:
+        """The message and, in parentheses, the hint: for a place that has one line for both."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -74,8 +74,7 @@ def _scenarios(day: GameDay, folder: Path) -> tuple[dict[str, Script], list[Find
         try:
             found[each.scenario] = library.find(str(folder / each.scenario) if is_own else each.scenario)
         except HalabError as error:
-            what = f"{error.message} ({error.hint})" if error.hint else error.message
-            problems.append((("breaks", index, "scenario"), what))
+            problems.append((("breaks", index, "scenario"), error.with_hint))
     return found, problems
 
 

@@ -83,23 +83,24 @@ class _Following:
     def look(self, now: datetime, *, is_over: bool) -> DaySeen:
         has_changed = self._read()
         self._is_ended |= any(entry.kind is Kind.END for entry in self._book.new())
-        started = next(
-            (each.what for each in self._records if isinstance(each.what, events.RunStarted)), None
-        )
-        t = (now - datetime.fromisoformat(started.wall)).total_seconds() if started else 0.0
-        begun = next(self._times(events.FaultInjected, WHOLE), None)
+        started = events.select(self._records, events.RunStarted)
+        t = (now - datetime.fromisoformat(started[0][1].wall)).total_seconds() if started else 0.0
+        spans = self._evidence().history.faults if self._records else ()
+        whole = next((span for span in spans if span.name == WHOLE), None)
+        begun = whole.injected if whole else None
         if has_changed or is_over or t - self._computed >= _OUTAGES_SECONDS:
             self._compute(begun, t)
-        seconds = 0.0 if begun is None else max(0.0, self._end(t, is_over=is_over) - begun)
-        stopped = next(
-            (each.what.why for each in self._records if isinstance(each.what, game_day_events.Stopped)), ""
-        )
+        # when everything was healed; until then the present, and the last record of a game day that was killed
+        latest = self._records[-1].t if is_over and self._records else t
+        end = latest if whole is None or whole.healed is None else whole.healed
+        seconds = 0.0 if begun is None else max(0.0, end - begun)
+        stopped = next((each.why for _, each in events.select(self._records, game_day_events.Stopped)), "")
         verdict, reasons = self._result() if is_over else (None, ())
         return DaySeen(
             notice=self.notice,
             phase=Phase.OVER if is_over else self._phase(begun, seconds, stopped),
             seconds=seconds,
-            breaks=tuple(self._breaks(begun or 0.0)),
+            breaks=tuple(self._breaks(spans, begun or 0.0)),
             conditions=tuple(self._conditions(begun, t, is_over=is_over)),
             writes=self._writes(t),
             stopped=stopped,
@@ -139,24 +140,13 @@ class _Following:
         assert self._scenario
         return Evidence(self._meta, self._scenario, self._records, self._samples)
 
-    def _times(self, kind: type[events.FaultEvent], name: str) -> Iterator[float]:
-        for record in self._records:
-            if isinstance(record.what, kind) and record.what.name == name:
-                yield record.t
-
-    def _end(self, t: float, *, is_over: bool) -> float:
-        """When everything was healed; until then the present, and the last record of a game day that was killed."""
-        latest = self._records[-1].t if is_over and self._records else t
-        return next(self._times(events.Healed, WHOLE), latest)
-
     def _phase(self, begun: float | None, seconds: float, stopped: str) -> Phase:
         if begun is None:
             return Phase.PREPARING
         is_ending = stopped or self._is_ended or seconds >= self.notice.lasts
         return Phase.ENDING if is_ending else Phase.ON
 
-    def _breaks(self, begun: float) -> Iterator[BreakSeen]:
-        spans = self._evidence().history.faults if self._records else ()
+    def _breaks(self, spans: Sequence[FaultSpan], begun: float) -> Iterator[BreakSeen]:
         for planned in self.notice.breaks:
             names = {fault.name for fault in planned.faults}
             own = [span for span in spans if span.name in names]
@@ -181,10 +171,11 @@ class _Following:
             yield ConditionSeen(probe, bound, now, longest)
 
     def _writes(self, t: float) -> WritesSeen | None:
-        for record in reversed(self._records):
-            if isinstance(record.what, game_day_events.WritesRead):
-                return WritesSeen(record.what.acknowledged, len(record.what.missing), max(0.0, t - record.t))
-        return None
+        found = events.select(self._records, game_day_events.WritesRead)
+        if not found:
+            return None
+        read, writes = found[-1]
+        return WritesSeen(writes.acknowledged, len(writes.missing), max(0.0, t - read))
 
     def _result(self) -> tuple[str | None, tuple[str, ...]]:
         """The verdict and its reasons; None if the game day was killed."""

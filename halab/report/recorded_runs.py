@@ -48,7 +48,9 @@ class RecordedRuns:
             else:
                 self._judge(folder, meta)
         except (HalabError, OSError) as error:
-            self.refused.append(Refused(path, _why(error)))
+            self.refused.append(
+                Refused(path, error.with_hint if isinstance(error, HalabError) else str(error))
+            )
 
     def _judge(self, folder: RunFolder, meta: Meta) -> None:
         run = meta.started, meta.lab, meta.scenario, meta.seed
@@ -97,9 +99,3 @@ def _is_run(path: Path, files: Sequence[str]) -> bool:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, HalabError):
-        return "; ".join(filter(None, (error.message, error.hint)))
-    return str(error)

@@ -223,7 +223,7 @@ async def _acted(request: Request, access: PageAccess, lab: ServedLab, acts: Map
     try:
         answer = await run_in_threadpool(act, lab, form)
     except HalabError as error:
-        answer = Answer(f"{error.message}{f' ({error.hint})' if error.hint else ''}", is_good=False)
+        answer = Answer(error.with_hint, is_good=False)
     lab.wake()
     return JSONResponse({"message": answer.message, "is_good": answer.is_good})
 

@@ -39,8 +39,8 @@ def for_learner(seen: DaySeen) -> Board:
                 "bound": each.bound,
                 "now": round(each.now, 1),
                 "longest": round(each.longest, 1),
-                "share": min(100, round(100 * each.now / each.bound)) if each.bound else 100,
-                "longest_share": min(100, round(100 * each.longest / each.bound)) if each.bound else 100,
+                "share": _percent(each.now, each.bound),
+                "longest_share": _percent(each.longest, each.bound),
             }
             for each in seen.conditions
         ],
@@ -68,6 +68,11 @@ def for_trainer(seen: DaySeen) -> Board:
 def report_of(seen: DaySeen | None) -> RunFolder | None:
     """The folder whose report may be opened: that of a game day that is over."""
     return seen.folder if seen and seen.phase is Phase.OVER else None
+
+
+def _percent(outage: float, bound: float) -> int:
+    """The part of its bound that an outage takes, at most 100."""
+    return min(100, round(100 * outage / bound)) if bound else 100
 
 
 def _hidden(seen: DaySeen) -> Board:

@@ -158,7 +158,7 @@ class ServedLab:
             except _Stopped:
                 return
             except HalabError as error:
-                problem = f"{error.message}; {error.hint}" if error.hint else error.message
+                problem = error.with_hint
             except Exception as error:
                 # the page says so, and the next try may work
                 problem = f"internal error: {type(error).__name__}: {error}"
@@ -258,7 +258,7 @@ class ServedLab:
         try:
             day = self._day.look(now)
         except HalabError as error:
-            self._day_problem = brief(f"{error.message}; {error.hint}" if error.hint else error.message)
+            self._day_problem = brief(error.with_hint)
             return None
         if day and not self._drill.stamp:
             self._drill = _Drill()
@@ -294,7 +294,7 @@ class ServedLab:
                 hidden=board.hidden_board(view, fill),
             )
         except HalabError as error:
-            self._drill.problem = brief(f"{error.message}; {error.hint}" if error.hint else error.message)
+            self._drill.problem = brief(error.with_hint)
 
 
 def _about(lab: Lab) -> str:

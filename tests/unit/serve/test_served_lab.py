@@ -187,13 +187,13 @@ def test_a_lab_that_goes_down_and_comes_back_is_said_on_the_page_and_on_the_term
         room.come_up()
 
     room.watch(look, room.go_down, up, nothing, nothing, nothing, nothing, look)
-    assert problems == ["", "the lab ha is not up; run `halab up`", ""]
-    assert room.said == ["ha: the lab ha is not up; run `halab up`", "ha: the live view is on again"]
+    assert problems == ["", "the lab ha is not up (run `halab up`)", ""]
+    assert room.said == ["ha: the lab ha is not up (run `halab up`)", "ha: the live view is on again"]
 
 
 def test_a_lab_that_is_kept_for_later_says_how_to_start_it(room: ServeRoom) -> None:
     room.watch(nothing, room.drill.work.kept.touch, nothing)
-    assert room.said == ["ha: the lab ha is down and was kept; start it with `halab up`"]
+    assert room.said == ["ha: the lab ha is down and was kept (start it with `halab up`)"]
 
 
 def test_a_sampler_that_dies_is_said_and_another_one_is_tried(room: ServeRoom) -> None:
@@ -204,7 +204,7 @@ def test_a_sampler_that_dies_is_said_and_another_one_is_tried(room: ServeRoom) -
         room.problem = None
 
     lab = room.watch(nothing, die, live_again, nothing, nothing, nothing, nothing)
-    assert room.said[0] == "ha: the sampler exited with code 1; see sampler.log"
+    assert room.said[0] == "ha: the sampler exited with code 1 (see sampler.log)"
     assert lab.boards.learner["live"]["status"] == "good"
 
 
