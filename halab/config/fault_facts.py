@@ -15,6 +15,7 @@ EDIT_BALANCER = "edit-balancer"
 SNAPSHOT = "snapshot-etcd"
 FREEZE = "freeze"
 SHIFT_CLOCK = "shift-clock"
+UPGRADE = "upgrade-kubernetes"
 
 
 class DataLoss(StrEnum):

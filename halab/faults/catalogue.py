@@ -30,6 +30,7 @@ from halab.faults import (
     services,
     snapshot,
     units,
+    upgrade,
 )
 from halab.faults.fault import Fault, nothing_to_heal
 from halab.faults.journal import Entry
@@ -76,6 +77,7 @@ FAULTS: dict[str, Fault] = {
         *units.FAULTS,
         *objects.FAULTS,
         *scripts.FAULTS,
+        *upgrade.FAULTS,
         _NOTHING,
     )
 }

@@ -30,6 +30,18 @@ class Rescale(Protocol):
         """
 
 
+class Upgrade(Protocol):
+    def __call__(self, version: str | None) -> str:
+        """Upgrade Kubernetes; without a version, complete an interrupted upgrade. Return what was done; may be nothing.
+
+        `Site.lab` stays as it was. Raises a HalabError if the lab cannot go to this version now.
+        """
+
+
+def _only_version(version: str | None) -> str:
+    raise Unable(f"this lab cannot get another version of Kubernetes: {version}")
+
+
 def _fixed(size: LabSize) -> str:
     raise Unable(f"this lab cannot get another size: {size}")
 
@@ -44,6 +56,7 @@ class Site:
     power: Power
     recreate: Recreate
     rescale: Rescale = _fixed
+    upgrade: Upgrade = _only_version
 
     def deadline(self, seconds: float) -> Deadline:
         """The deadline for a fault's effect, stretched by the lab's patience."""

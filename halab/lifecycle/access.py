@@ -19,12 +19,12 @@ from halab.faults.site import Site
 from halab.files import replace
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import providers
+from halab.lifecycle import providers, version_change, versions
 from halab.lifecycle.lab import LabDir, existing
 from halab.lifecycle.recreate import recreate
 from halab.lifecycle.rescale import rescale
 from halab.machines.guests import SshGuests
-from halab.machines.host import tunnel
+from halab.machines.host import allocation, tunnel
 from halab.machines.host.tunnel import Tunnel
 from halab.progress import Quiet
 from halab.topology.lab import Lab
@@ -82,8 +82,16 @@ def site(lab_dir: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
     def rescaled(size: LabSize) -> str:
         return str(rescale(lab_dir, size, Quiet()))
 
+    def upgraded(version: str | None) -> str:
+        if version is None and versions.target(allocation.of(lab_dir.work.path)) is None:
+            return ""
+        release = version_change.wanted(lab_dir, version)
+        with api(lab_dir, lab) as through:
+            change = version_change.change_version(lab_dir, release, guests(lab_dir), through, Quiet())
+        return str(change)
+
     power = providers.machines(lab_dir, lab).power()
-    return Site(lab, guests(lab_dir), clock or RealClock(), power, recreated, rescaled)
+    return Site(lab, guests(lab_dir), clock or RealClock(), power, recreated, rescaled, upgraded)
 
 
 def kubeconfig(lab_dir: LabDir) -> Path:

@@ -46,6 +46,10 @@ class VersionChange:
     before: str
     machines: tuple[MachineUpgrade, ...]
 
+    def __str__(self) -> str:
+        machines = "; ".join(f"{each.machine}: {each}" for each in self.machines)
+        return f"Kubernetes {self.before} became {self.lab.release.kubernetes}; {machines or 'no machine was left'}"
+
 
 def wanted(lab_dir: LabDir, version: str | None) -> Release:
     """The release of a version such as `1.37`; without one, that of an interrupted upgrade.

@@ -7,13 +7,16 @@ from contextlib import suppress
 
 from halab.clock import Deadline
 from halab.cluster.steady import wait_until_steady
+from halab.config.fault_facts import UPGRADE
 from halab.errors import HalabError, TimedOut
 from halab.faults import audit
 from halab.faults.journal import Journal
-from halab.lifecycle import snapshot
+from halab.lifecycle import lab as labs
+from halab.lifecycle import snapshot, versions
 from halab.lifecycle.down import down
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.up import up
+from halab.machines.host import allocation
 from halab.machines.power import PowerState
 from halab.progress import Progress
 from halab.scenario.record import events, timeline
@@ -33,6 +36,9 @@ def damage(folder: RunFolder) -> str:
     records = timeline.read(folder.timeline)
     touched = bool(events.select(records, events.FaultStarted) or events.select(records, events.LabSet))
     when = SteadyCheckPoint.AFTER if touched else SteadyCheckPoint.BEFORE
+    injected = [fault for _, fault in events.select(records, events.FaultInjected)]
+    if any(fault.fault == UPGRADE for fault in injected):
+        return "the run has upgraded Kubernetes"
     waits = [steady for _, steady in events.select(records, events.Steady) if steady.when is when]
     if waits and not waits[-1].ok:
         return waits[-1].seen
@@ -59,7 +65,14 @@ def look(session: Session) -> str:
 
 def mend(session: Session, *, look: Look = look) -> tuple[list[str], str]:
     """Heal open faults, start machines, and wait: returns what was done, and what is still wrong."""
-    return [*healed(session), *_switched_on(session)], look(session)
+    done = [*healed(session), *_switched_on(session)]
+    if versions.target(allocation.of(session.lab_dir.work.path)):
+        return done, "an upgrade of Kubernetes is not complete"
+    version = labs.version_of(session.lab_dir)
+    if version != session.site.lab.release.kubernetes:
+        # a cluster does not go back, but the state after `up` does
+        return done, f"the lab has Kubernetes {version} now"
+    return done, look(session)
 
 
 def healed(session: Session) -> list[str]:

@@ -255,8 +255,8 @@ def heal(lab_dir: LabDir, progress: Progress, names: Collection[str] = ()) -> li
 
     `names` are names of faults or the beginnings of their ids; without any, all faults are healed.
     """
-    # the heal of a fault that scales the lab continues an interrupted scale
-    with labs.locked(lab_dir, f"heal, process {os.getpid()}", amid_scale=True):
+    # the heal of a fault that scales or upgrades the lab continues what was interrupted
+    with labs.locked(lab_dir, f"heal, process {os.getpid()}", amid_scale=True, amid_upgrade=True):
         journal = Journal(lab_dir.work.journal)
         chosen = _chosen(journal.open_faults(), names)
         if not chosen:

@@ -125,7 +125,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         lab_dir.work.write(machine_info.record(lab_dir.work, labs.allocated(lab_dir)))
         lab_dir.work.kubeconfig.write_text("x")
         world = World(lab_dir, bundle_of(kubernetes.resolve(NEW), tmp_path / "bundle"), **options)
-        api: Any = SimpleNamespace(__enter__=None)
+        machines = SimpleNamespace(power=lambda: None)
         monkeypatch.setattr(access, "guests", lambda here: world.guests)
         monkeypatch.setattr(access, "api", lambda here, lab: _Api())
         monkeypatch.setattr("halab.images.bundle.find", lambda release, source: world.bundle)
@@ -133,7 +133,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(upgrader, "wait_until_steady", _steady(world))
         monkeypatch.setattr(upgrade_checks, "observe", lambda guests, api, lab: Observation(world.missing))
         monkeypatch.setattr(upgrade, "wait_steady", lambda here, lab, progress: Observation())
-        monkeypatch.setattr(providers, "machines", lambda here, lab: api)
+        monkeypatch.setattr(providers, "machines", lambda here, lab: machines)
         monkeypatch.setattr(
             snapshot, "save_after_up", lambda here, of, progress, changed: world.saves.append(changed)
         )
@@ -414,6 +414,35 @@ def test_the_new_kubeadm_checks_the_users_settings(make: Any, monkeypatch: pytes
     monkeypatch.setattr(kubeadm_check, "require", lambda here: asked.append(labs.version_of(here)))
     world.upgrade()
     assert asked == [NEW]
+
+
+def test_a_lab_that_is_not_steady_afterwards_has_its_new_version(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise TimedOut("never steady")
+
+    world = make()
+    monkeypatch.setattr(upgrade, "wait_steady", never)
+    with pytest.raises(TimedOut, match="never steady") as caught:
+        world.upgrade()
+    assert "the lab has its new version" in (caught.value.hint or "")
+    assert labs.existing(world.lab_dir).release.kubernetes == NEW and world.saves == []
+
+
+def test_a_scenario_upgrades_the_lab_and_completes_what_was_interrupted(make: Any) -> None:
+    world = make(fails_at="node on cp2")
+    site = access.site(world.lab_dir, labs.existing(world.lab_dir))
+    # nothing was interrupted
+    assert site.upgrade(None) == "" and world.did == []
+    with pytest.raises(HalabError, match="failed on cp2"):
+        site.upgrade("1.37")
+    world.fails_at = ""
+    assert re.fullmatch(
+        rf"Kubernetes {OLD} became {NEW}; cp2: kubeadm .* s, steady \d+ s; cp3: kubeadm .* s",
+        site.upgrade(None),
+    )
+    assert world.saves == []
 
 
 def test_a_machine_says_how_long_each_part_took() -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from support.fakes import Recorded, lab_of
 
+from halab.config.fault_facts import UPGRADE
 from halab.errors import CommandFailed, HalabError, HostProblem
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle.lab import open_file
@@ -58,6 +59,13 @@ def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
         pytest.param(
             [BEFORE, STARTED, AGAIN, events.Audit(("nft table halab_1 on cp2",))],
             "faults left something behind: nft table halab_1 on cp2", id="left something behind",
+        ),
+        pytest.param(
+            [
+                BEFORE, STARTED, events.FaultInjected("up", UPGRADE, "any-cp", "cp1", "cp1: kubeadm 60 s", ""),
+                AGAIN, CLEAN,
+            ],
+            "the run has upgraded Kubernetes", id="an upgrade",
         ),
         pytest.param(
             [events.LabSet("check tcp", "set")], "the run ended before the lab was steady again", id="a set lab"
@@ -139,6 +147,14 @@ def test_machines_are_started_thawed_or_recreated(tmp_path: Path) -> None:
     broken = Broken(tmp_path, {"cp1": PowerState.OFF, "cp2": PowerState.FROZEN, "cp3": PowerState.GONE})
     assert broken.mend() == (["started cp1", "thawed cp2", "recreated cp3"], "")
     assert broken.site.power.did == ["start cp1", "thaw cp2", "recreate cp3"]
+
+
+def test_an_upgraded_lab_is_left_for_the_rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Broken(tmp_path, {})
+    monkeypatch.setattr("halab.lifecycle.lab.version_of", lambda lab_dir: "1.38.0")
+    assert broken.mend() == ([], "the lab has Kubernetes 1.38.0 now")
+    monkeypatch.setattr("halab.lifecycle.versions.target", lambda held: "1.38.0")
+    assert broken.mend() == ([], "an upgrade of Kubernetes is not complete")
 
 
 def test_a_lab_that_only_needs_time_is_left_alone(tmp_path: Path) -> None:
