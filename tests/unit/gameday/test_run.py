@@ -178,7 +178,9 @@ def test_an_outage_within_its_bound_stops_nothing(world: World) -> None:
 
 def test_a_lost_acknowledged_write_stops_the_game_day(world: World) -> None:
     world.at = {40.0: lambda: world.lost.update({3, 4})}
-    [stopped] = of(game_day_events.Stopped, world.play())
+    seen = world.play()
+    [stopped] = of(game_day_events.Stopped, seen)
+    assert [read.missing for read in of(game_day_events.WritesRead, seen)] == [(), (), (3, 4)]
     assert "2 of" in stopped.why
     assert stopped.why.endswith("acknowledged writes are lost: 3, 4")
     assert 40 < world.seconds < 60
@@ -186,7 +188,9 @@ def test_a_lost_acknowledged_write_stops_the_game_day(world: World) -> None:
 
 def test_writes_that_nobody_can_read_are_not_lost(world: World) -> None:
     world.api.objects[world.path] = Unreachable("no route")
-    assert not of(game_day_events.Stopped, world.play())
+    seen = world.play()
+    assert not of(game_day_events.Stopped, seen)
+    assert not of(game_day_events.WritesRead, seen)
 
 
 def test_a_break_that_cannot_be_made_is_an_error_and_the_others_go_on(world: World) -> None:
