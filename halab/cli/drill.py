@@ -14,9 +14,10 @@ from halab.cli.console import echo
 from halab.cli.drill_benchmark import benchmark
 from halab.cli.drill_prove import prove, reset_named, seed_option
 from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
-from halab.errors import ExitCode
+from halab.errors import ExitCode, HalabError
 
 if TYPE_CHECKING:
+    from halab.drill.course import Course
     from halab.drill.play import View
     from halab.lifecycle.lab import LabDir
 
@@ -43,7 +44,7 @@ def drill_command() -> None:
 def list_drills(file: Path, as_json: bool) -> None:
     """List the drills by course, with your best result in this lab.
 
-    The courses, and the drills in each, are in learning order.
+    The courses, and the drills in each, are in learning order. Drills that need another lab are marked.
 
     \b
     Example:
@@ -54,13 +55,29 @@ def list_drills(file: Path, as_json: bool) -> None:
     from halab.machines.work import Work
 
     courses, outcomes = course.courses(), attempt.history(Work.beside(file))
+    lacking = _lacking(file, courses)
     if as_json:
-        print_json(drill_view.courses_as_data(courses, outcomes))
+        print_json(drill_view.courses_as_data(courses, outcomes, lacking))
         return
-    echo("\n".join(drill_view.course_lines(courses, outcomes)))
-    following = course.next_drill(courses, outcomes)
+    echo("\n".join(drill_view.course_lines(courses, outcomes, lacking)))
+    following = course.next_drill(courses, outcomes, lacking)
     if following:
         echo(f"\nnext: `halab drill start {following}`", err=True)
+
+
+def _lacking(file: Path, courses: Iterable[Course]) -> dict[str, list[str]]:
+    """Why the lab cannot run some drills, by their name. Without a lab, nothing is known."""
+    from halab.drill import requirements
+    from halab.lifecycle import lab as labs
+
+    try:
+        lab = labs.existing(lab_dir_of(file))
+    except HalabError:
+        return {}
+    lacking = {
+        each.name: requirements.lacking(lab, each.drill) for known in courses for each in known.drills
+    }
+    return {name: reasons for name, reasons in lacking.items() if reasons}
 
 
 @drill_command.command("start")

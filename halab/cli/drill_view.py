@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from halab.cli.console import duration
@@ -88,13 +88,19 @@ def solution(view: View, fill: FillText) -> Iterator[str]:
         yield from (f"    {line}" for line in script.splitlines())
 
 
-def course_lines(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """The drills in a table for each course, with the best result of each."""
+def course_lines(
+    courses: Sequence[Course], outcomes: Sequence[Outcome], lacking: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """The drills in a table for each course, with the best result of each. `lacking` is why the lab cannot run some."""
     from halab.drill.attempt import progress_of
+
+    def progress(name: str) -> str:
+        best = progress_of(outcomes, name)
+        return "not in this lab" if best == "-" and name in lacking else best
 
     rows = {
         each.name: (each.name, str(each.drill.difficulty), format_duration(each.drill.estimated_time),
-                    progress_of(outcomes, each.name), each.drill.title)
+                    progress(each.name), each.drill.title)
         for course in courses for each in course.drills
     }  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows.values(), strict=True)]
@@ -107,15 +113,18 @@ def course_lines(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> Iter
             yield f"  {'  '.join(cell.ljust(width) for cell, width in cells)}".rstrip()
 
 
-def courses_as_data(courses: Sequence[Course], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The drills for programs, in learning order."""
+def courses_as_data(
+    courses: Sequence[Course], outcomes: Sequence[Outcome], lacking: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The drills for programs, in learning order. `lacking` is empty for those that the lab can run."""
     from halab.drill.attempt import progress_of
 
     return [
         {"name": each.name, "title": each.drill.title, "course": course.name, "lesson": each.drill.lesson,
          "needs": list(each.drill.needs), "difficulty": str(each.drill.difficulty),
          "estimated_seconds": each.drill.estimated_time, "progress": progress_of(outcomes, each.name),
-         "requires": each.drill.requires.model_dump(mode="json", exclude_defaults=True)}
+         "requires": each.drill.requires.model_dump(mode="json", exclude_defaults=True),
+         "lacking": list(lacking.get(each.name, ()))}
         for course in courses for each in course.drills
     ]  # fmt: skip
 

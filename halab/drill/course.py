@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from halab.config.twin import Verdict
@@ -48,7 +48,9 @@ def passed_in(outcomes: Sequence[Outcome]) -> set[str]:
     return {outcome.drill for outcome in outcomes if outcome.verdict is Verdict.PASS}
 
 
-def next_drill(known: Sequence[Course], outcomes: Sequence[Outcome]) -> str | None:
-    """The first drill that was not passed yet; None if all were."""
-    passed = passed_in(outcomes)
-    return next((each.name for course in known for each in course.drills if each.name not in passed), None)
+def next_drill(
+    known: Sequence[Course], outcomes: Sequence[Outcome], left_out: Collection[str] = ()
+) -> str | None:
+    """The first drill that was not passed yet; None if all were. `left_out` are drills that the lab cannot run."""
+    done = passed_in(outcomes) | set(left_out)
+    return next((each.name for course in known for each in course.drills if each.name not in done), None)

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 from halab.cluster.api import Api
 from halab.config.drill import Act, Drill
-from halab.config.lab_traits import Capability
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Inject, Wait
-from halab.drill import observer
+from halab.drill import observer, requirements
 from halab.drill.grade import TaskState
 from halab.drill.library import DrillScript
 from halab.drill.observer import WatchedExpectations
@@ -111,13 +110,13 @@ def _run(site: Site, machine: str, script: str, limit_seconds: float) -> None:
 
 def require_kind(lab: Lab, drill: Drill) -> None:
     """Raise Unable if the lab lacks something that its file decides. No machine is asked."""
-    _require_nothing_lacks(drill.requires.lacking_in(observer.traits_of(lab, frozenset(Capability))))
+    _require_nothing_lacks(requirements.lacking(lab, drill))
 
 
 def _require(site: Site, drill: Drill) -> None:
     names = [step.fault for step in drill.breaks if isinstance(step, Inject)]
     probed = capabilities.probe(site)
-    setting = observer.traits_of(site.lab, probed.has, probed.lacking)
+    setting = requirements.traits_of(site.lab, probed.has, probed.lacking)
     needed = sorted(need for name in names for need in FAULTS[name].needs)
     _require_nothing_lacks(drill.requires.lacking_in(setting, needed))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from halab import process
 from halab.cluster.api import Api
 from halab.config.drill import CHECK, Drill
 from halab.config.expectation import Expectation
-from halab.config.lab_traits import LabTraits
 from halab.config.scenario import Scenario
 from halab.config.step import Expect
 from halab.drill import library
 from halab.drill.attempt import Attempt
 from halab.drill.grade import Finding, TaskState, of_checks, of_judgement
+from halab.drill.requirements import traits_of
 from halab.errors import HalabError
 from halab.faults.site import Site
 from halab.lifecycle import access
@@ -41,23 +41,6 @@ NAMESPACE = "halab-drill"
 _CHECK_SECONDS = 60.0
 # After the window, answers to the last questions still arrive.
 _EVIDENCE_SECONDS = 3.0
-
-
-def traits_of(
-    lab: Lab, capabilities: Collection[str] = (), lacking: Mapping[str, str] | None = None
-) -> LabTraits:
-    """The traits of a lab. A drill that asks for backends requires a balancer that reports them."""
-    return LabTraits(
-        kubernetes=lab.release.kubernetes,
-        provider=lab.provider,
-        load_balancer=lab.load_balancer.kind,
-        control_planes=len(lab.control_planes),
-        workers=len(lab.nodes) - len(lab.control_planes),
-        balancers=len(lab.balancers),
-        etcd_machines=len(lab.etcd_machines),
-        capabilities=frozenset(capabilities),
-        lacking=dict(lacking or {}),
-    )
 
 
 def observe(

@@ -256,6 +256,17 @@ def test_the_list_is_grouped_by_course_counts_what_was_passed_and_names_the_next
     assert "start find-the-dead-member`" not in shown.err
 
 
+def test_the_list_marks_the_drills_that_need_another_lab(room: DrillRoom, capsys: Shown) -> None:
+    assert main(["drill", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^  two-masters +hard +20m +not in this lab ", shown, re.MULTILINE)
+    assert re.search(r"^  unreachable-api +easy +10m +- ", shown, re.MULTILINE)
+    assert main(["drill", "list", "--json"]) == 0
+    lacking = {each["name"]: each["lacking"] for each in json.loads(capsys.readouterr().out)}
+    assert lacking["two-masters"] == ["the lab has 1 load balancer, and 2 are needed"]
+    assert lacking["unreachable-api"] == []
+
+
 def test_a_start_names_the_drills_that_should_have_come_before(room: DrillRoom, capsys: Shown) -> None:
     room.write((room.folder / "mine.yml").read_text() + "needs: [unreachable-api]\n")
     assert main(["drill", "start", "./mine.yml"]) == 0

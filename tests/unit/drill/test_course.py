@@ -22,6 +22,13 @@ def test_every_drill_is_in_one_course_and_has_a_place_of_its_own() -> None:
         assert len(set(lessons)) == len(lessons), known.name
 
 
+def test_a_drill_with_something_to_repair_has_a_solution_and_a_wrong_attempt() -> None:
+    for name in library.names():
+        drill = library.find(name).drill
+        if len(drill.questions) < len(drill.tasks):
+            assert drill.solve and drill.wrong, name
+
+
 def test_a_drill_needs_only_drills_that_come_before_it() -> None:
     before: set[str] = set()
     for script in (each for known in course.courses() for each in known.drills):
@@ -36,6 +43,7 @@ def test_the_next_drill_is_the_first_that_was_not_passed() -> None:
     outcomes = [ended(order[0], Verdict.FAIL), ended(order[0], Verdict.PASS), ended(order[1], Verdict.FAIL)]
     assert course.next_drill(courses, outcomes) == order[1]
     assert course.next_drill(courses, [ended(name, Verdict.PASS) for name in order]) is None
+    assert course.next_drill(courses, outcomes, {order[1]: ["too few"]}) == order[2]
 
 
 def test_a_course_counts_each_drill_once() -> None:

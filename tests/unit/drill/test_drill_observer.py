@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.drill_room import DRILL, DrillRoom
-from support.fakes import FakeClock, FakeGuests, lab_of
+from support.fakes import FakeClock, FakeGuests
 from support.run_builder import readings, samples
 from support.site_builder import site_of
 
@@ -223,12 +223,3 @@ def test_a_drill_of_questions_asks_nothing(asked: Asked) -> None:
     attempt = Attempt("q", "q.yml", "", 7, asked.room.at)
     assert observer.observe(asked.room.lab_dir, site, None, drill, attempt, asked.room.progress) == {}  # type: ignore[arg-type]
     assert asked.config is None
-
-
-def test_the_traits_of_a_lab_count_its_workers() -> None:
-    traits = observer.traits_of(lab_of(control_planes=3, workers=2))
-    assert (traits.control_planes, traits.workers, traits.balancers) == (3, 2, 1)
-
-
-def test_the_traits_of_a_pair_have_both_load_balancers() -> None:
-    assert observer.traits_of(lab_of(load_balancer={"machines": 2})).balancers == 2
