@@ -65,7 +65,9 @@ for pod in etcd kube-apiserver kube-controller-manager kube-scheduler; do
   [ ! -e "$manifest" ] || continue
   backup=$(find /etc/kubernetes/ -path "*/tmp/kubeadm-backup-manifests-*/$pod.yaml" | sort | tail -n 1)
   if [ -n "$backup" ]; then
-    cp "$backup" "$manifest"
+    # in one step: kubelet may read the file at any moment
+    cp "$backup" "$backup.whole"
+    mv "$backup.whole" "$manifest"
     did "put $manifest back, which an interrupted kubeadm had moved away"
   fi
 done
