@@ -17,8 +17,8 @@ _REPLACE = f"{KUBECTL} replace -f -"
 _SECONDS = 30
 
 
-def set_images(guests: Guests, machine: str, release: Release) -> bool:
-    """Let the next upgrade run etcd and CoreDNS in the versions of a release. Return whether that is a change.
+def set_images(guests: Guests, machine: str, release: Release) -> None:
+    """Let the next upgrade run etcd and CoreDNS in the versions of a release.
 
     `kubeadm upgrade` keeps the tags that `kubeadm init` was given.
     """
@@ -28,11 +28,10 @@ def set_images(guests: Guests, machine: str, release: Release) -> bool:
         document = yaml_source.parse(record["data"][_DOCUMENT], "kubeadm-config").value
         parts = {f"{release.etcd}-0": document["etcd"]["local"], f"v{release.coredns}": document["dns"]}
         if all(part.get("imageTag") == tag for tag, part in parts.items()):
-            return False
+            return
         for tag, part in parts.items():
             part["imageTag"] = tag
     except (ValueError, LookupError, TypeError) as error:
         raise LabProblem(f"kubeadm-config has no valid {_DOCUMENT}: {output[:200]!r}") from error
     record["data"][_DOCUMENT] = yaml_text.dump(document)
     guests.run(machine, _REPLACE, input=json.dumps(record), timeout_seconds=_SECONDS)
-    return True

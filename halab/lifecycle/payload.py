@@ -54,12 +54,7 @@ class Payload:
 
     def send(self, guests: Guests, machine: str, patience: float) -> int:
         """Send programs and images to their folders. Return how many files were sent."""
-        sent = 0
-        for file in self._bundle.binaries():
-            sent += self._send_file(guests, machine, file, PROGRAMS / file.name, "0755", patience)
-        for file in self._bundle.images():
-            sent += self._send_file(guests, machine, file, IMAGES / file.name, "0644", patience)
-        return sent
+        return self._send_files(guests, machine, PROGRAMS, patience)
 
     def import_images(self, guests: Guests, machine: str, patience: float, *, log: Path) -> None:
         """Import the images into the machine's containerd: then the machine has the whole bundle."""
@@ -70,10 +65,7 @@ class Payload:
 
     def bring_for_upgrade(self, guests: Guests, machine: str, patience: float) -> None:
         """Import the images, and put the programs beside those in use. Programs that are there are not sent again."""
-        for file in self._bundle.binaries():
-            self._send_file(guests, machine, file, NEW_PROGRAMS / file.name, "0755", patience)
-        for file in self._bundle.images():
-            self._send_file(guests, machine, file, IMAGES / file.name, "0644", patience)
+        self._send_files(guests, machine, NEW_PROGRAMS, patience)
         limit = _IMPORT_SECONDS * patience
         guests.run(machine, _IMPORT.format(images=IMAGES), timeout_seconds=limit)
 
@@ -84,6 +76,14 @@ class Payload:
     @property
     def _mark(self) -> str:
         return _MARK.format(key=shlex.quote(self._bundle.key), mark=MARK)
+
+    def _send_files(self, guests: Guests, machine: str, programs: PurePosixPath, patience: float) -> int:
+        sent = 0
+        for file in self._bundle.binaries():
+            sent += self._send_file(guests, machine, file, programs / file.name, "0755", patience)
+        for file in self._bundle.images():
+            sent += self._send_file(guests, machine, file, IMAGES / file.name, "0644", patience)
+        return sent
 
     def _send_file(
         self, guests: Guests, machine: str, file: Path, path: PurePosixPath, mode: str, patience: float

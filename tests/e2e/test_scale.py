@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -54,21 +52,6 @@ def pod_routes(lab: UserLab, machine: str) -> int:
     return lab.ok("ssh", machine, "--", "ip route show root 10.244.0.0/16").count(" via ")
 
 
-def kill_at(lab: UserLab, step: str, *words: str) -> None:
-    """Kill halab, and nothing that it started, when a step begins."""
-    child = lab.begin(*words)
-    assert child.stdout is not None
-    said = ""
-    for line in child.stdout:
-        said += line
-        if line.startswith("…") and step in line:
-            break
-    assert child.poll() is None, said
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-
-
 def require_interrupted(lab: UserLab) -> None:
     refused = lab.halab("up")
     assert refused.code == 3 and "was interrupted" in refused.errors and "halab scale" in refused.errors
@@ -78,7 +61,7 @@ def require_interrupted(lab: UserLab) -> None:
 @pytest.mark.nightly
 def test_a_growth_that_was_killed_continues(lab: UserLab) -> None:
     lab.ok("snapshot", "save", "small")
-    kill_at(lab, "kubeadm join on cp2", "scale", "control_planes=2", "workers=1")
+    lab.kill_at("kubeadm join on cp2", "scale", "control_planes=2", "workers=1")
     require_interrupted(lab)
     lab.ok("scale")
     assert lab.status()["steady"]
@@ -111,7 +94,7 @@ def test_a_lab_shrinks_though_the_scale_was_killed_and_the_lead_moves_first(lab:
     if lab.status()["leaders"]["etcd"] == "cp1":
         lab.ok("inject", "move-etcd-leader", "--on", "cp1")
     assert lab.status()["leaders"]["etcd"] == "cp2"
-    kill_at(lab, "remove cp2", "scale", "control_planes=1", "workers=0")
+    lab.kill_at("remove cp2", "scale", "control_planes=1", "workers=0")
     require_interrupted(lab)
     lab.ok("scale")
     assert lab.status()["steady"] and lab.status()["leaders"]["etcd"] == "cp1"
@@ -140,7 +123,7 @@ def test_an_impossible_size_is_refused_and_changes_nothing(lab: UserLab) -> None
 
 @pytest.mark.nightly
 def test_down_removes_what_a_killed_scale_has_made(lab: UserLab) -> None:
-    kill_at(lab, "boot", "scale", "control_planes=3")
+    lab.kill_at("boot", "scale", "control_planes=3")
     lab.ok("down", "--runs")
     assert (
         engine_names("container", SCALE) == "" and engine_names("network", SCALE) == "" and volumes() == ""

@@ -6,9 +6,6 @@ The bundles of both versions must be in the cache, or halab builds them.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -62,21 +59,6 @@ def require_version(lab: UserLab, minor: str) -> None:
     ].startswith(f"v{minor}.")
 
 
-def kill_at(lab: UserLab, step: str, *words: str) -> None:
-    """Kill halab, and nothing that it started, when a step begins."""
-    child: subprocess.Popen[str] = lab.begin(*words)
-    assert child.stdout is not None
-    said = ""
-    for line in child.stdout:
-        said += line
-        if line.startswith("…") and step in line:
-            break
-    assert child.poll() is None, said
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-
-
 def test_what_cannot_be_is_refused_and_changes_nothing(lab: UserLab) -> None:
     for words, code in (((), 2), ((OLD,), 2), (("1.35",), 2), (("1.99",), 2)):
         assert lab.halab("upgrade", *words).code == code
@@ -86,7 +68,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(lab: UserLab) -> None:
 
 def test_an_upgrade_that_was_killed_continues(lab: UserLab) -> None:
     lab.ok("snapshot", "save", "before")
-    kill_at(lab, "upgrade cp1", "upgrade", NEW)
+    lab.kill_at("upgrade cp1", "upgrade", NEW)
     refused = lab.halab("up")
     assert (
         refused.code == 3

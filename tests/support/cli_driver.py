@@ -67,6 +67,20 @@ class UserLab:
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
+    def kill_at(self, step: str, *words: str) -> None:
+        """Run a command, and kill halab, and nothing that it started, when a step begins."""
+        child = self.begin(*words)
+        assert child.stdout is not None
+        said = ""
+        for line in child.stdout:
+            said += line
+            if line.startswith("…") and step in line:
+                break
+        assert child.poll() is None, said
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.halab("status", "--json").output)
         return status
