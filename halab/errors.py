@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     PASSED = 0
     FAILED = 1  # a scenario failed
     USAGE = 2  # the command line or a file is wrong
-    ERROR = 3  # halab could not do it, or nothing was learned
+    ERROR = 3  # halab could not do it, or the verdict is error
     INTERRUPTED = 130
 
 

@@ -115,7 +115,7 @@ class _RunningCampaign:
 
     def play(self) -> None:
         while self.queue and not self.is_stopped:
-            with self._deps.open_session(self._lab_dir, self._progress, self.queue[0].seed) as session:
+            with self._deps.open_session(self._lab_dir, self._progress, self._outcome.seed) as session:
                 failed_repair = self._play_until_rebuild(session)
             # the session has released its lock on the lab, so that `down` and `up` can take it
             if failed_repair:

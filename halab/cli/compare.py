@@ -90,7 +90,13 @@ def compare_command(
         if was_interrupted:
             break
     return _report(
-        folder, labs, started, time.monotonic() - begun, as_json=as_json, was_interrupted=was_interrupted
+        folder,
+        labs,
+        started,
+        time.monotonic() - begun,
+        seed,
+        as_json=as_json,
+        was_interrupted=was_interrupted,
     )
 
 
@@ -130,6 +136,7 @@ def _report(
     labs: list[ComparedLab],
     started: datetime,
     seconds: float,
+    seed: int,
     *,
     as_json: bool,
     was_interrupted: bool,
@@ -137,8 +144,9 @@ def _report(
     from halab.cli.verdicts import exit_code
     from halab.report import comparison, table
     from halab.report.comparison import Comparison
+    from halab.scenario.record.command import repeatable
 
-    command = ("halab", *sys.argv[1:])
+    command = repeatable(("halab", *sys.argv[1:]), seed)
     compared = Comparison(labs, command, started.isoformat(timespec="seconds"), seconds)
     page = comparison.write(folder, compared)
     if as_json:

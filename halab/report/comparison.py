@@ -150,6 +150,7 @@ def html(folder: Path, comparison: Comparison) -> str:
         "comparison.html",
         comparison=comparison,
         command=shlex.join(comparison.command),
+        how_to_repeat=wording.how_to_repeat(comparison.command),
         duration=format_duration,
         links=links,
         in_common=_in_common(metas),

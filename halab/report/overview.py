@@ -69,6 +69,7 @@ def html(folder: Path, campaign: Campaign) -> str:
         meaning=MEANINGS[campaign.verdict],
         colour=lambda tally: most_severe(tally.compared_with_expected),
         command=shlex.join(meta.command) if meta else "",
+        how_to_repeat=wording.how_to_repeat(meta.command) if meta else "",
         link=link,
         clients=lambda tally: _amount(tally.spread(CLIENTS)),
         recovery=lambda tally: _amount(tally.spread(RECOVERY)),

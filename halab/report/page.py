@@ -66,6 +66,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         versions=wording.versions(evidence.meta),
         balancer=_balancer(evidence.meta),
         command=shlex.join(evidence.meta.command),
+        how_to_repeat=wording.how_to_repeat(evidence.meta.command),
         logs=logs,
         has_states=bool(evidence.states.lanes),
         marks=wording.MARKS,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from halab.config.quantities import format_count, format_duration, format_share
 from halab.config.twin import Verdict
+from halab.scenario.record.command import verb
 from halab.scenario.record.folder import Meta
 from halab.scenario.verdict.judgement import Figure, Unit
 from halab.scenario.verdict.result import LaneFigures, PromiseOutcome, PromiseStatus, Result
@@ -11,7 +14,7 @@ from halab.scenario.verdict.result import LaneFigures, PromiseOutcome, PromiseSt
 VERDICTS = {
     Verdict.PASS: "Every promise was kept.",
     Verdict.FAIL: "A promise was broken.",
-    Verdict.ERROR: "Nothing was learned: a promise could not be judged.",
+    Verdict.ERROR: "Neither pass nor fail: a promise could not be judged.",
     Verdict.SKIP: "This lab cannot run the scenario.",
 }
 MARKS = {
@@ -46,6 +49,17 @@ def limit(outcome: PromiseOutcome) -> str:
 
 def measured(outcome: PromiseOutcome) -> str:
     return ", ".join(amount(figure.unit, figure.value) for figure in outcome.figures)
+
+
+def how_to_repeat(command: Sequence[str]) -> str:
+    """What stands before the command that does the same again."""
+    match verb(command):
+        case "compare" | "replay":
+            return "To do the same again, with another folder (--in):"
+        case "bugs":
+            return "To do the same again; halab builds the lab:"
+        case _:
+            return "To do the same again on a lab that is up:"
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -78,6 +78,8 @@ class Stage:
     lacking: dict[str, str] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
+    # the seeds that sessions were opened with
+    opened_with: list[int] = field(default_factory=list)
     progress: Recorded = field(default_factory=Recorded)
     is_held: bool = False
     last: str = ""
@@ -119,6 +121,7 @@ class Stage:
     def _open_session(self, lab_dir: LabDir, progress: Progress, seed: int) -> Iterator[FakeSession]:
         self.raise_if_scripted("open")
         self.did.append("open")
+        self.opened_with.append(seed)
         self.is_held = True
         try:
             yield FakeSession(self, seed)

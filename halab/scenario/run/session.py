@@ -35,7 +35,7 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.guests import on_all
 from halab.progress import Progress
-from halab.scenario.record import events
+from halab.scenario.record import command, events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
 from halab.scenario.run import lab_copies, probe_objects
 from halab.scenario.run.library import Script
@@ -52,7 +52,8 @@ _NAME_CHARACTERS = 50
 class Session:
     """A lab that is locked for scenarios, one after another. `seed` decides among equal targets.
 
-    `reports_backends`: whether the load balancer knows the states of the API servers.
+    `reports_backends`: whether the load balancer knows the states of the API servers. `command` is the command line
+    that does all of the runs again.
     """
 
     lab_dir: LabDir
@@ -62,6 +63,7 @@ class Session:
     progress: Progress
     capabilities: Capabilities
     reports_backends: bool = True
+    command: tuple[str, ...] = ()
 
     @property
     def lab(self) -> Lab:
@@ -177,7 +179,7 @@ class Session:
             seed=self.seed,
             is_twin=twin,
             capabilities=tuple(sorted(self.capabilities.has)),
-            command=("halab", *sys.argv[1:]),
+            command=self.command,
             versions={
                 "kubernetes": release.kubernetes,
                 "etcd": release.etcd,
@@ -195,7 +197,11 @@ class Session:
 def opened(
     lab_dir: LabDir, progress: Progress, *, seed: int | None = None, doing: str = "run"
 ) -> Iterator[Session]:
-    """Lock the lab for a session, so that no other command changes it. `doing` tells them what the lab is used for."""
+    """Lock the lab for a session, so that no other command changes it. `doing` tells them what the lab is used for.
+
+    `seed` is that of the command; one is drawn without it. Each run of a campaign has its own.
+    """
+    seed = secrets.randbelow(10**6) if seed is None else seed
     with labs.locked(lab_dir, f"{doing}, process {os.getpid()}"):
         lab = labs.existing(lab_dir)
         Journal(lab_dir.work.journal).require_no_fault()
@@ -207,10 +213,11 @@ def opened(
                 lab_dir,
                 site,
                 api,
-                secrets.randbelow(10**6) if seed is None else seed,
+                seed,
                 progress,
                 has,
                 balancer.reports_all(site.guests, lab),
+                command.repeatable(("halab", *sys.argv[1:]), seed),
             )
 
 

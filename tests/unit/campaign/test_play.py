@@ -64,6 +64,8 @@ def test_a_lab_that_cannot_be_repaired_is_rebuilt_outside_of_the_session(stage: 
     stage.lacking["a"] = "etcd on cp2 does not answer"
     outcome = stage.play(planned_run("a"), planned_run("b", seed=7))
     assert stage.did == ["open", "play a 42", "heal", "mend", "rebuild", "open", "play b 7", "heal"]
+    # the command in the reports has the seed of the campaign, not that of a run
+    assert stage.opened_with == [SEED, SEED]
     assert [str(repair) for repair in outcome.repairs] == [
         "after a: started cp2, rebuilt the lab (etcd on cp2 does not answer)"
     ]

@@ -149,6 +149,7 @@ def test_the_files_have_the_same_figures(played: Callable[..., Runs], tmp_path: 
     page = comparison.write(tmp_path, compared)
     assert "+21s (+19s to +29s)" in page.read_text()
     assert 'href="a/run-0/report.html"' in page.read_text()
+    assert "To do the same again, with another folder (--in):" in page.read_text()
     written = json.loads((tmp_path / comparison.JSON).read_text())
     assert written["command"] == list(COMMAND)
     (recovery,) = [figure for figure in written["figures"] if figure["figure"] == RECOVERY]

@@ -119,6 +119,25 @@ def test_a_folder_gets_the_verdict_of_its_run(recorded: Callable[[MadeRun], RunF
     assert report.render(recorded(run)) == judge(run.evidence())
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("run a --seed 42", "To do the same again on a lab that is up:"),
+        ("compare --set name=a,b a --seed 42", "To do the same again, with another folder (--in):"),
+        ("replay a.tar.gz --again", "To do the same again, with another folder (--in):"),
+        ("bugs reproduce a --seed 42", "To do the same again; halab builds the lab:"),
+    ],
+)
+def test_the_report_says_how_to_do_the_same_again(
+    recorded: Callable[[MadeRun], RunFolder], command: str, sentence: str
+) -> None:
+    folder = recorded(MadeRun(meta=replace(META, command=("halab", *command.split()))))
+    report.render(folder)
+    shown = folder.page.read_text()
+    assert f"<p>{sentence}</p>" in shown
+    assert f"<pre>halab {command}</pre>" in shown
+
+
 def test_the_result_is_also_written_as_json(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun())
     report.render(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from halab.config.twin import LabSettings
 from halab.faults.capabilities import Capabilities
 from halab.lifecycle import machine_info
 from halab.lifecycle.lab import open_file
-from halab.scenario.record import check_results
+from halab.scenario.record import check_results, command
 from halab.scenario.record.check_results import CheckState
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import checks, library
+from halab.scenario.run import session as sessions
 from halab.scenario.run.library import Script
 from halab.scenario.run.session import Session
 
@@ -248,3 +250,38 @@ def test_what_up_applied_is_stored_with_the_run(session: Session, script: Script
     folder = session.prepare(script).path
     assert (folder / "lab" / "setup" / "cp.sh").read_text() == "true\n"
     assert (folder / "images.json").read_text() == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "recorded"),
+    [
+        (["run", "stop-apiserver"], ["run", "stop-apiserver", "--seed", "42"]),
+        (["run", "stop-apiserver", "--seed", "42"], ["run", "stop-apiserver", "--seed", "42"]),
+        (["--debug", "prove", "--seed=42", "a"], ["--debug", "prove", "--seed=42", "a"]),
+        (["run", "--", "-odd.yml"], ["run", "--seed", "42", "--", "-odd.yml"]),
+        # it takes the seed of the archive
+        (["replay", "run.tar.gz", "--again"], ["replay", "run.tar.gz", "--again"]),
+    ],
+)
+def test_the_recorded_command_has_the_seed_that_was_used(
+    session: Session, script: Script, typed: list[str], recorded: list[str]
+) -> None:
+    words = command.repeatable(["halab", *typed], 42)
+    assert words == ("halab", *recorded)
+    assert replace(session, command=words).prepare(script).read_meta().command == words
+
+
+def test_a_seed_that_was_drawn_is_in_the_command_of_the_session(
+    monkeypatch: pytest.MonkeyPatch, session: Session
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/halab", "run", "stop-apiserver"])
+    for name, result in (
+        ("labs.existing", session.lab), ("access.kubeconfig", None), ("access.site", session.site),
+        ("capabilities.probe", session.capabilities), ("balancer.reports_all", True),
+    ):  # fmt: skip
+        monkeypatch.setattr(f"halab.scenario.run.session.{name}", lambda *_, result=result: result)
+    monkeypatch.setattr("halab.scenario.run.session.access.api", lambda *_: nullcontext(session.api))
+    with sessions.opened(session.lab_dir, Recorded()) as opened:
+        assert opened.command == ("halab", "run", "stop-apiserver", "--seed", str(opened.seed))
+    with sessions.opened(session.lab_dir, Recorded(), seed=7) as opened:
+        assert (opened.seed, opened.command[-1]) == (7, "7")
