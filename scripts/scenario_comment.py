@@ -1,4 +1,4 @@
-"""The figures in the opening comment of a scenario file, one block for each place. Part of scripts/measure."""
+"""The figures in the opening comment of a scenario file, one block for each place. For scripts/measure and the site."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ def with_figures(text: str, blocks: Iterable[Sequence[str]]) -> str:
     The figures are the last part of the comment, before the title. Blocks of other places stay, and blocks with more
     runs. Blocks without a place say that nothing was measured: they go.
     """
-    head, rest = re.split(r"^(?=title:)", text, maxsplit=1, flags=re.MULTILINE)
-    first = _FIRST_BLOCK.search(head)
-    before, figures = (head[: first.start()], head[first.start() :]) if first else (head, "")
-    known = re.split(r"^(?=# (?:Bounds|Measured)\b)", figures, flags=re.MULTILINE)
+    before, known, rest = parted(text)
     by_place = {place: block for block in known if (place := _place(block))}
     for lines in blocks:
         block = "".join(f"{line}\n" for line in lines)
@@ -26,6 +23,26 @@ def with_figures(text: str, blocks: Iterable[Sequence[str]]) -> str:
         if place and _runs(block) >= _runs(by_place.get(place, "")):
             by_place[place] = block
     return before + "".join(by_place[place] for place in sorted(by_place)) + rest
+
+
+def parted(text: str) -> tuple[str, list[str], str]:
+    """The text before the figures, the blocks of figures, and the text from the title on."""
+    head, rest = re.split(r"^(?=title:)", text, maxsplit=1, flags=re.MULTILINE)
+    first = _FIRST_BLOCK.search(head)
+    if first is None:
+        return head, [], rest
+    blocks = re.split(r"^(?=# (?:Bounds|Measured)\b)", head[first.start() :], flags=re.MULTILINE)
+    return head[: first.start()], [block for block in blocks if block], rest
+
+
+def figures(block: str) -> tuple[str, dict[str, str]]:
+    """The heading of a block, and its figures by the name of the promise: `step 2`, `recovery`."""
+    heading, *lines = re.sub(r"\n# (?! {2}\S)\s*", " ", block.removeprefix("# ")).split("\n#   ")
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, rest = re.sub(r"^(step \d+|\w+)[:,] ", r"\1\n", line).partition("\n")
+        found.setdefault(name, []).append(rest.rpartition(": ")[2].strip())
+    return heading.strip(), {name: "; ".join(texts) for name, texts in found.items()}
 
 
 def _place(block: str) -> str:

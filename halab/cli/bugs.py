@@ -93,7 +93,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         print_json({**library.as_data(bug), "lab": bug.lab, "scenario": description.as_data(script)})
         return
-    echo("\n".join([*wrapped(_paragraphs(bug)), "", "Scenario", *description_lines(script)]))
+    echo("\n".join([*wrapped(paragraphs(bug)), "", "Scenario", *description_lines(script)]))
 
 
 @bugs_command.command("reproduce")
@@ -180,7 +180,7 @@ def _in_words(answers: Sequence[bool | None]) -> str:
     return words
 
 
-def _paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
+def paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
     """The bug for people: headings with sentences."""
     from halab.config.bug import issue_of
 

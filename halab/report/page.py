@@ -15,7 +15,7 @@ from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 # The legend of the bars, by their kinds. Kinds with a word on the bar need no legend.
-_LEGEND = {
+LEGEND = {
     "ok": "answers, or is in its normal state",
     "failed": "fails; the label is the length of the outage",
     "fault": "the fault is active",
@@ -55,7 +55,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         twin_verdict=evidence.scenario.twin.verdict if result.is_twin else None,
         tiles=list(_tiles(result, evidence)),
         pictures=pictures,
-        legend=[(kind, text) for kind, text in _LEGEND.items() if kind in pictures.main.kinds],
+        legend=[(kind, text) for kind, text in LEGEND.items() if kind in pictures.main.kinds],
         promises=[*unmet, *others],
         checks=checks,
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-WITH_FIGURES = runpy.run_path(str(Path(__file__).parents[2] / "scripts/scenario_comment.py"))["with_figures"]
+SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts/scenario_comment.py"))
+WITH_FIGURES, PARTED, FIGURES = SCRIPT["with_figures"], SCRIPT["parted"], SCRIPT["figures"]
 
 SOURCES = "# yaml-language-server: $schema=scenario.schema.json\n# Sources: kubernetes#1, title: none.\n"
 REST = "title: A scenario\n# Measured behind nothing, Kubernetes 1.37.2\nsteps: []\n"
@@ -45,3 +46,43 @@ def test_figures_of_more_runs_stay() -> None:
 def test_several_places_are_in_order() -> None:
     blocks = [KVM.splitlines(), NEW.splitlines()]
     assert WITH_FIGURES(REST, blocks) == NEW + KVM + REST
+
+
+def test_a_comment_is_parted_into_what_is_before_its_blocks_and_the_scenario() -> None:
+    assert PARTED(SOURCES + NEW + NGINX + REST) == (SOURCES, [NEW, NGINX], REST)
+    assert PARTED(SOURCES + REST) == (SOURCES, [], REST)
+
+
+@pytest.mark.parametrize(
+    ("block", "heading", "figures"),
+    [
+        (
+            "# Measured behind haproxy, 3 runs: p50 (least to most)\n"
+            "#   step 2: etcd-term changed within 5s: 1.0 s (0.9 s to 1.3 s)\n"
+            "#   step 9: write-via-lb longest outage 6s, failed share 20% during frozen: 1.2 s (1.1 s to 1.6 s), 10%\n"
+            "#       (9% to 10%)\n"
+            "#   recovery: steady within 5m from the heal: 27.7 s (2.2 s to 122.8 s)\n",
+            "Measured behind haproxy, 3 runs: p50 (least to most)",
+            {
+                "step 2": "1.0 s (0.9 s to 1.3 s)",
+                "step 9": "1.2 s (1.1 s to 1.6 s), 10% (9% to 10%)",
+                "recovery": "27.7 s (2.2 s to 122.8 s)",
+            },
+        ),
+        (
+            "# Measured behind haproxy on docker, Kubernetes 1.37.2, 12 runs: p50, p95, worst\n"
+            "#   step 7, write-via-lb longest outage: 0s, 1s, 2s (of 9 runs)\n"
+            "#   step 7, write-via-lb failed share: 0%, 1%, 2%\n"
+            "#   recovery: 1s, 2s, 3s\n",
+            "Measured behind haproxy on docker, Kubernetes 1.37.2, 12 runs: p50, p95, worst",
+            {"step 7": "0s, 1s, 2s (of 9 runs); 0%, 1%, 2%", "recovery": "1s, 2s, 3s"},
+        ),
+        (
+            "# Bounds: not measured yet. Containers\n# skip it.\n",
+            "Bounds: not measured yet. Containers skip it.",
+            {},
+        ),
+    ],
+)
+def test_the_figures_of_a_block_by_their_promise(block: str, heading: str, figures: dict[str, str]) -> None:
+    assert FIGURES(block) == (heading, figures)
