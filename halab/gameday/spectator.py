@@ -113,9 +113,11 @@ class _Following:
     def _read(self) -> bool:
         """Read what is new; True if something has happened since."""
         if self._meta is None:
-            self._meta = self._folder.read_meta()
+            meta = self._folder.read_meta()
             self._scenario = loading.load(self._folder.scenario, Scenario)
-            self._samples = Samples(limit_seconds=time_limit_seconds(self._meta.is_emulated))
+            self._samples = Samples(limit_seconds=time_limit_seconds(meta.is_emulated))
+            # last: a file that cannot be read now is read at the next look
+            self._meta = meta
         self._samples.add(self._sample_reader.new())
         path = self._folder.timeline
         size = path.stat().st_size if path.exists() else 0

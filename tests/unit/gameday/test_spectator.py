@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.day_room import BEGIN, HUNG, STOPPED, DayRoom
 
-from halab.errors import Corrupted
+from halab.errors import Corrupted, HalabError
 from halab.gameday import book, notice
 from halab.gameday.book import Kind
 from halab.gameday.seen import BreakState, DaySeen, Phase
@@ -208,6 +208,16 @@ def test_a_file_that_was_changed_by_hand_is_told(file: str, day: DayRoom, specta
         day.close()
     with pytest.raises(Corrupted, match="cannot read"):
         at(spectator, 6)
+
+
+def test_a_file_that_was_away_is_read_when_it_is_back(day: DayRoom, spectator: Spectator) -> None:
+    day.begin()
+    away = day.run.scenario.rename(day.folder / "away.yml")
+    for _ in range(2):
+        with pytest.raises(HalabError, match=r"scenario\.yml"):
+            at(spectator, 5)
+    away.rename(day.run.scenario)
+    assert at(spectator, 6).phase is Phase.ON
 
 
 def test_the_plan_for_programs_has_no_folder_and_no_aim(day: DayRoom) -> None:
