@@ -22,6 +22,7 @@ from halab.topology.lab import ETCD_PEER_PORT, Lab
 _MAXIMUM_LAG = 100
 # An observation costs the machines some work. Slow machines get more time between two of them.
 _OBSERVE_EVERY_SECONDS = 0.5
+_HOLD_EVERY_SECONDS = 2
 # The components beside etcd on a control plane, by the 15 characters of a process name that the kernel keeps. The API
 # shows a pod as Ready for some time after its process has ended, for example after the component lost its lease.
 _COMPONENTS = {pod[:15]: pod for pod in STATIC_PODS if pod != "etcd"}
@@ -238,9 +239,13 @@ def wait_until_steady(
     lab: Lab,
     deadline: Deadline,
     *,
+    hold_seconds: float = 0,
     show: Callable[[str], None] = lambda text: None,
 ) -> Observation:
-    """Observe the lab until it is steady, and `show` what is missing meanwhile. Raises TimedOut at the deadline."""
+    """Observe the lab until it is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the deadline.
+
+    `show` gets what is missing meanwhile.
+    """
 
     def observe_steady() -> Observation:
         seen = observe(guests, api, lab)
@@ -249,9 +254,14 @@ def wait_until_steady(
             raise NotYet(str(seen))
         return seen
 
-    return wait_for(
-        f"the lab {lab.name} to be steady",
-        observe_steady,
-        deadline,
-        every_seconds=_OBSERVE_EVERY_SECONDS * lab.patience,
-    )
+    def wait() -> Observation:
+        what, every_seconds = f"the lab {lab.name} to be steady", _OBSERVE_EVERY_SECONDS * lab.patience
+        return wait_for(what, observe_steady, deadline, every_seconds=every_seconds)
+
+    seen, clock = wait(), deadline.clock
+    since = clock.now()
+    while clock.now() < since + hold_seconds:
+        clock.sleep(_HOLD_EVERY_SECONDS)
+        if not observe(guests, api, lab).steady:
+            seen, since = wait(), clock.now()
+    return seen

@@ -182,6 +182,6 @@ class Upgrader:
     def _wait_until_steady(self, step: Step) -> None:
         """Wait until the lab is steady and has stayed so for a while."""
         deadline = Deadline.after(self._clock, self._scripts.limit(_STEADY_SECONDS))
-        wait_until_steady(self._guests, self._api, self._lab, deadline, show=step.note)
-        self._clock.sleep(_HOLD_SECONDS)
-        wait_until_steady(self._guests, self._api, self._lab, deadline, show=step.note)
+        wait_until_steady(
+            self._guests, self._api, self._lab, deadline, hold_seconds=_HOLD_SECONDS, show=step.note
+        )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import leases
 from halab.cluster.api import Api
-from halab.cluster.steady import Observation, observe, wait_until_steady
+from halab.cluster.steady import Observation, wait_until_steady
 from halab.errors import TimedOut, Unreachable
 from halab.lifecycle import access
 from halab.lifecycle.lab import LabDir
@@ -17,7 +17,6 @@ from halab.topology.lab import Lab
 
 # For a host that does nothing else; a lab's patience stretches it.
 _STEADY_SECONDS = 240
-_OBSERVE_EVERY_SECONDS = 2
 
 
 def wait_steady(
@@ -32,17 +31,10 @@ def wait_steady(
         access.api(lab_dir, lab) as api,
         progress.step("wait until the lab is steady", limit_seconds=limit) as step,
     ):
-        guests, clock = access.guests(lab_dir), RealClock()
-        deadline = Deadline.after(clock, limit)
+        guests, deadline = access.guests(lab_dir), Deadline.after(RealClock(), limit)
         if all_booted:
             _delete_leases(api, deadline)
-        seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
-        since = clock.now()
-        while clock.now() < since + hold_seconds:
-            clock.sleep(_OBSERVE_EVERY_SECONDS)
-            if not observe(guests, api, lab).steady:
-                seen = wait_until_steady(guests, api, lab, deadline, show=step.note)
-                since = clock.now()
+        seen = wait_until_steady(guests, api, lab, deadline, hold_seconds=hold_seconds, show=step.note)
         step.done(str(seen))
     return seen
 

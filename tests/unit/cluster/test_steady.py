@@ -197,6 +197,18 @@ def test_the_wait_ends_when_the_lab_is_steady(guests: FakeGuests, api: Any) -> N
     assert notes[0].startswith("lb1 has no backend cp1; ")
 
 
+def test_a_lab_must_stay_steady_for_the_whole_hold(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = Observation(), Observation(("node cp1 is not Ready",))
+    # the hold of 5 s begins again after an observation that was not steady
+    observations = iter([good, good, bad, bad, good, good, good, good])
+    monkeypatch.setattr("halab.cluster.steady.observe", lambda guests, api, lab: next(observations))
+    clock, notes = FakeClock(), list[str]()
+    deadline = Deadline.after(clock, 60)
+    seen = wait_until_steady(FakeGuests(), api, lab_of(), deadline, hold_seconds=5, show=notes.append)
+    assert seen.steady and list(observations) == []
+    assert notes == ["node cp1 is not Ready"]
+
+
 def test_a_timeout_reports_what_the_lab_lacked_last(guests: FakeGuests, api: Any) -> None:
     guests.answers["lb1: .*show stat"] = captured("show-stat.csv").replace(",UP,", ",DOWN,", 1)
     with pytest.raises(
