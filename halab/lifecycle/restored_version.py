@@ -23,9 +23,9 @@ class RestoredVersion:
     def record(self) -> None:
         """Record that the lab has the version of the snapshot."""
         if self.version is not None:
-            # the files last: after an interruption, `of` sees in them that this is not complete
-            versions.complete(self.lab_dir.work, self.version)
+            versions.begin_restore(self.lab_dir.work, self.version)
             workfiles.write(self.lab_dir, self.files)
+            versions.complete(self.lab_dir.work, self.version)
 
 
 def of(lab_dir: LabDir, saved: datetime | None) -> RestoredVersion:

@@ -18,7 +18,7 @@ from halab.machines.work import Work
 def present(written: LabFile, held: Allocation | None) -> str:
     """The version of Kubernetes with which the lab's scripts are rendered.
 
-    While an upgrade is incomplete, the record of the machines says it: the upgrade changes both one after the other.
+    While an upgrade or a restore is incomplete, the record of the machines says it: both change one after the other.
     """
     upgraded = held.upgraded if held else None
     if held is None or upgraded is None:
@@ -49,6 +49,13 @@ def begin(work: Work, written: LabFile, before: str, wanted: str) -> None:
     upgraded = (held and held.upgraded) or Upgraded(built=before, written=written.kubernetes.version)
     changes = replace(upgraded, written=written.kubernetes.version, target=wanted)
     allocation.upgrade(work.path, changes)
+
+
+def begin_restore(work: Work, version: str) -> None:
+    """Record that the lab gets a version back with a snapshot. Until `complete`, the record of the machines counts."""
+    held = allocation.of(work.path)
+    assert held and held.upgraded
+    allocation.upgrade(work.path, replace(held.upgraded, target=version))
 
 
 def reach(work: Work, machine: str) -> None:
