@@ -79,8 +79,10 @@ def navigation(index: str, pages: Sequence[str]) -> list[Any]:
                 continue
             seen.add(page)
             below = [{Path(path).stem: path} for path in pages if Path(path).parent.name == LISTS.get(page)]
-            title = " ".join(title.replace("`", "").split())
-            entries.append({title[0].upper() + title[1:]: [{"All": page}, *below] if below else page})
+            title = " ".join(title.split())
+            # the name of a command has no capital letter; code is not a letter
+            title = (title[0].upper() + title[1:]).replace("`", "")
+            entries.append({title: [{"All": page}, *below] if below else page})
         sections.append({section.splitlines()[0].partition(":")[0]: entries})
     return sections
 
