@@ -32,8 +32,9 @@ class Rescale(Protocol):
 
 class Upgrade(Protocol):
     def __call__(self, version: str | None) -> str:
-        """Upgrade Kubernetes; without a version, complete an interrupted upgrade. Return what was done; may be nothing.
+        """Upgrade Kubernetes; without a version, complete an interrupted upgrade. Return what was done.
 
+        If the lab has the version already, nothing is done.
         `Site.lab` stays as it was. Raises a HalabError if the lab cannot go to this version now.
         """
 

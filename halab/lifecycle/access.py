@@ -11,6 +11,7 @@ from halab.clock import Clock, RealClock
 from halab.cluster import names
 from halab.cluster.api import Api, Credentials, connect
 from halab.cluster.join import JoinOptions
+from halab.config import kubernetes
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
 from halab.config.remote import Remote
@@ -83,8 +84,11 @@ def site(lab_dir: LabDir, lab: Lab, clock: Clock | None = None) -> Site:
         return str(rescale(lab_dir, size, Quiet()))
 
     def upgraded(version: str | None) -> str:
-        if version is None and versions.target(allocation.of(lab_dir.work.path)) is None:
-            return ""
+        present = labs.version_of(lab_dir)
+        is_interrupted = versions.target(allocation.of(lab_dir.work.path)) is not None
+        # of several machines with the fault, the first one has upgraded the lab
+        if not is_interrupted and (version is None or kubernetes.resolve(version).kubernetes == present):
+            return f"the lab has Kubernetes {present}"
         release = version_change.wanted(lab_dir, version)
         with api(lab_dir, lab) as through:
             change = version_change.change_version(lab_dir, release, guests(lab_dir), through, Quiet())
