@@ -62,8 +62,16 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        what = f"{self.field}: {self.what}" if self.field else self.what
-        return brief_line(f"{self.file}:{self.line}: {what}")
+        return brief_line(f"{self.file}:{self.line}: {self._of_field}")
+
+    @property
+    def without_place(self) -> str:
+        """For a file that the user cannot open."""
+        return brief_line(self._of_field)
+
+    @property
+    def _of_field(self) -> str:
+        return f"{self.field}: {self.what}" if self.field else self.what
 
 
 class BadFile(HalabError):

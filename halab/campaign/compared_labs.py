@@ -64,8 +64,10 @@ def _fill(folder: Path, original: Path, variant: Variant) -> None:
     try:
         open_file(lab_file)
     except BadFile as error:
+        # without the place: the folder is removed again
+        wrong = "\n".join(problem.without_place for problem in error.problems)
         raise BadUsage(
-            f"with {variant.settings}, the lab file is wrong:\n{error.message}", hint=error.hint
+            f"with {variant.settings}, the lab file is wrong:\n{wrong}", hint=error.hint
         ) from error
     except HalabError as error:
         error.message = f"with {variant.settings}: {error.message}"

@@ -107,11 +107,11 @@ def cli(debug: bool) -> None:
 
     \b
     First steps:
-      halab init       Write a lab.yml
-      halab doctor     Check whether this host can run the lab
-      halab up         Build three control planes behind a load balancer
-      halab run --all  Break them and report what a client saw
-      halab down       Remove the lab; recorded runs stay
+      halab init             Write a lab.yml
+      halab doctor           Check whether this host can run the lab
+      halab up               Build three control planes behind a load balancer
+      halab run --tag first  Break them and report what a client saw
+      halab down             Remove the lab; recorded runs stay
     """
 
 

@@ -151,8 +151,9 @@ def hint(file: Path, as_json: bool) -> None:
 def check(file: Path, is_final: bool, as_json: bool) -> int:
     """Check the tasks and show the state of each.
 
-    If every task is done or closed, the drill ends, and halab restores the lab. Exit code: 0 the drill is passed, 1 it
-    failed or a task is not done yet, 3 the tasks that are left could not be checked, or the drill could not be graded.
+    If every task is done or has no tries left, the drill ends, and halab restores the lab. Exit code: 0 the drill is
+    passed, 1 it failed or a task is not done yet, 3 the tasks that are left could not be checked, or the drill could
+    not be graded.
 
     \b
     Example:
@@ -197,7 +198,7 @@ def answer(file: Path, task: str, text: str, as_json: bool) -> int:
     lines = ["right" if is_right else f"wrong; {left}"]
     _show(lab_dir, view, lines, as_json=as_json)
     if view.grade.is_complete and not as_json:
-        echo("all tasks are done or closed: `halab drill check` ends the drill", err=True)
+        echo("all tasks are done or have no tries left: `halab drill check` ends the drill", err=True)
     return ExitCode.PASSED if is_right else ExitCode.FAILED
 
 

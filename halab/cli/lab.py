@@ -31,7 +31,9 @@ def _warn(lab_dir: LabDir) -> None:
 @file_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init_command(file: Path, force: bool) -> None:
-    """Write a lab file that explains every setting.
+    """Write a lab file with comments on the most important settings.
+
+    It also writes the JSON Schema of lab files next to it, with which an editor completes and checks the settings.
 
     \b
     Example:
@@ -54,7 +56,7 @@ def init_command(file: Path, force: bool) -> None:
     with writing(file):
         file.with_name(schema.LAB_SCHEMA).write_text(schema.lab_schema())
         file.write_text(files.default_lab_file())
-    echo(f"wrote {file}; build the lab with `halab up`", err=True)
+    echo(f"wrote {file}, and {schema.LAB_SCHEMA} for editors; build the lab with `halab up`", err=True)
 
 
 @click.command("schema")

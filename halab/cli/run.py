@@ -83,7 +83,12 @@ def _choosing(command: Callable[..., int]) -> Callable[..., int]:
     "--repeat", type=click.IntRange(min=1), default=1, show_default=True,
     help="Run the selection this many times.",
 )  # fmt: skip
-@click.option("--twin", is_flag=True, help="Run the losing twin instead, which must not pass.")
+@click.option(
+    "--twin",
+    is_flag=True,
+    help="Run the losing twin instead, which must not pass. One that fails as it declares gives exit code 1; "
+    "`halab prove` gives 0.",
+)
 def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     """Run scenarios on the lab, selected by name, by file or by tag.
 

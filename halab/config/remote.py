@@ -97,7 +97,8 @@ def provider_uri(value: str) -> str:
         _require_printable(value)
         parts = urlsplit(value)
         if parts.scheme not in _SCHEMES:
-            raise ValueError(f"begins with {parts.scheme or 'no scheme'}, not with {', '.join(_SCHEMES)}")
+            given = f", not with {parts.scheme}:" if parts.scheme else ""
+            raise ValueError(f"should begin with qemu:, qemu+ssh: or qemu+unix:{given}")
         _ = parts.port
         remote = Remote.of(value)
         _parameters(parts)

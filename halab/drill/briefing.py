@@ -24,7 +24,7 @@ IN_WORDS = {
     "closed": "closed",
 }
 ENDINGS = {
-    "complete": "all tasks are done or closed",
+    "complete": "all tasks are done or have no tries left",
     "final": "ended early with --final",
     "time": "the time limit has passed",
     "gave-up": "given up",

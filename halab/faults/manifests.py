@@ -319,7 +319,7 @@ FAULTS = (
     ),
     Fault(
         "stray-manifest",
-        "Leave a stale backup of a static pod's manifest next to it: the kubelet runs the backup instead.",
+        "Leave a stale backup of a static pod's manifest next to it, so that the kubelet runs the backup.",
         _add_stray,
         _remove_stray,
         {"pod": POD},

@@ -69,7 +69,7 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str, str]]:
                     yield record.t, HALAB, f"the game day {'begins' if begins else 'is over'}"
             case events.FaultStarted(name=name, fault=fault, machine=machine, target=target):
                 role = f" ({target})" if target != machine else ""
-                yield record.t, HALAB, f"breaks {name}: {fault} on {machine}{role}"
+                yield record.t, HALAB, f"injects {name}: {fault} on {machine}{role}"
             case events.FaultInjected(name=name, effect=effect):
                 yield record.t, HALAB, f"{name} took effect: {effect}"
             case events.Healed(name=name, machine=machine):

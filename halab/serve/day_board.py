@@ -6,6 +6,7 @@ does not have the breaks, the log, the seed, the file, or what the team should l
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from halab.gameday.seen import BreakSeen, BreakState, DaySeen, Phase
@@ -61,8 +62,8 @@ def for_learner(seen: DaySeen) -> Board:
 
 
 def for_trainer(seen: DaySeen) -> Board:
-    """What the team must not know before the end."""
-    return _hidden(seen)
+    """What the team must not know before the end, and where the record is."""
+    return {**_hidden(seen), "folder": shlex.quote(str(seen.folder.path))}
 
 
 def report_of(seen: DaySeen | None) -> RunFolder | None:

@@ -71,7 +71,7 @@ def changed(track: Track, window: Window, counts_from: float, limit: float, now:
     """The first reading with another value than before the fault comes within the limit."""
     before = track.before(window.start)
     if before is None:
-        return Judgement(JudgementState.OPEN, f"{track.name} was unknown before the fault")
+        return Judgement(JudgementState.OPEN, f"{_no_reading(track)} before the fault")
     later = track.between(window.start, now)
     wanted = _Wanted(lambda value: value != before.value, f"{track.name} changed from {before.value} to")
     return _reached(track, wanted, later, counts_from, limit)
@@ -105,8 +105,7 @@ def _reached(
         return Judgement(JudgementState.MET, seen, first.t, track.cite([first]), _after(seconds, limit))
     last = first or (later[-1] if later else None)
     if last is None or last.t <= latest:
-        so_far = f"is {last.value}" if last and last.value else "is unknown"
-        return Judgement(JudgementState.OPEN, f"{track.name} {so_far} so far")
+        return Judgement(JudgementState.OPEN, _so_far(track, last))
     unsampled = [gap for gap in track.gaps(counts_from, last.t) if gap.start < latest]
     if unsampled:
         return Judgement(
@@ -119,6 +118,22 @@ def _reached(
     return _never(track, [reading for reading in later if reading.t > latest], counts_from)
 
 
+def _no_reading(track: Track) -> str:
+    # not "is unknown": that is a value of some facts
+    return f"there is no reading of {track.name}"
+
+
+def _so_far(track: Track, last: FactReading | None) -> str:
+    """What the last reading says while the awaited value may still come."""
+    if last and last.value:
+        return f"{track.name} is {last.value} so far"
+    return (
+        f"{track.name} is gone, and has not come back yet"
+        if last and not track.is_sampled
+        else _no_reading(track)
+    )
+
+
 def _never(track: Track, late: Sequence[FactReading], counts_from: float) -> Judgement:
     """The limit is over, and the awaited value was not read."""
     known = [reading for reading in late if reading.value is not None]
@@ -127,7 +142,7 @@ def _never(track: Track, late: Sequence[FactReading], counts_from: float) -> Jud
     if known:
         seen = f"{track.name} is still {known[-1].value} after {lasted}"
     elif track.is_sampled:
-        return Judgement(JudgementState.OPEN, f"{track.name} is unknown: {last.detail or 'no answer'}")
+        return Judgement(JudgementState.OPEN, f"{_no_reading(track)}: {last.detail or 'no answer'}")
     else:
         seen = f"{track.name} is gone, and has not come back after {lasted}"
     return Judgement(JudgementState.BROKEN, seen, last.t, track.cite(known or [last]))
@@ -137,7 +152,7 @@ def unchanged(track: Track, window: Window, now: float, *, over_window: bool) ->
     """Every known reading since the fault, or over its window, is the same as before it."""
     before = track.before(window.start)
     if before is None:
-        return Judgement(JudgementState.OPEN, f"{track.name} was unknown before the fault")
+        return Judgement(JudgementState.OPEN, f"{_no_reading(track)} before the fault")
     end = window.end if over_window and window.end is not None else now
     later = track.between(window.start, end)
     for reading in later:
@@ -189,7 +204,7 @@ def increased(
     before = track.before(window.start)
     first = before if before and _is_number(before) else next(iter(inside), None)
     if first is None or not inside:
-        return Judgement(JudgementState.OPEN, f"{track.name} was unknown")
+        return Judgement(JudgementState.OPEN, _no_reading(track))
     last = inside[-1]
     highest = max(inside, key=_number) if may_fall else last
     by = _number(highest) - _number(first)
@@ -203,7 +218,7 @@ def increased(
         return Judgement(JudgementState.BROKEN, seen, beyond[0].t, track.cite(beyond), figures)
     # a number that was last known long before the heal may have grown further since
     if _still_open(window) or first.t - window.start > GAP_SECONDS or end - last.t > GAP_SECONDS:
-        why = _still_open(window) or f"{track.name} was unknown at the start or the end of the window"
+        why = _still_open(window) or f"{_no_reading(track)} at the start or the end of the window"
         return Judgement(JudgementState.OPEN, why)
     if by < bounds.least:
         seen = f"{words} only {by}, at least {format_count(bounds.least)} was promised"

@@ -98,7 +98,10 @@ class _SampledWindow:
         lasted, needed = self.figures.end - self.figures.start, self.expectation.fault_seconds
         if lasted < needed:
             had, wants = format_duration(lasted), format_duration(needed)
-            return f"{self.expectation.during} lasted only {had}, too short for an outage of {wants}"
+            short = (
+                f"the fault `{self.expectation.fault}` lasted only {had}, too short for an outage of {wants}"
+            )
+            return f"{short}: add a `wait` before its heal, or lower the bound"
         last = self.figures.outages[-1] if self.figures.outages else None
         if last and last.is_open and (last.seconds < bounds.least or not math.isinf(bounds.most)):
             out = f"{self.lane.in_words} was out for at least {format_duration(last.seconds)}"

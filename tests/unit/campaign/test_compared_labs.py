@@ -43,8 +43,12 @@ def test_each_lab_has_a_folder_with_the_files_that_it_names(original: Path, tmp_
 
 
 def test_nothing_is_left_if_a_value_is_wrong(original: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadUsage, match=r"with load_balancer.kind=apache, the lab file is wrong:\n.*apache"):
+    with pytest.raises(
+        BadUsage, match=r"with load_balancer.kind=apache, the lab file is wrong:\n.*apache"
+    ) as caught:
         made(original, tmp_path / "comparison", "load_balancer.kind=haproxy,apache")
+    # its lab file does not exist any more
+    assert "lab.yml" not in caught.value.message
     assert not (tmp_path / "comparison").exists()
 
 

@@ -109,7 +109,7 @@ def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
     room.wait(65)
     assert main(["drill", "check"]) == 0
     shown = capsys.readouterr().out
-    assert "mine: passed (all tasks are done or closed, after 65 s)" in shown
+    assert "mine: passed (all tasks are done or have no tries left, after 65 s)" in shown
     assert "It was cp2." in shown
     assert room.did[-1] == "restore-lab"
     assert main(["drill", "status"]) == 3

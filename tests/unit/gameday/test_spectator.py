@@ -134,7 +134,7 @@ def test_the_log_grows(day: DayRoom, spectator: Spectator) -> None:
     day.happen(70, game_day_events.Note("anna", "cp2 hangs", (NOON + timedelta(seconds=69)).isoformat()))
     day.sample(70, fails=True)
     assert [(row.who, row.what) for row in at(spectator, 71).log][1:] == [
-        ("halab", "breaks hung: pause-process on cp2 (any-cp)"),
+        ("halab", "injects hung: pause-process on cp2 (any-cp)"),
         ("halab", "hung took effect: it hangs"),
         ("clients", "read-via-lb fails for 6.5s (503)"),
         ("clients", "write-via-lb fails for 6.5s (503)"),

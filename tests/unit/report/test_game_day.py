@@ -86,7 +86,7 @@ def told(seen: Evidence) -> list[tuple[str, str, str]]:
 def test_the_log_has_breaks_heals_notes_and_outages_in_the_order_of_time() -> None:
     assert told(evidence()) == [
         ("10:15:03", "halab", "the game day begins"),
-        ("10:15:20", "halab", "breaks hung: pause-process on cp2 (any-cp)"),
+        ("10:15:20", "halab", "injects hung: pause-process on cp2 (any-cp)"),
         ("10:15:20", "halab", "hung took effect: it hangs"),
         ("10:15:21", "clients", "write-via-lb fails for 3s (503)"),
         ("10:15:28", "anna", "cp2 hangs"),

@@ -109,6 +109,7 @@ def test_the_page_offers_the_game_days_of_the_folder_also_those_with_mistakes(ro
     _, trainer, site = visited(room, lab)
     path = site.for_trainers().path
     assert "The folder of the lab has no game day." in trainer.get(path).text
+    assert "halab schema game-day" in trainer.get(path).text
     (room.folder / "storm.yml").write_text(room.day.text)
     (room.folder / "draft.yaml").write_text("breaks: []\ntitle: Not ready\n")
     (room.folder / "broken.yml").write_bytes(b"\xff")
@@ -193,7 +194,9 @@ def test_a_game_day_that_was_killed_is_told_and_has_no_report(played: ServedLab,
     played._publish()
     learner, trainer, _ = visited(room, played)
     assert "The game day was killed, and has no report." in learner.get("/labs/ha/").text
-    assert "halab heal" in trainer.get("/trainer/").text
+    shown = trainer.get("/trainer/").text
+    assert "halab heal" in shown
+    assert f"halab report {room.day.run.path}" in shown
     refused = learner.get("/labs/ha/debrief/")
     assert (refused.status_code, "writes it" in refused.text) == (404, True)
 

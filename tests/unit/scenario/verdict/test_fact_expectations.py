@@ -56,12 +56,12 @@ def change(pattern: str, limit: float = 2.0, now: float = NOW) -> Judgement:
         ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 changed from a to b only after 2.6s"),
         ("a" * 30, JudgementState.BROKEN, "fact on cp1 is still a after 4.8s"),
         ("aaaaaaaa", JudgementState.OPEN, "fact on cp1 is a so far"),
-        ("", JudgementState.OPEN, "fact on cp1 is unknown so far"),
+        ("", JudgementState.OPEN, "there is no reading of fact on cp1"),
         # what is not known has not changed
         ("aaaaa?????bbb", JudgementState.MET, "fact on cp1 changed from a to b after 1s"),
         ("aaaaa" + "?" * 15 + "bbb", JudgementState.BROKEN, "fact on cp1 changed from a to b only after 3s"),
         ("aaaaa" + "?" * 15 + "aaa", JudgementState.BROKEN, "fact on cp1 is still a after 3.4s"),
-        ("aaaaa" + "?" * 25, JudgementState.OPEN, "fact on cp1 is unknown: no answer"),
+        ("aaaaa" + "?" * 25, JudgementState.OPEN, "there is no reading of fact on cp1: no answer"),
         # what nobody asked for may have changed meanwhile
         ("aaaaa" + "." * 30 + "bbb", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
         ("aaaaa" + "." * 30 + "aaa", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
@@ -89,7 +89,7 @@ def test_a_state_that_was_unknown_right_before_the_fault_cannot_have_changed(bef
     ):
         assert (judgement.state, judgement.seen) == (
             JudgementState.OPEN,
-            "fact on cp1 was unknown before the fault",
+            "there is no reading of fact on cp1 before the fault",
         )
 
 
@@ -114,7 +114,12 @@ def test_how_long_a_change_took_is_measured_with_its_limit() -> None:
     ("before", "later", "state", "seen"),
     [
         ("100", [(12.0, "250")], JudgementState.MET, "etcd-started on cp1 changed from 100 to 250 after 1s"),
-        ("100", [(12.0, None)], JudgementState.OPEN, "etcd-started on cp1 is unknown so far"),
+        (
+            "100",
+            [(12.0, None)],
+            JudgementState.OPEN,
+            "etcd-started on cp1 is gone, and has not come back yet",
+        ),
         (
             "100",
             [(12.0, None), (13.5, "250")],
@@ -128,7 +133,7 @@ def test_how_long_a_change_took_is_measured_with_its_limit() -> None:
             JudgementState.BROKEN,
             "is gone, and has not come back after 2.5s",
         ),
-        (None, [(12.0, "250")], JudgementState.OPEN, "was unknown before the fault"),
+        (None, [(12.0, "250")], JudgementState.OPEN, "no reading of etcd-started on cp1 before the fault"),
         # nobody reads it while nobody waits for it: that is no gap
         ("100", [(30.0, "250")], JudgementState.BROKEN, "changed from 100 to 250 only after 19s"),
     ],
@@ -149,7 +154,7 @@ def test_a_start_that_should_change(
         ("aaaaaaaaaabbbb", JudgementState.MET, "fact on cp1 is b after 1s"),
         ("a" * 18 + "b", JudgementState.BROKEN, "fact on cp1 is b only after 2.6s"),
         ("a" * 30, JudgementState.BROKEN, "fact on cp1 is still a after 4.8s"),
-        ("?" * 30, JudgementState.OPEN, "fact on cp1 is unknown: no answer"),
+        ("?" * 30, JudgementState.OPEN, "there is no reading of fact on cp1: no answer"),
         ("aaaaaaaa", JudgementState.OPEN, "fact on cp1 is a so far"),
         ("aaaaa" + "." * 30 + "bbb", JudgementState.OPEN, "no reading of fact on cp1 for 6s"),
         # what it was before the step does not count
@@ -288,13 +293,13 @@ def test_a_start_that_should_stay_the_same(
             "3" * 10 + "?" * 50,
             Bounds(2),
             JudgementState.OPEN,
-            "fact on cp1 was unknown at the start or the end of the window",
+            "there is no reading of fact on cp1 at the start or the end of the window",
         ),
         (
             "3" * 10 + "." * 50,
             Bounds(2, 1),
             JudgementState.OPEN,
-            "fact on cp1 was unknown at the start or the end of the window",
+            "there is no reading of fact on cp1 at the start or the end of the window",
         ),
         (
             "9" * 10 + "." * 50,
@@ -302,8 +307,8 @@ def test_a_start_that_should_stay_the_same(
             JudgementState.BROKEN,
             "fact on cp1 went from 3 to 9, an increase of 6, at most 2",
         ),
-        ("?" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was unknown"),
-        ("x" * 60, Bounds(2), JudgementState.OPEN, "fact on cp1 was unknown"),
+        ("?" * 60, Bounds(2), JudgementState.OPEN, "there is no reading of fact on cp1"),
+        ("x" * 60, Bounds(2), JudgementState.OPEN, "there is no reading of fact on cp1"),
         (
             "3" * 20 + "1" * 40,
             Bounds(2, 1),
@@ -495,7 +500,10 @@ def test_a_limit_is_over_only_after_its_last_moment() -> None:
 def test_a_state_that_is_unknown_when_the_limit_is_over_says_why(detail: str, reason: str) -> None:
     lane = Track(Lane("fact", "cp1"), [FactReading(14.0, 14.0, None, detail)], is_sampled=True)
     judgement = reached(lane, "b", COUNTS_FROM, 2.0, 20.0)
-    assert (judgement.state, judgement.seen) == (JudgementState.OPEN, f"fact on cp1 is unknown: {reason}")
+    assert (judgement.state, judgement.seen) == (
+        JudgementState.OPEN,
+        f"there is no reading of fact on cp1: {reason}",
+    )
 
 
 def test_a_gap_after_the_limit_hides_nothing_and_the_first_gap_before_it_is_reported() -> None:

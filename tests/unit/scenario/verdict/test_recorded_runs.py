@@ -61,7 +61,10 @@ def test_a_run_that_passed_although_its_fault_was_too_short_is_an_error_now(
     """Its first fault was healed after 1.5 s, and its bound is 5 s."""
     result = report.render(copy_of("kill-etcd-member-nginx"))
     assert result.verdict is Verdict.ERROR
-    assert result.reasons == ("step 4: killed lasted only 1.5s, too short for an outage of 5s",)
+    assert result.reasons == (
+        "step 4: the fault `killed` lasted only 1.5s, too short for an outage of 5s"
+        ": add a `wait` before its heal, or lower the bound",
+    )
 
 
 def test_an_outage_that_the_heal_of_a_short_fault_did_not_end_breaks_its_bound(
@@ -161,7 +164,7 @@ def test_a_run_without_a_file_of_states_is_judged_without_them(tmp_path: Path) -
     folder.states.unlink()
     result = report.render(folder)
     assert result.verdict is Verdict.ERROR
-    assert result.reasons == ("step 2: etcd-leader was unknown before the fault",)
+    assert result.reasons == ("step 2: there is no reading of etcd-leader before the fault",)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

@@ -195,7 +195,10 @@ def test_an_outage_that_is_within_its_bound_when_the_samples_end_is_not_judged()
 def test_a_fault_that_was_shorter_than_the_bound_is_not_judged() -> None:
     result = judged(MadeRun(text=STOP.replace("wait: 10s", "wait: 1s")))
     assert result.verdict is Verdict.ERROR
-    assert result.reasons == ("step 5: stopped lasted only 4s, too short for an outage of 5s",)
+    assert result.reasons == (
+        "step 5: the fault `stopped` lasted only 4s, too short for an outage of 5s"
+        ": add a `wait` before its heal, or lower the bound",
+    )
 
 
 def test_always_ok_is_broken_by_one_sample() -> None:
