@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halab.config.twin import Verdict
-from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.duration import longest_seconds, minutes
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import Result
 
@@ -48,9 +47,3 @@ def announcement(planned: Sequence[PlannedRun], seed: int, patience: float) -> s
     longest = sum(longest_seconds(run.script.scenario, patience) for run in planned)
     order = ", ".join(run.script.name for run in planned)
     return f"{len(planned)} runs, up to about {minutes(longest)}, seed {seed}, in this order: {order}"
-
-
-def minutes(seconds: float) -> str:
-    """`12 min`, `2 h 5 min`: always rounded up."""
-    hours, minutes = divmod(max(1, math.ceil(seconds / 60)), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from halab import files
 from halab.campaign.outcome import CampaignOutcome, CampaignRun, Repair
-from halab.campaign.plan import PlannedRun, minutes
+from halab.campaign.plan import PlannedRun
 from halab.clock import RealClock
 from halab.errors import HalabError, HostProblem, afterwards
 from halab.lifecycle.lab import LabDir
@@ -19,7 +19,7 @@ from halab.progress import Progress
 from halab.report.render import render
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import repair
-from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.duration import longest_seconds, minutes
 from halab.scenario.run.session import Session, opened
 from halab.scenario.verdict.result import Result
 

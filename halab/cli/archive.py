@@ -68,7 +68,7 @@ def pack_command(folder: Path, output: Path | None, as_json: bool) -> None:
 def replay_command(
     file: Path, folder: Path | None, again: bool, repeat: int, keep: bool, as_json: bool
 ) -> int:
-    """Judge the run of an archive here. With --again, also run it again.
+    """Judge the run of an archive on this host. With --again, also run it again.
 
     FILE is an archive that `halab pack` made. Judging needs no lab: the exit code is the same as for `halab report`.
     With --again, halab builds the lab of the run under another name, runs the scenario, shows which promises have

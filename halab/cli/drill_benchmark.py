@@ -55,9 +55,13 @@ def benchmark(
     from halab.drill import benchmark as benchmarking
 
     try:
-        command, limit_seconds = shlex.split(responder), seconds_of(limit)
+        command = shlex.split(responder)
     except ValueError as error:
-        raise click.UsageError(f"--responder or --limit: {error}") from error
+        raise click.UsageError(f"--responder: {error}") from error
+    try:
+        limit_seconds = seconds_of(limit)
+    except ValueError as error:
+        raise click.UsageError(f"--limit: {error}") from error
     if not command or limit_seconds == 0:
         raise click.UsageError("--responder needs a command, and --limit a time above 0")
     lab_dir = lab_dir_of(file)

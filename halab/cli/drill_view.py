@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from halab.drill.play import View
 
 _WIDTH = 100
-_MARKS = {"done": "✓", "not-yet": "·", "unchecked": "?", "waiting": "·", "closed": "✗"}
+_MARKS = {"done": "✓", "not-yet": "·", "unchecked": "?", "waiting": "…", "closed": "✗"}
 
 
 def start_lines(view: View, fill: FillText) -> Iterator[str]:

@@ -143,7 +143,7 @@ def note(file: Path, text: tuple[str, ...], by: str | None) -> None:
 
     \b
     Example:
-      halab gameday note "the balancer has two backends"
+      halab gameday note "the load balancer has two backends"
       halab gameday note --by anna "I call the storage team"
     """
     from halab.gameday.book import Kind

@@ -152,7 +152,10 @@ def _scenario_problems(scenario: Scenario) -> Iterator[Finding]:
         everywhere = len(unshown) == len(labs)
         where = "" if everywhere else f" on a lab with {unshown[0].in_words}"
         what = f"no expectation shows that the fault had an effect{where}"
-        yield ("steps",), f"{what}: add one with `changed`, `fails` or an amount with a lower bound"
+        ways = (
+            "`changed`, `fails`, a `value` that a healthy lab does not have, or an amount with a lower bound"
+        )
+        yield ("steps",), f"{what}: add one with {ways}, or a step with `do: join`"
     if scenario.ledger is LedgerScope.UNTIL_SNAPSHOT and all(
         step.fault != SNAPSHOT for step in scenario.injects
     ):

@@ -25,7 +25,7 @@ IN_WORDS = {
 }
 ENDINGS = {
     "complete": "all tasks are done or have no tries left",
-    "final": "ended early with --final",
+    "final": "ended before all tasks were done",
     "time": "the time limit has passed",
     "gave-up": "given up",
     "reset": "ended without a grade",

@@ -188,7 +188,8 @@ FAULTS = (
     ),
     Fault(
         "partition",
-        "Drop all packets between a machine and others, or only those of one port, in both directions or one.",
+        "Drop all packets between a machine and others, or only those of one port, in both directions or one, "
+        "until it is healed.",
         _partition,
         _remove_filter,
         {
@@ -202,7 +203,7 @@ FAULTS = (
     ),
     Fault(
         "lose-packets",
-        "Drop a share of the packets between a machine and others, in both directions.",
+        "Drop a share of the packets between a machine and others, in both directions, until it is healed.",
         _lose_packets,
         _remove_filter,
         {

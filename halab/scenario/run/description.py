@@ -15,7 +15,7 @@ from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait, conditi
 from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
 from halab.printable import brief_value
-from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.duration import longest_seconds, minutes
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.promises import limits, promised
 
@@ -41,7 +41,7 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
     yield (
         "",
-        [*tags, f"takes up to about {format_duration(longest_seconds(scenario))}", f"file: {script.path}"],
+        [*tags, f"takes up to about {minutes(longest_seconds(scenario))}", f"file: {script.path}"],
     )
 
 

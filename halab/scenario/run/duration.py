@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from halab.config.expectation import Expectation, ProbeExpectation
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait
@@ -73,3 +75,9 @@ def _step_seconds(scenario: Scenario, step: AnyStep, patience: float) -> float:
 
 def _names(scenario: Scenario, kind: type[Inject] | type[Heal]) -> set[str]:
     return {step.name for step in scenario.steps if isinstance(step, kind)}
+
+
+def minutes(seconds: float) -> str:
+    """`12 min`, `2 h 5 min`: always rounded up."""
+    hours, minutes = divmod(max(1, math.ceil(seconds / 60)), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

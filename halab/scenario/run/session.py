@@ -302,8 +302,9 @@ def _chosen(entries: Sequence[Entry], names: Collection[str]) -> list[Entry]:
     """The entries with these names; BadUsage if a name matches no open fault."""
     for name in names:
         if not any(entry.fault == name or entry.id.startswith(name) for entry in entries):
-            what = "; ".join(f"{entry.id} is {entry}" for entry in entries) or "none"
-            raise BadUsage(f"no such open fault: {name}", hint=f"open faults: {what}")
+            what = "; ".join(f"{entry.id} is {entry}" for entry in entries)
+            hint = f"open faults: {what}" if what else "no fault is open"
+            raise BadUsage(f"no such open fault: {name}", hint=hint)
     if not names:
         return list(entries)
     return [

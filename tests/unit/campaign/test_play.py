@@ -9,9 +9,10 @@ import pytest
 from support.stage import SEED, Stage, planned_run, script
 
 from halab.campaign.outcome import CampaignOutcome, write_overview
-from halab.campaign.plan import announcement, minutes, planned_runs
+from halab.campaign.plan import announcement, planned_runs
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
+from halab.scenario.run.duration import minutes
 
 
 @pytest.fixture

@@ -380,13 +380,18 @@ def test_the_responder_gets_the_situation_and_the_tasks_and_not_the_break(
 
 
 @pytest.mark.parametrize(
-    "words", [["--responder", "a 'b"], ["--responder", ""], ["--responder", "true", "--limit", "soon"]]
+    ("words", "said"),
+    [
+        (["--responder", "a 'b"], "--responder: "),
+        (["--responder", ""], "--responder needs a command"),
+        (["--responder", "true", "--limit", "soon"], " --limit: should be a time"),
+    ],
 )
 def test_a_benchmark_without_a_usable_responder_is_a_usage_error(
-    words: list[str], room: DrillRoom, capsys: Shown
+    words: list[str], said: str, room: DrillRoom, capsys: Shown
 ) -> None:
     assert main(["drill", "benchmark", "./mine.yml", *words]) == 2
-    assert "--responder" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
     assert room.did == []
 
 
