@@ -17,7 +17,7 @@ from halab.drill.course import Course
 from halab.drill.library import DrillScript
 from halab.scenario.run import description
 from halab.scenario.run.description import Paragraph
-from halab.scenario.run.duration import longest_seconds
+from halab.scenario.run.duration import longest_seconds, minutes
 from halab.scenario.run.library import Script
 
 # Texts in a narrower picture are too small.
@@ -32,7 +32,7 @@ def scenario(script: Script, pictures: Sequence[Picture]) -> str:
         [
             f"# {_text(written.title)}",
             _text(written.teaches),
-            f"Tags: {tags}. It takes up to about {format_duration(longest_seconds(written))}.",
+            f"Tags: {tags}. It takes up to about {minutes(longest_seconds(written))}.",
             _block("bash", f"halab run {script.name}"),
             *_pictures(pictures),
             *_scenario(script, "##"),

@@ -85,7 +85,7 @@ def _labels(outages: Sequence[Outage], scale: Scale) -> list[Label]:
 
 
 def _label(outage: Outage, scale: Scale) -> Label:
-    text = format_duration(outage.seconds) + ("+" if outage.is_open else "")
+    text = ("at least " if outage.is_open else "") + format_duration(outage.seconds)
     left, right = scale(outage.start), scale(outage.end)
     if right - left > width_of(text) + 8:
         return Label((left + right) / 2, text, "middle", "on-bar")

@@ -25,7 +25,11 @@ OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "backend": ("backend", {"up": (FINE, "up"), "down": ("down", "down")}),
     "node-ready": (
         "node",
-        {"true": (FINE, "ready"), "false": ("down", "not ready"), "unknown": ("down", "no heartbeat")},
+        {
+            "true": (FINE, "ready"),
+            "false": ("down", "not ready"),
+            "unknown": ("down", "not ready (no heartbeat)"),
+        },
     ),
     _ALARM: ("etcd alarm", {"none": (FINE, "no alarm")}),
     "etcd-member": (
