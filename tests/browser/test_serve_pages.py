@@ -256,7 +256,7 @@ def test_a_lab_that_goes_down_is_said_on_the_page(
     browser.wait("document.querySelector('.pill.good')")
     room.go_down()
     browser.wait(
-        "document.querySelector('.problem')?.innerText.includes('the lab ha is not up; run `halab up`')"
+        "document.querySelector('.problem')?.innerText.includes('the lab ha is not up (run `halab up`)')"
     )
     room.come_up()
     browser.wait("document.querySelector('.pill.good')")
