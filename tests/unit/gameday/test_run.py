@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
-from halab.gameday import book, library
+from halab.gameday import book, library, notice
 from halab.gameday.book import Kind
 from halab.gameday.library import GameDayScript
 from halab.gameday.run import GameDayRun
+from halab.gameday.spectator import Spectator
 from halab.machines.work import Work
 from halab.scenario.record import events, game_day_events
 from halab.scenario.record.events import Sample
@@ -58,6 +60,8 @@ class World:
     at: dict[float, Callable[[], object]] = field(default_factory=dict)
     unburnable: str = ""
     asked: int = 0
+    # whether the game day posts its notice, with which others can follow it
+    is_watched: bool = False
     progress: Recorded = field(default_factory=Recorded)
 
     def __post_init__(self) -> None:
@@ -110,6 +114,9 @@ class World:
                 day=self.found.day, plan=self.found.plan, book=reader,
             )  # fmt: skip
             run._namespace = "ns"
+            run._timeline.add(events.RunStarted(META.started, "day", "ha"))
+            if self.is_watched:
+                notice.post(self.work, notice.of(self.found, 1), self.folder)
             run._play_steps()
             run._injector.heal_all()
         self.lines = [json.loads(line) for line in self.folder.timeline.read_text().splitlines()]
@@ -217,3 +224,34 @@ def test_a_lab_that_lacks_what_the_game_day_or_a_scenario_needs_is_named(
     own, of_scenario = run._lacking()
     assert "5" in own
     assert of_scenario.startswith("stop-one-of-two-load-balancers: ")
+
+
+def test_who_watches_sees_what_the_run_does(world: World) -> None:
+    world.is_watched = True
+    world.folder.meta.write_text(replace(META, is_game_day=True).to_json())
+    world.folder.scenario.write_bytes(world.found.script.content)
+    spectator, start, seen = Spectator(world.work), datetime.fromisoformat(META.started), {}
+
+    def look() -> None:
+        found = spectator.look(start + timedelta(seconds=world.seconds))
+        assert found
+        seen[round(world.seconds)] = found
+
+    def end() -> None:
+        book.write(world.work, Kind.END, "", "trainer")
+        look()
+
+    world.answers = lambda t: not 30 <= t < 40
+    world.at = {
+        15.0: look, 35.0: look, 50.0: look,
+        60.0: lambda: book.write(world.work, Kind.HEAL, "second", "ben"),
+        70.0: end,
+    }  # fmt: skip
+    world.play()
+    states = [tuple(str(each.state) for each in seen[t].breaks) for t in (15, 35, 50, 70)]
+    assert states == [("open", "planned"), ("open", "open"), ("healed", "open"), ("healed", "healed")]
+    assert [str(found.phase) for found in seen.values()] == ["on", "on", "on", "ending"]
+    [before, out, after, _] = [found.conditions[0] for found in seen.values()]
+    assert (before.now, before.longest, after.now) == (0, 0, 0)
+    assert 3 < out.now < 6 < after.longest < 12
+    assert ("ben", "asks to heal second") in [(row.who, row.what) for row in seen[70].log]
