@@ -1,4 +1,4 @@
-"""A lab with a load balancer on every node: clients outside have the addresses of all API servers."""
+"""A lab with a load balancer on every node: each node chooses an API server, and clients outside have all addresses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from support.cli_driver import UserLab, engine_names, lab_in
 
 NAME = "e2e-local"
+CONTROL_PLANES = ("cp1", "cp2", "cp3")
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[
     text = f"name: {NAME}\nworkers: 1\nload_balancer: {{kind: local}}\n"
     yield from lab_in(tmp_path_factory.mktemp("local"), text)
     assert engine_names("container", NAME) == ""
+
+
+@pytest.mark.nightly
+def test_a_node_leaves_an_api_server_that_is_silent(lab: UserLab) -> None:
+    status = lab.status()
+    assert status["steady"], status["missing"]
+    assert {machine["name"] for machine in status["machines"]} == {*CONTROL_PLANES, "w1"}
+    # the kubelet of a control plane asks its own API server
+    chosen = status["backends_of"]
+    assert {name: chosen[name] for name in CONTROL_PLANES} == {name: name for name in CONTROL_PLANES}
+    [result] = json.loads(lab.ok("run", "cut-off-api-server-of-node", "--json"))
+    assert result["verdict"] == "pass", result["reasons"]
+    proof = lab.halab("prove", "cut-off-api-server-of-node")
+    assert proof.code == 0, proof
 
 
 @pytest.mark.nightly
