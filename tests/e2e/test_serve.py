@@ -162,7 +162,7 @@ def test_a_game_day_is_started_led_and_ended_in_the_browser(
         team.wait("document.querySelector('#drill h1')?.innerText === 'Two failures'", 120)
         trainer.wait(f"{of_day}.includes('day.yml, seed ')")
         trainer.wait(f"document.getElementById('{LAB}-heal-paused-api')", 120)
-        team.wait("document.querySelector('.conditions .out')?.innerText.includes('write-via-lb out for')")
+        team.wait("document.querySelector('.conditions')?.innerText.includes('write-via-lb out for')")
         team.wait("document.querySelector('.pill').innerText === 'Client requests fail'")
         _require_secret(team, SECRETS_OF_DAY)
         assert lab.status()["game_day_is_on"]

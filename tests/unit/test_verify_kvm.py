@@ -428,9 +428,10 @@ def test_an_interrupt_takes_the_lab_down_and_writes_the_archive(
         f"runpy.run_path({str(SCRIPTS / 'verify-kvm')!r}, run_name='__main__')"
     )
     environment = {**os.environ, "NOTES": str(notes), "TMPDIR": str(folder)}
+    # a command that a shell runs in the background ignores SIGINT, and so would its children
     child = subprocess.Popen(
-        [sys.executable, "-c", start], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.DEVNULL,
+        ["env", "--default-signal=INT", sys.executable, "-c", start], cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 20
     while "ready" not in (notes.read_text() if notes.exists() else "") and time.monotonic() < deadline:

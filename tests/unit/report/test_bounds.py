@@ -242,7 +242,8 @@ def measured() -> MeasuredBounds:
     return measure(runs, {NAME: scenario(), "stop-apiserver": scenario()})
 
 
-def test_the_table_has_each_place_and_the_totals() -> None:
+def test_the_table_has_each_place_and_the_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     shown = table.bounds(measured())
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "made-up behind haproxy on docker, Kubernetes 1.37.2: 10 runs" in lines
@@ -260,7 +261,8 @@ def test_only_some_promises_are_shown() -> None:
     assert "promises: 1 tight, 3 loose, 2 fits" in shown
 
 
-def test_the_table_says_what_is_broken_or_unmeasured() -> None:
+def test_the_table_says_what_is_broken_or_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     never = replace(NEVER, missing={"write-via-lb": [(8, 14)]})
     lines = [" ".join(line.split()) for line in table.bounds(measure([run(never)] * 2, {})).splitlines()]
     assert "step 2 ready-direct on stopped fails within 10s 0 broken in 2 runs" in lines
