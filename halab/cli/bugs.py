@@ -116,6 +116,8 @@ def reproduce(
 ) -> int:
     """Build the lab of a bug, run its scenario, and remove the lab.
 
+    NAME is a bug of the list, or the path of a folder with a `bug.yml`.
+
     The last line says whether the bug was reproduced. The files of the bug are copied into a folder of their own, where
     the recorded runs stay. The lab has a name and a network of its own, so other labs can run at the same time. Exit
     code: 0 the bug was reproduced in every run, 1 it was not in at least one run, 3 a run ended in an error or was

@@ -44,7 +44,8 @@ def drill_command() -> None:
 def list_drills(file: Path, as_json: bool) -> None:
     """List the drills by course, with your best result in this lab.
 
-    The courses, and the drills in each, are in learning order. Drills that need another lab are marked.
+    The courses, and the drills in each, are in learning order. While the lab is up, drills that need another lab are
+    marked.
 
     \b
     Example:

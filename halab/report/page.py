@@ -147,6 +147,6 @@ def _balancer(meta: Meta) -> str:
         return f"{kind}, which notices a bad backend only when connections to it fail"
     own = f" with {meta.load_balancer_config}" if meta.load_balancer_config else ""
     if not meta.reports_backends:
-        return f"{kind}{own}, which does not check every backend"
+        return f"{kind}{own}, without checks of its backends that halab can read"
     how = f" ({meta.load_balancer_check})" if not own else ""
     return f"{kind}{own}, which checks every backend{how}"

@@ -111,7 +111,8 @@ def test_links_to_the_files_of_scenarios_and_bugs_lead_to_their_pages(site: Path
 def secrets(name: str) -> Iterator[str]:
     """The words of a drill that a learner must not read before it begins."""
     drill = drills.find(name).drill
-    known = re.findall(r"[\w-]+", f"{name} {drill.title} {drill.initial_situation}")
+    lab = drill.requires.model_dump_json(exclude_defaults=True)
+    known = re.findall(r"[\w-]+", f"{name} {drill.title} {drill.initial_situation} {lab}")
     yield drill.debrief
     yield from (hint.text for hint in drill.hints)
     yield from (act.run for act in drill.solve)
