@@ -123,7 +123,10 @@ def _require(site: Site, drill: Drill) -> None:
 
 def _require_nothing_lacks(lacking: Sequence[str]) -> None:
     if lacking:
-        raise Unable(f"this lab cannot run the drill: {'; '.join(lacking)}")
+        raise Unable(
+            f"this lab cannot run the drill: {'; '.join(lacking)}",
+            hint="`halab drill list` marks such drills; a lab with what is missing needs a lab file of its own",
+        )
 
 
 def _objects(api: Api, site: Site, scenario: Scenario) -> Objects:
