@@ -1,4 +1,4 @@
-"""Faults of admission: the API servers ask a webhook that never answers."""
+"""Faults of admission: the API servers ask a webhook that refuses connections."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _name(entry: Entry) -> str:
 FAULTS = (
     Fault(
         "deny-by-webhook",
-        "Require a webhook that never answers, so that some resources cannot be created, until it is healed.",
+        "Require a webhook that refuses connections, so that some resources cannot be created, until it is healed.",
         _deny,
         _allow,
         {"resources": RESOURCES},
