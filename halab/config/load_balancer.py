@@ -13,6 +13,7 @@ from halab.config import dns
 from halab.config.keepalived import Keepalived
 from halab.config.kube_vip import KubeVip
 from halab.config.kubernetes import API_PORT
+from halab.config.load_balancer_choices import Algorithm, BackendCheck, OnMarkedDown
 from halab.config.loading import Model, listed
 from halab.config.quantities import text_like
 from halab.config.roles import MOST_BALANCERS
@@ -117,34 +118,6 @@ def choosing_nodes() -> str:
 def balancers_on_machines() -> str:
     """The services that lead to the API from machines of their own, as words of a sentence."""
     return listed(balancer.service for balancer in Balancer if balancer.has_machines)
-
-
-class BackendCheck(StrEnum):
-    """What the load balancer asks an API server to find out whether it may send clients there."""
-
-    READYZ = "readyz"
-    LIVEZ = "livez"
-    TLS = "tls"  # a handshake
-    TCP = "tcp"  # a connection
-    NONE = "none"
-
-
-class OnMarkedDown(StrEnum):
-    """What happens to the connections of an API server that failed its checks."""
-
-    NONE = "none"
-    SHUTDOWN_SESSIONS = "shutdown-sessions"
-
-
-class Algorithm(StrEnum):
-    """How an API server is chosen for a new connection, by HAProxy's names."""
-
-    ROUNDROBIN = "roundrobin"
-    STATIC_RR = "static-rr"
-    LEASTCONN = "leastconn"
-    FIRST = "first"
-    SOURCE = "source"
-    RANDOM = "random"
 
 
 Time = Annotated[

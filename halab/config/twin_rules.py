@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from halab.config.fault_facts import EDIT_BALANCER, NOTHING
 from halab.config.fault_rules import Finding, KnownFaults
 from halab.config.fault_spec import with_texts
-from halab.config.load_balancer import BackendCheck, checking_balancers
+from halab.config.load_balancer import checking_balancers
+from halab.config.load_balancer_choices import BackendCheck
 from halab.config.loading import nearest
 from halab.config.scenario import Scenario
 from halab.config.step import Inject, conditions

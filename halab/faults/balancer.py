@@ -7,14 +7,8 @@ from pathlib import Path
 
 from halab.clock import NotYet, wait_for
 from halab.config.fault_facts import EDIT_BALANCER
-from halab.config.load_balancer import (
-    TIME,
-    Algorithm,
-    BackendCheck,
-    LoadBalancer,
-    OnMarkedDown,
-    checking_balancers,
-)
+from halab.config.load_balancer import TIME, LoadBalancer, checking_balancers
+from halab.config.load_balancer_choices import Algorithm, BackendCheck, OnMarkedDown
 from halab.config.loading import listed
 from halab.config.own_file import OwnFile
 from halab.config.targets import FaultTarget

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from halab.config.expectation import Expectation
 from halab.config.kubernetes import minor_of
-from halab.config.load_balancer import BackendCheck, Balancer
+from halab.config.load_balancer import Balancer
+from halab.config.load_balancer_choices import BackendCheck
 from halab.config.quantities import Bounds, Promise
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Join

@@ -12,15 +12,8 @@ from typing import Any
 
 from halab import templates
 from halab.config.kubernetes import API_PORT
-from halab.config.load_balancer import (
-    NODE_PORT,
-    STATS_PORT,
-    Algorithm,
-    BackendCheck,
-    Balancer,
-    LoadBalancer,
-    OnMarkedDown,
-)
+from halab.config.load_balancer import NODE_PORT, STATS_PORT, Balancer, LoadBalancer
+from halab.config.load_balancer_choices import Algorithm, BackendCheck, OnMarkedDown
 from halab.config.own_file import OwnFile
 from halab.errors import BadFile, Problem
 from halab.topology import dns

@@ -14,7 +14,8 @@ from halab.config import kubernetes, schema
 from halab.config.kubeadm_fields import STATIC_PODS
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import DiskCache, ProviderKind
-from halab.config.load_balancer import BackendCheck, Balancer
+from halab.config.load_balancer import Balancer
+from halab.config.load_balancer_choices import BackendCheck
 from halab.topology import balancer, container, dns, domain, keepalived, kube_vip, kubeadm, stock
 from halab.topology.lab import ETCD_PORT, Lab, Machine
 

@@ -19,7 +19,7 @@ from halab.process import Completed
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 
 # Paths at which a command for a machine would do harm on the host of the tests.
-_HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|root|run|srv|sys|usr|var)\b")
+_HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|proc|root|run|srv|sys|usr|var)\b")
 
 
 @dataclass
@@ -46,8 +46,9 @@ class FakePower:
 class Shell:
     """An answer of FakeGuests that really runs the command, in a folder instead of the machine's root.
 
-    None of it reaches the host: tools are scripts of the test, which note in `did` how they were called, and a command
-    that names a folder of the host is not run at all.
+    A command that names a folder of the host is not run at all. A tool that the test adds is a script, which notes in
+    `did` how it was called. All other tools are those of the host: add each one that changes something or looks at
+    processes.
     """
 
     root: Path

@@ -18,7 +18,7 @@ from halab.cluster.api import Api
 from halab.config import option_files
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import LabTraits
-from halab.config.load_balancer import BackendCheck
+from halab.config.load_balancer_choices import BackendCheck
 from halab.config.loading import similar
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage, HalabError, LabProblem, afterwards

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from halab import data
 from halab.config import box, kubernetes
 from halab.config.lab import Acceleration, LabFile, ProviderKind
-from halab.config.load_balancer import BackendCheck, Balancer
+from halab.config.load_balancer import Balancer
+from halab.config.load_balancer_choices import BackendCheck
 from halab.config.loading import load, loads
 from halab.errors import BadFile, BadUsage
 from halab.topology import files

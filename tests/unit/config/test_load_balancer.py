@@ -8,7 +8,8 @@ import pytest
 
 from halab.config import own_file
 from halab.config.lab import LabFile
-from halab.config.load_balancer import BackendCheck, LoadBalancer
+from halab.config.load_balancer import LoadBalancer
+from halab.config.load_balancer_choices import BackendCheck
 from halab.config.loading import loads
 from halab.errors import BadFile, BadUsage
 
