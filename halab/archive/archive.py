@@ -169,7 +169,7 @@ def _entries(path: Path, tar: tarfile.TarFile) -> dict[str, bytes]:
         size += entry.size
         if len(entries) >= _MOST_FILES or size > _MOST_BYTES:
             raise Corrupted(
-                f"{path} is larger than halab unpacks: at most {_MOST_FILES} files and {_MOST_BYTES >> 30} GiB"
+                f"{path} is larger than halab unpacks: at most {_MOST_FILES} files and {_MOST_BYTES // 10**9} GB"
             )
         if not entry.isfile() or len(parts) < 2 or ".." in parts or entry.name.startswith("/"):
             raise Corrupted(f"{path} is not an archive of `halab pack`: it has the entry {entry.name}")

@@ -179,6 +179,14 @@ def test_a_changed_archive_is_refused_and_nothing_is_written(
     assert sorted(path.name for path in Path().iterdir()) == ["spoiled.tar.gz", "stopped.tar.gz"]
 
 
+def test_an_archive_with_too_many_files_is_refused_with_the_limits(run: RunFolder) -> None:
+    entries = entries_of(archive.pack(run).path)
+    entries |= {f"stopped/logs/{number}": b"" for number in range(5000)}
+    large = write(Path("large.tar.gz"), entries)
+    with pytest.raises(Corrupted, match="large.tar.gz is larger than .*: at most 5000 files and 1 GB"):
+        archive.unpack(large)
+
+
 @pytest.mark.parametrize(
     "content",
     [
