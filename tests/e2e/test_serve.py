@@ -188,6 +188,8 @@ def test_a_game_day_is_started_led_and_ended_in_the_browser(
         team.picture(tmp_path / "team-phone.png")
         trainer.picture(tmp_path / "trainer-phone.png")
         _require_secret(team, SECRETS_OF_DAY)
+        # a day that is shorter than the longest bound of `stop` cannot be judged
+        team.wait("document.querySelector('.clock b').innerText >= '1:35'", 120)
         trainer.click(f"#{LAB}-end-day")
         team.wait("document.querySelector('.verdict')?.innerText === 'Passed'", 240)
         team.look(width=1280)

@@ -101,7 +101,7 @@ class _SampledWindow:
             short = (
                 f"the fault `{self.expectation.fault}` lasted only {had}, too short for an outage of {wants}"
             )
-            return f"{short}: add a `wait` before its heal, or lower the bound"
+            return f"{short}: make it longer with a `wait` before its heal, or lower the bound"
         last = self.figures.outages[-1] if self.figures.outages else None
         if last and last.is_open and (last.seconds < bounds.least or not math.isinf(bounds.most)):
             out = f"{self.lane.in_words} was out for at least {format_duration(last.seconds)}"

@@ -63,7 +63,7 @@ def test_a_run_that_passed_although_its_fault_was_too_short_is_an_error_now(
     assert result.verdict is Verdict.ERROR
     assert result.reasons == (
         "step 4: the fault `killed` lasted only 1.5s, too short for an outage of 5s"
-        ": add a `wait` before its heal, or lower the bound",
+        ": make it longer with a `wait` before its heal, or lower the bound",
     )
 
 

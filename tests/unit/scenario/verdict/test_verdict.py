@@ -197,7 +197,7 @@ def test_a_fault_that_was_shorter_than_the_bound_is_not_judged() -> None:
     assert result.verdict is Verdict.ERROR
     assert result.reasons == (
         "step 5: the fault `stopped` lasted only 4s, too short for an outage of 5s"
-        ": add a `wait` before its heal, or lower the bound",
+        ": make it longer with a `wait` before its heal, or lower the bound",
     )
 
 

@@ -226,7 +226,7 @@ def test_a_window_that_is_not_closed_yet(
         (
             "-" * 20 + "+++", {"longest_outage": "at least 3s"}, OPEN,
             "the fault `f` lasted only 2s, too short for an outage of 3s: "
-            "add a `wait` before its heal, or lower the bound",
+            "make it longer with a `wait` before its heal, or lower the bound",
         ),
         # one that begins later is no matter of this window
         ("++" + "-" * 20 + "+++", {"longest_outage": "2s"}, MET, "p was out for 1s, from 1.0s (refused)"),
@@ -480,7 +480,8 @@ def test_a_window_counts_from_its_start_whenever_that_is() -> None:
     judgement = during(expectation, Samples(lane(WHOLE, start=100)), P, Window(100.0, 100.0, 102.0), 102.0)
     assert (judgement.state, judgement.seen) == (
         OPEN,
-        "the fault `f` lasted only 2s, too short for an outage of 5s: add a `wait` before its heal, or lower the bound",
+        "the fault `f` lasted only 2s, too short for an outage of 5s: make it longer with a `wait` before its heal, "
+        "or lower the bound",
     )
 
 
