@@ -115,8 +115,9 @@ def change_version(
     workfiles.write(lab_dir, {**scripts, **of_upgrade})
     done = upgrader.run()
     workfiles.write(lab_dir, {**scripts, **machine_info.record(lab_dir.work, goal, patches)})
-    versions.complete(lab_dir.work, release.kubernetes)
-    return VersionChange(goal, lab.release.kubernetes, tuple(done))
+    # an interrupted call may have recorded the machines already, so `lab` may have the new version
+    before = versions.complete(lab_dir.work, release.kubernetes)
+    return VersionChange(goal, before, tuple(done))
 
 
 def _built(lab_dir: LabDir) -> str:

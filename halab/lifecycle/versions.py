@@ -53,26 +53,25 @@ def begin(work: Work, written: LabFile, before: str, wanted: str) -> None:
 
 def begin_restore(work: Work, version: str) -> None:
     """Record that the lab gets a version back with a snapshot. Until `complete`, the record of the machines counts."""
-    held = allocation.of(work.path)
-    assert held and held.upgraded
-    allocation.upgrade(work.path, replace(held.upgraded, target=version))
+    allocation.upgrade(work.path, replace(_record(work), target=version))
 
 
 def reach(work: Work, machine: str) -> None:
     """Record the machine at which an upgrade is."""
-    held = allocation.of(work.path)
-    assert held and held.upgraded
-    allocation.upgrade(work.path, replace(held.upgraded, machine=machine))
+    allocation.upgrade(work.path, replace(_record(work), machine=machine))
 
 
-def complete(work: Work, version: str) -> None:
-    """Record that the lab has a version since now: an upgrade has ended, or a snapshot was restored."""
+def complete(work: Work, version: str) -> str:
+    """Record that the lab has a version since now: an upgrade has ended, or a snapshot was restored.
+
+    Return the version that it had before.
+    """
     # whole seconds, as in the times of libvirt's snapshots
     since = datetime.now(UTC).replace(microsecond=0)
-    held = allocation.of(work.path)
-    assert held and held.upgraded
-    history = (*held.upgraded.history, VersionSince(version, since))
-    allocation.upgrade(work.path, replace(held.upgraded, history=history, target=None, machine=None))
+    upgraded = _record(work)
+    history = (*upgraded.history, VersionSince(version, since))
+    allocation.upgrade(work.path, replace(upgraded, history=history, target=None, machine=None))
+    return _last(upgraded)
 
 
 def at(held: Allocation | None, moment: datetime) -> str | None:
@@ -114,6 +113,12 @@ def interrupted(held: Allocation | None, what: str) -> str:
     assert upgraded
     where = f" at {upgraded.machine}" if upgraded.machine else ""
     return f"{what} to Kubernetes {upgraded.target} was interrupted{where}"
+
+
+def _record(work: Work) -> Upgraded:
+    held = allocation.of(work.path)
+    assert held and held.upgraded
+    return held.upgraded
 
 
 def _last(upgraded: Upgraded) -> str:

@@ -275,6 +275,21 @@ def test_an_upgrade_that_ended_before_it_was_recorded_is_complete_at_the_next_ca
     assert labs.existing(world.lab_dir).release.kubernetes == NEW
 
 
+def test_an_upgrade_that_was_killed_just_before_its_end_knows_the_version_before(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(work: Any, version: str) -> str:
+        raise KeyboardInterrupt
+
+    world = make()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(versions, "complete", killed)
+        world.upgrade()
+    assert machine_info.version(world.lab_dir.work) == NEW
+    done = world.upgrade()
+    assert (done.change.before, done.change.machines) == (OLD, ())
+
+
 def test_another_version_has_to_wait_for_the_interrupted_one(make: Any) -> None:
     world = make()
     versions.begin(world.lab_dir.work, world.lab_dir.written, OLD, NEW)
