@@ -251,8 +251,9 @@ def text_filler(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
 
 
 def _locked_for_restore(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
-    """Lock the lab to restore it, also after a restore that was interrupted."""
-    return labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_restore=True, amid_drill=True)
+    """Lock the lab to restore it, also after a restore or an upgrade (a fault of the break) that was interrupted."""
+    doing = f"{doing}, process {os.getpid()}"
+    return labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_upgrade=True)
 
 
 def _restore_locked(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:

@@ -16,6 +16,7 @@ from halab.drill.attempt import Ending, Phase
 from halab.drill.grade import TaskState
 from halab.errors import BadUsage, Corrupted, LabProblem
 from halab.lifecycle import lab as labs
+from halab.lifecycle import versions
 
 DONE, NOT_YET, UNCHECKED = TaskState.DONE, TaskState.NOT_YET, TaskState.UNCHECKED
 SOLVED = {"back": DONE, "held-once": DONE}
@@ -319,6 +320,19 @@ def test_a_reset_goes_on_after_a_restore_that_was_interrupted(room: DrillRoom) -
     room.work.restoring.write_text("up\n")
     play.reset(room.lab_dir, room.progress, deps=room.deps)
     assert not room.work.attempt.exists()
+
+
+def test_a_reset_restores_a_lab_whose_break_was_killed_in_an_upgrade(room: DrillRoom) -> None:
+    start(room)
+    versions.begin(room.work, room.lab_dir.written, "1.36.5", "1.37.2")
+    # no other command continues it while the drill is running
+    with (
+        pytest.raises(LabProblem, match="a drill is running"),
+        labs.locked(room.lab_dir, "upgrade", amid_upgrade=True),
+    ):
+        pytest.fail("the lock was given")
+    play.reset(room.lab_dir, room.progress, deps=room.deps)
+    assert room.did[-1] == "restore-lab"
 
 
 def test_a_history_that_was_changed_by_hand_is_named_with_its_line(room: DrillRoom) -> None:
