@@ -12,7 +12,7 @@ from halab.config.twin import Verdict
 from halab.errors import HalabError
 from halab.report import recorded_runs
 from halab.report.drawing import draw
-from halab.report.page import LEGEND
+from halab.report.page import legend
 from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.verdict.verdict import judge
 
@@ -65,6 +65,5 @@ def _picture(meta: Meta, run: RunFolder, verdict: Verdict) -> Picture | None:
     place = f"behind {meta.load_balancer}, Kubernetes {meta.kubernetes}, {meta.provider_in_words}"
     title = f"{who}, {place}: {result.verdict}"
     drawing = draw(evidence, result).main
-    legend = [(kind, text) for kind, text in LEGEND.items() if kind in drawing.kinds]
-    svg = templates.page("timeline.svg", drawing=drawing, title=title, legend=legend)
+    svg = templates.page("timeline.svg", drawing=drawing, title=title, legend=legend(drawing))
     return Picture(f"{meta.scenario}{'-twin' if meta.is_twin else ''}.svg", title, svg)

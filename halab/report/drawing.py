@@ -55,7 +55,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Drawing:
-    """`top` is the y coordinate of the first lane, `kinds` are the kinds of bars that a legend has to explain."""
+    """`top` is the y coordinate of the first lane, `kinds` are the kinds of all bars."""
 
     height: float
     top: float = _AXIS

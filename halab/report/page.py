@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from halab import templates
 from halab.config.quantities import format_duration
 from halab.report import changes, game_day, narrative, wording
-from halab.report.drawing import draw
+from halab.report.drawing import Drawing, draw
 from halab.scenario.record.folder import Evidence, Meta
 from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 # The legend of the bars, by their kinds. Kinds with a word on the bar need no legend.
-LEGEND = {
+_LEGEND = {
     "ok": "answers, or is in its normal state",
     "failed": "fails; the label is the length of the outage",
     "fault": "the fault is active",
@@ -34,6 +34,11 @@ class Tile:
     value: str
     note: str
     kind: str = ""
+
+
+def legend(drawing: Drawing) -> list[tuple[str, str]]:
+    """The kinds of bars in a picture that need an explanation, each with its text."""
+    return [(kind, text) for kind, text in _LEGEND.items() if kind in drawing.kinds]
 
 
 def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
@@ -55,7 +60,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         twin_verdict=evidence.scenario.twin.verdict if result.is_twin else None,
         tiles=list(_tiles(result, evidence)),
         pictures=pictures,
-        legend=[(kind, text) for kind, text in LEGEND.items() if kind in pictures.main.kinds],
+        legend=legend(pictures.main),
         promises=[*unmet, *others],
         checks=checks,
         failed_lanes=[lane for lane in lanes if lane.failed or lane.unsampled_seconds],

@@ -38,8 +38,6 @@ _VERDICT_STYLES = {
     Verdict.ERROR: "bold yellow",
     Verdict.SKIP: "bold",
 }
-
-
 _STANDING_STYLES = {
     Standing.BROKEN: "bold red",
     Standing.TIGHT: "red",
@@ -168,7 +166,7 @@ def _measured(promise: MeasuredPromise) -> tuple[str, str, str, str]:
 
 
 def _standing(promise: MeasuredPromise) -> Text:
-    """`loose: propose 5s`, `fits, but fewer than 10 runs`."""
+    """`loose: propose 5s`, `broken in 2 runs`, `fits, 3 of 10 runs`."""
     from rich.text import Text
 
     words = str(promise.standing)

@@ -127,11 +127,9 @@ def _so_far(track: Track, last: FactReading | None) -> str:
     """What the last reading says while the awaited value may still come."""
     if last and last.value:
         return f"{track.name} is {last.value} so far"
-    return (
-        f"{track.name} is gone, and has not come back yet"
-        if last and not track.is_sampled
-        else _no_reading(track)
-    )
+    if last and not track.is_sampled:
+        return f"{track.name} is gone, and has not come back yet"
+    return _no_reading(track)
 
 
 def _never(track: Track, late: Sequence[FactReading], counts_from: float) -> Judgement:
