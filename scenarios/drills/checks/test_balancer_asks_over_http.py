@@ -17,4 +17,4 @@ def test_every_api_server_was_checked_over_http(lab):
             break
         time.sleep(0.5)
     wrong = sorted(name for name in names if not checks.get(name, "").startswith("L7"))
-    assert not wrong, f"it would not notice: {', '.join(wrong)}"
+    assert not wrong, f"it would not notice if these hang: {', '.join(wrong)}"

@@ -23,4 +23,4 @@ def test_every_member_has_used_less_than_half_of_its_quota(lab, machine):
         most = _quota(answer["Status"], host.check_output("cat /etc/kubernetes/manifests/etcd.yaml"))
         if used >= most / 2:
             full.append(f"{used} of {most} bytes on {each.name}")
-    assert not full, f"not much is left: {', '.join(full)}"
+    assert not full, f"too much is used: {', '.join(full)}"

@@ -22,4 +22,4 @@ def test_both_belong_to_the_same_virtual_router(lab, machine):
             r"^\s*virtual_router_id\s+(\d+)", machine(each.name).check_output(f"cat {_FILE}"), re.M
         )
         ids.add(found[1] if found else None)
-    assert len(ids) == 1, "both run, but neither would take over from the other"
+    assert len(ids) == 1 and None not in ids, "both run, but neither would take over from the other"
