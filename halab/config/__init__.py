@@ -1,4 +1,4 @@
-"""What people write: lab, box and scenario files, validated.
+"""What people write: the files of labs, boxes, scenarios, drills and game days, validated.
 
 Begin with lab.py and scenario.py; rules that no type can express are in scenario_rules.py.
 """

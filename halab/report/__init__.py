@@ -1,4 +1,7 @@
-"""Reports from a run's folder: table, JUnit, JSON, HTML. They need no lab. Begin with `render()` in render.py."""
+"""Reports from the folders of runs: table, JUnit, JSON, HTML. They need no lab.
+
+Begin with `render()` in render.py, or, for the bounds of scenarios, with bounds.py.
+"""
 
 from halab.report.render import render
 
