@@ -1,4 +1,4 @@
-"""The notice of the running game day, for those who watch it: what is planned, and where the record grows.
+"""The notice of the running game day, for its spectators: what is planned, and where the record grows.
 
 It is in the lab's work folder, which only the user of halab can read: it has what the team must not know.
 """

@@ -1,4 +1,4 @@
-"""A game day as those see it who watch: its phase, its breaks, its stop conditions and its log at one moment."""
+"""What a spectator sees of a game day at one moment: its phase, its breaks, its stop conditions and its log."""
 
 from __future__ import annotations
 

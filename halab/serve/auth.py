@@ -84,7 +84,7 @@ REPORT_POLICY = {
 
 
 class Headers:
-    """Adds to every answer what keeps a page to itself: nothing is loaded from elsewhere, framed, stored or sent on.
+    """Adds headers to every answer: the page loads nothing from elsewhere, is not framed or stored, sends no referrer.
 
     A header that an answer has already stays as it is.
     """
