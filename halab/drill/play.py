@@ -22,7 +22,7 @@ from halab.drill.library import DrillScript
 from halab.errors import BadFile, BadUsage, Corrupted, HalabError, LabProblem
 from halab.lifecycle import access, snapshot
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.machines.work import Work
 from halab.progress import Progress
 
@@ -89,7 +89,8 @@ def start(
     script = library.find(name, secrets.randbelow(10**6) if seed is None else seed)
     # One lock for the whole start. With two locks, another process could reset the attempt between them, and the break
     # would be injected without a record.
-    with labs.locked(lab_dir, f"drill start, process {os.getpid()}", amid_drill=after is not None):
+    despite = Unfinished.DRILL if after else Unfinished.NOTHING
+    with labs.locked(lab_dir, f"drill start, process {os.getpid()}", despite=despite):
         if after and attempts.load(lab_dir.work).started != after.started:
             labs.require_no_drill(lab_dir)
         lab_actions.require_kind(labs.existing(lab_dir), script.drill)
@@ -252,8 +253,8 @@ def text_filler(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
 
 def _locked_for_restore(lab_dir: LabDir, doing: str) -> AbstractContextManager[None]:
     """Lock the lab to restore it, also after a restore or an upgrade (a fault of the break) that was interrupted."""
-    doing = f"{doing}, process {os.getpid()}"
-    return labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_upgrade=True)
+    despite = Unfinished.RESTORE | Unfinished.UPGRADE | Unfinished.DRILL
+    return labs.locked(lab_dir, f"{doing}, process {os.getpid()}", despite=despite)
 
 
 def _restore_locked(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> None:
@@ -269,7 +270,7 @@ def _restore_locked(lab_dir: LabDir, progress: Progress, deps: DrillDeps) -> Non
 def _running(lab_dir: LabDir, doing: str) -> Iterator[Attempt]:
     """Lock the lab, and yield the attempt that a learner works on."""
     attempts.load(lab_dir.work)
-    with labs.locked(lab_dir, f"{doing}, process {os.getpid()}", amid_drill=True):
+    with labs.locked(lab_dir, f"{doing}, process {os.getpid()}", despite=Unfinished.DRILL):
         attempt = attempts.load(lab_dir.work)
         attempts.require_running(attempt)
         yield attempt

@@ -8,7 +8,7 @@ from dataclasses import replace
 from halab.errors import HostProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, orphans, providers, workfiles
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.machines.host import allocation
 from halab.machines.provider import Provider
 from halab.machines.work import Work
@@ -36,8 +36,7 @@ def down(lab_dir: LabDir, progress: Progress, *, runs: bool = False) -> list[str
             f"{kind} does not answer: if it has machines of this lab, start it and run the command again"
         )
         return []
-    doing = f"down, process {os.getpid()}"
-    with labs.locked(lab_dir, doing, amid_restore=True, amid_drill=True, amid_scale=True, amid_upgrade=True):
+    with labs.locked(lab_dir, f"down, process {os.getpid()}", despite=Unfinished.ANYTHING):
         removed = down_locked(lab_dir, provider, progress, runs=runs)
     lab_dir.work.remove_if_empty()
     return removed

@@ -16,7 +16,7 @@ from halab.files import replace
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, providers, snapshot, workfiles
 from halab.lifecycle.down import down_locked
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.own_files import OwnFiles
 from halab.machines.guests import on_all
 from halab.machines.host import allocation
@@ -32,7 +32,7 @@ def keep(lab_dir: LabDir, progress: Progress) -> None:
 
     Raises LabProblem if `up` saved nothing, or if the lab is not up.
     """
-    with labs.locked(lab_dir, f"down --keep, process {os.getpid()}", amid_restore=True):
+    with labs.locked(lab_dir, f"down --keep, process {os.getpid()}", despite=Unfinished.RESTORE):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)
         saved = [saved for saved in snapshot.snapshots(machines) if saved.name == snapshot.AFTER_UP]

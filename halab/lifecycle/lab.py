@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Flag, auto
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -277,22 +278,27 @@ def require_no_drill(lab_dir: LabDir) -> None:
         )
 
 
-@contextmanager
-def locked(
-    lab_dir: LabDir,
-    doing: str,
-    *,
-    amid_restore: bool = False,
-    amid_drill: bool = False,
-    amid_scale: bool = False,
-    amid_upgrade: bool = False,
-) -> Iterator[None]:
-    """Lock the lab: only one command may change it at a time. Raises LabProblem if another command holds the lock.
+class Unfinished(Flag):
+    """What may be unfinished in a lab: most commands are refused then."""
 
-    After an interrupted restore, raises LabProblem unless `amid_restore`: only another restore or `down` may go on.
-    After an interrupted scale, raises LabProblem unless `amid_scale`: others would join machines that were leaving.
-    After an interrupted upgrade, raises LabProblem unless `amid_upgrade`: others would set up machines of one version.
-    While a drill is running, raises LabProblem unless `amid_drill`: others would undo or reveal its faults.
+    # other commands would use machines of different times
+    RESTORE = auto()
+    # other commands would join machines that were leaving
+    SCALE = auto()
+    # other commands would set up machines of one version
+    UPGRADE = auto()
+    # other commands would undo or reveal its faults
+    DRILL = auto()
+
+    NOTHING = 0
+    ANYTHING = RESTORE | SCALE | UPGRADE | DRILL
+
+
+@contextmanager
+def locked(lab_dir: LabDir, doing: str, *, despite: Unfinished = Unfinished.NOTHING) -> Iterator[None]:
+    """Lock the lab: only one command may change it at a time.
+
+    Raises LabProblem if another command holds the lock, or if something is unfinished that is not in `despite`.
     """
     is_new = not lab_dir.work.path.exists()
     lab_dir.work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -308,16 +314,17 @@ def locked(
     try:
         holder.write_text(doing + "\n")
         name = restoring(lab_dir)
-        if name and not amid_restore:
+        if name and Unfinished.RESTORE not in despite:
             raise LabProblem(
                 f"restoring the lab {lab_dir.name} to the snapshot {name} was interrupted",
                 hint=f"restore it again with `halab snapshot restore {name}`, or remove the lab with `halab down`",
             )
-        if not amid_scale:
-            sizes.require_complete(lab_dir.name, allocation.of(lab_dir.work.path))
-        if not amid_upgrade:
-            versions.require_complete(lab_dir.name, allocation.of(lab_dir.work.path))
-        if not amid_drill:
+        held = allocation.of(lab_dir.work.path)
+        if Unfinished.SCALE not in despite:
+            sizes.require_complete(lab_dir.name, held)
+        if Unfinished.UPGRADE not in despite:
+            versions.require_complete(lab_dir.name, held)
+        if Unfinished.DRILL not in despite:
             require_no_drill(lab_dir)
         yield
     finally:

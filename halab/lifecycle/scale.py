@@ -13,7 +13,7 @@ from halab.errors import BadUsage, HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import kubeadm_check, providers, rescale, sizes, snapshot
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.rescale import Rescaled
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.host import allocation
@@ -50,7 +50,7 @@ def wanted(lab_dir: LabDir, words: Sequence[str]) -> LabSize:
 def scale(lab_dir: LabDir, size: LabSize, progress: Progress) -> ScaleResult:
     """Change the size of the lab and wait until it is steady. After an interruption, the next call continues."""
     kubeadm_check.require(lab_dir)
-    with labs.locked(lab_dir, f"scale, process {os.getpid()}", amid_scale=True):
+    with labs.locked(lab_dir, f"scale, process {os.getpid()}", despite=Unfinished.SCALE):
         labs.require_not_kept(lab_dir)
         Journal(lab_dir.work.journal).require_no_fault()
         try:

@@ -20,7 +20,7 @@ from halab.files import replace
 from halab.lifecycle import access, providers, restored_version
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.guests import on_all
 from halab.machines.power import PowerState
@@ -139,7 +139,7 @@ def restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
     After an interruption, only another restore or `down` may change the lab.
     """
     doing = f"snapshot restore, process {os.getpid()}"
-    with labs.locked(lab_dir, doing, amid_restore=True, amid_upgrade=True):
+    with labs.locked(lab_dir, doing, despite=Unfinished.RESTORE | Unfinished.UPGRADE):
         return _restore(lab_dir, name, progress)
 
 

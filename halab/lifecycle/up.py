@@ -26,7 +26,7 @@ from halab.lifecycle import (
 )
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.manifests import ManifestApplier
 from halab.lifecycle.own_images import NodeImages
 from halab.lifecycle.provision import Provisioner
@@ -109,7 +109,7 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
 
 def start(lab_dir: LabDir, progress: Progress) -> Observation:
     """Start a stopped lab and wait until it is steady. While a drill is running, it is broken: only start it."""
-    with labs.locked(lab_dir, f"start, process {os.getpid()}", amid_drill=True):
+    with labs.locked(lab_dir, f"start, process {os.getpid()}", despite=Unfinished.DRILL):
         lab = labs.existing(lab_dir)
         machines = providers.machines(lab_dir, lab)
         gone = [machine.name for machine in lab.machines if machines.state(machine.name) is PowerState.GONE]
@@ -148,7 +148,7 @@ def _wait_steady(
 
 def stop(lab_dir: LabDir, progress: Progress) -> None:
     """Stop the machines of a lab and keep their disks."""
-    with labs.locked(lab_dir, f"stop, process {os.getpid()}", amid_drill=True):
+    with labs.locked(lab_dir, f"stop, process {os.getpid()}", despite=Unfinished.DRILL):
         lab = labs.existing(lab_dir)
         with progress.step("stop the machines", limit_seconds=120):
             providers.vagrant(lab_dir, lab).halt()

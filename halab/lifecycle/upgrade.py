@@ -13,7 +13,7 @@ from halab.errors import HalabError
 from halab.faults.journal import Journal
 from halab.lifecycle import access, providers, snapshot, versions
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.version_change import VersionChange, change_version
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.host import allocation
@@ -33,7 +33,7 @@ def upgrade(lab_dir: LabDir, release: Release, progress: Progress) -> UpgradeRes
 
     Raises BadUsage or LabProblem before anything is changed if the lab cannot be upgraded in its state.
     """
-    with labs.locked(lab_dir, f"upgrade, process {os.getpid()}", amid_upgrade=True):
+    with labs.locked(lab_dir, f"upgrade, process {os.getpid()}", despite=Unfinished.UPGRADE):
         labs.require_not_kept(lab_dir)
         Journal(lab_dir.work.journal).require_no_fault()
         goal = labs.allocated(replace(lab_dir, version=release.kubernetes))

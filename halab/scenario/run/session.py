@@ -32,7 +32,7 @@ from halab.faults.targets import Targets, require_target
 from halab.images import component
 from halab.lifecycle import access, logs, machine_info, own_files
 from halab.lifecycle import lab as labs
-from halab.lifecycle.lab import LabDir
+from halab.lifecycle.lab import LabDir, Unfinished
 from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record import command, events
@@ -263,7 +263,7 @@ def heal(lab_dir: LabDir, progress: Progress, names: Collection[str] = ()) -> li
     `names` are names of faults or the beginnings of their ids; without any, all faults are healed.
     """
     # the heal of a fault that scales or upgrades the lab continues what was interrupted
-    with labs.locked(lab_dir, f"heal, process {os.getpid()}", amid_scale=True, amid_upgrade=True):
+    with labs.locked(lab_dir, f"heal, process {os.getpid()}", despite=Unfinished.SCALE | Unfinished.UPGRADE):
         journal = Journal(lab_dir.work.journal)
         chosen = _chosen(journal.open_faults(), names)
         if not chosen:

@@ -71,7 +71,7 @@ def test_commands_that_would_undo_the_break_or_tell_of_it_are_refused(room: Dril
     start(room)
     with pytest.raises(LabProblem, match="a drill is running"), labs.locked(room.lab_dir, "heal"):
         pytest.fail("the lock was given")
-    with labs.locked(room.lab_dir, "start", amid_drill=True):
+    with labs.locked(room.lab_dir, "start", despite=labs.Unfinished.DRILL):
         pass
 
 
@@ -328,7 +328,7 @@ def test_a_reset_restores_a_lab_whose_break_was_killed_in_an_upgrade(room: Drill
     # no other command continues it while the drill is running
     with (
         pytest.raises(LabProblem, match="a drill is running"),
-        labs.locked(room.lab_dir, "upgrade", amid_upgrade=True),
+        labs.locked(room.lab_dir, "upgrade", despite=labs.Unfinished.UPGRADE),
     ):
         pytest.fail("the lock was given")
     play.reset(room.lab_dir, room.progress, deps=room.deps)

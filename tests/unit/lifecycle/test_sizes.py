@@ -13,7 +13,7 @@ from halab.doctor.check import Subject
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, workfiles
-from halab.lifecycle.lab import LabDir, open_file
+from halab.lifecycle.lab import LabDir, Unfinished, open_file
 from halab.lifecycle.status import read_status
 from halab.machines.host import allocation
 from halab.machines.host.allocation import Scaled
@@ -71,7 +71,7 @@ def test_after_an_interrupted_scale_other_commands_are_refused(tmp_path: Path) -
     ):
         pass
     assert "halab scale" in (caught.value.hint or "") and "halab down" in (caught.value.hint or "")
-    with labs.locked(here, "scale", amid_scale=True):
+    with labs.locked(here, "scale", despite=Unfinished.SCALE):
         pass
 
 

@@ -14,7 +14,7 @@ from halab.doctor.check import Subject
 from halab.errors import LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import machine_info, providers, restored_version, versions, workfiles
-from halab.lifecycle.lab import LabDir, open_file
+from halab.lifecycle.lab import LabDir, Unfinished, open_file
 from halab.lifecycle.status import read_status
 from halab.machines.host import allocation
 from halab.machines.host.allocation import Upgraded, VersionSince
@@ -107,7 +107,7 @@ def test_after_an_interrupted_upgrade_other_commands_are_refused(
     ):
         pass
     assert "halab upgrade" in (caught.value.hint or "") and "halab down" in (caught.value.hint or "")
-    with labs.locked(here, "upgrade", amid_upgrade=True):
+    with labs.locked(here, "upgrade", despite=Unfinished.UPGRADE):
         pass
     machines = type("Machines", (), {"infos": lambda self: []})()
     monkeypatch.setattr("halab.lifecycle.providers.machines", lambda lab_dir, lab: machines)
