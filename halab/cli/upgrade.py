@@ -37,12 +37,14 @@ def upgrade_command(version: str | None, file: Path, as_json: bool) -> None:
         done = upgrade.upgrade(lab_dir, release, progress())
     change = done.change
     if as_json:
-        machines = [{"name": each.machine, "seconds": _rounded(each.seconds)} for each in change.machines]
+        machines = [
+            {"name": machine.name, "seconds": _rounded(machine.seconds)} for machine in change.machines
+        ]
         print_json({"lab": change.lab.name, "before": change.before, "kubernetes": release.kubernetes,
                     "machines": machines, "leaders": done.seen.leaders})  # fmt: skip
         return
-    for each in change.machines:
-        echo(f"{each.machine}: {duration(each.total_seconds)} ({each})", err=True)
+    for machine in change.machines:
+        echo(f"{machine.name}: {duration(machine.total_seconds)} ({machine})", err=True)
     echo(
         f"the lab {change.lab.name} is steady with Kubernetes {release.kubernetes}; before, it had {change.before}",
         err=True,

@@ -10,8 +10,8 @@ from enum import StrEnum
 from halab.errors import BadUsage
 
 DEFAULT = "1.37"
-# etcd's guide for upgrades to 3.7.
-_NEEDS_NEW_ETCD, _LAST_OLD_ETCD = "3.7.0", "3.6.11"
+# Before an upgrade to the first, every member needs the second (etcd's guide for upgrades to 3.7).
+_STRICT_ETCD, _LEAST_BEFORE = "3.7.0", "3.6.11"
 # Where an API server listens.
 API_PORT = 6443
 
@@ -111,14 +111,10 @@ def etcd_upgrade_problem(running: Mapping[str, str], after: str) -> tuple[str, s
             f"etcd on {', '.join(newer)} is {running[newer[0]]}, and etcd cannot go back to {after}",
             "choose a version of Kubernetes with a newer etcd",
         )
-    old = [
-        name
-        for name, version in running.items()
-        if at_least(after, _NEEDS_NEW_ETCD) and not at_least(version, _LAST_OLD_ETCD)
-    ]
-    if old:
+    old = [name for name, version in running.items() if not at_least(version, _LEAST_BEFORE)]
+    if old and at_least(after, _STRICT_ETCD):
         return (
-            f"etcd {after} needs {_LAST_OLD_ETCD} or later on every member before, and {', '.join(old)} "
+            f"etcd {after} needs {_LEAST_BEFORE} or later on every member before, and {', '.join(old)} "
             f"{'has' if len(old) == 1 else 'have'} {running[old[0]]}",
             "upgrade within the present minor first, for example to its newest patch",
         )

@@ -2,9 +2,9 @@
 
 `inject` returns when its effect is real, and says what it saw: in one line, which lines with details may follow. `heal`
 undoes it from the journal's entry alone: the fault may have been injected, half injected, only recorded, or healed
-already. It acts over SSH, the provider or etcd, because the Kubernetes API may be down: only machines that join or
-leave the cluster need it. A fault is a pair and not a generator, because a generator cannot be resumed after halab was
-killed.
+already. It acts over SSH, the provider or etcd, because the Kubernetes API may be down: only an upgrade and machines
+that join or leave the cluster need it. A fault is a pair and not a generator, because a generator cannot be resumed
+after halab was killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The upgrade of Kubernetes as a fault: machines leave and come back one after another, while clients go on."""
+"""The upgrade of Kubernetes as a fault: machines stop and come back one after another, while clients continue."""
 
 from __future__ import annotations
 

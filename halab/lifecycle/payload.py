@@ -12,7 +12,7 @@ from halab.machines.guests import Guests
 PROGRAMS = PurePosixPath("/usr/local/bin")
 # Images are stored here until containerd imports them.
 IMAGES = PurePosixPath("/var/lib/halab/images")
-# The programs of a bundle to which the machine is upgraded wait here until it is their turn.
+# An upgrade puts the programs of the new bundle here. They are used when it is the turn of the machine.
 NEW_PROGRAMS = PurePosixPath("/var/lib/halab/programs")
 # Written last: the key of the bundle that a machine has completely.
 MARK = PurePosixPath("/var/lib/halab/bundle")

@@ -265,7 +265,7 @@ def _by_name(saved: Sequence[Snapshot], name: str) -> Snapshot:
 
 def _saved_at(machines: LabMachines, name: str) -> datetime | None:
     """When a snapshot was saved; None if nothing is left of it."""
-    return max((saved.created for saved in machines.saved() if saved.snapshot == name), default=None)
+    return next((saved.created for saved in snapshots(machines) if saved.name == name), None)
 
 
 def _names(lab: Lab) -> list[str]:

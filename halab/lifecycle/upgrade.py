@@ -1,4 +1,4 @@
-"""`halab upgrade`: brings a lab that is up to another version of Kubernetes, and waits until it is steady."""
+"""`halab upgrade`: changes the version of Kubernetes in a lab that is up, and waits until the lab is steady."""
 
 from __future__ import annotations
 

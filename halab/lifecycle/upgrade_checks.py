@@ -1,4 +1,4 @@
-"""What must be true before a lab is upgraded: nothing has been changed yet when these checks refuse."""
+"""What must be true before a lab is upgraded. When these checks refuse, nothing has been changed yet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require_stacked_etcd(lab: Lab) -> None:
 
 
 def require_steady(guests: Guests, api: Api, lab: Lab) -> None:
-    """Raise LabProblem if the lab is not steady: an upgrade takes away one more machine after another."""
+    """Raise LabProblem if the lab is not steady: each machine is out of service while it is upgraded."""
     seen = observe(guests, api, lab)
     if not seen.steady:
         raise LabProblem(

@@ -1,10 +1,11 @@
-"""Upgrades the machines of a lab one after another: control planes first, and each until the lab is steady again."""
+"""Upgrades the machines of a lab one after another, control planes first. After each, it waits for a steady lab."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from halab.clock import Clock, Deadline, NotYet, RealClock, wait_for
 from halab.cluster import departure, healthy_control_plane, kubeadm_config
@@ -39,7 +40,7 @@ _EVERY_SECONDS = 0.5
 class MachineUpgrade:
     """The seconds of each part of the upgrade of one machine: kubeadm, drain, kubelet, steady."""
 
-    machine: str
+    name: str
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -51,7 +52,7 @@ class MachineUpgrade:
 
 
 class Upgrader:
-    """Brings the machines of a lab to the version of the payload. `lab` is the lab as it will be."""
+    """Upgrades the machines of a lab to the version of the payload. `lab` is the lab as it will be."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Upgrader:
 
     def bring(self) -> None:
         """Bring programs and images to the machines that do not have them yet. Nothing runs them yet."""
-        missing = [machine.name for machine in self._waiting()]
+        missing = [machine.name for machine in self._waiting]
         what = f"bring Kubernetes {self._version} to {counted(len(missing), 'machine')}"
         if missing:
             with self._progress.step(what, limit_seconds=self._scripts.limit(_BRING_SECONDS)):
@@ -84,7 +85,7 @@ class Upgrader:
                 )
 
     def preflight(self) -> None:
-        """Ask the new kubeadm whether the cluster can go there. Raises LabProblem if not; nothing has changed then."""
+        """Ask the new kubeadm whether it can upgrade the cluster. Raises LabProblem if not: nothing has changed."""
         first = self._lab.control_planes[0].name
         try:
             with self._progress.step(
@@ -99,12 +100,11 @@ class Upgrader:
             raise LabProblem(f"kubeadm refuses the upgrade:\n{error.output}", hint=error.hint) from error
 
     def run(self) -> list[MachineUpgrade]:
-        """Upgrade the machines that do not have the new version yet. What was done with each, in order."""
-        waiting = self._waiting()
-        if waiting:
+        """Upgrade the machines that do not have the new version yet. Return what was done with each, in order."""
+        if self._waiting:
             deadline = Deadline.after(self._clock, self._scripts.limit(_ANSWER_SECONDS))
             wait_for("the API to answer", self._set_images, deadline, every_seconds=_EVERY_SECONDS)
-        return [self._upgrade(machine) for machine in waiting]
+        return [self._upgrade(machine) for machine in self._waiting]
 
     def _set_images(self) -> None:
         try:
@@ -117,8 +117,9 @@ class Upgrader:
     def _version(self) -> str:
         return self._lab.release.kubernetes
 
+    @cached_property
     def _waiting(self) -> list[Machine]:
-        """The machines that do not have the whole new version, in the order in which they get it."""
+        """The machines that did not have the whole new version at the start, in the order in which they get it."""
         machines = [*self._lab.control_planes, *self._lab.workers]
         there = on_all(
             [machine.name for machine in machines],

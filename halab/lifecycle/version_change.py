@@ -1,4 +1,4 @@
-"""Brings a lab that is up to another version of Kubernetes, in the way of kubeadm's own guide.
+"""Changes the version of Kubernetes in a lab that is up, with the steps of kubeadm's own guide.
 
 What remains to be done is recorded before anything is done (`Upgraded.target`), and every step can be repeated: after
 an interruption, the next call continues.
@@ -47,14 +47,14 @@ class VersionChange:
     machines: tuple[MachineUpgrade, ...]
 
     def __str__(self) -> str:
-        machines = "; ".join(f"{each.machine}: {each}" for each in self.machines)
+        machines = "; ".join(f"{machine.name}: {machine}" for machine in self.machines)
         return f"Kubernetes {self.before} became {self.lab.release.kubernetes}; {machines or 'no machine was left'}"
 
 
 def wanted(lab_dir: LabDir, version: str | None) -> Release:
     """The release of a version such as `1.37`; without one, that of an interrupted upgrade.
 
-    Raises BadUsage if the lab cannot go there or nothing is known of the version, and LabProblem if it is not up.
+    Raises BadUsage if the lab cannot get this version or halab does not know it, and LabProblem if it is not up.
     """
     rescale.built(lab_dir)
     before = _built(lab_dir)

@@ -18,7 +18,7 @@ from halab.machines.work import Work
 def present(written: LabFile, held: Allocation | None) -> str:
     """The version of Kubernetes with which the lab's scripts are rendered.
 
-    While an upgrade or a restore is incomplete, the record of the machines says it: both change one after the other.
+    While an upgrade or a restore is incomplete, the record of the machines counts: it is written just before the end.
     """
     upgraded = held.upgraded if held else None
     if held is None or upgraded is None:
@@ -52,7 +52,7 @@ def begin(work: Work, written: LabFile, before: str, wanted: str) -> None:
 
 
 def begin_restore(work: Work, version: str) -> None:
-    """Record that the lab gets a version back with a snapshot. Until `complete`, the record of the machines counts."""
+    """Record that a snapshot brings a version back. Until `complete`, the record of the machines counts."""
     allocation.upgrade(work.path, replace(_record(work), target=version))
 
 
@@ -75,7 +75,7 @@ def complete(work: Work, version: str) -> str:
 
 
 def at(held: Allocation | None, moment: datetime) -> str | None:
-    """The version that the lab had at a moment, as a snapshot of it has; None if the lab was never upgraded."""
+    """The version that the lab had at a moment: a snapshot from then has it. None if the lab was never upgraded."""
     if held is None or held.upgraded is None:
         return None
     earlier = [each.version for each in held.upgraded.history if each.since <= moment]

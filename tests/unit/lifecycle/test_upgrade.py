@@ -182,7 +182,7 @@ def test_one_machine_after_another_gets_the_new_version(make: Any) -> None:
     # all machines have the images before the first one changes
     assert world.did.index("import on cp3") < world.did.index("preflight on cp1")
     assert world.only("drain", "uncordon") == []
-    assert [each.machine for each in done.change.machines] == ["cp1", "cp2", "cp3"]
+    assert [machine.name for machine in done.change.machines] == ["cp1", "cp2", "cp3"]
     assert (done.change.before, done.change.lab.release.kubernetes) == (OLD, NEW)
     assert labs.existing(world.lab_dir).release.kubernetes == NEW
     assert versions.target(allocation.of(world.lab_dir.work.path)) is None
@@ -246,7 +246,7 @@ def test_an_upgrade_that_failed_says_where_and_the_next_call_continues(make: Any
     assert world.did[0] == "boot" and len(answers) == 1
     assert world.only("preflight", "apply", "node") == ["node on cp2", "node on cp3"]
     assert world.only("import") == ["import on cp2", "import on cp3"]
-    assert [each.machine for each in done.change.machines] == ["cp2", "cp3"]
+    assert [machine.name for machine in done.change.machines] == ["cp2", "cp3"]
     assert labs.existing(world.lab_dir).release.kubernetes == NEW
 
 
