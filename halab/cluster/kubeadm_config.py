@@ -26,7 +26,7 @@ def set_images(guests: Guests, machine: str, release: Release) -> None:
     try:
         record: dict[str, Any] = json.loads(output)
         document = yaml_source.parse(record["data"][_DOCUMENT], "kubeadm-config").value
-        parts = {f"{release.etcd}-0": document["etcd"]["local"], f"v{release.coredns}": document["dns"]}
+        parts = {release.etcd_tag: document["etcd"]["local"], release.coredns_tag: document["dns"]}
         if all(part.get("imageTag") == tag for tag, part in parts.items()):
             return
         for tag, part in parts.items():

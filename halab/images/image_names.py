@@ -12,7 +12,7 @@ def image_names(release: Release) -> dict[str, str]:
     """Component → the full name of its image."""
     return {
         **{name: f"{REGISTRY}/{name}:v{release.kubernetes}" for name in KUBERNETES_IMAGES},
-        "etcd": f"{REGISTRY}/etcd:{release.etcd}-0",
-        "coredns": f"{REGISTRY}/coredns/coredns:v{release.coredns}",
+        "etcd": f"{REGISTRY}/etcd:{release.etcd_tag}",
+        "coredns": f"{REGISTRY}/coredns/coredns:{release.coredns_tag}",
         "pause": f"{REGISTRY}/pause:{release.pause}",
     }
