@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -42,18 +41,13 @@ def test_all_machines_know_the_name_and_kubectl_leaves_an_address_without_a_reco
 @pytest.mark.nightly
 @pytest.mark.parametrize("scenario", ["keep-dead-dns-record", "stop-dns-server"])
 def test_the_scenarios_for_dns_pass_and_their_twins_lose(lab: UserLab, scenario: str) -> None:
-    [result] = json.loads(lab.ok("run", scenario, "--json"))
-    assert result["verdict"] == "pass", result["reasons"]
-    proof = lab.halab("prove", scenario)
-    assert proof.code == 0, proof
+    lab.require_proof(scenario)
 
 
 @pytest.mark.nightly
 def test_what_needs_a_load_balancer_is_skipped_or_refused_with_the_reason(lab: UserLab) -> None:
-    [result] = json.loads(lab.halab("run", "stop-load-balancer", "--json").output)
-    assert result["verdict"] == "skip"
-    assert "a load balancer on a machine of its own, and a lab with dns has none" in " ".join(
-        result["reasons"]
+    lab.require_skip(
+        "stop-load-balancer", "a load balancer on a machine of its own, and a lab with dns has none"
     )
     refused = lab.halab("inject", "edit-balancer", "--on", "lb", "--with", "check=tcp")
     assert "a lab with dns has no load balancer whose settings could change" in refused.errors

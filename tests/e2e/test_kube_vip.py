@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -29,19 +28,15 @@ def test_the_address_leaves_a_control_plane_that_lost_power(lab: UserLab) -> Non
     assert len(status["vip_holders"]) == 1
     for machine in CONTROL_PLANES:
         assert lab.ok("ssh", machine, KUBECONFIG).strip() == "1"
-    [result] = json.loads(lab.ok("run", "cut-power-of-kube-vip-holder", "--json"))
-    assert result["verdict"] == "pass", result["reasons"]
-    proof = lab.halab("prove", "cut-power-of-kube-vip-holder")
-    assert proof.code == 0, proof
+    lab.require_proof("cut-power-of-kube-vip-holder")
     assert len(lab.status()["vip_holders"]) == 1
 
 
 @pytest.mark.nightly
 def test_what_needs_a_load_balancer_is_skipped_or_refused_with_the_reason(lab: UserLab) -> None:
-    [result] = json.loads(lab.halab("run", "stop-load-balancer", "--json").output)
-    assert result["verdict"] == "skip"
-    assert "needs a load balancer on a machine of its own, and a lab with kube-vip has none" in " ".join(
-        result["reasons"]
+    lab.require_skip(
+        "stop-load-balancer",
+        "needs a load balancer on a machine of its own, and a lab with kube-vip has none",
     )
     refused = lab.halab("inject", "cut-power", "--on", "lb")
     assert refused.code == 2

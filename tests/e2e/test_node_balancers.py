@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -27,10 +26,7 @@ def test_a_node_leaves_an_api_server_that_is_silent(lab: UserLab) -> None:
     # the kubelet of a control plane asks its own API server
     chosen = status["backends_of"]
     assert {name: chosen[name] for name in CONTROL_PLANES} == {name: name for name in CONTROL_PLANES}
-    [result] = json.loads(lab.ok("run", "cut-off-api-server-of-node", "--json"))
-    assert result["verdict"] == "pass", result["reasons"]
-    proof = lab.halab("prove", "cut-off-api-server-of-node")
-    assert proof.code == 0, proof
+    lab.require_proof("cut-off-api-server-of-node")
 
 
 @pytest.mark.nightly
@@ -44,10 +40,8 @@ def test_kubectl_works_while_the_first_control_plane_is_off(lab: UserLab) -> Non
 
 @pytest.mark.nightly
 def test_what_needs_a_load_balancer_on_a_machine_is_skipped_or_refused_with_the_reason(lab: UserLab) -> None:
-    [result] = json.loads(lab.halab("run", "stop-load-balancer", "--json").output)
-    assert result["verdict"] == "skip"
-    assert "a load balancer on a machine of its own, and a lab with local has none" in " ".join(
-        result["reasons"]
+    lab.require_skip(
+        "stop-load-balancer", "a load balancer on a machine of its own, and a lab with local has none"
     )
     refused = lab.halab("inject", "cut-power", "--on", "lb")
     assert refused.code == 2

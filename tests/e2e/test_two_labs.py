@@ -95,8 +95,7 @@ def containers(lab: UserLab) -> set[str]:
 
 # first, because the small lab is not up yet: a scenario is measured without the load of another lab
 def test_a_scenario_passes_behind_nginx(nginx_lab: UserLab) -> None:
-    [result] = json.loads(nginx_lab.ok("run", "black-hole-backend", "--json"))
-    assert result["verdict"] == "pass", result["reasons"]
+    nginx_lab.require_pass("black-hole-backend")
 
 
 def test_up_applies_a_changed_configuration_and_leaves_the_old_one_if_it_is_wrong(

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 from support.cli_driver import UserLab, lab_in
 
-UPGRADE = "e2e-upgrade"
 OLD, NEW = "1.36", "1.37"
 ETCD = {OLD: "3.6", NEW: "3.7"}
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.nightly
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, state_home: None) -> Iterator[UserLab]:
-    text = f"name: {UPGRADE}\ncontrol_planes: 1\nworkers: 1\nkubernetes: {{version: '{OLD}'}}\n"
+    text = f"name: e2e-upgrade\ncontrol_planes: 1\nworkers: 1\nkubernetes: {{version: '{OLD}'}}\n"
     for lab in lab_in(tmp_path_factory.mktemp("upgrade"), text):
         lab.ok("bundle", "build", "--kubernetes", NEW)
         yield lab
@@ -60,8 +59,8 @@ def require_version(lab: UserLab, minor: str) -> None:
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing(lab: UserLab) -> None:
-    for words, code in (((), 2), ((OLD,), 2), (("1.35",), 2), (("1.99",), 2)):
-        assert lab.halab("upgrade", *words).code == code
+    for words in ((), (OLD,), ("1.35",), ("1.99",)):
+        assert lab.halab("upgrade", *words).code == 2
     require_version(lab, OLD)
     assert json.loads(lab.ok("up", "--json"))["changes"] == 0
 

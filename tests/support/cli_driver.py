@@ -55,6 +55,22 @@ class UserLab:
         assert done.code == 0, str(done)
         return done.output
 
+    def require_pass(self, scenario: str) -> None:
+        [result] = json.loads(self.ok("run", scenario, "--json"))
+        assert result["verdict"] == "pass", result["reasons"]
+
+    def require_proof(self, scenario: str) -> None:
+        """Check that the scenario passes, and that its twins lose."""
+        self.require_pass(scenario)
+        self.ok("prove", scenario)
+
+    def require_skip(self, scenario: str, reason: str) -> None:
+        done = self.halab("run", scenario, "--json")
+        assert done.code == 3, str(done)
+        [result] = json.loads(done.output)
+        assert result["verdict"] == "skip"
+        assert reason in " ".join(result["reasons"])
+
     def power(self) -> Power:
         """The power of the lab's machines, over the same docker engine or libvirt that halab uses."""
         lab_dir = open_file(self.folder / "lab.yml")
