@@ -37,7 +37,7 @@ class Timelines:
     @classmethod
     def of(cls, folders: Sequence[Path]) -> Timelines:
         """The runs in these folders and below. Raises BadUsage for a folder without runs."""
-        runs = [(run.read_meta(), run) for run in map(RunFolder.existing, recorded_runs.find(folders))]
+        runs = list(_readable(recorded_runs.find(folders)))
         return cls(sorted(runs, key=lambda each: each[0].started, reverse=True))
 
     def of_scenario(self, name: str, verdict: Verdict = Verdict.PASS) -> Iterator[Picture]:
@@ -49,6 +49,16 @@ class Timelines:
                     if picture:
                         yield picture
                         break
+
+
+def _readable(folders: Sequence[Path]) -> Iterator[tuple[Meta, RunFolder]]:
+    """Yield the runs in these folders; those that cannot be read are left out."""
+    for folder in folders:
+        try:
+            run = RunFolder.existing(folder)
+            yield run.read_meta(), run
+        except (HalabError, OSError) as error:
+            log.info("no picture of %s: %s", folder, error)
 
 
 def _picture(meta: Meta, run: RunFolder, verdict: Verdict) -> Picture | None:

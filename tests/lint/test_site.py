@@ -62,8 +62,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     newer = {"started": "2027-01-01T00:00:00+00:00", "kubernetes": "1.99.0"}
     record(folder, "stop-apiserver-haproxy", "won", is_twin=True, **newer)
     # a run that cannot be read has no picture
-    broken = record(folder, "kill-etcd-member-nginx", "broken")
-    (broken / "timeline.jsonl").write_text("{")
+    for file in ("timeline.jsonl", "meta.json"):
+        (record(folder, "kill-etcd-member-nginx", f"broken-{file}") / file).write_text("{")
     done = build(ROOT / "mkdocs.yml", folder / "site", folder / "runs")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "site"
