@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from halab.config.kubernetes import API_PORT
+from halab.config.load_balancer_choices import OF_CHECKS
 from halab.config.quantities import text_like
 
 DEFAULT_TTL = "30s"
@@ -26,7 +27,6 @@ def seconds(ttl: str) -> int:
 
 # What `halab init` writes changes nothing.
 _HARMLESS = {"machines": 1, "check": "readyz", "port": API_PORT}
-_NO_CHECKS = "a DNS server does not check API servers: remove this setting"
 _REASONS = {
     "machines": "halab has one DNS server, on lb1: remove this setting",
     "address": "clients reach the addresses of the API servers themselves: remove this setting",
@@ -34,9 +34,7 @@ _REASONS = {
     "kube_vip": "is for kube-vip: write `kind: kube-vip`, or remove this setting",
     "config": "halab writes the configuration of dnsmasq, of which only `ttl` is a setting: remove this setting",
     "port": f"a DNS record has no port, clients use the port of the API servers, {API_PORT}: remove this setting",
-    **dict.fromkeys(
-        ("check", "interval", "timeout", "fall", "rise", "slow_start", "on_marked_down"), _NO_CHECKS
-    ),
+    **dict.fromkeys(("check", *OF_CHECKS), "a DNS server does not check API servers: remove this setting"),
 }
 
 

@@ -13,7 +13,7 @@ from halab.config import dns
 from halab.config.keepalived import Keepalived
 from halab.config.kube_vip import KubeVip
 from halab.config.kubernetes import API_PORT
-from halab.config.load_balancer_choices import Algorithm, BackendCheck, OnMarkedDown
+from halab.config.load_balancer_choices import OF_CHECKS, Algorithm, BackendCheck, OnMarkedDown
 from halab.config.loading import Model, listed
 from halab.config.quantities import text_like
 from halab.config.roles import MOST_BALANCERS
@@ -261,12 +261,11 @@ class LoadBalancer(Model):
 # The settings that have an effect beside a configuration of the user's own.
 BESIDE_CONFIG = ("kind", "machines", "address", "keepalived", "config", "port")
 _OF_A_PAIR = ("address", "keepalived")
-_OF_CHECKS = ("interval", "timeout", "fall", "rise", "slow_start", "on_marked_down")
 
 
 def _general_reason(name: str, value: Any, check: BackendCheck | None) -> str:
     """Why a setting is not possible behind any load balancer; empty if it is."""
-    if check is BackendCheck.NONE and name in _OF_CHECKS:
+    if check is BackendCheck.NONE and name in OF_CHECKS:
         return "has no effect with `check: none`: remove this setting"
     if name == "port" and value == _SSH_PORT:
         return f"is used for SSH to the machine: choose another port than {value}"
@@ -286,7 +285,7 @@ def _reason_of_kube_vip(name: str, value: Any) -> str:
         "keepalived": "kube-vip chooses the holder of the address itself: remove this setting",
         "config": "kube-vip has no configuration file, only settings: write `kube_vip: {…}`",
         "port": f"kube-vip is no proxy, clients reach the port of the API servers, {API_PORT}: remove this setting",
-        **dict.fromkeys(("check", *_OF_CHECKS), "kube-vip does not check API servers: remove this setting"),
+        **dict.fromkeys(("check", *OF_CHECKS), "kube-vip does not check API servers: remove this setting"),
     }.get(name, "kube-vip is no proxy, connections go to the API servers themselves: remove this setting")
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+# The settings of `load_balancer` that, beside `check`, are about the checks of API servers.
+OF_CHECKS = ("interval", "timeout", "fall", "rise", "slow_start", "on_marked_down")
+
 
 class BackendCheck(StrEnum):
     """What the load balancer asks an API server to find out whether it may send clients there."""
