@@ -263,6 +263,13 @@ def require_machine(lab: Lab, name: str) -> None:
         raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
 
 
+def require_complete(lab_dir: LabDir) -> None:
+    """Raise LabProblem if the lab is not up, or if its first `up` has not ended."""
+    if not lab_dir.work.kubeconfig.exists():
+        existing(lab_dir)
+        raise LabProblem(f"the lab {lab_dir.name} is not complete yet", hint="complete it with `halab up`")
+
+
 def require_not_kept(lab_dir: LabDir) -> None:
     """Raise LabProblem if the lab is down and its machines were kept."""
     if lab_dir.work.kept.exists():

@@ -14,7 +14,7 @@ from halab.clock import RealClock
 from halab.cluster import departure, healthy_control_plane, taints, voters
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
-from halab.errors import HalabError, LabProblem
+from halab.errors import HalabError
 from halab.faults import scratch
 from halab.lifecycle import components, machine_info, own_files, providers, rescale_checks, sizes, workfiles
 from halab.lifecycle import lab as labs
@@ -66,9 +66,7 @@ class Rescaled:
 
 def built(lab_dir: LabDir) -> LabSize:
     """The size of the lab that is up, whatever its file says now. Raises LabProblem if it is not up."""
-    if not lab_dir.work.kubeconfig.exists():
-        labs.existing(lab_dir)
-        raise LabProblem(f"the lab {lab_dir.name} is not complete yet", hint="complete it with `halab up`")
+    labs.require_complete(lab_dir)
     held = allocation.of(lab_dir.work.path)
     return machine_info.size(lab_dir.work) or sizes.present(lab_dir.written, held)
 

@@ -18,7 +18,6 @@ from halab.lifecycle import (
     kubeadm_check,
     machine_info,
     providers,
-    rescale,
     upgrade_checks,
     versions,
     workfiles,
@@ -56,7 +55,7 @@ def wanted(lab_dir: LabDir, version: str | None) -> Release:
 
     Raises BadUsage if the lab cannot get this version or halab does not know it, and LabProblem if it is not up.
     """
-    rescale.built(lab_dir)
+    labs.require_complete(lab_dir)
     before = _built(lab_dir)
     held = allocation.of(lab_dir.work.path)
     unfinished = versions.target(held)
