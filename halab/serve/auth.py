@@ -84,7 +84,7 @@ REPORT_POLICY = {
 
 
 class Headers:
-    """Adds headers to every answer: a page has all in itself, is not framed or stored, and sends no referrer.
+    """Adds headers: a page loads nothing from elsewhere, is not framed or stored, and sends no referrer.
 
     A header that an answer has already stays as it is.
     """
