@@ -11,6 +11,7 @@ from pathlib import Path
 from halab.doctor import fix
 from halab.doctor.check import LIBVIRT_ONLY, Check, Finding, Subject, ok, skipped, warning
 from halab.doctor.host import Host
+from halab.doctor.libvirt import facts
 from halab.errors import HalabError
 
 _LIST_RULES = "sudo iptables -S; sudo nft list ruleset"
@@ -53,12 +54,15 @@ def firewall(host: Host, subject: Subject) -> Finding:
         )
     iptables, nft = rules["iptables"] or "", rules["nft"] or ""
     gaps = [*_gaps_in_iptables(iptables), *_gaps_in_nft(nft)]
+    uses_nftables = _LIBVIRT_TABLE in nft or _uses_nftables(host)
+    if not uses_nftables and _awaits_first_network(host, iptables):
+        gaps = [gap for gap in gaps if not gap.accepted_by_libvirt]
     if not gaps:
         return ok(f"nothing blocks the lab in {' and '.join(readable)}")
     seen = "; ".join(f"{gap.chain} drops by default and does not accept the lab's packets" for gap in gaps)
     commands = " && ".join(fix.as_root(host, command) for gap in gaps for command in gap.commands)
     fixes = [commands]
-    if (_LIBVIRT_TABLE in nft or _uses_nftables(host)) and any(gap.accepted_by_libvirt for gap in gaps):
+    if uses_nftables and any(gap.accepted_by_libvirt for gap in gaps):
         seen = (
             f"{seen}, and libvirt's own rules are in nftables, which cannot accept what another chain drops"
         )
@@ -152,6 +156,17 @@ def _losses(host: Host, gaps: list[_Gap]) -> Iterator[str]:
         yield "packets between machines are lost too, because bridges are filtered"
     elif "forward" in hooks:
         yield "packets that this host forwards are lost"
+
+
+def _awaits_first_network(host: Host, listing: str) -> bool:
+    """True if libvirt has not written its chains yet: it puts them before all others when its first network starts.
+
+    If they are missing while a network is active, somebody removed them.
+    """
+    libvirt = facts(host)
+    if libvirt is None or any(network.active for network in libvirt.networks):
+        return False
+    return re.search(r"^-N LIBVIRT_", listing, re.MULTILINE) is None
 
 
 def _use_iptables(host: Host) -> str:

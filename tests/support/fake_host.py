@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -21,7 +21,7 @@ from halab.images.manifest import FORMAT, BundleManifest
 from halab.lifecycle.lab import LabDir
 from halab.machines.docker.engine import EngineFacts
 from halab.machines.host.allocation import Allocation
-from halab.machines.host.neighbours import Neighbour
+from halab.machines.host.neighbours import Neighbour, NetworkKind, Subnet
 from halab.machines.libvirt.facts import LibvirtFacts, Pool
 from halab.machines.work import Work
 from support.os_releases import OS_RELEASE
@@ -41,6 +41,10 @@ TOOLS = (
 )  # fmt: skip
 NO_FIREWALL = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 LIBVIRT = LibvirtFacts("9.0.0", "QEMU", (Pool("default", True, True, POOL, 100 << 30),), ())
+# libvirt's own network, as on a host where virtual machines have run
+WITH_NETWORK = replace(
+    LIBVIRT, networks=(Subnet(NetworkKind.LIBVIRT, "default", (), "virbr0", True, "", "", forward="nat"),)
+)
 
 
 def place_of(**written: Any) -> LabDir:

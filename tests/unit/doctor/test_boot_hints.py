@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.fake_host import FakeHost, place_of
+from support.fake_host import WITH_NETWORK, FakeHost, place_of
 
 from halab.doctor import explained
 from halab.errors import BootTimedOut, CommandFailed, NotConnected
@@ -28,7 +28,7 @@ def test_without_root_an_unchecked_firewall_is_a_possible_reason() -> None:
 
 
 def test_as_root_a_firewall_that_drops_is_a_possible_reason() -> None:
-    host = FakeHost(is_root=True)
+    host = FakeHost(is_root=True, libvirt_facts=WITH_NETWORK)
     assert hint(host) == []
     host.outputs["iptables -S"] = DROPPING
     seen, reason, fix = hint(host)
@@ -47,7 +47,7 @@ def test_checks_of_another_provider_are_no_reason() -> None:
 
 
 def test_machines_that_do_not_reach_each_other_are_explained_by_the_firewall_alone() -> None:
-    host = FakeHost(is_root=True)
+    host = FakeHost(is_root=True, libvirt_facts=WITH_NETWORK)
     host.outputs["iptables -S"] = DROPPING
     host.texts["/proc/meminfo"] = "MemAvailable: 1024 kB\n"
     with pytest.raises(NotConnected) as caught, explained(place_of(provider="libvirt"), host):

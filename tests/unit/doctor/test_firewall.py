@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.doctor_results import run_check as run_check_on
-from support.fake_host import FakeHost
+from support.fake_host import LIBVIRT, WITH_NETWORK, FakeHost
 
 from halab.doctor.check import HostCheckResult, HostCheckState
 from halab.errors import HostProblem
+from halab.machines.libvirt.facts import LibvirtFacts
 
 
 def run_check(host: FakeHost) -> HostCheckResult:
@@ -20,8 +22,8 @@ def state(host: FakeHost) -> HostCheckState:
     return run_check(host).state
 
 
-def firewall(rules: str = "", ruleset: str = "") -> FakeHost:
-    host = FakeHost(is_root=True)
+def firewall(rules: str = "", ruleset: str = "", libvirt: LibvirtFacts = WITH_NETWORK) -> FakeHost:
+    host = FakeHost(is_root=True, libvirt_facts=libvirt)
     host.outputs |= {"iptables -S": rules, "nft list ruleset": ruleset}
     return host
 
@@ -194,7 +196,7 @@ def test_dockers_chain_is_named_and_libvirts_nftables_do_not_open_it() -> None:
     assert "firewall_backend" in result.fixes[0] and result.fixes[1].startswith("iptables -I FORWARD -i hl+")
 
 
-def test_before_the_first_network_libvirts_configuration_tells_the_backend() -> None:
+def test_libvirts_configuration_tells_the_backend() -> None:
     """The two defaults: of Fedora, Arch and openSUSE (as released), and of Debian 13, whose comment was read."""
     host = firewall(UFW)
     assert len(run_check(host).fixes) == 1
@@ -204,6 +206,28 @@ def test_before_the_first_network_libvirts_configuration_tells_the_backend() -> 
     assert len(run_check(host).fixes) == 1
     host.texts[CONFIG] = 'firewall_backend = "iptables"\n#firewall_backend = "nftables"\n'
     assert len(run_check(host).fixes) == 1
+
+
+@pytest.mark.parametrize("rules", [UFW, DOCKER])
+def test_libvirt_opens_iptables_when_its_first_network_starts(rules: str) -> None:
+    """Seen on Debian 13: beside ufw and docker, `virsh net-start` put LIBVIRT_INP and LIBVIRT_FWX first."""
+    stopped = tuple(replace(network, active=False) for network in WITH_NETWORK.networks)
+    host = firewall(rules, libvirt=replace(LIBVIRT, networks=stopped))
+    assert state(host) is HostCheckState.OK
+    host.texts[CONFIG] = '#firewall_backend = "nftables"\n'
+    assert state(host) is HostCheckState.WARNING
+
+
+def test_rules_that_libvirt_does_not_write_again_are_a_warning() -> None:
+    removed = "-N LIBVIRT_INP\n-N LIBVIRT_FWX\n"
+    assert state(firewall(removed + UFW, libvirt=LIBVIRT)) is HostCheckState.WARNING
+    assert (
+        state(firewall("-P INPUT DROP\n", NFT.replace("RULE", ""), libvirt=LIBVIRT))
+        is HostCheckState.WARNING
+    )
+    silent = firewall(UFW)
+    silent.libvirt_facts = HostProblem("no libvirt answers")
+    assert state(silent) is HostCheckState.WARNING
 
 
 def test_what_a_user_can_see_of_the_firewall_is_reported_without_root() -> None:
