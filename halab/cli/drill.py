@@ -129,7 +129,7 @@ def status(file: Path, as_json: bool) -> None:
 @file_option
 @json_option
 def hint(file: Path, as_json: bool) -> None:
-    """Show the next hint. It costs points.
+    """Show the next hint. It costs points, or is free after some time: see `halab drill status`.
 
     \b
     Example:
@@ -152,9 +152,9 @@ def hint(file: Path, as_json: bool) -> None:
 def check(file: Path, is_final: bool, as_json: bool) -> int:
     """Check the tasks and show the state of each.
 
-    If every task is done or has no tries left, the drill ends, and halab restores the lab. Exit code: 0 the drill is
-    passed, 1 it failed or a task is not done yet, 3 the tasks that are left could not be checked, or the drill could
-    not be graded.
+    If every task is done or has no tries left, or if something happened that must not happen, the drill ends, and halab
+    restores the lab. Exit code: 0 the drill is passed, 1 it failed or a task is not done yet, 3 what is left could not
+    be checked, or the drill could not be graded.
 
     \b
     Example:
@@ -168,7 +168,11 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
     lab_dir = lab_dir_of(file)
     view = play.check(lab_dir, progress(), is_final=is_final)
     fill = play.text_filler(lab_dir, view.attempt)
-    lines = chain(drill_view.task_lines(view, fill), [drill_view.score_line(view.grade)])
+    lines = chain(
+        drill_view.task_lines(view, fill),
+        drill_view.violation_lines(view),
+        [drill_view.score_line(view.grade)],
+    )
     if view.outcome:
         _show_end(lab_dir, view, chain(lines, [""], drill_view.ending(view, fill)), as_json=as_json)
     else:
@@ -315,4 +319,6 @@ def _code(view: View) -> ExitCode:
     if view.outcome:
         return exit_code([str(view.outcome.verdict)])
     states = {str(task.state) for task in view.grade.tasks}
-    return ExitCode.FAILED if "not-yet" in states or "unchecked" not in states else ExitCode.ERROR
+    # if all tasks are done and the drill goes on, something that fails it could not be checked
+    is_unknown = "unchecked" in states or view.grade.is_complete
+    return ExitCode.ERROR if is_unknown and "not-yet" not in states else ExitCode.FAILED

@@ -32,10 +32,16 @@ def start_lines(view: View, fill: FillText) -> Iterator[str]:
     yield ""
     yield f"Tasks (you need {drill.passing_score} % of {drill.total} points to pass)"
     yield from task_lines(view, fill)
+    if view.grade.violations:
+        yield ""
+        yield "Must not happen (the drill fails at once)"
+        yield from (f"  - {briefing.VIOLATIONS[name]}" for name in view.grade.violations)
     for number, hint in enumerate(view.hints, 1):
         yield from _section(f"Hint {number} ({hint.cost} points)", fill(hint.text))
     yield ""
-    yield f"{duration(view.seconds)} so far; {len(view.hints)} of {len(drill.hints)} hints shown"
+    following = briefing.next_hint_in_words(view)
+    shown = f"{len(view.hints)} of {len(drill.hints)} hints shown{f'; {following}' if following else ''}"
+    yield f"{duration(view.seconds)} so far; {shown}"
 
 
 def task_lines(view: View, fill: FillText) -> Iterator[str]:
@@ -52,6 +58,15 @@ def task_lines(view: View, fill: FillText) -> Iterator[str]:
             yield from textwrap.wrap(note, _WIDTH, initial_indent=below, subsequent_indent=below)
 
 
+def violation_lines(view: View) -> Iterator[str]:
+    """What fails the drill, if it happened or could not be checked."""
+    for name, sighting in view.grade.violations.items():
+        if sighting.state == "found":
+            yield f"  ✗ {briefing.VIOLATIONS[name]} This must not happen: {sighting.seen}"
+        elif sighting.state == "unchecked" and view.attempt.checks:
+            yield f"  ? {briefing.VIOLATIONS[name]} This could not be checked: {sighting.seen}"
+
+
 def score_line(grade: Grade) -> str:
     cost = f", minus {grade.cost} for hints" if grade.cost else ""
     return f"{grade.points} of {grade.total} points{cost}: {grade.score} %"
@@ -64,6 +79,9 @@ def ending(view: View, fill: FillText) -> Iterator[str]:
     verdict = briefing.VERDICTS[outcome.verdict and str(outcome.verdict)]
     yield f"{view.attempt.drill}: {verdict} ({briefing.ENDINGS[outcome.ending]}, after {duration(outcome.seconds)})"
     yield f"  {score_line(view.grade)}"
+    times = briefing.times_in_words(outcome)
+    if times:
+        yield f"  {times}"
     done = [task.name for task in view.grade.tasks if task.state == "done"]
     for name, seconds in sorted(outcome.held.items(), key=lambda item: item[1]):
         # what held once and does not hold at the end has no points

@@ -33,6 +33,14 @@ class TaskMode(StrEnum):
     EDGE = "edge"
 
 
+class Violation(StrEnum):
+    """What must not happen during an attempt, if the drill says so. It fails the attempt at once."""
+
+    LOST_WRITE = "lost-write"
+    NEW_CLUSTER = "new-cluster"
+    RESET_NODE = "reset-node"
+
+
 def _answers(value: Any) -> Any:
     """One right answer is a list of one."""
     if isinstance(value, list | tuple) and not value:
@@ -79,6 +87,13 @@ class Hint(Model):
 
     text: Text
     cost: int = Field(0, ge=0, le=1000, description="the points that it costs")
+    after: Seconds | None = Field(None, description="it is free from this time of the attempt on")
+
+    def price(self, seconds: float) -> int | None:
+        """The points that it costs after so many seconds; None if it comes later."""
+        if self.after is None:
+            return self.cost
+        return 0 if seconds >= self.after else self.cost or None
 
 
 class Act(Model):
@@ -139,6 +154,9 @@ class Drill(Model):
     breaks: tuple[Step, ...] = Field(alias="break", min_length=1, description="steps of a scenario")
     probes: ProbeOptions = ProbeOptions()
     tasks: dict[Name, Task] = Field(min_length=1)
+    fail_if: tuple[Violation, ...] = Field(
+        (), description="what must not happen; it fails an attempt at once"
+    )
     observe: Seconds = Field(10.0, description="how long a check lasts for a task with `during: check`")
     hints: tuple[Hint, ...] = ()
     solve: tuple[Act, ...] = Field((), description="what solves it; not needed if all tasks are questions")

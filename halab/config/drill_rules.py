@@ -17,6 +17,7 @@ from halab.config.expectation_rules import ExpectationRules
 from halab.config.fault_rules import Finding, Known, KnownFaults
 from halab.config.fault_spec import FaultSpec
 from halab.config.loading import Written, nearest
+from halab.config.quantities import format_duration
 from halab.config.step import Expect, Heal, Inject, Join, conditions
 from halab.config.targets import OTHERS, ROLES, TargetKind, kinds_of
 from halab.errors import BadFile, BadUsage, Problem
@@ -75,6 +76,7 @@ def findings(
     yield from drill.probes.problems()
     yield from _vars(drill)
     yield from _parts(drill)
+    yield from _violations(drill)
     yield from _breaks(drill, known)
     yield from _told(drill, known)
     yield from _tasks(drill, known)
@@ -104,6 +106,12 @@ def _parts(drill: Drill) -> Iterator[Finding]:
     if len({part.total for part in drill.parts.values()}) > 1:
         each = ", ".join(f"{name} {part.total}" for name, part in drill.parts.items())
         yield ("parts",), f"must all have the same points, so that every draw is worth the same: {each}"
+
+
+def _violations(drill: Drill) -> Iterator[Finding]:
+    for index, violation in enumerate(drill.fail_if):
+        if violation in drill.fail_if[:index]:
+            yield ("fail_if", index), f"is there already: {violation}"
 
 
 def _breaks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
@@ -145,11 +153,13 @@ def _tasks(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
 
 
 def _hints(drill: Drill) -> Iterator[Finding]:
-    """Yield hints that cost too much. Each part is looked at alone: others may be drawn with it."""
+    """Yield problems of hints. Each part is looked at alone: others may be drawn with it."""
     if not drill.parts:
         yield from _too_costly(("hints",), drill.hints, drill.total, drill.passing_score)
+        yield from _too_late(("hints",), drill.hints, drill.time_limit)
     for name, part in drill.parts.items():
         yield from _too_costly(("parts", name, "hints"), part.hints, part.total, drill.passing_score)
+        yield from _too_late(("parts", name, "hints"), part.hints, drill.time_limit)
 
 
 def _too_costly(
@@ -159,6 +169,23 @@ def _too_costly(
     if cost > most:
         passing = f"the passing score of {passing_score} % leaves {most} of {total}"
         yield path, f"cost {cost} points, so a learner who takes all of them cannot pass: {passing}"
+
+
+def _too_late(path: tuple[str, ...], hints: Sequence[Hint], time_limit: float | None) -> Iterator[Finding]:
+    """Yield times that mean nothing: a hint is shown after those above it, and while the attempt lasts."""
+    latest = 0.0
+    for index, hint in enumerate(hints):
+        if hint.after is None:
+            continue
+        if hint.after < latest:
+            above = format_duration(latest)
+            yield (
+                (*path, index, "after"),
+                f"is earlier than that of a hint above it, which is shown first: {above}",
+            )
+        if time_limit is not None and hint.after >= time_limit:
+            yield (*path, index, "after"), f"is not before the time limit: {format_duration(time_limit)}"
+        latest = max(latest, hint.after)
 
 
 def _told(drill: Drill, known: KnownFaults) -> Iterator[Finding]:

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from halab import files
-from halab.config.drill import Drill
+from halab.config.drill import Drill, TaskMode, Violation
 from halab.config.twin import Verdict
-from halab.drill.grade import Effort, Finding, Grade, TaskState
+from halab.drill.grade import Effort, Finding, Grade, Sighting, TaskState
 from halab.errors import Corrupted, LabProblem
 from halab.machines.work import Work
 from halab.scenario.sampler.probes import Objects
@@ -35,6 +35,7 @@ class Ending(StrEnum):
     FINAL = "final"
     TIME = "time"
     GAVE_UP = "gave-up"
+    VIOLATION = "violation"  # something happened that fails the drill
     RESET = "reset"
 
 
@@ -55,7 +56,8 @@ class ClientsSaw:
 class Outcome:
     """How an attempt ended. `verdict` is None for one that ended without a grade.
 
-    `clients` is what clients saw until then, by probe; empty if it was not recorded.
+    `clients` is what clients saw until then, by probe; empty if it was not recorded. `violations` are what failed it,
+    with what was seen. `detected_seconds` and `repaired_seconds` are None if they are not known: see `times_of`.
     """
 
     drill: str
@@ -74,13 +76,30 @@ class Outcome:
     tasks: Mapping[str, TaskState]
     held: Mapping[str, float]
     clients: Mapping[str, ClientsSaw] = field(default_factory=dict)
+    violations: Mapping[Violation, str] = field(default_factory=dict)
+    detected_seconds: float | None = None
+    repaired_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the lab was at the start of an attempt, so that a new cluster or a node that was reset can be told from it.
+
+    `cluster` is the UID of the namespace kube-system. `nodes` are checksums of certificates, by machine. `writes` are
+    the numbers of the writes that the API acknowledged while halab broke the lab.
+    """
+
+    cluster: str = ""
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    writes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Attempt:
     """`chosen` are the machines of the break's faults, by name. `check_files` are the copies, by path as written.
 
-    `held` is when a task was first found done, in seconds since the start. `found` is what the last check found.
+    `held` is when a task was first found done, in seconds since the start, and `since` from when on every check has
+    found it done. `found` and `sighted` are what the last check found. `hint_costs` has the cost of each shown hint.
     `is_proof` is true for the attempts of an author. `outcome` is None until the attempt is over.
     """
 
@@ -92,30 +111,48 @@ class Attempt:
     phase: Phase = Phase.STARTING
     chosen: Mapping[str, list[str]] = field(default_factory=dict)
     objects: Objects = Objects()
+    identity: Identity = Identity()
     check_files: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, float] = field(default_factory=dict)
+    since: Mapping[str, float] = field(default_factory=dict)
     found: Mapping[str, Finding] = field(default_factory=dict)
+    sighted: Mapping[Violation, Sighting] = field(default_factory=dict)
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    hints: int = 0
+    hint_costs: tuple[int, ...] = ()
     checks: int = 0
     is_proof: bool = False
     outcome: Outcome | None = None
 
     @property
     def effort(self) -> Effort:
-        return Effort(frozenset(self.held), self.answers, self.hints)
+        return Effort(frozenset(self.held), self.answers, sum(self.hint_costs))
 
     def seconds(self, now: datetime) -> float:
         """How long it has lasted. It never runs backwards, whatever the clock of the host did."""
         return max(0.0, (now - self.started).total_seconds())
 
-    def checked(self, found: Mapping[str, Finding], seconds: float) -> Attempt:
+    def checked(
+        self,
+        found: Mapping[str, Finding],
+        seconds: float,
+        sighted: Mapping[Violation, Sighting] | None = None,
+    ) -> Attempt:
         """The attempt after a check. What held once is remembered with its first time."""
-        held = dict(self.held)
+        held, since = dict(self.held), dict(self.since)
         for name, finding in found.items():
             if finding.state is TaskState.DONE:
                 held.setdefault(name, round(seconds, 1))
-        return replace(self, found={**self.found, **found}, held=held, checks=self.checks + 1)
+                since.setdefault(name, round(seconds, 1))
+            elif finding.state is TaskState.NOT_YET:
+                since.pop(name, None)
+        return replace(
+            self,
+            found={**self.found, **found},
+            sighted=sighted or {},
+            held=held,
+            since=since,
+            checks=self.checks + 1,
+        )
 
     def answered(self, name: str, answer: str, seconds: float, *, is_right: bool) -> Attempt:
         given = (*self.answers.get(name, ()), answer)
@@ -124,7 +161,12 @@ class Attempt:
 
 
 def outcome_of(
-    attempt: Attempt, grade: Grade, ending: Ending, seconds: float, clients: Mapping[str, ClientsSaw]
+    attempt: Attempt,
+    drill: Drill,
+    grade: Grade,
+    ending: Ending,
+    seconds: float,
+    clients: Mapping[str, ClientsSaw],
 ) -> Outcome:
     """Only a score that was reached in time, and without giving up, passes."""
     verdict: Verdict | None = grade.verdict
@@ -132,18 +174,41 @@ def outcome_of(
         verdict = Verdict.FAIL
     elif ending is Ending.RESET:
         verdict = None
+    detected, repaired = times_of(attempt, drill, grade)
     return Outcome(
         attempt.drill, attempt.title, attempt.seed, attempt.started, round(seconds, 1), ending, verdict,
-        grade.score, grade.points, grade.cost, grade.total, attempt.hints, attempt.checks,
+        grade.score, grade.points, grade.cost, grade.total, len(attempt.hint_costs), attempt.checks,
         {task.name: task.state for task in grade.tasks}, attempt.held, clients,
+        {name: grade.violations[name].seen for name in grade.violated}, detected, repaired,
     )  # fmt: skip
+
+
+def times_of(attempt: Attempt, drill: Drill, grade: Grade) -> tuple[float | None, float | None]:
+    """When the learner had detected and repaired the break, in seconds since the start; None if that is not known.
+
+    Detected: the first right answer, or the first task that a check found done. Repaired: the check from which on
+    everything that is no question was done. A learner may have been faster, and have checked later.
+    """
+    repairs = [task for task in grade.tasks if task.name not in drill.questions]
+    is_repaired = repairs and all(task.state is TaskState.DONE for task in repairs)
+    # a task that must only hold once counts from its first time
+    times = [
+        (attempt.held if drill.tasks[task.name].mode is TaskMode.EDGE else attempt.since).get(task.name)
+        for task in repairs
+    ]
+    known = [seconds for seconds in times if seconds is not None]
+    repaired = max(known) if is_repaired and len(known) == len(repairs) else None
+    return min(attempt.held.values(), default=None), repaired
 
 
 def ending_of(drill: Drill, grade: Grade, seconds: float, *, is_final: bool) -> Ending | None:
     """Why a check ends the attempt; None if it goes on."""
+    if grade.violated:
+        return Ending.VIOLATION
     if drill.time_limit is not None and seconds > drill.time_limit:
         return Ending.TIME
-    if grade.is_complete:
+    # if a violation could not be checked, another check may still show that there is none
+    if grade.is_complete and grade.verdict is not Verdict.ERROR:
         return Ending.COMPLETE
     return Ending.FINAL if is_final else None
 

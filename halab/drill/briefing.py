@@ -12,7 +12,7 @@ from halab.config.quantities import format_duration
 
 if TYPE_CHECKING:
     # lists and histories need no running attempt, and not what it imports
-    from halab.drill.attempt import ClientsSaw
+    from halab.drill.attempt import ClientsSaw, Outcome
     from halab.drill.grade import TaskResult
     from halab.drill.play import View
 
@@ -28,7 +28,13 @@ ENDINGS = {
     "final": "ended before all tasks were done",
     "time": "the time limit has passed",
     "gave-up": "given up",
+    "violation": "something happened that must not happen",
     "reset": "ended without a grade",
+}
+VIOLATIONS = {
+    "lost-write": "A write that the API has acknowledged is lost.",
+    "new-cluster": "The cluster is set up again, or etcd begins without its data.",
+    "reset-node": "A control plane is reset (`kubeadm reset`) and joins again.",
 }
 VERDICTS = {"pass": "passed", "fail": "failed", "error": "could not be graded", None: "not graded"}
 
@@ -54,8 +60,13 @@ def as_data(view: View, fill: FillText) -> dict[str, Any]:
              "is_question": task.name in drill.questions, "seen": _seen(view, task)}
             for task in view.grade.tasks
         ],
+        "must_not_happen": [
+            {"name": str(name), "text": VIOLATIONS[name], "state": str(sighting.state), "seen": sighting.seen}
+            for name, sighting in view.grade.violations.items()
+        ],
         "hints": [{"text": fill(hint.text), "cost": hint.cost} for hint in view.hints],
         "hints_left": len(drill.hints) - len(view.hints),
+        "next_hint": _next_hint(view),
         "points": view.grade.points,
         "cost": view.grade.cost,
         "total": view.grade.total,
@@ -66,10 +77,46 @@ def as_data(view: View, fill: FillText) -> dict[str, Any]:
     }  # fmt: skip
     if outcome:
         data["debrief"] = fill(drill.debrief)
+        data["detected_seconds"] = outcome.detected_seconds
+        data["repaired_seconds"] = outcome.repaired_seconds
         data["clients"] = {
             name: {**asdict(saw), "in_words": clients_in_words(saw)} for name, saw in outcome.clients.items()
         }
     return data
+
+
+def _next_hint(view: View) -> dict[str, Any] | None:
+    """The cost of the next hint, and when it is free. `cost` is null if it cannot be bought before that."""
+    shown = len(view.hints)
+    if shown == len(view.drill.hints):
+        return None
+    following = view.drill.hints[shown]
+    return {"cost": following.price(0), "free_after_seconds": following.after}
+
+
+def next_hint_in_words(view: View) -> str:
+    """`the next one costs 5 points, and is free after 10m`; empty if there is none."""
+    shown = len(view.hints)
+    if shown == len(view.drill.hints):
+        return ""
+    following = view.drill.hints[shown]
+    price = following.price(view.seconds)
+    free = f"after {format_duration(following.after)}" if following.after is not None else ""
+    if price is None:
+        return f"the next one comes {free}"
+    if not price:
+        return "the next one is free"
+    return f"the next one costs {price} points{f', and is free {free}' if free else ''}"
+
+
+def times_in_words(outcome: Outcome) -> str:
+    """`detected after 3m5s, repaired after 12m`; empty if neither is known."""
+    times = {"detected": outcome.detected_seconds, "repaired": outcome.repaired_seconds}
+    return ", ".join(
+        f"{what} after {format_duration(round(seconds))}"
+        for what, seconds in times.items()
+        if seconds is not None
+    )
 
 
 def note(view: View, task: TaskResult) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from halab.config.drill import Drill, Task, TaskMode
+from halab.config.drill import Drill, Task, TaskMode, Violation
 from halab.config.twin import Verdict
 from halab.printable import one_line
 from halab.scenario.record.check_results import CheckResult, CheckState
@@ -21,6 +21,16 @@ class TaskState(StrEnum):
     CLOSED = "closed"  # a question without any tries left, or a task that needs one: it can give no points any more
 
 
+class ViolationState(StrEnum):
+    """Whether something happened that must not happen."""
+
+    ABSENT = "absent"
+    FOUND = "found"
+    UNCHECKED = (
+        "unchecked"  # not looked for yet, or it could not be checked: that is never the learner's fault
+    )
+
+
 @dataclass(frozen=True)
 class Finding:
     """What was found of one task, apart from the tasks that it needs."""
@@ -31,11 +41,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Effort:
-    """What the learner did so far: tasks that once held, answers to questions, and the number of hints."""
+    """What the learner did so far: tasks that once held, answers to questions, and what the hints have cost."""
 
     held: frozenset[str] = frozenset()
     answers: Mapping[str, Sequence[str]] | None = None
-    hints: int = 0
+    cost: int = 0
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What was seen of a violation."""
+
+    state: ViolationState
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,13 +67,17 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Grade:
-    """`cost` is the cost of the hints. `most_points` also count every task that could not be checked."""
+    """`cost` is the cost of the hints. `most_points` also count every task that could not be checked.
+
+    `violations` has all that the drill fails for, whether or not it happened.
+    """
 
     tasks: tuple[TaskResult, ...]
     most_points: int
     cost: int
     total: int
     passing_score: int
+    violations: Mapping[Violation, Sighting] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -73,22 +95,38 @@ class Grade:
 
     @property
     def verdict(self) -> Verdict:
-        """Pass or fail by the score; error if the tasks that could not be checked decide."""
-        if self.score >= self.passing_score:
-            return Verdict.PASS
-        could_pass = self._percent(self.most_points) >= self.passing_score
-        return Verdict.ERROR if could_pass else Verdict.FAIL
+        """Fail for a violation, and else pass or fail by the score; error if what could not be checked decides."""
+        if self.violated or self._percent(self.most_points) < self.passing_score:
+            return Verdict.FAIL
+        is_known = self.score >= self.passing_score and not self.unknown_violations
+        return Verdict.PASS if is_known else Verdict.ERROR
+
+    @property
+    def violated(self) -> list[Violation]:
+        return self._violations(ViolationState.FOUND)
+
+    @property
+    def unknown_violations(self) -> list[Violation]:
+        return self._violations(ViolationState.UNCHECKED)
 
     def of(self, state: TaskState) -> list[TaskResult]:
         return [task for task in self.tasks if task.state is state]
+
+    def _violations(self, state: ViolationState) -> list[Violation]:
+        return [name for name, sighting in self.violations.items() if sighting.state is state]
 
     def _percent(self, points: int) -> int:
         # rounded down: 69.9 % does not reach 70 %
         return max(0, 100 * (points - self.cost) // self.total)
 
 
-def grade(drill: Drill, found: Mapping[str, Finding], effort: Effort) -> Grade:
-    """Grade what was found. A task that is not in `found` was not asked for yet."""
+def grade(
+    drill: Drill,
+    found: Mapping[str, Finding],
+    effort: Effort,
+    sighted: Mapping[Violation, Sighting] | None = None,
+) -> Grade:
+    """Grade what was found. A task that is not in `found` was not asked for yet, nor a violation not in `sighted`."""
     findings = {name: _finding(task, found.get(name), effort, name) for name, task in drill.tasks.items()}
     done = _counting(drill, findings, TaskState.DONE)
     could_be_done = _counting(drill, findings, TaskState.DONE, TaskState.UNCHECKED)
@@ -97,8 +135,9 @@ def grade(drill: Drill, found: Mapping[str, Finding], effort: Effort) -> Grade:
         _result(name, task, findings[name], done=done, left=left) for name, task in drill.tasks.items()
     )
     most = sum(drill.tasks[name].points for name in could_be_done)
-    cost = sum(hint.cost for hint in drill.hints[: effort.hints])
-    return Grade(results, most, cost, drill.total, drill.passing_score)
+    unknown = Sighting(ViolationState.UNCHECKED, "not checked yet")
+    violations = {name: (sighted or {}).get(name, unknown) for name in drill.fail_if}
+    return Grade(results, most, effort.cost, drill.total, drill.passing_score, violations)
 
 
 def _counting(drill: Drill, findings: Mapping[str, Finding], *states: TaskState) -> set[str]:

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from halab.cluster.api import Api
-from halab.config.drill import Act, Drill
+from halab.config.drill import Act, Drill, Violation
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Inject, Wait
-from halab.drill import observer, requirements
+from halab.drill import observer, recording, requirements, violations
+from halab.drill.attempt import Identity
 from halab.drill.grade import TaskState
 from halab.drill.library import DrillScript
 from halab.drill.observer import WatchedExpectations
@@ -41,10 +42,14 @@ _SHOWN_LINES = 5
 
 @dataclass(frozen=True)
 class InjectedBreak:
-    """`chosen` are the machines of the break's faults, by name. `objects` are what probes ask for."""
+    """`chosen` are the machines of the break's faults, by name. `objects` are what probes ask for.
+
+    `identity` is what the lab is, if the drill fails for another one.
+    """
 
     chosen: Mapping[str, list[str]] = field(default_factory=dict)
     objects: Objects = Objects()
+    identity: Identity = Identity()
 
 
 def inject_break(
@@ -59,6 +64,8 @@ def inject_break(
     with progress.step("prepare the lab"):
         ledger.open_namespace(api, observer.NAMESPACE)
         objects = _objects(api, site, drill.check_scenario)
+        # before the break: afterwards, no API server may answer
+        cluster = violations.identify_cluster(api) if Violation.NEW_CLUSTER in drill.fail_if else ""
         _on_all(site, _STOP_LOG)
         journal = Journal(lab_dir.work.journal)
         folder = RunFolder(lab_dir.work.drill / "start")
@@ -72,11 +79,14 @@ def inject_break(
                 f"the injected faults had no visible effect: {'; '.join(unseen)}",
                 hint="start the drill again",
             )
+        writes = recording.acknowledged_in([folder.samples]) if Violation.LOST_WRITE in drill.fail_if else ()
         _on_all(site, _REMOVE_TRACES)
         for entry in journal.open_faults():
             journal.closed(entry)
         shutil.rmtree(folder.path)
-    return InjectedBreak(injector.chosen, objects)
+        # after the break, which may replace certificates
+        nodes = violations.identify_nodes(site) if Violation.RESET_NODE in drill.fail_if else {}
+    return InjectedBreak(injector.chosen, objects, Identity(cluster, nodes, tuple(sorted(writes))))
 
 
 def _take(step: AnyStep, index: int, site: Site, injector: Injector, watch: WatchedExpectations) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -11,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from halab.config import placeholders
-from halab.config.drill import Drill, Hint
+from halab.config.drill import Drill, Hint, Violation
 from halab.config.loading import nearest
+from halab.config.quantities import format_duration
 from halab.drill import attempt as attempts
-from halab.drill import lab_actions, library, observer, recording
+from halab.drill import lab_actions, library, observer, recording, violations
 from halab.drill.attempt import Attempt, Ending, Outcome, Phase
-from halab.drill.grade import Finding, Grade, TaskState, grade, is_right
+from halab.drill.grade import Finding, Grade, Sighting, TaskState, grade, is_right
 from halab.drill.lab_actions import InjectedBreak
 from halab.drill.library import DrillScript
 from halab.errors import BadFile, BadUsage, Corrupted, HalabError, LabProblem
@@ -39,6 +41,12 @@ def _observe(lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress
         return observer.observe(lab_dir, access.site(lab_dir, lab), api, drill, attempt, progress)
 
 
+def _look(lab_dir: LabDir, drill: Drill, attempt: Attempt) -> dict[Violation, Sighting]:
+    lab = labs.existing(lab_dir)
+    with access.api(lab_dir, lab) as api:
+        return violations.look(lab_dir, access.site(lab_dir, lab), api, drill, attempt)
+
+
 @dataclass(frozen=True)
 class DrillDeps:
     """What an attempt does to the lab, whose lock is held. Tests pass their own functions."""
@@ -49,6 +57,7 @@ class DrillDeps:
     observe: Callable[[LabDir, Drill, Attempt, Progress], Mapping[str, Finding]] = _observe
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
     record: Callable[[LabDir, Attempt, datetime], None] = recording.ensure
+    look: Callable[[LabDir, Drill, Attempt], Mapping[Violation, Sighting]] = _look
 
 
 REAL_DEPS = DrillDeps()
@@ -66,8 +75,10 @@ class View:
 
     @property
     def hints(self) -> tuple[Hint, ...]:
-        """The hints that were shown."""
-        return self.drill.hints[: self.attempt.hints]
+        """The hints that were shown, each with the points that it has cost."""
+        costs = self.attempt.hint_costs
+        shown = self.drill.hints[: len(costs)]
+        return tuple(hint.model_copy(update={"cost": cost}) for hint, cost in zip(shown, costs, strict=True))
 
 
 def start(
@@ -110,16 +121,17 @@ def start(
                 phase=Phase.RUNNING,
                 chosen=broken.chosen,
                 objects=broken.objects,
+                identity=broken.identity,
                 started=deps.now(),
             )
             attempts.save(lab_dir.work, attempt)
-        _record(lab_dir, attempt, progress, deps)
+        _record(lab_dir, script.drill, attempt, progress, deps)
         return _view(lab_dir.work, attempt, deps)
 
 
-def _record(lab_dir: LabDir, attempt: Attempt, progress: Progress, deps: DrillDeps) -> None:
-    """Let the sampler record what clients see. Without it, the debrief has less to tell, and the grade is the same."""
-    if attempt.is_proof:
+def _record(lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress, deps: DrillDeps) -> None:
+    """Let the sampler record what clients see. Without it, the debrief has less to tell, and no write can be lost."""
+    if attempt.is_proof and Violation.LOST_WRITE not in drill.fail_if:
         return
     try:
         deps.record(lab_dir, attempt, deps.now())
@@ -154,14 +166,19 @@ def status(lab_dir: LabDir, *, include_ended: bool = False, deps: DrillDeps = RE
 def check(
     lab_dir: LabDir, progress: Progress, *, is_final: bool = False, deps: DrillDeps = REAL_DEPS
 ) -> View:
-    """Check the tasks. The attempt ends if all are done, if the time is over, or if it is final."""
+    """Check the tasks.
+
+    The attempt ends if all are done, if something happened that fails it, if the time is over, or if it is final.
+    """
     with _running(lab_dir, "drill check") as attempt:
         drill = library.copied(lab_dir.work, attempt.seed)
         # after a reboot of the host, no sampler runs
-        _record(lab_dir, attempt, progress, deps)
+        _record(lab_dir, drill, attempt, progress, deps)
         # the time of the learner: the check itself may take a minute
         seconds = attempt.seconds(deps.now())
-        attempt = attempt.checked(deps.observe(lab_dir, drill, attempt, progress), seconds)
+        found = deps.observe(lab_dir, drill, attempt, progress)
+        sighted = deps.look(lab_dir, drill, attempt) if drill.fail_if else {}
+        attempt = attempt.checked(found, seconds, sighted)
         view = _viewed(attempt, drill, seconds)
         ending = attempts.ending_of(drill, view.grade, seconds, is_final=is_final)
         if ending is None:
@@ -198,14 +215,22 @@ def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS
 
 
 def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
-    """Show the next hint, which costs its points. Raises LabProblem if there is none."""
+    """Show the next hint, at its cost or from its time on. Raises LabProblem if there is none now."""
     with _running(lab_dir, "drill hint") as attempt:
         view = _view(lab_dir.work, attempt, deps)
-        if attempt.hints >= len(view.drill.hints):
+        if len(view.hints) == len(view.drill.hints):
             raise LabProblem("there are no more hints", hint="`halab drill give-up` explains the solution")
-        attempt = replace(attempt, hints=attempt.hints + 1)
+        following = view.drill.hints[len(view.hints)]
+        price = following.price(view.seconds)
+        if price is None and following.after is not None:
+            left = math.ceil(following.after - view.seconds)
+            raise LabProblem(
+                f"the next hint comes in {format_duration(left)}", hint="until then, look further"
+            )
+        attempt = replace(attempt, hint_costs=(*attempt.hint_costs, price or 0))
         attempts.save(lab_dir.work, attempt)
-        return _view(lab_dir.work, attempt, deps), view.drill.hints[attempt.hints - 1]
+        view = _view(lab_dir.work, attempt, deps)
+        return view, view.hints[-1]
 
 
 def give_up(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
@@ -279,7 +304,7 @@ def _running(lab_dir: LabDir, doing: str) -> Iterator[Attempt]:
 def _end(work: Work, view: View, ending: Ending) -> View:
     saw = recording.seen(work, view.seconds)
     recording.stop(work)
-    outcome = attempts.outcome_of(view.attempt, view.grade, ending, view.seconds, saw)
+    outcome = attempts.outcome_of(view.attempt, view.drill, view.grade, ending, view.seconds, saw)
     if not view.attempt.is_proof:
         attempts.record(work, outcome)
     attempts.save(work, replace(view.attempt, phase=Phase.OVER, outcome=outcome))
@@ -292,7 +317,7 @@ def _view(work: Work, attempt: Attempt, deps: DrillDeps) -> View:
 
 def _viewed(attempt: Attempt, drill: Drill, seconds: float) -> View:
     drill = _answered_by_name(drill, attempt)
-    return View(attempt, drill, grade(drill, attempt.found, attempt.effort), seconds)
+    return View(attempt, drill, grade(drill, attempt.found, attempt.effort, attempt.sighted), seconds)
 
 
 def _answered_by_name(drill: Drill, attempt: Attempt) -> Drill:

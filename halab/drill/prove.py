@@ -33,10 +33,11 @@ class ProofAttempt:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on the drill: error if a task could not be checked."""
+        """The verdict on the drill: error if something could not be checked."""
         if not self.problem:
             return Verdict.PASS
-        return Verdict.ERROR if self.grade.of(TaskState.UNCHECKED) else Verdict.FAIL
+        is_unknown = self.grade.of(TaskState.UNCHECKED) or self.grade.unknown_violations
+        return Verdict.ERROR if is_unknown else Verdict.FAIL
 
 
 @dataclass(frozen=True)
@@ -179,15 +180,21 @@ def _tried(
 def _judged(trial: str, view: View) -> ProofAttempt:
     result, done = view.grade, view.grade.of(TaskState.DONE)
     names = ", ".join(task.name for task in done)
+    violated = "; ".join(f"{name}: {result.violations[name].seen}" for name in result.violated)
+    unlooked = [f"{name} ({result.violations[name].seen})" for name in result.unknown_violations]
     problem = ""
-    if trial == SOLUTION and len(done) < len(result.tasks):
+    if trial in (NOTHING, SOLUTION) and violated:
+        problem = f"it fails at once: {violated}"
+    elif trial == SOLUTION and len(done) < len(result.tasks):
         left = [f"{task.name} ({task.state}: {task.seen})" for task in result.tasks if task not in done]
         problem = f"not done: {'; '.join(left)}"
+    elif trial == SOLUTION and unlooked:
+        problem = f"it might fail, because these could not be checked: {'; '.join(unlooked)}"
     elif trial == NOTHING and done:
         problem = f"done without any repair: {names}"
     elif trial not in (NOTHING, SOLUTION) and result.verdict is Verdict.PASS:
         problem = f"it passes with {result.score} %: {names} done"
     elif trial != SOLUTION and result.verdict is Verdict.ERROR:
         unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.UNCHECKED)]
-        problem = f"it might pass, because these could not be checked: {'; '.join(unknown)}"
+        problem = f"it might pass, because these could not be checked: {'; '.join([*unknown, *unlooked])}"
     return ProofAttempt(trial, result, problem)

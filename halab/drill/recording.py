@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +17,7 @@ from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.work import Work
 from halab.permit import Permit
+from halab.scenario.record.events import Sample
 from halab.scenario.record.outage import Samples, figures
 from halab.scenario.record.timeline import SampleReader
 from halab.scenario.sampler import launcher
@@ -75,11 +76,7 @@ def stop(work: Work) -> None:
 
 def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
     """What clients saw in the first `seconds` of the attempt, by probe. Empty if nothing was recorded."""
-    samples = Samples()
-    for path in sorted(_folder(work).glob("samples-*.jsonl")):
-        # a record that is damaged is no reason to lose a grade
-        with suppress(HalabError, OSError):
-            samples.add(SampleReader(path).new())
+    samples = Samples(_read(_parts(work)))
     found: dict[str, ClientsSaw] = {}
     for lane in samples.lanes:
         whole = figures(samples.of(lane), 0.0, seconds)
@@ -88,6 +85,27 @@ def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
             unknown = tuple((round(gap.start, 1), round(gap.end, 1)) for gap in whole.gaps)
             found[str(lane)] = ClientsSaw(whole.samples, whole.failed, outages, unknown)
     return found
+
+
+def acknowledged(work: Work) -> frozenset[int]:
+    """The numbers of the writes that the API has acknowledged since the start of the attempt."""
+    return acknowledged_in(_parts(work))
+
+
+def acknowledged_in(paths: Iterable[Path]) -> frozenset[int]:
+    """The numbers of the acknowledged writes among the samples in some files."""
+    return frozenset(sample.number for sample in _read(paths) if sample.ok and sample.number is not None)
+
+
+def _parts(work: Work) -> list[Path]:
+    return sorted(_folder(work).glob("samples-*.jsonl"))
+
+
+def _read(paths: Iterable[Path]) -> Iterator[Sample]:
+    for path in paths:
+        # a record that is damaged is no reason to lose a grade
+        with suppress(HalabError, OSError):
+            yield from SampleReader(path).new()
 
 
 def _merged(periods: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

@@ -104,13 +104,11 @@ def drill_board(view: View, fill: FillText) -> Board:
     del data["drill"], data["seed"]
     for task, result in zip(data["tasks"], view.grade.tasks, strict=True):
         task["note"] = printable(briefing.note(view, result))
-    shown = len(view.hints)
     data |= {
         "difficulty": str(drill.difficulty),
         "about": format_duration(drill.estimated_time),
         "checks": attempt.checks,
-        "hints_shown": shown,
-        "next_hint_cost": drill.hints[shown].cost if shown < len(drill.hints) else None,
+        "hints_shown": len(view.hints),
         "is_complete": view.grade.is_complete,
         "is_over": view.outcome is not None,
     }
@@ -118,6 +116,7 @@ def drill_board(view: View, fill: FillText) -> Board:
         data |= {
             "verdict_in_words": briefing.VERDICTS[data["verdict"]],
             "ending_in_words": briefing.ENDINGS[str(view.outcome.ending)],
+            "times_in_words": briefing.times_in_words(view.outcome),
             "held": dict(sorted(view.outcome.held.items(), key=lambda item: item[1])),
         }
     return data
@@ -141,7 +140,11 @@ def hidden_board(view: View, fill: FillText) -> Board:
         ],
         "answers": briefing.answers(view),
         "given": {name: list(answers) for name, answers in attempt.answers.items()},
-        "hints": [{"text": fill(hint.text), "cost": hint.cost} for hint in view.drill.hints],
+        "hints": [
+            {"text": fill(hint.text), "cost": hint.cost,
+             "free_after": format_duration(hint.after) if hint.after is not None else None}
+            for hint in view.drill.hints
+        ],
         "solution": [
             {"machines": machines, "script": script} for machines, script in briefing.scripts(view, fill)
         ],

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from halab.config.drill import Act, Drill
+from halab.config.drill import Act, Drill, Violation
 from halab.drill.attempt import Attempt
-from halab.drill.grade import Finding, TaskState
+from halab.drill.grade import Finding, Sighting, TaskState, ViolationState
 from halab.drill.lab_actions import InjectedBreak
 from halab.drill.library import DrillScript
 from halab.drill.play import DrillDeps
@@ -41,14 +41,16 @@ debrief: It was {held.name}.
 
 @dataclass
 class DrillRoom:
-    """`found` is what every check finds. `did` has all steps, `recorded` the moments at which a sampler was asked for.
+    """`found` is what every check finds, and `sighted` what it sees of violations.
 
+    `did` has all steps, `recorded` the moments at which a sampler was asked for.
     `during` is called in the step of that name, and `errors` are raised by it.
     """
 
     folder: Path
     lab: str = "ha"
     found: dict[str, TaskState] = field(default_factory=dict)
+    sighted: dict[Violation, Sighting] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
     during: dict[str, Callable[[], None]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
@@ -76,7 +78,13 @@ class DrillRoom:
     @property
     def deps(self) -> DrillDeps:
         return DrillDeps(
-            self._require, self._restore, self._break, self._observe, lambda: self.at, self._record
+            self._require,
+            self._restore,
+            self._break,
+            self._observe,
+            lambda: self.at,
+            self._record,
+            self._look,
         )
 
     def wait(self, seconds: float) -> None:
@@ -102,9 +110,14 @@ class DrillRoom:
     def _require(self, lab_dir: LabDir) -> None:
         self._step("require")
 
+    def _look(self, lab_dir: LabDir, drill: Drill, attempt: Attempt) -> Mapping[Violation, Sighting]:
+        self._step("look")
+        absent = Sighting(ViolationState.ABSENT)
+        return {name: self.sighted.get(name, absent) for name in drill.fail_if}
+
     def _restore(self, lab_dir: LabDir, progress: Progress) -> None:
         self._step("restore-lab")
-        self.found = {}
+        self.found, self.sighted = {}, {}
         lab_dir.work.journal.unlink(missing_ok=True)
 
     def _break(self, lab_dir: LabDir, script: DrillScript, progress: Progress) -> InjectedBreak:

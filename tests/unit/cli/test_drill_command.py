@@ -12,10 +12,11 @@ import pytest
 from support.drill_room import DRILL, DrillRoom
 
 from halab.cli import main
+from halab.config.drill import Violation
 from halab.config.twin import Verdict
 from halab.drill import attempt, benchmark, library, play, prove
 from halab.drill.attempt import Ending, Outcome
-from halab.drill.grade import TaskState
+from halab.drill.grade import Sighting, TaskState, ViolationState
 from halab.errors import LabProblem
 
 Shown = pytest.CaptureFixture[str]
@@ -201,6 +202,88 @@ def test_a_hint_is_shown_with_its_cost_and_stays_in_the_status(room: DrillRoom, 
     assert capsys.readouterr().out == "Not cp2?\n(5 points)\n"
     main(["drill", "status"])
     assert "Hint 1 (5 points)\n  Not cp2?" in capsys.readouterr().out
+
+
+HINTS = "hints: [{cost: 5, after: 1m, text: one}, {after: 2m, text: two}, {cost: 3, text: three}]"
+
+
+def test_the_status_says_what_the_next_hint_costs_or_when_it_comes(room: DrillRoom, capsys: Shown) -> None:
+    room.write("\n".join(HINTS if line.startswith("hints:") else line for line in DRILL.splitlines()))
+    started(capsys)
+
+    def last_line() -> str:
+        main(["drill", "status"])
+        return capsys.readouterr().out.splitlines()[-1].partition(" hints shown")[2]
+
+    assert last_line() == "; the next one costs 5 points, and is free after 60s"
+    room.wait(60)
+    assert last_line() == "; the next one is free"
+    main(["drill", "hint"])
+    assert capsys.readouterr().out == "one\n(0 points)\n"
+    assert last_line() == "; the next one comes after 2m"
+    assert main(["drill", "hint"]) == 3
+    assert "the next hint comes in 60s" in capsys.readouterr().err
+    room.wait(60)
+    main(["drill", "hint"])
+    assert last_line() == "; the next one costs 3 points"
+    assert main(["drill", "hint"]) == 0
+    assert last_line() == ""
+
+
+def test_a_start_tells_what_must_not_happen_and_a_check_that_it_happened(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    room.write(DRILL + "fail_if: [lost-write, reset-node]\n")
+    told = started(capsys)
+    assert (
+        "Must not happen (the drill fails at once)\n  - A write that the API has acknowledged is lost."
+        in told
+    )
+    room.sighted = {Violation.LOST_WRITE: Sighting(ViolationState.UNCHECKED, "no answer")}
+    assert main(["drill", "check"]) == 1
+    assert "  ? A write that the API has acknowledged is lost. This could not be checked: no answer" in (
+        capsys.readouterr().out
+    )
+    room.sighted = {Violation.RESET_NODE: Sighting(ViolationState.FOUND, "cp2 was reset")}
+    assert main(["drill", "check"]) == 1
+    shown = capsys.readouterr().out
+    assert (
+        "  ✗ A control plane is reset (`kubeadm reset`) and joins again. This must not happen: cp2 was reset"
+        in shown
+    )
+    assert "mine: failed (something happened that must not happen, after" in shown
+    assert room.did[-1] == "restore-lab"
+
+
+def test_a_check_exits_with_3_if_only_what_must_not_happen_could_not_be_checked(
+    room: DrillRoom, capsys: Shown
+) -> None:
+    room.write(DRILL + "fail_if: [lost-write]\n")
+    started(capsys)
+    main(["drill", "answer", "who", "cp2"])
+    capsys.readouterr()
+    room.found = {"back": DONE, "held-once": DONE}
+    room.sighted = {Violation.LOST_WRITE: Sighting(ViolationState.UNCHECKED, "no answer")}
+    code, data = checked(capsys)
+    assert (code, data["verdict"]) == (3, None)
+    assert data["must_not_happen"] == [
+        {"name": "lost-write", "text": "A write that the API has acknowledged is lost.", "state": "unchecked",
+         "seen": "no answer"}
+    ]  # fmt: skip
+
+
+def test_the_end_has_the_time_to_detect_and_the_time_to_repair(room: DrillRoom, capsys: Shown) -> None:
+    started(capsys)
+    room.wait(65)
+    main(["drill", "answer", "who", "cp2"])
+    room.found = {"back": DONE, "held-once": DONE}
+    room.wait(120)
+    capsys.readouterr()
+    assert main(["drill", "check"]) == 0
+    assert "\n  detected after 65s, repaired after 3m5s\n" in capsys.readouterr().out
+    main(["drill", "history", "--json"])
+    [outcome] = json.loads(capsys.readouterr().out)
+    assert (outcome["detected_seconds"], outcome["repaired_seconds"]) == (65, 185)
 
 
 def test_giving_up_explains_the_solution(room: DrillRoom, capsys: Shown) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from halab.config import drill_rules
-from halab.config.drill import Drill
+from halab.config.drill import Drill, Hint
 from halab.config.step import Inject
 from halab.drill import library
 from halab.errors import BadFile
@@ -109,6 +109,11 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
         ("hints", [{"text": "x", "cost": 20}, {"text": "y", "cost": 11}],
          "hints: cost 31 points, so a learner who takes all of them cannot pass: "
          "the passing score of 70 % leaves 30 of 100"),
+        ("hints", [{"text": "x", "after": "5m"}, {"text": "y", "cost": 1}, {"text": "z", "after": "4m"}],
+         "hints[3].after: is earlier than that of a hint above it, which is shown first: 5m"),
+        ("hints", [{"text": "x", "after": "soon"}], "hints[1].after: should be a time"),
+        ("fail_if", ["lost-writes"], 'fail_if[1]: should be lost-write, new-cluster or reset-node, not "lost-writes"'),
+        ("fail_if", ["lost-write", "reset-node", "lost-write"], "fail_if[3]: is there already: lost-write"),
         ("tasks.who.answer", "{hled.name}",
          "tasks.who.answer: {hled.name} is neither a fault of the break nor a variable; did you mean held?; "
          "write \\{hled.name} if it is not a placeholder"),
@@ -136,6 +141,34 @@ def test_hints_may_cost_what_the_passing_score_leaves(tmp_path: Path) -> None:
     drill = changed("hints", [{"text": "x", "cost": 20}])
     assert read(tmp_path, {**drill, "passing_score": 80}).hints
     assert problems(tmp_path, {**drill, "passing_score": 81})
+
+
+def test_a_hint_that_comes_after_the_time_limit_never_comes(tmp_path: Path) -> None:
+    drill = changed("hints", [{"text": "x", "after": "10m"}])
+    assert read(tmp_path, {**drill, "time_limit": "11m"}).hints[0].after == 600
+    assert problems(tmp_path, {**drill, "time_limit": "10m"}) == [
+        "hints[1].after: is not before the time limit: 10m"
+    ]
+    assert problems(
+        tmp_path, {**exam(one=part(1, hints=[{"text": "x", "after": "1h"}])), "time_limit": "1h"}
+    ) == ["parts.one.hints[1].after: is not before the time limit: 1h"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "prices"),
+    [
+        ({}, [0, 0, 0]),
+        ({"cost": 5}, [5, 5, 5]),
+        ({"after": "5m"}, [None, None, 0]),
+        ({"cost": 5, "after": "5m"}, [5, 5, 0]),
+        ({"cost": 5, "after": "0s"}, [0, 0, 0]),
+    ],
+)
+def test_a_hint_has_a_price_or_comes_after_a_time_and_is_then_free(
+    hint: dict[str, Any], prices: list[int | None]
+) -> None:
+    written = Hint.model_validate({"text": "x", **hint})
+    assert [written.price(seconds) for seconds in (0, 299, 300)] == prices
 
 
 def test_other_braces_of_a_text_are_no_placeholders(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.drill_room import DrillRoom
+from support.drill_room import DRILL, DrillRoom
 
+from halab.config.drill import Violation
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
 from halab.drill import play
 from halab.drill.attempt import Ending, Phase
-from halab.drill.grade import TaskState
+from halab.drill.grade import Sighting, TaskState, ViolationState
 from halab.errors import BadUsage, Corrupted, LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import versions
@@ -250,6 +251,118 @@ def test_hints_come_in_order_and_cost_their_points(room: DrillRoom) -> None:
         play.hint(room.lab_dir, deps=room.deps)
     room.found = dict(SOLVED)
     assert check(room).grade.score == 55
+
+
+def with_hints(room: DrillRoom, hints: str) -> None:
+    kept = [line for line in DRILL.splitlines() if not line.startswith("hints:")]
+    room.write("\n".join([*kept, f"hints: {hints}"]))
+
+
+def test_a_hint_is_free_after_its_time_and_what_was_paid_before_stays_paid(room: DrillRoom) -> None:
+    with_hints(room, "[{cost: 5, after: 1m, text: a}, {cost: 10, after: 2m, text: b}, {after: 3m, text: c}]")
+    start(room)
+    room.wait(59)
+    assert play.hint(room.lab_dir, deps=room.deps)[1].cost == 5
+    room.wait(61)
+    view, shown = play.hint(room.lab_dir, deps=room.deps)
+    assert (shown.text, shown.cost, view.grade.cost) == ("b", 0, 5)
+    with pytest.raises(LabProblem, match="the next hint comes in 60s"):
+        play.hint(room.lab_dir, deps=room.deps)
+    room.wait(60)
+    view, shown = play.hint(room.lab_dir, deps=room.deps)
+    assert (shown.text, shown.cost) == ("c", 0)
+    assert [hint.cost for hint in view.hints] == [5, 0, 0]
+    room.found = dict(SOLVED)
+    assert check(room).grade.score == 65
+
+
+HAPPENED = Sighting(ViolationState.FOUND, "3 of 9 acknowledged writes are lost")
+UNKNOWN = Sighting(ViolationState.UNCHECKED, "no answer")
+
+
+@pytest.fixture
+def strict(room: DrillRoom) -> DrillRoom:
+    """A drill that fails for a lost write."""
+    room.write(DRILL + "fail_if: [lost-write]\n")
+    start(room)
+    return room
+
+
+def test_what_must_not_happen_ends_the_attempt_at_once_although_all_tasks_are_done(
+    strict: DrillRoom,
+) -> None:
+    strict.sighted = {Violation.LOST_WRITE: HAPPENED}
+    strict.found = dict(SOLVED)
+    assert answer(strict, "cp2")
+    outcome = check(strict).outcome
+    assert outcome is not None
+    assert (outcome.ending, outcome.verdict, outcome.score) == (Ending.VIOLATION, Verdict.FAIL, 100)
+    assert outcome.violations == {Violation.LOST_WRITE: HAPPENED.seen}
+    assert attempts.history(strict.work) == [outcome]
+
+
+def test_an_attempt_goes_on_while_what_fails_it_could_not_be_checked(strict: DrillRoom) -> None:
+    strict.sighted = {Violation.LOST_WRITE: UNKNOWN}
+    strict.found = dict(SOLVED)
+    assert answer(strict, "cp2")
+    assert check(strict).outcome is None
+    strict.sighted = {}
+    outcome = check(strict).outcome
+    assert outcome is not None
+    assert (outcome.ending, outcome.verdict) == (Ending.COMPLETE, Verdict.PASS)
+
+
+def test_a_final_check_that_cannot_see_a_violation_is_no_pass(strict: DrillRoom) -> None:
+    strict.sighted = {Violation.LOST_WRITE: UNKNOWN}
+    strict.found = dict(SOLVED)
+    outcome = check(strict, is_final=True).outcome
+    assert outcome is not None
+    assert (outcome.ending, outcome.verdict) == (Ending.FINAL, Verdict.ERROR)
+
+
+def test_nothing_is_looked_for_in_a_drill_that_fails_for_nothing(room: DrillRoom) -> None:
+    start(room)
+    check(room)
+    assert "look" not in room.did
+
+
+def test_the_time_to_repair_ends_at_the_check_from_which_on_everything_was_done(room: DrillRoom) -> None:
+    start(room)
+    room.wait(30)
+    room.found = {"back": DONE, "held-once": DONE}
+    check(room)
+    room.wait(30)
+    room.found = {"back": NOT_YET, "held-once": NOT_YET}
+    check(room)
+    room.wait(30)
+    room.found = {"back": UNCHECKED, "held-once": NOT_YET}
+    check(room)
+    room.wait(30)
+    room.found = {"back": DONE, "held-once": NOT_YET}
+    answer(room, "cp2")
+    outcome = check(room).outcome
+    assert outcome is not None
+    assert (outcome.detected_seconds, outcome.repaired_seconds) == (30, 120)
+
+
+def test_without_a_repair_only_the_first_right_answer_is_known(room: DrillRoom) -> None:
+    start(room)
+    room.wait(20)
+    answer(room, "cp1")
+    room.wait(20)
+    answer(room, "cp2")
+    room.found = {"back": DONE, "held-once": UNCHECKED}
+    room.wait(20)
+    outcome = check(room, is_final=True).outcome
+    assert outcome is not None
+    assert (outcome.detected_seconds, outcome.repaired_seconds) == (40, None)
+
+
+def test_an_attempt_without_any_success_has_no_times(room: DrillRoom) -> None:
+    start(room)
+    outcome = play.give_up(room.lab_dir, deps=room.deps).outcome
+    assert outcome is not None
+    assert (outcome.detected_seconds, outcome.repaired_seconds) == (None, None)
 
 
 def test_who_gives_up_fails_with_the_points_of_the_last_check(room: DrillRoom) -> None:

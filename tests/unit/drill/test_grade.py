@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab.config.drill import Drill
+from halab.config.drill import Drill, Violation
 from halab.config.twin import Verdict
-from halab.drill.grade import Effort, Finding, Grade, TaskState, grade, is_right, of_checks, of_judgement
+from halab.drill.grade import (
+    Effort,
+    Finding,
+    Grade,
+    Sighting,
+    TaskState,
+    ViolationState,
+    grade,
+    is_right,
+    of_checks,
+    of_judgement,
+)
 from halab.scenario.record.check_results import CheckResult, CheckState
 from halab.scenario.verdict.judgement import Judgement, JudgementState
 
@@ -81,12 +92,10 @@ def test_the_score_is_rounded_down() -> None:
     assert graded(tasks, {"a": DONE}, passing_score=66).verdict is Verdict.PASS
 
 
-def test_hints_cost_points_in_their_order_and_never_more_than_there_are() -> None:
-    hints = [{"text": "look", "cost": 5}, {"text": "look closer", "cost": 80}]
+def test_hints_cost_points_and_never_more_than_there_are() -> None:
     everything = {"big": DONE, "small": DONE}
-    scores = [graded(TWO, everything, Effort(hints=count), hints=hints).score for count in range(3)]
-    assert scores == [100, 95, 15]
-    assert graded(TWO, {"small": DONE}, Effort(hints=2), hints=hints).score == 0
+    assert [graded(TWO, everything, Effort(cost=cost)).score for cost in (0, 5, 85)] == [100, 95, 15]
+    assert graded(TWO, {"small": DONE}, Effort(cost=85)).score == 0
 
 
 def test_a_task_counts_only_if_the_tasks_that_it_needs_are_done() -> None:
@@ -212,6 +221,40 @@ def test_a_check_that_is_broken_is_not_the_learners_fault(
     results: list[CheckResult] | None, error: str | None, means: TaskState
 ) -> None:
     assert of_checks(results, error).state is means
+
+
+LOST, RESET = Violation.LOST_WRITE, Violation.RESET_NODE
+FAILS_FOR: dict[str, Any] = {"fail_if": ["lost-write", "reset-node"]}
+HAPPENED, ABSENT = Sighting(ViolationState.FOUND, "it is lost"), Sighting(ViolationState.ABSENT)
+UNKNOWN = Sighting(ViolationState.UNCHECKED, "no answer")
+
+
+@pytest.mark.parametrize(
+    ("lost", "big", "verdict"),
+    [
+        (ABSENT, DONE, Verdict.PASS),
+        (HAPPENED, DONE, Verdict.FAIL),
+        (HAPPENED, UNCHECKED, Verdict.FAIL),
+        (UNKNOWN, DONE, Verdict.ERROR),
+        # the score alone decides
+        (UNKNOWN, NOT_YET, Verdict.FAIL),
+    ],
+)
+def test_what_must_not_happen_fails_an_attempt_and_an_unknown_makes_an_error_only_if_it_decides(
+    lost: Sighting, big: TaskState, verdict: Verdict
+) -> None:
+    found = {"big": Finding(big), "small": Finding(DONE)}
+    result = grade(drill(TWO, **FAILS_FOR), found, Effort(), {LOST: lost, RESET: ABSENT})
+    assert result.verdict is verdict
+    assert result.violated == ([LOST] if lost is HAPPENED else [])
+    assert result.unknown_violations == ([LOST] if lost is UNKNOWN else [])
+
+
+def test_only_what_the_drill_fails_for_counts_and_it_is_unknown_before_a_check() -> None:
+    done = dict.fromkeys(TWO, Finding(DONE))
+    assert grade(drill(TWO), done, Effort(), {LOST: HAPPENED}).verdict is Verdict.PASS
+    unasked = grade(drill(TWO, **FAILS_FOR), done, Effort())
+    assert (unasked.verdict, unasked.unknown_violations) == (Verdict.ERROR, [LOST, RESET])
 
 
 FOUND = st.sampled_from([DONE, NOT_YET, UNCHECKED])

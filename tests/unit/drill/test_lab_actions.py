@@ -15,13 +15,15 @@ from support.site_builder import site_of
 
 from halab.cluster.api import Credentials
 from halab.config.drill import Act
-from halab.drill import lab_actions, library, observer
+from halab.drill import lab_actions, library, observer, violations
+from halab.drill.attempt import Identity
 from halab.errors import CommandFailed, LabProblem, Unable, Unreachable
 from halab.faults import capabilities, injection
 from halab.faults.capabilities import Capabilities
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import access
 from halab.process import Completed
+from halab.scenario.record.events import Sample
 from halab.scenario.run import ledger
 from halab.scenario.sampler import launcher
 
@@ -39,6 +41,7 @@ class Lab:
         self.site = site_of(self.guests, control_planes=3)
         self.injected: list[Entry] = []
         self.is_broken = True
+        self.writes: list[Sample] = []
         monkeypatch.setattr(injection, "inject", self._inject)
         monkeypatch.setattr(capabilities, "probe", lambda site: Capabilities(frozenset(), {}))
         monkeypatch.setattr(ledger, "open_namespace", lambda api, name: self.injected.clear())
@@ -47,7 +50,7 @@ class Lab:
 
     def inject_break(self, text: str = DRILL) -> lab_actions.InjectedBreak:
         self.room.write(text)
-        self.room.work.drill.mkdir()
+        self.room.work.drill.mkdir(exist_ok=True)
         api: Any = type("FakeApi", (), {"tunnel": None})()
         script = library.find(self.room.name, 7)
         return lab_actions.inject_break(self.room.lab_dir, self.site, api, script, self.room.progress)
@@ -64,7 +67,7 @@ class Lab:
             sample
             for machine in ("cp1", "cp2", "cp3")
             for sample in samples("ready-direct", machine, hertz=5, out=out)
-        ]
+        ] + self.writes
         made.sort(key=lambda sample: sample.end)
         Path(config.samples).write_text("".join(f"{sample.to_json()}\n" for sample in made))
         yield lambda: None
@@ -105,6 +108,24 @@ def test_a_machine_that_does_not_answer_does_not_stop_the_drill(lab: Lab) -> Non
 def test_the_progress_tells_nothing_of_the_break(lab: Lab) -> None:
     lab.inject_break()
     assert "hold-static-pod" not in "\n".join(lab.room.progress.lines)
+
+
+def test_what_the_lab_was_is_kept_for_what_the_drill_fails_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+
+    def cluster(api: object) -> str:
+        done.append(len(lab.injected))
+        return "uid"
+
+    monkeypatch.setattr(violations, "identify_cluster", cluster)
+    lab.guests.answers["sha256sum"] = Completed(0, "a\nb\n", "")
+    lab.writes = [Sample(0, 0.1, "write-via-lb", None, True, "201", number=7)]
+    identity = lab.inject_break(DRILL + "fail_if: [lost-write, new-cluster, reset-node]\n").identity
+    assert (identity.cluster, identity.writes, set(identity.nodes)) == ("uid", (7,), {"cp1", "cp2", "cp3"})
+    assert done == [0], "after the break, no API server may answer"
+    assert lab.inject_break().identity == Identity()
 
 
 def test_halab_waits_for_the_effect_of_a_break(lab: Lab) -> None:

@@ -9,12 +9,15 @@ import pytest
 import yaml
 from support.drill_room import DRILL, DrillRoom
 
+from halab.config.drill import Violation
 from halab.config.twin import Verdict
 from halab.drill import attempt as attempts
 from halab.drill import play
-from halab.drill.grade import TaskState
+from halab.drill.grade import Sighting, TaskState, ViolationState
 from halab.drill.prove import ProofAttempt, prove_all
 from halab.errors import BadUsage, CommandFailed, LabProblem
+
+RESET = Sighting(ViolationState.FOUND, "cp2 was reset")
 
 
 @pytest.fixture
@@ -45,6 +48,37 @@ def test_a_proof_leaves_neither_an_attempt_nor_a_history(room: DrillRoom) -> Non
     proved(room)
     assert not room.work.drill.exists()
     assert attempts.history(room.work) == []
+
+
+def proved_strictly(room: DrillRoom, sighting: Sighting, *, during: str) -> dict[str, ProofAttempt]:
+    """A proof of a drill that fails for a reset, of which this is seen from a script or from the break on."""
+    room.write(DRILL + "fail_if: [reset-node]\n")
+    room.during[during] = lambda: room.sighted.update({Violation.RESET_NODE: sighting})
+    return proved(room)
+
+
+def test_a_wrong_attempt_may_fail_because_of_what_must_not_happen(room: DrillRoom) -> None:
+    room.write(DRILL.replace("run: restart", "run: restore it") + "fail_if: [reset-node]\n")
+    room.during["observe"] = lambda: (
+        room.sighted.update({Violation.RESET_NODE: RESET}) if room.did.count("restore") == 1 else None
+    )
+    trial = proved(room)["restart"]
+    assert (trial.grade.score, trial.grade.verdict, trial.problem) == (100, Verdict.FAIL, "")
+
+
+@pytest.mark.parametrize(("during", "trial"), [("restore", "solve"), ("break", "do nothing")])
+def test_neither_the_solution_nor_the_break_may_be_what_must_not_happen(
+    during: str, trial: str, room: DrillRoom
+) -> None:
+    found = proved_strictly(room, RESET, during=during)[trial]
+    assert (found.problem, found.verdict) == ("it fails at once: reset-node: cp2 was reset", Verdict.FAIL)
+
+
+def test_a_solution_of_which_not_everything_is_known_proves_nothing(room: DrillRoom) -> None:
+    trials = proved_strictly(room, Sighting(ViolationState.UNCHECKED, "cp2 is silent"), during="restore")
+    found = trials["solve"]
+    assert found.problem == "it might fail, because these could not be checked: reset-node (cp2 is silent)"
+    assert found.verdict is Verdict.ERROR
 
 
 def test_a_break_that_does_nothing_is_found(room: DrillRoom, monkeypatch: pytest.MonkeyPatch) -> None:

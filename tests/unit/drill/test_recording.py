@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.drill_room import DrillRoom
+from support.drill_room import DRILL, DrillRoom
 from support.fakes import Recorded
 
 from halab.cli import drill_view, main
@@ -123,6 +123,21 @@ def test_the_start_and_every_check_ask_for_the_sampler_and_a_proof_does_not(room
     play.reset(room.lab_dir, Recorded(), deps=room.deps)
     play.start(room.lab_dir, room.name, Recorded(), is_proof=True, deps=room.deps)
     assert len(room.recorded) == 2
+
+
+def test_a_proof_has_the_sampler_if_a_lost_write_fails_the_drill(room: DrillRoom) -> None:
+    room.write(DRILL + "fail_if: [lost-write]\n")
+    play.start(room.lab_dir, room.name, Recorded(), is_proof=True, deps=room.deps)
+    assert room.recorded == [0.0]
+
+
+def test_the_acknowledged_writes_are_those_of_all_parts_that_can_be_read(room: DrillRoom) -> None:
+    written = [replace(sample, number=number) for number, sample in enumerate(asked(WRITE, 0, 4), 1)]
+    write(room.work, *written[:2], replace(written[2], ok=False), *asked(READ, 2, 3))
+    write(room.work, written[3], part=1)
+    write(room.work, part=2)
+    (room.work.drill / "clients/samples-2.jsonl").write_text("broken\n")
+    assert recording.acknowledged(room.work) == {1, 2, 4}
 
 
 def test_a_drill_goes_on_without_the_record(room: DrillRoom) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.drill_room import DRILL
 from support.fakes import Recorded
 from support.serve_room import ScriptedJobs, ServeRoom, Visitor, events_of
 
+from halab.config.drill import Violation
 from halab.drill import play
-from halab.drill.grade import TaskState
+from halab.drill.grade import Sighting, TaskState, ViolationState
 from halab.serve import pages
 from halab.serve.app import Site
 from halab.serve.auth import PageAccess
@@ -352,6 +354,52 @@ def test_text_of_a_drill_is_escaped(room: ServeRoom) -> None:
     assert "<script>alert" not in page
 
 
+def page_of(room: ServeRoom) -> str:
+    site = Site.of([room.watch(nothing)], room.said.append, with_trainer=True)
+    return str(Visitor(site).enter(site.lab_access["ha"]).text)
+
+
+def test_a_learner_reads_what_must_not_happen_and_that_it_could_not_be_checked(room: ServeRoom) -> None:
+    room.drill.write(DRILL + "fail_if: [lost-write]\n")
+    room.start()
+    page = page_of(room)
+    assert "Must not happen" in page
+    assert "A write that the API has acknowledged is lost." in page
+    assert "not checked yet" not in page
+    unknown = Sighting(ViolationState.UNCHECKED, "no <answer>")
+    room.drill.sighted = {Violation.LOST_WRITE: unknown}
+    play.check(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
+    assert "Could not be checked: no &lt;answer&gt;" in page_of(room)
+
+
+def test_a_page_says_why_a_drill_has_failed_at_once(room: ServeRoom) -> None:
+    room.drill.write(DRILL + "fail_if: [lost-write]\n")
+    room.start()
+    room.drill.sighted = {Violation.LOST_WRITE: Sighting(ViolationState.FOUND, "1 of 9 is lost")}
+    play.check(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
+    page = page_of(room)
+    assert "something happened that must not happen" in page
+    assert "1 of 9 is lost" in page
+
+
+def test_a_hint_that_comes_later_has_a_button_when_it_is_free(room: ServeRoom) -> None:
+    hints = "hints: [{after: 2m, text: one}, {cost: 5, after: 3m, text: two}]"
+    lines = [hints if line.startswith("hints:") else line for line in DRILL.splitlines()]
+    room.drill.write("\n".join(lines))
+    room.start()
+    page = page_of(room)
+    assert 'id="hint"' not in page
+    assert "The next hint comes after 2:00." in page
+    room.drill.wait(120)
+    page = page_of(room)
+    assert "is free" in page.partition('id="hint"')[2][:80]
+    assert "comes after" not in page
+    play.hint(room.drill.lab_dir, deps=room.drill.deps)
+    page = page_of(room)
+    assert "costs 5 points" in page
+    assert "It is free after 3:00." in page
+
+
 def test_a_drill_that_is_passed_shows_its_verdict_and_its_debrief(room: ServeRoom) -> None:
     room.start()
     room.drill.found = {"back": TaskState.DONE, "held-once": TaskState.DONE}
@@ -360,5 +408,6 @@ def test_a_drill_that_is_passed_shows_its_verdict_and_its_debrief(room: ServeRoo
     site = Site.of([room.watch(nothing)], room.said.append, with_trainer=True)
     page = Visitor(site).enter(site.lab_access["ha"]).text
     assert "passed" in page
+    assert "detected after 0s, repaired after 0s" in page
     assert "It was cp2." in page
     assert 'action="check"' not in page

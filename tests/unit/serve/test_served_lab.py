@@ -98,7 +98,7 @@ def test_a_learner_gets_the_situation_the_tasks_and_the_time_and_nothing_that_is
         600.0,
     )
     assert [task["state"] for task in drill["tasks"]] == ["not-yet", "done", "not-yet"]
-    assert (drill["hints"], drill["next_hint_cost"]) == ([], 5)
+    assert (drill["hints"], drill["next_hint"]) == ([], {"cost": 5, "free_after_seconds": None})
     # the board of the lab names all machines
     written = json.dumps(drill)
     assert not [secret for secret in (*SECRETS, "cp2") if secret in written]
