@@ -198,7 +198,7 @@ def _announced(found: GameDayScript, seed: int) -> Iterator[str]:
     from halab.printable import counted
 
     stop, breaks = found.day.stop, counted(len(found.plan.breaks), "break")
-    outages = ", ".join(f"{probe} {format_duration(bound)}" for probe, bound in stop.outage.items())
-    lost = ", or a lost acknowledged write" if stop.lost_write else ""
+    stops = [f"an outage of {probe} above {format_duration(bound)}" for probe, bound in stop.outage.items()]
+    stops += ["a lost acknowledged write"] if stop.lost_write else []
     yield f"{found.day.title}: {breaks} in {format_duration(found.day.lasts)}, seed {seed}"
-    yield f"what stops it: an outage longer than {outages}{lost}"
+    yield f"what stops it: {', or '.join(stops)}"

@@ -207,7 +207,7 @@ def down_command(file: Path, runs: bool, keep: bool) -> None:
 
     if keep:
         if runs:
-            raise click.UsageError("--keep and --runs exclude each other: use one of them.")
+            raise click.UsageError("--keep and --runs exclude each other: use one of them")
         from halab.lifecycle import kept_lab
 
         kept_lab.keep(lab_dir_of(file), progress())

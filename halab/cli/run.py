@@ -86,8 +86,8 @@ def _choosing(command: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--twin",
     is_flag=True,
-    help="Run the losing twin instead, which must not pass. One that fails as it declares gives exit code 1; "
-    "`halab prove` gives 0.",
+    help="Run the losing twin instead, which must not pass. A twin that fails as declared gives exit code 1 here, "
+    "and 0 with `halab prove`.",
 )
 def run_command(choice: Choice, repeat: int, twin: bool) -> int:
     """Run scenarios on the lab, selected by name, by file or by tag.

@@ -92,9 +92,12 @@ def parse_haproxy(output: str, addresses: Mapping[str, str]) -> dict[str, str]:
 def parse_codes(output: str) -> dict[str, str]:
     """Parse lines of `MACHINE HTTP-CODE`."""
     pairs = [line.split() for line in output.splitlines() if line.strip()]
-    return {
-        pair[0]: UP if pair[-1] == "200" else f"not ready (/readyz answers {pair[-1]})" for pair in pairs
-    }
+    return {name: UP if code == "200" else f"not ready ({answer(code)})" for name, *_, code in pairs}
+
+
+def answer(code: str, request: str = "/readyz") -> str:
+    """What a request was answered, in words. curl prints the code 000 if there was no answer."""
+    return f"no answer to {request}" if code == "000" else f"{request} answers {code}"
 
 
 def _reported(guests: Guests, lab: Lab, name: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from halab.cluster import balancer
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
 from halab.topology import keepalived, kube_vip
@@ -102,7 +103,7 @@ def missing(lab: Lab, seen: Mapping[str, Member]) -> list[str]:
         if member.chooser != _WORKS
     ]
     silent = [
-        f"{name} does not serve the API: /readyz {chooser.way} it answers {member.answer}"
+        f"{name} does not serve the API: {balancer.answer(member.answer, f'/readyz {chooser.way} it')}"
         for name, member in seen.items()
         if member.answer != _SERVES
     ]

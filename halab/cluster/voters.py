@@ -44,7 +44,10 @@ def hand_over(guests: Guests, lab: Lab, clock: Clock, machine: str, *, to: Seque
         if name in names and isinstance(member, Member) and member.leader_id and not member.is_learner
     ]
     if not others:
-        raise LabProblem(f"no other etcd member can become leader in place of {machine}")
+        raise LabProblem(
+            f"no other etcd member can become leader in place of {machine}: none that may vote answers",
+            hint="`halab status` shows the members, `halab heal` heals open faults",
+        )
     taker = max(others, key=lambda member: member.index)
     guests.run(machine, etcd.command(f"move-leader {taker.member_id:x}"))
 

@@ -153,9 +153,9 @@ class KnownFaults:
                 continue
             if not self.kinds(value):
                 known = [EVERYONE, OTHERS, *ROLES, "cp1", *self.injected]
-                yield f"{name} is not a target: {value}{nearest(value, known)}"
+                yield f"{name}: is not a target: {value}{nearest(value, known)}"
             elif targets == (value,) and value not in SEVERAL and value not in self.injected:
-                yield f"{name} needs a machine other than the one that the fault is on: {value}"
+                yield f"{name}: should be a machine other than that of the fault, not {value}"
             else:
                 yield from (f"{name}: {what}" for what in self.missing_machine(value))
 

@@ -49,7 +49,7 @@ class Option:
                 return f"{name}: {error}"
         elif not self.is_text and not re.fullmatch(self.pattern, value):
             such_as = f", such as {self.example}" if self.example else ""
-            return f"{name} should be {self.means}{such_as}, not {value}"
+            return f"{name}: should be {self.means}{such_as}, not {value}"
         return None
 
 

@@ -195,7 +195,7 @@ FAULTS = (
         {
             "from": _FROM,
             "direction": Option(
-                "both, in or out, seen from the machine", "both|in|out", "in", Direction.BOTH
+                "both, in or out, seen from the machine", "both|in|out", default=Direction.BOTH
             ),
             "port": _PORT,
         },

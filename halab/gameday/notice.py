@@ -110,4 +110,6 @@ def read(work: Work) -> Notice | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        raise Corrupted(f"cannot read {path}") from error
+        raise Corrupted(
+            f"cannot read {path}: {error}", hint="`halab gameday heal` without a name heals all breaks"
+        ) from error

@@ -188,7 +188,9 @@ class _Following:
         except FileNotFoundError:
             return None, ()
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise Corrupted(f"cannot read {path}") from error
+            raise Corrupted(
+                f"cannot read {path}: {error}", hint="`halab report` writes the report again"
+            ) from error
 
 
 def _state(spans: Sequence[FaultSpan], *, is_healed: bool) -> BreakState:

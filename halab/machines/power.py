@@ -121,4 +121,7 @@ class LabPower(ABC):
     def _require_running(self, machine: str) -> None:
         state = self.state(machine)
         if state is not PowerState.RUNNING:
-            raise LabProblem(f"{machine} must be running for this, but is {state}")
+            raise LabProblem(
+                f"{machine} must be running for this, but is {state}",
+                hint="`halab heal` heals open faults; if there are none, `halab up` starts the machine",
+            )

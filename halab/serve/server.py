@@ -37,7 +37,7 @@ class Serving:
         """Return only by an interrupt. Raises HalabError if the server has ended by itself."""
         while self._thread.is_alive():
             self._thread.join(_POLL_SECONDS)
-        raise HalabError("the server ended unexpectedly")
+        raise HalabError("the server of the pages ended unexpectedly", hint="start `halab serve` again")
 
 
 @contextmanager

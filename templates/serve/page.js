@@ -50,7 +50,7 @@ events.onmessage = (event) => {
 };
 events.addEventListener("end", () => {
   events.close();
-  lost("halab serve has ended. This page is out of date. Start it again, and open its new address.");
+  lost("halab serve has ended, and this page is out of date. Start the command again, and open its new address.");
 });
 events.onerror = () => {
   lost(events.readyState === EventSource.CLOSED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from halab.config.expectation import Expectation, ProbeExpectation
+from halab.config.fault_facts import facts_of
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
@@ -20,7 +21,7 @@ _RECOVERY_AT_LEAST_SECONDS = 120.0
 _EVIDENCE_SECONDS = TIME_LIMIT_SECONDS + 2.0
 # A probe with a time limit of its own asks once a second, and five answers in a row are needed.
 _RARE_EVIDENCE_SECONDS = 8.0
-# Faults have their own time limits for taking effect; most have one minute.
+# For a heal, or to note that machines joined.
 _FAULT_SECONDS = 60.0
 # The ledger and the members are read back, the check files run, the audit asks every machine, logs are collected.
 _READ_BACK_SECONDS = 30.0
@@ -30,7 +31,7 @@ _LOGS_SECONDS = 30.0
 
 
 def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
-    """An estimate of the longest run, in seconds: the sum of the limits of its steps, with one minute for each fault.
+    """An estimate of the longest run, in seconds: the sum of the limits of its steps.
 
     A run without problems takes a fraction of it.
     """
@@ -63,6 +64,8 @@ def _step_seconds(scenario: Scenario, step: AnyStep, patience: float) -> float:
     match step:
         case Wait():
             return step.seconds
+        case Inject():
+            return facts_of(step.fault).longest_seconds * patience
         case Join():
             return (step.limit_seconds + _FAULT_SECONDS) * patience
         case Expect():

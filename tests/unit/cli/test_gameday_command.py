@@ -75,7 +75,7 @@ def test_the_exit_code_is_that_of_the_verdict(
     assert main(["gameday", "day.yml", "--seed", "7"]) == code
     shown = capsys.readouterr()
     assert "Two breaks: 2 breaks in 20m, seed 7" in shown.err
-    assert "what stops it: an outage longer than write-via-lb 60s, or a lost acknowledged write" in shown.err
+    assert "what stops it: an outage of write-via-lb above 60s, or a lost acknowledged write" in shown.err
     assert "pause-process" not in shown.err
     assert verdict.upper() in shown.out
     assert not seen

@@ -47,7 +47,7 @@ def test_an_address_that_will_return_to_lb1_is_not_steady_on_lb2() -> None:
 def test_the_machine_without_the_address_must_be_able_to_serve_it() -> None:
     assert missing(pair(), "1\nactive\n200\n", "0\ninactive\n000\n") == [
         "keepalived on lb2 is inactive",
-        "lb2 does not serve the API: /readyz through it answers 000",
+        "lb2 does not serve the API: no answer to /readyz through it",
     ]
 
 

@@ -212,7 +212,7 @@ def test_every_value_of_a_variable_is_checked_and_not_only_the_one_that_the_seed
     drill = with_vars()
     drill["vars"]["pod"].append("kube-router")
     for seed in range(3):
-        with pytest.raises(BadFile, match="pod should be a static pod of kubeadm.* not kube-router"):
+        with pytest.raises(BadFile, match="pod: should be a static pod of kubeadm.* not kube-router"):
             read(tmp_path, drill, seed)
 
 

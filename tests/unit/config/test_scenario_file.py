@@ -102,7 +102,7 @@ def test_options_become_text() -> None:
         (
             "{pod: kube-apiserver}",
             "{pod: Etcd!}",
-            "s.yml:9: steps[1].with.pod: pod should be a static pod, such as etcd, not Etcd!",
+            "s.yml:9: steps[1].with.pod: should be a static pod, such as etcd, not Etcd!",
         ),
         (
             "{pod: kube-apiserver}",

@@ -81,7 +81,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: stop-service, name: b, on: lb, with: {service: kubelet}", "but this is another machine: lb"),
         ("inject: edit-balancer, name: b, on: cp1, with: {check: tcp}", "but this is another machine: cp1"),
         ("inject: edit-balancer, name: b, on: stopped, with: {check: tcp}", "but this is another machine: stopped"),
-        ("inject: edit-balancer, name: b, on: lb, with: {check: http}", "check should be readyz or tcp, not http"),
+        ("inject: edit-balancer, name: b, on: lb, with: {check: http}", "check: should be readyz or tcp, not http"),
         ("inject: nothing, name: b, on: vip-holder", "a virtual address; write `needs: {balancers: 2}` or `needs"),
         ("inject: nothing, name: b, on: lb2", "a pair of load balancers; write `needs: {balancers: 2}`: lb2"),
         ("inject: nothing, name: b, on: lb3", "no lab has more than 2 load balancers: lb3"),
@@ -94,7 +94,7 @@ def injecting(words: str, tmp_path: Path) -> list[str]:
         ("inject: partition, name: b, on: cp1, with: {from: etcd-leader}", None),
         ("inject: partition, name: b, on: all-cp, with: {from: all-cp}", None),
         ("inject: partition, name: b, on: cp1, with: {from: cp5}", "with.from: not every lab has this machine"),
-        ("inject: partition, name: b, on: cp1, with: {from: cp1}", "from needs a machine other than the one that"),
+        ("inject: partition, name: b, on: cp1, with: {from: cp1}", "should be a machine other than that of the fault"),
         ("inject: partition, name: b, on: cp1, with: {from: evryone}", "not a target: evryone; did you mean everyone?"),
         # names
         ("inject: nothing, name: others, on: cp1", "name: is a machine or a role; choose another name: others"),
@@ -555,7 +555,7 @@ def test_a_fault_must_show_on_every_lab_that_can_play_it(
         ("{set: {load_balancer: {check: tcp}}}", None),
         ("{set: {load_balancer: {check: readyz}}}", "changes nothing: every lab has this setting by default: readyz"),
         ("{set: {load_balancer: {chekc: tcp}}}", "edit-balancer has no option chekc"),
-        ("{set: {load_balancer: {check: http}}}", "check should be readyz or tcp, not http"),
+        ("{set: {load_balancer: {check: http}}}", "check: should be readyz or tcp, not http"),
     ],
 )  # fmt: skip
 def test_twins(twin: str, said: str | None, tmp_path: Path) -> None:

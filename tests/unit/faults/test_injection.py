@@ -83,8 +83,8 @@ def test_options_that_were_not_given_have_their_defaults() -> None:
         ({"pod": "etcd"}, []),
         ({}, ["hold needs the option pod (a pod)"]),
         ({"pod": "etcd", "por": "1"}, ["hold has no option por; it takes from, pod"]),
-        ({"pod": "../../x"}, ["pod should be a pod, such as etcd, not ../../x"]),
-        ({"pod": "etcd\n"}, ["pod should be a pod, such as etcd, not etcd\n"]),
+        ({"pod": "../../x"}, ["pod: should be a pod, such as etcd, not ../../x"]),
+        ({"pod": "etcd\n"}, ["pod: should be a pod, such as etcd, not etcd\n"]),
         # a target is looked up when the fault hits
         ({"pod": "etcd", "from": "anything"}, []),
     ],

@@ -78,13 +78,13 @@ def test_the_requests_of_a_second_are_sent_together_and_counted(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"requests": "0"}, "requests should be a number of requests a second, 1 to 500"),
-        ({"requests": "501"}, "requests should be a number of requests a second, 1 to 500"),
+        ({"requests": "0"}, "requests: should be a number of requests a second, 1 to 500"),
+        ({"requests": "501"}, "requests: should be a number of requests a second, 1 to 500"),
         (
             {"requests": "5", "in_flight": "201"},
-            "in_flight should be a number of requests at the same time, 1 to 200",
+            "in_flight: should be a number of requests at the same time, 1 to 200",
         ),
-        ({"requests": "5", "verb": "delete"}, "verb should be list, get or create"),
+        ({"requests": "5", "verb": "delete"}, "verb: should be list, get or create"),
         ({}, "load-api needs the option requests"),
     ],
 )

@@ -247,8 +247,8 @@ def test_a_unit_that_does_not_run_is_not_restarted(machine: Shell) -> None:
         ({"path": "/etc/hosts", "replace": '{"old": "", "new": "x"}'}, "replace: should have two texts"),
         ({"path": "/etc/hosts", "replace": '{"old": "a"}'}, "replace: should have two texts"),
         ({"path": "/etc/hosts", "replace": '{"old": 10, "new": 1}'}, "replace: should have two texts"),
-        ({"path": "/etc/hosts", "mode": "rw"}, "mode should be the permissions, such as 0600, not rw"),
-        ({"path": "/etc/hosts", "owner": "a b"}, "owner should be the owner"),
+        ({"path": "/etc/hosts", "mode": "rw"}, "mode: should be the permissions, such as 0600, not rw"),
+        ({"path": "/etc/hosts", "owner": "a b"}, "owner: should be the owner"),
     ],
 )
 def test_wrong_options_are_named(given: dict[str, str], why: str) -> None:

@@ -235,7 +235,7 @@ def test_a_stray_manifest_is_removed_before_the_original_is_written_again() -> N
 
 def test_only_a_static_pod_of_kubeadm_can_be_chosen() -> None:
     for fault in ("hold-static-pod", "edit-manifest", "stray-manifest"):
-        assert any("pod should be" in line for line in FAULTS[fault].problems_with({"pod": "../../x"}))
+        assert any("pod: should be" in line for line in FAULTS[fault].problems_with({"pod": "../../x"}))
 
 
 def test_manifests_are_replaced_from_outside_of_their_folder() -> None:

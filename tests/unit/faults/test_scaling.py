@@ -57,7 +57,7 @@ def test_a_size_must_be_given() -> None:
         inject(here, "add-machines")
     assert asked == []
     assert list(FAULTS["add-machines"].problems_with({"control_planes": "6"})) == [
-        "control_planes should be the number of control planes that the lab then has in total, such as 5, not 6"
+        "control_planes: should be the number of control planes that the lab then has in total, such as 5, not 6"
     ]
 
 

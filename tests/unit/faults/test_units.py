@@ -146,8 +146,8 @@ def test_the_units_that_halab_needs_are_refused(unit: str) -> None:
     [
         ({"unit": "kubelet", "action": "drop-in"}, "text is the content of a drop-in"),
         ({"unit": "kubelet", "action": "stop", "text": "x"}, "text is the content of a drop-in"),
-        ({"unit": "kubelet", "action": "kill"}, "action should be stop, disable"),
-        ({"unit": "../x", "action": "stop"}, "unit should be a systemd unit"),
+        ({"unit": "kubelet", "action": "kill"}, "action: should be stop, disable"),
+        ({"unit": "../x", "action": "stop"}, "unit: should be a systemd unit"),
         ({"unit": "kubelet"}, "unit needs the option action"),
     ],
 )

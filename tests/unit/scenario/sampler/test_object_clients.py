@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 from support.fakes import FakeGuestShell
@@ -66,8 +67,8 @@ def running(phase: str, node: str | None = "cp2") -> bytes:
     return http({"status": {"phase": phase}, "spec": {"nodeName": node} if node else {}})
 
 
-def started(*answers: bytes, limit_seconds: float = 5.0) -> tuple[Reply, list[str]]:
-    """The reply, and the requests in order; the last answer is given for ever."""
+def started(*answers: bytes) -> tuple[Reply, list[str]]:
+    """The reply within 1 s, and the requests in order. A second passes when every answer was given."""
     asked: list[str] = []
     left = list(answers)
 
@@ -81,12 +82,16 @@ def started(*answers: bytes, limit_seconds: float = 5.0) -> tuple[Reply, list[st
 
     async def ask() -> Reply:
         async with served(serve) as server:
-            reply = await PodStarter(server, OBJECTS, limit_seconds).ask(None)
+            reply = await PodStarter(server, OBJECTS, 1.0).ask(None)
             while not asked[-1].startswith("DELETE"):
                 await asyncio.sleep(0.01)
             return reply
 
-    return asyncio.run(ask()), asked
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            object_clients, "time", SimpleNamespace(monotonic=lambda: float(len(asked) >= len(answers)))
+        )
+        return asyncio.run(ask()), asked
 
 
 @pytest.fixture(autouse=True)
@@ -102,8 +107,8 @@ def test_a_pod_is_created_seen_running_and_deleted() -> None:
 
 
 def test_a_pod_that_does_not_run_in_time_says_how_far_it_came_and_is_deleted() -> None:
-    reply, _ = started(http("", "201 Created"), running("Pending"), limit_seconds=0.1)
-    assert reply == Reply(False, "not running after 0.1 s: Pending on cp2")
+    reply, _ = started(http("", "201 Created"), running("Pending"))
+    assert reply == Reply(False, "not running after 1 s: Pending on cp2")
 
 
 def test_a_pod_that_is_not_created_is_not_waited_for() -> None:
@@ -111,9 +116,7 @@ def test_a_pod_that_is_not_created_is_not_waited_for() -> None:
 
 
 def test_a_pod_that_disappears_is_not_running() -> None:
-    reply, _ = started(
-        http("", "201 Created"), running("Pending"), http("", "404 Not Found"), limit_seconds=1
-    )
+    reply, _ = started(http("", "201 Created"), running("Pending"), http("", "404 Not Found"))
     assert reply == Reply(False, "not running after 1 s: Pending on cp2, then 404")
 
 
