@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from halab.cli.console import echo_raw
@@ -23,21 +25,35 @@ def bundle_command() -> None:
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Rebuild the bundle even if it is in the cache.")
 @click.option(
-    "--component", metavar="NAME[@VERSION]", help="Build only this extra image. The only one is kube-vip."
-)
-def build(version: str | None, source: str, force: bool, component: str | None) -> None:
+    "--component", metavar="NAME[@VERSION]",
+    help="Build only the image of this component: kube-vip, etcd, coredns, kube-apiserver, kube-controller-manager or "
+    "kube-scheduler.",
+)  # fmt: skip
+@click.option(
+    "-f", "--file", "file", type=click.Path(path_type=Path),
+    help="Build what this lab file needs: a bundle, and images of components.",
+)  # fmt: skip
+def build(version: str | None, source: str, force: bool, component: str | None, file: Path | None) -> None:
     """Build a bundle, store it in the cache and print its path.
+
+    With `-f`, first say which parts are in the cache, and how long it takes to build the others.
 
     \b
     Example:
       halab bundle build --kubernetes 1.36 --source modules
-      halab bundle build --component kube-vip
+      halab bundle build --component etcd@3.6.8
+      halab bundle build -f lab.yml
     """
     from halab.cli.console import progress
     from halab.config import kubernetes
     from halab.images import bundle
     from halab.images import component as components
 
+    if file:
+        if version or source != "auto" or component:
+            raise click.UsageError("--file takes neither --kubernetes nor --source nor --component")
+        _build_for(file, force=force)
+        return
     if component:
         if version or source != "auto":
             raise click.UsageError("--component takes neither --kubernetes nor --source")
@@ -47,6 +63,27 @@ def build(version: str | None, source: str, force: bool, component: str | None) 
     release = kubernetes.resolve(version or kubernetes.DEFAULT)
     built = bundle.ensure(release, kubernetes.BundleSource(source), progress(), force=force)
     echo_raw(built.path)
+
+
+def _build_for(file: Path, *, force: bool) -> None:
+    """Say what a lab file needs and what of it is missing, build that, and print the paths."""
+    from halab.cli.console import progress
+    from halab.images import bundle
+    from halab.images import component as images
+    from halab.lifecycle import components
+    from halab.lifecycle import lab as labs
+
+    shown, lab_dir = progress(), labs.open_file(file, reads_own_files=False)
+    release, source = labs.base_release(lab_dir), lab_dir.written.kubernetes.source
+    cached, missing = "in the cache", "download it, or build it with Go in 10 to 15 min"
+    is_cached = not force and bundle.find(release, source) is not None
+    shown.say(f"Kubernetes {release.kubernetes}: {cached if is_cached else missing}")
+    for wanted in components.needed(lab_dir):
+        is_cached = not force and images.find(wanted) is not None
+        shown.say(f"{wanted}: {cached if is_cached else f'build it with Go, {wanted.minutes}'}")
+    echo_raw(bundle.ensure(release, source, shown, force=force).path)
+    for image in components.ensure(lab_dir, shown, force=force):
+        echo_raw(image.archive.path)
 
 
 @bundle_command.command("list")

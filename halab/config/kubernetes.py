@@ -112,8 +112,14 @@ def upgrade_problem(before: str, after: str) -> tuple[str, str] | None:
     return None
 
 
-def etcd_upgrade_problem(running: Mapping[str, str], after: str) -> tuple[str, str] | None:
-    """Why members of etcd (machine → version) cannot be replaced by a new version one by one, and what to do."""
+def etcd_upgrade_problem(
+    running: Mapping[str, str], after: str, *, allow_unsupported: bool = False
+) -> tuple[str, str] | None:
+    """Why members of etcd (machine → version) cannot be replaced by a new version one by one, and what to do.
+
+    A lab that allows what is not supported may break the rule about the version before 3.7: etcd starts, whatever it
+    does then.
+    """
     newer = [name for name, version in running.items() if not at_least(after, version)]
     if newer:
         return (
@@ -121,11 +127,12 @@ def etcd_upgrade_problem(running: Mapping[str, str], after: str) -> tuple[str, s
             "choose a version of Kubernetes with a newer etcd",
         )
     old = [name for name, version in running.items() if not at_least(version, _LEAST_BEFORE)]
-    if old and at_least(after, _STRICT_ETCD):
+    if old and at_least(after, _STRICT_ETCD) and not allow_unsupported:
         return (
             f"etcd {after} needs {_LEAST_BEFORE} or later on every member before, and {', '.join(old)} "
             f"{'has' if len(old) == 1 else 'have'} {running[old[0]]}",
-            "upgrade within the present minor first, for example to its newest patch",
+            "upgrade within the present minor first, for example to its newest patch; or write "
+            "`allow_unsupported: true` below `kubernetes` in the lab file to see what happens",
         )
     return None
 

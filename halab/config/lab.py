@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from halab import data
 from halab.config import kubernetes, remote
 from halab.config.applied import Cni, FileName, Setup, without_repetitions
+from halab.config.component_versions import COREDNS, ETCD, VERSION, ControlPlanePart
 from halab.config.etcd import EtcdSettings
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
@@ -138,9 +139,18 @@ def _version(value: str) -> str:
     return value
 
 
+def _component_version(value: str) -> str:
+    if not re.fullmatch(VERSION, value):
+        raise ValueError(f"should be a version with three numbers, such as 3.6.8, not {shortened(value)}")
+    return value
+
+
 # Only RFC 1918: 100.64.0.0/10 (RFC 6598) belongs to internet providers, and VPNs use it.
 PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
+ComponentVersion = Annotated[
+    str, AfterValidator(_component_version), Field(json_schema_extra={"pattern": VERSION})
+]
 Memory = Annotated[
     int, BeforeValidator(_mebibytes), Field(json_schema_extra={"type": "string", "pattern": "^[0-9]+[MG]$"})
 ]
@@ -205,11 +215,45 @@ class Machines(Model):
         return self.__pydantic_extra__
 
 
+class Components(Model):
+    """The versions of components of the control plane."""
+
+    example: ClassVar[str] = "{kube-apiserver: 1.37.1}"
+
+    kube_apiserver: ComponentVersion | None = Field(None, alias=ControlPlanePart.API_SERVER)
+    kube_controller_manager: ComponentVersion | None = Field(None, alias=ControlPlanePart.CONTROLLER_MANAGER)
+    kube_scheduler: ComponentVersion | None = Field(None, alias=ControlPlanePart.SCHEDULER)
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """Component → version, of those that are written."""
+        return {
+            str(name): version for name, version in self.model_dump(by_alias=True, exclude_none=True).items()
+        }
+
+
 class Kubernetes(Model):
     example: ClassVar[str] = '{version: "1.37"}'
 
     version: Annotated[str, AfterValidator(_version)] = kubernetes.DEFAULT
     source: BundleSource = BundleSource.AUTO
+    etcd: ComponentVersion | None = Field(
+        None,
+        description="another version of etcd than that of the bundle, such as 3.6.8; built from its Go module",
+    )
+    coredns: ComponentVersion | None = Field(
+        None, description="another version of CoreDNS than that of the bundle; built from its Go module"
+    )
+    components: Components = Field(
+        Components(),
+        description="other versions of components of the control plane than that of Kubernetes; built from their Go "
+        "module",
+    )
+    allow_unsupported: bool = Field(
+        False,
+        description="true: also versions that the version skew policy of Kubernetes, kubeadm or etcd do not support "
+        "together",
+    )
     pods: Annotated[str, AfterValidator(_pods)] = Field(
         "10.244.0.0/16",
         description="a private /16. Every node has one /24 of it: the node with the address 10.213.7.11 has "
@@ -218,6 +262,19 @@ class Kubernetes(Model):
     services: Annotated[str, AfterValidator(_services)] = Field(
         "10.96.0.0/12", description="a private network, /12 to /24"
     )
+
+    @property
+    def written_versions(self) -> dict[str, str]:
+        """Component → version, of the components for which the file says one."""
+        beside = {ETCD: self.etcd, COREDNS: self.coredns}
+        return {name: version for name, version in beside.items() if version} | self.components.by_name
+
+    def with_version(self, version: str) -> Kubernetes:
+        """The settings of a lab that was upgraded: an upgrade brings all components of the new version."""
+        if kubernetes.resolve(version).kubernetes == kubernetes.resolve(self.version).kubernetes:
+            return self
+        changes = {"version": version, "etcd": None, "coredns": None, "components": Components()}
+        return self.model_copy(update=changes)
 
 
 class LabFile(Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from halab.config import component_versions, kubernetes
 from halab.config.applied import Cni, Setup
 from halab.config.lab import AUTO, LabFile, OneMachine, Size
 from halab.config.loading import nearest
@@ -25,6 +26,7 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
             yield from _address(lab, ("machines", name, "address"), own.address, name)
     yield from _address(lab, ("load_balancer", "address"), lab.load_balancer.address)
     yield from _etcd(lab)
+    yield from _versions(lab)
     if disorder := lab.load_balancer.kube_vip.disorder():
         setting, what = disorder
         yield ("load_balancer", "kube_vip", setting), what
@@ -81,6 +83,17 @@ def _etcd(lab: LabFile) -> Iterator[tuple[Path, str]]:
         yield ("machines", "etcd"), reason
     if "etcd" in lab.setup.model_fields_set:
         yield ("setup", "etcd"), reason
+
+
+def _versions(lab: LabFile) -> Iterator[tuple[Path, str]]:
+    """The versions of components that do not work together."""
+    settings = lab.kubernetes
+    if settings.allow_unsupported:
+        return
+    release = kubernetes.resolve(settings.version)
+    for component, what in component_versions.problems(release, settings.written_versions):
+        hint = "write `allow_unsupported: true` below `kubernetes` to build it all the same"
+        yield component_versions.setting(component), f"{what}; {hint}"
 
 
 def _networks(lab: LabFile) -> Iterator[tuple[Path, str]]:

@@ -137,8 +137,8 @@ class Images(Protocol):
     def component(self, wanted: Component) -> ImageArchive | None:
         """The image of a component in the cache. Raises Corrupted if it has changed."""
 
-    def component_obstacle(self) -> HalabError | None:
-        """Why this host cannot build components; None if it can."""
+    def component_obstacle(self, wanted: Component) -> HalabError | None:
+        """Why this host cannot build a component; None if it can."""
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         """The box in the cache. Raises Corrupted if its file is truncated."""

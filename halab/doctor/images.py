@@ -11,6 +11,7 @@ from halab.errors import Corrupted, HalabError
 from halab.images import cache, component
 from halab.images.bundle import Bundle
 from halab.images.user_namespace import NoUserNamespace
+from halab.lifecycle import components
 from halab.packages import BUILD_ELSEWHERE
 
 
@@ -96,18 +97,17 @@ def _missing_bundle(host: Host, subject: Subject, build: str) -> Finding:
 
 def _missing_component(host: Host, subject: Subject) -> Finding | None:
     """The first image beside the bundle that the lab needs and the cache lacks; None if it has all."""
-    for wanted in component.needed(subject.written):
+    for wanted in components.needed(subject.lab_dir):
         build = component.build_command(wanted)
-        name = f"{wanted.name} {wanted.version}"
         try:
             if host.component(wanted):
                 continue
         except Corrupted as error:
             return failed(error.message, f"{build} --force")
-        if obstacle := host.component_obstacle():
+        if obstacle := host.component_obstacle(wanted):
             hints = [obstacle.hint] if obstacle.hint else []
-            return failed(f"not in the cache, and it cannot be built: {name}: {obstacle.message}", *hints)
-        return warning(f"not in the cache; `halab up` builds it with Go (1 to 5 min): {name}", build)
+            return failed(f"not in the cache, and it cannot be built: {wanted}: {obstacle.message}", *hints)
+        return warning(f"not in the cache; `halab up` builds it with Go ({wanted.minutes}): {wanted}", build)
     return None
 
 

@@ -161,8 +161,8 @@ class RealHost:
     def component(self, wanted: Component) -> ImageArchive | None:
         return component.find(wanted)
 
-    def component_obstacle(self) -> HalabError | None:
-        return component.obstacle()
+    def component_obstacle(self, wanted: Component) -> HalabError | None:
+        return component.obstacle(wanted)
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:
         box = boxes.find(name, bundle.key, provider)

@@ -1,53 +1,82 @@
-"""Images that only some labs need, such as kube-vip: each is built from its Go module, and cached by itself.
+"""Images that only some labs need: kube-vip, and components in another version than that of the bundle.
 
-A bundle has none of them, so that a lab that needs one costs the time of that one, and no bundle or box changes.
+Each is built from its Go module, and cached by itself. A bundle has none of them, so that a lab that needs one costs
+the time of that one, and no bundle or box changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
+from halab.config import component_versions, kubernetes
+from halab.config.component_versions import COREDNS, ETCD, ControlPlanePart
 from halab.config.kube_vip import KubeVip
 from halab.config.lab import LabFile
 from halab.config.load_balancer import Balancer
+from halab.config.roles import Role
 from halab.errors import BadUsage, Corrupted, HostProblem
 from halab.images import cache
 from halab.images.go import Go
 from halab.images.image_archive import ImageArchive
 from halab.images.image_tar import Contents, write_image
 from halab.images.manifest import FileRecord
-from halab.images.modules import Group, Program, write_go_mod
+from halab.images.modules import (
+    BIN,
+    Group,
+    Program,
+    coredns_group,
+    etcd_group,
+    kubernetes_group,
+    minimum_go,
+    write_go_mod,
+)
 from halab.progress import Progress
 
 # Increased when this module makes another image from the same version.
 _FORMAT = 1
 _RECORD = "component.json"
+_EXAMPLES = {ETCD: "3.6.8", COREDNS: "1.12.1"}
 # With Go's own cache of modules and objects.
 _SPACE_BYTES = 2 << 30
 _LIMIT_SECONDS = 1800
-# The go.mod of kube-vip 0.9.1 says 1.24.2.
-_MINIMUM_GO = "1.24"
+_CONTROL_PLANES = frozenset({Role.CONTROL_PLANE})
+_NODES = frozenset({Role.CONTROL_PLANE, Role.WORKER})
 
 
 @dataclass(frozen=True)
 class Component:
-    """One image with one static program. `image` is the full name under which containerd knows it."""
+    """One image with static programs. `image` is the full name under which containerd knows it.
+
+    `folder` has the programs. An image with an entrypoint starts the program of its own name. `roles` are those of the
+    machines that run it. Older versions may need an older Go than `minimum_go`.
+    """
 
     name: str
     version: str
     image: str
     group: Group
+    folder: str = BIN
+    has_entrypoint: bool = False
+    roles: frozenset[Role] = _CONTROL_PLANES
+    # the go.mod of kube-vip 0.9.1 says 1.24.2, and that of etcd 3.6.8 1.24
+    minimum_go: str = "1.24"
+    # on two cores, with an empty Go build cache and with a filled one
+    minutes: str = "1 to 5 min"
 
     @property
     def archive(self) -> str:
         """The name of its file."""
         return f"{self.name}-{self.version}.tar"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
 
 
 def kube_vip(settings: KubeVip) -> Component:
@@ -59,20 +88,54 @@ def kube_vip(settings: KubeVip) -> Component:
         {"kube-vip": Program(module)},
         {"main.Version": f"v{version}"},
     )
-    return Component("kube-vip", version, settings.image, group)
+    return Component("kube-vip", version, settings.image, group, folder="", has_entrypoint=True)
+
+
+def of_bundle(name: str, version: str) -> Component:
+    """A component that bundles have, in any version; the image has what that of a bundle has."""
+    image = component_versions.image(name, version)
+    if name == ETCD:
+        return Component(name, version, image, etcd_group(version))
+    if name == COREDNS:
+        # kubeadm's manifest has arguments only
+        return Component(
+            name, version, image, coredns_group(version), folder="", has_entrypoint=True, roles=_NODES
+        )
+    return Component(
+        name,
+        version,
+        image,
+        kubernetes_group(version, [name]),
+        minimum_go=minimum_go(version),
+        minutes="2 to 10 min",
+    )
 
 
 def needed(lab: LabFile) -> list[Component]:
-    """The components that the machines of a lab run."""
-    settings = lab.load_balancer
-    return [kube_vip(settings.kube_vip)] if settings.kind is Balancer.KUBE_VIP else []
+    """The components beside the bundle that the machines of a lab run."""
+    settings, release = lab.load_balancer, kubernetes.resolve(lab.kubernetes.version)
+    components = [kube_vip(settings.kube_vip)] if settings.kind is Balancer.KUBE_VIP else []
+    for name, version in component_versions.differing(release, lab.kubernetes.written_versions).items():
+        component = of_bundle(name, version)
+        if name == ETCD and lab.etcd.is_external:
+            component = replace(component, roles=frozenset({Role.ETCD}))
+        components.append(component)
+    return components
 
 
 def named(text: str) -> Component:
-    """The component that `NAME` or `NAME@VERSION` means. Raises BadUsage if there is none."""
+    """The component that `kube-vip` or `NAME@VERSION` means. Raises BadUsage if there is none."""
     name, _, version = text.partition("@")
+    known = (ETCD, COREDNS, *ControlPlanePart)
+    if name in known:
+        if not re.fullmatch(component_versions.VERSION, version):
+            raise BadUsage(
+                f"not a version of {name}: {version}" if version else f"which version of {name}?",
+                hint=f"write three numbers after it, such as {name}@{_EXAMPLES.get(name, '1.36.4')}",
+            )
+        return of_bundle(name, version)
     if name != "kube-vip":
-        raise BadUsage(f"no such component: {name}", hint="halab knows kube-vip")
+        raise BadUsage(f"no such component: {name}", hint=f"halab knows kube-vip, {', '.join(known)}")
     try:
         return kube_vip(KubeVip(version=version) if version else KubeVip())
     except ValidationError as error:
@@ -98,9 +161,9 @@ def find(component: Component) -> ImageArchive | None:
     return _image(component, path, record)
 
 
-def obstacle(go: Go | None = None) -> HostProblem | None:
-    """Why this host cannot build components; None if it can."""
-    return (go or Go()).obstacle(_MINIMUM_GO)
+def obstacle(component: Component, go: Go | None = None) -> HostProblem | None:
+    """Why this host cannot build a component; None if it can."""
+    return (go or Go()).obstacle(component.minimum_go)
 
 
 def ensure(
@@ -113,7 +176,7 @@ def ensure(
     builder = go or Go()
     if not force and (cached := find(component)):
         return cached
-    if problem := obstacle(builder):
+    if problem := obstacle(component, builder):
         raise problem
     path = _path(component)
     with cache.locked(f"component-{path.name}", progress):
@@ -122,9 +185,7 @@ def ensure(
             return cached
         cache.need_space(cache.folder(), _SPACE_BYTES)
         with (
-            progress.step(
-                f"build {component.name} {component.version}", limit_seconds=_LIMIT_SECONDS
-            ) as step,
+            progress.step(f"build {component}", limit_seconds=_LIMIT_SECONDS) as step,
             cache.replacing(path) as folder,
         ):
             record = _build(component, folder, builder)
@@ -147,17 +208,23 @@ def _build(component: Component, folder: Path, go: Go) -> FileRecord:
     architecture, name = cache.architecture(), component.name
     target = folder / component.archive
     with TemporaryDirectory(dir=folder) as scratch:
-        sources, program = Path(scratch), Path(scratch) / name
+        sources, files = Path(scratch), {}
         origins = write_go_mod(go, component.group, sources)
-        go.build(
-            component.group.programs[name].package,
-            program,
-            folder=sources,
-            architecture=architecture,
-            timeout_seconds=_LIMIT_SECONDS,
-            variables=component.group.variables,
-        )
-        contents = Contents({f"/{name}": program}, entrypoint=[f"/{name}"])
+        for program, source in component.group.programs.items():
+            # in a folder of its own: the sources of a program may have its name
+            built = cache.make_folder(sources / "programs") / program
+            go.build(
+                source.package,
+                built,
+                folder=sources,
+                architecture=architecture,
+                timeout_seconds=_LIMIT_SECONDS,
+                variables=component.group.variables,
+                tags=source.tags,
+            )
+            files[f"{component.folder}/{program}"] = built
+        entrypoint = [f"{component.folder}/{name}"] if component.has_entrypoint else []
+        contents = Contents(files, entrypoint=entrypoint)
         write_image(target, component.image, architecture, contents)
     return FileRecord(sha256=cache.sha256(target), size=target.stat().st_size, origin=tuple(origins))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from halab.config.component_versions import COREDNS, ETCD, REGISTRY, image
 from halab.config.kubernetes import Release
 
-REGISTRY = "registry.k8s.io"
 KUBERNETES_IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 
 
 def image_names(release: Release) -> dict[str, str]:
     """Component → the full name of its image."""
     return {
-        **{name: f"{REGISTRY}/{name}:v{release.kubernetes}" for name in KUBERNETES_IMAGES},
-        "etcd": f"{REGISTRY}/etcd:{release.etcd_tag}",
-        "coredns": f"{REGISTRY}/coredns/coredns:{release.coredns_tag}",
+        **{name: image(name, release.kubernetes) for name in KUBERNETES_IMAGES},
+        ETCD: image(ETCD, release.etcd),
+        COREDNS: image(COREDNS, release.coredns),
         "pause": f"{REGISTRY}/pause:{release.pause}",
     }

@@ -23,7 +23,7 @@ _SPACE_BYTES = 6 << 30  # the files, and Go's own cache of modules and objects
 _LIMIT_SECONDS = 1800
 _DOWNLOAD_SECONDS = 900
 _PAUSE = Path(__file__).with_name("pause.go")
-_BIN = "/usr/local/bin"
+BIN = "/usr/local/bin"
 _CONTAINERD_TAGS = ("urfave_cli_no_docs", "osusergo", "netgo", "static_build")
 
 
@@ -48,33 +48,51 @@ class Group:
     staging: str | None = None
 
 
-def minimum_go(release: Release) -> str:
-    """The Go version that Kubernetes asks for in its go.mod; containerd asks for 1.25 in all cases."""
-    return "1.26" if at_least(release.kubernetes, "1.36.0") else "1.25"
+def minimum_go(kubernetes: str) -> str:
+    """The Go version that a version of Kubernetes asks for in its go.mod; containerd asks for 1.25 in all cases."""
+    return "1.26" if at_least(kubernetes, "1.36.0") else "1.25"
+
+
+def kubernetes_group(version: str, programs: Sequence[str]) -> Group:
+    """Some programs of Kubernetes."""
+    return Group(
+        "kubernetes",
+        [f"k8s.io/kubernetes@v{version}"],
+        {name: Program(f"k8s.io/kubernetes/cmd/{name}") for name in programs},
+        _kubernetes_version(version),
+        staging=f"v0.{version.removeprefix('1.')}",
+    )
+
+
+def etcd_group(version: str) -> Group:
+    """etcd and its tools."""
+    etcd = "go.etcd.io/etcd"
+    return Group(
+        "etcd",
+        [f"{etcd}/{part}/v3@v{version}" for part in ("server", "etcdctl", "etcdutl")],
+        {
+            "etcd": Program(f"{etcd}/server/v3"),
+            "etcdctl": Program(f"{etcd}/etcdctl/v3"),
+            "etcdutl": Program(f"{etcd}/etcdutl/v3"),
+        },
+    )
+
+
+def coredns_group(version: str) -> Group:
+    coredns = "github.com/coredns/coredns"
+    return Group(
+        "coredns",
+        [f"{coredns}@v{version}"],
+        {"coredns": Program(coredns)},
+        {f"{coredns}/coremain.gitTag": f"v{version}"},
+    )
 
 
 def groups(release: Release) -> list[Group]:
-    etcd, containerd = "go.etcd.io/etcd", "github.com/containerd/containerd/v2"
+    containerd = "github.com/containerd/containerd/v2"
     return [
-        Group(
-            "kubernetes",
-            [f"k8s.io/kubernetes@v{release.kubernetes}"],
-            {
-                name: Program(f"k8s.io/kubernetes/cmd/{name}")
-                for name in ("kubeadm", "kubelet", "kubectl", *KUBERNETES_IMAGES)
-            },
-            _kubernetes_version(release.kubernetes),
-            staging=f"v0.{release.kubernetes.removeprefix('1.')}",
-        ),
-        Group(
-            "etcd",
-            [f"{etcd}/{part}/v3@v{release.etcd}" for part in ("server", "etcdctl", "etcdutl")],
-            {
-                "etcd": Program(f"{etcd}/server/v3"),
-                "etcdctl": Program(f"{etcd}/etcdctl/v3"),
-                "etcdutl": Program(f"{etcd}/etcdutl/v3"),
-            },
-        ),
+        kubernetes_group(release.kubernetes, ("kubeadm", "kubelet", "kubectl", *KUBERNETES_IMAGES)),
+        etcd_group(release.etcd),
         Group(
             "containerd",
             [f"{containerd}@v{release.containerd}"],
@@ -88,12 +106,7 @@ def groups(release: Release) -> list[Group]:
             },
             {f"{containerd}/version.Version": f"v{release.containerd}"},
         ),
-        Group(
-            "coredns",
-            [f"github.com/coredns/coredns@v{release.coredns}"],
-            {"coredns": Program("github.com/coredns/coredns")},
-            {"github.com/coredns/coredns/coremain.gitTag": f"v{release.coredns}"},
-        ),
+        coredns_group(release.coredns),
     ]
 
 
@@ -134,7 +147,7 @@ class Modules:
         }
 
     def obstacle(self, release: Release, *, patience_seconds: float) -> HalabError | None:
-        return self._go.obstacle(minimum_go(release)) or debian.obstacle()
+        return self._go.obstacle(minimum_go(release.kubernetes)) or debian.obstacle()
 
     def space_bytes(self) -> int:
         return _SPACE_BYTES
@@ -193,11 +206,9 @@ class _Build:
         if name == "coredns":
             # kubeadm's manifest has arguments only
             return Contents({"/coredns": binary}, entrypoint=["/coredns"]), origins
-        files = {f"{_BIN}/{name}": binary}
+        files = {f"{BIN}/{name}": binary}
         if name == "etcd":
-            tools = {
-                f"{_BIN}/{tool}": self._workplace.tree / "bin" / tool for tool in ("etcdctl", "etcdutl")
-            }
+            tools = {f"{BIN}/{tool}": self._workplace.tree / "bin" / tool for tool in ("etcdctl", "etcdutl")}
             return Contents({**files, **tools}), origins
         if name == "kube-proxy":
             # it runs nft, conntrack and modprobe

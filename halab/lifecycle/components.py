@@ -1,41 +1,54 @@
-"""The images of components that only some labs run, such as kube-vip, and what they need from this host's kernel."""
+"""The images of components that no bundle has, such as kube-vip, and what they need from this host's kernel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from halab.config import yaml_source
+from halab.config import component_versions, yaml_source
 from halab.config.lab import ProviderKind
+from halab.config.load_balancer import Balancer
 from halab.errors import BadFile, BadUsage, LabProblem, Problem
 from halab.images import component
-from halab.images.image_archive import ImageArchive
+from halab.images.component import Component
 from halab.lifecycle import lab as labs
+from halab.lifecycle import versions
 from halab.lifecycle.lab import LabDir
+from halab.lifecycle.own_images import ComponentImage
 from halab.progress import Progress
 
+_KUBE_VIP = ("load_balancer", "kube_vip")
 # It exists in every network namespace once the module is loaded. Containers cannot load modules.
 _IPVS = Path("/proc/net/ip_vs")
 
 
-def ensure(lab_dir: LabDir, progress: Progress) -> tuple[ImageArchive, ...]:
-    """The images for the lab's control planes: from the cache, or built. Raises BadFile if a version does not exist."""
-    try:
-        return tuple(component.ensure(needed, progress) for needed in component.needed(lab_dir.written))
-    except BadUsage as error:
-        raise BadFile([_problem(lab_dir, "version", error.message)], hint=error.hint) from error
+def needed(lab_dir: LabDir) -> list[Component]:
+    """The components beside the bundle that the lab's machines run, with the present version of Kubernetes."""
+    return component.needed(versions.versioned(lab_dir.written, labs.version_of(lab_dir)))
 
 
-def cached(lab_dir: LabDir) -> tuple[ImageArchive, ...]:
+def ensure(lab_dir: LabDir, progress: Progress, *, force: bool = False) -> tuple[ComponentImage, ...]:
+    """The images for the lab's machines: from the cache, or built. Raises BadFile if a version does not exist."""
+    images = []
+    for wanted in needed(lab_dir):
+        try:
+            image = component.ensure(wanted, progress, force=force)
+        except BadUsage as error:
+            raise BadFile([_problem(lab_dir, _setting(wanted), error.message)], hint=error.hint) from error
+        images.append(ComponentImage(image, wanted.roles))
+    return tuple(images)
+
+
+def cached(lab_dir: LabDir) -> tuple[ComponentImage, ...]:
     """The images with which the lab was built. Raises LabProblem if one is no longer in the cache."""
     images = []
-    for needed in component.needed(lab_dir.written):
-        image = component.find(needed)
+    for wanted in needed(lab_dir):
+        image = component.find(wanted)
         if image is None:
             raise LabProblem(
-                f"the image of {needed.name} {needed.version} is no longer in the cache",
-                hint=f"build it with `{component.build_command(needed)}`",
+                f"the image of {wanted} is no longer in the cache",
+                hint=f"build it with `{component.build_command(wanted)}`",
             )
-        images.append(image)
+        images.append(ComponentImage(image, wanted.roles))
     return tuple(images)
 
 
@@ -47,14 +60,23 @@ def require_kernel(lab_dir: LabDir) -> None:
     raise BadFile(
         [
             _problem(
-                lab_dir, "balancing", "needs IPVS, and the kernel of this host has not loaded it (ip_vs)"
+                lab_dir,
+                (*_KUBE_VIP, "balancing"),
+                "needs IPVS, and the kernel of this host has not loaded it (ip_vs)",
             )
         ],
         hint="load it with `sudo modprobe ip_vs`, remove this setting, or write `provider: libvirt`",
     )
 
 
-def _problem(lab_dir: LabDir, setting: str, what: str) -> Problem:
-    """A problem of a setting of kube-vip, with its line."""
+def _setting(wanted: Component) -> yaml_source.Path:
+    """The path of the component's version in the lab file."""
+    if wanted.name == Balancer.KUBE_VIP:
+        return (*_KUBE_VIP, "version")
+    return component_versions.setting(wanted.name)
+
+
+def _problem(lab_dir: LabDir, setting: yaml_source.Path, what: str) -> Problem:
+    """A problem of a setting, with its line."""
     source = yaml_source.parse(lab_dir.content.decode("utf-8-sig"), str(lab_dir.file))
-    return source.problem(("load_balancer", "kube_vip", setting), what)
+    return source.problem(setting, what)

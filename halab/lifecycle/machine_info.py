@@ -25,6 +25,7 @@ _PATCHES = "kubeadm patches"
 _KUBEADM_HINT = "kubeadm reads these settings when it makes the cluster: "
 _ADDRESS = "address of "
 _VERSION = "Kubernetes"
+_CHOICE = "choice of other versions"
 _UNSET = object()
 
 
@@ -81,7 +82,11 @@ def changes(work: Work, lab: Lab) -> list[Change]:
         return []
     before = {name: value for name, value in recorded.items() if name not in (_WORK, _KUBEADM, _PATCHES)}
     changed = [
-        Change(f"{name} is {value} in the lab and {now[name]} in the file", of_version=name == _VERSION)
+        Change(
+            f"{name} is {value} in the lab and {now[name]} in the file",
+            # an upgrade brings all components of the new version
+            of_version=name == _VERSION or (name == _CHOICE and before.get(_VERSION) != now[_VERSION]),
+        )
         for name, value in before.items()
         if now.get(name, value) != value
     ]
@@ -199,6 +204,7 @@ def _settings(lab: Lab) -> dict[str, str]:
     addresses = {f"{_ADDRESS}{machine.name}": str(machine.address) for machine in lab.machines}
     return {
         _VERSION: lab.release.kubernetes,
+        _CHOICE: ", ".join(map(" ".join, sorted(lab.own_versions.items()))) or "none",
         "provider": str(lab.provider),
         "box": lab.box,
         "disk_cache": lab.disk_cache,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from halab.config.roles import Role
 from halab.errors import CommandFailed, LabProblem
 from halab.images.image_archive import ImageArchive
 from halab.lifecycle.payload import send_file
@@ -25,16 +26,24 @@ _IMPORT = (
 
 
 @dataclass(frozen=True)
+class ComponentImage:
+    """The image of a component, and the roles of the machines that run it."""
+
+    archive: ImageArchive
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True)
 class NodeImages:
-    """The images beside those of the bundle: the user's own for all nodes, and components for the control planes."""
+    """The images beside those of the bundle: the user's own for all nodes, and those of components."""
 
     own: Sequence[ImageArchive] = ()
-    components: Sequence[ImageArchive] = ()
+    components: Sequence[ComponentImage] = ()
 
     def of(self, lab: Lab, machine: str) -> list[ImageArchive]:
         """The images that a machine needs."""
-        is_control_plane = lab.machine(machine) in lab.control_planes
-        return [*self.own, *(self.components if is_control_plane else ())]
+        role = lab.machine(machine).role
+        return [*self.own, *(image.archive for image in self.components if role in image.roles)]
 
 
 NO_IMAGES = NodeImages()

@@ -44,12 +44,16 @@ class Status:
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing of a lab that may be steady.
 
-        That it was upgraded, and which API servers halab asked itself if the load balancer checks backends in general.
+        That it was upgraded, the versions of components that its file chooses, and which API servers halab asked
+        itself if the load balancer checks backends in general.
         """
         notes: list[str] = []
         version = self.lab.release.kubernetes
         if self.built_with not in ("", version):
             notes.append(f"the lab was upgraded from Kubernetes {self.built_with} to {version}")
+        if self.lab.own_versions:
+            chosen = ", ".join(map(" ".join, self.lab.own_versions.items()))
+            notes.append(f"the lab file chooses other versions than those of Kubernetes {version}: {chosen}")
         kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
         if names and kind.checks_backends:
             notes.append(f"{kind.program} does not check {names}: halab asked for /readyz itself")
@@ -71,6 +75,7 @@ class Status:
         return {
             "lab": self.lab.name,
             "kubernetes": self.lab.release.kubernetes,
+            "versions": self.lab.versions,
             "endpoint": self.lab.endpoint,
             "load_balancer": str(self.lab.load_balancer.kind),
             "steady": self.steady,

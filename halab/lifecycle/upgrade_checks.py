@@ -34,12 +34,17 @@ def require_steady(guests: Guests, api: Api, lab: Lab) -> None:
         )
 
 
-def require_etcd(guests: Guests, lab: Lab, release: Release) -> None:
-    """Raise LabProblem if etcd's own rules do not allow its members to go to the version of the release."""
+def require_etcd(guests: Guests, lab: Lab, release: Release, *, allow_unsupported: bool) -> None:
+    """Raise LabProblem if etcd's own rules do not allow its members to go to the version of the release.
+
+    With `allow_unsupported`, only what etcd itself refuses is a problem.
+    """
     running = {
         name: member.version
         for name, member in etcd.statuses(guests, lab).items()
         if isinstance(member, Member) and member.version
     }
-    if problem := kubernetes.etcd_upgrade_problem(running, release.etcd):
+    if problem := kubernetes.etcd_upgrade_problem(
+        running, release.etcd, allow_unsupported=allow_unsupported
+    ):
         raise LabProblem(problem[0], hint=problem[1])

@@ -100,7 +100,8 @@ def change_version(
     else:
         upgrade_checks.require_stacked_etcd(lab)
         upgrade_checks.require_steady(guests, api, lab)
-        upgrade_checks.require_etcd(guests, lab, release)
+        allows = lab_dir.written.kubernetes.allow_unsupported
+        upgrade_checks.require_etcd(guests, lab, release, allow_unsupported=allows)
     scripts = workfiles.of_version(goal_dir, goal)
     first = goal.control_planes[0]
     of_upgrade = files.upgrade_scripts(goal, patches, programs=str(NEW_PROGRAMS), first=first)

@@ -38,9 +38,8 @@ def target(held: Allocation | None) -> str | None:
 
 
 def versioned(written: LabFile, version: str) -> LabFile:
-    """A lab file as if it said this version of Kubernetes."""
-    settings = written.kubernetes.model_copy(update={"version": version})
-    return written.model_copy(update={"kubernetes": settings})
+    """A lab file as if it said this version of Kubernetes, and no others of components if it says another one."""
+    return written.model_copy(update={"kubernetes": written.kubernetes.with_version(version)})
 
 
 def begin(work: Work, written: LabFile, before: str, wanted: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from halab import templates
 from halab.config import yaml_source, yaml_text
+from halab.config.component_versions import ETCD
 from halab.config.kubernetes import API_PORT
 from halab.config.lab import ProviderKind
 from halab.templates import Rendered
@@ -67,13 +68,16 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
 
     On machines of its own, etcd has the patches of etcd, and the nodes have all others.
     """
-    own = {}
-    if lab.liveness_failures > KUBEADM_LIVENESS_FAILURES:
-        for pod in lab.static_pods(machine):
+    own, is_slow = {}, lab.liveness_failures > KUBEADM_LIVENESS_FAILURES
+    for pod in lab.static_pods(machine):
+        # the tag of etcd is in kubeadm's documents
+        image = lab.image(pod) if pod in lab.own_versions and pod != ETCD else ""
+        if is_slow or image:
             own[_OWN_PATCH.format(pod=pod)] = templates.text(
-                "provision/slow-machine-patch.yaml.j2",
+                "provision/static-pod-patch.yaml.j2",
                 pod=pod,
-                liveness_failures=lab.liveness_failures,
+                image=image,
+                liveness_failures=lab.liveness_failures if is_slow else 0,
                 has_rare_readiness=lab.is_emulated and pod in _OFTEN_PROBED,
             )
     return {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from halab.config import kubernetes, lab_rules
+from halab.config import component_versions, kubernetes, lab_rules
 from halab.config.applied import Cni, Setup
+from halab.config.component_versions import ETCD
 from halab.config.etcd import Topology
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubeadm_fields import STATIC_PODS
@@ -77,6 +79,8 @@ class Lab:
     cni: Cni = Cni.BRIDGE
     # the names of the user's own scripts
     setup: Setup = Setup()
+    # component → version, of those that are not the ones of the release
+    own_versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def balancers(self) -> tuple[Machine, ...]:
@@ -229,6 +233,22 @@ class Lab:
         return is_stock(self.box)
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Kubernetes, etcd and containerd, then the components of a version of their own: name → version."""
+        release = self.release
+        of_release = {
+            "kubernetes": release.kubernetes,
+            ETCD: release.etcd,
+            "containerd": release.containerd,
+        }
+        return {**of_release, **self.own_versions}
+
+    def image(self, component: str) -> str:
+        """The full name of the image of a component."""
+        of_release = component_versions.release_version(self.release, component)
+        return component_versions.image(component, self.own_versions.get(component, of_release))
+
+    @property
     def gateway(self) -> IPv4Address:
         return self.network.network_address + 1
 
@@ -272,6 +292,7 @@ def plan(
 ) -> Lab:
     """Derive the lab from its file and from the decisions for this host. The same input gives the same lab."""
     roles = lab_rules.names(written)
+    release = kubernetes.resolve(written.kubernetes.version)
     machines = tuple(_machine(written, name, role, network) for name, role in roles.items())
     return Lab(
         name=written.name,
@@ -279,7 +300,8 @@ def plan(
         machines=machines,
         network=network,
         load_balancer=written.load_balancer,
-        release=kubernetes.resolve(written.kubernetes.version),
+        release=release,
+        own_versions=component_versions.differing(release, written.kubernetes.written_versions),
         pods=IPv4Network(written.kubernetes.pods),
         services=IPv4Network(written.kubernetes.services),
         box=written.box,

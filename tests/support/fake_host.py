@@ -183,7 +183,7 @@ class FakeHost:
     def component(self, wanted: Component) -> ImageArchive | None:
         return ImageArchive(wanted.archive, "/cache", "0", 1, ()) if _answer(self.has_component) else None
 
-    def component_obstacle(self) -> HalabError | None:
+    def component_obstacle(self, wanted: Component) -> HalabError | None:
         return self.component_lacks
 
     def box(self, name: str, bundle: Bundle, provider: ProviderKind) -> Box | None:

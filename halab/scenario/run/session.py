@@ -29,8 +29,7 @@ from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets, require_target
-from halab.images import component
-from halab.lifecycle import access, logs, machine_info, own_files
+from halab.lifecycle import access, components, logs, machine_info, own_files
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, Unfinished
 from halab.machines.guests import on_all
@@ -159,7 +158,7 @@ class Session:
         return _heal(self.site, journal, journal.open_faults(), self.progress)
 
     def _meta(self, script: Script, started: str, twin: bool) -> Meta:
-        release, remote = self.lab.release, labs.remote_of(self.lab_dir)
+        remote = labs.remote_of(self.lab_dir)
         return Meta(
             scenario=script.name,
             lab=self.lab.name,
@@ -170,7 +169,7 @@ class Session:
             load_balancer_check=str(self.lab.load_balancer.check),
             load_balancer_config=self.lab.load_balancer.config or "",
             reports_backends=self.reports_backends and not (twin and _sets_no_check(script)),
-            kubernetes=release.kubernetes,
+            kubernetes=self.lab.release.kubernetes,
             machines=tuple(
                 MachineNote(machine.name, str(machine.role), str(machine.address))
                 for machine in self.lab.machines
@@ -181,10 +180,8 @@ class Session:
             capabilities=tuple(sorted(self.capabilities.has)),
             command=self.command,
             versions={
-                "kubernetes": release.kubernetes,
-                "etcd": release.etcd,
-                "containerd": release.containerd,
-                **{needed.name: needed.version for needed in component.needed(self.lab_dir.written)},
+                **self.lab.versions,
+                **{needed.name: needed.version for needed in components.needed(self.lab_dir)},
             },
             halab=__version__,
             revision=_revision(),

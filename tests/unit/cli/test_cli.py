@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
@@ -18,7 +20,8 @@ from support.fakes import brought_up
 
 from halab import __version__, cli
 from halab.cli import _COMMANDS, main
-from halab.images import bundle
+from halab.images import bundle, component
+from halab.images.image_archive import ImageArchive
 from halab.lifecycle import kept_lab
 from halab.machines.host import allocation
 
@@ -462,3 +465,47 @@ def test_down_keeps_the_lab_or_removes_its_runs_but_not_both(
 def test_a_component_is_of_no_kubernetes_version(words: list[str], capsys: Shown) -> None:
     assert main(["bundle", "build", "--component", "kube-vip", *words]) == 2
     assert "--component takes neither --kubernetes nor --source" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--kubernetes", "1.36"], ["--source", "modules"], ["--component", "kube-vip"]]
+)
+def test_a_lab_file_says_everything_about_what_to_build(words: list[str], capsys: Shown) -> None:
+    assert main(["bundle", "build", "-f", "lab.yml", *words]) == 2
+    assert "--file takes neither --kubernetes nor --source nor --component" in capsys.readouterr().err
+
+
+def test_what_a_lab_file_needs_is_said_and_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    cached = {"coredns"}
+
+    def find(wanted: component.Component) -> ImageArchive | None:
+        name = wanted.archive
+        return (
+            ImageArchive(name, f"/cache/{name}", "0", 1, (wanted.image,)) if wanted.name in cached else None
+        )
+
+    def ensure(wanted: component.Component, *_: Any, **options: bool) -> ImageArchive | None:
+        cached.add(wanted.name)
+        return find(wanted)
+
+    made = SimpleNamespace(path="/cache/bundle")
+    monkeypatch.setattr(bundle, "find", lambda *_: made)
+    monkeypatch.setattr(bundle, "ensure", lambda *_, **options: made)
+    monkeypatch.setattr(component, "find", find)
+    monkeypatch.setattr(component, "ensure", ensure)
+    file = tmp_path / "lab.yml"
+    file.write_text("kubernetes: {version: '1.36', etcd: 3.6.8, coredns: 1.12.1}\n")
+    assert main(["bundle", "build", "-f", str(file)]) == 0
+    shown = capsys.readouterr()
+    for line in (
+        "Kubernetes 1.36.5: in the cache",
+        "etcd 3.6.8: build it with Go, 1 to 5 min",
+        "coredns 1.12.1: in the cache",
+    ):
+        assert line in shown.err
+    paths = ["/cache/bundle", "/cache/etcd-3.6.8.tar", "/cache/coredns-1.12.1.tar"]
+    assert shown.out.splitlines() == paths
+    assert main(["bundle", "build", "-f", str(file), "--force"]) == 0
+    assert "Kubernetes 1.36.5: download it, or build it with Go in 10 to 15 min" in capsys.readouterr().err

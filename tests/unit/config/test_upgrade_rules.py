@@ -43,12 +43,16 @@ def test_etcd_3_7_needs_3_6_11_on_every_member() -> None:
         "etcd 3.7.3 needs 3.6.11 or later on every member before, and cp2, cp3 have 3.6.8"
     )
     assert "newest patch" in problem[1]
+    running = {"cp1": "3.6.11", "cp2": "3.6.8"}
+    assert kubernetes.etcd_upgrade_problem(running, "3.7.3", allow_unsupported=True) is None
     assert kubernetes.etcd_upgrade_problem({"cp1": "3.6.11", "cp2": "3.7.0"}, "3.7.3") is None
     assert kubernetes.etcd_upgrade_problem({"cp1": "3.6.8"}, "3.6.16") is None
 
 
-def test_etcd_does_not_go_back() -> None:
-    problem = kubernetes.etcd_upgrade_problem({"cp1": "3.7.4", "cp2": "3.6.16"}, "3.7.3")
+@pytest.mark.parametrize("allows", [False, True])
+def test_etcd_does_not_go_back(allows: bool) -> None:
+    running = {"cp1": "3.7.4", "cp2": "3.6.16"}
+    problem = kubernetes.etcd_upgrade_problem(running, "3.7.3", allow_unsupported=allows)
     assert problem and problem[0] == "etcd on cp1 is 3.7.4, and etcd cannot go back to 3.7.3"
 
 

@@ -81,6 +81,43 @@ def test_a_host_without_a_fitting_go_is_told_so(toolchain: Path) -> None:
         component.ensure(KUBE_VIP, Quiet(), go=Go(toolchain / "go"))
 
 
+def test_the_image_of_etcd_has_its_tools_too(toolchain: Path) -> None:
+    built = component.ensure(component.named("etcd@3.6.8"), Quiet(), go=Go(toolchain / "go"))
+    assert built.images == ("registry.k8s.io/etcd:3.6.8-0",)
+    # layers are not compressed
+    content = Path(built.path).read_bytes()
+    assert all(f"usr/local/bin/{name}".encode() in content for name in ("etcd", "etcdctl", "etcdutl"))
+    assert (toolchain / "calls").read_text().count("build ") == 3
+    assert "go.etcd.io/etcd/server/v3 v3.6.8" in (toolchain / "go.mod").read_text()
+
+
+def test_another_version_of_one_component_is_one_image(toolchain: Path) -> None:
+    """It costs that component alone: the others stay in the cache."""
+    lab = LabFile.model_validate(
+        {
+            "kubernetes": {
+                "version": "1.36",
+                "etcd": "3.6.8",
+                "coredns": "1.14.2",
+                "components": {"kube-apiserver": "1.36.4"},
+            }
+        }
+    )
+    wanted = component.needed(lab)
+    # CoreDNS has the version of the bundle
+    assert [str(each) for each in wanted] == ["etcd 3.6.8", "kube-apiserver 1.36.4"]
+    assert wanted[1].image == "registry.k8s.io/kube-apiserver:v1.36.4"
+    assert list(wanted[1].group.programs) == ["kube-apiserver"]
+    go = Go(toolchain / "go")
+    for each in wanted:
+        component.ensure(each, Quiet(), go=go)
+    before = (toolchain / "calls").read_text().count("build ")
+    other = lab.model_copy(update={"kubernetes": lab.kubernetes.model_copy(update={"etcd": "3.6.7"})})
+    for each in component.needed(other):
+        component.ensure(each, Quiet(), go=go)
+    assert (toolchain / "calls").read_text().count("build ") == before + len(wanted[0].group.programs)
+
+
 def test_another_version_is_another_image() -> None:
     other = component.named("kube-vip@0.8.10")
     assert (other.image, other.archive) == ("ghcr.io/kube-vip/kube-vip:v0.8.10", "kube-vip-0.8.10.tar")
@@ -92,6 +129,8 @@ def test_another_version_is_another_image() -> None:
     [
         ("keepalived", "no such component: keepalived"),
         ("kube-vip@latest", "not a version of kube-vip: latest"),
+        ("etcd@v3.6.8", r"not a version of etcd: v3\.6\.8"),
+        ("kube-scheduler", r"which version of kube-scheduler\?"),
     ],
 )
 def test_an_unknown_component_is_refused(text: str, said: str) -> None:

@@ -164,4 +164,9 @@ def test_an_old_go_is_refused_unless_it_downloads_newer_toolchains(
 
 
 def test_the_go_version_depends_on_the_minor_version() -> None:
-    assert [minimum_go(release) for release in RELEASES.values()] == ["1.25", "1.25", "1.26", "1.26"]
+    assert [minimum_go(release.kubernetes) for release in RELEASES.values()] == [
+        "1.25",
+        "1.25",
+        "1.26",
+        "1.26",
+    ]

@@ -2,50 +2,93 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from halab.config.roles import Role
 from halab.errors import BadFile, BadUsage, LabProblem
 from halab.images import component
 from halab.images.component import Component
 from halab.images.image_archive import ImageArchive
 from halab.lifecycle import components
 from halab.lifecycle.lab import LabDir, open_file
+from halab.lifecycle.own_images import ComponentImage
 from halab.progress import Progress, Quiet
 
 IMAGE = ImageArchive("kube-vip-0.9.1.tar", "/cache/kube-vip-0.9.1.tar", "0", 1, ("kube-vip",))
+ON_CONTROL_PLANES = ComponentImage(IMAGE, frozenset({Role.CONTROL_PLANE}))
 
 
 def lab_dir(folder: Path, settings: str) -> LabDir:
+    return dir_of(folder, f"name: ha\nload_balancer:\n  kind: kube-vip\n{settings}")
+
+
+def dir_of(folder: Path, text: str) -> LabDir:
     path = folder / "lab.yml"
-    path.write_text(f"name: ha\nload_balancer:\n  kind: kube-vip\n{settings}")
+    path.write_text(text)
     return open_file(path)
 
 
 def test_a_lab_gets_the_images_that_its_control_planes_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ensure(wanted: Component, _progress: Progress) -> ImageArchive:
-        assert wanted.version == "0.9.0"
+    def ensure(wanted: Component, _progress: Progress, *, force: bool) -> ImageArchive:
+        assert (wanted.version, force) == ("0.9.0", False)
         return IMAGE
 
     monkeypatch.setattr(component, "ensure", ensure)
     place = lab_dir(tmp_path, "  kube_vip: {version: 0.9.0}\n")
-    assert components.ensure(place, Quiet()) == (IMAGE,)
+    assert components.ensure(place, Quiet()) == (ON_CONTROL_PLANES,)
 
 
 def test_a_version_that_does_not_exist_is_named_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ensure(wanted: Component, _progress: Progress) -> ImageArchive:
+    def ensure(wanted: Component, _progress: Progress, *, force: bool) -> ImageArchive:
         raise BadUsage(f"no such version in Go's module proxy: {wanted.version}")
 
     monkeypatch.setattr(component, "ensure", ensure)
-    with pytest.raises(BadFile) as caught:
-        components.ensure(lab_dir(tmp_path, "  kube_vip:\n    version: 0.9.99\n"), Quiet())
-    said = "load_balancer.kube_vip.version: no such version in Go's module proxy: 0.9.99"
-    assert [str(problem) for problem in caught.value.problems] == [f"{tmp_path}/lab.yml:5: {said}"]
+    for text, said in (
+        (
+            "load_balancer:\n  kind: kube-vip\n  kube_vip:\n    version: 0.9.99\n",
+            "lab.yml:4: load_balancer.kube_vip.version: no such version in Go's module proxy: 0.9.99",
+        ),
+        (
+            "kubernetes:\n  version: '1.36'\n  etcd: 3.6.99\n",
+            "lab.yml:3: kubernetes.etcd: no such version in Go's module proxy: 3.6.99",
+        ),
+        (
+            "kubernetes:\n  version: '1.36'\n  components: {kube-scheduler: 1.36.99}\n",
+            "lab.yml:3: kubernetes.components.kube-scheduler: no such version in Go's module proxy: 1.36.99",
+        ),
+    ):
+        with pytest.raises(BadFile) as caught:
+            components.ensure(dir_of(tmp_path, text), Quiet())
+        assert [str(problem) for problem in caught.value.problems] == [f"{tmp_path}/{said}"]
+
+
+@pytest.mark.parametrize(
+    ("etcd", "roles"), [("", {Role.CONTROL_PLANE}), ("etcd: {topology: external}\n", {Role.ETCD})]
+)
+def test_etcd_of_another_version_goes_to_the_machines_with_a_member(
+    etcd: str, roles: set[Role], tmp_path: Path
+) -> None:
+    place = dir_of(
+        tmp_path, f"{etcd}kubernetes: {{version: '1.36', etcd: 3.6.8, coredns: 1.12.1}}\nworkers: 1\n"
+    )
+    assert {wanted.name: wanted.roles for wanted in components.needed(place)} == {
+        "etcd": roles,
+        # its pods run on any node
+        "coredns": {Role.CONTROL_PLANE, Role.WORKER},
+    }
+
+
+def test_an_upgraded_lab_runs_the_components_of_its_new_version(tmp_path: Path) -> None:
+    place = dir_of(tmp_path, "kubernetes: {version: '1.36', etcd: 3.6.12}\n")
+    assert [str(wanted) for wanted in components.needed(place)] == ["etcd 3.6.12"]
+    assert components.needed(replace(place, version="1.37.2")) == []
 
 
 def test_an_image_that_left_the_cache_is_named_with_the_command_that_builds_it(
@@ -58,7 +101,7 @@ def test_an_image_that_left_the_cache_is_named_with_the_command_that_builds_it(
         components.cached(place)
     assert caught.value.hint == "build it with `halab bundle build --component kube-vip@0.9.1`"
     monkeypatch.setattr(component, "find", lambda _: IMAGE)
-    assert components.cached(place) == (IMAGE,)
+    assert components.cached(place) == (ON_CONTROL_PLANES,)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from support.fake_provisioning import JOIN, Machines, kind_of
 from support.fakes import FakeClock, FakeGuests, Recorded, lab_of
 
 from halab.config.own_file import OwnFile
+from halab.config.roles import Role
 from halab.errors import BadFile, CommandFailed, HalabError, LabProblem, NotConnected, ScriptFailed, TimedOut
 from halab.images.image_archive import ImageArchive
 from halab.lifecycle import own_images
-from halab.lifecycle.own_images import NodeImages
+from halab.lifecycle.own_images import ComponentImage, NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.machines.work import Work
 from halab.process import Completed
@@ -350,7 +351,7 @@ def test_images_of_components_are_for_control_planes_only(
     own, component = (
         ImageArchive(name, f"/{name}", "0", 1, (name,)) for name in ("own.tar", "kube-vip.tar")
     )
-    images = NodeImages([own], [component])
+    images = NodeImages([own], [ComponentImage(component, frozenset({Role.CONTROL_PLANE}))])
     provisioner = Provisioner(lab, work, Machines(), Recorded(), FakeClock(), None, images)
     provisioner.run()
     assert brought == {

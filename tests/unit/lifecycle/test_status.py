@@ -56,6 +56,21 @@ def test_the_status_says_that_a_drill_is_on_for_programs_too() -> None:
     assert status().as_json()["drill_is_on"] is False
 
 
+def test_the_status_says_which_versions_the_lab_file_chooses() -> None:
+    lab = lab_of(kubernetes={"version": "1.36", "etcd": "3.6.8", "components": {"kube-scheduler": "1.35.8"}})
+    found = replace(status(), lab=lab)
+    assert found.notes == (
+        "the lab file chooses other versions than those of Kubernetes 1.36.5: etcd 3.6.8, kube-scheduler 1.35.8",
+    )
+    assert found.as_json()["versions"] == {
+        "kubernetes": "1.36.5",
+        "etcd": "3.6.8",
+        "containerd": "2.2.9",
+        "kube-scheduler": "1.35.8",
+    }
+    assert status().as_json()["versions"]["etcd"] == lab_of().release.etcd
+
+
 def test_the_status_says_which_backends_haproxy_does_not_check() -> None:
     seen = Observation((), LEADERS, {}, {"cp1": "up", "cp2": "up", "cp3": "up"}, ("cp1", "cp3"))
     asked = replace(status(), seen=seen)

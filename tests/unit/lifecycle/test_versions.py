@@ -36,6 +36,32 @@ def lab_dir(folder: Path, text: str = OLD) -> LabDir:
     return here
 
 
+CHOSEN = OLD.replace("'1.36.5'", "'1.36.5', etcd: 3.6.8")
+
+
+def test_a_lab_whose_file_chooses_other_versions_now_is_refused(tmp_path: Path) -> None:
+    lab_dir(tmp_path)
+    here = lab_dir(tmp_path, CHOSEN)
+    with pytest.raises(
+        LabProblem, match="choice of other versions is none in the lab and etcd 3.6.8 in the file"
+    ):
+        labs.existing(here)
+
+
+def test_an_upgrade_brings_the_components_of_the_new_version(tmp_path: Path) -> None:
+    here = lab_dir(tmp_path, CHOSEN)
+    assert labs.existing(here).own_versions == {"etcd": "3.6.8"}
+    # a file that names the next version describes the lab after an upgrade
+    newer = lab_dir(tmp_path, OLD.replace("1.36.5", "1.37.2"))
+    with pytest.raises(LabProblem) as caught:
+        labs.existing(newer)
+    assert "`halab upgrade 1.37.2`" in str(caught.value.hint)
+    here = lab_dir(tmp_path, CHOSEN)
+    allocation.upgrade(here.work.path, DONE)
+    here.work.write(machine_info.record(here.work, labs.allocated(replace(here, version="1.37.2"))))
+    assert labs.existing(here).versions == {"kubernetes": "1.37.2", "etcd": "3.7.3", "containerd": "2.2.9"}
+
+
 def upgraded(folder: Path, record: Upgraded = DONE) -> LabDir:
     here = lab_dir(folder)
     allocation.upgrade(here.work.path, record)

@@ -43,6 +43,39 @@ def test_documents_are_merged_as_the_standard_says(document: Any, changes: Any, 
     assert kubeadm.merge(document, changes) == merged
 
 
+def test_chosen_versions_are_in_kubeadms_documents_and_patches() -> None:
+    settings = {
+        "version": "1.36",
+        "etcd": "3.6.8",
+        "coredns": "1.12.1",
+        "components": {"kube-controller-manager": "1.35.8"},
+    }
+    lab = lab_of(kubernetes=settings)
+    cluster = documents(lab)["ClusterConfiguration"]
+    assert cluster["kubernetesVersion"] == "v1.36.5"
+    assert cluster["etcd"]["local"]["imageTag"] == "3.6.8-0"
+    assert cluster["dns"]["imageTag"] == "v1.12.1"
+    (name,) = patches = kubeadm.patch_files(lab, lab.machine("cp2"), {})
+    assert name == "kube-controller-manager!halab.yaml"
+    assert yaml.safe_load(patches[name]) == {
+        "spec": {
+            "containers": [
+                {
+                    "name": "kube-controller-manager",
+                    "image": "registry.k8s.io/kube-controller-manager:v1.35.8",
+                }
+            ]
+        }
+    }
+    assert not kubeadm.patch_files(lab_of(kubernetes={"version": "1.36"}), lab.machine("cp2"), {})
+
+
+def test_members_on_machines_of_their_own_have_the_chosen_version_too() -> None:
+    lab = lab_of(kubernetes={"version": "1.36", "etcd": "3.6.8"}, etcd={"topology": "external"})
+    text = kubeadm.etcd_documents(lab, lab.machine("etcd1"), {})
+    assert "imageTag: 3.6.8-0" in text
+
+
 def flags(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
     return [{"name": name, "value": value} for name, value in pairs]
 
