@@ -9,7 +9,8 @@ from pathlib import Path
 
 from halab import files
 from halab.archive.archive import AGAIN
-from halab.config import lab_variants, loading, option_files
+from halab.config import component_versions, kubernetes, lab_variants, loading, option_files
+from halab.config.component_versions import Versioned
 from halab.config.lab import LabFile
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage
@@ -18,7 +19,7 @@ from halab.lifecycle import temporary_lab
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.temporary_lab import LabDeps
 from halab.progress import Progress
-from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import PromiseOutcome, Result
 
@@ -69,9 +70,11 @@ def write_lab(run: RunFolder) -> Path:
     text = loading.text_of(run.lab)
     written = loading.load(run.lab, LabFile)
     folder = run.path / AGAIN
-    # the lab may have been upgraded, and a minor takes another patch in another version of halab
-    version = lab_variants.fixed("kubernetes.version", run.read_meta().kubernetes)
-    copies = {folder / "lab.yml": lab_variants.variants(text, (version,))[0].text.encode()}
+    versions = [
+        lab_variants.fixed(".".join(setting), version)
+        for setting, version in _versions(written, run.read_meta()).items()
+    ]
+    copies = {folder / "lab.yml": lab_variants.variants(text, versions)[0].text.encode()}
     for path in lab_variants.own_files(text):
         copies |= _copies(run.lab_option(str(path)), path, folder)
     if written.kubeadm.patches:
@@ -87,6 +90,19 @@ def write_lab(run: RunFolder) -> Path:
             hint=f"copy the files into {folder}, and run the command again",
         )
     return folder / "lab.yml"
+
+
+def _versions(written: LabFile, meta: Meta) -> dict[tuple[str, ...], str]:
+    """The versions of a run, by the setting of the lab file.
+
+    The lab may have been upgraded, and a minor takes another patch in another version of halab.
+    """
+    release = kubernetes.resolve(meta.kubernetes)
+    versions = {component_versions.setting(Versioned.KUBERNETES): meta.kubernetes}
+    for component in written.kubernetes.written_versions:
+        of_release = component_versions.release_version(release, component)
+        versions[component_versions.setting(component)] = meta.versions.get(component, of_release)
+    return versions
 
 
 def differences(recorded: Result, again: Result) -> list[str]:

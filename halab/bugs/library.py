@@ -83,4 +83,8 @@ def as_data(bug: Bug) -> dict[str, Any]:
         for name, value in bug.written.model_dump(mode="json").items()
     }
     references = [{"issue": issue_of(url), "url": url} for url in bug.written.references]
-    return {"name": bug.name, **written, "references": references, "folder": str(bug.folder)}
+    reproduced = {
+        "reproduced": bug.written.reproduced,
+        "reproduced_when_fixed": bug.written.reproduced_when_fixed,
+    }
+    return {"name": bug.name, **written, **reproduced, "references": references, "folder": str(bug.folder)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halab.bugs.library import Bug
+from halab.bugs.versions import BugAt
 from halab.config import loading
 from halab.errors import BadUsage, HostProblem
 from halab.lifecycle import temporary_lab
@@ -17,15 +18,20 @@ from halab.progress import Progress
 
 
 @contextmanager
-def lab_of(bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: bool) -> Iterator[LabDir]:
+def lab_of(
+    bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: bool, at: BugAt | None = None
+) -> Iterator[LabDir]:
     """Copy the files of a bug into a folder and bring its lab up. When the block ends, take the lab down.
 
-    Whatever ends the block, no machine is left, and the folder stays only if it has a recorded run. With `keep`,
-    everything stays. Raises BadUsage if the folder has other files.
+    With `at`, the lab has another version. Whatever ends the block, no machine is left, and the folder stays only if it
+    has a recorded run. With `keep`, everything stays. Raises BadUsage if the folder has other files.
     """
     copied: list[Path] = []
+    contents = {name: loading.content_of(bug.folder / name) for name in bug.files}
+    if at:
+        contents[bug.lab_in(Path())] = at.lab
     try:
-        _copy(bug, folder, copied)
+        _copy(contents, folder, copied)
         lab_dir = open_file(bug.lab_in(folder))
         with temporary_lab.removed_afterwards(lab_dir, progress, deps, keep=keep):
             deps.up(lab_dir, progress)
@@ -35,13 +41,13 @@ def lab_of(bug: Bug, folder: Path, progress: Progress, deps: LabDeps, *, keep: b
             _remove(folder, copied)
 
 
-def _copy(bug: Bug, folder: Path, copied: list[Path]) -> None:
+def _copy(contents: Mapping[Path, bytes], folder: Path, copied: list[Path]) -> None:
     """Copy the files of a bug and note every copy in `copied`. A folder that has the same files is used as it is."""
     if folder.exists() and not folder.is_dir():
         raise BadUsage(f"not a folder: {folder}", hint="choose another folder with --in FOLDER")
     is_new = not folder.exists() or not any(folder.iterdir())
-    for name in bug.files:
-        content, copy = loading.content_of(bug.folder / name), folder / name
+    for name, content in contents.items():
+        copy = folder / name
         if is_new:
             copied.append(copy)
             _write(copy, content)

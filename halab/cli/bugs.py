@@ -14,6 +14,7 @@ from halab.cli.options import CommandGroup, json_option, print_json
 
 if TYPE_CHECKING:
     from halab.bugs.library import Bug
+    from halab.bugs.versions import BugAt
     from halab.campaign.outcome import CampaignOutcome, CampaignRun
 
 # For a single run, by what it shows.
@@ -47,7 +48,8 @@ def list_command(as_json: bool) -> None:
     """List all bugs.
 
     The column REPRODUCED says in how many of the recorded runs a bug was reproduced. `not run` means that there is no
-    recorded run.
+    recorded run. The column VERSIONS is for bugs that belong to versions of a component: `-` means that the cause is
+    something else, such as a configuration.
 
     \b
     Example:
@@ -63,9 +65,15 @@ def list_command(as_json: bool) -> None:
         print_json([library.as_data(bug) for bug in bugs])
         return
     table(
-        ["NAME", "REPORT", "REPRODUCED", "TITLE"],
+        ["NAME", "REPORT", "REPRODUCED", "TITLE", "VERSIONS"],
         [
-            (bug.name, issue_of(bug.written.references[0]) or "-", bug.written.reproduced, bug.written.title)
+            (
+                bug.name,
+                issue_of(bug.written.references[0]) or "-",
+                bug.written.reproduced,
+                bug.written.title,
+                "; ".join(map(str, bug.written.affects)) or "-",
+            )
             for bug in bugs
         ],
     )
@@ -106,13 +114,29 @@ def show(name: str, as_json: bool) -> None:
     help="Run the scenario this many times.",
 )
 @click.option(
-    "--in", "folder", type=click.Path(path_type=Path), help="Use this folder for the lab.  [default: ./NAME]"
-)
+    "--fixed", "is_fixed", is_flag=True,
+    help="Use the first version without the bug: it must not be reproduced.",
+)  # fmt: skip
+@click.option(
+    "--version", metavar="VERSION",
+    help="Use this version of the component of the bug. If it is fixed, the bug must not be reproduced.",
+)  # fmt: skip
+@click.option(
+    "--in", "folder", type=click.Path(path_type=Path),
+    help="Use this folder for the lab.  [default: ./NAME, or ./NAME-VERSION for another version]",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Use this seed to choose random targets.")
 @click.option("--keep", is_flag=True, help="Keep the lab instead of removing it.")
 @json_option
 def reproduce(
-    name: str, repeat: int, folder: Path | None, seed: int | None, keep: bool, as_json: bool
+    name: str,
+    repeat: int,
+    is_fixed: bool,
+    version: str | None,
+    folder: Path | None,
+    seed: int | None,
+    keep: bool,
+    as_json: bool,
 ) -> int:
     """Build the lab of a bug, run its scenario, and remove the lab.
 
@@ -123,20 +147,27 @@ def reproduce(
     code: 0 the bug was reproduced in every run, 1 it was not in at least one run, 3 a run ended in an error or was
     skipped, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
+    With `--fixed` or `--version`, the same lab has another version of the component that has the bug. If that version
+    is fixed, exit code 0 means that the bug was not reproduced in any run, and 1 that it was.
+
     \b
     Example:
       halab bugs reproduce apiserver-away-for-a-minute
       halab bugs reproduce etcd-log-blocks-reads --repeat 5 --in /tmp/bug
+      halab bugs reproduce member-update-forgets-learner --fixed
     """
-    from halab.bugs import library, reproduction
+    from halab.bugs import library, reproduction, versions
     from halab.cli.console import progress
     from halab.cli.lab import temporary_deps
     from halab.cli.run import Choice, run_campaign
     from halab.cli.verdicts import print_result
 
+    if is_fixed and version:
+        raise click.UsageError("--fixed takes no --version: it is the first version that is fixed")
     bug = library.find(name)
+    at = versions.at(bug, version) if is_fixed or version else None
     _ = bug.script  # a wrong scenario is reported before the lab is built
-    folder = folder or Path(bug.name)
+    folder = folder or Path(f"{bug.name}-{at.version}" if at else bug.name)
     scenario = str(bug.scenario_in(folder))
     choice = Choice(
         bug.lab_in(folder), (scenario,), False, (), seed, fail_fast=False, keep=False, as_json=as_json
@@ -146,26 +177,28 @@ def reproduce(
     def show_run(run: CampaignRun) -> None:
         print_result(run.folder, run.result)
 
-    with reproduction.lab_of(bug, folder, progress(), deps, keep=keep):
+    with reproduction.lab_of(bug, folder, progress(), deps, keep=keep, at=at):
         outcome = run_campaign(choice, show_run, repeat=repeat)
-    return _report(bug, outcome, as_json=as_json)
+    return _report(bug, outcome, at, as_json=as_json)
 
 
-def _report(bug: Bug, outcome: CampaignOutcome, *, as_json: bool) -> int:
+def _report(bug: Bug, outcome: CampaignOutcome, at: BugAt | None, *, as_json: bool) -> int:
     """Print whether the bug was reproduced, and return the exit code."""
     from halab.cli.run import exit_code_of
     from halab.cli.verdicts import as_data
 
+    is_fixed = at is not None and not at.is_bad
     answers = [bug.written.is_reproduced_by(run.result.verdict) for run in outcome.runs]
     if as_json:
         runs = [
             {"showed": showed, **as_data(run.folder, run.result)}
             for showed, run in zip(answers, outcome.runs, strict=True)
         ]
-        print_json({"bug": bug.name, "runs": len(answers), "showed": answers.count(True), "results": runs})
+        counts = {"runs": len(answers), "showed": answers.count(True)}
+        print_json({"bug": bug.name, "is_fixed": is_fixed, **counts, "results": runs})
     else:
-        echo(f"{bug.name}: {_in_words(answers)}")
-    names = {True: "pass", False: "fail", None: "error"}
+        echo(f"{bug.name}: {f'{at}: ' if at else ''}{_in_words(answers)}")
+    names = {not is_fixed: "pass", is_fixed: "fail", None: "error"}
     return exit_code_of(outcome, [names[answer] for answer in answers])
 
 
@@ -189,13 +222,14 @@ def paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
     written = bug.written
     yield f"{bug.name}: {written.title}", [written.symptom]
     yield "Reports", [f"{issue_of(url)}: {url}" if issue_of(url) else url for url in written.references]
-    yield "Versions", [written.versions]
+    yield "Versions", [written.versions, *map(str, written.affects)]
     if written.differs:
         yield "What differs from the report", [written.differs]
     for measurement in written.measured:
         runs = f"{measurement.runs} run{'s' if measurement.runs > 1 else ''}"
         count = f"the bug was reproduced in {measurement.shown} of {runs}"
-        yield f"Measured: {measurement.on}", [f"{count}.", *measurement.figures]
+        fixed = " (fixed)" if measurement.is_fixed else ""
+        yield f"Measured: {measurement.on}{fixed}", [f"{count}.", *measurement.figures]
     if not written.measured:
         yield "Measured", ["not run yet"]
     yield "The bug is reproduced if", [f"its scenario has the verdict {written.shows}"]

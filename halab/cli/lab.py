@@ -27,6 +27,15 @@ def _warn(lab_dir: LabDir) -> None:
         echo(f"warning: {lab_dir.file}: {warning}", err=True)
 
 
+def _say_known_bugs(lab_dir: LabDir) -> None:
+    """Say in one line that versions of the lab have bugs of the list."""
+    from halab.bugs import versions
+    from halab.lifecycle import lab as labs
+
+    if found := versions.known(labs.present_file(lab_dir)):
+        echo(f"known bugs of {versions.in_words(found)} (`halab bugs show NAME`)", err=True)
+
+
 @click.command("init")
 @file_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
@@ -130,6 +139,7 @@ def build(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) ->
     from halab import doctor
 
     _warn(lab_dir)
+    _say_known_bugs(lab_dir)
     # checked before the imports below, because a library may be missing
     for result in doctor.require(lab_dir):
         echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)

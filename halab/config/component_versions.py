@@ -5,10 +5,15 @@ The rules are those of Kubernetes' version skew policy, of kubeadm and of etcd.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from halab.config.kubernetes import Release, at_least, minor_of
+from halab.printable import shortened
 
 VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$"
 ETCD, COREDNS = "etcd", "coredns"
@@ -26,9 +31,31 @@ class ControlPlanePart(StrEnum):
     SCHEDULER = "kube-scheduler"
 
 
+class Versioned(StrEnum):
+    """Everything of a lab that has a version in its release or in its lab file."""
+
+    KUBERNETES = "kubernetes"
+    ETCD = ETCD
+    COREDNS = COREDNS
+    CONTAINERD = "containerd"
+    API_SERVER = ControlPlanePart.API_SERVER
+    CONTROLLER_MANAGER = ControlPlanePart.CONTROLLER_MANAGER
+    SCHEDULER = ControlPlanePart.SCHEDULER
+
+
+def _version(value: str) -> str:
+    if not re.fullmatch(VERSION, value):
+        raise ValueError(f"should be a version with three numbers, such as 3.6.8, not {shortened(value)}")
+    return value
+
+
+ComponentVersion = Annotated[str, AfterValidator(_version), Field(json_schema_extra={"pattern": VERSION})]
+
+
 def release_version(release: Release, component: str) -> str:
     """The version of a component in a release."""
-    return {ETCD: release.etcd, COREDNS: release.coredns}.get(component, release.kubernetes)
+    own = {ETCD: release.etcd, COREDNS: release.coredns, Versioned.CONTAINERD: release.containerd}
+    return own.get(component, release.kubernetes)
 
 
 def image(component: str, version: str) -> str:
@@ -49,7 +76,9 @@ def differing(release: Release, written: Mapping[str, str]) -> dict[str, str]:
 
 
 def setting(component: str) -> tuple[str, ...]:
-    """The path of a component's version in the lab file."""
+    """The path of a component's version in the lab file. containerd has none."""
+    if component == Versioned.KUBERNETES:
+        return ("kubernetes", "version")
     return ("kubernetes", component) if component in _BESIDE else ("kubernetes", "components", component)
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from halab import data
 from halab.config import kubernetes, remote
 from halab.config.applied import Cni, FileName, Setup, without_repetitions
-from halab.config.component_versions import COREDNS, ETCD, VERSION, ControlPlanePart
+from halab.config.component_versions import COREDNS, ETCD, ComponentVersion, ControlPlanePart
 from halab.config.etcd import EtcdSettings
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
@@ -139,18 +139,9 @@ def _version(value: str) -> str:
     return value
 
 
-def _component_version(value: str) -> str:
-    if not re.fullmatch(VERSION, value):
-        raise ValueError(f"should be a version with three numbers, such as 3.6.8, not {shortened(value)}")
-    return value
-
-
 # Only RFC 1918: 100.64.0.0/10 (RFC 6598) belongs to internet providers, and VPNs use it.
 PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
-ComponentVersion = Annotated[
-    str, AfterValidator(_component_version), Field(json_schema_extra={"pattern": VERSION})
-]
 Memory = Annotated[
     int, BeforeValidator(_mebibytes), Field(json_schema_extra={"type": "string", "pattern": "^[0-9]+[MG]$"})
 ]

@@ -22,6 +22,9 @@ _HINT = "install Go {minimum} or newer from https://go.dev/dl"
 _ENVIRONMENT = {"GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0", "GOOS": "linux"}
 _UNKNOWN = ("unknown revision", "404 Not Found", "410 Gone", "not found: module", "no matching versions")
 
+# A proxy may keep back some versions.
+_REFUSED = "403 Forbidden"
+
 
 @dataclass(frozen=True)
 class Module:
@@ -79,6 +82,8 @@ class Go:
         except CommandFailed as error:
             if any(words in error.message for words in _UNKNOWN):
                 raise BadUsage(f"no such version in Go's module proxy: {name}") from error
+            if _REFUSED in error.message:
+                raise BadUsage(f"Go's module proxy refuses this version: {name}") from error
             raise
         facts = json.loads(output)
         return Module(name, facts["Sum"], Path(facts["GoMod"]))

@@ -11,7 +11,6 @@ from halab.errors import BadFile, BadUsage, LabProblem, Problem
 from halab.images import component
 from halab.images.component import Component
 from halab.lifecycle import lab as labs
-from halab.lifecycle import versions
 from halab.lifecycle.lab import LabDir
 from halab.lifecycle.own_images import ComponentImage
 from halab.progress import Progress
@@ -23,7 +22,7 @@ _IPVS = Path("/proc/net/ip_vs")
 
 def needed(lab_dir: LabDir) -> list[Component]:
     """The components beside the bundle that the lab's machines run, with the present version of Kubernetes."""
-    return component.needed(versions.versioned(lab_dir.written, labs.version_of(lab_dir)))
+    return component.needed(labs.present_file(lab_dir))
 
 
 def ensure(lab_dir: LabDir, progress: Progress, *, force: bool = False) -> tuple[ComponentImage, ...]:

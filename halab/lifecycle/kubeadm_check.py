@@ -14,7 +14,6 @@ from halab.config.yaml_source import YamlSource
 from halab.errors import BadFile, Problem
 from halab.images import bundle as bundles
 from halab.lifecycle import lab as labs
-from halab.lifecycle import versions
 from halab.lifecycle.lab import LabDir
 from halab.topology import kubeadm
 from halab.topology.lab import plan
@@ -38,8 +37,7 @@ def require(lab_dir: LabDir) -> bool:
     written = lab_dir.written
     if not written.kubeadm.documents:
         return True
-    as_present = versions.versioned(written, labs.version_of(lab_dir))
-    lab = plan(as_present, network=_NETWORK, provider=labs.provider_of(lab_dir))
+    lab = plan(labs.present_file(lab_dir), network=_NETWORK, provider=labs.provider_of(lab_dir))
     bundle = bundles.find(lab.release, written.kubernetes.source)
     if bundle is None:
         return False

@@ -219,6 +219,11 @@ def version_of(lab_dir: LabDir) -> str:
     return lab_dir.version or versions.present(lab_dir.written, allocation.of(lab_dir.work.path))
 
 
+def present_file(lab_dir: LabDir) -> LabFile:
+    """The lab file as if it said the version of Kubernetes for which the lab is planned."""
+    return versions.versioned(lab_dir.written, version_of(lab_dir))
+
+
 def base_release(lab_dir: LabDir) -> Release:
     """What is in the box from which the lab's machines start. An upgraded lab has a newer version."""
     return kubernetes.resolve(versions.of_base(lab_dir.written, allocation.of(lab_dir.work.path)))

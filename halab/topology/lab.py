@@ -248,6 +248,10 @@ class Lab:
         of_release = component_versions.release_version(self.release, component)
         return component_versions.image(component, self.own_versions.get(component, of_release))
 
+    def tag(self, component: str) -> str:
+        """The tag of the image of a component."""
+        return self.image(component).rpartition(":")[2]
+
     @property
     def gateway(self) -> IPv4Address:
         return self.network.network_address + 1

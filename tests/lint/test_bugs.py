@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from halab import data
-from halab.bugs import library
+from halab.bugs import library, versions
 from halab.config.twin import Verdict
 from halab.lifecycle.lab import open_file
 
@@ -27,6 +27,8 @@ def test_a_bug_is_complete(name: str) -> None:
     scenario = bug.script.scenario
     assert scenario.twin.verdict in (Verdict.FAIL, Verdict.ERROR)
     assert scenario.tags
+    # a bug of versions is reproduced on one that has it
+    assert not bug.written.affects or versions.in_lab(bug, open_file(lab_file).written)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,6 +93,21 @@ def test_the_lab_gets_the_version_of_the_run_also_if_it_was_upgraded(run: RunFol
     assert (settings.version, settings.source) == ("1.36.4", "modules")
 
 
+def test_components_get_the_versions_of_the_run(run: RunFolder) -> None:
+    meta = json.loads(run.meta.read_text())
+    versions = {"kubernetes": "1.36.5", "etcd": "3.6.8", "kube-scheduler": "1.35.8"}
+    run.meta.write_text(json.dumps({**meta, "kubernetes": "1.36.5", "versions": versions}))
+    chosen = "etcd: 3.6.8, coredns: 1.14.2, components: {kube-scheduler: 1.35.8}"
+    run.lab.write_text(f"kubernetes: {{version: '1.36', {chosen}}}\n")
+    settings = loading.load(replay.write_lab(run), LabFile).kubernetes
+    assert settings.written_versions == {"etcd": "3.6.8", "coredns": "1.14.2", "kube-scheduler": "1.35.8"}
+    # after an upgrade, the lab had other versions than its file says
+    after = {"kubernetes": "1.37.2", "etcd": "3.7.3"}
+    run.meta.write_text(json.dumps({**meta, "kubernetes": "1.37.2", "versions": after}))
+    settings = loading.load(replay.write_lab(run), LabFile).kubernetes
+    assert settings.written_versions == {"etcd": "3.7.3", "coredns": "1.14.6", "kube-scheduler": "1.37.2"}
+
+
 def test_patches_for_kubeadm_come_with_the_lab(run: RunFolder) -> None:
     run.lab.write_text("kubeadm: {patches: my/patches}\n")
     write(run.kubeadm_patches / "etcd.yaml", "{}")

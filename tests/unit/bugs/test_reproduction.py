@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from support.fakes import Recorded
 
-from halab.bugs import library, reproduction
+from halab.bugs import library, reproduction, versions
 from halab.bugs.library import Bug
+from halab.bugs.versions import BugAt
 from halab.errors import BadUsage, LabProblem
 from halab.lifecycle import temporary_lab
 from halab.lifecycle.lab import LabDir
@@ -45,10 +46,16 @@ class Host:
             raise self.failures[what].pop(0)
 
     def reproduce(
-        self, bug: Bug, folder: Path, *, keep: bool = False, ends_with: BaseException | None = None
+        self,
+        bug: Bug,
+        folder: Path,
+        *,
+        keep: bool = False,
+        at: BugAt | None = None,
+        ends_with: BaseException | None = None,
     ) -> LabDir:
         deps = temporary_lab.LabDeps(self.up, self.down)
-        with reproduction.lab_of(bug, folder, self.progress, deps, keep=keep) as lab_dir:
+        with reproduction.lab_of(bug, folder, self.progress, deps, keep=keep, at=at) as lab_dir:
             self.did.append("play")
             if ends_with:
                 raise ends_with
@@ -74,6 +81,18 @@ def test_the_lab_is_up_while_its_scenario_runs_and_the_runs_stay(host: Host, fol
     assert host.did == ["up", "play", "down"]
     assert lab_dir.name.startswith("bug-"), "a name of its own"
     assert sorted(path.name for path in folder.iterdir()) == [".halab", *COPIES]
+
+
+def test_another_version_is_in_the_copy_of_the_lab_file(host: Host, folder: Path) -> None:
+    bug = library.find("member-update-forgets-learner")
+    lab_dir = host.reproduce(bug, folder, at=versions.at(bug, None))
+    assert lab_dir.written.kubernetes.etcd == "3.6.12"
+    assert (folder / "scenario.yml").read_bytes() == (bug.folder / "scenario.yml").read_bytes()
+    # the same folder again, but not for the version with the bug
+    shutil.rmtree(folder / ".halab")
+    host.reproduce(bug, folder, at=versions.at(bug, None))
+    with pytest.raises(BadUsage, match=r"lab\.yml is different"):
+        host.reproduce(bug, folder)
 
 
 def test_without_a_run_nothing_is_left(host: Host, folder: Path) -> None:

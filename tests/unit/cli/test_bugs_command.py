@@ -140,6 +140,61 @@ def test_a_lab_that_does_not_come_up_is_an_error(stage: Stage, tmp_path: Path, c
     assert not (tmp_path / "there").exists()
 
 
+OF_A_VERSION = "member-update-forgets-learner"
+
+
+def test_the_versions_of_a_bug_are_listed_and_shown(capsys: Shown) -> None:
+    assert main(["bugs"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "etcd 3.6.0 to 3.6.11, fixed in 3.6.12" in lines[OF_A_VERSION]
+    assert main(["bugs", "show", OF_A_VERSION]) == 0
+    assert "etcd 3.6.0 to 3.6.11, fixed in 3.6.12" in capsys.readouterr().out
+    assert main(["bugs", "show", OF_A_VERSION, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["affects"] == [
+        {"component": "etcd", "first_bad": "3.6.0", "last_bad": "3.6.11", "fixed": "3.6.12"}
+    ]
+    assert {"reproduced", "reproduced_when_fixed"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "said"),
+    [
+        ("fail", 0, "the bug was not reproduced"),
+        ("pass", 1, "the bug was reproduced"),
+        ("error", 3, "the run ended in an error or was skipped"),
+    ],
+)
+def test_on_the_fixed_version_the_bug_must_not_show(
+    verdict: str, code: int, said: str, stage: Stage, capsys: Shown
+) -> None:
+    # in a folder of that version, from which the scenario gets its name
+    stage.verdicts[f"{OF_A_VERSION}-3.6.12"] = verdict
+    assert main(["bugs", "reproduce", OF_A_VERSION, "--fixed"]) == code
+    assert f"{OF_A_VERSION}: etcd 3.6.12, which should not have it: {said}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("version", "code"), [("3.6.7", 1), ("3.6.16", 0)])
+def test_whether_the_bug_must_show_depends_on_the_version(
+    version: str, code: int, stage: Stage, capsys: Shown
+) -> None:
+    stage.verdicts[f"{OF_A_VERSION}-{version}"] = "fail"
+    assert main(["bugs", "reproduce", OF_A_VERSION, "--version", version, "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["is_fixed"] is (code == 0)
+
+
+def test_the_fixed_version_is_not_chosen_twice(capsys: Shown) -> None:
+    assert main(["bugs", "reproduce", OF_A_VERSION, "--fixed", "--version", "3.6.16"]) == 2
+    assert "--fixed takes no --version" in capsys.readouterr().err
+
+
+def test_a_bug_of_a_configuration_has_no_fixed_version(stage: Stage, tmp_path: Path, capsys: Shown) -> None:
+    assert main(["bugs", "reproduce", "tcp-check-keeps-hung-apiserver", "--fixed"]) == 2
+    assert "does not belong to a version of its lab" in capsys.readouterr().err
+    assert stage.did == []
+    assert not list(tmp_path.glob("tcp-check*"))
+
+
 def test_a_kept_lab_stays(stage: Stage, tmp_path: Path) -> None:
     assert main(["bugs", "reproduce", NAME, "--keep", "--in", "there"]) == 0
     assert "down" not in stage.did

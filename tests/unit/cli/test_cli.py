@@ -192,6 +192,16 @@ def test_no_engine_is_an_error_with_a_hint(folder: Path, capsys: Shown) -> None:
         assert f"\n\nhint: {hint}" in shown
 
 
+def test_up_says_in_one_line_which_bugs_the_versions_of_the_lab_have(folder: Path, capsys: Shown) -> None:
+    lab_file(folder, "kubernetes: {version: '1.36', etcd: 3.6.11}\n")
+    assert main(["up"]) == 3
+    said = "known bugs of etcd 3.6.11: member-update-forgets-learner (`halab bugs show NAME`)"
+    assert capsys.readouterr().err.splitlines().count(said) == 1
+    lab_file(folder, "kubernetes: {version: '1.36'}\n")
+    assert main(["up"]) == 3
+    assert "known bugs" not in capsys.readouterr().err
+
+
 def test_up_ends_early_on_a_host_that_cannot_have_virtual_machines(
     folder: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:

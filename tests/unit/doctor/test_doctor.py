@@ -564,3 +564,14 @@ def test_kvm_that_a_bare_host_hides_from_its_libvirt_is_not_there() -> None:
     assert hidden.guests == []
     shown = FakeHost(variables={"HALAB_BARE_HOST_KVM": "yes"})
     assert run_check("kvm", shown, provider="libvirt").state is HostCheckState.OK
+
+
+def test_known_bugs_of_the_versions_are_named_with_the_version_without_them() -> None:
+    assert run_check("known bugs", FakeHost()).state is HostCheckState.OK
+    result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.36", "etcd": "3.6.11"})
+    assert result.state is HostCheckState.WARNING
+    assert result.seen == "etcd 3.6.11: member-update-forgets-learner"
+    (fix,) = result.fixes
+    assert fix.startswith(
+        "halab bugs show member-update-forgets-learner  # fixed in 3.6.12: kubernetes.etcd in "
+    )

@@ -1,0 +1,93 @@
+"""Bugs that belong to versions: which of them a lab has, and the same lab with the version that is fixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from halab.bugs import library
+from halab.bugs.library import Bug
+from halab.config import component_versions, kubernetes, lab_variants, loading
+from halab.config.bug import Affected
+from halab.config.component_versions import Versioned
+from halab.config.lab import LabFile
+from halab.errors import BadUsage
+
+
+@dataclass(frozen=True)
+class KnownBug:
+    """A bug that a version of a lab's component has."""
+
+    bug: Bug
+    affected: Affected
+    version: str
+
+
+@dataclass(frozen=True)
+class BugAt:
+    """A version of the component of a bug, whether it is known to have the bug, and the lab file with it."""
+
+    component: Versioned
+    version: str
+    is_bad: bool
+    lab: bytes
+
+    def __str__(self) -> str:
+        """`etcd 3.6.12, which should not have it`."""
+        return f"{self.component} {self.version}, which {'has the bug' if self.is_bad else 'should not have it'}"
+
+
+def version_of(lab: LabFile, component: Versioned) -> str:
+    """The version of a component in a lab."""
+    release = kubernetes.resolve(lab.kubernetes.version)
+    of_release = component_versions.release_version(release, component)
+    return lab.kubernetes.written_versions.get(component, of_release)
+
+
+def known(lab: LabFile) -> list[KnownBug]:
+    """The bugs of the list that the versions of a lab have, in the order of the list."""
+    return [found for name in library.names() if (found := in_lab(library.find(name), lab))]
+
+
+def in_lab(bug: Bug, lab: LabFile) -> KnownBug | None:
+    """The version of the lab that has the bug; None if no version of it is known to have it."""
+    for affected in bug.written.affects:
+        version = version_of(lab, affected.component)
+        if affected.has(version):
+            return KnownBug(bug, affected, version)
+    return None
+
+
+def in_words(found: Sequence[KnownBug]) -> str:
+    """`etcd 3.6.8: stale-member, other-bug; coredns 1.12.1: third-bug`."""
+    by_version: dict[str, list[str]] = {}
+    for each in found:
+        by_version.setdefault(f"{each.affected.component} {each.version}", []).append(each.bug.name)
+    return "; ".join(f"{version}: {', '.join(names)}" for version, names in by_version.items())
+
+
+def at(bug: Bug, version: str | None) -> BugAt:
+    """A bug with another version of its component; None is the first one that is fixed.
+
+    Raises BadUsage if the bug belongs to no version of its lab, or if the lab cannot have this one.
+    """
+    path = bug.lab_in(bug.folder)
+    found = in_lab(bug, loading.load(path, LabFile))
+    if not found:
+        raise BadUsage(
+            f"{bug.name} does not belong to a version of its lab",
+            hint="`halab bugs list` shows which bugs belong to versions",
+        )
+    component, wanted = found.affected.component, version or found.affected.fixed
+    if not wanted or component is Versioned.CONTAINERD:
+        raise BadUsage(
+            f"no version without {bug.name} can be built: {found.affected}",
+            hint=f"`halab bugs show {bug.name}` says what is known",
+        )
+    if not re.fullmatch(component_versions.VERSION, wanted):
+        raise BadUsage(f"not a version of {component}: {wanted}", hint="write three numbers, such as 3.6.8")
+    axis = lab_variants.fixed(".".join(component_versions.setting(component)), wanted)
+    text = lab_variants.variants(loading.text_of(path), (axis,))[0].text
+    ranges = (affected for affected in bug.written.affects if affected.component is component)
+    return BugAt(component, wanted, any(affected.has(wanted) for affected in ranges), text.encode())
