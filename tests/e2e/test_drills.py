@@ -1,12 +1,17 @@
-"""One short drill on a real lab: a wrong attempt, the solution, and the lab restored."""
+"""Short drills on a real lab: a wrong attempt, the solution, a responder, and the lab restored."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
+from typing import Any
 
-from support.cli_driver import UserLab
+import pytest
+from support.cli_driver import HALAB, UserLab
 
 DRILL = "unreachable-api"
+RESPONDER = Path(__file__).parents[2] / "docs" / "examples" / "restore-etcd-port.sh"
 
 
 def test_a_learner_tries_something_wrong_then_solves_the_drill_and_the_lab_is_put_back(
@@ -36,3 +41,36 @@ def test_a_learner_tries_something_wrong_then_solves_the_drill_and_the_lab_is_pu
     assert (status["drill_is_on"], status["steady"]) == (False, True)
     [outcome] = json.loads(haproxy_lab.ok("drill", "history", "--json"))
     assert (outcome["drill"], outcome["verdict"]) == (DRILL, "pass")
+
+
+@pytest.mark.nightly
+def test_the_responder_of_the_documentation_passes_one_drill_and_fails_another(
+    haproxy_lab: UserLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shutil.which("jq"), "the responder needs jq"
+    # the responder calls halab, as a person does
+    monkeypatch.setenv("PATH", str(HALAB.parent), prepend=":")
+    shutil.copy2(RESPONDER, haproxy_lab.folder)
+
+    passed = benchmarked(haproxy_lab, "wrong-etcd-port", code=0)
+    assert passed["responder"]["code"] == 0
+    outcome = passed["outcome"]
+    assert (outcome["verdict"], outcome["score"], outcome["ending"]) == ("pass", 100, "complete")
+    assert outcome["detected_seconds"] <= outcome["repaired_seconds"] <= outcome["seconds"]
+
+    # it checks for minutes, but what it has done after one minute is all that it does
+    failed = benchmarked(haproxy_lab, DRILL, "--limit", "1m", code=1)
+    assert failed["responder"]["timed_out"]
+    assert (failed["outcome"]["verdict"], failed["outcome"]["score"]) == ("fail", 0)
+
+    status = haproxy_lab.status()
+    assert (status["drill_is_on"], status["steady"]) == (False, True)
+
+
+def benchmarked(lab: UserLab, drill: str, *options: str, code: int) -> dict[str, Any]:
+    """One attempt of the responder at a drill, on a lab that is restored before and afterwards."""
+    done = lab.halab("drill", "benchmark", "--responder", f"./{RESPONDER.name}", "--json", *options, drill)
+    assert done.code == code, str(done)
+    attempt: dict[str, Any]
+    [attempt] = json.loads(done.output)
+    return attempt
