@@ -114,6 +114,7 @@ def start(
         )  # fmt: skip
         attempts.save(lab_dir.work, attempt)
         with _undone_on_error(lab_dir, progress, deps):
+            recording.forget(lab_dir.work)
             deps.restore(lab_dir, progress)
             broken = deps.break_lab(lab_dir, script, progress)
             attempt = replace(

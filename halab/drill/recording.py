@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -72,6 +73,12 @@ def _config(lab_dir: LabDir, folder: Path, number: int, origin: float) -> Sample
 def stop(work: Work) -> None:
     """End the sampler: it notices within a second."""
     permit_of(work).end()
+
+
+def forget(work: Work) -> None:
+    """End the sampler of an earlier attempt, and remove what it has recorded: its writes are not those of the next."""
+    stop(work)
+    shutil.rmtree(_folder(work), ignore_errors=True)
 
 
 def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:

@@ -131,6 +131,18 @@ def test_a_proof_has_the_sampler_if_a_lost_write_fails_the_drill(room: DrillRoom
     assert room.recorded == [0.0]
 
 
+def test_the_next_attempt_of_a_proof_does_not_miss_the_writes_of_the_one_before(room: DrillRoom) -> None:
+    room.write(DRILL + "fail_if: [lost-write]\n")
+    view = play.start(room.lab_dir, room.name, Recorded(), is_proof=True, deps=room.deps)
+    write(room.work, replace(asked(WRITE, 0, 1)[0], number=1))
+    recording.permit_of(room.work).grant()
+    room.during["restore-lab"] = lambda: gone.append(not recording.permit_of(room.work).is_valid)
+    gone: list[bool] = []
+    play.start(room.lab_dir, room.name, Recorded(), is_proof=True, after=view.attempt, deps=room.deps)
+    assert gone == [True], "its sampler ends before the lab is restored"
+    assert recording.acknowledged(room.work) == frozenset()
+
+
 def test_the_acknowledged_writes_are_those_of_all_parts_that_can_be_read(room: DrillRoom) -> None:
     written = [replace(sample, number=number) for number, sample in enumerate(asked(WRITE, 0, 4), 1)]
     write(room.work, *written[:2], replace(written[2], ok=False), *asked(READ, 2, 3))
