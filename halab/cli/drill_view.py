@@ -79,9 +79,9 @@ def ending(view: View, fill: FillText) -> Iterator[str]:
     verdict = briefing.VERDICTS[outcome.verdict and str(outcome.verdict)]
     yield f"{view.attempt.drill}: {verdict} ({briefing.ENDINGS[outcome.ending]}, after {duration(outcome.seconds)})"
     yield f"  {score_line(view.grade)}"
-    times = briefing.times_in_words(outcome)
+    times = [f"{what} after {duration(seconds)}" for what, seconds in briefing.times(outcome)]
     if times:
-        yield f"  {times}"
+        yield f"  {', '.join(times)}"
     done = [task.name for task in view.grade.tasks if task.state == "done"]
     for name, seconds in sorted(outcome.held.items(), key=lambda item: item[1]):
         # what held once and does not hold at the end has no points

@@ -109,14 +109,10 @@ def next_hint_in_words(view: View) -> str:
     return f"the next one costs {price} points{f', and is free {free}' if free else ''}"
 
 
-def times_in_words(outcome: Outcome) -> str:
-    """`detected after 3m5s, repaired after 12m`; empty if neither is known."""
-    times = {"detected": outcome.detected_seconds, "repaired": outcome.repaired_seconds}
-    return ", ".join(
-        f"{what} after {format_duration(round(seconds))}"
-        for what, seconds in times.items()
-        if seconds is not None
-    )
+def times(outcome: Outcome) -> list[tuple[str, float]]:
+    """`detected` and `repaired`, each with its seconds since the start, if they are known."""
+    known = {"detected": outcome.detected_seconds, "repaired": outcome.repaired_seconds}
+    return [(what, seconds) for what, seconds in known.items() if seconds is not None]
 
 
 def note(view: View, task: TaskResult) -> str:

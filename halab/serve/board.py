@@ -116,7 +116,7 @@ def drill_board(view: View, fill: FillText) -> Board:
         data |= {
             "verdict_in_words": briefing.VERDICTS[data["verdict"]],
             "ending_in_words": briefing.ENDINGS[str(view.outcome.ending)],
-            "times_in_words": briefing.times_in_words(view.outcome),
+            "times": briefing.times(view.outcome),
             "held": dict(sorted(view.outcome.held.items(), key=lambda item: item[1])),
         }
     return data
