@@ -40,6 +40,7 @@ _COMMANDS = {
     "run": "run",
     "prove": "run",
     "compare": "compare",
+    "matrix": "matrix",
     "bugs": "bugs",
     "drill": "drill",
     "gameday": "gameday",

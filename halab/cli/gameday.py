@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.console import echo
-from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import FileGroup, file_option, json_option, lab_dir_of, print_json
 
 if TYPE_CHECKING:
     from halab.gameday.book import Kind
@@ -26,19 +26,7 @@ seed_option = click.option(
 by_option = click.option("--by", metavar="NAME", help="Use this name instead of the user's name.")
 
 
-class _GameDayGroup(CommandGroup):
-    """`halab gameday FILE` is short for `halab gameday play FILE`."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        # no command has a dot or a slash in its name
-        if "." in args[0] or "/" in args[0]:
-            return _PLAY, self.commands[_PLAY], args
-        return super().resolve_command(ctx, args)
-
-
-@click.group("gameday", cls=_GameDayGroup)
+@click.group("gameday", cls=FileGroup, for_files=_PLAY)
 def gameday_command() -> None:
     """Run several breaks while a team works on the lab, and write a report for the debrief.
 

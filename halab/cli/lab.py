@@ -69,9 +69,9 @@ def init_command(file: Path, force: bool) -> None:
 
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice(["lab", "scenario", "drill", "game-day"]))
+@click.argument("kind", type=click.Choice(["lab", "scenario", "drill", "game-day", "matrix"]))
 def schema_command(kind: str) -> None:
-    """Print the JSON Schema of lab files, scenario files, drill files or game day files.
+    """Print the JSON Schema of lab, scenario, drill, game day or matrix files.
 
     \b
     Example:
@@ -84,6 +84,7 @@ def schema_command(kind: str) -> None:
         "scenario": schema.scenario_schema,
         "drill": schema.drill_schema,
         "game-day": schema.game_day_schema,
+        "matrix": schema.matrix_schema,
     }
     echo_raw(schemas[kind](), nl=False)
 

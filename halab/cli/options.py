@@ -43,6 +43,22 @@ class CommandGroup(click.Group):
             )
 
 
+class FileGroup(CommandGroup):
+    """A group with a command whose name can be left out before a file: `halab gameday FILE`, without `play`."""
+
+    def __init__(self, *args: Any, for_files: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._for_files = for_files
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        # no command has a dot or a slash in its name
+        if "." in args[0] or "/" in args[0]:
+            return self._for_files, self.commands[self._for_files], args
+        return super().resolve_command(ctx, args)
+
+
 def lab_dir_of(file: Path) -> LabDir:
     from halab.lifecycle.lab import open_file
 

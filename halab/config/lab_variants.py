@@ -1,20 +1,27 @@
-"""Variants of a lab file: the same text with other values of some settings, for `halab compare`."""
+"""Variants of a lab file: the same text with other values of some settings, for comparisons and matrices."""
 
 from __future__ import annotations
 
+import copy
 import itertools
+import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from halab.config import yaml_text
 from halab.errors import BadUsage
 
 _EXAMPLE = "write SETTING=VALUE,VALUE, for example `--set load_balancer.kind=haproxy,nginx`"
 # More labs than anybody waits for.
 _MOST_VARIANTS = 20
+# A folder's name can have 255 bytes, and the name of a lab may get a number.
+_NAME_CHARACTERS = 200
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -29,14 +36,24 @@ class Axis:
     def name(self) -> str:
         return ".".join(self.path)
 
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The values as people write them."""
+        return tuple(map(_shown, self.values))
+
 
 @dataclass(frozen=True)
 class Variant:
-    """One lab: its name, which is also the name of its folder, its settings as people write them, and its lab file."""
+    """One lab: its name, which is also the name of its folder, its values by setting, and its lab file."""
 
     name: str
-    settings: str
+    values: Mapping[str, str]
     text: str
+
+    @property
+    def settings(self) -> str:
+        """Its settings as people write them."""
+        return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
 
 def axis(written: str) -> Axis:
@@ -55,33 +72,45 @@ def axis(written: str) -> Axis:
     return Axis(path, items)
 
 
+def axis_of(name: str, values: Sequence[Any]) -> Axis:
+    """An axis with plain values, as a YAML file has them. `name` is the path of the setting, with dots."""
+    node = yaml.compose(yaml_text.dump(list(values)), Loader=yaml.SafeLoader)
+    return Axis(tuple(name.split(".")), tuple(node.value) if isinstance(node, yaml.SequenceNode) else ())
+
+
 def fixed(path: str, value: str) -> Axis:
     """A setting with one text as its only value."""
     return Axis(tuple(path.split(".")), (yaml.ScalarNode(_TEXT, value, style='"'),))
 
 
-def variants(text: str, axes: Sequence[Axis]) -> list[Variant]:
+def variants(text: str, axes: Sequence[Axis], *, most: int = _MOST_VARIANTS) -> list[Variant]:
     """Every combination of the values, in the order in which they were written. `text` is a valid lab file.
 
-    The labs have names of their own, so that they can exist beside the lab of the file. Raises BadUsage.
+    The labs have names of their own, so that they can exist beside the lab of the file. Raises BadUsage, also if there
+    are more than `most` combinations.
     """
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
         raise BadUsage("a setting is given twice", hint="write all its values in one --set")
-    combinations = list(itertools.product(*(axis.values for axis in axes)))
-    if len(combinations) > _MOST_VARIANTS:
-        raise BadUsage(
-            f"{len(combinations)} combinations are more than {_MOST_VARIANTS}", hint="compare fewer values"
-        )
+    count = math.prod(len(axis.values) for axis in axes)
+    if count > most:
+        raise BadUsage(f"{count} combinations are more than {most}", hint="use fewer values")
+    root = _root(text)
     result: list[Variant] = []
-    for values in combinations:
-        variant = _variant(text, axes, values)
-        if any(variant.text == other.text for other in result):
-            raise BadUsage("two of the labs to compare are the same", hint="write every value once")
-        taken = {other.name for other in result}
+    taken: set[str] = set()
+    texts: set[str] = set()
+    for places in itertools.product(*(range(len(axis.values)) for axis in axes)):
+        values = {axis.name: axis.shown[place] for axis, place in zip(axes, places, strict=True)}
+        written = _written(
+            root, [(axis.path, axis.values[place]) for axis, place in zip(axes, places, strict=True)]
+        )
+        if written in texts:
+            raise BadUsage("two of the labs are the same", hint="write every value once")
         # other values may differ only in characters that a name does not have
-        name = next(name for name in _numbered(variant.name) if name not in taken)
-        result.append(replace(variant, name=name))
+        name = next(name for name in _numbered(_name(values.values())) if name not in taken)
+        result.append(Variant(name, values, written))
+        taken.add(name)
+        texts.add(written)
     return result
 
 
@@ -93,15 +122,20 @@ def own_files(text: str) -> Iterator[Path]:
             yield path
 
 
-def _variant(text: str, axes: Sequence[Axis], values: Sequence[yaml.Node]) -> Variant:
-    root = _root(text)
-    _set(root, ("name",), yaml.ScalarNode(_TEXT, "auto"))
-    shown = [_shown(value) for value in values]
-    for axis, value in zip(axes, values, strict=True):
-        _set(root, axis.path, value)
-    folder = "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", value).strip("-.") or "empty" for value in shown)
-    settings = ", ".join(f"{axis.name}={value}" for axis, value in zip(axes, shown, strict=True))
-    return Variant(folder, settings, yaml.serialize(root, allow_unicode=True))
+def _written(root: yaml.MappingNode, settings: Sequence[tuple[Sequence[str], yaml.Node]]) -> str:
+    """The text of a lab file with these settings."""
+    changed = copy.deepcopy(root)
+    _set(changed, ("name",), yaml.ScalarNode(_TEXT, "auto"))
+    for path, value in settings:
+        # a later setting may be below this one
+        _set(changed, path, copy.deepcopy(value))
+    return yaml.serialize(changed, allow_unicode=True)
+
+
+def _name(shown: Iterable[str]) -> str:
+    """The name of a lab from its values; `lab` without any."""
+    words = (re.sub(r"[^A-Za-z0-9.]+", "-", value).strip("-.") or "empty" for value in shown)
+    return "-".join(words)[:_NAME_CHARACTERS].rstrip("-.") or "lab"
 
 
 def _numbered(name: str) -> Iterator[str]:

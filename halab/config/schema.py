@@ -1,4 +1,4 @@
-"""JSON Schemas of the lab file, the scenario file, the drill file and the game day file, for editors."""
+"""JSON Schemas of the files that people write, for editors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from halab.config import kubeadm
 from halab.config.drill import Drill
 from halab.config.game_day import GameDay
 from halab.config.lab import LabFile
+from halab.config.matrix import Matrix
 from halab.config.scenario import Scenario
 
 LAB_SCHEMA = "lab.schema.json"
 SCENARIO_SCHEMA = "scenario.schema.json"
 DRILL_SCHEMA = "drill.schema.json"
 GAME_DAY_SCHEMA = "game-day.schema.json"
+MATRIX_SCHEMA = "matrix.schema.json"
 
 # The definitions of models in whose files null is a value.
 _WITH_NULL = {model.__name__ for model in vars(kubeadm).values() if getattr(model, "null_removes", False)}
@@ -37,6 +39,10 @@ def drill_schema() -> str:
 
 def game_day_schema() -> str:
     return _schema(GameDay, "a halab game day")
+
+
+def matrix_schema() -> str:
+    return _schema(Matrix, "a halab matrix")
 
 
 def _schema(model: type[BaseModel], title: str) -> str:

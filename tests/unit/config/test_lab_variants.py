@@ -80,7 +80,7 @@ def test_a_setting_below_one_that_is_missing_is_made() -> None:
         (["workers=1"], "workers needs two or more values to compare: 1"),
         (["workers="], "workers needs two or more values to compare: none"),
         (["workers={a,[b"], "the values of workers are not YAML"),
-        (["workers=0,0"], "two of the labs to compare are the same"),
+        (["workers=0,0"], "two of the labs are the same"),
         (["workers=0,1", "workers=2,3"], "a setting is given twice"),
         (["workers=0,1,2,3,4", "control_planes=1,2,3,4,5"], "25 combinations are more than 20"),
     ],

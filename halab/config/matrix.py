@@ -1,0 +1,67 @@
+"""What people write in a matrix file: settings whose values make the labs, and the scenarios that run on each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from halab.config.expectation import Text
+from halab.config.loading import Model
+from halab.config.step import Name
+
+# The key of an exclusion that names scenarios; every other key is an axis.
+SCENARIO = "scenario"
+# What a matrix without scenarios runs.
+_FIRST = ("first",)
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+class Matrix(Model):
+    """Scenarios on many labs. Every combination of the values of the axes is one lab."""
+
+    example: ClassVar[str] = "{axes: {load_balancer.kind: [haproxy, nginx]}, tags: [first]}"
+
+    axes: dict[str, Values] = Field(
+        {},
+        description="settings of the lab file, as paths with dots, and the values of each; all other settings are "
+        "those of the lab.yml beside this file",
+    )
+    scenarios: tuple[Text, ...] = Field(
+        (), description="scenarios by their names, or by the paths of their files, relative to this file"
+    )
+    tags: tuple[Name, ...] = Field(
+        (), description="all scenarios with one of these tags; by default, those tagged `first`"
+    )
+    takes_all: bool = Field(
+        False, alias="all", description="whether every scenario that comes with halab runs"
+    )
+    repeat: int = Field(1, ge=1, le=1000, description="how many times each scenario runs on each lab")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        description="decides the order and the random targets; by default, drawn by the first run",
+    )
+    exclude: tuple[dict[str, Any], ...] = Field(
+        (),
+        description="what is left out, by settings, by `scenario`, or by both; each with one value or a list",
+    )
+
+    @property
+    def selectors(self) -> list[str]:
+        """How the file selects scenarios; it may be only one way."""
+        return [
+            name
+            for name, value in {
+                "scenarios": self.scenarios,
+                "tags": self.tags,
+                "all": self.takes_all,
+            }.items()
+            if value
+        ]
+
+    @property
+    def chosen_tags(self) -> tuple[str, ...]:
+        """The tags that select scenarios; empty if something else does."""
+        return self.tags if self.selectors else _FIRST

@@ -1,0 +1,96 @@
+"""What a matrix takes: its cells, how long each takes, and how long the rest of it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from halab.errors import BadUsage
+from halab.machines.work import Work
+from halab.matrix import library, record, times
+from halab.matrix.plan import Cell
+from halab.matrix.standing import Standing
+from halab.matrix.times import Time, Times, Total
+from halab.report import recorded_runs
+
+# A plan needs no seed, but for the order of scenarios.
+_ANY_SEED = 0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A matrix, how far it is, and the times that were measured before."""
+
+    standing: Standing
+    times: Times
+
+    def of(self, cell: Cell) -> Time:
+        """How long one run of a cell takes."""
+        return self.times.of(cell)
+
+    @cached_property
+    def total(self) -> Total:
+        """The time of all runs that are still to be played, and of their labs."""
+        labs = {lab.name: lab for lab in self.standing.plan.labs}
+        runs = [(self.of(run.cell), 1) for runs in self.standing.pending.values() for run in runs]
+        return Total.of([*runs, *((self.times.to_build(labs[name]), 1) for name in self.standing.pending)])
+
+
+def of(path: Path, folder: Path) -> Forecast:
+    """Read a matrix file, the record in its folder, and the runs that were recorded there and in the lab beside it."""
+    plan = library.find(path)
+    written = record.read(folder)
+    seed = plan.seed if plan.seed is not None else written.seed if written else _ANY_SEED
+    measured = times.read(_recorded(folder, Work.beside(plan.lab_file).runs))
+    return Forecast(Standing(plan, seed, written), Times(measured, written.built if written else ()))
+
+
+def _recorded(*folders: Path) -> list[Path]:
+    """The folders of all runs in these folders, which may not exist."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        try:
+            found |= {path.resolve(): path for path in recorded_runs.find([folder])}
+        except BadUsage:
+            continue
+    return list(found.values())
+
+
+def as_data(forecast: Forecast) -> dict[str, Any]:
+    """The forecast for programs."""
+    standing, plan = forecast.standing, forecast.standing.plan
+    return {
+        "matrix": str(plan.path),
+        "lab_file": str(plan.lab_file),
+        "axes": {name: list(values) for name, values in plan.axes.items()},
+        "repeat": plan.repeat,
+        "labs": [
+            {
+                "name": lab.name,
+                "settings": dict(lab.values),
+                "seconds": round(forecast.times.to_build(lab).seconds, 1),
+                "source": str(forecast.times.to_build(lab).source),
+            }
+            for lab in plan.labs
+        ],
+        "cells": [
+            {
+                "lab": cell.lab.name,
+                "scenario": cell.script.name,
+                "runs": plan.repeat,
+                "done": standing.done(cell),
+                "seconds": round(forecast.of(cell).seconds, 1),
+                "source": str(forecast.of(cell).source),
+                "measured_runs": forecast.of(cell).runs,
+            }
+            for cell in plan.cells
+        ],
+        "changes": list(standing.changes()),
+        "pending_runs": standing.pending_count,
+        "seconds": {
+            "measured": round(forecast.total.measured, 1),
+            "limits": round(forecast.total.limits, 1),
+        },
+    }

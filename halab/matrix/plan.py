@@ -1,0 +1,106 @@
+"""The plan of a matrix: its labs, its cells, and their runs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from halab.campaign.plan import PlannedRun, planned_runs
+from halab.config.lab import LabFile
+from halab.scenario.run.library import Script
+
+
+@dataclass(frozen=True)
+class MatrixLab:
+    """A lab of a matrix: its name, its values by axis as people write them, and its lab file."""
+
+    name: str
+    values: Mapping[str, str]
+    text: str
+    written: LabFile
+
+    @property
+    def settings(self) -> str:
+        """`load_balancer.kind=nginx, workers=1`; without axes, a text that says so."""
+        return ", ".join(f"{axis}={value}" for axis, value in self.values.items()) or "as in lab.yml"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scenario on one lab."""
+
+    lab: MatrixLab
+    script: Script
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.lab.name, self.script.name
+
+    def __str__(self) -> str:
+        return f"{self.script.name} on {self.lab.name}"
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One of the runs of a cell. `number` counts them from 1."""
+
+    cell: Cell
+    number: int
+    planned: PlannedRun
+
+
+@dataclass(frozen=True)
+class MatrixPlan:
+    """All cells of a matrix file, lab by lab. `axes` are the values of each axis as people write them.
+
+    Without a `seed`, the first run of the matrix draws one.
+    """
+
+    path: Path
+    lab_file: Path
+    axes: Mapping[str, tuple[str, ...]]
+    scripts: tuple[Script, ...]
+    cells: tuple[Cell, ...]
+    repeat: int = 1
+    seed: int | None = None
+    is_shuffled: bool = False
+
+    @cached_property
+    def labs(self) -> list[MatrixLab]:
+        return list({cell.lab.name: cell.lab for cell in self.cells}.values())
+
+    @cached_property
+    def fingerprints(self) -> dict[tuple[str, str], str]:
+        """A short hash of what decides a run of a cell: its lab file, its scenario, and the files of the scenario."""
+        scripts = {script.name: _digest(script) for script in self.scripts}
+        return {
+            cell.key: hashlib.sha256(f"{cell.lab.text}\0{scripts[cell.script.name]}".encode()).hexdigest()[
+                :16
+            ]
+            for cell in self.cells
+        }
+
+    def runs(self, seed: int) -> dict[str, list[CellRun]]:
+        """The runs of each lab, by its name. All labs have the same order and the same seeds."""
+        planned = planned_runs(self.scripts, seed, repeat=self.repeat, shuffled=self.is_shuffled)
+        cells = {cell.key: cell for cell in self.cells}
+        return {
+            lab.name: [
+                CellRun(cells[key], run.seed - seed + 1, run)
+                for run in planned
+                if (key := (lab.name, run.script.name)) in cells
+            ]
+            for lab in self.labs
+        }
+
+
+def _digest(script: Script) -> str:
+    digest = hashlib.sha256(script.content)
+    for name, content in sorted(script.check_files.items()):
+        digest.update(b"\0" + name.encode() + b"\0" + content)
+    for name, text in sorted(script.texts.items()):
+        digest.update(b"\0" + name.encode() + b"\0" + text.encode())
+    return digest.hexdigest()

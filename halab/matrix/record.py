@@ -1,0 +1,107 @@
+"""The record of a matrix: a file with the runs that came to their end, so that the same command continues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from halab import files
+from halab.config.twin import Verdict
+from halab.errors import Corrupted
+from halab.scenario.record.lines import first_problem
+
+SCHEMA = 1
+FILE = "record.json"
+
+
+@dataclass(frozen=True)
+class PlayedRun:
+    """A run that came to its end. `folder` is relative to the folder of the matrix.
+
+    `fingerprint` is that of its cell in the plan: with another one, the lab or the scenario has changed since.
+    """
+
+    lab: str
+    values: Mapping[str, str]
+    scenario: str
+    number: int
+    seed: int
+    fingerprint: str
+    folder: str
+    verdict: Verdict
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of the matrix as it was when it was last run."""
+
+    lab: str
+    scenario: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class BuiltLab:
+    """A lab that came up, and how long that and its removal took."""
+
+    lab: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MatrixRecord:
+    """What was planned and played so far.
+
+    `started` is the start of the first session in ISO 8601, `seconds` the time that all sessions took.
+    """
+
+    seed: int
+    started: str
+    repeat: int = 1
+    cells: tuple[PlannedCell, ...] = ()
+    seconds: float = 0.0
+    runs: tuple[PlayedRun, ...] = ()
+    built: tuple[BuiltLab, ...] = ()
+    repairs: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def with_run(self, run: PlayedRun) -> MatrixRecord:
+        """The record with one run more, in the place of an earlier one with the same number."""
+        others = tuple(other for other in self.runs if _key(other) != _key(run))
+        return replace(self, runs=(*others, run))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+
+def read(folder: Path) -> MatrixRecord | None:
+    """The record in the folder of a matrix; None if nothing was played there yet. Raises Corrupted."""
+    path = folder / FILE
+    try:
+        content = files.read(path, files.RECORD_BYTES)
+    except FileNotFoundError:
+        return None
+    try:
+        record = TypeAdapter(MatrixRecord).validate_json(content)
+    except ValidationError as error:
+        hint = "choose another folder with --in FOLDER; the runs in this one stay"
+        raise Corrupted(f"cannot read {path}: {first_problem(error)}", hint=hint) from error
+    if record.schema != SCHEMA:
+        raise Corrupted(
+            f"made by another version of halab: {path}", hint="choose another folder with --in FOLDER"
+        )
+    return record
+
+
+def write(folder: Path, record: MatrixRecord) -> None:
+    """Write the record in one step. Raises HostProblem."""
+    files.replace(folder / FILE, record.to_json())
+
+
+def _key(run: PlayedRun) -> tuple[str, str, int]:
+    return run.lab, run.scenario, run.number

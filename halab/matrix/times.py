@@ -1,0 +1,147 @@
+"""How long the cells of a matrix take: from runs that were recorded before, else from the limits of the scenarios."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from halab import files
+from halab.config.lab import ProviderKind
+from halab.config.load_balancer import Balancer
+from halab.config.twin import Verdict
+from halab.errors import HalabError
+from halab.matrix.plan import Cell, MatrixLab
+from halab.matrix.record import BuiltLab
+from halab.printable import counted
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run.duration import longest_seconds, minutes
+
+# On two cores, a lab of containers comes up in 75 to 102 s, and is removed in some seconds.
+_BUILD_SECONDS = 120.0
+_COUNTED = (Verdict.PASS, Verdict.FAIL)
+
+
+class Source(StrEnum):
+    """Where a time comes from."""
+
+    SAME = "measured"  # on a lab with the same load balancer and provider
+    OTHERS = "measured on other labs"
+    LIMITS = "estimate"
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """How long a recorded run took, and the kind of lab that it had."""
+
+    scenario: str
+    load_balancer: Balancer
+    provider: ProviderKind
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Time:
+    """How long something takes, and from how many runs that is known. Without any, it is an upper limit."""
+
+    seconds: float
+    source: Source
+    runs: int = 0
+
+    @property
+    def is_limit(self) -> bool:
+        return self.source is Source.LIMITS
+
+    @property
+    def source_in_words(self) -> str:
+        match self.source:
+            case Source.SAME:
+                return f"the median of {counted(self.runs, 'run')}"
+            case Source.OTHERS:
+                return f"the median of {counted(self.runs, 'run')} on other labs"
+            case Source.LIMITS:
+                return "an estimate: the sum of its limits"
+
+
+@dataclass(frozen=True)
+class Times:
+    """What was measured before."""
+
+    runs: Sequence[MeasuredRun] = ()
+    built: Sequence[BuiltLab] = ()
+    _groups: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for run in self.runs:
+            for key in ((run.scenario,), (run.scenario, run.load_balancer, run.provider)):
+                self._groups.setdefault(key, []).append(run.seconds)
+
+    def of(self, cell: Cell) -> Time:
+        """How long one run of a cell takes."""
+        written, name = cell.lab.written, cell.script.name
+        same = self._groups.get((name, written.load_balancer.kind, _provider(cell.lab)))
+        if same:
+            return Time(statistics.median(same), Source.SAME, len(same))
+        if others := self._groups.get((name,)):
+            return Time(statistics.median(others), Source.OTHERS, len(others))
+        return Time(longest_seconds(cell.script.scenario, written.patience), Source.LIMITS)
+
+    def to_build(self, lab: MatrixLab) -> Time:
+        """How long a lab takes to come up and to be removed."""
+        same = [built.seconds for built in self.built if built.lab == lab.name]
+        if same:
+            return Time(statistics.median(same), Source.SAME, len(same))
+        if self.built:
+            seconds = [built.seconds for built in self.built]
+            return Time(statistics.median(seconds), Source.OTHERS, len(seconds))
+        return Time(_BUILD_SECONDS * lab.written.patience, Source.LIMITS)
+
+
+@dataclass(frozen=True)
+class Total:
+    """The time of a whole matrix, in seconds: what measurements say, and the limits of what was never measured."""
+
+    measured: float
+    limits: float
+
+    @classmethod
+    def of(cls, times: Iterable[tuple[Time, int]]) -> Total:
+        """The total of times, each so many times."""
+        sums = {True: 0.0, False: 0.0}
+        for time, count in times:
+            sums[time.is_limit] += time.seconds * count
+        return cls(measured=sums[False], limits=sums[True])
+
+    def __str__(self) -> str:
+        """`about 12 min`; with limits, how much of it is only an upper limit."""
+        if not self.limits:
+            return f"about {minutes(self.measured)}"
+        if not self.measured:
+            return f"up to {minutes(self.limits)} (nothing was measured yet)"
+        return (
+            f"about {minutes(self.measured)}, and up to {minutes(self.limits)} for what was never measured"
+        )
+
+
+def read(folders: Sequence[Path]) -> list[MeasuredRun]:
+    """The times of the runs in these folders that passed or failed. A run that cannot be read does not count."""
+    measured = []
+    for path in folders:
+        with suppress(HalabError, OSError, ValueError, LookupError, TypeError):
+            folder = RunFolder(path)
+            result = json.loads(files.read(folder.result, files.RECORD_BYTES))
+            meta = folder.read_meta()
+            if result["verdict"] in _COUNTED and not meta.is_twin and not meta.is_game_day:
+                seconds = float(result["seconds"])
+                measured.append(MeasuredRun(meta.scenario, meta.load_balancer, meta.provider, seconds))
+    return measured
+
+
+def _provider(lab: MatrixLab) -> ProviderKind:
+    """The provider of a lab that is not up yet; `auto` becomes docker."""
+    provider = lab.written.provider
+    return ProviderKind.DOCKER if provider is ProviderKind.AUTO else provider

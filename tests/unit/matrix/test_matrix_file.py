@@ -1,0 +1,181 @@
+"""Matrix files: which cells they make, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from support.matrix_builder import TWO, plan_of, write_matrix
+from support.run_builder import STOP
+
+from halab.errors import BadFile, BadUsage
+from halab.matrix import library
+from halab.matrix.plan import MatrixPlan
+
+
+def cells(plan: MatrixPlan) -> list[str]:
+    return [str(cell) for cell in plan.cells]
+
+
+def problems(folder: Path, text: str, lab: str = "") -> list[str]:
+    with pytest.raises(BadFile) as raised:
+        plan_of(folder, text, lab)
+    return [str(problem).removeprefix(f"{folder}/") for problem in raised.value.problems]
+
+
+def test_every_combination_of_the_values_is_a_lab(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path, 'axes:\n  load_balancer.kind: [haproxy, nginx]\n  kubernetes.version: ["1.36", "1.37"]\n'
+    )
+    assert [lab.name for lab in plan.labs] == ["haproxy-1.36", "haproxy-1.37", "nginx-1.36", "nginx-1.37"]
+    last = plan.labs[-1]
+    assert last.settings == "load_balancer.kind=nginx, kubernetes.version=1.37"
+    assert (last.written.load_balancer.kind, last.written.kubernetes.version) == ("nginx", "1.37")
+    assert {script.scenario.tags.count("first") for script in plan.scripts} == {1}
+    assert len(plan.cells) == 4 * len(plan.scripts)
+
+
+def test_all_other_settings_are_those_of_the_lab_beside_it(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "axes:\n  control_planes: [1, 3]\n", lab="name: mine\nworkers: 2\n")
+    assert {lab.written.workers for lab in plan.labs} == {2}
+    # labs that exist beside the user's own need other names
+    assert {lab.written.name for lab in plan.labs} == {"auto"}
+
+
+def test_an_empty_file_is_the_lab_beside_it_with_the_scenarios_tagged_first(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "", lab="workers: 1\n")
+    (lab,) = plan.labs
+    assert (lab.name, lab.settings, lab.written.workers) == ("lab", "as in lab.yml", 1)
+    assert plan.is_shuffled and plan.repeat == 1
+    assert all("first" in script.scenario.tags for script in plan.scripts)
+
+
+def test_scenarios_are_chosen_by_name_by_path_by_tag_or_all(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(STOP)
+    named = plan_of(tmp_path, "scenarios: [stop-apiserver, ./mine.yml]\n")
+    assert [script.name for script in named.scripts] == ["stop-apiserver", "mine"]
+    assert not named.is_shuffled
+    tagged = plan_of(tmp_path, "tags: [dns]\n")
+    assert all("dns" in script.scenario.tags for script in tagged.scripts) and tagged.scripts
+    every = plan_of(tmp_path, "all: true\n")
+    assert len(every.scripts) > len(tagged.scripts) > 0
+
+
+def test_a_value_of_an_axis_can_be_a_mapping(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        "axes:\n  load_balancer: [{kind: nginx}, {kind: haproxy, check: tcp}]\nscenarios: [stop-apiserver]\n",
+    )
+    assert [lab.name for lab in plan.labs] == ["kind-nginx", "kind-haproxy-check-tcp"]
+
+
+def test_exclusions_leave_out_labs_cells_and_scenarios(tmp_path: Path) -> None:
+    everything = cells(plan_of(tmp_path, TWO))
+    assert everything == [
+        f"{scenario} on {lab}"
+        for lab in ("haproxy", "nginx")
+        for scenario in ("stop-apiserver", "kill-etcd-member")
+    ]
+    left = cells(
+        plan_of(tmp_path, f"{TWO}exclude:\n  - {{load_balancer.kind: nginx, scenario: stop-apiserver}}\n")
+    )
+    assert left == [everything[0], everything[1], everything[3]]
+    assert cells(plan_of(tmp_path, f"{TWO}exclude: [{{load_balancer.kind: nginx}}]\n")) == everything[:2]
+    assert cells(plan_of(tmp_path, f"{TWO}exclude: [{{scenario: [kill-etcd-member]}}]\n")) == everything[::2]
+
+
+def test_a_lab_that_is_excluded_may_be_impossible(tmp_path: Path) -> None:
+    axes = "axes:\n  load_balancer.kind: [haproxy, dns]\n  load_balancer.machines: [1, 2]\n"
+    text = f"{axes}scenarios: [stop-apiserver]\n"
+    assert any("load_balancer" in problem for problem in problems(tmp_path, text))
+    plan = plan_of(tmp_path, f"{text}exclude:\n  - {{load_balancer.kind: dns, load_balancer.machines: 2}}\n")
+    assert [lab.name for lab in plan.labs] == ["haproxy-1", "haproxy-2", "dns-1"]
+
+
+# Text of a matrix file → the problems in it, without the name of the file.
+WRONG = {
+    "axis: {}": ["1: axis: is not known; did you mean axes?"],
+    "axes: {workers: 2}": ["1: axes.workers: should be a list, not 2"],
+    "axes: {workers: []}": ["1: axes.workers: should have 1 or more entries, not 0"],
+    "axes:\n  workers:\n    - 1\n    - 1": ["4: axes.workers[2]: is already in the list: 1"],
+    "axes:\n  worker: [1]": ["2: axes.worker[1]: is not known; did you mean workers?"],
+    "axes: {workers..x: [1]}": [
+        "1: axes.workers..x: should be the path of a setting, such as load_balancer.kind"
+    ],
+    "axes: {name: [a, b]}": [
+        "1: axes.name: cannot be an axis: halab gives each lab of a matrix a name of its own"
+    ],
+    "axes:\n  load_balancer.kind:\n    - haproxy\n    - nginks\n  control_planes: [3, 9]": [
+        "4: axes.load_balancer.kind[2]: "
+        'should be haproxy, nginx, kube-vip, local or dns, not "nginks"',
+        "5: axes.control_planes[2]: should be 5 or less, not 9",
+    ],
+    "axes:\n  load_balancer: [{kind: haproxy}, {knd: nginx}]": [
+        "2: axes.load_balancer[2]: knd: is not known; did you mean kind?"
+    ],
+    "scenarios: [stop-apiservers]": [
+        "1: scenarios[1]: no such scenario: stop-apiservers; did you mean stop-apiserver? "
+        "(`halab scenarios` lists them)"
+    ],
+    "scenarios: [stop-apiserver, stop-apiserver]": [
+        "1: scenarios[2]: is already in the list: stop-apiserver"
+    ],
+    "tags: [frist]": ["1: tags[1]: no scenario has the tag frist; did you mean first?"],
+    "tags: [dns]\nall: true": ["2: all: select the scenarios with this or with tags, not with both"],
+    "repeat: 0": ["1: repeat: should be 1 or more, not 0"],
+    "exclude: [{}]": ["1: exclude[1]: excludes everything: name a setting or a scenario"],
+    f"{TWO}exclude:\n  - {{load_balancer.knd: nginx}}\n  - {{load_balancer.kind: dns}}\n  - {{scenario: stop-api}}": [
+        "5: exclude[1].load_balancer.knd: is neither an axis nor `scenario`; did you mean load_balancer.kind?",
+        "6: exclude[2].load_balancer.kind: this matrix has no value of load_balancer.kind dns; "
+        "known: haproxy, nginx",
+        "7: exclude[3].scenario: this matrix has no scenario stop-api; did you mean stop-apiserver?",
+    ],
+    f"{TWO}exclude: [{{load_balancer.kind: [haproxy, nginx]}}]": ["4: exclude: leaves nothing to run"],
+    f"axes: {{workers: {list(range(60))}, kubeadm.kubelet.maxPods: {list(range(20))}}}": [
+        "1: axes: 1200 combinations are more than 1000"
+    ],
+    "axes:\n  load_balancer: [{kind: haproxy}, {kind: nginx}]\n  load_balancer.kind: [dns]": [
+        "1: axes: two of the labs are the same"
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_file_is_refused_with_its_lines(text: str, tmp_path: Path) -> None:
+    assert problems(tmp_path, f"{text}\n") == [f"matrix.yml:{said}" for said in WRONG[text]]
+
+
+def test_a_problem_that_no_single_value_has_names_the_settings_of_the_lab(tmp_path: Path) -> None:
+    text = "axes:\n  network: [10.213.7.0/24, 10.213.8.0/24]\nscenarios: [stop-apiserver]\n"
+    lab = "network: 10.213.7.0/24\nmachines: {cp1: {address: 10.213.7.42}}\n"
+    (problem,) = problems(tmp_path, text, lab)
+    assert problem.startswith(
+        "matrix.yml:1: axes: with network=10.213.8.0/24, the lab file is wrong: machines.cp1.address"
+    )
+
+
+def test_a_wrong_lab_file_is_reported_as_such(tmp_path: Path) -> None:
+    assert problems(tmp_path, TWO, lab="workers: many\n")[0].startswith("lab.yml:1: workers")
+
+
+def test_a_missing_lab_file_is_named(tmp_path: Path) -> None:
+    path = write_matrix(tmp_path, TWO)
+    (tmp_path / "lab.yml").unlink()
+    with pytest.raises(BadUsage, match=r"no such lab file: .*lab\.yml"):
+        library.find(path)
+
+
+def test_ten_thousand_cells_are_planned_in_about_a_second(tmp_path: Path) -> None:
+    """Processor time: other tests may run at the same time."""
+    scenarios = len(plan_of(tmp_path, "all: true\n").scripts)
+    pods = list(range(50, 50 + 10_000 // scenarios + 1))
+    path = write_matrix(tmp_path, f"axes:\n  kubeadm.kubelet.maxPods: {pods}\nall: true\n")
+    begun = time.process_time()
+    plan = library.find(path)
+    runs = plan.runs(7)
+    taken = time.process_time() - begun
+    assert len(plan.cells) > 10_000
+    assert sum(map(len, runs.values())) == len(plan.cells)
+    assert len(plan.fingerprints) == len(plan.cells)
+    assert taken < 5, f"{taken:.1f} s"
