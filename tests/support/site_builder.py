@@ -19,7 +19,7 @@ from halab.process import Completed
 from support.fakes import Call, FakeClock, FakeGuests, lab_of
 
 # Paths at which a command for a machine would do harm on the host of the tests.
-_HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|root|run|srv|sys|usr|var)\b")
+_HOST = re.compile(r"(?<![\w./-])/(boot|etc|home|lib|mnt|opt|proc/sys|root|run|srv|sys|usr|var)\b")
 
 
 @dataclass
