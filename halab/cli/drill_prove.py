@@ -73,6 +73,8 @@ def _lines(proof: Proof) -> Iterator[str]:
             yield f"      {trial.problem}"
         for task in trial.grade.tasks:
             yield f"      {task.name}: {task.state}{f' ({task.seen})' if task.seen else ''}"
+        for name, sighting in trial.grade.violations.items():
+            yield f"      {name}: {sighting.state}{f' ({sighting.seen})' if sighting.seen else ''}"
 
 
 def _as_data(proof: Proof) -> dict[str, object]:
@@ -80,7 +82,9 @@ def _as_data(proof: Proof) -> dict[str, object]:
         "drill": proof.drill, "seed": proof.seed, "verdict": str(proof.verdict), "reason": proof.reason,
         "attempts": [
             {"name": trial.name, "verdict": str(trial.verdict), "problem": trial.problem, "score": trial.grade.score,
-             "tasks": {task.name: {"state": str(task.state), "seen": task.seen} for task in trial.grade.tasks}}
+             "tasks": {task.name: {"state": str(task.state), "seen": task.seen} for task in trial.grade.tasks},
+             "violations": {str(name): {"state": str(sighting.state), "seen": sighting.seen}
+                            for name, sighting in trial.grade.violations.items()}}
             for trial in proof.trials
         ],
     }  # fmt: skip

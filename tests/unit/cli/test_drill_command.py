@@ -396,6 +396,20 @@ def test_a_proof_shows_every_attempt_and_its_tasks(room: DrillRoom, capsys: Show
         assert line in shown
 
 
+def test_a_proof_shows_what_must_not_happen(room: DrillRoom, capsys: Shown) -> None:
+    room.write(DRILL + "fail_if: [lost-write]\n")
+    lost = Sighting(ViolationState.FOUND, "1 of 9 is lost")
+    room.during["restart"] = lambda: room.sighted.update({Violation.LOST_WRITE: lost})
+    assert main(["drill", "prove", "./mine.yml", "--json"]) == 0
+    [proof] = json.loads(capsys.readouterr().out)
+    assert {each["name"]: each["violations"]["lost-write"]["state"] for each in proof["attempts"]} == {
+        "do nothing": "absent", "restart": "found", "wait": "absent", "solve": "absent",
+    }  # fmt: skip
+    room.during["restart"] = lambda: room.sighted.update({Violation.LOST_WRITE: lost})
+    assert main(["drill", "prove", "./mine.yml"]) == 0
+    assert "      lost-write: found (1 of 9 is lost)\n" in capsys.readouterr().out
+
+
 def test_a_proof_that_fails_exits_with_1_and_says_why(room: DrillRoom, capsys: Shown) -> None:
     room.write((room.folder / "mine.yml").read_text().replace("run: wait", "run: restore it"))
     assert main(["drill", "prove", "./mine.yml", "--json"]) == 1
