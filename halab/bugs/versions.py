@@ -76,14 +76,17 @@ def at(bug: Bug, version: str | None) -> BugAt:
     found = in_lab(bug, loading.load(path, LabFile))
     if not found:
         raise BadUsage(
-            f"{bug.name} does not belong to a version of its lab",
+            f"--fixed and --version are for bugs of one version, and {bug.name} has another cause",
             hint="`halab bugs list` shows which bugs belong to versions",
         )
     component, wanted = found.affected.component, version or found.affected.fixed
-    if not wanted or component is Versioned.CONTAINERD:
+    known = f"`halab bugs show {bug.name}` says what is known"
+    if component is Versioned.CONTAINERD:
+        raise BadUsage(f"halab cannot build another version of {component}", hint=known)
+    if not wanted:
         raise BadUsage(
-            f"no version without {bug.name} can be built: {found.affected}",
-            hint=f"`halab bugs show {bug.name}` says what is known",
+            f"the first version of {component} without {bug.name} is not known",
+            hint=f"name one with `--version`; {known}",
         )
     if not re.fullmatch(component_versions.VERSION, wanted):
         raise BadUsage(f"not a version of {component}: {wanted}", hint="write three numbers, such as 3.6.8")

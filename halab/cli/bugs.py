@@ -226,10 +226,9 @@ def paragraphs(bug: Bug) -> Iterator[tuple[str, Sequence[str]]]:
     if written.differs:
         yield "What differs from the report", [written.differs]
     for measurement in written.measured:
-        runs = f"{measurement.runs} run{'s' if measurement.runs > 1 else ''}"
-        count = f"the bug was reproduced in {measurement.shown} of {runs}"
+        count = f"the bug was reproduced in {measurement.shown} of {measurement.runs} runs"
         fixed = " (fixed)" if measurement.is_fixed else ""
-        yield f"Measured: {measurement.on}{fixed}", [f"{count}.", *measurement.figures]
+        yield f"Measured: {measurement.on}{fixed}", [count, *measurement.figures]
     if not written.measured:
         yield "Measured", ["not run yet"]
     yield "The bug is reproduced if", [f"its scenario has the verdict {written.shows}"]

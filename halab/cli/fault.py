@@ -134,7 +134,7 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
 
     failed = session.heal(lab_dir_of(file), progress(), names)
     for entry, error in failed:
-        echo(f"not healed: {entry}: {error.message}", err=True)
+        echo(f"not healed: {entry}: {error.with_hint}", err=True)
     return ExitCode.ERROR if failed else ExitCode.PASSED
 
 

@@ -127,7 +127,7 @@ def _show(resources: Sequence[OwnedResource]) -> None:
 def _removal_line(removal: Removal) -> str:
     what = f"{removal.resource.kind} {removal.resource.name}"
     if removal.problem:
-        return f"not removed: {what}: {removal.problem.message}"
+        return f"not removed: {what}: {removal.problem.with_hint}"
     if removal.spared:
         return f"not removed: {what}: its lab is up again"
     return f"removed {what}"

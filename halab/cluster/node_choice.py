@@ -69,5 +69,8 @@ def of(guests: Guests, lab: Lab, node: str) -> str:
     addresses = {machine.name: str(machine.address) for machine in lab.control_planes}
     found = sorted(parse(guests.run(node, COMMAND).output, addresses))
     if len(found) != 1:
-        raise LabProblem(f"the kubelet of {node} is connected to {' and '.join(found) or 'no API server'}")
+        raise LabProblem(
+            f"the kubelet of {node} is connected to {' and '.join(found) or 'no API server'}, so it has no one backend",
+            hint="try again in a minute, or name a machine",
+        )
     return found[0]

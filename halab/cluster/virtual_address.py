@@ -84,7 +84,7 @@ def holder(guests: Guests, lab: Lab) -> str:
         )
     found = holders(guests, lab)
     if len(found) != 1:
-        raise LabProblem(_not_one(lab, found))
+        raise LabProblem(_not_one(lab, found), hint="`halab status` shows what is wrong; or name a machine")
     return found[0]
 
 

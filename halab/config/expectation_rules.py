@@ -172,12 +172,12 @@ def contradictions(expectation: ProbeExpectation) -> Iterator[str]:
         yield f"cannot expect both {given[0]} and {next(iter(amounts))}"
     for promise in filter(None, (ok, fails)):
         if promise.always and during is None:
-            yield "always needs a window: add `during` and the name of a fault"
+            yield "`always` needs a window: add `during` and the name of a fault"
         if not promise.always and during is not None:
-            yield "within counts from the last inject, heal, join or wait, not over a window: leave `during` out"
+            yield "`within` counts from the last inject, heal, join or wait, not over a window: leave `during` out"
     for name in amounts:
         if during is None:
-            yield f"{name} needs a window: add `during` and the name of a fault"
+            yield f"`{name}` needs a window: add `during` and the name of a fault"
     some = [name for name, bounds in amounts.items() if bounds.least > 0]
     none = [name for name, bounds in amounts.items() if bounds.most == 0]
     if some and none:
@@ -195,13 +195,13 @@ def fact_contradictions(expectation: FactExpectation) -> Iterator[str]:
     if form == "value" and (expectation.reached is None) == (during is None):
         yield "a value needs `reached: within` a time, or `during` a fault"
     if form != "value" and expectation.reached is not None:
-        yield f"reached needs a value, not {form}"
+        yield f"`reached` needs a value, not {form}"
     if form == "changed" and during is not None:
-        yield "within counts from the last inject, heal, join or wait, not over a window: leave `during` out"
+        yield "`within` counts from the last inject, heal, join or wait, not over a window: leave `during` out"
     if form == "increase" and not fact.traits.is_a_number:
         yield f"{fact} is not a number and cannot increase"
     if form == "increase" and during is None:
-        yield "increase needs a window: add `during` and the name of a fault"
+        yield "`increase` needs a window: add `during` and the name of a fault"
     if form == "unchanged" and during is not None and not fact.is_sampled:
         yield f"{fact} is not sampled, so it is unknown over a window: leave `during` out"
 

@@ -122,7 +122,7 @@ def balancers_on_machines() -> str:
 
 Time = Annotated[
     str,
-    text_like(TIME, "a time such as 500ms, 5s, 1m or 1h"),
+    text_like(TIME, "a whole number above 0 with one unit (ms, s, m or h), such as 500ms or 90m"),
     Field(json_schema_extra={"type": "string", "pattern": f"^({TIME})$"}),
 ]
 Count = Annotated[int, Field(ge=1, le=MOST_CHECKS)]

@@ -14,7 +14,7 @@ from halab.lifecycle import lab as labs
 def known_bugs(_host: Host, subject: Subject) -> Finding:
     found = versions.known(labs.present_file(subject.lab_dir))
     if not found:
-        return ok("none of `halab bugs`")
+        return ok("these versions have none of the bugs in `halab bugs list`")
     return warning(versions.in_words(found), *(_fix(subject, each) for each in found))
 
 

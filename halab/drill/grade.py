@@ -203,15 +203,19 @@ def _question(task: Task, answers: Sequence[str]) -> Finding:
     return Finding(TaskState.NOT_YET, f"{left} {'try' if left == 1 else 'tries'} left")
 
 
+def _tasks(names: Sequence[str]) -> str:
+    return f"the {'task' if len(names) == 1 else 'tasks'} {' and '.join(f'`{name}`' for name in names)}"
+
+
 def _result(name: str, task: Task, finding: Finding, *, done: set[str], left: set[str]) -> TaskResult:
     """`done` are the tasks that count, `left` those that count or may still do so."""
     lost = [other for other in task.needs if other not in left]
     lacking = [other for other in task.needs if other not in done]
     if lost:
-        finding = Finding(TaskState.CLOSED, f"it needs {', '.join(lost)}")
+        finding = Finding(TaskState.CLOSED, f"it needs {_tasks(lost)}")
     elif finding.state is TaskState.DONE and lacking:
         finding = Finding(
             TaskState.WAITING,
-            f"counts when {' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} done",
+            f"counts when {_tasks(lacking)} {'is' if len(lacking) == 1 else 'are'} done",
         )
     return TaskResult(name, task.text.strip(), task.points, finding.state, finding.seen)

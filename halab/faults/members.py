@@ -46,7 +46,7 @@ def require_others(site: Site, entry: Entry) -> None:
     needed = len(said) // 2 + 1
     if len(others) < needed:
         raise BadUsage(
-            f"etcd would lose its data: healthy members needed on other machines: {needed}, found: {len(others)}"
+            f"etcd would lose its data: other machines have {len(others)} healthy members, and {needed} are needed"
         )
 
 

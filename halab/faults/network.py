@@ -165,7 +165,10 @@ def _require_no_shaper(site: Site, entry: Entry) -> None:
             f"`tc` on {entry.machine} did not print a list of queues: {output[:200]!r}"
         ) from error
     if kinds:
-        raise BadUsage(f"{nic} of {entry.machine} is already limited or delayed: {', '.join(kinds)}")
+        raise BadUsage(
+            f"{nic} of {entry.machine} is already limited or delayed: {', '.join(kinds)}",
+            hint="heal that fault first",
+        )
 
 
 def _handle(entry: Entry) -> str:

@@ -32,7 +32,7 @@ def _require_larger(site: Site, entry: Entry) -> None:
     present = _present(site)
     wanted = _wanted(present, entry.options)
     if wanted == present or wanted.joined(present) != wanted:
-        raise Unable(f"the lab has {present} already, so there is nothing to add to get {wanted}")
+        raise Unable(f"the lab already has {present}: ask for more than that, not {wanted}")
 
 
 def _remember(site: Site) -> dict[str, str]:

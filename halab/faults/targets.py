@@ -85,7 +85,7 @@ class Targets:
         )
         others = [name for name in names if name != machine]
         if not others:
-            raise BadUsage(f"needs a machine other than the one that the fault is on: {target}")
+            raise BadUsage(f"there is no machine other than that of the fault: {target}")
         return others
 
     def _machines(self, target: str) -> list[str]:

@@ -60,13 +60,8 @@ def scale(lab_dir: LabDir, size: LabSize, progress: Progress) -> ScaleResult:
                 hint = "continue with `halab scale`, go back with the old size, or remove everything with `halab down`"
                 error.hint = "\n".join(filter(None, (error.hint, hint)))
             raise
-        try:
-            seen = wait_steady(lab_dir, changes.lab, progress)
-        except HalabError as error:
-            error.hint = (
-                error.hint or f"the lab has its new size, {size}; `halab status` shows what it lacks"
-            )
-            raise
+        hint = f"the lab has its new size, {size}; `halab status` shows what it lacks"
+        seen = wait_steady(lab_dir, changes.lab, progress, hint=hint)
         machines = providers.machines(lab_dir, changes.lab)
         snapshot.save_after_up(lab_dir, machines, progress, changed=changes.changed)
         return ScaleResult(changes, seen)

@@ -38,6 +38,7 @@ _RESTORE_SECONDS = 300
 # Added to the length of a lease. Seen on an emulated lab: it was steady 5.5 s after its clocks were stepped, but soon
 # after that the API did not answer.
 _AFTER_LEASE_SECONDS = 5
+_NOT_STEADY = "`halab status` shows what the lab lacks. On a slow host, set `patience` in the lab file"
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def save_locked(lab_dir: LabDir, machines: LabMachines, name: str, progress: Pro
             machines.delete_snapshot(name)
         raise
     if running:
-        wait_steady(lab_dir, lab, progress)
+        wait_steady(lab_dir, lab, progress, hint=f"the snapshot {name} is saved; {_NOT_STEADY}")
 
 
 def delete(lab_dir: LabDir, name: str) -> None:
@@ -156,7 +157,14 @@ def _restore(lab_dir: LabDir, name: str, progress: Progress) -> Observation:
     restore_locked(lab_dir, machines, name, progress)
     # containers have booted; virtual machines continue with a stepped clock, and their leases expire only now
     continues = lab.provider is ProviderKind.LIBVIRT
-    return wait_steady(lab_dir, lab, progress, hold_seconds=hold_seconds(lab), all_booted=not continues)
+    return wait_steady(
+        lab_dir,
+        lab,
+        progress,
+        hold_seconds=hold_seconds(lab),
+        all_booted=not continues,
+        hint=f"the snapshot {name} is restored; {_NOT_STEADY}",
+    )
 
 
 def hold_seconds(lab: Lab) -> float:
@@ -201,7 +209,7 @@ def save_after_up(
             machines.delete_snapshot(AFTER_UP)
         save_locked(lab_dir, machines, AFTER_UP, progress)
     except HalabError as error:
-        progress.say(f"the lab was not saved, so `halab reset` is not available: {error.message}")
+        progress.say(f"the lab was not saved, so `halab reset` is not available: {error.with_hint}")
 
 
 def restore_locked(

@@ -39,11 +39,8 @@ def upgrade(lab_dir: LabDir, release: Release, progress: Progress) -> UpgradeRes
         goal = labs.allocated(replace(lab_dir, version=release.kubernetes))
         with _explained(lab_dir, progress), access.api(lab_dir, goal) as api:
             change = change_version(lab_dir, release, access.guests(lab_dir), api, progress)
-        try:
-            seen = wait_steady(lab_dir, change.lab, progress)
-        except HalabError as error:
-            error.hint = error.hint or "the lab has its new version; `halab status` shows what it lacks"
-            raise
+        hint = "the lab has its new version; `halab status` shows what it lacks"
+        seen = wait_steady(lab_dir, change.lab, progress, hint=hint)
         machines = providers.machines(lab_dir, change.lab)
         snapshot.save_after_up(lab_dir, machines, progress, changed=True)
         return UpgradeResult(change, seen)

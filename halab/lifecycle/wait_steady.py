@@ -9,7 +9,7 @@ from halab.clock import Deadline, NotYet, RealClock, wait_for
 from halab.cluster import leases
 from halab.cluster.api import Api
 from halab.cluster.steady import Observation, wait_until_steady
-from halab.errors import TimedOut, Unreachable
+from halab.errors import HalabError, TimedOut, Unreachable
 from halab.lifecycle import access
 from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
@@ -20,11 +20,18 @@ _STEADY_SECONDS = 240
 
 
 def wait_steady(
-    lab_dir: LabDir, lab: Lab, progress: Progress, *, hold_seconds: float = 0, all_booted: bool = False
+    lab_dir: LabDir,
+    lab: Lab,
+    progress: Progress,
+    *,
+    hold_seconds: float = 0,
+    all_booted: bool = False,
+    hint: str = "",
 ) -> Observation:
     """Wait until the lab is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the limit.
 
-    `all_booted` means that all machines have just booted, so no earlier leader is left.
+    `all_booted` means that all machines have just booted, so no earlier leader is left. `hint` says what the caller has
+    done and what the user can do, for an error without a hint of its own.
     """
     limit = _STEADY_SECONDS * lab.patience
     with (
@@ -34,7 +41,11 @@ def wait_steady(
         guests, deadline = access.guests(lab_dir), Deadline.after(RealClock(), limit)
         if all_booted:
             _delete_leases(api, deadline)
-        seen = wait_until_steady(guests, api, lab, deadline, hold_seconds=hold_seconds, show=step.note)
+        try:
+            seen = wait_until_steady(guests, api, lab, deadline, hold_seconds=hold_seconds, show=step.note)
+        except HalabError as error:
+            error.hint = error.hint or hint
+            raise
         step.done(str(seen))
     return seen
 

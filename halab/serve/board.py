@@ -107,6 +107,7 @@ def drill_board(view: View, fill: FillText) -> Board:
     data |= {
         "difficulty": str(drill.difficulty),
         "about": format_duration(drill.estimated_time),
+        "needed": sorted({name for task in drill.tasks.values() for name in task.needs}),
         "checks": attempt.checks,
         "hints_shown": len(view.hints),
         "is_complete": view.grade.is_complete,

@@ -81,7 +81,7 @@ def healed(session: Session) -> list[str]:
     failed = {entry.id: error for entry, error in session.heal()}
     for entry in entries:
         if entry.id in failed:
-            session.progress.say(f"could not heal {entry}: {failed[entry.id].message}")
+            session.progress.say(f"could not heal {entry}: {failed[entry.id].with_hint}")
     return [f"healed {entry}" for entry in entries if entry.id not in failed]
 
 

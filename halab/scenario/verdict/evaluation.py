@@ -63,7 +63,9 @@ def _explained(judgement: Judgement, samples: Samples, lane: Lane, start: float)
     if judgement.state is not JudgementState.OPEN or not unread:
         return judgement
     why = f"answers that the sampler could not read because it stood still: {unread}"
-    return replace(judgement, seen=f"{judgement.seen} ({why}; was it stopped, or is this host too busy?)")
+    return replace(
+        judgement, seen=f"{judgement.seen} ({why}; was the sampler stopped, or is this host too busy?)"
+    )
 
 
 def _fact(

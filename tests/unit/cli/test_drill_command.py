@@ -192,7 +192,7 @@ def test_a_task_is_told_with_the_names_of_machines_and_what_it_waits_for(
     assert checked(capsys)[1]["tasks"][0]["text"] == told
     main(["drill", "status"])
     shown = capsys.readouterr().out
-    assert "waiting: counts when who is done" in shown
+    assert "waiting: counts when the task `who` is done" in shown
     assert "An API server is {gone} (mine:" in shown
 
 

@@ -23,9 +23,9 @@ def problems(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ("interval: 2", "interval: should be a time such as 500ms, 5s, 1m or 1h, not 2"),
-        ("timeout: 0s", "timeout: should be a time such as 500ms, 5s, 1m or 1h, not 0s"),
-        ("idle_timeout: 1d", "idle_timeout: should be a time such as 500ms, 5s, 1m or 1h, not 1d"),
+        ("interval: 2", "interval: should be a whole number above 0 with one unit (ms, s, m or h)"),
+        ("timeout: 0s", "timeout: should be a whole number above 0 with one unit (ms, s, m or h)"),
+        ("idle_timeout: 1d", "idle_timeout: should be a whole number above 0 with one unit (ms, s, m or h)"),
         ("fall: 0", "fall: should be 1 or more, not 0"),
         ("rise: 101", "rise: should be 100 or less, not 101"),
         ("check: https", 'check: should be readyz, livez, tls, tcp or none, not "https"'),

@@ -230,9 +230,9 @@ def test_problems_have_their_line(old: str, new: str, said: str | None, tmp_path
     [
         ("probe: write-via-lb", "should expect something"),
         ("probe: write-via-lb, ok: within 5s, fails: within 5s", "cannot expect both ok and fails"),
-        ("probe: write-via-lb, ok: always", "always needs a window"),
-        ("probe: write-via-lb, longest_outage: 3s", "longest_outage needs a window"),
-        ("probe: write-via-lb, failed_share: 3%", "failed_share needs a window"),
+        ("probe: write-via-lb, ok: always", "`always` needs a window"),
+        ("probe: write-via-lb, longest_outage: 3s", "`longest_outage` needs a window"),
+        ("probe: write-via-lb, failed_share: 3%", "`failed_share` needs a window"),
         ("probe: write-via-lb, ok: within 5s, during: stopped", "leave `during` out"),
         (
             "probe: write-via-lb, ok: always, longest_outage: 3s, during: stopped",

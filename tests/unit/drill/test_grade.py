@@ -104,8 +104,8 @@ def test_a_task_counts_only_if_the_tasks_that_it_needs_are_done() -> None:
     assert states(result) == {"last": TaskState.WAITING, "middle": TaskState.WAITING, "first": NOT_YET}
     assert result.points == 0
     assert [task.seen for task in result.tasks[:2]] == [
-        "counts when middle is done",
-        "counts when first is done",
+        "counts when the task `middle` is done",
+        "counts when the task `first` is done",
     ]
     assert graded(tasks, dict.fromkeys(tasks, DONE)).is_complete
 
@@ -135,8 +135,8 @@ def test_a_task_that_needs_a_closed_question_is_closed_so_that_the_attempt_can_e
     for found in (DONE, NOT_YET, UNCHECKED):
         result = graded(tasks, {"fix": found, "clean": DONE}, Effort(answers={"who": ["a", "b"]}))
         assert [(task.state, task.seen) for task in result.tasks[1:]] == [
-            (TaskState.CLOSED, "it needs who"),
-            (TaskState.CLOSED, "it needs fix"),
+            (TaskState.CLOSED, "it needs the task `who`"),
+            (TaskState.CLOSED, "it needs the task `fix`"),
         ]
         assert result.is_complete and result.verdict is Verdict.FAIL
 

@@ -46,7 +46,7 @@ def test_the_heal_needs_nothing_but_the_journal() -> None:
 )
 def test_a_size_that_adds_nothing_is_refused(options: dict[str, str]) -> None:
     here, asked = site()
-    with pytest.raises(Unable, match="the lab has control_planes=3 workers=0 already"):
+    with pytest.raises(Unable, match="the lab already has control_planes=3 workers=0"):
         inject(here, "add-machines", **options)
     assert asked == []
 

@@ -418,7 +418,7 @@ def scaled(world: World, monkeypatch: pytest.MonkeyPatch, size: LabSize = FIVE) 
     def save(lab_dir: LabDir, machines: Any, progress: Any, *, changed: bool) -> None:
         did.append(f"save, changed {changed}")
 
-    monkeypatch.setattr(scale, "wait_steady", lambda lab_dir, lab, progress: Observation())
+    monkeypatch.setattr(scale, "wait_steady", lambda lab_dir, lab, progress, **options: Observation())
     monkeypatch.setattr("halab.lifecycle.kubeadm_check.require", lambda lab_dir: True)
     monkeypatch.setattr(snapshot, "save_after_up", save)
     scale.scale(world.lab_dir, size, Recorded())
@@ -448,8 +448,8 @@ def test_a_lab_that_does_not_become_steady_has_its_new_size(
 ) -> None:
     world = make()
 
-    def never(lab_dir: LabDir, lab: Lab, progress: Any) -> Observation:
-        raise TimedOut("gave up")
+    def never(lab_dir: LabDir, lab: Lab, progress: Any, hint: str) -> Observation:
+        raise TimedOut("gave up", hint=hint)
 
     monkeypatch.setattr("halab.lifecycle.kubeadm_check.require", lambda lab_dir: True)
     monkeypatch.setattr(scale, "wait_steady", never)

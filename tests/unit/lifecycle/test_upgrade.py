@@ -132,7 +132,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(upgrader, "RealClock", FakeClock)
         monkeypatch.setattr(upgrader, "wait_until_steady", _steady(world))
         monkeypatch.setattr(upgrade_checks, "observe", lambda guests, api, lab: Observation(world.missing))
-        monkeypatch.setattr(upgrade, "wait_steady", lambda here, lab, progress: Observation())
+        monkeypatch.setattr(upgrade, "wait_steady", lambda here, lab, progress, **options: Observation())
         monkeypatch.setattr(providers, "machines", lambda here, lab: machines)
         monkeypatch.setattr(
             snapshot, "save_after_up", lambda here, of, progress, changed: world.saves.append(changed)
@@ -435,8 +435,8 @@ def test_the_new_kubeadm_checks_the_users_settings(make: Any, monkeypatch: pytes
 def test_a_lab_that_is_not_steady_afterwards_has_its_new_version(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> None:
-        raise TimedOut("never steady")
+    def never(*_: object, hint: str) -> None:
+        raise TimedOut("never steady", hint=hint)
 
     world = make()
     monkeypatch.setattr(upgrade, "wait_steady", never)

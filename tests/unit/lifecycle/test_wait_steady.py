@@ -42,15 +42,16 @@ def lab_dir(tmp_path: Path) -> LabDir:
     return open_file(tmp_path / "lab.yml")
 
 
-def test_the_api_is_closed_after_a_timeout(
+def test_after_a_timeout_the_api_is_closed_and_the_caller_says_what_to_do(
     api: ClosableApi, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def time_out(*_: Any, **__: Any) -> Observation:
         raise TimedOut("waited 240 s for the lab ha to be steady")
 
     monkeypatch.setattr(wait_steady, "wait_until_steady", time_out)
-    with pytest.raises(TimedOut):
-        wait_steady.wait_steady(lab_dir, lab_of(), Recorded())
+    with pytest.raises(TimedOut) as caught:
+        wait_steady.wait_steady(lab_dir, lab_of(), Recorded(), hint="the snapshot up is restored")
+    assert caught.value.hint == "the snapshot up is restored"
     assert api.is_closed
 
 

@@ -285,7 +285,7 @@ def test_a_sampler_that_stood_still_is_no_evidence_against_the_lab(words: str, i
     assert step(result, 5).standing is PromiseStatus.UNJUDGED
     assert step(result, 5).seen.startswith("no sample of write-via-lb for 3.")
     assert (
-        "(answers that the sampler could not read because it stood still: 1; was it stopped"
+        "(answers that the sampler could not read because it stood still: 1; was the sampler stopped"
         in step(result, 5).seen
     )
     assert not result.of(PromiseStatus.BROKEN)
