@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 def identify_cluster(api: Api) -> str:
     """The UID of the namespace kube-system: it stays as long as the data of etcd. Raises HalabError."""
-    return str(api.get(_CLUSTER)["metadata"]["uid"])
+    return _understood(lambda: str(api.get(_CLUSTER)["metadata"]["uid"]))
 
 
 def identify_nodes(site: Site) -> dict[str, tuple[str, ...]]:
@@ -97,7 +97,7 @@ def _lost_write(lab_dir: LabDir, api: Api, before: Identity) -> Sighting:
     if not acknowledged:
         return Sighting(ViolationState.ABSENT)
     try:
-        return of_writes(acknowledged, ledger.numbers_found(api, observer.NAMESPACE))
+        return of_writes(acknowledged, _understood(lambda: ledger.numbers_found(api, observer.NAMESPACE)))
     except HalabError as error:
         return _unchecked(error)
 
@@ -135,6 +135,14 @@ def _each(site: Site, ask: Callable[[str], T]) -> dict[str, T | HalabError]:
             return error
 
     return on_all([machine.name for machine in site.lab.control_planes], answer)
+
+
+def _understood(ask: Callable[[], T]) -> T:
+    """Turn an answer of another form than that of the API into an error: a learner may have put anything there."""
+    try:
+        return ask()
+    except (ValueError, LookupError, TypeError) as error:
+        raise LabProblem(f"unexpected answer of the API: {error!r}") from error
 
 
 def _unchecked(error: HalabError) -> Sighting:

@@ -152,6 +152,11 @@ def test_odd_output_of_a_machine_is_unknown(lab: Lab) -> None:
     assert lab.look("reset-node") == {Violation.RESET_NODE: ViolationState.UNCHECKED}
 
 
+def test_an_answer_that_is_not_of_the_api_is_unknown(lab: Lab) -> None:
+    lab.uid = lab.writes = ValueError("no JSON")
+    assert set(lab.look("lost-write, new-cluster").values()) == {ViolationState.UNCHECKED}
+
+
 def test_without_an_acknowledged_write_none_is_lost(lab: Lab) -> None:
     lab.identity, lab.acknowledged, lab.writes = Identity(), frozenset(), SILENT
     assert lab.look("lost-write") == {Violation.LOST_WRITE: ViolationState.ABSENT}
