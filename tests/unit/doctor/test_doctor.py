@@ -575,3 +575,9 @@ def test_known_bugs_of_the_versions_are_named_with_the_version_without_them() ->
     assert fix.startswith(
         "halab bugs show member-update-forgets-learner  # fixed in 3.6.12: kubernetes.etcd in "
     )
+
+
+def test_a_known_bug_without_a_fixed_version_can_be_shown() -> None:
+    result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.35.5"})
+    assert result.seen == "kubernetes 1.35.5: promotion-answered-too-late"
+    assert list(result.fixes) == ["halab bugs show promotion-answered-too-late"]

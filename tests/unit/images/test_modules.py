@@ -170,3 +170,25 @@ def test_the_go_version_depends_on_the_minor_version() -> None:
         "1.26",
         "1.26",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("unknown revision v3.6.99", "no such version in Go's module proxy: example.com/etcd@v3.6.99"),
+        ("403 Forbidden", "Go's module proxy refuses this version: example.com/etcd@v3.6.99"),
+    ],
+)
+def test_a_version_that_the_proxy_does_not_give_is_a_usage_error(
+    toolchain: Path, answer: str, said: str
+) -> None:
+    (toolchain / "go").write_text(f"#!/bin/sh\necho '{answer}'\nexit 1\n")
+    with pytest.raises(BadUsage) as caught:
+        Go(toolchain / "go").download("example.com/etcd@v3.6.99", timeout_seconds=5)
+    assert caught.value.message == said
+
+
+def test_another_failure_of_go_is_not_about_the_version(toolchain: Path) -> None:
+    (toolchain / "go").write_text("#!/bin/sh\necho 'dial tcp: no route to host'\nexit 1\n")
+    with pytest.raises(CommandFailed, match="no route to host"):
+        Go(toolchain / "go").download("example.com/etcd@v3.6.99", timeout_seconds=5)
